@@ -1,0 +1,37 @@
+# Every target makes the virtual environment it needs, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+# TensorFlow's start-up notes are noise in a demo; errors still show.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-slow check bench clean
+
+$(READY): setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+demo: $(READY)  ## a real table: BaseDNN against MAIL-Base on MovieLens-100K, three seeds
+	$(BIN)/mail preprocess ml-100k
+	$(BIN)/mail ablate --data ml-100k --variants base --seeds 3
+
+test: $(READY)  ## the default suite, under 10 minutes on 2 cores
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/start_up.py
+
+clean:  ## removes what make and the tools made, never data or runs
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find mailcli tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

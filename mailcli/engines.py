@@ -1,0 +1,112 @@
+"""Where preprocessing runs: the PySpark DataFrame API on DuckDB, inside this process, by SQLFrame.
+
+Everything that depends on the engine is here; the steps themselves (sources/, preprocess.py) use DataFrame methods and
+`engine.functions` alone, so that another engine needs no change to them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from sqlframe.duckdb import DuckDBSession
+from sqlframe.duckdb import functions as duckdb_functions
+
+from mailcli.errors import MailError
+from mailcli.progress import progress
+
+#: A PySpark DataFrame or SQLFrame's twin of it.
+DataFrame = Any
+
+#: Seconds between two looks at a running statement (ours: quick enough for a smooth bar).
+POLL = 0.2
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+class DuckDBEngine:
+    """DuckDB inside the process: nothing to start, and larger-than-memory tables spill to `temp_dir`."""
+
+    functions = duckdb_functions
+
+    def __init__(self, temp_dir: Path) -> None:
+        self._connection = duckdb.connect()
+        self._connection.execute(f"SET temp_directory = {_quoted(temp_dir)}")
+        self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+        # Row order is set by explicit sorts alone; DuckDB then streams with flat memory.
+        self._connection.execute("SET preserve_insertion_order = false")
+        self._session = DuckDBSession(conn=self._connection)
+
+    def read_csv(self, path: Path, columns: Sequence[str]) -> DataFrame:
+        """A CSV file with a header line, plain or .gz, every column as text; an empty field is null.
+
+        `columns` are the names to use, in the file's order; a short row has nulls at its end.
+        """
+        schema = ", ".join(f"`{name}` string" for name in columns)
+        options = {"header": True, "auto_detect": False, "delim": ",", "null_padding": True}
+        return self._session.read.options(**options).csv(str(path), schema=schema)
+
+    def read_parquet(self, path: Path) -> DataFrame:
+        """A Parquet file, or a folder of them as `write` made it."""
+        pattern = str(path / "**" / "*.parquet") if path.is_dir() else str(path)
+        return self._session.read.parquet(pattern)
+
+    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str | None = None) -> None:
+        """Write a frame as Parquet below a new folder, split by a column into `column=value/`.
+
+        Raises:
+            MailError: an input file cannot be read as CSV, or the disk is full.
+        """
+        folder.mkdir()
+        target, split = folder / "part.parquet", ""
+        if partition_by:
+            target, split = folder, f", PARTITION_BY ({partition_by}), OVERWRITE_OR_IGNORE"
+        self._run(f"COPY ({self._sql(frame)}) TO {_quoted(target)} (FORMAT parquet{split})", title)
+
+    def collect(self, frame: DataFrame) -> pa.Table:
+        """All rows, in the frame's order, as an Arrow table."""
+        try:
+            return self._connection.execute(self._sql(frame)).to_arrow_table()
+        except duckdb.Error as error:
+            raise _translated(error) from error
+
+    def close(self) -> None:
+        """Give back memory and temporary files."""
+        self._connection.close()
+
+    def _sql(self, frame: DataFrame) -> str:
+        return frame.sql(pretty=False, dialect="duckdb")
+
+    def _run(self, sql: str, title: str) -> None:
+        """Execute in a thread, so that the bar moves and Ctrl-C interrupts the statement."""
+        with ThreadPoolExecutor(1) as pool, progress(title, 100, "%") as advance:
+            running = pool.submit(self._connection.execute, sql)
+            seen = 0.0
+            try:
+                while not running.done():
+                    time.sleep(POLL / 4 if seen == 0 else POLL)
+                    now = min(max(self._connection.query_progress(), seen), 100.0)
+                    advance(now - seen)
+                    seen = now
+            except KeyboardInterrupt:
+                self._connection.interrupt()
+                raise
+            try:
+                running.result()
+            except duckdb.Error as error:
+                raise _translated(error) from error
+
+
+def _translated(error: duckdb.Error) -> Exception:
+    """DuckDB's complaint about an input or the disk as one line; any other error is a bug and stays."""
+    text = str(error)
+    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException) or "CSV Error" in text:
+        return MailError(text.replace("\n", " ").split("Possible fixes:")[0].strip())
+    return error

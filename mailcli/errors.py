@@ -1,0 +1,31 @@
+"""The one kind of error a user may cause, and the help to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import click
+
+
+class MailError(click.ClickException):
+    """A fault of the input: printed as one line on stderr, exit code 2, never a traceback.
+
+    The message names the file, row or key, what was found, what was expected and how to mend it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'dmr'?"` for the known name most like `name`, or an empty string."""
+    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def choices(names: Iterable[str]) -> str:
+    """`'a', 'b'` for an error text."""
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,28 @@
+"""A hash of the user's raw id: it orders the store and draws new users, alike on every machine and engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pandas.util import hash_array
+
+#: 2⁶⁴ / golden ratio, the usual odd step that spreads small salts over all bits (SplitMix64).
+_STEP = 0x9E3779B97F4A7C15
+
+
+def hash_users(raw: NDArray, salt: int) -> NDArray[np.uint64]:
+    """A uniform 64-bit number per raw id (whole numbers or texts); salts give independent ones.
+
+    Args:
+        raw: [users], the raw ids.
+        salt: any whole number.
+    """
+    values = np.asarray(raw)
+    base = hash_array(values.astype(object) if values.dtype.kind in "US" else values.astype(np.int64))
+    mixed = np.uint64((salt + 1) * _STEP % 2**64)
+    return hash_array(base ^ mixed)
+
+
+def share_of_users(raw: NDArray, share: float, salt: int) -> NDArray[np.bool_]:
+    """[users], true for a share of the users, drawn by the hash of (raw id, salt)."""
+    return hash_users(raw, salt) / 2.0**64 < share

@@ -1,0 +1,42 @@
+"""SIMULATED.json: the note beside simulated raw files, so that they never pass for real ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mailcli.errors import MailError
+
+NAME = "SIMULATED.json"
+
+
+def write_marker(folder: Path, files: Sequence[Path], settings: dict[str, Any]) -> None:
+    """Note the simulator's settings and the sizes of the files it wrote."""
+    note = {**settings, "files": {path.name: path.stat().st_size for path in files}}
+    (folder / NAME).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+
+def read_marker(folder: Path, files: Sequence[Path]) -> dict[str, Any] | None:
+    """The simulator's settings, or None where the files are not simulated.
+
+    Raises:
+        MailError: the note cannot be read, or was written for other files than these.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        note = dict(json.loads(path.read_text(encoding="utf-8")))
+        sizes = dict(note.pop("files"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise MailError(f"{path}: cannot be read ({error}). Simulate the files again.") from error
+    for file in files:
+        if sizes.get(file.name) != file.stat().st_size:
+            raise MailError(
+                f"{path}: was not written for {file.name} ({file.stat().st_size} bytes, the note says "
+                f"{sizes.get(file.name)}), so it is not known whether the data is simulated. "
+                f"Keep real and simulated files in different folders."
+            )
+    return note

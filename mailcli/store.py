@@ -1,0 +1,243 @@
+"""The dataset store on disk: dataset.json and one memory-mapped `.npy` column per field.
+
+    <name>/dataset.json     format version, schema, vocabulary sizes, counts, sources with size and SHA-256
+    <name>/users/           one row per user: raw, and the ids of each attribute
+    <name>/items/           one row per item: raw, the ids of each target field, dense features
+    <name>/behaviors/       all behaviours sorted by user, then time: field ids, action, time; offsets [users + 1]
+    <name>/{train,validation,test}/  one row per impression: user row, item row, context ids, click, time, history_end
+    <name>/vocabularies/    raw values; the value at index i has id 2 + i
+
+A history is never copied: it is the last n_v behaviours before `history_end` in its user's slice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from mailcli.errors import MailError, choices, nearest
+from mailcli.schema import Schema
+
+#: Raised whenever an older store could be misread.
+FORMAT = 1
+
+_MANIFEST = "dataset.json"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+class Store:
+    """A finished store, opened for reading; columns are memory-mapped when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a store.
+
+        Raises:
+            MailError: there is no store, it is not ours, or it has another format version.
+        """
+        self.folder = folder
+        self.manifest = _read_manifest(folder)
+        self.name: str = self.manifest["name"]
+        self.schema = Schema.from_json(self.manifest["schema"])
+        self.vocabulary_sizes: dict[str, int] = self.manifest["vocabulary_sizes"]
+        self.counts: dict[str, int] = self.manifest["counts"]
+        self.history: int = self.manifest["history"]
+        self.simulated: bool = self.manifest["simulated"]
+        self._columns: dict[str, NDArray] = {}
+
+    def column(self, table: str, name: str) -> NDArray:
+        """One column, e.g. `column("users", "gender")`; multi-valued ones are [rows, values]."""
+        key = f"{table}/{name}"
+        if key not in self._columns:
+            path = self.folder / f"{key}.npy"
+            try:
+                self._columns[key] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise MailError(
+                    f"{path}: the column cannot be read ({error}). The store is damaged: make it again "
+                    f"with `mail preprocess`."
+                ) from error
+        return self._columns[key]
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """[users + 1]: user u's behaviours are rows offsets[u] to offsets[u + 1]."""
+        return self.column("behaviors", "offsets")
+
+    @property
+    def label(self) -> str:
+        """The name with what tables must say beside it."""
+        return f"{self.name} (simulated)" if self.simulated else f"{self.name} (real data)"
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / _MANIFEST
+    if not path.is_file():
+        raise MailError(f"{folder}: holds no {_MANIFEST}, so it is not a dataset store. Make one with `mail preprocess`.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MailError(f"{path}: is not a store's description ({error}). Make the store again with `mail preprocess`.") from error
+    if version != FORMAT:
+        raise MailError(
+            f"{path}: the store has format version {version}, this `mail` reads version {FORMAT}. "
+            f"Make the store again with `mail preprocess`."
+        )
+    return manifest
+
+
+def names(data_dir: Path) -> list[str]:
+    """Names of the stores below a data folder, sorted."""
+    return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{_MANIFEST}"))
+
+
+def find(data_dir: Path, name: str | None) -> Store:
+    """The store of that name, or the only one there is.
+
+    Raises:
+        MailError: there is none of that name, or none was named and there is not exactly one.
+    """
+    known = names(data_dir)
+    if not known:
+        raise MailError(f"{data_dir}: holds no dataset yet. Make one with `mail preprocess ml-100k`.")
+    if name is None and len(known) > 1:
+        raise MailError(f"{data_dir} holds several datasets: choose one of {choices(known)} with --data.")
+    if name is not None and name not in known:
+        raise MailError(f"unknown dataset '{name}'.{nearest(name, known)} {data_dir} holds: {choices(known)}.")
+    return Store(data_dir / (name or known[0]))
+
+
+def check_target(data_dir: Path, name: str) -> Path:
+    """The folder for a new store of that name; what is there already must be a store of ours.
+
+    Raises:
+        MailError: the name cannot be a folder's, or the folder holds something else.
+    """
+    if not _NAME.fullmatch(name) or name == "raw":
+        raise MailError(
+            f"'{name}' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."
+        )
+    folder = data_dir / name
+    if folder.is_symlink() or folder.exists() and not folder.is_dir():
+        raise MailError(f"{folder}: is not a folder. Choose another name with --name, or move it away.")
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            _read_manifest(folder)
+        except MailError as error:
+            if (folder / _MANIFEST).is_file() and "format version" in error.message:
+                return folder
+            raise MailError(
+                f"{folder}: exists and is not a dataset store of ours, so it is left alone. "
+                f"Choose another name with --name, or move it away."
+            ) from error
+    return folder
+
+
+class StoreWriter:
+    """A store in the making: everything goes to a hidden folder beside, renamed when it is whole."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.folder = target.with_name(f".{target.name}.partial")
+        self._open: dict[str, ColumnWriter] = {}
+
+    def __enter__(self) -> StoreWriter:
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for writer in self._open.values():
+            writer.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno == 28:
+            raise MailError(
+                f"{self.target.parent}: the disk is full. Nothing was kept; free some space and start again."
+            ) from error
+
+    def write(self, table: str, name: str, values: ArrayLike) -> None:
+        """Write a whole column at once."""
+        path = self.folder / table
+        path.mkdir(exist_ok=True)
+        np.save(path / f"{name}.npy", np.asarray(values), allow_pickle=False)
+
+    def append(self, table: str, name: str, values: NDArray) -> None:
+        """Append to a column, made with the dtype of the first piece."""
+        key = f"{table}/{name}"
+        if key not in self._open:
+            (self.folder / table).mkdir(exist_ok=True)
+            self._open[key] = ColumnWriter(self.folder / f"{key}.npy", values.dtype)
+        self._open[key].append(values)
+
+    def read(self, table: str, name: str) -> NDArray:
+        """A column that was written or appended, memory-mapped; it can be appended to no more."""
+        writer = self._open.pop(f"{table}/{name}", None)
+        if writer:
+            writer.close()
+        return np.load(self.folder / table / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+    def remove(self, table: str) -> None:
+        """Drop a table that was only an intermediate one."""
+        shutil.rmtree(self.folder / table)
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Write dataset.json and put the store in its place, in place of an older one of ours."""
+        for writer in self._open.values():
+            writer.close()
+        self._open.clear()
+        text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False)
+        (self.folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+        old = self.target.with_name(f".{self.target.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.target.exists():
+            os.rename(self.target, old)
+        os.rename(self.folder, self.target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+class ColumnWriter:
+    """Appends to a `.npy` file of unknown length; NumPy leaves room in the header for the final one."""
+
+    def __init__(self, path: Path, dtype: DTypeLike) -> None:
+        self._dtype = np.dtype(dtype)
+        self._rows = 0
+        self._file = open(path, "wb")
+        self._header()
+
+    def _header(self) -> None:
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {"descr": self._dtype.str, "fortran_order": False, "shape": (self._rows,)},
+        )
+
+    def append(self, values: NDArray) -> None:
+        """Add a 1-D piece of the column's dtype."""
+        if values.dtype != self._dtype:
+            raise TypeError(f"a column of {self._dtype} cannot take {values.dtype}")
+        values.tofile(self._file)
+        self._rows += len(values)
+
+    def __enter__(self) -> ColumnWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the final header and close the file."""
+        if not self._file.closed:
+            self._header()
+            self._file.close()
