@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 from sqlframe.duckdb import DuckDBSession
 from sqlframe.duckdb import functions as duckdb_functions
+from sqlframe.duckdb.types import StringType, StructField, StructType
 
 from mailcli.errors import MailError
 from mailcli.progress import progress
@@ -49,7 +50,7 @@ class DuckDBEngine:
 
         `columns` are the names to use, in the file's order; a short row has nulls at its end.
         """
-        schema = ", ".join(f"`{name}` string" for name in columns)
+        schema = StructType([StructField(name, StringType()) for name in columns])
         options = {"header": True, "auto_detect": False, "delim": ",", "null_padding": True}
         return self._session.read.options(**options).csv(str(path), schema=schema)
 

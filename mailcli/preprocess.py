@@ -72,7 +72,6 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, history
                 {
                     "name": name,
                     "source": source,
-                    "simulated": raw_data.simulation is not None,
                     "simulation": raw_data.simulation,
                     "history": history,
                     **counts,
@@ -265,9 +264,9 @@ class _Build:
                 written, seen = self._merge(impressions, behaviors, per_user, written)
                 with_history += seen
                 advance(1)
-        for field in (*(f.name for f in self.schema.group("behavior")), "action", "time"):
-            if not written:
-                self.writer.append("behaviors", field, np.empty(0, np.int64))
+        if not written:
+            files = ", ".join(path.name for path in self.source.files)
+            raise MailError(f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those.")
         self.writer.write("behaviors", "offsets", np.r_[0, np.cumsum(per_user)])
         self.counts["behaviors"] = written
         self.counts["impressions_without_history"] = sum(self.counts[name] for name in SPLITS) - with_history

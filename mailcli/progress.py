@@ -78,7 +78,7 @@ def _lines(title: str, total: float, unit: str) -> Iterator[Advance]:
         if now - last >= LINE_EVERY and done < total:
             last = now
             speed = done / (now - start)
-            left = _clock((total - done) / speed) if speed else "?"
+            left = _clock((total - done) / speed) if done > total / 100 else "?"
             print(
                 f"{title}: {done / total:.0%}, {_amount(speed)} {unit}/s, {left} left",
                 file=sys.stderr,

@@ -50,7 +50,7 @@ class Store:
         self.vocabulary_sizes: dict[str, int] = self.manifest["vocabulary_sizes"]
         self.counts: dict[str, int] = self.manifest["counts"]
         self.history: int = self.manifest["history"]
-        self.simulated: bool = self.manifest["simulated"]
+        self.simulation: dict[str, Any] | None = self.manifest["simulation"]
         self._columns: dict[str, NDArray] = {}
 
     def column(self, table: str, name: str) -> NDArray:
@@ -75,7 +75,7 @@ class Store:
     @property
     def label(self) -> str:
         """The name with what tables must say beside it."""
-        return f"{self.name} (simulated)" if self.simulated else f"{self.name} (real data)"
+        return f"{self.name} (simulated)" if self.simulation else f"{self.name} (real data)"
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

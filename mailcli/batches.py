@@ -1,0 +1,124 @@
+"""Store -> batches of NumPy arrays, gathered from memory-mapped columns and prepared ahead by threads.
+
+The order of impressions is a pure function of (seed, epoch): step k of an epoch can be made without the steps before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from mailcli.protocol import View
+from mailcli.schema import PADDING, UNKNOWN, Field, Schema
+from mailcli.store import Store
+
+#: Batches prepared ahead (ours: enough to smooth over a slow read).
+AHEAD = 4
+
+
+class Batch(TypedDict):
+    """One batch of B impressions; ids are those of each field's own vocabulary."""
+
+    attributes: NDArray[np.int32]
+    """[B, n_a]"""
+    behaviors: NDArray[np.int32]
+    """[B, n_v, behaviour fields]; the most recent last, padding in front (id 0)"""
+    actions: NDArray[np.int32]
+    """[B, n_v]"""
+    context: NDArray[np.int32]
+    """[B, n_c]"""
+    target: NDArray[np.int32]
+    """[B, columns of the target]: the values of multi-valued fields lie side by side"""
+    dense: NDArray[np.float32]
+    """[B, n_dense]"""
+    click: NDArray[np.float32]
+    """[B]"""
+
+
+class Batches:
+    """The impressions of a view, in batches."""
+
+    def __init__(self, store: Store, view: View, history: int, batch_size: int) -> None:
+        """Args:
+        store, view: which impressions, and who is new among their users.
+        history: n_v of the batches; histories are cut to the most recent.
+        batch_size: B; the last batch of an epoch may be shorter.
+        """
+        self.store = store
+        self.view = view
+        self.history = history
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.view.rows) // self.batch_size)
+
+    def shuffled(self, seed: int, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch in its own order, from a step on."""
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.view.rows))
+        return self._ahead(self.view.rows[order], first_step)
+
+    def in_order(self) -> Iterator[Batch]:
+        """The batches in the store's order."""
+        return self._ahead(self.view.rows, 0)
+
+    def _ahead(self, rows: NDArray[np.int64], first_step: int) -> Iterator[Batch]:
+        """Prepare batches in a thread, a few ahead of the one asked for."""
+        starts = range(first_step * self.batch_size, len(rows), self.batch_size)
+        waiting: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(1) as pool:
+            for start in starts:
+                waiting.append(pool.submit(self.gather, rows[start : start + self.batch_size]))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def gather(self, rows: NDArray[np.int64]) -> Batch:
+        """The batch of some impressions of the split."""
+        store, schema, split = self.store, self.store.schema, self.view.split
+        user = store.column(split, "user")[rows]
+        item = store.column(split, "item")[rows]
+        places, mask = self._history(user, store.column(split, "history_end")[rows])
+        return Batch(
+            attributes=self._attributes(schema, user),
+            behaviors=_stack(
+                [
+                    np.where(mask, store.column("behaviors", field.name)[places], PADDING)
+                    for field in schema.group("behavior")
+                ]
+            ),
+            actions=np.where(mask, store.column("behaviors", "action")[places], PADDING).astype(np.int32),
+            context=_stack([store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)),
+            target=_target(store, schema.group("target"), item),
+            dense=_stack([store.column("items", name)[item] for name in schema.dense], len(rows), np.float32),
+            click=store.column(split, "click")[rows].astype(np.float32),
+        )
+
+    def _attributes(self, schema: Schema, user: NDArray) -> NDArray[np.int32]:
+        hidden = self.view.anonymous[user]
+        columns = []
+        for field in schema.group("attributes"):
+            ids = self.store.column("users", field.name)[user]
+            columns.append(np.where(hidden, UNKNOWN, ids) if field.vocabulary == schema.user else ids)
+        return _stack(columns)
+
+    def _history(self, user: NDArray, end: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """[B, n_v] places in the behaviour columns, and which of them are real; new users have none."""
+        begin = np.where(self.view.new[user], end, self.store.offsets[user])
+        places = end[:, None] + np.arange(-self.history, 0)
+        mask = places >= begin[:, None]
+        return np.where(mask, places, 0), mask
+
+
+def _stack(columns: list[NDArray], rows: int = 0, dtype: DTypeLike = np.int32) -> NDArray:
+    return np.stack(columns, axis=-1).astype(dtype, copy=False) if columns else np.empty((rows, 0), dtype)
+
+
+def _target(store: Store, fields: tuple[Field, ...], item: NDArray) -> NDArray[np.int32]:
+    parts = [store.column("items", field.name)[item].reshape(len(item), field.values) for field in fields]
+    return np.concatenate(parts, axis=1).astype(np.int32, copy=False)

@@ -1,0 +1,196 @@
+"""The console script `mail`: thin commands; what is slow to import is imported where it is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mailcli import __version__, plugins
+from mailcli.config import PROTOCOLS, VARIANTS, RunConfig, make_config, parse_settings
+from mailcli.errors import MailError, choices, nearest
+
+# Both must be set before TensorFlow and Keras are imported: this project is TensorFlow's, and start-up notes are noise.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DATA_DIR = click.option(
+    "--data-dir", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Folder of the datasets."
+)
+RUNS = click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the runs."
+)
+
+
+def run_options(command: F) -> F:
+    """The options that every training command shares."""
+    options = [
+        click.option("--data", metavar="NAME", help="Dataset; the only one there is by default."),
+        click.option("--ranker", metavar="NAME", help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}. [default: base]"),
+        click.option(
+            "--protocol",
+            metavar="NAME",
+            help="paper: new users lose their behaviors in train and test alike; strict: new users of the test have no "
+            "training impression. [default: paper]",
+        ),
+        click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable."),
+        click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings from a TOML file, e.g. a run's config.toml; options win over it."),
+        DATA_DIR,
+        RUNS,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="mail")
+def main() -> None:
+    """Cold-start recommendation experiments with MAIL (CIKM 2021).
+
+    \b
+    mail preprocess ml-100k          download and prepare a dataset
+    mail ablate --seeds 3            the paper's Table 3 on it
+    """
+
+
+@main.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: data/raw/SOURCE]")
+@click.option("--name", help="Name of the dataset. [default: SOURCE]")
+@click.option("--history", type=int, default=100, show_default=True, help="n_v, the most behaviors that an impression sees.")
+@DATA_DIR
+def preprocess(source: str, raw: Path | None, name: str | None, history: int, data_dir: Path) -> None:
+    """Make a dataset from raw files. SOURCE is ml-100k (downloaded by itself) or alimama."""
+    plugins.check(plugins.SOURCES, source)
+    from mailcli.describe import print_description
+    from mailcli.preprocess import preprocess as run
+
+    print_description(run(source, raw or data_dir / "raw" / source, data_dir, name, history))
+
+
+@main.command()
+@click.argument("source", metavar="SOURCE")
+@click.option("--users", type=int, required=True, help="Users; the published files have 1,141,729.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the four files, e.g. data/raw/alimama.")
+@click.option("--behaviors-per-user", type=float, default=100.0, show_default=True, help="Mean; the published files have 633.")
+@click.option(
+    "--attribute-strength",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="How much interests depend on attributes: 0 not at all, 1 fully.",
+)
+def simulate(source: str, users: int, seed: int, out: Path, behaviors_per_user: float, attribute_strength: float) -> None:
+    """Write raw files from a latent-interest model. SOURCE is alimama."""
+    if source != "alimama":
+        raise MailError(f"unknown form '{source}'.{nearest(source, ['alimama'])} Known: 'alimama'.")
+    from mailcli.simulation import Settings, simulate_alimama
+
+    done = simulate_alimama(Settings(users, seed, behaviors_per_user, attribute_strength), out)
+    click.echo(f"{out}: {done.impressions:,} impressions (CTR {done.ctr:.2%}), {done.behaviors:,} behaviors, simulated.")
+    click.echo(
+        f"Ceiling: the true click probability reaches AUC {done.ceiling_auc:.4f}, GAUC {done.ceiling_gauc:.4f} "
+        "on the test day."
+    )
+
+
+@main.command()
+@click.argument("dataset", required=False)
+@DATA_DIR
+def describe(dataset: str | None, data_dir: Path) -> None:
+    """Show what a dataset holds."""
+    from mailcli import store
+    from mailcli.describe import print_description
+
+    print_description(store.find(data_dir, dataset))
+
+
+@main.command()
+@click.option("--cold-start", metavar="NAME", help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}. [default: none]")
+@click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]")
+@click.option("--seed", type=int, help="Decides new users, initialisation, order and dropout. [default: 0]")
+@run_options
+def train(cold_start: str | None, variant: str | None, seed: int | None, data_dir: Path, runs: Path, **options: Any) -> None:
+    """Train a ranker with a cold-start method, evaluate it on test, print the table.
+
+    The same ranker alone is trained too, or reused, so that RI can be shown. A finished run is reused.
+    """
+    config, store = _resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
+    from mailcli.experiments import make_rows
+    from mailcli.report import print_table
+
+    configs = [config] if config.cold_start == "none" else [config.baseline(), config]
+    rows = make_rows(configs, [config.seed], store, runs)
+    print_table(rows, f"{config.cell} on {config.data}")
+
+
+@main.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
+@DATA_DIR
+@RUNS
+def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
+    """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
+    from mailcli.runs import finished, open_run
+
+    chosen = [open_run(folder) for folder in folders] or finished(runs)
+    from mailcli.experiments import rescore
+    from mailcli.report import print_table
+
+    for rows in rescore(chosen, data_dir):
+        print_table(rows, f"Test metrics on {rows[0].config.data}")
+
+
+@main.command()
+@click.option("--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma.")
+@click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
+@run_options
+def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, **options: Any) -> None:
+    """The paper's Table 3: the ranker alone and with each variant of MAIL, the paper's numbers beside."""
+    chosen = [name.strip() for name in variants.split(",")]
+    for name in chosen:
+        _check_variant(name)
+    if seeds < 1:
+        raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
+    resolved = [_resolve(data_dir, cold_start="mail", variant=name, seed=0, **options) for name in dict.fromkeys(chosen)]
+    from mailcli.experiments import make_rows
+    from mailcli.report import print_table
+
+    configs, store = [config for config, _ in resolved], resolved[0][1]
+    rows = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs)
+    print_table(rows, f"Ablation (MAIL Table 3) on {configs[0].data}, ranker {configs[0].ranker}", with_paper=True)
+
+
+def _resolve(
+    data_dir: Path, variant: str | None, settings: tuple[str, ...], file: Path | None, **given: Any
+) -> tuple[RunConfig, Any]:
+    """The checked config of a command line, and its dataset."""
+    from mailcli import store as stores
+    from mailcli.runs import settings_of
+
+    layers = [settings_of(file)] if file else []
+    layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
+    named = [layer["data"] for layer in layers if "data" in layer]
+    store = stores.find(data_dir, named[-1] if named else None)
+    config = make_config([{"data": store.name}, *layers])
+    plugins.check(plugins.RANKERS, config.ranker)
+    plugins.check(plugins.COLD_STARTS, config.cold_start)
+    if variant is not None and config.cold_start != "mail":
+        raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
+    if config.cold_start == "mail":
+        # Always written out, so that the default and `--variant base` are one cell.
+        variant = variant or config.cold_start_options.get("variant", "base")
+        _check_variant(variant)
+        config = make_config([vars(config), {"cold_start.variant": variant}])
+    return config, store
+
+
+def _check_variant(name: str) -> None:
+    if name not in VARIANTS:
+        raise MailError(f"unknown variant '{name}'.{nearest(name, VARIANTS)} Known: {choices(VARIANTS)}.")

@@ -1,0 +1,138 @@
+"""MAIL's zero-shot tower: the virtual behaviour of new users from their attributes (MAIL Sec. 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mailcli.config import VARIANTS
+from mailcli.contracts import ColdStartMethod, Features, Tensor, replace_behaviors
+from mailcli.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
+from mailcli.losses import mmd2, squared_error
+
+REDUCTIONS = ("mean", "sum")
+
+
+class ColdStart(ColdStartMethod):
+    """Dual autoencoders aligned by MMD, MAIL Eqs. (1)-(8); v̂ = D2(E1(h_a)) for new users.
+
+    Embeddings enter through stop_gradient: neither loss moves the table by way of this tower.
+
+    Args:
+        variant: base, trained by Eq. (7); dual, by (3) + (4); single, by (3); none, a linear map from a to v without a loss
+            of its own, trained by the click loss (MAIL Table 3).
+        reduction: of the squared errors, "mean" over dimensions as in the published code or "sum" (MAIL Eq. (3)).
+        attention_units: d_r of Eq. (1), as d of the paper's settings (ours; the paper does not tell).
+        encoder_units: widths of E1 and E2, Eq. (15).
+        decoder_units: hidden widths of D1 and D2, Eq. (16).
+        dropout: rate in encoders and decoders (MAIL Sec. 4.1.4).
+        sigma: σ of the MMD's kernel, Eq. (6).
+    """
+
+    def __init__(
+        self,
+        variant: str = "base",
+        reduction: str = "mean",
+        attention_units: int = 32,
+        encoder_units: Sequence[int] = (1024, 512, 512),
+        decoder_units: Sequence[int] = (512, 1024),
+        dropout: float = 0.5,
+        sigma: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if variant not in VARIANTS:
+            raise ValueError(f"`variant` should be one of {VARIANTS}. Received: variant={variant!r}")
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"`reduction` should be one of {REDUCTIONS}. Received: reduction={reduction!r}")
+        if len(encoder_units) != 3 or len(decoder_units) != 2:
+            raise ValueError(
+                "`encoder_units` should have 3 widths and `decoder_units` 2, as Eqs. (15)-(16). "
+                f"Received: {tuple(encoder_units)} and {tuple(decoder_units)}"
+            )
+        self.settings = {
+            "variant": variant,
+            "reduction": reduction,
+            "attention_units": attention_units,
+            "encoder_units": tuple(encoder_units),
+            "decoder_units": tuple(decoder_units),
+            "dropout": dropout,
+            "sigma": sigma,
+        }
+        self.variant = variant
+        self.reduction = reduction
+        self.sigma = sigma
+
+    @property
+    def co_trained(self) -> bool:
+        """True but for the variant none, which has no loss of its own."""
+        return self.variant != "none"
+
+    def build_for(self, n_a: int, n_v: int, dim: int) -> None:
+        """Make the variables for a [n_a, dim] and v [n_v, dim]; only those that the variant trains."""
+        self.n_v, self.dim = n_v, dim
+        s = self.settings
+        code = s["encoder_units"][-1]
+        if self.variant == "none":
+            self.linear = _built(keras.layers.Dense(n_v * dim), (None, n_a * dim))
+            return
+        self.pool_a = _built(AttentionPooling(s["attention_units"]), (None, n_a, dim))
+        self.e1 = _built(ResidualEncoder(s["encoder_units"], s["dropout"]), (None, dim))
+        self.d1 = _built(ResidualDecoder(s["decoder_units"], n_a * dim, s["dropout"]), (None, code))
+        self.d2 = _built(ResidualDecoder(s["decoder_units"], n_v * dim, s["dropout"]), (None, code))
+        if self.variant != "single":
+            self.pool_v = _built(AttentionPooling(s["attention_units"]), (None, n_v, dim))
+            self.e2 = _built(ResidualEncoder(s["encoder_units"], s["dropout"]), (None, dim))
+
+    def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
+        """L_a (3), L_v (4) and L_d (5) of impressions of old users; L_zst (7) is their sum.
+
+        Terms that the variant is not trained by are left out.
+        """
+        features = features.frozen()
+        a, v = _flat(features.attributes), _flat(features.behaviors)
+        p = self.e1(self.pool_a(features.attributes), training=training)
+        losses = {"L_a": self._reconstruction(p, a, v, training)}
+        if self.variant in {"dual", "base"}:
+            q = self.e2(self.pool_v(features.behaviors, features.behavior_mask), training=training)
+            losses["L_v"] = self._reconstruction(q, a, v, training)
+            if self.variant == "base":
+                losses["L_d"] = mmd2(p, q, self.sigma)
+        return losses
+
+    def _reconstruction(self, code: Tensor, a: Tensor, v: Tensor, training: bool) -> Tensor:
+        """||D1(code) - a||² + ||D2(code) - v||²: Eq. (3) for code = p, Eq. (4) for code = q."""
+        return squared_error(self.d1(code, training=training), a, self.reduction) + squared_error(
+            self.d2(code, training=training), v, self.reduction
+        )
+
+    def generate(self, features: Features) -> Tensor:
+        """v̂ [B, n_v, d], Eq. (8); without dropout, as at test time (ours)."""
+        attributes = tf.stop_gradient(features.attributes)
+        if self.variant == "none":
+            v_hat = self.linear(_flat(attributes))
+        else:
+            v_hat = self.d2(self.e1(self.pool_a(attributes)))
+        return tf.reshape(v_hat, [-1, self.n_v, self.dim])
+
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """v̂ in place of v where flag is true, Eq. (10)."""
+        del training
+        new = tf.where(features.is_new)[:, 0]
+        return replace_behaviors(features, new, self.generate(features.rows(new)))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), **self.settings}
+
+
+def _flat(x: Tensor) -> Tensor:
+    return tf.reshape(x, [-1, x.shape[1] * x.shape[2]])
+
+
+def _built(layer: Any, shape: tuple[int | None, ...]) -> Any:
+    layer.build(shape)
+    return layer

@@ -1,0 +1,14 @@
+"""No cold-start method: new users are ranked with an empty history. The baseline of every RI."""
+
+from __future__ import annotations
+
+from mailcli.contracts import ColdStartMethod, Features
+
+
+class ColdStart(ColdStartMethod):
+    """Leaves the features of new users as they are."""
+
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """The same features."""
+        del training
+        return features

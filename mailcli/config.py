@@ -1,0 +1,171 @@
+"""The settings of a run: one frozen dataclass, from TOML and `--set KEY=VALUE`, checked whole, every fault at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mailcli.errors import MailError, choices, nearest
+
+#: How new users are drawn; DESIGN and `mail train --help` tell what each means.
+PROTOCOLS = ("paper", "strict")
+#: MAIL's zero-shot tower, Table 3 of the paper.
+VARIANTS = ("none", "single", "dual", "base")
+#: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
+OPTION_TABLES = {"ranker": "ranker_options", "cold_start": "cold_start_options"}
+
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that a run's result depends on, besides the data and the versions in environment.json."""
+
+    data: str
+    """Name of the dataset store."""
+    ranker: str = "base"
+    """Ranking tower, a file of mailcli/rankers."""
+    cold_start: str = "none"
+    """Cold-start method, a file of mailcli/coldstart."""
+    seed: int = 0
+    """Decides the draw of new users, initialisation, order of impressions and dropout."""
+    protocol: str = "paper"
+    """paper: new users lose their behaviours, in train and test alike. strict: they have no training impression."""
+    new_share: float = 0.4
+    """Share of users made new (MAIL Sec. 4.1.1)."""
+    history: int = 100
+    """n_v, most recent behaviours that a model sees (MAIL Sec. 4.1.4)."""
+    embedding_dim: int = 32
+    """d, the size of an embedding (MAIL Sec. 4.1.4)."""
+    batch_size: int = 1024
+    """Impressions per step (MAIL Sec. 4.1.4)."""
+    learning_rate: float = 0.001
+    """Adam's rate for the ranking tower and the embeddings (MAIL Sec. 4.1.4)."""
+    zero_shot_learning_rate: float = 0.001
+    """Adam's rate for the zero-shot tower (MAIL Sec. 4.1.4; the published code halves it)."""
+    epochs: int = 10
+    """Most passes over the training impressions (ours; the paper does not tell)."""
+    patience: int = 2
+    """Epochs without a better validation AUC before training stops (ours)."""
+    ranker_options: Options = field(default_factory=dict)
+    """The ranker's own options, by name."""
+    cold_start_options: Options = field(default_factory=dict)
+    """The cold-start method's own options, by name."""
+
+    @property
+    def cell(self) -> str:
+        """Name of the cell in the ranker x cold-start matrix, e.g. `base+mail-dual`."""
+        variant = self.cold_start_options.get("variant", "")
+        return f"{self.ranker}+{self.cold_start}" + (f"-{variant}" if variant else "")
+
+    def baseline(self) -> RunConfig:
+        """The same ranker alone, with the same seed, hence the same draw and initialisation."""
+        return replace(self, cold_start="none", cold_start_options={})
+
+
+def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
+    """A checked config from layers of settings, later ones winning.
+
+    A layer's keys are the fields' names; `ranker.KEY` and `cold_start.KEY`, or tables of these names + `_options`, hold
+    options.
+
+    Raises:
+        MailError: one line that names every unknown key and every wrong value.
+    """
+    values: Options = {}
+    faults: list[str] = []
+    known = {f.name: f for f in fields(RunConfig)}
+    tables: dict[str, Options] = {name: {} for name in OPTION_TABLES.values()}
+    for layer in layers:
+        for key, value in layer.items():
+            head, _, rest = key.partition(".")
+            if rest and head in OPTION_TABLES:
+                tables[OPTION_TABLES[head]][rest] = value
+            elif key in tables and isinstance(value, Mapping):
+                tables[key].update(value)
+            elif key not in known:
+                faults.append(f"unknown setting '{key}'.{nearest(key, known)}")
+            else:
+                values[key] = value
+    for key, value in values.items():
+        try:
+            values[key] = _cast(value, str(known[key].type))
+        except ValueError as error:
+            faults.append(f"{key} = {value!r}: {error}")
+    if not faults:
+        config = RunConfig(**values, **tables)
+        faults = _faults(config)
+        if not faults:
+            return config
+    raise MailError("; ".join(faults))
+
+
+def _cast(value: Any, kind: str) -> Any:
+    """Text from --set, or a TOML value, as the field's type."""
+    if kind == "int":
+        if isinstance(value, bool) or isinstance(value, float) and not value.is_integer():
+            raise ValueError("expected a whole number")
+        try:
+            return int(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError("expected a whole number") from None
+    if kind == "float":
+        if isinstance(value, bool):
+            raise ValueError("expected a number")
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise ValueError("expected a number") from None
+    if kind == "str":
+        if not isinstance(value, str):
+            raise ValueError("expected a text")
+        return value
+    raise ValueError("expected a table of options")
+
+
+def _faults(config: RunConfig) -> list[str]:
+    rules = [
+        (config.protocol in PROTOCOLS, "protocol", f"one of {choices(PROTOCOLS)}", nearest(config.protocol, PROTOCOLS)),
+        (config.seed >= 0, "seed", "0 or more", ""),
+        (0 < config.new_share < 1, "new_share", "a number between 0 and 1", ""),
+        (config.learning_rate > 0, "learning_rate", "a positive number", ""),
+        (config.zero_shot_learning_rate > 0, "zero_shot_learning_rate", "a positive number", ""),
+    ]
+    for name in ("history", "embedding_dim", "batch_size", "epochs", "patience"):
+        rules.append((getattr(config, name) >= 1, name, "1 or more", ""))
+    return [
+        f"{name} = {getattr(config, name)!r}: expected {expected}.{hint}" for ok, name, expected, hint in rules if not ok
+    ]
+
+
+def parse_settings(pairs: Iterable[str]) -> Options:
+    """`KEY=VALUE` texts as a layer for `make_config`; a comma makes a list."""
+    layer: Options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise MailError(f"--set {pair}: expected KEY=VALUE.")
+        layer[key.strip()] = value.strip()
+    return layer
+
+
+def read_toml(path: Path) -> Options:
+    """A TOML file as a layer for `make_config` (MailError when it cannot be read)."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
+        raise MailError(f"{path}: cannot be read as TOML ({error}).") from error
+
+
+def to_toml(config: RunConfig) -> Options:
+    """The config as plain values, every field present."""
+    return asdict(config)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """`key: old -> new` for every field that differs."""
+    keys = dict.fromkeys([*old, *new])
+    return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in keys if old.get(key) != new.get(key)]

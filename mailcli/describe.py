@@ -1,0 +1,77 @@
+"""What a store holds, as `mail describe` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from rich.console import Console, Group
+from rich.table import Table
+
+from mailcli.schema import SPLITS
+from mailcli.store import Store
+
+
+def describe(store: Store) -> Group:
+    """Tables, fields, vocabularies, history lengths, CTR and naturally new users of a store."""
+    return Group(*_blocks(store))
+
+
+def _blocks(store: Store) -> Iterator[Table | str]:
+    counts = store.counts
+    yield f"{store.label}: source {store.manifest['source']}, format {store.manifest['format']}, n_v {store.history}"
+    if store.simulation:
+        shown = ", ".join(f"{key} {value:.6g}" for key, value in store.simulation.items())
+        yield f"simulated: {shown}"
+    splits = _table("split", "impressions", "clicks", "CTR", "users", "without history")
+    for name in SPLITS:
+        user = store.column(name, "user")
+        empty = (store.column(name, "history_end") == store.offsets[user]).mean()
+        clicks = counts[f"{name}_clicks"]
+        splits.add_row(
+            name, f"{counts[name]:,}", f"{clicks:,}", f"{clicks / counts[name]:.2%}", f"{len(np.unique(user)):,}", f"{empty:.2%}"
+        )
+    yield splits
+    tables = _table("table", "rows", "note")
+    lonely = counts["users_without_history"]
+    tables.add_row(
+        "users",
+        f"{counts['users']:,}",
+        f"{counts['users_without_profile']:,} without profile; {lonely:,} naturally new (no visible behavior)",
+    )
+    tables.add_row("items", f"{counts['items']:,}", f"{counts['items_without_features']:,} without features")
+    tables.add_row("behaviors", f"{counts['behaviors']:,}", f"actions: {', '.join(store.schema.actions)}")
+    yield tables
+    fields = _table("field", "group", "vocabulary", "ids (with padding, unknown)")
+    for field in store.schema.fields:
+        many = f", up to {field.values} values" if field.values > 1 else ""
+        fields.add_row(field.name, field.group + many, field.vocabulary, f"{store.vocabulary_sizes[field.vocabulary]:,}")
+    for name in store.schema.dense:
+        fields.add_row(name, "target, a number", "", "")
+    yield fields
+    yield _histories(store)
+
+
+def _histories(store: Store) -> Table:
+    """Quantiles of the history length that training impressions see."""
+    user = store.column("train", "user")
+    length = np.minimum(store.column("train", "history_end") - store.offsets[user], store.history)
+    table = _table("history length in train", *(f"{q}%" for q in (0, 25, 50, 75, 100)), "mean")
+    quantiles = np.quantile(length, (0, 0.25, 0.5, 0.75, 1))
+    table.add_row("", *(f"{q:.0f}" for q in quantiles), f"{length.mean():.1f}")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number == 0 or name in {"note", "group", "vocabulary"} else "right")
+    return table
+
+
+def print_description(store: Store) -> None:
+    """Print the description to stdout."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 110
+    console.print(describe(store))

@@ -1,0 +1,176 @@
+"""Small layers that several parts share: the embedding table, attention pooling, the residual encoder and decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mailcli.contracts import Features, Tensor
+from mailcli.schema import FIRST_ID, PADDING, Schema
+
+#: Slope of LeakyReLU for negative inputs; the paper does not tell, this is TensorFlow's own default.
+NEGATIVE_SLOPE = 0.2
+#: Score of a masked place before a softmax: exp(x - max) is exactly 0 in float32.
+MASKED = -1e9
+
+
+class FeatureEmbedding(keras.layers.Layer):
+    """The shared embedding lookup table: all categorical fields of a batch -> Features (MAIL Sec. 3.1).
+
+    One variable [sum of the vocabularies' sizes, d]; a field's ids are moved to its vocabulary's part of the table.
+    Xavier initialisation with fan_in = fan_out = d, U(±√(3/d)), so that the scale does not depend on the vocabulary.
+
+    Args:
+        schema: the fields and their groups.
+        vocabulary_sizes: ids of each vocabulary, padding and unknown included.
+        dim: d.
+    """
+
+    def __init__(self, schema: Schema, vocabulary_sizes: dict[str, int], dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.schema = schema
+        self.dim = dim
+        self.start: dict[str, int] = {}
+        rows = 0
+        for name in schema.vocabularies():
+            self.start[name] = rows
+            rows += vocabulary_sizes[name]
+        self.action_start = rows
+        self.rows = rows + FIRST_ID + len(schema.actions)
+
+    def build(self, *_: Any) -> None:
+        """Make the table."""
+        limit = (3 / self.dim) ** 0.5
+        self.table = self.add_weight(
+            shape=(self.rows, self.dim), initializer=keras.initializers.RandomUniform(-limit, limit), name="table"
+        )
+        self.built = True
+
+    def call(self, batch: dict[str, Tensor]) -> Features:
+        """Embed a batch (the arrays of mailcli.batches.Batch, as tensors)."""
+        mask = batch["actions"] != PADDING
+        steps = tf.reduce_sum(self._lookup("behavior", batch["behaviors"]), axis=2)
+        actions = tf.gather(self.table.value, batch["actions"] + self.action_start)
+        return Features(
+            attributes=self._lookup("attributes", batch["attributes"]),
+            behaviors=steps * actions * tf.cast(mask, steps.dtype)[:, :, None],
+            behavior_mask=mask,
+            context=self._lookup("context", batch["context"]),
+            target=self._target(batch["target"]),
+            dense=batch["dense"],
+            is_new=~tf.reduce_any(mask, axis=1),
+        )
+
+    def _lookup(self, group: Any, ids: Tensor) -> Tensor:
+        starts = [self.start[field.vocabulary] for field in self.schema.group(group)]
+        return tf.gather(self.table.value, ids + tf.constant(starts, tf.int32))
+
+    def _target(self, ids: Tensor) -> Tensor:
+        parts = []
+        column = 0
+        for field in self.schema.group("target"):
+            own = ids[:, column : column + field.values]
+            column += field.values
+            values = tf.gather(self.table.value, own + self.start[field.vocabulary])
+            real = tf.cast(own != PADDING, values.dtype)[:, :, None]
+            parts.append(tf.reduce_sum(values * real, axis=1) / tf.reduce_sum(real, axis=1))
+        return tf.stack(parts, axis=1)
+
+
+class AttentionPooling(keras.layers.Layer):
+    """h = Σ α_i x_i with α = softmax(e), e_i = zᵀ tanh(w x_i + b): MAIL Eqs. (1)-(2).
+
+    Args:
+        units: d_r, the width of the attention (the paper does not tell it).
+
+    Call: x [B, n, d], mask [B, n] bool or None -> [B, d]; zeros where every place is masked.
+    """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden = keras.layers.Dense(units, activation="tanh")
+        self.score = keras.layers.Dense(1, use_bias=False)
+
+    def build(self, shape: Sequence[int | None], *_: Any) -> None:
+        """Make w, b and z."""
+        self.hidden.build(shape)
+        self.score.build((*shape[:-1], self.hidden.units))
+        self.built = True
+
+    def call(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Pool over the second axis."""
+        e = self.score(self.hidden(x))[:, :, 0]
+        if mask is None:
+            return tf.einsum("bn,bnd->bd", tf.nn.softmax(e), x)
+        alpha = tf.nn.softmax(tf.where(mask, e, MASKED)) * tf.cast(mask, e.dtype)
+        return tf.einsum("bn,bnd->bd", alpha, x)
+
+
+class ResidualEncoder(keras.layers.Layer):
+    """MAIL Eq. (15): h -> p, each layer seeing the input again.
+
+    z1 = LeakyReLU(Dense(Dropout(h))); z2 = LeakyReLU(Dense(Dropout([z1, h]))); p = LeakyReLU(Dense([z2, h])).
+
+    Args:
+        units: widths of z1, z2 and p.
+        dropout: rate of the two dropouts.
+    """
+
+    def __init__(self, units: Sequence[int], dropout: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = [keras.layers.Dense(width) for width in units]
+        self.dropout = [keras.layers.Dropout(dropout) for _ in units[:-1]]
+
+    def build(self, shape: Sequence[int | None]) -> None:
+        """Make the weights for inputs of the given shape."""
+        _build_residual(self.dense, shape[-1])
+        self.built = True
+
+    def call(self, h: Tensor, training: bool = False) -> Tensor:
+        """h [B, d] -> p [B, units[-1]]."""
+        z1 = leaky_relu(self.dense[0](self.dropout[0](h, training=training)))
+        z2 = leaky_relu(self.dense[1](self.dropout[1](tf.concat([z1, h], axis=1), training=training)))
+        return leaky_relu(self.dense[2](tf.concat([z2, h], axis=1)))
+
+
+class ResidualDecoder(keras.layers.Layer):
+    """MAIL Eq. (16): p -> a flattened sequence of embeddings, linear at the end.
+
+    z3 = LeakyReLU(Dense(Dropout(p))); z4 = LeakyReLU(Dense(Dropout([z3, p]))); out = Dense([z4, p]).
+
+    Args:
+        units: widths of z3 and z4.
+        outputs: n · d, the length of what is reconstructed.
+        dropout: rate of the two dropouts.
+    """
+
+    def __init__(self, units: Sequence[int], outputs: int, dropout: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = [keras.layers.Dense(width) for width in (*units, outputs)]
+        self.dropout = [keras.layers.Dropout(dropout) for _ in units]
+
+    def build(self, shape: Sequence[int | None]) -> None:
+        """Make the weights for inputs of the given shape."""
+        _build_residual(self.dense, shape[-1])
+        self.built = True
+
+    def call(self, p: Tensor, training: bool = False) -> Tensor:
+        """p [B, d_h] -> [B, outputs]."""
+        z3 = leaky_relu(self.dense[0](self.dropout[0](p, training=training)))
+        z4 = leaky_relu(self.dense[1](self.dropout[1](tf.concat([z3, p], axis=1), training=training)))
+        return self.dense[2](tf.concat([z4, p], axis=1))
+
+
+def _build_residual(layers: Sequence[Any], width: int | None) -> None:
+    assert width is not None
+    layers[0].build((None, width))
+    for before, layer in zip(layers[:-1], layers[1:], strict=True):
+        layer.build((None, before.units + width))
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """max(x, NEGATIVE_SLOPE · x)."""
+    return tf.nn.leaky_relu(x, alpha=NEGATIVE_SLOPE)

@@ -1,0 +1,187 @@
+"""TwoTower: the shared table, a ranker and a cold-start method, co-trained by two optimizers (MAIL Algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mailcli import plugins
+from mailcli.batches import Batch
+from mailcli.config import Options, RunConfig
+from mailcli.contracts import ColdStartMethod, Features, RankingTower, Tensor, options_of
+from mailcli.errors import MailError, choices, nearest
+from mailcli.layers import FeatureEmbedding
+from mailcli.losses import click_loss
+from mailcli.schema import UNKNOWN, Schema
+from mailcli.store import Store
+
+
+class Optimizers(NamedTuple):
+    """Adam twice, β = (0.9, 0.999) (MAIL Sec. 4.1.4)."""
+
+    zero_shot: Any
+    """G_A, which moves the zero-shot tower and nothing else."""
+    ranking: Any
+    """G_B, which moves the ranking tower and the embedding table and nothing else."""
+
+
+class TwoTower(keras.Model):
+    """f and g of MAIL Sec. 3 around one embedding table.
+
+    Args:
+        embedding: the shared table.
+        ranker: f, the ranking tower.
+        cold_start: g, the zero-shot tower, or another cold-start method.
+        history: n_v.
+
+    Raises:
+        RuntimeError: the variables of G_A and G_B overlap or miss one.
+    """
+
+    def __init__(
+        self, embedding: FeatureEmbedding, ranker: RankingTower, cold_start: ColdStartMethod, history: int
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.ranker = ranker
+        self.cold_start = cold_start
+        self._build_on(_one_impression(embedding.schema, history), history)
+
+    def _build_on(self, batch: dict[str, Tensor], history: int) -> None:
+        features = self.embedding(batch)
+        self.cold_start.build_for(features.attributes.shape[1], history, self.embedding.dim)
+        self.cold_start.built = True
+        self.ranker(features)
+        self.built = True
+        owned = [id(v) for v in (*self.zero_shot_variables, *self.ranking_variables)]
+        if len(set(owned)) != len(owned) or set(owned) != {id(v) for v in self.trainable_variables}:
+            raise RuntimeError("each trainable variable should belong to exactly one of the two optimizers")
+
+    @property
+    def zero_shot_variables(self) -> list[Any]:
+        """What G_A moves."""
+        return self.cold_start.trainable_variables if self.cold_start.co_trained else []
+
+    @property
+    def ranking_variables(self) -> list[Any]:
+        """What G_B moves: the table, the ranker, and a cold-start method without losses of its own."""
+        own = [] if self.cold_start.co_trained else self.cold_start.trainable_variables
+        return [*self.embedding.trainable_variables, *self.ranker.trainable_variables, *own]
+
+    def call(self, batch: dict[str, Tensor], training: bool = False) -> Tensor:
+        """Logits [B] of a batch: flag (9), v̂ (8), assembly (10), ranking tower."""
+        features = self.cold_start.complete(self.embedding(batch), training=training)
+        return self.ranker(features, training=training)
+
+    def train_step(self, batch: dict[str, Tensor], optimizers: Optimizers) -> dict[str, Tensor]:
+        """Algorithm 1 on one batch.
+
+        Returns:
+            The losses by name: L_rt, and where there is a zero-shot tower its terms and their sum L_zst.
+        """
+        losses: dict[str, Tensor] = {}
+        with tf.GradientTape() as tape:
+            features = self.embedding(batch)  # step 1: flag, Eq. (9)
+            if self.cold_start.co_trained:
+                with tape.stop_recording():
+                    losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3
+            logit = self.ranker(self.cold_start.complete(features, training=True), training=True)  # steps 4-5
+            losses["L_rt"] = click_loss(batch["click"], logit)  # step 6, Eq. (13)
+            total = losses["L_rt"] + sum(self.ranker.losses)
+        gradients = tape.gradient(total, self.ranking_variables)
+        optimizers.ranking.apply_gradients(zip(gradients, self.ranking_variables, strict=True))  # step 7
+        return losses
+
+    def _zero_shot_step(self, features: Features, optimizer: Any) -> dict[str, Tensor]:
+        """L_zst (7) over the impressions of old users, applied by G_A."""
+        old = features.rows(tf.where(~features.is_new)[:, 0]).frozen()
+        with tf.GradientTape() as tape:
+            losses = self.cold_start.zero_shot_losses(old, training=True)
+            total = tf.add_n(list(losses.values()))
+        gradients = tape.gradient(total, self.zero_shot_variables)
+        optimizer.apply_gradients(zip(gradients, self.zero_shot_variables, strict=True))
+        return {**losses, "L_zst": total}
+
+
+def make_model(store: Store, config: RunConfig) -> TwoTower:
+    """The model of a run, initialised by the config's seed (Xavier, as Algorithm 1 says).
+
+    Raises:
+        MailError: an option that the ranker or the cold-start method does not have, or a value it refuses.
+    """
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(config.seed)
+    embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim)
+    ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options, "ranker")
+    cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options, "cold_start")
+    return TwoTower(embedding, ranker, cold_start, config.history)
+
+
+def make_optimizers(config: RunConfig) -> Optimizers:
+    """G_A and G_B."""
+    return Optimizers(
+        zero_shot=keras.optimizers.Adam(config.zero_shot_learning_rate, epsilon=1e-8),
+        ranking=keras.optimizers.Adam(config.learning_rate, epsilon=1e-8),
+    )
+
+
+def _make(kind: plugins.Kind, name: str, options: Options, prefix: str) -> Any:
+    """An instance with the options, each cast to the type of the constructor's default."""
+    cls = plugins.load(kind, name)
+    defaults = options_of(cls)
+    for key in options:
+        if key not in defaults:
+            known = f"Known: {choices(defaults)}." if defaults else "It has none."
+            raise MailError(f"{kind.title} '{name}' has no option '{key}'.{nearest(key, defaults)} {known}")
+    try:
+        return cls(**{key: _like(defaults[key], key, value) for key, value in options.items()})
+    except ValueError as error:
+        raise MailError(f"{kind.title} '{name}': {error}") from error
+
+
+def _like(default: Any, key: str, value: Any) -> Any:
+    """A text from --set as the type of the option's default; a TOML value as it is, if the type is right."""
+    try:
+        if isinstance(default, Sequence) and not isinstance(default, str):
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(type(default[0])(part) for part in parts)
+        return type(default)(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"`{key}` should be like {default!r}. Received: {value!r}") from None
+
+
+def to_tensors(batch: Batch) -> dict[str, Tensor]:
+    """A NumPy batch as tensors."""
+    return {name: tf.convert_to_tensor(array) for name, array in batch.items()}
+
+
+def batch_signature(schema: Schema, history: int) -> dict[str, tf.TensorSpec]:
+    """Shapes and types of a batch, for tf.function: one trace serves every batch size."""
+    return {
+        name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=name)
+        for name, tensor in _one_impression(schema, history).items()
+    }
+
+
+def _one_impression(schema: Schema, history: int) -> dict[str, Tensor]:
+    """A batch of one impression of unknown values."""
+    columns = sum(field.values for field in schema.group("target"))
+
+    def ids(*shape: int) -> np.ndarray:
+        return np.full((1, *shape), UNKNOWN, np.int32)
+
+    return to_tensors(
+        Batch(
+            attributes=ids(len(schema.group("attributes"))),
+            behaviors=ids(history, len(schema.group("behavior"))),
+            actions=ids(history),
+            context=ids(len(schema.group("context"))),
+            target=ids(columns),
+            dense=np.zeros((1, len(schema.dense)), np.float32),
+            click=np.zeros(1, np.float32),
+        )
+    )

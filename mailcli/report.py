@@ -1,0 +1,138 @@
+"""Results -> the tables a person reads. Numbers come from run folders only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mailcli.experiments import Row
+from mailcli.metrics import relative_improvement
+from mailcli.paper import reported, row_name
+
+METRICS = ("AUC", "GAUC")
+TITLES = {"new": "new users", "old": "old users", "all": "all users", "natural": "naturally new"}
+#: Columns of a table that is written to a file or a pipe.
+WIDTH = 120
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds with the half-width of its 95 % interval (None for one seed)."""
+
+    mean: float
+    half: float | None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval leaves 0 out; one seed cannot tell."""
+        return self.half is not None and abs(self.mean) > self.half
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and Student's 95 % interval, t(0.975, n - 1) · s / √n."""
+    data = np.asarray(values, dtype=float)
+    if len(data) < 2:
+        return Estimate(float(data.mean()), None)
+    from scipy import stats
+
+    spread = stats.sem(data)
+    return Estimate(float(data.mean()), float(stats.t.ppf(0.975, len(data) - 1) * spread))
+
+
+def values(row: Row, users: str, metric: str) -> list[float] | None:
+    """The metric of each seed; None where a seed lacks it."""
+    found = [result["test"].get(users, {}).get(metric) for result in row.results]
+    return None if None in found else found
+
+
+def improvements(row: Row, users: str, metric: str) -> list[float] | None:
+    """RI (%) of each seed against its own baseline; None without one."""
+    if row.baseline is None:
+        return None
+    own = values(row, users, metric)
+    base = values(Row(row.config, row.seeds, row.baseline, None), users, metric)
+    if own is None or base is None:
+        return None
+    return [relative_improvement(a, b) for a, b in zip(base, own, strict=True)]
+
+
+def _metric(found: list[float] | None) -> str:
+    if found is None:
+        return "-"
+    mean, half = estimate(found)
+    return _unsigned(f"{mean:.4f}") + (f" ±{_unsigned(f'{half:.4f}')}" if half is not None else "")
+
+
+def _unsigned(text: str) -> str:
+    """`.5862`, as the paper prints it."""
+    return text.removeprefix("0")
+
+
+def _improvement(found: list[float] | None) -> str:
+    if found is None:
+        return ""
+    ri = estimate(found)
+    if ri.half is None:
+        return f"{ri.mean:+.2f}"
+    return f"{ri.mean:+.2f} ±{ri.half:.2f}" + ("" if ri.significant else " n.s.")
+
+
+def _papers(numbers: dict[str, Any]) -> list[str]:
+    """AUC, GAUC and RI of the paper, empty where it gives none."""
+    cells = [_unsigned(f"{numbers[m]:.4f}") if m in numbers else "" for m in METRICS]
+    return [*cells, f"{numbers['RI AUC']:+.2f}" if "RI AUC" in numbers else ""]
+
+
+def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
+    """AUC, GAUC and RI of new, old and all users, a block each; the paper's numbers beside where asked for."""
+    table = Table(show_edge=False, pad_edge=False)
+    for name in ("model", "users"):
+        table.add_column(name, no_wrap=True)
+    for name in ("AUC", "GAUC", "RI AUC %", "RI GAUC %", *(["paper AUC", "GAUC", "RI %"] if with_paper else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for users in TITLES:
+        shown = [row for row in rows if any(users in result["test"] for result in row.results)]
+        for row in shown:
+            name = row_name(row.config)
+            cells = [_metric(values(row, users, m)) for m in METRICS]
+            cells += [_improvement(improvements(row, users, m)) for m in METRICS]
+            cells += _papers(reported(name, users)) if with_paper else []
+            table.add_row(name, TITLES[users], *cells, end_section=row is shown[-1])
+    return table
+
+
+def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
+    """What must stand beside every number: data, protocol, seeds, how intervals are made, what was left out."""
+    row = rows[0]
+    first = row.results[0]
+    seeds = ", ".join(map(str, row.seeds))
+    interval = (
+        "±: 95 % interval over seeds; RI is paired by seed, n.s. = no significant difference"
+        if len(row.seeds) > 1
+        else "one seed: no interval, so no difference here is known to be significant"
+    )
+    shares = [r["test"]["all"]["one_class_impressions"] for each in rows for r in each.results]
+    lines = [
+        f"data {first['dataset']} | protocol {first['protocol']}, {row.config.new_share:.0%} of users new | seeds {seeds}",
+        interval,
+        f"GAUC leaves out users of one class ({np.mean(shares):.1%} of the test impressions)",
+    ]
+    if any(each.baseline for each in rows):
+        lines.append("RI: against the same ranker without a cold-start method, same seed")
+    if with_paper:
+        lines.append("paper: its numbers on about 6 M impressions of Alimama; not comparable with other data")
+    return lines
+
+
+def print_table(rows: Sequence[Row], title: str, with_paper: bool = False) -> None:
+    """Print a table and its notes to stdout."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(title, style="bold")
+    console.print(metrics_table(rows, with_paper))
+    for line in notes(rows, with_paper):
+        console.print(line, style="dim")

@@ -1,0 +1,159 @@
+"""The run folder: what a run leaves on disk, and what may be reused.
+
+    <runs>/<dataset>/<protocol>/<cell>/seed-<n>/
+        config.toml        every setting, and the SHA-256 of the store's dataset.json
+        environment.json   versions, machine, wall time
+        history.jsonl      one line per step (losses) and per epoch (validation)
+        checkpoints/       best.weights.h5, the best epoch by validation AUC
+        predictions.npy    scores of the test impressions, in the store's order
+        result.json        metrics; it exists when the run is finished
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
+from mailcli.errors import MailError
+from mailcli.store import Store
+
+_CONFIG, _RESULT, _HISTORY = "config.toml", "result.json", "history.jsonl"
+_OURS = (_CONFIG, _RESULT, _HISTORY, "environment.json", "predictions.npy", "checkpoints")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and settings."""
+
+    folder: Path
+    config: RunConfig
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """result.json of a finished run, or None."""
+        path = self.folder / _RESULT
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    @property
+    def weights(self) -> Path:
+        """The best epoch's weights."""
+        return self.folder / "checkpoints" / "best.weights.h5"
+
+    def log(self, lines: list[dict[str, Any]]) -> None:
+        """Append lines to history.jsonl."""
+        with open(self.folder / _HISTORY, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of history.jsonl."""
+        with open(self.folder / _HISTORY, encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
+        """Write predictions and metrics; result.json comes last and whole, so it marks the run as finished."""
+        np.save(self.folder / "predictions.npy", scores, allow_pickle=False)
+        _write_json(self.folder / "environment.json", environment)
+        _write_json(self.folder / _RESULT, result)
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def fingerprint(store: Store) -> str:
+    """SHA-256 of the store's dataset.json, which holds that of the raw files."""
+    return hashlib.sha256((store.folder / "dataset.json").read_bytes()).hexdigest()
+
+
+def claim(runs: Path, config: RunConfig, store: Store) -> Run:
+    """The run of that config: finished and reusable, or an empty folder to train in.
+
+    Raises:
+        MailError: the folder holds something that is not ours, or a run with other settings or data.
+    """
+    folder = runs / config.data / config.protocol / config.cell / f"seed-{config.seed}"
+    run = Run(folder, config)
+    settings = {"dataset_sha256": fingerprint(store), **to_toml(config)}
+    strangers = [path.name for path in _entries(folder) if path.name.removesuffix(".partial") not in _OURS]
+    if strangers or folder.exists() and not folder.is_dir():
+        raise MailError(f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder.")
+    if (folder / _CONFIG).is_file():
+        differ = differences(read_toml(folder / _CONFIG), settings)
+        if differ:
+            raise MailError(
+                f"{folder}: holds a run with other settings ({'; '.join(differ)}). "
+                f"Choose another --runs folder, or delete this one."
+            )
+        if run.result is not None:
+            return run
+    for path in _entries(folder):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / _CONFIG).write_text(tomli_w.dumps(settings), encoding="utf-8")
+    return run
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def settings_of(path: Path) -> Options:
+    """The settings of a TOML file: a run's config.toml, or one of the user's (MailError when it cannot be read)."""
+    settings = read_toml(path)
+    settings.pop("dataset_sha256", None)
+    return settings
+
+
+def open_run(folder: Path) -> Run:
+    """A finished run.
+
+    Raises:
+        MailError: the folder is not a run's, or the run is not finished.
+    """
+    if not (folder / _CONFIG).is_file():
+        raise MailError(f"{folder}: holds no {_CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
+    run = Run(folder, make_config([settings_of(folder / _CONFIG)]))
+    if run.result is None:
+        raise MailError(f"{folder}: the run is not finished. Give its `mail train` command again.")
+    return run
+
+
+def check_dataset(run: Run, store: Store) -> None:
+    """Refuse to score a run on another version of its dataset (MailError)."""
+    if read_toml(run.folder / _CONFIG).get("dataset_sha256") != fingerprint(store):
+        raise MailError(
+            f"{run.folder}: was trained on another version of the dataset '{store.name}' than {store.folder} holds. "
+            f"Train again in another --runs folder."
+        )
+
+
+def baseline_of(run: Run) -> dict[str, Any] | None:
+    """result.json of the run's baseline, where the same runs folder holds it finished; None for a baseline itself."""
+    if run.config.cold_start == "none":
+        return None
+    config = run.config.baseline()
+    folder = run.folder.parent.parent / config.cell / run.folder.name
+    if not (folder / _RESULT).is_file():
+        return None
+    baseline = open_run(folder)
+    return baseline.result if baseline.config == config else None
+
+
+def finished(runs: Path) -> list[Run]:
+    """All finished runs below a folder, sorted by path (MailError when there is none)."""
+    folders = sorted(path.parent for path in runs.glob(f"*/*/*/seed-*/{_RESULT}"))
+    if not folders:
+        raise MailError(f"{runs}: holds no finished run. Make one with `mail train`.")
+    return [open_run(folder) for folder in folders]

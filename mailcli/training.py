@@ -1,0 +1,189 @@
+"""One run: the loop, the best checkpoint by validation AUC, the final evaluation on test."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mailcli import __version__
+from mailcli.batches import Batches
+from mailcli.config import RunConfig
+from mailcli.contracts import Tensor
+from mailcli.errors import MailError
+from mailcli.evaluation import Metrics, Scorer, measure
+from mailcli.model import TwoTower, batch_signature, make_model, make_optimizers, to_tensors
+from mailcli.progress import progress
+from mailcli.protocol import View, views
+from mailcli.runs import Run
+from mailcli.store import Store
+
+#: Steps whose losses are fetched and written together (ours): the loop then seldom waits for a step to end.
+LOG_EVERY = 50
+
+
+def train(run: Run, store: Store) -> dict[str, Any]:
+    """Train, keep the best epoch by validation AUC, evaluate it on test, write the run folder.
+
+    Returns:
+        The contents of result.json.
+
+    Raises:
+        MailError: an option is wrong, histories are longer than the store's, or a loss is not finite.
+    """
+    config = run.config
+    check_history(config, store)
+    started = time.monotonic()
+    model = make_model(store, config)
+    splits = views(store, config)
+    _check_views(splits, config)
+    scorer = Scorer(model, config.history)
+    best = _fit(run, store, model, scorer, splits)
+    model.load_weights(run.weights)
+    scores = scorer(_batches(store, splits["test"], config), "scoring test")
+    result = {
+        "cell": config.cell,
+        "seed": config.seed,
+        "protocol": config.protocol,
+        "dataset": store.label,
+        **best,
+        "test": measure(store, splits["test"], scores),
+    }
+    run.finish(scores, environment(time.monotonic() - started), result)
+    return result
+
+
+def evaluate(run: Run, store: Store) -> Metrics:
+    """The test metrics of a finished run, scored anew with its best checkpoint."""
+    config = run.config
+    check_history(config, store)
+    model = make_model(store, config)
+    try:
+        model.load_weights(run.weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise MailError(f"{run.weights}: does not fit this run's model and dataset ({error}).") from error
+    view = views(store, config)["test"]
+    scores = Scorer(model, config.history)(_batches(store, view, config), "scoring test")
+    return measure(store, view, scores)
+
+
+def check_history(config: RunConfig, store: Store) -> None:
+    """Refuse n_v beyond what the store keeps (MailError)."""
+    if config.history > store.history:
+        raise MailError(
+            f"history = {config.history}: the store '{store.name}' keeps the last {store.history} behaviors. "
+            f"Expected {store.history} or less; more needs `mail preprocess --history {config.history}`."
+        )
+
+
+def _check_views(splits: dict[str, View], config: RunConfig) -> None:
+    for name, view in splits.items():
+        if not len(view.rows) or view.new.all() or not view.new.any():
+            raise MailError(
+                f"seed {config.seed}, new_share {config.new_share}: the draw leaves the {name} split without impressions, "
+                f"or without new or old users. Expected more users, or another share."
+            )
+
+
+def _batches(store: Store, view: View, config: RunConfig) -> Batches:
+    return Batches(store, view, config.history, config.batch_size)
+
+
+def make_step(model: TwoTower, config: RunConfig) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """Algorithm 1 as one graph for every batch size."""
+    optimizers = make_optimizers(config)
+    if model.zero_shot_variables:
+        optimizers.zero_shot.build(model.zero_shot_variables)
+    optimizers.ranking.build(model.ranking_variables)
+    signature = batch_signature(model.embedding.schema, config.history)
+    return tf.function(lambda batch: model.train_step(batch, optimizers), input_signature=[signature])
+
+
+def _fit(run: Run, store: Store, model: TwoTower, scorer: Scorer, splits: dict[str, View]) -> dict[str, Any]:
+    """Epochs until validation no longer improves; the best one's weights are saved."""
+    config = run.config
+    step = make_step(model, config)
+    train_batches = _batches(store, splits["train"], config)
+    validation = _batches(store, splits["validation"], config)
+    best: dict[str, Any] = {"best_epoch": 0}
+    best_auc = -math.inf
+    for epoch in range(1, config.epochs + 1):
+        _epoch(run, step, train_batches, epoch)
+        found = measure(store, splits["validation"], scorer(validation, "scoring validation"))
+        run.log([{"epoch": epoch, "validation": found}])
+        auc = found["all"]["AUC"]
+        if auc > best_auc:
+            best_auc = auc
+            best = {"best_epoch": epoch, "validation": found}
+            model.save_weights(run.weights)
+        elif epoch - best["best_epoch"] >= config.patience:
+            break
+    return best
+
+
+def _epoch(run: Run, step: Callable[..., dict[str, Tensor]], batches: Batches, epoch: int) -> None:
+    pending: list[dict[str, Tensor]] = []
+    done = (epoch - 1) * len(batches)
+    title = f"{run.config.cell}, seed {run.config.seed}, epoch {epoch}"
+    with progress(title, len(batches.view.rows), "impressions") as advance:
+        for batch in batches.shuffled(run.config.seed, epoch):
+            pending.append(step(to_tensors(batch)))
+            advance(len(batch["click"]))
+            if len(pending) == LOG_EVERY:
+                done = _log(run, pending, epoch, done)
+        _log(run, pending, epoch, done)
+
+
+def _log(run: Run, pending: list[dict[str, Tensor]], epoch: int, done: int) -> int:
+    """Write the losses of some steps, empty the list, return the count of steps so far."""
+    lines = [
+        {"step": done + number, "epoch": epoch, **{name: float(value) for name, value in losses.items()}}
+        for number, losses in enumerate(pending, start=1)
+    ]
+    run.log(lines)
+    for line in lines:
+        wrong = [name for name, value in line.items() if not math.isfinite(value)]
+        if wrong:
+            raise MailError(
+                f"step {line['step']}: {wrong[0]} is {line[wrong[0]]}. Training stopped; a lower learning_rate may help."
+            )
+    pending.clear()
+    return done + len(lines)
+
+
+def environment(seconds: float) -> dict[str, Any]:
+    """What a result depends on besides its config: versions and machine; and how long it took."""
+    git = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return {
+        "mail": __version__,
+        "commit": git.stdout.strip() or None,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("keras", "numpy")},
+        "tensorflow": tf.__version__,
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "gpus": len(tf.config.list_physical_devices("GPU")),
+        "seconds": round(seconds, 1),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def same_metrics(one: Metrics, other: Metrics, tolerance: float = 1e-6) -> bool:
+    """Whether AUC and GAUC of all groups agree; float32 sums may differ by machine."""
+    pairs = [
+        (one[group][name], other[group][name]) for group in one.keys() & other.keys() for name in ("AUC", "GAUC")
+    ]
+    return one.keys() == other.keys() and all(
+        a == b or (a is not None and b is not None and bool(np.isclose(a, b, atol=tolerance))) for a, b in pairs
+    )
