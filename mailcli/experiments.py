@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import RunConfig
+from mailcli.quiet import load_tensorflow
 from mailcli.runs import Run, baseline_of, check_dataset, claim
 from mailcli.store import Store, find
 
@@ -30,6 +31,7 @@ def ensure(config: RunConfig, store: Store, runs: Path) -> Run:
     run = claim(runs, config, store)
     if run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
+        load_tensorflow()
         from mailcli.training import train
 
         train(run, store)
@@ -56,6 +58,7 @@ def rescore(runs: Iterable[Run], data_dir: Path) -> list[list[Row]]:
     Raises:
         MailError: a dataset is missing, or has changed since the run.
     """
+    load_tensorflow()
     from mailcli.training import evaluate
 
     tables: dict[str, dict[str, list[tuple[Run, Result]]]] = {}

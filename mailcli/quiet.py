@@ -1,0 +1,34 @@
+"""TensorFlow's start-up without its notes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+
+#: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL says.
+NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and start it; of what it writes meanwhile, all but the usual notes goes on to stderr.
+
+    Its libraries write to file descriptor 2 directly, so Python's own redirection does not see it.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.constant(0)
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            kept.seek(0)
+            for line in kept.read().decode(errors="replace").splitlines():
+                if not any(noise in line for noise in NOISE):
+                    print(line, file=sys.stderr)

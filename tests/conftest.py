@@ -1,0 +1,46 @@
+"""Fixtures: datasets that are made once per session, small enough for a laptop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+from mailcli.preprocess import preprocess
+from mailcli.simulation import Settings, simulate_alimama
+from mailcli.store import Store
+
+#: `make demo` keeps the download here; tests share it.
+ML_100K = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"
+
+
+@pytest.fixture(scope="session")
+def simulated_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated Alimama files of 300 users."""
+    folder = tmp_path_factory.mktemp("raw") / "alimama"
+    simulate_alimama(Settings(users=300, seed=1, behaviors_per_user=30), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the store `tiny` (300 simulated users, n_v 20)."""
+    folder = tmp_path_factory.mktemp("data")
+    preprocess("alimama", simulated_raw, folder, "tiny", history=20)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(data_dir: Path) -> Store:
+    """The store `tiny`."""
+    return Store(data_dir / "tiny")
+
+
+@pytest.fixture(scope="session")
+def ml_100k(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """MovieLens-100K, downloaded unless `make demo` did."""
+    return preprocess("ml-100k", ML_100K, tmp_path_factory.mktemp("ml"), None)

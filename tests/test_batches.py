@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mailcli.batches import Batches
+from mailcli.config import make_config
+from mailcli.protocol import View, views
+from mailcli.store import Store
+
+
+@pytest.fixture
+def view(tiny: Store) -> View:
+    return views(tiny, make_config([{"data": "tiny"}]))["train"]
+
+
+def test_gather_is_the_obvious_loop(tiny: Store, view: View) -> None:
+    rows = view.rows[::37]
+    batch = Batches(tiny, view, history=6, batch_size=8).gather(rows)
+    for place, row in enumerate(rows):
+        user, item = tiny.column("train", "user")[row], tiny.column("train", "item")[row]
+        end = tiny.column("train", "history_end")[row]
+        begin = end if view.new[user] else max(tiny.offsets[user], end - 6)
+        steps = list(range(begin, end))
+        for name, column in (("behaviors", "cate"), ("actions", "action")):
+            expected = [0] * (6 - len(steps)) + [int(tiny.column("behaviors", column)[i]) for i in steps]
+            found = batch["behaviors"][place, :, 0] if name == "behaviors" else batch["actions"][place]
+            assert found.tolist() == expected
+        attributes = [tiny.column("users", f.name)[user] for f in tiny.schema.group("attributes")]
+        assert batch["attributes"][place].tolist() == attributes
+        assert batch["target"][place].tolist() == [tiny.column("items", f.name)[item] for f in tiny.schema.group("target")]
+        assert batch["context"][place].tolist() == [tiny.column("train", f.name)[row] for f in tiny.schema.group("context")]
+        assert batch["dense"][place].tolist() == [tiny.column("items", "price")[item]]
+        assert batch["click"][place] == tiny.column("train", "click")[row]
+
+
+def test_an_epoch_shows_every_impression_once(tiny: Store, view: View) -> None:
+    batches = Batches(tiny, view, history=2, batch_size=100)
+    found = list(batches.shuffled(seed=0, epoch=1))
+    assert len(found) == len(batches)
+    assert [len(b["click"]) for b in found[:-1]] == [100] * (len(batches) - 1)
+    assert sum(float(b["click"].sum()) for b in found) == tiny.counts["train_clicks"]
+    assert sum(len(b["click"]) for b in found) == tiny.counts["train"]
+
+
+def test_order_depends_on_seed_and_epoch_and_can_start_anywhere(tiny: Store, view: View) -> None:
+    batches = Batches(tiny, view, history=2, batch_size=100)
+
+    def items(seed: int, epoch: int, first: int = 0) -> list[list[int]]:
+        return [b["target"][:, 0].tolist() for b in batches.shuffled(seed, epoch, first)]
+
+    assert items(0, 1) == items(0, 1)
+    assert items(0, 1) != items(0, 2)
+    assert items(0, 1) != items(1, 1)
+    assert items(0, 1, first=3) == items(0, 1)[3:]
+
+
+def test_evaluation_is_in_the_stores_order(tiny: Store, view: View) -> None:
+    found = np.concatenate([b["click"] for b in Batches(tiny, view, 2, 77).in_order()])
+    np.testing.assert_array_equal(found, tiny.column("train", "click"))

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mailcli.losses import click_loss, mmd2, squared_error
+
+
+def test_squared_error_by_hand() -> None:
+    found, truth = tf.constant([[1.0, 2.0], [0.0, 0.0]]), tf.constant([[0.0, 0.0], [3.0, 1.0]])
+    # Rows: 1 + 4 = 5 and 9 + 1 = 10.
+    assert float(squared_error(found, truth, "sum")) == 7.5
+    assert float(squared_error(found, truth, "mean")) == 3.75
+
+
+def test_mmd_by_hand() -> None:
+    p, q = tf.constant([[0.0], [1.0]]), tf.constant([[2.0]])
+    # k over pp: (1 + 1 + 2 e^-.5) / 4; qq: 1; pq: (e^-2 + e^-.5) / 2.
+    expected = (2 + 2 * math.exp(-0.5)) / 4 + 1 - (math.exp(-2) + math.exp(-0.5))
+    assert float(mmd2(p, q, 1.0)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_mmd_with_another_sigma_pair_by_pair() -> None:
+    rng = np.random.default_rng(3)
+    p, q = rng.normal(size=(5, 4)), rng.normal(1, 1, size=(7, 4))
+
+    def mean_kernel(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.mean([[math.exp(-((a - b) ** 2).sum() / (2 * 2.5**2)) for b in y] for a in x]))
+
+    expected = mean_kernel(p, p) + mean_kernel(q, q) - 2 * mean_kernel(p, q)
+    assert float(mmd2(tf.constant(p), tf.constant(q), 2.5)) == pytest.approx(expected, abs=1e-10)
+
+
+def test_mmd_of_equal_samples_is_zero() -> None:
+    p = tf.random.stateless_normal([6, 3], seed=[1, 2])
+    assert float(mmd2(p, p, 1.0)) == pytest.approx(0, abs=1e-6)
+
+
+def test_no_rows_give_zero_and_finite_gradients() -> None:
+    empty = tf.Variable(tf.zeros([0, 4]))
+    with tf.GradientTape() as tape:
+        total = mmd2(empty, empty, 1.0) + squared_error(empty, tf.zeros([0, 4]), "mean")
+    assert float(total) == 0
+    assert tape.gradient(total, empty).shape == (0, 4)
+
+
+def test_click_loss_by_hand() -> None:
+    # -log sigmoid(0) = log 2; -log(1 - sigmoid(2)) = log(1 + e²).
+    found = click_loss(tf.constant([1.0, 0.0]), tf.constant([0.0, 2.0]))
+    assert float(found) == pytest.approx((math.log(2) + math.log1p(math.exp(2))) / 2, abs=1e-6)
