@@ -93,7 +93,9 @@ class Batches:
                 ]
             ),
             actions=np.where(mask, store.column("behaviors", "action")[places], PADDING).astype(np.int32),
-            context=_stack([store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)),
+            context=_stack(
+                [store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)
+            ),
             target=_target(store, schema.group("target"), item),
             dense=_stack([store.column("items", name)[item] for name in schema.dense], len(rows), np.float32),
             click=store.column(split, "click")[rows].astype(np.float32),

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from mailcli import __version__, plugins
-from mailcli.config import PROTOCOLS, VARIANTS, RunConfig, make_config, parse_settings
+from mailcli.config import VARIANTS, RunConfig, make_config, parse_settings
 from mailcli.errors import MailError, choices, nearest
 
 # Both must be set before TensorFlow and Keras are imported: this project is TensorFlow's, and start-up notes are noise.
@@ -20,10 +20,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 F = TypeVar("F", bound=Callable[..., Any])
 
 DATA_DIR = click.option(
-    "--data-dir", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Folder of the datasets."
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="Folder of the datasets.",
 )
 RUNS = click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the runs."
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of the runs.",
 )
 
 
@@ -31,15 +39,31 @@ def run_options(command: F) -> F:
     """The options that every training command shares."""
     options = [
         click.option("--data", metavar="NAME", help="Dataset; the only one there is by default."),
-        click.option("--ranker", metavar="NAME", help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}. [default: base]"),
+        click.option(
+            "--ranker",
+            metavar="NAME",
+            help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}. [default: base]",
+        ),
         click.option(
             "--protocol",
             metavar="NAME",
             help="paper: new users lose their behaviors in train and test alike; strict: new users of the test have no "
             "training impression. [default: paper]",
         ),
-        click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable."),
-        click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings from a TOML file, e.g. a run's config.toml; options win over it."),
+        click.option(
+            "--set",
+            "settings",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable.",
+        ),
+        click.option(
+            "--config",
+            "file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Settings from a TOML file, e.g. a run's config.toml; options win over it.",
+        ),
         DATA_DIR,
         RUNS,
     ]
@@ -61,9 +85,17 @@ def main() -> None:
 
 @main.command()
 @click.argument("source", metavar="SOURCE")
-@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: data/raw/SOURCE]")
+@click.option(
+    "--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: data/raw/SOURCE]"
+)
 @click.option("--name", help="Name of the dataset. [default: SOURCE]")
-@click.option("--history", type=int, default=100, show_default=True, help="n_v, the most behaviors that an impression sees.")
+@click.option(
+    "--history",
+    type=int,
+    default=100,
+    show_default=True,
+    help="n_v, the most behaviors that an impression sees.",
+)
 @DATA_DIR
 def preprocess(source: str, raw: Path | None, name: str | None, history: int, data_dir: Path) -> None:
     """Make a dataset from raw files. SOURCE is ml-100k (downloaded by itself) or alimama."""
@@ -78,8 +110,19 @@ def preprocess(source: str, raw: Path | None, name: str | None, history: int, da
 @click.argument("source", metavar="SOURCE")
 @click.option("--users", type=int, required=True, help="Users; the published files have 1,141,729.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the four files, e.g. data/raw/alimama.")
-@click.option("--behaviors-per-user", type=float, default=100.0, show_default=True, help="Mean; the published files have 633.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for the four files, e.g. data/raw/alimama.",
+)
+@click.option(
+    "--behaviors-per-user",
+    type=float,
+    default=100.0,
+    show_default=True,
+    help="Mean; the published files have 633.",
+)
 @click.option(
     "--attribute-strength",
     type=float,
@@ -87,14 +130,18 @@ def preprocess(source: str, raw: Path | None, name: str | None, history: int, da
     show_default=True,
     help="How much interests depend on attributes: 0 not at all, 1 fully.",
 )
-def simulate(source: str, users: int, seed: int, out: Path, behaviors_per_user: float, attribute_strength: float) -> None:
+def simulate(
+    source: str, users: int, seed: int, out: Path, behaviors_per_user: float, attribute_strength: float
+) -> None:
     """Write raw files from a latent-interest model. SOURCE is alimama."""
     if source != "alimama":
         raise MailError(f"unknown form '{source}'.{nearest(source, ['alimama'])} Known: 'alimama'.")
     from mailcli.simulation import Settings, simulate_alimama
 
     done = simulate_alimama(Settings(users, seed, behaviors_per_user, attribute_strength), out)
-    click.echo(f"{out}: {done.impressions:,} impressions (CTR {done.ctr:.2%}), {done.behaviors:,} behaviors, simulated.")
+    click.echo(
+        f"{out}: {done.impressions:,} impressions (CTR {done.ctr:.2%}), {done.behaviors:,} behaviors, simulated."
+    )
     click.echo(
         f"Ceiling: the true click probability reaches AUC {done.ceiling_auc:.4f}, GAUC {done.ceiling_gauc:.4f} "
         "on the test day."
@@ -113,11 +160,19 @@ def describe(dataset: str | None, data_dir: Path) -> None:
 
 
 @main.command()
-@click.option("--cold-start", metavar="NAME", help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}. [default: none]")
-@click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]")
+@click.option(
+    "--cold-start",
+    metavar="NAME",
+    help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}. [default: none]",
+)
+@click.option(
+    "--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]"
+)
 @click.option("--seed", type=int, help="Decides new users, initialisation, order and dropout. [default: 0]")
 @run_options
-def train(cold_start: str | None, variant: str | None, seed: int | None, data_dir: Path, runs: Path, **options: Any) -> None:
+def train(
+    cold_start: str | None, variant: str | None, seed: int | None, data_dir: Path, runs: Path, **options: Any
+) -> None:
     """Train a ranker with a cold-start method, evaluate it on test, print the table.
 
     The same ranker alone is trained too, or reused, so that RI can be shown. A finished run is reused.
@@ -148,7 +203,9 @@ def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
 
 
 @main.command()
-@click.option("--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma.")
+@click.option(
+    "--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma."
+)
 @click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
 @run_options
 def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, **options: Any) -> None:
@@ -158,13 +215,18 @@ def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, **options: Any
         _check_variant(name)
     if seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
-    resolved = [_resolve(data_dir, cold_start="mail", variant=name, seed=0, **options) for name in dict.fromkeys(chosen)]
+    resolved = [
+        _resolve(data_dir, cold_start="mail", variant=name, seed=0, **options)
+        for name in dict.fromkeys(chosen)
+    ]
     from mailcli.experiments import make_rows
     from mailcli.report import print_table
 
     configs, store = [config for config, _ in resolved], resolved[0][1]
     rows = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs)
-    print_table(rows, f"Ablation (MAIL Table 3) on {configs[0].data}, ranker {configs[0].ranker}", with_paper=True)
+    print_table(
+        rows, f"Ablation (MAIL Table 3) on {configs[0].data}, ranker {configs[0].ranker}", with_paper=True
+    )
 
 
 def _resolve(
@@ -178,7 +240,8 @@ def _resolve(
     layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
     named = [layer["data"] for layer in layers if "data" in layer]
     store = stores.find(data_dir, named[-1] if named else None)
-    config = make_config([{"data": store.name}, *layers])
+    # A store made with a shorter --history is used as it is, unless a longer one is asked for.
+    config = make_config([{"data": store.name, "history": min(RunConfig.history, store.history)}, *layers])
     plugins.check(plugins.RANKERS, config.ranker)
     plugins.check(plugins.COLD_STARTS, config.cold_start)
     if variant is not None and config.cold_start != "mail":

@@ -14,6 +14,8 @@ from mailcli.errors import MailError, choices, nearest
 PROTOCOLS = ("paper", "strict")
 #: MAIL's zero-shot tower, Table 3 of the paper.
 VARIANTS = ("none", "single", "dual", "base")
+#: How the embedding table begins.
+EMBEDDING_INITS = ("xavier", "small")
 #: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
 OPTION_TABLES = {"ranker": "ranker_options", "cold_start": "cold_start_options"}
 
@@ -40,6 +42,8 @@ class RunConfig:
     """n_v, most recent behaviours that a model sees (MAIL Sec. 4.1.4)."""
     embedding_dim: int = 32
     """d, the size of an embedding (MAIL Sec. 4.1.4)."""
+    embedding_init: str = "xavier"
+    """xavier: Algorithm 1's letter. small: U(±0.01), actions at one; it ranks better on ml-100k (README)."""
     batch_size: int = 1024
     """Impressions per step (MAIL Sec. 4.1.4)."""
     learning_rate: float = 0.001
@@ -106,7 +110,7 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
 def _cast(value: Any, kind: str) -> Any:
     """Text from --set, or a TOML value, as the field's type."""
     if kind == "int":
-        if isinstance(value, bool) or isinstance(value, float) and not value.is_integer():
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
             raise ValueError("expected a whole number")
         try:
             return int(value)
@@ -128,7 +132,18 @@ def _cast(value: Any, kind: str) -> Any:
 
 def _faults(config: RunConfig) -> list[str]:
     rules = [
-        (config.protocol in PROTOCOLS, "protocol", f"one of {choices(PROTOCOLS)}", nearest(config.protocol, PROTOCOLS)),
+        (
+            config.protocol in PROTOCOLS,
+            "protocol",
+            f"one of {choices(PROTOCOLS)}",
+            nearest(config.protocol, PROTOCOLS),
+        ),
+        (
+            config.embedding_init in EMBEDDING_INITS,
+            "embedding_init",
+            f"one of {choices(EMBEDDING_INITS)}",
+            nearest(config.embedding_init, EMBEDDING_INITS),
+        ),
         (config.seed >= 0, "seed", "0 or more", ""),
         (0 < config.new_share < 1, "new_share", "a number between 0 and 1", ""),
         (config.learning_rate > 0, "learning_rate", "a positive number", ""),
@@ -137,7 +152,9 @@ def _faults(config: RunConfig) -> list[str]:
     for name in ("history", "embedding_dim", "batch_size", "epochs", "patience"):
         rules.append((getattr(config, name) >= 1, name, "1 or more", ""))
     return [
-        f"{name} = {getattr(config, name)!r}: expected {expected}.{hint}" for ok, name, expected, hint in rules if not ok
+        f"{name} = {getattr(config, name)!r}: expected {expected}.{hint}"
+        for ok, name, expected, hint in rules
+        if not ok
     ]
 
 

@@ -59,7 +59,8 @@ class Column:
             return True
 
     def _in_range(self, number: int) -> bool:
-        return (self.at_least is None or number >= self.at_least) and (self.below is None or number < self.below)
+        low = -(2**63) if self.at_least is None else self.at_least
+        return low <= number < (2**63 if self.below is None else self.below)
 
 
 class CsvFile:
@@ -73,13 +74,14 @@ class CsvFile:
         self.path = path
         self.columns = tuple(columns)
         self.header = self._read_header()
+        needed = [column.name for column in columns]
         for column in columns:
             if self.header.count(column.name) != 1:
                 found = "more than one" if column.name in self.header else "no"
                 raise MailError(
-                    f"{path}: {found} column '{column.name}'.{nearest(column.name, self.header)} "
+                    f"{path}: {found} column '{column.name}'.{nearest(column.name, set(self.header) - set(needed))} "
                     f"The file's header is: {','.join(self.header)}. "
-                    f"Expected: {','.join(c.name for c in columns)}."
+                    f"Expected: {','.join(needed)}."
                 )
 
     def _open(self) -> io.TextIOBase:

@@ -29,7 +29,12 @@ def _blocks(store: Store) -> Iterator[Table | str]:
         empty = (store.column(name, "history_end") == store.offsets[user]).mean()
         clicks = counts[f"{name}_clicks"]
         splits.add_row(
-            name, f"{counts[name]:,}", f"{clicks:,}", f"{clicks / counts[name]:.2%}", f"{len(np.unique(user)):,}", f"{empty:.2%}"
+            name,
+            f"{counts[name]:,}",
+            f"{clicks:,}",
+            f"{clicks / counts[name]:.2%}",
+            f"{len(np.unique(user)):,}",
+            f"{empty:.2%}",
         )
     yield splits
     tables = _table("table", "rows", "note")
@@ -45,7 +50,9 @@ def _blocks(store: Store) -> Iterator[Table | str]:
     fields = _table("field", "group", "vocabulary", "ids (with padding, unknown)")
     for field in store.schema.fields:
         many = f", up to {field.values} values" if field.values > 1 else ""
-        fields.add_row(field.name, field.group + many, field.vocabulary, f"{store.vocabulary_sizes[field.vocabulary]:,}")
+        fields.add_row(
+            field.name, field.group + many, field.vocabulary, f"{store.vocabulary_sizes[field.vocabulary]:,}"
+        )
     for name in store.schema.dense:
         fields.add_row(name, "target, a number", "", "")
     yield fields
@@ -65,7 +72,9 @@ def _histories(store: Store) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(show_edge=False, pad_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number == 0 or name in {"note", "group", "vocabulary"} else "right")
+        table.add_column(
+            name, justify="left" if number == 0 or name in {"note", "group", "vocabulary"} else "right"
+        )
     return table
 
 

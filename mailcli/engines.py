@@ -78,8 +78,13 @@ class DuckDBEngine:
         except duckdb.Error as error:
             raise _translated(error) from error
 
-    def close(self) -> None:
+    def __enter__(self) -> DuckDBEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Give back memory and temporary files."""
+        # SQLFrame keeps one session per process: without this the next engine would be given the closed one.
+        self._session.stop()
         self._connection.close()
 
     def _sql(self, frame: DataFrame) -> str:

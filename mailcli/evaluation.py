@@ -27,7 +27,9 @@ class Scorer:
 
     def __init__(self, model: TwoTower, history: int) -> None:
         signature = batch_signature(model.embedding.schema, history)
-        self._score = tf.function(lambda batch: tf.sigmoid(model(batch, training=False)), input_signature=[signature])
+        self._score = tf.function(
+            lambda batch: tf.sigmoid(model(batch, training=False)), input_signature=[signature]
+        )
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
         """[impressions], the scores of a view in the store's order."""
@@ -49,8 +51,15 @@ def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
     user = store.column(view.split, "user")[view.rows]
     unseen = store.column(view.split, "history_end")[view.rows] == store.offsets[user]
     drawn = view.new[user]
-    groups = {"new": drawn | unseen, "old": ~drawn & ~unseen, "all": np.ones(len(user), bool), "natural": unseen}
-    return {name: _of(user[group], label[group], scores[group]) for name, group in groups.items() if group.any()}
+    groups = {
+        "new": drawn | unseen,
+        "old": ~drawn & ~unseen,
+        "all": np.ones(len(user), bool),
+        "natural": unseen,
+    }
+    return {
+        name: _of(user[group], label[group], scores[group]) for name, group in groups.items() if group.any()
+    }
 
 
 def _of(user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:

@@ -115,7 +115,9 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     """
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(config.seed)
-    embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim)
+    embedding = FeatureEmbedding(
+        store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init
+    )
     ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options, "ranker")
     cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options, "cold_start")
     return TwoTower(embedding, ranker, cold_start, config.history)

@@ -62,24 +62,26 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, history
     target = check_target(data_dir, name)
     if history < 1:
         raise MailError(f"--history is {history}. Expected 1 or more.")
-    with tempfile.TemporaryDirectory(prefix="mail-") as work, StoreWriter(target) as writer:
-        engine = DuckDBEngine(Path(work) / "spill")
-        with ThreadPoolExecutor(1) as pool:
-            raw_data: RawData = reader(raw, Path(work))
-            files = pool.submit(_fingerprints, raw_data.files)
-            counts = _Build(raw_data, engine, writer, Path(work), history).run()
-            writer.finish(
-                {
-                    "name": name,
-                    "source": source,
-                    "simulation": raw_data.simulation,
-                    "history": history,
-                    **counts,
-                    "schema": raw_data.schema.to_json(),
-                    "files": files.result(),
-                }
-            )
-        engine.close()
+    with (
+        StoreWriter(target) as writer,
+        tempfile.TemporaryDirectory(prefix="mail-") as work,
+        DuckDBEngine(Path(work) / "spill") as engine,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        raw_data: RawData = reader(raw, Path(work))
+        files = pool.submit(_fingerprints, raw_data.files)
+        found = _Build(raw_data, engine, writer, Path(work), history).run()
+        writer.finish(
+            {
+                "name": name,
+                "source": source,
+                "simulation": raw_data.simulation,
+                "history": history,
+                **found,
+                "schema": raw_data.schema.to_json(),
+                "files": files.result(),
+            }
+        )
     return Store(target)
 
 
@@ -126,7 +128,7 @@ class _Build:
         self._stage("impressions", self.source.impressions(self.engine))
         users = self._users(users_table)
         items = self._items(items_table)
-        self._stage_buckets(users, items)
+        self._stage_buckets()
         self._fill(users)
         self._number_rows(users_table, users)
         scale = self._number_items(items_table, items)
@@ -141,10 +143,8 @@ class _Build:
 
     # 1. impressions and their users
 
-    def _stage(self, table: str, frame: DataFrame, partition_by: str | None = None) -> DataFrame:
-        folder = self.work / table
-        self.engine.write(frame, folder, f"reading {table}", partition_by)
-        return self.engine.read_parquet(folder)
+    def _stage(self, table: str, frame: DataFrame, partition_by: str | None = None) -> None:
+        self.engine.write(frame, self.work / table, f"reading {table}", partition_by)
 
     def _users(self, table: pa.Table) -> _Users:
         """Users in order of (hash, raw id), with their bucket; refuses bad rows, empty splits, one-class labels."""
@@ -183,7 +183,9 @@ class _Build:
             }
         )
         pq.write_table(lookup, self.work / "users.parquet")
-        with_profile = pc.is_in(lookup["user"], value_set=table["user"].cast(lookup["user"].type).combine_chunks())
+        with_profile = pc.is_in(
+            lookup["user"], value_set=table["user"].cast(lookup["user"].type).combine_chunks()
+        )
         self.counts["users"] = len(order)
         self.counts["users_without_profile"] = len(order) - int(pc.sum(with_profile).as_py() or 0)
         return _Users(lookup["user"].combine_chunks(), found["trained"].to_numpy()[order] > 0, bucket)
@@ -199,7 +201,9 @@ class _Build:
             if not total[name]:
                 raise MailError(f"{file}: no impression falls into the {name} split. Expected some in each.")
             if clicks[name] in {0, total[name]}:
-                raise MailError(f"{file}: all {total[name]} labels of the {name} split are equal. Expected both classes.")
+                raise MailError(
+                    f"{file}: all {total[name]} labels of the {name} split are equal. Expected both classes."
+                )
             self.counts[name] = total[name]
             self.counts[f"{name}_clicks"] = clicks[name]
 
@@ -219,9 +223,8 @@ class _Build:
 
     # 2. buckets
 
-    def _stage_buckets(self, users: _Users, items: pa.Array) -> None:
+    def _stage_buckets(self) -> None:
         """Write behaviours and impressions split by bucket; -1 holds the bad rows of the log."""
-        del users, items
         F = self.engine.functions
         lookup = self.engine.read_parquet(self.work / "users.parquet")
         fields = [field.name for field in self.schema.group("behavior")]
@@ -266,7 +269,9 @@ class _Build:
                 advance(1)
         if not written:
             files = ", ".join(path.name for path in self.source.files)
-            raise MailError(f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those.")
+            raise MailError(
+                f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those."
+            )
         self.writer.write("behaviors", "offsets", np.r_[0, np.cumsum(per_user)])
         self.counts["behaviors"] = written
         self.counts["impressions_without_history"] = sum(self.counts[name] for name in SPLITS) - with_history
@@ -335,7 +340,9 @@ class _Build:
 
     def _number_rows(self, table: pa.Table, users: _Users) -> None:
         """The user table: attributes by the profile, UNKNOWN without one."""
-        table = table.set_column(table.schema.get_field_index("user"), "user", table["user"].cast(users.raw.type))
+        table = table.set_column(
+            table.schema.get_field_index("user"), "user", table["user"].cast(users.raw.type)
+        )
         profile = pc.index_in(users.raw, value_set=table["user"].combine_chunks())
         self.writer.write("users", "raw", _plain(users.raw))
         for field in self.schema.group("attributes"):
@@ -372,7 +379,9 @@ class _Build:
         """Turn the raw values of behaviours and contexts into ids, a chunk at a time."""
         jobs = [("behaviors", "raw_behaviors", field.name, field) for field in self.schema.group("behavior")]
         jobs += [
-            (split, split, f"raw_{field.name}", field) for split in SPLITS for field in self.schema.group("context")
+            (split, split, f"raw_{field.name}", field)
+            for split in SPLITS
+            for field in self.schema.group("context")
         ]
         with progress("numbering", len(jobs), "columns") as advance:
             for table, raw_table, raw_name, field in jobs:
@@ -389,7 +398,10 @@ class _Build:
 
 
 def history_bounds(
-    b_row: NDArray[np.integer], b_time: NDArray[np.integer], row: NDArray[np.integer], time: NDArray[np.integer]
+    b_row: NDArray[np.integer],
+    b_time: NDArray[np.integer],
+    row: NDArray[np.integer],
+    time: NDArray[np.integer],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each impression's user begins among sorted behaviours, and the end of what is strictly earlier.
 
@@ -426,12 +438,16 @@ def _refuse_duplicates(table: pa.Table, key: str, source: RawData) -> None:
     counts = column.value_counts()
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0]
     files = ", ".join(path.name for path in source.files)
-    raise MailError(f"{key} {twice} has more than one row in the {key} table of {files}. Expected one row each.")
+    raise MailError(
+        f"{key} {twice} has more than one row in the {key} table of {files}. Expected one row each."
+    )
 
 
 def _plain(column: pa.Array) -> NDArray:
     """Raw ids as whole numbers or fixed-width texts, never objects."""
-    return np.array(column.to_pylist(), dtype=np.str_) if pa.types.is_string(column.type) else column.to_numpy()
+    return (
+        np.array(column.to_pylist(), dtype=np.str_) if pa.types.is_string(column.type) else column.to_numpy()
+    )
 
 
 def _ids(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]) -> NDArray:
@@ -441,12 +457,16 @@ def _ids(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArra
     return vocabulary.ids(codes)
 
 
-def _ids_of_lists(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]) -> NDArray:
+def _ids_of_lists(
+    field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]
+) -> NDArray:
     """[rows, values], ascending ids at the front and PADDING behind; an empty or missing list is one UNKNOWN."""
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     length = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     if length.max(initial=0) > field.values:
-        raise MailError(f"field '{field.name}': a row has {length.max()} values. Expected at most {field.values}.")
+        raise MailError(
+            f"field '{field.name}': a row has {length.max()} values. Expected at most {field.values}."
+        )
     codes: Codes = vocabulary.codes(column.flatten())
     owner = np.repeat(np.arange(len(column)), length)
     vocabulary.see(codes[shown[owner]])

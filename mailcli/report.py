@@ -15,8 +15,6 @@ from mailcli.paper import reported, row_name
 
 METRICS = ("AUC", "GAUC")
 TITLES = {"new": "new users", "old": "old users", "all": "all users", "natural": "naturally new"}
-#: Columns of a table that is written to a file or a pipe.
-WIDTH = 120
 
 
 class Estimate(NamedTuple):
@@ -89,18 +87,25 @@ def _papers(numbers: dict[str, Any]) -> list[str]:
 def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
     """AUC, GAUC and RI of new, old and all users, a block each; the paper's numbers beside where asked for."""
     table = Table(show_edge=False, pad_edge=False)
-    for name in ("model", "users"):
-        table.add_column(name, no_wrap=True)
-    for name in ("AUC", "GAUC", "RI AUC %", "RI GAUC %", *(["paper AUC", "GAUC", "RI %"] if with_paper else [])):
+    table.add_column("", no_wrap=True)
+    for name in (
+        "AUC",
+        "GAUC",
+        "RI AUC %",
+        "RI GAUC %",
+        *(["paper AUC", "GAUC", "RI %"] if with_paper else []),
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for users in TITLES:
         shown = [row for row in rows if any(users in result["test"] for result in row.results)]
+        if shown:
+            table.add_row(TITLES[users], style="bold")
         for row in shown:
             name = row_name(row.config)
             cells = [_metric(values(row, users, m)) for m in METRICS]
             cells += [_improvement(improvements(row, users, m)) for m in METRICS]
             cells += _papers(reported(name, users)) if with_paper else []
-            table.add_row(name, TITLES[users], *cells, end_section=row is shown[-1])
+            table.add_row(name, *cells, end_section=row is shown[-1])
     return table
 
 
@@ -130,9 +135,12 @@ def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
 def print_table(rows: Sequence[Row], title: str, with_paper: bool = False) -> None:
     """Print a table and its notes to stdout."""
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
+    table = metrics_table(rows, with_paper)
+    # A number is never cut: in a narrow terminal the lines wrap.
+    console.width = max(
+        console.width, console.measure(table, options=console.options.update(width=500)).maximum
+    )
     console.print(title, style="bold")
-    console.print(metrics_table(rows, with_paper))
+    console.print(table)
     for line in notes(rows, with_paper):
         console.print(line, style="dim")

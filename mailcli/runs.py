@@ -1,12 +1,12 @@
 """The run folder: what a run leaves on disk, and what may be reused.
 
-    <runs>/<dataset>/<protocol>/<cell>/seed-<n>/
-        config.toml        every setting, and the SHA-256 of the store's dataset.json
-        environment.json   versions, machine, wall time
-        history.jsonl      one line per step (losses) and per epoch (validation)
-        checkpoints/       best.weights.h5, the best epoch by validation AUC
-        predictions.npy    scores of the test impressions, in the store's order
-        result.json        metrics; it exists when the run is finished
+<runs>/<dataset>/<protocol>/<cell>/seed-<n>/
+    config.toml        every setting, and the SHA-256 of the store's dataset.json
+    environment.json   versions, machine, wall time
+    history.jsonl      one line per step (losses) and per epoch (validation)
+    checkpoints/       best.weights.h5, the best epoch by validation AUC
+    predictions.npy    scores of the test impressions, in the store's order
+    result.json        metrics; it exists when the run is finished
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Run:
         with open(self.folder / _HISTORY, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
-    def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
+    def finish(
+        self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]
+    ) -> None:
         """Write predictions and metrics; result.json comes last and whole, so it marks the run as finished."""
         np.save(self.folder / "predictions.npy", scores, allow_pickle=False)
         _write_json(self.folder / "environment.json", environment)
@@ -87,8 +89,10 @@ def claim(runs: Path, config: RunConfig, store: Store) -> Run:
     run = Run(folder, config)
     settings = {"dataset_sha256": fingerprint(store), **to_toml(config)}
     strangers = [path.name for path in _entries(folder) if path.name.removesuffix(".partial") not in _OURS]
-    if strangers or folder.exists() and not folder.is_dir():
-        raise MailError(f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder.")
+    if strangers or (folder.exists() and not folder.is_dir()):
+        raise MailError(
+            f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder."
+        )
     if (folder / _CONFIG).is_file():
         differ = differences(read_toml(folder / _CONFIG), settings)
         if differ:
@@ -123,7 +127,9 @@ def open_run(folder: Path) -> Run:
         MailError: the folder is not a run's, or the run is not finished.
     """
     if not (folder / _CONFIG).is_file():
-        raise MailError(f"{folder}: holds no {_CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
+        raise MailError(
+            f"{folder}: holds no {_CONFIG}, so it is not a run folder. Expected one made by `mail train`."
+        )
     run = Run(folder, make_config([settings_of(folder / _CONFIG)]))
     if run.result is None:
         raise MailError(f"{folder}: the run is not finished. Give its `mail train` command again.")

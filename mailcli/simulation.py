@@ -89,7 +89,9 @@ class Settings:
         if self.users < 10:
             raise MailError(f"--users is {self.users}. Expected 10 or more.")
         if not 0 <= self.attribute_strength <= 1:
-            raise MailError(f"--attribute-strength is {self.attribute_strength}. Expected a number from 0 to 1.")
+            raise MailError(
+                f"--attribute-strength is {self.attribute_strength}. Expected a number from 0 to 1."
+            )
         if not self.behaviors_per_user > 0:
             raise MailError(f"--behaviors-per-user is {self.behaviors_per_user}. Expected more than 0.")
         if self.seed < 0:
@@ -149,12 +151,15 @@ class _World:
     def attributes(self, count: int, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
         """Indices of attribute values, smaller ones more frequent."""
         return {
-            name: np.minimum(rng.geometric(1.5 / values, count) - 1, values - 1) if values > 13
+            name: np.minimum(rng.geometric(1.5 / values, count) - 1, values - 1)
+            if values > 13
             else rng.integers(values, size=count)
             for name, (values, _) in ATTRIBUTES.items()
         }
 
-    def interests(self, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator) -> NDArray[np.float64]:
+    def interests(
+        self, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
         """[users, INTERESTS], θ of the module's formula."""
         told = sum(self.meaning[name][attributes[name]] for name in TELLING) / np.sqrt(len(TELLING))
         strength = self.settings.attribute_strength
@@ -221,8 +226,10 @@ def simulate_alimama(settings: Settings, out: Path) -> Summary:
 
 
 def _check_folder(settings: Settings, out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir()) and not (out / MARKER).is_file()):
-        raise MailError(f"{out}: is not empty and was not written by `mail simulate`. Choose another folder with --out.")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).is_file())):
+        raise MailError(
+            f"{out}: is not empty and was not written by `mail simulate`. Choose another folder with --out."
+        )
     need = settings.users * (
         settings.behaviors_per_user * BEHAVIOR_BYTES + IMPRESSIONS_PER_USER * IMPRESSION_BYTES
     )
@@ -247,7 +254,9 @@ def _write(settings: Settings, folder: Path) -> Summary:
                 tables.write(chunk)
                 test = (chunk.impressions["time_stamp"].to_numpy() - FIRST_IMPRESSION) // DAY == TEST_DAY
                 clicked = chunk.impressions["clk"].to_numpy()
-                truth.append((chunk.impressions["user"].to_numpy()[test], clicked[test], chunk.probability[test]))
+                truth.append(
+                    (chunk.impressions["user"].to_numpy()[test], clicked[test], chunk.probability[test])
+                )
                 impressions += len(clicked)
                 clicks += int(clicked.sum())
                 behaviors += len(chunk.behaviors)
@@ -327,7 +336,11 @@ def _chunks(world: _World) -> Iterator[_Chunk]:
         theta = world.interests(attributes, rng)
         impressions, probability = _impressions(world, ids, theta, rng)
         yield _Chunk(
-            len(ids), _profiles(ids, attributes, rng), _behaviors(world, ids, theta, rng), impressions, probability
+            len(ids),
+            _profiles(ids, attributes, rng),
+            _behaviors(world, ids, theta, rng),
+            impressions,
+            probability,
         )
 
 
@@ -369,7 +382,9 @@ def _behaviors(world: _World, ids: NDArray, theta: NDArray[np.float64], rng: np.
     return pa.table({**table, "btag": btag})
 
 
-def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _session_times(
+    user: NDArray[np.int64], first: int, end: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Times in bursts of about five: a burst begins anywhere, its steps are 0 to 60 seconds apart (ties included)."""
     new = rng.random(len(user)) < 0.2
     new |= np.r_[True, user[1:] != user[:-1]][: len(user)]

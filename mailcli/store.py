@@ -81,12 +81,16 @@ class Store:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / _MANIFEST
     if not path.is_file():
-        raise MailError(f"{folder}: holds no {_MANIFEST}, so it is not a dataset store. Make one with `mail preprocess`.")
+        raise MailError(
+            f"{folder}: holds no {_MANIFEST}, so it is not a dataset store. Make one with `mail preprocess`."
+        )
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise MailError(f"{path}: is not a store's description ({error}). Make the store again with `mail preprocess`.") from error
+        raise MailError(
+            f"{path}: is not a store's description ({error}). Make the store again with `mail preprocess`."
+        ) from error
     if version != FORMAT:
         raise MailError(
             f"{path}: the store has format version {version}, this `mail` reads version {FORMAT}. "
@@ -112,7 +116,9 @@ def find(data_dir: Path, name: str | None) -> Store:
     if name is None and len(known) > 1:
         raise MailError(f"{data_dir} holds several datasets: choose one of {choices(known)} with --data.")
     if name is not None and name not in known:
-        raise MailError(f"unknown dataset '{name}'.{nearest(name, known)} {data_dir} holds: {choices(known)}.")
+        raise MailError(
+            f"unknown dataset '{name}'.{nearest(name, known)} {data_dir} holds: {choices(known)}."
+        )
     return Store(data_dir / (name or known[0]))
 
 
@@ -127,7 +133,7 @@ def check_target(data_dir: Path, name: str) -> Path:
             f"'{name}' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."
         )
     folder = data_dir / name
-    if folder.is_symlink() or folder.exists() and not folder.is_dir():
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise MailError(f"{folder}: is not a folder. Choose another name with --name, or move it away.")
     if folder.is_dir() and any(folder.iterdir()):
         try:

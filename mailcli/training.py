@@ -163,7 +163,10 @@ def _log(run: Run, pending: list[dict[str, Tensor]], epoch: int, done: int) -> i
 def environment(seconds: float) -> dict[str, Any]:
     """What a result depends on besides its config: versions and machine; and how long it took."""
     git = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return {
         "mail": __version__,
@@ -182,8 +185,11 @@ def environment(seconds: float) -> dict[str, Any]:
 def same_metrics(one: Metrics, other: Metrics, tolerance: float = 1e-6) -> bool:
     """Whether AUC and GAUC of all groups agree; float32 sums may differ by machine."""
     pairs = [
-        (one[group][name], other[group][name]) for group in one.keys() & other.keys() for name in ("AUC", "GAUC")
+        (one[group][name], other[group][name])
+        for group in one.keys() & other.keys()
+        for name in ("AUC", "GAUC")
     ]
     return one.keys() == other.keys() and all(
-        a == b or (a is not None and b is not None and bool(np.isclose(a, b, atol=tolerance))) for a, b in pairs
+        a == b or (a is not None and b is not None and bool(np.isclose(a, b, atol=tolerance)))
+        for a, b in pairs
     )

@@ -28,8 +28,12 @@ def test_gather_is_the_obvious_loop(tiny: Store, view: View) -> None:
             assert found.tolist() == expected
         attributes = [tiny.column("users", f.name)[user] for f in tiny.schema.group("attributes")]
         assert batch["attributes"][place].tolist() == attributes
-        assert batch["target"][place].tolist() == [tiny.column("items", f.name)[item] for f in tiny.schema.group("target")]
-        assert batch["context"][place].tolist() == [tiny.column("train", f.name)[row] for f in tiny.schema.group("context")]
+        assert batch["target"][place].tolist() == [
+            tiny.column("items", f.name)[item] for f in tiny.schema.group("target")
+        ]
+        assert batch["context"][place].tolist() == [
+            tiny.column("train", f.name)[row] for f in tiny.schema.group("context")
+        ]
         assert batch["dense"][place].tolist() == [tiny.column("items", "price")[item]]
         assert batch["click"][place] == tiny.column("train", "click")[row]
 

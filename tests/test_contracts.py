@@ -25,7 +25,10 @@ RANKERS = plugins.names(plugins.RANKERS)
 COLD_STARTS = plugins.names(plugins.COLD_STARTS)
 CELLS = [(ranker, method) for ranker in RANKERS for method in COLD_STARTS]
 #: Options that make a plugin quick to test; one that is not here is tested as it is.
-QUICK = {"base": {"ranker.units": "16,8"}, "mail": {"cold_start.encoder_units": "16,16,16", "cold_start.decoder_units": "16,16"}}
+QUICK = {
+    "base": {"ranker.units": "16,8"},
+    "mail": {"cold_start.encoder_units": "16,16,16", "cold_start.decoder_units": "16,16"},
+}
 
 
 def config_of(ranker: str, cold_start: str) -> RunConfig:
@@ -90,7 +93,9 @@ class TestCell:
         )
         np.testing.assert_allclose(by_7, by_64, atol=1e-6)
 
-    def test_survives_unknown_ids_and_empty_histories(self, config: RunConfig, model: TwoTower, batch: Batch) -> None:
+    def test_survives_unknown_ids_and_empty_histories(
+        self, config: RunConfig, model: TwoTower, batch: Batch
+    ) -> None:
         nobody = unknown_everything(batch)
         assert np.isfinite(model(to_tensors(nobody)).numpy()).all()
         losses = make_step(model, config)(to_tensors(nobody))

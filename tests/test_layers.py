@@ -11,7 +11,12 @@ from tests.oracles import leaky
 
 def test_attention_pooling_is_equations_1_and_2() -> None:
     rng = np.random.default_rng(0)
-    x, w, b, z = rng.normal(size=(2, 3, 2)), rng.normal(size=(2, 4)), rng.normal(size=4), rng.normal(size=(4, 1))
+    x, w, b, z = (
+        rng.normal(size=(2, 3, 2)),
+        rng.normal(size=(2, 4)),
+        rng.normal(size=4),
+        rng.normal(size=(4, 1)),
+    )
     mask = np.array([[True, True, False], [True, True, True]])
     layer = AttentionPooling(4)
     layer.build((None, 3, 2))

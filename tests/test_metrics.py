@@ -24,7 +24,12 @@ def test_auc_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "scores", "expected"),
-    [([0, 1], [1, 1], 0.5), ([0, 0, 1, 1], [3, 3, 3, 3], 0.5), ([1, 0], [0, 1], 0.0), ([0, 1, 1], [1, 1, 2], 0.75)],
+    [
+        ([0, 1], [1, 1], 0.5),
+        ([0, 0, 1, 1], [3, 3, 3, 3], 0.5),
+        ([1, 0], [0, 1], 0.0),
+        ([0, 1, 1], [1, 1, 2], 0.75),
+    ],
 )
 def test_ties_count_half(labels: list[int], scores: list[float], expected: float) -> None:
     assert auc(labels, scores) == expected

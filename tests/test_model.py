@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mailcli.batches import Batches
 from mailcli.config import VARIANTS, RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.model import TwoTower, make_model, make_optimizers, to_tensors
@@ -15,7 +16,6 @@ from mailcli.protocol import views
 from mailcli.schema import SPLITS
 from mailcli.store import Store
 from mailcli.training import make_step
-from mailcli.batches import Batches
 
 SMALL = {
     "cold_start.encoder_units": "16,16,16",
@@ -31,7 +31,9 @@ def config(variant: str | None = "base", **more: Any) -> RunConfig:
     if variant is None:
         settings = {key: value for key, value in SMALL.items() if not key.startswith("cold_start.")}
         return make_config([{"data": "tiny", **settings, **more}])
-    return make_config([{"data": "tiny", "cold_start": "mail", "cold_start.variant": variant, **SMALL, **more}])
+    return make_config(
+        [{"data": "tiny", "cold_start": "mail", "cold_start.variant": variant, **SMALL, **more}]
+    )
 
 
 def batch_of(store: Store, c: RunConfig) -> dict[str, Any]:
@@ -74,7 +76,12 @@ def test_g_b_moves_ranker_and_table_alone(tiny: Store, variant: str) -> None:
     before_a, before_b = values(model.zero_shot_variables), values(model.ranking_variables)
     model.train_step(batch_of(tiny, c), optimizers)
     # A step of 1e-30 is lost in float32: any change would be G_B's.
-    assert not any(moved([b for b in before_a if b.any()], [v for v, b in zip(model.zero_shot_variables, before_a) if b.any()]))
+    assert not any(
+        moved(
+            [b for b in before_a if b.any()],
+            [v for v, b in zip(model.zero_shot_variables, before_a) if b.any()],
+        )
+    )
     assert all(moved(before_b, model.ranking_variables))
 
 
@@ -109,7 +116,9 @@ def test_v_hat_is_generated_after_the_step_of_g_a(tiny: Store, monkeypatch: pyte
     monkeypatch.setattr(
         type(model.cold_start),
         "complete",
-        lambda self, x, training=False: seen.append(values(self.trainable_variables)) or complete(self, x, training),
+        lambda self, x, training=False: (
+            seen.append(values(self.trainable_variables)) or complete(self, x, training)
+        ),
     )
     before = values(model.zero_shot_variables)
     model.train_step(batch_of(tiny, c), optimizers)
@@ -143,9 +152,15 @@ def test_overlapping_variables_are_refused(tiny: Store) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ranker.unit": "8"}, "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout'."),
+        (
+            {"ranker.unit": "8"},
+            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout'.",
+        ),
         ({"ranker.units": "8,x"}, "ranker 'base': `units` should be like (512, 256). Received: '8,x'"),
-        ({"cold_start.sigma": "wide"}, "cold-start method 'mail': `sigma` should be like 1.0. Received: 'wide'"),
+        (
+            {"cold_start.sigma": "wide"},
+            "cold-start method 'mail': `sigma` should be like 1.0. Received: 'wide'",
+        ),
         (
             {"cold_start.reduction": "max"},
             "cold-start method 'mail': `reduction` should be one of ('mean', 'sum'). Received: reduction='max'",

@@ -1,0 +1,65 @@
+"""Made-up raw files in Alimama's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+START = 1494000000
+DAY = 86400
+
+Impression = tuple[int, int, int, int]
+"""user, time, ad, click"""
+
+HEADERS = {
+    "raw_sample": "user,time_stamp,adgroup_id,pid,nonclk,clk",
+    "ad_feature": "adgroup_id,cate_id,campaign_id,customer,brand,price",
+    "user_profile": "userid,cms_segid,cms_group_id,final_gender_code,age_level,pvalue_level,shopping_level,occupation,"
+    "new_user_class_level ",
+    "behavior_log": "user,time_stamp,btag,cate,brand",
+}
+
+
+def both_classes(user: int, ad: int, day: int) -> list[Impression]:
+    """A click and a non-click on a day (0-5 train, 6 validation, 7 test)."""
+    noon = START + day * DAY + DAY // 2
+    return [(user, noon, ad, 0), (user, noon + 1, ad, 1)]
+
+
+def rest(user: int, ad: int) -> list[Impression]:
+    """What the validation and test splits need at least."""
+    return both_classes(user, ad, day=6) + both_classes(user, ad, day=7)
+
+
+def write(
+    folder: Path,
+    impressions: Sequence[Impression],
+    ads: Sequence[tuple[int, int, int | None]],
+    behaviors: Sequence[tuple[int, int, int, int]],
+) -> None:
+    """Write the four files; ads are (ad, category, brand), behaviours (user, time, category, brand)."""
+    rows = {
+        "raw_sample": [f"{u},{t},{ad},430548_1007,{1 - click},{click}" for u, t, ad, click in impressions],
+        "ad_feature": [f"{ad},{cate},1,1,{brand or 'NULL'},9.5" for ad, cate, brand in ads],
+        "user_profile": ["1,0,1,1,1,,1,0,"],
+        "behavior_log": [f"{u},{t},pv,{cate},{brand}" for u, t, cate, brand in behaviors],
+    }
+    write_rows(folder, rows)
+
+
+def write_rows(folder: Path, rows: dict[str, list[str]]) -> None:
+    """Write files of given lines below their headers."""
+    folder.mkdir(parents=True)
+    for stem, lines in rows.items():
+        (folder / f"{stem}.csv").write_text("\n".join([HEADERS[stem], *lines]) + "\n")
+
+
+def good_rows() -> dict[str, list[str]]:
+    """Rows of a set that is right."""
+    shown = both_classes(1, 10, day=0) + rest(1, 10)
+    return {
+        "raw_sample": [f"{u},{t},{ad},430548_1007,{1 - click},{click}" for u, t, ad, click in shown],
+        "ad_feature": ["10,500,1,1,600,9.5"],
+        "user_profile": ["1,0,1,1,1,,1,0,"],
+        "behavior_log": [f"1,{START - 50},pv,5,6", f"1,{START - 40},buy,7,8"],
+    }

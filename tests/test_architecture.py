@@ -1,0 +1,80 @@
+"""What the project promises about its own code."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mailcli"
+
+#: The order in which data flows; a module imports only what stands above it.
+ORDER = ["errors", "progress", "quiet", "plugins", "config", "schema", "hashing", "metrics", "store", "marker", "engines", "csvfile", "vocabulary", "sources", "sources.alimama", "sources.ml_100k", "preprocess", "simulation", "protocol", "batches", "contracts", "layers", "losses", "rankers", "rankers.base", "coldstart", "coldstart.none", "coldstart.mail", "model", "evaluation", "runs", "training", "experiments", "paper", "report", "describe", "cli"]
+
+
+def module_name(path: Path) -> str:
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mailcli":
+            base = node.module.removeprefix("mailcli").removeprefix(".")
+            names = [f"{base}.{alias.name}".strip(".") for alias in node.names]
+            found |= {name if name in ORDER else base for name in names} - {""}
+    return found
+
+
+def test_the_order_names_every_module() -> None:
+    assert sorted(ORDER) == sorted(module_name(path) for path in modules())
+
+
+@pytest.mark.parametrize("path", modules(), ids=module_name)
+def test_a_module_imports_only_from_above(path: Path) -> None:
+    name = module_name(path)
+    below = {other for other in imports(path) if ORDER.index(other) >= ORDER.index(name)}
+    assert not below, f"{name} imports {below}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=module_name)
+def test_modules_are_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 500
+
+
+@pytest.mark.parametrize(
+    "command", [[], *[[c] for c in ["preprocess", "simulate", "describe", "train", "evaluate", "ablate"]]]
+)
+def test_help_does_not_import_what_is_slow(command: list[str]) -> None:
+    code = (
+        "import sys\nfrom mailcli.cli import main\n"
+        f"try: main({[*command, '--help']!r})\nexcept SystemExit as end: assert end.code == 0\n"
+        "slow = {'tensorflow', 'keras', 'pandas', 'numpy', 'sklearn', 'scipy', 'rich', 'duckdb', 'pyarrow'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+
+
+def test_describe_does_not_import_tensorflow(data_dir: Path) -> None:
+    code = (
+        "import sys\nfrom mailcli.cli import main\n"
+        f"try: main(['describe', '--data-dir', {str(data_dir)!r}])\nexcept SystemExit as end: assert end.code == 0\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert "tiny (simulated)" in done.stdout

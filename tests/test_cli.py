@@ -1,0 +1,411 @@
+"""Every command as typed, and the text of every error."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mailcli.cli import main
+from tests import alimama, grouplens
+
+SMALL = [
+    *("--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=8", "--set", "history=5"),
+    *("--set", "ranker.units=16,8"),
+]
+SMALL_MAIL = ["--set", "cold_start.encoder_units=16,16,16", "--set", "cold_start.decoder_units=16,16"]
+
+
+def mail(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def refused(result: Result) -> str:
+    """The one line of an error, which must be the user's and not a bug."""
+    assert result.exit_code == 2, (result.output, result.exception)
+    lines = result.stderr.strip().splitlines()
+    error = [line for line in lines if line.startswith("Error: ")]
+    assert error == lines[-1:], "the error is one line, the last one"
+    assert "Traceback" not in result.output
+    return error[0].removeprefix("Error: ")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def with_data(home: Path, data_dir: Path) -> Path:
+    """A working folder with the dataset `tiny`."""
+    shutil.copytree(data_dir, home / "data")
+    return home
+
+
+# what works
+
+
+def test_from_simulated_files_to_tables_as_typed(home: Path) -> None:
+    made = mail(
+        "simulate",
+        "alimama",
+        "--users",
+        "200",
+        "--seed",
+        "0",
+        "--out",
+        "data/raw/alimama",
+        "--behaviors-per-user",
+        "20",
+    )
+    assert made.exit_code == 0, made.output
+    assert "Ceiling: the true click probability reaches AUC ." in made.output.replace("AUC 0.", "AUC .")
+    done = mail("preprocess", "alimama")
+    assert done.exit_code == 0, done.output
+    assert "alimama (simulated)" in done.output
+    assert (home / "data" / "alimama" / "dataset.json").is_file()
+    trained = mail("train", "--ranker", "base", *SMALL)
+    assert trained.exit_code == 0, trained.output
+    assert "BaseDNN" in trained.stdout
+    assert "alimama (simulated) | protocol paper, 40% of users new | seeds 0" in trained.stdout
+    table = mail("ablate", "--variants", "none,single,dual,base", "--seeds", "2", *SMALL, *SMALL_MAIL)
+    assert table.exit_code == 0, table.output
+    for name in ("BaseDNN", "MAIL-None", "MAIL-Single", "MAIL-Dual", "MAIL-Base", ".5934", "seeds 0, 1", "±"):
+        assert name in table.stdout
+    assert len(list((home / "runs").rglob("result.json"))) == 10
+    evaluated = mail("evaluate")
+    assert evaluated.exit_code == 0, evaluated.output
+    assert evaluated.stdout.count("new users") == 5
+
+
+def test_train_with_a_cold_start_method_trains_its_baseline_too(with_data: Path) -> None:
+    done = mail(
+        "train",
+        "--cold-start",
+        "mail",
+        "--variant",
+        "dual",
+        "--protocol",
+        "strict",
+        "--seed",
+        "3",
+        *SMALL,
+        *SMALL_MAIL,
+    )
+    assert done.exit_code == 0, done.output
+    assert "BaseDNN" in done.stdout
+    assert "MAIL-Dual" in done.stdout
+    assert "protocol strict" in done.stdout
+    runs = sorted(str(p.parent.relative_to(with_data)) for p in with_data.rglob("result.json"))
+    assert runs == ["runs/tiny/strict/base+mail-dual/seed-3", "runs/tiny/strict/base+none/seed-3"]
+    one = mail("evaluate", runs[0])
+    assert one.exit_code == 0, one.output
+    assert "%" in one.stdout
+    assert "MAIL-Dual" in one.stdout
+
+
+def test_default_and_named_variant_are_one_cell(with_data: Path) -> None:
+    for arguments in (
+        [],
+        ["--variant", "base"],
+        ["--config", "runs/tiny/paper/base+mail-base/seed-0/config.toml"],
+    ):
+        done = mail("train", "--cold-start", "mail", *arguments, *SMALL, *SMALL_MAIL)
+        assert done.exit_code == 0, done.output
+    assert len(list(with_data.rglob("result.json"))) == 2
+
+
+def test_describe(with_data: Path) -> None:
+    done = mail("describe")
+    assert done.exit_code == 0
+    for text in (
+        "tiny (simulated)",
+        "attribute_strength 0.5",
+        "naturally new",
+        "without history",
+        "pv, cart, fav, buy",
+        "n_v 20",
+    ):
+        assert text in done.stdout
+
+
+def test_preprocess_grouplens_files(home: Path) -> None:
+    grouplens.write(home / "ml")
+    done = mail("preprocess", "ml-100k", "--raw", "ml", "--name", "small")
+    assert done.exit_code == 0, done.output
+    assert "small (real data)" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["preprocess", "simulate", "describe", "train", "evaluate", "ablate"])
+def test_help(command: str) -> None:
+    done = mail(command, "--help")
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"Usage: main {command}")
+
+
+# what is refused
+
+
+def test_without_raw_files_the_answer_says_which_where_and_how(home: Path) -> None:
+    assert refused(mail("preprocess", "alimama")) == (
+        "data/raw/alimama: raw_sample.csv, ad_feature.csv, user_profile.csv, behavior_log.csv not found. "
+        "Looked for raw_sample.csv, ad_feature.csv, user_profile.csv, behavior_log.csv (or .csv.gz). "
+        "Get them from Tianchi, data set 56 'Ad Display/Click Data on Taobao.com' (a free login), or simulate them: "
+        "mail simulate alimama --users 2000 --seed 0 --out data/raw/alimama"
+    )
+    assert list(home.iterdir()) in ([], [home / "data"])
+
+
+Change = Callable[[dict[str, list[str]]], None]
+
+
+def edit(stem: str, line: int, text: str) -> Change:
+    def change(rows: dict[str, list[str]]) -> None:
+        rows[stem][line] = text
+
+    return change
+
+
+def labels(click: int) -> Change:
+    def change(rows: dict[str, list[str]]) -> None:
+        rows["raw_sample"] = [f"{line.rsplit(',', 2)[0]},{1 - click},{click}" for line in rows["raw_sample"]]
+
+    return change
+
+
+def drop(stem: str, keep: slice) -> Change:
+    def change(rows: dict[str, list[str]]) -> None:
+        rows[stem] = rows[stem][keep]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            edit("behavior_log", 1, "1,1493999960,look,7,8"),
+            "raw/behavior_log.csv, line 3: column 'btag' holds 'look'. Expected one of 'pv', 'cart', 'fav', 'buy'. "
+            "Mend or remove the row.",
+        ),
+        (
+            edit("behavior_log", 0, "one,1493999960,pv,7,8"),
+            "raw/behavior_log.csv, line 2: column 'user' holds 'one'. Expected a whole number. Mend or remove the row.",
+        ),
+        (
+            edit("raw_sample", 2, "1,1494000000,ten,430548_1007,1,0"),
+            "raw/raw_sample.csv, line 4: column 'adgroup_id' holds 'ten'. Expected a whole number. Mend or remove the row.",
+        ),
+        (
+            edit("raw_sample", 0, "1,1494691200,10,430548_1007,1,0"),
+            "raw/raw_sample.csv, line 2: column 'time_stamp' holds '1494691200'. "
+            "Expected a whole number from 1494000000 to 1494691199. Mend or remove the row.",
+        ),
+        (
+            edit("ad_feature", 0, "10,500,1,1,600,cheap"),
+            "raw/ad_feature.csv, line 2: column 'price' holds 'cheap'. Expected a number. Mend or remove the row.",
+        ),
+        (
+            edit("user_profile", 0, "1,0,1,1,old,,1,0,"),
+            "raw/user_profile.csv, line 2: column 'age_level' holds 'old'. Expected a whole number or nothing. "
+            "Mend or remove the row.",
+        ),
+        (labels(0), "raw/raw_sample.csv: every label is 0 (no click). Expected both classes."),
+        (labels(1), "raw/raw_sample.csv: every label is 1 (click). Expected both classes."),
+        (
+            drop("raw_sample", slice(4)),
+            "raw/raw_sample.csv: no impression falls into the test split. Expected some in each.",
+        ),
+        (
+            drop("raw_sample", slice(5)),
+            "raw/raw_sample.csv: all 1 labels of the test split are equal. Expected both classes.",
+        ),
+        (
+            lambda rows: rows["ad_feature"].append("10,5,1,1,6,1.0"),
+            "item 10 has more than one row in the item table of raw_sample.csv, ad_feature.csv, user_profile.csv, "
+            "behavior_log.csv. Expected one row each.",
+        ),
+        (
+            edit("behavior_log", slice(None), ["2,1493999960,pv,7,8"]),  # type: ignore[arg-type]
+            "raw_sample.csv, ad_feature.csv, user_profile.csv, behavior_log.csv: no behavior is earlier than an impression of "
+            "its user. MAIL learns from those.",
+        ),
+    ],
+)
+def test_bad_rows_are_named(home: Path, change: Change, message: str) -> None:
+    rows = alimama.good_rows()
+    change(rows)
+    alimama.write_rows(home / "raw", rows)
+    assert refused(mail("preprocess", "alimama", "--raw", "raw")) == message
+    assert not (home / "data").exists() or list((home / "data").iterdir()) == []
+
+
+def test_the_good_rows_are_good(home: Path) -> None:
+    alimama.write_rows(home / "raw", alimama.good_rows())
+    assert mail("preprocess", "alimama", "--raw", "raw").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "raw/ad_feature.csv: the file is empty. Expected a header line and rows."),
+        (
+            "adgroup_id,category,campaign_id,customer,brand,price\n1,1,1,1,1,1\n",
+            "raw/ad_feature.csv: no column 'cate_id'. Did you mean 'category'? The file's header is: "
+            "adgroup_id,category,campaign_id,customer,brand,price. "
+            "Expected: adgroup_id,cate_id,campaign_id,customer,brand,price.",
+        ),
+    ],
+)
+def test_a_wrong_file_is_told_at_once(home: Path, text: str, message: str) -> None:
+    alimama.write_rows(home / "raw", alimama.good_rows())
+    (home / "raw" / "ad_feature.csv").write_text(text)
+    assert refused(mail("preprocess", "alimama", "--raw", "raw")) == message
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("u.data", "1\t1\t3\n", "ml/u.data, line 1: 3 fields. Expected 4, separated by '\\t'."),
+        (
+            "u.data",
+            "1\t1\tthree\t5\n",
+            "ml/u.data, line 1: column 'rating' holds 'three'. Expected a whole number.",
+        ),
+        ("u.data", "1\t99\t3\t5\n", "ml/u.data: a rating has item 99, which the item file lacks."),
+        ("u.data", "1\t1\t9\t5\n", "ml/u.data: rating 9 found. Expected 1 to 5."),
+        ("u.user", "", "ml/u.user: the file is empty."),
+        (
+            "u.item",
+            None,
+            "ml/u.item: cannot be read (No such file or directory). Expected GroupLens' u.item.",
+        ),
+        (
+            "u.data",
+            None,
+            "ml: u.data not found. Expected GroupLens' u.data, u.user, u.item; without --raw the files are downloaded.",
+        ),
+    ],
+)
+def test_wrong_grouplens_files(home: Path, file: str, text: str | None, message: str) -> None:
+    grouplens.write(home / "ml")
+    if text is None:
+        (home / "ml" / file).unlink()
+    else:
+        (home / "ml" / file).write_text(text)
+    assert refused(mail("preprocess", "ml-100k", "--raw", "ml")) == message
+
+
+def test_a_damaged_download_is_refused(home: Path) -> None:
+    folder = home / "data" / "raw" / "ml-100k"
+    folder.mkdir(parents=True)
+    (folder / "recbole-1.2.1-py3-none-any.whl").write_bytes(b"not it")
+    message = refused(mail("preprocess", "ml-100k"))
+    assert "SHA-256 is " in message
+    assert (
+        "Expected 9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407. Delete the file"
+        in message
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["preprocess", "alibaba"],
+            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k'.",
+        ),
+        (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 or more."),
+        (
+            ["preprocess", "alimama", "--name", "../up"],
+            "'../up' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw').",
+        ),
+        (
+            ["simulate", "alibaba", "--users", "20", "--out", "x"],
+            "unknown form 'alibaba'. Did you mean 'alimama'? Known: 'alimama'.",
+        ),
+        (["simulate", "alimama", "--users", "2", "--out", "x"], "--users is 2. Expected 10 or more."),
+        (["describe", "tny"], "unknown dataset 'tny'. Did you mean 'tiny'? data holds: 'tiny'."),
+        (["train", "--data", "tyni"], "unknown dataset 'tyni'. Did you mean 'tiny'? data holds: 'tiny'."),
+        (["train", "--ranker", "bass"], "unknown ranker 'bass'. Did you mean 'base'? Known: 'base'."),
+        (
+            ["train", "--cold-start", "male"],
+            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'mail', 'none'.",
+        ),
+        (
+            ["train", "--cold-start", "mail", "--variant", "duel"],
+            "unknown variant 'duel'. Did you mean 'dual'? Known: 'none', 'single', 'dual', 'base'.",
+        ),
+        (["train", "--variant", "dual"], "--variant goes with --cold-start mail, not with 'none'."),
+        (
+            ["train", "--protocol", "strct"],
+            "protocol = 'strct': expected one of 'paper', 'strict'. Did you mean 'strict'?",
+        ),
+        (["train", "--set", "epoch=3"], "unknown setting 'epoch'. Did you mean 'epochs'?"),
+        (["train", "--set", "epochs"], "--set epochs: expected KEY=VALUE."),
+        (
+            ["train", "--set", "ranker.unit=3"],
+            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout'.",
+        ),
+        (
+            ["train", "--set", "history=500"],
+            "history = 500: the store 'tiny' keeps the last 20 behaviors. Expected 20 or less; more needs `mail preprocess --history 500`.",
+        ),
+        (
+            ["train", "--config", "no.toml"],
+            "no.toml: cannot be read as TOML ([Errno 2] No such file or directory: 'no.toml').",
+        ),
+        (
+            ["ablate", "--variants", "none,sngle"],
+            "unknown variant 'sngle'. Did you mean 'single'? Known: 'none', 'single', 'dual', 'base'.",
+        ),
+        (["ablate", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
+        (["evaluate"], "runs: holds no finished run. Make one with `mail train`."),
+        (
+            ["evaluate", "data"],
+            "data: holds no config.toml, so it is not a run folder. Expected one made by `mail train`.",
+        ),
+    ],
+)
+def test_mistakes_on_the_command_line(with_data: Path, arguments: list[str], message: str) -> None:
+    before = sorted(with_data.rglob("*"))
+    assert refused(mail(*arguments)) == message
+    left = {p for p in sorted(with_data.rglob("*")) if p.is_file()} - set(before)
+    assert {p.name for p in left} <= {"config.toml"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["trian"], "No such command 'trian'. Did you mean 'train'?"),
+        (["train", "--rankr", "base"], "No such option '--rankr'. (Did you mean one of: '--ranker'"),
+        (
+            ["simulate", "alimama", "--users", "many", "--out", "x"],
+            "Invalid value for '--users': 'many' is not a valid integer.",
+        ),
+        (["simulate", "alimama", "--out", "x"], "Missing option '--users'."),
+        (["preprocess"], "Missing argument 'SOURCE'."),
+    ],
+)
+def test_mistakes_that_click_tells(home: Path, arguments: list[str], text: str) -> None:
+    assert text in refused(mail(*arguments))
+
+
+def test_several_datasets_need_a_choice(with_data: Path) -> None:
+    shutil.copytree(with_data / "data" / "tiny", with_data / "data" / "other")
+    assert refused(mail("train")) == "data holds several datasets: choose one of 'other', 'tiny' with --data."
+
+
+def test_a_bug_keeps_its_traceback(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("mailcli.describe.describe", broken)
+    result = mail("describe")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ZeroDivisionError)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailcli.config import RunConfig, differences, make_config, parse_settings, to_toml
+from mailcli.errors import MailError
+
+configs = st.builds(
+    RunConfig,
+    data=st.text(min_size=1, max_size=5),
+    seed=st.integers(0, 2**31),
+    protocol=st.sampled_from(["paper", "strict"]),
+    new_share=st.floats(0.01, 0.99),
+    epochs=st.integers(1, 100),
+    learning_rate=st.floats(1e-6, 1),
+    cold_start_options=st.dictionaries(st.text("abc", min_size=1), st.integers(0, 9) | st.text(max_size=3)),
+)
+
+
+@given(configs)
+def test_toml_round_trip(config: RunConfig) -> None:
+    assert make_config([tomllib.loads(tomli_w.dumps(to_toml(config)))]) == config
+
+
+def test_later_layers_win() -> None:
+    layers = [
+        {"data": "x", "epochs": 3, "ranker.units": "1,2"},
+        {"epochs": "4", "ranker_options": {"dropout": 0.1}},
+    ]
+    config = make_config(layers)
+    assert (config.epochs, config.ranker_options) == (4, {"units": "1,2", "dropout": 0.1})
+
+
+def test_every_fault_is_told_at_once() -> None:
+    with pytest.raises(MailError) as error:
+        make_config(
+            [{"data": "x", "epoch": 3, "batch_size": "many", "seed": 1.5, "learning_rate": True, "ranker": 7}]
+        )
+    assert error.value.message == (
+        "unknown setting 'epoch'. Did you mean 'epochs'?; batch_size = 'many': expected a whole number; "
+        "seed = 1.5: expected a whole number; learning_rate = True: expected a number; ranker = 7: expected a text"
+    )
+
+
+def test_every_value_out_of_range_is_told_at_once() -> None:
+    with pytest.raises(MailError) as error:
+        make_config(
+            [
+                {
+                    "data": "x",
+                    "protocol": "papr",
+                    "new_share": 1,
+                    "epochs": 0,
+                    "learning_rate": "nan",
+                    "seed": -1,
+                }
+            ]
+        )
+    assert error.value.message == (
+        "protocol = 'papr': expected one of 'paper', 'strict'. Did you mean 'paper'?; seed = -1: expected 0 or more.; "
+        "new_share = 1.0: expected a number between 0 and 1.; learning_rate = nan: expected a positive number.; "
+        "epochs = 0: expected 1 or more."
+    )
+
+
+@pytest.mark.parametrize("pair", ["epochs", "=3", " =3"])
+def test_settings_need_a_key_and_a_value(pair: str) -> None:
+    with pytest.raises(MailError, match="expected KEY=VALUE"):
+        parse_settings([pair])
+
+
+def test_a_value_may_hold_an_equals_sign() -> None:
+    assert parse_settings(["data=a=b"]) == {"data": "a=b"}
+
+
+def test_differences_are_named() -> None:
+    assert differences({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": 4}) == ["b: 2 -> 3", "c: None -> 4"]
+
+
+def test_cells_and_baselines() -> None:
+    config = make_config([{"data": "x", "cold_start": "mail", "cold_start.variant": "dual", "seed": 5}])
+    assert config.cell == "base+mail-dual"
+    assert config.baseline().cell == "base+none"
+    assert config.baseline().seed == 5

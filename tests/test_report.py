@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mailcli.config import make_config
+from mailcli.experiments import Row
+from mailcli.paper import REPORTED, row_name
+from mailcli.report import estimate, metrics_table, notes
+
+
+def result(new: float, old: float) -> dict[str, Any]:
+    def of(value: float) -> dict[str, Any]:
+        return {"AUC": value, "GAUC": value - 0.1, "one_class_impressions": 0.25}
+
+    return {
+        "dataset": "toy (simulated)",
+        "protocol": "paper",
+        "test": {"new": of(new), "old": of(old), "all": of((new + old) / 2)},
+    }
+
+
+BASE = make_config([{"data": "toy"}])
+MAIL = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "base"}])
+
+
+def text_of(rows: list[Row], with_paper: bool = False) -> str:
+    console = Console(file=StringIO(), width=150)
+    console.print(metrics_table(rows, with_paper))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_interval_by_hand() -> None:
+    # Values 1, 2, 3: mean 2, s = 1, t(.975, 2) = 4.302653, half = 4.302653 / √3.
+    found = estimate([1, 2, 3])
+    assert found.mean == 2
+    assert found.half == pytest.approx(2.484138, abs=1e-5)
+    assert not found.significant
+    assert estimate([2, 2.1, 2.2]).significant
+    assert estimate([5]).half is None
+    assert not estimate([5]).significant
+
+
+def test_table_by_hand() -> None:
+    baseline = (result(0.5, 0.7), result(0.5, 0.7), result(0.5, 0.7))
+    better = (result(0.55, 0.7), result(0.56, 0.71), result(0.57, 0.69))
+    rows = [Row(BASE, (0, 1, 2), baseline, None), Row(MAIL, (0, 1, 2), better, baseline)]
+    lines = text_of(rows).splitlines()
+    assert lines[0].split() == ["┃", "AUC", "┃", "GAUC", "┃", "RI", "AUC", "%", "┃", "RI", "GAUC", "%"]
+    cells = [[c.strip() for c in line.split("│")] for line in lines]
+    assert cells[2][0] == "new users"
+    assert cells[3] == ["BaseDNN", ".5000 ±.0000", ".4000 ±.0000", "", ""]
+    # s = .01: half = .0248; RI 10, 12, 14 %: half 4.97.
+    assert cells[4] == ["MAIL-Base", ".5600 ±.0248", ".4600 ±.0248", "+12.00 ±4.97", "+15.00 ±6.21"]
+    # Old users: RI 0, 1.43, -1.43 %.
+    assert cells[8][3] == "+0.00 ±3.55 n.s."
+
+
+def test_one_seed_has_no_interval_and_the_table_says_so() -> None:
+    rows = [Row(MAIL, (4,), (result(0.55, 0.7),), (result(0.5, 0.7),))]
+    assert "+10.00" in text_of(rows)
+    assert "±" not in text_of(rows)
+    said = " ".join(notes(rows))
+    assert "one seed: no interval" in said
+    assert "toy (simulated) | protocol paper, 40% of users new | seeds 4" in said
+    assert "25.0% of the test impressions" in said
+
+
+def test_the_papers_numbers_stand_beside_and_a_missing_one_stays_empty() -> None:
+    single = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "single"}])
+    dual = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "dual"}])
+    rows = [Row(c, (0,), (result(0.5, 0.6),), None) for c in (MAIL, single, dual)]
+    lines = text_of(rows, with_paper=True).splitlines()
+    cells = [[c.strip() for c in line.split("│")][-3:] for line in lines[3:6]]
+    assert cells == [[".5934", ".5710", "+1.22"], [".5844", "", ""], ["", "", ""]]
+
+
+def test_reported_numbers_are_those_of_the_paper() -> None:
+    assert REPORTED["BaseDNN"]["new"] == {"AUC": 0.5862, "GAUC": 0.5658}
+    assert "MAIL-Dual" not in REPORTED
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "BaseDNN"),
+        ({"cold_start": "mail", "cold_start.variant": "none"}, "MAIL-None"),
+        ({"cold_start": "mail"}, "MAIL-Base"),
+        ({"ranker": "other"}, "other+none"),
+    ],
+)
+def test_row_names(settings: dict[str, str], name: str) -> None:
+    assert row_name(make_config([{"data": "toy", **settings}])) == name

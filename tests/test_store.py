@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailcli.errors import MailError
+from mailcli.schema import Schema
+from mailcli.store import ColumnWriter, Store, check_target, find
+from mailcli.vocabulary import MISSING, VocabularyBuilder
+
+
+@pytest.fixture
+def copy(tiny: Store, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny.folder, tmp_path / "tiny"))
+
+
+def set_version(path: Path) -> None:
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "format": 99}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (set_version, "the store has format version 99, this `mail` reads version 1. Make the store again"),
+        (lambda path: path.write_text("{"), "is not a store's description"),
+        (lambda path: path.write_text("[]"), "is not a store's description"),
+        (lambda path: path.unlink(), "holds no dataset.json, so it is not a dataset store"),
+    ],
+)
+def test_refuses_what_is_not_ours(copy: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(copy / "dataset.json")
+    with pytest.raises(MailError, match=message):
+        Store(copy)
+
+
+def test_a_damaged_column_is_named(copy: Path) -> None:
+    path = copy / "train" / "click.npy"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(
+        MailError, match=r"train/click.npy: the column cannot be read .* Make it again|make it again"
+    ):
+        Store(copy).column("train", "click")
+
+
+def test_columns_are_memory_mapped(tiny: Store) -> None:
+    assert isinstance(tiny.column("behaviors", "cate"), np.memmap)
+    assert not tiny.column("behaviors", "cate").flags.writeable
+
+
+def test_find(data_dir: Path, tmp_path: Path) -> None:
+    assert find(data_dir, None).name == "tiny"
+    assert find(data_dir, "tiny").name == "tiny"
+    with pytest.raises(MailError, match="unknown dataset 'tny'. Did you mean 'tiny'. .* holds: 'tiny'."):
+        find(data_dir, "tny")
+    with pytest.raises(MailError, match="holds no dataset yet. Make one with `mail preprocess ml-100k`."):
+        find(tmp_path, None)
+    for name in ("one", "two"):
+        shutil.copytree(data_dir / "tiny", tmp_path / name)
+    with pytest.raises(MailError, match="holds several datasets: choose one of 'one', 'two' with --data."):
+        find(tmp_path, None)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "raw", "Big", ".hidden", "a b"])
+def test_names_that_cannot_be_a_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MailError, match="cannot name a dataset"):
+        check_target(tmp_path, name)
+
+
+def test_a_target_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(MailError, match="exists and is not a dataset store of ours, so it is left alone"):
+        check_target(tmp_path, "mine")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MailError, match="is not a folder"):
+        check_target(tmp_path, "file")
+
+
+def test_a_store_of_an_older_version_may_be_replaced(copy: Path) -> None:
+    set_version(copy / "dataset.json")
+    assert check_target(copy.parent, "tiny") == copy
+
+
+@given(st.lists(st.lists(st.integers(0, 255), max_size=20), max_size=8))
+def test_a_column_written_in_pieces_is_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[list[int]]
+) -> None:
+    path = tmp_path_factory.mktemp("column") / "c.npy"
+    with ColumnWriter(path, np.uint8) as writer:
+        for piece in pieces:
+            writer.append(np.array(piece, np.uint8))
+    np.testing.assert_array_equal(np.load(path), [value for piece in pieces for value in piece])
+
+
+def test_a_column_keeps_its_type(tmp_path: Path) -> None:
+    with (
+        ColumnWriter(tmp_path / "c.npy", np.uint8) as writer,
+        pytest.raises(TypeError, match="uint8 cannot take int64"),
+    ):
+        writer.append(np.array([1]))
+
+
+def test_schema_round_trip(tiny: Store) -> None:
+    assert Schema.from_json(json.loads(json.dumps(tiny.schema.to_json()))) == tiny.schema
+
+
+texts = st.lists(st.one_of(st.none(), st.sampled_from(["b", "a", "", "ä", "10", "9"])), max_size=20)
+numbers = st.lists(st.one_of(st.none(), st.integers(-5, 5)), max_size=20)
+
+
+@given(st.one_of(texts, numbers), st.randoms(use_true_random=False))
+def test_vocabulary(values: list[str | int | None], random: object) -> None:
+    import pyarrow as pa
+
+    column = pa.array(values, pa.string() if any(isinstance(v, str) for v in values) else pa.int64())
+    builder = VocabularyBuilder()
+    codes = builder.codes(column)
+    half = len(values) // 2
+    builder.see(codes[:half])
+    known = sorted({v for v in values[:half] if v is not None})  # type: ignore[type-var]
+    assert builder.values().tolist() == known
+    assert len(builder) == 2 + len(known)
+    expected = [2 + known.index(v) if v in known else 1 for v in values]
+    assert builder.ids(codes).tolist() == expected
+    assert [code == MISSING for code in codes] == [v is None for v in values]
