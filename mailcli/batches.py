@@ -1,6 +1,6 @@
 """Store -> batches of NumPy arrays, gathered from memory-mapped columns and prepared ahead by threads.
 
-The order of impressions is a pure function of (seed, epoch): step k of an epoch can be made without the steps before it.
+The order of impressions is a pure function of (seed, epoch): step k of an epoch can be made without those before it.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ class Batches:
                 ]
             ),
             actions=np.where(mask, store.column("behaviors", "action")[places], PADDING).astype(np.int32),
-            context=_stack(
-                [store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)
-            ),
+            context=_stack([store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)),
             target=_target(store, schema.group("target"), item),
             dense=_stack([store.column("items", name)[item] for name in schema.dense], len(rows), np.float32),
             click=store.column(split, "click")[rows].astype(np.float32),

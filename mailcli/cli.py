@@ -85,9 +85,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("source", metavar="SOURCE")
-@click.option(
-    "--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: data/raw/SOURCE]"
-)
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: data/raw/SOURCE]")
 @click.option("--name", help="Name of the dataset. [default: SOURCE]")
 @click.option(
     "--history",
@@ -165,9 +163,7 @@ def describe(dataset: str | None, data_dir: Path) -> None:
     metavar="NAME",
     help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}. [default: none]",
 )
-@click.option(
-    "--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]"
-)
+@click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]")
 @click.option("--seed", type=int, help="Decides new users, initialisation, order and dropout. [default: 0]")
 @run_options
 def train(
@@ -203,9 +199,7 @@ def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
 
 
 @main.command()
-@click.option(
-    "--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma."
-)
+@click.option("--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma.")
 @click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
 @run_options
 def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, **options: Any) -> None:
@@ -216,17 +210,14 @@ def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, **options: Any
     if seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
     resolved = [
-        _resolve(data_dir, cold_start="mail", variant=name, seed=0, **options)
-        for name in dict.fromkeys(chosen)
+        _resolve(data_dir, cold_start="mail", variant=name, seed=0, **options) for name in dict.fromkeys(chosen)
     ]
     from mailcli.experiments import make_rows
     from mailcli.report import print_table
 
     configs, store = [config for config, _ in resolved], resolved[0][1]
     rows = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs)
-    print_table(
-        rows, f"Ablation (MAIL Table 3) on {configs[0].data}, ranker {configs[0].ranker}", with_paper=True
-    )
+    print_table(rows, f"Ablation (MAIL Table 3) on {configs[0].data}, ranker {configs[0].ranker}", with_paper=True)
 
 
 def _resolve(

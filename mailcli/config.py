@@ -100,7 +100,7 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
         except ValueError as error:
             faults.append(f"{key} = {value!r}: {error}")
     if not faults:
-        config = RunConfig(**values, **tables)
+        config = RunConfig(**{**values, **tables})
         faults = _faults(config)
         if not faults:
             return config

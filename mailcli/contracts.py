@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
 
-Tensor = tf.Tensor
+#: A tf.Tensor; TensorFlow's own annotations cannot be checked.
+Tensor: TypeAlias = Any
 
 
 class Features(NamedTuple):
@@ -16,7 +17,7 @@ class Features(NamedTuple):
     attributes: Tensor
     """a [B, n_a, d]"""
     behaviors: Tensor
-    """v [B, n_v, d]; v_i = (sum of the step's field embeddings) ⊙ embedding(action); most recent last, zeros in front"""
+    """v [B, n_v, d]; v_i = (sum of the step's field embeddings) ⊙ embedding(action); most recent last, zeros before"""
     behavior_mask: Tensor
     """[B, n_v] bool, true where there is a behaviour"""
     context: Tensor
@@ -46,7 +47,7 @@ class RankingTower(keras.layers.Layer):
 
 
 class ColdStartMethod(keras.layers.Layer):
-    """A cold-start method: the class `ColdStart` of a file in mailcli/coldstart. Its constructor's keywords are its options."""
+    """A cold-start method, class `ColdStart` of a file in mailcli/coldstart; its constructor's keywords are options."""
 
     @property
     def co_trained(self) -> bool:

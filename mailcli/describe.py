@@ -72,9 +72,7 @@ def _histories(store: Store) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(show_edge=False, pad_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(
-            name, justify="left" if number == 0 or name in {"note", "group", "vocabulary"} else "right"
-        )
+        table.add_column(name, justify="left" if number == 0 or name in {"note", "group", "vocabulary"} else "right")
     return table
 
 

@@ -15,8 +15,8 @@ from mailcli.progress import progress
 from mailcli.protocol import View
 from mailcli.store import Store
 
-#: The groups of impressions that are reported: `new` is MAIL's flag, Eq. (9); `natural` those whose users the raw data shows
-#: without behaviour, made new by nobody.
+#: The groups of impressions that are reported: `new` is MAIL's flag, Eq. (9); `natural` those that the raw data itself
+#: shows without behaviour.
 GROUPS = ("new", "old", "all", "natural")
 
 Metrics = dict[str, dict[str, Any]]
@@ -27,9 +27,7 @@ class Scorer:
 
     def __init__(self, model: TwoTower, history: int) -> None:
         signature = batch_signature(model.embedding.schema, history)
-        self._score = tf.function(
-            lambda batch: tf.sigmoid(model(batch, training=False)), input_signature=[signature]
-        )
+        self._score = tf.function(lambda batch: tf.sigmoid(model(batch, training=False)), input_signature=[signature])
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
         """[impressions], the scores of a view in the store's order."""
@@ -57,9 +55,7 @@ def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
         "all": np.ones(len(user), bool),
         "natural": unseen,
     }
-    return {
-        name: _of(user[group], label[group], scores[group]) for name, group in groups.items() if group.any()
-    }
+    return {name: _of(user[group], label[group], scores[group]) for name, group in groups.items() if group.any()}
 
 
 def _of(user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -179,7 +180,7 @@ class ResidualDecoder(keras.layers.Layer):
 def _build_residual(layers: Sequence[Any], width: int | None) -> None:
     assert width is not None
     layers[0].build((None, width))
-    for before, layer in zip(layers[:-1], layers[1:], strict=True):
+    for before, layer in pairwise(layers):
         layer.build((None, before.units + width))
 
 

@@ -115,11 +115,9 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     """
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(config.seed)
-    embedding = FeatureEmbedding(
-        store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init
-    )
-    ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options, "ranker")
-    cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options, "cold_start")
+    embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init)
+    ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options)
+    cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
     return TwoTower(embedding, ranker, cold_start, config.history)
 
 
@@ -131,7 +129,7 @@ def make_optimizers(config: RunConfig) -> Optimizers:
     )
 
 
-def _make(kind: plugins.Kind, name: str, options: Options, prefix: str) -> Any:
+def _make(kind: plugins.Kind, name: str, options: Options) -> Any:
     """An instance with the options, each cast to the type of the constructor's default."""
     cls = plugins.load(kind, name)
     defaults = options_of(cls)

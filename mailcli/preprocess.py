@@ -107,9 +107,7 @@ class _Users:
 class _Build:
     """The steps of one preprocessing, in the order of `run`."""
 
-    def __init__(
-        self, source: RawData, engine: DuckDBEngine, writer: StoreWriter, work: Path, history: int
-    ) -> None:
+    def __init__(self, source: RawData, engine: DuckDBEngine, writer: StoreWriter, work: Path, history: int) -> None:
         self.source = source
         self.schema = source.schema
         self.engine = engine
@@ -183,9 +181,7 @@ class _Build:
             }
         )
         pq.write_table(lookup, self.work / "users.parquet")
-        with_profile = pc.is_in(
-            lookup["user"], value_set=table["user"].cast(lookup["user"].type).combine_chunks()
-        )
+        with_profile = pc.is_in(lookup["user"], value_set=table["user"].cast(lookup["user"].type).combine_chunks())
         self.counts["users"] = len(order)
         self.counts["users_without_profile"] = len(order) - int(pc.sum(with_profile).as_py() or 0)
         return _Users(lookup["user"].combine_chunks(), found["trained"].to_numpy()[order] > 0, bucket)
@@ -269,9 +265,7 @@ class _Build:
                 advance(1)
         if not written:
             files = ", ".join(path.name for path in self.source.files)
-            raise MailError(
-                f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those."
-            )
+            raise MailError(f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those.")
         self.writer.write("behaviors", "offsets", np.r_[0, np.cumsum(per_user)])
         self.counts["behaviors"] = written
         self.counts["impressions_without_history"] = sum(self.counts[name] for name in SPLITS) - with_history
@@ -340,9 +334,7 @@ class _Build:
 
     def _number_rows(self, table: pa.Table, users: _Users) -> None:
         """The user table: attributes by the profile, UNKNOWN without one."""
-        table = table.set_column(
-            table.schema.get_field_index("user"), "user", table["user"].cast(users.raw.type)
-        )
+        table = table.set_column(table.schema.get_field_index("user"), "user", table["user"].cast(users.raw.type))
         profile = pc.index_in(users.raw, value_set=table["user"].combine_chunks())
         self.writer.write("users", "raw", _plain(users.raw))
         for field in self.schema.group("attributes"):
@@ -379,9 +371,7 @@ class _Build:
         """Turn the raw values of behaviours and contexts into ids, a chunk at a time."""
         jobs = [("behaviors", "raw_behaviors", field.name, field) for field in self.schema.group("behavior")]
         jobs += [
-            (split, split, f"raw_{field.name}", field)
-            for split in SPLITS
-            for field in self.schema.group("context")
+            (split, split, f"raw_{field.name}", field) for split in SPLITS for field in self.schema.group("context")
         ]
         with progress("numbering", len(jobs), "columns") as advance:
             for table, raw_table, raw_name, field in jobs:
@@ -438,16 +428,12 @@ def _refuse_duplicates(table: pa.Table, key: str, source: RawData) -> None:
     counts = column.value_counts()
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0]
     files = ", ".join(path.name for path in source.files)
-    raise MailError(
-        f"{key} {twice} has more than one row in the {key} table of {files}. Expected one row each."
-    )
+    raise MailError(f"{key} {twice} has more than one row in the {key} table of {files}. Expected one row each.")
 
 
 def _plain(column: pa.Array) -> NDArray:
     """Raw ids as whole numbers or fixed-width texts, never objects."""
-    return (
-        np.array(column.to_pylist(), dtype=np.str_) if pa.types.is_string(column.type) else column.to_numpy()
-    )
+    return np.array(column.to_pylist(), dtype=np.str_) if pa.types.is_string(column.type) else column.to_numpy()
 
 
 def _ids(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]) -> NDArray:
@@ -457,16 +443,12 @@ def _ids(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArra
     return vocabulary.ids(codes)
 
 
-def _ids_of_lists(
-    field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]
-) -> NDArray:
+def _ids_of_lists(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]) -> NDArray:
     """[rows, values], ascending ids at the front and PADDING behind; an empty or missing list is one UNKNOWN."""
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     length = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     if length.max(initial=0) > field.values:
-        raise MailError(
-            f"field '{field.name}': a row has {length.max()} values. Expected at most {field.values}."
-        )
+        raise MailError(f"field '{field.name}': a row has {length.max()} values. Expected at most {field.values}.")
     codes: Codes = vocabulary.codes(column.flatten())
     owner = np.repeat(np.arange(len(column)), length)
     vocabulary.see(codes[shown[owner]])

@@ -30,7 +30,7 @@ class View(NamedTuple):
 def views(store: Store, config: RunConfig) -> dict[str, View]:
     """Train, validation and test under a protocol, for the config's seed and share of new users.
 
-    paper: the drawn users lose their behaviours in every split; their impressions, and their ids, stay (MAIL Sec. 4.1.1).
+    paper: the drawn users lose their behaviours in every split; impressions and ids stay (MAIL Sec. 4.1.1).
 
     strict: the drawn users have no impression in train. A second draw among the others plays new while training.
     Both are unknown by id, so that the id's embedding for new users is a trained one.

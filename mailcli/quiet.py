@@ -25,6 +25,8 @@ def load_tensorflow() -> None:
             import tensorflow as tf
 
             tf.constant(0)
+            # Each run has its own graph, which TensorFlow takes for a mistake after five of them.
+            tf.get_logger().setLevel("ERROR")
         finally:
             os.dup2(real, 2)
             os.close(real)

@@ -121,7 +121,8 @@ def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
     )
     shares = [r["test"]["all"]["one_class_impressions"] for each in rows for r in each.results]
     lines = [
-        f"data {first['dataset']} | protocol {first['protocol']}, {row.config.new_share:.0%} of users new | seeds {seeds}",
+        f"data {first['dataset']} | protocol {first['protocol']}, {row.config.new_share:.0%} of users new"
+        f" | seeds {seeds}",
         interval,
         f"GAUC leaves out users of one class ({np.mean(shares):.1%} of the test impressions)",
     ]
@@ -137,9 +138,7 @@ def print_table(rows: Sequence[Row], title: str, with_paper: bool = False) -> No
     console = Console(highlight=False)
     table = metrics_table(rows, with_paper)
     # A number is never cut: in a narrow terminal the lines wrap.
-    console.width = max(
-        console.width, console.measure(table, options=console.options.update(width=500)).maximum
-    )
+    console.width = max(console.width, console.measure(table, options=console.options.update(width=500)).maximum)
     console.print(title, style="bold")
     console.print(table)
     for line in notes(rows, with_paper):

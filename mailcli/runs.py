@@ -59,9 +59,7 @@ class Run:
         with open(self.folder / _HISTORY, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
-    def finish(
-        self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]
-    ) -> None:
+    def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
         """Write predictions and metrics; result.json comes last and whole, so it marks the run as finished."""
         np.save(self.folder / "predictions.npy", scores, allow_pickle=False)
         _write_json(self.folder / "environment.json", environment)
@@ -127,9 +125,7 @@ def open_run(folder: Path) -> Run:
         MailError: the folder is not a run's, or the run is not finished.
     """
     if not (folder / _CONFIG).is_file():
-        raise MailError(
-            f"{folder}: holds no {_CONFIG}, so it is not a run folder. Expected one made by `mail train`."
-        )
+        raise MailError(f"{folder}: holds no {_CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
     run = Run(folder, make_config([settings_of(folder / _CONFIG)]))
     if run.result is None:
         raise MailError(f"{folder}: the run is not finished. Give its `mail train` command again.")

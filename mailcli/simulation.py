@@ -1,11 +1,11 @@
 """Simulated raw files in Alimama's form, quirks included, from a latent-interest model.
 
-Each user has interests θ = softmax(sharpness · (√s · m(attributes) + √(1 - s) · ε)), s = `attribute_strength`. Behaviours
-are drawn from θ; a click on ad j has probability sigmoid(b + gain · z(u, j) + quality_j), z the standardised log interest
-in the ad's group of categories. So attributes foretell behaviour as far as s says, and behaviour foretells clicks.
+Each user has interests θ = softmax(sharpness · (√s · m(attributes) + √(1 - s) · ε)), s = `attribute_strength`.
+Behaviours are drawn from θ; a click on ad j has probability sigmoid(b + gain · z(u, j) + quality_j), z the standardised
+log interest in the ad's group of categories. So attributes foretell behaviour as far as s says, and behaviour clicks.
 
-Users come in chunks with a random stream each: memory does not grow with their number, but for one number per impression
-of the test day, kept for the ceiling.
+Users come in chunks with a random stream each: memory does not grow with their number, but for one number per
+impression of the test day, kept for the ceiling.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ class Settings:
         if self.users < 10:
             raise MailError(f"--users is {self.users}. Expected 10 or more.")
         if not 0 <= self.attribute_strength <= 1:
-            raise MailError(
-                f"--attribute-strength is {self.attribute_strength}. Expected a number from 0 to 1."
-            )
+            raise MailError(f"--attribute-strength is {self.attribute_strength}. Expected a number from 0 to 1.")
         if not self.behaviors_per_user > 0:
             raise MailError(f"--behaviors-per-user is {self.behaviors_per_user}. Expected more than 0.")
         if self.seed < 0:
@@ -157,15 +155,13 @@ class _World:
             for name, (values, _) in ATTRIBUTES.items()
         }
 
-    def interests(
-        self, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def interests(self, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator) -> NDArray[np.float64]:
         """[users, INTERESTS], θ of the module's formula."""
         told = sum(self.meaning[name][attributes[name]] for name in TELLING) / np.sqrt(len(TELLING))
         strength = self.settings.attribute_strength
         own = rng.normal(size=told.shape)
-        power = np.exp(SHARPNESS * (np.sqrt(strength) * told + np.sqrt(1 - strength) * own))
-        return power / power.sum(axis=1, keepdims=True)
+        power: NDArray[np.float64] = np.exp(SHARPNESS * (np.sqrt(strength) * told + np.sqrt(1 - strength) * own))
+        return np.asarray(power / power.sum(axis=1, keepdims=True), np.float64)
 
     def show(self, theta: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
         """[impressions], the ad shown to a user of each row of θ."""
@@ -185,7 +181,8 @@ class _World:
 
 
 def _zipf(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    return 1.0 / (1 + rng.permutation(count)) ** 0.8
+    weight: NDArray[np.float64] = (1.0 + rng.permutation(count)) ** -0.8
+    return weight
 
 
 def _pick(theta: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -230,9 +227,7 @@ def _check_folder(settings: Settings, out: Path) -> None:
         raise MailError(
             f"{out}: is not empty and was not written by `mail simulate`. Choose another folder with --out."
         )
-    need = settings.users * (
-        settings.behaviors_per_user * BEHAVIOR_BYTES + IMPRESSIONS_PER_USER * IMPRESSION_BYTES
-    )
+    need = settings.users * (settings.behaviors_per_user * BEHAVIOR_BYTES + IMPRESSIONS_PER_USER * IMPRESSION_BYTES)
     parent = next(path for path in (out, *out.absolute().parents) if path.exists())
     free = shutil.disk_usage(parent).free
     if need > free:
@@ -254,9 +249,7 @@ def _write(settings: Settings, folder: Path) -> Summary:
                 tables.write(chunk)
                 test = (chunk.impressions["time_stamp"].to_numpy() - FIRST_IMPRESSION) // DAY == TEST_DAY
                 clicked = chunk.impressions["clk"].to_numpy()
-                truth.append(
-                    (chunk.impressions["user"].to_numpy()[test], clicked[test], chunk.probability[test])
-                )
+                truth.append((chunk.impressions["user"].to_numpy()[test], clicked[test], chunk.probability[test]))
                 impressions += len(clicked)
                 clicks += int(clicked.sum())
                 behaviors += len(chunk.behaviors)
@@ -374,17 +367,15 @@ def _behaviors(world: _World, ids: NDArray, theta: NDArray[np.float64], rng: np.
     twin = twin[(twin > 0) & (user[twin] == user[twin - 1])]
     for values in columns.values():
         values[twin] = values[twin - 1]
-    absurd = rng.integers(len(user), size=2) if len(user) else []
-    columns["time_stamp"][absurd] = (-2_082_686_353, 2_038_000_000)
+    if len(user):
+        columns["time_stamp"][rng.integers(len(user), size=2)] = (-2_082_686_353, 2_038_000_000)
     shuffled = rng.permutation(len(user))
     table = {name: values[shuffled] for name, values in columns.items()}
     btag = pa.DictionaryArray.from_arrays(table["btag"].astype(np.int8), pa.array(ACTIONS)).cast(pa.string())
     return pa.table({**table, "btag": btag})
 
 
-def _session_times(
-    user: NDArray[np.int64], first: int, end: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Times in bursts of about five: a burst begins anywhere, its steps are 0 to 60 seconds apart (ties included)."""
     new = rng.random(len(user)) < 0.2
     new |= np.r_[True, user[1:] != user[:-1]][: len(user)]

@@ -116,9 +116,7 @@ def find(data_dir: Path, name: str | None) -> Store:
     if name is None and len(known) > 1:
         raise MailError(f"{data_dir} holds several datasets: choose one of {choices(known)} with --data.")
     if name is not None and name not in known:
-        raise MailError(
-            f"unknown dataset '{name}'.{nearest(name, known)} {data_dir} holds: {choices(known)}."
-        )
+        raise MailError(f"unknown dataset '{name}'.{nearest(name, known)} {data_dir} holds: {choices(known)}.")
     return Store(data_dir / (name or known[0]))
 
 
@@ -219,7 +217,7 @@ class ColumnWriter:
     def __init__(self, path: Path, dtype: DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
         self._rows = 0
-        self._file = open(path, "wb")
+        self._file = open(path, "wb")  # noqa: SIM115 (open for the writer's life)
         self._header()
 
     def _header(self) -> None:

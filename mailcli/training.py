@@ -89,8 +89,8 @@ def _check_views(splits: dict[str, View], config: RunConfig) -> None:
     for name, view in splits.items():
         if not len(view.rows) or view.new.all() or not view.new.any():
             raise MailError(
-                f"seed {config.seed}, new_share {config.new_share}: the draw leaves the {name} split without impressions, "
-                f"or without new or old users. Expected more users, or another share."
+                f"seed {config.seed}, new_share {config.new_share}: the draw leaves the {name} split without "
+                f"impressions, or without new or old users. Expected more users, or another share."
             )
 
 
@@ -154,7 +154,8 @@ def _log(run: Run, pending: list[dict[str, Tensor]], epoch: int, done: int) -> i
         wrong = [name for name, value in line.items() if not math.isfinite(value)]
         if wrong:
             raise MailError(
-                f"step {line['step']}: {wrong[0]} is {line[wrong[0]]}. Training stopped; a lower learning_rate may help."
+                f"step {line['step']}: {wrong[0]} is {line[wrong[0]]}. Training stopped; "
+                f"a lower learning_rate may help."
             )
     pending.clear()
     return done + len(lines)
@@ -184,12 +185,7 @@ def environment(seconds: float) -> dict[str, Any]:
 
 def same_metrics(one: Metrics, other: Metrics, tolerance: float = 1e-6) -> bool:
     """Whether AUC and GAUC of all groups agree; float32 sums may differ by machine."""
-    pairs = [
-        (one[group][name], other[group][name])
-        for group in one.keys() & other.keys()
-        for name in ("AUC", "GAUC")
-    ]
+    pairs = [(one[group][name], other[group][name]) for group in one.keys() & other.keys() for name in ("AUC", "GAUC")]
     return one.keys() == other.keys() and all(
-        a == b or (a is not None and b is not None and bool(np.isclose(a, b, atol=tolerance)))
-        for a, b in pairs
+        a == b or (a is not None and b is not None and bool(np.isclose(a, b, atol=tolerance))) for a, b in pairs
     )

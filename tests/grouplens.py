@@ -9,9 +9,7 @@ def write(folder: Path) -> None:
     """Write u.data, u.user and u.item (Latin-1, no header)."""
     folder.mkdir(parents=True)
     ratings = [
-        f"{user}\t{1 + i % 7}\t{1 + (i * 3 + user) % 5}\t{880000000 + 1000 * i}"
-        for user in (1, 2)
-        for i in range(10)
+        f"{user}\t{1 + i % 7}\t{1 + (i * 3 + user) % 5}\t{880000000 + 1000 * i}" for user in (1, 2) for i in range(10)
     ]
     films = []
     for film in range(1, 8):

@@ -13,7 +13,45 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mailcli"
 
 #: The order in which data flows; a module imports only what stands above it.
-ORDER = ["errors", "progress", "quiet", "plugins", "config", "schema", "hashing", "metrics", "store", "marker", "engines", "csvfile", "vocabulary", "sources", "sources.alimama", "sources.ml_100k", "preprocess", "simulation", "protocol", "batches", "contracts", "layers", "losses", "rankers", "rankers.base", "coldstart", "coldstart.none", "coldstart.mail", "model", "evaluation", "runs", "training", "experiments", "paper", "report", "describe", "cli"]
+ORDER = [
+    "errors",
+    "progress",
+    "quiet",
+    "plugins",
+    "config",
+    "schema",
+    "hashing",
+    "metrics",
+    "store",
+    "marker",
+    "engines",
+    "csvfile",
+    "vocabulary",
+    "sources",
+    "sources.alimama",
+    "sources.ml_100k",
+    "preprocess",
+    "simulation",
+    "protocol",
+    "batches",
+    "contracts",
+    "layers",
+    "losses",
+    "rankers",
+    "rankers.base",
+    "coldstart",
+    "coldstart.none",
+    "coldstart.mail",
+    "model",
+    "evaluation",
+    "runs",
+    "training",
+    "experiments",
+    "paper",
+    "report",
+    "describe",
+    "cli",
+]
 
 
 def module_name(path: Path) -> str:
@@ -73,8 +111,6 @@ def test_describe_does_not_import_tensorflow(data_dir: Path) -> None:
         "assert 'tensorflow' not in sys.modules"
     )
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "tiny (simulated)" in done.stdout

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from typing import Any
 
 import pytest
 import tomli_w
@@ -28,7 +29,7 @@ def test_toml_round_trip(config: RunConfig) -> None:
 
 
 def test_later_layers_win() -> None:
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"data": "x", "epochs": 3, "ranker.units": "1,2"},
         {"epochs": "4", "ranker_options": {"dropout": 0.1}},
     ]
@@ -38,9 +39,7 @@ def test_later_layers_win() -> None:
 
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(MailError) as error:
-        make_config(
-            [{"data": "x", "epoch": 3, "batch_size": "many", "seed": 1.5, "learning_rate": True, "ranker": 7}]
-        )
+        make_config([{"data": "x", "epoch": 3, "batch_size": "many", "seed": 1.5, "learning_rate": True, "ranker": 7}])
     assert error.value.message == (
         "unknown setting 'epoch'. Did you mean 'epochs'?; batch_size = 'many': expected a whole number; "
         "seed = 1.5: expected a whole number; learning_rate = True: expected a number; ranker = 7: expected a text"

@@ -88,14 +88,10 @@ class TestCell:
     def test_scores_do_not_depend_on_the_batch_size(
         self, tiny: Store, config: RunConfig, model: TwoTower, view: View
     ) -> None:
-        by_7, by_64 = (
-            Scorer(model, config.history)(Batches(tiny, view, config.history, size), "") for size in (7, 64)
-        )
+        by_7, by_64 = (Scorer(model, config.history)(Batches(tiny, view, config.history, size), "") for size in (7, 64))
         np.testing.assert_allclose(by_7, by_64, atol=1e-6)
 
-    def test_survives_unknown_ids_and_empty_histories(
-        self, config: RunConfig, model: TwoTower, batch: Batch
-    ) -> None:
+    def test_survives_unknown_ids_and_empty_histories(self, config: RunConfig, model: TwoTower, batch: Batch) -> None:
         nobody = unknown_everything(batch)
         assert np.isfinite(model(to_tensors(nobody)).numpy()).all()
         losses = make_step(model, config)(to_tensors(nobody))

@@ -56,9 +56,7 @@ def test_values_are_typed(tmp_path: Path) -> None:
         ("when", "9", "a whole number from 10 to 19"),
     ],
 )
-def test_a_bad_value_is_found_and_its_row_named(
-    tmp_path: Path, column: str, value: str, expected: str
-) -> None:
+def test_a_bad_value_is_found_and_its_row_named(tmp_path: Path, column: str, value: str, expected: str) -> None:
     csv = write(tmp_path / "f.csv", GOOD, {**GOOD, column: value}, GOOD)
     assert [row["bad"] for row in read(csv, tmp_path)] == [False, True, False]
     assert csv.bad_row().message == (

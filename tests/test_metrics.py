@@ -12,9 +12,7 @@ from sklearn.metrics import roc_auc_score
 from mailcli.metrics import auc, gauc, relative_improvement
 from tests import oracles
 
-rows = st.lists(
-    st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(-3, 3).map(float)), min_size=1, max_size=40
-)
+rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(-3, 3).map(float)), min_size=1, max_size=40)
 
 
 def test_auc_by_hand() -> None:

@@ -50,9 +50,7 @@ def test_histories_are_what_the_slow_oracle_says(simulated_raw: Path, tiny: Stor
                 assert c in {int(true_c), -1}
                 assert b in {int(true_b), -1}
                 if split == "train":
-                    assert (c, b) == (int(true_c), int(true_b)), (
-                        "a value of a training history is in the vocabulary"
-                    )
+                    assert (c, b) == (int(true_c), int(true_b)), "a value of a training history is in the vocabulary"
             seen += len(found)
     assert seen > 1000
 
@@ -90,11 +88,7 @@ def test_attributes_of_users(simulated_raw: Path, tiny: Store) -> None:
         for user, number in zip(tiny.column("users", "raw"), ids, strict=True):
             text = profiles[int(user)][name] if int(user) in profiles else ""
             lonely += int(user) not in profiles
-            assert (
-                number == UNKNOWN
-                if text == ""
-                else number == UNKNOWN or values[number - FIRST_ID] == int(text)
-            )
+            assert number == UNKNOWN if text == "" else number == UNKNOWN or values[number - FIRST_ID] == int(text)
     assert lonely
     assert tiny.counts["users_without_profile"] == lonely / 3
 
@@ -186,7 +180,7 @@ def test_no_history_contains_the_present_or_the_future(
             rows = np.arange(store.counts[split])
             batch = Batches(store, View(split, rows, nobody, nobody), n_v, 99).gather(rows)
             times = store.column("behaviors", "time")
-            for row in rows:
+            for row in rows.tolist():
                 user = int(store.column("users", "raw")[store.column(split, "user")[row]])
                 now = int(store.column(split, "time")[row])
                 found = history_of(store, split, row)
@@ -242,9 +236,7 @@ def test_real_or_simulated_is_recorded(simulated_raw: Path, tiny: Store, tmp_pat
 
 
 def test_dense_features_are_standardised_on_training_impressions(simulated_raw: Path, tiny: Store) -> None:
-    price = {
-        int(r["adgroup_id"]): float(r["price"]) for r in oracles.read_csv(simulated_raw / "ad_feature.csv")
-    }
+    price = {int(r["adgroup_id"]): float(r["price"]) for r in oracles.read_csv(simulated_raw / "ad_feature.csv")}
     raw = tiny.column("items", "raw")
     shown = np.log1p([price[int(raw[i])] for i in tiny.column("train", "item")])
     expected = (np.log1p([price[int(r)] for r in raw]) - shown.mean()) / shown.std()
@@ -369,9 +361,7 @@ class TestMl100k:
         assert store.column("vocabularies", "year").tolist() == [1990, 1991, 1992, 1993, 1994, 1995, 1996]
 
 
-def test_a_crash_leaves_no_store(
-    tmp_path: Path, simulated_raw: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_leaves_no_store(tmp_path: Path, simulated_raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise RuntimeError("power cut")
 

@@ -103,9 +103,7 @@ def test_real_files_beside_a_stale_note_are_refused(tmp_path: Path) -> None:
     simulate_alimama(Settings(users=50, behaviors_per_user=5), out)
     path = out / "ad_feature.csv"
     path.write_text(path.read_text() + "999,1,1,1,1,1.0\n")
-    with pytest.raises(
-        MailError, match=r"was not written for ad_feature.csv .* Keep real and simulated files"
-    ):
+    with pytest.raises(MailError, match=r"was not written for ad_feature.csv .* Keep real and simulated files"):
         read_marker(out, [path])
 
 

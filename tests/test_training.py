@@ -144,11 +144,7 @@ def test_groups_of_users_by_hand(tiny: Store) -> None:
     view = views(tiny, make_config([{"data": "tiny", "protocol": "strict"}]))["test"]
     scores = np.linspace(0.1, 0.9, tiny.counts["test"])
     found = measure(tiny, view, scores)
-    assert (
-        found["new"]["impressions"] + found["old"]["impressions"]
-        == found["all"]["impressions"]
-        == len(scores)
-    )
+    assert found["new"]["impressions"] + found["old"]["impressions"] == found["all"]["impressions"] == len(scores)
     assert found["all"]["AUC"] == metrics.auc(tiny.column("test", "click"), scores)
 
 
@@ -169,10 +165,7 @@ def test_zero_shot_losses_fall_within_a_hundred_batches(ml_100k: Store, tmp_path
         tmp_path,
     )
     steps = [line for line in run.history() if "L_zst" in line]
-    fall = {
-        name: np.mean([s[name] for s in steps[95:100]]) / steps[0][name]
-        for name in ("L_zst", "L_a", "L_v", "L_d")
-    }
+    fall = {name: np.mean([s[name] for s in steps[95:100]]) / steps[0][name] for name in ("L_zst", "L_a", "L_v", "L_d")}
     assert fall["L_zst"] < 0.5
     assert fall["L_a"] < 0.5
     assert fall["L_d"] < 0.5
@@ -187,9 +180,7 @@ def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_p
     auc = {}
     for strength in (0.0, 1.0):
         raw = tmp_path / f"raw-{strength:.0f}"
-        simulate_alimama(
-            Settings(users=6000, seed=3, behaviors_per_user=30, attribute_strength=strength), raw
-        )
+        simulate_alimama(Settings(users=6000, seed=3, behaviors_per_user=30, attribute_strength=strength), raw)
         store = preprocess("alimama", raw, tmp_path / "data", f"s{strength:.0f}", history=20)
         settings = {
             "data": store.name,

@@ -22,8 +22,8 @@ class ColdStart(ColdStartMethod):
     Embeddings enter through stop_gradient: neither loss moves the table by way of this tower.
 
     Args:
-        variant: base, trained by Eq. (7); dual, by (3) + (4); single, by (3); none, a linear map from a to v without a loss
-            of its own, trained by the click loss (MAIL Table 3).
+        variant: base, trained by Eq. (7); dual, by (3) + (4); single, by (3); none, a linear map from a to v without a
+            loss of its own, trained by the click loss (MAIL Table 3).
         reduction: of the squared errors, "mean" over dimensions as in the published code or "sum" (MAIL Eq. (3)).
         attention_units: d_r of Eq. (1), as d of the paper's settings (ours; the paper does not tell).
         encoder_units: widths of E1 and E2, Eq. (15).
@@ -53,7 +53,7 @@ class ColdStart(ColdStartMethod):
                 "`encoder_units` should have 3 widths and `decoder_units` 2, as Eqs. (15)-(16). "
                 f"Received: {tuple(encoder_units)} and {tuple(decoder_units)}"
             )
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "variant": variant,
             "reduction": reduction,
             "attention_units": attention_units,
@@ -112,10 +112,7 @@ class ColdStart(ColdStartMethod):
     def generate(self, features: Features) -> Tensor:
         """v̂ [B, n_v, d], Eq. (8); without dropout, as at test time (ours)."""
         attributes = tf.stop_gradient(features.attributes)
-        if self.variant == "none":
-            v_hat = self.linear(_flat(attributes))
-        else:
-            v_hat = self.d2(self.e1(self.pool_a(attributes)))
+        v_hat = self.linear(_flat(attributes)) if self.variant == "none" else self.d2(self.e1(self.pool_a(attributes)))
         return tf.reshape(v_hat, [-1, self.n_v, self.dim])
 
     def complete(self, features: Features, training: bool = False) -> Features:

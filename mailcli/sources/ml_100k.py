@@ -1,7 +1,7 @@
 """MovieLens-100K (GroupLens, 1998): 943 users, 1,682 films, 100,000 timed ratings.
 
-A rating is an impression, clicked when it is 4 or 5; the ratings before it are the user's behaviours, the rating being the
-action. Test = each user's last 20 %, validation = the 10 % before.
+A rating is an impression, clicked when it is 4 or 5; the ratings before it are the user's behaviours, the rating being
+the action. Test = each user's last 20 %, validation = the 10 % before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,27 @@ _INSIDE = "recbole/dataset_example/ml-100k/ml-100k"
 
 GROUPLENS = ("u.data", "u.user", "u.item")
 #: Order of the 19 genre flags at the end of u.item (GroupLens' u.genre).
-GENRES = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
+GENRES = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
 #: Lower ends of the age groups of MovieLens-1M's README: under 18, 18-24, 25-34, 35-44, 45-49, 50-55, 56 and over.
 AGE_GROUPS = (0, 18, 25, 35, 45, 50, 56)
 CLICK_FROM = 4
@@ -87,17 +107,13 @@ class Source(RawData):
                 )
         wrong = ~ratings["rating"].between(1, 5)
         if wrong.any():
-            raise MailError(
-                f"{self.files[0]}: rating {ratings.loc[wrong, 'rating'].iloc[0]} found. Expected 1 to 5."
-            )
+            raise MailError(f"{self.files[0]}: rating {ratings.loc[wrong, 'rating'].iloc[0]} found. Expected 1 to 5.")
 
     def users(self, engine: Any) -> pa.Table:
         """Age as one of seven groups, zip as its first character (the region of the country)."""
         del engine
         users = self._users
-        table = pd.DataFrame(
-            {"user": users["user"], "gender": users["gender"], "occupation": users["occupation"]}
-        )
+        table = pd.DataFrame({"user": users["user"], "gender": users["gender"], "occupation": users["occupation"]})
         table["age"] = np.digitize(users["age"], AGE_GROUPS)
         table["zip"] = users["zip"].str[0].str.upper()
         return pa.Table.from_pandas(table, preserve_index=False)
@@ -111,9 +127,7 @@ class Source(RawData):
         """Every rating is a behaviour."""
         F = engine.functions
         action = (F.col("rating") - F.lit(1)).cast("int").alias("action")
-        return engine.read_parquet(self._ratings).select(
-            "user", "time", action, "item", F.lit(False).alias("bad")
-        )
+        return engine.read_parquet(self._ratings).select("user", "time", action, "item", F.lit(False).alias("bad"))
 
     def impressions(self, engine: Any) -> DataFrame:
         """Every rating is an impression; hour and weekday (from Thursday, 1970-01-01) in UTC."""
@@ -171,9 +185,7 @@ def _obtain(folder: Path) -> Path:
             (Path(temp) / WHEEL).rename(wheel)
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if found != WHEEL_SHA256:
-        raise MailError(
-            f"{wheel}: SHA-256 is {found}. Expected {WHEEL_SHA256}. Delete the file and start again."
-        )
+        raise MailError(f"{wheel}: SHA-256 is {found}. Expected {WHEEL_SHA256}. Delete the file and start again.")
     return wheel
 
 
@@ -206,9 +218,7 @@ def _read_package(wheel: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame
 def _read_grouplens(files: tuple[Path, ...]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Ratings, users and films from u.data, u.user and u.item (Latin-1)."""
     genre_flags = [f"genre_{genre}" for genre in GENRES]
-    ratings = _separated(
-        files[0], "\t", ["user", "item", "rating", "time"], ["user", "item", "rating", "time"]
-    )
+    ratings = _separated(files[0], "\t", ["user", "item", "rating", "time"], ["user", "item", "rating", "time"])
     users = _separated(files[1], "|", ["user", "age", "gender", "occupation", "zip"], ["user", "age"])
     films = _separated(
         files[2],
@@ -220,10 +230,7 @@ def _read_grouplens(files: tuple[Path, ...]) -> tuple[pd.DataFrame, pd.DataFrame
         {
             "item": films["item"],
             "year": pd.to_numeric(films["title"].str.extract(r"\((\d{4})\)\s*$")[0]).astype("Int64"),
-            "genres": [
-                [g for g, has in zip(GENRES, row, strict=True) if has]
-                for row in films[genre_flags].to_numpy()
-            ],
+            "genres": [[g for g, has in zip(GENRES, row, strict=True) if has] for row in films[genre_flags].to_numpy()],
         }
     )
     return ratings, users, items
@@ -234,9 +241,7 @@ def _separated(path: Path, separator: str, columns: list[str], numbers: list[str
     try:
         lines = path.read_text(encoding="latin-1").splitlines()
     except OSError as error:
-        raise MailError(
-            f"{path}: cannot be read ({error.strerror}). Expected GroupLens' {path.name}."
-        ) from error
+        raise MailError(f"{path}: cannot be read ({error.strerror}). Expected GroupLens' {path.name}.") from error
     rows = [line.split(separator) for line in lines]
     if not rows:
         raise MailError(f"{path}: the file is empty.")
@@ -248,7 +253,5 @@ def _separated(path: Path, separator: str, columns: list[str], numbers: list[str
         for name in numbers:
             value = row[columns.index(name)]
             if not re.fullmatch(r"\d{1,18}", value):
-                raise MailError(
-                    f"{path}, line {number}: column '{name}' holds {value!r}. Expected a whole number."
-                )
+                raise MailError(f"{path}, line {number}: column '{name}' holds {value!r}. Expected a whole number.")
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, np.int64))
