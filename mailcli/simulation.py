@@ -181,8 +181,7 @@ class _World:
 
 
 def _zipf(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    weight: NDArray[np.float64] = (1.0 + rng.permutation(count)) ** -0.8
-    return weight
+    return np.asarray((1.0 + rng.permutation(count)) ** -0.8, dtype=np.float64)
 
 
 def _pick(theta: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
