@@ -6,9 +6,6 @@ READY := $(VENV)/.installed
 # TensorFlow's start-up notes are noise in a demo; errors still show.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-# Two epochs of small batches, so that three seeds of both rows end within minutes on two cores.
-DEMO := --set epochs=2 --set batch_size=256 --set embedding_init=small
-
 .PHONY: demo test test-slow check bench clean
 
 $(READY): setup.cfg constraints.txt
@@ -19,7 +16,7 @@ $(READY): setup.cfg constraints.txt
 
 demo: $(READY)  ## a real table: BaseDNN against MAIL-Base on MovieLens-100K, three seeds
 	$(BIN)/mail preprocess ml-100k
-	$(BIN)/mail ablate --data ml-100k --variants base --seeds 3 --runs runs/demo $(DEMO)
+	$(BIN)/mail ablate --config experiments/demo.toml --variants base --seeds 3 --runs runs/demo
 
 test: $(READY)  ## the default suite, under 10 minutes on 2 cores
 	$(BIN)/python -m pytest
