@@ -94,14 +94,25 @@ def main() -> None:
     show_default=True,
     help="n_v, the most behaviors that an impression sees.",
 )
+@click.option(
+    "--memory-limit",
+    metavar="SIZE",
+    default="2GB",
+    show_default=True,
+    help="What the engine may use; the rest goes to disk.",
+)
+@click.option("--threads", type=int, help="Threads of the engine. [default: all cores]")
+@click.option(
+    "--temp-dir", type=click.Path(path_type=Path), help="Folder for intermediate files. [default: --data-dir]"
+)
 @DATA_DIR
-def preprocess(source: str, raw: Path | None, name: str | None, history: int, data_dir: Path) -> None:
+def preprocess(source: str, raw: Path | None, name: str | None, data_dir: Path, **options: Any) -> None:
     """Make a dataset from raw files. SOURCE is ml-100k (downloaded by itself) or alimama."""
     plugins.check(plugins.SOURCES, source)
     from mailcli.describe import print_description
     from mailcli.preprocess import preprocess as run
 
-    print_description(run(source, raw or data_dir / "raw" / source, data_dir, name, history))
+    print_description(run(source, raw or data_dir / "raw" / source, data_dir, name, **options))
 
 
 @main.command()

@@ -24,12 +24,14 @@ from mailcli.progress import progress
 #: A PySpark DataFrame or SQLFrame's twin of it.
 DataFrame = Any
 
+#: Memory that DuckDB may use before it spills to disk (ours: well below a laptop's).
+MEMORY_LIMIT = "2GB"
 #: Seconds between two looks at a running statement (ours: quick enough for a smooth bar).
 POLL = 0.2
 
 
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def _quoted(text: Path | str) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
 
 
 class DuckDBEngine:
@@ -37,12 +39,29 @@ class DuckDBEngine:
 
     functions = duckdb_functions
 
-    def __init__(self, temp_dir: Path) -> None:
+    def __init__(self, temp_dir: Path, memory_limit: str = MEMORY_LIMIT, threads: int | None = None) -> None:
+        """Args:
+        temp_dir: folder for what does not fit into memory.
+        memory_limit: what DuckDB may use, e.g. "2GB".
+        threads: how many; None for all cores.
+
+        Raises:
+            MailError: DuckDB does not understand `memory_limit`.
+        """
         self._connection = duckdb.connect()
         self._connection.execute(f"SET temp_directory = {_quoted(temp_dir)}")
         self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         # Row order is set by explicit sorts alone; DuckDB then streams with flat memory.
         self._connection.execute("SET preserve_insertion_order = false")
+        # DuckDB cannot know how long a CSV file is: it took the log for the small side of the join and kept it in
+        # memory (9.9 GB for 72 M rows; 0.9 GB with the sides as they are written, the small one on the right).
+        self._connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
+        try:
+            self._connection.execute(f"SET memory_limit = {_quoted(memory_limit)}")
+        except duckdb.Error as error:
+            raise MailError(f"--memory-limit is {memory_limit!r}. Expected a size such as 2GB or 500MB.") from error
+        if threads is not None:
+            self._connection.execute(f"SET threads = {threads}")
         self._session = DuckDBSession(conn=self._connection)
 
     def read_csv(self, path: Path, columns: Sequence[str]) -> DataFrame:
@@ -88,7 +107,8 @@ class DuckDBEngine:
         self._connection.close()
 
     def _sql(self, frame: DataFrame) -> str:
-        return frame.sql(pretty=False, dialect="duckdb")
+        # Not optimised by SQLGlot, which writes a row's checks out again wherever `bad` is used; DuckDB optimises too.
+        return frame.sql(pretty=False, optimize=False, dialect="duckdb")
 
     def _run(self, sql: str, title: str) -> None:
         """Execute in a thread, so that the bar moves and Ctrl-C interrupts the statement."""

@@ -11,7 +11,6 @@ Memory is bounded by a bucket and the user and item tables, not by the logs.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mailcli import plugins
-from mailcli.engines import DataFrame, DuckDBEngine
+from mailcli.engines import MEMORY_LIMIT, DataFrame, DuckDBEngine
 from mailcli.errors import MailError
 from mailcli.hashing import hash_users
 from mailcli.progress import progress
@@ -44,7 +43,16 @@ CHUNK = 1 << 21
 ORDER_SALT = -1
 
 
-def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, history: int = HISTORY) -> Store:
+def preprocess(
+    source: str,
+    raw: Path,
+    data_dir: Path,
+    name: str | None,
+    history: int = HISTORY,
+    memory_limit: str = MEMORY_LIMIT,
+    threads: int | None = None,
+    temp_dir: Path | None = None,
+) -> Store:
     """Make the store `data_dir/name` from raw files.
 
     Args:
@@ -53,6 +61,9 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, history
         data_dir: folder of the stores.
         name: name of the store; None for the source's own.
         history: n_v, the most behaviours an impression can see.
+        memory_limit: what the engine may use, e.g. "2GB"; a bucket's 300 MB come on top.
+        threads: how many the engine uses; None for all cores.
+        temp_dir: folder for intermediate files; None for the data folder's own disk.
 
     Raises:
         MailError: the raw data is not usable, or the target folder is not ours.
@@ -62,15 +73,18 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, history
     target = check_target(data_dir, name)
     if history < 1:
         raise MailError(f"--history is {history}. Expected 1 or more.")
+    if threads is not None and threads < 1:
+        raise MailError(f"--threads is {threads}. Expected 1 or more.")
+    if temp_dir is not None and not temp_dir.is_dir():
+        raise MailError(f"--temp-dir {temp_dir}: is not a folder. Make it first.")
     with (
-        StoreWriter(target) as writer,
-        tempfile.TemporaryDirectory(prefix="mail-") as work,
-        DuckDBEngine(Path(work) / "spill") as engine,
+        StoreWriter(target, temp_dir) as writer,
+        DuckDBEngine(writer.work / "spill", memory_limit, threads) as engine,
         ThreadPoolExecutor(1) as pool,
     ):
-        raw_data: RawData = reader(raw, Path(work))
+        raw_data: RawData = reader(raw, writer.work)
         files = pool.submit(_fingerprints, raw_data.files)
-        found = _Build(raw_data, engine, writer, Path(work), history).run()
+        found = _Build(raw_data, engine, writer, history).run()
         writer.finish(
             {
                 "name": name,
@@ -107,12 +121,12 @@ class _Users:
 class _Build:
     """The steps of one preprocessing, in the order of `run`."""
 
-    def __init__(self, source: RawData, engine: DuckDBEngine, writer: StoreWriter, work: Path, history: int) -> None:
+    def __init__(self, source: RawData, engine: DuckDBEngine, writer: StoreWriter, history: int) -> None:
         self.source = source
         self.schema = source.schema
         self.engine = engine
         self.writer = writer
-        self.work = work
+        self.work = writer.work
         self.history = history
         self.vocabularies = {name: VocabularyBuilder() for name in self.schema.vocabularies()}
         self.counts: dict[str, int] = {}
@@ -224,7 +238,7 @@ class _Build:
         F = self.engine.functions
         lookup = self.engine.read_parquet(self.work / "users.parquet")
         fields = [field.name for field in self.schema.group("behavior")]
-        visible = F.col("bad") | (F.col("time") < F.col("last"))
+        visible = (F.col("time") < F.col("last")) | F.col("bad")
         self._stage(
             "behaviors",
             self.source.behaviors(self.engine)

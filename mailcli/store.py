@@ -12,16 +12,19 @@ A history is never copied: it is the last n_v behaviours before `history_end` in
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mailcli.errors import MailError, choices, nearest
@@ -30,6 +33,8 @@ from mailcli.schema import Schema
 #: Raised whenever an older store could be misread.
 FORMAT = 1
 
+#: Free bytes below which a failed write means a full disk (ours: one block of a file system).
+FULL = 1 << 16
 _MANIFEST = "dataset.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -147,29 +152,56 @@ def check_target(data_dir: Path, name: str) -> Path:
 
 
 class StoreWriter:
-    """A store in the making: everything goes to a hidden folder beside, renamed when it is whole."""
+    """A store in the making: everything goes to hidden folders, and is renamed when it is whole.
 
-    def __init__(self, target: Path) -> None:
+    Args:
+        target: where the store will be.
+        temp_dir: folder for intermediate files; None for the target's own disk.
+    """
+
+    def __init__(self, target: Path, temp_dir: Path | None = None) -> None:
         self.target = target
         self.folder = target.with_name(f".{target.name}.partial")
+        self.work = (temp_dir or target.parent) / f".{target.name}.work"
+        self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
         self._open: dict[str, ColumnWriter] = {}
 
     def __enter__(self) -> StoreWriter:
         self.target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise MailError(f"{self.target}: another `mail preprocess` is making this store. Wait for it.") from None
+        # What a killed run left behind.
+        self._clean()
         self.folder.mkdir()
+        self.work.mkdir()
         return self
+
+    def _clean(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.work, ignore_errors=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # NumPy's short writes carry no errno, so the disk is asked, before the clean-up frees it.
+        full = isinstance(error, OSError | MailError) and self._is_full(error)
         for writer in self._open.values():
-            writer.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno == 28:
+            writer.abandon()
+        self._clean()
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        if full:
             raise MailError(
                 f"{self.target.parent}: the disk is full. Nothing was kept; free some space and start again."
             ) from error
+
+    def _is_full(self, error: BaseException) -> bool:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            return True
+        folders = [folder for folder in (self.folder, self.work) if folder.is_dir()]
+        return isinstance(error, OSError) and any(shutil.disk_usage(f).free < FULL for f in folders)
 
     def write(self, table: str, name: str, values: ArrayLike) -> None:
         """Write a whole column at once."""
@@ -244,4 +276,9 @@ class ColumnWriter:
         """Write the final header and close the file."""
         if not self._file.closed:
             self._header()
+            self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is, because it is about to be deleted."""
+        with suppress(OSError):
             self._file.close()

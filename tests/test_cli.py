@@ -318,6 +318,12 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
             "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k'.",
         ),
         (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 or more."),
+        (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 or more."),
+        (
+            ["preprocess", "alimama", "--memory-limit", "lots"],
+            "--memory-limit is 'lots'. Expected a size such as 2GB or 500MB.",
+        ),
+        (["preprocess", "alimama", "--temp-dir", "no"], "--temp-dir no: is not a folder. Make it first."),
         (
             ["preprocess", "alimama", "--name", "../up"],
             "'../up' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw').",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailcli.batches import Batches
+from mailcli.errors import MailError
 from mailcli.preprocess import history_bounds, preprocess, visible
 from mailcli.protocol import View
 from mailcli.schema import FIRST_ID, SPLITS, UNKNOWN
-from mailcli.store import Store
+from mailcli.simulation import Settings, simulate_alimama
+from mailcli.store import Store, StoreWriter, names
 from tests import alimama, grouplens, oracles
 
 DAY = 86400
@@ -377,3 +382,65 @@ def test_making_a_store_again_replaces_it(tmp_path: Path, simulated_raw: Path) -
     assert store.history == 7
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
     assert json.loads((store.folder / "dataset.json").read_text())["files"][0]["file"] == "raw_sample.csv"
+
+
+def test_two_at_once_on_the_same_store_the_second_is_refused(tmp_path: Path, simulated_raw: Path) -> None:
+    with (
+        StoreWriter(tmp_path / "busy"),
+        pytest.raises(MailError, match="another `mail preprocess` is making this store"),
+    ):
+        preprocess("alimama", simulated_raw, tmp_path, "busy")
+    assert preprocess("alimama", simulated_raw, tmp_path, "busy", history=2).name == "busy"
+    assert [path.name for path in tmp_path.iterdir()] == ["busy"]
+
+
+def test_a_killed_run_leaves_nothing_that_looks_finished(tmp_path: Path, simulated_raw: Path, tiny: Store) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nimport mailcli.preprocess as p\n"
+        "p._Build._number_logs = lambda self: os.kill(os.getpid(), 9)\n"
+        "p.preprocess('alimama', Path(sys.argv[1]), Path(sys.argv[2]), 'tiny', history=20)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, simulated_raw, tmp_path], capture_output=True, check=False)
+    assert done.returncode == -9
+    assert names(tmp_path) == []
+    again = preprocess("alimama", simulated_raw, tmp_path, "tiny", history=20)
+    assert columns(again) == columns(tiny)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = (
+        shutil.which("mount")
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False
+        ).returncode
+    )
+    if not mounted:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("on_disk", ["store", "work"])
+def test_a_full_disk_gives_one_line_and_no_half_store(
+    small_disk: Path, tmp_path: Path, simulated_raw: Path, on_disk: str
+) -> None:
+    raw = tmp_path / "raw"
+    simulate_alimama(Settings(users=2000, behaviors_per_user=100), raw)
+    if on_disk == "work":
+        target, temp = tmp_path / "data", small_disk
+    else:
+        target, temp = small_disk, tmp_path
+    with pytest.raises(MailError, match="the disk is full. Nothing was kept; free some space and start again."):
+        preprocess("alimama", raw, target, "big", temp_dir=temp)
+    assert list(small_disk.iterdir()) == []
+    assert not (target / "big").exists()
+
+
+def test_memory_and_threads_do_not_show_in_the_store(tmp_path: Path, simulated_raw: Path, tiny: Store) -> None:
+    store = preprocess("alimama", simulated_raw, tmp_path, None, history=20, memory_limit="200MB", threads=1)
+    assert columns(store) == columns(tiny)

@@ -136,7 +136,7 @@ class Source(RawData):
         return (
             self._csv["behavior_log"]
             .frame(engine)
-            .filter(F.col("bad") | within)
+            .filter(within | F.col("bad"))
             .select("user", time.alias("time"), action.cast("int").alias("action"), "cate", "brand", "bad")
         )
 
