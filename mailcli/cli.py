@@ -72,7 +72,19 @@ def run_options(command: F) -> F:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Group(click.Group):
+    """The commands; what the operating system refuses on a named path is told as one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.filename is None or isinstance(error, BrokenPipeError):
+                raise
+            raise MailError(f"{error.filename}: {error.strerror}. Choose another path, or mend this one.") from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="mail")
 def main() -> None:
     """Cold-start recommendation experiments with MAIL (CIKM 2021).
@@ -227,6 +239,8 @@ def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, **options: Any
     from mailcli.report import print_table
 
     configs, store = [config for config, _ in resolved], resolved[0][1]
+    if configs[0].seed:
+        raise MailError(f"seed = {configs[0].seed}: an ablation runs the seeds from 0 on; say how many with --seeds.")
     rows = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs)
     print_table(rows, f"Ablation (MAIL Table 3) on {configs[0].data}, ranker {configs[0].ranker}", with_paper=True)
 
@@ -240,17 +254,23 @@ def _resolve(
 
     layers = [settings_of(file)] if file else []
     layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
-    named = [layer["data"] for layer in layers if "data" in layer]
-    store = stores.find(data_dir, named[-1] if named else None)
+    # Checked whole before the dataset is looked for; without a name, the only dataset there is.
+    asked = make_config([{"data": ""}, *layers]).data
+    store = stores.find(data_dir, asked or None)
     # A store made with a shorter --history is used as it is, unless a longer one is asked for.
-    config = make_config([{"data": store.name, "history": min(RunConfig.history, store.history)}, *layers])
+    config = make_config(
+        [{"data": store.name, "history": min(RunConfig.history, store.history)}, *layers, {"data": store.name}]
+    )
     plugins.check(plugins.RANKERS, config.ranker)
     plugins.check(plugins.COLD_STARTS, config.cold_start)
     if variant is not None and config.cold_start != "mail":
         raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
     if config.cold_start == "mail":
         # Always written out, so that the default and `--variant base` are one cell.
-        variant = variant or config.cold_start_options.get("variant", "base")
+        chosen = config.cold_start_options.get("variant")
+        if variant and chosen and variant != chosen:
+            raise MailError(f"variant '{variant}' and cold_start.variant = '{chosen}' contradict each other. Give one.")
+        variant = variant or chosen or "base"
         _check_variant(variant)
         config = make_config([vars(config), {"cold_start.variant": variant}])
     return config, store

@@ -62,7 +62,7 @@ class RunConfig:
     @property
     def cell(self) -> str:
         """Name of the cell in the ranker x cold-start matrix, e.g. `base+mail-dual`."""
-        variant = self.cold_start_options.get("variant", "")
+        variant = self.cold_start_options.get("variant", "") if self.cold_start == "mail" else ""
         return f"{self.ranker}+{self.cold_start}" + (f"-{variant}" if variant else "")
 
     def baseline(self) -> RunConfig:
@@ -87,24 +87,31 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
         for key, value in layer.items():
             head, _, rest = key.partition(".")
             if rest and head in OPTION_TABLES:
-                tables[OPTION_TABLES[head]][rest] = value
+                tables[OPTION_TABLES[head]][rest] = _text(value)
             elif key in tables and isinstance(value, Mapping):
-                tables[key].update(value)
+                tables[key].update({name: _text(option) for name, option in value.items()})
             elif key not in known:
                 faults.append(f"unknown setting '{key}'.{nearest(key, known)}")
             else:
                 values[key] = value
+    right = {}
     for key, value in values.items():
         try:
-            values[key] = _cast(value, str(known[key].type))
+            right[key] = _cast(value, str(known[key].type))
         except ValueError as error:
             faults.append(f"{key} = {value!r}: {error}")
-    if not faults:
-        config = RunConfig(**{**values, **tables})
-        faults = _faults(config)
-        if not faults:
-            return config
-    raise MailError("; ".join(faults))
+    if "data" not in values:
+        faults.append("data: no dataset is named")
+    config = RunConfig(**{"data": "", **right, **tables})
+    faults += _faults(config)
+    if faults:
+        raise MailError("; ".join(faults))
+    return config
+
+
+def _text(value: Any) -> str:
+    """An option as text, as --set gives it: one spelling, so that equal settings are equal."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _cast(value: Any, kind: str) -> Any:
@@ -144,7 +151,7 @@ def _faults(config: RunConfig) -> list[str]:
             f"one of {choices(EMBEDDING_INITS)}",
             nearest(config.embedding_init, EMBEDDING_INITS),
         ),
-        (config.seed >= 0, "seed", "0 or more", ""),
+        (0 <= config.seed < 2**32, "seed", "0 to 4294967295", ""),
         (0 < config.new_share < 1, "new_share", "a number between 0 and 1", ""),
         (config.learning_rate > 0, "learning_rate", "a positive number", ""),
         (config.zero_shot_learning_rate > 0, "zero_shot_learning_rate", "a positive number", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, NamedTuple, TypeAlias
 
 import keras
@@ -86,7 +87,8 @@ def replace_behaviors(features: Features, index: Tensor, behaviors: Tensor) -> F
 
 def options_of(cls: Any) -> dict[str, Any]:
     """The constructor's keywords and their defaults: the options that `--set` takes."""
-    import inspect
-
+    owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    if owner.__module__.startswith("keras."):
+        return {}
     parameters = inspect.signature(cls.__init__).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}

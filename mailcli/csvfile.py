@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -14,6 +15,8 @@ from typing import Any, Literal
 from mailcli.engines import DataFrame
 from mailcli.errors import MailError, choices, nearest
 
+#: Characters of a value that an error shows (ours: the line stays one line).
+SHOWN = 100
 #: Prices and the like beyond this are no numbers but mistakes, infinity among them (ours).
 LARGEST = 1e308
 
@@ -86,15 +89,15 @@ class CsvFile:
 
     def _open(self) -> io.TextIOBase:
         if self.path.suffix == ".gz":
-            return gzip.open(self.path, "rt", encoding="utf-8", newline="")  # type: ignore[return-value]
-        return open(self.path, encoding="utf-8", newline="")
+            return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[return-value]
+        return open(self.path, encoding="utf-8-sig", newline="")
 
     def _read_header(self) -> list[str]:
         try:
             with self._open() as file:
                 header = next(csv.reader([file.readline(1 << 16)]), [])
                 first = file.readline(1 << 16)
-        except (OSError, UnicodeError, EOFError) as error:
+        except (OSError, UnicodeError, EOFError, zlib.error, csv.Error) as error:
             raise MailError(f"{self.path}: cannot be read ({error}).") from error
         if not header:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")
@@ -106,15 +109,16 @@ class CsvFile:
     def frame(self, engine: Any) -> DataFrame:
         """The needed columns, typed; `bad` is true in a row with a value that is not allowed."""
         F = engine.functions
-        raw = engine.read_csv(self.path, self.header)
+        raw = engine.read_csv(self.path, len(self.header))
         selected, faults = [], []
         for column in self.columns:
-            text = F.col(column.name)
+            place = f"c{self.header.index(column.name)}"
+            text = F.col(place)
             if column.missing:
                 text = F.when(text != F.lit(column.missing), text)
             value = text
             if column.type != "string":
-                value = F.expr(f"try_cast(`{column.name}` as {column.type})")
+                value = F.expr(f"try_cast(`{place}` as {column.type})")
             faults.append(self._fault(F, column, text, value))
             selected.append(value.alias(column.name))
         return raw.select(*selected, reduce(lambda a, b: a | b, faults).alias("bad"))
@@ -138,7 +142,15 @@ class CsvFile:
 
     def bad_row(self) -> MailError:
         """The error that names the first bad row; call it once `bad` has been found to be true somewhere."""
+        try:
+            return self._bad_row()
+        except (OSError, UnicodeError, EOFError, zlib.error, csv.Error) as error:
+            return MailError(f"{self.path}: is cut off or damaged ({error}). Get the file again.")
+
+    def _bad_row(self) -> MailError:
         with self._open() as file:
+            # A row that long is shown as it is rather than refused by Python's own limit.
+            csv.field_size_limit(1 << 30)
             reader = csv.reader(file)
             next(reader)
             for row in reader:
@@ -148,6 +160,6 @@ class CsvFile:
                     if column.fault(value):
                         return MailError(
                             f"{self.path}, line {reader.line_num}: column '{column.name}' holds "
-                            f"{value!r}. Expected {column.expected}. Mend or remove the row."
+                            f"{value[:SHOWN]!r}. Expected {column.expected}. Mend or remove the row."
                         )
         return MailError(f"{self.path}: a row has a value of the wrong type that no line could be found for.")

@@ -21,7 +21,10 @@ def _blocks(store: Store) -> Iterator[Table | str]:
     counts = store.counts
     yield f"{store.label}: source {store.manifest['source']}, format {store.manifest['format']}, n_v {store.history}"
     if store.simulation:
-        shown = ", ".join(f"{key} {value:.6g}" for key, value in store.simulation.items())
+        shown = ", ".join(
+            f"{key} {value:.6g}" if isinstance(value, int | float) else f"{key} {value}"
+            for key, value in store.simulation.items()
+        )
         yield f"simulated: {shown}"
     splits = _table("split", "impressions", "clicks", "CTR", "users", "without history")
     for name in SPLITS:
@@ -78,7 +81,7 @@ def _table(*columns: str) -> Table:
 
 def print_description(store: Store) -> None:
     """Print the description to stdout."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 110
     console.print(describe(store))

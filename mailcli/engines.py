@@ -6,8 +6,8 @@ Everything that depends on the engine is here; the steps themselves (sources/, p
 
 from __future__ import annotations
 
+import glob
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,17 @@ MEMORY_LIMIT = "2GB"
 POLL = 0.2
 
 
-def _quoted(text: Path | str) -> str:
+#: Characters of DuckDB's error texts that are passed on (ours: they may hold a whole row).
+SHOWN = 300
+
+
+def _pattern(path: Path) -> str:
+    """A path as it stands inside SQLFrame's quotes: no character of it is a wildcard or ends the text."""
+    return glob.escape(str(path)).replace("'", "''")
+
+
+def quoted(text: Path | str) -> str:
+    """A text as an SQL literal."""
     return "'" + str(text).replace("'", "''") + "'"
 
 
@@ -49,7 +59,7 @@ class DuckDBEngine:
             MailError: DuckDB does not understand `memory_limit`.
         """
         self._connection = duckdb.connect()
-        self._connection.execute(f"SET temp_directory = {_quoted(temp_dir)}")
+        self._connection.execute(f"SET temp_directory = {quoted(temp_dir)}")
         self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         # Row order is set by explicit sorts alone; DuckDB then streams with flat memory.
         self._connection.execute("SET preserve_insertion_order = false")
@@ -57,26 +67,27 @@ class DuckDBEngine:
         # memory (9.9 GB for 72 M rows; 0.9 GB with the sides as they are written, the small one on the right).
         self._connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
         try:
-            self._connection.execute(f"SET memory_limit = {_quoted(memory_limit)}")
+            self._connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
         except duckdb.Error as error:
             raise MailError(f"--memory-limit is {memory_limit!r}. Expected a size such as 2GB or 500MB.") from error
         if threads is not None:
             self._connection.execute(f"SET threads = {threads}")
         self._session = DuckDBSession(conn=self._connection)
+        self._csv_files: list[Path] = []
 
-    def read_csv(self, path: Path, columns: Sequence[str]) -> DataFrame:
-        """A CSV file with a header line, plain or .gz, every column as text; an empty field is null.
+    def read_csv(self, path: Path, columns: int) -> DataFrame:
+        """A CSV file with a header line, plain or .gz: text columns c0, c1, ...; an empty field is null.
 
-        `columns` are the names to use, in the file's order; a short row has nulls at its end.
+        Names are by place, since those of the file may be anything; a short row has nulls at its end.
         """
-        schema = StructType([StructField(name, StringType()) for name in columns])
-        options = {"header": True, "auto_detect": False, "delim": ",", "null_padding": True}
-        return self._session.read.options(**options).csv(str(path), schema=schema)
+        schema = StructType([StructField(f"c{place}", StringType()) for place in range(columns)])
+        options = {"header": True, "auto_detect": False, "delim": ",", "quote": '"', "null_padding": True}
+        self._csv_files.append(path)
+        return self._session.read.options(**options).csv(_pattern(path), schema=schema)
 
     def read_parquet(self, path: Path) -> DataFrame:
         """A Parquet file, or a folder of them as `write` made it."""
-        pattern = str(path / "**" / "*.parquet") if path.is_dir() else str(path)
-        return self._session.read.parquet(pattern)
+        return self._session.read.parquet(_pattern(path) + ("/**/*.parquet" if path.is_dir() else ""))
 
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str | None = None) -> None:
         """Write a frame as Parquet below a new folder, split by a column into `column=value/`.
@@ -88,14 +99,14 @@ class DuckDBEngine:
         target, split = folder / "part.parquet", ""
         if partition_by:
             target, split = folder, f", PARTITION_BY ({partition_by}), OVERWRITE_OR_IGNORE"
-        self._run(f"COPY ({self._sql(frame)}) TO {_quoted(target)} (FORMAT parquet{split})", title)
+        self._run(f"COPY ({self._sql(frame)}) TO {quoted(target)} (FORMAT parquet{split})", title)
 
     def collect(self, frame: DataFrame) -> pa.Table:
         """All rows, in the frame's order, as an Arrow table."""
         try:
             return self._connection.execute(self._sql(frame)).to_arrow_table()
         except duckdb.Error as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     def __enter__(self) -> DuckDBEngine:
         return self
@@ -127,12 +138,14 @@ class DuckDBEngine:
             try:
                 running.result()
             except duckdb.Error as error:
-                raise _translated(error) from error
+                raise self._translated(error) from error
 
-
-def _translated(error: duckdb.Error) -> Exception:
-    """DuckDB's complaint about an input or the disk as one line; any other error is a bug and stays."""
-    text = str(error)
-    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException) or "CSV Error" in text:
-        return MailError(text.replace("\n", " ").split("Possible fixes:")[0].strip())
-    return error
+    def _translated(self, error: duckdb.Error) -> Exception:
+        """DuckDB's complaint about an input or the disk as one line; any other error is a bug and stays."""
+        text = str(error).split("Possible fixes:")[0].strip()
+        if "CSV Error" in text or "utf-8" in text.lower():
+            # DuckDB does not say which file; what is read last is what it read.
+            return MailError(f"{self._csv_files[-1]}: {text[:SHOWN]}")
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+            return MailError(text[:SHOWN])
+        return error

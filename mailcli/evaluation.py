@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from mailcli import metrics
 from mailcli.batches import Batches
+from mailcli.errors import MailError
 from mailcli.model import TwoTower, batch_signature, to_tensors
 from mailcli.progress import progress
 from mailcli.protocol import View
 from mailcli.store import Store
-
-#: The groups of impressions that are reported: `new` is MAIL's flag, Eq. (9); `natural` those that the raw data itself
-#: shows without behaviour.
-GROUPS = ("new", "old", "all", "natural")
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -42,9 +39,16 @@ class Scorer:
 def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
     """AUC and GAUC of each group of impressions that is not empty.
 
+    `new` is MAIL's flag, Eq. (9); `old` the others; `natural` those that the raw data itself shows without behaviour.
+
     Args:
         scores: [impressions of the view].
+
+    Raises:
+        MailError: a score is not finite.
     """
+    if not np.isfinite(scores).all():
+        raise MailError(f"{view.split}: a score is not finite. Training has diverged; a lower learning_rate may help.")
     label = store.column(view.split, "click")[view.rows]
     user = store.column(view.split, "user")[view.rows]
     unseen = store.column(view.split, "history_end")[view.rows] == store.offsets[user]

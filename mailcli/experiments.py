@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import RunConfig
+from mailcli.errors import MailError
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import Run, baseline_of, check_dataset, claim
+from mailcli.runs import Run, baseline_of, check_dataset, claim, open_run
 from mailcli.store import Store, find
 
 Result = dict[str, Any]
@@ -51,7 +52,7 @@ def make_rows(configs: Iterable[RunConfig], seeds: Iterable[int], store: Store, 
 
 
 def rescore(runs: Iterable[Run], data_dir: Path) -> list[list[Row]]:
-    """Finished runs, their test split scored anew: one list of rows for each (dataset, protocol, share of new users).
+    """Finished runs, their test split scored anew: a list of rows for each dataset, protocol and shared settings.
 
     Runs that differ by the seed alone share a row. A baseline comes from its own run's result.json.
 
@@ -62,11 +63,18 @@ def rescore(runs: Iterable[Run], data_dir: Path) -> list[list[Row]]:
     from mailcli.training import evaluate
 
     tables: dict[str, dict[str, list[tuple[Run, Result]]]] = {}
+    seen: dict[str, Path] = {}
     for run in runs:
+        first = seen.setdefault(repr(run.config), run.folder)
+        if first.resolve() != run.folder.resolve():
+            raise MailError(f"{first} and {run.folder} are runs of the same settings and seed. Give one of them.")
+    for folder in dict.fromkeys(seen.values()):
+        run = open_run(folder)
         store = find(data_dir, run.config.data)
         check_dataset(run, store)
         result = {**(run.result or {}), "test": evaluate(run, store)}
-        table = tables.setdefault(repr((run.config.data, run.config.protocol, run.config.new_share)), {})
+        shared = replace(run.config.baseline(), ranker="", ranker_options={}, seed=0)
+        table = tables.setdefault(repr(shared), {})
         table.setdefault(repr(replace(run.config, seed=0)), []).append((run, result))
     return [[_row(scored) for scored in table.values()] for table in tables.values()]
 

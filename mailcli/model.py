@@ -149,8 +149,10 @@ def _like(default: Any, key: str, value: Any) -> Any:
         if isinstance(default, Sequence) and not isinstance(default, str):
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(type(default[0])(part) for part in parts)
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[str(value).lower()]
         return type(default)(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError):
         raise ValueError(f"`{key}` should be like {default!r}. Received: {value!r}") from None
 
 

@@ -10,7 +10,9 @@ Memory is bounded by a bucket and the user and item tables, not by the logs.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +37,8 @@ from mailcli.vocabulary import Codes, VocabularyBuilder
 
 #: MAIL Sec. 4.1.4: sequences are cut to the most recent 100 behaviours.
 HISTORY = 100
+#: More than any log has in 22 days (ours).
+LONGEST_HISTORY = 100_000
 #: Raw bytes per bucket (ours): about four million behaviours, some 300 MB while a bucket is worked on.
 BUCKET_BYTES = 128 << 20
 #: Rows that are numbered at a time (ours: some 50 MB).
@@ -71,8 +75,8 @@ def preprocess(
     reader = plugins.load(plugins.SOURCES, source)
     name = name or reader.name
     target = check_target(data_dir, name)
-    if history < 1:
-        raise MailError(f"--history is {history}. Expected 1 or more.")
+    if not 1 <= history <= LONGEST_HISTORY:
+        raise MailError(f"--history is {history}. Expected 1 to {LONGEST_HISTORY}.")
     if threads is not None and threads < 1:
         raise MailError(f"--threads is {threads}. Expected 1 or more.")
     if temp_dir is not None and not temp_dir.is_dir():
@@ -104,8 +108,20 @@ def _fingerprints(files: tuple[Path, ...]) -> list[dict[str, Any]]:
     for path in files:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if path.suffix == ".gz":
+            _check_gzip(path)
         prints.append({"file": path.name, "bytes": path.stat().st_size, "sha256": digest})
     return prints
+
+
+def _check_gzip(path: Path) -> None:
+    """Read to the end: DuckDB takes a file that was cut off for a shorter one (MailError)."""
+    try:
+        with gzip.open(path, "rb") as file:
+            while file.read(CHUNK):
+                pass
+    except (EOFError, zlib.error, OSError) as error:
+        raise MailError(f"{path}: is cut off or damaged ({error}). Get the file again.") from error
 
 
 @dataclass
@@ -377,6 +393,8 @@ class _Build:
         """log(1 + x), standardised over the training impressions; a missing value becomes the mean."""
         values = np.log1p(np.maximum(column.to_numpy().astype(np.float64), 0))
         shown = values[train_items]
+        if np.isnan(shown).all():
+            raise MailError(f"no item of a training impression has a {name}. Expected item rows for the impressions.")
         mean, std = float(np.nanmean(shown)), float(np.nanstd(shown)) or 1.0
         self.writer.write("items", name, np.nan_to_num((values - mean) / std).astype(np.float32))
         return {"log1p_mean": mean, "log1p_std": std}

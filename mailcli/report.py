@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mailcli.config import RunConfig
 from mailcli.experiments import Row
 from mailcli.metrics import relative_improvement
 from mailcli.paper import reported, row_name
@@ -84,6 +86,21 @@ def _papers(numbers: dict[str, Any]) -> list[str]:
     return [*cells, f"{numbers['RI AUC']:+.2f}" if "RI AUC" in numbers else ""]
 
 
+def _label(row: Row) -> str:
+    """The row's name with the options that make it another model than the name says."""
+    options = {**row.config.ranker_options, **row.config.cold_start_options}
+    shown = [f"{key}={value}" for key, value in options.items() if key != "variant"]
+    return " ".join([row_name(row.config), *([f"({', '.join(shown)})"] if shown else [])])
+
+
+def _settings(config: RunConfig) -> str:
+    """The settings shared by a table's rows that are not at their defaults."""
+    shown = {f.name: getattr(config, f.name) for f in fields(RunConfig) if f.default is not MISSING}
+    own = {"ranker", "cold_start", "seed", "protocol", "new_share"}
+    changed = [f"{k} {v}" for k, v in shown.items() if k not in own and v != getattr(RunConfig, k)]
+    return ", ".join(changed) or "at their defaults"
+
+
 def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
     """AUC, GAUC and RI of new, old and all users, a block each; the paper's numbers beside where asked for."""
     table = Table(show_edge=False, pad_edge=False)
@@ -102,10 +119,11 @@ def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
             table.add_row(TITLES[users], style="bold")
         for row in shown:
             name = row_name(row.config)
+            label = _label(row)
             cells = [_metric(values(row, users, m)) for m in METRICS]
             cells += [_improvement(improvements(row, users, m)) for m in METRICS]
             cells += _papers(reported(name, users)) if with_paper else []
-            table.add_row(name, *cells, end_section=row is shown[-1])
+            table.add_row(label, *cells, end_section=row is shown[-1])
     return table
 
 
@@ -113,16 +131,19 @@ def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
     """What must stand beside every number: data, protocol, seeds, how intervals are made, what was left out."""
     row = rows[0]
     first = row.results[0]
-    seeds = ", ".join(map(str, row.seeds))
+    same = all(each.seeds == row.seeds for each in rows)
+    by_row = "; ".join(f"{_label(each)}: {', '.join(map(str, each.seeds))}" for each in rows)
+    seeds = ", ".join(map(str, row.seeds)) if same else by_row
     interval = (
         "±: 95 % interval over seeds; RI is paired by seed, n.s. = no significant difference"
-        if len(row.seeds) > 1
+        if any(len(each.seeds) > 1 for each in rows)
         else "one seed: no interval, so no difference here is known to be significant"
     )
     shares = [r["test"]["all"]["one_class_impressions"] for each in rows for r in each.results]
     lines = [
         f"data {first['dataset']} | protocol {first['protocol']}, {row.config.new_share:.0%} of users new"
         f" | seeds {seeds}",
+        f"settings: {_settings(row.config)}",
         interval,
         f"GAUC leaves out users of one class ({np.mean(shares):.1%} of the test impressions)",
     ]
@@ -135,11 +156,11 @@ def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
 
 def print_table(rows: Sequence[Row], title: str, with_paper: bool = False) -> None:
     """Print a table and its notes to stdout."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     table = metrics_table(rows, with_paper)
     # A number is never cut: in a narrow terminal the lines wrap.
     console.width = max(console.width, console.measure(table, options=console.options.update(width=500)).maximum)
     console.print(title, style="bold")
     console.print(table)
     for line in notes(rows, with_paper):
-        console.print(line, style="dim")
+        console.print(line, style="dim", soft_wrap=True)

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,32 @@ class Run:
 
     folder: Path
     config: RunConfig
+    settings: Options = field(default_factory=dict)
+    """The contents of config.toml, for a run that is yet to begin."""
+
+    def begin(self) -> None:
+        """Make the folder anew, with config.toml and nothing else; call it when all settings are known to be right."""
+        for path in _entries(self.folder):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (self.folder / "checkpoints").mkdir(parents=True)
+        (self.folder / _CONFIG).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
 
     @property
     def result(self) -> dict[str, Any] | None:
         """result.json of a finished run, or None."""
         path = self.folder / _RESULT
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+            groups = found["test"].values()
+            lacking = [key for key in ("dataset", "protocol", "seed") if key not in found]
+            whole = bool(groups) and not lacking and all({"AUC", "GAUC"} <= group.keys() for group in groups)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            whole = False
+        if not whole:
+            raise MailError(f"{path}: is damaged. Delete the folder and give its `mail train` command again.")
+        return found
 
     @property
     def weights(self) -> Path:
@@ -78,14 +98,14 @@ def fingerprint(store: Store) -> str:
 
 
 def claim(runs: Path, config: RunConfig, store: Store) -> Run:
-    """The run of that config: finished and reusable, or an empty folder to train in.
+    """The run of that config: finished and reusable, or one that `begin` makes a folder for.
 
     Raises:
         MailError: the folder holds something that is not ours, or a run with other settings or data.
     """
     folder = runs / config.data / config.protocol / config.cell / f"seed-{config.seed}"
-    run = Run(folder, config)
     settings = {"dataset_sha256": fingerprint(store), **to_toml(config)}
+    run = Run(folder, config, settings)
     strangers = [path.name for path in _entries(folder) if path.name.removesuffix(".partial") not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
         raise MailError(
@@ -98,12 +118,6 @@ def claim(runs: Path, config: RunConfig, store: Store) -> Run:
                 f"{folder}: holds a run with other settings ({'; '.join(differ)}). "
                 f"Choose another --runs folder, or delete this one."
             )
-        if run.result is not None:
-            return run
-    for path in _entries(folder):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / _CONFIG).write_text(tomli_w.dumps(settings), encoding="utf-8")
     return run
 
 

@@ -10,6 +10,10 @@ impression of the test day, kept for the ceiling.
 
 from __future__ import annotations
 
+import glob
+import json
+import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +29,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mailcli import metrics
+from mailcli.engines import quoted
 from mailcli.errors import MailError
 from mailcli.marker import NAME as MARKER
 from mailcli.marker import write_marker
@@ -207,6 +212,7 @@ def simulate_alimama(settings: Settings, out: Path) -> Summary:
     Raises:
         MailError: the folder holds something that is not a simulated set, or the disk is too small.
     """
+    out = Path(os.path.abspath(out))
     _check_folder(settings, out)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -222,7 +228,7 @@ def simulate_alimama(settings: Settings, out: Path) -> Summary:
 
 
 def _check_folder(settings: Settings, out: Path) -> None:
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).is_file())):
+    if not _may_replace(out):
         raise MailError(
             f"{out}: is not empty and was not written by `mail simulate`. Choose another folder with --out."
         )
@@ -231,6 +237,24 @@ def _check_folder(settings: Settings, out: Path) -> None:
     free = shutil.disk_usage(parent).free
     if need > free:
         raise MailError(f"{out}: the files need about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.")
+
+
+def _may_replace(out: Path) -> bool:
+    """Whether the folder is missing, empty, or holds just what the simulator wrote."""
+    if not out.exists() and not out.is_symlink():
+        return True
+    if out.is_symlink() or not out.is_dir():
+        return False
+    names = {path.name for path in out.iterdir()}
+    if not names:
+        return True
+    if not (out / MARKER).is_file():
+        return False
+    try:
+        sizes = json.loads((out / MARKER).read_text(encoding="utf-8"))["files"]
+        return names == {MARKER, *sizes} and all((out / n).stat().st_size == size for n, size in sizes.items())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _write(settings: Settings, folder: Path) -> Summary:
@@ -262,7 +286,8 @@ def _write(settings: Settings, folder: Path) -> Summary:
         metrics.auc(clicked, probability),
         metrics.gauc(users, clicked, probability).value,
     )
-    write_marker(folder, files, {**asdict(settings), **summary._asdict()})
+    known = {name: value for name, value in summary._asdict().items() if math.isfinite(value)}
+    write_marker(folder, files, {**asdict(settings), **known})
     return summary
 
 
@@ -407,8 +432,9 @@ def _impressions(
 def _sort_by_ad(temp: Path, target: Path) -> None:
     """The published sample is sorted by ad; DuckDB sorts on disk what does not fit into memory."""
     with duckdb.connect() as connection:
-        connection.execute(f"SET temp_directory = '{temp / 'spill'}'")
+        source = quoted(glob.escape(str(temp / "impressions.parquet")))
+        connection.execute(f"SET temp_directory = {quoted(temp / 'spill')}")
         connection.execute(
-            f"COPY (SELECT * FROM '{temp / 'impressions.parquet'}' "
-            f"ORDER BY adgroup_id, time_stamp, \"user\", clk, pid) TO '{target}' (HEADER, DELIMITER ',')"
+            f"COPY (SELECT * FROM read_parquet({source}) "
+            f"ORDER BY adgroup_id, time_stamp, \"user\", clk, pid) TO {quoted(target)} (HEADER, DELIMITER ',')"
         )

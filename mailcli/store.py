@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mailcli.errors import MailError, choices, nearest
-from mailcli.schema import Schema
+from mailcli.schema import SPLITS, Schema
 
 #: Raised whenever an older store could be misread.
 FORMAT = 1
@@ -36,6 +36,8 @@ FORMAT = 1
 #: Free bytes below which a failed write means a full disk (ours: one block of a file system).
 FULL = 1 << 16
 _MANIFEST = "dataset.json"
+_KEYS = ("name", "source", "simulation", "history", "vocabulary_sizes", "counts", "schema")
+_ENTRIES = {_MANIFEST, "users", "items", "behaviors", "vocabularies", *SPLITS}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -90,8 +92,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder}: holds no {_MANIFEST}, so it is not a dataset store. Make one with `mail preprocess`."
         )
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        version = manifest["format"]
+        manifest = dict(json.loads(path.read_text(encoding="utf-8")))
+        version = int(manifest["format"])
+        lacking = [key for key in _KEYS if key not in manifest]
     except (ValueError, KeyError, TypeError) as error:
         raise MailError(
             f"{path}: is not a store's description ({error}). Make the store again with `mail preprocess`."
@@ -101,6 +104,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: the store has format version {version}, this `mail` reads version {FORMAT}. "
             f"Make the store again with `mail preprocess`."
         )
+    if lacking:
+        raise MailError(f"{path}: lacks {choices(lacking)}. Make the store again with `mail preprocess`.")
     return manifest
 
 
@@ -119,7 +124,7 @@ def find(data_dir: Path, name: str | None) -> Store:
     if not known:
         raise MailError(f"{data_dir}: holds no dataset yet. Make one with `mail preprocess ml-100k`.")
     if name is None and len(known) > 1:
-        raise MailError(f"{data_dir} holds several datasets: choose one of {choices(known)} with --data.")
+        raise MailError(f"{data_dir} holds several datasets: name one of {choices(known)}.")
     if name is not None and name not in known:
         raise MailError(f"unknown dataset '{name}'.{nearest(name, known)} {data_dir} holds: {choices(known)}.")
     return Store(data_dir / (name or known[0]))
@@ -138,17 +143,22 @@ def check_target(data_dir: Path, name: str) -> Path:
     folder = data_dir / name
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise MailError(f"{folder}: is not a folder. Choose another name with --name, or move it away.")
-    if folder.is_dir() and any(folder.iterdir()):
-        try:
-            _read_manifest(folder)
-        except MailError as error:
-            if (folder / _MANIFEST).is_file() and "format version" in error.message:
-                return folder
-            raise MailError(
-                f"{folder}: exists and is not a dataset store of ours, so it is left alone. "
-                f"Choose another name with --name, or move it away."
-            ) from error
+    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
+        raise MailError(
+            f"{folder}: exists and is not a dataset store of ours, so it is left alone. "
+            f"Choose another name with --name, or move it away."
+        )
     return folder
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a store of any version, and holds nothing else."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        described = isinstance(manifest["format"], int) and {"schema", "vocabulary_sizes"} <= manifest.keys()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return described and {path.name for path in folder.iterdir()} <= _ENTRIES
 
 
 class StoreWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -317,7 +318,7 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
             ["preprocess", "alibaba"],
             "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k'.",
         ),
-        (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 or more."),
+        (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
         (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 or more."),
         (
             ["preprocess", "alimama", "--memory-limit", "lots"],
@@ -401,7 +402,7 @@ def test_mistakes_that_click_tells(home: Path, arguments: list[str], text: str) 
 
 def test_several_datasets_need_a_choice(with_data: Path) -> None:
     shutil.copytree(with_data / "data" / "tiny", with_data / "data" / "other")
-    assert refused(mail("train")) == "data holds several datasets: choose one of 'other', 'tiny' with --data."
+    assert refused(mail("train")) == "data holds several datasets: name one of 'other', 'tiny'."
 
 
 def test_a_bug_keeps_its_traceback(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,3 +413,174 @@ def test_a_bug_keeps_its_traceback(with_data: Path, monkeypatch: pytest.MonkeyPa
     result = mail("describe")
     assert result.exit_code == 1
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+class TestNothingOfTheUsersIsLost:
+    """What was found by trying to break it."""
+
+    def test_a_mistyped_option_does_not_block_the_mended_command(self, with_data: Path) -> None:
+        message = refused(mail("train", *SMALL, "--set", "ranker.dropout=1.5"))
+        assert message.startswith("ranker 'base': Invalid value received for argument `rate`.")
+        assert not (with_data / "runs").exists()
+        assert mail("train", *SMALL, "--set", "ranker.dropout=0.4").exit_code == 0
+
+    def test_no_setting_leads_out_of_the_runs_folder(self, with_data: Path) -> None:
+        refused(mail("train", *SMALL, "--set", "cold_start.variant=../../../../evil"))
+        assert sorted(path.name for path in with_data.iterdir()) == ["data"]
+
+    def test_simulate_leaves_a_strangers_file_alone(self, home: Path) -> None:
+        arguments = ["simulate", "alimama", "--users", "50", "--out", "raw", "--behaviors-per-user", "5"]
+        assert mail(*arguments).exit_code == 0
+        (home / "raw" / "notes.txt").write_text("mine")
+        assert "was not written by `mail simulate`" in refused(mail(*arguments))
+        assert (home / "raw" / "notes.txt").read_text() == "mine"
+
+    def test_preprocess_leaves_a_folder_with_another_dataset_json_alone(self, home: Path, simulated_raw: Path) -> None:
+        other = home / "data" / "other"
+        other.mkdir(parents=True)
+        (other / "dataset.json").write_text('{"format": "csv"}')
+        (other / "my.csv").write_text("mine")
+        message = refused(mail("preprocess", "alimama", "--raw", simulated_raw, "--name", "other"))
+        assert "is not a dataset store of ours" in message
+        assert (other / "my.csv").read_text() == "mine"
+
+    def test_a_training_is_not_lost_without_git(self, with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "/nowhere")
+        done = mail("train", *SMALL)
+        assert done.exit_code == 0, done.output
+
+
+class TestOddFiles:
+    """Files and paths as they come."""
+
+    def write(self, folder: Path) -> None:
+        alimama.write_rows(folder, alimama.good_rows())
+
+    @pytest.mark.parametrize("name", ["br[1]x", "o'brien", "a b", "st*r", 'quo"te', "ünï"])
+    def test_any_folder_name(self, home: Path, name: str) -> None:
+        self.write(home / name)
+        # What a wildcard would match instead.
+        for decoy in ("br1x", "stir"):
+            alimama.write_rows(home / decoy, {**alimama.good_rows(), "raw_sample": ["1,1,1,1,1,1"]})
+        done = mail("preprocess", "alimama", "--raw", name, "--name", "odd")
+        assert done.exit_code == 0, done.output
+        made = mail("simulate", "alimama", "--users", "50", "--out", f"{name}/new", "--behaviors-per-user", "5")
+        assert made.exit_code == 0, made.output
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "\ufeffuser,time_stamp,adgroup_id,pid,nonclk,clk",
+            '"user","time_stamp","adgroup_id","pid","nonclk","clk"',
+            "user,time_stamp,adgroup_id,pid,nonclk,clk,",
+            "user,time_stamp,adgroup_id,pid,nonclk,clk,USER",
+            "user,time_stamp,adgroup_id,pid,nonclk,clk,a'b`c\"d",
+            "user,time_stamp,adgroup_id,pid,nonclk,clk,x,x",
+        ],
+    )
+    def test_headers_that_are_odd_but_clear(self, home: Path, header: str) -> None:
+        self.write(home / "raw")
+        path = home / "raw" / "raw_sample.csv"
+        extra = "," * (header.count(",") - 5)
+        _, *rows = path.read_text().splitlines()
+        path.write_text("\r\n".join([header, *(row + extra for row in rows)]), encoding="utf-8")
+        done = mail("preprocess", "alimama", "--raw", "raw")
+        assert done.exit_code == 0, done.output
+
+    @pytest.mark.parametrize("stem", ["behavior_log", "raw_sample", "ad_feature"])
+    def test_a_gzip_file_that_is_cut_off_is_refused(self, home: Path, simulated_raw: Path, stem: str) -> None:
+        raw = home / "raw"
+        shutil.copytree(simulated_raw, raw)
+        (raw / "SIMULATED.json").unlink()
+        path = raw / f"{stem}.csv"
+        packed = gzip.compress(path.read_bytes())
+        path.unlink()
+        (raw / f"{stem}.csv.gz").write_bytes(packed[: len(packed) // 2])
+        refused(mail("preprocess", "alimama", "--raw", "raw"))
+        assert not (home / "data" / "alimama").exists()
+
+    def test_simulated_files_may_be_gzipped(self, home: Path, simulated_raw: Path) -> None:
+        shutil.copytree(simulated_raw, home / "raw")
+        path = home / "raw" / "behavior_log.csv"
+        (home / "raw" / "behavior_log.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+        assert "alimama (simulated)" in mail("preprocess", "alimama", "--raw", "raw").output
+
+    def test_a_row_of_too_many_fields_names_the_file(self, home: Path) -> None:
+        self.write(home / "raw")
+        with open(home / "raw" / "behavior_log.csv", "a") as file:
+            file.write("1,1493999960,pv,7,8,9,10\n")
+        message = refused(mail("preprocess", "alimama", "--raw", "raw"))
+        assert message.startswith("raw/behavior_log.csv: ")
+        assert "Expected Number of Columns: 5" in message
+
+    @pytest.mark.parametrize("option", ["--data-dir", "--raw"])
+    def test_a_file_in_place_of_a_folder(self, home: Path, option: str) -> None:
+        self.write(home / "raw")
+        (home / "file").write_text("")
+        paths = {"--raw": "raw", "--data-dir": "data", option: "file"}
+        refused(mail("preprocess", "alimama", *(text for pair in paths.items() for text in pair)))
+
+    def test_settings_of_the_wrong_type(self, with_data: Path) -> None:
+        (with_data / "c.toml").write_text("data = 5\n")
+        assert refused(mail("train", "--config", "c.toml")) == "data = 5: expected a text"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("cold_start.dropout=1.5", "`dropout` should be at least 0 and below 1. Received: dropout=1.5"),
+        (
+            "cold_start.encoder_units=8,0,8",
+            "`attention_units`, `encoder_units` and `decoder_units` should be 1 or more",
+        ),
+        ("cold_start.attention_units=0", "`attention_units`, `encoder_units` and `decoder_units` should be 1 or more"),
+        ("cold_start.sigma=0", "`sigma` should be positive. Received: sigma=0.0"),
+    ],
+)
+def test_options_of_mail(with_data: Path, option: str, message: str) -> None:
+    # The baseline is trained first; it is right.
+    assert (
+        refused(mail("train", "--cold-start", "mail", *SMALL, "--set", option))
+        == f"cold-start method 'mail': {message}"
+    )
+
+
+class TestTamperedRuns:
+    """`mail evaluate` on run folders that somebody changed."""
+
+    @pytest.fixture
+    def run(self, with_data: Path) -> Path:
+        assert mail("train", *SMALL).exit_code == 0
+        return with_data / "runs" / "tiny" / "paper" / "base+none" / "seed-0"
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"{", b"{}", b"[]", b"\xff\xfe", b'{"test": {}}', b'{"test": {"new": 3}}']
+    )
+    def test_a_damaged_result(self, run: Path, content: bytes) -> None:
+        (run / "result.json").write_bytes(content)
+        for command in (["evaluate"], ["train", *SMALL]):
+            assert "result.json: is damaged. Delete the folder" in refused(mail(*command))
+
+    def test_a_damaged_config(self, run: Path) -> None:
+        (run / "config.toml").write_text("epochs = 1\n")
+        assert refused(mail("evaluate", run)) == "data: no dataset is named"
+
+    def test_missing_weights(self, run: Path) -> None:
+        (run / "checkpoints" / "best.weights.h5").unlink()
+        assert "does not fit this run's model and dataset" in refused(mail("evaluate"))
+
+    def test_the_same_run_twice_is_one_run(self, run: Path) -> None:
+        done = mail("evaluate", run, run)
+        assert done.exit_code == 0, done.output
+        assert "seeds 0\n" in done.stdout
+        assert "one seed: no interval" in done.stdout
+
+    def test_a_copy_is_no_second_seed(self, run: Path, tmp_path: Path) -> None:
+        shutil.copytree(run, tmp_path / "copy")
+        assert "are runs of the same settings and seed. Give one of them." in refused(mail("evaluate", run, "copy"))
+
+    def test_rows_of_other_seeds_and_settings_are_told_apart(self, run: Path) -> None:
+        assert mail("train", *SMALL[:-1], "ranker.units=8", "--seed", "5").exit_code == 0
+        done = mail("evaluate")
+        assert "seeds BaseDNN (units=16,8): 0; BaseDNN (units=8): 5" in done.stdout

@@ -62,7 +62,7 @@ def test_find(data_dir: Path, tmp_path: Path) -> None:
         find(tmp_path, None)
     for name in ("one", "two"):
         shutil.copytree(data_dir / "tiny", tmp_path / name)
-    with pytest.raises(MailError, match="holds several datasets: choose one of 'one', 'two' with --data."):
+    with pytest.raises(MailError, match="holds several datasets: name one of 'one', 'two'."):
         find(tmp_path, None)
 
 

@@ -53,6 +53,12 @@ class ColdStart(ColdStartMethod):
                 "`encoder_units` should have 3 widths and `decoder_units` 2, as Eqs. (15)-(16). "
                 f"Received: {tuple(encoder_units)} and {tuple(decoder_units)}"
             )
+        if min(attention_units, *encoder_units, *decoder_units) < 1:
+            raise ValueError("`attention_units`, `encoder_units` and `decoder_units` should be 1 or more")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` should be at least 0 and below 1. Received: dropout={dropout}")
+        if not sigma > 0:
+            raise ValueError(f"`sigma` should be positive. Received: sigma={sigma}")
         self.settings: dict[str, Any] = {
             "variant": variant,
             "reduction": reduction,

@@ -252,6 +252,6 @@ def _separated(path: Path, separator: str, columns: list[str], numbers: list[str
             )
         for name in numbers:
             value = row[columns.index(name)]
-            if not re.fullmatch(r"\d{1,18}", value):
+            if not re.fullmatch(r"\d{1,10}", value):
                 raise MailError(f"{path}, line {number}: column '{name}' holds {value!r}. Expected a whole number.")
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, np.int64))
