@@ -212,8 +212,16 @@ def train(
 def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
     """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
     from mailcli.runs import finished, open_run
+    from mailcli.store import names
 
-    chosen = [open_run(folder) for folder in folders] or finished(runs)
+    chosen = [open_run(folder) for folder in folders]
+    if not folders:
+        known = names(data_dir)
+        for run in finished(runs):
+            if run.config.data in known:
+                chosen.append(run)
+            else:
+                click.echo(f"{run.folder}: left out, {data_dir} has no dataset '{run.config.data}'.", err=True)
     from mailcli.experiments import rescore
     from mailcli.report import print_table
 

@@ -584,3 +584,10 @@ class TestTamperedRuns:
         assert mail("train", *SMALL[:-1], "ranker.units=8", "--seed", "5").exit_code == 0
         done = mail("evaluate")
         assert "seeds BaseDNN (units=16,8): 0; BaseDNN (units=8): 5" in done.stdout
+
+    def test_a_run_whose_dataset_is_gone_is_left_out_and_said(self, run: Path, with_data: Path) -> None:
+        shutil.move(with_data / "data" / "tiny", with_data / "data" / "renamed")
+        done = mail("evaluate")
+        assert done.exit_code == 0
+        assert "seed-0: left out, data has no dataset 'tiny'." in done.stderr
+        assert "unknown dataset 'tiny'" in refused(mail("evaluate", run))
