@@ -157,7 +157,8 @@ def simulate(
     """Write raw files from a latent-interest model. SOURCE is alimama."""
     if source != "alimama":
         raise MailError(f"unknown form '{source}'.{nearest(source, ['alimama'])} Known: 'alimama'.")
-    from mailcli.simulation import Settings, simulate_alimama
+    from mailcli.latent import Settings
+    from mailcli.simulation import simulate_alimama
 
     done = simulate_alimama(Settings(users, seed, behaviors_per_user, attribute_strength), out)
     click.echo(
@@ -222,6 +223,10 @@ def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
                 chosen.append(run)
             else:
                 click.echo(f"{run.folder}: left out, {data_dir} has no dataset '{run.config.data}'.", err=True)
+        if not chosen:
+            raise MailError(
+                f"{data_dir}: holds none of the datasets of the runs in {runs}. Make one with `mail preprocess`."
+            )
     from mailcli.experiments import rescore
     from mailcli.report import print_table
 

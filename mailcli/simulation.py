@@ -1,8 +1,4 @@
-"""Simulated raw files in Alimama's form, quirks included, from a latent-interest model.
-
-Each user has interests θ = softmax(sharpness · (√s · m(attributes) + √(1 - s) · ε)), s = `attribute_strength`.
-Behaviours are drawn from θ; a click on ad j has probability sigmoid(b + gain · z(u, j) + quality_j), z the standardised
-log interest in the ad's group of categories. So attributes foretell behaviour as far as s says, and behaviour clicks.
+"""Simulated raw files in Alimama's form, quirks included, from the model of latent.py.
 
 Users come in chunks with a random stream each: memory does not grow with their number, but for one number per
 impression of the test day, kept for the ceiling.
@@ -17,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +27,7 @@ from numpy.typing import NDArray
 from mailcli import metrics
 from mailcli.engines import quoted
 from mailcli.errors import MailError
+from mailcli.latent import ATTRIBUTES, Settings, World, pick, sigmoid
 from mailcli.marker import NAME as MARKER
 from mailcli.marker import write_marker
 from mailcli.progress import progress
@@ -45,60 +42,16 @@ from mailcli.sources.alimama import (
 
 # Proportions of the published files (ALIMAMA.md).
 IMPRESSIONS_PER_USER = 23
-ADS_PER_USER = 0.74
-CTR = 0.05
-CATEGORIES, BRANDS_PER_CATEGORY = 12_960, 8
 NO_PROFILE = 79_961 / 1_141_729
 NO_BEHAVIOR = 5_389 / 1_141_729
 NULL_BRAND = 0.29
 DUPLICATES = 0.07
 ACTION_SHARES = np.array([688.9, 15.9, 9.3, 9.1]) / 723.2
 PIDS = ("430548_1007", "430539_1007")
-#: Column: (values, share of empty fields).
-ATTRIBUTES = {
-    "cms_segid": (97, 0.0),
-    "cms_group_id": (13, 0.0),
-    "final_gender_code": (2, 0.0),
-    "age_level": (7, 0.0),
-    "pvalue_level": (3, 0.54),
-    "shopping_level": (3, 0.0),
-    "occupation": (2, 0.0),
-    "new_user_class_level": (4, 0.32),
-}
-#: Attributes that interests depend on: those that are never empty and have few values (ours).
-TELLING = ("cms_group_id", "final_gender_code", "age_level", "shopping_level", "occupation")
-
-# The latent model (ours): chosen so that the true probability reaches an AUC near .75.
-INTERESTS = 16
-SHARPNESS = 1.5
-CLICK_GAIN = 1.0
-QUALITY_SPREAD = 0.3
-#: Share of impressions that were shown because of the user's interests; the others are untargeted.
-TARGETED = 0.5
 USERS_PER_CHUNK = 10_000
 #: Bytes of one row in the files, for the check of the disk's free space.
 BEHAVIOR_BYTES, IMPRESSION_BYTES = 34, 100
 UNQUOTED = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a simulated set depends on; kept in SIMULATED.json."""
-
-    users: int
-    seed: int = 0
-    behaviors_per_user: float = 100
-    attribute_strength: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.users < 10:
-            raise MailError(f"--users is {self.users}. Expected 10 or more.")
-        if not 0 <= self.attribute_strength <= 1:
-            raise MailError(f"--attribute-strength is {self.attribute_strength}. Expected a number from 0 to 1.")
-        if not self.behaviors_per_user > 0:
-            raise MailError(f"--behaviors-per-user is {self.behaviors_per_user}. Expected more than 0.")
-        if self.seed < 0:
-            raise MailError(f"--seed is {self.seed}. Expected 0 or more.")
 
 
 class Summary(NamedTuple):
@@ -109,101 +62,6 @@ class Summary(NamedTuple):
     ctr: float
     ceiling_auc: float
     ceiling_gauc: float
-
-
-class _Choice:
-    """Draws members of groups by weight: `draw(groups, rng)` gives a member of each group."""
-
-    def __init__(self, group: NDArray[np.int64], weight: NDArray[np.float64], groups: int) -> None:
-        self.order = np.argsort(group, kind="stable")
-        self.sums = np.cumsum(weight[self.order])
-        ends = np.searchsorted(group[self.order], np.arange(groups), side="right") - 1
-        self.high = self.sums[ends]
-        self.low = np.r_[0.0, self.high[:-1]]
-
-    def draw(self, group: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        low, high = self.low[group], self.high[group]
-        at = np.searchsorted(self.sums, low + rng.random(len(group)) * (high - low), side="right")
-        return self.order[np.minimum(at, len(self.order) - 1)]
-
-
-class _World:
-    """All that users share: categories, ads, the meaning of attributes, the click's intercept."""
-
-    def __init__(self, settings: Settings) -> None:
-        rng = np.random.default_rng([settings.seed, 0])
-        self.settings = settings
-        self.ads = max(2 * INTERESTS, round(ADS_PER_USER * settings.users))
-        self.categories = min(CATEGORIES, max(4 * INTERESTS, self.ads // 10))
-        # The first INTERESTS categories and ads cover every interest, so that no group is empty.
-        self.interest_of_category = np.arange(self.categories) % INTERESTS
-        self.category = _Choice(self.interest_of_category, _zipf(self.categories, rng), INTERESTS)
-        interest = np.r_[np.arange(INTERESTS), rng.integers(INTERESTS, size=self.ads - INTERESTS)]
-        self.ad_category = self.category.draw(interest, rng)
-        self.ad_interest = self.interest_of_category[self.ad_category]
-        self.ad = _Choice(self.ad_interest, _zipf(self.ads, rng), INTERESTS)
-        self.quality = rng.normal(0, QUALITY_SPREAD, self.ads)
-        self.meaning = {name: rng.normal(size=(ATTRIBUTES[name][0], INTERESTS)) for name in TELLING}
-        self.user_ids = rng.permutation(settings.users) + 1
-        sample = self.interests(self.attributes(20_000, rng), rng)
-        self.mean, self.std = np.log(sample).mean(), np.log(sample).std()
-        user = rng.integers(len(sample), size=200_000)
-        ad = self.show(sample[user], rng)
-        self.intercept = _intercept(self.pull(sample[user], ad))
-
-    def attributes(self, count: int, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
-        """Indices of attribute values, smaller ones more frequent."""
-        return {
-            name: np.minimum(rng.geometric(1.5 / values, count) - 1, values - 1)
-            if values > 13
-            else rng.integers(values, size=count)
-            for name, (values, _) in ATTRIBUTES.items()
-        }
-
-    def interests(self, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator) -> NDArray[np.float64]:
-        """[users, INTERESTS], θ of the module's formula."""
-        told = sum(self.meaning[name][attributes[name]] for name in TELLING) / np.sqrt(len(TELLING))
-        strength = self.settings.attribute_strength
-        own = rng.normal(size=told.shape)
-        power: NDArray[np.float64] = np.exp(SHARPNESS * (np.sqrt(strength) * told + np.sqrt(1 - strength) * own))
-        return np.asarray(power / power.sum(axis=1, keepdims=True), np.float64)
-
-    def show(self, theta: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """[impressions], the ad shown to a user of each row of θ."""
-        targeted = rng.random(len(theta)) < TARGETED
-        interest = np.where(targeted, _pick(theta, rng), rng.integers(INTERESTS, size=len(theta)))
-        return self.ad.draw(interest, rng)
-
-    def pull(self, theta: NDArray[np.float64], ad: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The click's logit without its intercept."""
-        interest = np.log(theta[np.arange(len(ad)), self.ad_interest[ad]])
-        return CLICK_GAIN * (interest - self.mean) / self.std + self.quality[ad]
-
-    def brands(self, category: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """A brand of each category; the first ones are the most frequent."""
-        rank = np.minimum(rng.geometric(0.35, len(category)) - 1, BRANDS_PER_CATEGORY - 1)
-        return category * BRANDS_PER_CATEGORY + rank + 1
-
-
-def _zipf(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    return np.asarray((1.0 + rng.permutation(count)) ** -0.8, dtype=np.float64)
-
-
-def _pick(theta: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    return np.minimum((np.cumsum(theta, axis=1) < rng.random((len(theta), 1))).sum(axis=1), INTERESTS - 1)
-
-
-def _intercept(pull: NDArray[np.float64]) -> float:
-    """b with mean sigmoid(b + pull) = CTR, by bisection."""
-    low, high = -20.0, 20.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _sigmoid(middle + pull).mean() < CTR else (low, middle)
-    return low
-
-
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-x))
 
 
 def simulate_alimama(settings: Settings, out: Path) -> Summary:
@@ -258,7 +116,7 @@ def _may_replace(out: Path) -> bool:
 
 
 def _write(settings: Settings, folder: Path) -> Summary:
-    world = _World(settings)
+    world = World(settings)
     files = [folder / f"{stem}.csv" for stem in ("raw_sample", "ad_feature", "user_profile", "behavior_log")]
     _write_ads(world, files[1])
     truth: list[tuple[NDArray, ...]] = []
@@ -326,7 +184,7 @@ class _Tables:
             writer.close()
 
 
-def _write_ads(world: _World, path: Path) -> None:
+def _write_ads(world: World, path: Path) -> None:
     rng = np.random.default_rng([world.settings.seed, 1])
     brand = world.brands(world.ad_category, rng).astype(str).astype(object)
     brand[rng.random(world.ads) < NULL_BRAND] = "NULL"
@@ -344,7 +202,7 @@ def _write_ads(world: _World, path: Path) -> None:
     pyarrow.csv.write_csv(table, path, UNQUOTED)
 
 
-def _chunks(world: _World) -> Iterator[_Chunk]:
+def _chunks(world: World) -> Iterator[_Chunk]:
     users = world.settings.users
     for number, start in enumerate(range(0, users, USERS_PER_CHUNK)):
         rng = np.random.default_rng([world.settings.seed, 2, number])
@@ -372,13 +230,13 @@ def _profiles(ids: NDArray, attributes: dict[str, NDArray[np.int64]], rng: np.ra
     return pa.table(columns)
 
 
-def _behaviors(world: _World, ids: NDArray, theta: NDArray[np.float64], rng: np.random.Generator) -> pa.Table:
+def _behaviors(world: World, ids: NDArray, theta: NDArray[np.float64], rng: np.random.Generator) -> pa.Table:
     mean = world.settings.behaviors_per_user
     # Activity differs much between users: a Poisson count of a gamma-distributed rate, shape 2 (ours).
     count = rng.poisson(rng.gamma(2.0, mean / 2, len(ids)))
     count[rng.random(len(ids)) < NO_BEHAVIOR] = 0
     user = np.repeat(np.arange(len(ids)), count)
-    category = world.category.draw(_pick(theta[user], rng), rng)
+    category = world.category.draw(pick(theta[user], rng), rng)
     columns = {
         "user": ids[user],
         "time_stamp": _session_times(user, FIRST_BEHAVIOR, FIRST_IMPRESSION + DAYS * DAY, rng),
@@ -411,11 +269,11 @@ def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random
 
 
 def _impressions(
-    world: _World, ids: NDArray, theta: NDArray[np.float64], rng: np.random.Generator
+    world: World, ids: NDArray, theta: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[pa.Table, NDArray[np.float32]]:
     user = np.repeat(np.arange(len(ids)), rng.geometric(1 / IMPRESSIONS_PER_USER, len(ids)))
     ad = world.show(theta[user], rng)
-    probability = _sigmoid(world.intercept + world.pull(theta[user], ad))
+    probability = sigmoid(world.intercept + world.pull(theta[user], ad))
     click = (rng.random(len(user)) < probability).astype(np.int64)
     pid = pa.array(PIDS).take(pa.array((rng.random(len(user)) < 0.4).astype(np.int64)))
     table = {

@@ -52,7 +52,8 @@ class Store:
         """
         self.folder = folder
         self.manifest = _read_manifest(folder)
-        self.name: str = self.manifest["name"]
+        # The folder's, so that a store may be renamed.
+        self.name = folder.name
         self.schema = Schema.from_json(self.manifest["schema"])
         self.vocabulary_sizes: dict[str, int] = self.manifest["vocabulary_sizes"]
         self.counts: dict[str, int] = self.manifest["counts"]

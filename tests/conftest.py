@@ -10,8 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
+from mailcli.latent import Settings
 from mailcli.preprocess import preprocess
-from mailcli.simulation import Settings, simulate_alimama
+from mailcli.simulation import simulate_alimama
 from mailcli.store import Store
 
 #: `make demo` keeps the download here; tests share it.

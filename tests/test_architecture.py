@@ -13,45 +13,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mailcli"
 
 #: The order in which data flows; a module imports only what stands above it.
+# fmt: off
 ORDER = [
-    "errors",
-    "progress",
-    "quiet",
-    "plugins",
-    "config",
-    "schema",
-    "hashing",
-    "metrics",
-    "store",
-    "marker",
-    "engines",
-    "csvfile",
-    "vocabulary",
-    "sources",
-    "sources.alimama",
-    "sources.ml_100k",
-    "preprocess",
-    "simulation",
-    "protocol",
-    "batches",
-    "contracts",
-    "layers",
-    "losses",
-    "rankers",
-    "rankers.base",
-    "coldstart",
-    "coldstart.none",
-    "coldstart.mail",
-    "model",
-    "evaluation",
-    "runs",
-    "training",
-    "experiments",
-    "paper",
-    "report",
-    "describe",
-    "cli",
+    "errors", "progress", "quiet", "plugins", "config", "schema", "hashing", "metrics", "store", "marker", "engines",
+    "csvfile", "vocabulary", "histories", "sources", "sources.alimama", "sources.ml_100k", "build", "preprocess",
+    "latent", "simulation", "protocol", "batches", "contracts", "layers", "losses", "rankers", "rankers.base",
+    "coldstart", "coldstart.none", "coldstart.mail", "model", "evaluation", "runs", "training", "experiments", "paper",
+    "report", "describe", "cli",
 ]
+# fmt: on
 
 
 def module_name(path: Path) -> str:
@@ -86,7 +56,7 @@ def test_a_module_imports_only_from_above(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=module_name)
 def test_modules_are_small(path: Path) -> None:
-    assert len(path.read_text().splitlines()) < 500
+    assert len(path.read_text().splitlines()) < 400
 
 
 @pytest.mark.parametrize(

@@ -586,8 +586,11 @@ class TestTamperedRuns:
         assert "seeds BaseDNN (units=16,8): 0; BaseDNN (units=8): 5" in done.stdout
 
     def test_a_run_whose_dataset_is_gone_is_left_out_and_said(self, run: Path, with_data: Path) -> None:
-        shutil.move(with_data / "data" / "tiny", with_data / "data" / "renamed")
+        shutil.copytree(with_data / "data" / "tiny", with_data / "data" / "other")
+        assert mail("train", "--data", "other", *SMALL).exit_code == 0
+        shutil.rmtree(with_data / "data" / "tiny")
         done = mail("evaluate")
-        assert done.exit_code == 0
+        assert done.exit_code == 0, done.output
         assert "seed-0: left out, data has no dataset 'tiny'." in done.stderr
+        assert "BaseDNN" in done.stdout
         assert "unknown dataset 'tiny'" in refused(mail("evaluate", run))

@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 
 from mailcli.batches import Batches
 from mailcli.errors import MailError
-from mailcli.preprocess import history_bounds, preprocess, visible
+from mailcli.histories import history_bounds, visible
+from mailcli.latent import Settings
+from mailcli.preprocess import preprocess
 from mailcli.protocol import View
 from mailcli.schema import FIRST_ID, SPLITS, UNKNOWN
-from mailcli.simulation import Settings, simulate_alimama
+from mailcli.simulation import simulate_alimama
 from mailcli.store import Store, StoreWriter, names
 from tests import alimama, grouplens, oracles
 
@@ -224,7 +226,7 @@ def test_order_of_rows_buckets_and_compression_do_not_show(
         # The published copies differ in the trailing space of one header name.
         text = "\n".join([header.strip(), *(rows[i] for i in rng.permutation(len(rows)))]) + "\n"
         (shuffled / f"{path.name}.gz").write_bytes(gzip.compress(text.encode()))
-    monkeypatch.setattr("mailcli.preprocess.BUCKET_BYTES", 10_000)
+    monkeypatch.setattr("mailcli.build.BUCKET_BYTES", 10_000)
     again = preprocess("alimama", shuffled, tmp_path / "data", "again", history=20)
     assert columns(again) == columns(tiny)
     assert again.manifest["counts"] == tiny.manifest["counts"]
@@ -370,7 +372,7 @@ def test_a_crash_leaves_no_store(tmp_path: Path, simulated_raw: Path, monkeypatc
     def stop(*_: object) -> None:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr("mailcli.preprocess._Build._number_logs", stop)
+    monkeypatch.setattr("mailcli.build.Build._number_logs", stop)
     with pytest.raises(RuntimeError, match="power cut"):
         preprocess("alimama", simulated_raw, tmp_path, "half")
     assert list(tmp_path.iterdir()) == []
@@ -396,8 +398,8 @@ def test_two_at_once_on_the_same_store_the_second_is_refused(tmp_path: Path, sim
 
 def test_a_killed_run_leaves_nothing_that_looks_finished(tmp_path: Path, simulated_raw: Path, tiny: Store) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nimport mailcli.preprocess as p\n"
-        "p._Build._number_logs = lambda self: os.kill(os.getpid(), 9)\n"
+        "import os, sys\nfrom pathlib import Path\nimport mailcli.build as b, mailcli.preprocess as p\n"
+        "b.Build._number_logs = lambda self: os.kill(os.getpid(), 9)\n"
         "p.preprocess('alimama', Path(sys.argv[1]), Path(sys.argv[2]), 'tiny', history=20)"
     )
     done = subprocess.run([sys.executable, "-c", code, simulated_raw, tmp_path], capture_output=True, check=False)

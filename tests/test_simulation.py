@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mailcli.errors import MailError
+from mailcli.latent import Settings
 from mailcli.marker import read_marker
-from mailcli.simulation import Settings, Summary, simulate_alimama
+from mailcli.simulation import Summary, simulate_alimama
 from tests.oracles import read_csv
 
 HEADERS = {

@@ -14,10 +14,11 @@ from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
 from mailcli.experiments import ensure, make_rows, rescore
+from mailcli.latent import Settings
 from mailcli.preprocess import preprocess
 from mailcli.protocol import views
 from mailcli.runs import open_run
-from mailcli.simulation import Settings, simulate_alimama
+from mailcli.simulation import simulate_alimama
 from mailcli.store import Store
 from tests.test_model import config
 
