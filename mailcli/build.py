@@ -92,12 +92,10 @@ class Build:
         """Users in order of (hash, raw id), with their bucket; refuses bad rows, empty splits, one-class labels."""
         F = self.engine.functions
         staged = self.engine.read_parquet(self.work / "impressions")
-        trained = F.max((F.col("split") == 0).cast("int")).alias("trained")
         found = self.engine.collect(
             staged.groupBy("user").agg(
                 F.max(F.col("bad").cast("int")).alias("bad"),
                 F.max("time").alias("last"),
-                trained,
                 *(F.sum((F.col("split") == s).cast("int")).alias(name) for s, name in enumerate(SPLITS)),
                 *(
                     F.sum(((F.col("split") == s) & (F.col("click") == 1)).cast("int")).alias(f"{name}_clicks")
@@ -128,7 +126,7 @@ class Build:
         with_profile = pc.is_in(lookup["user"], value_set=table["user"].cast(lookup["user"].type).combine_chunks())
         self.counts["users"] = len(order)
         self.counts["users_without_profile"] = len(order) - int(pc.sum(with_profile).as_py() or 0)
-        return _Users(lookup["user"].combine_chunks(), found["trained"].to_numpy()[order] > 0, bucket)
+        return _Users(lookup["user"].combine_chunks(), found["train"].to_numpy()[order] > 0, bucket)
 
     def _check_labels(self, found: pa.Table) -> None:
         total = {name: int(pc.sum(found[name]).as_py()) for name in SPLITS}
@@ -283,10 +281,8 @@ class Build:
         self.writer.write("users", "raw", _plain(users.raw))
         for field in self.schema.group("attributes"):
             column = users.raw if field.vocabulary == self.schema.user else table[field.name].take(profile)
-            vocabulary = self.vocabularies[field.vocabulary]
-            codes = vocabulary.codes(column)
-            vocabulary.see(codes[users.trained])
-            self.writer.write("users", field.name, self._small(field, vocabulary.ids(codes)))
+            ids = self.vocabularies[field.vocabulary].fit(column, users.trained)
+            self.writer.write("users", field.name, self._small(field, ids))
 
     def _number_items(self, table: pa.Table, raw: pa.Array) -> dict[str, dict[str, float]]:
         """The item table: target fields and standardised dense features, fitted on training impressions' items."""
@@ -299,7 +295,8 @@ class Build:
         for field in self.schema.group("target"):
             column = raw if field.name == "item" else table[field.name].take(rows)
             vocabulary = self.vocabularies[field.vocabulary]
-            ids = (_ids_of_lists if field.values > 1 else _ids)(field, vocabulary, column, shown)
+            many = field.values > 1
+            ids = _ids_of_lists(field, vocabulary, column, shown) if many else vocabulary.fit(column, shown)
             self.writer.write("items", field.name, self._small(field, ids))
         return {name: self._dense(name, table[name].take(rows), train_items) for name in self.schema.dense}
 
@@ -346,13 +343,6 @@ def _refuse_duplicates(table: pa.Table, key: str, source: RawData) -> None:
 def _plain(column: pa.Array) -> NDArray:
     """Raw ids as whole numbers or fixed-width texts, never objects."""
     return np.array(column.to_pylist(), dtype=np.str_) if pa.types.is_string(column.type) else column.to_numpy()
-
-
-def _ids(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]) -> NDArray:
-    del field
-    codes = vocabulary.codes(column)
-    vocabulary.see(codes[shown])
-    return vocabulary.ids(codes)
 
 
 def _ids_of_lists(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]) -> NDArray:

@@ -19,20 +19,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DATA_DIR = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    default=Path("data"),
-    show_default=True,
-    help="Folder of the datasets.",
-)
-RUNS = click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the runs.",
-)
+
+def _folder_option(name: str, default: str, text: str) -> Callable[[F], F]:
+    return click.option(name, type=click.Path(path_type=Path), default=Path(default), show_default=True, help=text)
+
+
+DATA_DIR = _folder_option("--data-dir", "data", "Folder of the datasets.")
+RUNS = _folder_option("--runs", "runs", "Folder of the runs.")
 
 
 def run_options(command: F) -> F:
@@ -102,7 +95,7 @@ def main() -> None:
 @click.option(
     "--history",
     type=int,
-    default=100,
+    default=RunConfig.history,
     show_default=True,
     help="n_v, the most behaviors that an impression sees.",
 )

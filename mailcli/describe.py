@@ -28,15 +28,14 @@ def _blocks(store: Store) -> Iterator[Table | str]:
         yield f"simulated: {shown}"
     splits = _table("split", "impressions", "clicks", "CTR", "users", "without history")
     for name in SPLITS:
-        user = store.column(name, "user")
-        empty = (store.column(name, "history_end") == store.offsets[user]).mean()
+        empty = (store.earlier_behaviors(name) == 0).mean()
         clicks = counts[f"{name}_clicks"]
         splits.add_row(
             name,
             f"{counts[name]:,}",
             f"{clicks:,}",
             f"{clicks / counts[name]:.2%}",
-            f"{len(np.unique(user)):,}",
+            f"{len(np.unique(store.column(name, 'user'))):,}",
             f"{empty:.2%}",
         )
     yield splits
@@ -64,8 +63,7 @@ def _blocks(store: Store) -> Iterator[Table | str]:
 
 def _histories(store: Store) -> Table:
     """Quantiles of the history length that training impressions see."""
-    user = store.column("train", "user")
-    length = np.minimum(store.column("train", "history_end") - store.offsets[user], store.history)
+    length = np.minimum(store.earlier_behaviors("train"), store.history)
     table = _table("history length in train", *(f"{q}%" for q in (0, 25, 50, 75, 100)), "mean")
     quantiles = np.quantile(length, (0, 0.25, 0.5, 0.75, 1))
     table.add_row("", *(f"{q:.0f}" for q in quantiles), f"{length.mean():.1f}")

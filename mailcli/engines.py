@@ -1,6 +1,6 @@
 """Where preprocessing runs: the PySpark DataFrame API on DuckDB, inside this process, by SQLFrame.
 
-Everything that depends on the engine is here; the steps themselves (sources/, preprocess.py) use DataFrame methods and
+Everything that depends on the engine is here; the steps themselves (sources/, build.py) use DataFrame methods and
 `engine.functions` alone, so that another engine needs no change to them.
 """
 
@@ -28,8 +28,6 @@ DataFrame = Any
 MEMORY_LIMIT = "2GB"
 #: Seconds between two looks at a running statement (ours: quick enough for a smooth bar).
 POLL = 0.2
-
-
 #: Characters of DuckDB's error texts that are passed on (ours: they may hold a whole row).
 SHOWN = 300
 

@@ -51,7 +51,7 @@ def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
         raise MailError(f"{view.split}: a score is not finite. Training has diverged; a lower learning_rate may help.")
     label = store.column(view.split, "click")[view.rows]
     user = store.column(view.split, "user")[view.rows]
-    unseen = store.column(view.split, "history_end")[view.rows] == store.offsets[user]
+    unseen = store.earlier_behaviors(view.split)[view.rows] == 0
     drawn = view.new[user]
     groups = {
         "new": drawn | unseen,

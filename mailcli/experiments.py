@@ -10,7 +10,7 @@ from typing import Any
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import Run, baseline_of, check_dataset, claim, open_run
+from mailcli.runs import Run, baseline_of, check_dataset, claim
 from mailcli.store import Store, find
 
 Result = dict[str, Any]
@@ -63,13 +63,12 @@ def rescore(runs: Iterable[Run], data_dir: Path) -> list[list[Row]]:
     from mailcli.training import evaluate
 
     tables: dict[str, dict[str, list[tuple[Run, Result]]]] = {}
-    seen: dict[str, Path] = {}
+    seen: dict[str, Run] = {}
     for run in runs:
-        first = seen.setdefault(repr(run.config), run.folder)
+        first = seen.setdefault(repr(run.config), run).folder
         if first.resolve() != run.folder.resolve():
             raise MailError(f"{first} and {run.folder} are runs of the same settings and seed. Give one of them.")
-    for folder in dict.fromkeys(seen.values()):
-        run = open_run(folder)
+    for run in seen.values():
         store = find(data_dir, run.config.data)
         check_dataset(run, store)
         result = {**(run.result or {}), "test": evaluate(run, store)}

@@ -98,7 +98,7 @@ class TwoTower(keras.Model):
 
     def _zero_shot_step(self, features: Features, optimizer: Any) -> dict[str, Tensor]:
         """L_zst (7) over the impressions of old users, applied by G_A."""
-        old = features.rows(tf.where(~features.is_new)[:, 0]).frozen()
+        old = features.rows(tf.where(~features.is_new)[:, 0])
         with tf.GradientTape() as tape:
             losses = self.cold_start.zero_shot_losses(old, training=True)
             total = tf.add_n(list(losses.values()))

@@ -11,13 +11,12 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.build import Build
+from mailcli.config import RunConfig
 from mailcli.engines import MEMORY_LIMIT, DuckDBEngine
 from mailcli.errors import MailError
 from mailcli.sources import RawData
 from mailcli.store import Store, StoreWriter, check_target
 
-#: MAIL Sec. 4.1.4: sequences are cut to the most recent 100 behaviours.
-HISTORY = 100
 #: More than any log has in 22 days (ours).
 LONGEST_HISTORY = 100_000
 #: Bytes that are unpacked at a time (ours).
@@ -29,7 +28,7 @@ def preprocess(
     raw: Path,
     data_dir: Path,
     name: str | None,
-    history: int = HISTORY,
+    history: int = RunConfig.history,
     memory_limit: str = MEMORY_LIMIT,
     threads: int | None = None,
     temp_dir: Path | None = None,

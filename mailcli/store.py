@@ -80,6 +80,10 @@ class Store:
         """[users + 1]: user u's behaviours are rows offsets[u] to offsets[u + 1]."""
         return self.column("behaviors", "offsets")
 
+    def earlier_behaviors(self, split: str) -> NDArray[np.int64]:
+        """[impressions], how many stored behaviours of its user are earlier than each impression."""
+        return self.column(split, "history_end") - self.offsets[self.column(split, "user")]
+
     @property
     def label(self) -> str:
         """The name with what tables must say beside it."""

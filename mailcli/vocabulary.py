@@ -26,6 +26,7 @@ class VocabularyBuilder:
         self._texts: dict[str, int] = {}
         self._seen: Codes = np.empty(0, np.int64)
         self._is_text = False
+        self._index: pd.Index | None = None
 
     def codes(self, column: pa.Array | pa.ChunkedArray) -> Codes:
         """The codes of a column of whole numbers or texts; a null becomes MISSING."""
@@ -43,6 +44,7 @@ class VocabularyBuilder:
         """Take values into the vocabulary: call it with what training impressions show, and nothing else."""
         fresh = pd.unique(codes)
         self._seen = np.union1d(self._seen, fresh[fresh != MISSING])
+        self._index = None
 
     def values(self) -> NDArray:
         """The vocabulary: raw values in ascending order; the value at index i has id FIRST_ID + i."""
@@ -50,8 +52,16 @@ class VocabularyBuilder:
 
     def ids(self, codes: Codes) -> NDArray[np.int64]:
         """The ids of codes; UNKNOWN for what was never seen."""
+        if self._index is None:
+            self._index = pd.Index(self._sorted()[1])
         # get_indexer says -1 for what it lacks, and FIRST_ID - 1 is UNKNOWN.
-        return pd.Index(self._sorted()[1]).get_indexer(pd.Index(codes)) + FIRST_ID
+        return self._index.get_indexer(pd.Index(codes)) + FIRST_ID
+
+    def fit(self, column: pa.Array | pa.ChunkedArray, shown: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """See the shown rows of a column, then give the ids of all its rows."""
+        codes = self.codes(column)
+        self.see(codes[shown])
+        return self.ids(codes)
 
     def _sorted(self) -> tuple[NDArray, Codes]:
         if not self._is_text:

@@ -111,7 +111,8 @@ def test_rescoring_gives_the_stored_result(tiny: Store, data_dir: Path, tmp_path
         assert stored is not None
         assert row.results[0]["test"] == stored["test"]
     mail = next(row for row in rows if row.config.cold_start == "mail")
-    assert mail.baseline is None or mail.baseline[0]["cell"] == "base+none"
+    assert mail.baseline is not None
+    assert mail.baseline[0]["cell"] == "base+none"
 
 
 def test_another_version_of_the_dataset_is_refused(
