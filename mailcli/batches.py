@@ -5,14 +5,13 @@ The order of impressions is a pure function of (seed, epoch): step k of an epoch
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from mailcli.ahead import ahead
 from mailcli.protocol import View
 from mailcli.schema import PADDING, UNKNOWN, Field, Schema
 from mailcli.store import Store
@@ -69,14 +68,7 @@ class Batches:
     def _ahead(self, rows: NDArray[np.int64], first_step: int) -> Iterator[Batch]:
         """Prepare batches in a thread, a few ahead of the one asked for."""
         starts = range(first_step * self.batch_size, len(rows), self.batch_size)
-        waiting: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(1) as pool:
-            for start in starts:
-                waiting.append(pool.submit(self.gather, rows[start : start + self.batch_size]))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        return ahead(lambda start: self.gather(rows[start : start + self.batch_size]), starts, AHEAD)
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of some impressions of the split."""

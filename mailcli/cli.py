@@ -24,6 +24,22 @@ def _folder_option(name: str, default: str, text: str) -> Callable[[F], F]:
     return click.option(name, type=click.Path(path_type=Path), default=Path(default), show_default=True, help=text)
 
 
+class _Share(click.ParamType):
+    """A share: `0.001` or `0.1%`."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+        except ValueError:
+            self.fail(f"{value!r} is not a share such as 0.001 or 0.1%.", param, ctx)
+        return share
+
+
+SHARE = _Share()
 DATA_DIR = _folder_option("--data-dir", "data", "Folder of the datasets.")
 RUNS = _folder_option("--runs", "runs", "Folder of the runs.")
 
@@ -100,6 +116,32 @@ def main() -> None:
     help="n_v, the most behaviors that an impression sees.",
 )
 @click.option(
+    "--sample",
+    type=SHARE,
+    default=1.0,
+    metavar="USERS",
+    help="Share of the users to keep, e.g. 1%, drawn by a hash of their id. [default: all]",
+)
+@click.option(
+    "--drop-duplicates", is_flag=True, help="Store behaviors alike in all columns once. [default: as in the log]"
+)
+@click.option(
+    "--max-bad-rows",
+    type=SHARE,
+    default=0.001,
+    metavar="SHARE",
+    help="How many of a file's rows may be unusable and set aside. [default: 0.1%]",
+)
+@click.option("--expect-official", is_flag=True, help="Refuse files without the published rows and cardinalities.")
+@click.option(
+    "--engine",
+    default="duckdb",
+    metavar="NAME",
+    show_default=True,
+    help=f"{choices(plugins.names(plugins.ENGINES))}; Spark needs the extra mail[spark].",
+)
+@click.option("--spark-master", metavar="URL", help="Spark cluster. [default: this machine]")
+@click.option(
     "--memory-limit",
     metavar="SIZE",
     default="2GB",
@@ -112,12 +154,18 @@ def main() -> None:
 )
 @DATA_DIR
 def preprocess(source: str, raw: Path | None, name: str | None, data_dir: Path, **options: Any) -> None:
-    """Make a dataset from raw files. SOURCE is ml-100k (downloaded by itself) or alimama."""
+    """Make a dataset from raw files. SOURCE is ml-100k (downloaded by itself) or alimama.
+
+    Rows that cannot be used are set aside in the dataset's folder rejected/, what was found is in its summary.md.
+    After Ctrl-C or a kill the same command goes on from the last finished stage.
+    """
     plugins.check(plugins.SOURCES, source)
+    plugins.check(plugins.ENGINES, options["engine"])
     from mailcli.describe import print_description
+    from mailcli.preprocess import Options
     from mailcli.preprocess import preprocess as run
 
-    print_description(run(source, raw or data_dir / "raw" / source, data_dir, name, **options))
+    print_description(run(source, raw or data_dir / "raw" / source, data_dir, name, Options(**options)))
 
 
 @main.command()

@@ -1,24 +1,31 @@
-"""A raw CSV file: its header is checked before anything slow, its values are typed, a bad row is named."""
+"""A raw CSV file: its header is checked before anything slow, its values are typed, every faulty row says why."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
-from mailcli.engines import DataFrame
+import pyarrow as pa
+
+from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError, choices, nearest
 
 #: Characters of a value that an error shows (ours: the line stays one line).
 SHOWN = 100
 #: Prices and the like beyond this are no numbers but mistakes, infinity among them (ours).
 LARGEST = 1e308
+#: Lines at the start of which one at least must have the header's number of fields (ours).
+HEAD = 100
+#: Bytes of a line that are looked at there (ours).
+LONGEST = 1 << 16
+_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+#: What a decoder puts in the place of bytes that are no UTF-8.
+_REPLACED = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -43,88 +50,115 @@ class Column:
         """What a value should be, for an error text."""
         if self.values:
             return f"one of {choices(self.values)}"
-        kind = {"bigint": "a whole number", "double": "a number", "string": "a text"}[self.type]
+        kind = {"bigint": "a whole number", "double": "a number", "string": "a text in UTF-8"}[self.type]
         if self.at_least is not None and self.below is not None:
             kind += f" from {self.at_least} to {self.below - 1}"
         return f"{kind} or nothing" if self.optional else kind
 
-    def fault(self, value: str) -> bool:
-        """Whether a raw text is not allowed (the row-by-row twin of `CsvFile.frame`'s `bad`)."""
-        if value in {"", self.missing}:
-            return not self.optional
-        if self.values:
-            return value not in self.values
-        try:
-            if self.type == "bigint":
-                return str(int(value)) != value or not self._in_range(int(value))
-            return self.type == "double" and not abs(float(value)) < LARGEST
-        except ValueError:
-            return True
 
-    def _in_range(self, number: int) -> bool:
-        low = -(2**63) if self.at_least is None else self.at_least
-        return low <= number < (2**63 if self.below is None else self.below)
+class Rule(NamedTuple):
+    """What the columns of a row must hold together."""
+
+    columns: tuple[str, ...]
+    expected: str
+    """For an error text, e.g. `nonclk = 1 - clk`."""
+    broken: Callable[[Any], Any]
+    """From the engine's functions to the column that is true where the rule does not hold."""
 
 
 class CsvFile:
-    """One CSV file, plain or gzipped, with the columns that its reader needs.
+    """One CSV file, plain or gzipped, with the columns that its reader needs. Quotes have no meaning in it.
 
     Raises:
-        MailError: the file is missing, empty or not text, or its header lacks a column.
+        MailError: the file is missing, empty or not text, its header lacks a column, or no row at its start has as many
+            fields as the header.
     """
 
-    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column], rules: Sequence[Rule] = ()) -> None:
         self.path = path
         self.columns = tuple(columns)
-        self.header = self._read_header()
-        needed = [column.name for column in columns]
-        for column in columns:
-            if self.header.count(column.name) != 1:
-                found = "more than one" if column.name in self.header else "no"
-                raise MailError(
-                    f"{path}: {found} column '{column.name}'.{nearest(column.name, set(self.header) - set(needed))} "
-                    f"The file's header is: {','.join(self.header)}. "
-                    f"Expected: {','.join(needed)}."
-                )
-
-    def _open(self) -> io.TextIOBase:
-        if self.path.suffix == ".gz":
-            return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[return-value]
-        return open(self.path, encoding="utf-8-sig", newline="")
-
-    def _read_header(self) -> list[str]:
+        self.rules = tuple(rules)
         try:
             with self._open() as file:
-                header = next(csv.reader([file.readline(1 << 16)]), [])
-                first = file.readline(1 << 16)
-        except (OSError, UnicodeError, EOFError, zlib.error, csv.Error) as error:
-            raise MailError(f"{self.path}: cannot be read ({error}).") from error
+                self.header = self._read_header(file)
+                self._check_header()
+                self._check_rows(file)
+        except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
+            raise MailError(f"{path}: cannot be read ({error}).") from error
+
+    def _open(self) -> BinaryIO:
+        return gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb")  # type: ignore[return-value]
+
+    def _read_header(self, file: BinaryIO) -> list[str]:
+        line = file.readline(LONGEST).decode("utf-8-sig")
+        header = next(csv.reader([line]), [])
         if not header:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")
-        if not first.strip():
-            raise MailError(f"{self.path}: there is no row below the header.")
         # One published header ends in a space (user_profile.csv).
         return [name.strip() for name in header]
 
-    def frame(self, engine: Any) -> DataFrame:
-        """The needed columns, typed; `bad` is true in a row with a value that is not allowed."""
+    def _check_header(self) -> None:
+        needed = [column.name for column in self.columns]
+        for name in needed:
+            if self.header.count(name) != 1:
+                found = "more than one" if name in self.header else "no"
+                raise MailError(
+                    f"{self.path}: {found} column '{name}'.{nearest(name, set(self.header) - set(needed))} "
+                    f"The file's header is: {','.join(self.header)}. Expected: {','.join(needed)}."
+                )
+
+    def _check_rows(self, file: BinaryIO) -> None:
+        """Another separator than the header's is told at once, not after hours."""
+        lines = [line for line in (file.readline(LONGEST) for _ in range(HEAD)) if line.strip()]
+        if not lines:
+            raise MailError(f"{self.path}: there is no row below the header.")
+        if all(line.count(b",") != len(self.header) - 1 for line in lines):
+            text = lines[0].decode("utf-8", errors="replace").strip()
+            raise MailError(f"{self.path}, line 2: {text[:SHOWN]!r} {self._wrong_count(text)}.")
+
+    def frame(self, engine: DataEngine, keep_lines: bool = False) -> DataFrame:
+        """The needed columns, typed; `fault` and `line` tell of the rows that cannot be used.
+
+        Args:
+            engine: what reads the file.
+            keep_lines: whether `line` is wanted for every row.
+
+        Returns:
+            A frame with `fault`, the number that `explain` knows or null, and `line`, the text of a faulty row.
+        """
         F = engine.functions
         raw = engine.read_csv(self.path, len(self.header))
-        selected, faults = [], []
-        for column in self.columns:
-            place = f"c{self.header.index(column.name)}"
-            text = F.col(place)
-            if column.missing:
-                text = F.when(text != F.lit(column.missing), text)
-            value = text
-            if column.type != "string":
-                value = F.expr(f"try_cast(`{place}` as {column.type})")
-            faults.append(self._fault(F, column, text, value))
-            selected.append(value.alias(column.name))
-        return raw.select(*selected, reduce(lambda a, b: a | b, faults).alias("bad"))
+        fault = F.when(F.col("broken").isNotNull(), F.lit(self._broken))
+        values = []
+        for number, column in enumerate(self.columns):
+            value, wrong = self._typed(F, column, f"c{self.header.index(column.name)}")
+            values.append(value.alias(column.name))
+            fault = fault.when(wrong, F.lit(number))
+        typed = raw.select(*values, fault.alias("fault"), *(F.col(name).alias(f"_{name}") for name in raw.columns))
+        # A rule sees what is typed, hence comes second.
+        fault = F.col("fault")
+        for number, rule in enumerate(self.rules, start=len(self.columns)):
+            fault = F.coalesce(fault, F.when(rule.broken(F), F.lit(number)))
+        text = F.coalesce("_broken", F.concat(*self._joined(F)))
+        line = text if keep_lines else F.when(fault.isNotNull(), text)
+        return typed.select(*(column.name for column in self.columns), fault.alias("fault"), line.alias("line"))
+
+    def _joined(self, F: Any) -> Iterator[Any]:
+        """The pieces of a line; `concat_ws` would leave out empty fields."""
+        for place in range(len(self.header)):
+            if place:
+                yield F.lit(",")
+            yield F.coalesce(F.col(f"_c{place}"), F.lit(""))
 
     @staticmethod
-    def _fault(F: Any, column: Column, text: Any, value: Any) -> Any:
+    def _typed(F: Any, column: Column, place: str) -> tuple[Any, Any]:
+        """A column's value, and whether it is faulty."""
+        text = F.col(place)
+        if column.missing:
+            text = F.when(text != F.lit(column.missing), text)
+        value = text
+        if column.type != "string":
+            value = F.expr(f"try_cast(`{place}` as {column.type})")
         if column.values:
             wrong = ~text.isin(*column.values)
         elif column.type == "bigint":
@@ -135,31 +169,66 @@ class CsvFile:
             if column.below is not None:
                 wrong = wrong | (value >= F.lit(column.below))
         elif column.type == "double":
-            wrong = F.coalesce(~(F.abs(value) < F.lit(LARGEST)), F.lit(True))
+            # Engines differ in what else they take for a number: "1d", "infinity", "0x1p3".
+            wrong = ~text.rlike(_NUMBER) | F.coalesce(~(F.abs(value) < F.lit(LARGEST)), F.lit(True))
         else:
-            wrong = F.lit(False)
-        return text.isNotNull() & wrong if column.optional else text.isNull() | wrong
+            wrong = F.instr(text, _REPLACED) > 0
+        if column.at_least is not None or column.below is not None:
+            # Arithmetic with an absurd number would overflow.
+            value = F.when(~wrong, value)
+        return value, text.isNotNull() & wrong if column.optional else text.isNull() | wrong
 
-    def bad_row(self) -> MailError:
-        """The error that names the first bad row; call it once `bad` has been found to be true somewhere."""
+    @property
+    def _broken(self) -> int:
+        """The fault of a line that cannot be split into the header's fields; columns and rules have smaller ones."""
+        return len(self.columns) + len(self.rules)
+
+    def broken(self, lines: Sequence[str]) -> pa.Table:
+        """`fault` and `line` of lines that the engine could not split."""
+        return pa.table(
+            {"fault": pa.array([self._broken] * len(lines), pa.int32()), "line": pa.array(lines, pa.string())}
+        )
+
+    def expected(self, fault: int) -> str:
+        """What rows with a fault should have held, in a few words."""
+        if fault == self._broken:
+            return f"{len(self.header)} fields of UTF-8 text"
+        if fault >= len(self.columns):
+            return self.rules[fault - len(self.columns)].expected
+        return f"{self.columns[fault].name}: {self.columns[fault].expected}"
+
+    def explain(self, fault: int, line: str) -> str:
+        """What is wrong with a row: what was found, and what was expected."""
+        if fault == self._broken:
+            return self._wrong_count(line)
+        held = dict(zip(self.header, line.split(","), strict=True))
+        if fault >= len(self.columns):
+            rule = self.rules[fault - len(self.columns)]
+            found = ", ".join(f"'{name}' holds {held[name][:SHOWN]!r}" for name in rule.columns)
+            return f"{found}. Expected {rule.expected}"
+        column = self.columns[fault]
+        return f"column '{column.name}' holds {held[column.name][:SHOWN]!r}. Expected {column.expected}"
+
+    def _wrong_count(self, line: str) -> str:
+        found = line.count(",") + 1
+        if found == len(self.header):
+            return "is not UTF-8 text. Expected UTF-8"
+        return f"has {found} fields. Expected {len(self.header)}: {','.join(self.header)}"
+
+    def first_of(self, lines: Collection[str]) -> tuple[int, str] | None:
+        """Number and text of the file's first line that is among `lines`; None where bytes were replaced in them."""
+        wanted = {line.encode() for line in lines}
         try:
-            return self._bad_row()
-        except (OSError, UnicodeError, EOFError, zlib.error, csv.Error) as error:
-            return MailError(f"{self.path}: is cut off or damaged ({error}). Get the file again.")
+            with self._open() as file:
+                next(file)
+                for number, line in enumerate(file, start=2):
+                    if line.rstrip(b"\r\n") in wanted:
+                        return number, line.rstrip(b"\r\n").decode()
+        except (OSError, EOFError, zlib.error) as error:
+            raise damaged(self.path, error) from error
+        return None
 
-    def _bad_row(self) -> MailError:
-        with self._open() as file:
-            # A row that long is shown as it is rather than refused by Python's own limit.
-            csv.field_size_limit(1 << 30)
-            reader = csv.reader(file)
-            next(reader)
-            for row in reader:
-                values = dict(zip(self.header, row, strict=False))
-                for column in self.columns:
-                    value = values.get(column.name, "")
-                    if column.fault(value):
-                        return MailError(
-                            f"{self.path}, line {reader.line_num}: column '{column.name}' holds "
-                            f"{value[:SHOWN]!r}. Expected {column.expected}. Mend or remove the row."
-                        )
-        return MailError(f"{self.path}: a row has a value of the wrong type that no line could be found for.")
+
+def damaged(path: Path, error: Exception) -> MailError:
+    """What to say of a file that cannot be read to its end."""
+    return MailError(f"{path}: is cut off or damaged ({error}). Get the file again.")

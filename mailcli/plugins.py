@@ -1,4 +1,4 @@
-"""Sources, rankers and cold-start methods are found by their file's name: a new file is all it takes.
+"""Sources, engines, rankers and cold-start methods are found by their file's name: a new file is all it takes.
 
 `mailcli/<kind>/<name>.py` holds one class with the kind's well-known name. Names are listed without importing anything.
 """
@@ -21,6 +21,7 @@ class Kind(NamedTuple):
 
 
 SOURCES = Kind("sources", "Source", "data source")
+ENGINES = Kind("engines", "Engine", "engine")
 RANKERS = Kind("rankers", "Ranker", "ranker")
 COLD_STARTS = Kind("coldstart", "ColdStart", "cold-start method")
 

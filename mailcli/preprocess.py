@@ -1,4 +1,4 @@
-"""Raw files -> store: the checks before, the folders around, the record after; build.py has the steps."""
+"""Raw files -> store: the checks before, the folders around, the record after; staging.py and build.py do the work."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import gzip
 import hashlib
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
 from mailcli.build import Build
 from mailcli.config import RunConfig
-from mailcli.engines import MEMORY_LIMIT, DuckDBEngine
+from mailcli.csvfile import damaged
+from mailcli.engines import MEMORY_LIMIT, DataEngine, parse_size
 from mailcli.errors import MailError
+from mailcli.rejects import MAX_BAD_ROWS, Rejects
 from mailcli.sources import RawData
-from mailcli.store import Store, StoreWriter, check_target
+from mailcli.staging import Staging
+from mailcli.store import REJECTED, SUMMARY, Store, StoreWriter, check_target
+from mailcli.summary import summary
 
 #: More than any log has in 22 days (ours).
 LONGEST_HISTORY = 100_000
@@ -23,16 +28,49 @@ LONGEST_HISTORY = 100_000
 READ_BYTES = 1 << 22
 
 
-def preprocess(
-    source: str,
-    raw: Path,
-    data_dir: Path,
-    name: str | None,
-    history: int = RunConfig.history,
-    memory_limit: str = MEMORY_LIMIT,
-    threads: int | None = None,
-    temp_dir: Path | None = None,
-) -> Store:
+@dataclass(frozen=True)
+class Options:
+    """How a store is made."""
+
+    history: int = RunConfig.history
+    """n_v, the most behaviours an impression can see."""
+    sample: float = 1.0
+    """Share of the users that are kept, by a hash of their id: a smaller share is part of a larger one."""
+    drop_duplicates: bool = False
+    """Whether of behaviours that are alike in all columns one alone is kept."""
+    max_bad_rows: float = MAX_BAD_ROWS
+    """Largest share of a file's rows that may be set aside as unusable."""
+    expect_official: bool = False
+    """Whether rows and distinct values must be those of the published files."""
+    engine: str = "duckdb"
+    """A file of mailcli/engines."""
+    spark_master: str | None = None
+    """URL of a Spark cluster; None for this machine."""
+    memory_limit: str = MEMORY_LIMIT
+    """What the engine may use, e.g. "2GB"; a bucket's 600 MB come on top."""
+    threads: int | None = None
+    """How many the engine uses; None for all cores."""
+    temp_dir: Path | None = None
+    """Folder for intermediate files; None for the data folder's own disk."""
+
+    def check(self) -> None:
+        """Raises MailError for what cannot be."""
+        if not 1 <= self.history <= LONGEST_HISTORY:
+            raise MailError(f"--history is {self.history}. Expected 1 to {LONGEST_HISTORY}.")
+        if not 0 < self.sample <= 1:
+            raise MailError(f"--sample is {self.sample:g}. Expected a share of the users, above 0 and up to 1 or 100%.")
+        if not 0 <= self.max_bad_rows <= 1:
+            raise MailError(f"--max-bad-rows is {self.max_bad_rows:g}. Expected a share of the rows, 0 to 1 or 100%.")
+        if self.threads is not None and self.threads < 1:
+            raise MailError(f"--threads is {self.threads}. Expected 1 or more.")
+        if self.temp_dir is not None and not self.temp_dir.is_dir():
+            raise MailError(f"--temp-dir {self.temp_dir}: is not a folder. Make it first.")
+
+
+DEFAULTS = Options()
+
+
+def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options: Options = DEFAULTS) -> Store:
     """Make the store `data_dir/name` from raw files.
 
     Args:
@@ -40,43 +78,67 @@ def preprocess(
         raw: folder of the raw files.
         data_dir: folder of the stores.
         name: name of the store; None for the source's own.
-        history: n_v, the most behaviours an impression can see.
-        memory_limit: what the engine may use, e.g. "2GB"; a bucket's 300 MB come on top.
-        threads: how many the engine uses; None for all cores.
-        temp_dir: folder for intermediate files; None for the data folder's own disk.
+        options: how.
 
     Raises:
-        MailError: the raw data is not usable, or the target folder is not ours.
+        MailError: the raw data or an option is not usable, or the target folder is not ours.
     """
     reader = plugins.load(plugins.SOURCES, source)
+    engine_class = plugins.load(plugins.ENGINES, options.engine)
     name = name or reader.name
     target = check_target(data_dir, name)
-    if not 1 <= history <= LONGEST_HISTORY:
-        raise MailError(f"--history is {history}. Expected 1 to {LONGEST_HISTORY}.")
-    if threads is not None and threads < 1:
-        raise MailError(f"--threads is {threads}. Expected 1 or more.")
-    if temp_dir is not None and not temp_dir.is_dir():
-        raise MailError(f"--temp-dir {temp_dir}: is not a folder. Make it first.")
-    with (
-        StoreWriter(target, temp_dir) as writer,
-        DuckDBEngine(writer.work / "spill", memory_limit, threads) as engine,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        raw_data: RawData = reader(raw, writer.work)
-        files = pool.submit(_fingerprints, raw_data.files)
-        found = Build(raw_data, engine, writer, history).run()
+    options.check()
+    memory = parse_size(options.memory_limit)
+    with StoreWriter(target, options.temp_dir) as writer:
+        raw_data: RawData = reader(raw, writer.stages.temp)
+        if options.expect_official and not raw_data.official:
+            raise MailError(f"--expect-official: nothing is known of the published files of '{source}'.")
+        before = _stamps(raw_data.files)
+        writer.stages.begin({"source": source, "engine": options.engine, "--sample": options.sample, **before})
+        with (
+            engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            prints = pool.submit(_fingerprints, raw_data.files)
+            found = _make(raw_data, engine, writer, name, options)
+            files = prints.result()
+        changed = [file for file, stamp in _stamps(raw_data.files).items() if stamp != before[file]]
+        if changed:
+            raise MailError(f"{raw / changed[0]}: has changed while it was read. Start again when it is whole.")
         writer.finish(
             {
                 "name": name,
                 "source": source,
                 "simulation": raw_data.simulation,
-                "history": history,
+                "history": options.history,
+                "sample": options.sample,
+                "duplicates": "dropped" if options.drop_duplicates else "kept",
                 **found,
                 "schema": raw_data.schema.to_json(),
-                "files": files.result(),
+                "files": files,
             }
         )
     return Store(target)
+
+
+def _make(source: RawData, engine: DataEngine, writer: StoreWriter, name: str, options: Options) -> dict[str, Any]:
+    """All columns, summary.md and rejected/; what they give for dataset.json."""
+    rejects = Rejects(source, options.max_bad_rows)
+    staged = Staging(source, engine, writer.stages, rejects, options.sample, options.expect_official).run()
+    found = Build(source.schema, engine, writer, options.history, options.drop_duplicates).run(staged)
+    title = (
+        f"{name} ({'simulated' if source.simulation else 'real data'}), n_v {options.history}, "
+        f"{options.sample:.4%} of the users, duplicates {'dropped' if options.drop_duplicates else 'kept'}"
+    )
+    text = summary(title, source, staged, rejects, found["counts"])
+    (writer.folder / SUMMARY).write_text(text, encoding="utf-8")
+    rejects.write(writer.folder / REJECTED)
+    return found
+
+
+def _stamps(files: tuple[Path, ...]) -> dict[str, list[int]]:
+    """Size and time of change of each file: what tells whether it is the same."""
+    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
 
 def _fingerprints(files: tuple[Path, ...]) -> list[dict[str, Any]]:
@@ -97,4 +159,4 @@ def _check_gzip(path: Path) -> None:
             while file.read(READ_BYTES):
                 pass
     except (EOFError, zlib.error, OSError) as error:
-        raise MailError(f"{path}: is cut off or damaged ({error}). Get the file again.") from error
+        raise damaged(path, error) from error

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mailcli import metrics
-from mailcli.engines import quoted
+from mailcli.engines.duckdb import quoted
 from mailcli.errors import MailError
 from mailcli.latent import ATTRIBUTES, Settings, World, pick, sigmoid
 from mailcli.marker import NAME as MARKER

@@ -6,6 +6,7 @@
     <name>/behaviors/       all behaviours sorted by user, then time: field ids, action, time; offsets [users + 1]
     <name>/{train,validation,test}/  one row per impression: user row, item row, context ids, click, time, history_end
     <name>/vocabularies/    raw values; the value at index i has id 2 + i
+    <name>/summary.md       what preprocessing found in the raw files; rejected/ has the rows it could not use
 
 A history is never copied: it is the last n_v behaviours before `history_end` in its user's slice.
 """
@@ -13,10 +14,12 @@ A history is never copied: it is the last n_v behaviours before `history_end` in
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
 import shutil
+import sys
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +32,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mailcli.errors import MailError, choices, nearest
 from mailcli.schema import SPLITS, Schema
+from mailcli.stages import Stages
 
 #: Raised whenever an older store could be misread.
 FORMAT = 1
@@ -37,7 +41,8 @@ FORMAT = 1
 FULL = 1 << 16
 _MANIFEST = "dataset.json"
 _KEYS = ("name", "source", "simulation", "history", "vocabulary_sizes", "counts", "schema")
-_ENTRIES = {_MANIFEST, "users", "items", "behaviors", "vocabularies", *SPLITS}
+SUMMARY, REJECTED = "summary.md", "rejected"
+_ENTRIES = {_MANIFEST, SUMMARY, REJECTED, "users", "items", "behaviors", "vocabularies", *SPLITS}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -169,6 +174,8 @@ def _is_ours(folder: Path) -> bool:
 class StoreWriter:
     """A store in the making: everything goes to hidden folders, and is renamed when it is whole.
 
+    Finished stages outlive a kill or Ctrl-C, so that the next run goes on from them; an error leaves nothing.
+
     Args:
         target: where the store will be.
         temp_dir: folder for intermediate files; None for the target's own disk.
@@ -177,7 +184,12 @@ class StoreWriter:
     def __init__(self, target: Path, temp_dir: Path | None = None) -> None:
         self.target = target
         self.folder = target.with_name(f".{target.name}.partial")
-        self.work = (temp_dir or target.parent) / f".{target.name}.work"
+        # Stores of one name in different data folders may share the folder for intermediate files.
+        mark = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:8]
+        self.stages = Stages(
+            temp_dir / f".{target.name}-{mark}.work" if temp_dir else target.with_name(f".{target.name}.work")
+        )
+        self._old = target.with_name(f".{target.name}.old")
         self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
         self._open: dict[str, ColumnWriter] = {}
 
@@ -188,14 +200,12 @@ class StoreWriter:
         except Timeout:
             raise MailError(f"{self.target}: another `mail preprocess` is making this store. Wait for it.") from None
         # What a killed run left behind.
-        self._clean()
-        self.folder.mkdir()
-        self.work.mkdir()
-        return self
-
-    def _clean(self) -> None:
+        if self._old.exists() and not self.target.exists():
+            os.rename(self._old, self.target)
         shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.rmtree(self.work, ignore_errors=True)
+        self.folder.mkdir()
+        self.stages.open()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -204,7 +214,11 @@ class StoreWriter:
         full = isinstance(error, OSError | MailError) and self._is_full(error)
         for writer in self._open.values():
             writer.abandon()
-        self._clean()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if isinstance(error, KeyboardInterrupt) and self.stages.any:
+            print(f"Interrupted. {self.stages.folder} keeps what is done: the same command goes on.", file=sys.stderr)
+        else:
+            self.stages.remove()
         self._lock.release()
         Path(self._lock.lock_file).unlink(missing_ok=True)
         if full:
@@ -215,7 +229,7 @@ class StoreWriter:
     def _is_full(self, error: BaseException) -> bool:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             return True
-        folders = [folder for folder in (self.folder, self.work) if folder.is_dir()]
+        folders = [folder for folder in (self.folder, self.stages.folder) if folder.is_dir()]
         return isinstance(error, OSError) and any(shutil.disk_usage(f).free < FULL for f in folders)
 
     def write(self, table: str, name: str, values: ArrayLike) -> None:
@@ -250,12 +264,11 @@ class StoreWriter:
         self._open.clear()
         text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False)
         (self.folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
-        old = self.target.with_name(f".{self.target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(self._old, ignore_errors=True)
         if self.target.exists():
-            os.rename(self.target, old)
+            os.rename(self.target, self._old)
         os.rename(self.folder, self.target)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(self._old, ignore_errors=True)
 
 
 class ColumnWriter:

@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import pytest
 
 from mailcli.latent import Settings
-from mailcli.preprocess import preprocess
+from mailcli.preprocess import Options, preprocess
 from mailcli.simulation import simulate_alimama
 from mailcli.store import Store
 
@@ -31,7 +31,7 @@ def simulated_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_dir(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the store `tiny` (300 simulated users, n_v 20)."""
     folder = tmp_path_factory.mktemp("data")
-    preprocess("alimama", simulated_raw, folder, "tiny", history=20)
+    preprocess("alimama", simulated_raw, folder, "tiny", Options(history=20))
     return folder
 
 

@@ -15,11 +15,11 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 #: The order in which data flows; a module imports only what stands above it.
 # fmt: off
 ORDER = [
-    "errors", "progress", "quiet", "plugins", "config", "schema", "hashing", "metrics", "store", "marker", "engines",
-    "csvfile", "vocabulary", "histories", "sources", "sources.alimama", "sources.ml_100k", "build", "preprocess",
-    "latent", "simulation", "protocol", "batches", "contracts", "layers", "losses", "rankers", "rankers.base",
-    "coldstart", "coldstart.none", "coldstart.mail", "model", "evaluation", "runs", "training", "experiments", "paper",
-    "report", "describe", "cli",
+    "errors", "progress", "ahead", "quiet", "plugins", "config", "schema", "hashing", "metrics", "stages", "store", "marker",
+    "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
+    "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
+    "batches", "contracts", "layers", "losses", "rankers", "rankers.base", "coldstart", "coldstart.none",
+    "coldstart.mail", "model", "evaluation", "runs", "training", "experiments", "paper", "report", "describe", "cli",
 ]
 # fmt: on
 

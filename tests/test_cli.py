@@ -162,6 +162,11 @@ def test_without_raw_files_the_answer_says_which_where_and_how(home: Path) -> No
     assert list(home.iterdir()) in ([], [home / "data"])
 
 
+def unusable(rows: str, share: str) -> str:
+    """The end of an error about rows."""
+    return f"{rows} rows ({share}) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
+
+
 Change = Callable[[dict[str, list[str]]], None]
 
 
@@ -192,29 +197,47 @@ def drop(stem: str, keep: slice) -> Change:
         (
             edit("behavior_log", 1, "1,1493999960,look,7,8"),
             "raw/behavior_log.csv, line 3: column 'btag' holds 'look'. Expected one of 'pv', 'cart', 'fav', 'buy'. "
-            "Mend or remove the row.",
+            + unusable("1 of 2", "50.00%"),
         ),
         (
             edit("behavior_log", 0, "one,1493999960,pv,7,8"),
-            "raw/behavior_log.csv, line 2: column 'user' holds 'one'. Expected a whole number. Mend or remove the row.",
+            "raw/behavior_log.csv, line 2: column 'user' holds 'one'. Expected a whole number. "
+            + unusable("1 of 2", "50.00%"),
         ),
         (
             edit("raw_sample", 2, "1,1494000000,ten,430548_1007,1,0"),
-            "raw/raw_sample.csv, line 4: column 'adgroup_id' holds 'ten'. Expected a whole number. Mend or remove the row.",
+            "raw/raw_sample.csv, line 4: column 'adgroup_id' holds 'ten'. Expected a whole number. "
+            + unusable("1 of 6", "16.67%"),
         ),
         (
             edit("raw_sample", 0, "1,1494691200,10,430548_1007,1,0"),
             "raw/raw_sample.csv, line 2: column 'time_stamp' holds '1494691200'. "
-            "Expected a whole number from 1494000000 to 1494691199. Mend or remove the row.",
+            "Expected a whole number from 1494000000 to 1494691199. " + unusable("1 of 6", "16.67%"),
+        ),
+        (
+            edit("behavior_log", 0, "1,-5,pv,7,8"),
+            "raw/behavior_log.csv, line 2: column 'time_stamp' holds '-5'. "
+            "Expected a whole number from 1492790400 to 1494691199. " + unusable("1 of 2", "50.00%"),
+        ),
+        (
+            edit("raw_sample", 1, "1,1494043201,10,430548_1007,1,1"),
+            "raw/raw_sample.csv, line 3: 'nonclk' holds '1', 'clk' holds '1'. Expected nonclk = 1 - clk. "
+            + unusable("1 of 6", "16.67%"),
+        ),
+        (
+            edit("raw_sample", 1, "1,1494043201,10"),
+            "raw/raw_sample.csv, line 3: has 3 fields. Expected 6: user,time_stamp,adgroup_id,pid,nonclk,clk. "
+            + unusable("1 of 6", "16.67%"),
         ),
         (
             edit("ad_feature", 0, "10,500,1,1,600,cheap"),
-            "raw/ad_feature.csv, line 2: column 'price' holds 'cheap'. Expected a number. Mend or remove the row.",
+            "raw/ad_feature.csv, line 2: column 'price' holds 'cheap'. Expected a number. "
+            + unusable("1 of 1", "100.00%"),
         ),
         (
             edit("user_profile", 0, "1,0,1,1,old,,1,0,"),
             "raw/user_profile.csv, line 2: column 'age_level' holds 'old'. Expected a whole number or nothing. "
-            "Mend or remove the row.",
+            + unusable("1 of 1", "100.00%"),
         ),
         (labels(0), "raw/raw_sample.csv: every label is 0 (no click). Expected both classes."),
         (labels(1), "raw/raw_sample.csv: every label is 1 (click). Expected both classes."),
@@ -228,12 +251,12 @@ def drop(stem: str, keep: slice) -> Change:
         ),
         (
             lambda rows: rows["ad_feature"].append("10,5,1,1,6,1.0"),
-            "item 10 has more than one row in the item table of raw_sample.csv, ad_feature.csv, user_profile.csv, "
-            "behavior_log.csv. Expected one row each.",
+            "raw/ad_feature.csv, line 2: is a second row of its item. Expected one row each. "
+            + unusable("1 of 2", "50.00%"),
         ),
         (
             edit("behavior_log", slice(None), ["2,1493999960,pv,7,8"]),  # type: ignore[arg-type]
-            "raw_sample.csv, ad_feature.csv, user_profile.csv, behavior_log.csv: no behavior is earlier than an impression of "
+            "user_profile.csv, ad_feature.csv, raw_sample.csv, behavior_log.csv: no behavior is earlier than an impression of "
             "its user. MAIL learns from those.",
         ),
     ],
@@ -323,6 +346,30 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
         (
             ["preprocess", "alimama", "--memory-limit", "lots"],
             "--memory-limit is 'lots'. Expected a size such as 2GB or 500MB.",
+        ),
+        (
+            ["preprocess", "alimama", "--memory-limit", "0GB"],
+            "--memory-limit is '0GB'. Expected a size such as 2GB or 500MB.",
+        ),
+        (
+            ["preprocess", "alimama", "--sample", "0"],
+            "--sample is 0. Expected a share of the users, above 0 and up to 1 or 100%.",
+        ),
+        (
+            ["preprocess", "alimama", "--sample", "200%"],
+            "--sample is 2. Expected a share of the users, above 0 and up to 1 or 100%.",
+        ),
+        (
+            ["preprocess", "alimama", "--sample", "few"],
+            "Invalid value for '--sample': 'few' is not a share such as 0.001 or 0.1%.",
+        ),
+        (
+            ["preprocess", "alimama", "--max-bad-rows", "-1%"],
+            "--max-bad-rows is -0.01. Expected a share of the rows, 0 to 1 or 100%.",
+        ),
+        (
+            ["preprocess", "alimama", "--engine", "sparc"],
+            "unknown engine 'sparc'. Did you mean 'spark'? Known: 'duckdb', 'spark'.",
         ),
         (["preprocess", "alimama", "--temp-dir", "no"], "--temp-dir no: is not a folder. Make it first."),
         (
@@ -511,8 +558,10 @@ class TestOddFiles:
         with open(home / "raw" / "behavior_log.csv", "a") as file:
             file.write("1,1493999960,pv,7,8,9,10\n")
         message = refused(mail("preprocess", "alimama", "--raw", "raw"))
-        assert message.startswith("raw/behavior_log.csv: ")
-        assert "Expected Number of Columns: 5" in message
+        assert message == (
+            "raw/behavior_log.csv, line 4: has 7 fields. Expected 5: user,time_stamp,btag,cate,brand. "
+            + unusable("1 of 3", "33.33%")
+        )
 
     @pytest.mark.parametrize("option", ["--data-dir", "--raw"])
     def test_a_file_in_place_of_a_folder(self, home: Path, option: str) -> None:

@@ -20,7 +20,7 @@ from mailcli.batches import Batches
 from mailcli.errors import MailError
 from mailcli.histories import history_bounds, visible
 from mailcli.latent import Settings
-from mailcli.preprocess import preprocess
+from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import View
 from mailcli.schema import FIRST_ID, SPLITS, UNKNOWN
 from mailcli.simulation import simulate_alimama
@@ -140,7 +140,7 @@ def test_behaviors_that_no_impression_sees_are_not_stored(tmp_path: Path) -> Non
         ads=[(10, 500, 600)],
         behaviors=[*((1, t, 7, 8) for t in times), (1, START + 8 * DAY - 1, 7, 8), (2, START, 9, 9)],
     )
-    store = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, history=4)
+    store = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, Options(history=4))
     assert store.column("behaviors", "time").tolist() == times[-4:]
 
 
@@ -180,7 +180,7 @@ def test_no_history_contains_the_present_or_the_future(
             ads=[(10, 500, 600)],
             behaviors=[(u, START + t, c, b) for u, t, c, b in log] + [(1, START - DAY, 1, 1)],
         )
-        store = preprocess("alimama", raw, Path(folder) / "data", None, history=n_v)
+        store = preprocess("alimama", raw, Path(folder) / "data", None, Options(history=n_v))
         truth = oracles.histories(raw, n_v)
         nobody = np.zeros(store.counts["users"], bool)
         for split in SPLITS:
@@ -226,8 +226,8 @@ def test_order_of_rows_buckets_and_compression_do_not_show(
         # The published copies differ in the trailing space of one header name.
         text = "\n".join([header.strip(), *(rows[i] for i in rng.permutation(len(rows)))]) + "\n"
         (shuffled / f"{path.name}.gz").write_bytes(gzip.compress(text.encode()))
-    monkeypatch.setattr("mailcli.build.BUCKET_BYTES", 10_000)
-    again = preprocess("alimama", shuffled, tmp_path / "data", "again", history=20)
+    monkeypatch.setattr("mailcli.staging.BUCKET_BYTES", 10_000)
+    again = preprocess("alimama", shuffled, tmp_path / "data", "again", Options(history=20))
     assert columns(again) == columns(tiny)
     assert again.manifest["counts"] == tiny.manifest["counts"]
 
@@ -255,14 +255,15 @@ SAMPLE = Path(__file__).parent.parent.parent / "shared" / "data" / "alimama_raw_
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the printed rows of the real files lie beside the project")
 def test_ten_printed_rows_of_each_real_file_parse(tmp_path: Path) -> None:
-    from mailcli.engines import DuckDBEngine
+    from mailcli.engines.duckdb import Engine
     from mailcli.sources.alimama import Source
 
     source = Source(SAMPLE, tmp_path)
-    with DuckDBEngine(tmp_path) as engine:
-        users, items = source.users(engine).to_pylist(), source.items(engine).to_pylist()
-        log = engine.collect(source.behaviors(engine)).to_pylist()
-        shown = engine.collect(source.impressions(engine)).to_pylist()
+    with Engine(tmp_path, 10**9, None, None) as engine:
+        users, items, log, shown = (
+            engine.collect(table(engine)).to_pylist()
+            for table in (source.users, source.items, source.behaviors, source.impressions)
+        )
     assert users[0]["user"] == 234
     assert users[0]["pvalue_level"] is None
     assert users[0]["new_user_class_level"] == 3
@@ -274,6 +275,8 @@ def test_ten_printed_rows_of_each_real_file_parse(tmp_path: Path) -> None:
         "campaign": 83237,
         "customer": 1,
         "price": 170.0,
+        "fault": None,
+        "line": "63133,6406,83237,1,95471,170.0",
     }
     assert [row["brand"] for row in items].count(None) == 2
     assert log[0] == {
@@ -282,7 +285,8 @@ def test_ten_printed_rows_of_each_real_file_parse(tmp_path: Path) -> None:
         "action": 0,
         "cate": 6250,
         "brand": 91286,
-        "bad": False,
+        "fault": None,
+        "line": None,
     }
     first = {
         "user": 581738,
@@ -291,7 +295,8 @@ def test_ten_printed_rows_of_each_real_file_parse(tmp_path: Path) -> None:
         "pid": "430548_1007",
         "click": 0,
         "split": 0,
-        "bad": False,
+        "fault": None,
+        "line": None,
     }
     # 2017-05-07 14:14:04 in UTC+8, the second day.
     assert shown[0] == {**first, "hour": 14, "weekday": 1}
@@ -379,11 +384,11 @@ def test_a_crash_leaves_no_store(tmp_path: Path, simulated_raw: Path, monkeypatc
 
 
 def test_making_a_store_again_replaces_it(tmp_path: Path, simulated_raw: Path) -> None:
-    preprocess("alimama", simulated_raw, tmp_path, "again", history=5)
-    store = preprocess("alimama", simulated_raw, tmp_path, "again", history=7)
+    preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=5))
+    store = preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=7))
     assert store.history == 7
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
-    assert json.loads((store.folder / "dataset.json").read_text())["files"][0]["file"] == "raw_sample.csv"
+    assert json.loads((store.folder / "dataset.json").read_text())["files"][0]["file"] == "user_profile.csv"
 
 
 def test_two_at_once_on_the_same_store_the_second_is_refused(tmp_path: Path, simulated_raw: Path) -> None:
@@ -392,7 +397,7 @@ def test_two_at_once_on_the_same_store_the_second_is_refused(tmp_path: Path, sim
         pytest.raises(MailError, match="another `mail preprocess` is making this store"),
     ):
         preprocess("alimama", simulated_raw, tmp_path, "busy")
-    assert preprocess("alimama", simulated_raw, tmp_path, "busy", history=2).name == "busy"
+    assert preprocess("alimama", simulated_raw, tmp_path, "busy", Options(history=2)).name == "busy"
     assert [path.name for path in tmp_path.iterdir()] == ["busy"]
 
 
@@ -400,12 +405,12 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(tmp_path: Path, simulat
     code = (
         "import os, sys\nfrom pathlib import Path\nimport mailcli.build as b, mailcli.preprocess as p\n"
         "b.Build._number_logs = lambda self: os.kill(os.getpid(), 9)\n"
-        "p.preprocess('alimama', Path(sys.argv[1]), Path(sys.argv[2]), 'tiny', history=20)"
+        "p.preprocess('alimama', Path(sys.argv[1]), Path(sys.argv[2]), 'tiny', p.Options(history=20))"
     )
     done = subprocess.run([sys.executable, "-c", code, simulated_raw, tmp_path], capture_output=True, check=False)
     assert done.returncode == -9
     assert names(tmp_path) == []
-    again = preprocess("alimama", simulated_raw, tmp_path, "tiny", history=20)
+    again = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
     assert columns(again) == columns(tiny)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
@@ -438,11 +443,11 @@ def test_a_full_disk_gives_one_line_and_no_half_store(
     else:
         target, temp = small_disk, tmp_path
     with pytest.raises(MailError, match="the disk is full. Nothing was kept; free some space and start again."):
-        preprocess("alimama", raw, target, "big", temp_dir=temp)
+        preprocess("alimama", raw, target, "big", Options(temp_dir=temp))
     assert list(small_disk.iterdir()) == []
     assert not (target / "big").exists()
 
 
 def test_memory_and_threads_do_not_show_in_the_store(tmp_path: Path, simulated_raw: Path, tiny: Store) -> None:
-    store = preprocess("alimama", simulated_raw, tmp_path, None, history=20, memory_limit="200MB", threads=1)
+    store = preprocess("alimama", simulated_raw, tmp_path, None, Options(history=20, memory_limit="200MB", threads=1))
     assert columns(store) == columns(tiny)

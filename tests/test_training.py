@@ -15,7 +15,7 @@ from mailcli.errors import MailError
 from mailcli.evaluation import measure
 from mailcli.experiments import ensure, make_rows, rescore
 from mailcli.latent import Settings
-from mailcli.preprocess import preprocess
+from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import views
 from mailcli.runs import open_run
 from mailcli.simulation import simulate_alimama
@@ -119,7 +119,7 @@ def test_another_version_of_the_dataset_is_refused(
     tiny: Store, data_dir: Path, simulated_raw: Path, tmp_path: Path
 ) -> None:
     run = ensure(quick(None), tiny, tmp_path / "runs")
-    changed = preprocess("alimama", simulated_raw, tmp_path / "data", "tiny", history=21)
+    changed = preprocess("alimama", simulated_raw, tmp_path / "data", "tiny", Options(history=21))
     with pytest.raises(MailError, match="was trained on another version of the dataset 'tiny'"):
         rescore([run], tmp_path / "data")
     with pytest.raises(MailError, match="holds a run with other settings .dataset_sha256"):
@@ -187,7 +187,7 @@ def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_p
     for strength in (0.0, 1.0):
         raw = tmp_path / f"raw-{strength:.0f}"
         simulate_alimama(Settings(users=6000, seed=3, behaviors_per_user=30, attribute_strength=strength), raw)
-        store = preprocess("alimama", raw, tmp_path / "data", f"s{strength:.0f}", history=20)
+        store = preprocess("alimama", raw, tmp_path / "data", f"s{strength:.0f}", Options(history=20))
         settings = {
             "data": store.name,
             "cold_start": "mail",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
-import pyarrow as pa
-
-from mailcli.engines import DataFrame
-from mailcli.errors import MailError
+from mailcli.csvfile import CsvFile
+from mailcli.engines import DataEngine, DataFrame
 from mailcli.schema import Schema
+
+#: The tables of a dataset, in the order in which they are read.
+TABLES = ("users", "items", "impressions", "behaviors")
 
 
 class RawData(ABC):
@@ -18,6 +21,9 @@ class RawData(ABC):
 
     A subclass is the class `Source` of its module. Its constructor takes the folder of the raw files and a folder for
     intermediate files, and checks all that is cheap: that the files are there and their headers are right.
+
+    Besides its own columns each table has two that tell of rows that cannot be used: `fault`, a number that the table's
+    CsvFile explains or null, and `line`, the text of a faulty row.
     """
 
     name: str
@@ -27,27 +33,27 @@ class RawData(ABC):
     """The raw files, recorded in the store with size and SHA-256."""
     simulation: dict[str, Any] | None = None
     """The simulator's settings where the files are simulated: every table then says so."""
+    official: ClassVar[Mapping[str, int]] = {}
+    """Rows (`users.rows`) and distinct values (`items.brand`) of the published files."""
+    csv: Mapping[str, CsvFile] = MappingProxyType({})
+    """The checked file behind each table; empty where a source checks its files by itself."""
 
     @abstractmethod
     def __init__(self, raw: Path, work: Path) -> None:
         """Find and check the raw files (MailError)."""
 
     @abstractmethod
-    def users(self, engine: Any) -> pa.Table:
+    def users(self, engine: DataEngine) -> DataFrame:
         """`user` and one column per attribute; a user that impressions have and this lacks has unknown attributes."""
 
     @abstractmethod
-    def items(self, engine: Any) -> pa.Table:
+    def items(self, engine: DataEngine) -> DataFrame:
         """`item`, one column per target field (lists for multi-valued ones) and the dense features."""
 
     @abstractmethod
-    def behaviors(self, engine: Any) -> DataFrame:
-        """`user, time, action` (an index into schema.actions), one column per behaviour field, `bad`."""
+    def impressions(self, engine: DataEngine) -> DataFrame:
+        """`user, item, time`, one column per context field, `click` (0/1), `split` (an index into SPLITS)."""
 
     @abstractmethod
-    def impressions(self, engine: Any) -> DataFrame:
-        """`user, item, time`, one column per context field, `click` (0/1), `split` (an index into SPLITS), `bad`."""
-
-    def bad_row(self, table: str) -> MailError:
-        """The error that names the first bad row of `behaviors` or `impressions`."""
-        raise NotImplementedError(f"{self.name} marks no row of {table} as bad")
+    def behaviors(self, engine: DataEngine) -> DataFrame:
+        """`user, time, action` (an index into schema.actions), one column per behaviour field."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-import pyarrow as pa
-
-from mailcli.csvfile import Column, CsvFile
-from mailcli.engines import DataFrame
+from mailcli.csvfile import Column, CsvFile, Rule
+from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
 from mailcli.marker import read_marker
 from mailcli.schema import Field, Schema
@@ -20,7 +18,7 @@ DAY = 86400
 DAYS = 8
 #: Days 1-6 train, 7 validates, 8 tests (MAIL Sec. 4.1.1 takes days 1-7 and 8; the 7th chooses when to stop).
 VALIDATION_DAY, TEST_DAY = 6, 7
-#: Behaviours cover 22 days up to the last impression day; the logs' few negative or absurd times fall outside.
+#: Behaviours cover 22 days up to the last impression day; the log has a few negative or absurd times.
 FIRST_BEHAVIOR = FIRST_IMPRESSION + (DAYS - 22) * DAY
 #: btag, in the order of their frequency in the published log.
 ACTIONS = ("pv", "cart", "fav", "buy")
@@ -55,11 +53,21 @@ COLUMNS = {
     "user_profile": (Column("userid"), *(Column(name, optional=True) for name in _PROFILE)),
     "behavior_log": (
         Column("user"),
-        Column("time_stamp"),
+        Column("time_stamp", at_least=FIRST_BEHAVIOR, below=FIRST_IMPRESSION + DAYS * DAY),
         Column("btag", "string", values=ACTIONS),
         Column("cate", optional=True, missing="NULL"),
         Column("brand", optional=True, missing="NULL"),
     ),
+}
+RULES = {
+    "raw_sample": (Rule(("nonclk", "clk"), "nonclk = 1 - clk", lambda F: F.col("nonclk") + F.col("clk") != 1),),
+}
+#: The file behind each table.
+STEMS = {
+    "users": "user_profile",
+    "items": "ad_feature",
+    "impressions": "raw_sample",
+    "behaviors": "behavior_log",
 }
 
 
@@ -85,6 +93,26 @@ class Source(RawData):
         actions=ACTIONS,
         dense=("price",),
     )
+    #: ALIMAMA.md, from the published descriptions.
+    official: ClassVar = {
+        "users.rows": 1_061_768,
+        "users.cms_segid": 97,
+        "users.cms_group_id": 13,
+        "users.final_gender_code": 2,
+        "users.age_level": 7,
+        "users.shopping_level": 3,
+        "users.occupation": 2,
+        "items.rows": 846_811,
+        "items.item": 846_811,
+        "items.cate": 6_769,
+        "items.campaign": 423_436,
+        "items.customer": 255_875,
+        "items.brand": 99_815,
+        "impressions.rows": 26_557_961,
+        "impressions.user": 1_141_729,
+        "impressions.pid": 2,
+        "behaviors.rows": 723_268_134,
+    }
 
     def __init__(self, raw: Path, work: Path) -> None:
         del work
@@ -96,58 +124,43 @@ class Source(RawData):
                 f"(or .csv.gz). Get them from Tianchi, data set 56 'Ad Display/Click Data on Taobao.com' "
                 f"(a free login), or simulate them: mail simulate alimama --users 2000 --seed 0 --out {raw}"
             )
-        self._csv = {stem: CsvFile(path, COLUMNS[stem]) for stem, path in found.items() if path}
-        self.files = tuple(csv.path for csv in self._csv.values())
+        self.csv = {
+            table: CsvFile(path, COLUMNS[stem], RULES.get(stem, ()))
+            for table, stem in STEMS.items()
+            if (path := found[stem])
+        }
+        self.files = tuple(csv.path for csv in self.csv.values())
         self.simulation = read_marker(raw, self.files)
 
-    def users(self, engine: Any) -> pa.Table:
+    def users(self, engine: DataEngine) -> DataFrame:
         """One row per profile; an empty field stays null."""
         F = engine.functions
-        columns = (F.col("userid").alias("user"), *(F.col(name) for name in _PROFILE))
-        return self._whole(engine, "user_profile", columns)
+        frame = self.csv["users"].frame(engine, keep_lines=True)
+        return frame.select(F.col("userid").alias("user"), *_PROFILE, "fault", "line")
 
-    def items(self, engine: Any) -> pa.Table:
+    def items(self, engine: DataEngine) -> DataFrame:
         """One row per ad; the brand `NULL` is null."""
         F = engine.functions
-        columns = (
+        frame = self.csv["items"].frame(engine, keep_lines=True)
+        return frame.select(
             F.col("adgroup_id").alias("item"),
             F.col("cate_id").alias("cate"),
-            F.col("brand"),
+            "brand",
             F.col("campaign_id").alias("campaign"),
-            F.col("customer"),
-            F.col("price"),
-        )
-        return self._whole(engine, "ad_feature", columns)
-
-    def _whole(self, engine: Any, stem: str, columns: tuple[Any, ...]) -> pa.Table:
-        table = engine.collect(self._csv[stem].frame(engine).select(*columns, "bad"))
-        if table["bad"].combine_chunks().true_count:
-            raise self._csv[stem].bad_row()
-        return table.drop_columns("bad")
-
-    def behaviors(self, engine: Any) -> DataFrame:
-        """The log, without rows of an absurd time (before the 22 days, or after the last impression day)."""
-        F = engine.functions
-        action = F.lit(None)
-        for code, tag in enumerate(ACTIONS):
-            action = F.when(F.col("btag") == tag, F.lit(code)).otherwise(action)
-        time = F.col("time_stamp")
-        within = (time >= FIRST_BEHAVIOR) & (time < FIRST_IMPRESSION + DAYS * DAY)
-        return (
-            self._csv["behavior_log"]
-            .frame(engine)
-            .filter(within | F.col("bad"))
-            .select("user", time.alias("time"), action.cast("int").alias("action"), "cate", "brand", "bad")
+            "customer",
+            "price",
+            "fault",
+            "line",
         )
 
-    def impressions(self, engine: Any) -> DataFrame:
+    def impressions(self, engine: DataEngine) -> DataFrame:
         """The sample, with the hour of the day and the day of the week (from Saturday, the first day) in UTC+8."""
         F = engine.functions
         since = F.col("time_stamp") - F.lit(FIRST_IMPRESSION)
         day = F.floor(since / DAY)
         split = F.when(day == TEST_DAY, F.lit(2)).when(day == VALIDATION_DAY, F.lit(1)).otherwise(F.lit(0))
         return (
-            self._csv["raw_sample"]
+            self.csv["impressions"]
             .frame(engine)
             .select(
                 "user",
@@ -158,14 +171,20 @@ class Source(RawData):
                 (day % 7).cast("int").alias("weekday"),
                 F.col("clk").cast("int").alias("click"),
                 split.cast("int").alias("split"),
-                "bad",
+                "fault",
+                "line",
             )
         )
 
-    def bad_row(self, table: str) -> MailError:
-        """Name the first bad row of the table's file."""
-        csv = self._csv["behavior_log" if table == "behaviors" else "raw_sample"]
-        return csv.bad_row()
+    def behaviors(self, engine: DataEngine) -> DataFrame:
+        """The log; a row of an absurd time (before the 22 days, or after the last impression day) is faulty."""
+        F = engine.functions
+        action = F.lit(None)
+        for code, tag in enumerate(ACTIONS):
+            action = F.when(F.col("btag") == tag, F.lit(code)).otherwise(action)
+        frame = self.csv["behaviors"].frame(engine)
+        time = F.col("time_stamp").alias("time")
+        return frame.select("user", time, action.cast("int").alias("action"), "cate", "brand", "fault", "line")
 
 
 def _find(raw: Path, stem: str) -> Path | None:

@@ -14,14 +14,14 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mailcli.engines import DataFrame
+from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
 from mailcli.schema import Field, Schema
 from mailcli.sources import RawData
@@ -82,10 +82,13 @@ class Source(RawData):
         actions=("1", "2", "3", "4", "5"),
     )
 
+    #: GroupLens' README of the data set.
+    official: ClassVar = {"users.rows": 943, "items.rows": 1682, "impressions.rows": 100_000, "behaviors.rows": 100_000}
+
     def __init__(self, raw: Path, work: Path) -> None:
         if (raw / GROUPLENS[0]).is_file():
             self.files = tuple(raw / name for name in GROUPLENS)
-            ratings, self._users, self._items = _read_grouplens(self.files)
+            ratings, users, items = _read_grouplens(self.files)
         elif raw.is_dir() and any(raw.iterdir()) and not (raw / WHEEL).is_file():
             raise MailError(
                 f"{raw}: u.data not found. Expected GroupLens' {', '.join(GROUPLENS)}; "
@@ -93,13 +96,17 @@ class Source(RawData):
             )
         else:
             self.files = (_obtain(raw),)
-            ratings, self._users, self._items = _read_package(self.files[0])
-        self._check(ratings)
-        self._ratings = work / "ratings.parquet"
-        pq.write_table(pa.Table.from_pandas(_with_split(ratings), preserve_index=False), self._ratings)
+            ratings, users, items = _read_package(self.files[0])
+        self._check(ratings, users, items)
+        self._work = work
+        for table, frame in (("ratings", _with_split(ratings)), ("users", _with_groups(users)), ("items", items)):
+            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), work / f"{table}.parquet")
 
-    def _check(self, ratings: pd.DataFrame) -> None:
-        for key, known in (("user", self._users["user"]), ("item", self._items["item"])):
+    def _check(self, ratings: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> None:
+        for key, known in (("user", users["user"]), ("item", items["item"])):
+            twice = known[known.duplicated()]
+            if len(twice):
+                raise MailError(f"{self.files[0]}: {key} {twice.iloc[0]} has more than one row. Expected one.")
             lost = ~ratings[key].isin(known)
             if lost.any():
                 raise MailError(
@@ -109,31 +116,19 @@ class Source(RawData):
         if wrong.any():
             raise MailError(f"{self.files[0]}: rating {ratings.loc[wrong, 'rating'].iloc[0]} found. Expected 1 to 5.")
 
-    def users(self, engine: Any) -> pa.Table:
+    def users(self, engine: DataEngine) -> DataFrame:
         """Age as one of seven groups, zip as its first character (the region of the country)."""
-        del engine
-        users = self._users
-        table = pd.DataFrame({"user": users["user"], "gender": users["gender"], "occupation": users["occupation"]})
-        table["age"] = np.digitize(users["age"], AGE_GROUPS)
-        table["zip"] = users["zip"].str[0].str.upper()
-        return pa.Table.from_pandas(table, preserve_index=False)
+        return self._read(engine, "users")
 
-    def items(self, engine: Any) -> pa.Table:
+    def items(self, engine: DataEngine) -> DataFrame:
         """Year of release and a list of genres."""
-        del engine
-        return pa.Table.from_pandas(self._items, preserve_index=False)
+        return self._read(engine, "items")
 
-    def behaviors(self, engine: Any) -> DataFrame:
-        """Every rating is a behaviour."""
-        F = engine.functions
-        action = (F.col("rating") - F.lit(1)).cast("int").alias("action")
-        return engine.read_parquet(self._ratings).select("user", "time", action, "item", F.lit(False).alias("bad"))
-
-    def impressions(self, engine: Any) -> DataFrame:
+    def impressions(self, engine: DataEngine) -> DataFrame:
         """Every rating is an impression; hour and weekday (from Thursday, 1970-01-01) in UTC."""
         F = engine.functions
         time = F.col("time")
-        return engine.read_parquet(self._ratings).select(
+        return self._read(engine, "ratings").select(
             "user",
             "item",
             "time",
@@ -141,8 +136,29 @@ class Source(RawData):
             (F.floor(time / 86400) % 7).cast("int").alias("weekday"),
             (F.col("rating") >= CLICK_FROM).cast("int").alias("click"),
             "split",
-            F.lit(False).alias("bad"),
+            "fault",
+            "line",
         )
+
+    def behaviors(self, engine: DataEngine) -> DataFrame:
+        """Every rating is a behaviour."""
+        F = engine.functions
+        action = (F.col("rating") - F.lit(1)).cast("int").alias("action")
+        return self._read(engine, "ratings").select("user", "time", action, "item", "fault", "line")
+
+    def _read(self, engine: DataEngine, table: str) -> DataFrame:
+        """A table that was checked whole when it was read: no row is faulty."""
+        none = engine.functions.lit(None)
+        frame = engine.read_parquet(self._work / f"{table}.parquet")
+        return frame.withColumn("fault", none.cast("int")).withColumn("line", none.cast("string"))
+
+
+def _with_groups(users: pd.DataFrame) -> pd.DataFrame:
+    """Age as one of seven groups, zip as its first character (the region of the country)."""
+    table = users[["user", "gender", "occupation"]].copy()
+    table["age"] = np.digitize(users["age"], AGE_GROUPS)
+    table["zip"] = users["zip"].str[0].str.upper()
+    return table
 
 
 def _with_split(ratings: pd.DataFrame) -> pd.DataFrame:

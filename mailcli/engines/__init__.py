@@ -1,0 +1,119 @@
+"""Where preprocessing runs: one file per engine, each behind the PySpark DataFrame API.
+
+Everything that depends on the engine is here; the steps themselves (sources/, staging.py) use DataFrame methods and
+`engine.functions` alone, so that another engine needs no change to them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mailcli.errors import MailError
+from mailcli.progress import progress
+
+#: A PySpark DataFrame or SQLFrame's twin of it.
+DataFrame = Any
+
+#: Memory that an engine may use before it spills to disk (ours: well below a laptop's).
+MEMORY_LIMIT = "2GB"
+#: Seconds between two looks at a running statement (ours: quick enough for a smooth bar).
+POLL = 0.2
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]B)", re.IGNORECASE)
+
+
+class DataEngine(ABC):
+    """What preprocessing asks of an engine. A subclass is the class `Engine` of its module, used in `with`.
+
+    Args:
+        temp_dir: folder for what does not fit into memory.
+        memory: bytes the engine may use.
+        threads: how many it uses; None for all cores.
+        master: URL of a cluster, for an engine that runs on one; None for this machine.
+
+    Raises:
+        MailError: the engine is not installed or cannot start.
+    """
+
+    functions: Any
+    """`pyspark.sql.functions`, or its twin."""
+
+    @abstractmethod
+    def __init__(self, temp_dir: Path, memory: int, threads: int | None, master: str | None) -> None: ...
+
+    @abstractmethod
+    def read_csv(self, path: Path, columns: int) -> DataFrame:
+        """A CSV file with a header line and without quotes, plain or .gz.
+
+        Text columns c0, c1, ... by place, since names in the file may be anything; an empty field is null. A line with
+        too few or too many fields is either a row whose column `broken` holds its text, or is told by `write`.
+        """
+
+    @abstractmethod
+    def read_parquet(self, path: Path) -> DataFrame:
+        """A Parquet file, or the files directly in a folder."""
+
+    @abstractmethod
+    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
+        """Write a frame as Parquet below a new folder, split by a column into `column=value/`.
+
+        Returns:
+            The broken lines of the CSV files read, unless they are rows of the frame.
+
+        Raises:
+            MailError: an input file cannot be read as CSV, or the disk is full.
+        """
+
+    @abstractmethod
+    def collect(self, frame: DataFrame) -> pa.Table:
+        """All rows, in the frame's order, as an Arrow table."""
+
+    def __enter__(self) -> DataEngine:
+        return self
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None:
+        """Give back memory and temporary files."""
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `2GB` or `500MB`, decimal as DuckDB's are.
+
+    Raises:
+        MailError: the text is not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if not match or float(match[1]) <= 0:
+        raise MailError(f"--memory-limit is {text!r}. Expected a size such as 2GB or 500MB.")
+    return int(float(match[1]) * 1000 ** ("KMGT".index(match[2][0].upper()) + 1))
+
+
+def watched(title: str, run: Callable[[], object], done: Callable[[], float], cancel: Callable[[], object]) -> None:
+    """Run a statement in a thread, so that a bar moves and Ctrl-C interrupts it.
+
+    Args:
+        title: what the bar says.
+        run: the statement; its error is raised here.
+        done: how much of it is done, in %.
+        cancel: makes `run` end early.
+    """
+    with ThreadPoolExecutor(1) as pool, progress(title, 100, "%") as advance:
+        running = pool.submit(run)
+        seen = 0.0
+        try:
+            while not running.done():
+                time.sleep(POLL / 4 if seen == 0 else POLL)
+                now = min(max(done(), seen), 100.0)
+                advance(now - seen)
+                seen = now
+        except KeyboardInterrupt:
+            cancel()
+            raise
+        running.result()

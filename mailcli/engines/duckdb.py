@@ -1,0 +1,124 @@
+"""DuckDB inside this process, under the PySpark DataFrame API by SQLFrame: nothing to install or start."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from sqlframe.duckdb import DuckDBSession
+from sqlframe.duckdb import functions as duckdb_functions
+from sqlframe.duckdb.types import StringType, StructField, StructType
+
+from mailcli.engines import DataEngine, DataFrame, watched
+from mailcli.errors import MailError
+
+#: Characters of DuckDB's error texts that are passed on (ours: they may hold a whole row).
+SHOWN = 300
+_CSV = {
+    "header": True,
+    "auto_detect": False,
+    "delim": ",",
+    # A stray quote spoils its own row alone, and rows can be split without reading what stands before them.
+    "quote": "",
+    "ignore_errors": True,
+    "store_rejects": True,
+}
+
+
+def _pattern(path: Path) -> str:
+    """A path as it stands inside SQLFrame's quotes: no character of it is a wildcard or ends the text."""
+    return glob.escape(str(path)).replace("'", "''")
+
+
+def quoted(text: Path | str) -> str:
+    """A text as an SQL literal."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+class Engine(DataEngine):
+    """Larger-than-memory tables spill to `temp_dir`."""
+
+    functions = duckdb_functions
+
+    def __init__(self, temp_dir: Path, memory: int, threads: int | None, master: str | None) -> None:
+        if master is not None:
+            raise MailError(f"--spark-master {master}: goes with --engine spark.")
+        self._connection = duckdb.connect()
+        self._connection.execute(f"SET temp_directory = {quoted(temp_dir)}")
+        self._connection.execute(f"SET memory_limit = '{memory} bytes'")
+        self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+        # Row order is set by explicit sorts alone; DuckDB then streams with flat memory.
+        self._connection.execute("SET preserve_insertion_order = false")
+        # DuckDB cannot know how long a CSV file is: it took the log for the small side of the join and kept it in
+        # memory (9.9 GB for 72 M rows; 0.9 GB with the sides as they are written, the small one on the right).
+        self._connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
+        if threads is not None:
+            self._connection.execute(f"SET threads = {threads}")
+        self._session = DuckDBSession(conn=self._connection)
+        self._csv_file: Path | None = None
+
+    def read_csv(self, path: Path, columns: int) -> DataFrame:
+        """DuckDB keeps broken lines aside, in a table of its own: `broken` is always null."""
+        schema = StructType([StructField(f"c{place}", StringType()) for place in range(columns)])
+        self._csv_file = path
+        frame = self._session.read.options(**_CSV).csv(_pattern(path), schema=schema)
+        return frame.withColumn("broken", self.functions.lit(None).cast("string"))
+
+    def read_parquet(self, path: Path) -> DataFrame:
+        """Files are named, never folders: DuckDB would make columns of what looks like `column=value`."""
+        return self._session.read.parquet(_pattern(path) + ("/*.parquet" if path.is_dir() else ""))
+
+    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
+        """A `COPY` that streams."""
+        target = f"{quoted(folder)} (FORMAT parquet, PARTITION_BY ({partition_by}), OVERWRITE_OR_IGNORE)"
+        copy = f"COPY ({self._sql(frame)}) TO {target}"
+        folder.mkdir(parents=True)
+        connection = self._connection
+        try:
+            watched(title, lambda: connection.execute(copy), connection.query_progress, connection.interrupt)
+            return self._broken_lines()
+        except duckdb.Error as error:
+            raise self._translated(error) from error
+
+    def _broken_lines(self) -> list[str]:
+        """The lines that DuckDB put aside since the last call."""
+        if not self._connection.execute("FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchall():
+            return []
+        # One line can have several errors, and is one line even if another reads the same.
+        rows = self._connection.execute("SELECT line, any_value(csv_line) FROM reject_errors GROUP BY ALL").fetchall()
+        self._connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
+        return [text for _, text in rows]
+
+    def collect(self, frame: DataFrame) -> pa.Table:
+        """At once, without a bar."""
+        try:
+            table = self._connection.execute(self._sql(frame)).to_arrow_table()
+            # They would be told again by the `write` that follows.
+            self._broken_lines()
+            return table
+        except duckdb.Error as error:
+            raise self._translated(error) from error
+
+    def __exit__(self, *_: object) -> None:
+        # SQLFrame keeps one session per process: without this the next engine would be given the closed one.
+        self._session.stop()
+        self._connection.close()
+
+    def _sql(self, frame: DataFrame) -> str:
+        # Not optimised by SQLGlot, which writes a row's checks out again wherever `fault` is used; DuckDB optimises
+        # too.
+        return frame.sql(pretty=False, optimize=False, dialect="duckdb")
+
+    def _translated(self, error: duckdb.Error) -> Exception:
+        """DuckDB's complaint about an input or the disk as one line; any other error is a bug and stays."""
+        text = str(error).split("Possible fixes:")[0].strip()
+        if "CSV" in text:
+            # DuckDB does not say which file; what is read last is what it read.
+            if "invalid state" in text:
+                text = "mixes the line ends \\n and \\r\\n. Make them all \\n."
+            return MailError(f"{self._csv_file}: {text[:SHOWN]}")
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+            return MailError(text[:SHOWN])
+        return error

@@ -1,0 +1,95 @@
+"""The finished steps of a long job, kept on disk: the same job, interrupted and started again, goes on from them.
+
+A stage is a folder that is renamed to its name when it is whole, so what bears a stage's name is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+#: Raised whenever a stage of an older version could be misread.
+FORMAT = 1
+_KEY = "key.json"
+_TEMP = "temp"
+_PARTIAL = ".partial"
+
+
+class Stages:
+    """The stages of one job.
+
+    Args:
+        folder: where they are; nothing else may be in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.temp = folder / _TEMP
+        """A folder for what need not outlive the run; empty at its start."""
+
+    def open(self) -> None:
+        """Make the folders, and drop what an interrupted run did not finish."""
+        self.folder.mkdir(exist_ok=True)
+        for path in self.folder.iterdir():
+            if path.name == _TEMP or path.name.endswith(_PARTIAL):
+                shutil.rmtree(path)
+        self.temp.mkdir()
+
+    def begin(self, key: dict[str, Any]) -> None:
+        """Keep an earlier run's stages if it was the same job; say on stderr what is kept, or why nothing is.
+
+        Args:
+            key: all that the stages depend on, by the name to tell the user.
+        """
+        key = json.loads(json.dumps({"version of the stages": FORMAT, **key}))
+        path = self.folder / _KEY
+        finished = [stage.name for stage in self._finished()]
+        if finished:
+            changed = _changed(path, key)
+            if changed:
+                print(f"Starting over after an interrupted run: {changed}.", file=sys.stderr)
+            else:
+                print(f"Going on with an interrupted run: {', '.join(finished)} done already.", file=sys.stderr)
+                return
+        for stage in self._finished():
+            shutil.rmtree(stage)
+        partial = path.with_suffix(_PARTIAL)
+        partial.write_text(json.dumps(key), encoding="utf-8")
+        partial.rename(path)
+
+    def _finished(self) -> list[Path]:
+        stages = [path for path in self.folder.iterdir() if path.is_dir() and path.name != _TEMP]
+        return sorted(stages, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+    def run(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The folder of a stage, made by `make` in an empty one unless it is finished already."""
+        folder = self.folder / name
+        if not folder.exists():
+            partial = self.folder / f"{name}{_PARTIAL}"
+            partial.mkdir()
+            make(partial)
+            partial.rename(folder)
+        return folder
+
+    @property
+    def any(self) -> bool:
+        """Whether a stage is finished."""
+        return self.folder.is_dir() and bool(self._finished())
+
+    def remove(self) -> None:
+        """Drop everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _changed(path: Path, key: dict[str, Any]) -> str:
+    """What is not as it was, in words; empty where nothing differs."""
+    try:
+        old = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return "its record cannot be read"
+    names = [name for name in {**old, **key} if old.get(name) != key.get(name)]
+    return ", ".join(names) + (" changed" if names else "")
