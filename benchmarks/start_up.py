@@ -1,6 +1,6 @@
 """How long `mail --help` takes, as a ratio to an empty Python, and how long TensorFlow would add.
 
-Run: make bench
+Run: python benchmarks/start_up.py
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
+
+from measure import machine, record, table
 
 REPEATS = 7
 
@@ -24,7 +26,7 @@ def seconds(code: str) -> float:
 
 
 def main() -> None:
-    """Print a line per command."""
+    """Measure, print, record."""
     empty = seconds("pass")
     commands = {
         "python -c pass": "pass",
@@ -32,9 +34,9 @@ def main() -> None:
         "mail train --help": "from mailcli.cli import main; main(['train', '--help'], standalone_mode=False)",
         "import tensorflow": "import tensorflow",
     }
-    for name, code in commands.items():
-        took = seconds(code)
-        print(f"{name:20} {took:6.3f} s  {took / empty:6.1f} x an empty Python")
+    rows = [(name, f"{took:.3f}", f"{took / empty:.1f}") for name, code in commands.items() if (took := seconds(code))]
+    head = ("command", "seconds", "x an empty Python")
+    record("Start-up", f"{machine('click', 'tensorflow')}\n\n{table(head, rows)}")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from mailcli import plugins
@@ -24,7 +27,7 @@ from mailcli.summary import summary
 
 #: More than any log has in 22 days (ours).
 LONGEST_HISTORY = 100_000
-#: Bytes that are unpacked at a time (ours).
+#: Bytes that are read at a time (ours).
 READ_BYTES = 1 << 22
 
 
@@ -97,9 +100,8 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
         writer.stages.begin({"source": source, "engine": options.engine, "--sample": options.sample, **before})
         with (
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
-            ThreadPoolExecutor(1) as pool,
+            _fingerprints(raw_data.files) as prints,
         ):
-            prints = pool.submit(_fingerprints, raw_data.files)
             found = _make(raw_data, engine, writer, name, options)
             files = prints.result()
         changed = [file for file, stamp in _stamps(raw_data.files).items() if stamp != before[file]]
@@ -141,22 +143,32 @@ def _stamps(files: tuple[Path, ...]) -> dict[str, list[int]]:
     return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
 
-def _fingerprints(files: tuple[Path, ...]) -> list[dict[str, Any]]:
-    prints = []
-    for path in files:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if path.suffix == ".gz":
-            _check_gzip(path)
-        prints.append({"file": path.name, "bytes": path.stat().st_size, "sha256": digest})
-    return prints
+@contextmanager
+def _fingerprints(files: tuple[Path, ...]) -> Iterator[Future[list[dict[str, Any]]]]:
+    """Size and SHA-256 of the files, found in a thread that ends with the block."""
+    stop = Event()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(lambda: [_fingerprint(path, stop) for path in files])
+        finally:
+            stop.set()
 
 
-def _check_gzip(path: Path) -> None:
-    """Read to the end: DuckDB takes a file that was cut off for a shorter one (MailError)."""
-    try:
-        with gzip.open(path, "rb") as file:
-            while file.read(READ_BYTES):
+def _fingerprint(path: Path, stop: Event) -> dict[str, Any]:
+    """One file's; a .gz is unpacked to its end, because DuckDB takes one that was cut off for a shorter one."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(path, open, stop):
+        digest.update(chunk)
+    if path.suffix == ".gz":
+        try:
+            for _ in _chunks(path, gzip.open, stop):
                 pass
-    except (EOFError, zlib.error, OSError) as error:
-        raise damaged(path, error) from error
+        except (EOFError, zlib.error, OSError) as error:
+            raise damaged(path, error) from error
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _chunks(path: Path, opener: Callable[[Path, str], Any], stop: Event) -> Iterator[bytes]:
+    with opener(path, "rb") as file:
+        while not stop.is_set() and (chunk := file.read(READ_BYTES)):
+            yield chunk

@@ -47,6 +47,7 @@ NO_BEHAVIOR = 5_389 / 1_141_729
 NULL_BRAND = 0.29
 DUPLICATES = 0.07
 ACTION_SHARES = np.array([688.9, 15.9, 9.3, 9.1]) / 723.2
+ROWS_PER_ABSURD_TIME = 2_000
 PIDS = ("430548_1007", "430539_1007")
 USERS_PER_CHUNK = 10_000
 #: Bytes of one row in the files, for the check of the disk's free space.
@@ -249,8 +250,9 @@ def _behaviors(world: World, ids: NDArray, theta: NDArray[np.float64], rng: np.r
     twin = twin[(twin > 0) & (user[twin] == user[twin - 1])]
     for values in columns.values():
         values[twin] = values[twin - 1]
-    if len(user):
-        columns["time_stamp"][rng.integers(len(user), size=2)] = (-2_082_686_353, 2_038_000_000)
+    # A few, hence none in a set so small that they would be more than preprocessing puts up with.
+    absurd = np.array((-2_082_686_353, 2_038_000_000))[: len(user) // ROWS_PER_ABSURD_TIME]
+    columns["time_stamp"][rng.integers(max(len(user), 1), size=len(absurd))] = absurd
     shuffled = rng.permutation(len(user))
     table = {name: values[shuffled] for name, values in columns.items()}
     btag = pa.DictionaryArray.from_arrays(table["btag"].astype(np.int8), pa.array(ACTIONS)).cast(pa.string())

@@ -136,7 +136,9 @@ class Staging:
         broken = _read(stage / "broken.parquet") or none
         rejected = _read(stage / "rows" / f"bucket={REJECTED}") or none
         self.facts[f"{table}.rows"] = _rows(stage / "rows") + len(broken)
-        faulty = pa.concat_tables([part.select(["fault", "line"]) for part in (broken, rejected, others or none)])
+        parts = [part.select(["fault", "line"]) for part in (broken, rejected, others or none)]
+        # Spark says which columns cannot be null.
+        faulty = pa.concat_tables(parts, promote_options="default")
         self.rejects.take(table, self.facts[f"{table}.rows"], faulty)
 
     def _usable(self, table: str, stage: Path) -> Path:

@@ -63,3 +63,42 @@ def good_rows() -> dict[str, list[str]]:
         "user_profile": ["1,0,1,1,1,,1,0,"],
         "behavior_log": [f"1,{START - 50},pv,5,6", f"1,{START - 40},buy,7,8"],
     }
+
+
+#: Lines that cannot be used, by file, with the reason that is given.
+BAD_ROWS = {
+    "raw_sample": {
+        f"1,{START + 9},10,p,1,1": "'nonclk' holds '1', 'clk' holds '1'. Expected nonclk = 1 - clk",
+        f"1,{START + 9},ten,p,1,0": "column 'adgroup_id' holds 'ten'. Expected a whole number",
+        "1,99999999999999999999,10,p,1,0": "column 'time_stamp' holds '99999999999999999999'. "
+        "Expected a whole number from 1494000000 to 1494691199",
+        "1,-9223372036854775808,10,p,1,0": "column 'time_stamp' holds '-9223372036854775808'. "
+        "Expected a whole number from 1494000000 to 1494691199",
+    },
+    "ad_feature": {
+        "1000000001,1,1,1,1,1d": "column 'price' holds '1d'. Expected a number",
+        "1000000002,x,1,1,1,1.0": "column 'cate_id' holds 'x'. Expected a whole number or nothing",
+    },
+    "user_profile": {
+        "1000000001,0,1,1,old,,1,0,": "column 'age_level' holds 'old'. Expected a whole number or nothing"
+    },
+    "behavior_log": {
+        f"1,{START},look,1,1": "column 'btag' holds 'look'. Expected one of 'pv', 'cart', 'fav', 'buy'",
+        f"1,{START},pv,1": "has 4 fields. Expected 5: user,time_stamp,btag,cate,brand",
+        f"1,{START},pv,1,2,3,4": "has 7 fields. Expected 5: user,time_stamp,btag,cate,brand",
+        f'"1,{START},pv,1,2': "column 'user' holds '\"1'. Expected a whole number",
+        "1,5,pv,1,2": "column 'time_stamp' holds '5'. Expected a whole number from 1492790400 to 1494691199",
+        f" 1,{START},pv,1,2": "column 'user' holds ' 1'. Expected a whole number",
+        f"1,{START},pv,1.0,2": "column 'cate' holds '1.0'. Expected a whole number or nothing",
+    },
+}
+
+
+def spoil(raw: Path) -> None:
+    """Append BAD_ROWS to the four files, and a missing brand to the log."""
+    for stem, lines in BAD_ROWS.items():
+        with open(raw / f"{stem}.csv", "a") as file:
+            file.write("\n".join(lines) + "\n")
+    with open(raw / "behavior_log.csv", "a") as file:
+        file.write(f"1,{START},pv,1,\n1,{START},pv,NULL,1\n1,{START},pv,1,1\n1,{START},pv,1,1\n")
+    (raw / "SIMULATED.json").unlink(missing_ok=True)

@@ -42,6 +42,12 @@ def tiny(data_dir: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def ml_100k(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """MovieLens-100K, downloaded unless `make demo` did."""
-    return preprocess("ml-100k", ML_100K, tmp_path_factory.mktemp("ml"), None)
+def ml_100k_raw() -> Path:
+    """The folder of MovieLens-100K's raw files; they are downloaded unless `make demo` did."""
+    return ML_100K
+
+
+@pytest.fixture(scope="session")
+def ml_100k(ml_100k_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """MovieLens-100K."""
+    return preprocess("ml-100k", ml_100k_raw, tmp_path_factory.mktemp("ml"), None)

@@ -1,0 +1,124 @@
+"""`mail preprocess alimama` on simulated logs of 1/100, 1/30 and 1/10 of the real size.
+
+For each size: seconds and peak memory of our preprocessing, of the floor (DuckDB reads the same CSV files into Parquet
+and does nothing else), and of the same job in pandas; then from the store to the first training batch.
+
+Run: python benchmarks/preprocess.py [--folder DIR] [--sizes 100,30,10]   (some 7 minutes and 8 GB of disk)
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from measure import Cost, cost, machine, record, table
+
+USERS, BEHAVIORS = 1_141_729, 723_268_134
+FLOOR = """
+import sys, duckdb
+from pathlib import Path
+out = Path(sys.argv[2])
+out.mkdir()
+duckdb.sql("SET enable_progress_bar = false")
+for path in Path(sys.argv[1]).glob("*.csv"):
+    duckdb.sql(f"COPY (FROM read_csv('{path}')) TO '{out / path.stem}.parquet'")
+"""
+MAIL = "import sys; from mailcli.cli import main; main(sys.argv[1:])"
+FIRST_BATCH = """
+import sys, time
+start = time.perf_counter()
+from mailcli.batches import Batches
+from mailcli.config import RunConfig
+from mailcli.protocol import views
+from mailcli.store import find
+from pathlib import Path
+store = find(Path(sys.argv[1]), None)
+config = RunConfig(data=store.name)
+view = views(store, config)["train"]
+batch = next(Batches(store, view, config.history, config.batch_size).shuffled(0, 0))
+print(f"first batch of {len(batch['click'])} after {time.perf_counter() - start:.2f} s")
+"""
+
+
+def measure(folder: Path, size: int) -> dict[str, Cost]:
+    """The costs at 1/size of the real size."""
+    raw = folder / f"raw-{size}"
+    costs = {}
+    if not raw.exists():
+        users = ["--users", round(USERS / size), "--behaviors-per-user", BEHAVIORS / USERS]
+        costs["simulate"] = cost("-c", MAIL, "simulate", "alimama", *users, "--out", raw)
+    with tempfile.TemporaryDirectory(dir=folder) as temp:
+        out = Path(temp)
+        # Read once before anything is timed, so that all find the files in the page cache alike.
+        for path in raw.iterdir():
+            with open(path, "rb") as file:
+                while file.read(1 << 24):
+                    pass
+        costs["floor"] = cost("-c", FLOOR, raw, out / "floor")
+        shutil.rmtree(out / "floor")
+        costs["mail"] = cost("-c", MAIL, "preprocess", "alimama", "--raw", raw, "--data-dir", out / "data")
+        costs["first batch"] = cost("-c", FIRST_BATCH, out / "data")
+        costs["pandas"] = cost(Path(__file__).parent / "pandas_pipeline.py", raw, out / "pandas")
+        ours = np.load(out / "data" / "alimama" / "behaviors" / "time.npy", mmap_mode="r")
+        theirs = np.load(out / "pandas" / "behavior_time.npy", mmap_mode="r")
+        if len(ours) != len(theirs) or int(ours.sum()) != int(theirs.sum()):
+            raise RuntimeError(f"1/{size}: {len(ours)} behaviours stored, pandas keeps {len(theirs)}")
+    return costs
+
+
+def report(found: dict[int, dict[str, Cost]]) -> str:
+    """The section of RESULTS.md."""
+    sizes = sorted(found, reverse=True)
+    rows, growth = [], []
+    for size in sizes:
+        base = found[size]["floor"]
+        for name in ("floor", "mail", "pandas", "first batch", "simulate"):
+            if name in found[size]:
+                took = found[size][name]
+                ratio = f"{took.seconds / base.seconds:.2f}" if name in {"mail", "pandas"} else ""
+                rows.append([f"1/{size}", name, f"{took.seconds:.1f}", ratio, f"{took.megabytes:,.0f}"])
+    for small, large in itertools.pairwise(sizes):
+        for name in ("floor", "mail", "pandas"):
+            before, after = found[small][name], found[large][name]
+            cells = [f"{after.seconds / before.seconds:.2f}", f"{after.megabytes / before.megabytes:.2f}"]
+            growth.append([f"1/{small} to 1/{large} ({small / large:.2f} x)", name, *cells])
+    parts = [
+        machine("duckdb", "sqlframe", "pandas"),
+        "`floor` is DuckDB reading the same CSV files into Parquet and nothing else; ratios are to it, in one run. "
+        "`first batch` is a new process from its start to the first training batch of 1,024.",
+        table(("size", "what", "seconds", "x floor", "peak MB"), rows),
+        table(("growth", "what", "time", "memory"), growth),
+    ]
+    if len(sizes) > 1:
+        before, after = found[sizes[-2]]["mail"].seconds, found[sizes[-1]]["mail"].seconds
+        power = math.log(after / before) / math.log(sizes[-2] / sizes[-1])
+        parts.append(
+            f"Extrapolated to the full size: {after * sizes[-1] / 60:.0f} minutes if time grows in proportion, "
+            f"{after * sizes[-1] ** power / 60:.0f} minutes with the growth of the last step (size to the power of "
+            f"{power:.2f}). Not measured: the full size itself."
+        )
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Measure, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--folder", type=Path, help="where the simulated files are kept; deleted at the end if not given"
+    )
+    parser.add_argument("--sizes", default="100,30,10")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temp:
+        folder = chosen.folder or Path(temp)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {size: measure(folder, size) for size in map(int, chosen.sizes.split(","))}
+    record("Preprocessing", report(found))
+
+
+if __name__ == "__main__":
+    main()

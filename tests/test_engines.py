@@ -1,0 +1,80 @@
+"""The same store from every engine, and what an engine refuses."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from mailcli import plugins
+from mailcli.engines import parse_size
+from mailcli.errors import MailError
+from mailcli.preprocess import Options, preprocess
+from tests import alimama, grouplens
+from tests.test_preprocess import files_of
+
+
+def test_sizes() -> None:
+    assert [parse_size(text) for text in ("2GB", "500MB", "1.5 gb", "64KB")] == [
+        2 * 10**9,
+        5 * 10**8,
+        15 * 10**8,
+        64000,
+    ]
+
+
+class TestSpark:
+    """PySpark in a real JVM on this machine."""
+
+    def test_a_spoilt_log_gives_the_same_store(
+        self, simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        raw = tmp_path / "raw [1]"
+        shutil.copytree(simulated_raw, raw)
+        alimama.spoil(raw)
+        monkeypatch.setattr("mailcli.staging.BUCKET_BYTES", 100_000)
+        stores = [
+            preprocess(
+                "alimama",
+                raw,
+                tmp_path / engine,
+                "s",
+                Options(20, 0.7, True, max_bad_rows=0.05, engine=engine, threads=2),
+            )
+            for engine in ("duckdb", "spark")
+        ]
+        assert stores[0].counts["duplicate_behaviors"] > 100
+        assert files_of(stores[1].folder) == files_of(stores[0].folder)
+
+    def test_texts_and_lists_give_the_same_store(self, tmp_path: Path) -> None:
+        grouplens.write(tmp_path / "raw")
+        stores = [
+            preprocess("ml-100k", tmp_path / "raw", tmp_path / engine, None, Options(engine=engine, threads=2))
+            for engine in ("duckdb", "spark")
+        ]
+        assert files_of(stores[1].folder) == files_of(stores[0].folder)
+
+    def test_without_pyspark_the_answer_says_how_to_install_it(
+        self, tmp_path: Path, simulated_raw: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pyspark", None)
+        with pytest.raises(MailError) as error:
+            preprocess("alimama", simulated_raw, tmp_path, None, Options(engine="spark"))
+        assert error.value.message == "--engine spark needs PySpark. Install it: pip install 'mail[spark]'"
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestDuckDB:
+    """DuckDB in this process."""
+
+    def test_a_spark_master_goes_with_spark(self, tmp_path: Path, simulated_raw: Path) -> None:
+        with pytest.raises(MailError) as error:
+            preprocess("alimama", simulated_raw, tmp_path, None, Options(spark_master="spark://somewhere:7077"))
+        assert error.value.message == "--spark-master spark://somewhere:7077: goes with --engine spark."
+
+
+@pytest.mark.parametrize("name", plugins.names(plugins.ENGINES))
+def test_every_engine_has_a_test(name: str) -> None:
+    assert f"test{name}" in {thing.lower() for thing in globals()}
