@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -63,6 +64,18 @@ class TestSpark:
         with pytest.raises(MailError) as error:
             preprocess("alimama", simulated_raw, tmp_path, None, Options(engine="spark"))
         assert error.value.message == "--engine spark needs PySpark. Install it: pip install 'mail[spark]'"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_master_that_is_none_is_one_line(self, tmp_path: Path, simulated_raw: Path) -> None:
+        code = (
+            "import sys; from mailcli.cli import main; main(['preprocess', 'alimama', '--engine', 'spark', "
+            "'--spark-master', 'nonsense', '--raw', *sys.argv[1:2], '--data-dir', sys.argv[2]])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, simulated_raw, tmp_path], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith("Error: Spark cannot start on nonsense (")
         assert list(tmp_path.iterdir()) == []
 
 

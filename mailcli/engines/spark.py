@@ -45,6 +45,7 @@ class Engine(DataEngine):
     def __init__(self, temp_dir: Path, memory: int, threads: int | None, master: str | None) -> None:
         try:
             import pyspark.sql.functions
+            from py4j.protocol import Py4JError
             from pyspark.errors import PySparkException
             from pyspark.sql import SparkSession
         except ImportError as error:
@@ -74,11 +75,11 @@ class Engine(DataEngine):
             builder = builder.config(key, str(value))
         try:
             self._session = builder.getOrCreate()
-        except (PySparkException, OSError) as error:
-            java = (
-                "" if shutil.which("java") or "JAVA_HOME" in os.environ else " No Java was found: install 17 or newer."
-            )
-            raise MailError(f"Spark cannot start ({str(error)[:SHOWN]}).{java}") from error
+        except (PySparkException, Py4JError, OSError) as error:
+            java = shutil.which("java") or "JAVA_HOME" in os.environ
+            where = f" on {master}" if master else ""
+            help_ = "" if java else " No Java was found: install 17 or newer."
+            raise MailError(f"Spark cannot start{where} ({_first_line(error)}).{help_}") from error
         self._error = PySparkException
 
     def read_csv(self, path: Path, columns: int) -> DataFrame:
@@ -124,6 +125,13 @@ class Engine(DataEngine):
                 at = text.index(known)
                 return MailError(f"Spark: {text[at : at + SHOWN]}")
         return error
+
+
+def _first_line(error: Exception) -> str:
+    """What happened, without Java's trace; of an error of Java's own, what Java says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(": ")] or lines
+    return told[0].removeprefix(": ")[:SHOWN]
 
 
 def _pattern(path: Path) -> str:
