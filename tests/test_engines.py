@@ -11,6 +11,7 @@ import pytest
 
 from mailcli import plugins
 from mailcli.engines import parse_size
+from mailcli.engines.duckdb import Engine
 from mailcli.errors import MailError
 from mailcli.preprocess import Options, preprocess
 from tests import alimama, grouplens
@@ -86,6 +87,14 @@ class TestDuckDB:
         with pytest.raises(MailError) as error:
             preprocess("alimama", simulated_raw, tmp_path, None, Options(spark_master="spark://somewhere:7077"))
         assert error.value.message == "--spark-master spark://somewhere:7077: goes with --engine spark."
+
+
+    def test_ctrl_c_during_a_statement_is_ctrl_c(self, tmp_path: Path) -> None:
+        with pytest.raises(KeyboardInterrupt), Engine(tmp_path, 10**9, None, None):
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as pressed:
+                raise RuntimeError("Query interrupted") from pressed
 
 
 @pytest.mark.parametrize("name", plugins.names(plugins.ENGINES))

@@ -79,7 +79,7 @@ class DataEngine(ABC):
         return self
 
     @abstractmethod
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Give back memory and temporary files."""
 
 

@@ -101,10 +101,13 @@ class Engine(DataEngine):
         except duckdb.Error as error:
             raise self._translated(error) from error
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         # SQLFrame keeps one session per process: without this the next engine would be given the closed one.
         self._session.stop()
         self._connection.close()
+        if error and isinstance(error.__cause__, KeyboardInterrupt):
+            # DuckDB answers Ctrl-C during a statement with an error of its own.
+            raise KeyboardInterrupt from error
 
     def _sql(self, frame: DataFrame) -> str:
         # Not optimised by SQLGlot, which writes a row's checks out again wherever `fault` is used; DuckDB optimises

@@ -114,7 +114,7 @@ class Engine(DataEngine):
         except self._error as error:
             raise self._translated(error) from error
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._session.stop()
 
     def _translated(self, error: Exception) -> Exception:
