@@ -37,6 +37,8 @@ class Batch(TypedDict):
     """[B, n_dense]"""
     click: NDArray[np.float32]
     """[B]"""
+    conversion: NDArray[np.float32]
+    """[B]; zeros where the data has no such label"""
 
 
 class Batches:
@@ -88,8 +90,14 @@ class Batches:
             context=_stack([store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)),
             target=_target(store, schema.group("target"), item),
             dense=_stack([store.column("items", name)[item] for name in schema.dense], len(rows), np.float32),
-            click=store.column(split, "click")[rows].astype(np.float32),
+            click=self._label("click", rows),
+            conversion=self._label("conversion", rows),
         )
+
+    def _label(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        if name not in self.store.schema.labels:
+            return np.zeros(len(rows), np.float32)
+        return self.store.column(self.view.split, name)[rows].astype(np.float32)
 
     def _attributes(self, schema: Schema, user: NDArray) -> NDArray[np.int32]:
         hidden = self.view.anonymous[user]

@@ -135,7 +135,7 @@ class Build:
             "user": impressions["row"].to_numpy().astype(np.int32),
             "item": impressions["item_row"].to_numpy().astype(np.int32),
             "time": impressions["time"].to_numpy().astype(np.int64),
-            "click": impressions["click"].to_numpy().astype(np.uint8),
+            **{name: impressions[name].to_numpy().astype(np.uint8) for name in self.schema.labels},
             "history_end": history_end.astype(np.int64),
         }
         for field in self.schema.group("context"):

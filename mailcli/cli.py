@@ -12,6 +12,7 @@ import click
 from mailcli import __version__, plugins
 from mailcli.config import VARIANTS, RunConfig, make_config, parse_settings
 from mailcli.errors import MailError, choices, nearest
+from mailcli.paper import TABLE_2, row_settings
 
 # Both must be set before TensorFlow and Keras are imported: this project is TensorFlow's, and start-up notes are noise.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -44,15 +45,18 @@ DATA_DIR = _folder_option("--data-dir", "data", "Folder of the datasets.")
 RUNS = _folder_option("--runs", "runs", "Folder of the runs.")
 
 
+RANKER = click.option(
+    "--ranker",
+    metavar="NAME",
+    help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
+)
+SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
+
+
 def run_options(command: F) -> F:
     """The options that every training command shares."""
     options = [
         click.option("--data", metavar="NAME", help="Dataset; the only one there is by default."),
-        click.option(
-            "--ranker",
-            metavar="NAME",
-            help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}. [default: base]",
-        ),
         click.option(
             "--protocol",
             metavar="NAME",
@@ -100,7 +104,9 @@ def main() -> None:
 
     \b
     mail preprocess ml-100k          download and prepare a dataset
-    mail ablate --seeds 3            the paper's Table 3 on it
+    mail compare --seeds 3           the paper's Table 2 on it
+    mail ablate --seeds 3            the paper's Table 3
+    mail models                      rankers and cold-start methods
     """
 
 
@@ -192,16 +198,15 @@ def preprocess(source: str, raw: Path | None, name: str | None, data_dir: Path, 
     show_default=True,
     help="How much interests depend on attributes: 0 not at all, 1 fully.",
 )
-def simulate(
-    source: str, users: int, seed: int, out: Path, behaviors_per_user: float, attribute_strength: float
-) -> None:
+@click.option("--conversions", is_flag=True, help="Add a column `buy` to raw_sample, for rankers such as esmm.")
+def simulate(source: str, out: Path, **settings: Any) -> None:
     """Write raw files from a latent-interest model. SOURCE is alimama."""
     if source != "alimama":
         raise MailError(f"unknown form '{source}'.{nearest(source, ['alimama'])} Known: 'alimama'.")
     from mailcli.latent import Settings
     from mailcli.simulation import simulate_alimama
 
-    done = simulate_alimama(Settings(users, seed, behaviors_per_user, attribute_strength), out)
+    done = simulate_alimama(Settings(**settings), out)
     click.echo(
         f"{out}: {done.impressions:,} impressions (CTR {done.ctr:.2%}), {done.behaviors:,} behaviors, simulated."
     )
@@ -226,10 +231,11 @@ def describe(dataset: str | None, data_dir: Path) -> None:
 @click.option(
     "--cold-start",
     metavar="NAME",
-    help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}. [default: none]",
+    help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}, or package.module:Class. [default: none]",
 )
 @click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]")
 @click.option("--seed", type=int, help="Decides new users, initialisation, order and dropout. [default: 0]")
+@RANKER
 @run_options
 def train(
     cold_start: str | None, variant: str | None, seed: int | None, data_dir: Path, runs: Path, **options: Any
@@ -277,26 +283,75 @@ def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
 
 @main.command()
 @click.option("--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma.")
-@click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
+@SEEDS
+@RANKER
 @run_options
-def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, **options: Any) -> None:
+def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, ranker: str | None, **options: Any) -> None:
     """The paper's Table 3: the ranker alone and with each variant of MAIL, the paper's numbers beside."""
-    chosen = [name.strip() for name in variants.split(",")]
+    chosen = list(dict.fromkeys(_split(variants)))
     for name in chosen:
         _check_variant(name)
-    if seeds < 1:
-        raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
-    resolved = [
-        _resolve(data_dir, cold_start="mail", variant=name, seed=0, **options) for name in dict.fromkeys(chosen)
-    ]
+    rows = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in chosen]
+    configs, store = _resolve_rows(rows, seeds, data_dir, options)
     from mailcli.experiments import make_rows
     from mailcli.report import print_table
 
-    configs, store = [config for config, _ in resolved], resolved[0][1]
+    made = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs)
+    print_table(made, f"Ablation (MAIL Table 3) on {store.name}, ranker {configs[0].ranker}", with_paper=True)
+
+
+@main.command()
+@click.option(
+    "--rows",
+    default=",".join(TABLE_2),
+    show_default=True,
+    help="Names of the paper's, or ranker+method, e.g. din+cvae; by comma.",
+)
+@SEEDS
+@run_options
+def compare(rows: str, seeds: int, data_dir: Path, runs: Path, **options: Any) -> None:
+    """The paper's Table 2: rankers with and without cold-start methods, the paper's numbers beside.
+
+    What is missing is trained; every number comes from its own run folder. RI is against the same ranker alone.
+    """
+    chosen = []
+    for name in _split(rows):
+        settings = row_settings(name)
+        variant = settings.get("cold_start.variant")
+        row = {"ranker": settings["ranker"], "cold_start": settings["cold_start"], "variant": variant}
+        if row not in chosen:
+            chosen.append(row)
+    configs, store = _resolve_rows(chosen, seeds, data_dir, options)
+    from mailcli.experiments import make_rows
+    from mailcli.report import print_table
+
+    made = make_rows(configs, range(seeds), store, runs)
+    print_table(made, f"Comparison (MAIL Table 2) on {store.name}", with_paper=True)
+
+
+@main.command()
+def models() -> None:
+    """The rankers and cold-start methods, one line each: any of the first goes with any of the second."""
+    from mailcli.describe import print_models
+
+    print_models()
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")]
+
+
+def _resolve_rows(
+    rows: list[dict[str, Any]], seeds: int, data_dir: Path, options: dict[str, Any]
+) -> tuple[list[RunConfig], Any]:
+    """The checked configs of a table's rows, seed 0, and their dataset."""
+    if seeds < 1:
+        raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
+    resolved = [_resolve(data_dir, seed=0, **row, **options) for row in rows]
+    configs = [config for config, _ in resolved]
     if configs[0].seed:
-        raise MailError(f"seed = {configs[0].seed}: an ablation runs the seeds from 0 on; say how many with --seeds.")
-    rows = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs)
-    print_table(rows, f"Ablation (MAIL Table 3) on {configs[0].data}, ranker {configs[0].ranker}", with_paper=True)
+        raise MailError(f"seed = {configs[0].seed}: a table has the seeds from 0 on; say how many with --seeds.")
+    return configs, resolved[0][1]
 
 
 def _resolve(

@@ -29,9 +29,9 @@ class RunConfig:
     data: str
     """Name of the dataset store."""
     ranker: str = "base"
-    """Ranking tower, a file of mailcli/rankers."""
+    """Ranking tower: a file of mailcli/rankers, an entry point, or package.module:Class."""
     cold_start: str = "none"
-    """Cold-start method, a file of mailcli/coldstart."""
+    """Cold-start method: a file of mailcli/coldstart, an entry point, or package.module:Class."""
     seed: int = 0
     """Decides the draw of new users, initialisation, order of impressions and dropout."""
     protocol: str = "paper"
@@ -63,7 +63,8 @@ class RunConfig:
     def cell(self) -> str:
         """Name of the cell in the ranker x cold-start matrix, e.g. `base+mail-dual`."""
         variant = self.cold_start_options.get("variant", "") if self.cold_start == "mail" else ""
-        return f"{self.ranker}+{self.cold_start}" + (f"-{variant}" if variant else "")
+        # The colon of package.module:Class cannot be in every file system's names.
+        return f"{self.ranker}+{self.cold_start}".replace(":", "-") + (f"-{variant}" if variant else "")
 
     def baseline(self) -> RunConfig:
         """The same ranker alone, with the same seed, hence the same draw and initialisation."""

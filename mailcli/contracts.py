@@ -3,13 +3,47 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+
+from mailcli.schema import Schema
 
 #: A tf.Tensor; TensorFlow's own annotations cannot be checked.
 Tensor: TypeAlias = Any
+
+
+class Spec(NamedTuple):
+    """What a model is built for."""
+
+    schema: Schema
+    vocabulary_sizes: dict[str, int]
+    """Ids of each vocabulary, padding and unknown included."""
+    rows: int
+    """Rows of the shared table."""
+    history: int
+    """n_v"""
+    dim: int
+    """d"""
+
+    @property
+    def n_a(self) -> int:
+        """How many attributes there are."""
+        return len(self.schema.group("attributes"))
+
+    @property
+    def id_place(self) -> int:
+        """The place of the user's id among the attributes."""
+        return [field.vocabulary for field in self.schema.group("attributes")].index(self.schema.user)
+
+    @property
+    def steps_vocabulary(self) -> str:
+        """The vocabulary of a behaviour step's first field, e.g. the category."""
+        return self.schema.group("behavior")[0].vocabulary
 
 
 class Features(NamedTuple):
@@ -29,6 +63,16 @@ class Features(NamedTuple):
     """[B, n_dense], standardised numbers of the item"""
     is_new: Tensor
     """[B] bool, flag = (v is empty), MAIL Eq. (9)"""
+    query: Tensor
+    """[B, d], the target as a behaviour step has it: the sum of the fields that the two share, without an action"""
+    actions: Tensor
+    """[B, n_v, d], the embedding of each step's action, zeros where there is no behaviour"""
+    step_ids: Tensor
+    """[B, n_v], the id of each step's first field in its vocabulary; 0 where there is no real behaviour"""
+    target_id: Tensor
+    """[B], the target's id in the same vocabulary"""
+    table_rows: Tensor
+    """[B, n], the rows of the shared table that a, c and t come from; 0 where a multi-valued field has no value"""
 
     def rows(self, index: Tensor) -> Features:
         """The impressions at some places of the batch."""
@@ -42,21 +86,31 @@ class Features(NamedTuple):
 class RankingTower(keras.layers.Layer):
     """A ranker: the class `Ranker` of a file in mailcli/rankers. Its constructor's keywords are its options."""
 
+    def build_for(self, spec: Spec) -> None:
+        """Make the variables whose shapes depend on the dataset, or refuse it (ValueError)."""
+
     def call(self, features: Features, training: bool = False) -> Tensor:
-        """Logits [B]."""
+        """Logits of a click [B]; or {"click": [B], "conversion": [B]}, the second of a conversion after a click."""
         raise NotImplementedError
 
 
 class ColdStartMethod(keras.layers.Layer):
-    """A cold-start method, class `ColdStart` of a file in mailcli/coldstart; its constructor's keywords are options."""
+    """A cold-start method, class `ColdStart` of a file in mailcli/coldstart; its constructor's keywords are options.
+
+    There are three ways to train one: by G_A with losses of its own (`co_trained`), by G_B with the click loss, or by
+    `fit` after the ranker has been trained without it (`two_stage`).
+    """
+
+    two_stage: ClassVar[bool] = False
+    """Whether `fit` sets this layer's variables, none of them trainable, once the ranker has been trained alone."""
 
     @property
     def co_trained(self) -> bool:
         """Whether G_A trains this layer's variables by `zero_shot_losses`; otherwise G_B does, by the click loss."""
         return False
 
-    def build_for(self, n_a: int, n_v: int, dim: int) -> None:
-        """Make the variables for attributes [B, n_a, dim] and behaviours [B, n_v, dim]."""
+    def build_for(self, spec: Spec) -> None:
+        """Make the variables, or refuse the dataset (ValueError)."""
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """The features with what new users lack filled in, MAIL Eq. (10); those of old users stay as they are."""
@@ -69,19 +123,53 @@ class ColdStartMethod(keras.layers.Layer):
         """
         raise NotImplementedError
 
+    def fit(self, training: TrainingData) -> None:
+        """Set the variables from a trained ranker and the training impressions (only for two-stage methods)."""
+        raise NotImplementedError
 
-def replace_behaviors(features: Features, index: Tensor, behaviors: Tensor) -> Features:
-    """The features with v replaced at some places of the batch, every step of it then counting as real.
+
+class TrainingData(NamedTuple):
+    """What a two-stage method is fitted on."""
+
+    features: Callable[[], Iterator[tuple[Features, Tensor]]]
+    """A new pass over the training impressions: batches of features, nothing completed, and clicks [B]."""
+    users: NDArray[np.int64]
+    """[impressions], the user row of each training impression."""
+    old: NDArray[np.bool_]
+    """[impressions], whether its user has behaviour."""
+    gather: Callable[[NDArray[np.int64]], tuple[Features, Tensor]]
+    """Features and clicks of some of them, by their places."""
+    ranker: Callable[[Features], Tensor]
+    """The trained ranker, at inference: click logits [B]."""
+    seed: int
+
+
+def replace_behaviors(features: Features, index: Tensor, behaviors: Tensor, mask: Tensor | None = None) -> Features:
+    """The features with v replaced at some places of the batch.
 
     Args:
         index: [M], places in the batch.
         behaviors: [M, n_v, d].
+        mask: [M, n_v] bool, which steps count as real; None for all.
     """
     at = index[:, None]
-    real = tf.ones_like(behaviors[:, :, 0], dtype=tf.bool)
+    real = tf.ones_like(behaviors[:, :, 0], dtype=tf.bool) if mask is None else mask
     return features._replace(
         behaviors=tf.tensor_scatter_nd_update(features.behaviors, at, behaviors),
         behavior_mask=tf.tensor_scatter_nd_update(features.behavior_mask, at, real),
+    )
+
+
+def without_behaviors(features: Features, hidden: Tensor) -> Features:
+    """The features with empty histories where `hidden` [B] is true, as new users have them."""
+    kept = ~hidden
+    steps = tf.cast(kept, features.behaviors.dtype)[:, None, None]
+    return features._replace(
+        behaviors=features.behaviors * steps,
+        behavior_mask=features.behavior_mask & kept[:, None],
+        actions=features.actions * steps,
+        step_ids=features.step_ids * tf.cast(kept, features.step_ids.dtype)[:, None],
+        is_new=features.is_new | hidden,
     )
 
 

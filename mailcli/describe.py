@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Console, Group
 from rich.table import Table
 
+from mailcli import plugins
 from mailcli.schema import SPLITS
 from mailcli.store import Store
 
@@ -73,13 +74,30 @@ def _histories(store: Store) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(show_edge=False, pad_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number == 0 or name in {"note", "group", "vocabulary"} else "right")
+        table.add_column(
+            name,
+            justify="left" if number == 0 or name in {"note", "group", "vocabulary", "name", "what it is"} else "right",
+        )
     return table
 
 
 def print_description(store: Store) -> None:
     """Print the description to stdout."""
+    _console().print(describe(store))
+
+
+def print_models() -> None:
+    """Print every ranker and cold-start method, with what it is and where it comes from."""
+    table = _table("", "name", "what it is")
+    for kind in (plugins.RANKERS, plugins.COLD_STARTS):
+        for number, (name, line) in enumerate(plugins.summaries(kind).items()):
+            table.add_row(kind.title if number == 0 else "", name, line.rstrip("."))
+        table.add_section()
+    _console().print(table)
+
+
+def _console() -> Console:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 110
-    console.print(describe(store))
+        console.width = 130
+    return console

@@ -16,18 +16,21 @@ from mailcli.progress import progress
 from mailcli.protocol import View
 from mailcli.store import Store
 
+#: What the columns of a Scorer's output are scores of: a prefix of the metrics' names, and the label.
+LABELS = (("", "click"), ("CTCVR", "conversion"))
+
 Metrics = dict[str, dict[str, Any]]
 
 
 class Scorer:
-    """Click probabilities of a model; traced once."""
+    """The probabilities of a model; traced once."""
 
     def __init__(self, model: TwoTower, history: int) -> None:
         signature = batch_signature(model.embedding.schema, history)
-        self._score = tf.function(lambda batch: tf.sigmoid(model(batch, training=False)), input_signature=[signature])
+        self._score = tf.function(model.probabilities, input_signature=[signature])
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
-        """[impressions], the scores of a view in the store's order."""
+        """[impressions, 1 or 2], scores of a view in the store's order: pCTR, and pCTCVR of a ranker that has it."""
         scores = []
         with progress(title, len(batches.view.rows), "impressions") as advance:
             for batch in batches.in_order():
@@ -37,19 +40,18 @@ class Scorer:
 
 
 def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
-    """AUC and GAUC of each group of impressions that is not empty.
+    """AUC and GAUC of each group of impressions that is not empty; of conversions too, where they are scored.
 
     `new` is MAIL's flag, Eq. (9); `old` the others; `natural` those that the raw data itself shows without behaviour.
 
     Args:
-        scores: [impressions of the view].
+        scores: [impressions of the view, 1 or 2], as Scorer gives them.
 
     Raises:
         MailError: a score is not finite.
     """
     if not np.isfinite(scores).all():
         raise MailError(f"{view.split}: a score is not finite. Training has diverged; a lower learning_rate may help.")
-    label = store.column(view.split, "click")[view.rows]
     user = store.column(view.split, "user")[view.rows]
     unseen = store.earlier_behaviors(view.split)[view.rows] == 0
     drawn = view.new[user]
@@ -59,12 +61,18 @@ def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
         "all": np.ones(len(user), bool),
         "natural": unseen,
     }
-    return {name: _of(user[group], label[group], scores[group]) for name, group in groups.items() if group.any()}
+    found: Metrics = {name: {} for name, group in groups.items() if group.any()}
+    for column, (prefix, label_name) in enumerate(LABELS[: scores.shape[1]]):
+        label = store.column(view.split, label_name)[view.rows]
+        for name, metrics_of_group in found.items():
+            group = groups[name]
+            metrics_of_group |= _of(prefix, user[group], label[group], scores[group, column])
+    return found
 
 
-def _of(user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
+def _of(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
     by_user = metrics.gauc(user, label, scores)
-    return {
+    found = {
         "AUC": _or_none(metrics.auc(label, scores)),
         "GAUC": _or_none(by_user.value),
         "impressions": len(label),
@@ -73,6 +81,9 @@ def _of(user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
         "one_class_users": by_user.one_class_users,
         "one_class_impressions": by_user.one_class_impressions,
     }
+    if prefix:
+        return {f"{prefix} AUC": found["AUC"], f"{prefix} GAUC": found["GAUC"], "conversions": found["clicks"]}
+    return found
 
 
 def _or_none(value: float) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.quiet import load_tensorflow
@@ -35,7 +36,8 @@ def ensure(config: RunConfig, store: Store, runs: Path) -> Run:
         load_tensorflow()
         from mailcli.training import train
 
-        train(run, store)
+        two_stage = plugins.load(plugins.COLD_STARTS, config.cold_start).two_stage
+        train(run, store, ensure(config.baseline(), store, runs) if two_stage else None)
     return run
 
 

@@ -49,6 +49,8 @@ class Settings:
     seed: int = 0
     behaviors_per_user: float = 100
     attribute_strength: float = 0.5
+    conversions: bool = False
+    """Whether raw_sample has a column `buy`."""
 
     def __post_init__(self) -> None:
         if self.users < 10:

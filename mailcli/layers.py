@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli.contracts import Features, Tensor
+from mailcli.contracts import Features, Spec, Tensor
 from mailcli.schema import FIRST_ID, PADDING, Schema
 
 #: Slope of LeakyReLU for negative inputs; the paper does not tell, this is TensorFlow's own default.
@@ -41,6 +41,7 @@ class FeatureEmbedding(keras.layers.Layer):
         self.schema = schema
         self.dim = dim
         self.init = init
+        self.vocabulary_sizes = vocabulary_sizes
         self.start: dict[str, int] = {}
         rows = 0
         for name in schema.vocabularies():
@@ -65,30 +66,57 @@ class FeatureEmbedding(keras.layers.Layer):
     def call(self, batch: dict[str, Tensor]) -> Features:
         """Embed a batch (the arrays of mailcli.batches.Batch, as tensors)."""
         mask = batch["actions"] != PADDING
-        steps = tf.reduce_sum(self._lookup("behavior", batch["behaviors"]), axis=2)
-        actions = tf.gather(self.table.value, batch["actions"] + self.action_start)
+        real = tf.cast(mask, self.compute_dtype)[:, :, None]
+        steps = tf.reduce_sum(self._lookup(self._rows("behavior", batch["behaviors"])), axis=2)
+        actions = self._lookup(batch["actions"] + self.action_start)
+        attributes, context = (self._rows(group, batch[group]) for group in ("attributes", "context"))
+        target = self._target_rows(batch["target"])
+        fields = self._target(target, batch["target"])
         return Features(
-            attributes=self._lookup("attributes", batch["attributes"]),
-            behaviors=steps * actions * tf.cast(mask, steps.dtype)[:, :, None],
+            attributes=self._lookup(attributes),
+            behaviors=steps * actions * real,
             behavior_mask=mask,
-            context=self._lookup("context", batch["context"]),
-            target=self._target(batch["target"]),
+            context=self._lookup(context),
+            target=fields,
             dense=batch["dense"],
             is_new=~tf.reduce_any(mask, axis=1),
+            query=tf.add_n([fields[:, place] for place in self._shared]),
+            actions=actions * real,
+            step_ids=batch["behaviors"][:, :, 0],
+            target_id=batch["target"][:, self._column(self._shared[0])],
+            table_rows=tf.concat([attributes, context, tf.where(batch["target"] != PADDING, target, 0)], axis=1),
         )
 
-    def _lookup(self, group: Any, ids: Tensor) -> Tensor:
-        starts = [self.start[field.vocabulary] for field in self.schema.group(group)]
-        return tf.gather(self.table.value, ids + tf.constant(starts, tf.int32))
+    def spec(self, history: int) -> Spec:
+        """What rankers and cold-start methods are built for."""
+        return Spec(self.schema, self.vocabulary_sizes, self.rows, history, self.dim)
 
-    def _target(self, ids: Tensor) -> Tensor:
+    @property
+    def _shared(self) -> list[int]:
+        """The places among the target's fields of what behaviours and targets have in common, in the steps' order."""
+        of_target = [field.vocabulary for field in self.schema.group("target")]
+        return [of_target.index(field.vocabulary) for field in self.schema.group("behavior")]
+
+    def _column(self, place: int) -> int:
+        """The first column of a target field's values."""
+        return sum(field.values for field in self.schema.group("target")[:place])
+
+    def _lookup(self, rows: Tensor) -> Tensor:
+        return tf.gather(self.table.value, rows)
+
+    def _rows(self, group: Any, ids: Tensor) -> Tensor:
+        return ids + tf.constant([self.start[field.vocabulary] for field in self.schema.group(group)], tf.int32)
+
+    def _target_rows(self, ids: Tensor) -> Tensor:
+        starts = [self.start[field.vocabulary] for field in self.schema.group("target") for _ in range(field.values)]
+        return ids + tf.constant(starts, tf.int32)
+
+    def _target(self, rows: Tensor, ids: Tensor) -> Tensor:
         parts = []
-        column = 0
-        for field in self.schema.group("target"):
-            own = ids[:, column : column + field.values]
-            column += field.values
-            values = tf.gather(self.table.value, own + self.start[field.vocabulary])
-            real = tf.cast(own != PADDING, values.dtype)[:, :, None]
+        for place, field in enumerate(self.schema.group("target")):
+            columns = slice(self._column(place), self._column(place) + field.values)
+            values = self._lookup(rows[:, columns])
+            real = tf.cast(ids[:, columns] != PADDING, values.dtype)[:, :, None]
             parts.append(tf.reduce_sum(values * real, axis=1) / tf.reduce_sum(real, axis=1))
         return tf.stack(parts, axis=1)
 

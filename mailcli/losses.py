@@ -48,3 +48,29 @@ def click_loss(click: Tensor, logit: Tensor) -> Tensor:
         logit: [B], before the sigmoid.
     """
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=click, logits=logit))
+
+
+def ctcvr_loss(conversion: Tensor, click_logit: Tensor, conversion_logit: Tensor) -> Tensor:
+    """Mean binary cross-entropy of pCTCVR = pCTR · pCVR, over all impressions (ESMM Eq. (2), Ma et al., SIGIR 2018).
+
+    Args:
+        conversion: [B], 0 or 1: clicked and then converted.
+        click_logit, conversion_logit: [B], before the sigmoids.
+    """
+    log_p = tf.math.log_sigmoid(click_logit) + tf.math.log_sigmoid(conversion_logit)
+    # 1 - p of a product near 1 is lost to rounding; bounded away from it, the gradient stays finite.
+    log_rest = tf.math.log(-tf.math.expm1(tf.minimum(log_p, -1e-7)))
+    return -tf.reduce_mean(conversion * log_p + (1 - conversion) * log_rest)
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(prior)) of each row, diagonal Gaussians, averaged over the batch.
+
+    ½ Σ [log σ_p² - log σ² - 1 + (σ² + (μ - μ_p)²) / σ_p²]
+
+    Args:
+        mean, log_variance, prior_mean, prior_log_variance: [B, n].
+    """
+    ratio = (tf.exp(log_variance) + tf.math.squared_difference(mean, prior_mean)) / tf.exp(prior_log_variance)
+    rows = 0.5 * tf.reduce_sum(prior_log_variance - log_variance - 1 + ratio, axis=1)
+    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(tf.shape(rows)[0], rows.dtype))

@@ -15,9 +15,15 @@ from mailcli.config import Options, RunConfig
 from mailcli.contracts import ColdStartMethod, Features, RankingTower, Tensor, options_of
 from mailcli.errors import MailError, choices, nearest
 from mailcli.layers import FeatureEmbedding
-from mailcli.losses import click_loss
+from mailcli.losses import click_loss, ctcvr_loss
 from mailcli.schema import UNKNOWN, Schema
 from mailcli.store import Store
+
+#: What an outside ranker that fails on one impression is told.
+CONTRACT = (
+    "Expected a ranker `call(features, training)` that takes mailcli.contracts.Features and returns click logits of "
+    "shape [B]."
+)
 
 
 class Optimizers(NamedTuple):
@@ -53,10 +59,16 @@ class TwoTower(keras.Model):
 
     def _build_on(self, batch: dict[str, Tensor], history: int) -> None:
         features = self.embedding(batch)
-        self.cold_start.build_for(features.attributes.shape[1], history, self.embedding.dim)
+        spec = self.embedding.spec(history)
+        if isinstance(self.ranker, RankingTower):
+            self.ranker.build_for(spec)
+        # The ranker first: with the same seed it then begins alike beside every cold-start method.
+        _check_output(self.ranker(features, training=False), spec.schema)
+        self.cold_start.build_for(spec)
         self.cold_start.built = True
-        self.ranker(features)
         self.built = True
+        if self.cold_start.two_stage and self.cold_start.trainable_variables:
+            raise RuntimeError("a two-stage method sets its variables in `fit`: none should be trainable")
         owned = [id(v) for v in (*self.zero_shot_variables, *self.ranking_variables)]
         if len(set(owned)) != len(owned) or set(owned) != {id(v) for v in self.trainable_variables}:
             raise RuntimeError("each trainable variable should belong to exactly one of the two optimizers")
@@ -73,15 +85,28 @@ class TwoTower(keras.Model):
         return [*self.embedding.trainable_variables, *self.ranker.trainable_variables, *own]
 
     def call(self, batch: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Logits [B] of a batch: flag (9), v̂ (8), assembly (10), ranking tower."""
-        features = self.cold_start.complete(self.embedding(batch), training=training)
+        """Logits of a click [B] of a batch: flag (9), v̂ (8), assembly (10), ranking tower."""
+        return click_logit(self._outputs(self.embedding(batch), training))
+
+    def _outputs(self, features: Features, training: bool) -> Tensor:
+        # A two-stage method is fitted to a ranker that was trained without it.
+        if not (training and self.cold_start.two_stage):
+            features = self.cold_start.complete(features, training=training)
         return self.ranker(features, training=training)
+
+    def probabilities(self, batch: dict[str, Tensor]) -> Tensor:
+        """[B, labels of the ranker]: pCTR, and pCTCVR = pCTR · pCVR of a ranker with two heads."""
+        heads = _heads(self._outputs(self.embedding(batch), training=False))
+        click = tf.sigmoid(heads["click"])
+        parts = [click, click * tf.sigmoid(heads["conversion"])] if "conversion" in heads else [click]
+        return tf.stack(parts, axis=1)
 
     def train_step(self, batch: dict[str, Tensor], optimizers: Optimizers) -> dict[str, Tensor]:
         """Algorithm 1 on one batch.
 
         Returns:
-            The losses by name: L_rt, and where there is a zero-shot tower its terms and their sum L_zst.
+            The losses by name: L_rt; L_ctcvr of a ranker with two heads; where there is a zero-shot tower its terms and
+            their sum L_zst.
         """
         losses: dict[str, Tensor] = {}
         with tf.GradientTape() as tape:
@@ -89,9 +114,12 @@ class TwoTower(keras.Model):
             if self.cold_start.co_trained:
                 with tape.stop_recording():
                     losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3
-            logit = self.ranker(self.cold_start.complete(features, training=True), training=True)  # steps 4-5
-            losses["L_rt"] = click_loss(batch["click"], logit)  # step 6, Eq. (13)
+            heads = _heads(self._outputs(features, training=True))  # steps 4-5
+            losses["L_rt"] = click_loss(batch["click"], heads["click"])  # step 6, Eq. (13)
             total = losses["L_rt"] + sum(self.ranker.losses)
+            if "conversion" in heads:
+                losses["L_ctcvr"] = ctcvr_loss(batch["conversion"], heads["click"], heads["conversion"])
+                total += losses["L_ctcvr"]
         gradients = tape.gradient(total, self.ranking_variables)
         optimizers.ranking.apply_gradients(zip(gradients, self.ranking_variables, strict=True))  # step 7
         return losses
@@ -107,6 +135,31 @@ class TwoTower(keras.Model):
         return {**losses, "L_zst": total}
 
 
+def click_logit(output: Tensor) -> Tensor:
+    """[B], the click logits in what a ranker returns."""
+    return _heads(output)["click"]
+
+
+def _heads(output: Tensor) -> dict[str, Tensor]:
+    return output if isinstance(output, dict) else {"click": output}
+
+
+def _check_output(output: Any, schema: Schema) -> None:
+    """Refuse a ranker that breaks the contract, or asks for a label that the data lacks (ValueError)."""
+    heads = _heads(output)
+    shapes = {name: tuple(getattr(logit, "shape", ("no tensor",))) for name, logit in heads.items()}
+    if set(heads) - {"click", "conversion"} or "click" not in heads or set(shapes.values()) != {(1,)}:
+        raise ValueError(
+            "`call(features, training)` should return click logits of shape [B], or a dict of such logits, 'click' and "
+            f"'conversion'. Received for one impression: {shapes}"
+        )
+    if set(heads) - set(schema.labels):
+        raise ValueError(
+            f"it needs the label 'conversion', and the dataset has {choices(schema.labels)} alone "
+            "(`mail simulate --conversions` writes one)"
+        )
+
+
 def make_model(store: Store, config: RunConfig) -> TwoTower:
     """The model of a run, initialised by the config's seed (Xavier, as Algorithm 1 says).
 
@@ -118,7 +171,17 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init)
     ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
-    return TwoTower(embedding, ranker, cold_start, config.history)
+    try:
+        return TwoTower(embedding, ranker, cold_start, config.history)
+    except (ValueError, TypeError, AttributeError, tf.errors.OpError) as error:
+        outside = ":" in config.ranker or ":" in config.cold_start
+        # Of a file of ours, anything but a refusal is a bug.
+        if not outside and (type(error) is not ValueError or str(error).startswith("Exception encountered")):
+            raise
+        told = str(error).removeprefix("Exception encountered when calling ").split("Arguments received by")[0]
+        raise MailError(
+            f"{config.ranker}+{config.cold_start} on {store.name}: {told.strip()}" + (f" {CONTRACT}" if outside else "")
+        ) from error
 
 
 def make_optimizers(config: RunConfig) -> Optimizers:
@@ -131,16 +194,36 @@ def make_optimizers(config: RunConfig) -> Optimizers:
 
 def _make(kind: plugins.Kind, name: str, options: Options) -> Any:
     """An instance with the options, each cast to the type of the constructor's default."""
-    cls = plugins.load(kind, name)
-    defaults = options_of(cls)
+    found = plugins.load(kind, name)
+    if not isinstance(found, type):
+        # A function of the features, or a layer that is made already.
+        if options:
+            raise MailError(f"{kind.title} '{name}' is not a class, so it has no options. Received: {choices(options)}")
+        return found if isinstance(found, keras.layers.Layer) else _FunctionRanker(found)
+    defaults = options_of(found)
     for key in options:
         if key not in defaults:
             known = f"Known: {choices(defaults)}." if defaults else "It has none."
             raise MailError(f"{kind.title} '{name}' has no option '{key}'.{nearest(key, defaults)} {known}")
+    if kind is plugins.COLD_STARTS and not issubclass(found, ColdStartMethod):
+        raise MailError(f"{kind.title} '{name}': should be a subclass of mailcli.contracts.ColdStartMethod.")
+    if kind is plugins.RANKERS and not issubclass(found, keras.layers.Layer):
+        raise MailError(f"{kind.title} '{name}': should be a keras.layers.Layer with `call(features, training)`.")
     try:
-        return cls(**{key: _like(defaults[key], key, value) for key, value in options.items()})
-    except ValueError as error:
+        return found(**{key: _like(defaults[key], key, value) for key, value in options.items()})
+    except (ValueError, TypeError) as error:
         raise MailError(f"{kind.title} '{name}': {error}") from error
+
+
+class _FunctionRanker(keras.layers.Layer):
+    """A plain function `features, training -> logits` as a ranker; it has no variables of its own."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(name="function_ranker")
+        self._function = function
+
+    def call(self, features: Features, training: bool = False) -> Tensor:
+        return self._function(features, training)
 
 
 def _like(default: Any, key: str, value: Any) -> Any:
@@ -185,5 +268,6 @@ def _one_impression(schema: Schema, history: int) -> dict[str, Tensor]:
             target=ids(columns),
             dense=np.zeros((1, len(schema.dense)), np.float32),
             click=np.zeros(1, np.float32),
+            conversion=np.zeros(1, np.float32),
         )
     )

@@ -1,11 +1,16 @@
 """Sources, engines, rankers and cold-start methods are found by their file's name: a new file is all it takes.
 
 `mailcli/<kind>/<name>.py` holds one class with the kind's well-known name. Names are listed without importing anything.
+A name may also be `package.module:Class`, or an entry point of the group `mail.<kind>` of an installed package.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
+import os
+import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,20 +32,66 @@ COLD_STARTS = Kind("coldstart", "ColdStart", "cold-start method")
 
 
 def names(kind: Kind) -> list[str]:
-    """The names that `load` knows, sorted: `ml_100k.py` is `ml-100k`."""
-    files = (Path(__file__).parent / kind.package).glob("[!_]*.py")
-    return sorted(file.stem.replace("_", "-") for file in files)
+    """The names of our own, sorted: `ml_100k.py` is `ml-100k`."""
+    return sorted(path.stem.replace("_", "-") for path in _files(kind))
+
+
+def _files(kind: Kind) -> list[Path]:
+    return list((Path(__file__).parent / kind.package).glob("[!_]*.py"))
+
+
+def summaries(kind: Kind) -> dict[str, str]:
+    """The first line of each class's docstring, by name, without importing anything."""
+    found = {}
+    for path in sorted(_files(kind)):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.class_name]
+        found[path.stem.replace("_", "-")] = (ast.get_docstring(classes[0]) or "").splitlines()[0]
+    return found
 
 
 def check(kind: Kind, name: str) -> None:
-    """Refuse an unknown name, suggesting the nearest (MailError)."""
-    known = names(kind)
+    """Refuse an unknown name, suggesting the nearest (MailError); what stands outside is looked for by `load`."""
+    if ":" in name or name in names(kind):
+        return
+    known = [*names(kind), *_entry_points(kind)]
     if name not in known:
         raise MailError(f"unknown {kind.title} '{name}'.{nearest(name, known)} Known: {choices(known)}.")
 
 
+def _entry_points(kind: Kind) -> dict[str, str]:
+    """`package.module:Class` by the names that installed packages give."""
+    return {point.name: point.value for point in entry_points(group=f"mail.{kind.package}")}
+
+
 def load(kind: Kind, name: str) -> Any:
-    """The class of that name (MailError for an unknown one)."""
+    """The class of that name.
+
+    Raises:
+        MailError: the name is unknown, or nothing can be imported by it.
+    """
     check(kind, name)
-    module = importlib.import_module(f"mailcli.{kind.package}.{name.replace('-', '_')}")
-    return getattr(module, kind.class_name)
+    if name in names(kind):
+        module = importlib.import_module(f"mailcli.{kind.package}.{name.replace('-', '_')}")
+        return getattr(module, kind.class_name)
+    return _outside(kind, name if ":" in name else _entry_points(kind)[name])
+
+
+def _outside(kind: Kind, path: str) -> Any:
+    """What `package.module:Class` names; modules of the current folder are found too."""
+    module_name, _, attribute = path.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except (ModuleNotFoundError, ValueError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name not in {module_name, module_name.partition(".")[0]}:
+            raise
+        raise MailError(
+            f"{kind.title} '{path}': there is no module '{module_name}'. Expected package.module:Class, importable "
+            f"from {os.getcwd()}."
+        ) from error
+    if not hasattr(module, attribute):
+        known = [name for name in vars(module) if not name.startswith("_")]
+        raise MailError(f"{kind.title} '{path}': '{module_name}' has no '{attribute}'.{nearest(attribute, known)}")
+    return getattr(module, attribute)

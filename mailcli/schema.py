@@ -43,6 +43,8 @@ class Schema:
     """Numbers of an item that are used without an embedding."""
     user: str = "user"
     """Name of the vocabulary of the raw user ids."""
+    labels: tuple[str, ...] = ("click",)
+    """The impressions' labels, 0 or 1: click, and conversion where the data has it (only of what was clicked)."""
 
     def group(self, group: Group) -> tuple[Field, ...]:
         """The fields of one group, in their order."""
@@ -64,4 +66,5 @@ class Schema:
             actions=tuple(data["actions"]),
             dense=tuple(data["dense"]),
             user=data["user"],
+            labels=tuple(data["labels"]),
         )

@@ -47,6 +47,8 @@ NO_BEHAVIOR = 5_389 / 1_141_729
 NULL_BRAND = 0.29
 DUPLICATES = 0.07
 ACTION_SHARES = np.array([688.9, 15.9, 9.3, 9.1]) / 723.2
+#: logit of 8 %: pulled by the same interests as clicks, about a tenth of the clicks are followed by a buy (ours).
+BUY_INTERCEPT = -2.44
 ROWS_PER_ABSURD_TIME = 2_000
 PIDS = ("430548_1007", "430539_1007")
 USERS_PER_CHUNK = 10_000
@@ -210,7 +212,8 @@ def _chunks(world: World) -> Iterator[_Chunk]:
         ids = world.user_ids[start : start + USERS_PER_CHUNK]
         attributes = world.attributes(len(ids), rng)
         theta = world.interests(attributes, rng)
-        impressions, probability = _impressions(world, ids, theta, rng)
+        buys = np.random.default_rng([world.settings.seed, 3, number]) if world.settings.conversions else None
+        impressions, probability = _impressions(world, ids, theta, rng, buys)
         yield _Chunk(
             len(ids),
             _profiles(ids, attributes, rng),
@@ -271,11 +274,18 @@ def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random
 
 
 def _impressions(
-    world: World, ids: NDArray, theta: NDArray[np.float64], rng: np.random.Generator
+    world: World,
+    ids: NDArray,
+    theta: NDArray[np.float64],
+    rng: np.random.Generator,
+    buys: np.random.Generator | None,
 ) -> tuple[pa.Table, NDArray[np.float32]]:
+    """The impressions, and their true click probability; `buys` draws the column `buy` (apart, so that nothing else
+    depends on it)."""
     user = np.repeat(np.arange(len(ids)), rng.geometric(1 / IMPRESSIONS_PER_USER, len(ids)))
     ad = world.show(theta[user], rng)
-    probability = sigmoid(world.intercept + world.pull(theta[user], ad))
+    pull = world.pull(theta[user], ad)
+    probability = sigmoid(world.intercept + pull)
     click = (rng.random(len(user)) < probability).astype(np.int64)
     pid = pa.array(PIDS).take(pa.array((rng.random(len(user)) < 0.4).astype(np.int64)))
     table = {
@@ -286,6 +296,8 @@ def _impressions(
         "nonclk": 1 - click,
         "clk": click,
     }
+    if buys is not None:
+        table["buy"] = click * (buys.random(len(user)) < sigmoid(BUY_INTERCEPT + pull))
     return pa.table(table), probability.astype(np.float32)
 
 

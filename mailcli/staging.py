@@ -48,7 +48,7 @@ class Staged:
     items: pa.Table
     """The items of table and impressions in the store's order: `item, item_row, impressions`, `known` to the table."""
     impressions: Path
-    """Impressions below `bucket=N`: `row, item_row, time`, context fields, `click, split`."""
+    """Impressions below `bucket=N`: `row, item_row, time`, context fields, labels, `split`."""
     behaviors: Path
     """Behaviours before their user's last impression below `bucket=N`: `row, time, action`, behaviour fields."""
     facts: dict[str, int]
@@ -269,7 +269,7 @@ class Staging:
             .drop("bucket")
             .join(users, on="user")
             .join(items, on="item")
-            .select("row", "item_row", "time", *context, "click", "split", "bucket")
+            .select("row", "item_row", "time", *context, *self.schema.labels, "split", "bucket")
         )
         self.engine.write(frame, folder / "rows", "splitting impressions", "bucket")
 

@@ -35,7 +35,7 @@ from mailcli.schema import SPLITS, Schema
 from mailcli.stages import Stages
 
 #: Raised whenever an older store could be misread.
-FORMAT = 1
+FORMAT = 2
 
 #: Free bytes below which a failed write means a full disk (ours: one block of a file system).
 FULL = 1 << 16

@@ -8,19 +8,21 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from mailcli import __version__
 from mailcli.batches import Batches
 from mailcli.config import RunConfig
-from mailcli.contracts import Tensor
+from mailcli.contracts import Tensor, TrainingData
 from mailcli.errors import MailError
 from mailcli.evaluation import Metrics, Scorer, measure
-from mailcli.model import TwoTower, batch_signature, make_model, make_optimizers, to_tensors
+from mailcli.model import TwoTower, batch_signature, click_logit, make_model, make_optimizers, to_tensors
 from mailcli.progress import progress
 from mailcli.protocol import View, views
 from mailcli.runs import Run
@@ -30,8 +32,13 @@ from mailcli.store import Store
 LOG_EVERY = 50
 
 
-def train(run: Run, store: Store) -> dict[str, Any]:
+def train(run: Run, store: Store, baseline: Run | None = None) -> dict[str, Any]:
     """Train, keep the best epoch by validation AUC, evaluate it on test, write the run folder.
+
+    Args:
+        run: where to.
+        store: the dataset.
+        baseline: for a two-stage method, the finished run of the ranker alone, whose best epoch it is fitted to.
 
     Returns:
         The contents of result.json.
@@ -47,8 +54,9 @@ def train(run: Run, store: Store) -> dict[str, Any]:
     _check_views(splits, config)
     run.begin()
     scorer = Scorer(model, config.history)
-    best = _fit(run, store, model, scorer, splits)
-    model.load_weights(run.weights)
+    fit = partial(_fit_to, baseline) if baseline else _fit
+    best = fit(run, store, model, scorer, splits)
+    _load(model, run.weights)
     scores = scorer(_batches(store, splits["test"], config), "scoring test")
     result = {
         "cell": config.cell,
@@ -67,13 +75,17 @@ def evaluate(run: Run, store: Store) -> Metrics:
     config = run.config
     check_history(config, store)
     model = make_model(store, config)
-    try:
-        model.load_weights(run.weights)
-    except (OSError, ValueError, KeyError) as error:
-        raise MailError(f"{run.weights}: does not fit this run's model and dataset ({error}).") from error
+    _load(model, run.weights)
     view = views(store, config)["test"]
     scores = Scorer(model, config.history)(_batches(store, view, config), "scoring test")
     return measure(store, view, scores)
+
+
+def _load(model: TwoTower, weights: Path) -> None:
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise MailError(f"{weights}: does not fit this run's model and dataset ({error}).") from error
 
 
 def check_history(config: RunConfig, store: Store) -> None:
@@ -128,6 +140,41 @@ def _fit(run: Run, store: Store, model: TwoTower, scorer: Scorer, splits: dict[s
         elif epoch - best["best_epoch"] >= config.patience:
             break
     return best
+
+
+def _fit_to(
+    baseline: Run, run: Run, store: Store, model: TwoTower, scorer: Scorer, splits: dict[str, View]
+) -> dict[str, Any]:
+    """The baseline's table and ranker, and the two-stage method fitted to them."""
+    config = run.config
+    trained = make_model(store, baseline.config)
+    _load(trained, baseline.weights)
+    model.embedding.set_weights(trained.embedding.get_weights())
+    model.ranker.set_weights(trained.ranker.get_weights())
+    model.cold_start.fit(training_data(model, store, splits["train"], config))
+    model.save_weights(run.weights)
+    found = measure(
+        store, splits["validation"], scorer(_batches(store, splits["validation"], config), "scoring validation")
+    )
+    best = {"best_epoch": (baseline.result or {}).get("best_epoch"), "validation": found}
+    run.log([{"fitted to epoch": best["best_epoch"], "validation": found}])
+    return best
+
+
+def training_data(model: TwoTower, store: Store, view: View, config: RunConfig) -> TrainingData:
+    """What a two-stage method sees of the training split."""
+    batches = _batches(store, view, config)
+    signature = batch_signature(store.schema, config.history)
+    embed = tf.function(lambda batch: (model.embedding(batch), batch["click"]), input_signature=[signature])
+    users = store.column("train", "user")[view.rows].astype(np.int64)
+    return TrainingData(
+        features=lambda: (embed(to_tensors(batch)) for batch in batches.in_order()),
+        users=users,
+        old=~view.new[users] & (store.earlier_behaviors("train")[view.rows] > 0),
+        gather=lambda places: embed(to_tensors(batches.gather(view.rows[places]))),
+        ranker=lambda features: click_logit(model.ranker(features, training=False)),
+        seed=config.seed,
+    )
 
 
 def _epoch(run: Run, step: Callable[..., dict[str, Tensor]], batches: Batches, epoch: int) -> None:

@@ -42,6 +42,15 @@ def tiny(data_dir: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
+def with_buys(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of 200 simulated users with the label `conversion`, n_v 10."""
+    folder = tmp_path_factory.mktemp("buys")
+    settings = Settings(users=200, seed=1, behaviors_per_user=30, conversions=True)
+    simulate_alimama(settings, folder / "raw")
+    return preprocess("alimama", folder / "raw", folder, "buys", Options(history=10))
+
+
+@pytest.fixture(scope="session")
 def ml_100k_raw() -> Path:
     """The folder of MovieLens-100K's raw files; they are downloaded unless `make demo` did."""
     return ML_100K

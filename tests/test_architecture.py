@@ -18,8 +18,10 @@ ORDER = [
     "errors", "progress", "ahead", "quiet", "plugins", "config", "schema", "hashing", "metrics", "stages", "store", "marker",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
-    "batches", "contracts", "layers", "losses", "rankers", "rankers.base", "coldstart", "coldstart.none",
-    "coldstart.mail", "model", "evaluation", "runs", "training", "experiments", "paper", "report", "describe", "cli",
+    "batches", "contracts", "layers", "losses", "towers", "virtual", "rankers",
+    "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",
+    "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
+    "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "model", "evaluation", "runs", "training", "experiments", "paper", "report", "describe", "cli",
 ]
 # fmt: on
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,24 +15,28 @@ from mailcli.batches import Batch, Batches
 from mailcli.config import RunConfig, make_config
 from mailcli.contracts import ColdStartMethod, RankingTower
 from mailcli.evaluation import Scorer
-from mailcli.model import TwoTower, make_model, to_tensors
-from mailcli.protocol import View, views
+from mailcli.model import Optimizers, TwoTower, make_model, make_optimizers, to_tensors
+from mailcli.protocol import views
 from mailcli.schema import UNKNOWN
 from mailcli.store import Store
-from mailcli.training import make_step
+from mailcli.training import make_step, training_data
 
 RANKERS = plugins.names(plugins.RANKERS)
 COLD_STARTS = plugins.names(plugins.COLD_STARTS)
 CELLS = [(ranker, method) for ranker in RANKERS for method in COLD_STARTS]
 #: Options that make a plugin quick to test; one that is not here is tested as it is.
 QUICK = {
-    "base": {"ranker.units": "16,8"},
+    **{name: {"ranker.units": "16,8"} for name in RANKERS if name != "emblr"},
     "mail": {"cold_start.encoder_units": "16,16,16", "cold_start.decoder_units": "16,16"},
+    "cvae": {"cold_start.units": "16", "cold_start.latent": "4"},
+    "metaemb": {"cold_start.steps": "3", "cold_start.users": "8"},
+    "conse": {"cold_start.references": "64"},
 }
+BATCH = 64
 
 
 def config_of(ranker: str, cold_start: str) -> RunConfig:
-    shape = {"data": "tiny", "embedding_dim": 8, "history": 10, "batch_size": 64}
+    shape = {"data": "buys", "embedding_dim": 8, "history": 10, "batch_size": BATCH}
     cell = {"ranker": ranker, "cold_start": cold_start}
     return make_config([shape, cell, QUICK.get(ranker, {}), QUICK.get(cold_start, {})])
 
@@ -44,76 +48,132 @@ def unknown_everything(batch: Batch) -> Batch:
     return {**batch, **blank, **empty}
 
 
-@pytest.mark.parametrize(("ranker", "cold_start"), CELLS)
+def probabilities(model: TwoTower, batch: dict[str, Any]) -> np.ndarray:
+    return np.asarray(model.probabilities(batch))
+
+
+class Cell(NamedTuple):
+    """A cell after 20 steps; a two-stage method has been fitted."""
+
+    config: RunConfig
+    model: TwoTower
+    optimizers: Optimizers
+    batch: Batch
+    moved: dict[str, bool]
+    """Whether training moved the ranking side and the cold-start method."""
+
+
+@pytest.fixture(scope="class")
+def cell(request: pytest.FixtureRequest, with_buys: Store) -> Cell:
+    """Trained without a graph: of 64 cells each would cost seconds to trace; test_model.py has graphs."""
+    config = config_of(*request.param)
+    model, optimizers = make_model(with_buys, config), make_optimizers(config)
+    optimizers.ranking.build(model.ranking_variables)
+    if model.zero_shot_variables:
+        optimizers.zero_shot.build(model.zero_shot_variables)
+    view = views(with_buys, config)["train"]
+    view = view._replace(rows=view.rows[: 5 * BATCH])
+    before = {"ranking": values(model.ranking_variables), "method": values(model.cold_start.weights)}
+    batches = Batches(with_buys, view, config.history, BATCH)
+    for epoch in range(4):
+        for batch in batches.shuffled(0, epoch):
+            losses = model.train_step(to_tensors(batch), optimizers)
+            assert all(np.isfinite(float(value)) for value in losses.values())
+    after = {"ranking": values(model.ranking_variables), "method": values(model.cold_start.weights)}
+    if model.cold_start.two_stage:
+        assert not differ(before["method"], after["method"]), "a two-stage method is trained by its fit alone"
+        model.cold_start.fit(training_data(model, with_buys, view, config))
+        assert not differ(after["ranking"], values(model.ranking_variables)), "fit leaves the ranker as it is"
+        after["method"] = values(model.cold_start.weights)
+    moved = {side: differ(before[side], after[side]) for side in before}
+    return Cell(config, model, optimizers, batches.gather(view.rows[::5]), moved)
+
+
+def values(variables: list[Any]) -> list[np.ndarray]:
+    return [np.asarray(variable) for variable in variables]
+
+
+def differ(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
+    return any(not np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("cell", CELLS, indirect=True, ids="+".join, scope="class")
 class TestCell:
     """Every cell of the ranker x cold-start matrix."""
 
-    @pytest.fixture
-    def config(self, ranker: str, cold_start: str) -> RunConfig:
-        return config_of(ranker, cold_start)
+    def test_each_part_learns(self, cell: Cell) -> None:
+        assert cell.moved["ranking"]
+        assert cell.moved["method"] == bool(cell.model.cold_start.weights)
 
-    @pytest.fixture
-    def model(self, tiny: Store, config: RunConfig) -> TwoTower:
-        return make_model(tiny, config)
+    def test_gives_a_probability_per_impression(self, cell: Cell) -> None:
+        heads = 2 if cell.config.ranker == "esmm" else 1
+        found = probabilities(cell.model, to_tensors(cell.batch))
+        assert found.shape == (BATCH, heads)
+        assert ((found > 0) & (found < 1)).all()
+        if heads == 2:
+            assert (found[:, 1] < found[:, 0]).all(), "pCTCVR = pCTR x pCVR"
 
-    @pytest.fixture
-    def view(self, tiny: Store, config: RunConfig) -> View:
-        view = views(tiny, config)["train"]
-        return view._replace(rows=view.rows[:320])
-
-    @pytest.fixture
-    def batch(self, tiny: Store, config: RunConfig, view: View) -> Batch:
-        return Batches(tiny, view, config.history, 64).gather(view.rows[::5])
-
-    def test_gives_a_finite_logit_per_impression(self, model: TwoTower, batch: Batch) -> None:
-        logit = model(to_tensors(batch)).numpy()
-        assert logit.shape == (64,)
-        assert np.isfinite(logit).all()
-
-    def test_twenty_steps_then_weights_round_trip(
-        self, tiny: Store, config: RunConfig, model: TwoTower, view: View, tmp_path: Path
-    ) -> None:
-        step, batches = make_step(model, config), Batches(tiny, view, config.history, 64)
-        for epoch in range(4):
-            for batch in batches.shuffled(0, epoch):
-                losses = step(to_tensors(batch))
-        assert all(np.isfinite(float(value)) for value in losses.values())
-        scores = Scorer(model, config.history)(batches, "")
-        model.save_weights(tmp_path / "m.weights.h5")
-        other = make_model(tiny, make_config([vars(config), {"seed": 9}]))
-        assert not np.array_equal(Scorer(other, config.history)(batches, ""), scores)
+    def test_weights_round_trip(self, cell: Cell, with_buys: Store, tmp_path: Path) -> None:
+        batch = to_tensors(cell.batch)
+        scores = probabilities(cell.model, batch)
+        cell.model.save_weights(tmp_path / "m.weights.h5")
+        other = make_model(with_buys, make_config([vars(cell.config), {"seed": 9}]))
+        assert not np.array_equal(probabilities(other, batch), scores)
         other.load_weights(tmp_path / "m.weights.h5")
-        np.testing.assert_array_equal(Scorer(other, config.history)(batches, ""), scores)
+        np.testing.assert_array_equal(probabilities(other, batch), scores)
 
-    def test_scores_do_not_depend_on_the_batch_size(
-        self, tiny: Store, config: RunConfig, model: TwoTower, view: View
-    ) -> None:
-        by_7, by_64 = (Scorer(model, config.history)(Batches(tiny, view, config.history, size), "") for size in (7, 64))
-        np.testing.assert_allclose(by_7, by_64, atol=1e-6)
+    def test_scores_do_not_depend_on_the_batch_size(self, cell: Cell) -> None:
+        batch = to_tensors(cell.batch)
+        parts = [
+            probabilities(cell.model, {name: tensor[at : at + 7] for name, tensor in batch.items()})
+            for at in range(0, BATCH, 7)
+        ]
+        np.testing.assert_allclose(np.concatenate(parts), probabilities(cell.model, batch), atol=1e-6)
 
-    def test_survives_unknown_ids_and_empty_histories(self, config: RunConfig, model: TwoTower, batch: Batch) -> None:
-        nobody = unknown_everything(batch)
-        assert np.isfinite(model(to_tensors(nobody)).numpy()).all()
-        losses = make_step(model, config)(to_tensors(nobody))
+    def test_an_old_user_scores_the_same_beside_new_ones(self, cell: Cell) -> None:
+        batch = to_tensors(cell.batch)
+        old = np.flatnonzero(~cell.model.embedding(batch).is_new.numpy())
+        alone = probabilities(cell.model, {name: tf.gather(tensor, old) for name, tensor in batch.items()})
+        np.testing.assert_allclose(alone, probabilities(cell.model, batch)[old], atol=1e-5)
+
+    def test_survives_unknown_ids_and_empty_histories(self, cell: Cell) -> None:
+        nobody = to_tensors(unknown_everything(cell.batch))
+        assert np.isfinite(probabilities(cell.model, nobody)).all()
+        losses = cell.model.train_step(nobody, cell.optimizers)
         assert all(np.isfinite(float(value)) for value in losses.values())
 
     @pytest.mark.parametrize("kind", ["new", "old"])
-    def test_survives_batches_of_one_kind_and_of_one_impression(
-        self, config: RunConfig, model: TwoTower, batch: Batch, kind: str
-    ) -> None:
-        tensors = to_tensors(batch)
-        is_new = model.embedding(tensors).is_new.numpy()
+    def test_survives_batches_of_one_kind_and_of_one_impression(self, cell: Cell, kind: str) -> None:
+        batch = to_tensors(cell.batch)
+        is_new = cell.model.embedding(batch).is_new.numpy()
         rows = np.flatnonzero(is_new == (kind == "new"))
-        step = make_step(model, config)
         for chosen in (rows, rows[:1]):
-            losses = step({name: tf.gather(tensor, chosen) for name, tensor in tensors.items()})
+            part = {name: tf.gather(tensor, chosen) for name, tensor in batch.items()}
+            assert np.isfinite(probabilities(cell.model, part)).all()
+            losses = cell.model.train_step(part, cell.optimizers)
             assert all(np.isfinite(float(value)) for value in losses.values())
 
-    def test_an_old_user_scores_the_same_beside_new_ones(self, model: TwoTower, batch: Batch) -> None:
-        tensors = to_tensors(batch)
-        old = np.flatnonzero(~model.embedding(tensors).is_new.numpy())
-        alone = model({name: tf.gather(tensor, old) for name, tensor in tensors.items()})
-        np.testing.assert_allclose(alone, model(tensors).numpy()[old], atol=1e-5)
+
+@pytest.mark.parametrize(
+    ("ranker", "cold_start"),
+    [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for method in COLD_STARTS if method != "mail")],
+)
+def test_a_graph_does_what_the_steps_do_one_by_one(with_buys: Store, ranker: str, cold_start: str) -> None:
+    """One graph for every batch size: scores and a training step, for every ranker and every method."""
+    config = config_of(ranker, cold_start)
+    model = make_model(with_buys, config)
+    view = views(with_buys, config)["train"]
+    view = view._replace(rows=view.rows[: 2 * BATCH])
+    batches = Batches(with_buys, view, config.history, BATCH)
+    one_by_one = [probabilities(model, to_tensors(batch)) for batch in batches.in_order()]
+    scores = Scorer(model, config.history)(batches, "")
+    np.testing.assert_allclose(scores, np.concatenate(one_by_one), atol=1e-6)
+    by_7 = Scorer(model, config.history)(Batches(with_buys, view, config.history, 7), "")
+    np.testing.assert_allclose(by_7, scores, atol=1e-6)
+    step = make_step(model, config)
+    for batch in batches.shuffled(0, 0):
+        losses = step(to_tensors(batch))
+        assert all(np.isfinite(float(value)) for value in losses.values())
 
 
 class _PluginContract:

@@ -9,36 +9,17 @@ import pytest
 import tensorflow as tf
 
 from mailcli.coldstart.mail import ColdStart
-from mailcli.contracts import Features
+from tests.features import DIM, N_A, N_V, some_features, spec
 from tests.oracles import leaky
 
-N_A, N_V, DIM = 3, 4, 2
 SMALL: dict[str, Any] = {"attention_units": 3, "encoder_units": (6, 5, 4), "decoder_units": (5, 6)}
 
 
 def tower(variant: str = "base", **options: Any) -> ColdStart:
     tf.keras.utils.set_random_seed(5)
     layer = ColdStart(variant=variant, **SMALL, **options)
-    layer.build_for(N_A, N_V, DIM)
+    layer.build_for(spec())
     return layer
-
-
-def some_features(rows: int, new: list[int] | None = None) -> Features:
-    """Random embeddings; histories of 4, 3, 2, 1, 4, ... steps, none for new users."""
-    rng = np.random.default_rng(0)
-    length = np.array([N_V - i % N_V for i in range(rows)])
-    length[new or []] = 0
-    mask = np.arange(N_V) >= N_V - length[:, None]
-    v = rng.normal(size=(rows, N_V, DIM)) * mask[:, :, None]
-    return Features(
-        attributes=tf.constant(rng.normal(size=(rows, N_A, DIM)), tf.float32),
-        behaviors=tf.constant(v, tf.float32),
-        behavior_mask=tf.constant(mask),
-        context=tf.zeros([rows, 1, DIM]),
-        target=tf.zeros([rows, 1, DIM]),
-        dense=tf.zeros([rows, 0]),
-        is_new=tf.constant(~mask.any(axis=1)),
-    )
 
 
 def weights(layer: Any) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.config import VARIANTS
-from mailcli.contracts import ColdStartMethod, Features, Tensor, replace_behaviors
+from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, replace_behaviors
 from mailcli.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
 from mailcli.losses import mmd2, squared_error
 
@@ -17,7 +17,9 @@ REDUCTIONS = ("mean", "sum")
 
 
 class ColdStart(ColdStartMethod):
-    """Dual autoencoders aligned by MMD, MAIL Eqs. (1)-(8); v̂ = D2(E1(h_a)) for new users.
+    """MAIL: dual autoencoders invent behaviour from attributes (Feng et al., CIKM 2021).
+
+    Eqs. (1)-(8), aligned by MMD; v̂ = D2(E1(h_a)) for new users.
 
     Embeddings enter through stop_gradient: neither loss moves the table by way of this tower.
 
@@ -77,8 +79,9 @@ class ColdStart(ColdStartMethod):
         """True but for the variant none, which has no loss of its own."""
         return self.variant != "none"
 
-    def build_for(self, n_a: int, n_v: int, dim: int) -> None:
-        """Make the variables for a [n_a, dim] and v [n_v, dim]; only those that the variant trains."""
+    def build_for(self, spec: Spec) -> None:
+        """Make the variables for a [n_a, d] and v [n_v, d]; only those that the variant trains."""
+        n_a, n_v, dim = spec.n_a, spec.history, spec.dim
         self.n_v, self.dim = n_v, dim
         s = self.settings
         code = s["encoder_units"][-1]

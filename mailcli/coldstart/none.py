@@ -6,7 +6,7 @@ from mailcli.contracts import ColdStartMethod, Features
 
 
 class ColdStart(ColdStartMethod):
-    """Leaves the features of new users as they are."""
+    """None: the features of new users as they are, the baseline of every RI."""
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """The same features."""

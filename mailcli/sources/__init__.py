@@ -52,7 +52,7 @@ class RawData(ABC):
 
     @abstractmethod
     def impressions(self, engine: DataEngine) -> DataFrame:
-        """`user, item, time`, one column per context field, `click` (0/1), `split` (an index into SPLITS)."""
+        """`user, item, time`, one column per context field and label (0/1), `split` (an index into SPLITS)."""
 
     @abstractmethod
     def behaviors(self, engine: DataEngine) -> DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,6 +63,10 @@ COLUMNS = {
 RULES = {
     "raw_sample": (Rule(("nonclk", "clk"), "nonclk = 1 - clk", lambda F: F.col("nonclk") + F.col("clk") != 1),),
 }
+#: A column that the simulator adds to raw_sample and the published file does not have: bought after the click.
+BUY = "buy"
+BUY_COLUMN = Column(BUY, values=("0", "1"))
+BUY_RULE = Rule((BUY, "clk"), f"{BUY} = 0 without a click", lambda F: F.col(BUY) > F.col("clk"))
 #: The file behind each table.
 STEMS = {
     "users": "user_profile",
@@ -129,6 +134,12 @@ class Source(RawData):
             for table, stem in STEMS.items()
             if (path := found[stem])
         }
+        if BUY in self.csv["impressions"].header:
+            path = self.csv["impressions"].path
+            self.csv["impressions"] = CsvFile(
+                path, (*COLUMNS["raw_sample"], BUY_COLUMN), (*RULES["raw_sample"], BUY_RULE)
+            )
+            self.schema = replace(self.schema, labels=("click", "conversion"))
         self.files = tuple(csv.path for csv in self.csv.values())
         self.simulation = read_marker(raw, self.files)
 
@@ -158,6 +169,7 @@ class Source(RawData):
         F = engine.functions
         since = F.col("time_stamp") - F.lit(FIRST_IMPRESSION)
         day = F.floor(since / DAY)
+        bought = [F.col(BUY).cast("int").alias("conversion")] if "conversion" in self.schema.labels else []
         split = F.when(day == TEST_DAY, F.lit(2)).when(day == VALIDATION_DAY, F.lit(1)).otherwise(F.lit(0))
         return (
             self.csv["impressions"]
@@ -170,6 +182,7 @@ class Source(RawData):
                 F.floor(since % DAY / 3600).cast("int").alias("hour"),
                 (day % 7).cast("int").alias("weekday"),
                 F.col("clk").cast("int").alias("click"),
+                *bought,
                 split.cast("int").alias("split"),
                 "fault",
                 "line",

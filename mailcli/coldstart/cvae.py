@@ -1,0 +1,113 @@
+"""A conditional variational autoencoder from attributes to behaviour: CVAR's idea turned to users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, replace_behaviors
+from mailcli.layers import AttentionPooling, leaky_relu
+from mailcli.losses import kl_divergence, squared_error
+
+#: Bounds of log σ² (ours): beyond them exp() leaves float32's useful range.
+LOG_VARIANCE = 8.0
+
+
+class ColdStart(ColdStartMethod):
+    """CVAE: attributes to behaviour by way of a latent Gaussian (CVAR, Zhao et al., SIGIR 2022).
+
+    q(z|v) from pooled behaviour, p(z|a) from pooled attributes, decoder z -> v. L_rec = |D(z) - v|², z ~ q;
+    L_kl = KL(q(z|v) || p(z|a)). A new user's v̂ = D(mean of p(z|a)). Embeddings enter through stop_gradient.
+
+    Args:
+        latent: width of z.
+        units: hidden width of both encoders and of the decoder.
+        kl_weight: of L_kl, whose terms are summed over z while L_rec's are averaged (ours).
+        attention_units: d_r of the attention pooling, MAIL Eq. (1).
+    """
+
+    def __init__(
+        self,
+        latent: int = 32,
+        units: int = 512,
+        kl_weight: float = 0.01,
+        attention_units: int = 32,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if min(latent, units, attention_units) < 1:
+            raise ValueError("`latent`, `units` and `attention_units` should be 1 or more")
+        if kl_weight < 0:
+            raise ValueError(f"`kl_weight` should be at least 0. Received: {kl_weight}")
+        self.settings: dict[str, Any] = {
+            "latent": latent,
+            "units": units,
+            "kl_weight": kl_weight,
+            "attention_units": attention_units,
+        }
+        self.random = keras.random.SeedGenerator(int(keras.random.randint((), 0, 2**31 - 1)))
+
+    @property
+    def co_trained(self) -> bool:
+        """True: G_A trains it by L_rec and L_kl."""
+        return True
+
+    def build_for(self, spec: Spec) -> None:
+        """Make both encoders and the decoder."""
+        s = self.settings
+        self.n_v, self.dim = spec.history, spec.dim
+        self.pool_a = AttentionPooling(s["attention_units"])
+        self.pool_a.build((None, spec.n_a, spec.dim))
+        self.pool_v = AttentionPooling(s["attention_units"])
+        self.pool_v.build((None, spec.history, spec.dim))
+        self.prior = _network(spec.dim, (s["units"], 2 * s["latent"]))
+        self.posterior = _network(spec.dim, (s["units"], 2 * s["latent"]))
+        self.decoder = _network(s["latent"], (s["units"], spec.history * spec.dim))
+
+    def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
+        """L_rec and L_kl of impressions of old users."""
+        features = features.frozen()
+        prior = self._gaussian(self.prior, self.pool_a(features.attributes))
+        mean, log_variance = self._gaussian(self.posterior, self.pool_v(features.behaviors, features.behavior_mask))
+        noise = keras.random.normal(tf.shape(mean), seed=self.random) if training else 0.0
+        v = tf.reshape(features.behaviors, [-1, self.n_v * self.dim])
+        decoded = _run(self.decoder, mean + noise * tf.exp(log_variance / 2))
+        return {
+            "L_rec": squared_error(decoded, v, "mean"),
+            "L_kl": self.settings["kl_weight"] * kl_divergence(mean, log_variance, *prior),
+        }
+
+    def _gaussian(self, network: Sequence[Any], h: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = tf.split(_run(network, h), 2, axis=1)
+        return mean, tf.clip_by_value(log_variance, -LOG_VARIANCE, LOG_VARIANCE)
+
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """v̂ in place of v where flag is true, MAIL Eq. (10)."""
+        del training
+        new = tf.where(features.is_new)[:, 0]
+        attributes = tf.stop_gradient(tf.gather(features.attributes, new))
+        mean, _ = self._gaussian(self.prior, self.pool_a(attributes))
+        v_hat = tf.stop_gradient(_run(self.decoder, mean))
+        return replace_behaviors(features, new, tf.reshape(v_hat, [-1, self.n_v, self.dim]))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), **self.settings}
+
+
+def _network(width: int, units: Sequence[int]) -> list[Any]:
+    layers = [keras.layers.Dense(outputs) for outputs in units]
+    for layer, inputs in zip(layers, (width, *units), strict=False):
+        layer.build((None, inputs))
+    return layers
+
+
+def _run(network: Sequence[Any], x: Tensor) -> Tensor:
+    """LeakyReLU between the layers, linear at the end."""
+    *hidden, last = network
+    for layer in hidden:
+        x = leaky_relu(layer(x))
+    return last(x)

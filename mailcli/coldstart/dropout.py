@@ -1,0 +1,39 @@
+"""DropoutNet's idea (Volkovs et al., NeurIPS 2017), for users' histories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mailcli.contracts import ColdStartMethod, Features, without_behaviors
+
+
+class ColdStart(ColdStartMethod):
+    """Dropout: histories hidden at random while training (DropoutNet, Volkovs et al., NeurIPS 2017).
+
+    The ranker learns to do without behaviour; nothing is invented, and nothing is added at inference. The cheapest
+    baseline, which another method must beat to be worth its cost.
+
+    Args:
+        rate: share of old users' impressions whose history is hidden (DropoutNet's 0.5).
+    """
+
+    def __init__(self, rate: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 < rate < 1:
+            raise ValueError(f"`rate` should be between 0 and 1. Received: {rate}")
+        self.rate = rate
+        self.random = keras.random.SeedGenerator(int(keras.random.randint((), 0, 2**31 - 1)))
+
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """While training, some histories made empty; at inference, the same features."""
+        if not training:
+            return features
+        hidden = keras.random.uniform(tf.shape(features.is_new), seed=self.random) < self.rate
+        return without_behaviors(features, hidden)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate}

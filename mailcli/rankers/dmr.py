@@ -1,0 +1,161 @@
+"""Deep Match to Rank (Lyu et al., AAAI 2020), the paper's second ranking tower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mailcli.contracts import Features, RankingTower, Spec, Tensor
+from mailcli.towers import StepScorer, Tower, attend, pooled
+
+#: Classes drawn for the sampled softmax, and the weight of the match loss (published code).
+NEGATIVES, MATCH_WEIGHT = 2000, 0.1
+
+
+class Ranker(RankingTower):
+    """DMR: item-to-item and user-to-item match before ranking (Lyu et al., AAAI 2020).
+
+    z = [Σ a, Σ v, Σ c, Σ t, dense, Σ v ⊙ q, attended history, r_i2i, r_u2i]; then MAIL Eq. (12). The auxiliary loss,
+    0.1 x sampled softmax, predicts the last behaviour from those before it.
+
+    Args:
+        units: widths of the hidden layers (MAIL Sec. 4.1.4, as for BaseDNN).
+        dropout: rate before each hidden layer.
+        match_weight: weight of the auxiliary loss.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int] = (512, 256),
+        dropout: float = 0.5,
+        match_weight: float = MATCH_WEIGHT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units, self.rate, self.match_weight = tuple(units), dropout, match_weight
+        self.tower = Tower(units, dropout)
+        self.logit = keras.layers.Dense(1)
+
+    def build_for(self, spec: Spec) -> None:
+        """Make the position embeddings and the two networks; classes are the ids of a step's first field."""
+        self.position = self.add_weight(shape=(spec.history, spec.dim), initializer="glorot_uniform", name="position")
+        self.i2i = ItemToItem(spec.dim)
+        self.u2i = UserToItem(spec.dim, spec.vocabulary_sizes[spec.steps_vocabulary])
+
+    def call(self, features: Features, training: bool = False) -> Tensor:
+        """Logits [B]; while training the match loss is added."""
+        steps, mask = features.behaviors, features.behavior_mask
+        position = tf.broadcast_to(self.position.value, tf.shape(features.actions))
+        context = tf.concat([position, features.actions], axis=2)
+        attended, relevance, _ = self.i2i(features.query, steps, context, mask)
+        user, last_but_one, _ = self.u2i(steps, context, mask)
+        match = tf.reduce_sum(user * self.u2i.items(features.target_id), axis=1)
+        if training:
+            self.add_loss(self.match_weight * self.u2i.match_loss(last_but_one, features.step_ids))
+        crossed = tf.reduce_sum(steps, axis=1) * features.query
+        scores = tf.stack([relevance, match], axis=1)
+        x = tf.concat([pooled(features), crossed, attended, scores], axis=1)
+        return self.logit(self.tower(x, training=training))[:, 0]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = {"units": self.units, "dropout": self.rate, "match_weight": self.match_weight}
+        return {**super().get_config(), **own}
+
+
+class ItemToItem(keras.layers.Layer):
+    """Attention of the target on the history (DMR Sec. "Item-to-Item Network").
+
+    Query = PReLU(Dense([target, position, action])), scored against each step; r_i2i is the sum of the raw scores.
+
+    Args:
+        dim: width of a behaviour step.
+    """
+
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.align = keras.layers.Dense(dim)
+        self.prelu = keras.layers.PReLU(shared_axes=[1])
+        self.scorer = StepScorer("sigmoid")
+
+    def call(self, target: Tensor, steps: Tensor, context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Attended history [B, d], r_i2i [B], weights [B, n_v].
+
+        Args:
+            target: [B, d].
+            steps: [B, n_v, d].
+            context: [B, n_v, positions and actions].
+            mask: [B, n_v] bool.
+        """
+        tiled = tf.broadcast_to(target[:, None], tf.shape(steps))
+        query = self.prelu(self.align(tf.concat([tiled, context], axis=2)))
+        scores = self.scorer(query, steps)
+        weights, attended = attend(scores, mask, steps)
+        return attended, tf.reduce_sum(tf.where(mask, scores, 0.0), axis=1), weights
+
+
+class UserToItem(keras.layers.Layer):
+    """A user vector from the history alone, and the items' own vectors (DMR Sec. "User-to-Item Network").
+
+    Of the published T x T attention the last row (the whole history) and the one before it (the history without its
+    last step) are used, and these two are computed.
+
+    Args:
+        dim: width of a behaviour step.
+        classes: how many items there are.
+        vector: width of a user's and an item's vector; None for `dim`.
+    """
+
+    def __init__(self, dim: int, classes: int, vector: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.classes, self.vector = classes, vector or dim
+        self.align = keras.layers.Dense(dim)
+        self.prelu = keras.layers.PReLU(shared_axes=[1])
+        self.scorer = StepScorer("sigmoid")
+        self.project = keras.layers.Dense(self.vector)
+        self.project_prelu = keras.layers.PReLU()
+        self.item_vectors = self.add_weight(
+            shape=(classes, self.vector), initializer="glorot_uniform", name="item_vectors"
+        )
+        self.item_biases = self.add_weight(shape=(classes,), initializer="zeros", trainable=False, name="item_biases")
+
+    def call(self, steps: Tensor, context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """User vectors [B, vector] of the whole history and of all but its last step, and the raw scores [B, n_v]."""
+        scores = self.scorer(self.prelu(self.align(context)), steps)
+        _, whole = attend(scores, mask, steps)
+        # Left-padded: the last place is the last behaviour.
+        before = tf.concat([mask[:, :-1], tf.zeros_like(mask[:, -1:])], axis=1)
+        _, earlier = attend(scores, before, tf.where(before[:, :, None], steps, 0.0))
+        return self._vector(whole), self._vector(earlier), scores
+
+    def _vector(self, attended: Tensor) -> Tensor:
+        return self.project_prelu(self.project(attended))
+
+    def items(self, ids: Tensor) -> Tensor:
+        """The items' vectors [B, vector]."""
+        return tf.gather(self.item_vectors.value, ids)
+
+    def match_loss(self, user: Tensor, step_ids: Tensor) -> Tensor:
+        """Softmax over 2,000 sampled items, or all where there are no more; mean over users with two behaviours."""
+        at = tf.where((step_ids[:, -1] != 0) & (step_ids[:, -2] != 0))[:, 0]
+        user, label = tf.gather(user, at), tf.gather(step_ids[:, -1], at)
+        if self.classes <= NEGATIVES:
+            logits = tf.matmul(user, self.item_vectors.value, transpose_b=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=logits)
+        else:
+            label = tf.cast(label, tf.int64)[:, None]
+            # Uniform: ids are in the order of raw values, not of frequency as TensorFlow's own sampler supposes.
+            drawn = tf.random.uniform_candidate_sampler(label, 1, NEGATIVES, True, self.classes)
+            losses = tf.nn.sampled_softmax_loss(
+                self.item_vectors.value,
+                self.item_biases.value,
+                label,
+                user,
+                NEGATIVES,
+                self.classes,
+                sampled_values=drawn,
+            )
+        return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.shape(losses)[0], losses.dtype))

@@ -1,0 +1,26 @@
+"""EmbLR, the ranker of LLAE's row in MAIL Table 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from mailcli.contracts import Features, RankingTower, Tensor
+from mailcli.towers import pooled
+
+
+class Ranker(RankingTower):
+    """EmbLR: logistic regression over pooled embeddings (Feng et al., CIKM 2021).
+
+    logit = wᵀ [Σ a_i, Σ v_i, Σ c_i, Σ t_i, dense] + b.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.logit = keras.layers.Dense(1)
+
+    def call(self, features: Features, training: bool = False) -> Tensor:
+        """Logits [B]."""
+        del training
+        return self.logit(pooled(features))[:, 0]

@@ -1,0 +1,39 @@
+"""Entire Space Multi-Task Model (Ma et al., SIGIR 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from mailcli.contracts import Features, RankingTower, Tensor
+from mailcli.towers import Tower, pooled
+
+
+class Ranker(RankingTower):
+    """ESMM: pCTCVR = pCTR x pCVR, trained on all impressions (Ma et al., SIGIR 2018).
+
+    Two towers on one table.
+
+    It needs the label `conversion`. The loss is L_rt (13) for clicks and `ctcvr_loss` for the product.
+
+    Args:
+        units: widths of the hidden layers of each tower.
+        dropout: rate before each hidden layer.
+    """
+
+    def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units, self.rate = tuple(units), dropout
+        self.towers = {name: Tower(units, dropout) for name in ("click", "conversion")}
+        self.logits = {name: keras.layers.Dense(1) for name in self.towers}
+
+    def call(self, features: Features, training: bool = False) -> dict[str, Tensor]:
+        """Logits [B] of a click, and of a conversion after a click."""
+        z = pooled(features)
+        return {name: self.logits[name](tower(z, training=training))[:, 0] for name, tower in self.towers.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "units": self.units, "dropout": self.rate}

@@ -1,0 +1,128 @@
+"""Pieces that several rankers are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mailcli.contracts import Features, Spec, Tensor
+from mailcli.layers import MASKED, leaky_relu
+
+#: Widths of the attention scorers of DIN (Sec. 4.3) and DMR (published code).
+SCORER_UNITS = (80, 40)
+
+
+def pooled(features: Features) -> Tensor:
+    """[Σ a_i, Σ v_i, Σ c_i, Σ t_i, dense], [B, 4d + n_dense]: MAIL Eq. (11)."""
+    groups = (features.attributes, features.behaviors, features.context, features.target)
+    return tf.concat([*(tf.reduce_sum(group, axis=1) for group in groups), features.dense], axis=1)
+
+
+def mean_behavior(features: Features) -> Tensor:
+    """[B, d], the mean of the real steps; zeros for an empty history."""
+    count = tf.reduce_sum(tf.cast(features.behavior_mask, features.behaviors.dtype), axis=1, keepdims=True)
+    return tf.math.divide_no_nan(tf.reduce_sum(features.behaviors, axis=1), count)
+
+
+def fields(features: Features) -> Tensor:
+    """The embeddings of all fields, one vector each, the mean behaviour as one more: [B, n_a + n_c + n_t + 1, d]."""
+    parts = (features.attributes, features.context, features.target, mean_behavior(features)[:, None])
+    return tf.concat(parts, axis=1)
+
+
+def flat_fields(features: Features) -> Tensor:
+    """`fields` side by side, and the dense features: [B, (n_a + n_c + n_t + 1) d + n_dense]."""
+    each = fields(features)
+    return tf.concat([tf.reshape(each, [-1, each.shape[1] * each.shape[2]]), features.dense], axis=1)
+
+
+class Tower(keras.layers.Layer):
+    """h = LeakyReLU(BN(Dense(Dropout(h)))) for each width: MAIL Eq. (12).
+
+    Args:
+        units: widths.
+        dropout: rate before each layer.
+    """
+
+    def __init__(self, units: Sequence[int], dropout: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden = [keras.layers.Dense(width) for width in units]
+        self.norm = [keras.layers.BatchNormalization() for _ in units]
+        self.dropout = [keras.layers.Dropout(dropout) for _ in units]
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """x [B, n] -> [B, units[-1]]."""
+        for hidden, norm, dropout in zip(self.hidden, self.norm, self.dropout, strict=True):
+            x = leaky_relu(norm(hidden(dropout(x, training=training)), training=training))
+        return x
+
+
+class Wide(keras.layers.Layer):
+    """Σ w[id] over the ids of a, c and t, and the dense features times their weights: logistic regression on ids.
+
+    Call: features -> [B].
+    """
+
+    def build_for(self, spec: Spec) -> None:
+        """One weight per row of the shared table, zero at first."""
+        self.weight = self.add_weight(shape=(spec.rows,), initializer="zeros", name="weight")
+        if spec.schema.dense:
+            self.dense_weight = self.add_weight(shape=(len(spec.schema.dense), 1), initializer="zeros", name="dense")
+        self.built = True
+
+    def call(self, features: Features) -> Tensor:
+        """The linear part of the logit."""
+        rows = features.table_rows
+        chosen = tf.gather(self.weight.value, rows) * tf.cast(rows != 0, self.compute_dtype)
+        logit = tf.reduce_sum(chosen, axis=1)
+        if features.dense.shape[1]:
+            logit += tf.matmul(features.dense, self.dense_weight)[:, 0]
+        return logit
+
+
+class StepScorer(keras.layers.Layer):
+    """The score of each behaviour step for a query: a network on [q, h, q - h, q ⊙ h].
+
+    Args:
+        activation: of the hidden layers.
+        units: their widths.
+
+    Call: query [B, n_v, d] or [B, 1, d], steps [B, n_v, d] -> [B, n_v].
+    """
+
+    def __init__(self, activation: str, units: Sequence[int] = SCORER_UNITS, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = tuple(units)
+        self.activate = keras.activations.get(activation)
+        self.rest = [keras.layers.Dense(width, activation=activation) for width in units[1:]]
+        self.score = keras.layers.Dense(1)
+
+    def build(self, query_shape: Sequence[int | None], steps_shape: Sequence[int | None]) -> None:
+        """Make the weights; `kernel` has the rows of q, h, q - h and q ⊙ h one after the other."""
+        del query_shape
+        dim = steps_shape[-1]
+        assert dim is not None
+        self.kernel = self.add_weight(shape=(4 * dim, self.units[0]), initializer="glorot_uniform", name="kernel")
+        self.bias = self.add_weight(shape=(self.units[0],), initializer="zeros", name="bias")
+        for layer, width in zip([*self.rest, self.score], self.units, strict=True):
+            layer.build((None, None, width))
+        self.built = True
+
+    def call(self, query: Tensor, steps: Tensor) -> Tensor:
+        """Raw scores; the caller masks them."""
+        of_query, of_step, of_difference, of_product = tf.split(self.kernel.value, 4)
+        # W [q, h, q - h, q ⊙ h] without building the four side by side.
+        hidden = tf.matmul(query, of_query + of_difference) + tf.matmul(steps, of_step - of_difference)
+        hidden = self.activate(hidden + tf.matmul(query * steps, of_product) + self.bias)
+        for layer in self.rest:
+            hidden = layer(hidden)
+        return self.score(hidden)[:, :, 0]
+
+
+def attend(scores: Tensor, mask: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax over the real steps: weights [B, n_v] and the weighted history [B, d] (zeros where there is none)."""
+    weights = tf.nn.softmax(tf.where(mask, scores, MASKED))
+    return weights, tf.einsum("bn,bnd->bd", weights, steps)

@@ -1,0 +1,53 @@
+"""Virtual behaviour for methods that predict one vector per user: the mean step of its history.
+
+Every user gets as many equal steps as old users have on average, so that a ranker that sums and one that attends both
+see what they are used to.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mailcli.contracts import Features, Spec, Tensor, TrainingData, replace_behaviors
+
+
+def describe(features: Features, id_place: int) -> Tensor:
+    """The attributes but the user's id side by side, [B, (n_a - 1) d]: an id says nothing of other users.
+
+    Raises:
+        ValueError: there is no other attribute.
+    """
+    a = features.attributes
+    others = [place for place in range(a.shape[1]) if place != id_place]
+    if not others:
+        raise ValueError("needs user attributes besides the id, and the dataset has none")
+    return tf.reshape(tf.gather(a, others, axis=1), [-1, len(others) * a.shape[2]])
+
+
+class VirtualSteps(keras.layers.Layer):
+    """Puts a predicted mean step in place of new users' empty histories. `fit` counts the steps of old users."""
+
+    def build_for(self, spec: Spec) -> None:
+        """Make the average length, one step before `fit`."""
+        self.n_v = spec.history
+        self.length = self.add_weight(shape=(), initializer="ones", trainable=False, name="length")
+        self.built = True
+
+    def fit(self, training: TrainingData) -> None:
+        """Set the length to the mean over old users' impressions, rounded."""
+        steps = impressions = 0
+        for features, _ in training.features():
+            count = tf.reduce_sum(tf.cast(features.behavior_mask, tf.int64), axis=1).numpy()
+            steps += int(count.sum())
+            impressions += int((count > 0).sum())
+        self.length.assign(float(np.clip(round(steps / max(impressions, 1)), 1, self.n_v)))
+
+    def call(self, features: Features, mean_step: Tensor) -> Features:
+        """The features with the mean step [new users of the batch, d] repeated where flag is true."""
+        new = tf.where(features.is_new)[:, 0]
+        mask = tf.range(self.n_v, 0, -1) <= tf.cast(self.length, tf.int32)
+        steps = mean_step[:, None] * tf.cast(mask, mean_step.dtype)[None, :, None]
+        real = tf.broadcast_to(mask[None], tf.shape(steps)[:2])
+        return replace_behaviors(features, new, steps, real)
