@@ -30,13 +30,14 @@ class Scorer:
         self._score = tf.function(model.probabilities, input_signature=[signature])
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
-        """[impressions, 1 or 2], scores of a view in the store's order: pCTR, and pCTCVR of a ranker that has it."""
+        """[impressions], scores of a view in the store's order; [impressions, 2] of a ranker with pCTCVR besides."""
         scores = []
         with progress(title, len(batches.view.rows), "impressions") as advance:
             for batch in batches.in_order():
                 scores.append(self._score(to_tensors(batch)).numpy())
                 advance(len(scores[-1]))
-        return np.concatenate(scores)
+        whole = np.concatenate(scores)
+        return whole[:, 0] if whole.shape[1] == 1 else whole
 
 
 def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
@@ -45,7 +46,7 @@ def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
     `new` is MAIL's flag, Eq. (9); `old` the others; `natural` those that the raw data itself shows without behaviour.
 
     Args:
-        scores: [impressions of the view, 1 or 2], as Scorer gives them.
+        scores: [impressions of the view], or [impressions, 2], as Scorer gives them.
 
     Raises:
         MailError: a score is not finite.
@@ -62,11 +63,12 @@ def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
         "natural": unseen,
     }
     found: Metrics = {name: {} for name, group in groups.items() if group.any()}
-    for column, (prefix, label_name) in enumerate(LABELS[: scores.shape[1]]):
+    columns = scores.reshape(len(user), -1).T
+    for column, (prefix, label_name) in zip(columns, LABELS, strict=False):
         label = store.column(view.split, label_name)[view.rows]
         for name, metrics_of_group in found.items():
             group = groups[name]
-            metrics_of_group |= _of(prefix, user[group], label[group], scores[group, column])
+            metrics_of_group |= _of(prefix, user[group], label[group], column[group])
     return found
 
 

@@ -50,7 +50,8 @@ def row_name(config: RunConfig) -> str:
     """The paper's name of a cell, or `ranker+method` where it has none."""
     for name, row in ROWS.items():
         same = (row["ranker"], row["cold_start"]) == (config.ranker, config.cold_start)
-        if same and row.get("cold_start.variant") == config.cold_start_options.get("variant"):
+        default = "base" if config.cold_start == "mail" else None
+        if same and row.get("cold_start.variant") == config.cold_start_options.get("variant", default):
             return name
     return config.cell
 

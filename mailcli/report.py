@@ -16,6 +16,8 @@ from mailcli.metrics import relative_improvement
 from mailcli.paper import reported, row_name
 
 METRICS = ("AUC", "GAUC")
+#: Columns of rankers that score conversions too.
+CONVERSION_METRICS = ("CTCVR AUC", "CTCVR GAUC")
 TITLES = {"new": "new users", "old": "old users", "all": "all users", "natural": "naturally new"}
 
 
@@ -101,15 +103,21 @@ def _settings(config: RunConfig) -> str:
     return ", ".join(changed) or "at their defaults"
 
 
+def _score_conversions(rows: Sequence[Row]) -> bool:
+    return any(CONVERSION_METRICS[0] in result["test"]["all"] for row in rows for result in row.results)
+
+
 def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
     """AUC, GAUC and RI of new, old and all users, a block each; the paper's numbers beside where asked for."""
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("", no_wrap=True)
+    conversions = CONVERSION_METRICS if _score_conversions(rows) else ()
     for name in (
         "AUC",
         "GAUC",
         "RI AUC %",
         "RI GAUC %",
+        *conversions,
         *(["paper AUC", "GAUC", "RI %"] if with_paper else []),
     ):
         table.add_column(name, justify="right", no_wrap=True)
@@ -122,6 +130,7 @@ def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
             label = _label(row)
             cells = [_metric(values(row, users, m)) for m in METRICS]
             cells += [_improvement(improvements(row, users, m)) for m in METRICS]
+            cells += [_metric(values(row, users, m)) for m in conversions]
             cells += _papers(reported(name, users)) if with_paper else []
             table.add_row(label, *cells, end_section=row is shown[-1])
     return table
@@ -149,6 +158,8 @@ def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
     ]
     if any(each.baseline for each in rows):
         lines.append("RI: against the same ranker without a cold-start method, same seed")
+    if _score_conversions(rows):
+        lines.append("CTCVR: of impressions that are clicked and then converted, by pCTCVR = pCTR x pCVR")
     if with_paper:
         lines.append("paper: its numbers on about 6 M impressions of Alimama; not comparable with other data")
     return lines

@@ -5,7 +5,7 @@
     environment.json   versions, machine, wall time
     history.jsonl      one line per step (losses) and per epoch (validation)
     checkpoints/       best.weights.h5, the best epoch by validation AUC
-    predictions.npy    scores of the test impressions, in the store's order
+    predictions.npy    scores of the test impressions, in the store's order; pCTR and pCTCVR of a ranker with both
     result.json        metrics; it exists when the run is finished
 """
 

@@ -383,10 +383,13 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
         (["simulate", "alimama", "--users", "2", "--out", "x"], "--users is 2. Expected 10 or more."),
         (["describe", "tny"], "unknown dataset 'tny'. Did you mean 'tiny'? data holds: 'tiny'."),
         (["train", "--data", "tyni"], "unknown dataset 'tyni'. Did you mean 'tiny'? data holds: 'tiny'."),
-        (["train", "--ranker", "bass"], "unknown ranker 'bass'. Did you mean 'base'? Known: 'base'."),
+        (
+            ["train", "--ranker", "bass"],
+            "unknown ranker 'bass'. Did you mean 'base'? Known: 'base', 'dcnv2', 'deepfm', 'din', 'dmr', 'emblr', 'esmm', 'widedeep'.",
+        ),
         (
             ["train", "--cold-start", "male"],
-            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'mail', 'none'.",
+            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'metaemb', 'none'.",
         ),
         (
             ["train", "--cold-start", "mail", "--variant", "duel"],

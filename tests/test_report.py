@@ -34,6 +34,23 @@ def text_of(rows: list[Row], with_paper: bool = False) -> str:
     return console.file.getvalue()
 
 
+def test_conversions_have_columns_where_a_ranker_scores_them() -> None:
+    scored = result(0.5, 0.7)
+    for group in scored["test"].values():
+        group |= {"CTCVR AUC": 0.625, "CTCVR GAUC": 0.6}
+    both = [
+        Row(BASE, (0,), (result(0.5, 0.7),), None),
+        Row(make_config([{"data": "toy", "ranker": "esmm"}]), (0,), (scored,), None),
+    ]
+    lines = text_of(both).splitlines()
+    assert [name.strip() for name in lines[0].split("┃")][-2:] == ["CTCVR AUC", "CTCVR GAUC"]
+    cells = [[c.strip() for c in line.split("│")] for line in lines]
+    assert cells[3][-2:] == ["-", "-"]
+    assert cells[4] == ["esmm+none", ".5000", ".4000", "", "", ".6250", ".6000"]
+    assert "CTCVR: of impressions that are clicked and then converted, by pCTCVR = pCTR x pCVR" in notes(both)
+    assert "CTCVR" not in text_of(both[:1])
+
+
 def test_interval_by_hand() -> None:
     # Values 1, 2, 3: mean 2, s = 1, t(.975, 2) = 4.302653, half = 4.302653 / √3.
     found = estimate([1, 2, 3])
