@@ -68,6 +68,8 @@ def row_settings(name: str) -> dict[str, str]:
     ranker, plus, method = name.partition("+")
     if not plus:
         close = nearest(name.lower(), by_lower)
+        for known in ROWS:
+            close = close.replace(f"'{known.lower()}'", f"'{known}'")
         raise MailError(f"unknown row '{name}'.{close} Known: {choices(ROWS)}, or ranker+method, e.g. 'din+cvae'.")
     plugins.check(plugins.RANKERS, ranker)
     plugins.check(plugins.COLD_STARTS, method)

@@ -7,11 +7,13 @@ A name may also be `package.module:Class`, or an entry point of the group `mail.
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from mailcli.errors import MailError, choices, nearest
@@ -77,13 +79,36 @@ def load(kind: Kind, name: str) -> Any:
     return _outside(kind, name if ":" in name else _entry_points(kind)[name])
 
 
+def code_sha256(kind: Kind, name: str) -> str | None:
+    """SHA-256 of an outside module's file, so that a run can tell whether its code has changed; None for our own.
+
+    Raises:
+        MailError: there is no such module.
+    """
+    check(kind, name)
+    if name in names(kind):
+        return None
+    module = _module(kind, name if ":" in name else _entry_points(kind)[name])
+    return hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()
+
+
 def _outside(kind: Kind, path: str) -> Any:
-    """What `package.module:Class` names; modules of the current folder are found too."""
-    module_name, _, attribute = path.partition(":")
+    """What `package.module:Class` names."""
+    module = _module(kind, path)
+    attribute = path.partition(":")[2]
+    if not hasattr(module, attribute):
+        known = [name for name in vars(module) if not name.startswith("_")]
+        raise MailError(f"{kind.title} '{path}': '{module.__name__}' has no '{attribute}'.{nearest(attribute, known)}")
+    return getattr(module, attribute)
+
+
+def _module(kind: Kind, path: str) -> ModuleType:
+    """The module of `package.module:Class`; those of the current folder are found too."""
+    module_name = path.partition(":")[0]
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        return importlib.import_module(module_name)
     except (ModuleNotFoundError, ValueError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name not in {module_name, module_name.partition(".")[0]}:
             raise
@@ -91,7 +116,3 @@ def _outside(kind: Kind, path: str) -> Any:
             f"{kind.title} '{path}': there is no module '{module_name}'. Expected package.module:Class, importable "
             f"from {os.getcwd()}."
         ) from error
-    if not hasattr(module, attribute):
-        known = [name for name in vars(module) if not name.startswith("_")]
-        raise MailError(f"{kind.title} '{path}': '{module_name}' has no '{attribute}'.{nearest(attribute, known)}")
-    return getattr(module, attribute)

@@ -1,7 +1,7 @@
 """The run folder: what a run leaves on disk, and what may be reused.
 
 <runs>/<dataset>/<protocol>/<cell>/seed-<n>/
-    config.toml        every setting, and the SHA-256 of the store's dataset.json
+    config.toml        every setting, the SHA-256 of the store's dataset.json, that of a ranker's file from outside
     environment.json   versions, machine, wall time
     history.jsonl      one line per step (losses) and per epoch (validation)
     checkpoints/       best.weights.h5, the best epoch by validation AUC
@@ -23,6 +23,7 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
 from mailcli.errors import MailError
 from mailcli.store import Store
@@ -104,7 +105,12 @@ def claim(runs: Path, config: RunConfig, store: Store) -> Run:
         MailError: the folder holds something that is not ours, or a run with other settings or data.
     """
     folder = runs / config.data / config.protocol / config.cell / f"seed-{config.seed}"
-    settings = {"dataset_sha256": fingerprint(store), **to_toml(config)}
+    code = {
+        "ranker_sha256": plugins.code_sha256(plugins.RANKERS, config.ranker),
+        "cold_start_sha256": plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
+    }
+    outside = {key: value for key, value in code.items() if value}
+    settings = {"dataset_sha256": fingerprint(store), **outside, **to_toml(config)}
     run = Run(folder, config, settings)
     strangers = [path.name for path in _entries(folder) if path.name.removesuffix(".partial") not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
@@ -127,9 +133,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def settings_of(path: Path) -> Options:
     """The settings of a TOML file: a run's config.toml, or one of the user's (MailError when it cannot be read)."""
-    settings = read_toml(path)
-    settings.pop("dataset_sha256", None)
-    return settings
+    return {key: value for key, value in read_toml(path).items() if not key.endswith("_sha256")}
 
 
 def open_run(folder: Path) -> Run:

@@ -62,7 +62,8 @@ def test_modules_are_small(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], *[[c] for c in ["preprocess", "simulate", "describe", "train", "evaluate", "ablate"]]]
+    "command",
+    [[], *([c] for c in ("preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"))],
 )
 def test_help_does_not_import_what_is_slow(command: list[str]) -> None:
     code = (

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from mailcli import plugins
 from mailcli.cli import main
 from tests import alimama, grouplens
 
@@ -110,6 +114,59 @@ def test_train_with_a_cold_start_method_trains_its_baseline_too(with_data: Path)
     assert "MAIL-Dual" in one.stdout
 
 
+TABLE_2 = ["EmbLR", "LLAE", "BaseDNN", "MetaEmb", "MAIL-Base", "DMR", "MAIL-DMR"]
+
+
+def test_compare_prints_the_papers_rows_each_from_its_own_run(with_data: Path) -> None:
+    quick = ["--set", "embedding_dim=4", "--set", "history=5", "--set", "epochs=1", "--set", "batch_size=512"]
+    done = mail("compare", "--seeds", "1", *quick)
+    assert done.exit_code == 0, done.output
+    lines = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines()]
+    new = lines[3 : 3 + len(TABLE_2) + 1]
+    assert [line[0] for line in new] == ["new users", *TABLE_2]
+    cells = ["emblr+none", "emblr+llae", "base+none", "base+metaemb", "base+mail-base", "dmr+none", "dmr+mail-base"]
+    for line, cell in zip(new[1:], cells, strict=True):
+        folder = with_data / "runs" / "tiny" / "paper" / cell / "seed-0"
+        result = json.loads((folder / "result.json").read_text())
+        assert line[1] == f"{result['test']['new']['AUC']:.4f}".removeprefix("0")
+        # RI is against the same ranker alone.
+        assert (line[3] == "") == cell.endswith("+none")
+    # The paper's numbers, empty where its text gives none.
+    assert [line[5] for line in new[1:]] == ["", "", ".5862", ".5911", ".5934", "", ".5958"]
+    assert len(list(with_data.rglob("result.json"))) == 7
+    again = mail("compare", "--seeds", "1", "--rows", "metaemb,MAIL-BASE,base+metaemb,BaseDNN", *quick)
+    assert again.exit_code == 0, again.output
+    assert len(list(with_data.rglob("result.json"))) == 7
+    names = [line.split("│")[0].strip() for line in again.stdout.splitlines()[3:7]]
+    assert names == ["new users", "MetaEmb", "MAIL-Base", "BaseDNN"]
+
+
+def test_esmm_needs_conversions_and_scores_them(with_data: Path) -> None:
+    assert refused(mail("train", "--ranker", "esmm", *SMALL)) == (
+        "esmm+none on tiny: it needs the label 'conversion', and the dataset has 'click' alone "
+        "(`mail simulate --conversions` writes one)"
+    )
+    made = mail("simulate", "alimama", "--users", "150", "--out", "raw", "--behaviors-per-user", "20", "--conversions")
+    assert made.exit_code == 0, made.output
+    assert mail("preprocess", "alimama", "--raw", "raw", "--name", "buys").exit_code == 0
+    done = mail("train", "--data", "buys", "--ranker", "esmm", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert "CTCVR AUC" in done.stdout
+    scores = np.load(with_data / "runs/buys/paper/esmm+none/seed-0/predictions.npy")
+    assert scores.shape[1] == 2
+    assert (scores[:, 1] <= scores[:, 0]).all()
+
+
+def test_models_has_a_line_and_a_citation_for_each(home: Path) -> None:
+    done = mail("models")
+    assert done.exit_code == 0
+    lines = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if line.count("│") == 2]
+    names = [name for _, name, _ in lines]
+    assert names == [*plugins.names(plugins.RANKERS), *plugins.names(plugins.COLD_STARTS)]
+    for _, name, text in lines:
+        assert re.search(r"(19|20)\d\d\)$", text) or name == "none", "what it is, and in whose paper"
+
+
 def test_default_and_named_variant_are_one_cell(with_data: Path) -> None:
     for arguments in (
         [],
@@ -142,7 +199,9 @@ def test_preprocess_grouplens_files(home: Path) -> None:
     assert "small (real data)" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["preprocess", "simulate", "describe", "train", "evaluate", "ablate"])
+@pytest.mark.parametrize(
+    "command", ["preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"]
+)
 def test_help(command: str) -> None:
     done = mail(command, "--help")
     assert done.exit_code == 0
@@ -382,6 +441,16 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
         ),
         (["simulate", "alimama", "--users", "2", "--out", "x"], "--users is 2. Expected 10 or more."),
         (["describe", "tny"], "unknown dataset 'tny'. Did you mean 'tiny'? data holds: 'tiny'."),
+        (
+            ["compare", "--rows", "MAIL-Bas"],
+            "unknown row 'MAIL-Bas'. Did you mean 'MAIL-Base'? Known: 'EmbLR', 'LLAE', 'BaseDNN', 'MetaEmb', 'MAIL-Base', "
+            "'DMR', 'MAIL-DMR', 'MAIL-None', 'MAIL-Single', 'MAIL-Dual', or ranker+method, e.g. 'din+cvae'.",
+        ),
+        (
+            ["compare", "--rows", "din+cva"],
+            "unknown cold-start method 'cva'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'metaemb', 'none'.",
+        ),
+        (["compare", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
         (["train", "--data", "tyni"], "unknown dataset 'tyni'. Did you mean 'tiny'? data holds: 'tiny'."),
         (
             ["train", "--ranker", "bass"],

@@ -1,0 +1,152 @@
+"""Rankers and cold-start methods from outside the package."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from mailcli import plugins
+from mailcli.config import make_config
+from mailcli.errors import MailError
+from mailcli.model import make_model
+from mailcli.runs import claim
+from mailcli.store import Store
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+#: Rankers that break the contract, and what is said of each.
+BROKEN = {
+    "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
+    "        return features.query\n": "`call(features, training)` should return click logits of shape [B], or a dict of such "
+    "logits, 'click' and 'conversion'. Received for one impression: {'click': (1, 8)}",
+    "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, weights):\n"
+    "        return features.query[:, 0]\n": "Expected a ranker `call(features, training)` that takes",
+    "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
+    "        return features.item[:, 0]\n": "'Features' object has no attribute 'item'",
+    "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
+    "        return {'buy': features.query[:, 0]}\n": "Received for one impression: {'buy': (1,)}",
+    "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
+    "        return {'click': features.query[:, 0], 'conversion': features.query[:, 1]}\n": "it needs the label 'conversion', "
+    "and the dataset has 'click' alone (`mail simulate --conversions` writes one)",
+    "class R:\n    pass\n": "ranker 'broken:R': should be a keras.layers.Layer with `call(features, training)`.",
+    "import keras\nclass R(keras.layers.Layer):\n    def __init__(self, width, **kwargs):\n"
+    "        super().__init__(**kwargs)\n": "missing 1 required positional argument: 'width'",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in; what is imported from it is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in [name for name in sys.modules if name.split(".")[0] in {"broken", "mine", "examples"}]:
+        monkeypatch.delitem(sys.modules, name)
+    return tmp_path
+
+
+def settings(**more: str) -> dict[str, object]:
+    return {"data": "tiny", "embedding_dim": 8, "history": 10, **more}
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_what_breaks_the_contract_is_refused_before_training(folder: Path, tiny: Store, code: str) -> None:
+    sys.modules.pop("broken", None)
+    (folder / "broken.py").write_text(code)
+    with pytest.raises(MailError) as error:
+        make_model(tiny, make_config([settings(ranker="broken:R")]))
+    assert BROKEN[code] in error.value.message
+    sys.modules.pop("broken", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "nowhere:R",
+            "ranker 'nowhere:R': there is no module 'nowhere'. Expected package.module:Class, importable from ",
+        ),
+        ("mine:Rnker", "ranker 'mine:Rnker': 'mine' has no 'Rnker'. Did you mean 'Ranker'?"),
+        ("mine:", "ranker 'mine:': 'mine' has no ''."),
+        (":R", "ranker ':R': there is no module ''."),
+    ],
+)
+def test_what_cannot_be_imported_is_told(folder: Path, name: str, message: str) -> None:
+    (folder / "mine.py").write_text("class Ranker:\n    pass\n")
+    with pytest.raises(MailError) as error:
+        plugins.load(plugins.RANKERS, name)
+    assert error.value.message.startswith(message)
+
+
+def test_a_module_that_lacks_a_package_of_its_own_keeps_its_traceback(folder: Path) -> None:
+    (folder / "mine.py").write_text("import no_such_package\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        plugins.load(plugins.RANKERS, "mine:Ranker")
+
+
+def test_a_plain_function_is_a_ranker(folder: Path, tiny: Store) -> None:
+    (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
+    model = make_model(tiny, make_config([settings(ranker="mine:bias")]))
+    assert model.ranker.trainable_variables == []
+    with pytest.raises(MailError, match="is not a class, so it has no options. Received: 'units'"):
+        make_model(tiny, make_config([settings(ranker="mine:bias"), {"ranker.units": "3"}]))
+
+
+def test_a_cold_start_method_from_outside(folder: Path, tiny: Store) -> None:
+    (folder / "mine.py").write_text(
+        "from mailcli.contracts import ColdStartMethod\n"
+        "class Same(ColdStartMethod):\n    def complete(self, features, training=False):\n        return features\n"
+        "class Other:\n    pass\n"
+    )
+    assert make_model(tiny, make_config([settings(cold_start="mine:Same")])).cold_start.trainable_variables == []
+    with pytest.raises(MailError, match="should be a subclass of mailcli.contracts.ColdStartMethod"):
+        make_model(tiny, make_config([settings(cold_start="mine:Other")]))
+
+
+def test_an_entry_point_is_known_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "mine.py").write_text("class Ranker:\n    pass\n")
+    points = {"mail.rankers": [EntryPoint("theirs", "mine:Ranker", "mail.rankers")]}
+    monkeypatch.setattr("mailcli.plugins.entry_points", lambda group: points.get(group, []))
+    assert plugins.load(plugins.RANKERS, "theirs").__name__ == "Ranker"
+    with pytest.raises(MailError, match="unknown ranker 'their'. Did you mean 'theirs'?"):
+        plugins.check(plugins.RANKERS, "their")
+
+
+def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Store) -> None:
+    (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
+    config = make_config([settings(ranker="mine:bias")])
+    claim(folder / "runs", config, tiny).begin()
+    assert claim(folder / "runs", config, tiny).config == config
+    sys.modules.pop("mine")
+    (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 1] + 1\n")
+    importlib.invalidate_caches()
+    with pytest.raises(MailError, match=r"holds a run with other settings \(ranker_sha256: '"):
+        claim(folder / "runs", config, tiny)
+
+
+def test_there_are_examples() -> None:
+    assert [path.stem for path in EXAMPLES] == ["keras_rs_dot", "last_behavior"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_as_its_first_line_says(path: Path, data_dir: Path, tmp_path: Path) -> None:
+    code = path.read_text()
+    assert len(code.splitlines()) < 25
+    command = code.splitlines()[0].strip('"').split("mail ")[-1]
+    assert command.startswith("train --ranker examples.")
+    shutil.copytree(path.parent, tmp_path / "examples")
+    small = "--set embedding_dim=8 --set history=10 --set epochs=1 --set batch_size=256"
+    arguments = [*command.split(), *small.split(), "--data-dir", str(data_dir)]
+    run = "import sys; from mailcli.cli import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", run, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"examples.{path.stem}-" in next((tmp_path / "runs" / "tiny" / "paper").iterdir()).name
+    assert "all users" in done.stdout
