@@ -1,4 +1,4 @@
-"""A model made of another library's layers (DLRM): mail train --ranker examples.keras_rs_dot:ranker"""
+"""A model made of another library's layers (DLRM): mail train --ranker examples.keras_rs_dot:Dlrm"""
 
 import keras
 import keras_rs
@@ -8,15 +8,12 @@ import tensorflow as tf
 class Dlrm(keras.Model):
     """Dot products of all pairs of embedded fields, the pooled history as one of them, then a network."""
 
-    def __init__(self):
+    def __init__(self, units: int = 64):
         super().__init__()
         self.interact = keras_rs.layers.DotInteraction()
-        self.top = keras.Sequential([keras.layers.Dense(64, activation="relu"), keras.layers.Dense(1)])
+        self.top = keras.Sequential([keras.layers.Dense(units, activation="relu"), keras.layers.Dense(1)])
 
     def call(self, features, training=False):
         history = tf.reduce_sum(features.behaviors, axis=1, keepdims=True)
         fields = tf.concat([features.attributes, history, features.context, features.target], axis=1)
         return self.top(self.interact(tf.unstack(fields, axis=1)))[:, 0]
-
-
-ranker = Dlrm()

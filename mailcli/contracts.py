@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from mailcli.schema import Schema
 
+#: Users that are gathered together (ours: the paper's batch).
+USERS_AT_ONCE = 1024
 #: A tf.Tensor; TensorFlow's own annotations cannot be checked.
 Tensor: TypeAlias = Any
 
@@ -129,19 +131,33 @@ class ColdStartMethod(keras.layers.Layer):
 
 
 class TrainingData(NamedTuple):
-    """What a two-stage method is fitted on."""
+    """What a two-stage method is fitted on: the N training impressions, nothing completed."""
 
-    features: Callable[[], Iterator[tuple[Features, Tensor]]]
-    """A new pass over the training impressions: batches of features, nothing completed, and clicks [B]."""
+    features: Callable[[], Iterator[Features]]
+    """A new pass over them, in batches."""
+    gather: Callable[[NDArray[np.int64]], Features]
+    """The features of some, by their places."""
+    clicks: NDArray[np.float32]
+    """[N], their labels."""
     users: NDArray[np.int64]
-    """[impressions], the user row of each training impression."""
+    """[N], the user row of each."""
     old: NDArray[np.bool_]
-    """[impressions], whether its user has behaviour."""
-    gather: Callable[[NDArray[np.int64]], tuple[Features, Tensor]]
-    """Features and clicks of some of them, by their places."""
+    """[N], whether the user has behaviour before it."""
     ranker: Callable[[Features], Tensor]
     """The trained ranker, at inference: click logits [B]."""
     seed: int
+
+    def last_of_each(self) -> NDArray[np.int64]:
+        """[old users], the place of each one's last impression, which shows its longest history, by user row."""
+        places = np.flatnonzero(self.old)
+        # The store's impressions are in the order of time within a user.
+        return places[len(places) - 1 - np.unique(self.users[places][::-1], return_index=True)[1]]
+
+    def old_users(self) -> Iterator[Features]:
+        """The last impression of each old user, in batches."""
+        places = self.last_of_each()
+        for start in range(0, len(places), USERS_AT_ONCE):
+            yield self.gather(places[start : start + USERS_AT_ONCE])
 
 
 def replace_behaviors(features: Features, index: Tensor, behaviors: Tensor, mask: Tensor | None = None) -> Features:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import Run, baseline_of, check_dataset, claim
+from mailcli.runs import Run, baseline_of, check_unchanged, claim
 from mailcli.store import Store, find
 
 Result = dict[str, Any]
@@ -34,16 +33,17 @@ def ensure(config: RunConfig, store: Store, runs: Path) -> Run:
     if run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()
+        from mailcli.model import is_two_stage
         from mailcli.training import train
 
-        two_stage = plugins.load(plugins.COLD_STARTS, config.cold_start).two_stage
-        train(run, store, ensure(config.baseline(), store, runs) if two_stage else None)
+        train(run, store, ensure(config.baseline(), store, runs) if is_two_stage(config) else None)
     return run
 
 
 def make_rows(configs: Iterable[RunConfig], seeds: Iterable[int], store: Store, runs: Path) -> list[Row]:
     """Rows for cells, each with its baseline: the same ranker alone with the same seed, hence the same draw."""
-    seeds = tuple(seeds)
+    seeds, configs = tuple(seeds), list(configs)
+    _check_all(configs, seeds[0], store, runs)
     rows = []
     for config in configs:
         with_seed = [replace(config, seed=seed) for seed in seeds]
@@ -51,6 +51,19 @@ def make_rows(configs: Iterable[RunConfig], seeds: Iterable[int], store: Store, 
         baseline = tuple(_result(c.baseline(), store, runs) for c in with_seed) if paired else None
         rows.append(Row(config, seeds, tuple(_result(c, store, runs) for c in with_seed), baseline))
     return rows
+
+
+def _check_all(configs: Iterable[RunConfig], seed: int, store: Store, runs: Path) -> None:
+    """Make each model that is yet to be trained once, so that what cannot be made is told before hours of training."""
+    first = (replace(config, seed=seed) for config in configs)
+    every = {repr(config): config for each in first for config in (each.baseline(), each)}
+    missing = [config for config in every.values() if claim(runs, config, store).result is None]
+    if missing:
+        load_tensorflow()
+        from mailcli.training import check
+
+        for config in missing:
+            check(config, store)
 
 
 def rescore(runs: Iterable[Run], data_dir: Path) -> list[list[Row]]:
@@ -72,7 +85,7 @@ def rescore(runs: Iterable[Run], data_dir: Path) -> list[list[Row]]:
             raise MailError(f"{first} and {run.folder} are runs of the same settings and seed. Give one of them.")
     for run in seen.values():
         store = find(data_dir, run.config.data)
-        check_dataset(run, store)
+        check_unchanged(run, store)
         result = {**(run.result or {}), "test": evaluate(run, store)}
         shared = replace(run.config.baseline(), ranker="", ranker_options={}, seed=0)
         table = tables.setdefault(repr(shared), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from mailcli.losses import click_loss, ctcvr_loss
 from mailcli.schema import UNKNOWN, Schema
 from mailcli.store import Store
 
-#: What an outside ranker that fails on one impression is told.
+#: What outside code that fails on one impression or as a graph is told.
 CONTRACT = (
     "Expected a ranker `call(features, training)` that takes mailcli.contracts.Features and returns click logits of "
     "shape [B]."
@@ -105,8 +106,8 @@ class TwoTower(keras.Model):
         """Algorithm 1 on one batch.
 
         Returns:
-            The losses by name: L_rt; L_ctcvr of a ranker with two heads; where there is a zero-shot tower its terms and
-            their sum L_zst.
+            The losses by name: L_rt; L_extra of `add_loss`; L_ctcvr of a ranker with two heads; where there is a
+            zero-shot tower its terms and their sum L_zst.
         """
         losses: dict[str, Tensor] = {}
         with tf.GradientTape() as tape:
@@ -116,7 +117,10 @@ class TwoTower(keras.Model):
                     losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3
             heads = _heads(self._outputs(features, training=True))  # steps 4-5
             losses["L_rt"] = click_loss(batch["click"], heads["click"])  # step 6, Eq. (13)
-            total = losses["L_rt"] + sum(self.ranker.losses)
+            total = losses["L_rt"]
+            if self.ranker.losses:
+                losses["L_extra"] = tf.add_n(self.ranker.losses)
+                total += losses["L_extra"]
             if "conversion" in heads:
                 losses["L_ctcvr"] = ctcvr_loss(batch["conversion"], heads["click"], heads["conversion"])
                 total += losses["L_ctcvr"]
@@ -148,7 +152,12 @@ def _check_output(output: Any, schema: Schema) -> None:
     """Refuse a ranker that breaks the contract, or asks for a label that the data lacks (ValueError)."""
     heads = _heads(output)
     shapes = {name: tuple(getattr(logit, "shape", ("no tensor",))) for name, logit in heads.items()}
-    if set(heads) - {"click", "conversion"} or "click" not in heads or set(shapes.values()) != {(1,)}:
+    known = "click" in heads and not set(heads) - {"click", "conversion"}
+    if (
+        not known
+        or set(shapes.values()) != {(1,)}
+        or not all(tf.is_tensor(logit) and logit.dtype.is_floating for logit in heads.values())
+    ):
         raise ValueError(
             "`call(features, training)` should return click logits of shape [B], or a dict of such logits, 'click' and "
             f"'conversion'. Received for one impression: {shapes}"
@@ -171,17 +180,35 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init)
     ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
+    outside = {config.ranker: plugins.RANKERS, config.cold_start: plugins.COLD_STARTS}
+    if not any(plugins.is_outside(kind, name) for name, kind in outside.items()):
+        try:
+            return TwoTower(embedding, ranker, cold_start, config.history)
+        except ValueError as error:
+            if str(error).startswith("Exception encountered"):
+                raise
+            raise MailError(f"{config.ranker}+{config.cold_start} on {store.name}: {error}") from error
     try:
-        return TwoTower(embedding, ranker, cold_start, config.history)
-    except (ValueError, TypeError, AttributeError, tf.errors.OpError) as error:
-        outside = ":" in config.ranker or ":" in config.cold_start
-        # Of a file of ours, anything but a refusal is a bug.
-        if not outside and (type(error) is not ValueError or str(error).startswith("Exception encountered")):
-            raise
+        model = TwoTower(embedding, ranker, cold_start, config.history)
+        _try_as_graph(model, config)
+    except Exception as error:
+        # Whatever it is, it is of the user's code, and told before anything is trained.
         told = str(error).removeprefix("Exception encountered when calling ").split("Arguments received by")[0]
         raise MailError(
-            f"{config.ranker}+{config.cold_start} on {store.name}: {told.strip()}" + (f" {CONTRACT}" if outside else "")
+            f"{config.ranker}+{config.cold_start} on {store.name}: {type(error).__name__}: {told.strip()} {CONTRACT}"
         ) from error
+    return model
+
+
+def _try_as_graph(model: TwoTower, config: RunConfig) -> None:
+    """Trace scoring and a training step for any batch size, as a run will."""
+    signature = batch_signature(model.embedding.schema, config.history)
+    tf.function(model.probabilities, input_signature=[signature]).get_concrete_function()
+    optimizers = make_optimizers(config)
+    optimizers.ranking.build(model.ranking_variables)
+    if model.zero_shot_variables:
+        optimizers.zero_shot.build(model.zero_shot_variables)
+    tf.function(lambda batch: model.train_step(batch, optimizers), input_signature=[signature]).get_concrete_function()
 
 
 def make_optimizers(config: RunConfig) -> Optimizers:
@@ -194,25 +221,49 @@ def make_optimizers(config: RunConfig) -> Optimizers:
 
 def _make(kind: plugins.Kind, name: str, options: Options) -> Any:
     """An instance with the options, each cast to the type of the constructor's default."""
-    found = plugins.load(kind, name)
+    found = _class(kind, name)
     if not isinstance(found, type):
-        # A function of the features, or a layer that is made already.
         if options:
-            raise MailError(f"{kind.title} '{name}' is not a class, so it has no options. Received: {choices(options)}")
-        return found if isinstance(found, keras.layers.Layer) else _FunctionRanker(found)
+            raise MailError(f"{kind.title} '{name}' is a function, so it has no options. Received: {choices(options)}")
+        return _FunctionRanker(found)
     defaults = options_of(found)
     for key in options:
         if key not in defaults:
             known = f"Known: {choices(defaults)}." if defaults else "It has none."
             raise MailError(f"{kind.title} '{name}' has no option '{key}'.{nearest(key, defaults)} {known}")
-    if kind is plugins.COLD_STARTS and not issubclass(found, ColdStartMethod):
-        raise MailError(f"{kind.title} '{name}': should be a subclass of mailcli.contracts.ColdStartMethod.")
-    if kind is plugins.RANKERS and not issubclass(found, keras.layers.Layer):
-        raise MailError(f"{kind.title} '{name}': should be a keras.layers.Layer with `call(features, training)`.")
     try:
         return found(**{key: _like(defaults[key], key, value) for key, value in options.items()})
     except (ValueError, TypeError) as error:
         raise MailError(f"{kind.title} '{name}': {error}") from error
+
+
+def _class(kind: plugins.Kind, name: str) -> Any:
+    """The class of that name, or a plain function for a ranker.
+
+    Raises:
+        MailError: it is something else.
+    """
+    found = plugins.load(kind, name)
+    base = ColdStartMethod if kind is plugins.COLD_STARTS else keras.layers.Layer
+    if isinstance(found, type) and issubclass(found, base):
+        return found
+    if inspect.isfunction(found) and kind is plugins.RANKERS:
+        return found
+    if isinstance(found, keras.layers.Layer):
+        raise MailError(
+            f"{kind.title} '{name}': is made already, so a second run would go on with the weights of the first. "
+            "Give its class."
+        )
+    wanted = {
+        plugins.COLD_STARTS: "a subclass of mailcli.contracts.ColdStartMethod",
+        plugins.RANKERS: "a keras.layers.Layer with `call(features, training)`, or such a function",
+    }
+    raise MailError(f"{kind.title} '{name}': should be {wanted[kind]}. Received: {type(found).__name__} {found!r:.80}")
+
+
+def is_two_stage(config: RunConfig) -> bool:
+    """Whether the cold-start method is fitted to the ranker of the baseline's run."""
+    return bool(_class(plugins.COLD_STARTS, config.cold_start).two_stage)
 
 
 class _FunctionRanker(keras.layers.Layer):
@@ -228,6 +279,8 @@ class _FunctionRanker(keras.layers.Layer):
 
 def _like(default: Any, key: str, value: Any) -> Any:
     """A text from --set as the type of the option's default; a TOML value as it is, if the type is right."""
+    if default is None or default == ():
+        raise ValueError(f"`{key}` has the default {default!r}, which tells no type: it cannot be set")
     try:
         if isinstance(default, Sequence) and not isinstance(default, str):
             parts = value.split(",") if isinstance(value, str) else value

@@ -79,6 +79,11 @@ def load(kind: Kind, name: str) -> Any:
     return _outside(kind, name if ":" in name else _entry_points(kind)[name])
 
 
+def is_outside(kind: Kind, name: str) -> bool:
+    """Whether a name is not one of our own files."""
+    return name not in names(kind)
+
+
 def code_sha256(kind: Kind, name: str) -> str | None:
     """SHA-256 of an outside module's file, so that a run can tell whether its code has changed; None for our own.
 
@@ -86,10 +91,11 @@ def code_sha256(kind: Kind, name: str) -> str | None:
         MailError: there is no such module.
     """
     check(kind, name)
-    if name in names(kind):
+    if not is_outside(kind, name):
         return None
-    module = _module(kind, name if ":" in name else _entry_points(kind)[name])
-    return hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()
+    path = name if ":" in name else _entry_points(kind)[name]
+    _outside(kind, path)
+    return hashlib.sha256(Path(_module(kind, path).__file__ or "").read_bytes()).hexdigest()
 
 
 def _outside(kind: Kind, path: str) -> Any:
@@ -109,8 +115,8 @@ def _module(kind: Kind, path: str) -> ModuleType:
         sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(module_name)
-    except (ModuleNotFoundError, ValueError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name not in {module_name, module_name.partition(".")[0]}:
+    except (ModuleNotFoundError, ValueError, TypeError) as error:
+        if isinstance(error, ModuleNotFoundError) and not f"{module_name}.".startswith(f"{error.name}."):
             raise
         raise MailError(
             f"{kind.title} '{path}': there is no module '{module_name}'. Expected package.module:Class, importable "

@@ -29,13 +29,13 @@ class Rejects:
 
     def __init__(self, source: RawData, limit: float) -> None:
         self._source = source
-        self._limit = limit
+        self.limit = limit
         self.rows: dict[str, int] = {}
         """Rows of each table, the unusable ones included."""
         self._faulty: dict[str, list[tuple[int, str]]] = {}
 
     def take(self, table: str, rows: int, faulty: pa.Table) -> None:
-        """Set rows aside; call it once for each table.
+        """Set rows aside; a later call for the same table takes the place of an earlier one.
 
         Args:
             table: one of TABLES.
@@ -47,10 +47,11 @@ class Rejects:
         """
         found = sorted(zip(faulty["fault"].to_pylist(), faulty["line"].to_pylist(), strict=True))
         self.rows[table], self._faulty[table] = rows, found
-        if len(found) > self._limit * rows:
+        if len(found) > self.limit * rows:
+            self._source.csv[table].check_whole()
             raise MailError(
                 f"{self._first(table)}. {len(found):,} of {rows:,} rows ({len(found) / rows:.2%}) cannot be used, "
-                f"--max-bad-rows allows {100 * self._limit:.4g}%. Mend or remove them."
+                f"--max-bad-rows allows {100 * self.limit:.4g}%. Mend or remove them."
             )
 
     def _first(self, table: str) -> str:
@@ -64,7 +65,7 @@ class Rejects:
 
     def _explain(self, table: str, fault: int, line: str) -> str:
         if fault == SECOND:
-            return f"is a second row of its {table[:-1]}. Expected one row each"
+            return f"is not the only row of its {table[:-1]}. Expected one row each"
         return self._source.csv[table].explain(fault, line)
 
     def count(self, table: str) -> int:

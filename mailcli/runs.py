@@ -98,6 +98,16 @@ def fingerprint(store: Store) -> str:
     return hashlib.sha256((store.folder / "dataset.json").read_bytes()).hexdigest()
 
 
+def _fingerprints(config: RunConfig, store: Store) -> dict[str, str]:
+    """What a run depends on besides its settings: the dataset, and code from outside."""
+    found = {
+        "dataset_sha256": fingerprint(store),
+        "ranker_sha256": plugins.code_sha256(plugins.RANKERS, config.ranker),
+        "cold_start_sha256": plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
 def claim(runs: Path, config: RunConfig, store: Store) -> Run:
     """The run of that config: finished and reusable, or one that `begin` makes a folder for.
 
@@ -105,12 +115,7 @@ def claim(runs: Path, config: RunConfig, store: Store) -> Run:
         MailError: the folder holds something that is not ours, or a run with other settings or data.
     """
     folder = runs / config.data / config.protocol / config.cell / f"seed-{config.seed}"
-    code = {
-        "ranker_sha256": plugins.code_sha256(plugins.RANKERS, config.ranker),
-        "cold_start_sha256": plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
-    }
-    outside = {key: value for key, value in code.items() if value}
-    settings = {"dataset_sha256": fingerprint(store), **outside, **to_toml(config)}
+    settings = {**_fingerprints(config, store), **to_toml(config)}
     run = Run(folder, config, settings)
     strangers = [path.name for path in _entries(folder) if path.name.removesuffix(".partial") not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
@@ -150,9 +155,14 @@ def open_run(folder: Path) -> Run:
     return run
 
 
-def check_dataset(run: Run, store: Store) -> None:
-    """Refuse to score a run on another version of its dataset (MailError)."""
-    if read_toml(run.folder / _CONFIG).get("dataset_sha256") != fingerprint(store):
+def check_unchanged(run: Run, store: Store) -> None:
+    """Refuse to score a run on another version of its dataset, or by other code from outside (MailError)."""
+    now, then = _fingerprints(run.config, store), read_toml(run.folder / _CONFIG)
+    changed = [key for key, value in now.items() if then.get(key) != value]
+    if changed and changed[0] != "dataset_sha256":
+        what = run.config.ranker if changed[0] == "ranker_sha256" else run.config.cold_start
+        raise MailError(f"{run.folder}: '{what}' has changed since. Train again in another --runs folder.")
+    if changed:
         raise MailError(
             f"{run.folder}: was trained on another version of the dataset '{store.name}' than {store.folder} holds. "
             f"Train again in another --runs folder."

@@ -36,7 +36,7 @@ class Stages:
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
             if path.name == _TEMP or path.name.endswith(_PARTIAL):
-                shutil.rmtree(path)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.temp.mkdir()
 
     def begin(self, key: dict[str, Any]) -> None:
@@ -48,13 +48,15 @@ class Stages:
         key = json.loads(json.dumps({"version of the stages": FORMAT, **key}))
         path = self.folder / _KEY
         finished = [stage.name for stage in self._finished()]
-        if finished:
+        # Without its record, a kill came while an older run's stages were deleted: what is left may not be whole.
+        if finished and path.is_file():
             changed = _changed(path, key)
             if changed:
                 print(f"Starting over after an interrupted run: {changed}.", file=sys.stderr)
             else:
                 print(f"Going on with an interrupted run: {', '.join(finished)} done already.", file=sys.stderr)
                 return
+        self._forget()
         for stage in self._finished():
             shutil.rmtree(stage)
         partial = path.with_suffix(_PARTIAL)
@@ -75,6 +77,10 @@ class Stages:
             partial.rename(folder)
         return folder
 
+    def _forget(self) -> None:
+        """Before a stage is deleted: a stage that is deleted in part still bears its name."""
+        (self.folder / _KEY).unlink(missing_ok=True)
+
     @property
     def any(self) -> bool:
         """Whether a stage is finished."""
@@ -82,6 +88,7 @@ class Stages:
 
     def remove(self) -> None:
         """Drop everything."""
+        self._forget()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mailcli.csvfile import SHOWN
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
 from mailcli.hashing import hash_users, share_of_users
@@ -29,8 +30,10 @@ BUCKET_BYTES = 256 << 20
 UNPACKED = 4
 #: Salts of the hashes that order and sample users; draws of new users use others.
 ORDER_SALT, SAMPLE_SALT = -1, -2
-#: Rows at the start of the log that are looked at before anything slow (ours).
-HEAD = 1000
+#: Rows of the log that are looked at before anything slow (ours).
+LOOKED_AT = 1000
+#: Most users of a bucket (ours): a history's key has 22 bits for them.
+USERS_PER_BUCKET = 1 << 20
 #: Buckets of rows that are not stored: unusable, of a user without impressions, not before the user's last impression.
 REJECTED, NO_IMPRESSION, TOO_LATE = -1, -2, -3
 
@@ -89,7 +92,7 @@ class Staging:
 
     def run(self) -> Staged:
         """Do all steps that are not done yet, from the small tables to the long log."""
-        self._check_head()
+        self._check_log()
         profiles = self._whole("users", self.source.users(self.engine))
         features = self._whole("items", self.source.items(self.engine))
         impressions = self._impressions()
@@ -106,12 +109,19 @@ class Staging:
             raise MailError(f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those.")
         return Staged(profiles, features, users, items, shown, behaviors, self.facts, unseen)
 
-    def _check_head(self) -> None:
-        """Refuse a log of which no row at the start can be used, before anything slow (MailError)."""
-        if "behaviors" in self.source.csv and not self.stages.any:
-            head = self.engine.collect(self.source.behaviors(self.engine).select("fault", "line").limit(HEAD))
-            if head["fault"].null_count == 0:
-                self.rejects.take("behaviors", len(head), head)
+    def _check_log(self) -> None:
+        """Refuse a log of which no row that is looked at can be used, before anything slow (MailError)."""
+        file = self.source.csv.get("behaviors")
+        look = file.scattered(self.stages.temp, LOOKED_AT) if file else None
+        if not file or not look or self.rejects.limit >= 1:
+            return
+        rows = self.engine.collect(look.frame(self.engine).select("fault", "line"))
+        if len(rows) and rows["fault"].null_count == 0:
+            first, line = rows["fault"][0].as_py(), rows["line"][0].as_py()
+            raise MailError(
+                f"{file.path}: of {len(rows):,} rows from all over the file none can be used. In {line[:SHOWN]!r} "
+                f"{file.explain(first, line)}."
+            )
 
     # Every table
 
@@ -139,6 +149,10 @@ class Staging:
         parts = [part.select(["fault", "line"]) for part in (broken, rejected, others or none)]
         # Spark says which columns cannot be null.
         faulty = pa.concat_tables(parts, promote_options="default")
+        # A line of blanks is no row; Spark does not tell of it.
+        blank = pc.equal(pc.utf8_trim_whitespace(faulty["line"]), "")
+        self.facts[f"{table}.rows"] -= pc.sum(blank).as_py() or 0
+        faulty = faulty.filter(pc.invert(blank))
         self.rejects.take(table, self.facts[f"{table}.rows"], faulty)
 
     def _usable(self, table: str, stage: Path) -> Path:
@@ -209,7 +223,7 @@ class Staging:
         key = hash_users(raw, ORDER_SALT)
         order = np.lexsort((raw, key))
         size = sum(path.stat().st_size * (UNPACKED if path.suffix == ".gz" else 1) for path in self.source.files)
-        buckets = max(1, int(size * self.sample) // BUCKET_BYTES)
+        buckets = max(1, int(size * self.sample) // BUCKET_BYTES, len(raw) // USERS_PER_BUCKET)
         lookup = users.take(pa.array(order))
         lookup = lookup.append_column("row", pa.array(np.arange(len(order), dtype=np.int32)))
         # The store's order is that of the hash, so equal parts of the hash's range are runs of consecutive users.

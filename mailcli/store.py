@@ -211,7 +211,7 @@ class StoreWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # NumPy's short writes carry no errno, so the disk is asked, before the clean-up frees it.
-        full = isinstance(error, OSError | MailError) and self._is_full(error)
+        full = self._full_folder(error) if isinstance(error, OSError | MailError) else None
         for writer in self._open.values():
             writer.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -219,18 +219,20 @@ class StoreWriter:
             print(f"Interrupted. {self.stages.folder} keeps what is done: the same command goes on.", file=sys.stderr)
         else:
             self.stages.remove()
-        self._lock.release()
+        # While it is held: afterwards another might hold the file that is unlinked.
         Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
         if full:
-            raise MailError(
-                f"{self.target.parent}: the disk is full. Nothing was kept; free some space and start again."
-            ) from error
+            raise MailError(f"{full}: the disk is full. Nothing was kept; free some space and start again.") from error
 
-    def _is_full(self, error: BaseException) -> bool:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-            return True
-        folders = [folder for folder in (self.folder, self.stages.folder) if folder.is_dir()]
-        return isinstance(error, OSError) and any(shutil.disk_usage(f).free < FULL for f in folders)
+    def _full_folder(self, error: BaseException) -> Path | None:
+        """The folder on whose disk there was no space, if that is the error."""
+        told = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+        folders = [folder.parent for folder in (self.folder, self.stages.folder) if folder.is_dir()]
+        full = [folder for folder in folders if shutil.disk_usage(folder).free < FULL]
+        if not told and not isinstance(error, OSError):
+            return None
+        return full[0] if full else self.target.parent if told else None
 
     def write(self, table: str, name: str, values: ArrayLike) -> None:
         """Write a whole column at once."""

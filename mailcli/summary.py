@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mailcli.csvfile import SHOWN
 from mailcli.rejects import EXAMPLES, Rejects
 from mailcli.schema import SPLITS
 from mailcli.sources import TABLES, RawData
@@ -60,7 +61,12 @@ def _files(source: RawData, rejects: Rejects) -> Iterator[Cells]:
 def _reasons(rejects: Rejects) -> Iterator[Cells]:
     for table in TABLES:
         for expected, count, examples in rejects.reasons(table):
-            yield table, expected, count, " ".join(f"`{line}`" for line in examples)
+            yield table, expected, count, " ".join(f"`{_printable(line)}`" for line in examples)
+
+
+def _printable(line: str) -> str:
+    """A line of a raw file, cut, without what would break a table."""
+    return "".join(c if c.isprintable() and c != "`" else "?" for c in line[:SHOWN])
 
 
 def _findings(staged: Staged, counts: dict[str, int]) -> Iterator[Cells]:

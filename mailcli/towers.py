@@ -28,8 +28,12 @@ def mean_behavior(features: Features) -> Tensor:
 
 
 def fields(features: Features) -> Tensor:
-    """The embeddings of all fields, one vector each, the mean behaviour as one more: [B, n_a + n_c + n_t + 1, d]."""
-    parts = (features.attributes, features.context, features.target, mean_behavior(features)[:, None])
+    """The embeddings of all fields, one vector each, the pooled behaviour as one more: [B, n_a + n_c + n_t + 1, d].
+
+    Behaviour is averaged over all n_v places, its padding too: a virtual history is reconstructed with it.
+    """
+    behavior = tf.reduce_mean(features.behaviors, axis=1, keepdims=True)
+    parts = (features.attributes, features.context, features.target, behavior)
     return tf.concat(parts, axis=1)
 
 

@@ -47,11 +47,8 @@ def train(run: Run, store: Store, baseline: Run | None = None) -> dict[str, Any]
         MailError: an option is wrong, histories are longer than the store's, or a loss is not finite.
     """
     config = run.config
-    check_history(config, store)
     started = time.monotonic()
-    model = make_model(store, config)
-    splits = views(store, config)
-    _check_views(splits, config)
+    model, splits = check(config, store)
     run.begin()
     scorer = Scorer(model, config.history)
     fit = partial(_fit_to, baseline) if baseline else _fit
@@ -86,6 +83,19 @@ def _load(model: TwoTower, weights: Path) -> None:
         model.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         raise MailError(f"{weights}: does not fit this run's model and dataset ({error}).") from error
+
+
+def check(config: RunConfig, store: Store) -> tuple[TwoTower, dict[str, View]]:
+    """The model and the splits of a run that is yet to begin.
+
+    Raises:
+        MailError: they cannot be made.
+    """
+    check_history(config, store)
+    model = make_model(store, config)
+    splits = views(store, config)
+    _check_views(splits, config)
+    return model, splits
 
 
 def check_history(config: RunConfig, store: Store) -> None:
@@ -165,10 +175,11 @@ def training_data(model: TwoTower, store: Store, view: View, config: RunConfig) 
     """What a two-stage method sees of the training split."""
     batches = _batches(store, view, config)
     signature = batch_signature(store.schema, config.history)
-    embed = tf.function(lambda batch: (model.embedding(batch), batch["click"]), input_signature=[signature])
+    embed = tf.function(model.embedding, input_signature=[signature])
     users = store.column("train", "user")[view.rows].astype(np.int64)
     return TrainingData(
         features=lambda: (embed(to_tensors(batch)) for batch in batches.in_order()),
+        clicks=store.column("train", "click")[view.rows].astype(np.float32),
         users=users,
         old=~view.new[users] & (store.earlier_behaviors("train")[view.rows] > 0),
         gather=lambda places: embed(to_tensors(batches.gather(view.rows[places]))),

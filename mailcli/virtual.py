@@ -13,16 +13,21 @@ import tensorflow as tf
 from mailcli.contracts import Features, Spec, Tensor, TrainingData, replace_behaviors
 
 
-def describe(features: Features, id_place: int) -> Tensor:
-    """The attributes but the user's id side by side, [B, (n_a - 1) d]: an id says nothing of other users.
+def signature_size(spec: Spec) -> int:
+    """The length of what `signature` gives.
 
     Raises:
-        ValueError: there is no other attribute.
+        ValueError: there is no attribute but the user's id.
     """
+    if spec.n_a < 2:
+        raise ValueError("needs user attributes besides the id, and the dataset has none")
+    return (spec.n_a - 1) * spec.dim
+
+
+def signature(features: Features, id_place: int) -> Tensor:
+    """The attributes but the user's id side by side, [B, (n_a - 1) d]: an id says nothing of other users."""
     a = features.attributes
     others = [place for place in range(a.shape[1]) if place != id_place]
-    if not others:
-        raise ValueError("needs user attributes besides the id, and the dataset has none")
     return tf.reshape(tf.gather(a, others, axis=1), [-1, len(others) * a.shape[2]])
 
 
@@ -36,13 +41,9 @@ class VirtualSteps(keras.layers.Layer):
         self.built = True
 
     def fit(self, training: TrainingData) -> None:
-        """Set the length to the mean over old users' impressions, rounded."""
-        steps = impressions = 0
-        for features, _ in training.features():
-            count = tf.reduce_sum(tf.cast(features.behavior_mask, tf.int64), axis=1).numpy()
-            steps += int(count.sum())
-            impressions += int((count > 0).sum())
-        self.length.assign(float(np.clip(round(steps / max(impressions, 1)), 1, self.n_v)))
+        """Set the length to the mean of old users' histories, rounded."""
+        lengths = [tf.reduce_sum(tf.cast(f.behavior_mask, tf.int64), axis=1).numpy() for f in training.old_users()]
+        self.length.assign(float(max(round(float(np.concatenate(lengths).mean())), 1)))
 
     def call(self, features: Features, mean_step: Tensor) -> Features:
         """The features with the mean step [new users of the batch, d] repeated where flag is true."""

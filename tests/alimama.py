@@ -86,6 +86,8 @@ BAD_ROWS = {
         f"1,{START},look,1,1": "column 'btag' holds 'look'. Expected one of 'pv', 'cart', 'fav', 'buy'",
         f"1,{START},pv,1": "has 4 fields. Expected 5: user,time_stamp,btag,cate,brand",
         f"1,{START},pv,1,2,3,4": "has 7 fields. Expected 5: user,time_stamp,btag,cate,brand",
+        f"1,{START},pv,1,2,": "has 6 fields. Expected 5: user,time_stamp,btag,cate,brand",
+        "," * 30_000: "has 30001 fields. Expected 5: user,time_stamp,btag,cate,brand",
         f'"1,{START},pv,1,2': "column 'user' holds '\"1'. Expected a whole number",
         "1,5,pv,1,2": "column 'time_stamp' holds '5'. Expected a whole number from 1492790400 to 1494691199",
         f" 1,{START},pv,1,2": "column 'user' holds ' 1'. Expected a whole number",
@@ -100,5 +102,5 @@ def spoil(raw: Path) -> None:
         with open(raw / f"{stem}.csv", "a") as file:
             file.write("\n".join(lines) + "\n")
     with open(raw / "behavior_log.csv", "a") as file:
-        file.write(f"1,{START},pv,1,\n1,{START},pv,NULL,1\n1,{START},pv,1,1\n1,{START},pv,1,1\n")
+        file.write(f"1,{START},pv,1,\n1,{START},pv,NULL,1\n1,{START},pv,1,1\n1,{START},pv,1,1\n\n \t\n")
     (raw / "SIMULATED.json").unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import shutil
 from pathlib import Path
 
@@ -40,7 +41,9 @@ def test_unusable_rows_are_set_aside_with_the_reason(spoilt: Path, tmp_path: Pat
         assert len(found) - len(expected) == (2 if stem == "behavior_log" else 0)
     text = (store.folder / "summary.md").read_text()
     assert "| impressions | nonclk = 1 - clk | 1 | `1,1494000009,10,p,1,1` |" in text
-    assert "| behaviors | 5 fields of UTF-8 text | 2 | `1,1494000000,pv,1` `1,1494000000,pv,1,2,3,4` |" in text
+    assert (
+        f"| behaviors | 5 fields of UTF-8 text | 4 | `{',' * 100}` `1,1494000000,pv,1` `1,1494000000,pv,1,2,` |" in text
+    )
     assert "| behaviors | behavior_log.csv | " in text
 
 
@@ -73,13 +76,47 @@ def test_a_log_that_is_all_wrong_is_told_before_anything_slow(
     header = alimama.HEADERS["behavior_log"]
     (raw / "behavior_log.csv").write_text(header + "\n" + "1,1494000000000,pv,1,1\n" * 5000)
     monkeypatch.setattr("mailcli.stages.Stages.run", lambda *_: pytest.fail("a stage was begun"))
-    with pytest.raises(MailError, match=r"line 2: column 'time_stamp' holds '1494000000000'"):
+    with pytest.raises(MailError) as error:
+        preprocess("alimama", raw, tmp_path / "data", None)
+    assert error.value.message == (
+        f"{raw}/behavior_log.csv: of 1,000 rows from all over the file none can be used. In '1,1494000000000,pv,1,1' "
+        "column 'time_stamp' holds '1494000000000'. Expected a whole number from 1492790400 to 1494691199."
+    )
+
+
+def test_bad_rows_at_the_start_alone_are_counted_like_others(tmp_path: Path) -> None:
+    rows = alimama.good_rows()
+    rows["behavior_log"] = ["1,5,pv,1,1"] * 1500 + rows["behavior_log"] * 10_000
+    alimama.write_rows(tmp_path / "raw", rows)
+    store = preprocess("alimama", tmp_path / "raw", tmp_path, "s", Options(max_bad_rows=0.1))
+    assert len((store.folder / "rejected" / "behavior_log.csv").read_text().splitlines()) == 1501
+
+
+def test_blank_lines_are_no_rows(simulated_raw: Path, tiny: Store, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    shutil.copytree(simulated_raw, raw)
+    (raw / "SIMULATED.json").unlink()
+    with open(raw / "behavior_log.csv", "a") as file:
+        file.write("\n   \n\t\n\n")
+    store = preprocess("alimama", raw, tmp_path / "data", "tiny", Options(history=20))
+    assert columns(store) == columns(tiny)
+    assert len(rejected(store, "behavior_log")) == 2
+
+
+def test_a_damaged_gz_is_not_blamed_on_its_rows(simulated_raw: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    shutil.copytree(simulated_raw, raw)
+    (raw / "SIMULATED.json").unlink()
+    packed = bytearray(gzip.compress((raw / "behavior_log.csv").read_bytes()))
+    middle = len(packed) // 2
+    packed[middle : middle + 20] = bytes(20)
+    (raw / "behavior_log.csv").unlink()
+    (raw / "behavior_log.csv.gz").write_bytes(packed)
+    with pytest.raises(MailError, match=r"behavior_log.csv.gz: is cut off or damaged"):
         preprocess("alimama", raw, tmp_path / "data", None)
 
 
 def test_a_cut_off_file_with_a_bad_row_is_called_cut_off(tmp_path: Path) -> None:
-    import gzip
-
     alimama.write_rows(tmp_path / "raw", alimama.good_rows())
     path = tmp_path / "raw" / "behavior_log.csv"
     whole = gzip.compress(path.read_bytes() + b"1,2,3\n" * 10)

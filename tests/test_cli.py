@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from mailcli import plugins
 from mailcli.cli import main
+from mailcli.preprocess import Options
 from tests import alimama, grouplens
 
 SMALL = [
@@ -310,7 +312,7 @@ def drop(stem: str, keep: slice) -> Change:
         ),
         (
             lambda rows: rows["ad_feature"].append("10,5,1,1,6,1.0"),
-            "raw/ad_feature.csv, line 2: is a second row of its item. Expected one row each. "
+            "raw/ad_feature.csv, line 2: is not the only row of its item. Expected one row each. "
             + unusable("1 of 2", "50.00%"),
         ),
         (
@@ -326,6 +328,13 @@ def test_bad_rows_are_named(home: Path, change: Change, message: str) -> None:
     alimama.write_rows(home / "raw", rows)
     assert refused(mail("preprocess", "alimama", "--raw", "raw")) == message
     assert not (home / "data").exists() or list((home / "data").iterdir()) == []
+
+
+def test_help_tells_the_defaults_of_the_code(home: Path) -> None:
+    defaults = {option.name: option.default for option in main.commands["preprocess"].params}
+    for field in fields(Options):
+        if field.name in defaults and field.default is not None:
+            assert defaults[field.name] == field.default, field.name
 
 
 def test_the_good_rows_are_good(home: Path) -> None:
@@ -451,6 +460,10 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
             "unknown cold-start method 'cva'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'metaemb', 'none'.",
         ),
         (["compare", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
+        (
+            ["train", "--cold-start", "mail", "--set", "cold_start.bogus=1"],
+            "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'sigma'.",
+        ),
         (["train", "--data", "tyni"], "unknown dataset 'tyni'. Did you mean 'tiny'? data holds: 'tiny'."),
         (
             ["train", "--ranker", "bass"],

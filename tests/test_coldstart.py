@@ -14,7 +14,7 @@ import tensorflow as tf
 from mailcli.coldstart import conse, cvae, dropout, eszsl, llae, metaemb
 from mailcli.contracts import Features, TrainingData
 from mailcli.losses import kl_divergence
-from mailcli.virtual import VirtualSteps, describe
+from mailcli.virtual import VirtualSteps, signature, signature_size
 from tests.features import DIM, N_V, some_features, spec
 
 GOLDEN = Path(__file__).parent / "golden" / "llae_reference.npz"
@@ -31,17 +31,13 @@ def rows_of(features: Features, places: Any) -> Features:
 
 def training(features: Features, clicks: Any, users: Any, batch: int = 4, ranker: Any = None) -> TrainingData:
     """Impressions as a two-stage method gets them, in batches."""
-    clicks = tf.constant(clicks, tf.float32)
-    count = len(clicks)
-
-    def gather(places: Any) -> tuple[Features, Any]:
-        return rows_of(features, places), tf.gather(clicks, places)
-
+    count = len(users)
     return TrainingData(
-        features=lambda: (gather(np.arange(at, min(at + batch, count))) for at in range(0, count, batch)),
+        features=lambda: (rows_of(features, range(at, min(at + batch, count))) for at in range(0, count, batch)),
+        gather=lambda places: rows_of(features, places),
+        clicks=np.asarray(clicks, np.float32),
         users=np.asarray(users),
         old=~features.is_new.numpy(),
-        gather=gather,
         ranker=ranker,
         seed=0,
     )
@@ -82,7 +78,7 @@ class TestLlae:
         method.build_for(spec())
         method.fit(training(features, np.zeros(30), np.arange(30)))
         old = ~features.is_new.numpy()
-        s, x = signatures(features)[old].T, mean_steps(features)[old].T
+        s, x = signatures(features)[old].T, mean_steps(features)[old].T  # a user has one impression here
         expected = llae.solve(s @ s.T, s @ x.T, s @ x.T, x @ x.T, 2.0, 30.0, 2, 5)[-1]
         np.testing.assert_allclose(method.projection, expected, atol=1e-5)
         # 28 histories of 73 steps.
@@ -107,9 +103,10 @@ class TestVirtualSteps:
 
     def test_the_id_is_left_out_of_the_description(self) -> None:
         features = some_features(2)
-        np.testing.assert_array_equal(describe(features, 0), features.attributes.numpy()[:, 1:].reshape(2, -1))
+        np.testing.assert_array_equal(signature(features, 0), features.attributes.numpy()[:, 1:].reshape(2, -1))
+        assert signature_size(spec()) == 4
         with pytest.raises(ValueError, match="needs user attributes besides the id"):
-            describe(some_features(2, n_a=1), 0)
+            signature_size(spec(n_a=1))
 
 
 class TestEszsl:
@@ -149,7 +146,10 @@ class TestEszsl:
         y[np.arange(11), [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3]] = clicks[old] - 3 / 11
         big = np.kron(s @ s.T + 4 * 0.25 * np.eye(4), x @ x.T + 11 * 0.5 * np.eye(2))
         v = np.linalg.solve(big, (x @ y @ s.T).ravel(order="F")).reshape(2, 4, order="F")
-        v *= np.sqrt((mean_steps(features)[old] ** 2).sum(axis=1).mean() / ((v @ s) ** 2).sum(axis=0).mean())
+        last = [2, 4, 8, 11]  # user 2's only impression is a new one's
+        real = features.behavior_mask.numpy()[last]
+        v *= features.actions.numpy()[last][real].mean(axis=0)[:, None]
+        v *= np.sqrt((mean_steps(features)[last] ** 2).sum(axis=1).mean() / ((v @ s) ** 2).sum(axis=0).mean())
         np.testing.assert_allclose(method.bilinear, v, rtol=1e-4, atol=1e-6)
         steps = method.complete(features).behaviors[5, -1]
         np.testing.assert_allclose(steps, v @ signatures(features)[5], rtol=1e-3, atol=1e-5)
@@ -307,6 +307,7 @@ class TestDropout:
 
     def test_half_of_the_histories_at_training_none_at_inference(self) -> None:
         method = dropout.ColdStart(rate=0.3)
+        method.build_for(spec())
         features = some_features(4000)
         assert method.complete(features) is features
         hidden = method.complete(features, training=True)

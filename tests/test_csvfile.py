@@ -112,11 +112,13 @@ def test_lines_that_cannot_be_split_are_told_by_write(tmp_path: Path) -> None:
     csv = CsvFile(path, COLUMNS)
     with Engine(tmp_path / "spill", 10**9, None, None) as engine:
         frame = csv.frame(engine).withColumn("part", engine.functions.lit(0))
-        assert len(engine.collect(frame)) == 3
+        rows = engine.collect(frame.orderBy("line")).to_pylist()
         broken = engine.write(frame, tmp_path / "out", "reading", "part")
-    # The stray quote spoils its own row alone, the replaced bytes are shown as ?.
-    assert sorted(broken)[:3] == ["1,2,3,4,5,6,7,8", "7,3", "7,3"]
-    assert len(broken) == 4
+    # The stray quote spoils its own row alone.
+    assert [row["line"] for row in rows] == ['"7,3,1.5,pv,10', "7,3", "7,3", None, None]
+    # What DuckDB cannot split at all; bytes that are no UTF-8 it shows as ?.
+    assert sorted(broken)[0] == "1,2,3,4,5,6,7,8"
+    assert len(broken) == 2
     told = csv.broken(["7,3", "7,3,1.5,pv,10"])
     assert told["line"].to_pylist() == ["7,3", "7,3,1.5,pv,10"]
     few, strange = [csv.explain(fault, line) for fault, line in zip(*told.to_pydict().values(), strict=True)]
@@ -138,7 +140,9 @@ def test_another_separator_is_told_at_once(tmp_path: Path) -> None:
 def test_mixed_line_ends_are_told(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes((",".join(GOOD) + "\n" + GOOD_LINE + "\r\n" + GOOD_LINE + "\n").encode())
-    with pytest.raises(MailError, match=r"f.csv: mixes the line ends \\n and \\r\\n. Make them all \\n."):
+    with pytest.raises(
+        MailError, match=r"f.csv: its lines do not all end alike \(\\n, \\r\\n or \\r\). Make them all \\n."
+    ):
         read(CsvFile(path, COLUMNS), tmp_path)
 
 

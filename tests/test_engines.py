@@ -33,7 +33,7 @@ class TestSpark:
     def test_a_spoilt_log_gives_the_same_store(
         self, simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        raw = tmp_path / "raw [1]"
+        raw = tmp_path / "raw [1] o'x" / "user=1"
         shutil.copytree(simulated_raw, raw)
         alimama.spoil(raw)
         monkeypatch.setattr("mailcli.staging.BUCKET_BYTES", 100_000)

@@ -14,6 +14,7 @@ import pytest
 from mailcli import plugins
 from mailcli.config import make_config
 from mailcli.errors import MailError
+from mailcli.experiments import ensure, make_rows, rescore
 from mailcli.model import make_model
 from mailcli.runs import claim
 from mailcli.store import Store
@@ -31,11 +32,20 @@ BROKEN = {
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return features.item[:, 0]\n": "'Features' object has no attribute 'item'",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
+    "        return features.target_id\n": "should return click logits of shape [B]",
+    "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
+    "        return features.query.numpy()[:, 0]\n": "should return click logits of shape [B]",
+    "import keras\nclass R(keras.layers.Layer):\n    def __init__(self):\n        pass\n": "Expected a ranker",
+    "import keras\nR = keras.layers.Dense(1)\n": "ranker 'broken:R': is made already, so a second run would go on with the "
+    "weights of the first. Give its class.",
+    "from mailcli.contracts import RankingTower\nclass R(RankingTower):\n    pass\n": "NotImplementedError",
+    "R = 5\n": "should be a keras.layers.Layer with `call(features, training)`, or such a function. Received: int 5",
+    "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return {'buy': features.query[:, 0]}\n": "Received for one impression: {'buy': (1,)}",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return {'click': features.query[:, 0], 'conversion': features.query[:, 1]}\n": "it needs the label 'conversion', "
     "and the dataset has 'click' alone (`mail simulate --conversions` writes one)",
-    "class R:\n    pass\n": "ranker 'broken:R': should be a keras.layers.Layer with `call(features, training)`.",
+    "class R:\n    pass\n": "ranker 'broken:R': should be a keras.layers.Layer with `call(features, training)`, or such",
     "import keras\nclass R(keras.layers.Layer):\n    def __init__(self, width, **kwargs):\n"
     "        super().__init__(**kwargs)\n": "missing 1 required positional argument: 'width'",
 }
@@ -75,6 +85,9 @@ def test_what_breaks_the_contract_is_refused_before_training(folder: Path, tiny:
         ("mine:Rnker", "ranker 'mine:Rnker': 'mine' has no 'Rnker'. Did you mean 'Ranker'?"),
         ("mine:", "ranker 'mine:': 'mine' has no ''."),
         (":R", "ranker ':R': there is no module ''."),
+        (".mine:R", "ranker '.mine:R': there is no module '.mine'."),
+        ("mailcli.nope.mod:R", "ranker 'mailcli.nope.mod:R': there is no module 'mailcli.nope.mod'."),
+        ("mine", "unknown ranker 'mine'. Did you mean 'din'?"),
     ],
 )
 def test_what_cannot_be_imported_is_told(folder: Path, name: str, message: str) -> None:
@@ -94,7 +107,7 @@ def test_a_plain_function_is_a_ranker(folder: Path, tiny: Store) -> None:
     (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
     model = make_model(tiny, make_config([settings(ranker="mine:bias")]))
     assert model.ranker.trainable_variables == []
-    with pytest.raises(MailError, match="is not a class, so it has no options. Received: 'units'"):
+    with pytest.raises(MailError, match="is a function, so it has no options. Received: 'units'"):
         make_model(tiny, make_config([settings(ranker="mine:bias"), {"ranker.units": "3"}]))
 
 
@@ -106,7 +119,8 @@ def test_a_cold_start_method_from_outside(folder: Path, tiny: Store) -> None:
     )
     assert make_model(tiny, make_config([settings(cold_start="mine:Same")])).cold_start.trainable_variables == []
     with pytest.raises(MailError, match="should be a subclass of mailcli.contracts.ColdStartMethod"):
-        make_model(tiny, make_config([settings(cold_start="mine:Other")]))
+        make_rows([make_config([settings(cold_start="mine:Other")])], [0], tiny, folder / "runs")
+    assert not (folder / "runs").exists()
 
 
 def test_an_entry_point_is_known_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +142,36 @@ def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Store) -> None:
     importlib.invalidate_caches()
     with pytest.raises(MailError, match=r"holds a run with other settings \(ranker_sha256: '"):
         claim(folder / "runs", config, tiny)
+
+
+def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Store) -> None:
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    more = {"ranker": "examples.keras_rs_dot:Dlrm", "epochs": "1", "batch_size": "256"}
+    config, other = (make_config([settings(**more), {"seed": seed}]) for seed in (0, 1))
+    found = [
+        [ensure(each, tiny, folder / runs).result for each in order]
+        for runs, order in (("a", (config, other)), ("b", (other, config)))
+    ]
+    assert found[0] == found[1][::-1]
+    assert found[0][0] != found[0][1]
+
+
+def test_what_cannot_be_made_is_told_before_anything_is_trained(folder: Path, tiny: Store) -> None:
+    good = make_config([settings(ranker="emblr")])
+    bad = make_config([settings(cold_start="mail"), {"cold_start.bogus": "1"}])
+    with pytest.raises(MailError, match="cold-start method 'mail' has no option 'bogus'"):
+        make_rows([good, bad], [0], tiny, folder / "runs")
+    assert not (folder / "runs").exists()
+
+
+def test_evaluate_notices_other_code(folder: Path, tiny: Store, data_dir: Path) -> None:
+    (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
+    run = ensure(make_config([settings(ranker="mine:bias", epochs="1", batch_size="512")]), tiny, folder / "runs")
+    sys.modules.pop("mine")
+    (folder / "mine.py").write_text("def bias(features, training):\n    return 2 * features.query[:, 0]\n")
+    importlib.invalidate_caches()
+    with pytest.raises(MailError, match="'mine:bias' has changed since. Train again in another --runs folder."):
+        rescore([run], data_dir)
 
 
 def test_there_are_examples() -> None:

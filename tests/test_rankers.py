@@ -13,7 +13,7 @@ import tensorflow as tf
 from mailcli.contracts import Features
 from mailcli.losses import click_loss, ctcvr_loss
 from mailcli.rankers import dcnv2, deepfm, din, dmr, emblr, esmm, widedeep
-from mailcli.towers import StepScorer, Wide, mean_behavior
+from mailcli.towers import StepScorer, Wide
 from tests.features import DIM, N_V, some_features, spec
 from tests.oracles import leaky
 
@@ -178,7 +178,7 @@ def test_dcnv2_crosses_with_the_input() -> None:
     features = some_features(3)
     ranker(features)
     x = arrays(features)
-    parts = [x["attributes"], x["context"], x["target"], mean_behavior(features).numpy()[:, None]]
+    parts = [x["attributes"], x["context"], x["target"], x["behaviors"].mean(axis=1, keepdims=True)]
     x0 = crossed = np.concatenate(parts, axis=1).reshape(3, -1)
     for layer in ranker.cross:
         kernel, bias = weights(layer)

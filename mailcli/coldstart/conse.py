@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData
 from mailcli.towers import mean_behavior
-from mailcli.virtual import VirtualSteps, describe
+from mailcli.virtual import VirtualSteps, signature, signature_size
 
 
 class ColdStart(ColdStartMethod):
@@ -44,7 +44,7 @@ class ColdStart(ColdStartMethod):
         self.id_place = spec.id_place
         rows = self.settings["references"]
         self.keys = self.add_weight(
-            shape=(rows, (spec.n_a - 1) * spec.dim), initializer="zeros", trainable=False, name="keys"
+            shape=(rows, signature_size(spec)), initializer="zeros", trainable=False, name="keys"
         )
         self.values = self.add_weight(shape=(rows, spec.dim), initializer="zeros", trainable=False, name="values")
         self.count = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="count")
@@ -52,13 +52,10 @@ class ColdStart(ColdStartMethod):
 
     def fit(self, training: TrainingData) -> None:
         """Keep the attributes and the mean step of the reference users."""
-        places = np.flatnonzero(training.old)
-        # Impressions are in the order of time within a user, so the last of each shows its longest history.
-        last = places[len(places) - 1 - np.unique(training.users[places][::-1], return_index=True)[1]]
         rng = np.random.default_rng([training.seed, 1])
-        chosen = np.sort(rng.permutation(last)[: self.settings["references"]])
-        features, _ = training.gather(chosen)
-        for weight, rows in ((self.keys, describe(features, self.id_place)), (self.values, mean_behavior(features))):
+        chosen = np.sort(rng.permutation(training.last_of_each())[: self.settings["references"]])
+        features = training.gather(chosen)
+        for weight, rows in ((self.keys, signature(features, self.id_place)), (self.values, mean_behavior(features))):
             whole = np.zeros(weight.shape, np.float32)
             whole[: len(chosen)] = rows.numpy()
             weight.assign(whole)
@@ -71,7 +68,7 @@ class ColdStart(ColdStartMethod):
         new = features.rows(tf.where(features.is_new)[:, 0])
         s = self.settings
         real = tf.range(s["references"]) < self.count
-        query = describe(new, self.id_place)
+        query = signature(new, self.id_place)
         return self.steps(features, combine(query, self.keys, self.values, real, s["neighbors"], s["temperature"]))
 
     def get_config(self) -> dict[str, Any]:

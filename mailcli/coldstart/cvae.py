@@ -48,7 +48,6 @@ class ColdStart(ColdStartMethod):
             "kl_weight": kl_weight,
             "attention_units": attention_units,
         }
-        self.random = keras.random.SeedGenerator(int(keras.random.randint((), 0, 2**31 - 1)))
 
     @property
     def co_trained(self) -> bool:
@@ -59,6 +58,7 @@ class ColdStart(ColdStartMethod):
         """Make both encoders and the decoder."""
         s = self.settings
         self.n_v, self.dim = spec.history, spec.dim
+        self.random = keras.random.SeedGenerator()
         self.pool_a = AttentionPooling(s["attention_units"])
         self.pool_a.build((None, spec.n_a, spec.dim))
         self.pool_v = AttentionPooling(s["attention_units"])

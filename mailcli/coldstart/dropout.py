@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli.contracts import ColdStartMethod, Features, without_behaviors
+from mailcli.contracts import ColdStartMethod, Features, Spec, without_behaviors
 
 
 class ColdStart(ColdStartMethod):
@@ -25,7 +25,11 @@ class ColdStart(ColdStartMethod):
         if not 0 < rate < 1:
             raise ValueError(f"`rate` should be between 0 and 1. Received: {rate}")
         self.rate = rate
-        self.random = keras.random.SeedGenerator(int(keras.random.randint((), 0, 2**31 - 1)))
+
+    def build_for(self, spec: Spec) -> None:
+        """Make the source of random numbers; here, after the ranker, whose initialisation it must not shift."""
+        del spec
+        self.random = keras.random.SeedGenerator()
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """While training, some histories made empty; at inference, the same features."""

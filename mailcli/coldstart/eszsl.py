@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.contracts import ColdStartMethod, Features, Spec, TrainingData
 from mailcli.towers import mean_behavior
-from mailcli.virtual import VirtualSteps, describe
+from mailcli.virtual import VirtualSteps, signature, signature_size
 
 Matrix = NDArray[np.float64]
 
@@ -20,8 +20,7 @@ class ColdStart(ColdStartMethod):
     """ESZSL: closed-form bilinear map of attributes and targets (Romera-Paredes, Torr, ICML 2015).
 
     A user is a class, s its signature; an impression is an instance, its target x. V makes xᵀ V s large where old users
-    clicked; V s is then a new user's interest, and its direction is taken for the mean step, its length that of old
-    users' on average (ours).
+    clicked. V s, times the mean action, is taken for a new user's mean step, as long as old users' are (ours).
 
     Args:
         gamma: γ, ridge on the targets' side, per impression.
@@ -40,7 +39,7 @@ class ColdStart(ColdStartMethod):
     def build_for(self, spec: Spec) -> None:
         """Make V, zero before `fit`."""
         self.id_place = spec.id_place
-        shape = (spec.dim, (spec.n_a - 1) * spec.dim)
+        shape = (spec.dim, signature_size(spec))
         self.bilinear = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="bilinear")
         self.steps.build_for(spec)
 
@@ -48,36 +47,39 @@ class ColdStart(ColdStartMethod):
         """Accumulate X Xᵀ and X Y Sᵀ over old users' impressions and S Sᵀ over these users, then solve for V."""
         n_x, n_s = self.bilinear.shape
         xx, xys, ss = np.zeros((n_x, n_x)), np.zeros((n_x, n_s)), np.zeros((n_s, n_s))
-        clicks = [click.numpy() for _, click in training.features()]
-        rate = float(np.concatenate(clicks)[training.old].mean())
-        first = np.zeros(len(training.users), bool)
-        places = np.flatnonzero(training.old)
-        first[places[np.unique(training.users[places], return_index=True)[1]]] = True
-        square = done = 0.0
-        for features, click in training.features():
-            batch = slice(int(done), int(done) + len(click))
-            done += len(click)
+        # Centred: where few are clicked, -1 and 1 would mostly tell what is shown.
+        label = training.clicks - training.clicks[training.old].mean()
+        at = 0
+        for features in training.features():
+            batch = slice(at, at + len(features.is_new))
+            at = batch.stop
             old = training.old[batch]
-            x, s = (t.numpy().astype(np.float64)[old] for t in (features.query, describe(features, self.id_place)))
-            # Centred: where few are clicked, -1 and 1 would mostly tell what is shown.
-            y = click.numpy()[old] - rate
+            x, s = (t.numpy().astype(np.float64)[old] for t in (features.query, signature(features, self.id_place)))
             xx += x.T @ x
-            xys += x.T @ (y[:, None] * s)
-            one_each = s[first[batch][old]]
-            ss += one_each.T @ one_each
-            square += float((mean_behavior(features).numpy()[old].astype(np.float64) ** 2).sum())
-        impressions, users = int(training.old.sum()), int(first.sum())
+            xys += x.T @ (label[batch][old, None] * s)
+        square, action, count = 0.0, np.zeros(n_x), 0
+        for features in training.old_users():
+            s, steps = (
+                t.numpy().astype(np.float64) for t in (signature(features, self.id_place), mean_behavior(features))
+            )
+            ss += s.T @ s
+            square += float((steps**2).sum())
+            action += features.actions.numpy().astype(np.float64).sum(axis=(0, 1))
+            count += int(np.count_nonzero(features.behavior_mask))
+        impressions, users = int(training.old.sum()), len(training.last_of_each())
         v = solve(xx, xys, ss, self.settings["gamma"] * impressions, self.settings["penalty"] * users)
+        # A step is an item's embedding times its action's: from the target's space to that of steps.
+        v *= action[:, None] / count
         # Mean of |V s|² over users = trace(V (S Sᵀ) Vᵀ) / users.
         length = np.sqrt(np.trace(v @ ss @ v.T) / users)
-        self.bilinear.assign(v * np.sqrt(square / impressions) / length if length else v)
+        self.bilinear.assign(v * np.sqrt(square / users) / length if length else v)
         self.steps.fit(training)
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """V s as the mean step of new users."""
         del training
         new = features.rows(tf.where(features.is_new)[:, 0])
-        return self.steps(features, tf.matmul(describe(new, self.id_place), self.bilinear, transpose_b=True))
+        return self.steps(features, tf.matmul(signature(new, self.id_place), self.bilinear, transpose_b=True))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.contracts import ColdStartMethod, Features, Spec, TrainingData
 from mailcli.towers import mean_behavior
-from mailcli.virtual import VirtualSteps, describe
+from mailcli.virtual import VirtualSteps, signature, signature_size
 
 Matrix = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ class ColdStart(ColdStartMethod):
     """LLAE: low-rank linear autoencoder between behaviour and attributes (Li et al., AAAI 2019).
 
     Behaviour x, the mean step, is encoded as W x ~ s, the attributes, and decoded as Wᵀ s; a new user's x is Wᵀ s. Only
-    Gram matrices of the training impressions of old users are kept.
+    Gram matrices over the old users are kept.
 
     Args:
         low_rank_weight: β (MAIL Sec. 4.1.4).
@@ -60,19 +60,18 @@ class ColdStart(ColdStartMethod):
     def build_for(self, spec: Spec) -> None:
         """Make W, zero before `fit`."""
         self.id_place = spec.id_place
-        shape = ((spec.n_a - 1) * spec.dim, spec.dim)
+        shape = (signature_size(spec), spec.dim)
         self.projection = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="projection")
         self.steps.build_for(spec)
 
     def fit(self, training: TrainingData) -> None:
-        """Accumulate S Sᵀ, S Xᵀ, S X_cᵀ and X_c X_cᵀ over old users' impressions, then solve for W."""
+        """Accumulate S Sᵀ, S Xᵀ, S X_cᵀ and X_c X_cᵀ over old users, then solve for W."""
         s = self.settings
         rng = np.random.default_rng([training.seed, 0])
         n_s, n_x = self.projection.shape
         ss, sx, sxc, xcxc = (np.zeros(shape) for shape in ((n_s, n_s), (n_s, n_x), (n_s, n_x), (n_x, n_x)))
-        for features, _ in training.features():
-            old = features.rows(tf.where(~features.is_new)[:, 0])
-            a, x = (t.numpy().astype(np.float64) for t in (describe(old, self.id_place), mean_behavior(old)))
+        for old in training.old_users():
+            a, x = (t.numpy().astype(np.float64) for t in (signature(old, self.id_place), mean_behavior(old)))
             corrupted = x * (rng.random(x.shape) >= s["corruption"])
             ss += a.T @ a
             sx += a.T @ x
@@ -88,7 +87,7 @@ class ColdStart(ColdStartMethod):
         """Wᵀ s as the mean step of new users."""
         del training
         new = features.rows(tf.where(features.is_new)[:, 0])
-        return self.steps(features, tf.matmul(describe(new, self.id_place), self.projection))
+        return self.steps(features, tf.matmul(signature(new, self.id_place), self.projection))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

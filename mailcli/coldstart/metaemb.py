@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData, without_behaviors
 from mailcli.progress import progress
-from mailcli.virtual import describe
+from mailcli.virtual import signature, signature_size
 
 #: The generator's outputs are divided by this (published notebook).
 SCALE = 5.0
@@ -60,7 +60,7 @@ class ColdStart(ColdStartMethod):
     def build_for(self, spec: Spec) -> None:
         """Make W."""
         self.id_place, self.n_a = spec.id_place, spec.n_a
-        shape = ((spec.n_a - 1) * spec.dim, spec.dim)
+        shape = (signature_size(spec), spec.dim)
         self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", trainable=False, name="kernel")
 
     def generate(self, attributes: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class ColdStart(ColdStartMethod):
         del training
         new = features.is_new[:, None]
         return self._with_id(
-            features, tf.where(new, self.generate(describe(features, self.id_place)), self._id(features))
+            features, tf.where(new, self.generate(signature(features, self.id_place)), self._id(features))
         )
 
     def _id(self, features: Features) -> Tensor:
@@ -113,7 +113,7 @@ class ColdStart(ColdStartMethod):
         """
         s = self.settings
         each = s["impressions"]
-        phi = self.generate(tf.stop_gradient(describe(cold, self.id_place)[::each]))
+        phi = self.generate(tf.stop_gradient(signature(cold, self.id_place)[::each]))
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(phi)
             before = self._loss_of_each(training, cold, click, phi)
@@ -152,5 +152,6 @@ class _Draws:
     def _batch(self, chosen: Any) -> tuple[Features, Tensor]:
         within = self._rng.random((len(chosen), self._impressions)) * self._count[chosen, None]
         places = self._places[(self._start[chosen, None] + within.astype(np.int64)).ravel()]
-        features, click = self._training.gather(places)
-        return without_behaviors(features, tf.ones_like(features.is_new)), click
+        features = self._training.gather(places)
+        hidden = without_behaviors(features, tf.ones_like(features.is_new))
+        return hidden, tf.constant(self._training.clicks[places])

@@ -24,12 +24,10 @@ _CSV = {
     "quote": "",
     "ignore_errors": True,
     "store_rejects": True,
+    # A field that is not there is null, an empty one is not: the text that stands for null is in no file.
+    "null_padding": True,
+    "nullstr": "\x01",
 }
-
-
-def _pattern(path: Path) -> str:
-    """A path as it stands inside SQLFrame's quotes: no character of it is a wildcard or ends the text."""
-    return glob.escape(str(path)).replace("'", "''")
 
 
 def quoted(text: Path | str) -> str:
@@ -58,17 +56,32 @@ class Engine(DataEngine):
             self._connection.execute(f"SET threads = {threads}")
         self._session = DuckDBSession(conn=self._connection)
         self._csv_file: Path | None = None
+        self._views = 0
 
     def read_csv(self, path: Path, columns: int) -> DataFrame:
-        """DuckDB keeps broken lines aside, in a table of its own: `broken` is always null."""
-        schema = StructType([StructField(f"c{place}", StringType()) for place in range(columns)])
+        """One column more than the file has is read, because DuckDB puts up with a comma at the end of a line.
+
+        Lines with more fields still, or that are not UTF-8, it keeps aside in a table of its own.
+        """
+        F = self.functions
+        names = [f"c{place}" for place in range(columns + 1)]
+        schema = StructType([StructField(name, StringType()) for name in names])
         self._csv_file = path
-        frame = self._session.read.options(**_CSV).csv(_pattern(path), schema=schema)
-        return frame.withColumn("broken", self.functions.lit(None).cast("string"))
+        # SQLFrame does not escape this text, unlike that of a Parquet file.
+        pattern = glob.escape(str(path)).replace("'", "''")
+        frame = self._session.read.options(**_CSV).csv(pattern, schema=schema)
+        broken = F.col(names[-1]).isNotNull() | F.col(names[-2]).isNull()
+        return frame.select(*names[:-1], F.when(broken, F.concat_ws(",", *names)).alias("broken"))
 
     def read_parquet(self, path: Path) -> DataFrame:
-        """Files are named, never folders: DuckDB would make columns of what looks like `column=value`."""
-        return self._session.read.parquet(_pattern(path) + ("/*.parquet" if path.is_dir() else ""))
+        """By a view, because SQLFrame reads a path with a quote in it as SQL."""
+        files = glob.escape(str(path)) + ("/*.parquet" if path.is_dir() else "")
+        self._views += 1
+        # DuckDB would make columns of folders that look like `column=value`, ours or the user's.
+        self._connection.execute(
+            f"CREATE VIEW parquet_{self._views} AS FROM read_parquet({quoted(files)}, hive_partitioning = false)"
+        )
+        return self._session.table(f"parquet_{self._views}")
 
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
         """A `COPY` that streams."""
@@ -120,7 +133,9 @@ class Engine(DataEngine):
         if "CSV" in text:
             # DuckDB does not say which file; what is read last is what it read.
             if "invalid state" in text:
-                text = "mixes the line ends \\n and \\r\\n. Make them all \\n."
+                text = "its lines do not all end alike (\\n, \\r\\n or \\r). Make them all \\n."
+            return MailError(f"{self._csv_file}: {text[:SHOWN]}")
+        if "GZIP" in text:
             return MailError(f"{self._csv_file}: {text[:SHOWN]}")
         if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
             return MailError(text[:SHOWN])

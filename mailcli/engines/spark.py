@@ -36,6 +36,8 @@ _CSV: dict[str, bool | int | str] = {
     # Otherwise only the fields that are used are looked at, and a line's count of them is not.
     "columnPruning": False,
     "maxCharsPerColumn": -1,
+    # Spark's own 20,480 would stop it at a line that is all commas.
+    "maxColumns": 1_000_000,
 }
 
 
@@ -120,7 +122,13 @@ class Engine(DataEngine):
     def _translated(self, error: Exception) -> Exception:
         """A full disk or a lost input as one line; any other error is a bug and stays."""
         text = str(error)
-        for known in ("No space left on device", "PATH_NOT_FOUND", "FAILED_READ_FILE", "OutOfMemoryError"):
+        for known in (
+            "No space left on device",
+            "PATH_NOT_FOUND",
+            "FAILED_READ_FILE",
+            "TextParsingException",
+            "OutOfMemoryError",
+        ):
             if known in text:
                 at = text.index(known)
                 return MailError(f"Spark: {text[at : at + SHOWN]}")

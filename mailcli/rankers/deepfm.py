@@ -15,7 +15,7 @@ from mailcli.towers import Tower, Wide, fields, flat_fields
 class Ranker(RankingTower):
     """DeepFM: factorisation machine and network on the same embeddings (Guo et al., IJCAI 2017).
 
-    logit = Σ w[id] + Σ_{i<j} <e_i, e_j> + Dense_1(tower(all fields side by side)); the mean behaviour is one field.
+    logit = Σ w[id] + Σ_{i<j} <e_i, e_j> + Dense_1(tower(all fields side by side)); the mean of v is one field.
 
     Args:
         units: widths of the deep part.

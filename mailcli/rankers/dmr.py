@@ -41,6 +41,10 @@ class Ranker(RankingTower):
 
     def build_for(self, spec: Spec) -> None:
         """Make the position embeddings and the two networks; classes are the ids of a step's first field."""
+        if spec.history < 2:
+            raise ValueError(
+                "history = 1: the match loss predicts a behaviour from those before it. Expected 2 or more"
+            )
         self.position = self.add_weight(shape=(spec.history, spec.dim), initializer="glorot_uniform", name="position")
         self.i2i = ItemToItem(spec.dim)
         self.u2i = UserToItem(spec.dim, spec.vocabulary_sizes[spec.steps_vocabulary])

@@ -14,7 +14,7 @@ from mailcli.towers import Tower, Wide, flat_fields
 class Ranker(RankingTower):
     """Wide & Deep: logistic regression on ids beside a network (Cheng et al., DLRS 2016).
 
-    logit = Σ w[id] + Dense_1(tower(all fields side by side, the mean behaviour as one of them)).
+    logit = Σ w[id] + Dense_1(tower(all fields side by side, the mean of v as one of them)).
 
     Args:
         units: widths of the deep part.
