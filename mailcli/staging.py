@@ -32,6 +32,8 @@ UNPACKED = 4
 ORDER_SALT, SAMPLE_SALT = -1, -2
 #: Rows of the log that are looked at before anything slow (ours).
 LOOKED_AT = 1000
+#: Characters of an unusable line that are kept: as many as DuckDB keeps.
+LONGEST_LINE = 10_000
 #: Most users of a bucket (ours): a history's key has 22 bits for them.
 USERS_PER_BUCKET = 1 << 20
 #: Buckets of rows that are not stored: unusable, of a user without impressions, not before the user's last impression.
@@ -153,6 +155,8 @@ class Staging:
         blank = pc.equal(pc.utf8_trim_whitespace(faulty["line"]), "")
         self.facts[f"{table}.rows"] -= pc.sum(blank).as_py() or 0
         faulty = faulty.filter(pc.invert(blank))
+        lines = pc.utf8_slice_codeunits(faulty["line"], 0, LONGEST_LINE)
+        faulty = faulty.set_column(faulty.schema.get_field_index("line"), "line", lines)
         self.rejects.take(table, self.facts[f"{table}.rows"], faulty)
 
     def _usable(self, table: str, stage: Path) -> Path:

@@ -87,7 +87,7 @@ BAD_ROWS = {
         f"1,{START},pv,1": "has 4 fields. Expected 5: user,time_stamp,btag,cate,brand",
         f"1,{START},pv,1,2,3,4": "has 7 fields. Expected 5: user,time_stamp,btag,cate,brand",
         f"1,{START},pv,1,2,": "has 6 fields. Expected 5: user,time_stamp,btag,cate,brand",
-        "," * 30_000: "has 30001 fields. Expected 5: user,time_stamp,btag,cate,brand",
+        ",".join("9" * 300): "has 300 fields. Expected 5: user,time_stamp,btag,cate,brand",
         f'"1,{START},pv,1,2': "column 'user' holds '\"1'. Expected a whole number",
         "1,5,pv,1,2": "column 'time_stamp' holds '5'. Expected a whole number from 1492790400 to 1494691199",
         f" 1,{START},pv,1,2": "column 'user' holds ' 1'. Expected a whole number",
@@ -97,10 +97,12 @@ BAD_ROWS = {
 
 
 def spoil(raw: Path) -> None:
-    """Append BAD_ROWS to the four files, and a missing brand to the log."""
+    """Append BAD_ROWS to the four files; to the log also missing values, blank lines, a line beyond what engines keep."""
     for stem, lines in BAD_ROWS.items():
         with open(raw / f"{stem}.csv", "a") as file:
             file.write("\n".join(lines) + "\n")
     with open(raw / "behavior_log.csv", "a") as file:
-        file.write(f"1,{START},pv,1,\n1,{START},pv,NULL,1\n1,{START},pv,1,1\n1,{START},pv,1,1\n\n \t\n")
+        file.write(
+            f"1,{START},pv,1,\n1,{START},pv,NULL,1\n1,{START},pv,1,1\n1,{START},pv,1,1\n\n \t\n" + "9," * 30_000 + "9\n"
+        )
     (raw / "SIMULATED.json").unlink(missing_ok=True)

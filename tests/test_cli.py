@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -331,7 +332,9 @@ def test_bad_rows_are_named(home: Path, change: Change, message: str) -> None:
 
 
 def test_help_tells_the_defaults_of_the_code(home: Path) -> None:
-    defaults = {option.name: option.default for option in main.commands["preprocess"].params}
+    command = main.commands["preprocess"]
+    context = click.Context(command)
+    defaults = {option.name: option.get_default(context) for option in command.params}
     for field in fields(Options):
         if field.name in defaults and field.default is not None:
             assert defaults[field.name] == field.default, field.name

@@ -112,10 +112,10 @@ def test_lines_that_cannot_be_split_are_told_by_write(tmp_path: Path) -> None:
     csv = CsvFile(path, COLUMNS)
     with Engine(tmp_path / "spill", 10**9, None, None) as engine:
         frame = csv.frame(engine).withColumn("part", engine.functions.lit(0))
-        rows = engine.collect(frame.orderBy("line")).to_pylist()
+        lines = engine.collect(frame)["line"].to_pylist()
         broken = engine.write(frame, tmp_path / "out", "reading", "part")
     # The stray quote spoils its own row alone.
-    assert [row["line"] for row in rows] == ['"7,3,1.5,pv,10', "7,3", "7,3", None, None]
+    assert sorted(line or "" for line in lines) == ["", "", '"7,3,1.5,pv,10', "7,3", "7,3"]
     # What DuckDB cannot split at all; bytes that are no UTF-8 it shows as ?.
     assert sorted(broken)[0] == "1,2,3,4,5,6,7,8"
     assert len(broken) == 2
