@@ -36,7 +36,7 @@ def main() -> None:
     }
     rows = [(name, f"{took:.3f}", f"{took / empty:.1f}") for name, code in commands.items() if (took := seconds(code))]
     head = ("command", "seconds", "x an empty Python")
-    record("Start-up", f"{machine('click', 'tensorflow')}\n\n{table(head, rows)}")
+    record("Start-up", f"{machine('click', 'keras')}\n\n{table(head, rows)}")
 
 
 if __name__ == "__main__":
