@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli.contracts import Features, Spec, Tensor
+from mailcli.contracts import Features, RankingTower, Spec, Tensor
 from mailcli.layers import MASKED, leaky_relu
 
 #: Widths of the attention scorers of DIN (Sec. 4.3) and DMR (published code).
@@ -62,6 +62,29 @@ class Tower(keras.layers.Layer):
         for hidden, norm, dropout in zip(self.hidden, self.norm, self.dropout, strict=True):
             x = leaky_relu(norm(hidden(dropout(x, training=training)), training=training))
         return x
+
+
+class TowerRanker(RankingTower):
+    """A ranker whose logit is Dense_1(tower(x)), x being its own.
+
+    Args:
+        units: widths of the hidden layers (MAIL Sec. 4.1.4).
+        dropout: rate before each hidden layer (MAIL Sec. 4.1.4).
+    """
+
+    def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units, self.rate = tuple(units), dropout
+        self.tower = Tower(units, dropout)
+        self.logit = keras.layers.Dense(1)
+
+    def deep(self, x: Tensor, training: bool) -> Tensor:
+        """Dense_1(tower(x)), [B]."""
+        return self.logit(self.tower(x, training=training))[:, 0]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "units": self.units, "dropout": self.rate}
 
 
 class Wide(keras.layers.Layer):

@@ -123,6 +123,7 @@ class TestDmr:
 
 def test_din_weighs_each_step_by_its_match_with_the_target() -> None:
     ranker = din.Ranker(units=(4,))
+    ranker.build_for(spec())
     features = some_features(6, new=[2])
     ranker(features)
     w1, b1, w2, b2, w3, b3 = weights(ranker.scorer)

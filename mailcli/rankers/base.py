@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import keras
-
-from mailcli.contracts import Features, RankingTower, Tensor
-from mailcli.towers import Tower, pooled
+from mailcli.contracts import Features, Tensor
+from mailcli.towers import TowerRanker, pooled
 
 
-class Ranker(RankingTower):
+class Ranker(TowerRanker):
     """BaseDNN: sum pooling, then a small network (MAIL Eqs. 11-12; Feng et al., CIKM 2021).
 
     z = [Σ a_i, Σ v_i, Σ c_i, Σ t_i, dense]; h = LeakyReLU(BN(Dense(Dropout(z)))) for each width; logit = Dense_1(h).
@@ -21,16 +16,6 @@ class Ranker(RankingTower):
         dropout: rate before each hidden layer (MAIL Sec. 4.1.4).
     """
 
-    def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.units, self.rate = tuple(units), dropout
-        self.tower = Tower(units, dropout)
-        self.logit = keras.layers.Dense(1)
-
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""
-        return self.logit(self.tower(pooled(features), training=training))[:, 0]
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "units": self.units, "dropout": self.rate}
+        return self.deep(pooled(features), training)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import keras_rs
 import tensorflow as tf
 
-from mailcli.contracts import Features, RankingTower, Tensor
-from mailcli.towers import Tower, flat_fields
+from mailcli.contracts import Features, Tensor
+from mailcli.towers import TowerRanker, flat_fields
 
 
-class Ranker(RankingTower):
+class Ranker(TowerRanker):
     """DCN V2, parallel form: cross layers beside a network (Wang et al., WWW 2021).
 
     x_{l+1} = x_0 ⊙ (W_l x_l + b_l) + x_l, by Keras Recommenders; logit = Dense_1([x_L, tower(x_0)]).
@@ -27,13 +26,11 @@ class Ranker(RankingTower):
     def __init__(
         self, cross_layers: int = 3, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(units, dropout, **kwargs)
         if cross_layers < 1:
             raise ValueError(f"`cross_layers` should be 1 or more. Received: {cross_layers}")
-        self.cross_layers, self.units, self.rate = cross_layers, tuple(units), dropout
+        self.cross_layers = cross_layers
         self.cross = [keras_rs.layers.FeatureCross() for _ in range(cross_layers)]
-        self.tower = Tower(units, dropout)
-        self.logit = keras.layers.Dense(1)
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""
@@ -44,5 +41,4 @@ class Ranker(RankingTower):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        own = {"cross_layers": self.cross_layers, "units": self.units, "dropout": self.rate}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "cross_layers": self.cross_layers}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import keras
 import tensorflow as tf
 
-from mailcli.contracts import Features, RankingTower, Spec, Tensor
-from mailcli.towers import Tower, Wide, fields, flat_fields
+from mailcli.contracts import Features, Spec, Tensor
+from mailcli.towers import TowerRanker, Wide, fields, flat_fields
 
 
-class Ranker(RankingTower):
+class Ranker(TowerRanker):
     """DeepFM: factorisation machine and network on the same embeddings (Guo et al., IJCAI 2017).
 
     logit = Σ w[id] + Σ_{i<j} <e_i, e_j> + Dense_1(tower(all fields side by side)); the mean of v is one field.
@@ -22,25 +18,15 @@ class Ranker(RankingTower):
         dropout: rate before each of its layers.
     """
 
-    def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.units, self.rate = tuple(units), dropout
-        self.wide = Wide()
-        self.tower = Tower(units, dropout)
-        self.logit = keras.layers.Dense(1)
-
     def build_for(self, spec: Spec) -> None:
         """Make the weights of the ids."""
+        self.wide = Wide()
         self.wide.build_for(spec)
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""
-        deep = self.logit(self.tower(flat_fields(features), training=training))[:, 0]
+        deep = self.deep(flat_fields(features), training)
         return self.wide(features) + pairwise_products(fields(features)) + deep
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "units": self.units, "dropout": self.rate}
 
 
 def pairwise_products(each: Tensor) -> Tensor:

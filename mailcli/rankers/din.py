@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import keras
 import tensorflow as tf
 
-from mailcli.contracts import Features, RankingTower, Tensor
-from mailcli.towers import StepScorer, Tower, flat_fields
+from mailcli.contracts import Features, Spec, Tensor
+from mailcli.towers import StepScorer, TowerRanker, flat_fields
 
 
-class Ranker(RankingTower):
+class Ranker(TowerRanker):
     """DIN: each behaviour weighted by its match with the target (Zhou et al., KDD 2018).
 
     v_U = Σ w(q, v_i) v_i with w a network on [q, v_i, q - v_i, q ⊙ v_i], not normalised (DIN Eq. (3)).
@@ -22,12 +18,10 @@ class Ranker(RankingTower):
         dropout: rate before each hidden layer.
     """
 
-    def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.units, self.rate = tuple(units), dropout
+    def build_for(self, spec: Spec) -> None:
+        """Make w."""
+        del spec
         self.scorer = StepScorer("sigmoid")
-        self.tower = Tower(units, dropout)
-        self.logit = keras.layers.Dense(1)
 
     def interest(self, features: Features) -> Tensor:
         """v_U [B, d]; zeros for an empty history."""
@@ -39,8 +33,4 @@ class Ranker(RankingTower):
         """Logits [B]."""
         interest = self.interest(features)
         x = tf.concat([flat_fields(features), interest, interest * features.query], axis=1)
-        return self.logit(self.tower(x, training=training))[:, 0]
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "units": self.units, "dropout": self.rate}
+        return self.deep(x, training)

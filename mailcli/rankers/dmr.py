@@ -8,14 +8,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli.contracts import Features, RankingTower, Spec, Tensor
-from mailcli.towers import StepScorer, Tower, attend, pooled
+from mailcli.contracts import Features, Spec, Tensor
+from mailcli.towers import StepScorer, TowerRanker, attend, pooled
 
 #: Classes drawn for the sampled softmax, and the weight of the match loss (published code).
 NEGATIVES, MATCH_WEIGHT = 2000, 0.1
 
 
-class Ranker(RankingTower):
+class Ranker(TowerRanker):
     """DMR: item-to-item and user-to-item match before ranking (Lyu et al., AAAI 2020).
 
     z = [Σ a, Σ v, Σ c, Σ t, dense, Σ v ⊙ q, attended history, r_i2i, r_u2i]; then MAIL Eq. (12). The auxiliary loss,
@@ -34,10 +34,8 @@ class Ranker(RankingTower):
         match_weight: float = MATCH_WEIGHT,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.units, self.rate, self.match_weight = tuple(units), dropout, match_weight
-        self.tower = Tower(units, dropout)
-        self.logit = keras.layers.Dense(1)
+        super().__init__(units, dropout, **kwargs)
+        self.match_weight = match_weight
 
     def build_for(self, spec: Spec) -> None:
         """Make the position embeddings and the two networks; classes are the ids of a step's first field."""
@@ -62,12 +60,11 @@ class Ranker(RankingTower):
         crossed = tf.reduce_sum(steps, axis=1) * features.query
         scores = tf.stack([relevance, match], axis=1)
         x = tf.concat([pooled(features), crossed, attended, scores], axis=1)
-        return self.logit(self.tower(x, training=training))[:, 0]
+        return self.deep(x, training)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        own = {"units": self.units, "dropout": self.rate, "match_weight": self.match_weight}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "match_weight": self.match_weight}
 
 
 class ItemToItem(keras.layers.Layer):
