@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from mailcli.errors import MailError, choices, nearest
+from mailcli.quiet import load_tensorflow
 
 
 class Kind(NamedTuple):
@@ -113,6 +114,8 @@ def _module(kind: Kind, path: str) -> ModuleType:
     module_name = path.partition(":")[0]
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
+    # It will import TensorFlow, whose start would fill the terminal.
+    load_tensorflow()
     try:
         return importlib.import_module(module_name)
     except (ModuleNotFoundError, ValueError, TypeError) as error:
