@@ -175,6 +175,9 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     Raises:
         MailError: an option that the ranker or the cold-start method does not have, or a value it refuses.
     """
+    # Imported before the seed is set: what a module does when it is first imported may draw random numbers.
+    for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
+        plugins.load(kind, name)
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(config.seed)
     embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init)

@@ -156,6 +156,16 @@ def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Store)
     assert found[0][0] != found[0][1]
 
 
+def test_an_import_does_not_shift_the_seed(folder: Path, tiny: Store) -> None:
+    (folder / "mine.py").write_text(
+        "import random\nimport keras\nrandom.random()\nclass R(keras.layers.Layer):\n"
+        "    def call(self, features, training=False):\n        return features.query[:, 0]\n"
+    )
+    config = make_config([settings(ranker="mine:R")])
+    first, second = (make_model(tiny, config).embedding.table.numpy() for _ in range(2))
+    assert (first == second).all()
+
+
 def test_what_cannot_be_made_is_told_before_anything_is_trained(folder: Path, tiny: Store) -> None:
     good = make_config([settings(ranker="emblr")])
     bad = make_config([settings(cold_start="mail"), {"cold_start.bogus": "1"}])
