@@ -207,11 +207,7 @@ def _try_as_graph(model: TwoTower, config: RunConfig) -> None:
     """Trace scoring and a training step for any batch size, as a run will."""
     signature = batch_signature(model.embedding.schema, config.history)
     tf.function(model.probabilities, input_signature=[signature]).get_concrete_function()
-    optimizers = make_optimizers(config)
-    optimizers.ranking.build(model.ranking_variables)
-    if model.zero_shot_variables:
-        optimizers.zero_shot.build(model.zero_shot_variables)
-    tf.function(lambda batch: model.train_step(batch, optimizers), input_signature=[signature]).get_concrete_function()
+    make_step(model, config).get_concrete_function()
 
 
 def make_optimizers(config: RunConfig) -> Optimizers:
@@ -220,6 +216,16 @@ def make_optimizers(config: RunConfig) -> Optimizers:
         zero_shot=keras.optimizers.Adam(config.zero_shot_learning_rate, epsilon=1e-8),
         ranking=keras.optimizers.Adam(config.learning_rate, epsilon=1e-8),
     )
+
+
+def make_step(model: TwoTower, config: RunConfig) -> Any:
+    """Algorithm 1 as one graph for every batch size."""
+    optimizers = make_optimizers(config)
+    if model.zero_shot_variables:
+        optimizers.zero_shot.build(model.zero_shot_variables)
+    optimizers.ranking.build(model.ranking_variables)
+    signature = batch_signature(model.embedding.schema, config.history)
+    return tf.function(lambda batch: model.train_step(batch, optimizers), input_signature=[signature])
 
 
 def _make(kind: plugins.Kind, name: str, options: Options) -> Any:

@@ -22,7 +22,7 @@ from mailcli.config import RunConfig
 from mailcli.contracts import Tensor, TrainingData
 from mailcli.errors import MailError
 from mailcli.evaluation import Metrics, Scorer, measure
-from mailcli.model import TwoTower, batch_signature, click_logit, make_model, make_optimizers, to_tensors
+from mailcli.model import TwoTower, batch_signature, click_logit, make_model, make_step, to_tensors
 from mailcli.progress import progress
 from mailcli.protocol import View, views
 from mailcli.runs import Run
@@ -118,16 +118,6 @@ def _check_views(splits: dict[str, View], config: RunConfig) -> None:
 
 def _batches(store: Store, view: View, config: RunConfig) -> Batches:
     return Batches(store, view, config.history, config.batch_size)
-
-
-def make_step(model: TwoTower, config: RunConfig) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
-    """Algorithm 1 as one graph for every batch size."""
-    optimizers = make_optimizers(config)
-    if model.zero_shot_variables:
-        optimizers.zero_shot.build(model.zero_shot_variables)
-    optimizers.ranking.build(model.ranking_variables)
-    signature = batch_signature(model.embedding.schema, config.history)
-    return tf.function(lambda batch: model.train_step(batch, optimizers), input_signature=[signature])
 
 
 def _fit(run: Run, store: Store, model: TwoTower, scorer: Scorer, splits: dict[str, View]) -> dict[str, Any]:

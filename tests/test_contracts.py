@@ -16,11 +16,11 @@ from mailcli.batches import Batch, Batches
 from mailcli.config import RunConfig, make_config
 from mailcli.contracts import ColdStartMethod, RankingTower
 from mailcli.evaluation import Scorer
-from mailcli.model import TwoTower, make_model, to_tensors
+from mailcli.model import TwoTower, make_model, make_step, to_tensors
 from mailcli.protocol import views
 from mailcli.schema import UNKNOWN
 from mailcli.store import Store
-from mailcli.training import make_step, training_data
+from mailcli.training import training_data
 
 RANKERS = plugins.names(plugins.RANKERS)
 COLD_STARTS = plugins.names(plugins.COLD_STARTS)

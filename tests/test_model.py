@@ -11,11 +11,10 @@ import tensorflow as tf
 from mailcli.batches import Batches
 from mailcli.config import VARIANTS, RunConfig, make_config
 from mailcli.errors import MailError
-from mailcli.model import TwoTower, make_model, make_optimizers, to_tensors
+from mailcli.model import TwoTower, make_model, make_optimizers, make_step, to_tensors
 from mailcli.protocol import views
 from mailcli.schema import SPLITS
 from mailcli.store import Store
-from mailcli.training import make_step
 
 SMALL = {
     "cold_start.encoder_units": "16,16,16",
