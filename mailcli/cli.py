@@ -3,86 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from mailcli import __version__, plugins
-from mailcli.config import VARIANTS, RunConfig, make_config, parse_settings
+from mailcli.config import VARIANTS, RunConfig
 from mailcli.errors import MailError, choices, nearest
+from mailcli.options import (
+    DATA_DIR,
+    RANKER,
+    RUNS,
+    SEEDS,
+    SHARE,
+    check_variant,
+    resolve,
+    resolve_rows,
+    run_options,
+    split_names,
+)
 from mailcli.paper import TABLE_2, row_settings
 
 # Both must be set before TensorFlow and Keras are imported: this project is TensorFlow's, and start-up notes are noise.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _folder_option(name: str, default: str, text: str) -> Callable[[F], F]:
-    return click.option(name, type=click.Path(path_type=Path), default=Path(default), show_default=True, help=text)
-
-
-class _Share(click.ParamType):
-    """A share: `0.001` or `0.1%`."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
-        except ValueError:
-            self.fail(f"{value!r} is not a share such as 0.001 or 0.1%.", param, ctx)
-        return share
-
-
-SHARE = _Share()
-DATA_DIR = _folder_option("--data-dir", "data", "Folder of the datasets.")
-RUNS = _folder_option("--runs", "runs", "Folder of the runs.")
-
-
-RANKER = click.option(
-    "--ranker",
-    metavar="NAME",
-    help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
-)
-SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
-
-
-def run_options(command: F) -> F:
-    """The options that every training command shares."""
-    options = [
-        click.option("--data", metavar="NAME", help="Dataset; the only one there is by default."),
-        click.option(
-            "--protocol",
-            metavar="NAME",
-            help="paper: new users lose their behaviors in train and test alike; strict: new users of the test have no "
-            "training impression. [default: paper]",
-        ),
-        click.option(
-            "--set",
-            "settings",
-            metavar="KEY=VALUE",
-            multiple=True,
-            help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable.",
-        ),
-        click.option(
-            "--config",
-            "file",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="Settings from a TOML file, e.g. a run's config.toml; options win over it.",
-        ),
-        DATA_DIR,
-        RUNS,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 class _Group(click.Group):
@@ -244,7 +189,7 @@ def train(
 
     The same ranker alone is trained too, or reused, so that RI can be shown. A finished run is reused.
     """
-    config, store = _resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
+    config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
     from mailcli.experiments import make_rows
     from mailcli.report import print_table
 
@@ -288,11 +233,11 @@ def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
 @run_options
 def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, ranker: str | None, **options: Any) -> None:
     """The paper's Table 3: the ranker alone and with each variant of MAIL, the paper's numbers beside."""
-    chosen = list(dict.fromkeys(_split(variants)))
+    chosen = list(dict.fromkeys(split_names(variants)))
     for name in chosen:
-        _check_variant(name)
+        check_variant(name)
     rows = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in chosen]
-    configs, store = _resolve_rows(rows, seeds, data_dir, options)
+    configs, store = resolve_rows(rows, seeds, data_dir, options)
     from mailcli.experiments import make_rows
     from mailcli.report import print_table
 
@@ -315,13 +260,13 @@ def compare(rows: str, seeds: int, data_dir: Path, runs: Path, **options: Any) -
     What is missing is trained; every number comes from its own run folder. RI is against the same ranker alone.
     """
     chosen = []
-    for name in _split(rows):
+    for name in split_names(rows):
         settings = row_settings(name)
         variant = settings.get("cold_start.variant")
         row = {"ranker": settings["ranker"], "cold_start": settings["cold_start"], "variant": variant}
         if row not in chosen:
             chosen.append(row)
-    configs, store = _resolve_rows(chosen, seeds, data_dir, options)
+    configs, store = resolve_rows(chosen, seeds, data_dir, options)
     from mailcli.experiments import make_rows
     from mailcli.report import print_table
 
@@ -335,56 +280,3 @@ def models() -> None:
     from mailcli.describe import print_models
 
     print_models()
-
-
-def _split(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",")]
-
-
-def _resolve_rows(
-    rows: list[dict[str, Any]], seeds: int, data_dir: Path, options: dict[str, Any]
-) -> tuple[list[RunConfig], Any]:
-    """The checked configs of a table's rows, seed 0, and their dataset."""
-    if seeds < 1:
-        raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
-    resolved = [_resolve(data_dir, seed=0, **row, **options) for row in rows]
-    configs = [config for config, _ in resolved]
-    if configs[0].seed:
-        raise MailError(f"seed = {configs[0].seed}: a table has the seeds from 0 on; say how many with --seeds.")
-    return configs, resolved[0][1]
-
-
-def _resolve(
-    data_dir: Path, variant: str | None, settings: tuple[str, ...], file: Path | None, **given: Any
-) -> tuple[RunConfig, Any]:
-    """The checked config of a command line, and its dataset."""
-    from mailcli import store as stores
-    from mailcli.runs import settings_of
-
-    layers = [settings_of(file)] if file else []
-    layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
-    # Checked whole before the dataset is looked for; without a name, the only dataset there is.
-    asked = make_config([{"data": ""}, *layers]).data
-    store = stores.find(data_dir, asked or None)
-    # A store made with a shorter --history is used as it is, unless a longer one is asked for.
-    config = make_config(
-        [{"data": store.name, "history": min(RunConfig.history, store.history)}, *layers, {"data": store.name}]
-    )
-    plugins.check(plugins.RANKERS, config.ranker)
-    plugins.check(plugins.COLD_STARTS, config.cold_start)
-    if variant is not None and config.cold_start != "mail":
-        raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
-    if config.cold_start == "mail":
-        # Always written out, so that the default and `--variant base` are one cell.
-        chosen = config.cold_start_options.get("variant")
-        if variant and chosen and variant != chosen:
-            raise MailError(f"variant '{variant}' and cold_start.variant = '{chosen}' contradict each other. Give one.")
-        variant = variant or chosen or "base"
-        _check_variant(variant)
-        config = make_config([vars(config), {"cold_start.variant": variant}])
-    return config, store
-
-
-def _check_variant(name: str) -> None:
-    if name not in VARIANTS:
-        raise MailError(f"unknown variant '{name}'.{nearest(name, VARIANTS)} Known: {choices(VARIANTS)}.")

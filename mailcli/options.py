@@ -1,0 +1,157 @@
+"""The options that commands share, and the config and dataset that a command line asks for.
+
+Nothing slow is imported here: `mail --help` reads this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mailcli import plugins
+from mailcli.config import VARIANTS, RunConfig, make_config, parse_settings
+from mailcli.errors import MailError, choices, nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _folder_option(name: str, default: str, text: str) -> Callable[[F], F]:
+    return click.option(name, type=click.Path(path_type=Path), default=Path(default), show_default=True, help=text)
+
+
+class _Share(click.ParamType):
+    """A share: `0.001` or `0.1%`."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
+        except ValueError:
+            self.fail(f"{value!r} is not a share such as 0.001 or 0.1%.", param, ctx)
+        return share
+
+
+#: The type of an option that is a share.
+SHARE = _Share()
+DATA_DIR = _folder_option("--data-dir", "data", "Folder of the datasets.")
+RUNS = _folder_option("--runs", "runs", "Folder of the runs.")
+RANKER = click.option(
+    "--ranker",
+    metavar="NAME",
+    help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
+)
+SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
+
+
+def run_options(command: F) -> F:
+    """The options that every training command shares."""
+    options = [
+        click.option("--data", metavar="NAME", help="Dataset; the only one there is by default."),
+        click.option(
+            "--protocol",
+            metavar="NAME",
+            help="paper: new users lose their behaviors in train and test alike; strict: new users of the test have no "
+            "training impression. [default: paper]",
+        ),
+        click.option(
+            "--set",
+            "settings",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable.",
+        ),
+        click.option(
+            "--config",
+            "file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Settings from a TOML file, e.g. a run's config.toml; options win over it.",
+        ),
+        DATA_DIR,
+        RUNS,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def split_names(names: str) -> list[str]:
+    """`"a, b"` -> `["a", "b"]`."""
+    return [name.strip() for name in names.split(",")]
+
+
+def resolve_rows(
+    rows: list[dict[str, Any]], seeds: int, data_dir: Path, options: dict[str, Any]
+) -> tuple[list[RunConfig], Any]:
+    """The checked configs of a table's rows, seed 0, and their dataset.
+
+    Args:
+        rows: a ranker, cold-start method and variant each.
+        seeds: how many seeds the table will have.
+        data_dir: folder of the datasets.
+        options: those of `run_options`, shared by all rows.
+
+    Raises:
+        MailError: a name or value is not known, or the dataset is not found.
+    """
+    if seeds < 1:
+        raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
+    resolved = [resolve(data_dir, seed=0, **row, **options) for row in rows]
+    configs = [config for config, _ in resolved]
+    if configs[0].seed:
+        raise MailError(f"seed = {configs[0].seed}: a table has the seeds from 0 on; say how many with --seeds.")
+    return configs, resolved[0][1]
+
+
+def resolve(
+    data_dir: Path, variant: str | None, settings: tuple[str, ...], file: Path | None, **given: Any
+) -> tuple[RunConfig, Any]:
+    """The checked config of a command line, and its dataset.
+
+    Args:
+        data_dir: folder of the datasets.
+        variant: MAIL's variant, if given.
+        settings: `KEY=VALUE` texts; they win over all else.
+        file: TOML file of settings; options win over it.
+        given: other settings by name, None where not given.
+
+    Raises:
+        MailError: a name or value is not known, two contradict each other, or the dataset is not found.
+    """
+    from mailcli import store as stores
+    from mailcli.runs import settings_of
+
+    layers = [settings_of(file)] if file else []
+    layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
+    # Checked whole before the dataset is looked for; without a name, the only dataset there is.
+    asked = make_config([{"data": ""}, *layers]).data
+    store = stores.find(data_dir, asked or None)
+    # A store made with a shorter --history is used as it is, unless a longer one is asked for.
+    config = make_config(
+        [{"data": store.name, "history": min(RunConfig.history, store.history)}, *layers, {"data": store.name}]
+    )
+    plugins.check(plugins.RANKERS, config.ranker)
+    plugins.check(plugins.COLD_STARTS, config.cold_start)
+    if variant is not None and config.cold_start != "mail":
+        raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
+    if config.cold_start == "mail":
+        # Always written out, so that the default and `--variant base` are one cell.
+        chosen = config.cold_start_options.get("variant")
+        if variant and chosen and variant != chosen:
+            raise MailError(f"variant '{variant}' and cold_start.variant = '{chosen}' contradict each other. Give one.")
+        variant = variant or chosen or "base"
+        check_variant(variant)
+        config = make_config([vars(config), {"cold_start.variant": variant}])
+    return config, store
+
+
+def check_variant(name: str) -> None:
+    """Refuse a variant that MAIL does not have (MailError)."""
+    if name not in VARIANTS:
+        raise MailError(f"unknown variant '{name}'.{nearest(name, VARIANTS)} Known: {choices(VARIANTS)}.")
