@@ -21,33 +21,36 @@ class GroupAUC(NamedTuple):
     """Share of impressions left out with them."""
 
 
-def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    y = np.asarray(labels)
-    s = np.asarray(scores, dtype=np.float64)
-    if y.shape != s.shape or y.ndim != 1:
-        raise ValueError(f"labels and scores should be 1-D of one length. Received: {y.shape} and {s.shape}")
-    if not np.isin(y, (0, 1)).all():
-        raise ValueError("labels should be 0 or 1")
-    if not np.isfinite(s).all():
-        raise ValueError("scores should be finite")
-    return y.astype(bool), s
+class ByUser(NamedTuple):
+    """AUC within each user, in ascending order of the users."""
+
+    auc: NDArray[np.float64]
+    """[users]; NaN where a user's impressions have one label."""
+    impressions: NDArray[np.int64]
+    """[users]"""
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve: P(score of a click > score of a non-click), ties counted half.
 
-    The Mann-Whitney form, (Σ mid-ranks of clicks - n₁(n₁+1)/2) / (n₁ n₀); exact, no thresholds.
+    The Mann-Whitney form, Σ over clicks (non-clicks below + ½ non-clicks tied) / (n₁ n₀); exact, no thresholds.
+    Time grows as N log N.
 
     Args:
         labels: [N], 0 or 1.
-        scores: [N], any finite numbers; only their order counts.
+        scores: [N], any finite numbers; only their order counts. float32 is sorted as it is, which is faster.
 
     Returns:
         A number in [0, 1]; NaN where all labels are equal or there are none.
+
+    Raises:
+        ValueError: the shapes differ, a label is neither 0 nor 1, or a score is not finite.
     """
     y, s = _check(labels, scores)
-    value, _ = _auc_of_groups(np.zeros(len(y), np.int64), y, s)
-    return float(value[0]) if len(value) else float("nan")
+    clicks, others = np.sort(s[y]), np.sort(s[~y])
+    if not len(clicks) or not len(others):
+        return float("nan")
+    return float(_twice_below(others, clicks).sum() / (2 * len(clicks) * len(others)))
 
 
 def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> GroupAUC:
@@ -57,45 +60,85 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> GroupAUC:
         users: [N], an integer per user, in any order.
         labels: [N], 0 or 1.
         scores: [N], finite.
+
+    Raises:
+        ValueError: the shapes differ, users are not integers, a label is neither 0 nor 1, or a score is not finite.
     """
-    y, s = _check(labels, scores)
-    u = np.asarray(users)
-    if u.shape != y.shape:
-        raise ValueError(f"users should have the labels' shape. Received: {u.shape} and {y.shape}")
-    value, count = _auc_of_groups(u, y, s)
+    value, count = auc_by_user(users, labels, scores)
     both = ~np.isnan(value)
-    kept = int(count[both].sum())
+    kept, impressions = int(count[both].sum()), int(count.sum())
     return GroupAUC(
-        value=float((value[both] * count[both]).sum() / kept) if kept else float("nan"),
+        value=float(value[both] @ count[both] / kept) if kept else float("nan"),
         users=int(both.sum()),
         one_class_users=float(1 - both.mean()) if len(value) else 0.0,
-        one_class_impressions=1 - kept / len(y) if len(y) else 0.0,
+        one_class_impressions=1 - kept / impressions if impressions else 0.0,
     )
 
 
-def _auc_of_groups(
-    group: NDArray, y: NDArray[np.bool_], s: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """AUC (NaN for one class) and size of every group, in ascending order of the group's number."""
-    if not len(y):
-        return np.empty(0), np.empty(0, np.int64)
-    order = np.lexsort((s, group))
-    group, y, s = group[order], y[order], s[order]
-    new_group = np.r_[True, group[1:] != group[:-1]]
-    # A tie block is a run of equal scores within one group; all in it share the mean of their ranks.
-    new_block = new_group | np.r_[True, s[1:] != s[:-1]]
-    block_start = np.flatnonzero(new_block)
-    block_end = np.r_[block_start[1:], len(y)]
-    group_start = np.flatnonzero(new_group)
-    count = np.diff(np.r_[group_start, len(y)])
-    of_block = np.cumsum(new_block) - 1
-    mid_rank = (block_start + block_end + 1)[of_block] / 2 - np.repeat(group_start, count)
-    clicks = np.add.reduceat(y.astype(np.float64), group_start)
-    rank_sum = np.add.reduceat(np.where(y, mid_rank, 0.0), group_start)
-    pairs = clicks * (count - clicks)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = np.where(pairs > 0, (rank_sum - clicks * (clicks + 1) / 2) / pairs, np.nan)
-    return value, count
+def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> ByUser:
+    """AUC within each user, by one sort of all non-clicks by user and score.
+
+    Args:
+        users: [N], an integer per user, in any order.
+        labels: [N], 0 or 1.
+        scores: [N], finite.
+
+    Returns:
+        One entry for each user that has impressions.
+
+    Raises:
+        ValueError: as `gauc`.
+    """
+    y, s = _check(labels, scores)
+    u = _from_zero(users, len(y))
+    count = np.bincount(u)
+    clicks = np.bincount(u[y], minlength=len(count))
+    others = count - clicks
+    # NumPy orders complex numbers by the real part, then by the imaginary one: by user, then by score.
+    key = np.empty(len(y), np.complex128)
+    key.real, key.imag = u, s
+    clicked = np.sort(key[y])
+    user = clicked.real.astype(np.int64)
+    below = _twice_below(np.sort(key[~y]), clicked) - 2 * (np.cumsum(others) - others)[user]
+    pairs = clicks * others
+    value = np.full(len(count), np.nan)
+    # bincount adds floats, here whole numbers below 2^53: exact.
+    np.divide(np.bincount(user, weights=below, minlength=len(count)), 2 * pairs, out=value, where=pairs > 0)
+    return ByUser(value[count > 0], count[count > 0])
+
+
+def _twice_below(others: NDArray, clicks: NDArray) -> NDArray[np.int64]:
+    """For each click, twice the number of non-clicks below it plus the number of those tied; both sorted."""
+    return np.searchsorted(others, clicks, "left") + np.searchsorted(others, clicks, "right")
+
+
+def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+    y = np.asarray(labels)
+    s = np.asarray(scores)
+    if s.dtype != np.float32:
+        s = s.astype(np.float64, copy=False)
+    if y.shape != s.shape or y.ndim != 1:
+        raise ValueError(f"labels and scores should be 1-D of one length. Received: {y.shape} and {s.shape}")
+    if not ((y == 0) | (y == 1)).all():
+        raise ValueError("labels should be 0 or 1")
+    if not np.isfinite(s).all():
+        raise ValueError("scores should be finite")
+    return y.astype(bool), s
+
+
+def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
+    """[rows], whole numbers from 0 on in the users' order, none above the number of rows."""
+    u = np.asarray(users)
+    if u.shape != (rows,):
+        raise ValueError(f"users should have the labels' shape. Received: {u.shape} and {(rows,)}")
+    if not rows:
+        return np.empty(0, np.int64)
+    if not np.issubdtype(u.dtype, np.integer):
+        raise ValueError(f"users should be integers. Received: {u.dtype}")
+    u = u.astype(np.int64, copy=False)
+    low = int(u.min())
+    # Mostly they lie close together, and no sort is needed.
+    return u - low if int(u.max()) - low < rows else np.unique(u, return_inverse=True)[1]
 
 
 def relative_improvement(baseline: float, improved: float) -> float:
