@@ -36,6 +36,16 @@ def gauc(users: Sequence[int], labels: Sequence[int], scores: Sequence[float]) -
     return weighted / weight if weight else math.nan
 
 
+def resampled(
+    users: Sequence[int], labels: Sequence[int], scores: Sequence[float], drawn: Sequence[int]
+) -> tuple[float, float]:
+    """AUC and GAUC of the rows of each drawn user in turn; who is drawn twice is two users with the same rows."""
+    rows = [(place, i) for place, user in enumerate(drawn) for i, u in enumerate(users) if u == user]
+    places = [place for place, _ in rows]
+    drawn_labels, drawn_scores = [labels[i] for _, i in rows], [scores[i] for _, i in rows]
+    return auc(drawn_labels, drawn_scores), gauc(places, drawn_labels, drawn_scores)
+
+
 def leaky(x: NDArray[Any]) -> NDArray[Any]:
     """LeakyReLU with slope 0.2."""
     return np.where(x > 0, x, 0.2 * x)

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 #: The order in which data flows; a module imports only what stands above it.
 # fmt: off
 ORDER = [
-    "errors", "progress", "ahead", "quiet", "plugins", "config", "schema", "hashing", "metrics", "stages", "store", "marker",
+    "errors", "progress", "ahead", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "store", "marker",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts", "layers", "losses", "towers", "virtual", "rankers",
