@@ -1,7 +1,8 @@
-"""Scores of a split, and the metrics of new, old and all users."""
+"""Scores of a split, and the metrics of new, old and all users; how they vary with the users."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli import metrics
 from mailcli.batches import Batches
+from mailcli.bootstrap import Weighted, resample
 from mailcli.errors import MailError
 from mailcli.model import TwoTower, batch_signature, to_tensors
 from mailcli.progress import progress
@@ -19,7 +21,12 @@ from mailcli.store import Store
 #: What the columns of a Scorer's output are scores of: a prefix of the metrics' names, and the label.
 LABELS = (("", "click"), ("CTCVR", "conversion"))
 
+#: Decides the draws of users (ours): one number, so that all runs on a dataset see the same draws.
+DRAWS_SEED = 0
+
 Metrics = dict[str, dict[str, Any]]
+Draws = dict[str, dict[str, NDArray[np.float64]]]
+"""Group -> metric -> [draws], NaN where a draw lacks a class."""
 
 
 class Scorer:
@@ -31,13 +38,17 @@ class Scorer:
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
         """[impressions], scores of a view in the store's order; [impressions, 2] of a ranker with pCTCVR besides."""
-        scores = []
-        with progress(title, len(batches.view.rows), "impressions") as advance:
+        heads = self._score.get_concrete_function().output_shapes[1]
+        # All that is kept of an impression.
+        scores = np.empty((len(batches.view.rows), heads), np.float32)
+        done = 0
+        with progress(title, len(scores), "impressions") as advance:
             for batch in batches.in_order():
-                scores.append(self._score(to_tensors(batch)).numpy())
-                advance(len(scores[-1]))
-        whole = np.concatenate(scores)
-        return whole[:, 0] if whole.shape[1] == 1 else whole
+                found = self._score(to_tensors(batch)).numpy()
+                scores[done : done + len(found)] = found
+                done += len(found)
+                advance(len(found))
+        return scores[:, 0] if heads == 1 else scores
 
 
 def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
@@ -53,23 +64,56 @@ def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
     """
     if not np.isfinite(scores).all():
         raise MailError(f"{view.split}: a score is not finite. Training has diverged; a lower learning_rate may help.")
+    user, groups = _groups(store, view)
+    found: Metrics = {name: {} for name in groups}
+    for prefix, label, column in _labelled(store, view, scores):
+        for name, group in groups.items():
+            found[name] |= _of(prefix, user[group], label[group], column[group])
+    return found
+
+
+def measure_draws(store: Store, view: View, scores: NDArray[np.floating], draws: int) -> Draws:
+    """AUC and GAUC of the groups of `measure` for draws of the view's users with replacement.
+
+    All groups, and all runs on the dataset, see the same draws. A user who is drawn brings the impressions of each
+    group along, so that groups are larger in one draw and smaller in another.
+
+    Args:
+        scores: finite; as in `measure`.
+        draws: how many.
+    """
+    user, groups = _groups(store, view)
+    present, user = np.unique(user, return_inverse=True)
+    samples = {
+        (name, prefix): Weighted(user[group], label[group], column[group], len(present))
+        for prefix, label, column in _labelled(store, view, scores)
+        for name, group in groups.items()
+    }
+    values = np.empty((draws, len(samples), 2))
+    with progress("drawing users", draws, "draws") as advance:
+        for number, drawn in enumerate(resample(list(samples.values()), len(present), draws, DRAWS_SEED)):
+            values[number] = drawn
+            advance(1)
+    found: Draws = {name: {} for name in groups}
+    for (name, prefix), (auc, gauc) in zip(samples, values.transpose(1, 2, 0), strict=True):
+        found[name] |= {f"{prefix} AUC".strip(): auc, f"{prefix} GAUC".strip(): gauc}
+    return found
+
+
+def _groups(store: Store, view: View) -> tuple[NDArray, dict[str, NDArray[np.bool_]]]:
+    """[impressions], the user of each; and which of them are in the groups that are not empty."""
     user = store.column(view.split, "user")[view.rows]
     unseen = store.earlier_behaviors(view.split)[view.rows] == 0
-    drawn = view.new[user]
-    groups = {
-        "new": drawn | unseen,
-        "old": ~drawn & ~unseen,
-        "all": np.ones(len(user), bool),
-        "natural": unseen,
-    }
-    found: Metrics = {name: {} for name, group in groups.items() if group.any()}
-    columns = scores.reshape(len(user), -1).T
-    for column, (prefix, label_name) in zip(columns, LABELS, strict=False):
-        label = store.column(view.split, label_name)[view.rows]
-        for name, metrics_of_group in found.items():
-            group = groups[name]
-            metrics_of_group |= _of(prefix, user[group], label[group], column[group])
-    return found
+    new = view.new[user] | unseen
+    groups = {"new": new, "old": ~new, "all": np.ones(len(user), bool), "natural": unseen}
+    return user, {name: group for name, group in groups.items() if group.any()}
+
+
+def _labelled(store: Store, view: View, scores: NDArray) -> Iterator[tuple[str, NDArray, NDArray]]:
+    """What is scored: the prefix of its metrics, labels and scores."""
+    columns = scores.reshape(len(view.rows), -1).T
+    for column, (prefix, label) in zip(columns, LABELS, strict=False):
+        yield prefix, store.column(view.split, label)[view.rows], column
 
 
 def _of(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
@@ -79,7 +123,7 @@ def _of(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str
         "GAUC": _or_none(by_user.value),
         "impressions": len(label),
         "clicks": int(label.sum()),
-        "users": len(np.unique(user)),
+        "users": int(np.count_nonzero(np.bincount(user))),
         "one_class_users": by_user.one_class_users,
         "one_class_impressions": by_user.one_class_impressions,
     }
