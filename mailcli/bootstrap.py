@@ -14,10 +14,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from mailcli.errors import MailError
 from mailcli.metrics import auc_by_user
+
+#: The fewest draws for an interval (ours): of fewer, less than one lies beyond either end, 2.5 % of them.
+MIN_DRAWS = 40
+#: The most (ours): the ends are then known to 1 % of the metric's standard error.
+MAX_DRAWS = 100_000
 
 Weights = NDArray[np.int64]
 """[users], how often each user counts."""
+
+
+def check_draws(draws: int) -> None:
+    """Refuse a number of draws that no interval can be made of; 0 asks for none (MailError)."""
+    if draws and not MIN_DRAWS <= draws <= MAX_DRAWS:
+        raise MailError(f"--bootstrap is {draws}. Expected 0 (no intervals), or {MIN_DRAWS} to {MAX_DRAWS} draws.")
 
 
 class Weighted:

@@ -200,13 +200,23 @@ def train(
 
 @main.command()
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
+@click.option(
+    "--bootstrap",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Draw the test's users N times, e.g. 1000, and show 95% intervals over users beside AUC and GAUC.",
+)
 @DATA_DIR
 @RUNS
-def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
+def evaluate(folders: tuple[Path, ...], bootstrap: int, data_dir: Path, runs: Path) -> None:
     """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
+    from mailcli.bootstrap import check_draws
     from mailcli.runs import finished, open_run
     from mailcli.store import names
 
+    check_draws(bootstrap)
     chosen = [open_run(folder) for folder in folders]
     if not folders:
         known = names(data_dir)
@@ -219,10 +229,10 @@ def evaluate(folders: tuple[Path, ...], data_dir: Path, runs: Path) -> None:
             raise MailError(
                 f"{data_dir}: holds none of the datasets of the runs in {runs}. Make one with `mail preprocess`."
             )
-    from mailcli.experiments import rescore
     from mailcli.report import print_table
+    from mailcli.rescoring import rescore
 
-    for rows in rescore(chosen, data_dir):
+    for rows in rescore(chosen, data_dir, bootstrap):
         print_table(rows, f"Test metrics on {rows[0].config.data}")
 
 

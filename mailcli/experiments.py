@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import RunConfig
-from mailcli.errors import MailError
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import Run, baseline_of, check_unchanged, claim
-from mailcli.store import Store, find
+from mailcli.runs import Run, claim
+from mailcli.store import Store
 
 Result = dict[str, Any]
 
@@ -64,44 +63,6 @@ def _check_all(configs: Iterable[RunConfig], seed: int, store: Store, runs: Path
 
         for config in missing:
             check(config, store)
-
-
-def rescore(runs: Iterable[Run], data_dir: Path) -> list[list[Row]]:
-    """Finished runs, their test split scored anew: a list of rows for each dataset, protocol and shared settings.
-
-    Runs that differ by the seed alone share a row. A baseline comes from its own run's result.json.
-
-    Raises:
-        MailError: a dataset is missing, or has changed since the run.
-    """
-    load_tensorflow()
-    from mailcli.training import evaluate
-
-    tables: dict[str, dict[str, list[tuple[Run, Result]]]] = {}
-    seen: dict[str, Run] = {}
-    for run in runs:
-        first = seen.setdefault(repr(run.config), run).folder
-        if first.resolve() != run.folder.resolve():
-            raise MailError(f"{first} and {run.folder} are runs of the same settings and seed. Give one of them.")
-    for run in seen.values():
-        store = find(data_dir, run.config.data)
-        check_unchanged(run, store)
-        result = {**(run.result or {}), "test": evaluate(run, store)}
-        shared = replace(run.config.baseline(), ranker="", ranker_options={}, seed=0)
-        table = tables.setdefault(repr(shared), {})
-        table.setdefault(repr(replace(run.config, seed=0)), []).append((run, result))
-    return [[_row(scored) for scored in table.values()] for table in tables.values()]
-
-
-def _row(scored: list[tuple[Run, Result]]) -> Row:
-    baselines = [baseline_of(run) for run, _ in scored]
-    paired = tuple(b for b in baselines if b is not None)
-    return Row(
-        scored[0][0].config,
-        tuple(run.config.seed for run, _ in scored),
-        tuple(result for _, result in scored),
-        paired if len(paired) == len(scored) else None,
-    )
 
 
 def _result(config: RunConfig, store: Store, runs: Path) -> Result:

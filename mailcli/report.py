@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -61,6 +62,24 @@ def improvements(row: Row, users: str, metric: str) -> list[float] | None:
     return [relative_improvement(a, b) for a, b in zip(base, own, strict=True)]
 
 
+def draws_of(row: Row, users: str, metric: str) -> NDArray[np.float64] | None:
+    """[draws], the mean over seeds for each draw of the test's users; NaN where a draw lacks a class for a seed.
+
+    None where users were not drawn, or a seed lacks the metric.
+    """
+    found = [result.get("over_users", {}).get(users, {}).get(metric) for result in row.results]
+    return None if any(values is None for values in found) else np.mean(found, axis=0)
+
+
+def _over_users(found: NDArray[np.float64] | None) -> str:
+    """The interval of the mean over seeds, the seeds' models as they are."""
+    if found is None or np.isnan(found).all():
+        return "-"
+    from mailcli.bootstrap import interval
+
+    return " to ".join(_unsigned(f"{end:.4f}") for end in interval(found))
+
+
 def _metric(found: list[float] | None) -> str:
     if found is None:
         return "-"
@@ -107,17 +126,37 @@ def _score_conversions(rows: Sequence[Row]) -> bool:
     return any(CONVERSION_METRICS[0] in result["test"]["all"] for row in rows for result in row.results)
 
 
+def _were_users_drawn(rows: Sequence[Row]) -> bool:
+    return any("over_users" in result for row in rows for result in row.results)
+
+
+def _with_intervals(names: Sequence[str], drawn: bool) -> list[str]:
+    """Columns of metrics, each with that of its interval over users."""
+    return [column for name in names for column in ([name, "over users"] if drawn else [name])]
+
+
+def _metric_cells(row: Row, users: str, names: Sequence[str], drawn: bool) -> list[str]:
+    cells = []
+    for name in names:
+        cells.append(_metric(values(row, users, name)))
+        if drawn:
+            cells.append(_over_users(draws_of(row, users, name)))
+    return cells
+
+
 def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
-    """AUC, GAUC and RI of new, old and all users, a block each; the paper's numbers beside where asked for."""
+    """AUC, GAUC and RI of new, old and all users, a block each; the paper's numbers beside where asked for.
+
+    Where users were drawn, each metric has its 95 % interval over users beside it.
+    """
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("", no_wrap=True)
     conversions = CONVERSION_METRICS if _score_conversions(rows) else ()
+    drawn = _were_users_drawn(rows)
     for name in (
-        "AUC",
-        "GAUC",
-        "RI AUC %",
-        "RI GAUC %",
-        *conversions,
+        *_with_intervals(METRICS, drawn),
+        *(f"RI {metric} %" for metric in METRICS),
+        *_with_intervals(conversions, drawn),
         *(["paper AUC", "GAUC", "RI %"] if with_paper else []),
     ):
         table.add_column(name, justify="right", no_wrap=True)
@@ -128,9 +167,9 @@ def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
         for row in shown:
             name = row_name(row.config)
             label = _label(row)
-            cells = [_metric(values(row, users, m)) for m in METRICS]
+            cells = _metric_cells(row, users, METRICS, drawn)
             cells += [_improvement(improvements(row, users, m)) for m in METRICS]
-            cells += [_metric(values(row, users, m)) for m in conversions]
+            cells += _metric_cells(row, users, conversions, drawn)
             cells += _papers(reported(name, users)) if with_paper else []
             table.add_row(label, *cells, end_section=row is shown[-1])
     return table
@@ -146,7 +185,7 @@ def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
     interval = (
         "±: 95 % interval over seeds; RI is paired by seed, n.s. = no significant difference"
         if any(len(each.seeds) > 1 for each in rows)
-        else "one seed: no interval, so no difference here is known to be significant"
+        else "one seed: no interval over seeds, so no difference here is known to be significant"
     )
     shares = [r["test"]["all"]["one_class_impressions"] for each in rows for r in each.results]
     lines = [
@@ -154,6 +193,7 @@ def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
         f" | seeds {seeds}",
         f"settings: {_settings(row.config)}",
         interval,
+        *(_notes_on_draws(rows) if _were_users_drawn(rows) else []),
         f"GAUC leaves out users of one class ({np.mean(shares):.1%} of the test impressions)",
     ]
     if any(each.baseline for each in rows):
@@ -163,6 +203,24 @@ def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
     if with_paper:
         lines.append("paper: its numbers on about 6 M impressions of Alimama; not comparable with other data")
     return lines
+
+
+def _notes_on_draws(rows: Sequence[Row]) -> list[str]:
+    """What the intervals over users are of, and what they are not."""
+    found = [
+        values
+        for row in rows
+        for users in TITLES
+        for metric in (*METRICS, *CONVERSION_METRICS)
+        if (values := draws_of(row, users, metric)) is not None
+    ]
+    undefined = max(float(np.isnan(values).mean()) for values in found)
+    return [
+        f"over users: 95 % interval of the mean beside it, {len(found[0]):,} draws of the test's users with all their "
+        "impressions, the trained models as they are",
+        "over users: not of differences between rows, which share the users and the draws",
+        *([f"over users: draws without both classes are left out (at most {undefined:.1%})"] if undefined else []),
+    ]
 
 
 def print_table(rows: Sequence[Row], title: str, with_paper: bool = False) -> None:

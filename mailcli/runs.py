@@ -17,7 +17,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli_w
@@ -27,6 +27,9 @@ from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
 from mailcli.errors import MailError
 from mailcli.store import Store
+
+if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
+    from mailcli.model import TwoTower
 
 _CONFIG, _RESULT, _HISTORY = "config.toml", "result.json", "history.jsonl"
 _OURS = (_CONFIG, _RESULT, _HISTORY, "environment.json", "predictions.npy", "checkpoints")
@@ -69,6 +72,13 @@ class Run:
     def weights(self) -> Path:
         """The best epoch's weights."""
         return self.folder / "checkpoints" / "best.weights.h5"
+
+    def restore(self, model: TwoTower) -> None:
+        """Load the best epoch's weights into a model of the run's config (MailError when they do not fit)."""
+        try:
+            model.load_weights(self.weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise MailError(f"{self.weights}: does not fit this run's model and dataset ({error}).") from error
 
     def log(self, lines: list[dict[str, Any]]) -> None:
         """Append lines to history.jsonl."""

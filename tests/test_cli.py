@@ -160,6 +160,26 @@ def test_esmm_needs_conversions_and_scores_them(with_data: Path) -> None:
     assert (scores[:, 1] <= scores[:, 0]).all()
 
 
+def test_evaluate_shows_intervals_over_users_where_asked_for(with_data: Path) -> None:
+    for seed in ("0", "1"):
+        assert mail("train", *SMALL, "--seed", seed).exit_code == 0
+    plain = mail("evaluate")
+    assert plain.exit_code == 0, plain.output
+    assert "over users" not in plain.stdout
+    drawn = mail("evaluate", "--bootstrap", "200")
+    assert drawn.exit_code == 0, drawn.output
+    assert mail("evaluate", "--bootstrap", "200").stdout == drawn.stdout
+    rows = [[c.strip() for c in line.split("│")] for line in drawn.stdout.splitlines() if line.startswith("BaseDNN")]
+    same = [[c.strip() for c in line.split("│")] for line in plain.stdout.splitlines() if line.startswith("BaseDNN")]
+    assert [[auc, gauc] for _, auc, _, gauc, *_ in rows] == [row[1:3] for row in same]
+    for _, auc, of_auc, gauc, of_gauc, *_ in rows:
+        for mean, interval in ((auc, of_auc), (gauc, of_gauc)):
+            low, high = map(float, interval.split(" to "))
+            assert low < float(mean.split()[0]) < high
+    assert "200 draws of the test's users" in drawn.stdout
+    assert "±: 95 % interval over seeds" in drawn.stdout
+
+
 def test_models_has_a_line_and_a_citation_for_each(home: Path) -> None:
     done = mail("models")
     assert done.exit_code == 0
@@ -505,6 +525,12 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
         ),
         (["ablate", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
         (["evaluate"], "runs: holds no finished run. Make one with `mail train`."),
+        (["evaluate", "--bootstrap", "-1"], "--bootstrap is -1. Expected 0 (no intervals), or 40 to 100000 draws."),
+        (["evaluate", "--bootstrap", "39"], "--bootstrap is 39. Expected 0 (no intervals), or 40 to 100000 draws."),
+        (
+            ["evaluate", "--bootstrap", "100001"],
+            "--bootstrap is 100001. Expected 0 (no intervals), or 40 to 100000 draws.",
+        ),
         (
             ["evaluate", "data"],
             "data: holds no config.toml, so it is not a run folder. Expected one made by `mail train`.",
@@ -526,6 +552,10 @@ def test_mistakes_on_the_command_line(with_data: Path, arguments: list[str], mes
         (
             ["simulate", "alimama", "--users", "many", "--out", "x"],
             "Invalid value for '--users': 'many' is not a valid integer.",
+        ),
+        (
+            ["evaluate", "--bootstrap", "many"],
+            "Invalid value for '--bootstrap': 'many' is not a valid integer.",
         ),
         (["simulate", "alimama", "--out", "x"], "Missing option '--users'."),
         (["preprocess"], "Missing argument 'SOURCE'."),

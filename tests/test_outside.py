@@ -14,8 +14,9 @@ import pytest
 from mailcli import plugins
 from mailcli.config import make_config
 from mailcli.errors import MailError
-from mailcli.experiments import ensure, make_rows, rescore
+from mailcli.experiments import ensure, make_rows
 from mailcli.model import make_model
+from mailcli.rescoring import rescore
 from mailcli.runs import claim
 from mailcli.store import Store
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
 from io import StringIO
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -85,6 +87,50 @@ def test_one_seed_has_no_interval_and_the_table_says_so() -> None:
     assert "one seed: no interval" in said
     assert "toy (simulated) | protocol paper, 40% of users new | seeds 4" in said
     assert "25.0% of the test impressions" in said
+
+
+def drawn(scored: dict[str, Any], **groups: list[float]) -> dict[str, Any]:
+    """With draws of the users: these AUCs, and GAUCs that are .1 lower."""
+    of = {name: {"AUC": np.array(auc), "GAUC": np.array(auc) - 0.1} for name, auc in groups.items()}
+    return {**scored, "over_users": of}
+
+
+def test_intervals_over_users_are_of_the_mean_over_seeds() -> None:
+    # Draws .50, .51 ... .90 of one seed and .70, .71 ... 1.10 of the other: means .60 ... 1.00, of which 2.5 % on
+    # either side are .61 and .99.
+    grid = [0.5 + 0.01 * i for i in range(41)]
+    seeds = [
+        drawn(result(0.7, 0.6), new=grid, old=[0.6] * 41, all=[math.nan] * 41),
+        drawn(result(0.9, 0.6), new=[0.2 + v for v in grid], old=[0.6] * 31 + [math.nan] * 10, all=[0.5] * 41),
+    ]
+    rows = [Row(MAIL, (0, 1), tuple(seeds), (result(0.5, 0.6), result(0.5, 0.6)))]
+    lines = text_of(rows).splitlines()
+    head = ["", "AUC", "over users", "GAUC", "over users", "RI AUC %", "RI GAUC %"]
+    assert [name.strip() for name in lines[0].split("┃")] == head
+    cells = [[c.strip() for c in line.split("│")] for line in lines]
+    assert cells[3][2] == ".6100 to .9900"
+    assert cells[3][4] == ".5100 to .8900"
+    assert cells[3][5] == "+60.00 ±254.12 n.s."
+    # Draws that lack a class for one of the seeds are left out; all of them for all users.
+    assert cells[6][2] == ".6000 to .6000"
+    assert cells[9][2] == "-"
+    assert notes(rows)[2:6] == [
+        "±: 95 % interval over seeds; RI is paired by seed, n.s. = no significant difference",
+        "over users: 95 % interval of the mean beside it, 41 draws of the test's users with all their impressions, "
+        "the trained models as they are",
+        "over users: not of differences between rows, which share the users and the draws",
+        "over users: draws without both classes are left out (at most 100.0%)",
+    ]
+
+
+def test_one_seed_with_users_drawn() -> None:
+    rows = [Row(BASE, (0,), (drawn(result(0.5, 0.7), new=[0.25] * 40, old=[0.7] * 40, all=[0.5] * 40),), None)]
+    assert text_of(rows).count(".2500 to .2500") == 1
+    said = notes(rows)
+    assert "one seed: no interval over seeds, so no difference here is known to be significant" in said
+    assert not any("left out (at most" in line for line in said)
+    without = [Row(BASE, (0,), (result(0.5, 0.7),), None)]
+    assert "over users" not in text_of(without) + " ".join(notes(without))
 
 
 def test_the_papers_numbers_stand_beside_and_a_missing_one_stays_empty() -> None:

@@ -13,10 +13,11 @@ from mailcli import metrics
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
-from mailcli.experiments import ensure, make_rows, rescore
+from mailcli.experiments import ensure, make_rows
 from mailcli.latent import Settings
 from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import views
+from mailcli.rescoring import rescore
 from mailcli.runs import open_run
 from mailcli.simulation import simulate_alimama
 from mailcli.store import Store

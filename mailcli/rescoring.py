@@ -1,0 +1,73 @@
+"""Finished runs -> rows of tables, their test split scored anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from mailcli.errors import MailError
+from mailcli.experiments import Result, Row
+from mailcli.quiet import load_tensorflow
+from mailcli.runs import Run, baseline_of, check_unchanged
+from mailcli.store import Store, find
+
+
+def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Row]]:
+    """Finished runs, their test split scored anew: a list of rows for each dataset, protocol and shared settings.
+
+    Runs that differ by the seed alone share a row. A baseline comes from its own run's result.json.
+
+    Args:
+        runs: which; one that is given twice is scored once.
+        data_dir: folder of the datasets.
+        draws: how often the test's users are drawn anew. With any, results have `over_users` besides: the metrics of
+            each draw, as `evaluation.measure_draws` gives them.
+
+    Raises:
+        MailError: a dataset is missing, or has changed since the run; or two folders hold the same run.
+    """
+    load_tensorflow()
+    tables: dict[str, dict[str, list[tuple[Run, Result]]]] = {}
+    seen: dict[str, Run] = {}
+    for run in runs:
+        first = seen.setdefault(repr(run.config), run).folder
+        if first.resolve() != run.folder.resolve():
+            raise MailError(f"{first} and {run.folder} are runs of the same settings and seed. Give one of them.")
+    for run in seen.values():
+        store = find(data_dir, run.config.data)
+        check_unchanged(run, store)
+        result = {**(run.result or {}), **_measured(run, store, draws)}
+        shared = replace(run.config.baseline(), ranker="", ranker_options={}, seed=0)
+        table = tables.setdefault(repr(shared), {})
+        table.setdefault(repr(replace(run.config, seed=0)), []).append((run, result))
+    return [[_row(scored) for scored in table.values()] for table in tables.values()]
+
+
+def _measured(run: Run, store: Store, draws: int) -> Result:
+    """The test's part of a result, by the run's best checkpoint."""
+    from mailcli.batches import Batches
+    from mailcli.evaluation import Scorer, measure, measure_draws
+    from mailcli.model import make_model
+    from mailcli.protocol import views
+    from mailcli.training import check_history
+
+    config = run.config
+    check_history(config, store)
+    model = make_model(store, config)
+    run.restore(model)
+    view = views(store, config)["test"]
+    scores = Scorer(model, config.history)(Batches(store, view, config.history, config.batch_size), "scoring test")
+    result = {"test": measure(store, view, scores)}
+    return {**result, "over_users": measure_draws(store, view, scores, draws)} if draws else result
+
+
+def _row(scored: list[tuple[Run, Result]]) -> Row:
+    baselines = [baseline_of(run) for run, _ in scored]
+    paired = tuple(b for b in baselines if b is not None)
+    return Row(
+        scored[0][0].config,
+        tuple(run.config.seed for run, _ in scored),
+        tuple(result for _, result in scored),
+        paired if len(paired) == len(scored) else None,
+    )
