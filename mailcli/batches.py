@@ -39,6 +39,8 @@ class Batch(TypedDict):
     """[B]"""
     conversion: NDArray[np.float32]
     """[B]; zeros where the data has no such label"""
+    user: NDArray[np.int32]
+    """[B], the user's row in the store; it has no embedding"""
 
 
 class Batches:
@@ -92,6 +94,7 @@ class Batches:
             dense=_stack([store.column("items", name)[item] for name in schema.dense], len(rows), np.float32),
             click=self._label("click", rows),
             conversion=self._label("conversion", rows),
+            user=user.astype(np.int32, copy=False),
         )
 
     def _label(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -14,6 +14,8 @@ from mailcli.errors import MailError, choices, nearest
 PROTOCOLS = ("paper", "strict")
 #: MAIL's zero-shot tower, Table 3 of the paper.
 VARIANTS = ("none", "single", "dual", "base")
+#: What G_A and G_B are. sparse_adam moves the embeddings of a batch alone; adam is the dense one of the paper.
+OPTIMIZERS = ("sparse_adam", "adam")
 #: How the embedding table begins.
 EMBEDDING_INITS = ("xavier", "small")
 #: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
@@ -46,6 +48,8 @@ class RunConfig:
     """xavier: Algorithm 1's letter. small: U(±0.01), actions at one; it ranks better on ml-100k (README)."""
     batch_size: int = 1024
     """Impressions per step (MAIL Sec. 4.1.4)."""
+    optimizer: str = "sparse_adam"
+    """sparse_adam: embeddings that are not in a batch stay. adam: all are moved in every step, as the paper's are."""
     learning_rate: float = 0.001
     """Adam's rate for the ranking tower and the embeddings (MAIL Sec. 4.1.4)."""
     zero_shot_learning_rate: float = 0.001
@@ -151,6 +155,12 @@ def _faults(config: RunConfig) -> list[str]:
             "embedding_init",
             f"one of {choices(EMBEDDING_INITS)}",
             nearest(config.embedding_init, EMBEDDING_INITS),
+        ),
+        (
+            config.optimizer in OPTIMIZERS,
+            "optimizer",
+            f"one of {choices(OPTIMIZERS)}",
+            nearest(config.optimizer, OPTIMIZERS),
         ),
         (0 <= config.seed < 2**32, "seed", "0 to 4294967295", ""),
         (0 < config.new_share < 1, "new_share", "a number between 0 and 1", ""),

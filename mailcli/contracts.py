@@ -57,6 +57,8 @@ class Features(NamedTuple):
     """v [B, n_v, d]; v_i = (sum of the step's field embeddings) ⊙ embedding(action); most recent last, zeros before"""
     behavior_mask: Tensor
     """[B, n_v] bool, true where there is a behaviour"""
+    behavior_sum: Tensor
+    """[B, d], Σ v_i: a ranker that reads this instead of `behaviors` spares a graph the making of [B, n_v, d]"""
     context: Tensor
     """c [B, n_c, d]"""
     target: Tensor
@@ -67,18 +69,23 @@ class Features(NamedTuple):
     """[B] bool, flag = (v is empty), MAIL Eq. (9)"""
     query: Tensor
     """[B, d], the target as a behaviour step has it: the sum of the fields that the two share, without an action"""
-    actions: Tensor
-    """[B, n_v, d], the embedding of each step's action, zeros where there is no behaviour"""
+    action_ids: Tensor
+    """[B, n_v], each step's action, a row of `action_table`; 0 where there is no real behaviour"""
+    action_table: Tensor
+    """[actions + 2, d], the embeddings of all actions, the same for every impression; row 0 is zero"""
     step_ids: Tensor
     """[B, n_v], the id of each step's first field in its vocabulary; 0 where there is no real behaviour"""
     target_id: Tensor
     """[B], the target's id in the same vocabulary"""
     table_rows: Tensor
     """[B, n], the rows of the shared table that a, c and t come from; 0 where a multi-valued field has no value"""
+    user: Tensor
+    """[B], a number of the user that tells impressions of one from those of another; it has no embedding"""
 
     def rows(self, index: Tensor) -> Features:
         """The impressions at some places of the batch."""
-        return Features(*(tf.gather(tensor, index) for tensor in self))
+        parts = {name: tf.gather(part, index) for name, part in self._asdict().items() if name != "action_table"}
+        return self._replace(**parts)
 
     def frozen(self) -> Features:
         """The same values; no gradient flows back into the embeddings."""
@@ -160,12 +167,15 @@ class TrainingData(NamedTuple):
             yield self.gather(places[start : start + USERS_AT_ONCE])
 
 
-def replace_behaviors(features: Features, index: Tensor, behaviors: Tensor, mask: Tensor | None = None) -> Features:
+def replace_behaviors(
+    features: Features, index: Tensor, behaviors: Tensor, total: Tensor, mask: Tensor | None = None
+) -> Features:
     """The features with v replaced at some places of the batch.
 
     Args:
         index: [M], places in the batch.
         behaviors: [M, n_v, d].
+        total: [M, d], their sum over n_v.
         mask: [M, n_v] bool, which steps count as real; None for all.
     """
     at = index[:, None]
@@ -173,18 +183,34 @@ def replace_behaviors(features: Features, index: Tensor, behaviors: Tensor, mask
     return features._replace(
         behaviors=tf.tensor_scatter_nd_update(features.behaviors, at, behaviors),
         behavior_mask=tf.tensor_scatter_nd_update(features.behavior_mask, at, real),
+        behavior_sum=tf.tensor_scatter_nd_update(features.behavior_sum, at, total),
     )
+
+
+def invent_behaviors(features: Features, generate: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Features:
+    """v̂ in place of v where flag is true, MAIL Eq. (10), made once for all impressions of a user in the batch.
+
+    Args:
+        generate: attributes a [users, n_a, d] -> v̂ [users, n_v, d] and its sum over n_v [users, d].
+    """
+    new = tf.where(features.is_new)[:, 0]
+    users, place = tf.unique(tf.gather(features.user, new))
+    one_of_each = tf.math.unsorted_segment_min(new, place, tf.size(users))
+    v_hat, total = generate(tf.gather(features.attributes, one_of_each))
+    return replace_behaviors(features, new, tf.gather(v_hat, place), tf.gather(total, place))
 
 
 def without_behaviors(features: Features, hidden: Tensor) -> Features:
     """The features with empty histories where `hidden` [B] is true, as new users have them."""
     kept = ~hidden
-    steps = tf.cast(kept, features.behaviors.dtype)[:, None, None]
+    each = tf.cast(kept, features.behaviors.dtype)[:, None]
+    ids = tf.cast(kept, features.step_ids.dtype)[:, None]
     return features._replace(
-        behaviors=features.behaviors * steps,
+        behaviors=features.behaviors * each[:, :, None],
         behavior_mask=features.behavior_mask & kept[:, None],
-        actions=features.actions * steps,
-        step_ids=features.step_ids * tf.cast(kept, features.step_ids.dtype)[:, None],
+        behavior_sum=features.behavior_sum * each,
+        action_ids=features.action_ids * ids,
+        step_ids=features.step_ids * ids,
         is_new=features.is_new | hidden,
     )
 

@@ -14,9 +14,10 @@ from mailcli import plugins
 from mailcli.batches import Batch
 from mailcli.config import Options, RunConfig
 from mailcli.contracts import ColdStartMethod, Features, RankingTower, Tensor, options_of
+from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError, choices, nearest
-from mailcli.layers import FeatureEmbedding
 from mailcli.losses import click_loss, ctcvr_loss
+from mailcli.optimizers import SparseAdam
 from mailcli.schema import UNKNOWN, Schema
 from mailcli.store import Store
 
@@ -212,9 +213,10 @@ def _try_as_graph(model: TwoTower, config: RunConfig) -> None:
 
 def make_optimizers(config: RunConfig) -> Optimizers:
     """G_A and G_B."""
+    adam = {"sparse_adam": SparseAdam, "adam": keras.optimizers.Adam}[config.optimizer]
     return Optimizers(
-        zero_shot=keras.optimizers.Adam(config.zero_shot_learning_rate, epsilon=1e-8),
-        ranking=keras.optimizers.Adam(config.learning_rate, epsilon=1e-8),
+        zero_shot=adam(config.zero_shot_learning_rate, epsilon=1e-8),
+        ranking=adam(config.learning_rate, epsilon=1e-8),
     )
 
 
@@ -331,5 +333,6 @@ def _one_impression(schema: Schema, history: int) -> dict[str, Tensor]:
             dense=np.zeros((1, len(schema.dense)), np.float32),
             click=np.zeros(1, np.float32),
             conversion=np.zeros(1, np.float32),
+            user=np.zeros(1, np.int32),
         )
     )

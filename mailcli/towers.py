@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from mailcli.contracts import Features, RankingTower, Spec, Tensor
-from mailcli.layers import MASKED, leaky_relu
+from mailcli.layers import MASKED, leaky_relu, weighted_sum
+from mailcli.rows import collect, gather_rows, spread
 
 #: Widths of the attention scorers of DIN (Sec. 4.3) and DMR (published code).
 SCORER_UNITS = (80, 40)
@@ -17,14 +18,14 @@ SCORER_UNITS = (80, 40)
 
 def pooled(features: Features) -> Tensor:
     """[Σ a_i, Σ v_i, Σ c_i, Σ t_i, dense], [B, 4d + n_dense]: MAIL Eq. (11)."""
-    groups = (features.attributes, features.behaviors, features.context, features.target)
-    return tf.concat([*(tf.reduce_sum(group, axis=1) for group in groups), features.dense], axis=1)
+    a, c, t = (tf.reduce_sum(group, axis=1) for group in (features.attributes, features.context, features.target))
+    return tf.concat([a, features.behavior_sum, c, t, features.dense], axis=1)
 
 
 def mean_behavior(features: Features) -> Tensor:
     """[B, d], the mean of the real steps; zeros for an empty history."""
-    count = tf.reduce_sum(tf.cast(features.behavior_mask, features.behaviors.dtype), axis=1, keepdims=True)
-    return tf.math.divide_no_nan(tf.reduce_sum(features.behaviors, axis=1), count)
+    count = tf.reduce_sum(tf.cast(features.behavior_mask, features.behavior_sum.dtype), axis=1, keepdims=True)
+    return tf.math.divide_no_nan(features.behavior_sum, count)
 
 
 def fields(features: Features) -> Tensor:
@@ -32,8 +33,8 @@ def fields(features: Features) -> Tensor:
 
     Behaviour is averaged over all n_v places, its padding too: a virtual history is reconstructed with it.
     """
-    behavior = tf.reduce_mean(features.behaviors, axis=1, keepdims=True)
-    parts = (features.attributes, features.context, features.target, behavior)
+    behavior = features.behavior_sum / features.behaviors.shape[1]
+    parts = (features.attributes, features.context, features.target, behavior[:, None])
     return tf.concat(parts, axis=1)
 
 
@@ -117,7 +118,7 @@ class StepScorer(keras.layers.Layer):
         activation: of the hidden layers.
         units: their widths.
 
-    Call: query [B, n_v, d] or [B, 1, d], steps [B, n_v, d] -> [B, n_v].
+    Call: queries [M, d], steps [M, d] -> [M].
     """
 
     def __init__(self, activation: str, units: Sequence[int] = SCORER_UNITS, **kwargs: Any) -> None:
@@ -135,21 +136,45 @@ class StepScorer(keras.layers.Layer):
         self.kernel = self.add_weight(shape=(4 * dim, self.units[0]), initializer="glorot_uniform", name="kernel")
         self.bias = self.add_weight(shape=(self.units[0],), initializer="zeros", name="bias")
         for layer, width in zip([*self.rest, self.score], self.units, strict=True):
-            layer.build((None, None, width))
+            layer.build((None, width))
         self.built = True
 
     def call(self, query: Tensor, steps: Tensor) -> Tensor:
-        """Raw scores; the caller masks them."""
+        """Raw scores of pairs of a query and a step."""
         of_query, of_step, of_difference, of_product = tf.split(self.kernel.value, 4)
-        # W [q, h, q - h, q ⊙ h] without building the four side by side.
-        hidden = tf.matmul(query, of_query + of_difference) + tf.matmul(steps, of_step - of_difference)
-        hidden = self.activate(hidden + tf.matmul(query * steps, of_product) + self.bias)
+        # W [q, h, q - h, q ⊙ h] = W' [q, h, q ⊙ h]: q - h needs no place of its own.
+        kernel = tf.concat([of_query + of_difference, of_step - of_difference, of_product], axis=0)
+        hidden = self.activate(tf.matmul(tf.concat([query, steps, query * steps], axis=1), kernel) + self.bias)
         for layer in self.rest:
             hidden = layer(hidden)
-        return self.score(hidden)[:, :, 0]
+        return self.score(hidden)[:, 0]
+
+
+class RealSteps(NamedTuple):
+    """The M real behaviour steps of a batch, one after the other: no work is done for padding and empty histories."""
+
+    mask: Tensor
+    """[B, n_v]"""
+    at: Tensor
+    """[M, 2], the impression and the place of each."""
+    steps: Tensor
+    """[M, d]"""
+
+    @classmethod
+    def of(cls, behaviors: Tensor, mask: Tensor) -> RealSteps:
+        """Those of v [B, n_v, d] that the mask [B, n_v] tells."""
+        return cls(mask, tf.where(mask), collect(behaviors, mask))
+
+    def each(self, of_impression: Tensor) -> Tensor:
+        """[B, n] -> [M, n], what belongs to each step's impression."""
+        return gather_rows(of_impression, self.at[:, 0])
+
+    def spread(self, scores: Tensor) -> Tensor:
+        """[M] -> [B, n_v], zeros elsewhere."""
+        return spread(scores[:, None], self.mask)[:, :, 0]
 
 
 def attend(scores: Tensor, mask: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
     """Softmax over the real steps: weights [B, n_v] and the weighted history [B, d] (zeros where there is none)."""
     weights = tf.nn.softmax(tf.where(mask, scores, MASKED))
-    return weights, tf.einsum("bn,bnd->bd", weights, steps)
+    return weights, weighted_sum(weights * tf.cast(mask, weights.dtype), steps)

@@ -51,4 +51,5 @@ class VirtualSteps(keras.layers.Layer):
         mask = tf.range(self.n_v, 0, -1) <= tf.cast(self.length, tf.int32)
         steps = mean_step[:, None] * tf.cast(mask, mean_step.dtype)[None, :, None]
         real = tf.broadcast_to(mask[None], tf.shape(steps)[:2])
-        return replace_behaviors(features, new, steps, real)
+        total = mean_step * tf.reduce_sum(tf.cast(mask, mean_step.dtype))
+        return replace_behaviors(features, new, steps, total, real)

@@ -9,7 +9,7 @@ from mailcli.contracts import Features, Spec
 from mailcli.schema import Field, Schema
 
 N_A, N_V, DIM = 3, 4, 2
-CLASSES = 7
+CLASSES, ACTIONS = 7, 4
 
 
 def spec(n_a: int = N_A, n_v: int = N_V, dim: int = DIM, dense: tuple[str, ...] = ()) -> Spec:
@@ -34,17 +34,21 @@ def some_features(
     def normal(*shape: int) -> tf.Tensor:
         return tf.constant(rng.normal(size=shape), tf.float32)
 
+    attributes, behaviors = normal(rows, n_a, dim), normal(rows, n_v, dim) * real
     return Features(
-        attributes=normal(rows, n_a, dim),
-        behaviors=normal(rows, n_v, dim) * real,
+        attributes=attributes,
+        behaviors=behaviors,
         behavior_mask=tf.constant(mask),
+        behavior_sum=tf.constant(behaviors.numpy().sum(axis=1)),
         context=normal(rows, 1, dim),
         target=normal(rows, 1, dim),
         dense=tf.zeros([rows, 0]),
         is_new=tf.constant(~mask.any(axis=1)),
         query=normal(rows, dim),
-        actions=normal(rows, n_v, dim) * real,
+        action_ids=tf.constant(rng.integers(1, ACTIONS, (rows, n_v)) * mask, tf.int32),
+        action_table=normal(ACTIONS, dim) * (np.arange(ACTIONS)[:, None] > 0),
         step_ids=tf.constant(rng.integers(1, CLASSES, (rows, n_v)) * mask, tf.int32),
         target_id=tf.constant(rng.integers(1, CLASSES, rows), tf.int32),
         table_rows=tf.constant(rng.integers(0, 5 * n_a, (rows, n_a + 2)), tf.int32),
+        user=tf.range(rows),
     )

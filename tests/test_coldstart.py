@@ -148,7 +148,7 @@ class TestEszsl:
         v = np.linalg.solve(big, (x @ y @ s.T).ravel(order="F")).reshape(2, 4, order="F")
         last = [2, 4, 8, 11]  # user 2's only impression is a new one's
         real = features.behavior_mask.numpy()[last]
-        v *= features.actions.numpy()[last][real].mean(axis=0)[:, None]
+        v *= features.action_table.numpy()[features.action_ids.numpy()[last][real]].mean(axis=0)[:, None]
         v *= np.sqrt((mean_steps(features)[last] ** 2).sum(axis=1).mean() / ((v @ s) ** 2).sum(axis=0).mean())
         np.testing.assert_allclose(method.bilinear, v, rtol=1e-4, atol=1e-6)
         steps = method.complete(features).behaviors[5, -1]
@@ -314,7 +314,7 @@ class TestDropout:
         share = hidden.is_new.numpy().mean()
         assert share == pytest.approx(0.3, abs=0.03)
         empty = hidden.is_new.numpy()
-        for name in ("behaviors", "behavior_mask", "actions", "step_ids"):
+        for name in ("behaviors", "behavior_mask", "behavior_sum", "action_ids", "step_ids"):
             now, before = getattr(hidden, name).numpy(), getattr(features, name).numpy()
             assert not now[empty].any()
             np.testing.assert_array_equal(now[~empty], before[~empty])

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
-from mailcli.layers import AttentionPooling, FeatureEmbedding, ResidualDecoder, ResidualEncoder
-from mailcli.schema import Field, Schema
+from mailcli.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
 from tests.oracles import leaky
 
 
@@ -75,60 +73,3 @@ def test_dropout_acts_in_training_only() -> None:
     h = tf.ones([1, 8])
     assert np.array_equal(layer(h), layer(h))
     assert not np.array_equal(layer(h, training=True), layer(h, training=True))
-
-
-@pytest.fixture
-def embedding() -> FeatureEmbedding:
-    """Vocabularies u (5 ids), i (4 ids), g (6 ids), one action; every row of the table has its own number in it."""
-    schema = Schema(
-        fields=(
-            Field("u", "attributes", "u"),
-            Field("i", "behavior", "i"),
-            Field("g", "context", "g"),
-            Field("i", "target", "i"),
-            Field("gs", "target", "g", values=3),
-        ),
-        actions=("view", "buy"),
-        dense=("price",),
-        user="u",
-    )
-    layer = FeatureEmbedding(schema, {"u": 5, "i": 4, "g": 6}, dim=2)
-    layer.build()
-    # Rows: u 0-4, i 5-8, g 9-14, actions 15-18.
-    layer.set_weights([np.stack([np.arange(19.0), np.ones(19)], axis=1)])
-    return layer
-
-
-def test_one_table_holds_all_vocabularies_and_actions(embedding: FeatureEmbedding) -> None:
-    assert embedding.table.shape == (19, 2)
-
-
-def test_xavier_scale_does_not_depend_on_the_vocabulary() -> None:
-    schema = Schema(fields=(Field("u", "attributes", "u"),), actions=())
-    layer = FeatureEmbedding(schema, {"u": 2000}, dim=32)
-    layer.build()
-    limit = (6 / (32 + 32)) ** 0.5
-    assert 0.99 * limit < np.abs(layer.get_weights()[0]).max() <= limit
-
-
-def test_embedding_of_a_batch_by_hand(embedding: FeatureEmbedding) -> None:
-    features = embedding(
-        {
-            "attributes": tf.constant([[4], [0]]),
-            "behaviors": tf.constant([[[0], [2]], [[0], [0]]]),
-            "actions": tf.constant([[0, 3], [0, 0]]),
-            "context": tf.constant([[5], [1]]),
-            "target": tf.constant([[3, 2, 4, 0], [1, 1, 0, 0]]),
-            "dense": tf.constant([[0.5], [1.5]]),
-            "click": tf.constant([1.0, 0.0]),
-        }
-    )
-    np.testing.assert_array_equal(features.attributes, [[[4, 1]], [[0, 1]]])
-    # Item 2 is row 7, action 3 is row 18: v = [7 · 18, 1 · 1]; padding gives zeros.
-    np.testing.assert_array_equal(features.behaviors, [[[0, 0], [126, 1]], [[0, 0], [0, 0]]])
-    np.testing.assert_array_equal(features.behavior_mask, [[False, True], [False, False]])
-    np.testing.assert_array_equal(features.context, [[[14, 1]], [[10, 1]]])
-    # Target item 3 is row 8; genres 2 and 4 are rows 11 and 13, their mean 12; one genre 1 is row 10.
-    np.testing.assert_array_equal(features.target, [[[8, 1], [12, 1]], [[6, 1], [10, 1]]])
-    np.testing.assert_array_equal(features.dense, [[0.5], [1.5]])
-    np.testing.assert_array_equal(features.is_new, [False, True])

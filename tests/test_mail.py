@@ -74,14 +74,14 @@ def test_virtual_behavior_is_equation_8() -> None:
     layer, x = tower(), some_features(4)
     h_a = pool(np.asarray(x.attributes, np.float64), layer.pool_a, np.ones((4, N_A), bool))
     expected = residual(residual(h_a, layer.e1, linear=False), layer.d2, linear=True)
-    np.testing.assert_allclose(layer.generate(x), expected.reshape(4, N_V, DIM), atol=1e-5)
+    np.testing.assert_allclose(layer.generate(x.attributes)[0], expected.reshape(4, N_V, DIM), atol=1e-5)
 
 
 def test_variant_none_is_a_linear_map_without_a_loss() -> None:
     layer, x = tower("none"), some_features(4)
     w, b = weights(layer.linear)
     expected = np.asarray(x.attributes).reshape(4, -1) @ w + b
-    np.testing.assert_allclose(layer.generate(x), expected.reshape(4, N_V, DIM), atol=1e-5)
+    np.testing.assert_allclose(layer.generate(x.attributes)[0], expected.reshape(4, N_V, DIM), atol=1e-5)
     assert not layer.co_trained
     assert len(layer.trainable_variables) == 2
 
@@ -102,7 +102,7 @@ def test_variants_of_table_3(variant: str, terms: set[str]) -> None:
 def test_equation_10_replaces_v_of_new_users_alone() -> None:
     layer, x = tower(), some_features(5, new=[1, 3])
     done = layer.complete(x)
-    generated = layer.generate(x).numpy()
+    generated = layer.generate(x.attributes)[0].numpy()
     for row in range(5):
         if row in {1, 3}:
             np.testing.assert_allclose(done.behaviors[row], generated[row], atol=1e-6)

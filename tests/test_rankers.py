@@ -13,7 +13,7 @@ import tensorflow as tf
 from mailcli.contracts import Features
 from mailcli.losses import click_loss, ctcvr_loss
 from mailcli.rankers import dcnv2, deepfm, din, dmr, emblr, esmm, widedeep
-from mailcli.towers import StepScorer, Wide
+from mailcli.towers import RealSteps, StepScorer, Wide
 from tests.features import DIM, N_V, some_features, spec
 from tests.oracles import leaky
 
@@ -49,15 +49,22 @@ class TestDmr:
         names = [f"var.{prefix}_att_{k}.{part}" for k in (1, 2, 3) for part in ("kernel", "bias")]
         scorer.set_weights([golden[name] for name in names])
 
+    @staticmethod
+    def inputs(golden: dict[str, np.ndarray], context: str, mask: np.ndarray) -> list[Any]:
+        """The real steps, a context of its own for each, and the arrays that attention needs."""
+        steps = tf.constant(golden["in.history"] * mask[:, :, None], tf.float32)
+        real = RealSteps.of(steps, tf.constant(mask))
+        return [real, tf.constant(golden[context][mask], tf.float32), tf.range(mask.sum()), steps, tf.constant(mask)]
+
     def test_item_to_item(self, golden: dict[str, np.ndarray]) -> None:
-        layer = dmr.ItemToItem(16)
-        inputs = [golden[f"in.{name}"] for name in ("target_item", "history", "i2i_context")]
+        layer = dmr.ItemToItem(16, context=golden["in.i2i_context"].shape[2])
         mask = golden["in.mask"] > 0
-        layer(*inputs, mask)
+        inputs = [golden["in.target_item"], *self.inputs(golden, "in.i2i_context", mask)]
+        layer(*inputs)
         layer.align.set_weights([golden["var.dmr_align.kernel"], golden["var.dmr_align.bias"]])
-        layer.prelu.set_weights([golden["var.dmr_prelu.prelu_dmr_prelu"][None]])
+        layer.prelu.set_weights([golden["var.dmr_prelu.prelu_dmr_prelu"].ravel()])
         self.fill(layer.scorer, golden, "tg")
-        attended, relevance, attention = layer(*inputs, mask)
+        attended, relevance, attention = layer(*inputs)
         np.testing.assert_allclose(attended, golden["out.i2i_attention"], atol=1e-5)
         np.testing.assert_allclose(relevance, golden["out.i2i_relevance"], atol=1e-5)
         np.testing.assert_allclose(attention, golden["out.i2i_weights"][:, 0], atol=1e-5)
@@ -65,10 +72,10 @@ class TestDmr:
 
     def user_to_item(self, golden: dict[str, np.ndarray], mask: np.ndarray) -> tuple[dmr.UserToItem, Any]:
         layer = dmr.UserToItem(16, classes=40, vector=8)
-        inputs = golden["in.history"] * mask[:, :, None], golden["in.u2i_context"], mask
+        inputs = self.inputs(golden, "in.u2i_context", mask)
         layer(*inputs)
         layer.align.set_weights([golden["var.dm_align.kernel"], golden["var.dm_align.bias"]])
-        layer.prelu.set_weights([golden["var.dm_prelu.prelu_dm_prelu"][None]])
+        layer.prelu.set_weights([golden["var.dm_prelu.prelu_dm_prelu"].ravel()])
         self.fill(layer.scorer, golden, "dm")
         layer.project.set_weights([golden["var.dm_fcn_1.kernel"], golden["var.dm_fcn_1.bias"]])
         layer.project_prelu.set_weights([golden["var.dm_fcn_1.prelu_dm_fcn_1"]])

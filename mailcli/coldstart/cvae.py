@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, replace_behaviors
+from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
 from mailcli.layers import AttentionPooling, leaky_relu
 from mailcli.losses import kl_divergence, squared_error
 
@@ -84,14 +84,16 @@ class ColdStart(ColdStartMethod):
         mean, log_variance = tf.split(_run(network, h), 2, axis=1)
         return mean, tf.clip_by_value(log_variance, -LOG_VARIANCE, LOG_VARIANCE)
 
+    def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
+        """v̂ [B, n_v, d] of a [B, n_a, d], from the mean of p(z|a), and Σ v̂_i [B, d]."""
+        mean, _ = self._gaussian(self.prior, self.pool_a(tf.stop_gradient(attributes)))
+        v_hat = tf.reshape(tf.stop_gradient(_run(self.decoder, mean)), [-1, self.n_v, self.dim])
+        return v_hat, tf.reduce_sum(v_hat, axis=1)
+
     def complete(self, features: Features, training: bool = False) -> Features:
         """v̂ in place of v where flag is true, MAIL Eq. (10)."""
         del training
-        new = tf.where(features.is_new)[:, 0]
-        attributes = tf.stop_gradient(tf.gather(features.attributes, new))
-        mean, _ = self._gaussian(self.prior, self.pool_a(attributes))
-        v_hat = tf.stop_gradient(_run(self.decoder, mean))
-        return replace_behaviors(features, new, tf.reshape(v_hat, [-1, self.n_v, self.dim]))
+        return invent_behaviors(features, self.generate)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

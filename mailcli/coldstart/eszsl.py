@@ -64,7 +64,8 @@ class ColdStart(ColdStartMethod):
             )
             ss += s.T @ s
             square += float((steps**2).sum())
-            action += features.actions.numpy().astype(np.float64).sum(axis=(0, 1))
+            steps_of = np.bincount(features.action_ids.numpy().ravel(), minlength=len(features.action_table))
+            action += steps_of @ features.action_table.numpy().astype(np.float64)
             count += int(np.count_nonzero(features.behavior_mask))
         impressions, users = int(training.old.sum()), len(training.last_of_each())
         v = solve(xx, xys, ss, self.settings["gamma"] * impressions, self.settings["penalty"] * users)

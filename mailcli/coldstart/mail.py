@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.config import VARIANTS
-from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, replace_behaviors
+from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
 from mailcli.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
 from mailcli.losses import mmd2, squared_error
 
@@ -102,33 +102,48 @@ class ColdStart(ColdStartMethod):
         Terms that the variant is not trained by are left out.
         """
         features = features.frozen()
-        a, v = _flat(features.attributes), _flat(features.behaviors)
-        p = self.e1(self.pool_a(features.attributes), training=training)
-        losses = {"L_a": self._reconstruction(p, a, v, training)}
+        codes = {"L_a": self.e1(self.pool_a(features.attributes), training=training)}
         if self.variant in {"dual", "base"}:
-            q = self.e2(self.pool_v(features.behaviors, features.behavior_mask), training=training)
-            losses["L_v"] = self._reconstruction(q, a, v, training)
-            if self.variant == "base":
-                losses["L_d"] = mmd2(p, q, self.sigma)
+            pooled = self.pool_v(features.behaviors, features.behavior_mask)
+            codes["L_v"] = self.e2(pooled, training=training)
+        losses = self._reconstructions(codes, _flat(features.attributes), _flat(features.behaviors), training)
+        if self.variant == "base":
+            losses["L_d"] = mmd2(codes["L_a"], codes["L_v"], self.sigma)
         return losses
 
-    def _reconstruction(self, code: Tensor, a: Tensor, v: Tensor, training: bool) -> Tensor:
-        """||D1(code) - a||² + ||D2(code) - v||²: Eq. (3) for code = p, Eq. (4) for code = q."""
-        return squared_error(self.d1(code, training=training), a, self.reduction) + squared_error(
-            self.d2(code, training=training), v, self.reduction
-        )
+    def _reconstructions(self, codes: dict[str, Tensor], a: Tensor, v: Tensor, training: bool) -> dict[str, Tensor]:
+        """||D1(code) - a||² + ||D2(code) - v||²: L_a, Eq. (3), for code = p; L_v, Eq. (4), for code = q.
 
-    def generate(self, features: Features) -> Tensor:
-        """v̂ [B, n_v, d], Eq. (8); without dropout, as at test time (ours)."""
-        attributes = tf.stop_gradient(features.attributes)
-        v_hat = self.linear(_flat(attributes)) if self.variant == "none" else self.d2(self.e1(self.pool_a(attributes)))
-        return tf.reshape(v_hat, [-1, self.n_v, self.dim])
+        Both codes go through the decoders at once, as one batch.
+        """
+        both = tf.concat(list(codes.values()), axis=0)
+        of_a, of_v = (tf.split(decoder(both, training=training), len(codes), axis=0) for decoder in (self.d1, self.d2))
+        return {
+            name: squared_error(a_hat, a, self.reduction) + squared_error(v_hat, v, self.reduction)
+            for name, a_hat, v_hat in zip(codes, of_a, of_v, strict=True)
+        }
+
+    def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
+        """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d], and Σ v̂_i [B, d]; without dropout, as at test time (ours).
+
+        The last layer is linear, so the sum is also that of its weights: a ranker that reads the sum alone spares a
+        graph the widest layer.
+        """
+        attributes = tf.stop_gradient(attributes)
+        if self.variant == "none":
+            x, last = _flat(attributes), self.linear
+        else:
+            x, last = self.d2.hidden(self.e1(self.pool_a(attributes))), self.d2.last
+        v_hat = tf.reshape(last(x), [-1, self.n_v, self.dim])
+        summed = [
+            tf.reduce_sum(tf.reshape(w.value, [-1, self.n_v, self.dim]), axis=1) for w in (last.kernel, last.bias)
+        ]
+        return v_hat, tf.matmul(x, summed[0]) + summed[1]
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """v̂ in place of v where flag is true, Eq. (10)."""
         del training
-        new = tf.where(features.is_new)[:, 0]
-        return replace_behaviors(features, new, self.generate(features.rows(new)))
+        return invent_behaviors(features, self.generate)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from mailcli.contracts import Features, Spec, Tensor
-from mailcli.towers import StepScorer, TowerRanker, flat_fields
+from mailcli.layers import weighted_sum
+from mailcli.towers import RealSteps, StepScorer, TowerRanker, flat_fields
 
 
 class Ranker(TowerRanker):
@@ -25,9 +26,9 @@ class Ranker(TowerRanker):
 
     def interest(self, features: Features) -> Tensor:
         """v_U [B, d]; zeros for an empty history."""
-        weights = self.scorer(features.query[:, None], features.behaviors)
-        weights *= tf.cast(features.behavior_mask, weights.dtype)
-        return tf.einsum("bn,bnd->bd", weights, features.behaviors)
+        real = RealSteps.of(features.behaviors, features.behavior_mask)
+        weights = real.spread(self.scorer(real.each(features.query), real.steps))
+        return weighted_sum(weights, features.behaviors)
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""

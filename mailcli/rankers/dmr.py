@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from mailcli.contracts import Features, Spec, Tensor
-from mailcli.towers import StepScorer, TowerRanker, attend, pooled
+from mailcli.rows import gather_rows
+from mailcli.towers import RealSteps, StepScorer, TowerRanker, attend, pooled
 
 #: Classes drawn for the sampled softmax, and the weight of the match loss (published code).
 NEGATIVES, MATCH_WEIGHT = 2000, 0.1
@@ -44,23 +45,30 @@ class Ranker(TowerRanker):
                 "history = 1: the match loss predicts a behaviour from those before it. Expected 2 or more"
             )
         self.position = self.add_weight(shape=(spec.history, spec.dim), initializer="glorot_uniform", name="position")
-        self.i2i = ItemToItem(spec.dim)
+        self.i2i = ItemToItem(spec.dim, context=2 * spec.dim)
         self.u2i = UserToItem(spec.dim, spec.vocabulary_sizes[spec.steps_vocabulary])
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]; while training the match loss is added."""
         steps, mask = features.behaviors, features.behavior_mask
-        position = tf.broadcast_to(self.position.value, tf.shape(features.actions))
-        context = tf.concat([position, features.actions], axis=2)
-        attended, relevance, _ = self.i2i(features.query, steps, context, mask)
-        user, last_but_one, _ = self.u2i(steps, context, mask)
+        real = RealSteps.of(steps, mask)
+        contexts, which = self._contexts(features, real)
+        attended, relevance, _ = self.i2i(features.query, real, contexts, which, steps, mask)
+        user, last_but_one, _ = self.u2i(real, contexts, which, steps, mask)
         match = tf.reduce_sum(user * self.u2i.items(features.target_id), axis=1)
         if training:
             self.add_loss(self.match_weight * self.u2i.match_loss(last_but_one, features.step_ids))
-        crossed = tf.reduce_sum(steps, axis=1) * features.query
+        crossed = features.behavior_sum * features.query
         scores = tf.stack([relevance, match], axis=1)
         x = tf.concat([pooled(features), crossed, attended, scores], axis=1)
         return self.deep(x, training)
+
+    def _contexts(self, features: Features, real: RealSteps) -> tuple[Tensor, Tensor]:
+        """[n_v · actions, 2d], [position, action] of every pair of them, and the pair of each real step [M]."""
+        position, action = self.position.value, tf.cast(features.action_table, self.compute_dtype)
+        count = action.shape[0]
+        pairs = tf.concat([tf.repeat(position, count, axis=0), tf.tile(action, [position.shape[0], 1])], axis=1)
+        return pairs, tf.cast(real.at[:, 1], tf.int32) * count + tf.gather_nd(features.action_ids, real.at)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -71,31 +79,39 @@ class ItemToItem(keras.layers.Layer):
     """Attention of the target on the history (DMR Sec. "Item-to-Item Network").
 
     Query = PReLU(Dense([target, position, action])), scored against each step; r_i2i is the sum of the raw scores.
+    W [target, position, action] is added up of the target's part, once an impression, and the context's, once a pair.
 
     Args:
         dim: width of a behaviour step.
+        context: width of a position and an action together.
     """
 
-    def __init__(self, dim: int, **kwargs: Any) -> None:
+    def __init__(self, dim: int, context: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.align = keras.layers.Dense(dim)
-        self.prelu = keras.layers.PReLU(shared_axes=[1])
+        self.align.build((None, dim + context))
+        self.prelu = keras.layers.PReLU()
         self.scorer = StepScorer("sigmoid")
 
-    def call(self, target: Tensor, steps: Tensor, context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def call(
+        self, target: Tensor, real: RealSteps, contexts: Tensor, which: Tensor, steps: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Attended history [B, d], r_i2i [B], weights [B, n_v].
 
         Args:
             target: [B, d].
+            real: the M real steps.
+            contexts: [pairs, 2d], distinct positions and actions.
+            which: [M], the pair of each real step.
             steps: [B, n_v, d].
-            context: [B, n_v, positions and actions].
             mask: [B, n_v] bool.
         """
-        tiled = tf.broadcast_to(target[:, None], tf.shape(steps))
-        query = self.prelu(self.align(tf.concat([tiled, context], axis=2)))
-        scores = self.scorer(query, steps)
+        of_target, of_context = tf.split(self.align.kernel.value, [target.shape[1], contexts.shape[1]])
+        of_pair = tf.matmul(contexts, of_context) + self.align.bias.value
+        query = real.each(tf.matmul(target, of_target)) + gather_rows(of_pair, which)
+        scores = real.spread(self.scorer(self.prelu(query), real.steps))
         weights, attended = attend(scores, mask, steps)
-        return attended, tf.reduce_sum(tf.where(mask, scores, 0.0), axis=1), weights
+        return attended, tf.reduce_sum(scores, axis=1), weights
 
 
 class UserToItem(keras.layers.Layer):
@@ -114,7 +130,7 @@ class UserToItem(keras.layers.Layer):
         super().__init__(**kwargs)
         self.classes, self.vector = classes, vector or dim
         self.align = keras.layers.Dense(dim)
-        self.prelu = keras.layers.PReLU(shared_axes=[1])
+        self.prelu = keras.layers.PReLU()
         self.scorer = StepScorer("sigmoid")
         self.project = keras.layers.Dense(self.vector)
         self.project_prelu = keras.layers.PReLU()
@@ -123,13 +139,19 @@ class UserToItem(keras.layers.Layer):
         )
         self.item_biases = self.add_weight(shape=(classes,), initializer="zeros", trainable=False, name="item_biases")
 
-    def call(self, steps: Tensor, context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """User vectors [B, vector] of the whole history and of all but its last step, and the raw scores [B, n_v]."""
-        scores = self.scorer(self.prelu(self.align(context)), steps)
+    def call(
+        self, real: RealSteps, contexts: Tensor, which: Tensor, steps: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """User vectors [B, vector] of the whole history and of all but its last step, and the raw scores [B, n_v].
+
+        The arguments are those of ItemToItem.
+        """
+        query = gather_rows(self.prelu(self.align(contexts)), which)
+        scores = real.spread(self.scorer(query, real.steps))
         _, whole = attend(scores, mask, steps)
         # Left-padded: the last place is the last behaviour.
         before = tf.concat([mask[:, :-1], tf.zeros_like(mask[:, -1:])], axis=1)
-        _, earlier = attend(scores, before, tf.where(before[:, :, None], steps, 0.0))
+        _, earlier = attend(scores, before, steps)
         return self._vector(whole), self._vector(earlier), scores
 
     def _vector(self, attended: Tensor) -> Tensor:

@@ -1,0 +1,90 @@
+"""SparseAdam against Keras' Adam, and against the formula row by row."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mailcli.optimizers import SparseAdam, sum_duplicates
+
+RATE, BETA_1, BETA_2, EPSILON = 0.01, 0.9, 0.999, 1e-8
+
+
+def variable(rows: int = 5) -> keras.Variable:
+    return keras.Variable(np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32))
+
+
+def gathered(rows: list[int], seed: int) -> tf.IndexedSlices:
+    """A gradient as tf.gather's is."""
+    values = np.random.default_rng(seed).normal(size=(len(rows), 3)).astype(np.float32)
+    return tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant([5, 3]))
+
+
+def test_equals_keras_adam_when_all_rows_are_in_every_batch() -> None:
+    ours, theirs = variable(), variable()
+    sparse, dense = SparseAdam(RATE, epsilon=EPSILON), keras.optimizers.Adam(RATE, epsilon=EPSILON)
+    for step in range(100):
+        gradient = gathered([4, 0, 0, 3, 1, 2, 4, 2, 2], step)
+        sparse.apply([gradient], [ours])
+        dense.apply([tf.convert_to_tensor(gradient)], [theirs])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for one, other in zip(sparse.variables[2:], dense.variables[2:], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_moves_the_rows_of_the_batch_by_the_formula_and_no_others() -> None:
+    batches = [([1, 3, 1], 1), ([0], 2), ([3, 3], 3)]
+    w = variable()
+    expected = np.asarray(w, np.float64).copy()
+    m, v = np.zeros((5, 3)), np.zeros((5, 3))
+    optimizer = SparseAdam(RATE, epsilon=EPSILON)
+    for t, (rows, seed) in enumerate(batches, start=1):
+        gradient = gathered(rows, seed)
+        optimizer.apply([gradient], [w])
+        for row in set(rows):
+            g = sum(gradient.values.numpy()[k].astype(np.float64) for k, at in enumerate(rows) if at == row)
+            m[row] = BETA_1 * m[row] + (1 - BETA_1) * g
+            v[row] = BETA_2 * v[row] + (1 - BETA_2) * g**2
+            m_hat, v_hat = m[row] / (1 - BETA_1**t), v[row] / (1 - BETA_2**t)
+            expected[row] -= RATE * m_hat / (np.sqrt(v_hat) + EPSILON / np.sqrt(1 - BETA_2**t))
+    np.testing.assert_allclose(w, expected, rtol=1e-5, atol=1e-6)
+    for untouched in (2, 4):
+        np.testing.assert_array_equal(w[untouched], variable()[untouched])
+    moments = [np.asarray(each) for each in optimizer.variables[2:]]
+    assert not any(moment[[2, 4]].any() for moment in moments)
+    assert all(moment[[0, 1, 3]].all() for moment in moments)
+
+
+@pytest.mark.parametrize("as_graph", [False, True])
+def test_a_whole_gradient_is_keras_adam(as_graph: bool) -> None:
+    ours, theirs = variable(), variable()
+    optimizers = [SparseAdam(RATE, epsilon=EPSILON), keras.optimizers.Adam(RATE, epsilon=EPSILON)]
+    for optimizer, w in zip(optimizers, (ours, theirs), strict=True):
+        optimizer.build([w])
+        step = partial(optimizer.apply, trainable_variables=[w])
+        run = tf.function(lambda g, step=step: step([g])) if as_graph else lambda g, step=step: step([g])
+        for number in range(20):
+            run(tf.constant(np.random.default_rng(number).normal(size=(5, 3)), tf.float32))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_vector_of_weights_has_rows_too() -> None:
+    w = keras.Variable(np.zeros(4, np.float32))
+    gradient = tf.IndexedSlices(tf.constant([1.0, 2.0, 4.0]), tf.constant([2, 0, 2]), tf.constant([4]))
+    SparseAdam(RATE, epsilon=EPSILON).apply([gradient], [w])
+    # The first step of Adam is the rate, in the direction of the sign.
+    np.testing.assert_allclose(w, [-RATE, 0, -RATE, 0], rtol=1e-5)
+
+
+def test_duplicates_are_summed_by_hand() -> None:
+    values = tf.constant([[1.0, 2.0], [3.0, 4.0], [10.0, 20.0]])
+    rows, summed = sum_duplicates(tf.IndexedSlices(values, tf.constant([7, 2, 7])))
+    np.testing.assert_array_equal(rows, [7, 2])
+    np.testing.assert_array_equal(summed, [[11, 22], [3, 4]])
+    rows, summed = sum_duplicates(tf.IndexedSlices(values, tf.constant([9, 1, 4])))
+    np.testing.assert_array_equal(rows, [9, 1, 4])
+    np.testing.assert_array_equal(summed, values)
