@@ -214,7 +214,9 @@ def _notes_on_draws(rows: Sequence[Row]) -> list[str]:
         for metric in (*METRICS, *CONVERSION_METRICS)
         if (values := draws_of(row, users, metric)) is not None
     ]
-    undefined = max(float(np.isnan(values).mean()) for values in found)
+    shares = [float(np.isnan(values).mean()) for values in found]
+    # Where no draw has both classes, there is no interval either.
+    undefined = max(share for share in [0.0, *shares] if share < 1)
     return [
         f"over users: 95 % interval of the mean beside it, {len(found[0]):,} draws of the test's users with all their "
         "impressions, the trained models as they are",
