@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,12 @@ def cost(*arguments: object) -> Cost:
         raise RuntimeError(f"{' '.join(command)} ended with status {status}")
     # Kilobytes on Linux, bytes on macOS.
     return Cost(time.perf_counter() - start, used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def peak_megabytes() -> float:
+    """Largest resident set of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def machine(*packages: str) -> str:

@@ -6,6 +6,7 @@ The order of impressions is a pure function of (seed, epoch): step k of an epoch
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TypedDict
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from mailcli.ahead import ahead
 from mailcli.protocol import View
-from mailcli.schema import PADDING, UNKNOWN, Field, Schema
+from mailcli.schema import UNKNOWN, Field, Schema
 from mailcli.store import Store
 
 #: Batches prepared ahead (ours: enough to smooth over a slow read).
@@ -62,17 +63,22 @@ class Batches:
 
     def shuffled(self, seed: int, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in its own order, from a step on."""
-        order = np.random.default_rng([seed, epoch]).permutation(len(self.view.rows))
-        return self._ahead(self.view.rows[order], first_step)
+        rows, size = self.view.rows, self.batch_size
+        order = np.random.default_rng([seed, epoch]).permutation(len(rows))
+        starts = range(first_step * size, len(rows), size)
+        return ahead(lambda start: self.gather(rows[order[start : start + size]]), starts, AHEAD)
 
     def in_order(self) -> Iterator[Batch]:
-        """The batches in the store's order."""
-        return self._ahead(self.view.rows, 0)
-
-    def _ahead(self, rows: NDArray[np.int64], first_step: int) -> Iterator[Batch]:
-        """Prepare batches in a thread, a few ahead of the one asked for."""
-        starts = range(first_step * self.batch_size, len(rows), self.batch_size)
-        return ahead(lambda start: self.gather(rows[start : start + self.batch_size]), starts, AHEAD)
+        """The batches in the store's order, by users: B impressions or less, and no user in two of them but for B."""
+        rows = self.view.rows
+        user = self.store.column(self.view.split, "user")[rows]
+        ends = np.append(np.flatnonzero(user[1:] != user[:-1]) + 1, len(rows))
+        cuts = [0]
+        while cuts[-1] < len(rows):
+            most = cuts[-1] + self.batch_size
+            last = ends[np.searchsorted(ends, most, side="right") - 1]
+            cuts.append(int(last) if cuts[-1] < last <= most else min(most, len(rows)))
+        return ahead(lambda ends: self.gather(rows[slice(*ends)]), pairwise(cuts), AHEAD)
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of some impressions of the split."""
@@ -82,13 +88,8 @@ class Batches:
         places, mask = self._history(user, store.column(split, "history_end")[rows])
         return Batch(
             attributes=self._attributes(schema, user),
-            behaviors=_stack(
-                [
-                    np.where(mask, store.column("behaviors", field.name)[places], PADDING)
-                    for field in schema.group("behavior")
-                ]
-            ),
-            actions=np.where(mask, store.column("behaviors", "action")[places], PADDING).astype(np.int32),
+            behaviors=self._steps([field.name for field in schema.group("behavior")], places, mask),
+            actions=self._steps(["action"], places, mask)[:, :, 0],
             context=_stack([store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)),
             target=_target(store, schema.group("target"), item),
             dense=_stack([store.column("items", name)[item] for name in schema.dense], len(rows), np.float32),
@@ -96,6 +97,13 @@ class Batches:
             conversion=self._label("conversion", rows),
             user=user.astype(np.int32, copy=False),
         )
+
+    def _steps(self, names: list[str], places: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """[B, n_v, columns] of the behaviours' columns; PADDING, which is 0, where the mask is false."""
+        found = np.empty((*places.shape, len(names)), np.int32)
+        for place, name in enumerate(names):
+            np.multiply(self.store.column("behaviors", name)[places], mask, out=found[:, :, place], casting="unsafe")
+        return found
 
     def _label(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         if name not in self.store.schema.labels:

@@ -17,6 +17,7 @@ from mailcli.options import (
     RUNS,
     SEEDS,
     SHARE,
+    THREADS,
     check_variant,
     resolve,
     resolve_rows,
@@ -208,6 +209,7 @@ def train(
     metavar="N",
     help="Draw the test's users N times, e.g. 1000, and show 95% intervals over users beside AUC and GAUC.",
 )
+@THREADS
 @DATA_DIR
 @RUNS
 def evaluate(folders: tuple[Path, ...], bootstrap: int, data_dir: Path, runs: Path) -> None:

@@ -16,8 +16,17 @@ PROTOCOLS = ("paper", "strict")
 VARIANTS = ("none", "single", "dual", "base")
 #: What G_A and G_B are. sparse_adam moves the embeddings of a batch alone; adam is the dense one of the paper.
 OPTIMIZERS = ("sparse_adam", "adam")
+#: What the products of matrices are computed in; variables, the table, losses and sums are float32 in both.
+PRECISIONS = ("float32", "bfloat16")
 #: How the embedding table begins.
 EMBEDDING_INITS = ("xavier", "small")
+#: The values of the settings that have a few.
+CHOICES = {
+    "protocol": PROTOCOLS,
+    "embedding_init": EMBEDDING_INITS,
+    "optimizer": OPTIMIZERS,
+    "precision": PRECISIONS,
+}
 #: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
 OPTION_TABLES = {"ranker": "ranker_options", "cold_start": "cold_start_options"}
 
@@ -50,6 +59,8 @@ class RunConfig:
     """Impressions per step (MAIL Sec. 4.1.4)."""
     optimizer: str = "sparse_adam"
     """sparse_adam: embeddings that are not in a batch stay. adam: all are moved in every step, as the paper's are."""
+    precision: str = "float32"
+    """float32, or bfloat16 for the products of matrices, twice as fast on processors that have it."""
     learning_rate: float = 0.001
     """Adam's rate for the ranking tower and the embeddings (MAIL Sec. 4.1.4)."""
     zero_shot_learning_rate: float = 0.001
@@ -144,24 +155,10 @@ def _cast(value: Any, kind: str) -> Any:
 
 def _faults(config: RunConfig) -> list[str]:
     rules = [
-        (
-            config.protocol in PROTOCOLS,
-            "protocol",
-            f"one of {choices(PROTOCOLS)}",
-            nearest(config.protocol, PROTOCOLS),
-        ),
-        (
-            config.embedding_init in EMBEDDING_INITS,
-            "embedding_init",
-            f"one of {choices(EMBEDDING_INITS)}",
-            nearest(config.embedding_init, EMBEDDING_INITS),
-        ),
-        (
-            config.optimizer in OPTIMIZERS,
-            "optimizer",
-            f"one of {choices(OPTIMIZERS)}",
-            nearest(config.optimizer, OPTIMIZERS),
-        ),
+        (getattr(config, name) in known, name, f"one of {choices(known)}", nearest(getattr(config, name), known))
+        for name, known in CHOICES.items()
+    ]
+    rules += [
         (0 <= config.seed < 2**32, "seed", "0 to 4294967295", ""),
         (0 < config.new_share < 1, "new_share", "a number between 0 and 1", ""),
         (config.learning_rate > 0, "learning_rate", "a positive number", ""),

@@ -196,7 +196,8 @@ def invent_behaviors(features: Features, generate: Callable[[Tensor], tuple[Tens
     new = tf.where(features.is_new)[:, 0]
     users, place = tf.unique(tf.gather(features.user, new))
     one_of_each = tf.math.unsorted_segment_min(new, place, tf.size(users))
-    v_hat, total = generate(tf.gather(features.attributes, one_of_each))
+    made = generate(tf.gather(features.attributes, one_of_each))
+    v_hat, total = (tf.cast(part, features.behaviors.dtype) for part in made)
     return replace_behaviors(features, new, tf.gather(v_hat, place), tf.gather(total, place))
 
 

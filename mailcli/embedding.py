@@ -32,7 +32,8 @@ class FeatureEmbedding(keras.layers.Layer):
     def __init__(
         self, schema: Schema, vocabulary_sizes: dict[str, int], dim: int, init: str = "xavier", **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        # Whatever the precision of the products: a table cast to another type would be copied whole.
+        super().__init__(dtype="float32", **kwargs)
         self.schema = schema
         self.dim = dim
         self.init = init
@@ -81,10 +82,10 @@ class FeatureEmbedding(keras.layers.Layer):
             behavior_mask=mask,
             behavior_sum=self._behavior_sum(embeddings, places["behavior"], at[:, 0], actions, action, count),
             context=gather_rows(embeddings, places["context"]),
-            target=fields,
+            target=tf.stack(fields, axis=1),
             dense=batch["dense"],
             is_new=~tf.reduce_any(mask, axis=1),
-            query=tf.add_n([fields[:, place] for place in self._shared]),
+            query=tf.add_n([fields[place] for place in self._shared]),
             action_ids=batch["actions"],
             action_table=actions,
             step_ids=batch["behaviors"][:, :, 0],
@@ -105,7 +106,7 @@ class FeatureEmbedding(keras.layers.Layer):
         """
         actions = tf.range(self.action_start, self.rows)
         flat = tf.concat([actions, *(tf.reshape(each, [-1]) for each in rows.values())], axis=0)
-        distinct, places = tf.unique(flat)
+        distinct, places = tf.unique(flat, out_idx=tf.int64)
         sizes = [self.actions, *(tf.size(each) for each in rows.values())]
         parts = tf.split(places, sizes)[1:]
         shaped = {name: tf.reshape(part, tf.shape(rows[name])) for name, part in zip(rows, parts, strict=True)}
@@ -138,11 +139,10 @@ class FeatureEmbedding(keras.layers.Layer):
         """The first column of a target field's values."""
         return sum(field.values for field in self.schema.group("target")[:place])
 
-    def _target(self, values: Tensor, ids: Tensor) -> Tensor:
-        """One vector for each field of the target: the mean of its real values."""
-        parts = []
-        for place, field in enumerate(self.schema.group("target")):
-            columns = slice(self._column(place), self._column(place) + field.values)
-            real = tf.cast(ids[:, columns] != PADDING, values.dtype)[:, :, None]
-            parts.append(tf.reduce_sum(values[:, columns] * real, axis=1) / tf.reduce_sum(real, axis=1))
-        return tf.stack(parts, axis=1)
+    def _target(self, values: Tensor, ids: Tensor) -> list[Tensor]:
+        """One vector [B, d] for each field of the target: the mean of its real values."""
+        sizes = [field.values for field in self.schema.group("target")]
+        real = tf.cast(ids != PADDING, values.dtype)[:, :, None]
+        # Split, because the gradient of a slice is slow.
+        parts = zip(tf.split(values * real, sizes, axis=1), tf.split(real, sizes, axis=1), strict=True)
+        return [tf.reduce_sum(values, axis=1) / tf.reduce_sum(real, axis=1) for values, real in parts]

@@ -14,7 +14,7 @@ def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tens
         reconstruction, truth: [B, n].
         reduction: "mean" divides by n, as the published code does; "sum" is the formula's letter.
     """
-    rows = tf.reduce_sum(tf.math.squared_difference(reconstruction, truth), axis=1)
+    rows = tf.reduce_sum(tf.math.squared_difference(tf.cast(reconstruction, truth.dtype), truth), axis=1)
     if reduction == "mean":
         rows /= tf.cast(tf.shape(truth)[1], rows.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(tf.shape(rows)[0], rows.dtype))
@@ -29,6 +29,8 @@ def mmd2(p: Tensor, q: Tensor, sigma: float) -> Tensor:
         p, q: [B, d_h].
         sigma: σ of the kernel.
     """
+    # Differences of close codes: of their distances bfloat16 would keep two digits.
+    p, q = (tf.cast(code, tf.float32) for code in (p, q))
     return _mean_kernel(p, p, sigma) + _mean_kernel(q, q, sigma) - 2 * _mean_kernel(p, q, sigma)
 
 

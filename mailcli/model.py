@@ -146,12 +146,13 @@ def click_logit(output: Tensor) -> Tensor:
 
 
 def _heads(output: Tensor) -> dict[str, Tensor]:
-    return output if isinstance(output, dict) else {"click": output}
+    heads = output if isinstance(output, dict) else {"click": output}
+    return {name: tf.cast(logit, tf.float32) for name, logit in heads.items()}
 
 
 def _check_output(output: Any, schema: Schema) -> None:
     """Refuse a ranker that breaks the contract, or asks for a label that the data lacks (ValueError)."""
-    heads = _heads(output)
+    heads = output if isinstance(output, dict) else {"click": output}
     shapes = {name: tuple(getattr(logit, "shape", ("no tensor",))) for name, logit in heads.items()}
     known = "click" in heads and not set(heads) - {"click", "conversion"}
     if (
@@ -181,6 +182,7 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
         plugins.load(kind, name)
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
     embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init)
     ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)

@@ -6,14 +6,16 @@ Nothing slow is imported here: `mail --help` reads this module.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from mailcli import plugins
-from mailcli.config import VARIANTS, RunConfig, make_config, parse_settings
+from mailcli.config import PRECISIONS, VARIANTS, RunConfig, make_config, parse_settings
 from mailcli.errors import MailError, choices, nearest
+from mailcli.hardware import has_bfloat16, limit_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,6 +48,22 @@ RANKER = click.option(
     metavar="NAME",
     help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
 )
+
+
+def _limit_threads(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
+    del ctx, param
+    if value:
+        limit_threads(value)
+
+
+#: It must come before TensorFlow is imported, as every option does.
+THREADS = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    expose_value=False,
+    callback=_limit_threads,
+    help="Threads of TensorFlow. [default: all cores]",
+)
 SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
 
 
@@ -59,6 +77,13 @@ def run_options(command: F) -> F:
             help="paper: new users lose their behaviors in train and test alike; strict: new users of the test have no "
             "training impression. [default: paper]",
         ),
+        click.option(
+            "--precision",
+            metavar="NAME",
+            help=f"Of the products of matrices: {choices(PRECISIONS)}, the second on machines that have it. "
+            "[default: float32]",
+        ),
+        THREADS,
         click.option(
             "--set",
             "settings",
@@ -138,6 +163,8 @@ def resolve(
     )
     plugins.check(plugins.RANKERS, config.ranker)
     plugins.check(plugins.COLD_STARTS, config.cold_start)
+    if config.precision == "bfloat16":
+        _tell_if_slow()
     if variant is not None and config.cold_start != "mail":
         raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
     if config.cold_start == "mail":
@@ -149,6 +176,13 @@ def resolve(
         check_variant(variant)
         config = make_config([vars(config), {"cold_start.variant": variant}])
     return config, store
+
+
+@cache
+def _tell_if_slow() -> None:
+    """Once, however many rows a table has."""
+    if not has_bfloat16():
+        click.echo("This processor has no products of bfloat16 numbers: float32 would be quicker.", err=True)
 
 
 def check_variant(name: str) -> None:

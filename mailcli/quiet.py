@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from pathlib import Path
+
+from mailcli.hardware import has_graphics_card
 
 #: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL says.
 NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
@@ -34,7 +35,7 @@ def load_tensorflow() -> None:
             os.dup2(real, 2)
             os.close(real)
             kept.seek(0)
-            noise = NOISE if Path("/proc/driver/nvidia").exists() else (*NOISE, *NO_CARD)
+            noise = NOISE if has_graphics_card() else (*NOISE, *NO_CARD)
             for line in kept.read().decode(errors="replace").splitlines():
                 if not any(known in line for known in noise):
                     print(line, file=sys.stderr)

@@ -58,7 +58,7 @@ class _Ones:
 
         @tf.custom_gradient
         def product(x: Tensor) -> Tensor:
-            return tf.raw_ops.SparseMatrixMatMul(a=self._matrix, b=x), self.transposed_times
+            return _product(self._matrix, x), self.transposed_times
 
         return product(dense)
 
@@ -69,9 +69,14 @@ class _Ones:
         def product(x: Tensor) -> Tensor:
             # Not `transpose_a`: its threads add to one result as they come, so the last bits differ from call to call.
             transposed = tf.raw_ops.SparseMatrixTranspose(input=self._matrix, type=tf.float32)
-            return tf.raw_ops.SparseMatrixMatMul(a=transposed, b=x), self.times
+            return _product(transposed, x), self.times
 
         return product(dense)
+
+
+def _product(matrix: Tensor, x: Tensor) -> Tensor:
+    """In float32, the type of the matrix; many small numbers add up better in it, too."""
+    return tf.cast(tf.raw_ops.SparseMatrixMatMul(a=matrix, b=tf.cast(x, tf.float32)), x.dtype)
 
 
 def collect(dense: Tensor, mask: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class TowerRanker(RankingTower):
         super().__init__(**kwargs)
         self.units, self.rate = tuple(units), dropout
         self.tower = Tower(units, dropout)
-        self.logit = keras.layers.Dense(1)
+        self.logit = keras.layers.Dense(1, dtype="float32")
 
     def deep(self, x: Tensor, training: bool) -> Tensor:
         """Dense_1(tower(x)), [B]."""
@@ -93,6 +93,9 @@ class Wide(keras.layers.Layer):
 
     Call: features -> [B].
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
 
     def build_for(self, spec: Spec) -> None:
         """One weight per row of the shared table, zero at first."""

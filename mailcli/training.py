@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 import subprocess
 import time
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mailcli import __version__
+from mailcli import __version__, hardware
 from mailcli.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.contracts import Tensor, TrainingData
@@ -217,8 +216,7 @@ def environment(seconds: float) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("keras", "numpy")},
         "tensorflow": tf.__version__,
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
+        **hardware.describe(),
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "seconds": round(seconds, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -6,6 +6,8 @@ see what they are used to.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -33,6 +35,9 @@ def signature(features: Features, id_place: int) -> Tensor:
 
 class VirtualSteps(keras.layers.Layer):
     """Puts a predicted mean step in place of new users' empty histories. `fit` counts the steps of old users."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
 
     def build_for(self, spec: Spec) -> None:
         """Make the average length, one step before `fit`."""

@@ -15,13 +15,13 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 #: The order in which data flows; a module imports only what stands above it.
 # fmt: off
 ORDER = [
-    "errors", "progress", "ahead", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "store", "marker",
+    "errors", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "store", "marker",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
-    "batches", "contracts", "layers", "losses", "towers", "virtual", "rankers",
+    "batches", "contracts", "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",
     "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",
     "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
-    "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "model", "evaluation", "runs", "training", "experiments", "rescoring", "paper", "report", "describe", "options", "cli",
+    "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation", "runs", "training", "experiments", "rescoring", "paper", "report", "describe", "options", "cli",
 ]
 # fmt: on
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,13 @@ def test_order_depends_on_seed_and_epoch_and_can_start_anywhere(tiny: Store, vie
 def test_evaluation_is_in_the_stores_order(tiny: Store, view: View) -> None:
     found = np.concatenate([b["click"] for b in Batches(tiny, view, 2, 77).in_order()])
     np.testing.assert_array_equal(found, tiny.column("train", "click"))
+
+
+@pytest.mark.parametrize("size", [1, 5, 77, 10_000])
+def test_evaluation_keeps_a_users_impressions_together(tiny: Store, view: View, size: int) -> None:
+    users = [batch["user"].tolist() for batch in Batches(tiny, view, 2, size).in_order()]
+    assert [user for batch in users for user in batch] == tiny.column("train", "user")[view.rows].tolist()
+    assert all(0 < len(batch) <= size for batch in users)
+    for before, after in pairwise(users):
+        # Only who has more impressions than a batch holds is in two of them.
+        assert before[-1] != after[0] or set(before) == {after[0]}

@@ -81,7 +81,7 @@ class ColdStart(ColdStartMethod):
         }
 
     def _gaussian(self, network: Sequence[Any], h: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = tf.split(_run(network, h), 2, axis=1)
+        mean, log_variance = tf.split(tf.cast(_run(network, h), tf.float32), 2, axis=1)
         return mean, tf.clip_by_value(log_variance, -LOG_VARIANCE, LOG_VARIANCE)
 
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:

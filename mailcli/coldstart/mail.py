@@ -138,7 +138,7 @@ class ColdStart(ColdStartMethod):
         summed = [
             tf.reduce_sum(tf.reshape(w.value, [-1, self.n_v, self.dim]), axis=1) for w in (last.kernel, last.bias)
         ]
-        return v_hat, tf.matmul(x, summed[0]) + summed[1]
+        return v_hat, tf.matmul(tf.cast(x, summed[0].dtype), summed[0]) + summed[1]
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """v̂ in place of v where flag is true, Eq. (10)."""

@@ -55,7 +55,7 @@ class Ranker(TowerRanker):
         contexts, which = self._contexts(features, real)
         attended, relevance, _ = self.i2i(features.query, real, contexts, which, steps, mask)
         user, last_but_one, _ = self.u2i(real, contexts, which, steps, mask)
-        match = tf.reduce_sum(user * self.u2i.items(features.target_id), axis=1)
+        match = tf.reduce_sum(user * tf.cast(self.u2i.items(features.target_id), user.dtype), axis=1)
         if training:
             self.add_loss(self.match_weight * self.u2i.match_loss(last_but_one, features.step_ids))
         crossed = features.behavior_sum * features.query
@@ -65,7 +65,8 @@ class Ranker(TowerRanker):
 
     def _contexts(self, features: Features, real: RealSteps) -> tuple[Tensor, Tensor]:
         """[n_v · actions, 2d], [position, action] of every pair of them, and the pair of each real step [M]."""
-        position, action = self.position.value, tf.cast(features.action_table, self.compute_dtype)
+        position = self.position.value
+        action = tf.cast(features.action_table, position.dtype)
         count = action.shape[0]
         pairs = tf.concat([tf.repeat(position, count, axis=0), tf.tile(action, [position.shape[0], 1])], axis=1)
         return pairs, tf.cast(real.at[:, 1], tf.int32) * count + tf.gather_nd(features.action_ids, real.at)
@@ -134,10 +135,13 @@ class UserToItem(keras.layers.Layer):
         self.scorer = StepScorer("sigmoid")
         self.project = keras.layers.Dense(self.vector)
         self.project_prelu = keras.layers.PReLU()
+        # In float32 whatever the precision: rows are gathered, and a table cast to another type would be copied whole.
         self.item_vectors = self.add_weight(
-            shape=(classes, self.vector), initializer="glorot_uniform", name="item_vectors"
+            shape=(classes, self.vector), initializer="glorot_uniform", autocast=False, name="item_vectors"
         )
-        self.item_biases = self.add_weight(shape=(classes,), initializer="zeros", trainable=False, name="item_biases")
+        self.item_biases = self.add_weight(
+            shape=(classes,), initializer="zeros", trainable=False, autocast=False, name="item_biases"
+        )
 
     def call(
         self, real: RealSteps, contexts: Tensor, which: Tensor, steps: Tensor, mask: Tensor
@@ -164,7 +168,7 @@ class UserToItem(keras.layers.Layer):
     def match_loss(self, user: Tensor, step_ids: Tensor) -> Tensor:
         """Softmax over 2,000 sampled items, or all where there are no more; mean over users with two behaviours."""
         at = tf.where((step_ids[:, -1] != 0) & (step_ids[:, -2] != 0))[:, 0]
-        user, label = tf.gather(user, at), tf.gather(step_ids[:, -1], at)
+        user, label = tf.cast(tf.gather(user, at), tf.float32), tf.gather(step_ids[:, -1], at)
         if self.classes <= NEGATIVES:
             logits = tf.matmul(user, self.item_vectors.value, transpose_b=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=logits)

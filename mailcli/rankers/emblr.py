@@ -18,7 +18,7 @@ class Ranker(RankingTower):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.logit = keras.layers.Dense(1)
+        self.logit = keras.layers.Dense(1, dtype="float32")
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""

@@ -27,7 +27,7 @@ class Ranker(RankingTower):
         super().__init__(**kwargs)
         self.units, self.rate = tuple(units), dropout
         self.towers = {name: Tower(units, dropout) for name in ("click", "conversion")}
-        self.logits = {name: keras.layers.Dense(1) for name in self.towers}
+        self.logits = {name: keras.layers.Dense(1, dtype="float32") for name in self.towers}
 
     def call(self, features: Features, training: bool = False) -> dict[str, Tensor]:
         """Logits [B] of a click, and of a conversion after a click."""

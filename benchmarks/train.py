@@ -1,0 +1,338 @@
+"""Impressions a second of training at the paper's settings and Alimama's vocabularies, against three yardsticks.
+
+The products: the matrix products of a step, alone, with the shapes that they have in it; no step can be faster.
+The ceiling: what one large product of this process reaches.
+Plain Keras: the same BaseDNN with `Embedding`, `Adam` and `fit`.
+
+Each cell runs in a process of its own, so that its peak memory is its own.
+
+Run: python benchmarks/train.py (10 minutes, 6 GB of memory, 1 GB of disk)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+from alimama_shape import VOCABULARIES, make_store
+from measure import machine, peak_megabytes, record, table
+
+#: The paper's settings (MAIL Sec. 4.1.4), and DMR's own history.
+BATCH, DIM = 1024, 32
+CELLS = {
+    "BaseDNN": ("base+none", 100),
+    "DMR": ("dmr+none", 50),
+    "MAIL-Base": ("base+mail", 100),
+    "MAIL-DMR": ("dmr+mail", 50),
+    "BaseDNN, history 50": ("base+none", 50),
+    "DMR, history 100": ("dmr+none", 100),
+    "MAIL-Base, history 50": ("base+mail", 50),
+    "MAIL-DMR, history 100": ("dmr+mail", 100),
+}
+#: Vocabularies at which the time of a step is compared: 100 thousand rows, and Alimama's.
+SMALL_ROWS = 100_000
+STEPS = 40
+
+Product = tuple[int, int, int, int]
+"""Rows, inputs, outputs, and how many times: 1 forward, 2 with the gradient of the weights, 3 of the inputs too."""
+
+
+def dense_chain(rows: int, widths: list[int], again: int, first: int, times: int = 3) -> list[Product]:
+    """The products of a residual encoder or decoder (MAIL Eqs. 15-16): each layer sees `again` inputs besides."""
+    inputs = [first, *(width + again for width in widths[:-1])]
+    shapes = zip(inputs, widths, strict=True)
+    return [(rows, n, m, times if place else min(times, 2)) for place, (n, m) in enumerate(shapes)]
+
+
+def products(cell: str, history: int, old: int, new: int, n_a: int = 9) -> list[Product]:
+    """The matrix products of one step of a cell with so many impressions of old and new users."""
+    ranker, cold_start = cell.split("+")
+    found: list[Product] = []
+    if cold_start == "mail":
+        # p and q, coded apart, go through each decoder together; the code's gradient is needed, the embeddings' is not.
+        for n in (n_a, history):
+            found += [(old * n, DIM, 32, 2), (old * n, 32, 1, 3)]
+            found += dense_chain(old, [1024, 512, 512], DIM, DIM)
+        for outputs in (n_a * DIM, history * DIM):
+            chain = dense_chain(2 * old, [512, 1024, outputs], 512, 512)
+            found += [(rows, n, m, 3) for rows, n, m, _ in chain]
+        found += [(new * n_a, DIM, 32, 1), *dense_chain(new, [1024, 512, 512], DIM, DIM, 1)]
+        found += dense_chain(new, [512, 1024], 512, 512, 1)
+        # BaseDNN reads the sum of the virtual steps alone, so the last layer is pooled.
+        found.append((new, 1536, DIM if ranker == "base" else history * DIM, 1))
+    width = 4 * DIM + 1
+    if ranker == "dmr":
+        steps = history * (old + new if cold_start == "mail" else old)
+        for _ in range(2):
+            found += [(steps, 3 * DIM, 80, 3), (steps, 80, 40, 3), (steps, 40, 1, 3)]
+        found += [(BATCH, DIM, DIM, 3)] * 3
+        found.append((old, DIM, 2001, 3))
+        width += 2 * DIM + 2
+    return [*found, (BATCH, width, 512, 3), (BATCH, 512, 256, 3), (BATCH, 256, 1, 3)]
+
+
+def operations(found: list[Product]) -> int:
+    """Floating-point operations of the products."""
+    return sum(2 * rows * n * m * times for rows, n, m, times in found)
+
+
+def run_products(found: list[Product]) -> Any:
+    """A graph that does the products and nothing else, each with the transposes that a gradient has."""
+    import tensorflow as tf
+
+    operands = [(tf.random.normal([r, n]), tf.random.normal([n, m]), tf.random.normal([r, m])) for r, n, m, _ in found]
+
+    @tf.function
+    def alone() -> Any:
+        done = []
+        for (x, w, y), (*_, times) in zip(operands, found, strict=True):
+            done.append(tf.matmul(x, w)[0, 0])
+            if times > 1:
+                done.append(tf.matmul(x, y, transpose_a=True)[0, 0])
+            if times > 2:
+                done.append(tf.matmul(y, w, transpose_b=True)[0, 0])
+        return tf.add_n(done)
+
+    return alone
+
+
+def median_seconds(call: Any, repeats: int) -> float:
+    """Median wall time, after three calls that do not count."""
+    times = []
+    for repeat in range(repeats + 3):
+        start = time.perf_counter()
+        call(repeat)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[3:])
+
+
+def measure_cell(folder: Path, cell: str, history: int, precision: str) -> dict[str, Any]:
+    """What one process measures; printed as JSON."""
+    from mailcli.quiet import load_tensorflow
+
+    load_tensorflow()
+    import tensorflow as tf
+
+    from mailcli.batches import Batches
+    from mailcli.config import make_config
+    from mailcli.model import make_model, make_step, to_tensors
+    from mailcli.protocol import views
+    from mailcli.store import Store
+
+    store = Store(folder)
+    ranker, cold_start = cell.split("+")
+    given = {"data": store.name, "ranker": ranker, "cold_start": cold_start, "history": history}
+    config = make_config([{**given, "batch_size": BATCH, "precision": precision}])
+    view = views(store, config)["train"]
+    batches = Batches(store, view, history, BATCH)
+    model = make_model(store, config)
+    step = make_step(model, config)
+    ready = [to_tensors(batch) for batch, _ in zip(batches.shuffled(0, 1), range(STEPS), strict=False)]
+    alone = median_seconds(lambda k: float(step(ready[k % STEPS])["L_rt"]), STEPS)
+    start = time.perf_counter()
+    for batch, _ in zip(batches.shuffled(0, 2), range(STEPS), strict=False):
+        last = step(to_tensors(batch))
+    float(last["L_rt"])
+    fed = (time.perf_counter() - start) / STEPS
+    memory = peak_megabytes()
+    one_thread = median_seconds(lambda k: to_tensors(batches.gather(view.rows[k * BATCH : (k + 1) * BATCH])), STEPS)
+
+    embed = tf.function(lambda batch: model.embedding(batch).behavior_sum)
+    signature = tf.function(lambda batch: model(batch, training=True))
+
+    @tf.function
+    def gradients(batch: dict[str, Any]) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model(batch, training=True))
+        found = tape.gradient(loss, model.ranking_variables)
+        return [g.values[0, 0] if isinstance(g, tf.IndexedSlices) else tf.reshape(g, [-1])[0] for g in found]
+
+    def timed(call: Any) -> float:
+        return median_seconds(lambda k: tf.nest.map_structure(lambda t: t.numpy(), call(ready[k % STEPS])), 15)
+
+    parts = {"embedding": timed(embed), "forward": timed(signature), "gradients": timed(gradients)}
+    new = round(float(np.mean([float(tf.reduce_sum(tf.cast(b["actions"][:, -1] == 0, tf.float32))) for b in ready])))
+    needed = products(cell, history, BATCH - new, new)
+    run = run_products(needed)
+    floor = median_seconds(lambda _: float(run()), 15)
+    square = tf.random.normal([2048, 2048])
+    if precision == "bfloat16":
+        square = tf.cast(square, tf.bfloat16)
+    large = tf.function(lambda: tf.matmul(square, square))
+    ceiling = 2 * 2048**3 / median_seconds(lambda _: large().numpy(), 10)
+    return {
+        "step": alone,
+        "fed": fed,
+        "input": one_thread,
+        "memory": memory,
+        "table": 3 * 4 * model.embedding.rows * DIM / 1e6,
+        "rows": model.embedding.rows,
+        "parts": parts,
+        "operations": operations(needed),
+        "floor": floor,
+        "ceiling": ceiling,
+    }
+
+
+def measure_plain(folder: Path, history: int) -> dict[str, Any]:
+    """Plain Keras on the same batches."""
+    from mailcli.quiet import load_tensorflow
+
+    load_tensorflow()
+    from plain_keras import seconds_per_step
+
+    from mailcli.batches import Batches
+    from mailcli.config import make_config
+    from mailcli.protocol import views
+    from mailcli.store import Store
+
+    store = Store(folder)
+    view = views(store, make_config([{"data": store.name, "history": history}]))["train"]
+    times = seconds_per_step(Batches(store, view, history, BATCH), DIM, 20)
+    return {"step": statistics.median(times), "memory": peak_megabytes()}
+
+
+def child(*arguments: object) -> dict[str, Any]:
+    """Measure in a process of its own."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Measure all cells, print, record."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        make_store(folder / "alimama")
+        rows = sum(VOCABULARIES.values())
+        make_store(folder / "small", scale=SMALL_ROWS / rows)
+        plain = child("--store", folder / "alimama", "--cell", "plain", "--history", 100)
+        found = {
+            name: child("--store", folder / "alimama", "--cell", cell, "--history", history)
+            for name, (cell, history) in CELLS.items()
+        }
+        half = {
+            name: child("--store", folder / "alimama", "--cell", cell, "--history", history, "--precision", "bfloat16")
+            for name, (cell, history) in list(CELLS.items())[:4]
+        }
+        small = child("--store", folder / "small", "--cell", "base+none", "--history", 100)
+        again = child("--store", folder / "alimama", "--cell", "base+none", "--history", 100)
+    record("Training", _report(plain, found, half, small, again))
+
+
+def _report(plain: dict, found: dict, half: dict, small: dict, again: dict) -> str:
+    base = found["BaseDNN"]
+    text = [
+        machine("tensorflow-cpu", "keras", "numpy"),
+        f"Batch {BATCH:,}, d = {DIM}, 40 % new users, full histories, {base['rows']:,} rows of embeddings; random ids "
+        "of Zipf's law. `products` are the matrix products of a step alone, with the shapes that they have in it; "
+        "`ceiling` is what one product of 2,048 x 2,048 reaches in the same process. `fed`: with batches made while "
+        "training; `step`: with batches ready.",
+        table(
+            (
+                "cell",
+                "impressions/s",
+                "step ms",
+                "fed ms",
+                "GFLOP",
+                "products ms",
+                "step / products",
+                "ceiling GFLOP/s",
+            ),
+            [_row(name, each) for name, each in found.items()],
+        ),
+        "Where the time of a step goes (ms, each timed as a graph of its own, so the sums are not exact): the input "
+        "by one thread, at the same time; embedding; ranker and cold-start method forward; gradients of the ranking "
+        "side; optimizers and, for MAIL, the zero-shot tower's step.",
+        table(
+            (
+                "cell",
+                "input",
+                "embedding",
+                "forward",
+                "gradients",
+                "the rest",
+                "peak MB",
+                "peak / (table + moments + 500)",
+            ),
+            [_parts(name, each) for name, each in found.items()],
+        ),
+        "With `--precision bfloat16`:",
+        table(
+            ("cell", "impressions/s", "step ms", "x float32", "ceiling GFLOP/s"),
+            [
+                (
+                    name,
+                    f"{BATCH / each['fed']:,.0f}",
+                    f"{1e3 * each['step']:.1f}",
+                    f"{found[name]['step'] / each['step']:.2f}",
+                    f"{each['ceiling'] / 1e9:,.0f}",
+                )
+                for name, each in half.items()
+            ],
+        ),
+        f"Plain Keras (`Embedding`, `Adam`, `fit`), BaseDNN, the same batches: {BATCH / plain['step']:,.0f} "
+        f"impressions/s, {1e3 * plain['step']:.0f} ms a step, {plain['memory']:,.0f} MB. `mail` is "
+        f"{plain['step'] / base['fed']:.1f} x as fast.",
+        f"A step of BaseDNN with {small['rows']:,} rows of embeddings: {1e3 * small['step']:.1f} ms; with "
+        f"{again['rows']:,}, measured right after: {1e3 * again['step']:.1f} ms, {again['step'] / small['step']:.2f} x.",
+    ]
+    return "\n\n".join(text)
+
+
+def _row(name: str, each: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        f"{BATCH / each['fed']:,.0f}",
+        f"{1e3 * each['step']:.1f}",
+        f"{1e3 * each['fed']:.1f}",
+        f"{each['operations'] / 1e9:.1f}",
+        f"{1e3 * each['floor']:.1f}",
+        f"{each['step'] / each['floor']:.2f}",
+        f"{each['ceiling'] / 1e9:,.0f}",
+    )
+
+
+def _parts(name: str, each: dict[str, Any]) -> tuple[str, ...]:
+    parts = each["parts"]
+    times = [
+        each["input"],
+        parts["embedding"],
+        parts["forward"] - parts["embedding"],
+        parts["gradients"] - parts["forward"],
+        each["step"] - parts["gradients"],
+    ]
+    return (
+        name,
+        *(f"{1e3 * seconds:.1f}" for seconds in times),
+        f"{each['memory']:,.0f}",
+        f"{each['memory'] / (each['table'] + 500):.2f}",
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("--cell")
+    parser.add_argument("--history", type=int)
+    parser.add_argument("--precision", default="float32")
+    given = parser.parse_args()
+    if given.cell is None:
+        main()
+    elif given.cell == "plain":
+        print(json.dumps(measure_plain(given.store, given.history)))
+    else:
+        print(json.dumps(measure_cell(given.store, given.cell, given.history, given.precision)))

@@ -1,0 +1,53 @@
+"""What the machine can do, as far as speed and the last bits of a result depend on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+#: What Linux calls products of bfloat16 numbers: Intel and AMD, Intel's matrix unit, ARM.
+BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+#: The instructions whose presence decides which of its kernels oneDNN takes.
+KERNELS = {"sse4_1", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "asimd", "sve", *BFLOAT16}
+
+
+@cache
+def _instructions() -> frozenset[str]:
+    """What the processor has of KERNELS; empty where the system does not tell (only Linux does)."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    told = [line.partition(":")[2].split() for line in text.splitlines() if line.startswith(("flags", "Features"))]
+    return frozenset(told[0]) & KERNELS if told else frozenset()
+
+
+def has_graphics_card() -> bool:
+    """Whether NVIDIA's driver is loaded."""
+    return Path("/proc/driver/nvidia").exists()
+
+
+def has_bfloat16() -> bool:
+    """Whether products of bfloat16 matrices are quick here; a graphics card is taken to have them."""
+    return has_graphics_card() or bool(_instructions() & BFLOAT16)
+
+
+def limit_threads(count: int) -> None:
+    """Let TensorFlow use that many threads; it must not have been imported yet."""
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[name] = str(count)
+
+
+def describe() -> dict[str, Any]:
+    """For environment.json."""
+    cores = os.cpu_count() or 1
+    return {
+        "machine": platform.machine(),
+        "cores": cores,
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", cores)),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
+        "instructions": sorted(_instructions()),
+    }
