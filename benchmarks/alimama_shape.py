@@ -47,30 +47,44 @@ def zipf(rng: np.random.Generator, vocabulary: int, *shape: int) -> NDArray[np.i
     return (FIRST_ID + rng.permutation(vocabulary - FIRST_ID)[rank]).astype(np.int32)
 
 
-def make_store(folder: Path, history: int = 100, scale: float = 1.0) -> Store:
-    """Write the store, the large vocabularies reduced by a factor; every user has a full history of n_v steps."""
+def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: bool = False) -> Store:
+    """Write the store; every user has a full history of n_v steps.
+
+    Args:
+        folder: where to.
+        history: n_v.
+        scale: what the large vocabularies are reduced by.
+        spread: keep the vocabularies large, and use as many of their ids, far apart, as the reduced ones have: the
+            same batches, but for where their rows are.
+    """
     rng = np.random.default_rng(0)
-    sizes = {name: max(int(size * scale), 3) for name, size in VOCABULARIES.items()} | SMALL
+    drawn = {name: max(int(size * scale), 3) for name, size in VOCABULARIES.items()} | SMALL
+    sizes = VOCABULARIES | SMALL if spread else drawn
     schema = Source.schema
-    items = sizes["item"] - FIRST_ID
+    items = drawn["item"] - FIRST_ID
+
+    def placed(name: str, ids: NDArray) -> NDArray[np.int32]:
+        apart = (sizes[name] - FIRST_ID) // (drawn[name] - FIRST_ID)
+        return (FIRST_ID + (ids - FIRST_ID) * apart).astype(np.int32)
+
     with StoreWriter(folder) as writer:
         writer.write("users", "raw", np.arange(USERS))
         for field in schema.group("attributes"):
-            ids = FIRST_ID + rng.integers(sizes[field.name] - FIRST_ID, size=USERS)
-            writer.write("users", field.name, ids.astype(np.int32))
+            ids = FIRST_ID + rng.integers(drawn[field.name] - FIRST_ID, size=USERS)
+            writer.write("users", field.name, placed(field.name, ids))
         for field in schema.group("target"):
-            ids = np.arange(FIRST_ID, FIRST_ID + items) if field.name == "item" else zipf(rng, sizes[field.name], items)
-            writer.write("items", field.name, ids.astype(np.int32))
+            ids = np.arange(FIRST_ID, FIRST_ID + items) if field.name == "item" else zipf(rng, drawn[field.name], items)
+            writer.write("items", field.name, placed(field.name, ids))
         writer.write("items", "price", rng.normal(size=items).astype(np.float32))
         for field in schema.group("behavior"):
-            writer.write("behaviors", field.name, zipf(rng, sizes[field.name], USERS * history))
+            writer.write("behaviors", field.name, placed(field.name, zipf(rng, drawn[field.name], USERS * history)))
         actions = FIRST_ID + rng.integers(len(ACTIONS), size=USERS * history)
         writer.write("behaviors", "action", actions.astype(np.uint8))
         writer.write("behaviors", "offsets", np.arange(USERS + 1) * history)
         for split in SPLITS:
             user = np.sort(rng.integers(USERS, size=IMPRESSIONS)).astype(np.int32)
             writer.write(split, "user", user)
-            writer.write(split, "item", zipf(rng, sizes["item"], IMPRESSIONS) - FIRST_ID)
+            writer.write(split, "item", zipf(rng, drawn["item"], IMPRESSIONS) - FIRST_ID)
             writer.write(split, "history_end", (user.astype(np.int64) + 1) * history)
             writer.write(split, "click", (rng.random(IMPRESSIONS) < 0.05).astype(np.uint8))
             for field in schema.group("context"):

@@ -1,4 +1,4 @@
-"""How long `mail --help` takes, as a ratio to an empty Python, and how long TensorFlow would add.
+"""How long commands take to begin: help and tables without TensorFlow, and a training's first step with it.
 
 Run: python benchmarks/start_up.py
 """
@@ -8,17 +8,38 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from measure import machine, record, table
 
 REPEATS = 7
+RAW = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"
+RUN = "from mailcli.cli import main; main({!r}, standalone_mode=False)"
+#: `mail train`, ended by its first step.
+FIRST_STEP = """
+import sys
+from mailcli.cli import main
+from mailcli.quiet import load_tensorflow
+load_tensorflow()
+from mailcli import training
+make_step = training.make_step
+def once(*arguments):
+    step = make_step(*arguments)
+    def first(batch):
+        print(float(step(batch)["L_rt"]))
+        sys.exit(0)
+    return first
+training.make_step = once
+main({!r}, standalone_mode=False)
+"""
 
 
-def seconds(code: str) -> float:
+def seconds(code: str, repeats: int = REPEATS) -> float:
     """Median wall time of a Python process that runs the code."""
     times = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
         times.append(time.perf_counter() - start)
@@ -27,16 +48,25 @@ def seconds(code: str) -> float:
 
 def main() -> None:
     """Measure, print, record."""
-    empty = seconds("pass")
-    commands = {
-        "python -c pass": "pass",
-        "mail --help": "from mailcli.cli import main; main(['--help'], standalone_mode=False)",
-        "mail train --help": "from mailcli.cli import main; main(['train', '--help'], standalone_mode=False)",
-        "import tensorflow": "import tensorflow",
-    }
-    rows = [(name, f"{took:.3f}", f"{took / empty:.1f}") for name, code in commands.items() if (took := seconds(code))]
+    with tempfile.TemporaryDirectory() as folder:
+        here = ["--data-dir", folder]
+        subprocess.run(
+            [sys.executable, "-c", RUN.format(["preprocess", "ml-100k", "--raw", str(RAW), *here])], check=True
+        )
+        train = ["train", "--cold-start", "mail", "--runs", f"{folder}/runs", *here]
+        commands = {
+            "python -c pass": ("pass", REPEATS),
+            "mail --help": (RUN.format(["--help"]), REPEATS),
+            "mail train --help": (RUN.format(["train", "--help"]), REPEATS),
+            "mail describe, MovieLens-100K": (RUN.format(["describe", *here]), REPEATS),
+            "import tensorflow": ("import tensorflow", REPEATS),
+            "mail train, MAIL-Base on MovieLens-100K, to the first step": (FIRST_STEP.format(train), 3),
+        }
+        times = {name: seconds(*how) for name, how in commands.items()}
+    empty = times["python -c pass"]
+    rows = [(name, f"{took:.3f}", f"{took / empty:.1f}") for name, took in times.items()]
     head = ("command", "seconds", "x an empty Python")
-    record("Start-up", f"{machine('click', 'keras')}\n\n{table(head, rows)}")
+    record("Start-up", f"{machine('click', 'keras', 'tensorflow-cpu')}\n\n{table(head, rows)}")
 
 
 if __name__ == "__main__":

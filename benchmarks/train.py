@@ -43,6 +43,7 @@ CELLS = {
 }
 #: Vocabularies at which the time of a step is compared: 100 thousand rows, and Alimama's.
 SMALL_ROWS = 100_000
+TABLES, TURNS = ("small", "spread", "alimama"), 5
 STEPS = 40
 
 Product = tuple[int, int, int, int]
@@ -118,7 +119,7 @@ def median_seconds(call: Any, repeats: int) -> float:
     return statistics.median(times[3:])
 
 
-def measure_cell(folder: Path, cell: str, history: int, precision: str) -> dict[str, Any]:
+def measure_cell(folder: Path, cell: str, history: int, precision: str, step_only: bool) -> dict[str, Any]:
     """What one process measures; printed as JSON."""
     from mailcli.quiet import load_tensorflow
 
@@ -141,6 +142,8 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str) -> dict[
     step = make_step(model, config)
     ready = [to_tensors(batch) for batch, _ in zip(batches.shuffled(0, 1), range(STEPS), strict=False)]
     alone = median_seconds(lambda k: float(step(ready[k % STEPS])["L_rt"]), STEPS)
+    if step_only:
+        return {"step": alone, "rows": model.embedding.rows}
     start = time.perf_counter()
     for batch, _ in zip(batches.shuffled(0, 2), range(STEPS), strict=False):
         last = step(to_tensors(batch))
@@ -219,6 +222,7 @@ def main() -> None:
         make_store(folder / "alimama")
         rows = sum(VOCABULARIES.values())
         make_store(folder / "small", scale=SMALL_ROWS / rows)
+        make_store(folder / "spread", scale=SMALL_ROWS / rows, spread=True)
         plain = child("--store", folder / "alimama", "--cell", "plain", "--history", 100)
         found = {
             name: child("--store", folder / "alimama", "--cell", cell, "--history", history)
@@ -228,12 +232,21 @@ def main() -> None:
             name: child("--store", folder / "alimama", "--cell", cell, "--history", history, "--precision", "bfloat16")
             for name, (cell, history) in list(CELLS.items())[:4]
         }
-        small = child("--store", folder / "small", "--cell", "base+none", "--history", 100)
-        again = child("--store", folder / "alimama", "--cell", "base+none", "--history", 100)
-    record("Training", _report(plain, found, half, small, again))
+        # By turns, because the speed of a machine that others share drifts.
+        turns = [
+            {
+                name: child("--store", folder / name, "--cell", "base+none", "--history", 100, "--step-only")
+                for name in TABLES
+            }
+            for _ in range(TURNS)
+        ]
+        sizes = {
+            name: sorted((turn[name] for turn in turns), key=lambda each: each["step"])[TURNS // 2] for name in TABLES
+        }
+    record("Training", _report(plain, found, half, sizes))
 
 
-def _report(plain: dict, found: dict, half: dict, small: dict, again: dict) -> str:
+def _report(plain: dict, found: dict, half: dict, sizes: dict) -> str:
     base = found["BaseDNN"]
     text = [
         machine("tensorflow-cpu", "keras", "numpy"),
@@ -287,8 +300,20 @@ def _report(plain: dict, found: dict, half: dict, small: dict, again: dict) -> s
         f"Plain Keras (`Embedding`, `Adam`, `fit`), BaseDNN, the same batches: {BATCH / plain['step']:,.0f} "
         f"impressions/s, {1e3 * plain['step']:.0f} ms a step, {plain['memory']:,.0f} MB. `mail` is "
         f"{plain['step'] / base['fed']:.1f} x as fast.",
-        f"A step of BaseDNN with {small['rows']:,} rows of embeddings: {1e3 * small['step']:.1f} ms; with "
-        f"{again['rows']:,}, measured right after: {1e3 * again['step']:.1f} ms, {again['step'] / small['step']:.2f} x.",
+        f"BaseDNN with other tables, {TURNS} times by turns, medians: `small` has few ids, `spread` the same batches "
+        "with their rows far apart in a large table, `alimama` more different ids in a batch besides.",
+        table(
+            ("table", "rows", "step ms", "x small"),
+            [
+                (
+                    name,
+                    f"{each['rows']:,}",
+                    f"{1e3 * each['step']:.1f}",
+                    f"{each['step'] / sizes['small']['step']:.2f}",
+                )
+                for name, each in sizes.items()
+            ],
+        ),
     ]
     return "\n\n".join(text)
 
@@ -329,10 +354,11 @@ if __name__ == "__main__":
     parser.add_argument("--cell")
     parser.add_argument("--history", type=int)
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--step-only", action="store_true")
     given = parser.parse_args()
     if given.cell is None:
         main()
     elif given.cell == "plain":
         print(json.dumps(measure_plain(given.store, given.history)))
     else:
-        print(json.dumps(measure_cell(given.store, given.cell, given.history, given.precision)))
+        print(json.dumps(measure_cell(given.store, given.cell, given.history, given.precision, given.step_only)))

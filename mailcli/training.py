@@ -20,7 +20,7 @@ from mailcli.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.contracts import Tensor, TrainingData
 from mailcli.errors import MailError
-from mailcli.evaluation import Metrics, Scorer, measure
+from mailcli.evaluation import Scorer, measure
 from mailcli.model import TwoTower, batch_signature, click_logit, make_model, make_step, to_tensors
 from mailcli.progress import progress
 from mailcli.protocol import View, views
@@ -52,7 +52,7 @@ def train(run: Run, store: Store, baseline: Run | None = None) -> dict[str, Any]
     scorer = Scorer(model, config.history)
     fit = partial(_fit_to, baseline) if baseline else _fit
     best = fit(run, store, model, scorer, splits)
-    _load(model, run.weights)
+    run.restore(model)
     scores = scorer(_batches(store, splits["test"], config), "scoring test")
     result = {
         "cell": config.cell,
@@ -64,24 +64,6 @@ def train(run: Run, store: Store, baseline: Run | None = None) -> dict[str, Any]
     }
     run.finish(scores, environment(time.monotonic() - started), result)
     return result
-
-
-def evaluate(run: Run, store: Store) -> Metrics:
-    """The test metrics of a finished run, scored anew with its best checkpoint."""
-    config = run.config
-    check_history(config, store)
-    model = make_model(store, config)
-    _load(model, run.weights)
-    view = views(store, config)["test"]
-    scores = Scorer(model, config.history)(_batches(store, view, config), "scoring test")
-    return measure(store, view, scores)
-
-
-def _load(model: TwoTower, weights: Path) -> None:
-    try:
-        model.load_weights(weights)
-    except (OSError, ValueError, KeyError) as error:
-        raise MailError(f"{weights}: does not fit this run's model and dataset ({error}).") from error
 
 
 def check(config: RunConfig, store: Store) -> tuple[TwoTower, dict[str, View]]:
@@ -147,7 +129,7 @@ def _fit_to(
     """The baseline's table and ranker, and the two-stage method fitted to them."""
     config = run.config
     trained = make_model(store, baseline.config)
-    _load(trained, baseline.weights)
+    baseline.restore(trained)
     model.embedding.set_weights(trained.embedding.get_weights())
     model.ranker.set_weights(trained.ranker.get_weights())
     model.cold_start.fit(training_data(model, store, splits["train"], config))

@@ -175,7 +175,7 @@ def until_work_begins(data: Path) -> None:
 
 def test_kill_9_at_ten_random_moments(tmp_path: Path) -> None:
     raw, undisturbed = tmp_path / "raw", tmp_path / "undisturbed"
-    simulate_alimama(Settings(users=3000, behaviors_per_user=100), raw)
+    simulate_alimama(Settings(users=1000, behaviors_per_user=100), raw)
     running = command(raw, undisturbed)
     until_work_begins(undisturbed)
     start = time.monotonic()

@@ -26,11 +26,10 @@ class Ranker(TowerRanker):
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""
         deep = self.deep(flat_fields(features), training)
-        return self.wide(features) + pairwise_products(fields(features)) + deep
+        return self.wide(features) + pairwise_products(tf.cast(fields(features), tf.float32)) + deep
 
 
 def pairwise_products(each: Tensor) -> Tensor:
     """Σ_{i<j} <e_i, e_j> = ½ (|Σ e_i|² - Σ |e_i|²), [B] of [B, fields, d]: DeepFM Eq. (2) in linear time."""
-    each = tf.cast(each, tf.float32)
     total = tf.reduce_sum(each, axis=1)
     return 0.5 * (tf.reduce_sum(total * total, axis=1) - tf.reduce_sum(each * each, axis=[1, 2]))

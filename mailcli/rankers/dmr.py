@@ -139,6 +139,7 @@ class UserToItem(keras.layers.Layer):
         self.item_vectors = self.add_weight(
             shape=(classes, self.vector), initializer="glorot_uniform", autocast=False, name="item_vectors"
         )
+        self.random = keras.random.SeedGenerator()
         self.item_biases = self.add_weight(
             shape=(classes,), initializer="zeros", trainable=False, autocast=False, name="item_biases"
         )
@@ -173,16 +174,17 @@ class UserToItem(keras.layers.Layer):
             logits = tf.matmul(user, self.item_vectors.value, transpose_b=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=logits)
         else:
-            label = tf.cast(label, tf.int64)[:, None]
-            # Uniform: ids are in the order of raw values, not of frequency as TensorFlow's own sampler supposes.
-            drawn = tf.random.uniform_candidate_sampler(label, 1, NEGATIVES, True, self.classes)
+            # Uniform, with replacement: ids are in the order of raw values, not of frequency as TensorFlow's own sampler
+            # supposes; and that one keeps its state where a checkpoint does not reach.
+            drawn = keras.random.randint((NEGATIVES,), 0, self.classes, dtype="int64", seed=self.random)
+            often = tf.constant(NEGATIVES / self.classes)
             losses = tf.nn.sampled_softmax_loss(
                 self.item_vectors.value,
                 self.item_biases.value,
-                label,
+                tf.cast(label, tf.int64)[:, None],
                 user,
                 NEGATIVES,
                 self.classes,
-                sampled_values=drawn,
+                sampled_values=(drawn, tf.fill([tf.size(label), 1], often), tf.fill([NEGATIVES], often)),
             )
         return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.shape(losses)[0], losses.dtype))

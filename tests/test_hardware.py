@@ -1,0 +1,98 @@
+"""What the machine can do, and the options that depend on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mailcli import hardware, options
+from mailcli.cli import main
+
+
+def cpuinfo(monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
+    """Let the system tell that of its processor; None for a system that does not tell."""
+
+    def read(path: Path, **_: object) -> str:
+        if text is None:
+            raise FileNotFoundError(path)
+        return text
+
+    hardware._instructions.cache_clear()
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(hardware, "has_graphics_card", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        monkeypatch.setenv(name, "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "quick"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f avx512_bf16 \n", True),
+        ("processor : 0\nflags\t\t: fpu amx_bf16\n", True),
+        ("processor : 0\nFeatures\t: fp asimd bf16\n", True),
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f\n", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_bfloat16_is_told_by_the_processor(monkeypatch: pytest.MonkeyPatch, text: str | None, quick: bool) -> None:
+    cpuinfo(monkeypatch, text)
+    assert hardware.has_bfloat16() == quick
+    assert "fpu" not in hardware.describe()["instructions"]
+    hardware._instructions.cache_clear()
+
+
+def test_a_processor_without_it_is_told_of_once(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "has_bfloat16", lambda: False)
+    options._tell_if_slow.cache_clear()
+    settings = ["--set", "history=21"]  # more than the store has: refused before anything is trained
+    where = ["--data-dir", str(data_dir), "--runs", str(tmp_path)]
+    done = CliRunner().invoke(main, ["compare", "--precision", "bfloat16", *settings, *where])
+    note = "This processor has no products of bfloat16 numbers: float32 would be quicker."
+    assert done.output.count(note) == 1
+    assert done.exit_code == 2
+    options._tell_if_slow.cache_clear()
+
+
+def test_an_unknown_precision_is_refused(data_dir: Path) -> None:
+    done = CliRunner().invoke(main, ["train", "--precision", "bfloat61", "--data-dir", str(data_dir)])
+    assert done.exit_code == 2
+    assert "precision = 'bfloat61': expected one of 'float32', 'bfloat16'. Did you mean 'bfloat16'?" in done.output
+
+
+def test_threads_are_those_of_tensorflow() -> None:
+    code = "from mailcli.cli import main; main(['evaluate', '--threads', '1', '--runs', 'none'], standalone_mode=False)"
+    # TensorFlow tells how many it may use in the size of its pool, which /proc shows by name.
+    code = (
+        "import os\n"
+        "from mailcli.hardware import limit_threads\n"
+        "limit_threads(1)\n"
+        "import tensorflow as tf\n"
+        "tf.matmul(tf.ones([512, 512]), tf.ones([512, 512]))\n"
+        "names = [open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir('/proc/self/task')]\n"
+        "print(sum(name.startswith('tf_') for name in names), names)\n"
+    )
+    found = {}
+    for count in ("1", "3"):
+        asked = code.replace("limit_threads(1)", f"limit_threads({count})")
+        done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=os.environ)
+        found[count] = done.stdout
+    assert found["1"] != found["3"], found
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "ablate", "evaluate"])
+def test_no_threads_are_refused(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "--threads", "0"])
+    assert done.exit_code == 2
+    assert "Invalid value for '--threads': 0 is not in the range x>=1." in done.output

@@ -1,0 +1,35 @@
+"""`--precision bfloat16`: every ranker and every method trains in it, near float32, with float32 variables and scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mailcli.batches import Batches
+from mailcli.model import make_model, make_step, to_tensors
+from mailcli.protocol import views
+from mailcli.store import Store
+from tests.test_contracts import BATCH, COLD_STARTS, RANKERS, config_of
+
+CELLS = [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for method in COLD_STARTS if method != "mail")]
+
+
+@pytest.mark.parametrize(("ranker", "cold_start"), CELLS)
+def test_products_in_bfloat16_change_little(ranker: str, cold_start: str, with_buys: Store) -> None:
+    full = config_of(ranker, cold_start)
+    half = replace(full, precision="bfloat16")
+    view = views(with_buys, full)["train"]
+    batches = [to_tensors(batch) for batch in Batches(with_buys, view, full.history, BATCH).shuffled(0, 1)]
+    expected = np.asarray(make_model(with_buys, full).probabilities(batches[0]))
+    model = make_model(with_buys, half)
+    found = np.asarray(model.probabilities(batches[0]))
+    assert found.dtype == np.float32
+    # bfloat16 has 8 bits: three digits of a logit near 0.
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert (found != expected).any(), "nothing was computed in bfloat16"
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    step = make_step(model, half)
+    losses = [step(batch) for batch in batches[:3]]
+    assert all(np.isfinite(float(value)) for loss in losses for value in loss.values())
