@@ -23,15 +23,16 @@ import sys
 from mailcli.cli import main
 from mailcli.quiet import load_tensorflow
 load_tensorflow()
-from mailcli import training
-make_step = training.make_step
+from mailcli import loop
+make_step = loop.make_step
 def once(*arguments):
     step = make_step(*arguments)
     def first(batch):
         print(float(step(batch)["L_rt"]))
         sys.exit(0)
+    first.variables = step.variables
     return first
-training.make_step = once
+loop.make_step = once
 main({!r}, standalone_mode=False)
 """
 

@@ -184,7 +184,13 @@ def describe(dataset: str | None, data_dir: Path) -> None:
 @RANKER
 @run_options
 def train(
-    cold_start: str | None, variant: str | None, seed: int | None, data_dir: Path, runs: Path, **options: Any
+    cold_start: str | None,
+    variant: str | None,
+    seed: int | None,
+    data_dir: Path,
+    runs: Path,
+    minutes: float | None,
+    **options: Any,
 ) -> None:
     """Train a ranker with a cold-start method, evaluate it on test, print the table.
 
@@ -195,7 +201,7 @@ def train(
     from mailcli.report import print_table
 
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
-    rows = make_rows(configs, [config.seed], store, runs)
+    rows = make_rows(configs, [config.seed], store, runs, minutes)
     print_table(rows, f"{config.cell} on {config.data}")
 
 
@@ -243,7 +249,15 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, data_dir: Path, runs: Pa
 @SEEDS
 @RANKER
 @run_options
-def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, ranker: str | None, **options: Any) -> None:
+def ablate(
+    variants: str,
+    seeds: int,
+    data_dir: Path,
+    runs: Path,
+    ranker: str | None,
+    minutes: float | None,
+    **options: Any,
+) -> None:
     """The paper's Table 3: the ranker alone and with each variant of MAIL, the paper's numbers beside."""
     chosen = list(dict.fromkeys(split_names(variants)))
     for name in chosen:
@@ -253,7 +267,7 @@ def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, ranker: str | 
     from mailcli.experiments import make_rows
     from mailcli.report import print_table
 
-    made = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs)
+    made = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs, minutes)
     print_table(made, f"Ablation (MAIL Table 3) on {store.name}, ranker {configs[0].ranker}", with_paper=True)
 
 
@@ -266,7 +280,7 @@ def ablate(variants: str, seeds: int, data_dir: Path, runs: Path, ranker: str | 
 )
 @SEEDS
 @run_options
-def compare(rows: str, seeds: int, data_dir: Path, runs: Path, **options: Any) -> None:
+def compare(rows: str, seeds: int, data_dir: Path, runs: Path, minutes: float | None, **options: Any) -> None:
     """The paper's Table 2: rankers with and without cold-start methods, the paper's numbers beside.
 
     What is missing is trained; every number comes from its own run folder. RI is against the same ranker alone.
@@ -282,7 +296,7 @@ def compare(rows: str, seeds: int, data_dir: Path, runs: Path, **options: Any) -
     from mailcli.experiments import make_rows
     from mailcli.report import print_table
 
-    made = make_rows(configs, range(seeds), store, runs)
+    made = make_rows(configs, range(seeds), store, runs, minutes)
     print_table(made, f"Comparison (MAIL Table 2) on {store.name}", with_paper=True)
 
 

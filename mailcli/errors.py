@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import IO, Any
 
 import click
 
@@ -18,6 +19,17 @@ class MailError(click.ClickException):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C, once what was done is kept: printed as it is on stderr."""
+
+    #: 128 + SIGINT, as shells have it.
+    exit_code = 130
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message alone."""
+        click.echo(self.message, file=file, err=file is None)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

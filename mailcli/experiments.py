@@ -26,29 +26,40 @@ class Row:
     """None where the cell is a baseline itself, or its baseline has not been run."""
 
 
-def ensure(config: RunConfig, store: Store, runs: Path) -> Run:
-    """The finished run of a config, trained if need be."""
+def ensure(config: RunConfig, store: Store, runs: Path, minutes: float | None = None) -> Run:
+    """The finished run of a config, trained if need be; `minutes` between checkpoints, None for the default."""
     run = claim(runs, config, store)
     if run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()
         from mailcli.model import is_two_stage
-        from mailcli.training import train
+        from mailcli.training import CHECKPOINT_MINUTES, train
 
-        train(run, store, ensure(config.baseline(), store, runs) if is_two_stage(config) else None)
+        baseline = ensure(config.baseline(), store, runs, minutes) if is_two_stage(config) else None
+        train(run, store, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
     return run
 
 
-def make_rows(configs: Iterable[RunConfig], seeds: Iterable[int], store: Store, runs: Path) -> list[Row]:
-    """Rows for cells, each with its baseline: the same ranker alone with the same seed, hence the same draw."""
+def make_rows(
+    configs: Iterable[RunConfig], seeds: Iterable[int], store: Store, runs: Path, minutes: float | None = None
+) -> list[Row]:
+    """Rows for cells, each with its baseline: the same ranker alone with the same seed, hence the same draw.
+
+    Args:
+        configs: the cells, with any seed.
+        seeds: those of the rows.
+        store: the dataset.
+        runs: folder of the runs.
+        minutes: between two checkpoints of a training; None for the default.
+    """
     seeds, configs = tuple(seeds), list(configs)
     _check_all(configs, seeds[0], store, runs)
     rows = []
     for config in configs:
         with_seed = [replace(config, seed=seed) for seed in seeds]
         paired = config.cold_start != "none"
-        baseline = tuple(_result(c.baseline(), store, runs) for c in with_seed) if paired else None
-        rows.append(Row(config, seeds, tuple(_result(c, store, runs) for c in with_seed), baseline))
+        baseline = tuple(_result(c.baseline(), store, runs, minutes) for c in with_seed) if paired else None
+        rows.append(Row(config, seeds, tuple(_result(c, store, runs, minutes) for c in with_seed), baseline))
     return rows
 
 
@@ -65,7 +76,7 @@ def _check_all(configs: Iterable[RunConfig], seed: int, store: Store, runs: Path
             check(config, store)
 
 
-def _result(config: RunConfig, store: Store, runs: Path) -> Result:
-    result = ensure(config, store, runs).result
+def _result(config: RunConfig, store: Store, runs: Path, minutes: float | None) -> Result:
+    result = ensure(config, store, runs, minutes).result
     assert result is not None
     return result

@@ -108,7 +108,7 @@ class TwoTower(keras.Model):
 
         Returns:
             The losses by name: L_rt; L_extra of `add_loss`; L_ctcvr of a ranker with two heads; where there is a
-            zero-shot tower its terms and their sum L_zst.
+            zero-shot tower its terms and their sum L_zst; and the norms of the gradients that G_B and G_A apply.
         """
         losses: dict[str, Tensor] = {}
         with tf.GradientTape() as tape:
@@ -127,7 +127,7 @@ class TwoTower(keras.Model):
                 total += losses["L_ctcvr"]
         gradients = tape.gradient(total, self.ranking_variables)
         optimizers.ranking.apply_gradients(zip(gradients, self.ranking_variables, strict=True))  # step 7
-        return losses
+        return {**losses, "gradient": tf.linalg.global_norm(gradients)}
 
     def _zero_shot_step(self, features: Features, optimizer: Any) -> dict[str, Tensor]:
         """L_zst (7) over the impressions of old users, applied by G_A."""
@@ -137,7 +137,7 @@ class TwoTower(keras.Model):
             total = tf.add_n(list(losses.values()))
         gradients = tape.gradient(total, self.zero_shot_variables)
         optimizer.apply_gradients(zip(gradients, self.zero_shot_variables, strict=True))
-        return {**losses, "L_zst": total}
+        return {**losses, "L_zst": total, "gradient_zst": tf.linalg.global_norm(gradients)}
 
 
 def click_logit(output: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ def _try_as_graph(model: TwoTower, config: RunConfig) -> None:
     """Trace scoring and a training step for any batch size, as a run will."""
     signature = batch_signature(model.embedding.schema, config.history)
     tf.function(model.probabilities, input_signature=[signature]).get_concrete_function()
-    make_step(model, config).get_concrete_function()
+    make_step(model, config).trace()
 
 
 def make_optimizers(config: RunConfig) -> Optimizers:
@@ -222,14 +222,34 @@ def make_optimizers(config: RunConfig) -> Optimizers:
     )
 
 
-def make_step(model: TwoTower, config: RunConfig) -> Any:
-    """Algorithm 1 as one graph for every batch size."""
-    optimizers = make_optimizers(config)
-    if model.zero_shot_variables:
-        optimizers.zero_shot.build(model.zero_shot_variables)
-    optimizers.ranking.build(model.ranking_variables)
-    signature = batch_signature(model.embedding.schema, config.history)
-    return tf.function(lambda batch: model.train_step(batch, optimizers), input_signature=[signature])
+class Step:
+    """Algorithm 1 as one graph for every batch size, with the two optimizers that it moves the model by.
+
+    Call: a batch of tensors -> the losses by name.
+    """
+
+    def __init__(self, model: TwoTower, optimizers: Optimizers, history: int) -> None:
+        if model.zero_shot_variables:
+            optimizers.zero_shot.build(model.zero_shot_variables)
+        optimizers.ranking.build(model.ranking_variables)
+        # For checkpoints: the state of both optimizers.
+        self.variables: list[Any] = [*optimizers.zero_shot.variables, *optimizers.ranking.variables]
+        signature = batch_signature(model.embedding.schema, history)
+        self._graph = tf.function(lambda batch: model.train_step(batch, optimizers), input_signature=[signature])
+
+    def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step; the model's losses by name."""
+        losses: dict[str, Tensor] = self._graph(batch)
+        return losses
+
+    def trace(self) -> None:
+        """Make the graph without running it."""
+        self._graph.get_concrete_function()
+
+
+def make_step(model: TwoTower, config: RunConfig) -> Step:
+    """The training step of a run."""
+    return Step(model, make_optimizers(config), config.history)
 
 
 def _make(kind: plugins.Kind, name: str, options: Options) -> Any:

@@ -98,6 +98,13 @@ def run_options(command: F) -> F:
             metavar="FILE",
             help="Settings from a TOML file, e.g. a run's config.toml; options win over it.",
         ),
+        click.option(
+            "--checkpoint-every",
+            "minutes",
+            type=click.FloatRange(min=0),
+            metavar="MINUTES",
+            help="Time between two checkpoints; the same command goes on from the last one. [default: 10]",
+        ),
         DATA_DIR,
         RUNS,
     ]

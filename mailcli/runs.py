@@ -15,12 +15,15 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli_w
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mailcli import plugins
@@ -48,8 +51,29 @@ class Run:
         """Make the folder anew, with config.toml and nothing else; call it when all settings are known to be right."""
         for path in _entries(self.folder):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        (self.folder / "checkpoints").mkdir(parents=True)
+        self.checkpoints.mkdir(parents=True)
         (self.folder / _CONFIG).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
+
+    @property
+    def began(self) -> bool:
+        """Whether the folder holds a run of these settings, finished or not; `claim` has checked whose they are."""
+        return (self.folder / _CONFIG).is_file() and self.checkpoints.is_dir()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out of the folder (MailError when one is in it)."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise MailError(f"{self.folder}: another `mail` is training this run. Wait for it.") from None
+        try:
+            yield
+        finally:
+            # While it is held: afterwards another might hold the file that is unlinked.
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -69,9 +93,14 @@ class Run:
         return found
 
     @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
     def weights(self) -> Path:
         """The best epoch's weights."""
-        return self.folder / "checkpoints" / "best.weights.h5"
+        return self.checkpoints / "best.weights.h5"
 
     def restore(self, model: TwoTower) -> None:
         """Load the best epoch's weights into a model of the run's config (MailError when they do not fit)."""
@@ -85,6 +114,17 @@ class Run:
         with open(self.folder / _HISTORY, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
 
+    def history_bytes(self) -> int:
+        """The length of history.jsonl, all of it on the disk."""
+        with open(self.folder / _HISTORY, "ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def cut_history(self, size: int) -> None:
+        """Drop what history.jsonl tells of steps after a checkpoint: they are made again."""
+        with open(self.folder / _HISTORY, "ab") as file:
+            file.truncate(size)
+
     def history(self) -> list[dict[str, Any]]:
         """The lines of history.jsonl."""
         with open(self.folder / _HISTORY, encoding="utf-8") as file:
@@ -92,7 +132,10 @@ class Run:
 
     def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
         """Write predictions and metrics; result.json comes last and whole, so it marks the run as finished."""
-        np.save(self.folder / "predictions.npy", scores, allow_pickle=False)
+        partial = self.folder / "predictions.npy.partial"
+        with open(partial, "wb") as file:
+            np.save(file, scores, allow_pickle=False)
+        os.replace(partial, self.folder / "predictions.npy")
         _write_json(self.folder / "environment.json", environment)
         _write_json(self.folder / _RESULT, result)
 

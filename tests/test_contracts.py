@@ -92,7 +92,7 @@ def cell(request: pytest.FixtureRequest, with_buys: Store) -> Cell:
     after = {"ranking": values(ranking_side(model)), "method": values(model.cold_start.weights)}
     if model.cold_start.two_stage:
         assert not differ(before["method"], after["method"]), "a two-stage method is trained by its fit alone"
-        model.cold_start.fit(training_data(model, with_buys, view, config))
+        model.cold_start.fit(training_data(model, with_buys, batches, config.seed))
         assert not differ(after["ranking"], values(ranking_side(model))), "fit leaves the ranker as it is"
         after["method"] = values(model.cold_start.weights)
     moved = {

@@ -128,7 +128,7 @@ def test_another_version_of_the_dataset_is_refused(
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny: Store, tmp_path: Path) -> None:
-    with pytest.raises(MailError, match=r"step \d+: L_rt is (nan|inf). Training stopped"):
+    with pytest.raises(MailError, match=r"is (nan|inf) in step \d+, of steps 1 to \d+. Training stopped. There is no"):
         ensure(quick(None, learning_rate=1e30), tiny, tmp_path)
     assert not list(tmp_path.rglob("result.json"))
 

@@ -174,8 +174,8 @@ class UserToItem(keras.layers.Layer):
             logits = tf.matmul(user, self.item_vectors.value, transpose_b=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=logits)
         else:
-            # Uniform, with replacement: ids are in the order of raw values, not of frequency as TensorFlow's own sampler
-            # supposes; and that one keeps its state where a checkpoint does not reach.
+            # Uniform, with replacement: ids are in the order of raw values, not of frequency as TensorFlow's own
+            # sampler supposes; and that one keeps its state where a checkpoint does not reach.
             drawn = keras.random.randint((NEGATIVES,), 0, self.classes, dtype="int64", seed=self.random)
             often = tf.constant(NEGATIVES / self.classes)
             losses = tf.nn.sampled_softmax_loss(

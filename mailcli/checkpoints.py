@@ -1,0 +1,170 @@
+"""Checkpoints of a run in progress: all that the next step depends on, written whole or not at all.
+
+<run>/checkpoints/step-<n>.npz holds an array for each variable and, as text, where the run stands. The zip format has a
+CRC-32 of each array, which is checked when it is read. Nothing in it is executed: no pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from mailcli.errors import MailError
+
+#: The older one is there for when the newer one is damaged.
+KEPT = 2
+#: The array that holds where the run stands, as JSON in UTF-8.
+_PROGRESS = "progress"
+_NAME = re.compile(r"step-(\d+)\.npz")
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    epoch: int = 1
+    """The epoch that is going on, from 1."""
+    step: int = 0
+    """Its steps that are done."""
+    steps: int = 0
+    """All steps that are done."""
+    history_bytes: int = 0
+    """The length of history.jsonl."""
+    best: dict[str, Any] = field(default_factory=lambda: {"best_epoch": 0})
+    """What result.json would say of the best epoch so far."""
+
+
+class Checkpoints:
+    """Those of one run.
+
+    Args:
+        folder: where they are.
+        variables: all that a step reads and changes, in an order that is the same in every process.
+    """
+
+    def __init__(self, folder: Path, variables: Sequence[Any]) -> None:
+        self._folder = folder
+        self._variables = variables
+
+    def save(self, progress: Progress) -> None:
+        """Write one and delete all but the newest KEPT.
+
+        Raises:
+            MailError: it cannot be written, because the disk is full for example; the older ones are whole.
+        """
+        path = self._folder / f"step-{progress.steps}.npz"
+        partial = path.with_name(path.name + ".partial")
+        text = np.frombuffer(json.dumps(asdict(progress)).encode(), np.uint8)
+        arrays = {str(place): np.asarray(variable) for place, variable in enumerate(self._variables)}
+        try:
+            with open(partial, "wb") as file:
+                np.savez(file, allow_pickle=False, **{_PROGRESS: text}, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise MailError(
+                f"{path}: cannot be written ({error.strerror or error}). {self.told()} Free some space and give the "
+                f"same command again."
+            ) from error
+        os.replace(partial, path)
+        _sync(self._folder)
+        for older in self._all()[KEPT:]:
+            older.unlink()
+
+    def restore(self, history_bytes: int) -> Progress | None:
+        """Set the variables to the newest whole one, and tell of damaged ones that are left out; None without any.
+
+        Args:
+            history_bytes: the length of history.jsonl; one that knows of more does not belong to it.
+        """
+        for path in self._all():
+            try:
+                progress, arrays = _read(path)
+                _check(arrays, self._variables)
+                if progress.history_bytes > history_bytes:
+                    raise ValueError("history.jsonl is shorter than it tells")
+            except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+                click.echo(f"{path}: is damaged and left out ({error}).", err=True)
+                continue
+            for variable, array in zip(self._variables, arrays, strict=True):
+                variable.assign(array)
+            return progress
+        return None
+
+    def clear(self) -> None:
+        """Delete them, because the run is finished."""
+        for path in self._all():
+            path.unlink()
+
+    def told(self) -> str:
+        """One sentence on the newest one."""
+        found = self._all()
+        return f"The last good checkpoint is {found[0]}." if found else "There is no checkpoint yet."
+
+    def _all(self) -> list[Path]:
+        """The newest first."""
+        found = {int(match[1]): path for path in self._folder.glob("*") if (match := _NAME.fullmatch(path.name))}
+        return [found[steps] for steps in sorted(found, reverse=True)]
+
+
+def exist(folder: Path) -> bool:
+    """Whether there is a checkpoint in the folder, damaged or not."""
+    return any(_NAME.fullmatch(path.name) for path in folder.glob("*"))
+
+
+def _read(path: Path) -> tuple[Progress, list[NDArray]]:
+    with np.load(path, allow_pickle=False) as file:
+        progress = Progress(**json.loads(file[_PROGRESS].tobytes().decode()))
+        return progress, [file[str(place)] for place in range(len(file.files) - 1)]
+
+
+def _check(arrays: Sequence[NDArray], variables: Sequence[Any]) -> None:
+    found = [(array.shape, str(array.dtype)) for array in arrays]
+    if found != [(tuple(variable.shape), str(variable.dtype)) for variable in variables]:
+        raise ValueError("it holds other variables than the run has")
+
+
+def check_space(folder: Path, variables: Iterable[Any]) -> None:
+    """Refuse to begin where the checkpoints, one more in the making and the best weights would not fit (MailError)."""
+    # Four bytes a number: what is not float32 is small.
+    needed = (KEPT + 2) * sum(4 * int(np.prod(variable.shape)) for variable in variables)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise MailError(
+            f"{folder}: {free / 1e6:,.0f} MB are free, and the checkpoints of this run may need "
+            f"{needed / 1e6:,.0f} MB. Free some space, or choose another --runs folder."
+        )
+
+
+def replace_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under another name in its folder, and put it in place when it is whole.
+
+    Args:
+        path: its name.
+        write: is called with the other name, which ends alike.
+    """
+    partial = path.with_name(f"partial-{path.name}")
+    write(partial)
+    os.replace(partial, path)
+
+
+def _sync(folder: Path) -> None:
+    """Make a renaming outlast a loss of power; Windows cannot open a folder for that."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,47 @@
+"""Ctrl-C, and a machine that is taken away, put off until a moment that suits."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+#: What a pre-empted machine is told with besides Ctrl-C.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """Whether one was asked for."""
+
+    asked = False
+
+
+@contextmanager
+def postponed() -> Iterator[Interrupt]:
+    """Note the first signal and go on; a second one stops at once, as it does without this.
+
+    Only the main thread can have handlers; elsewhere nothing is put off.
+    """
+    found = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield found
+        return
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        found.asked = True
+        restore()
+
+    for each in SIGNALS:
+        signal.signal(each, note)
+    try:
+        yield found
+    finally:
+        restore()

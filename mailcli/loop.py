@@ -1,0 +1,138 @@
+"""The training loop of one run: steps, checkpoints, validation, the best epoch. It goes on where a killed one was."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import click
+
+from mailcli.batches import Batches
+from mailcli.checkpoints import Checkpoints, Progress, check_space, replace_whole
+from mailcli.contracts import Tensor
+from mailcli.errors import Interrupted, MailError
+from mailcli.evaluation import Scorer, measure
+from mailcli.interrupt import Interrupt, postponed
+from mailcli.model import TwoTower, make_step, to_tensors
+from mailcli.progress import progress
+from mailcli.runs import Run
+from mailcli.store import Store
+
+#: Steps whose losses are fetched and written together (ours): the loop then seldom waits for a step to end.
+LOG_EVERY = 50
+
+
+class Fit:
+    """Trains a model until validation no longer improves; the best epoch's weights are saved.
+
+    Args:
+        run: where to; it goes on with the checkpoint that is there.
+        store: the dataset.
+        model: of the run's config, as it was initialised.
+        scorer: of the model.
+        batches: of the splits train and validation.
+        minutes: between two checkpoints.
+    """
+
+    def __init__(
+        self, run: Run, store: Store, model: TwoTower, scorer: Scorer, batches: dict[str, Batches], minutes: float
+    ) -> None:
+        self._run, self._store, self._model, self._scorer = run, store, model, scorer
+        self._batches, self._validation = batches["train"], batches["validation"]
+        self._step = make_step(model, run.config)
+        variables = [*model.variables, *self._step.variables]
+        self._checkpoints = Checkpoints(run.checkpoints, variables)
+        self._pending: list[dict[str, Tensor]] = []
+        self._seconds, self._saved = 60 * minutes, time.monotonic()
+        found = self._checkpoints.restore(run.history_bytes()) if run.began else None
+        if found is None:
+            run.begin()
+            check_space(run.folder, variables)
+        else:
+            click.echo(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.", err=True)
+            run.cut_history(found.history_bytes)
+        self._progress = found or Progress()
+
+    def best(self) -> dict[str, Any]:
+        """Train to the end; what result.json says of the best epoch.
+
+        Raises:
+            MailError: a loss or gradient is not finite, or a checkpoint cannot be written.
+            Interrupted: by Ctrl-C; what was done is kept.
+        """
+        try:
+            while self._progress.epoch <= self._run.config.epochs:
+                if self._progress.step < len(self._batches):
+                    with postponed() as interrupt:
+                        self._epoch(interrupt)
+                if self._validate():
+                    break
+        except KeyboardInterrupt:
+            raise self.interrupted() from None
+        return self._progress.best
+
+    def interrupted(self) -> Interrupted:
+        """What Ctrl-C is answered with."""
+        return Interrupted(f"Interrupted. {self._checkpoints.told()} The same command goes on from there.")
+
+    def clear(self) -> None:
+        """Delete the checkpoints of a finished run."""
+        self._checkpoints.clear()
+
+    def _epoch(self, interrupt: Interrupt) -> None:
+        """The steps of the epoch that are missing, and a checkpoint: validation changes nothing that is in it."""
+        at, config = self._progress, self._run.config
+        left = len(self._batches.view.rows) - at.step * config.batch_size
+        with progress(f"{config.cell}, seed {config.seed}, epoch {at.epoch}", left, "impressions") as advance:
+            for batch in self._batches.shuffled(config.seed, at.epoch, at.step):
+                self._pending.append(self._step(to_tensors(batch)))
+                at.step += 1
+                at.steps += 1
+                advance(len(batch["click"]))
+                if interrupt.asked or time.monotonic() - self._saved >= self._seconds:
+                    self._save()
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+                if len(self._pending) == LOG_EVERY:
+                    self._flush()
+            self._save()
+
+    def _save(self) -> None:
+        self._flush()
+        self._progress.history_bytes = self._run.history_bytes()
+        self._checkpoints.save(self._progress)
+        self._saved = time.monotonic()
+
+    def _flush(self) -> None:
+        """Write the losses of the last steps (MailError when one is not finite)."""
+        first = self._progress.steps - len(self._pending) + 1
+        lines = [
+            {"step": number, "epoch": self._progress.epoch, **{name: float(value) for name, value in losses.items()}}
+            for number, losses in enumerate(self._pending, start=first)
+        ]
+        self._pending.clear()
+        self._run.log(lines)
+        for line in lines:
+            wrong = [name for name, value in line.items() if not math.isfinite(value)]
+            if wrong:
+                raise MailError(
+                    f"{self._run.folder}: {wrong[0]} is {line[wrong[0]]} in step {line['step']}, of steps {first} to "
+                    f"{self._progress.steps}. Training stopped. {self._checkpoints.told()} A lower learning_rate may "
+                    "help."
+                )
+
+    def _validate(self) -> bool:
+        """Measure the epoch, keep its weights if it is the best; whether training should end."""
+        at = self._progress
+        scores = self._scorer(self._validation, "scoring validation")
+        found = measure(self._store, self._validation.view, scores)
+        self._run.log([{"epoch": at.epoch, "validation": found}])
+        before = at.best["validation"]["all"]["AUC"] if "validation" in at.best else -math.inf
+        if found["all"]["AUC"] > before:
+            at.best = {"best_epoch": at.epoch, "validation": found}
+            replace_whole(self._run.weights, self._model.save_weights)
+        ended = at.epoch - at.best["best_epoch"] >= self._run.config.patience
+        at.epoch += 1
+        at.step = 0
+        return bool(ended)
