@@ -116,14 +116,14 @@ class FeatureEmbedding(keras.layers.Layer):
         self, embeddings: Tensor, places: Tensor, impression: Tensor, actions: Tensor, action: Tensor, count: Tensor
     ) -> Tensor:
         """Σ_i (Σ_f e_if) ⊙ a_i as Σ_k a_k ⊙ (Σ of the e of the steps with action k), [B, d], without making any v_i."""
-        bags, ids = [], []
-        for k in range(1, self.actions):
-            chosen = tf.where(action == k)[:, 0]
-            bags.append(tf.repeat(tf.gather(impression, chosen) + (k - 1) * count, places.shape[1]))
-            ids.append(tf.reshape(tf.gather(places, chosen), [-1]))
-        kinds = self.actions - 1
-        summed = bag_sum(embeddings, tf.concat(bags, axis=0), tf.concat(ids, axis=0), kinds * count)
-        return tf.reduce_sum(tf.reshape(summed, [kinds, count, self.dim]) * actions[1:, None], axis=0)
+        # A bag for each action and impression; steps by action, then as they were, so that bags ascend.
+        steps = tf.range(tf.size(action))
+        order = tf.concat(tf.dynamic_partition(steps, action, self.actions), axis=0)
+        bag = tf.cast(action, tf.int64) * count + impression
+        bags = tf.repeat(tf.gather(bag, order), places.shape[1])
+        ids = tf.reshape(tf.gather(places, order), [-1])
+        summed = bag_sum(embeddings, bags, ids, self.actions * count)
+        return tf.reduce_sum(tf.reshape(summed, [self.actions, count, self.dim]) * actions[:, None], axis=0)
 
     def spec(self, history: int) -> Spec:
         """What rankers and cold-start methods are built for."""

@@ -47,7 +47,8 @@ class _Ones:
     """A sparse matrix [height, width] of ones, in compressed rows; `lines` [N] ascend."""
 
     def __init__(self, lines: Tensor, columns: Tensor, height: Tensor, width: Tensor) -> None:
-        at = tf.stack([lines, tf.cast(columns, tf.int64)], axis=1)
+        # Turned, because stacking in pairs is slower.
+        at = tf.transpose(tf.stack([lines, tf.cast(columns, tf.int64)]))
         shape = tf.stack([tf.cast(height, tf.int64), tf.cast(width, tf.int64)])
         self._matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
             indices=at, values=tf.ones(tf.shape(lines)), dense_shape=shape
