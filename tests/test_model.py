@@ -85,7 +85,7 @@ def test_variant_none_is_trained_by_g_b(tiny: Store) -> None:
     before = values(model.cold_start.trainable_variables)
     losses = model.train_step(batch_of(tiny, c), optimizers)
     assert all(moved(before, model.cold_start.trainable_variables))
-    assert set(losses) == {"L_rt"}
+    assert set(losses) == {"L_rt", "gradient"}
 
 
 def test_l_zst_is_the_sum_over_old_users_only(tiny: Store) -> None:

@@ -1,0 +1,80 @@
+"""What the quicker ways of training do to AUC: row-sparse Adam against the paper's, bfloat16 against float32.
+
+MovieLens-100K, experiments/demo.toml, pairs of runs with the same seed: the same draw of new users, initialisation and
+order. Finished runs in runs/demo, runs/adam and runs/bfloat16 are reused.
+
+Run: python benchmarks/effects.py (half an hour on 2 cores)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+from measure import machine, record, table
+from scipy import stats
+
+from mailcli import store
+from mailcli.config import RunConfig, make_config, read_toml
+from mailcli.experiments import ensure
+
+HERE = Path(__file__).parent.parent
+SEEDS = range(5)
+CELLS = {"BaseDNN": {"cold_start": "none"}, "MAIL-Base": {"cold_start": "mail", "cold_start.variant": "base"}}
+#: What is compared: the folder of the runs, and the setting that differs.
+DEFAULT = ("demo", {})
+OTHERS = {
+    "optimizer=adam (dense, the paper's)": ("adam", {"optimizer": "adam"}),
+    "precision=bfloat16": ("bfloat16", {"precision": "bfloat16"}),
+}
+GROUPS = ("new", "old", "all")
+
+
+def aucs(folder: str, config: RunConfig, data: store.Store) -> dict[str, list[float]]:
+    """The test AUC of each group by seed; runs that are missing are trained."""
+    found: dict[str, list[float]] = {group: [] for group in GROUPS}
+    for seed in SEEDS:
+        result = ensure(replace(config, seed=seed), data, HERE / "runs" / folder).result
+        assert result is not None
+        for group in GROUPS:
+            found[group].append(result["test"][group]["AUC"])
+    return found
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95 % interval (Student's t)."""
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(np.mean(values)), float(half)
+
+
+def main() -> None:
+    """Train what is missing, compare, record."""
+    data = store.find(HERE / "data", "ml-100k")
+    settings = read_toml(HERE / "experiments" / "demo.toml")
+    rows = []
+    for name, cell in CELLS.items():
+        folder, more = DEFAULT
+        ours = aucs(folder, make_config([settings, cell, more]), data)
+        for other, (folder, more) in OTHERS.items():
+            theirs = aucs(folder, make_config([settings, cell, more]), data)
+            for group in GROUPS:
+                mean, half = interval(ours[group])
+                change, width = interval(np.subtract(theirs[group], ours[group]).tolist())
+                verdict = "no significant difference" if abs(change) <= width else "a difference"
+                rows.append((name, group, f"{mean:.4f} ±{half:.4f}", other, f"{change:+.4f} ±{width:.4f}", verdict))
+    head = ("cell", "users", "AUC by default", "instead", "change of AUC", "at 95 %")
+    text = (
+        f"{machine('tensorflow-cpu', 'keras')}\n\nMovieLens-100K (real data), protocol paper, experiments/demo.toml, seeds "
+        f"{SEEDS[0]} to {SEEDS[-1]}, paired by seed; ±: 95 % interval over seeds.\n\n{table(head, rows)}"
+    )
+    record("Effect of the quicker ways on AUC", text)
+
+
+if __name__ == "__main__":
+    main()
