@@ -70,8 +70,9 @@ def main() -> None:
                 rows.append((name, group, f"{mean:.4f} ±{half:.4f}", other, f"{change:+.4f} ±{width:.4f}", verdict))
     head = ("cell", "users", "AUC by default", "instead", "change of AUC", "at 95 %")
     text = (
-        f"{machine('tensorflow-cpu', 'keras')}\n\nMovieLens-100K (real data), protocol paper, experiments/demo.toml, seeds "
-        f"{SEEDS[0]} to {SEEDS[-1]}, paired by seed; ±: 95 % interval over seeds.\n\n{table(head, rows)}"
+        f"{machine('tensorflow-cpu', 'keras')}\n\n"
+        f"MovieLens-100K (real data), protocol paper, experiments/demo.toml, seeds {SEEDS[0]} to {SEEDS[-1]}, paired by "
+        f"seed; ±: 95 % interval over seeds.\n\n{table(head, rows)}"
     )
     record("Effect of the quicker ways on AUC", text)
 

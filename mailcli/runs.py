@@ -4,7 +4,7 @@
     config.toml        every setting, the SHA-256 of the store's dataset.json, that of a ranker's file from outside
     environment.json   versions, machine, wall time
     history.jsonl      one line per step (losses) and per epoch (validation)
-    checkpoints/       best.weights.h5, the best epoch by validation AUC
+    checkpoints/       best.weights.h5, the best epoch by validation AUC; step-<n>.npz until the run is finished
     predictions.npy    scores of the test impressions, in the store's order; pCTR and pCTCVR of a ranker with both
     result.json        metrics; it exists when the run is finished
 """

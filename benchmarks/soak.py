@@ -1,0 +1,103 @@
+"""Half an hour of training on simulated data: memory, open files and threads, looked at every few seconds.
+
+Run: python benchmarks/soak.py [--minutes 30]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+from measure import machine, record, table
+from scipy import stats
+
+from mailcli.config import make_config
+from mailcli.errors import Interrupted
+from mailcli.experiments import ensure
+from mailcli.latent import Settings
+from mailcli.preprocess import Options, preprocess
+from mailcli.simulation import simulate_alimama
+
+#: Seconds between two looks (ours).
+EVERY = 5.0
+#: The share of the time at the beginning that is left out: what is made once is made by then (ours).
+WARM = 0.2
+#: Training that would not end by itself, a checkpoint every two minutes, an epoch of some 100 steps.
+SETTINGS = {"epochs": 100_000, "patience": 100_000, "batch_size": 256, "history": 50, "cold_start": "mail"}
+MINUTES_OF_CHECKPOINTS = 2.0
+
+
+class Look(NamedTuple):
+    """What one look found."""
+
+    seconds: float
+    megabytes: float
+    files: int
+    threads: int
+
+
+def look(start: float) -> Look:
+    """Resident memory, open files and threads of this process (Linux)."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    found = dict(line.split(":", 1) for line in status.splitlines())
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    return Look(time.monotonic() - start, int(found["VmRSS"].split()[0]) / 1024, files, int(found["Threads"]))
+
+
+def main(minutes: float) -> None:
+    """Train, look, record."""
+    looks: list[Look] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        simulate_alimama(Settings(users=2000, seed=0), folder / "raw")
+        data = preprocess("alimama", folder / "raw", folder / "data", "soak", Options(history=50))
+        start = time.monotonic()
+
+        def watch() -> None:
+            while time.monotonic() - start < 60 * minutes:
+                time.sleep(EVERY)
+                looks.append(look(start))
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            ensure(make_config([{"data": "soak", **SETTINGS}]), data, folder / "runs", MINUTES_OF_CHECKPOINTS)
+        except Interrupted:
+            history = next((folder / "runs").rglob("history.jsonl")).read_text(encoding="utf-8").splitlines()
+            epochs = sum("validation" in line for line in history)
+            steps = len(history) - epochs
+    record("Soak", _report(looks, minutes, steps, epochs))
+
+
+def _report(looks: list[Look], minutes: float, steps: int, epochs: int) -> str:
+    warm = looks[int(WARM * len(looks)) :]
+    hours = np.array([each.seconds for each in warm]) / 3600
+    fit = stats.linregress(hours, [each.megabytes for each in warm])
+    half = stats.t.ppf(0.975, len(warm) - 2) * fit.stderr
+    rows = [
+        (name, *(f"{getattr(each, field):,.0f}" for each in (warm[0], warm[len(warm) // 2], warm[-1])))
+        for name, field in (("resident MB", "megabytes"), ("open files", "files"), ("threads", "threads"))
+    ]
+    return (
+        f"{machine('tensorflow-cpu', 'keras')}\n\n"
+        f"MAIL-Base on simulated data for {minutes:.0f} minutes: {steps:,} steps, {epochs} epochs with validation and "
+        f"a checkpoint each. After the first {WARM:.0%} of the time memory changes by {fit.slope:+.1f} ±{half:.1f} MB "
+        f"an hour (least squares, {len(warm)} looks).\n\n"
+        f"{table(('', 'after warming up', 'in the middle', 'at the end'), rows)}"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=30)
+    main(parser.parse_args().minutes)
