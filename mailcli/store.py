@@ -30,54 +30,62 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from mailcli.columns import check_history_ends, check_offsets, check_values, checksum, expected_columns, read_header
 from mailcli.errors import MailError, choices, nearest
-from mailcli.schema import SPLITS, Schema
+from mailcli.manifest import CHECKSUMS, FORMAT, read_json, read_manifest, seal
+from mailcli.schema import SPLITS
 from mailcli.stages import Stages
-
-#: Raised whenever an older store could be misread.
-FORMAT = 2
 
 #: Free bytes below which a failed write means a full disk (ours: one block of a file system).
 FULL = 1 << 16
 _MANIFEST = "dataset.json"
-_KEYS = ("name", "source", "simulation", "history", "vocabulary_sizes", "counts", "schema")
 SUMMARY, REJECTED = "summary.md", "rejected"
 _ENTRIES = {_MANIFEST, SUMMARY, REJECTED, "users", "items", "behaviors", "vocabularies", *SPLITS}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class Store:
-    """A finished store, opened for reading; columns are memory-mapped when first asked for."""
+    """A finished store, opened for reading; columns are memory-mapped and checked when first asked for."""
 
     def __init__(self, folder: Path) -> None:
         """Open a store.
 
         Raises:
-            MailError: there is no store, it is not ours, or it has another format version.
+            MailError: there is no store, it is not ours, it has another format version, or it was changed: a key of
+                dataset.json, or the type or length of a column.
         """
         self.folder = folder
-        self.manifest = _read_manifest(folder)
+        if not (folder / _MANIFEST).is_file():
+            raise MailError(
+                f"{folder}: holds no {_MANIFEST}, so it is not a dataset store. Make one with `mail preprocess`."
+            )
+        self.manifest, self.schema = read_manifest(folder / _MANIFEST)
         # The folder's, so that a store may be renamed.
         self.name = folder.name
-        self.schema = Schema.from_json(self.manifest["schema"])
         self.vocabulary_sizes: dict[str, int] = self.manifest["vocabulary_sizes"]
         self.counts: dict[str, int] = self.manifest["counts"]
         self.history: int = self.manifest["history"]
         self.simulation: dict[str, Any] | None = self.manifest["simulation"]
+        self._expected = expected_columns(self.schema, self.vocabulary_sizes, self.counts)
+        self._headers = {key: read_header(folder / f"{key}.npy", column) for key, column in self._expected.items()}
         self._columns: dict[str, NDArray] = {}
 
     def column(self, table: str, name: str) -> NDArray:
-        """One column, e.g. `column("users", "gender")`; multi-valued ones are [rows, values]."""
+        """One column, e.g. `column("users", "gender")`; multi-valued ones are [rows, values].
+
+        Raises:
+            MailError: a value cannot be, or the values are not those that were written.
+        """
         key = f"{table}/{name}"
         if key not in self._columns:
-            path = self.folder / f"{key}.npy"
-            try:
-                self._columns[key] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise MailError(
-                    f"{path}: the column cannot be read ({error}). The store is damaged: make it again "
-                    f"with `mail preprocess`."
-                ) from error
+            header = self._headers[key]
+            check_values(header, self._expected[key], self.manifest.get(CHECKSUMS, {}).get(key))
+            if name == "history_end":
+                self.column(table, "user")
+                check_history_ends(header, self._headers[f"{table}/user"], self.offsets)
+            elif key == "behaviors/offsets":
+                check_offsets(header, self.counts["behaviors"])
+            self._columns[key] = header.mapped()
         return self._columns[key]
 
     @cached_property
@@ -93,30 +101,6 @@ class Store:
     def label(self) -> str:
         """The name with what tables must say beside it."""
         return f"{self.name} (simulated)" if self.simulation else f"{self.name} (real data)"
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / _MANIFEST
-    if not path.is_file():
-        raise MailError(
-            f"{folder}: holds no {_MANIFEST}, so it is not a dataset store. Make one with `mail preprocess`."
-        )
-    try:
-        manifest = dict(json.loads(path.read_text(encoding="utf-8")))
-        version = int(manifest["format"])
-        lacking = [key for key in _KEYS if key not in manifest]
-    except (ValueError, KeyError, TypeError) as error:
-        raise MailError(
-            f"{path}: is not a store's description ({error}). Make the store again with `mail preprocess`."
-        ) from error
-    if version != FORMAT:
-        raise MailError(
-            f"{path}: the store has format version {version}, this `mail` reads version {FORMAT}. "
-            f"Make the store again with `mail preprocess`."
-        )
-    if lacking:
-        raise MailError(f"{path}: lacks {choices(lacking)}. Make the store again with `mail preprocess`.")
-    return manifest
 
 
 def names(data_dir: Path) -> list[str]:
@@ -164,7 +148,7 @@ def check_target(data_dir: Path, name: str) -> Path:
 def _is_ours(folder: Path) -> bool:
     """Whether a folder is a store of any version, and holds nothing else."""
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(folder / _MANIFEST)
         described = isinstance(manifest["format"], int) and {"schema", "vocabulary_sizes"} <= manifest.keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -192,6 +176,7 @@ class StoreWriter:
         self._old = target.with_name(f".{target.name}.old")
         self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
         self._open: dict[str, ColumnWriter] = {}
+        self._checksums: dict[str, int] = {}
 
     def __enter__(self) -> StoreWriter:
         self.target.parent.mkdir(parents=True, exist_ok=True)
@@ -238,7 +223,9 @@ class StoreWriter:
         """Write a whole column at once."""
         path = self.folder / table
         path.mkdir(exist_ok=True)
-        np.save(path / f"{name}.npy", np.asarray(values), allow_pickle=False)
+        whole = np.ascontiguousarray(values)
+        np.save(path / f"{name}.npy", whole, allow_pickle=False)
+        self._checksums[f"{table}/{name}"] = checksum(whole)
 
     def append(self, table: str, name: str, values: NDArray) -> None:
         """Append to a column, made with the dtype of the first piece."""
@@ -250,10 +237,14 @@ class StoreWriter:
 
     def read(self, table: str, name: str) -> NDArray:
         """A column that was written or appended, memory-mapped; it can be appended to no more."""
-        writer = self._open.pop(f"{table}/{name}", None)
+        self._close(f"{table}/{name}")
+        return np.load(self.folder / table / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+    def _close(self, key: str) -> None:
+        writer = self._open.pop(key, None)
         if writer:
             writer.close()
-        return np.load(self.folder / table / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            self._checksums[key] = writer.checksum
 
     def remove(self, table: str) -> None:
         """Drop a table that was only an intermediate one."""
@@ -261,10 +252,11 @@ class StoreWriter:
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write dataset.json and put the store in its place, in place of an older one of ours."""
-        for writer in self._open.values():
-            writer.close()
-        self._open.clear()
-        text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False)
+        for key in list(self._open):
+            self._close(key)
+        # Those of columns that were only intermediate are left out.
+        sums = {key: self._checksums[key] for key in sorted(self._checksums) if (self.folder / f"{key}.npy").is_file()}
+        text = json.dumps(seal({"format": FORMAT, **manifest, CHECKSUMS: sums}), indent=2, ensure_ascii=False)
         (self.folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
         shutil.rmtree(self._old, ignore_errors=True)
         if self.target.exists():
@@ -279,6 +271,8 @@ class ColumnWriter:
     def __init__(self, path: Path, dtype: DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
         self._rows = 0
+        self.checksum = checksum(np.empty(0, self._dtype))
+        """Of the values so far."""
         self._file = open(path, "wb")  # noqa: SIM115 (open for the writer's life)
         self._header()
 
@@ -294,6 +288,7 @@ class ColumnWriter:
         if values.dtype != self._dtype:
             raise TypeError(f"a column of {self._dtype} cannot take {values.dtype}")
         values.tofile(self._file)
+        self.checksum = checksum(values, self.checksum)
         self._rows += len(values)
 
     def __enter__(self) -> ColumnWriter:

@@ -29,7 +29,7 @@ def set_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (set_version, "the store has format version 99, this `mail` reads version 2. Make the store again"),
+        (set_version, "the store has format version 99, this `mail` reads versions 2 to 3. Make the store again"),
         (lambda path: path.write_text("{"), "is not a store's description"),
         (lambda path: path.write_text("[]"), "is not a store's description"),
         (lambda path: path.unlink(), "holds no dataset.json, so it is not a dataset store"),

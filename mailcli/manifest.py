@@ -1,0 +1,166 @@
+"""dataset.json: what it must hold, and the checksum by which a description that somebody changed is told."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mailcli.errors import MailError, choices
+from mailcli.schema import FIRST_ID, SPLITS, Schema
+
+#: Raised whenever an older store could be misread.
+FORMAT = 3
+#: The oldest that is read: it is like 3, without checksums.
+OLDEST = 2
+#: The CRC-32 of each column's values, by `table/name`.
+CHECKSUMS = "columns"
+#: The CRC-32 of all other keys.
+OWN_CHECKSUM = "checksum"
+_KEYS = ("name", "source", "simulation", "history", "vocabulary_sizes", "counts", "schema")
+_TABLES = ("users", "items", "behaviors", *SPLITS)
+_COUNTS = (
+    *_TABLES,
+    *(f"{split}_clicks" for split in SPLITS),
+    "users_without_history",
+    "users_without_profile",
+    "items_without_features",
+)
+#: Names of fields are those of files.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_GROUPS = ("attributes", "behavior", "context", "target")
+#: Characters of a value that an error shows (ours: the line stays one line).
+_SHOWN = 60
+
+
+def seal(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The description with its own checksum at the end."""
+    return {**manifest, OWN_CHECKSUM: _checksum(manifest)}
+
+
+def _checksum(manifest: dict[str, Any]) -> int:
+    rest = {key: value for key, value in manifest.items() if key != OWN_CHECKSUM}
+    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError, ValueError: it cannot be read, is not JSON, or holds NaN, infinity, or brackets beyond counting.
+    """
+
+    def refuse(text: str) -> NoReturn:
+        raise ValueError(f"{text} is no JSON")
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_manifest(path: Path) -> tuple[dict[str, Any], Schema]:
+    """The description of a store, and its schema.
+
+    Raises:
+        MailError: it is of another format version, was changed, or a key is missing or of the wrong type.
+    """
+    try:
+        manifest = dict(read_json(path))
+        version = manifest["format"]
+        lacking = [key for key in _KEYS if key not in manifest]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MailError(
+            f"{path}: is not a store's description ({error}). Make the store again with `mail preprocess`."
+        ) from error
+    if type(version) is not int or not OLDEST <= version <= FORMAT:
+        raise MailError(
+            f"{path}: the store has format version {_shown(version)}, this `mail` reads versions {OLDEST} to {FORMAT}. "
+            f"Make the store again with `mail preprocess`."
+        )
+    if version == FORMAT:
+        lacking += [key for key in (CHECKSUMS, OWN_CHECKSUM) if key not in manifest]
+    if lacking:
+        raise MailError(f"{path}: lacks {choices(lacking)}. Make the store again with `mail preprocess`.")
+    try:
+        schema = _checked(manifest)
+    except ValueError as error:
+        raise MailError(f"{path}: {error}. Make the store again with `mail preprocess`.") from error
+    if version == FORMAT and manifest[OWN_CHECKSUM] != _checksum(manifest):
+        raise MailError(
+            f"{path}: was changed after `mail preprocess` wrote it: its checksum is not "
+            f"{_shown(manifest[OWN_CHECKSUM])}. Make the store again with `mail preprocess`."
+        )
+    return manifest, schema
+
+
+def _checked(manifest: dict[str, Any]) -> Schema:
+    """The schema of a description whose values are all of the right type; ValueError names the first that is not."""
+    for key in ("name", "source"):
+        _expect(isinstance(manifest[key], str), key, manifest[key], "a text")
+    simulation = manifest["simulation"]
+    _expect(simulation is None or isinstance(simulation, dict), "simulation", simulation, "null or an object")
+    _expect_number("history", manifest["history"], 1)
+    schema = _schema(manifest["schema"])
+    sizes, counts = manifest["vocabulary_sizes"], manifest["counts"]
+    _expect(isinstance(sizes, dict), "vocabulary_sizes", sizes, "an object")
+    names = sorted(schema.vocabularies())
+    _expect(sorted(sizes) == names, "vocabulary_sizes", sorted(sizes), f"sizes of {choices(names)}")
+    for name, size in sizes.items():
+        _expect_number(f"vocabulary_sizes.{name}", size, FIRST_ID)
+    _expect(isinstance(counts, dict), "counts", counts, "an object")
+    for name in _COUNTS:
+        _expect_number(f"counts.{name}", counts.get(name), 1 if name in _TABLES else 0)
+    for split in SPLITS:
+        clicks = counts[f"{split}_clicks"]
+        _expect(clicks <= counts[split], f"counts.{split}_clicks", clicks, f"at most {counts[split]}")
+    if manifest["format"] == FORMAT:
+        sums = manifest[CHECKSUMS]
+        _expect(isinstance(sums, dict), CHECKSUMS, sums, "an object")
+        for name, value in sums.items():
+            _expect_number(f"{CHECKSUMS}.{name}", value, 0)
+    return schema
+
+
+def _schema(data: Any) -> Schema:
+    try:
+        schema = Schema.from_json(data)
+        fields = [
+            isinstance(field.values, int)
+            and field.values >= 1
+            and field.group in _GROUPS
+            and all(isinstance(name, str) and _NAME.fullmatch(name) for name in (field.name, field.vocabulary))
+            for field in schema.fields
+        ]
+        whole = (
+            all(fields)
+            and all(schema.group(group) for group in ("attributes", "behavior", "target"))
+            and schema.user in {field.vocabulary for field in schema.group("attributes")}
+            and all(isinstance(name, str) and _NAME.fullmatch(name) for name in schema.dense)
+            and all(isinstance(name, str) for name in schema.actions)
+            and len(schema.actions) > 0
+            and schema.labels in {("click",), ("click", "conversion")}
+        )
+    except (KeyError, TypeError):
+        whole = False
+    _expect(whole, "schema", data, "the fields, actions, dense features, user and labels of a dataset")
+    return schema
+
+
+def _expect(ok: bool, key: str, found: Any, expected: str) -> None:
+    if not ok:
+        raise ValueError(f"'{key}' is {_shown(found)}. Expected {expected}")
+
+
+def _expect_number(key: str, found: Any, least: int) -> None:
+    _expect(type(found) is int and found >= least, key, found, f"a whole number, {least} or more")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
