@@ -26,6 +26,11 @@ from mailcli.errors import MailError
 KEPT = 2
 #: The array that holds where the run stands, as JSON in UTF-8.
 _PROGRESS = "progress"
+#: What reading a damaged one may raise; the last three come of an array's header.
+_DAMAGES = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile),
+    *(RecursionError, MemoryError, SyntaxError),
+)
 _NAME = re.compile(r"step-(\d+)\.npz")
 
 
@@ -95,7 +100,7 @@ class Checkpoints:
                 _check(arrays, self._variables)
                 if progress.history_bytes > history_bytes:
                     raise ValueError("history.jsonl is shorter than it tells")
-            except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            except _DAMAGES as error:
                 click.echo(f"{path}: is damaged and left out ({error}).", err=True)
                 continue
             for variable, array in zip(self._variables, arrays, strict=True):
@@ -125,8 +130,20 @@ def exist(folder: Path) -> bool:
 
 
 def _read(path: Path) -> tuple[Progress, list[NDArray]]:
+    if not path.is_file():
+        raise ValueError("it is not a file")
+    with zipfile.ZipFile(path) as archive:
+        # Nothing is compressed, so that nothing can be larger than the file.
+        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in archive.infolist()):
+            raise ValueError("it is compressed or encrypted")
     with np.load(path, allow_pickle=False) as file:
         progress = Progress(**json.loads(file[_PROGRESS].tobytes().decode()))
+        numbers = (progress.epoch - 1, progress.step, progress.steps, progress.history_bytes)
+        best = progress.best["best_epoch"]
+        if any(type(number) is not int or number < 0 for number in (*numbers, best)) or best > progress.epoch:
+            raise ValueError("it does not tell where the run stands")
+        if best and not 0 <= progress.best["validation"]["all"]["AUC"] <= 1:
+            raise ValueError("it does not tell of the best epoch")
         return progress, [file[str(place)] for place in range(len(file.files) - 1)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -27,6 +28,8 @@ CHOICES = {
     "optimizer": OPTIMIZERS,
     "precision": PRECISIONS,
 }
+#: The largest value of each whole number (ours: beyond what any run needs, within what arrays and counters hold).
+LARGEST = {"history": 10**6, "embedding_dim": 10**5, "batch_size": 10**8, "epochs": 10**6, "patience": 10**6}
 #: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
 OPTION_TABLES = {"ranker": "ranker_options", "cold_start": "cold_start_options"}
 
@@ -144,7 +147,7 @@ def _cast(value: Any, kind: str) -> Any:
             raise ValueError("expected a number")
         try:
             return float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError("expected a number") from None
     if kind == "str":
         if not isinstance(value, str):
@@ -161,11 +164,11 @@ def _faults(config: RunConfig) -> list[str]:
     rules += [
         (0 <= config.seed < 2**32, "seed", "0 to 4294967295", ""),
         (0 < config.new_share < 1, "new_share", "a number between 0 and 1", ""),
-        (config.learning_rate > 0, "learning_rate", "a positive number", ""),
-        (config.zero_shot_learning_rate > 0, "zero_shot_learning_rate", "a positive number", ""),
+        (0 < config.learning_rate < math.inf, "learning_rate", "a positive number", ""),
+        (0 < config.zero_shot_learning_rate < math.inf, "zero_shot_learning_rate", "a positive number", ""),
     ]
-    for name in ("history", "embedding_dim", "batch_size", "epochs", "patience"):
-        rules.append((getattr(config, name) >= 1, name, "1 or more", ""))
+    for name, most in LARGEST.items():
+        rules.append((1 <= getattr(config, name) <= most, name, f"1 to {most}", ""))
     return [
         f"{name} = {getattr(config, name)!r}: expected {expected}.{hint}"
         for ok, name, expected, hint in rules
@@ -186,9 +189,15 @@ def parse_settings(pairs: Iterable[str]) -> Options:
 
 def read_toml(path: Path) -> Options:
     """A TOML file as a layer for `make_config` (MailError when it cannot be read)."""
+    if path.exists() and not path.is_file():
+        # A pipe or device might never end.
+        raise MailError(f"{path}: is not a file. Expected a TOML file of settings.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise MailError(f"{path}: cannot be read as TOML (it is nested too deeply).") from None
+    except (OSError, ValueError) as error:
+        # Not every ValueError of tomllib is a TOMLDecodeError: that of a number of 5,000 digits is not.
         raise MailError(f"{path}: cannot be read as TOML ({error}).") from error
 
 

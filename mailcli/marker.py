@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.errors import MailError
+from mailcli.manifest import read_json
 
 NAME = "SIMULATED.json"
 
@@ -28,8 +29,10 @@ def read_marker(folder: Path, files: Sequence[Path]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        note = dict(json.loads(path.read_text(encoding="utf-8")))
+        note = dict(read_json(path))
         sizes = dict(note.pop("files"))
+        if not all(type(size) is int for size in sizes.values()):
+            raise ValueError("'files' does not hold sizes")
     except (ValueError, KeyError, TypeError) as error:
         raise MailError(f"{path}: cannot be read ({error}). Simulate the files again.") from error
     for file in files:

@@ -29,12 +29,14 @@ from numpy.typing import NDArray
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
 from mailcli.errors import MailError
+from mailcli.manifest import read_json
 from mailcli.store import Store
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
     from mailcli.model import TwoTower
 
 _CONFIG, _RESULT, _HISTORY = "config.toml", "result.json", "history.jsonl"
+_METRICS = ("AUC", "GAUC")
 _OURS = (_CONFIG, _RESULT, _HISTORY, "environment.json", "predictions.npy", "checkpoints")
 
 
@@ -79,13 +81,19 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """result.json of a finished run, or None."""
         path = self.folder / _RESULT
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
-            found = dict(json.loads(path.read_text(encoding="utf-8")))
-            groups = found["test"].values()
-            lacking = [key for key in ("dataset", "protocol", "seed") if key not in found]
-            whole = bool(groups) and not lacking and all({"AUC", "GAUC"} <= group.keys() for group in groups)
+            found = dict(read_json(path)) if path.is_file() else {}
+            groups = found["test"]
+            whole = (
+                isinstance(found["dataset"], str)
+                and [found[key] for key in ("cell", "protocol", "seed")]
+                == [self.config.cell, self.config.protocol, self.config.seed]
+                and _is_share(groups["all"]["one_class_impressions"])
+                and all(group[key] is None or _is_share(group[key]) for group in groups.values() for key in _METRICS)
+                and all(value is None or _is_share(value) for value in _conversions(groups))
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             whole = False
         if not whole:
@@ -104,6 +112,9 @@ class Run:
 
     def restore(self, model: TwoTower) -> None:
         """Load the best epoch's weights into a model of the run's config (MailError when they do not fit)."""
+        if self.weights.exists() and not self.weights.is_file():
+            # A pipe might never end.
+            raise MailError(f"{self.weights}: is not a file. Delete the folder and train again.")
         try:
             model.load_weights(self.weights)
         except (OSError, ValueError, KeyError) as error:
@@ -138,6 +149,14 @@ class Run:
         os.replace(partial, self.folder / "predictions.npy")
         _write_json(self.folder / "environment.json", environment)
         _write_json(self.folder / _RESULT, result)
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) in {int, float} and 0 <= value <= 1
+
+
+def _conversions(groups: dict[str, dict[str, Any]]) -> list[Any]:
+    return [value for group in groups.values() for key, value in group.items() if key.startswith("CTCVR")]
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

@@ -76,7 +76,7 @@ def test_every_value_out_of_range_is_told_at_once() -> None:
     assert error.value.message == (
         "protocol = 'papr': expected one of 'paper', 'strict'. Did you mean 'paper'?; seed = -1: expected 0 to 4294967295.; "
         "new_share = 1.0: expected a number between 0 and 1.; learning_rate = nan: expected a positive number.; "
-        "epochs = 0: expected 1 or more."
+        "epochs = 0: expected 1 to 1000000."
     )
 
 

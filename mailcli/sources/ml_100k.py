@@ -103,10 +103,12 @@ class Source(RawData):
             pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), work / f"{table}.parquet")
 
     def _check(self, ratings: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) -> None:
-        for key, known in (("user", users["user"]), ("item", items["item"])):
+        # The file of each table; the package is one.
+        of_users, of_items = self.files[1:] or self.files * 2
+        for key, known, file in (("user", users["user"], of_users), ("item", items["item"], of_items)):
             twice = known[known.duplicated()]
             if len(twice):
-                raise MailError(f"{self.files[0]}: {key} {twice.iloc[0]} has more than one row. Expected one.")
+                raise MailError(f"{file}: {key} {twice.iloc[0]} has more than one row. Expected one.")
             lost = ~ratings[key].isin(known)
             if lost.any():
                 raise MailError(
@@ -254,12 +256,16 @@ def _read_grouplens(files: tuple[Path, ...]) -> tuple[pd.DataFrame, pd.DataFrame
 
 def _separated(path: Path, separator: str, columns: list[str], numbers: list[str]) -> pd.DataFrame:
     """A file without a header; MailError for a missing file, a wrong count of fields, a text in a number column."""
+    if path.exists() and not path.is_file():
+        # A pipe or device might never end.
+        raise MailError(f"{path}: is not a file. Expected GroupLens' {path.name}.")
     try:
-        lines = path.read_text(encoding="latin-1").splitlines()
+        # Not splitlines(): in Latin-1 that would cut at bytes that CP1252 uses for an ellipsis, too.
+        lines = path.read_text(encoding="latin-1").removesuffix("\n").split("\n")
     except OSError as error:
         raise MailError(f"{path}: cannot be read ({error.strerror}). Expected GroupLens' {path.name}.") from error
     rows = [line.split(separator) for line in lines]
-    if not rows:
+    if lines == [""]:
         raise MailError(f"{path}: the file is empty.")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(columns):
