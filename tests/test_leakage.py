@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,20 +14,23 @@ import numpy as np
 import pytest
 
 from mailcli import build, training
+from mailcli.batches import Batches
 from mailcli.config import RunConfig, make_config
 from mailcli.experiments import ensure
 from mailcli.histories import history_bounds
+from mailcli.latent import Settings
 from mailcli.model import Step, make_model
 from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import View, views
 from mailcli.runs import Run
 from mailcli.schema import SPLITS
+from mailcli.simulation import simulate_alimama
 from mailcli.store import Store
 from mailcli.vocabulary import VocabularyBuilder
 from tests.alimama import DAY, START
 from tests.leakage import Draw, LeakError, Truth, Watch, check_rows, check_vocabularies
 from tests.oracles import read_csv
-from tests.test_contracts import QUICK
+from tests.test_contracts import COLD_STARTS, QUICK, RANKERS
 
 EPOCHS = 2
 #: Small, for speed; the share of new users is the paper's.
@@ -385,3 +389,139 @@ def check_same(one: Run, two: Run) -> None:
     differ = [name for name in weights.keys() | others.keys() if not np.array_equal(weights[name], others[name])]
     if differ:
         raise LeakError(f"other weights: {differ}")
+
+
+#: How far from .5 an AUC may be, in standard errors. 64 cells, 2 protocols, 3 groups, and again of conversions for one
+#: ranker of 8: 432 numbers, each beyond 4.5 with probability 6.8e-6 under the null, hence any with at most .3 %.
+ERRORS = 4.5
+#: Seed of the labels that carry no information (ours).
+LABELS_SEED = 0
+#: A quick learner for its single epoch: ten times the paper's rates, so that it would remember what it is shown.
+LEARNER: dict[str, Any] = {
+    "data": "shuffled",
+    "history": 10,
+    "embedding_dim": 8,
+    "embedding_init": "small",
+    "batch_size": 256,
+    "epochs": 1,
+    "learning_rate": 0.01,
+    "zero_shot_learning_rate": 0.01,
+}
+
+
+def learner(ranker: str, method: str, protocol: str = "paper") -> RunConfig:
+    cell = {"ranker": ranker, "cold_start": method, "protocol": protocol}
+    return make_config([LEARNER, cell, QUICK.get(ranker, {}), QUICK.get(method, {})])
+
+
+def shuffle_labels(raw: Path, out: Path) -> None:
+    """A copy of the raw files where a random half of each split's impressions is clicked, half of these bought.
+
+    A permutation within each split over all of its impressions, apart from that of every other split. Given whatever
+    was trained on, each way to place the test's clicks is then as likely as any other, for every set of impressions:
+    the expected AUC is .5 exactly, and its variance that of the Mann-Whitney statistic. Were each user's or item's clicks
+    kept, its rate in training would foretell that of the test, and an AUC above .5 would be no leak. Half instead of one in twenty
+    are clicks because that halves the standard error.
+    """
+    out.mkdir()
+    for stem in ("ad_feature", "user_profile", "behavior_log"):
+        shutil.copy(raw / f"{stem}.csv", out)
+    rows = read_csv(raw / "raw_sample.csv")
+    rng = np.random.default_rng(LABELS_SEED)
+    day = (np.array([int(row["time_stamp"]) for row in rows]) - START) // DAY
+    for split in (day < 6, day == 6, day == 7):
+        for rank, place in enumerate(rng.permutation(np.flatnonzero(split)).tolist()):
+            click = rank < split.sum() // 2
+            bought = rank < split.sum() // 4
+            rows[place].update(clk=str(int(click)), nonclk=str(int(not click)), buy=str(int(bought)))
+    write_csv(out / "raw_sample.csv", rows)
+
+
+@pytest.fixture(scope="module")
+def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """800 simulated users with labels that carry no information."""
+    folder = tmp_path_factory.mktemp("shuffled")
+    simulate_alimama(Settings(users=800, seed=2, behaviors_per_user=10, conversions=True), folder / "usual")
+    shuffle_labels(folder / "usual", folder / "raw")
+    return preprocess("alimama", folder / "raw", folder, "shuffled", Options(history=10))
+
+
+def check_chance(run: Run) -> int:
+    """Ring when an AUC of new, old or all users is not .5 within its interval; how many were looked at.
+
+    The standard error of the AUC of n₁ clicks and n₀ others is √((n₁ + n₀ + 1) / (12 n₁ n₀)) under the null, less with
+    ties. The group `natural` is too small for the normal distribution.
+    """
+    assert run.result is not None
+    looked = 0
+    for name in ("new", "old", "all"):
+        group = run.result["test"][name]
+        for metric, ones in (("AUC", group["clicks"]), ("CTCVR AUC", group.get("conversions"))):
+            if metric not in group:
+                continue
+            zeros = group["impressions"] - ones
+            error = math.sqrt((ones + zeros + 1) / (12 * ones * zeros))
+            if abs(group[metric] - 0.5) > ERRORS * error:
+                raise LeakError(
+                    f"{run.config.cell}: {metric} of {name} users is {group[metric]:.3f}, error {error:.3f}"
+                )
+            looked += 1
+    return looked
+
+
+def quick_cell(ranker: str, method: str, protocol: str) -> bool:
+    """The default suite has every ranker with MAIL and every method with BaseDNN."""
+    return protocol == "paper" and (ranker == "base" or method == "mail")
+
+
+@pytest.mark.parametrize(
+    ("ranker", "method", "protocol"),
+    [
+        pytest.param(*cell, id="-".join(cell), marks=() if quick_cell(*cell) else pytest.mark.slow)
+        for cell in (
+            (ranker, method, protocol) for protocol in PROTOCOLS for ranker in RANKERS for method in COLD_STARTS
+        )
+    ],
+)
+def test_shuffled_labels_give_chance(ranker: str, method: str, protocol: str, shuffled: Store, runs: Path) -> None:
+    run = ensure(learner(ranker, method, protocol), shuffled, runs)
+    assert check_chance(run) == (6 if ranker == "esmm" else 3)
+    # An AUC of .5 because all scores are equal would tell nothing.
+    scores = np.load(run.folder / "predictions.npy")
+    assert len(np.unique(scores)) > 2000
+
+
+class TestTheAlarmOfShuffledLabelsRings:
+    """With the settings of the alarm."""
+
+    def test_when_test_impressions_are_trained_on_too(
+        self, shuffled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a ranker that remembers ids. BaseDNN, half of which is dropped, does not in one epoch (AUC .494)."""
+        names = [path.stem for path in (shuffled.folder / "train").glob("*.npy")]
+        columns = {f"train/{n}": np.r_[shuffled.column("train", n), shuffled.column("test", n)] for n in names}
+        replace_columns(monkeypatch, columns)
+
+        def every(store: Store, settings: RunConfig) -> dict[str, View]:
+            found = views(store, settings)
+            return {**found, "train": found["train"]._replace(rows=np.arange(len(columns["train/click"])))}
+
+        monkeypatch.setattr(training, "views", every)
+        run = ensure(learner("widedeep", "none"), shuffled, tmp_path)
+        # Measured: .615, 9.7 standard errors.
+        with pytest.raises(LeakError, match=r"widedeep.none: AUC of new users is 0\.[56]"):
+            check_chance(run)
+
+    def test_when_the_label_is_among_the_features(
+        self, shuffled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gather = Batches.gather
+
+        def telling(this: Batches, rows: Any) -> Any:
+            batch = gather(this, rows)
+            return {**batch, "dense": batch["click"][:, None]}
+
+        monkeypatch.setattr(Batches, "gather", telling)
+        run = ensure(learner("base", "mail"), shuffled, tmp_path)
+        with pytest.raises(LeakError, match=r"base.mail: AUC of new users is"):
+            check_chance(run)
