@@ -1,0 +1,152 @@
+"""The same command gives the same bytes: in a new process, and whatever was trained before in the same one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+
+from mailcli import hardware
+from mailcli.config import RunConfig, make_config
+from mailcli.experiments import ensure
+from mailcli.runs import Run, open_run
+from mailcli.store import Store
+
+#: CVAE samples and BaseDNN drops out: steps are random. Widths and epochs are for speed.
+SETTINGS = {
+    "history": 20,
+    "embedding_dim": 8,
+    "batch_size": 256,
+    "epochs": 2,
+    "ranker.units": "16,8",
+    "cold_start.units": "16",
+}
+CELL = {"ranker": "base", "cold_start": "cvae"}
+#: As unlike as can be: other labels, losses, optimizer, seed, and the precision that Keras keeps in a global.
+OTHER = {
+    "data": "buys",
+    "ranker": "esmm",
+    "cold_start": "none",
+    "history": 10,
+    "embedding_dim": 4,
+    "seed": 7,
+    "epochs": 1,
+    "optimizer": "adam",
+    "precision": "bfloat16",
+    "ranker.units": "8",
+}
+FILES = ("config.toml", "history.jsonl", "predictions.npy", "result.json")
+#: What two runs of one command on one machine may differ in.
+WALL_TIME = {"seconds", "finished"}
+
+
+def config(**more: Any) -> RunConfig:
+    return make_config([{"data": "tiny"}, SETTINGS, CELL, more])
+
+
+def outcome(run: Run) -> dict[str, bytes]:
+    """The bytes of a run's files, and those of each of its weights."""
+    found = {name: (run.folder / name).read_bytes() for name in FILES}
+    with h5py.File(run.weights) as file:
+        file.visititems(lambda name, item: found.update({name: item[()].tobytes()} if hasattr(item, "dtype") else {}))
+    return found
+
+
+def environment(run: Run) -> dict[str, Any]:
+    return dict(json.loads((run.folder / "environment.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def first(tiny: Store, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return ensure(config(), tiny, tmp_path_factory.mktemp("first"))
+
+
+def test_another_dataset_in_between_changes_nothing(first: Run, tiny: Store, with_buys: Store, tmp_path: Path) -> None:
+    ensure(make_config([OTHER]), with_buys, tmp_path)
+    again = ensure(config(), tiny, tmp_path)
+    assert again.folder != first.folder
+    assert outcome(again) == outcome(first)
+
+
+def command(data: Path, runs: Path, settings: dict[str, Any]) -> list[str]:
+    """The arguments of `mail` that train a cell."""
+    named = {key: str(settings[key]) for key in ("ranker", "cold_start", "seed") if key in settings}
+    options = [part for key, value in named.items() for part in (f"--{key.replace('_', '-')}", value)]
+    rest = [f"{key}={value}" for key, value in settings.items() if key not in {*named, "data"}]
+    sets = [part for each in rest for part in ("--set", each)]
+    return ["train", "--data", data.name, "--data-dir", str(data.parent), "--runs", str(runs), *options, *sets]
+
+
+def in_a_new_process(commands: list[list[str]], folder: Path, hash_seed: str) -> None:
+    """`mail` once for each command, in one process, from a folder of its own."""
+    folder.mkdir()
+    code = "import json, sys; from mailcli.cli import main\nfor each in json.loads(sys.argv[1]): main(each, standalone_mode=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(commands)],
+        cwd=folder,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_new_processes_give_the_same_bytes(first: Run, tiny: Store, with_buys: Store, tmp_path: Path) -> None:
+    """One trains nothing else, the other the other dataset before; texts hash differently in the two."""
+    train = [command(tiny.folder, tmp_path / name / "runs", {**SETTINGS, **CELL}) for name in ("alone", "after")]
+    in_a_new_process([train[0]], tmp_path / "alone", hash_seed="1")
+    in_a_new_process(
+        [command(with_buys.folder, tmp_path / "after" / "runs", OTHER), train[1]], tmp_path / "after", hash_seed="2"
+    )
+    cells = ("base+cvae", "base+none")
+    alone, after = (
+        {cell: open_run(tmp_path / name / "runs" / "tiny" / "paper" / cell / "seed-0") for cell in cells}
+        for name in ("alone", "after")
+    )
+    for cell in cells:
+        assert outcome(alone[cell]) == outcome(after[cell])
+        assert {
+            key for key, value in environment(alone[cell]).items() if environment(after[cell])[key] != value
+        } <= WALL_TIME
+    assert outcome(alone["base+cvae"]) == outcome(first)
+
+
+def test_the_environment_tells_what_else_a_result_depends_on(first: Run) -> None:
+    found = environment(first)
+    assert set(found) == {
+        *("mail", "commit", "python", "keras", "numpy", "tensorflow"),
+        *("machine", "cores", "threads", "onednn", "instructions", "gpus"),
+        *WALL_TIME,
+    }
+    assert found["threads"] >= 1
+    assert isinstance(found["onednn"], bool)
+
+
+def test_threads_and_onednn_are_those_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TF_NUM_INTRAOP_THREADS", "3"), ("TF_ENABLE_ONEDNN_OPTS", "0")):
+        monkeypatch.setenv(name, value)
+    assert (hardware.describe()["threads"], hardware.describe()["onednn"]) == (3, False)
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):
+        monkeypatch.delenv(name)
+    found = hardware.describe()
+    assert (found["threads"], found["onednn"]) == (found["cores"], True)
+
+
+def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, tiny: Store, tmp_path: Path) -> None:
+    other = ensure(config(seed=1), tiny, tmp_path)
+    assert first.result is not None
+    assert other.result is not None
+    one, two = first.result["test"], other.result["test"]
+    assert [(found["new"]["users"], found["new"]["impressions"]) for found in (one, two)] == [(53, 334), (56, 350)]
+    # The test itself is the same, whoever is new in it.
+    assert one["all"]["impressions"] == two["all"]["impressions"] == 827
+    for group in ("new", "old", "all"):
+        for metric in ("AUC", "GAUC"):
+            assert one[group][metric] != two[group][metric]
