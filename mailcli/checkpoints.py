@@ -138,9 +138,9 @@ def _read(path: Path) -> tuple[Progress, list[NDArray]]:
             raise ValueError("it is compressed or encrypted")
     with np.load(path, allow_pickle=False) as file:
         progress = Progress(**json.loads(file[_PROGRESS].tobytes().decode()))
-        numbers = (progress.epoch - 1, progress.step, progress.steps, progress.history_bytes)
         best = progress.best["best_epoch"]
-        if any(type(number) is not int or number < 0 for number in (*numbers, best)) or best > progress.epoch:
+        numbers = (progress.epoch, progress.step, progress.steps, progress.history_bytes, best)
+        if any(type(number) is not int or number < 0 for number in numbers) or not progress.epoch >= max(best, 1):
             raise ValueError("it does not tell where the run stands")
         if best and not 0 <= progress.best["validation"]["all"]["AUC"] <= 1:
             raise ValueError("it does not tell of the best epoch")

@@ -230,7 +230,7 @@ class CsvFile:
         size, places = self.path.stat().st_size, max(count // HEAD, 1)
         path = folder / self.path.name
         with self._open() as file, open(path, "wb") as out:
-            out.write(file.readline())
+            out.write(file.readline().rstrip(b"\r\n") + b"\n")
             start = file.tell()
             for place in range(places):
                 file.seek(start + (size - start) * place // places)

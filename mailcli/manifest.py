@@ -31,6 +31,8 @@ _COUNTS = (
 #: Names of fields are those of files.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _GROUPS = ("attributes", "behavior", "context", "target")
+#: More than any log has in 22 days (ours).
+LONGEST_HISTORY = 100_000
 #: Characters of a value that an error shows (ours: the line stays one line).
 _SHOWN = 60
 
@@ -102,7 +104,7 @@ def _checked(manifest: dict[str, Any]) -> Schema:
         _expect(isinstance(manifest[key], str), key, manifest[key], "a text")
     simulation = manifest["simulation"]
     _expect(simulation is None or isinstance(simulation, dict), "simulation", simulation, "null or an object")
-    _expect_number("history", manifest["history"], 1)
+    _expect_number("history", manifest["history"], 1, LONGEST_HISTORY)
     schema = _schema(manifest["schema"])
     sizes, counts = manifest["vocabulary_sizes"], manifest["counts"]
     _expect(isinstance(sizes, dict), "vocabulary_sizes", sizes, "an object")
@@ -116,6 +118,9 @@ def _checked(manifest: dict[str, Any]) -> Schema:
     for split in SPLITS:
         clicks = counts[f"{split}_clicks"]
         _expect(clicks <= counts[split], f"counts.{split}_clicks", clicks, f"at most {counts[split]}")
+    for name in ("users_without_history", "users_without_profile", "items_without_features"):
+        most = counts[name.partition("_")[0]]
+        _expect(counts[name] <= most, f"counts.{name}", counts[name], f"at most {most}")
     if manifest["format"] == FORMAT:
         sums = manifest[CHECKSUMS]
         _expect(isinstance(sums, dict), CHECKSUMS, sums, "an object")
@@ -154,8 +159,8 @@ def _expect(ok: bool, key: str, found: Any, expected: str) -> None:
         raise ValueError(f"'{key}' is {_shown(found)}. Expected {expected}")
 
 
-def _expect_number(key: str, found: Any, least: int) -> None:
-    _expect(type(found) is int and found >= least, key, found, f"a whole number, {least} or more")
+def _expect_number(key: str, found: Any, least: int, most: int = 2**63 - 1) -> None:
+    _expect(type(found) is int and least <= found <= most, key, found, f"a whole number from {least} to {most}")
 
 
 def _shown(value: Any) -> str:

@@ -19,14 +19,13 @@ from mailcli.config import RunConfig
 from mailcli.csvfile import damaged
 from mailcli.engines import MEMORY_LIMIT, DataEngine, parse_size
 from mailcli.errors import MailError
+from mailcli.manifest import LONGEST_HISTORY
 from mailcli.rejects import MAX_BAD_ROWS, Rejects
 from mailcli.sources import RawData
 from mailcli.staging import Staging
 from mailcli.store import REJECTED, SUMMARY, Store, StoreWriter, check_target
 from mailcli.summary import summary
 
-#: More than any log has in 22 days (ours).
-LONGEST_HISTORY = 100_000
 #: Bytes that are read at a time (ours).
 READ_BYTES = 1 << 22
 

@@ -79,7 +79,8 @@ class Store:
         key = f"{table}/{name}"
         if key not in self._columns:
             header = self._headers[key]
-            check_values(header, self._expected[key], self.manifest.get(CHECKSUMS, {}).get(key))
+            sums = self.manifest.get(CHECKSUMS)
+            check_values(header, self._expected[key], sums.get(key, -1) if sums is not None else None)
             if name == "history_end":
                 self.column(table, "user")
                 check_history_ends(header, self._headers[f"{table}/user"], self.offsets)
