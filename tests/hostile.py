@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from mailcli.cli import main
@@ -58,3 +62,35 @@ def put(path: Path, content: bytes) -> None:
     """Write a file in place of whatever is there."""
     path.unlink(missing_ok=True)
     path.write_bytes(content)
+
+
+class Trap:
+    """What a pickle would call."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return (pytest.fail, ("a pickle was executed",))
+
+
+def saved(values: Any, **options: Any) -> bytes:
+    """The bytes of a .npy file."""
+    file = io.BytesIO()
+    np.save(file, values, **options)
+    return file.getvalue()
+
+
+def replace(path: Path, kind: str) -> None:
+    """Put one of KINDS in a file's place."""
+    path.unlink()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link to nothing":
+        path.symlink_to("nowhere")
+    elif kind == "link to itself":
+        path.symlink_to(path.name)
+    elif kind == "link to a device":
+        path.symlink_to("/dev/zero")
+
+
+KINDS = ["nothing", "directory", "pipe", "link to nothing", "link to itself", "link to a device"]

@@ -1,4 +1,4 @@
-"""Hostile raw files and settings: each case ends in success with the table that it should be, or in one line."""
+"""Hostile raw files: each case ends in success with the table that it should be, or in one line."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ import os
 import re
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from mailcli.config import make_config, parse_settings
-from mailcli.errors import MailError
 from mailcli.sources.alimama import COLUMNS
 from tests import alimama, grouplens
-from tests.hostile import CORRUPT, Damage, columns, contents, mail, put
+from tests.hostile import CORRUPT, KINDS, Damage, columns, contents, mail, put, replace
 
 
 def zipped(data: bytes) -> bytes:
@@ -112,23 +107,6 @@ def test_a_file_that_is_none_is_told_at_once(home: Path, name: str, stem: str) -
     assert contents(home) in (before, {"data": "", **before})
 
 
-def replace(path: Path, kind: str) -> None:
-    path.unlink()
-    if kind == "directory":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "link to nothing":
-        path.symlink_to("nowhere")
-    elif kind == "link to itself":
-        path.symlink_to(path.name)
-    elif kind == "link to a device":
-        path.symlink_to("/dev/zero")
-
-
-KINDS = ["nothing", "directory", "pipe", "link to nothing", "link to itself", "link to a device"]
-
-
 @pytest.mark.parametrize("stem", alimama.HEADERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_file_at_all(home: Path, kind: str, stem: str) -> None:
@@ -183,7 +161,7 @@ WRONG_TEXT = {
 
 def wrong_values() -> dict[str, tuple[str, str, str]]:
     """File, column and value by a case's name."""
-    found = {}
+    found: dict[str, tuple[str, str, str]] = {}
     for stem, known in COLUMNS.items():
         for column in known:
             wrong = WRONG_TEXT.get(column.name) or (WRONG_NUMBER if column.type == "double" else WRONG_WHOLE)
@@ -218,7 +196,7 @@ def rejected(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         given = ("--raw", folder, "--data-dir", home, "--name", name, "--max-bad-rows", share)
         assert mail("preprocess", "alimama", *given) is None
     assert columns(home / "spoilt") == columns(home / "good")
-    found = {}
+    found: dict[str, str] = {}
     for path in (home / "spoilt" / "rejected").iterdir():
         with open(path, newline="", encoding="utf-8") as file:
             found |= {f"{path.stem}|{row['row']}": row["reason"] for row in csv.DictReader(file)}
@@ -364,52 +342,3 @@ def test_an_ellipsis_of_cp1252_in_a_title_is_no_line_end(tmp_path: Path) -> None
             is None
         )
     assert columns(tmp_path / "sone") == columns(tmp_path / "stwo")
-
-
-# Settings
-
-
-@pytest.mark.parametrize("path", sorted(CORRUPT.glob("*.toml")), ids=lambda path: path.stem)
-def test_settings_that_are_none(data_dir: Path, tmp_path: Path, path: Path) -> None:
-    told = mail("train", "--config", path, "--data-dir", data_dir, "--runs", tmp_path / "runs")
-    assert told
-    assert len(told) < 1000 or "digits" in path.stem
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_file_of_settings(data_dir: Path, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "c.toml"
-    path.write_text("epochs = 1\n")
-    replace(path, kind)
-    told = mail("train", "--config", path, "--data-dir", data_dir, "--runs", tmp_path / "runs")
-    assert re.search(r"c.toml: (cannot be read as TOML|is not a file)", str(told))
-
-
-VALUES_OF_SETTINGS = ["", "x", "nan", "-inf", "0x10", "1e999", "-1", "9" * 5000, "[1]", "True", "1.5.2", "\0"]
-NUMBERS = ["seed", "history", "embedding_dim", "batch_size", "epochs", "patience", "learning_rate", "new_share"]
-
-
-@pytest.mark.parametrize("key", NUMBERS)
-@pytest.mark.parametrize("value", VALUES_OF_SETTINGS, ids=lambda value: repr(value)[:12])
-def test_numbers_of_settings(data_dir: Path, tmp_path: Path, key: str, value: str) -> None:
-    told = mail("train", "--set", f"{key}={value}", "--data-dir", data_dir, "--runs", tmp_path / "runs")
-    assert told
-    assert told.startswith(f"{key} = ")
-    assert not (tmp_path / "runs").exists()
-
-
-ANYTHING = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.dates(), st.just(10**400)),
-    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
-)
-KEYS = st.one_of(st.sampled_from([*NUMBERS, "data", "protocol", "ranker_options", "ranker.units"]), st.text())
-
-
-@settings(deadline=None)
-@given(st.dictionaries(KEYS, ANYTHING), st.lists(st.text()))
-def test_any_settings_make_a_config_or_one_line(layer: dict[str, object], pairs: list[str]) -> None:
-    with suppress(MailError):
-        assert 0 < make_config([{"data": "tiny"}, layer]).new_share < 1
-    with suppress(MailError):
-        assert all(isinstance(value, str) for value in parse_settings(pairs).values())
