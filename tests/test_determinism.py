@@ -86,7 +86,10 @@ def command(data: Path, runs: Path, settings: dict[str, Any]) -> list[str]:
 def in_a_new_process(commands: list[list[str]], folder: Path, hash_seed: str) -> None:
     """`mail` once for each command, in one process, from a folder of its own."""
     folder.mkdir()
-    code = "import json, sys; from mailcli.cli import main\nfor each in json.loads(sys.argv[1]): main(each, standalone_mode=False)"
+    code = (
+        "import json, sys; from mailcli.cli import main\n"
+        "for each in json.loads(sys.argv[1]): main(each, standalone_mode=False)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(commands)],
         cwd=folder,

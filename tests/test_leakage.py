@@ -418,10 +418,10 @@ def shuffle_labels(raw: Path, out: Path) -> None:
     """A copy of the raw files where a random half of each split's impressions is clicked, half of these bought.
 
     A permutation within each split over all of its impressions, apart from that of every other split. Given whatever
-    was trained on, each way to place the test's clicks is then as likely as any other, for every set of impressions:
-    the expected AUC is .5 exactly, and its variance that of the Mann-Whitney statistic. Were each user's or item's clicks
-    kept, its rate in training would foretell that of the test, and an AUC above .5 would be no leak. Half instead of one in twenty
-    are clicks because that halves the standard error.
+    was trained on, each way to place the test's clicks is then as likely as any other, among any of its impressions:
+    the expected AUC is .5 exactly, and its variance that of the Mann-Whitney statistic. Were each user's or item's
+    clicks kept, its rate in training would foretell that of the test, and an AUC above .5 would be no leak. Half are
+    clicks instead of one in twenty, because that halves the standard error.
     """
     out.mkdir()
     for stem in ("ad_feature", "user_profile", "behavior_log"):
