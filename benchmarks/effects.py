@@ -71,8 +71,8 @@ def main() -> None:
     head = ("cell", "users", "AUC by default", "instead", "change of AUC", "at 95 %")
     text = (
         f"{machine('tensorflow-cpu', 'keras')}\n\n"
-        f"MovieLens-100K (real data), protocol paper, experiments/demo.toml, seeds {SEEDS[0]} to {SEEDS[-1]}, paired by "
-        f"seed; ±: 95 % interval over seeds.\n\n{table(head, rows)}"
+        f"MovieLens-100K (real data), protocol paper, experiments/demo.toml, seeds {SEEDS[0]} to {SEEDS[-1]}, paired "
+        f"by seed; ±: 95 % interval over seeds.\n\n{table(head, rows)}"
     )
     record("Effect of the quicker ways on AUC", text)
 

@@ -18,6 +18,7 @@ from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError, choices, nearest
 from mailcli.losses import click_loss, ctcvr_loss
 from mailcli.optimizers import SparseAdam
+from mailcli.rows import forget_gradients
 from mailcli.schema import UNKNOWN, Schema
 from mailcli.store import Store
 
@@ -181,6 +182,7 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
         plugins.load(kind, name)
     keras.utils.clear_session(free_memory=False)
+    forget_gradients()
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
     embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init)

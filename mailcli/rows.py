@@ -7,8 +7,20 @@ same call gives the same bits.
 from __future__ import annotations
 
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from mailcli.contracts import Tensor
+
+
+def forget_gradients() -> None:
+    """Let go of the graphs that were made.
+
+    TensorFlow registers a custom gradient for ever, with all that it refers to: in the graph of a training step, the
+    model. The registration is needed while a graph is being made; call this between them.
+    """
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
 
 
 def bag_sum(rows: Tensor, bags: Tensor, places: Tensor, count: Tensor) -> Tensor:

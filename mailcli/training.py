@@ -21,6 +21,7 @@ from mailcli.evaluation import Scorer, measure
 from mailcli.loop import Fit
 from mailcli.model import TwoTower, batch_signature, click_logit, make_model, to_tensors
 from mailcli.protocol import View, views
+from mailcli.rows import forget_gradients
 from mailcli.runs import Run
 from mailcli.store import Store
 
@@ -43,25 +44,32 @@ def train(run: Run, store: Store, baseline: Run | None = None, minutes: float = 
     Raises:
         MailError: an option is wrong, histories are longer than the store's, or a loss is not finite.
     """
-    with run.lock():
-        if run.result is not None:
-            return run.result  # another process was quicker
-        started = time.monotonic()
-        model, splits = check(run.config, store)
-        scorer = Scorer(model, run.config.history)
-        batches = {name: _batches(store, view, run.config) for name, view in splits.items()}
-        if baseline:
-            run.begin()
-            best = _fit_to(baseline, run, store, model, scorer, batches)
-            return _finish(run, store, model, scorer, batches["test"], best, started)
-        fit = Fit(run, store, model, scorer, batches, minutes)
-        best = fit.best()
-        try:
-            result = _finish(run, store, model, scorer, batches["test"], best, started)
-        except KeyboardInterrupt:
-            raise fit.interrupted() from None
-        fit.clear()
-        return result
+    try:
+        with run.lock():
+            return _train(run, store, baseline, minutes)
+    finally:
+        forget_gradients()
+
+
+def _train(run: Run, store: Store, baseline: Run | None, minutes: float) -> dict[str, Any]:
+    if run.result is not None:
+        return run.result  # another process was quicker
+    started = time.monotonic()
+    model, splits = check(run.config, store)
+    scorer = Scorer(model, run.config.history)
+    batches = {name: _batches(store, view, run.config) for name, view in splits.items()}
+    if baseline:
+        run.begin()
+        best = _fit_to(baseline, run, store, model, scorer, batches)
+        return _finish(run, store, model, scorer, batches["test"], best, started)
+    fit = Fit(run, store, model, scorer, batches, minutes)
+    best = fit.best()
+    try:
+        result = _finish(run, store, model, scorer, batches["test"], best, started)
+    except KeyboardInterrupt:
+        raise fit.interrupted() from None
+    fit.clear()
+    return result
 
 
 def _finish(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from mailcli.batches import Batches
 from mailcli.config import VARIANTS, RunConfig, make_config
@@ -174,3 +175,21 @@ def test_same_seed_same_weights(tiny: Store) -> None:
 
 def test_split_names() -> None:
     assert SPLITS == ("train", "validation", "test")
+
+
+def test_a_second_model_leaves_nothing_behind(tiny: Store) -> None:
+    """TensorFlow keeps custom gradients for ever, with all that they refer to, a model's graph among it."""
+
+    def kept() -> int:
+        return sum(name.startswith("CustomGradient") for name in ops.gradient_registry.list())
+
+    def trace() -> None:
+        c = config("base", ranker="dmr")
+        make_step(make_model(tiny, c), c).trace()
+
+    trace()
+    once = kept()
+    assert once > 0
+    for _ in range(2):
+        trace()
+        assert kept() == once
