@@ -102,9 +102,9 @@ def _report(looks: list[Look], minutes: float, steps: int, epochs: int) -> str:
     ]
     return (
         f"{machine('tensorflow-cpu', 'keras')}\n\n"
-        f"Small MAIL-Base on simulated data for {minutes:.0f} minutes: {steps:,} steps, {epochs} epochs with validation and "
-        f"a checkpoint each. After the first {WARM:.0%} of the time memory changes by {fit.slope:+.1f} ±{half:.1f} MB "
-        f"an hour (least squares, {len(warm)} looks).\n\n"
+        f"Small MAIL-Base on simulated data for {minutes:.0f} minutes: {steps:,} steps, {epochs} epochs, each with "
+        f"validation and a checkpoint. After the first {WARM:.0%} of the time memory changes by {fit.slope:+.1f} "
+        f"±{half:.1f} MB an hour (least squares, {len(warm)} looks).\n\n"
         f"{table(('', 'after warming up', 'in the middle', 'at the end'), rows)}"
     )
 
