@@ -63,12 +63,16 @@ def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: boo
     schema = Source.schema
     items = drawn["item"] - FIRST_ID
 
-    def placed(name: str, ids: NDArray) -> NDArray[np.int32]:
+    def placed(name: str, ids: NDArray) -> NDArray[np.uint32]:
         apart = (sizes[name] - FIRST_ID) // (drawn[name] - FIRST_ID)
-        return (FIRST_ID + (ids - FIRST_ID) * apart).astype(np.int32)
+        return (FIRST_ID + (ids - FIRST_ID) * apart).astype(np.uint32)
 
+    clicks: dict[str, int] = {}
     with StoreWriter(folder) as writer:
         writer.write("users", "raw", np.arange(USERS))
+        writer.write("items", "raw", np.arange(items))
+        for name, size in sizes.items():
+            writer.write("vocabularies", name, np.arange(size - FIRST_ID))
         for field in schema.group("attributes"):
             ids = FIRST_ID + rng.integers(drawn[field.name] - FIRST_ID, size=USERS)
             writer.write("users", field.name, placed(field.name, ids))
@@ -81,12 +85,16 @@ def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: boo
         actions = FIRST_ID + rng.integers(len(ACTIONS), size=USERS * history)
         writer.write("behaviors", "action", actions.astype(np.uint8))
         writer.write("behaviors", "offsets", np.arange(USERS + 1) * history)
+        writer.write("behaviors", "time", np.zeros(USERS * history, np.int64))
         for split in SPLITS:
             user = np.sort(rng.integers(USERS, size=IMPRESSIONS)).astype(np.int32)
             writer.write(split, "user", user)
+            writer.write(split, "time", np.zeros(IMPRESSIONS, np.int64))
             writer.write(split, "item", zipf(rng, drawn["item"], IMPRESSIONS) - FIRST_ID)
             writer.write(split, "history_end", (user.astype(np.int64) + 1) * history)
-            writer.write(split, "click", (rng.random(IMPRESSIONS) < 0.05).astype(np.uint8))
+            click = (rng.random(IMPRESSIONS) < 0.05).astype(np.uint8)
+            clicks[split] = int(click.sum())
+            writer.write(split, "click", click)
             for field in schema.group("context"):
                 ids = FIRST_ID + rng.integers(sizes[field.name] - FIRST_ID, size=IMPRESSIONS)
                 writer.write(split, field.name, ids.astype(np.uint8))
@@ -96,7 +104,14 @@ def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: boo
             "simulation": {"seed": 0},
             "history": history,
             "vocabulary_sizes": {name: sizes[name] for name in schema.vocabularies()},
-            "counts": {"users": USERS, "items": items, **dict.fromkeys(SPLITS, IMPRESSIONS)},
+            "counts": {
+                "users": USERS,
+                "items": items,
+                "behaviors": USERS * history,
+                **dict.fromkeys(SPLITS, IMPRESSIONS),
+                **{f"{split}_clicks": clicks[split] for split in SPLITS},
+                **dict.fromkeys(("users_without_history", "users_without_profile", "items_without_features"), 0),
+            },
             "schema": schema.to_json(),
         }
         writer.finish(manifest)
