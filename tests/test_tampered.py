@@ -136,6 +136,63 @@ def test_swapped_columns(store: Path, one: str, other: str) -> None:
         assert ": the column cannot be read (" in refusal(store)
 
 
+def first(value: Any) -> Damage:
+    """Another first value of the same type."""
+
+    def damage(data: bytes) -> bytes:
+        values = values_of(data)
+        values[0] = value
+        return saved(values)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("column", "damage", "reason"),
+    [
+        ("users/age_level", first(99), "it holds 99, expected 1 to 3"),
+        ("users/age_level", lambda data: b"", "it does not begin as the columns do that `mail preprocess` writes"),
+        ("users/age_level", lambda data: saved(values_of(data)[:2]), "it has 2 values, dataset.json says 3"),
+        ("users/age_level", lambda data: saved(values_of(data) * 1.0), "it holds float64, expected ids"),
+        ("users/age_level", lambda data: data + b"x", "its 3 values of uint8 do not fill its 132 bytes"),
+        ("items/price", first(np.inf), "a value is not a finite number"),
+        ("behaviors/offsets", first(3), "its values do not ascend from 0 to 22"),
+        ("train/history_end", first(23), "it holds 23, expected 0 to 22"),
+        ("train/user", first(3), "it holds 3, expected 0 to 2"),
+        ("train/click", first(2), "it holds 2, expected 0 to 1"),
+        ("behaviors/action", first(6), "it holds 6, expected 2 to 5"),
+    ],
+)
+def test_a_store_of_format_2_has_no_checksums_but_ranges(store: Path, column: str, damage: Damage, reason: str) -> None:
+    manifest = json.loads((store / "dataset.json").read_text())
+    rest = {key: value for key, value in manifest.items() if key not in {"columns", OWN_CHECKSUM}}
+    (store / "dataset.json").write_text(json.dumps({**rest, "format": 2}))
+    assert use_all(Store(store))
+    path = store / f"{column}.npy"
+    put(path, damage(path.read_bytes()))
+    assert refusal(store) == (
+        f"{path}: the column cannot be read ({reason}). The store is damaged: make it again with `mail preprocess`."
+    )
+
+
+def test_a_history_of_another_user(store: Path) -> None:
+    manifest = json.loads((store / "dataset.json").read_text())
+    rest = {key: value for key, value in manifest.items() if key not in {"columns", OWN_CHECKSUM}}
+    (store / "dataset.json").write_text(json.dumps({**rest, "format": 2}))
+    path = store / "train" / "history_end.npy"
+    ends, user = np.load(path), np.load(store / "train" / "user.npy")
+    offsets = np.load(store / "behaviors" / "offsets.npy")
+    owner = int(np.flatnonzero(np.diff(offsets))[0])
+    row = int(np.flatnonzero(user != owner)[0])
+    begin, end = int(offsets[user[row]]), int(offsets[user[row] + 1])
+    wrong = 22 - begin if begin in (0, 22) else 0
+    ends[row] = wrong
+    put(path, saved(ends))
+    assert f"train/history_end.npy: the column cannot be read (it holds {wrong}, expected {begin} to {end} for" in (
+        refusal(store)
+    )
+
+
 Change = Callable[[dict[str, Any]], object]
 
 
