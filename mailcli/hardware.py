@@ -44,10 +44,12 @@ def limit_threads(count: int) -> None:
 def describe() -> dict[str, Any]:
     """For environment.json."""
     cores = os.cpu_count() or 1
+    # What TensorFlow takes: the cores that the process may use (Linux tells), or as many as were asked for.
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return {
         "machine": platform.machine(),
         "cores": cores,
-        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", cores)),
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", usable)),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "instructions": sorted(_instructions()),
     }

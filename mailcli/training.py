@@ -166,7 +166,7 @@ def environment(seconds: float) -> dict[str, Any]:
         "mail": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("keras", "numpy")},
+        **{name: metadata.version(name) for name in ("keras", "numpy", "pandas", "scipy")},
         "tensorflow": tf.__version__,
         **hardware.describe(),
         "gpus": len(tf.config.list_physical_devices("GPU")),

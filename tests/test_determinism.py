@@ -124,7 +124,7 @@ def test_new_processes_give_the_same_bytes(first: Run, tiny: Store, with_buys: S
 def test_the_environment_tells_what_else_a_result_depends_on(first: Run) -> None:
     found = environment(first)
     assert set(found) == {
-        *("mail", "commit", "python", "keras", "numpy", "tensorflow"),
+        *("mail", "commit", "python", "keras", "numpy", "pandas", "scipy", "tensorflow"),
         *("machine", "cores", "threads", "onednn", "instructions", "gpus"),
         *WALL_TIME,
     }

@@ -96,3 +96,9 @@ def test_no_threads_are_refused(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--threads", "0"])
     assert done.exit_code == 2
     assert "Invalid value for '--threads': 0 is not in the range x>=1." in done.output
+
+
+def test_threads_are_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    assert hardware.describe()["threads"] == 3
