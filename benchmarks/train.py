@@ -6,7 +6,7 @@ Plain Keras: the same BaseDNN with `Embedding`, `Adam` and `fit`.
 
 Each cell runs in a process of its own, so that its peak memory is its own.
 
-Run: python benchmarks/train.py (10 minutes, 6 GB of memory, 1 GB of disk)
+Run: python benchmarks/train.py [--turns] (10 minutes, 6 GB of memory, 1 GB of disk)
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CELLS = {
 }
 #: Vocabularies at which the time of a step is compared: 100 thousand rows, and Alimama's.
 SMALL_ROWS = 100_000
-TABLES, TURNS = ("small", "spread", "alimama"), 5
+TABLES, TURNS = ("small", "spread", "alimama"), 3
 STEPS = 40
 
 Product = tuple[int, int, int, int]
@@ -207,46 +207,41 @@ def measure_plain(folder: Path, history: int) -> dict[str, Any]:
     return {"step": statistics.median(times), "memory": peak_megabytes()}
 
 
-def child(*arguments: object) -> dict[str, Any]:
-    """Measure in a process of its own."""
-    command = [sys.executable, __file__, *map(str, arguments)]
+def child(options: dict[str, Any], cell: str, history: int) -> dict[str, Any]:
+    """Measure in a process of its own; an option without a value is a flag."""
+    given = [str(part) for option in options.items() for part in option if part is not None]
+    command = [sys.executable, __file__, "--cell", cell, "--history", str(history), *given]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def main() -> None:
-    """Measure all cells, print, record."""
+def main(by_turns_only: bool) -> None:
+    """Measure all cells, or only what is compared by turns; print, record."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_store(folder / "alimama")
+        if not by_turns_only:
+            full = {"--store": folder / "alimama"}
+            found = {name: child(full, cell, history) for name, (cell, history) in CELLS.items()}
+            half = {
+                name: child({**full, "--precision": "bfloat16"}, cell, history)
+                for name, (cell, history) in list(CELLS.items())[:4]
+            }
+            record("Training", _report(found, half))
         rows = sum(VOCABULARIES.values())
         make_store(folder / "small", scale=SMALL_ROWS / rows)
         make_store(folder / "spread", scale=SMALL_ROWS / rows, spread=True)
-        plain = child("--store", folder / "alimama", "--cell", "plain", "--history", 100)
-        found = {
-            name: child("--store", folder / "alimama", "--cell", cell, "--history", history)
-            for name, (cell, history) in CELLS.items()
-        }
-        half = {
-            name: child("--store", folder / "alimama", "--cell", cell, "--history", history, "--precision", "bfloat16")
-            for name, (cell, history) in list(CELLS.items())[:4]
-        }
         # By turns, because the speed of a machine that others share drifts.
-        turns = [
-            {
-                name: child("--store", folder / name, "--cell", "base+none", "--history", 100, "--step-only")
-                for name in TABLES
-            }
-            for _ in range(TURNS)
-        ]
-        sizes = {
-            name: sorted((turn[name] for turn in turns), key=lambda each: each["step"])[TURNS // 2] for name in TABLES
-        }
-    record("Training", _report(plain, found, half, sizes))
+        turns: dict[str, list[dict[str, Any]]] = {name: [] for name in (*TABLES, "plain Keras")}
+        for _ in range(TURNS):
+            for name in TABLES:
+                turns[name].append(child({"--store": folder / name, "--step-only": None}, "base+none", 100))
+            turns["plain Keras"].append(child({"--store": folder / "alimama"}, "plain", 100))
+    record("Training, by turns", _report_turns(turns))
 
 
-def _report(plain: dict, found: dict, half: dict, sizes: dict) -> str:
+def _report(found: dict[str, Any], half: dict[str, Any]) -> str:
     base = found["BaseDNN"]
     text = [
         machine("tensorflow-cpu", "keras", "numpy"),
@@ -297,25 +292,32 @@ def _report(plain: dict, found: dict, half: dict, sizes: dict) -> str:
                 for name, each in half.items()
             ],
         ),
-        f"Plain Keras (`Embedding`, `Adam`, `fit`), BaseDNN, the same batches: {BATCH / plain['step']:,.0f} "
-        f"impressions/s, {1e3 * plain['step']:.0f} ms a step, {plain['memory']:,.0f} MB. `mail` is "
-        f"{plain['step'] / base['fed']:.1f} x as fast.",
-        f"BaseDNN with other tables, {TURNS} times by turns, medians: `small` has few ids, `spread` the same batches "
-        "with their rows far apart in a large table, `alimama` more different ids in a batch besides.",
-        table(
-            ("table", "rows", "step ms", "x small"),
-            [
-                (
-                    name,
-                    f"{each['rows']:,}",
-                    f"{1e3 * each['step']:.1f}",
-                    f"{each['step'] / sizes['small']['step']:.2f}",
-                )
-                for name, each in sizes.items()
-            ],
-        ),
     ]
     return "\n\n".join(text)
+
+
+def _report_turns(turns: dict[str, list[dict[str, Any]]]) -> str:
+    times = {name: [1e3 * each["step"] for each in found] for name, found in turns.items()}
+    middle = {name: statistics.median(found) for name, found in times.items()}
+    rows = [
+        (
+            name,
+            f"{turns[name][0].get('rows', turns['alimama'][0]['rows']):,}",
+            f"{middle[name]:.1f}",
+            ", ".join(f"{each:.0f}" for each in sorted(found)),
+            f"{BATCH / middle[name] * 1e3:,.0f}",
+            f"{middle[name] / middle['small']:.2f}",
+        )
+        for name, found in times.items()
+    ]
+    return (
+        f"{machine('tensorflow-cpu', 'keras', 'numpy')}\n\n"
+        f"A step of BaseDNN, history 100, {TURNS} processes each by turns. `small` has few ids, `spread` the same "
+        "batches with their rows far apart in a large table, `alimama` more different ids in a batch besides; plain Keras "
+        "(`Embedding`, `Adam`, `fit`) has the batches of `alimama`.\n\n"
+        f"{table(('table', 'rows', 'step ms (median)', 'all', 'impressions/s', 'x small'), rows)}\n\n"
+        f"`mail` is {middle['plain Keras'] / middle['alimama']:.1f} x as fast as plain Keras."
+    )
 
 
 def _row(name: str, each: dict[str, Any]) -> tuple[str, ...]:
@@ -355,9 +357,10 @@ if __name__ == "__main__":
     parser.add_argument("--history", type=int)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--step-only", action="store_true")
+    parser.add_argument("--turns", action="store_true", help="only what is compared by turns")
     given = parser.parse_args()
     if given.cell is None:
-        main()
+        main(given.turns)
     elif given.cell == "plain":
         print(json.dumps(measure_plain(given.store, given.history)))
     else:
