@@ -313,8 +313,8 @@ def _report_turns(turns: dict[str, list[dict[str, Any]]]) -> str:
     return (
         f"{machine('tensorflow-cpu', 'keras', 'numpy')}\n\n"
         f"A step of BaseDNN, history 100, {TURNS} processes each by turns. `small` has few ids, `spread` the same "
-        "batches with their rows far apart in a large table, `alimama` more different ids in a batch besides; plain Keras "
-        "(`Embedding`, `Adam`, `fit`) has the batches of `alimama`.\n\n"
+        "batches with their rows far apart in a large table, `alimama` more different ids in a batch besides; plain "
+        "Keras (`Embedding`, `Adam`, `fit`) has the batches of `alimama`.\n\n"
         f"{table(('table', 'rows', 'step ms (median)', 'all', 'impressions/s', 'x small'), rows)}\n\n"
         f"`mail` is {middle['plain Keras'] / middle['alimama']:.1f} x as fast as plain Keras."
     )
