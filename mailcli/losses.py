@@ -30,7 +30,7 @@ def mmd2(p: Tensor, q: Tensor, sigma: float) -> Tensor:
         sigma: σ of the kernel.
     """
     # Differences of close codes: of their distances bfloat16 would keep two digits.
-    p, q = (tf.cast(code, tf.float32) for code in (p, q))
+    p, q = (tf.cast(code, tf.float32) if code.dtype == tf.bfloat16 else code for code in (p, q))
     return _mean_kernel(p, p, sigma) + _mean_kernel(q, q, sigma) - 2 * _mean_kernel(p, q, sigma)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -17,6 +19,14 @@ from mailcli.store import Store
 
 #: `make demo` keeps the download here; tests share it.
 ML_100K = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"
+
+
+@pytest.fixture(autouse=True)
+def full_precision() -> Iterator[None]:
+    """A run's precision is a setting of the whole process: the next test has float32 again."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")

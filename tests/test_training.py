@@ -60,7 +60,7 @@ def test_a_run_leaves_what_it_promises(tiny: Store, tmp_path: Path) -> None:
     history = run.history()
     steps = [line for line in history if "L_rt" in line]
     assert [line["step"] for line in steps] == list(range(1, 2 * math.ceil(tiny.counts["train"] / 256) + 1))
-    assert set(steps[0]) == {"step", "epoch", "L_a", "L_v", "L_d", "L_zst", "L_rt"}
+    assert set(steps[0]) == {"step", "epoch", "L_a", "L_v", "L_d", "L_zst", "L_rt", "gradient", "gradient_zst"}
     assert [line["epoch"] for line in history if "validation" in line] == [1, 2]
     assert open_run(run.folder).config == run.config
 
@@ -182,6 +182,7 @@ def test_zero_shot_losses_fall_within_a_hundred_batches(ml_100k: Store, tmp_path
     assert result["test"]["old"]["AUC"] > 0.65
 
 
+@pytest.mark.slow
 def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_path: Path) -> None:
     """Interests fully determined by attributes, against interests independent of them."""
     auc = {}
