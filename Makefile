@@ -18,7 +18,7 @@ demo: $(READY)  ## a real table: BaseDNN against MAIL-Base on MovieLens-100K, th
 	$(BIN)/mail preprocess ml-100k
 	$(BIN)/mail ablate --config experiments/demo.toml --variants base --seeds 3 --runs runs/demo
 
-test: $(READY)  ## the default suite, under 10 minutes on 2 cores
+test: $(READY)  ## the default suite, 10 to 15 minutes on 2 cores
 	$(BIN)/python -m pytest
 
 test-slow: $(READY)

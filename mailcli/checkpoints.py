@@ -124,11 +124,6 @@ class Checkpoints:
         return [found[steps] for steps in sorted(found, reverse=True)]
 
 
-def exist(folder: Path) -> bool:
-    """Whether there is a checkpoint in the folder, damaged or not."""
-    return any(_NAME.fullmatch(path.name) for path in folder.glob("*"))
-
-
 def _read(path: Path) -> tuple[Progress, list[NDArray]]:
     if not path.is_file():
         raise ValueError("it is not a file")
