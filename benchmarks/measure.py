@@ -42,6 +42,12 @@ def peak_megabytes() -> float:
     return used / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def private_megabytes() -> float:
+    """What this process has in memory now of its own: without the pages of libraries and mapped files (Linux)."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(dict(line.split(":", 1) for line in status.splitlines())["RssAnon"].split()[0]) / 2**10
+
+
 def machine(*packages: str) -> str:
     """What the numbers were measured on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9

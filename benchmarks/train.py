@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 from alimama_shape import VOCABULARIES, make_store
-from measure import machine, peak_megabytes, record, table
+from measure import machine, peak_megabytes, private_megabytes, record, table
 
 #: The paper's settings (MAIL Sec. 4.1.4), and DMR's own history.
 BATCH, DIM = 1024, 32
@@ -43,7 +43,7 @@ CELLS = {
 }
 #: Vocabularies at which the time of a step is compared: 100 thousand rows, and Alimama's.
 SMALL_ROWS = 100_000
-TABLES, TURNS = ("small", "spread", "alimama"), 3
+TABLES, TURNS = ("small", "spread", "alimama"), 5
 STEPS = 40
 
 Product = tuple[int, int, int, int]
@@ -119,6 +119,17 @@ def median_seconds(call: Any, repeats: int) -> float:
     return statistics.median(times[3:])
 
 
+def train_for(step: Any, batches: Any, steps: int) -> float:
+    """Seconds of so many steps with batches made meanwhile, as a run does them."""
+    from mailcli.model import to_tensors
+
+    start = time.perf_counter()
+    for batch, _ in zip(batches.shuffled(0, 2), range(steps), strict=False):
+        last = step(to_tensors(batch))
+    float(last["L_rt"])
+    return time.perf_counter() - start
+
+
 def measure_cell(folder: Path, cell: str, history: int, precision: str, step_only: bool) -> dict[str, Any]:
     """What one process measures; printed as JSON."""
     from mailcli.quiet import load_tensorflow
@@ -140,16 +151,13 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str, step_onl
     batches = Batches(store, view, history, BATCH)
     model = make_model(store, config)
     step = make_step(model, config)
+    train_for(step, batches, 3)
+    fed = train_for(step, batches, STEPS) / STEPS
+    memory, private = peak_megabytes(), private_megabytes()
     ready = [to_tensors(batch) for batch, _ in zip(batches.shuffled(0, 1), range(STEPS), strict=False)]
     alone = median_seconds(lambda k: float(step(ready[k % STEPS])["L_rt"]), STEPS)
     if step_only:
         return {"step": alone, "rows": model.embedding.rows}
-    start = time.perf_counter()
-    for batch, _ in zip(batches.shuffled(0, 2), range(STEPS), strict=False):
-        last = step(to_tensors(batch))
-    float(last["L_rt"])
-    fed = (time.perf_counter() - start) / STEPS
-    memory = peak_megabytes()
     one_thread = median_seconds(lambda k: to_tensors(batches.gather(view.rows[k * BATCH : (k + 1) * BATCH])), STEPS)
 
     embed = tf.function(lambda batch: model.embedding(batch).behavior_sum)
@@ -180,6 +188,7 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str, step_onl
         "fed": fed,
         "input": one_thread,
         "memory": memory,
+        "private": private,
         "table": 3 * 4 * model.embedding.rows * DIM / 1e6,
         "rows": model.embedding.rows,
         "parts": parts,
@@ -264,7 +273,8 @@ def _report(found: dict[str, Any], half: dict[str, Any]) -> str:
         ),
         "Where the time of a step goes (ms, each timed as a graph of its own, so the sums are not exact): the input "
         "by one thread, at the same time; embedding; ranker and cold-start method forward; gradients of the ranking "
-        "side; optimizers and, for MAIL, the zero-shot tower's step.",
+        "side; optimizers and, for MAIL, the zero-shot tower's step. `peak` is the largest resident set of a process, "
+        "`private` what it has without the pages of libraries and mapped files, which the system can take back.",
         table(
             (
                 "cell",
@@ -274,7 +284,9 @@ def _report(found: dict[str, Any], half: dict[str, Any]) -> str:
                 "gradients",
                 "the rest",
                 "peak MB",
-                "peak / (table + moments + 500)",
+                "/ (table + moments + 500)",
+                "private MB",
+                "/ (table + moments + 500)",
             ),
             [_parts(name, each) for name, each in found.items()],
         ),
@@ -345,8 +357,11 @@ def _parts(name: str, each: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
         *(f"{1e3 * seconds:.1f}" for seconds in times),
-        f"{each['memory']:,.0f}",
-        f"{each['memory'] / (each['table'] + 500):.2f}",
+        *(
+            text
+            for megabytes in (each["memory"], each["private"])
+            for text in (f"{megabytes:,.0f}", f"{megabytes / (each['table'] + 500):.2f}")
+        ),
     )
 
 

@@ -7,11 +7,10 @@ CRC-32 of each array, which is checked when it is read. Nothing in it is execute
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
+from mailcli.files import whole
 
 #: The older one is there for when the newer one is damaged.
 KEPT = 2
@@ -69,42 +69,41 @@ class Checkpoints:
             MailError: it cannot be written, because the disk is full for example; the older ones are whole.
         """
         path = self._folder / f"step-{progress.steps}.npz"
-        partial = path.with_name(path.name + ".partial")
         text = np.frombuffer(json.dumps(asdict(progress)).encode(), np.uint8)
-        arrays = {str(place): np.asarray(variable) for place, variable in enumerate(self._variables)}
         try:
-            with open(partial, "wb") as file:
-                np.savez(file, allow_pickle=False, **{_PROGRESS: text}, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
+            with whole(path) as partial, zipfile.ZipFile(partial, "w", allowZip64=True) as archive:
+                _write(archive, _PROGRESS, text)
+                # One after another: a copy of the whole table at once would be as much memory again.
+                for place, variable in enumerate(self._variables):
+                    _write(archive, str(place), np.asarray(variable))
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise MailError(
                 f"{path}: cannot be written ({error.strerror or error}). {self.told()} Free some space and give the "
                 f"same command again."
             ) from error
-        os.replace(partial, path)
-        _sync(self._folder)
         for older in self._all()[KEPT:]:
             older.unlink()
 
-    def restore(self, history_bytes: int) -> Progress | None:
+    def restore(self, history_bytes: int, steps_of_epoch: int) -> Progress | None:
         """Set the variables to the newest whole one, and tell of damaged ones that are left out; None without any.
 
         Args:
             history_bytes: the length of history.jsonl; one that knows of more does not belong to it.
+            steps_of_epoch: one that tells of more steps in its epoch does not belong to the run.
         """
         for path in self._all():
             try:
-                progress, arrays = _read(path)
-                _check(arrays, self._variables)
+                progress = _check(path, self._variables)
                 if progress.history_bytes > history_bytes:
                     raise ValueError("history.jsonl is shorter than it tells")
+                if progress.step > steps_of_epoch:
+                    raise ValueError(f"it is at step {progress.step} of an epoch of {steps_of_epoch}")
             except _DAMAGES as error:
                 click.echo(f"{path}: is damaged and left out ({error}).", err=True)
                 continue
-            for variable, array in zip(self._variables, arrays, strict=True):
-                variable.assign(array)
+            with np.load(path, allow_pickle=False) as file:
+                for place, variable in enumerate(self._variables):
+                    variable.assign(file[str(place)])
             return progress
         return None
 
@@ -124,7 +123,13 @@ class Checkpoints:
         return [found[steps] for steps in sorted(found, reverse=True)]
 
 
-def _read(path: Path) -> tuple[Progress, list[NDArray]]:
+def _write(archive: zipfile.ZipFile, name: str, array: NDArray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _check(path: Path, variables: Sequence[Any]) -> Progress:
+    """Where the run stands; one of _DAMAGES when the file is not whole or not of these variables."""
     if not path.is_file():
         raise ValueError("it is not a file")
     with zipfile.ZipFile(path) as archive:
@@ -139,13 +144,15 @@ def _read(path: Path) -> tuple[Progress, list[NDArray]]:
             raise ValueError("it does not tell where the run stands")
         if best and not 0 <= progress.best["validation"]["all"]["AUC"] <= 1:
             raise ValueError("it does not tell of the best epoch")
-        return progress, [file[str(place)] for place in range(len(file.files) - 1)]
-
-
-def _check(arrays: Sequence[NDArray], variables: Sequence[Any]) -> None:
-    found = [(array.shape, str(array.dtype)) for array in arrays]
-    if found != [(tuple(variable.shape), str(variable.dtype)) for variable in variables]:
+        # Reading an array to its end checks its CRC-32; one at a time, for their size.
+        found = [_kind(file[str(place)]) for place in range(len(file.files) - 1)]
+    if found != [_kind(variable) for variable in variables]:
         raise ValueError("it holds other variables than the run has")
+    return progress
+
+
+def _kind(array: Any) -> tuple[tuple[int, ...], str]:
+    return tuple(array.shape), str(array.dtype)
 
 
 def check_space(folder: Path, variables: Iterable[Any]) -> None:
@@ -158,25 +165,3 @@ def check_space(folder: Path, variables: Iterable[Any]) -> None:
             f"{folder}: {free / 1e6:,.0f} MB are free, and the checkpoints of this run may need "
             f"{needed / 1e6:,.0f} MB. Free some space, or choose another --runs folder."
         )
-
-
-def replace_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file under another name in its folder, and put it in place when it is whole.
-
-    Args:
-        path: its name.
-        write: is called with the other name, which ends alike.
-    """
-    partial = path.with_name(f"partial-{path.name}")
-    write(partial)
-    os.replace(partial, path)
-
-
-def _sync(folder: Path) -> None:
-    """Make a renaming outlast a loss of power; Windows cannot open a folder for that."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -35,6 +35,13 @@ def has_bfloat16() -> bool:
     return has_graphics_card() or bool(_instructions() & BFLOAT16)
 
 
+def memory_bytes() -> int | None:
+    """The machine's memory; None where the system does not tell."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def limit_threads(count: int) -> None:
     """Let TensorFlow use that many threads; it must not have been imported yet."""
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from mailcli.batches import Batches
-from mailcli.checkpoints import Checkpoints, Progress, check_space, replace_whole
+from mailcli.checkpoints import Checkpoints, Progress, check_space
 from mailcli.contracts import Tensor
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
+from mailcli.files import whole
 from mailcli.interrupt import Interrupt, postponed
 from mailcli.model import TwoTower, make_step, to_tensors
 from mailcli.progress import progress
@@ -45,7 +46,7 @@ class Fit:
         self._checkpoints = Checkpoints(run.checkpoints, variables)
         self._pending: list[dict[str, Tensor]] = []
         self._seconds, self._saved = 60 * minutes, time.monotonic()
-        found = self._checkpoints.restore(run.history_bytes()) if run.began else None
+        found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
         if found is None:
             run.begin()
             check_space(run.folder, variables)
@@ -131,7 +132,8 @@ class Fit:
         before = at.best["validation"]["all"]["AUC"] if "validation" in at.best else -math.inf
         if found["all"]["AUC"] > before:
             at.best = {"best_epoch": at.epoch, "validation": found}
-            replace_whole(self._run.weights, self._model.save_weights)
+            with whole(self._run.weights) as partial:
+                self._model.save_weights(partial)
         ended = at.epoch - at.best["best_epoch"] >= self._run.config.patience
         at.epoch += 1
         at.step = 0

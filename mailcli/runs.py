@@ -15,20 +15,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli_w
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
 from mailcli.errors import MailError
+from mailcli.files import PARTIAL, Lock, whole
 from mailcli.manifest import read_json
 from mailcli.store import Store
 
@@ -61,21 +59,9 @@ class Run:
         """Whether the folder holds a run of these settings, finished or not; `claim` has checked whose they are."""
         return (self.folder / _CONFIG).is_file() and self.checkpoints.is_dir()
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other processes out of the folder (MailError when one is in it)."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise MailError(f"{self.folder}: another `mail` is training this run. Wait for it.") from None
-        try:
-            yield
-        finally:
-            # While it is held: afterwards another might hold the file that is unlinked.
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
+    def lock(self) -> Lock:
+        """Keeps other processes out of the folder (MailError when one is in it)."""
+        return Lock(self.folder, f"{self.folder}: another `mail` is training this run. Wait for it.")
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -143,10 +129,8 @@ class Run:
 
     def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
         """Write predictions and metrics; result.json comes last and whole, so it marks the run as finished."""
-        partial = self.folder / "predictions.npy.partial"
-        with open(partial, "wb") as file:
-            np.save(file, scores, allow_pickle=False)
-        os.replace(partial, self.folder / "predictions.npy")
+        with whole(self.folder / "predictions.npy") as partial:
+            np.save(partial, scores, allow_pickle=False)
         _write_json(self.folder / "environment.json", environment)
         _write_json(self.folder / _RESULT, result)
 
@@ -160,9 +144,8 @@ def _conversions(groups: dict[str, dict[str, Any]]) -> list[Any]:
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
 def fingerprint(store: Store) -> str:
@@ -189,7 +172,7 @@ def claim(runs: Path, config: RunConfig, store: Store) -> Run:
     folder = runs / config.data / config.protocol / config.cell / f"seed-{config.seed}"
     settings = {**_fingerprints(config, store), **to_toml(config)}
     run = Run(folder, config, settings)
-    strangers = [path.name for path in _entries(folder) if path.name.removesuffix(".partial") not in _OURS]
+    strangers = [path.name for path in _entries(folder) if path.name.removeprefix(PARTIAL) not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
         raise MailError(
             f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder."

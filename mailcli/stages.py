@@ -12,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mailcli.files import PARTIAL, whole
+
 #: Raised whenever a stage of an older version could be misread.
 FORMAT = 1
 _KEY = "key.json"
 _TEMP = "temp"
-_PARTIAL = ".partial"
 
 
 class Stages:
@@ -35,7 +36,7 @@ class Stages:
         """Make the folders, and drop what an interrupted run did not finish."""
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
-            if path.name == _TEMP or path.name.endswith(_PARTIAL):
+            if path.name == _TEMP or path.name.startswith(PARTIAL):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.temp.mkdir()
 
@@ -59,9 +60,8 @@ class Stages:
         self._forget()
         for stage in self._finished():
             shutil.rmtree(stage)
-        partial = path.with_suffix(_PARTIAL)
-        partial.write_text(json.dumps(key), encoding="utf-8")
-        partial.rename(path)
+        with whole(path) as partial:
+            partial.write_text(json.dumps(key), encoding="utf-8")
 
     def _finished(self) -> list[Path]:
         stages = [path for path in self.folder.iterdir() if path.is_dir() and path.name != _TEMP]
@@ -71,7 +71,7 @@ class Stages:
         """The folder of a stage, made by `make` in an empty one unless it is finished already."""
         folder = self.folder / name
         if not folder.exists():
-            partial = self.folder / f"{name}{_PARTIAL}"
+            partial = self.folder / f"{PARTIAL}{name}"
             partial.mkdir()
             make(partial)
             partial.rename(folder)

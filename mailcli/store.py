@@ -27,11 +27,11 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mailcli.columns import check_history_ends, check_offsets, check_values, checksum, expected_columns, read_header
 from mailcli.errors import MailError, choices, nearest
+from mailcli.files import Lock
 from mailcli.manifest import CHECKSUMS, FORMAT, read_json, read_manifest, seal
 from mailcli.schema import SPLITS
 from mailcli.stages import Stages
@@ -175,16 +175,12 @@ class StoreWriter:
             temp_dir / f".{target.name}-{mark}.work" if temp_dir else target.with_name(f".{target.name}.work")
         )
         self._old = target.with_name(f".{target.name}.old")
-        self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+        self._lock = Lock(target, f"{target}: another `mail preprocess` is making this store. Wait for it.")
         self._open: dict[str, ColumnWriter] = {}
         self._checksums: dict[str, int] = {}
 
     def __enter__(self) -> StoreWriter:
-        self.target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise MailError(f"{self.target}: another `mail preprocess` is making this store. Wait for it.") from None
+        self._lock.__enter__()
         # What a killed run left behind.
         if self._old.exists() and not self.target.exists():
             os.rename(self._old, self.target)
@@ -205,9 +201,7 @@ class StoreWriter:
             print(f"Interrupted. {self.stages.folder} keeps what is done: the same command goes on.", file=sys.stderr)
         else:
             self.stages.remove()
-        # While it is held: afterwards another might hold the file that is unlinked.
-        Path(self._lock.lock_file).unlink(missing_ok=True)
-        self._lock.release()
+        self._lock.__exit__()
         if full:
             raise MailError(f"{full}: the disk is full. Nothing was kept; free some space and start again.") from error
 

@@ -98,6 +98,7 @@ def check(config: RunConfig, store: Store) -> tuple[TwoTower, dict[str, View]]:
         MailError: they cannot be made.
     """
     check_history(config, store)
+    _check_memory(config, store)
     model = make_model(store, config)
     splits = views(store, config)
     _check_views(splits, config)
@@ -110,6 +111,18 @@ def check_history(config: RunConfig, store: Store) -> None:
         raise MailError(
             f"history = {config.history}: the store '{store.name}' keeps the last {store.history} behaviors. "
             f"Expected {store.history} or less; more needs `mail preprocess --history {config.history}`."
+        )
+
+
+def _check_memory(config: RunConfig, store: Store) -> None:
+    """Refuse a table that cannot be held: the system would kill the process without a word (MailError)."""
+    rows, memory = sum(store.vocabulary_sizes.values()), hardware.memory_bytes()
+    # float32, and Adam's two moments.
+    needed = 3 * 4 * rows * config.embedding_dim
+    if memory and needed > memory:
+        raise MailError(
+            f"embedding_dim = {config.embedding_dim}: {rows:,} embeddings and their moments need {needed / 1e9:,.0f} "
+            f"GB, and this machine has {memory / 1e9:,.0f} GB. Expected {memory // (3 * 4 * rows)} or less."
         )
 
 

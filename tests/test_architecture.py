@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 #: The order in which data flows; a module imports only what stands above it.
 # fmt: off
 ORDER = [
-    "errors", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "marker",
+    "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "marker",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts", "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mailcli import checkpoints
 from mailcli.batches import Batches
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import Interrupted, MailError
@@ -196,6 +197,21 @@ class TestKilled:
         assert capsys.readouterr().err.count("is damaged and left out") == 2
         assert outcome(run) == undisturbed("base+mail")
 
+    def test_a_checkpoint_beyond_its_epoch_is_left_out(
+        self, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Such as one that was made with other data: it would skip the rest of the epoch."""
+        train_until(monkeypatch, 5, tiny, tmp_path)
+        (newest,) = tmp_path.glob("*/*/*/*/checkpoints/step-4.npz")
+        with np.load(newest) as file:
+            arrays = dict(file)
+        told = json.loads(arrays["progress"].tobytes()) | {"step": 23}
+        np.savez(newest, **{**arrays, "progress": np.frombuffer(json.dumps(told).encode(), np.uint8)})
+        train_until(monkeypatch, 1, tiny, tmp_path)
+        told = capsys.readouterr().err
+        assert f"{newest}: is damaged and left out (it is at step 23 of an epoch of 22)." in told
+        assert "goes on after step 3, in epoch 1." in told
+
     def test_a_checkpoint_without_its_history_is_left_out(
         self, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -223,18 +239,17 @@ class TestGuards:
         undisturbed: Callable[[str], dict[str, Any]],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        written, savez = 0, np.savez
+        written, write = 0, checkpoints._write
 
-        def until_full(file: Any, **arrays: Any) -> None:
+        def until_full(archive: Any, name: str, array: Any) -> None:
             nonlocal written
-            written += 1
+            written += name == "20"
             if written > 3:
-                file.write(b"half")
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            savez(file, **arrays)
+            write(archive, name, array)
 
         with monkeypatch.context() as patch:
-            patch.setattr(np, "savez", until_full)
+            patch.setattr(checkpoints, "_write", until_full)
             with pytest.raises(MailError) as error:
                 ensure(config("base+mail"), tiny, tmp_path, minutes=0)
         (folder,) = tmp_path.glob("*/*/*/*/checkpoints")
@@ -338,7 +353,7 @@ def test_kill_9_in_a_step_and_in_a_write(
 ) -> None:
     moments: list[Callable[[Path], Callable[[], bool]]] = [
         lambda folder: passed(folder, 5),
-        lambda folder: lambda: any(folder.glob("*.partial")) and passed(folder, 22)(),
+        lambda folder: lambda: any(folder.glob("partial-*.npz")) and passed(folder, 22)(),
     ]
     assert kill_often(data_dir, tmp_path, "base+mail", moments) == 2
     assert outcome(run_of(tmp_path, "base+mail")) == undisturbed("base+mail")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mailcli import metrics
+from mailcli import hardware, metrics
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
@@ -131,6 +131,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny: Store, tmp_path: Path) ->
     with pytest.raises(MailError, match=r"is (nan|inf) in step \d+, of steps 1 to \d+. Training stopped. There is no"):
         ensure(quick(None, learning_rate=1e30), tiny, tmp_path)
     assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_table_beyond_the_memory_is_refused(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = sum(tiny.vocabulary_sizes.values())
+    monkeypatch.setattr(hardware, "memory_bytes", lambda: 12 * rows * 7 + 5)
+    with pytest.raises(
+        MailError, match=r"embedding_dim = 8: [\d,]+ embeddings and their moments .* Expected 7 or less"
+    ):
+        ensure(quick(None, embedding_dim=8), tiny, tmp_path)
+    assert not list(tmp_path.rglob("config.toml"))
 
 
 def test_history_beyond_the_store_is_refused(tiny: Store, tmp_path: Path) -> None:
