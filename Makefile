@@ -15,8 +15,7 @@ $(READY): setup.cfg constraints.txt
 	touch $(READY)
 
 demo: $(READY)  ## a real table: BaseDNN against MAIL-Base on MovieLens-100K, three seeds
-	$(BIN)/mail preprocess ml-100k
-	$(BIN)/mail ablate --config experiments/demo.toml --variants base --seeds 3 --runs runs/demo
+	$(BIN)/mail run experiments/demo.toml
 
 test: $(READY)  ## the default suite, 10 to 15 minutes on 2 cores
 	$(BIN)/python -m pytest

@@ -21,8 +21,9 @@ from measure import machine, record, table
 from scipy import stats
 
 from mailcli import store
-from mailcli.config import RunConfig, make_config, read_toml
+from mailcli.config import RunConfig, make_config
 from mailcli.experiments import ensure
+from mailcli.plans import read_plan
 
 HERE = Path(__file__).parent.parent
 SEEDS = range(5)
@@ -56,7 +57,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def main() -> None:
     """Train what is missing, compare, record."""
     data = store.find(HERE / "data", "ml-100k")
-    settings = read_toml(HERE / "experiments" / "demo.toml")
+    settings = {"data": "ml-100k", **read_plan(HERE / "experiments" / "demo.toml").settings}
     rows = []
     for name, cell in CELLS.items():
         folder, more = DEFAULT

@@ -9,22 +9,26 @@ from typing import Any
 import click
 
 from mailcli import __version__, plugins
+from mailcli.commands import run
 from mailcli.config import VARIANTS, RunConfig
 from mailcli.errors import MailError, choices, nearest
 from mailcli.options import (
     DATA_DIR,
+    FORMAT,
+    JOBS,
     RANKER,
     RUNS,
     SEEDS,
     SHARE,
     THREADS,
+    check_form,
     check_variant,
     resolve,
     resolve_rows,
     run_options,
     split_names,
 )
-from mailcli.paper import TABLE_2, row_settings
+from mailcli.paper import REPORTED, TABLE_2, row_settings
 
 # Both must be set before TensorFlow and Keras are imported: this project is TensorFlow's, and start-up notes are noise.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -52,6 +56,7 @@ def main() -> None:
     mail preprocess ml-100k          download and prepare a dataset
     mail compare --seeds 3           the paper's Table 2 on it
     mail ablate --seeds 3            the paper's Table 3
+    mail run experiments/FILE.toml   a whole experiment
     mail models                      rankers and cold-start methods
     """
 
@@ -190,19 +195,23 @@ def train(
     data_dir: Path,
     runs: Path,
     minutes: float | None,
+    form: str,
     **options: Any,
 ) -> None:
     """Train a ranker with a cold-start method, evaluate it on test, print the table.
 
     The same ranker alone is trained too, or reused, so that RI can be shown. A finished run is reused.
     """
+    check_form(form)
     config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
-    from mailcli.experiments import make_rows
-    from mailcli.report import print_table
+    from mailcli.matrix import make_rows
+    from mailcli.report import FORMATS
+    from mailcli.tables import make_table
 
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
-    rows = make_rows(configs, [config.seed], store, runs, minutes)
-    print_table(rows, f"{config.cell} on {config.data}")
+    # One after the other, on all cores.
+    rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1)
+    click.echo(FORMATS[form]([make_table(rows, f"{config.cell} on {config.data}")]), nl=False)
 
 
 @main.command()
@@ -216,15 +225,17 @@ def train(
     help="Draw the test's users N times, e.g. 1000, and show 95% intervals over users beside AUC and GAUC.",
 )
 @THREADS
+@FORMAT
 @DATA_DIR
 @RUNS
-def evaluate(folders: tuple[Path, ...], bootstrap: int, data_dir: Path, runs: Path) -> None:
+def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path, runs: Path) -> None:
     """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
     from mailcli.bootstrap import check_draws
     from mailcli.runs import finished, open_run
     from mailcli.store import names
 
     check_draws(bootstrap)
+    check_form(form)
     chosen = [open_run(folder) for folder in folders]
     if not folders:
         known = names(data_dir)
@@ -237,38 +248,46 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, data_dir: Path, runs: Pa
             raise MailError(
                 f"{data_dir}: holds none of the datasets of the runs in {runs}. Make one with `mail preprocess`."
             )
-    from mailcli.report import print_table
+    from mailcli.report import FORMATS
     from mailcli.rescoring import rescore
+    from mailcli.tables import make_table
 
-    for rows in rescore(chosen, data_dir, bootstrap):
-        print_table(rows, f"Test metrics on {rows[0].config.data}")
+    scored = rescore(chosen, data_dir, bootstrap)
+    tables = [make_table(rows, f"Test metrics on {rows[0].config.data}") for rows in scored]
+    click.echo(FORMATS[form](tables), nl=False)
 
 
 @main.command()
 @click.option("--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma.")
 @SEEDS
+@JOBS
 @RANKER
 @run_options
 def ablate(
     variants: str,
     seeds: int,
+    jobs: int | None,
     data_dir: Path,
     runs: Path,
     ranker: str | None,
     minutes: float | None,
+    form: str,
     **options: Any,
 ) -> None:
     """The paper's Table 3: the ranker alone and with each variant of MAIL, the paper's numbers beside."""
+    check_form(form)
     chosen = list(dict.fromkeys(split_names(variants)))
     for name in chosen:
         check_variant(name)
     rows = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in chosen]
     configs, store = resolve_rows(rows, seeds, data_dir, options)
-    from mailcli.experiments import make_rows
-    from mailcli.report import print_table
+    from mailcli.matrix import make_rows
+    from mailcli.report import FORMATS
+    from mailcli.tables import make_table
 
-    made = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs, minutes)
-    print_table(made, f"Ablation (MAIL Table 3) on {store.name}, ranker {configs[0].ranker}", with_paper=True)
+    made = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs, minutes, jobs)
+    title = f"Ablation (MAIL Table 3) on {store.name}, ranker {configs[0].ranker}"
+    click.echo(FORMATS[form]([make_table(made, title, REPORTED)]), nl=False)
 
 
 @main.command()
@@ -279,12 +298,23 @@ def ablate(
     help="Names of the paper's, or ranker+method, e.g. din+cvae; by comma.",
 )
 @SEEDS
+@JOBS
 @run_options
-def compare(rows: str, seeds: int, data_dir: Path, runs: Path, minutes: float | None, **options: Any) -> None:
+def compare(
+    rows: str,
+    seeds: int,
+    jobs: int | None,
+    data_dir: Path,
+    runs: Path,
+    minutes: float | None,
+    form: str,
+    **options: Any,
+) -> None:
     """The paper's Table 2: rankers with and without cold-start methods, the paper's numbers beside.
 
     What is missing is trained; every number comes from its own run folder. RI is against the same ranker alone.
     """
+    check_form(form)
     chosen = []
     for name in split_names(rows):
         settings = row_settings(name)
@@ -293,11 +323,13 @@ def compare(rows: str, seeds: int, data_dir: Path, runs: Path, minutes: float | 
         if row not in chosen:
             chosen.append(row)
     configs, store = resolve_rows(chosen, seeds, data_dir, options)
-    from mailcli.experiments import make_rows
-    from mailcli.report import print_table
+    from mailcli.matrix import make_rows
+    from mailcli.report import FORMATS
+    from mailcli.tables import make_table
 
-    made = make_rows(configs, range(seeds), store, runs, minutes)
-    print_table(made, f"Comparison (MAIL Table 2) on {store.name}", with_paper=True)
+    made = make_rows(configs, range(seeds), store, runs, minutes, jobs)
+    title = f"Comparison (MAIL Table 2) on {store.name}"
+    click.echo(FORMATS[form]([make_table(made, title, REPORTED)]), nl=False)
 
 
 @main.command()
@@ -306,3 +338,6 @@ def models() -> None:
     from mailcli.describe import print_models
 
     print_models()
+
+
+main.add_command(run)

@@ -187,18 +187,22 @@ def replace_behaviors(
     )
 
 
-def invent_behaviors(features: Features, generate: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Features:
+def invent_behaviors(
+    features: Features, generate: Callable[[Tensor], tuple[Tensor, Tensor]], counts: Tensor | None = None
+) -> Features:
     """v̂ in place of v where flag is true, MAIL Eq. (10), made once for all impressions of a user in the batch.
 
     Args:
         generate: attributes a [users, n_a, d] -> v̂ [users, n_v, d] and its sum over n_v [users, d].
+        counts: [n_v] bool, which steps count as behaviour; None for all.
     """
     new = tf.where(features.is_new)[:, 0]
     users, place = tf.unique(tf.gather(features.user, new))
     one_of_each = tf.math.unsorted_segment_min(new, place, tf.size(users))
     made = generate(tf.gather(features.attributes, one_of_each))
     v_hat, total = (tf.cast(part, features.behaviors.dtype) for part in made)
-    return replace_behaviors(features, new, tf.gather(v_hat, place), tf.gather(total, place))
+    mask = None if counts is None else tf.tile(counts[None], [tf.size(new), 1])
+    return replace_behaviors(features, new, tf.gather(v_hat, place), tf.gather(total, place), mask)
 
 
 def without_behaviors(features: Features, hidden: Tensor) -> Features:

@@ -1,13 +1,14 @@
-"""Cells x seeds -> runs -> results: what is finished is reused, what is missing is trained."""
+"""A run that a table needs: reused where it is finished, trained where it is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailcli.config import RunConfig
+from mailcli import plugins
+from mailcli.config import Options, RunConfig, make_config
 from mailcli.quiet import load_tensorflow
 from mailcli.runs import Run, claim
 from mailcli.store import Store
@@ -26,57 +27,68 @@ class Row:
     """None where the cell is a baseline itself, or its baseline has not been run."""
 
 
-def ensure(config: RunConfig, store: Store, runs: Path, minutes: float | None = None) -> Run:
+@dataclass(frozen=True)
+class Folders:
+    """Where the runs of a table are.
+
+    Rows of one cell that differ by a setting have the same place in a folder of runs, so each has a folder of its own.
+    """
+
+    runs: Path
+    shared: RunConfig | None = None
+    """The settings that the rows share; None where all rows have the same."""
+
+    def of(self, config: RunConfig) -> Path:
+        """The folder of runs for a config: `runs`, or one in it named by what differs from the shared settings."""
+        own = _own_settings(config, self.shared) if self.shared else []
+        return self.runs / ",".join(own) if own else self.runs
+
+
+def complete(layers: Iterable[Options], data: str, history: int) -> RunConfig:
+    """The checked config of a run on a dataset, MAIL's variant written out.
+
+    Args:
+        layers: settings, later ones winning.
+        data: the dataset's name.
+        history: n_v of the dataset: one with fewer than the default is used as it is, unless more is asked for.
+
+    Raises:
+        MailError: a name or value is not known.
+    """
+    layers = [{"data": data, "history": min(RunConfig.history, history)}, *layers, {"data": data}]
+    config = make_config(layers)
+    plugins.check(plugins.RANKERS, config.ranker)
+    plugins.check(plugins.COLD_STARTS, config.cold_start)
+    if config.cold_start == "mail" and "variant" not in config.cold_start_options:
+        # So that the default and `--variant base` are one cell.
+        config = make_config([*layers, {"cold_start.variant": "base"}])
+    return config
+
+
+def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:
+    """`key=value` of what a row sets besides its cell and seed."""
+    cell = {"ranker", "cold_start", "seed"}
+    found = []
+    for key, value in vars(config).items():
+        if isinstance(value, dict):
+            options = value.items() - vars(shared)[key].items()
+            kind = key.removesuffix("_options")
+            found += sorted(f"{kind}.{name}={option}" for name, option in options if name != "variant")
+        elif key not in cell and value != vars(shared)[key]:
+            found.append(f"{key}={value}")
+    return found
+
+
+def ensure(config: RunConfig, store: Store, runs: Path | Folders, minutes: float | None = None) -> Run:
     """The finished run of a config, trained if need be; `minutes` between checkpoints, None for the default."""
-    run = claim(runs, config, store)
+    folders = runs if isinstance(runs, Folders) else Folders(runs)
+    run = claim(folders.of(config), config, store)
     if run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()
         from mailcli.model import is_two_stage
         from mailcli.training import CHECKPOINT_MINUTES, train
 
-        baseline = ensure(config.baseline(), store, runs, minutes) if is_two_stage(config) else None
+        baseline = ensure(config.baseline(), store, folders, minutes) if is_two_stage(config) else None
         train(run, store, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
     return run
-
-
-def make_rows(
-    configs: Iterable[RunConfig], seeds: Iterable[int], store: Store, runs: Path, minutes: float | None = None
-) -> list[Row]:
-    """Rows for cells, each with its baseline: the same ranker alone with the same seed, hence the same draw.
-
-    Args:
-        configs: the cells, with any seed.
-        seeds: those of the rows.
-        store: the dataset.
-        runs: folder of the runs.
-        minutes: between two checkpoints of a training; None for the default.
-    """
-    seeds, configs = tuple(seeds), list(configs)
-    _check_all(configs, seeds[0], store, runs)
-    rows = []
-    for config in configs:
-        with_seed = [replace(config, seed=seed) for seed in seeds]
-        paired = config.cold_start != "none"
-        baseline = tuple(_result(c.baseline(), store, runs, minutes) for c in with_seed) if paired else None
-        rows.append(Row(config, seeds, tuple(_result(c, store, runs, minutes) for c in with_seed), baseline))
-    return rows
-
-
-def _check_all(configs: Iterable[RunConfig], seed: int, store: Store, runs: Path) -> None:
-    """Make each model that is yet to be trained once, so that what cannot be made is told before hours of training."""
-    first = (replace(config, seed=seed) for config in configs)
-    every = {repr(config): config for each in first for config in (each.baseline(), each)}
-    missing = [config for config in every.values() if claim(runs, config, store).result is None]
-    if missing:
-        load_tensorflow()
-        from mailcli.training import check
-
-        for config in missing:
-            check(config, store)
-
-
-def _result(config: RunConfig, store: Store, runs: Path, minutes: float | None) -> Result:
-    result = ensure(config, store, runs, minutes).result
-    assert result is not None
-    return result

@@ -35,6 +35,11 @@ def has_bfloat16() -> bool:
     return has_graphics_card() or bool(_instructions() & BFLOAT16)
 
 
+def usable_cores() -> int:
+    """The cores that the process may use (Linux tells), or all: as many threads as TensorFlow takes by itself."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def memory_bytes() -> int | None:
     """The machine's memory; None where the system does not tell."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
@@ -50,13 +55,10 @@ def limit_threads(count: int) -> None:
 
 def describe() -> dict[str, Any]:
     """For environment.json."""
-    cores = os.cpu_count() or 1
-    # What TensorFlow takes: the cores that the process may use (Linux tells), or as many as were asked for.
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return {
         "machine": platform.machine(),
-        "cores": cores,
-        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", usable)),
+        "cores": os.cpu_count() or 1,
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", usable_cores())),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "instructions": sorted(_instructions()),
     }

@@ -45,3 +45,16 @@ def postponed() -> Iterator[Interrupt]:
         yield found
     finally:
         restore()
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM is taken for Ctrl-C meanwhile; in the main thread, which alone can have handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -65,6 +65,27 @@ THREADS = click.option(
     help="Threads of TensorFlow. [default: all cores]",
 )
 SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
+CHECKPOINTS = click.option(
+    "--checkpoint-every",
+    "minutes",
+    type=click.FloatRange(min=0),
+    metavar="MINUTES",
+    help="Time between two checkpoints; the same command goes on from the last one. [default: 10]",
+)
+JOBS = click.option(
+    "--jobs", type=int, metavar="N", help="Runs at once. [default: as many as cores and memory allow, a core each]"
+)
+#: The forms of a table; report.py makes them.
+FORMS = ("table", "markdown", "csv", "latex", "json")
+FORMAT = click.option(
+    "--format", "form", metavar="NAME", default=FORMS[0], show_default=True, help=f"{choices(FORMS)}."
+)
+
+
+def check_form(name: str) -> None:
+    """Refuse a form that tables do not have, before anything is trained (MailError)."""
+    if name not in FORMS:
+        raise MailError(f"--format {name}: no such form.{nearest(name, FORMS)} Known: {choices(FORMS)}.")
 
 
 def run_options(command: F) -> F:
@@ -98,13 +119,8 @@ def run_options(command: F) -> F:
             metavar="FILE",
             help="Settings from a TOML file, e.g. a run's config.toml; options win over it.",
         ),
-        click.option(
-            "--checkpoint-every",
-            "minutes",
-            type=click.FloatRange(min=0),
-            metavar="MINUTES",
-            help="Time between two checkpoints; the same command goes on from the last one. [default: 10]",
-        ),
+        CHECKPOINTS,
+        FORMAT,
         DATA_DIR,
         RUNS,
     ]
@@ -157,6 +173,7 @@ def resolve(
         MailError: a name or value is not known, two contradict each other, or the dataset is not found.
     """
     from mailcli import store as stores
+    from mailcli.experiments import complete
     from mailcli.runs import settings_of
 
     layers = [settings_of(file)] if file else []
@@ -164,24 +181,17 @@ def resolve(
     # Checked whole before the dataset is looked for; without a name, the only dataset there is.
     asked = make_config([{"data": ""}, *layers]).data
     store = stores.find(data_dir, asked or None)
-    # A store made with a shorter --history is used as it is, unless a longer one is asked for.
-    config = make_config(
-        [{"data": store.name, "history": min(RunConfig.history, store.history)}, *layers, {"data": store.name}]
-    )
-    plugins.check(plugins.RANKERS, config.ranker)
-    plugins.check(plugins.COLD_STARTS, config.cold_start)
+    chosen = {"cold_start.variant": variant} if variant else {}
+    config = complete([*layers, chosen], store.name, store.history)
     if config.precision == "bfloat16":
         _tell_if_slow()
     if variant is not None and config.cold_start != "mail":
         raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
     if config.cold_start == "mail":
-        # Always written out, so that the default and `--variant base` are one cell.
-        chosen = config.cold_start_options.get("variant")
-        if variant and chosen and variant != chosen:
-            raise MailError(f"variant '{variant}' and cold_start.variant = '{chosen}' contradict each other. Give one.")
-        variant = variant or chosen or "base"
-        check_variant(variant)
-        config = make_config([vars(config), {"cold_start.variant": variant}])
+        other = make_config([{"data": store.name}, *layers]).cold_start_options.get("variant")
+        if variant and other and variant != other:
+            raise MailError(f"variant '{variant}' and cold_start.variant = '{other}' contradict each other. Give one.")
+        check_variant(config.cold_start_options["variant"])
     return config, store
 
 

@@ -5,15 +5,27 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 Advance = Callable[[float], None]
+Show = Callable[[str, float, str], AbstractContextManager[Advance]]
+"""What shows a piece of work: called as `progress` is."""
+
+_other: Show | None = None
+
+
+def show_by(show: Show) -> None:
+    """Show progress in another way from now on, in the whole process."""
+    global _other
+    _other = show
+
 
 #: Seconds between two lines when stderr is a file or a pipe (ours: a log of hours stays readable).
 LINE_EVERY = 10.0
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """`1:02:03` or `2:03`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
@@ -35,7 +47,7 @@ def progress(title: str, total: float, unit: str) -> Iterator[Advance]:
         total: the amount of work, in `unit`.
         unit: what is counted, e.g. `"impressions"`.
     """
-    show = _bar if sys.stderr.isatty() else _lines
+    show = _other or (_bar if sys.stderr.isatty() else _lines)
     with show(title, total, unit) as advance:
         yield advance
 
@@ -78,7 +90,7 @@ def _lines(title: str, total: float, unit: str) -> Iterator[Advance]:
         if now - last >= LINE_EVERY and done < total:
             last = now
             speed = done / (now - start)
-            left = _clock((total - done) / speed) if done > total / 100 else "?"
+            left = clock((total - done) / speed) if done > total / 100 else "?"
             print(
                 f"{title}: {done / total:.0%}, {_amount(speed)} {unit}/s, {left} left",
                 file=sys.stderr,

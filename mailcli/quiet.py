@@ -9,7 +9,12 @@ import tempfile
 from mailcli.hardware import has_graphics_card
 
 #: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL says.
-NOISE = ("All log messages before absl::InitializeLog", "oneDNN custom operations are on")
+NOISE = (
+    "All log messages before absl::InitializeLog",
+    "oneDNN custom operations are on",
+    # At the first transposition of whole numbers of a process.
+    "oneDNN supports DT_INT64 only on platforms with AVX-512",
+)
 #: What it writes besides where there is no graphics card; where there is one, the same lines tell of a fault.
 NO_CARD = ("Could not find cuda drivers on your machine", "failed call to cuInit")
 
@@ -28,7 +33,7 @@ def load_tensorflow() -> None:
         try:
             import tensorflow as tf
 
-            tf.constant(0)
+            tf.transpose(tf.constant([[0]], tf.int64))
             # Each run has its own graph, which TensorFlow takes for a mistake after five of them.
             tf.get_logger().setLevel("ERROR")
         finally:

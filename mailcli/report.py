@@ -1,237 +1,224 @@
-"""Results -> the tables a person reads. Numbers come from run folders only."""
+"""Tables in the forms that people and programs read: the terminal, Markdown, LaTeX, CSV and JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import MISSING, fields
-from typing import Any, NamedTuple
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
+from rich.text import Text
 
-from mailcli.config import RunConfig
-from mailcli.experiments import Row
-from mailcli.metrics import relative_improvement
-from mailcli.paper import reported, row_name
+from mailcli.intervals import Estimate, Improvement
+from mailcli.tables import METRICS, TITLES, Cell, Line, Table
 
-METRICS = ("AUC", "GAUC")
-#: Columns of rankers that score conversions too.
-CONVERSION_METRICS = ("CTCVR AUC", "CTCVR GAUC")
-TITLES = {"new": "new users", "old": "old users", "all": "all users", "natural": "naturally new"}
+Marks = tuple[Callable[[str], str], Callable[[str], str]]
+"""How the best and the second best are marked."""
 
-
-class Estimate(NamedTuple):
-    """A mean over seeds with the half-width of its 95 % interval (None for one seed)."""
-
-    mean: float
-    half: float | None
-
-    @property
-    def significant(self) -> bool:
-        """Whether the interval leaves 0 out; one seed cannot tell."""
-        return self.half is not None and abs(self.mean) > self.half
+_PLAIN: Marks = (str, str)
+_MARKDOWN: Marks = (lambda text: f"**{text}**", lambda text: f"<u>{text}</u>")
+_LATEX: Marks = (lambda text: rf"\textbf{{{text}}}", lambda text: rf"\underline{{{text}}}")
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and Student's 95 % interval, t(0.975, n - 1) · s / √n."""
-    data = np.asarray(values, dtype=float)
-    if len(data) < 2:
-        return Estimate(float(data.mean()), None)
-    from scipy import stats
-
-    spread = stats.sem(data)
-    return Estimate(float(data.mean()), float(stats.t.ppf(0.975, len(data) - 1) * spread))
+def _unsigned(number: float) -> str:
+    """`.5862`, as the paper prints it."""
+    return f"{number:.4f}".removeprefix("0")
 
 
-def values(row: Row, users: str, metric: str) -> list[float] | None:
-    """The metric of each seed; None where a seed lacks it."""
-    found = [result["test"].get(users, {}).get(metric) for result in row.results]
-    return None if None in found else found
-
-
-def improvements(row: Row, users: str, metric: str) -> list[float] | None:
-    """RI (%) of each seed against its own baseline; None without one."""
-    if row.baseline is None:
-        return None
-    own = values(row, users, metric)
-    base = values(Row(row.config, row.seeds, row.baseline, None), users, metric)
-    if own is None or base is None:
-        return None
-    return [relative_improvement(a, b) for a, b in zip(base, own, strict=True)]
-
-
-def draws_of(row: Row, users: str, metric: str) -> NDArray[np.float64] | None:
-    """[draws], the mean over seeds for each draw of the test's users; NaN where a draw lacks a class for a seed.
-
-    None where users were not drawn, or a seed lacks the metric.
-    """
-    found = [result.get("over_users", {}).get(users, {}).get(metric) for result in row.results]
-    return None if any(values is None for values in found) else np.mean(found, axis=0)
-
-
-def _over_users(found: NDArray[np.float64] | None) -> str:
-    """The interval of the mean over seeds, the seeds' models as they are."""
-    if found is None or np.isnan(found).all():
-        return "-"
-    from mailcli.bootstrap import interval
-
-    return " to ".join(_unsigned(f"{end:.4f}") for end in interval(found))
-
-
-def _metric(found: list[float] | None) -> str:
+def _metric(found: Estimate | None, deviation: bool) -> str:
     if found is None:
         return "-"
-    mean, half = estimate(found)
-    return _unsigned(f"{mean:.4f}") + (f" ±{_unsigned(f'{half:.4f}')}" if half is not None else "")
+    text = _unsigned(found.mean)
+    if found.half is not None and found.deviation is not None:
+        text += f" ±{_unsigned(found.half)}" + (f" ({_unsigned(found.deviation)})" if deviation else "")
+    return text
 
 
-def _unsigned(text: str) -> str:
-    """`.5862`, as the paper prints it."""
-    return text.removeprefix("0")
+def _over_users(cell: Cell) -> str:
+    return " to ".join(map(_unsigned, cell.over_users)) if cell.over_users else "-"
 
 
-def _improvement(found: list[float] | None) -> str:
+def _p(p: float) -> str:
+    return "p <.001" if p < 0.001 else f"p {p:.3f}".replace(" 0.", " .")
+
+
+def _improvement(found: Improvement | None) -> str:
     if found is None:
         return ""
-    ri = estimate(found)
-    if ri.half is None:
-        return f"{ri.mean:+.2f}"
-    return f"{ri.mean:+.2f} ±{ri.half:.2f}" + ("" if ri.significant else " n.s.")
+    text = f"{found.mean:+.2f}"
+    if found.half is None or found.adjusted is None:
+        return text
+    return f"{text} ±{found.half:.2f}, {_p(found.adjusted)}" + ("" if found.significant else " n.s.")
 
 
-def _papers(numbers: dict[str, Any]) -> list[str]:
+def _head(table: Table) -> list[str]:
+    names = ["", *_with_draws(table, METRICS), *(f"RI {metric} %" for metric in METRICS)]
+    names += _with_draws(table, table.metrics[len(METRICS) :])
+    return [*names, *(["paper AUC", "GAUC", "RI %"] if table.with_reported else [])]
+
+
+def _with_draws(table: Table, metrics: tuple[str, ...]) -> list[str]:
+    return [name for metric in metrics for name in ([metric, "over users"] if table.drawn else [metric])]
+
+
+def _cells(table: Table, line: Line, marks: Marks, deviation: bool) -> list[str]:
+    """A line's texts below `_head`."""
+
+    def of(metrics: tuple[str, ...]) -> list[str]:
+        texts = []
+        for cell in (line.cells[metric] for metric in metrics):
+            text = _metric(cell.estimate, deviation)
+            texts.append(marks[cell.place - 1](text) if cell.place else text)
+            if table.drawn:
+                texts.append(_over_users(cell))
+        return texts
+
+    texts = [line.name, *of(METRICS), *(_improvement(line.improvements[metric]) for metric in METRICS)]
+    texts += of(table.metrics[len(METRICS) :])
+    return texts + (_reported(line) if table.with_reported else [])
+
+
+def _reported(line: Line) -> list[str]:
     """AUC, GAUC and RI of the paper, empty where it gives none."""
-    cells = [_unsigned(f"{numbers[m]:.4f}") if m in numbers else "" for m in METRICS]
+    numbers = line.reported
+    cells = [_unsigned(numbers[metric]) if metric in numbers else "" for metric in METRICS]
     return [*cells, f"{numbers['RI AUC']:+.2f}" if "RI AUC" in numbers else ""]
 
 
-def _label(row: Row) -> str:
-    """The row's name with the options that make it another model than the name says."""
-    options = {**row.config.ranker_options, **row.config.cold_start_options}
-    shown = [f"{key}={value}" for key, value in options.items() if key != "variant"]
-    return " ".join([row_name(row.config), *([f"({', '.join(shown)})"] if shown else [])])
+def rich_table(table: Table) -> RichTable:
+    """For a terminal: the best of a block is bold, the second best underlined."""
+    shown = RichTable(show_edge=False, pad_edge=False)
+    for place, name in enumerate(_head(table)):
+        shown.add_column(name, justify="right" if place else "left", no_wrap=True)
+    columns = [place for place, name in enumerate(_head(table)) if name in table.metrics]
+    for block in table.blocks:
+        shown.add_row(TITLES[block[0].users], style="bold")
+        for line in block:
+            texts = [Text(text) for text in _cells(table, line, _PLAIN, deviation=False)]
+            for column, metric in zip(columns, table.metrics, strict=False):
+                texts[column].stylize(("", "bold", "underline")[line.cells[metric].place])
+            shown.add_row(*texts, end_section=line is block[-1])
+    return shown
 
 
-def _settings(config: RunConfig) -> str:
-    """The settings shared by a table's rows that are not at their defaults."""
-    shown = {f.name: getattr(config, f.name) for f in fields(RunConfig) if f.default is not MISSING}
-    own = {"ranker", "cold_start", "seed", "protocol", "new_share"}
-    changed = [f"{k} {v}" for k, v in shown.items() if k not in own and v != getattr(RunConfig, k)]
-    return ", ".join(changed) or "at their defaults"
+def _terminal(tables: Sequence[Table]) -> str:
+    return "\n".join(map(_on_terminal, tables))
 
 
-def _score_conversions(rows: Sequence[Row]) -> bool:
-    return any(CONVERSION_METRICS[0] in result["test"]["all"] for row in rows for result in row.results)
-
-
-def _were_users_drawn(rows: Sequence[Row]) -> bool:
-    return any("over_users" in result for row in rows for result in row.results)
-
-
-def _with_intervals(names: Sequence[str], drawn: bool) -> list[str]:
-    """Columns of metrics, each with that of its interval over users."""
-    return [column for name in names for column in ([name, "over users"] if drawn else [name])]
-
-
-def _metric_cells(row: Row, users: str, names: Sequence[str], drawn: bool) -> list[str]:
-    cells = []
-    for name in names:
-        cells.append(_metric(values(row, users, name)))
-        if drawn:
-            cells.append(_over_users(draws_of(row, users, name)))
-    return cells
-
-
-def metrics_table(rows: Sequence[Row], with_paper: bool = False) -> Table:
-    """AUC, GAUC and RI of new, old and all users, a block each; the paper's numbers beside where asked for.
-
-    Where users were drawn, each metric has its 95 % interval over users beside it.
-    """
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    conversions = CONVERSION_METRICS if _score_conversions(rows) else ()
-    drawn = _were_users_drawn(rows)
-    for name in (
-        *_with_intervals(METRICS, drawn),
-        *(f"RI {metric} %" for metric in METRICS),
-        *_with_intervals(conversions, drawn),
-        *(["paper AUC", "GAUC", "RI %"] if with_paper else []),
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
-    for users in TITLES:
-        shown = [row for row in rows if any(users in result["test"] for result in row.results)]
-        if shown:
-            table.add_row(TITLES[users], style="bold")
-        for row in shown:
-            name = row_name(row.config)
-            label = _label(row)
-            cells = _metric_cells(row, users, METRICS, drawn)
-            cells += [_improvement(improvements(row, users, m)) for m in METRICS]
-            cells += _metric_cells(row, users, conversions, drawn)
-            cells += _papers(reported(name, users)) if with_paper else []
-            table.add_row(label, *cells, end_section=row is shown[-1])
-    return table
-
-
-def notes(rows: Sequence[Row], with_paper: bool = False) -> list[str]:
-    """What must stand beside every number: data, protocol, seeds, how intervals are made, what was left out."""
-    row = rows[0]
-    first = row.results[0]
-    same = all(each.seeds == row.seeds for each in rows)
-    by_row = "; ".join(f"{_label(each)}: {', '.join(map(str, each.seeds))}" for each in rows)
-    seeds = ", ".join(map(str, row.seeds)) if same else by_row
-    interval = (
-        "±: 95 % interval over seeds; RI is paired by seed, n.s. = no significant difference"
-        if any(len(each.seeds) > 1 for each in rows)
-        else "one seed: no interval over seeds, so no difference here is known to be significant"
-    )
-    shares = [r["test"]["all"]["one_class_impressions"] for each in rows for r in each.results]
-    lines = [
-        f"data {first['dataset']} | protocol {first['protocol']}, {row.config.new_share:.0%} of users new"
-        f" | seeds {seeds}",
-        f"settings: {_settings(row.config)}",
-        interval,
-        *(_notes_on_draws(rows) if _were_users_drawn(rows) else []),
-        f"GAUC leaves out users of one class ({np.mean(shares):.1%} of the test impressions)",
-    ]
-    if any(each.baseline for each in rows):
-        lines.append("RI: against the same ranker without a cold-start method, same seed")
-    if _score_conversions(rows):
-        lines.append("CTCVR: of impressions that are clicked and then converted, by pCTCVR = pCTR x pCVR")
-    if with_paper:
-        lines.append("paper: its numbers on about 6 M impressions of Alimama; not comparable with other data")
-    return lines
-
-
-def _notes_on_draws(rows: Sequence[Row]) -> list[str]:
-    """What the intervals over users are of, and what they are not."""
-    found = [
-        values
-        for row in rows
-        for users in TITLES
-        for metric in (*METRICS, *CONVERSION_METRICS)
-        if (values := draws_of(row, users, metric)) is not None
-    ]
-    shares = [float(np.isnan(values).mean()) for values in found]
-    # Where no draw has both classes, there is no interval either.
-    undefined = max(share for share in [0.0, *shares] if share < 1)
-    return [
-        f"over users: 95 % interval of the mean beside it, {len(found[0]):,} draws of the test's users with all their "
-        "impressions, the trained models as they are",
-        "over users: not of differences between rows, which share the users and the draws",
-        *([f"over users: draws without both classes are left out (at most {undefined:.1%})"] if undefined else []),
-    ]
-
-
-def print_table(rows: Sequence[Row], title: str, with_paper: bool = False) -> None:
-    """Print a table and its notes to stdout."""
+def _on_terminal(table: Table) -> str:
     console = Console(highlight=False, markup=False)
-    table = metrics_table(rows, with_paper)
+    shown = rich_table(table)
     # A number is never cut: in a narrow terminal the lines wrap.
-    console.width = max(console.width, console.measure(table, options=console.options.update(width=500)).maximum)
-    console.print(title, style="bold")
-    console.print(table)
-    for line in notes(rows, with_paper):
-        console.print(line, style="dim", soft_wrap=True)
+    console.width = max(console.width, console.measure(shown, options=console.options.update(width=500)).maximum)
+    with console.capture() as captured:
+        console.print(table.title, style="bold")
+        console.print(shown)
+        for line in table.notes:
+            console.print(line, style="dim", soft_wrap=True)
+    return captured.get()
+
+
+def _markdown(tables: Sequence[Table]) -> str:
+    return "\n".join(map(_in_markdown, tables))
+
+
+def _in_markdown(table: Table) -> str:
+    head = _head(table)
+    lines = [f"**{table.title}**", "", _piped(head), _piped(["---", *["---:"] * (len(head) - 1)])]
+    for block in table.blocks:
+        lines.append(_piped([f"*{TITLES[block[0].users]}*", *[""] * (len(head) - 1)]))
+        lines += [_piped(_cells(table, line, _MARKDOWN, deviation=True)) for line in block]
+    notes = [*table.notes, "(in brackets: standard deviation over seeds); best bold, second best underlined"]
+    return "\n".join([*lines, "", *(f"- {note.replace('|', '/')}" for note in notes), ""])
+
+
+def _piped(cells: list[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+#: What LaTeX takes for commands.
+_SPECIAL = re.compile(r"([&%$#_{}])")
+
+
+def _latex(tables: Sequence[Table]) -> str:
+    return "\n".join(map(_in_latex, tables))
+
+
+def _in_latex(table: Table) -> str:
+    def row(cells: list[str]) -> str:
+        return " & ".join(cells) + r" \\"
+
+    def plain(text: str) -> str:
+        return _SPECIAL.sub(r"\\\1", text).replace("±", r"$\pm$").replace("<", "$<$")
+
+    head = [plain(name) for name in _head(table)]
+    marks: Marks = (lambda text: _LATEX[0](plain(text)), lambda text: _LATEX[1](plain(text)))
+    lines = [r"\begin{table}", rf"\caption{{{plain(table.title)}. {plain('; '.join(table.notes))}.}}"]
+    lines += [rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", row(head)]
+    for block in table.blocks:
+        lines += [r"\midrule", rf"\multicolumn{{{len(head)}}}{{l}}{{\emph{{{TITLES[block[0].users]}}}}} \\"]
+        for line in block:
+            cells = _cells(table, line, marks, deviation=True)
+            lines.append(row([cell if cell.startswith("\\") else plain(cell) for cell in cells]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def records(table: Table) -> list[dict[str, Any]]:
+    """A flat record for each row, group of users and metric."""
+    return [
+        {
+            "users": line.users,
+            "row": line.name,
+            "metric": metric,
+            **_numbers(cell),
+            **_gain(line.improvements.get(metric)),
+            "reported": line.reported.get(metric),
+            "reported_RI": line.reported.get(f"RI {metric}"),
+            "seeds": " ".join(map(str, line.seeds)),
+        }
+        for line in table.lines
+        for metric, cell in line.cells.items()
+    ]
+
+
+def _numbers(cell: Cell) -> dict[str, Any]:
+    mean, deviation, half = cell.estimate or (None, None, None)
+    low, high = cell.over_users or (None, None)
+    found = {"mean": mean, "deviation": deviation, "half_width_95": half, "place": cell.place or None}
+    return {**found, "over_users_low": low, "over_users_high": high}
+
+
+def _gain(found: Improvement | None) -> dict[str, Any]:
+    mean, half, p, adjusted = found or (None, None, None, None)
+    return {"RI": mean, "RI_half_width_95": half, "p": p, "p_holm": adjusted}
+
+
+def _csv(tables: Sequence[Table]) -> str:
+    # Whoever opens the file sees on each line which data and protocol it is of.
+    found = [
+        {"table": table.title, **record, "caption": table.notes[0]} for table in tables for record in records(table)
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, found[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    return text.getvalue()
+
+
+def _json(tables: Sequence[Table]) -> str:
+    found = [{"title": table.title, "notes": table.notes, "results": records(table)} for table in tables]
+    return json.dumps(found, indent=2) + "\n"
+
+
+#: The forms of `--format`.
+FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
+    "table": _terminal,
+    "markdown": _markdown,
+    "csv": _csv,
+    "latex": _latex,
+    "json": _json,
+}

@@ -21,7 +21,9 @@ ORDER = [
     "batches", "contracts", "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",
     "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",
     "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
-    "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation", "runs", "checkpoints", "interrupt", "loop", "training", "experiments", "rescoring", "paper", "report", "describe", "options", "cli",
+    "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation",
+    "runs", "checkpoints", "interrupt", "loop", "training", "experiments", "rescoring", "board", "pool", "matrix",
+    "intervals", "paper", "tables", "report", "plans", "describe", "options", "commands", "cli",
 ]
 # fmt: on
 

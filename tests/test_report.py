@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
-from io import StringIO
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from mailcli.config import make_config
 from mailcli.experiments import Row
 from mailcli.paper import REPORTED, row_name
-from mailcli.report import estimate, metrics_table, notes
+from mailcli.report import FORMATS
+from mailcli.tables import make_table
 
 
 def result(new: float, old: float) -> dict[str, Any]:
@@ -29,11 +32,18 @@ BASE = make_config([{"data": "toy"}])
 MAIL = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "base"}])
 
 
-def text_of(rows: list[Row], with_paper: bool = False) -> str:
-    console = Console(file=StringIO(), width=150)
-    console.print(metrics_table(rows, with_paper))
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+def rendered(rows: Sequence[Row], form: str = "table", with_paper: bool = False) -> str:
+    return FORMATS[form]([make_table(rows, "Title", REPORTED if with_paper else None)])
+
+
+def text_of(rows: Sequence[Row], with_paper: bool = False) -> str:
+    """The table on a terminal, without its title and notes."""
+    lines = rendered(rows, "table", with_paper).splitlines()
+    return "\n".join(lines[1 : -len(notes(rows))])
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    return list(make_table(rows, "Title").notes)
 
 
 def test_conversions_have_columns_where_a_ranker_scores_them() -> None:
@@ -53,17 +63,6 @@ def test_conversions_have_columns_where_a_ranker_scores_them() -> None:
     assert "CTCVR" not in text_of(both[:1])
 
 
-def test_interval_by_hand() -> None:
-    # Values 1, 2, 3: mean 2, s = 1, t(.975, 2) = 4.302653, half = 4.302653 / √3.
-    found = estimate([1, 2, 3])
-    assert found.mean == 2
-    assert found.half == pytest.approx(2.484138, abs=1e-5)
-    assert not found.significant
-    assert estimate([2, 2.1, 2.2]).significant
-    assert estimate([5]).half is None
-    assert not estimate([5]).significant
-
-
 def test_table_by_hand() -> None:
     baseline = (result(0.5, 0.7), result(0.5, 0.7), result(0.5, 0.7))
     better = (result(0.55, 0.7), result(0.56, 0.71), result(0.57, 0.69))
@@ -74,9 +73,9 @@ def test_table_by_hand() -> None:
     assert cells[2][0] == "new users"
     assert cells[3] == ["BaseDNN", ".5000 ±.0000", ".4000 ±.0000", "", ""]
     # s = .01: half = .0248; RI 10, 12, 14 %: half 4.97.
-    assert cells[4] == ["MAIL-Base", ".5600 ±.0248", ".4600 ±.0248", "+12.00 ±4.97", "+15.00 ±6.21"]
+    assert cells[4] == ["MAIL-Base", ".5600 ±.0248", ".4600 ±.0248", "+12.00 ±4.97, p .009", "+15.00 ±6.21, p .009"]
     # Old users: RI 0, 1.43, -1.43 %.
-    assert cells[8][3] == "+0.00 ±3.55 n.s."
+    assert cells[8][3] == "+0.00 ±3.55, p 1.000 n.s."
 
 
 def test_one_seed_has_no_interval_and_the_table_says_so() -> None:
@@ -110,12 +109,12 @@ def test_intervals_over_users_are_of_the_mean_over_seeds() -> None:
     cells = [[c.strip() for c in line.split("│")] for line in lines]
     assert cells[3][2] == ".6100 to .9900"
     assert cells[3][4] == ".5100 to .8900"
-    assert cells[3][5] == "+60.00 ±254.12 n.s."
+    assert cells[3][5] == "+60.00 ±254.12, p .205 n.s."
     # Draws that lack a class for one of the seeds are left out: 10 of 41. All of them: no interval.
     assert cells[6][2] == ".6000 to .6000"
     assert cells[9][2] == "-"
     assert notes(rows)[2:6] == [
-        "±: 95 % interval over seeds; RI is paired by seed, n.s. = no significant difference",
+        "±: 95 % interval over seeds; n.s. = no significant difference at 5 %",
         "over users: 95 % interval of the mean beside it, 41 draws of the test's users with all their impressions, "
         "the trained models as they are",
         "over users: not of differences between rows, which share the users and the draws",
@@ -158,3 +157,57 @@ def test_reported_numbers_are_those_of_the_paper() -> None:
 )
 def test_row_names(settings: dict[str, str], name: str) -> None:
     assert row_name(make_config([{"data": "toy", **settings}])) == name
+
+
+def three_rows() -> list[Row]:
+    """Three seeds of BaseDNN, MAIL-Base (new users 12 % better) and MAIL-None (a little worse)."""
+    none = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "none"}])
+    baseline = (result(0.5, 0.7), result(0.5, 0.7), result(0.5, 0.7))
+    better = (result(0.55, 0.7), result(0.56, 0.71), result(0.57, 0.69))
+    worse = (result(0.49, 0.6), result(0.49, 0.61), result(0.48, 0.6))
+    seeds = (0, 1, 2)
+    return [
+        Row(BASE, seeds, baseline, None),
+        Row(MAIL, seeds, better, baseline),
+        Row(none, seeds, worse, baseline),
+    ]
+
+
+def test_markdown_marks_the_best_and_shows_deviations() -> None:
+    lines = rendered(three_rows(), "markdown", with_paper=True).splitlines()
+    assert lines[0] == "**Title**"
+    assert lines[2] == "|  | AUC | GAUC | RI AUC % | RI GAUC % | paper AUC | GAUC | RI % |"
+    assert lines[4] == "| *new users* |  |  |  |  |  |  |  |"
+    assert lines[6].startswith(
+        "| MAIL-Base | **.5600 ±.0248 (.0100)** | **.4600 ±.0248 (.0100)** | +12.00 ±4.97, p .018 |"
+    )
+    assert lines[5].startswith("| BaseDNN | <u>.5000 ±.0000 (.0000)</u> |")
+    assert "- data toy (simulated) / protocol paper, 40% of users new / seeds 0, 1, 2" in lines
+
+
+def test_latex_is_escaped_and_marked() -> None:
+    text = rendered(three_rows(), "latex")
+    assert r"\textbf{.5600 $\pm$.0248 (.0100)}" in text
+    assert r"& RI AUC \% &" in text
+    assert text.count(r"\midrule") == 3
+    assert "40\\% of users new" in text
+
+
+def test_csv_and_json_hold_the_whole_numbers() -> None:
+    found = list(csv.DictReader(io.StringIO(rendered(three_rows(), "csv"))))
+    assert len(found) == 3 * 3 * 2
+    row = next(r for r in found if (r["row"], r["users"], r["metric"]) == ("MAIL-Base", "new", "AUC"))
+    assert float(row["mean"]) == pytest.approx(0.56)
+    assert float(row["deviation"]) == pytest.approx(0.01)
+    assert float(row["RI"]) == pytest.approx(12)
+    assert float(row["p_holm"]) == pytest.approx(2 * float(row["p"]))
+    assert row["place"] == "1"
+    assert "toy (simulated)" in row["caption"]
+    (table,) = json.loads(rendered(three_rows(), "json"))
+    assert table["title"] == "Title"
+    assert table["results"][0]["row"] == "BaseDNN"
+    assert table["results"][0]["RI"] is None
+
+
+def test_the_terminal_marks_are_not_in_a_pipe() -> None:
+    assert "\x1b" not in rendered(three_rows())

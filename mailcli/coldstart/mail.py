@@ -11,9 +11,13 @@ import tensorflow as tf
 from mailcli.config import VARIANTS
 from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
 from mailcli.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
-from mailcli.losses import mmd2, squared_error
+from mailcli.losses import adaptive_sigma, mmd2, squared_error
 
 REDUCTIONS = ("mean", "sum")
+BANDWIDTHS = ("fixed", "adaptive")
+STEPS = ("all", "typical")
+#: How fast the share of histories that fill a step is forgotten (ours; as Keras' batch normalisation).
+MOMENTUM = 0.99
 
 
 class ColdStart(ColdStartMethod):
@@ -31,7 +35,10 @@ class ColdStart(ColdStartMethod):
         encoder_units: widths of E1 and E2, Eq. (15).
         decoder_units: hidden widths of D1 and D2, Eq. (16).
         dropout: rate in encoders and decoders (MAIL Sec. 4.1.4).
+        bandwidth: "fixed" takes `sigma` for the kernel; "adaptive" the distances of a batch's codes.
         sigma: σ of the MMD's kernel, Eq. (6).
+        steps: of v̂ that count as behaviour: "all" n_v, or the "typical" ones, which more than half of the old users'
+            histories fill; the others are zero, as padding is. The variant none, which does not see them, has all.
     """
 
     def __init__(
@@ -42,14 +49,20 @@ class ColdStart(ColdStartMethod):
         encoder_units: Sequence[int] = (1024, 512, 512),
         decoder_units: Sequence[int] = (512, 1024),
         dropout: float = 0.5,
+        bandwidth: str = "fixed",
         sigma: float = 1.0,
+        steps: str = "all",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if variant not in VARIANTS:
-            raise ValueError(f"`variant` should be one of {VARIANTS}. Received: variant={variant!r}")
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"`reduction` should be one of {REDUCTIONS}. Received: reduction={reduction!r}")
+        for name, value, known in (
+            ("variant", variant, VARIANTS),
+            ("reduction", reduction, REDUCTIONS),
+            ("bandwidth", bandwidth, BANDWIDTHS),
+            ("steps", steps, STEPS),
+        ):
+            if value not in known:
+                raise ValueError(f"`{name}` should be one of {known}. Received: {name}={value!r}")
         if len(encoder_units) != 3 or len(decoder_units) != 2:
             raise ValueError(
                 "`encoder_units` should have 3 widths and `decoder_units` 2, as Eqs. (15)-(16). "
@@ -68,11 +81,12 @@ class ColdStart(ColdStartMethod):
             "encoder_units": tuple(encoder_units),
             "decoder_units": tuple(decoder_units),
             "dropout": dropout,
+            "bandwidth": bandwidth,
             "sigma": sigma,
+            "steps": steps,
         }
         self.variant = variant
         self.reduction = reduction
-        self.sigma = sigma
 
     @property
     def co_trained(self) -> bool:
@@ -85,6 +99,9 @@ class ColdStart(ColdStartMethod):
         self.n_v, self.dim = n_v, dim
         s = self.settings
         code = s["encoder_units"][-1]
+        if s["steps"] == "typical":
+            # At first all count.
+            self.filled = self.add_weight(shape=(n_v,), initializer="ones", trainable=False, name="filled")
         if self.variant == "none":
             self.linear = _built(keras.layers.Dense(n_v * dim), (None, n_a * dim))
             return
@@ -108,8 +125,24 @@ class ColdStart(ColdStartMethod):
             codes["L_v"] = self.e2(pooled, training=training)
         losses = self._reconstructions(codes, _flat(features.attributes), _flat(features.behaviors), training)
         if self.variant == "base":
-            losses["L_d"] = mmd2(codes["L_a"], codes["L_v"], self.sigma)
+            p, q = codes["L_a"], codes["L_v"]
+            fixed = self.settings["bandwidth"] == "fixed"
+            losses["L_d"] = mmd2(p, q, self.settings["sigma"] if fixed else adaptive_sigma(p, q))
+        if training and self.settings["steps"] == "typical":
+            self._count(features.behavior_mask)
         return losses
+
+    def _count(self, mask: Tensor) -> None:
+        """Update the share of old users' histories that fill each step; a batch without old users changes nothing."""
+        rows = tf.cast(tf.shape(mask)[0], tf.float32)
+        share = tf.math.divide_no_nan(tf.reduce_sum(tf.cast(mask, tf.float32), axis=0), rows)
+        self.filled.assign(tf.where(rows > 0, MOMENTUM * self.filled + (1 - MOMENTUM) * share, self.filled))
+
+    def _counts(self) -> Tensor | None:
+        """[n_v] bool, which steps of v̂ count as behaviour, the last one always; None for all."""
+        if self.settings["steps"] == "all":
+            return None
+        return tf.concat([self.filled[:-1] > 0.5, [True]], axis=0)
 
     def _reconstructions(self, codes: dict[str, Tensor], a: Tensor, v: Tensor, training: bool) -> dict[str, Tensor]:
         """||D1(code) - a||² + ||D2(code) - v||²: L_a, Eq. (3), for code = p; L_v, Eq. (4), for code = q.
@@ -126,6 +159,8 @@ class ColdStart(ColdStartMethod):
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
         """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d], and Σ v̂_i [B, d]; without dropout, as at test time (ours).
 
+        Steps that do not count (`steps`) are zero.
+
         The last layer is linear, so the sum is also that of its weights: a ranker that reads the sum alone spares a
         graph the widest layer.
         """
@@ -135,15 +170,17 @@ class ColdStart(ColdStartMethod):
         else:
             x, last = self.d2.hidden(self.e1(self.pool_a(attributes))), self.d2.last
         v_hat = tf.reshape(last(x), [-1, self.n_v, self.dim])
-        summed = [
-            tf.reduce_sum(tf.reshape(w.value, [-1, self.n_v, self.dim]), axis=1) for w in (last.kernel, last.bias)
-        ]
+        weights = [tf.reshape(w.value, [-1, self.n_v, self.dim]) for w in (last.kernel, last.bias)]
+        counts = self._counts()
+        if counts is not None:
+            v_hat, *weights = (part * tf.cast(counts, part.dtype)[:, None] for part in (v_hat, *weights))
+        summed = [tf.reduce_sum(w, axis=1) for w in weights]
         return v_hat, tf.matmul(tf.cast(x, summed[0].dtype), summed[0]) + summed[1]
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """v̂ in place of v where flag is true, Eq. (10)."""
         del training
-        return invent_behaviors(features, self.generate)
+        return invent_behaviors(features, self.generate, self._counts())
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

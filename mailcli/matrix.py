@@ -1,0 +1,81 @@
+"""Cells x seeds -> rows of a table: what is finished is reused, what is missing is trained, several runs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from mailcli.config import RunConfig
+from mailcli.experiments import Folders, Result, Row
+from mailcli.pool import Task, at_once, train_all
+from mailcli.runs import Run, claim
+from mailcli.store import Store
+
+
+def make_rows(
+    configs: Iterable[RunConfig],
+    seeds: Iterable[int],
+    store: Store,
+    runs: Path | Folders,
+    minutes: float | None = None,
+    jobs: int | None = None,
+) -> list[Row]:
+    """Rows for cells, each with its baseline: the same ranker alone with the same seed, hence the same draw.
+
+    Args:
+        configs: the cells, with any seed.
+        seeds: those of the rows.
+        store: the dataset.
+        runs: folder of the runs.
+        minutes: between two checkpoints of a training; None for the default.
+        jobs: how many runs at once; None for as many as cores and memory allow.
+
+    Raises:
+        MailError: a run cannot be made, or has failed; the others are finished then.
+        Interrupted: by Ctrl-C; what was done is kept.
+    """
+    folders = runs if isinstance(runs, Folders) else Folders(runs)
+    configs, seeds = list(configs), tuple(seeds)
+    wanted = _with_baselines(configs, seeds)
+    found = [claim(folders.of(config), config, store) for config in wanted]
+    missing = [run for run in found if run.result is None]
+    if missing:
+        # Of all runs, not of the missing ones: a run's threads decide its last bits, and a run that is made again
+        # should be the same.
+        jobs, threads = at_once(len(wanted), max(_memory(config, store) for config in wanted), jobs)
+        if len(found) > 1:
+            _tell(found, jobs)
+        train_all([Task(run.config, store.folder, folders, minutes) for run in missing], jobs, threads)
+    return [_row(config, seeds, store, folders) for config in configs]
+
+
+def _with_baselines(configs: Sequence[RunConfig], seeds: Sequence[int]) -> list[RunConfig]:
+    """Each config and its baseline with each seed, once; by seed, so that few seeds are whole before many."""
+    every = [replace(each, seed=seed) for seed in seeds for config in configs for each in (config.baseline(), config)]
+    return list({repr(config): config for config in every}.values())
+
+
+def _memory(config: RunConfig, store: Store) -> int:
+    """About what a run takes, in bytes: the table, its two moments, and 2 GB (ours: benchmarks/RESULTS.md)."""
+    return 2 * 10**9 + 3 * 4 * sum(store.vocabulary_sizes.values()) * config.embedding_dim
+
+
+def _tell(runs: Sequence[Run], jobs: int) -> None:
+    """Say on stderr what there is and what is yet to be done."""
+    finished = sum(run.result is not None for run in runs)
+    begun = sum(run.began and run.result is None for run in runs)
+    rest = len(runs) - finished - begun
+    parts = [f"{finished} finished", *([f"{begun} to go on with"] if begun else []), f"{rest} to train"]
+    click.echo(f"{len(runs)} runs: {', '.join(parts)}; {jobs} at once.", err=True)
+
+
+def _row(config: RunConfig, seeds: tuple[int, ...], store: Store, folders: Folders) -> Row:
+    def results(wanted: RunConfig) -> tuple[Result, ...]:
+        each = [replace(wanted, seed=seed) for seed in seeds]
+        found = [claim(folders.of(config), config, store).result for config in each]
+        return tuple(result for result in found if result is not None)
+
+    return Row(config, seeds, results(config), results(config.baseline()) if config.cold_start != "none" else None)

@@ -1,0 +1,199 @@
+"""An experiment: a TOML file that names a dataset, rows, seeds and settings, and so a table (experiments/*.toml)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mailcli import plugins
+from mailcli.config import Options, RunConfig, read_toml
+from mailcli.errors import MailError, nearest
+from mailcli.experiments import Folders, complete
+from mailcli.latent import Settings
+from mailcli.marker import NAME as MARKER
+from mailcli.paper import row_settings
+from mailcli.preprocess import preprocess
+from mailcli.simulation import simulate_alimama
+from mailcli.store import Store, find, names
+from mailcli.tables import METRICS, TITLES, Reported
+
+_KEYS = {
+    "title": str,
+    "source": str,
+    "seeds": int,
+    "rows": list,
+    "settings": dict,
+    "simulate": dict,
+    "reported": dict,
+    "reading": str,
+}
+_NEEDED = ("title", "source", "rows")
+#: As many as the commands' --seeds.
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment's file says."""
+
+    path: Path
+    title: str
+    source: str
+    """The raw form, a file of mailcli/sources; its dataset has this name."""
+    rows: tuple[Options, ...]
+    """Settings of each row, its ranker and cold-start method among them."""
+    seeds: int
+    settings: Options
+    """Those that all rows share."""
+    simulate: Options
+    """`name` of the dataset and settings of the simulator, where the raw files are not there; empty: never."""
+    reported: Reported | None
+    """The paper's numbers, to stand beside; empty where it gives none."""
+    reading: str
+    """What the numbers say, in plain words, for RESULTS.md."""
+
+    def title_on(self, dataset: str) -> str:
+        """The title of the table on a dataset, given as `Store.label` does: it never hides that data is simulated."""
+        return f"{self.title}, simulated" if dataset.endswith("(simulated)") else self.title
+
+    def configs(self, data: str, history: int) -> tuple[list[RunConfig], RunConfig]:
+        """The configs of the rows, seed 0, on a dataset with n_v = history; and the settings that they share.
+
+        Raises:
+            MailError: a name or value is not known; the file is named.
+        """
+        try:
+            shared = complete([self.settings], data, history)
+            configs = [complete([self.settings, row], data, history) for row in self.rows]
+        except MailError as error:
+            raise MailError(f"{self.path}: {error.message}") from error
+        return [replace(config, seed=0) for config in configs], shared
+
+    def folders(self, runs: Path, shared: RunConfig) -> Folders:
+        """Where the runs are."""
+        return Folders(runs, shared)
+
+
+def read_plan(path: Path) -> Plan:
+    """An experiment's file, every fault of it told at once.
+
+    Raises:
+        MailError: it cannot be read, or a key or value is not known.
+    """
+    given = read_toml(path)
+    faults = [f"unknown key '{key}'.{nearest(key, _KEYS)}" for key in given if key not in _KEYS]
+    faults += [f"'{key}' is missing" for key in _NEEDED if key not in given]
+    for key, kind in _KEYS.items():
+        if key in given and type(given[key]) is not kind:
+            faults.append(f"'{key}' = {given[key]!r:.60}: expected {_told(kind)}")
+    if faults:
+        raise MailError(f"{path}: {'; '.join(faults)}.")
+    faults += _source_faults(given["source"])
+    rows = [_row(row, faults) for row in given["rows"]]
+    seeds = given.get("seeds", SEEDS)
+    if seeds < 1 or not rows:
+        faults.append("expected one seed and one row or more")
+    simulate = given.get("simulate", {})
+    faults += _simulation_faults(simulate, given["source"])
+    faults += _reported_faults(given.get("reported", {}))
+    if faults:
+        raise MailError(f"{path}: {'; '.join(faults)}.")
+    return Plan(
+        path,
+        given["title"],
+        given["source"],
+        tuple(rows),
+        seeds,
+        given.get("settings", {}),
+        simulate,
+        given.get("reported"),
+        given.get("reading", "").strip(),
+    )
+
+
+def _told(kind: type) -> str:
+    return {str: "a text", int: "a whole number", list: "a list", dict: "a table"}[kind]
+
+
+def _source_faults(source: str) -> list[str]:
+    try:
+        plugins.check(plugins.SOURCES, source)
+    except MailError as error:
+        return [error.message.removesuffix(".")]
+    return []
+
+
+def _row(row: Any, faults: list[str]) -> Options:
+    """A row's settings: a name of the paper's, or `{row = NAME, KEY = VALUE, ...}`."""
+    own = dict(row) if isinstance(row, Mapping) else {"row": row}
+    name = own.pop("row", None)
+    if not isinstance(name, str):
+        faults.append(f"row {row!r:.60}: expected a name, or {{row = NAME, KEY = VALUE}}")
+        return {}
+    try:
+        return {**row_settings(name), **own}
+    except MailError as error:
+        faults.append(error.message.removesuffix("."))
+        return {}
+
+
+def _simulation_faults(simulate: Options, source: str) -> list[str]:
+    if not simulate:
+        return []
+    if source != "alimama" or not isinstance(simulate.get("name"), str):
+        return ["'simulate' needs a 'name' for the dataset, and the source 'alimama'"]
+    try:
+        Settings(**{key: value for key, value in simulate.items() if key != "name"})
+    except (TypeError, MailError) as error:
+        return [f"'simulate': {error}"]
+    return []
+
+
+def _reported_faults(reported: Options) -> list[str]:
+    known = {*METRICS, *(f"RI {metric}" for metric in METRICS)}
+    return [
+        f"reported.{row}.{users}.{metric} = {value!r}: expected a number of {', '.join(sorted(known))} of "
+        f"{', '.join(TITLES)}"
+        for row, by_users in reported.items()
+        for users, by_metric in (by_users.items() if isinstance(by_users, dict) else [("?", {"?": by_users})])
+        for metric, value in (by_metric.items() if isinstance(by_metric, dict) else [("?", by_metric)])
+        if users not in TITLES or metric not in known or type(value) not in {int, float}
+    ]
+
+
+def dataset_of(plan: Plan, data_dir: Path) -> Store:
+    """The dataset of an experiment: made from raw files where they are, otherwise simulated if the plan says so.
+
+    Raises:
+        MailError: it cannot be made; or one of that name was simulated with other settings.
+    """
+    raw = data_dir / "raw" / plan.source
+    if not plan.simulate or _is_real(raw):
+        return find(data_dir, plan.source) if plan.source in names(data_dir) else _made(plan.source, raw, data_dir)
+    settings = {key: value for key, value in plan.simulate.items() if key != "name"}
+    name = plan.simulate["name"]
+    if name not in names(data_dir):
+        raw = data_dir / "raw" / name
+        if not (raw / MARKER).is_file():
+            simulate_alimama(Settings(**settings), raw)
+        _made(plan.source, raw, data_dir, name)
+    store = find(data_dir, name)
+    found = store.simulation or {}
+    differ = [f"{key}: {found.get(key)} -> {value}" for key, value in settings.items() if found.get(key) != value]
+    if differ:
+        raise MailError(
+            f"{store.folder}: is not the dataset that {plan.path} asks for ({'; '.join(differ)}). Delete it and "
+            f"{data_dir / 'raw' / name}, or give the plan's dataset another name."
+        )
+    return store
+
+
+def _is_real(raw: Path) -> bool:
+    """Whether a folder holds raw files that no simulator wrote."""
+    return any(raw.glob("*.csv*")) and not (raw / MARKER).is_file()
+
+
+def _made(source: str, raw: Path, data_dir: Path, name: str | None = None) -> Store:
+    return preprocess(source, raw, data_dir, name)
