@@ -46,6 +46,10 @@ class Progress:
     """All steps that are done."""
     history_bytes: int = 0
     """The length of history.jsonl."""
+    validated: int = 0
+    """How many of all steps were done at the last validation."""
+    worse: int = 0
+    """Validations since the best one."""
     best: dict[str, Any] = field(default_factory=lambda: {"best_epoch": 0})
     """What result.json would say of the best epoch so far."""
 
@@ -139,7 +143,7 @@ def _check(path: Path, variables: Sequence[Any]) -> Progress:
     with np.load(path, allow_pickle=False) as file:
         progress = Progress(**json.loads(file[_PROGRESS].tobytes().decode()))
         best = progress.best["best_epoch"]
-        numbers = (progress.epoch, progress.step, progress.steps, progress.history_bytes, best)
+        numbers = [value for value in asdict(progress).values() if not isinstance(value, dict)] + [best]
         if any(type(number) is not int or number < 0 for number in numbers) or not progress.epoch >= max(best, 1):
             raise ValueError("it does not tell where the run stands")
         if best and not 0 <= progress.best["validation"]["all"]["AUC"] <= 1:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mailcli import __version__, plugins
-from mailcli.commands import run
+from mailcli.commands import plot, run
 from mailcli.config import VARIANTS, RunConfig
 from mailcli.errors import MailError, choices, nearest
 from mailcli.options import (
@@ -341,3 +341,4 @@ def models() -> None:
 
 
 main.add_command(run)
+main.add_command(plot)

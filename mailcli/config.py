@@ -71,7 +71,9 @@ class RunConfig:
     epochs: int = 10
     """Most passes over the training impressions (ours; the paper does not tell)."""
     patience: int = 2
-    """Epochs without a better validation AUC before training stops (ours)."""
+    """Validations without a better AUC before training stops (ours)."""
+    eval_every: int = 0
+    """Steps between two validations inside an epoch, besides the one at its end; 0: that one alone (ours)."""
     ranker_options: Options = field(default_factory=dict)
     """The ranker's own options, by name."""
     cold_start_options: Options = field(default_factory=dict)
@@ -165,6 +167,7 @@ def _faults(config: RunConfig) -> list[str]:
         (0 <= config.seed < 2**32, "seed", "0 to 4294967295", ""),
         (0 < config.new_share < 1, "new_share", "a number between 0 and 1", ""),
         (0 < config.learning_rate < math.inf, "learning_rate", "a positive number", ""),
+        (0 <= config.eval_every <= 10**9, "eval_every", "0 (at the end of an epoch alone) to 1000000000", ""),
         (0 < config.zero_shot_learning_rate < math.inf, "zero_shot_learning_rate", "a positive number", ""),
     ]
     for name, most in LARGEST.items():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from mailcli.batches import Batches
+from mailcli.batches import Batch, Batches
 from mailcli.checkpoints import Checkpoints, Progress, check_space
 from mailcli.contracts import Tensor
 from mailcli.errors import Interrupted, MailError
@@ -54,6 +55,7 @@ class Fit:
             click.echo(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.", err=True)
             run.cut_history(found.history_bytes)
         self._progress = found or Progress()
+        self._stream: Iterator[Batch] | None = None
 
     def best(self) -> dict[str, Any]:
         """Train to the end; what result.json says of the best epoch.
@@ -64,9 +66,9 @@ class Fit:
         """
         try:
             while self._progress.epoch <= self._run.config.epochs:
-                if self._progress.step < len(self._batches):
+                if not self._validation_is_due:
                     with postponed() as interrupt:
-                        self._epoch(interrupt)
+                        self._train(interrupt)
                 if self._validate():
                     break
         except KeyboardInterrupt:
@@ -81,12 +83,24 @@ class Fit:
         """Delete the checkpoints of a finished run."""
         self._checkpoints.clear()
 
-    def _epoch(self, interrupt: Interrupt) -> None:
-        """The steps of the epoch that are missing, and a checkpoint: validation changes nothing that is in it."""
+    def _stops_at(self, step: int) -> bool:
+        """Whether training stops for a validation after a step of an epoch."""
+        every = self._run.config.eval_every
+        return step == len(self._batches) or bool(every and step and step % every == 0)
+
+    @property
+    def _validation_is_due(self) -> bool:
+        """Whether the steps before a validation are done and it is not: it was cut short, or the run was."""
+        return self._stops_at(self._progress.step) and self._progress.validated < self._progress.steps
+
+    def _train(self, interrupt: Interrupt) -> None:
+        """The steps up to the next validation, and a checkpoint: validation changes nothing that is in it."""
         at, config = self._progress, self._run.config
         left = len(self._batches.view.rows) - at.step * config.batch_size
+        if self._stream is None:
+            self._stream = self._batches.shuffled(config.seed, at.epoch, at.step)
         with progress(f"{config.cell}, seed {config.seed}, epoch {at.epoch}", left, "impressions") as advance:
-            for batch in self._batches.shuffled(config.seed, at.epoch, at.step):
+            for batch in self._stream:
                 self._pending.append(self._step(to_tensors(batch)))
                 at.step += 1
                 at.steps += 1
@@ -97,6 +111,8 @@ class Fit:
                     raise KeyboardInterrupt
                 if len(self._pending) == LOG_EVERY:
                     self._flush()
+                if self._stops_at(at.step):
+                    break
             self._save()
 
     def _save(self) -> None:
@@ -124,17 +140,19 @@ class Fit:
                 )
 
     def _validate(self) -> bool:
-        """Measure the epoch, keep its weights if it is the best; whether training should end."""
+        """Measure the model, keep its weights if it is the best; whether training should end."""
         at = self._progress
         scores = self._scorer(self._validation, "scoring validation")
         found = measure(self._store, self._validation.view, scores)
-        self._run.log([{"epoch": at.epoch, "validation": found}])
+        self._run.log([{"epoch": at.epoch, "after_step": at.steps, "validation": found}])
         before = at.best["validation"]["all"]["AUC"] if "validation" in at.best else -math.inf
         if found["all"]["AUC"] > before:
-            at.best = {"best_epoch": at.epoch, "validation": found}
+            at.best, at.worse = {"best_epoch": at.epoch, "best_step": at.steps, "validation": found}, 0
             with whole(self._run.weights) as partial:
                 self._model.save_weights(partial)
-        ended = at.epoch - at.best["best_epoch"] >= self._run.config.patience
-        at.epoch += 1
-        at.step = 0
-        return bool(ended)
+        else:
+            at.worse += 1
+        at.validated = at.steps
+        if at.step == len(self._batches):
+            at.epoch, at.step, self._stream = at.epoch + 1, 0, None
+        return at.worse >= self._run.config.patience

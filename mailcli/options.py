@@ -119,6 +119,12 @@ def run_options(command: F) -> F:
             metavar="FILE",
             help="Settings from a TOML file, e.g. a run's config.toml; options win over it.",
         ),
+        click.option(
+            "--eval-every",
+            type=int,
+            metavar="STEPS",
+            help="Validate inside an epoch too, after so many steps each. [default: at its end alone]",
+        ),
         CHECKPOINTS,
         FORMAT,
         DATA_DIR,

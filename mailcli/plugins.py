@@ -1,4 +1,4 @@
-"""Sources, engines, rankers and cold-start methods are found by their file's name: a new file is all it takes.
+"""Sources, engines, rankers, cold-start methods and figures are found by their file's name: a new file is all it takes.
 
 `mailcli/<kind>/<name>.py` holds one class with the kind's well-known name. Names are listed without importing anything.
 A name may also be `package.module:Class`, or an entry point of the group `mail.<kind>` of an installed package.
@@ -32,6 +32,7 @@ SOURCES = Kind("sources", "Source", "data source")
 ENGINES = Kind("engines", "Engine", "engine")
 RANKERS = Kind("rankers", "Ranker", "ranker")
 COLD_STARTS = Kind("coldstart", "ColdStart", "cold-start method")
+PLOTS = Kind("plots", "Plot", "figure")
 
 
 def names(kind: Kind) -> list[str]:

@@ -41,7 +41,7 @@ def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Ro
         shared = replace(run.config.baseline(), ranker="", ranker_options={}, seed=0)
         table = tables.setdefault(repr(shared), {})
         table.setdefault(repr(replace(run.config, seed=0)), []).append((run, result))
-    return [[_row(scored) for scored in table.values()] for table in tables.values()]
+    return [[row_of(scored) for scored in table.values()] for table in tables.values()]
 
 
 def _measured(run: Run, store: Store, draws: int) -> Result:
@@ -62,7 +62,8 @@ def _measured(run: Run, store: Store, draws: int) -> Result:
     return {**result, "over_users": measure_draws(store, view, scores, draws)} if draws else result
 
 
-def _row(scored: list[tuple[Run, Result]]) -> Row:
+def row_of(scored: list[tuple[Run, Result]]) -> Row:
+    """Runs that differ by the seed alone as a row, with their baselines where all are there."""
     baselines = [baseline_of(run) for run, _ in scored]
     paired = tuple(b for b in baselines if b is not None)
     return Row(

@@ -238,7 +238,7 @@ def baseline_of(run: Run) -> dict[str, Any] | None:
 
 def finished(runs: Path) -> list[Run]:
     """All finished runs below a folder, sorted by path (MailError when there is none)."""
-    folders = sorted(path.parent for path in runs.glob(f"*/*/*/seed-*/{_RESULT}"))
+    folders = sorted(path.parent for path in runs.rglob(f"seed-*/{_RESULT}"))
     if not folders:
         raise MailError(f"{runs}: holds no finished run. Make one with `mail train`.")
     return [open_run(folder) for folder in folders]

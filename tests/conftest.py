@@ -29,6 +29,12 @@ def full_precision() -> Iterator[None]:
         sys.modules["keras"].config.set_dtype_policy("float32")
 
 
+@pytest.fixture(autouse=True)
+def one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are made in the test's own process; tests/test_plans.py has those of several."""
+    monkeypatch.setattr("mailcli.pool.usable_cores", lambda: 1)
+
+
 @pytest.fixture(scope="session")
 def simulated_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulated Alimama files of 300 users."""

@@ -14,7 +14,8 @@ import pytest
 from mailcli import plugins
 from mailcli.config import make_config
 from mailcli.errors import MailError
-from mailcli.experiments import ensure, make_rows
+from mailcli.experiments import ensure
+from mailcli.matrix import make_rows
 from mailcli.model import make_model
 from mailcli.rescoring import rescore
 from mailcli.runs import claim

@@ -44,7 +44,8 @@ SMALL = {"cold_start.encoder_units": "16,16,16", "cold_start.decoder_units": "16
 CELLS: dict[str, dict[str, str]] = {
     "base+mail": {"cold_start": "mail", "cold_start.variant": "base", **SMALL},
     "dmr+cvae": {"ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
-    "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout"},
+    # Validated after steps 7, 14, 21 and 22 of an epoch.
+    "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout", "eval_every": "7", "patience": "9"},
 }
 
 

@@ -13,7 +13,8 @@ from mailcli import hardware, metrics
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
-from mailcli.experiments import ensure, make_rows
+from mailcli.experiments import ensure
+from mailcli.matrix import make_rows
 from mailcli.latent import Settings
 from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import views
@@ -125,6 +126,24 @@ def test_another_version_of_the_dataset_is_refused(
         rescore([run], tmp_path / "data")
     with pytest.raises(MailError, match="holds a run with other settings .dataset_sha256"):
         ensure(quick(None), changed, tmp_path / "runs")
+
+
+def test_validation_inside_an_epoch(tiny: Store, tmp_path: Path) -> None:
+    """22 steps an epoch: after steps 9, 18 and 22 of each, until two are not better than the best."""
+    run = ensure(quick(None, eval_every=9, epochs=4), tiny, tmp_path)
+    found = [line for line in run.history() if "validation" in line]
+    expected = [22 * epoch + step for epoch in range(4) for step in (9, 18, 22)]
+    assert [line["after_step"] for line in found] == expected[: len(found)]
+    aucs = [line["validation"]["all"]["AUC"] for line in found]
+    best = int(np.argmax(aucs))
+    assert len(found) == min(best + 3, 12)
+    assert run.result is not None
+    assert (run.result["best_step"], run.result["best_epoch"]) == (expected[best], best // 3 + 1)
+    assert run.result["validation"] == found[best]["validation"]
+    # What is trained is the same: the losses up to the end of the first epoch.
+    at_the_end = ensure(quick(None), tiny, tmp_path / "other").history()
+    losses = [line["L_rt"] for line in run.history() if "step" in line]
+    assert losses[:22] == [line["L_rt"] for line in at_the_end if "step" in line][:22]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny: Store, tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""AUC against the number of behaviours that are known of a user: where "new" ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mailcli import metrics
+from mailcli.batches import Batch, Batches
+from mailcli.errors import MailError
+from mailcli.figures import COLORS, COLUMN, MARKERS, by_cell, caption
+from mailcli.intervals import estimate
+from mailcli.protocol import views
+from mailcli.quiet import load_tensorflow
+from mailcli.runs import Run, check_unchanged
+from mailcli.store import Store, find
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Known behaviours (ours: denser where the first ones count).
+KNOWN = (0, 1, 2, 5, 10, 20, 50, 100)
+
+
+class Plot:
+    """AUC of new users when their most recent 0, 1, 2, 5, 10, ... behaviours are given back."""
+
+    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+        """A line per cell: the mean over seeds, with its 95 % interval; the same impressions at every number."""
+        from matplotlib.figure import Figure
+
+        said = caption(runs)
+        figure = Figure(figsize=(COLUMN * 1.4, 2.6), layout="constrained")
+        axis = figure.subplots()
+        for place, (cell, group) in enumerate(by_cell(runs)):
+            found = [auc_by_known(run, find(data_dir, run.config.data)) for run in group]
+            known = sorted(found[0])
+            each = [estimate([aucs[count] for aucs in found]) for count in known]
+            axis.errorbar(
+                np.arange(len(known)) + 0.05 * place,
+                [estimated.mean for estimated in each],
+                yerr=[estimated.half or 0 for estimated in each],
+                color=COLORS[place % len(COLORS)],
+                marker=MARKERS[place % len(MARKERS)],
+                markersize=3,
+                linewidth=1,
+                label=cell,
+            )
+            axis.set_xticks(range(len(known)), [str(count) for count in known])
+        axis.set(xlabel="known behaviors of a new user", ylabel="AUC")
+        axis.legend()
+        figure.suptitle(said, fontsize="small")
+        return {"warmup": figure}
+
+
+def auc_by_known(run: Run, store: Store) -> dict[int, float]:
+    """AUC of the test's drawn new users by the number of behaviours that the model sees of them, the most recent.
+
+    Of a user with fewer all are seen. Users without behaviour in the raw data are left out.
+
+    Raises:
+        MailError: the run was trained on another version of the dataset, or no such impressions have both labels.
+    """
+    load_tensorflow()
+    from mailcli.evaluation import Scorer
+    from mailcli.model import make_model
+
+    check_unchanged(run, store)
+    config = run.config
+    model = make_model(store, config)
+    run.restore(model)
+    view = views(store, config)["test"]
+    chosen = view.new[store.column("test", "user")[view.rows]] & (store.earlier_behaviors("test")[view.rows] > 0)
+    # Their behaviours are there; what else the protocol hides stays hidden.
+    open_view = view._replace(rows=view.rows[chosen], new=np.zeros_like(view.new))
+    clicks = store.column("test", "click")[open_view.rows]
+    if not 0 < clicks.sum() < len(clicks):
+        raise MailError(f"{run.folder}: the new users of the test have impressions of one class only, hence no AUC.")
+    score = Scorer(model, config.history)
+    found = {}
+    for count in (count for count in KNOWN if count <= config.history):
+        batches = _Recent(store, open_view, config.history, config.batch_size)
+        batches.known = count
+        scores = score(batches, f"{config.cell}, seed {config.seed}: {count} behaviors known")
+        found[count] = metrics.auc(clicks, scores if scores.ndim == 1 else scores[:, 0])
+    return found
+
+
+class _Recent(Batches):
+    """Batches whose histories are cut to the last few behaviours, the rest padding."""
+
+    known = 0
+
+    def in_order(self) -> Iterator[Batch]:
+        for batch in super().in_order():
+            cut = self.history - self.known
+            batch["behaviors"][:, :cut] = 0
+            batch["actions"][:, :cut] = 0
+            yield batch
