@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mailcli import __version__, plugins
-from mailcli.commands import plot, run
+from mailcli.commands import plot, run, tune
 from mailcli.config import VARIANTS, RunConfig
 from mailcli.errors import MailError, choices, nearest
 from mailcli.options import (
@@ -187,6 +187,7 @@ def describe(dataset: str | None, data_dir: Path) -> None:
 @click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]")
 @click.option("--seed", type=int, help="Decides new users, initialisation, order and dropout. [default: 0]")
 @RANKER
+@FORMAT
 @run_options
 def train(
     cold_start: str | None,
@@ -262,6 +263,7 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
 @SEEDS
 @JOBS
 @RANKER
+@FORMAT
 @run_options
 def ablate(
     variants: str,
@@ -299,6 +301,7 @@ def ablate(
 )
 @SEEDS
 @JOBS
+@FORMAT
 @run_options
 def compare(
     rows: str,
@@ -342,3 +345,4 @@ def models() -> None:
 
 main.add_command(run)
 main.add_command(plot)
+main.add_command(tune)

@@ -40,6 +40,11 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads() -> int:
+    """How many TensorFlow uses: as many as were asked for, or as there are cores."""
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", usable_cores()))
+
+
 def memory_bytes() -> int | None:
     """The machine's memory; None where the system does not tell."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
@@ -58,7 +63,7 @@ def describe() -> dict[str, Any]:
     return {
         "machine": platform.machine(),
         "cores": os.cpu_count() or 1,
-        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", usable_cores())),
+        "threads": threads(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "instructions": sorted(_instructions()),
     }

@@ -45,10 +45,10 @@ def make_rows(
     if missing:
         # Of all runs, not of the missing ones: a run's threads decide its last bits, and a run that is made again
         # should be the same.
-        jobs, threads = at_once(len(wanted), max(_memory(config, store) for config in wanted), jobs)
+        jobs, threads_each = at_once(len(wanted), max(_memory(config, store) for config in wanted), jobs)
         if len(found) > 1:
             _tell(found, jobs)
-        train_all([Task(run.config, store.folder, folders, minutes) for run in missing], jobs, threads)
+        train_all([Task(run.config, store.folder, folders, minutes) for run in missing], jobs, threads_each)
     return [_row(config, seeds, store, folders) for config in configs]
 
 

@@ -88,6 +88,31 @@ def check_form(name: str) -> None:
         raise MailError(f"--format {name}: no such form.{nearest(name, FORMS)} Known: {choices(FORMS)}.")
 
 
+def _ask_for(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    del ctx
+    if value:
+        from mailcli.watching import ask_for
+
+        ask_for(str(param.name))
+
+
+#: How runs are told of besides their folders.
+WATCHING = [
+    click.option(f"--{name}", is_flag=True, is_eager=True, expose_value=False, callback=_ask_for, help=text)
+    for name, text in (
+        ("tensorboard", "Write event files too, into each run's folder `tensorboard`."),
+        ("mlflow", "Log finished runs to MLflow too, if it is installed."),
+    )
+]
+
+
+def watched(command: F) -> F:
+    """The options of WATCHING, for a command without the others."""
+    for option in reversed(WATCHING):
+        command = option(command)
+    return command
+
+
 def run_options(command: F) -> F:
     """The options that every training command shares."""
     options = [
@@ -126,7 +151,7 @@ def run_options(command: F) -> F:
             help="Validate inside an epoch too, after so many steps each. [default: at its end alone]",
         ),
         CHECKPOINTS,
-        FORMAT,
+        *WATCHING,
         DATA_DIR,
         RUNS,
     ]

@@ -20,7 +20,7 @@ from mailcli import board
 from mailcli.config import RunConfig
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments import Folders, ensure
-from mailcli.hardware import limit_threads, memory_bytes, usable_cores
+from mailcli.hardware import limit_threads, memory_bytes, threads
 from mailcli.interrupt import terminated_as_interrupted
 from mailcli.quiet import load_tensorflow
 from mailcli.store import Store
@@ -49,20 +49,20 @@ def at_once(runs: int, memory: int, asked: int | None) -> tuple[int, int]:
     Raises:
         MailError: fewer than one is asked for.
     """
-    cores = usable_cores()
+    cores = threads()
     if asked is not None and asked < 1:
         raise MailError(f"--jobs is {asked}. Expected 1 or more.")
     jobs = min(asked or min(cores, max((memory_bytes() or memory) // memory, 1)), runs)
     return jobs, max(1, cores // jobs)
 
 
-def train_all(tasks: Sequence[Task], jobs: int, threads: int) -> None:
+def train_all(tasks: Sequence[Task], jobs: int, threads_each: int) -> None:
     """Make the runs, by seed and row; a two-stage method waits for its baseline.
 
     Args:
         tasks: what is missing.
         jobs: how many at once; one is made in this process.
-        threads: of each, where there are several.
+        threads_each: of each, where there are several.
 
     Raises:
         MailError: a run cannot be made; or one has failed, and all others are finished.
@@ -73,7 +73,7 @@ def train_all(tasks: Sequence[Task], jobs: int, threads: int) -> None:
         for task in tasks:
             _train(task)
     else:
-        _Pool(jobs, threads).run(tasks)
+        _Pool(jobs, threads_each).run(tasks)
 
 
 def _check(tasks: Sequence[Task]) -> list[bool]:
@@ -95,11 +95,11 @@ def _train(task: Task) -> None:
 class _Pool:
     """Worker processes. They do not see the terminal's Ctrl-C: this process does, and tells them once each."""
 
-    def __init__(self, jobs: int, threads: int) -> None:
+    def __init__(self, jobs: int, threads_each: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._reports: Any = context.Queue()
         self._stopping: Any = context.Event()
-        given = (threads, os.getpid(), self._reports, self._stopping)
+        given = (threads_each, os.getpid(), self._reports, self._stopping)
         self._executor = ProcessPoolExecutor(jobs, context, _begin_worker, given)
         self._jobs = jobs
         self._running: dict[Future[None], Task] = {}
@@ -171,11 +171,11 @@ class _Pool:
 _stopping: Any = None
 
 
-def _begin_worker(threads: int, parent: int, reports: Any, stopping: Any) -> None:
+def _begin_worker(threads_each: int, parent: int, reports: Any, stopping: Any) -> None:
     """Before a worker's first task: its threads, its signals, where its progress goes."""
     global _stopping
     _stopping = stopping
-    limit_threads(threads)
+    limit_threads(threads_each)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):

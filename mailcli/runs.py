@@ -7,6 +7,7 @@
     checkpoints/       best.weights.h5, the best epoch by validation AUC; step-<n>.npz until the run is finished
     predictions.npy    scores of the test impressions, in the store's order; pCTR and pCTCVR of a ranker with both
     result.json        metrics; it exists when the run is finished
+    tensorboard/       event files, where they were asked for
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads 
 
 _CONFIG, _RESULT, _HISTORY = "config.toml", "result.json", "history.jsonl"
 _METRICS = ("AUC", "GAUC")
-_OURS = (_CONFIG, _RESULT, _HISTORY, "environment.json", "predictions.npy", "checkpoints")
+_OURS = (_CONFIG, _RESULT, _HISTORY, "environment.json", "predictions.npy", "checkpoints", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Run:
     config: RunConfig
     settings: Options = field(default_factory=dict)
     """The contents of config.toml, for a run that is yet to begin."""
+    listeners: list[Callable[[list[dict[str, Any]]], None]] = field(default_factory=list, compare=False)
+    """Called with the lines that are appended to history.jsonl."""
 
     def begin(self) -> None:
         """Make the folder anew, with config.toml and nothing else; call it when all settings are known to be right."""
@@ -110,6 +114,8 @@ class Run:
         """Append lines to history.jsonl."""
         with open(self.folder / _HISTORY, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
+        for listener in self.listeners:
+            listener(lines)
 
     def history_bytes(self) -> int:
         """The length of history.jsonl, all of it on the disk."""
@@ -178,7 +184,9 @@ def claim(runs: Path, config: RunConfig, store: Store) -> Run:
             f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder."
         )
     if (folder / _CONFIG).is_file():
-        differ = differences(read_toml(folder / _CONFIG), settings)
+        # A version without some setting did what is its default now.
+        defaults = {each.name: each.default for each in fields(RunConfig) if each.default is not MISSING}
+        differ = differences({**defaults, **read_toml(folder / _CONFIG)}, settings)
         if differ:
             raise MailError(
                 f"{folder}: holds a run with other settings ({'; '.join(differ)}). "

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mailcli import __version__, hardware
+from mailcli import __version__, hardware, watching
 from mailcli.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.contracts import TrainingData
-from mailcli.errors import MailError
+from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.loop import Fit
 from mailcli.model import TwoTower, batch_signature, click_logit, make_model, to_tensors
@@ -51,40 +51,66 @@ def train(run: Run, store: Store, baseline: Run | None = None, minutes: float = 
         forget_gradients()
 
 
+def choose(run: Run, store: Store, baseline: Run | None = None, minutes: float = CHECKPOINT_MINUTES) -> dict[str, Any]:
+    """Train as `train` does and stop before the test split is read, for `mail tune`.
+
+    Returns:
+        What result.json would say of the best epoch: its number and the validation's metrics.
+
+    Raises:
+        MailError: as `train`.
+    """
+    try:
+        with run.lock():
+            return _Training(run, store, baseline, minutes).best
+    finally:
+        forget_gradients()
+
+
 def _train(run: Run, store: Store, baseline: Run | None, minutes: float) -> dict[str, Any]:
     if run.result is not None:
         return run.result  # another process was quicker
     started = time.monotonic()
-    model, splits = check(run.config, store)
-    scorer = Scorer(model, run.config.history)
-    batches = {name: _batches(store, view, run.config) for name, view in splits.items()}
-    if baseline:
-        run.begin()
-        best = _fit_to(baseline, run, store, model, scorer, batches)
-        return _finish(run, store, model, scorer, batches["test"], best, started)
-    fit = Fit(run, store, model, scorer, batches, minutes)
-    best = fit.best()
+    training = _Training(run, store, baseline, minutes)
     try:
-        result = _finish(run, store, model, scorer, batches["test"], best, started)
+        result = _finish(run, store, training, started)
     except KeyboardInterrupt:
-        raise fit.interrupted() from None
-    fit.clear()
+        raise (training.fit.interrupted() if training.fit else Interrupted("Interrupted.")) from None
+    if training.fit:
+        training.fit.clear()
+    watching.end(run)
     return result
 
 
-def _finish(
-    run: Run, store: Store, model: TwoTower, scorer: Scorer, test: Batches, best: dict[str, Any], started: float
-) -> dict[str, Any]:
+class _Training:
+    """A model trained to its end, its best epoch on the disk."""
+
+    def __init__(self, run: Run, store: Store, baseline: Run | None, minutes: float) -> None:
+        self.model, splits = check(run.config, store)
+        self.scorer = Scorer(self.model, run.config.history)
+        self.batches = {name: _batches(store, view, run.config) for name, view in splits.items()}
+        self.fit: Fit | None = None
+        """None of a two-stage method."""
+        if baseline:
+            run.begin()
+            self.best = _fit_to(baseline, run, store, self.model, self.scorer, self.batches)
+        else:
+            self.fit = Fit(run, store, self.model, self.scorer, self.batches, minutes)
+            watching.begin(run)
+            self.best = self.fit.best()
+
+
+def _finish(run: Run, store: Store, training: _Training, started: float) -> dict[str, Any]:
     """Evaluate the best epoch on test, once, and write the result."""
-    config = run.config
-    run.restore(model)
-    scores = scorer(test, "scoring test")
+    config, test = run.config, training.batches["test"]
+    run.restore(training.model)
+    scores = training.scorer(test, "scoring test")
     result = {
         "cell": config.cell,
         "seed": config.seed,
         "protocol": config.protocol,
         "dataset": store.label,
-        **best,
+        **training.best,
         "test": measure(store, test.view, scores),
     }
     run.finish(scores, environment(time.monotonic() - started), result)

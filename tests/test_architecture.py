@@ -22,8 +22,9 @@ ORDER = [
     "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",
     "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
     "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation",
-    "runs", "checkpoints", "interrupt", "loop", "training", "experiments", "rescoring", "board", "pool", "matrix",
-    "intervals", "paper", "tables", "report", "plans", "describe", "options", "commands", "cli",
+    "runs", "checkpoints", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
+    "intervals", "paper", "tables", "report", "plans", "tuning", "figures", "plots",
+    "plots.forest", "plots.loss", "plots.tsne", "plots.warmup", "describe", "options", "commands", "cli",
 ]
 # fmt: on
 

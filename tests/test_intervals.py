@@ -32,7 +32,7 @@ def test_an_improvement_by_hand() -> None:
     assert found.mean == pytest.approx(12)
     assert found.half == pytest.approx(4.968276, abs=1e-5)
     assert found.p == pytest.approx(1 - t / math.sqrt(2 + t * t), abs=1e-9)
-    assert improvement([0.5], [0.55]) == (pytest.approx(10), None, None, None)
+    assert list(improvement([0.5], [0.55])) == [pytest.approx(10), None, None, None]
 
 
 @pytest.mark.parametrize(("improved", "p"), [([0.5, 0.5], 1.0), ([0.6, 0.6], 0.0)])
@@ -92,10 +92,11 @@ def test_p_values_find_a_known_effect() -> None:
 def test_a_table_without_effects_rarely_shows_one() -> None:
     """With seven rows of no effect one test in three would show one by chance; Holm keeps it at 5 %."""
     rng = np.random.default_rng(17)
-    tables = [holm([simulated(rng, 0.0, 5) for _ in range(7)]) for _ in range(DRAWS // 2)]
+    tables = [holm([simulated(rng, 0.0, 5) for _ in range(7)]) for _ in range(DRAWS // 10)]
     corrected = np.mean([any(each.significant for each in table if each) for table in tables])
     raw = np.mean([any(each.p < 0.05 for each in table if each and each.p is not None) for table in tables])
-    assert corrected <= 0.07
+    # 5 % and 3 standard errors of 200 tables.
+    assert corrected <= 0.1
     assert raw > 0.2
 
 

@@ -286,6 +286,22 @@ def test_how_many_at_once(
     cores: int,
     expected: Sequence[int],
 ) -> None:
-    monkeypatch.setattr("mailcli.pool.usable_cores", lambda: cores)
+    monkeypatch.setattr("mailcli.pool.threads", lambda: cores)
     monkeypatch.setattr("mailcli.pool.memory_bytes", lambda: 20)
     assert at_once(runs, memory, asked) == expected
+
+
+def test_a_run_of_a_version_that_lacked_a_setting_is_reused(plan: Path, toy_data: Path, tmp_path: Path) -> None:
+    where = ["run", plan, "--data-dir", toy_data, "--runs", tmp_path / "runs", "--seeds", "1", "--jobs", "1"]
+    _, first, _ = mail(*where)
+    for path in (tmp_path / "runs").rglob("config.toml"):
+        text = path.read_text(encoding="utf-8")
+        assert "eval_every = 0\n" in text
+        path.write_text(text.replace("eval_every = 0\n", ""), encoding="utf-8")
+    code, second, _ = mail(*where)
+    assert (code, second) == (0, first)
+    # Other than the default, it would be another run.
+    plan.write_text(PLAN.replace("epochs = 2", "epochs = 2\neval_every = 1"), encoding="utf-8")
+    code, _, err = mail(*where)
+    assert code == 2
+    assert "holds a run with other settings (eval_every: 0 -> 1)" in err

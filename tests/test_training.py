@@ -14,8 +14,8 @@ from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
 from mailcli.experiments import ensure
-from mailcli.matrix import make_rows
 from mailcli.latent import Settings
+from mailcli.matrix import make_rows
 from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import views
 from mailcli.rescoring import rescore
