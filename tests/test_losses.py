@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.losses import click_loss, mmd2, squared_error
+from mailcli.losses import adaptive_sigma, click_loss, mmd2, squared_error
 
 
 def test_squared_error_by_hand() -> None:
@@ -51,3 +51,21 @@ def test_click_loss_by_hand() -> None:
     # -log sigmoid(0) = log 2; -log(1 - sigmoid(2)) = log(1 + e²).
     found = click_loss(tf.constant([1.0, 0.0]), tf.constant([0.0, 2.0]))
     assert float(found) == pytest.approx((math.log(2) + math.log1p(math.exp(2))) / 2, abs=1e-6)
+
+
+def test_an_adaptive_sigma_is_as_wide_as_the_distances() -> None:
+    p, q = tf.constant([[0.0, 1.0], [2.0, 1.0]]), tf.constant([[2.0, 1.0], [0.0, 1.0]])
+    # Of all 16 pairs half are 2 apart: the mean squared distance is 2 = 2σ².
+    assert float(adaptive_sigma(p, q)) == pytest.approx(1.0)
+    # Codes ten times as far apart have the same MMD.
+    rng = np.random.default_rng(5)
+    p, q = (tf.constant(rng.normal(mean, 1, (6, 3)), tf.float32) for mean in (0, 1))
+    found = [float(mmd2(scale * p, scale * q, adaptive_sigma(scale * p, scale * q))) for scale in (1.0, 10.0)]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    assert found[0] > 0.05
+
+
+def test_codes_that_are_all_alike_have_a_sigma_too() -> None:
+    same = tf.ones((4, 3))
+    assert float(adaptive_sigma(same, same)) == 1.0
+    assert float(mmd2(same, same, adaptive_sigma(same, same))) == 0.0

@@ -138,3 +138,44 @@ def test_no_gradient_reaches_the_embeddings(variant: str) -> None:
 def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ColdStart(**options)
+
+
+def test_an_adaptive_bandwidth_is_that_of_the_codes() -> None:
+    layer, x = tower(bandwidth="adaptive"), some_features(5)
+    a3, v3, mask = (np.asarray(t, np.float64) for t in (x.attributes, x.behaviors, x.behavior_mask))
+    p = residual(pool(a3, layer.pool_a, np.ones((5, N_A), bool)), layer.e1, linear=False)
+    q = residual(pool(v3, layer.pool_v, mask > 0), layer.e2, linear=False)
+    every = np.concatenate([p, q])
+    two_sigma_squared = np.mean([((i - j) ** 2).sum() for i in every for j in every])
+
+    def kernel(s: np.ndarray, t: np.ndarray) -> float:
+        return float(np.mean([[np.exp(-((i - j) ** 2).sum() / two_sigma_squared) for j in t] for i in s]))
+
+    found = layer.zero_shot_losses(x)
+    assert float(found["L_d"]) == pytest.approx(kernel(p, p) + kernel(q, q) - 2 * kernel(p, q), abs=1e-6)
+
+
+def test_typical_steps_are_those_that_most_histories_fill() -> None:
+    layer, x = tower(steps="typical"), some_features(4)
+    everything = tower().generate(x.attributes)[0].numpy()
+    np.testing.assert_array_equal(layer.generate(x.attributes)[0], everything)
+    # The first steps are seldom filled; the last one always counts.
+    layer.filled.assign([0.2] * (N_V - 2) + [0.7, 0.1])
+    v_hat, total = layer.generate(x.attributes)
+    np.testing.assert_array_equal(v_hat[:, :-2], 0)
+    np.testing.assert_array_equal(v_hat[:, -2:], everything[:, -2:])
+    np.testing.assert_allclose(total, everything[:, -2:].sum(axis=1), atol=1e-5)
+    completed = layer.complete(x._replace(is_new=tf.constant([True, False, False, True])))
+    assert completed.behavior_mask.numpy()[0].tolist() == [False] * (N_V - 2) + [True, True]
+    np.testing.assert_array_equal(completed.behavior_mask[1], x.behavior_mask[1])
+
+
+def test_filled_steps_are_counted_while_training_alone() -> None:
+    layer, x = tower(steps="typical"), some_features(5)
+    layer.zero_shot_losses(x)
+    np.testing.assert_array_equal(layer.filled, np.ones(N_V))
+    layer.zero_shot_losses(x, training=True)
+    expected = 0.99 + 0.01 * np.asarray(x.behavior_mask, float).mean(axis=0)
+    np.testing.assert_allclose(layer.filled, expected, rtol=1e-6)
+    layer.zero_shot_losses(x.rows(tf.zeros(0, tf.int32)), training=True)
+    np.testing.assert_allclose(layer.filled, expected, rtol=1e-6)
