@@ -485,7 +485,7 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
         (["compare", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
         (
             ["train", "--cold-start", "mail", "--set", "cold_start.bogus=1"],
-            "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'sigma'.",
+            "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'bandwidth', 'sigma', 'steps'.",
         ),
         (["train", "--data", "tyni"], "unknown dataset 'tyni'. Did you mean 'tiny'? data holds: 'tiny'."),
         (

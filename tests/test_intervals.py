@@ -89,6 +89,7 @@ def test_p_values_find_a_known_effect() -> None:
     assert np.mean(found < 0.05) > 0.99
 
 
+@pytest.mark.slow
 def test_a_table_without_effects_rarely_shows_one() -> None:
     """With seven rows of no effect one test in three would show one by chance; Holm keeps it at 5 %."""
     rng = np.random.default_rng(17)
