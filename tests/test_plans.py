@@ -180,7 +180,7 @@ def test_a_run_that_is_deleted_is_made_again_alone_and_the_table_is_the_same(
     # Nothing is trained for another form, fewer seeds, or the short form of the same table.
     _, shown, err = mail("run", plan, *where, "--seeds", "1")
     assert "one seed: no interval" in shown
-    assert err == "3 runs: 3 finished, 0 to train; 1 at once.\n" or err == ""
+    assert err == ""
     (table,) = json.loads(first)
     auc = next(
         r for r in table["results"] if (r["users"], r["row"].split()[0], r["metric"]) == ("new", "MAIL-Base", "AUC")

@@ -114,7 +114,7 @@ def test_a_search_that_is_stopped_goes_on_and_never_reads_the_test_split(
     assert "goes on after step" in err
     expected = [{key: row[key] for key in row if key != "trial"} for row in read(whole)]
     assert [{key: row[key] for key in row if key != "trial"} for row in read(runs)] == expected
-    assert [float(row["value"]) for row in expected] == [pytest.approx(float(row["value"])) for row in read(runs)]
+    assert len(expected) == 3
     # Nothing is left to do, and another search does not mix with it.
     assert "3 of 3 trials are done." in tune(data_dir, runs, 3)[2]
     code, _, err = tune(data_dir, runs, 4, "--users", "new")
