@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,16 +40,16 @@ def make_rows(
     folders = runs if isinstance(runs, Folders) else Folders(runs)
     configs, seeds = list(configs), tuple(seeds)
     wanted = _with_baselines(configs, seeds)
-    found = [claim(folders.of(config), config, store) for config in wanted]
-    missing = [run for run in found if run.result is None]
+    found = {repr(config): claim(folders.of(config), config, store) for config in wanted}
+    missing = [run for run in found.values() if run.result is None]
     if missing:
         # Of all runs, not of the missing ones: a run's threads decide its last bits, and a run that is made again
         # should be the same.
         jobs, threads_each = at_once(len(wanted), max(_memory(config, store) for config in wanted), jobs)
         if len(found) > 1:
-            _tell(found, jobs)
+            _tell(list(found.values()), jobs)
         train_all([Task(run.config, store.folder, folders, minutes) for run in missing], jobs, threads_each)
-    return [_row(config, seeds, store, folders) for config in configs]
+    return [_row(config, seeds, found) for config in configs]
 
 
 def _with_baselines(configs: Sequence[RunConfig], seeds: Sequence[int]) -> list[RunConfig]:
@@ -72,10 +72,11 @@ def _tell(runs: Sequence[Run], jobs: int) -> None:
     click.echo(f"{len(runs)} runs: {', '.join(parts)}; {jobs} at once.", err=True)
 
 
-def _row(config: RunConfig, seeds: tuple[int, ...], store: Store, folders: Folders) -> Row:
+def _row(config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run]) -> Row:
+    """The row of a cell; all its runs are finished."""
+
     def results(wanted: RunConfig) -> tuple[Result, ...]:
-        each = [replace(wanted, seed=seed) for seed in seeds]
-        found = [claim(folders.of(config), config, store).result for config in each]
+        found = [runs[repr(replace(wanted, seed=seed))].result for seed in seeds]
         return tuple(result for result in found if result is not None)
 
     return Row(config, seeds, results(config), results(config.baseline()) if config.cold_start != "none" else None)
