@@ -5,10 +5,10 @@ Nothing slow is imported here: `mail --help` reads this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ from mailcli import plugins
 from mailcli.config import PRECISIONS, VARIANTS, RunConfig, make_config, parse_settings
 from mailcli.errors import MailError, choices, nearest
 from mailcli.hardware import has_bfloat16, limit_threads
+
+if TYPE_CHECKING:
+    from mailcli.tables import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,6 +89,13 @@ def check_form(name: str) -> None:
     """Refuse a form that tables do not have, before anything is trained (MailError)."""
     if name not in FORMS:
         raise MailError(f"--format {name}: no such form.{nearest(name, FORMS)} Known: {choices(FORMS)}.")
+
+
+def print_tables(tables: Sequence[Table], form: str) -> None:
+    """Print tables in a form that `check_form` has let through."""
+    from mailcli.report import FORMATS
+
+    click.echo(FORMATS[form](tables), nl=False)
 
 
 def _ask_for(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, read_toml
 from mailcli.errors import MailError, nearest
-from mailcli.experiments import Folders, complete
+from mailcli.experiments import complete
 from mailcli.latent import Settings
 from mailcli.marker import NAME as MARKER
 from mailcli.paper import row_settings
@@ -70,10 +70,6 @@ class Plan:
         except MailError as error:
             raise MailError(f"{self.path}: {error.message}") from error
         return [replace(config, seed=0) for config in configs], shared
-
-    def folders(self, runs: Path, shared: RunConfig) -> Folders:
-        """Where the runs are."""
-        return Folders(runs, shared)
 
 
 def read_plan(path: Path) -> Plan:

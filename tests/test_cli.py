@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from mailcli import plugins
 from mailcli.cli import main
+from mailcli.commands.preprocess import preprocess
 from mailcli.preprocess import Options
 from tests import alimama, grouplens
 
@@ -352,7 +353,7 @@ def test_bad_rows_are_named(home: Path, change: Change, message: str) -> None:
 
 
 def test_help_tells_the_defaults_of_the_code(home: Path) -> None:
-    command = main.commands["preprocess"]
+    command = preprocess
     context = click.Context(command)
     defaults = {option.name: option.get_default(context) for option in command.params}
     for field in fields(Options):

@@ -73,7 +73,7 @@ def mail(*arguments: object) -> tuple[int, str, str]:
 def test_the_projects_experiments_are_whole(path: Path) -> None:
     plan = read_plan(path)
     configs, shared = plan.configs("any", 100)
-    folders = plan.folders(Path("runs"), shared)
+    folders = Folders(Path("runs"), shared)
     places = {(folders.of(config), config.cell) for config in configs}
     assert len(places) == len(configs)
     # A baseline is shared by the rows that differ in their cold-start method alone.

@@ -1,0 +1,20 @@
+"""What a dataset holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli.options import DATA_DIR
+
+
+@click.command()
+@click.argument("dataset", required=False)
+@DATA_DIR
+def describe(dataset: str | None, data_dir: Path) -> None:
+    """Show what a dataset holds."""
+    from mailcli import store
+    from mailcli.describe import print_description
+
+    print_description(store.find(data_dir, dataset))

@@ -1,0 +1,52 @@
+"""Finished runs, scored anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli.errors import MailError
+from mailcli.options import DATA_DIR, FORMAT, RUNS, THREADS, check_form, print_tables
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
+@click.option(
+    "--bootstrap",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Draw the test's users N times, e.g. 1000, and show 95% intervals over users beside AUC and GAUC.",
+)
+@THREADS
+@FORMAT
+@DATA_DIR
+@RUNS
+def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path, runs: Path) -> None:
+    """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
+    from mailcli.bootstrap import check_draws
+    from mailcli.runs import finished, open_run
+    from mailcli.store import names
+
+    check_draws(bootstrap)
+    check_form(form)
+    chosen = [open_run(folder) for folder in folders]
+    if not folders:
+        known = names(data_dir)
+        for run in finished(runs):
+            if run.config.data in known:
+                chosen.append(run)
+            else:
+                click.echo(f"{run.folder}: left out, {data_dir} has no dataset '{run.config.data}'.", err=True)
+        if not chosen:
+            raise MailError(
+                f"{data_dir}: holds none of the datasets of the runs in {runs}. Make one with `mail preprocess`."
+            )
+    from mailcli.rescoring import rescore
+    from mailcli.tables import make_table
+
+    scored = rescore(chosen, data_dir, bootstrap)
+    tables = [make_table(rows, f"Test metrics on {rows[0].config.data}") for rows in scored]
+    print_tables(tables, form)

@@ -1,0 +1,13 @@
+"""What can be trained."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def models() -> None:
+    """The rankers and cold-start methods, one line each: any of the first goes with any of the second."""
+    from mailcli.describe import print_models
+
+    print_models()

@@ -1,0 +1,43 @@
+"""Figures of finished runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli import plugins
+from mailcli.errors import choices
+from mailcli.options import DATA_DIR, RUNS
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("figures"), show_default=True, help="Folder of the figures."
+)
+@DATA_DIR
+@RUNS
+def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: Path) -> None:
+    """Draw a figure of finished runs, as PNG and SVG."""
+    plugins.check(plugins.PLOTS, name)
+    import matplotlib as mpl
+
+    from mailcli.figures import STYLE, runs_of, save
+
+    chosen = runs_of(folders, runs)
+    with mpl.rc_context(STYLE):
+        figures = plugins.load(plugins.PLOTS, name)().draw(chosen, data_dir)
+        for stem, figure in figures.items():
+            for path in save(figure, out, stem):
+                click.echo(path)
+
+
+plot.help = f"""Draw a figure of finished runs, as PNG and SVG. NAME is {choices(plugins.names(plugins.PLOTS))}.
+
+RUN is a run's folder or one that holds runs, by default all in --runs. They must be of one dataset and protocol.
+
+\b
+{chr(10).join(f"{name:10} {text}" for name, text in plugins.summaries(plugins.PLOTS).items())}
+"""

@@ -1,0 +1,55 @@
+"""Whole experiments: files of experiments/ in, tables out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli.options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, RUNS, check_form, print_tables, watched
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--seeds", type=int, help="How many seeds, from 0. [default: the file's]")
+@click.option("--data", metavar="NAME", help="Another dataset than the file's.")
+@JOBS
+@FORMAT
+@CHECKPOINTS
+@watched
+@DATA_DIR
+@RUNS
+def run(
+    files: tuple[Path, ...],
+    seeds: int | None,
+    data: str | None,
+    jobs: int | None,
+    form: str,
+    minutes: float | None,
+    data_dir: Path,
+    runs: Path,
+) -> None:
+    """Make the runs of an experiment that are missing, and print its table.
+
+    FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made too if need be.
+    Runs that are finished are reused, runs that were stopped go on.
+    """
+    check_form(form)
+    from mailcli.errors import MailError
+    from mailcli.experiments import Folders
+    from mailcli.matrix import make_rows
+    from mailcli.plans import dataset_of, read_plan
+    from mailcli.store import find
+    from mailcli.tables import make_table
+
+    if seeds is not None and seeds < 1:
+        raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
+    plans = [read_plan(path) for path in files]
+    tables = []
+    for plan in plans:
+        store = find(data_dir, data) if data else dataset_of(plan, data_dir)
+        configs, shared = plan.configs(store.name, store.history)
+        folders = Folders(runs, shared)
+        rows = make_rows(configs, range(seeds or plan.seeds), store, folders, minutes, jobs)
+        tables.append(make_table(rows, plan.title_on(store.label), plan.reported))
+    print_tables(tables, form)
