@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 # TensorFlow's start-up notes are noise in a demo; errors still show.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow check results experiments bench clean
 
 $(READY): setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,15 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+#: What experiments/RESULTS.md is made of.
+EXPERIMENTS := $(sort $(filter-out experiments/demo.toml,$(wildcard experiments/*.toml)))
+
+results: $(READY)  ## experiments/RESULTS.md from the kept results, without training
+	$(BIN)/mail results $(EXPERIMENTS) --reading experiments/READING.md
+
+experiments: $(READY)  ## trains whatever experiments/RESULTS.md needs and is missing: hours
+	$(BIN)/mail run $(EXPERIMENTS)
 
 bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (25 minutes, 8 GB of disk)
 	$(BIN)/python benchmarks/start_up.py

@@ -86,6 +86,11 @@ class RunConfig:
         # The colon of package.module:Class cannot be in every file system's names.
         return f"{self.ranker}+{self.cold_start}".replace(":", "-") + (f"-{variant}" if variant else "")
 
+    @property
+    def place(self) -> Path:
+        """Where the run is in a folder of runs."""
+        return Path(self.data, self.protocol, self.cell, f"seed-{self.seed}")
+
     def baseline(self) -> RunConfig:
         """The same ranker alone, with the same seed, hence the same draw and initialisation."""
         return replace(self, cold_start="none", cold_start_options={})

@@ -25,6 +25,8 @@ class Row:
     results: tuple[Result, ...]
     baseline: tuple[Result, ...] | None
     """None where the cell is a baseline itself, or its baseline has not been run."""
+    against: str | None = None
+    """The row whose results stand as the baseline's, where that is another than the ranker alone."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def make_rows(
     """
     folders = runs if isinstance(runs, Folders) else Folders(runs)
     configs, seeds = list(configs), tuple(seeds)
-    wanted = _with_baselines(configs, seeds)
+    wanted = with_baselines(configs, seeds)
     found = {repr(config): claim(folders.of(config), config, store) for config in wanted}
     missing = [run for run in found.values() if run.result is None]
     if missing:
@@ -49,10 +49,10 @@ def make_rows(
         if len(found) > 1:
             _tell(list(found.values()), jobs)
         train_all([Task(run.config, store.folder, folders, minutes) for run in missing], jobs, threads_each)
-    return [_row(config, seeds, found) for config in configs]
+    return [row(config, seeds, found) for config in configs]
 
 
-def _with_baselines(configs: Sequence[RunConfig], seeds: Sequence[int]) -> list[RunConfig]:
+def with_baselines(configs: Sequence[RunConfig], seeds: Sequence[int]) -> list[RunConfig]:
     """Each config and its baseline with each seed, once; by seed, so that few seeds are whole before many."""
     every = [replace(each, seed=seed) for seed in seeds for config in configs for each in (config.baseline(), config)]
     return list({repr(config): config for config in every}.values())
@@ -72,7 +72,7 @@ def _tell(runs: Sequence[Run], jobs: int) -> None:
     click.echo(f"{len(runs)} runs: {', '.join(parts)}; {jobs} at once.", err=True)
 
 
-def _row(config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run]) -> Row:
+def row(config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run]) -> Row:
     """The row of a cell; all its runs are finished."""
 
     def results(wanted: RunConfig) -> tuple[Result, ...]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, read_toml
-from mailcli.errors import MailError, nearest
-from mailcli.experiments import complete
+from mailcli.errors import MailError, choices, nearest
+from mailcli.experiments import Row, complete
 from mailcli.latent import Settings
 from mailcli.marker import NAME as MARKER
 from mailcli.paper import row_settings
 from mailcli.preprocess import preprocess
 from mailcli.simulation import simulate_alimama
 from mailcli.store import Store, find, names
-from mailcli.tables import METRICS, TITLES, Reported
+from mailcli.tables import METRICS, TITLES, Reported, Table, label, make_table
 
 _KEYS = {
     "title": str,
@@ -28,6 +28,7 @@ _KEYS = {
     "simulate": dict,
     "reported": dict,
     "reading": str,
+    "against": list,
 }
 _NEEDED = ("title", "source", "rows")
 #: As many as the commands' --seeds.
@@ -53,6 +54,13 @@ class Plan:
     """The paper's numbers, to stand beside; empty where it gives none."""
     reading: str
     """What the numbers say, in plain words, for RESULTS.md."""
+    against: tuple[tuple[str, str], ...] = ()
+    """Pairs of rows, by the names that the table has: how much better the first is than the second, seed by seed."""
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names that its dataset may have: of the real files, and of the simulated ones."""
+        return (self.source, *([self.simulate["name"]] if self.simulate else []))
 
     def title_on(self, dataset: str) -> str:
         """The title of the table on a dataset, given as `Store.label` does: it never hides that data is simulated."""
@@ -69,7 +77,27 @@ class Plan:
             configs = [complete([self.settings, row], data, history) for row in self.rows]
         except MailError as error:
             raise MailError(f"{self.path}: {error.message}") from error
+        rows = [label(config) for config in configs]
+        for name in (name for pair in self.against for name in pair):
+            if rows.count(name) != 1:
+                raise MailError(
+                    f"{self.path}: 'against': {rows.count(name) or 'no'} rows are called '{name}'."
+                    f"{nearest(name, rows)} Rows: {choices(rows)}."
+                )
         return [replace(config, seed=0) for config in configs], shared
+
+    def tables(self, rows: Sequence[Row], dataset: str) -> list[Table]:
+        """The table of all rows, and that of the rows that are compared with each other, if there are any.
+
+        Args:
+            rows: of `configs`, in its order.
+            dataset: as `Store.label`.
+        """
+        title = self.title_on(dataset)
+        named = {label(row.config): row for row in rows}
+        compared = [replace(named[one], baseline=named[other].results, against=other) for one, other in self.against]
+        more = [make_table(compared, f"{title}: row against row")] if compared else []
+        return [make_table(rows, title, self.reported), *more]
 
 
 def read_plan(path: Path) -> Plan:
@@ -94,6 +122,9 @@ def read_plan(path: Path) -> Plan:
     simulate = given.get("simulate", {})
     faults += _simulation_faults(simulate, given["source"])
     faults += _reported_faults(given.get("reported", {}))
+    for pair in given.get("against", []):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)):
+            faults.append(f"against: {pair!r:.60}: expected pairs of rows, [ROW, OTHER]")
     if faults:
         raise MailError(f"{path}: {'; '.join(faults)}.")
     return Plan(
@@ -106,6 +137,7 @@ def read_plan(path: Path) -> Plan:
         simulate,
         given.get("reported"),
         given.get("reading", "").strip(),
+        tuple((one, other) for one, other in given.get("against", [])),
     )
 
 

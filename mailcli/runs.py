@@ -35,9 +35,10 @@ from mailcli.store import Store
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
     from mailcli.model import TwoTower
 
-_CONFIG, _RESULT, _HISTORY = "config.toml", "result.json", "history.jsonl"
+CONFIG, ENVIRONMENT, RESULT = "config.toml", "environment.json", "result.json"
+_HISTORY = "history.jsonl"
 _METRICS = ("AUC", "GAUC")
-_OURS = (_CONFIG, _RESULT, _HISTORY, "environment.json", "predictions.npy", "checkpoints", "tensorboard")
+_OURS = (CONFIG, RESULT, _HISTORY, ENVIRONMENT, "predictions.npy", "checkpoints", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ class Run:
         for path in _entries(self.folder):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.checkpoints.mkdir(parents=True)
-        (self.folder / _CONFIG).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
+        (self.folder / CONFIG).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
 
     @property
     def began(self) -> bool:
         """Whether the folder holds a run of these settings, finished or not; `claim` has checked whose they are."""
-        return (self.folder / _CONFIG).is_file() and self.checkpoints.is_dir()
+        return (self.folder / CONFIG).is_file() and self.checkpoints.is_dir()
 
     def lock(self) -> Lock:
         """Keeps other processes out of the folder (MailError when one is in it)."""
@@ -70,7 +71,7 @@ class Run:
     @property
     def result(self) -> dict[str, Any] | None:
         """result.json of a finished run, or None."""
-        path = self.folder / _RESULT
+        path = self.folder / RESULT
         if not path.exists():
             return None
         try:
@@ -89,6 +90,15 @@ class Run:
         if not whole:
             raise MailError(f"{path}: is damaged. Delete the folder and give its `mail train` command again.")
         return found
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """environment.json of a finished run (MailError when it cannot be read)."""
+        path = self.folder / ENVIRONMENT
+        try:
+            return dict(read_json(path))
+        except (OSError, ValueError, TypeError) as error:
+            raise MailError(f"{path}: is damaged ({error}). Delete the folder and run again.") from error
 
     @property
     def checkpoints(self) -> Path:
@@ -137,8 +147,8 @@ class Run:
         """Write predictions and metrics; result.json comes last and whole, so it marks the run as finished."""
         with whole(self.folder / "predictions.npy") as partial:
             np.save(partial, scores, allow_pickle=False)
-        _write_json(self.folder / "environment.json", environment)
-        _write_json(self.folder / _RESULT, result)
+        _write_json(self.folder / ENVIRONMENT, environment)
+        _write_json(self.folder / RESULT, result)
 
 
 def _is_share(value: Any) -> bool:
@@ -175,7 +185,7 @@ def claim(runs: Path, config: RunConfig, store: Store) -> Run:
     Raises:
         MailError: the folder holds something that is not ours, or a run with other settings or data.
     """
-    folder = runs / config.data / config.protocol / config.cell / f"seed-{config.seed}"
+    folder = runs / config.place
     settings = {**_fingerprints(config, store), **to_toml(config)}
     run = Run(folder, config, settings)
     strangers = [path.name for path in _entries(folder) if path.name.removeprefix(PARTIAL) not in _OURS]
@@ -183,10 +193,10 @@ def claim(runs: Path, config: RunConfig, store: Store) -> Run:
         raise MailError(
             f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder."
         )
-    if (folder / _CONFIG).is_file():
+    if (folder / CONFIG).is_file():
         # A version without some setting did what is its default now.
         defaults = {each.name: each.default for each in fields(RunConfig) if each.default is not MISSING}
-        differ = differences({**defaults, **read_toml(folder / _CONFIG)}, settings)
+        differ = differences({**defaults, **read_toml(folder / CONFIG)}, settings)
         if differ:
             raise MailError(
                 f"{folder}: holds a run with other settings ({'; '.join(differ)}). "
@@ -210,9 +220,9 @@ def open_run(folder: Path) -> Run:
     Raises:
         MailError: the folder is not a run's, or the run is not finished.
     """
-    if not (folder / _CONFIG).is_file():
-        raise MailError(f"{folder}: holds no {_CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
-    run = Run(folder, make_config([settings_of(folder / _CONFIG)]))
+    if not (folder / CONFIG).is_file():
+        raise MailError(f"{folder}: holds no {CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
+    run = Run(folder, make_config([settings_of(folder / CONFIG)]))
     if run.result is None:
         raise MailError(f"{folder}: the run is not finished. Give its `mail train` command again.")
     return run
@@ -220,7 +230,7 @@ def open_run(folder: Path) -> Run:
 
 def check_unchanged(run: Run, store: Store) -> None:
     """Refuse to score a run on another version of its dataset, or by other code from outside (MailError)."""
-    now, then = _fingerprints(run.config, store), read_toml(run.folder / _CONFIG)
+    now, then = _fingerprints(run.config, store), read_toml(run.folder / CONFIG)
     changed = [key for key, value in now.items() if then.get(key) != value]
     if changed and changed[0] != "dataset_sha256":
         what = run.config.ranker if changed[0] == "ranker_sha256" else run.config.cold_start
@@ -238,7 +248,7 @@ def baseline_of(run: Run) -> dict[str, Any] | None:
         return None
     config = run.config.baseline()
     folder = run.folder.parent.parent / config.cell / run.folder.name
-    if not (folder / _RESULT).is_file():
+    if not (folder / RESULT).is_file():
         return None
     baseline = open_run(folder)
     return baseline.result if baseline.config == config else None
@@ -246,7 +256,7 @@ def baseline_of(run: Run) -> dict[str, Any] | None:
 
 def finished(runs: Path) -> list[Run]:
     """All finished runs below a folder, sorted by path (MailError when there is none)."""
-    folders = sorted(path.parent for path in runs.rglob(f"seed-*/{_RESULT}"))
+    folders = sorted(path.parent for path in runs.rglob(f"seed-*/{RESULT}"))
     if not folders:
         raise MailError(f"{runs}: holds no finished run. Make one with `mail train`.")
     return [open_run(folder) for folder in folders]

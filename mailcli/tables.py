@@ -91,7 +91,7 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
     return [
         Line(
             users,
-            label(row.config),
+            label(row.config) + (f" against {row.against}" if row.against else ""),
             row.seeds,
             {metric: found[place] for metric, found in cells.items()},
             {metric: found[place] for metric, found in gains.items()},
@@ -177,7 +177,9 @@ def _notes(rows: Sequence[Row], drawn: bool, scored: bool, with_reported: bool) 
         lines.append("one seed: no interval over seeds, so no difference here is known to be significant")
     lines += _notes_on_draws(rows) if drawn else []
     lines.append(f"GAUC leaves out users of one class ({np.mean(shares):.1%} of the test impressions)")
-    if any(each.baseline for each in rows):
+    if any(each.against for each in rows):
+        lines.append("RI: against the row that is named, same seed")
+    elif any(each.baseline for each in rows):
         lines.append("RI: against the same ranker without a cold-start method, same seed")
     if any(each.baseline and len(each.seeds) > 1 for each in rows):
         lines.append("p: two-sided, paired by seed (t-test), Holm-corrected over the rows of a block")

@@ -40,7 +40,6 @@ def run(
     from mailcli.matrix import make_rows
     from mailcli.plans import dataset_of, read_plan
     from mailcli.store import find
-    from mailcli.tables import make_table
 
     if seeds is not None and seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
@@ -51,5 +50,5 @@ def run(
         configs, shared = plan.configs(store.name, store.history)
         folders = Folders(runs, shared)
         rows = make_rows(configs, range(seeds or plan.seeds), store, folders, minutes, jobs)
-        tables.append(make_table(rows, plan.title_on(store.label), plan.reported))
+        tables += plan.tables(rows, store.label)
     print_tables(tables, form)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailcli.errors import MailError
+from mailcli.experiments import Row
 from mailcli.figures import COLORS, MARKERS, PAGE, by_cell, caption
 from mailcli.rescoring import row_of
 from mailcli.runs import Run
@@ -22,39 +23,44 @@ class Plot:
     def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
         """A panel per metric, a line per row, a mark per group of users; filled where the difference is significant."""
         del data_dir
-        from matplotlib.figure import Figure
-
-        said = caption(runs)
         rows = [row_of([(run, run.result or {}) for run in group]) for _, group in by_cell(runs)]
-        table = make_table([row for row in rows if row.baseline], said) if any(row.baseline for row in rows) else None
-        if table is None:
-            raise MailError("no run has its baseline beside it, so there is no RI. Name the folder of all runs.")
-        names = list(dict.fromkeys(line.name for line in table.lines))
-        figure = Figure(figsize=(PAGE, 0.9 + 0.35 * len(names)), layout="constrained")
-        axes = figure.subplots(1, len(METRICS), sharey=True)
-        for place, block in enumerate(table.blocks):
-            shift = (place - (len(table.blocks) - 1) / 2) * 0.18
-            for axis, metric in zip(axes, METRICS, strict=True):
-                for line in block:
-                    found = line.improvements[metric]
-                    if found is None:
-                        continue
-                    axis.errorbar(
-                        found.mean,
-                        names.index(line.name) + shift,
-                        xerr=found.half,
-                        color=COLORS[place],
-                        marker=MARKERS[place],
-                        markersize=4,
-                        markerfacecolor=COLORS[place] if found.significant else "white",
-                        linewidth=1,
-                        label=TITLES[line.users] if line is block[0] else None,
-                    )
+        return {"forest": forest(rows, caption(runs))}
+
+
+def forest(rows: Sequence[Row], said: str) -> Figure:
+    """The figure of some rows; `said` is what must stand above (MailError when no row has a baseline)."""
+    from matplotlib.figure import Figure
+
+    with_baseline = [row for row in rows if row.baseline]
+    if not with_baseline:
+        raise MailError("no run has its baseline beside it, so there is no RI. Name the folder of all runs.")
+    table = make_table(with_baseline, said)
+    names = list(dict.fromkeys(line.name for line in table.lines))
+    figure = Figure(figsize=(PAGE, 0.9 + 0.35 * len(names)), layout="constrained")
+    axes = figure.subplots(1, len(METRICS), sharey=True)
+    for place, block in enumerate(table.blocks):
+        shift = (place - (len(table.blocks) - 1) / 2) * 0.18
         for axis, metric in zip(axes, METRICS, strict=True):
-            axis.axvline(0, color="0.6", linewidth=0.8, zorder=0)
-            axis.set(xlabel=f"RI of {metric}, %")
-        axes[0].set_yticks(range(len(names)), names)
-        axes[0].invert_yaxis()
-        axes[1].legend()
-        figure.suptitle(f"{said}; filled: significant at 5 %, Holm-corrected", fontsize="small")
-        return {"forest": figure}
+            for line in block:
+                found = line.improvements[metric]
+                if found is None:
+                    continue
+                axis.errorbar(
+                    found.mean,
+                    names.index(line.name) + shift,
+                    xerr=found.half,
+                    color=COLORS[place],
+                    marker=MARKERS[place],
+                    markersize=4,
+                    markerfacecolor=COLORS[place] if found.significant else "white",
+                    linewidth=1,
+                    label=TITLES[line.users] if line is block[0] else None,
+                )
+    for axis, metric in zip(axes, METRICS, strict=True):
+        axis.axvline(0, color="0.6", linewidth=0.8, zorder=0)
+        axis.set(xlabel=f"RI of {metric}, %")
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    axes[1].legend()
+    figure.suptitle(f"{said}; filled: significant at 5 %, Holm-corrected", fontsize="small")
+    return figure

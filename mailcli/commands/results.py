@@ -1,0 +1,73 @@
+"""The document of all experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli.options import RUNS
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option(
+    "--kept",
+    type=click.Path(path_type=Path),
+    default=Path("experiments/results"),
+    show_default=True,
+    help="Folder of the small files of finished runs: config.toml, environment.json, result.json.",
+)
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path),
+    default=Path("experiments/figures"),
+    show_default=True,
+    help="Folder with a folder of figures per experiment.",
+)
+@click.option("--reading", type=click.Path(path_type=Path), help="A Markdown file to stand first.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("experiments/RESULTS.md"),
+    show_default=True,
+    help="The document.",
+)
+@RUNS
+def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | None, out: Path, runs: Path) -> None:
+    """Write the tables of experiments, with what they say and were made with, into one Markdown document.
+
+    FILE is one of experiments/*.toml, whose runs are finished. The small files of those in --runs are copied to --kept
+    first; of others the kept ones are used, so neither dataset nor training is needed. A forest plot is drawn of each;
+    other figures are taken from --figures, where `mail plot --out` puts them.
+    """
+    import os
+
+    import matplotlib as mpl
+
+    from mailcli.archive import keep
+    from mailcli.errors import MailError
+    from mailcli.figures import STYLE, caption, save
+    from mailcli.files import whole
+    from mailcli.plans import read_plan
+    from mailcli.plots.forest import forest
+    from mailcli.results import Section, document
+
+    plans = [read_plan(path) for path in files]
+    try:
+        said = reading.read_text(encoding="utf-8") if reading else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise MailError(f"{reading}: cannot be read ({error}). Expected a Markdown file.") from error
+    found = [keep(plan, runs, kept) for plan in plans]
+    sections = []
+    for plan, (rows, made) in zip(plans, found, strict=True):
+        folder = figures / plan.path.stem
+        if any(row.baseline for row in rows):
+            with mpl.rc_context(STYLE):
+                save(forest(rows, caption(made)), folder, "forest")
+        relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(folder.glob("*.png"))]
+        label = (made[0].result or {})["dataset"]
+        sections.append(Section(plan, plan.tables(rows, label), made, relative))
+    with whole(out) as partial:
+        partial.write_text(document(sections, said), encoding="utf-8")
+    click.echo(out)
