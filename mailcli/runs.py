@@ -96,9 +96,12 @@ class Run:
         """environment.json of a finished run (MailError when it cannot be read)."""
         path = self.folder / ENVIRONMENT
         try:
-            return dict(read_json(path))
-        except (OSError, ValueError, TypeError) as error:
-            raise MailError(f"{path}: is damaged ({error}). Delete the folder and run again.") from error
+            found = read_json(path)
+        except (OSError, ValueError) as error:
+            raise MailError(f"{path}: cannot be read ({error}). Delete the folder and run again.") from error
+        if not isinstance(found, dict) or not found:
+            raise MailError(f"{path}: is damaged. Delete the folder and run again.")
+        return found
 
     @property
     def checkpoints(self) -> Path:
