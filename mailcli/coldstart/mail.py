@@ -30,13 +30,15 @@ class ColdStart(ColdStartMethod):
     Args:
         variant: base, trained by Eq. (7); dual, by (3) + (4); single, by (3); none, a linear map from a to v without a
             loss of its own, trained by the click loss (MAIL Table 3).
-        reduction: of the squared errors, "mean" over dimensions as in the published code or "sum" (MAIL Eq. (3)).
+        reduction: of the squared errors, "sum" over dimensions as Eq. (3) is written, or "mean" as in the published
+            code.
         attention_units: d_r of Eq. (1), as d of the paper's settings (ours; the paper does not tell).
         encoder_units: widths of E1 and E2, Eq. (15).
         decoder_units: hidden widths of D1 and D2, Eq. (16).
         dropout: rate in encoders and decoders (MAIL Sec. 4.1.4).
-        bandwidth: "fixed" takes `sigma` for the kernel; "adaptive" the distances of a batch's codes.
-        sigma: σ of the MMD's kernel, Eq. (6).
+        bandwidth: of the MMD's kernel, Eq. (6): "adaptive" takes it from the distances of a batch's codes (ours: they
+            are far below 1, where a fixed one has no gradient; experiments/RESULTS.md); "fixed" is the paper's letter.
+        sigma: σ of a fixed bandwidth.
         steps: of v̂ that count as behaviour: "all" n_v, or the "typical" ones, which more than half of the old users'
             histories fill; the others are zero, as padding is. The variant none, which does not see them, has all.
     """
@@ -44,12 +46,12 @@ class ColdStart(ColdStartMethod):
     def __init__(
         self,
         variant: str = "base",
-        reduction: str = "mean",
+        reduction: str = "sum",
         attention_units: int = 32,
         encoder_units: Sequence[int] = (1024, 512, 512),
         decoder_units: Sequence[int] = (512, 1024),
         dropout: float = 0.5,
-        bandwidth: str = "fixed",
+        bandwidth: str = "adaptive",
         sigma: float = 1.0,
         steps: str = "all",
         **kwargs: Any,
