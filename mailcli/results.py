@@ -109,7 +109,9 @@ def _cost(runs: Sequence[Run]) -> str:
     found = [run.environment for run in runs]
     seconds = sum(each["seconds"] for each in found)
     threads = _values(found, "threads")
-    return f"{len(runs)} runs, {seconds / 60:,.0f} minutes of training and evaluation in all, {threads} threads a run"
+    return (
+        f"{len(runs)} runs, {seconds / 60:,.0f} minutes of training and evaluation in all, threads of a run: {threads}"
+    )
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ ORDER = [
     "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation",
     "runs", "checkpoints", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
     "intervals", "paper", "tables", "report", "plans", "archive", "tuning", "figures", "plots",
-    "plots.forest", "plots.loss", "plots.tsne", "plots.warmup", "results", "describe", "options", "commands",
+    "plots.forest", "plots.loss", "plots.tsne", "plots.nearness", "plots.warmup", "results", "describe", "options", "commands",
     "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate", "commands.models", "commands.plot", "commands.preprocess", "commands.results", "commands.run", "commands.simulate", "commands.train", "commands.tune", "cli",
 ]
 # fmt: on

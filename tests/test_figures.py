@@ -16,6 +16,7 @@ from mailcli.experiments import ensure
 from mailcli.figures import runs_of
 from mailcli.plots import tsne
 from mailcli.plots.loss import _moving_mean
+from mailcli.plots.nearness import nearness
 from mailcli.plots.warmup import auc_by_known
 from mailcli.runs import Run
 from mailcli.store import Store
@@ -48,6 +49,7 @@ def mail(*arguments: object) -> tuple[int, str, str]:
         ("forest", ["."], ["forest"]),
         ("warmup", ["tiny/paper/base+none", "tiny/paper/base+mail-base"], ["warmup"]),
         ("tsne", ["tiny/paper/base+mail-base/seed-0"], ["tsne-behavior", "tsne-attributes"]),
+        ("nearness", ["tiny/paper/base+mail-base/seed-0"], ["nearness"]),
     ],
 )
 def test_each_figure_is_written_twice_over(
@@ -69,8 +71,9 @@ def test_each_figure_is_written_twice_over(
 @pytest.mark.parametrize(
     ("name", "folders", "told"),
     [
-        ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'forest', 'loss', 'tsne', 'warmup'."),
+        ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'forest', 'loss', 'nearness', "),
         ("tsne", ["."], "t-SNE is of one run, and there are 4. Name one run folder."),
+        ("nearness", ["."], "nearness is of one run, and there are 4. Name one run folder."),
         ("tsne", ["tiny/paper/base+none/seed-0"], "has no cold-start method, so there is nothing generated to draw."),
         ("loss", ["tiny/papr"], "holds no finished run. Make one with `mail train`."),
     ],
@@ -165,6 +168,18 @@ def test_new_users_are_placed_in_the_map_of_the_old(installed: bool, monkeypatch
     for place, group in enumerate(new):
         distances = [np.linalg.norm(group - center, axis=1) for center in centers]
         assert (distances[place] < distances[1 - place]).all()
+
+
+def test_lengths_and_directions_by_hand() -> None:
+    real = np.array([[3.0, 4.0], [0.0, 2.0]])
+    generated = np.array([[6.0, 8.0], [1.0, 0.0]])
+    found = nearness(real, generated)
+    np.testing.assert_allclose(found.real, [5, 2])
+    np.testing.assert_allclose(found.generated, [10, 1])
+    # (18 + 32) / 50 and 0; against the other's: 16 / 20 and 3 / 5.
+    np.testing.assert_allclose(found.own, [1, 0])
+    np.testing.assert_allclose(found.others, [0.8, 0.6])
+    assert np.isnan(nearness(real, 0 * generated).own).all()
 
 
 def test_a_moving_mean_by_hand() -> None:

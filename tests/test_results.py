@@ -110,7 +110,7 @@ def test_the_document_by_hand(home: Path) -> None:
         "- Better: MAIL-Base against MAIL-None, new users, AUC +28.75 ±15.88 %; ",
         "RI: against the row that is named, same seed",
         "![forest](figures/toy/forest.png)",
-        "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in all, 1 threads a run.",
+        "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in all, threads of a run: 1.",
     ):
         assert part in text, part
     assert (home / "figures" / "toy" / "forest.svg").is_file()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mailcli import hardware, metrics
+from mailcli import hardware, metrics, training
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
@@ -30,6 +31,33 @@ QUICK = {"epochs": 2, "batch_size": 256}
 
 def quick(variant: str | None = "base", **more: object) -> RunConfig:
     return config(variant, **{**QUICK, **more})
+
+
+@pytest.mark.parametrize("method", ["mail", "eszsl"])
+def test_the_test_split_is_read_once_training_is_over(
+    method: str, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Co-trained and two-stage alike: no column of it before the final evaluation, and its labels then."""
+    told: list[str] = []
+    column, finish = Store.column, training._finish
+
+    def watched(self: Store, table: str, name: str) -> object:
+        if table == "test":
+            assert "the end" in told, f"{name} of the test split was read before the final evaluation"
+            told.append(name)
+        return column(self, table, name)
+
+    def finishing(*arguments: object) -> object:
+        told.append("the end")
+        return finish(*arguments)  # type: ignore[arg-type]
+
+    baseline = quick(None)
+    ensure(baseline, tiny, tmp_path)
+    monkeypatch.setattr(Store, "column", watched)
+    monkeypatch.setattr(training, "_finish", finishing)
+    # With validations inside the epoch too.
+    ensure(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
+    assert "click" in told[told.index("the end") :]
 
 
 def test_a_run_leaves_what_it_promises(tiny: Store, tmp_path: Path) -> None:
