@@ -57,7 +57,7 @@ class Plot:
                 for what, values in (("$v$", each.real), (r"$\hat{v}$", each.generated))
             ],
         )
-        lengths.set(ylabel=r"norm of the sum of steps", yscale="log")
+        lengths.set(ylabel="norm of the sum of steps", ylim=(0, None))
         _boxes(
             cosines,
             [
