@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
+import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -150,6 +154,50 @@ def test_event_files_tell_what_history_tells(tiny: Store, tmp_path: Path, monkey
     assert ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path).result == run.result
     shutil.rmtree(run.folder)
     assert not (ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path).folder / "tensorboard").exists()
+
+
+class Recorder(ModuleType):
+    """What `mlflow` is asked to log, in its place: the package has too many dependencies to be installed for a test."""
+
+    def __init__(self) -> None:
+        super().__init__("mlflow")
+        self.runs: list[str] = []
+        self.tags: dict[str, str] = {}
+        self.params: dict[str, object] = {}
+        self.metrics: list[tuple[str, float, int | None]] = []
+
+    def start_run(self, run_name: str) -> object:
+        self.runs.append(run_name)
+        return nullcontext()
+
+    def set_tags(self, tags: dict[str, str]) -> None:
+        self.tags |= tags
+
+    def log_params(self, params: dict[str, object]) -> None:
+        self.params |= params
+
+    def log_metric(self, key: str, value: float, step: int | None = None) -> None:
+        # MLflow's rule for names.
+        assert re.fullmatch(r"[\w. /-]+", key), key
+        self.metrics.append((key, value, step))
+
+
+def test_mlflow_is_told_what_the_run_folder_tells(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = Recorder()
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    monkeypatch.setenv(watching.VARIABLES["mlflow"], "1")
+    run = ensure(config(None, epochs=1, batch_size=256), tiny, tmp_path)
+    assert run.result is not None
+    assert mlflow.runs == ["base+none seed 0"]
+    assert mlflow.tags == {"dataset": "tiny (simulated)", "folder": str(run.folder.resolve())}
+    assert (mlflow.params["ranker"], mlflow.params["batch_size"], mlflow.params["ranker_options.units"]) == (
+        "base",
+        256,
+        run.config.ranker_options["units"],
+    )
+    steps = [(line["step"], line["L_rt"]) for line in run.history() if "step" in line]
+    assert [(step, value) for key, value, step in mlflow.metrics if key == "training.L_rt"] == steps
+    assert ("test.new AUC", run.result["test"]["new"]["AUC"], None) in mlflow.metrics
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
