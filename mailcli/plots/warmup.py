@@ -33,7 +33,7 @@ class Plot:
         from matplotlib.figure import Figure
 
         said = caption(runs)
-        figure = Figure(figsize=(COLUMN * 1.4, 2.6), layout="constrained")
+        figure = Figure(figsize=(COLUMN * 1.4, 3.0), layout="constrained")
         axis = figure.subplots()
         for place, (cell, group) in enumerate(by_cell(runs)):
             found = [auc_by_known(run, find(data_dir, run.config.data)) for run in group]
@@ -51,7 +51,8 @@ class Plot:
             )
             axis.set_xticks(range(len(known)), [str(count) for count in known])
         axis.set(xlabel="known behaviors of a new user", ylabel="AUC")
-        axis.legend()
+        # Below: lines that lie close together leave no room between them.
+        figure.legend(loc="outside lower center", ncols=2)
         figure.suptitle(said, fontsize="small")
         return {"warmup": figure}
 
