@@ -139,7 +139,9 @@ def _check_command(block: Block, words: list[str]) -> None:
         targets = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert set(words[1:]) <= set(targets), f"{block}: the Makefile has not all of {words[1:]}"
     if words[0] not in {"mail", *TOOLS}:
-        assert block.reason, f"{block}: `{shlex.join(words)}` cannot be run by a test. Say why: <!-- not run: REASON -->"
+        assert block.reason, (
+            f"{block}: `{shlex.join(words)}` cannot be run by a test. Say why: <!-- not run: REASON -->"
+        )
 
 
 def parse(words: list[str]) -> dict[str, Any]:
@@ -148,14 +150,17 @@ def parse(words: list[str]) -> dict[str, Any]:
         return {}
     command = main.commands[words[0]]
     context = click.Context(command, info_name=words[0])
-    given, extra, _ = command.make_parser(context).parse_args(words[1:])
+    found, extra, _ = command.make_parser(context).parse_args(words[1:])
     if extra:
         raise click.UsageError(f"unexpected {extra}")
-    values = {p.name: p.type_cast_value(context, given[p.name]) for p in command.params if p.name in given}
-    missing = [p.name for p in command.params if p.required and p.name in given and not values[p.name]]
-    missing += [p.name for p in command.params if p.required and p.name not in given]
+    # What is not given is there too, as a mark of Click's own.
+    given = {
+        name: value for name, value in found.items() if isinstance(value, (str, bool, list, tuple)) and value != ()
+    }
+    missing = [p.name for p in command.params if p.required and p.name not in given]
     if missing and "help" not in given:
         raise click.UsageError(f"without {missing}")
+    values = {p.name: p.type_cast_value(context, given[p.name]) for p in command.params if p.name in given}
     if given.get("settings"):
         make_config([{"data": "any"}, parse_settings(given["settings"])])
     return values
@@ -214,4 +219,6 @@ def smaller(words: list[str]) -> list[str]:
 def small_defaults() -> tuple[Any, ...]:
     """The defaults of RunConfig's constructor with SMALL's in their places."""
     names = list(RunConfig.__dataclass_fields__)[1:]
-    return tuple(SMALL.get(name, default) for name, default in zip(names, RunConfig.__init__.__defaults__ or (), strict=True))
+    return tuple(
+        SMALL.get(name, default) for name, default in zip(names, RunConfig.__init__.__defaults__ or (), strict=True)
+    )

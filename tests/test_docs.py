@@ -1,0 +1,175 @@
+"""README.md and docs/: links, code blocks, and the site that `make docs` builds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mailcli.cli import main
+from mailcli.config import RunConfig, make_config
+from tests.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+#: Pages whose commands take seconds; the others train several models, or have data of their own made.
+QUICK = ("tutorial.md", "statistics.md", "your-own-method.md")
+#: Pages with something to run.
+RUN = [page for page in PAGES if any(block.page == page and block.reason is None for block in BLOCKS)]
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+#: Files of the project that a page names: a path in code.
+NAMED = re.compile(r"(?<![\w/.-])((?:mailcli|experiments|benchmarks|examples|tests|docs)/[\w./-]+\.(?:py|toml|md))\b")
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub and MkDocs give to a page's headings; `mail NAME` of the commands are made at build time."""
+    found = {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in HEADING.findall(prose(page))
+    }
+    return found | ({f"mail-{name}" for name in main.commands} if page.name == "commands.md" else set())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(prose(page)):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}: there is no {target}"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name} links to {link}: {sorted(anchors(target))}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = {name for name in NAMED.findall(page.read_text(encoding="utf-8")) if "NAME" not in name}
+    assert not {name for name in named if not (ROOT / name).exists()}
+
+
+def test_the_menu_has_every_page() -> None:
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    groups = [[entry] if isinstance(entry, str) else next(iter(entry.values())) for entry in menu]
+    listed = [page for group in groups for page in group]
+    assert sorted(listed) == sorted(page.name for page in PAGES if page.name != "README.md")
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    commands = (site / "commands.html").read_text(encoding="utf-8")
+    for name, command in main.commands.items():
+        assert f'id="mail-{name}"' in commands
+        for option in (option for parameter in command.params for option in parameter.opts if option.startswith("--")):
+            assert f"<code>{option}" in commands, f"mail {name} {option}"
+    assert "UNSET" not in commands
+    equations = (site / "equations.html").read_text(encoding="utf-8")
+    assert equations.count("<math") > 16
+    for page in site.glob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        assert 'class="arithmatex"' not in html, f"{page.name}: a formula is left as LaTeX"
+        assert "<!-- source:" not in html, f"{page.name}: code is left out"
+        # Nothing is loaded from elsewhere: the site works without a network.
+        loaded = re.findall(r'<(?:script|img)[^>]* src="([^"]+)"|<link[^>]* rel="stylesheet"[^>]* href="([^"]+)"', html)
+        assert not [url for pair in loaded for url in pair if url.startswith(("http:", "https:", "//"))]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_a_block_is_right_as_far_as_can_be_seen(block: Block) -> None:
+    check(block)
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=() if page.name in QUICK else pytest.mark.slow, id=page.name) for page in RUN]
+)
+def test_what_a_page_tells_to_do_can_be_done(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks in their order, in a folder with little data."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "examples"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(RunConfig.__init__, "__defaults__", small_defaults())
+    assert make_config([{"data": "any"}]).embedding_dim == 4
+    sandbox = Sandbox(tmp_path)
+    for block in blocks(page):
+        sandbox.run(block)
+
+
+def one_block(folder: Path, text: str) -> Block:
+    page = folder / "page.md"
+    page.write_text(text, encoding="utf-8")
+    (block,) = (found for found in blocks(page) if found.language != "text")
+    return block
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("```sh\nmail trian\n```", "`mail trian`: 'trian'"),
+        ("```sh\nmail train --epoch 3\n```", "`mail train --epoch 3`: No such option '--epoch'."),
+        ("```sh\nmail train --seed x\n```", "'x' is not a valid integer"),
+        ("```sh\nmail train \\\n  --set epoch=3\n```", "unknown setting 'epoch'. Did you mean 'epochs'?"),
+        ("```sh\nmail simulate alimama --users 5\n```", "without ['out']"),
+        ("```sh\nmail run\n```", "without ['files']"),
+        ("```sh\nmail describe a b\n```", "unexpected ['b']"),
+        ("<!-- before: mail trian -->\n```sh\nmail models\n```", "`mail trian`"),
+        ("<!-- not run: no network -->\n```sh\nmake dmeo\n```", "the Makefile has not all of ['dmeo']"),
+        ("```sh\ndocker run x\n```", "cannot be run by a test. Say why: <!-- not run: REASON -->"),
+        ("<!-- not run: no network -->\nText between.\n```sh\ndocker run x\n```", "Say why"),
+        ("```bash\nls\n```", "the language is 'bash'"),
+        ("```\nls\n```", "the language is ''"),
+        ("```toml\na = 1\n```", "has no title"),
+        ('```toml title="my.toml"\na = 1\n```', "no command of the page reads my.toml"),
+    ],
+)
+def test_a_block_that_is_wrong_is_found(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(told)):
+        check(one_block(tmp_path, text))
+
+
+def test_python_and_toml_with_faults_are_found(tmp_path: Path) -> None:
+    with pytest.raises(SyntaxError):
+        check(one_block(tmp_path, "```python\ndef f(:\n```"))
+    with pytest.raises(ValueError, match="Invalid value"):
+        check(one_block(tmp_path, '```toml title="x.toml"\na = \n```'))
+    with pytest.raises(ValueError, match="a block without an end"):
+        one_block(tmp_path, "```sh\nls\n")
+
+
+def test_a_command_that_fails_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "sandbox"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    sandbox = Sandbox(folder)
+    with pytest.raises(AssertionError, match=r"page.md:1: `mail describe nothing`: Error: "):
+        sandbox.run(one_block(tmp_path, "```sh\nmail describe nothing\n```"))
+    with pytest.raises(ZeroDivisionError):
+        sandbox.run(one_block(tmp_path, "```python\n1 / 0\n```"))
+    # What is not run is not run, but written where it has a title.
+    sandbox.run(one_block(tmp_path, '<!-- not run: it is a test -->\n```python title="a/b.py"\n1 / 0\n```'))
+    assert (folder / "a" / "b.py").read_text() == "1 / 0\n"
+
+
+def test_less_data_and_fewer_runs() -> None:
+    assert smaller(["simulate", "alimama", "--users", "5000", "--seed", "9"]) == [
+        *("simulate", "alimama", "--users", "150", "--seed", "9")
+    ]
+    assert smaller(["compare", "--seeds", "1"]) == ["compare", "--seeds", "1"]
+    assert parse(["compare", "--seeds", "3"])["seeds"] == 3
+
+
+def test_the_readmes_ranker_is_the_examples() -> None:
+    code = [block.code for block in BLOCKS if block.page.name == "README.md" and block.language == "python"]
+    assert (ROOT / "examples" / "last_behavior.py").read_text(encoding="utf-8") in code
