@@ -161,8 +161,8 @@ def parse(words: list[str]) -> dict[str, Any]:
     if missing and "help" not in given:
         raise click.UsageError(f"without {missing}")
     values = {p.name: p.type_cast_value(context, given[p.name]) for p in command.params if p.name in given}
-    if given.get("settings"):
-        make_config([{"data": "any"}, parse_settings(given["settings"])])
+    if "settings" in values:
+        make_config([{"data": "any"}, parse_settings(values["settings"])])
     return values
 
 

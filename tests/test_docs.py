@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from mailcli.config import RunConfig, make_config
 from tests.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-#: Pages whose commands take seconds; the others train several models, or have data of their own made.
-QUICK = ("tutorial.md", "statistics.md", "your-own-method.md")
+#: Pages that take seconds; the others train many models.
+QUICK = ("statistics.md", "tutorial.md")
 #: Pages with something to run.
 RUN = [page for page in PAGES if any(block.page == page and block.reason is None for block in BLOCKS)]
 
@@ -64,26 +65,47 @@ def test_the_menu_has_every_page() -> None:
     assert sorted(listed) == sorted(page.name for page in PAGES if page.name != "README.md")
 
 
-def test_the_site_builds(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site)]
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The pages of the site, by name; a link, anchor or page that is missing is an error of the build."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    commands = (site / "commands.html").read_text(encoding="utf-8")
+    return {page.name: page.read_text(encoding="utf-8") for page in folder.glob("*.html")}
+
+
+def test_the_site_has_every_page(site: dict[str, str]) -> None:
+    assert set(site) == {"404.html", *(f"{page.stem}.html" for page in PAGES if page.name != "README.md")}
+
+
+def test_the_site_has_every_command_and_option(site: dict[str, str]) -> None:
+    sections = dict(re.findall(r'<h2 id="mail-(\S+)">(.*?)(?=<h2 |</article>)', site["commands.html"], re.DOTALL))
+    assert set(sections) == set(main.commands)
     for name, command in main.commands.items():
-        assert f'id="mail-{name}"' in commands
-        for option in (option for parameter in command.params for option in parameter.opts if option.startswith("--")):
-            assert f"<code>{option}" in commands, f"mail {name} {option}"
-    assert "UNSET" not in commands
-    equations = (site / "equations.html").read_text(encoding="utf-8")
-    assert equations.count("<math") > 16
-    for page in site.glob("*.html"):
-        html = page.read_text(encoding="utf-8")
-        assert 'class="arithmatex"' not in html, f"{page.name}: a formula is left as LaTeX"
-        assert "<!-- source:" not in html, f"{page.name}: code is left out"
-        # Nothing is loaded from elsewhere: the site works without a network.
-        loaded = re.findall(r'<(?:script|img)[^>]* src="([^"]+)"|<link[^>]* rel="stylesheet"[^>]* href="([^"]+)"', html)
-        assert not [url for pair in loaded for url in pair if url.startswith(("http:", "https:", "//"))]
+        for option in (option for parameter in command.params for option in parameter.opts if option[0] == "-"):
+            assert re.search(rf"<code>[^<]*(?<![\w-]){option}\b", sections[name]), f"mail {name} {option}"
+    # A default as --help has it, and none of Click's marks for its absence.
+    assert re.search(r"<code>--seeds INTEGER</code></td>\s*<td>[^<]*\[default: 3\]", sections["compare"])
+    assert "UNSET" not in site["commands.html"]
+
+
+def test_the_site_has_formulas_and_code(site: dict[str, str]) -> None:
+    assert site["equations.html"].count("<math") > 16
+    assert "mailcli/losses.py, line " in site["equations.html"]
+    for name, page in site.items():
+        assert 'class="arithmatex"' not in page, f"{name}: a formula is left as LaTeX"
+        assert "<!-- source:" not in page, f"{name}: code is left out"
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: dict[str, str]) -> None:
+    loading = (
+        r'<(?:script|img|iframe)[^>]* src="([^"]+)"|<link[^>]* rel="(?:stylesheet|preconnect)"[^>]* href="([^"]+)"'
+    )
+    for name, page in site.items():
+        loaded = [url for pair in re.findall(loading, page) for url in pair if url]
+        assert loaded, name
+        assert not [url for url in loaded if re.match(r"(https?:)?//", url)], name
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
@@ -170,6 +192,19 @@ def test_less_data_and_fewer_runs() -> None:
     assert parse(["compare", "--seeds", "3"])["seeds"] == 3
 
 
-def test_the_readmes_ranker_is_the_examples() -> None:
-    code = [block.code for block in BLOCKS if block.page.name == "README.md" and block.language == "python"]
-    assert (ROOT / "examples" / "last_behavior.py").read_text(encoding="utf-8") in code
+def code_alone(code: str) -> str:
+    """Python without docstrings, comments and layout."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize(
+    ("page", "example"), [("README.md", "last_behavior.py"), ("your-own-method.md", "typical_behavior.py")]
+)
+def test_the_code_of_a_page_is_the_examples(page: str, example: str) -> None:
+    """The examples are run from their first line, by tests/test_outside.py."""
+    shown = [code_alone(block.code) for block in BLOCKS if block.page.name == page and block.language == "python"]
+    assert code_alone((ROOT / "examples" / example).read_text(encoding="utf-8")) in shown
