@@ -26,7 +26,8 @@ class TypicalBehavior(ColdStartMethod):
 
     def zero_shot_losses(self, features, training=False):
         features = features.frozen()
-        return {"L_mean": squared_error(self.predict(features.attributes), mean_behavior(features), "mean")}
+        predicted = self.predict(features.attributes)
+        return {"L_mean": squared_error(predicted, mean_behavior(features), "mean")}
 
     def predict(self, attributes):
         return self.network(tf.reshape(attributes, [-1, attributes.shape[1] * attributes.shape[2]]))
