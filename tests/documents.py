@@ -10,6 +10,7 @@ A block with a title (```toml title="mydata.toml"`) is written to that file.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -31,7 +32,9 @@ from tests import grouplens
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Languages of blocks; `text` is output, and not compared.
-LANGUAGES = ("python", "toml", "sh", "text")
+LANGUAGES = ("python", "toml", "json", "csv", "sh", "text")
+#: Files that a page gives its reader.
+FILES = ("toml", "csv")
 #: What blocks use besides `mail`; harmless in a folder of their own.
 TOOLS = ("cat", "cp", "head", "ls", "mkdir")
 #: As much data and as many runs as show that a command works: the most that an option may ask for.
@@ -119,8 +122,11 @@ def check(block: Block) -> None:
         compile(block.code, str(block), "exec")
     if block.language == "toml":
         tomllib.loads(block.code)
-        # A plan or schema that no command reads could say anything.
-        used = " ".join(other.code for other in blocks(block.page) if other.language == "sh")
+    if block.language == "json":
+        json.loads(block.code)
+    if block.language in FILES:
+        # A plan, schema or table that no command reads could say anything.
+        used = " ".join(other.code for other in blocks(block.page) if other.language in {"sh", "python"})
         assert block.title, f"{block}: has no title, so no command of the page can read it"
         assert block.title in used, f"{block}: no command of the page reads {block.title}"
     if block.language == "sh":
@@ -148,6 +154,8 @@ def parse(words: list[str]) -> dict[str, Any]:
     """The values of a `mail` command line, by name, its callbacks not called (click.UsageError)."""
     if words[0] in {"--help", "--version"}:
         return {}
+    if words[0] not in main.commands:
+        raise click.UsageError(f"there is no command '{words[0]}'.")
     command = main.commands[words[0]]
     context = click.Context(command, info_name=words[0])
     found, extra, _ = command.make_parser(context).parse_args(words[1:])

@@ -139,7 +139,7 @@ def one_block(folder: Path, text: str) -> Block:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("```sh\nmail trian\n```", "`mail trian`: 'trian'"),
+        ("```sh\nmail trian\n```", "`mail trian`: there is no command 'trian'."),
         ("```sh\nmail train --epoch 3\n```", "`mail train --epoch 3`: No such option '--epoch'."),
         ("```sh\nmail train --seed x\n```", "'x' is not a valid integer"),
         ("```sh\nmail train \\\n  --set epoch=3\n```", "unknown setting 'epoch'. Did you mean 'epochs'?"),
@@ -161,11 +161,13 @@ def test_a_block_that_is_wrong_is_found(tmp_path: Path, text: str, told: str) ->
         check(one_block(tmp_path, text))
 
 
-def test_python_and_toml_with_faults_are_found(tmp_path: Path) -> None:
+def test_python_toml_and_json_with_faults_are_found(tmp_path: Path) -> None:
     with pytest.raises(SyntaxError):
         check(one_block(tmp_path, "```python\ndef f(:\n```"))
     with pytest.raises(ValueError, match="Invalid value"):
         check(one_block(tmp_path, '```toml title="x.toml"\na = \n```'))
+    with pytest.raises(ValueError, match="Expecting value"):
+        check(one_block(tmp_path, '```json\n{"a": }\n```'))
     with pytest.raises(ValueError, match="a block without an end"):
         one_block(tmp_path, "```sh\nls\n")
 
