@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import click
 import pytest
 import yaml
 
@@ -210,3 +213,42 @@ def test_the_code_of_a_page_is_the_examples(page: str, example: str) -> None:
     """The examples are run from their first line, by tests/test_outside.py."""
     shown = [code_alone(block.code) for block in BLOCKS if block.page.name == page and block.language == "python"]
     assert code_alone((ROOT / "examples" / example).read_text(encoding="utf-8")) in shown
+
+
+@pytest.fixture
+def hooks() -> ModuleType:
+    """docs/hooks.py, which MkDocs loads by its path."""
+    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_code_that_is_not_there_fails_the_build(hooks: ModuleType) -> None:
+    shown = hooks.on_page_markdown("<!-- source: mailcli/metrics.py relative_improvement -->")
+    assert re.match(r'```python title="mailcli/metrics.py, line \d+"\ndef relative_improvement\(', shown)
+    assert shown.endswith("return (improved - baseline) / baseline * 100\n```")
+    for name in ("nothing", "GroupAUC.nothing"):
+        with pytest.raises(ValueError, match=f"mailcli/metrics.py has no '{name}'"):
+            hooks.on_page_markdown(f"<!-- source: mailcli/metrics.py {name} -->")
+
+
+def test_clicks_texts_are_not_markdown(hooks: ModuleType) -> None:
+    @click.command()
+    @click.option("--a-b", metavar="A|B", default=3, show_default=True, help="One of <x>, *y* and `z`_1.")
+    def odd() -> None:
+        """First_line.
+
+        \b
+        kept   as
+        it     is
+        """
+
+    made = hooks.reference(click.Group("g", [odd]), "mail")
+    assert made.splitlines() == [
+        *("## mail odd", "", "First\\_line.", "", "```text", "kept   as", "it     is", "```", ""),
+        *("```text", "mail odd [OPTIONS]", "```", "", "| option | meaning |", "|---|---|"),
+        "| `--a-b A|B` | One of \\<x\\>, \\*y\\* and \\`z\\`\\_1.  \\[default: 3\\] |",
+    ]
