@@ -18,6 +18,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import glob
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
@@ -124,14 +125,21 @@ def check(block: Block) -> None:
         tomllib.loads(block.code)
     if block.language == "json":
         json.loads(block.code)
-    if block.language in FILES:
+    if block.language in FILES and not _is_an_example(block):
         # A plan, schema or table that no command reads could say anything.
         used = " ".join(other.code for other in blocks(block.page) if other.language in {"sh", "python"})
-        assert block.title, f"{block}: has no title, so no command of the page can read it"
+        assert block.title, f"{block}: has no title, so no command of the page can read it, and is no file of examples/"
         assert block.title in used, f"{block}: no command of the page reads {block.title}"
     if block.language == "sh":
         for words in [*block.commands, *words_of("\n".join(block.before))]:
             _check_command(block, words)
+
+
+def _is_an_example(block: Block) -> bool:
+    """Whether a block shows a file of examples/, which has a test of its own."""
+    return any(
+        block.code == path.read_text(encoding="utf-8") for path in (ROOT / "examples").rglob(f"*.{block.language}")
+    )
 
 
 def _check_command(block: Block, words: list[str]) -> None:
@@ -209,7 +217,9 @@ class Sandbox:
         if words[0] in TOOLS:
             subprocess.run(words, cwd=self.folder, check=True, capture_output=True)
             return
-        done = CliRunner().invoke(main, smaller(words[1:]), catch_exceptions=True)
+        # As a shell does.
+        given = [name for word in words[1:] for name in (sorted(glob(word)) or [word])]
+        done = CliRunner().invoke(main, smaller(given), catch_exceptions=True)
         if done.exception and not isinstance(done.exception, SystemExit):
             raise AssertionError(f"{block}: `{shlex.join(words)}` raised") from done.exception
         assert done.exit_code == 0, f"{block}: `{shlex.join(words)}`: {done.stderr}"

@@ -184,9 +184,22 @@ def test_a_command_that_fails_is_found(tmp_path: Path, monkeypatch: pytest.Monke
         sandbox.run(one_block(tmp_path, "```sh\nmail describe nothing\n```"))
     with pytest.raises(ZeroDivisionError):
         sandbox.run(one_block(tmp_path, "```python\n1 / 0\n```"))
+    (folder / "a.toml").touch()
+    (folder / "b.toml").touch()
+    with pytest.raises(AssertionError, match=r"Error: a.toml: 'title' is missing"):
+        sandbox.run(one_block(tmp_path, "```sh\nmail run ?.toml\n```"))
     # What is not run is not run, but written where it has a title.
     sandbox.run(one_block(tmp_path, '<!-- not run: it is a test -->\n```python title="a/b.py"\n1 / 0\n```'))
     assert (folder / "a" / "b.py").read_text() == "1 / 0\n"
+
+
+def test_a_file_of_the_examples_needs_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples" / "schemas").mkdir(parents=True)
+    (tmp_path / "examples" / "schemas" / "mine.toml").write_text("a = 1\n", encoding="utf-8")
+    monkeypatch.setattr("tests.documents.ROOT", tmp_path)
+    check(one_block(tmp_path, "```toml\na = 1\n```"))
+    with pytest.raises(AssertionError, match="has no title"):
+        check(one_block(tmp_path, "```toml\na = 2\n```"))
 
 
 def test_less_data_and_fewer_runs() -> None:
