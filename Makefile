@@ -28,10 +28,11 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (25 minutes, 8 GB of disk)
+bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (30 minutes, 8 GB of disk)
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/preprocess.py
 
 clean:  ## removes what make and the tools made, never data or runs

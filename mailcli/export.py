@@ -63,7 +63,11 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
         with whole_folder(folder) as partial:
             # Gradients are not needed, and those of layers would be code.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-            tf.saved_model.save(served.module, str(partial / VERSION), graphs, options)
+            try:
+                tf.saved_model.save(served.module, str(partial / VERSION), graphs, options)
+            except tf.errors.OpError as error:
+                # TensorFlow's own words for what the operating system refused.
+                raise MailError(f"{folder}: cannot be written ({error.message}). Nothing was kept.") from error
             texts = {
                 SIGNATURE: json.dumps(description, indent=2, ensure_ascii=False) + "\n",
                 REQUEST: json.dumps(description["request"], ensure_ascii=False) + "\n",

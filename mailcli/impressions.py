@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mailcli.csvfile import SHOWN
+from mailcli.csvfile import LONGEST, SHOWN
 from mailcli.errors import MailError, choices, nearest
 
 FORMS = (".csv", ".parquet")
@@ -54,8 +54,12 @@ class Faults:
         places = pc.indices_nonzero(wrong.fill_null(False))
         if len(places):
             place = places[0].as_py()
-            row, value, count = self._found.get((column, told), (first_row + place, values[place].as_py(), 0))
-            self._found[column, told] = row, value, count + len(places)
+            here = first_row + place, values[place].as_py(), 0
+            row, value, _ = min(self._found.get((column, told), here), here, key=lambda found: found[0])
+            self._found[column, told] = row, value, self._count(column, told) + len(places)
+
+    def _count(self, column: str, told: str) -> int:
+        return self._found[column, told][2] if (column, told) in self._found else 0
 
     def check(self) -> None:
         """Tell of all that was found (MailError)."""
@@ -97,8 +101,8 @@ class ImpressionFile:
             raise MailError(f"{path}: more than one column is named {choices(twice)}. Expected each name once.")
 
     def _header(self) -> list[str]:
-        with open(self.path, encoding="utf-8-sig", newline="") as file:
-            names = next(csv.reader(file), [])
+        with open(self.path, "rb") as file:
+            names = next(csv.reader([file.readline(LONGEST).decode("utf-8-sig")]), [])
         if not names:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")
         return names
@@ -107,7 +111,8 @@ class ImpressionFile:
         """Refuse a file that lacks a column, or has one of a type that cannot be (MailError tells of all)."""
         lost = [each.name for each in needed if each.name not in self.columns]
         if lost:
-            hints = "".join(nearest(name, set(self.columns) - {each.name for each in needed}) for name in lost)
+            others = set(self.columns) - {each.name for each in needed}
+            hints = "".join(dict.fromkeys(nearest(name, others) for name in lost))
             raise MailError(
                 f"{self.path}: no column {choices(lost)}.{hints} The file's columns are: {', '.join(self.columns)}. "
                 f"Expected: {', '.join(each.name for each in needed)}."

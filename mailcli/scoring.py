@@ -17,12 +17,12 @@ from mailcli.evaluation import Scorer
 from mailcli.files import whole
 from mailcli.histories import history_ends
 from mailcli.impressions import Faults, ImpressionFile, Needed, Writer, check_form, typed
+from mailcli.lookups import unknown_target
 from mailcli.model import make_model
 from mailcli.progress import progress
 from mailcli.protocol import views
 from mailcli.runs import Run, check_unchanged
 from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
-from mailcli.serving import unknown_target
 from mailcli.store import Store, find
 from mailcli.training import check_history
 from mailcli.vocabulary import Places
@@ -78,13 +78,21 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
         raise MailError(f"{file}: has a column '{taken[0]}' already. Rename it, since that is what is added.")
     schema = pa.schema([*source.schema, *((name, pa.float32()) for name in added)])
     found = Counts(0, 0, 0, 0)
-    with whole(out) as partial, Writer(partial, schema) as writer, progress("scoring", total, "impressions") as advance:
-        for piece, batch, counts in asked.batches(rows):
-            scores = scorer.scores_of(batch)
-            columns = [*piece.columns, *(pa.array(scores[:, place]) for place in range(len(added)))]
-            writer.write(pa.record_batch(columns, schema=schema))
-            found = Counts(*(a + b for a, b in zip(found, counts, strict=True)))
-            advance(len(piece))
+    try:
+        with (
+            whole(out) as partial,
+            Writer(partial, schema) as writer,
+            progress("scoring", total, "impressions") as advance,
+        ):
+            for piece, batch, counts in asked.batches(rows):
+                scores = scorer.scores_of(batch)
+                columns = [*piece.columns, *(pa.array(scores[:, place]) for place in range(len(added)))]
+                writer.write(pa.record_batch(columns, schema=schema))
+                found = Counts(*(a + b for a, b in zip(found, counts, strict=True)))
+                advance(len(piece))
+    except OSError as error:
+        # Arrow does not tell the file's name.
+        raise MailError(f"{out}: cannot be written ({error}). Nothing was kept.") from error
     return found
 
 

@@ -15,10 +15,11 @@ from mailcli.batches import Batches, target_ids
 from mailcli.config import RunConfig
 from mailcli.contracts import Tensor
 from mailcli.errors import MailError
+from mailcli.lookups import check_shapes, latest, lookup, packed, unknown_target
 from mailcli.model import TwoTower
 from mailcli.protocol import views
-from mailcli.schema import FIRST_ID, PADDING, UNKNOWN, Field
-from mailcli.signatures import ACTION, Input, Inputs, Signature
+from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
+from mailcli.signatures import Input, Inputs, Signature
 from mailcli.store import Store
 
 #: The outputs, in the order of `TwoTower.probabilities`.
@@ -67,16 +68,16 @@ class Served:
             ids = np.arange(FIRST_ID, FIRST_ID + len(values))
             if name == self._schema.user:
                 ids = np.where(np.isin(values, anonymous), UNKNOWN, ids)
-            tables[name] = _lookup(values, ids, UNKNOWN)
+            tables[name] = lookup(values, ids, UNKNOWN)
         actions = np.array(self._schema.actions)
-        tables[ACTION] = _lookup(actions, np.arange(FIRST_ID, FIRST_ID + len(actions)), PADDING)
+        self.module.actions = lookup(actions, np.arange(FIRST_ID, FIRST_ID + len(actions)), PADDING)
         self.module.ids = tables
 
     def _add_items(self) -> None:
         """The item table; the row behind the last is an unknown item's."""
         store, raw = self._store, self._store.column("items", "raw")
         rows = np.arange(len(raw))
-        self.module.item_rows = _lookup(raw, rows, len(raw))
+        self.module.item_rows = lookup(raw, rows, len(raw))
         ids = np.concatenate([target_ids(store, rows), unknown_target(self._schema.group("target"))[None]])
         self.module.item_ids = tf.Variable(ids, trainable=False, name="item_ids")
         dense = [np.append(store.column("items", name), np.float32(0)) for name in self._schema.dense]
@@ -87,7 +88,7 @@ class Served:
         """The user table; the row behind the last is an unknown user's."""
         raw = self._store.column("users", "raw")
         ids = batches.attributes(np.arange(len(raw)))
-        self.module.user_rows = _lookup(raw, np.arange(len(raw)), len(raw))
+        self.module.user_rows = lookup(raw, np.arange(len(raw)), len(raw))
         unknown = np.full((1, ids.shape[1]), UNKNOWN, np.int32)
         self.module.user_ids = tf.Variable(np.concatenate([ids, unknown]), trainable=False, name="user_ids")
 
@@ -111,7 +112,7 @@ class Served:
         """[U, N, heads] of attributes [U, n_a], steps [U, T, fields], actions [U, T], context [U, n_c], target
         [U, N, columns] and dense features [U, N, n_dense]; the steps whose action is PADDING do not count."""
         asked = tf.shape(target)
-        # At least one of each: sparse products of no rows end the process.
+        # At least one of each: of no users a kernel of TensorFlow 2.21 divides by zero, which ends the server.
         no_user, no_item = tf.unstack(tf.cast(asked[:2] == 0, tf.int32))
         attributes, context = (
             tf.pad(ids, [[0, no_user], [0, 0]], constant_values=UNKNOWN) for ids in (attributes, context)
@@ -172,7 +173,7 @@ class Served:
             target, dense = self._known_items(raw["item"]) if _by_id(signature) else self._given_items(raw)
             context = self._stacked(self.inputs.context, raw, users)
             steps, actions = self._steps(raw, users)
-            _check_shapes(users, context, steps, actions, target, dense)
+            check_shapes(users, context, steps, actions, target, dense)
             found = self._core(attributes, steps, actions, context, target, dense)
             return {name: found[:, :, place] for place, name in enumerate(OUTPUTS[: found.shape[2]])}
 
@@ -182,7 +183,8 @@ class Served:
         return graph
 
     def _ids(self, each: Input, raw: dict[str, Tensor]) -> Tensor:
-        return tf.cast(self.module.ids[each.vocabulary or each.name].lookup(raw[each.name]), tf.int32)
+        table = self.module.ids[each.vocabulary] if each.vocabulary else self.module.actions
+        return tf.cast(table.lookup(raw[each.name]), tf.int32)
 
     def _stacked(self, inputs: list[Input], raw: dict[str, Tensor], users: Tensor) -> Tensor:
         """[U, inputs], their ids."""
@@ -212,7 +214,7 @@ class Served:
         for each, field in zip(of_fields, fields, strict=True):
             found = self._ids(each, raw)
             many = field.values > 1
-            ids.append(_packed(found, raw[each.name] == each.missing) if many else found[:, :, None])
+            ids.append(packed(found, raw[each.name] == each.missing) if many else found[:, :, None])
         target = tf.concat(ids, axis=2)
         numbers = [self._scale(each.field, raw[each.name]) for each in of_numbers]
         dense = tf.stack(numbers, axis=2) if numbers else tf.zeros(tf.concat([tf.shape(target)[:2], [0]], axis=0))
@@ -231,17 +233,6 @@ def _by_id(signature: Signature) -> bool:
     return signature.name != "item_features"
 
 
-def _check_shapes(
-    users: Tensor, context: Tensor, steps: Tensor, actions: Tensor, target: Tensor, dense: Tensor
-) -> None:
-    """Refuse a request whose inputs are not of the same U, T and N, when it is answered: they might be broadcast."""
-    for what, shape in (("context", tf.shape(context)), ("item", tf.shape(target)), ("history", tf.shape(steps))):
-        tf.debugging.assert_equal(shape[0], users, f"the {what} inputs should have as many rows as there are users")
-    message = "history_action should have the shape of the other history inputs"
-    tf.debugging.assert_equal(tf.shape(actions), tf.shape(steps)[:2], message)
-    tf.debugging.assert_equal(tf.shape(dense)[:2], tf.shape(target)[:2], "the item inputs should have one shape")
-
-
 def _check_size(store: Store, with_users: bool) -> None:
     raw = [store.column("vocabularies", name) for name in store.schema.vocabularies()]
     raw += [store.column("items", "raw"), *([store.column("users", "raw")] if with_users else [])]
@@ -254,57 +245,12 @@ def _check_size(store: Store, with_users: bool) -> None:
         )
 
 
-def latest(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The last `count` steps that have an action, in their order, with padding in front.
-
-    Args:
-        steps: [U, T, fields], ids.
-        actions: [U, T], ids; PADDING where there is no step.
-        count: n_v.
-
-    Returns:
-        [U, n_v, fields] and [U, n_v].
-    """
-    steps = tf.pad(steps, [[0, 0], [count, 0], [0, 0]], constant_values=PADDING)
-    actions = tf.pad(actions, [[0, 0], [count, 0]], constant_values=PADDING)
-    real = tf.cast(actions != PADDING, tf.int32)
-    # Stable: places without a step first, then the steps as they were.
-    order = tf.argsort(real, axis=1, stable=True)[:, -count:]
-    actions = tf.gather(actions, order, batch_dims=1)
-    steps = tf.gather(steps * real[:, :, None], order, batch_dims=1)
-    return tf.ensure_shape(steps, [None, count, steps.shape[2]]), tf.ensure_shape(actions, [None, count])
-
-
-def unknown_target(fields: tuple[Field, ...]) -> NDArray[np.int32]:
-    """[columns of the target], the ids of an item that nothing is known of: one UNKNOWN for each field."""
-    parts = [[UNKNOWN, *[PADDING] * (field.values - 1)] for field in fields]
-    return np.array([place for part in parts for place in part], np.int32)
-
-
-def _packed(ids: Tensor, empty: Tensor) -> Tensor:
-    """[U, N, values], ascending ids at the front and PADDING behind; one UNKNOWN where there is no value."""
-    largest = tf.int32.max
-    ids = tf.sort(tf.where(empty, largest, ids), axis=2)
-    ids = tf.where(ids == largest, PADDING, ids)
-    first = tf.where(ids[:, :, :1] == PADDING, UNKNOWN, ids[:, :, :1])
-    return tf.concat([first, ids[:, :, 1:]], axis=2)
-
-
-def _lookup(values: NDArray, found: NDArray, default: int) -> Any:
-    """A hash table from raw values to numbers."""
-    dtype = tf.string if values.dtype.kind == "U" else tf.int64
-    keys = tf.constant(values if dtype == tf.string else values.astype(np.int64), dtype)
-    numbers = tf.constant(found, tf.int64)
-    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, numbers), default)
-
-
 def _refuse_python(graph: Any) -> None:
     """Refuse a graph that calls Python code (MailError)."""
     definition = graph.graph.as_graph_def()
     nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
-    calls = sorted({node.op for node in nodes} & PYTHON_OPERATIONS)
-    if calls:
+    if PYTHON_OPERATIONS & {node.op for node in nodes}:
         raise MailError(
-            f"the model calls Python code (tf.py_function or tf.numpy_function, {calls[0]}), which TensorFlow alone "
-            "cannot run. Expected TensorFlow operations."
+            "the model calls Python code (tf.py_function or tf.numpy_function), which TensorFlow alone cannot run. "
+            "Expected TensorFlow operations."
         )

@@ -23,7 +23,7 @@ ORDER = [
     "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
     "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation",
     "runs", "checkpoints", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
-    "signatures", "serving", "export", "impressions", "scoring",
+    "lookups", "signatures", "serving", "export", "impressions", "scoring",
     "intervals", "paper", "tables", "report", "plans", "tuning", "figures", "plots",
     "plots.forest", "plots.loss", "plots.tsne", "plots.warmup", "describe", "options", "commands",
     "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate",
