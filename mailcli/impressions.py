@@ -17,7 +17,9 @@ from mailcli.errors import MailError, choices, nearest
 
 FORMS = (".csv", ".parquet")
 #: Whole numbers, written plainly.
-_WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
+_WHOLE = r"^(0|-?[1-9][0-9]{0,18})$"
+#: The largest that a column holds; one as long is compared by its digits.
+_LARGEST = str(2**63 - 1)
 #: Columns at most that one error tells of (ours: the line stays one line).
 TOLD = 5
 
@@ -160,7 +162,9 @@ def typed(column: pa.Array, needed: Needed, fault: Callable[[pa.Array], None]) -
         return pc.if_else(pc.equal(texts, ""), None, texts)
     if _is_text(column.type):
         column = pc.if_else(pc.equal(column, ""), None, column)
-        whole = pc.match_substring_regex(column, _WHOLE)
+        digits = pc.utf8_ltrim(column, "-")
+        short = pc.less(pc.utf8_length(digits), len(_LARGEST))
+        whole = pc.and_(pc.match_substring_regex(column, _WHOLE), pc.or_(short, pc.less_equal(digits, _LARGEST)))
     elif pa.types.is_floating(column.type):
         # What pandas makes of whole numbers among which one is missing.
         column = pc.if_else(pc.is_nan(column), None, column)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner, Result
@@ -24,6 +25,7 @@ from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
 from mailcli.files import whole_folder
 from mailcli.histories import history_ends
+from mailcli.impressions import Needed, typed
 from mailcli.lookups import check_shapes, latest, packed
 from mailcli.preprocess import Options, preprocess
 from mailcli.runs import Run
@@ -514,6 +516,29 @@ def test_a_history_is_what_is_strictly_earlier(
     close(found, answers["just before"]["click"][:, 0])
 
 
+def test_values_are_typed_as_the_dataset_has_them() -> None:
+    def read(values: pa.Array, is_text: bool = False, optional: bool = True) -> tuple[list[Any], list[bool]]:
+        wrong = np.zeros(len(values), bool)
+
+        def fault(found: pa.Array) -> None:
+            wrong[:] |= found.fill_null(False).to_numpy(zero_copy_only=False)
+
+        found = typed(values, Needed("x", is_text, optional), fault)
+        return found.to_pylist(), wrong.tolist()
+
+    texts = ["0", "-7", "9223372036854775807", "9223372036854775808", "07", "1.0", "", None, "-0"]
+    numbers = [0, -7, 9223372036854775807, None, None, None, None, None, None]
+    assert read(pa.array(texts)) == (numbers, [False] * 3 + [True] * 3 + [False, False, True])
+    assert read(pa.array(texts).dictionary_encode())[0] == numbers
+    assert read(pa.array(["1", "", None]), optional=False) == ([1, None, None], [False, True, True])
+    assert read(pa.array([1.0, 1.5, float("nan"), None, 1e300])) == ([1, None, None, None, None], [False, True, False, False, True])  # fmt: skip
+    assert read(pa.array([3, None], pa.int32())) == ([3, None], [False, False])
+    assert read(pa.nulls(2)) == ([None, None], [False, False])
+    assert read(pa.nulls(2), optional=False) == ([None, None], [True, True])
+    assert read(pa.array(["a", "", None]), is_text=True) == (["a", None, None], [False] * 3)
+    assert read(pa.array([5, 6]), is_text=True) == (["5", "6"], [False, False])
+
+
 # bad input
 
 
@@ -781,6 +806,7 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     ]
     (raw / "u.user").write_text("\n".join(users) + "\n", encoding="latin-1")
     flags = rng.integers(0, 2, (films, 19)) * (rng.random((films, 19)) < 0.3)
+    flags[np.cumsum(flags, axis=1) > 6] = 0
     titles = [f"{k + 1}|Film {k} ({1980 + k % 9})|||x|{'|'.join(map(str, flags[k]))}" for k in range(films)]
     (raw / "u.item").write_text("\n".join(titles) + "\n", encoding="latin-1")
     ratings = [
@@ -817,7 +843,9 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
         "item": item[:, None],
     }
     for name in ("hour", "weekday"):
-        request[f"context_{name}"] = store.column("vocabularies", name)[store.column("test", name) - 2]
+        ids = store.column("test", name).astype(np.int64)
+        known = store.column("vocabularies", name)[np.maximum(ids - 2, 0)]
+        request[f"context_{name}"] = np.where(ids > 1, known, NOTHING)
     names = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"]
     names += ["Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
     genres = np.full((len(item), 1, 6), "", object)
@@ -831,3 +859,10 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     answer = ask({"a": (model, "serving_default", request), "b": (model, "item_features", features)}, tmp_path)
     close(answer["a"]["click"], trained)
     close(answer["b"]["click"], trained)
+    shown = pd.DataFrame({"user": user, "item": item, "time": test["time"]})
+    for name in ("hour", "weekday"):
+        shown[name] = pd.Series(request[f"context_{name}"]).astype("Int64").replace(NOTHING, pd.NA)
+    shown.to_csv(tmp_path / "in.csv", index=False)
+    done = score(run, tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "data")
+    assert done.exit_code == 0, done.output
+    close(pd.read_csv(tmp_path / "out.csv")["score"].to_numpy()[:, None], trained)
