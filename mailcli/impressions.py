@@ -194,18 +194,29 @@ class Writer:
     """Writes tables to a `.csv` or `.parquet`; a context manager."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        options = pa.csv.WriteOptions(quoting_style="needed")
-        is_csv = path.suffix == ".csv"
-        self._writer = (
-            pa.csv.CSVWriter(path, schema, write_options=options) if is_csv else pq.ParquetWriter(path, schema)
-        )
+        if path.suffix == ".csv":
+            self._file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
+            # Not Arrow's writer, which puts all texts in quotes.
+            self._csv = csv.writer(self._file, lineterminator="\n")
+            self._csv.writerow(schema.names)
+        else:
+            self._file = pq.ParquetWriter(path, schema)
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer.close()
+        self._file.close()
 
     def write(self, piece: pa.RecordBatch) -> None:
         """Append rows."""
-        self._writer.write_batch(piece)
+        if isinstance(self._file, pq.ParquetWriter):
+            self._file.write_batch(piece)
+        else:
+            self._csv.writerows(zip(*(_texts(column) for column in piece.columns), strict=True))
+
+
+def _texts(column: pa.Array) -> list[Any]:
+    """What a CSV holds of a column; numbers have as many digits as their type needs, a null none."""
+    values: list[Any] = (column.cast(pa.string()) if pa.types.is_floating(column.type) else column).to_pylist()
+    return values

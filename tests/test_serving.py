@@ -25,7 +25,7 @@ from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
 from mailcli.files import whole_folder
 from mailcli.histories import history_ends
-from mailcli.impressions import Needed, typed
+from mailcli.impressions import ImpressionFile, Needed, Writer, typed
 from mailcli.lookups import check_shapes, latest, packed
 from mailcli.preprocess import Options, preprocess
 from mailcli.runs import Run
@@ -516,6 +516,20 @@ def test_a_history_is_what_is_strictly_earlier(
     close(found, answers["just before"]["click"][:, 0])
 
 
+def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
+    text = 'a,b,c\n1,x,\n007,"say ""so"", or",\n,-1.50,é\n'
+    (tmp_path / "in.csv").write_text(text, encoding="utf-8")
+    source = ImpressionFile(tmp_path / "in.csv")
+    schema = source.schema.append(pa.field("score", pa.float32()))
+    with Writer(tmp_path / "out.csv", schema) as writer:
+        for piece in source.pieces(2):
+            scores = pa.array([0.1, 1 / 3][: len(piece)], pa.float32())
+            writer.write(pa.record_batch([*piece.columns, scores], schema=schema))
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8") == (
+        'a,b,c,score\n1,x,,0.1\n007,"say ""so"", or",,0.33333334\n,-1.50,é,0.1\n'
+    )
+
+
 def test_values_are_typed_as_the_dataset_has_them() -> None:
     def read(values: pa.Array, is_text: bool = False, optional: bool = True) -> tuple[list[Any], list[bool]]:
         wrong = np.zeros(len(values), bool)
@@ -861,7 +875,8 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     close(answer["b"]["click"], trained)
     shown = pd.DataFrame({"user": user, "item": item, "time": test["time"]})
     for name in ("hour", "weekday"):
-        shown[name] = pd.Series(request[f"context_{name}"]).astype("Int64").replace(NOTHING, pd.NA)
+        values = pd.Series(request[f"context_{name}"]).astype("Int64")
+        shown[name] = values.mask(values == NOTHING)
     shown.to_csv(tmp_path / "in.csv", index=False)
     done = score(run, tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "data")
     assert done.exit_code == 0, done.output
