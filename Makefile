@@ -40,10 +40,11 @@ experiments: $(READY)  ## trains whatever experiments/RESULTS.md needs and is mi
 docs: $(READY)  ## the documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (25 minutes, 8 GB of disk)
+bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (30 minutes, 8 GB of disk)
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/preprocess.py
 
 clean:  ## removes what make and the tools made, never data or runs

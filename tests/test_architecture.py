@@ -23,8 +23,10 @@ ORDER = [
     "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
     "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation",
     "runs", "checkpoints", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
+    "lookups", "signatures", "serving", "export", "impressions", "scoring",
     "intervals", "paper", "tables", "report", "plans", "archive", "tuning", "figures", "plots",
     "plots.forest", "plots.loss", "plots.tsne", "plots.warmup", "results", "describe", "options", "commands",
+    "commands.export", "commands.score",
     "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate", "commands.models", "commands.plot", "commands.preprocess", "commands.results", "commands.run", "commands.simulate", "commands.train", "commands.tune", "cli",
 ]
 # fmt: on
@@ -67,7 +69,24 @@ def test_modules_are_small(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], *([c] for c in ("preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"))],
+    [
+        [],
+        *(
+            [c]
+            for c in (
+                "preprocess",
+                "simulate",
+                "describe",
+                "train",
+                "evaluate",
+                "ablate",
+                "compare",
+                "models",
+                "export",
+                "score",
+            )
+        ),
+    ],
 )
 def test_help_does_not_import_what_is_slow(command: list[str]) -> None:
     code = (
