@@ -16,7 +16,9 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 # fmt: off
 ORDER = [
     "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "marker",
+    "section", "mapping", "mapfields", "mapfile",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
+    "located", "scan", "mapped", "maptables", "splits", "sources.tabular",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts", "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",
     "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",

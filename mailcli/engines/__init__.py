@@ -60,6 +60,19 @@ class DataEngine(ABC):
     def read_parquet(self, path: Path) -> DataFrame:
         """A Parquet file, or the files directly in a folder."""
 
+    def sql(self, query: str, file: Path) -> DataFrame:
+        """What a query in DuckDB's SQL gives, read when it is asked for; a schema file's tables are such.
+
+        Args:
+            query: one SELECT.
+            file: what to name when an input cannot be read.
+
+        Raises:
+            MailError: the engine is another than DuckDB.
+        """
+        del query, file
+        raise MailError("--engine: a schema file's tables are read by DuckDB alone. Leave out --engine.")
+
     @abstractmethod
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
         """Write a frame as Parquet below a new folder, split by a column into `column=value/`.
