@@ -22,6 +22,8 @@ from mailcli.mapping import Files, Form
 
 #: Ends of the names of Parquet files.
 PARQUET = (".parquet", ".pq")
+#: Usual separators, the longest first.
+SEPARATORS = ("::", "\t", ";", "|", ",")
 #: Characters of a line that are looked at (ours).
 LONGEST = 1 << 20
 
@@ -121,6 +123,12 @@ def _located(files: Files, path: Path) -> Located:
     twice = [name for name in header if header.count(name) > 1]
     if twice:
         raise _UnusableError(f"{path.name} has more than one column '{twice[0]}'. Expected names that differ")
+    others = [each for each in SEPARATORS if len(header) == 1 and each in header[0]]
+    if others:
+        raise _UnusableError(
+            f"{path.name}: {header[0][:SHOWN]!r} has 1 field, separated by {files.form.separator!r}. "
+            f"Expected several; the separator may be {others[0]!r}"
+        )
     _check_count(path, files, header, lines)
     return Located(files.role, (path,), tuple(header), files.form, not files.columns, {})
 

@@ -80,7 +80,7 @@ def read_rule(section: Section, key: str, required: bool = False) -> RuleMap | N
 def _compared(inner: Section) -> RuleMap:
     column = inner.text("column", required=True)
     given = [name for name in (*COMPARISONS, "equals", "one_of") if inner.peek(name) is not None]
-    numbers = {name: inner.number(name, 0.0) for name in COMPARISONS if name in given}
+    numbers = {name: inner.number(name, 0.0) for name in COMPARISONS}
     texts = (*inner.texts("equals"), *inner.texts("one_of"))
     inner.done()
     if len(given) > 1:
@@ -134,7 +134,7 @@ def _field(section: Section, name: str, kinds: set[Kind]) -> FieldMap | None:
         return FieldMap(name, key, Place(section.text(name, required=True)), "category", name)
     inner = section.section(name)
     clock = inner.choice("clock", CLOCKS, "")
-    place = Place(inner.text("column", required=not clock), inner.regex("extract"))
+    place = Place(inner.text("column", required=inner.peek("clock") is None), inner.regex("extract"))
     ways: dict[str, Kind] = {
         "separator": "list", "list": "list", "extract_all": "list", "edges": "bucket", "quantiles": "bucket",
         "dense": "dense", "clock": "clock",

@@ -87,6 +87,7 @@ def _form(section: Section, default: Form, own: bool = True) -> Form:
     separator = section.text("separator", default.separator)
     if not 1 <= len(separator.encode()) <= 4:
         section.fault("separator", "a text of 1 to 4 bytes")
+        separator = default.separator
     quote = section.text("quote", default.quote if len(separator) == 1 else "")
     if len(quote) > 1 or (quote and len(separator) > 1):
         section.fault("quote", "one character, or '' for none (and none with a separator of several)")
@@ -171,6 +172,8 @@ def _split(section: Section) -> SplitMap:
 def _moment(section: Section, key: str) -> int | datetime:
     """Seconds since 1970, or a date or time; without an offset of its own it is local, which is told by its type."""
     value = section.take(key)
+    if value is None:  # which is noted
+        return 0
     if type(value) is int:
         return value
     if isinstance(value, str):

@@ -237,5 +237,6 @@ def _regex_faults(m: Mapping) -> list[str]:
 
 def _clock(clock: str, time: str, of: TimeMap | None) -> str:
     """The hour of the day, or the day of the week from Thursday, 1970-01-01, in local time."""
-    local = f"({time} + {of.offset if of else 0})"
+    # A week more, so that a local time before 1970 is not negative: SQL would round it the other way.
+    local = f"({time} + {(of.offset if of else 0) + 7 * DAY})"
     return f"({local} % {DAY} // 3600)::INTEGER" if clock == "hour" else f"({local} // {DAY} % 7)::INTEGER"

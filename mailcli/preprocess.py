@@ -92,6 +92,10 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     name = name or reader.name
     target = check_target(data_dir, name)
     options.check()
+    if options.schema and options.engine != "duckdb":
+        raise MailError(
+            f"--engine {options.engine}: a schema file's tables are read by DuckDB alone. Leave out --engine."
+        )
     memory = parse_size(options.memory_limit)
     with StoreWriter(target, options.temp_dir) as writer:
         raw_data: RawData = reader(raw, writer.stages.temp, *([options.schema] if options.schema else []))

@@ -32,11 +32,13 @@ def split_sql(tables: Tables, table: MappedTable, tell: bool) -> str:
         validation, test = (seconds(each, time.offset) for each in (split.validation_from, split.test_from))
         return f"SELECT *, {_code('time', validation, test)} AS split FROM ({own})"
     if split.by == "day":
-        of_last = f"(SELECT max((time + {time.offset}) // {DAY}) FROM ({table.sql(tell=False)}) WHERE fault IS NULL)"
+        # A week more, so that a local time before 1970 is not negative: SQL would round it the other way.
+        day = f"((time + {time.offset + 7 * DAY}) // {DAY})"
+        of_last = f"(SELECT max({day}) FROM ({table.sql(tell=False)}) WHERE fault IS NULL)"
         from_end = [
             f"({of_last} - {int(days) - 1})" for days in (split.validation_size + split.test_size, split.test_size)
         ]
-        return f"SELECT *, {_code(f'((time + {time.offset}) // {DAY})', *from_end)} AS split FROM ({own})"
+        return f"SELECT *, {_code(day, *from_end)} AS split FROM ({own})"
     return _by_share(tables, split, own)
 
 

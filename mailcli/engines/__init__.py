@@ -66,12 +66,8 @@ class DataEngine(ABC):
         Args:
             query: one SELECT.
             file: what to name when an input cannot be read.
-
-        Raises:
-            MailError: the engine is another than DuckDB.
         """
-        del query, file
-        raise MailError("--engine: a schema file's tables are read by DuckDB alone. Leave out --engine.")
+        raise NotImplementedError("preprocess.py refuses a schema file with another engine than DuckDB")
 
     @abstractmethod
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
