@@ -25,7 +25,7 @@ from mailcli.section import Section
 #: Fields are columns of the store, of SQL and of the pipeline's own tables.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
-_RESERVED = {
+RESERVED = {
     "user", "item", "time", "action", "click", "conversion", "split", "fault", "line", "bucket", "row", "item_row",
     "raw", "offsets", "history_end", "broken", "last", "known", "impressions", "file",
 }  # fmt: skip
@@ -128,7 +128,7 @@ def _field(section: Section, name: str, kinds: set[Kind]) -> FieldMap | None:
     """`name = COLUMN`, or a table of how the column's values become ids."""
     key = section.path(name)
     own = section.name == "behaviors.fields" and name == "item"
-    if not _NAME.fullmatch(name) or (name in _RESERVED and not own):
+    if not _NAME.fullmatch(name) or (name in RESERVED and not own):
         section.fault(name, "a name of lower-case letters, digits and '_' that has no meaning of its own", found="name")
     if not isinstance(section.peek(name), dict):
         return FieldMap(name, key, Place(section.text(name, required=True)), "category", name)

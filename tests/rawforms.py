@@ -89,7 +89,8 @@ def ali_ccp(folder: Path, users: int = 10) -> None:
     """The skeletons and common features of train and test; user u is `10u`, item i `20i`, category c `30c`."""
     folder.mkdir(parents=True)
     for name, each in (("train", 12), ("test", 4)):
-        common, skeleton = [], []
+        common: list[str] = []
+        skeleton: list[str] = []
         for user in range(users):
             index = f"{name}{user:012d}"
             history = [("109_14", f"30{(user + step) % 4}", "0.69315") for step in range(user % 4)]

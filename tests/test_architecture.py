@@ -18,7 +18,7 @@ ORDER = [
     "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "marker",
     "section", "mapping", "mapfields", "mapfile",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
-    "located", "scan", "mapped", "maptables", "splits", "sources.tabular",
+    "located", "scan", "mapped", "maptables", "splits", "sources.tabular", "profiles", "proposal",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts", "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",
     "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",
@@ -27,7 +27,7 @@ ORDER = [
     "runs", "checkpoints", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
     "intervals", "paper", "tables", "report", "plans", "tuning", "figures", "plots",
     "plots.forest", "plots.loss", "plots.tsne", "plots.warmup", "describe", "options", "commands",
-    "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate", "commands.models", "commands.plot", "commands.preprocess", "commands.run", "commands.simulate", "commands.train", "commands.tune", "cli",
+    "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate", "commands.models", "commands.plot", "commands.preprocess", "commands.run", "commands.schema", "commands.simulate", "commands.train", "commands.tune", "cli",
 ]
 # fmt: on
 
@@ -69,7 +69,11 @@ def test_modules_are_small(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], *([c] for c in ("preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"))],
+    [
+        [],
+        *([c] for c in ("preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models")),
+        ["schema", "init"],
+    ],
 )
 def test_help_does_not_import_what_is_slow(command: list[str]) -> None:
     code = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ from tests.test_schema_file import FILES, SCHEMA, by_user, made, rows_of, values
 EXAMPLES = Path(__file__).parent.parent / "examples" / "schemas"
 TINY = ("--set", "epochs=1", "--set", "embedding_dim=4", "--set", "ranker.units=8,4", "--set", "batch_size=64")
 MAIL = ("--set", "cold_start.encoder_units=8,8,8", "--set", "cold_start.decoder_units=8,8")
+
+#: What writes made-up files in the form of each example.
+FORMS: dict[str, Callable[[Path], None]] = {
+    "movielens-1m": rawforms.movielens,
+    "kuairand": rawforms.kuairand,
+    "ali-ccp": rawforms.ali_ccp,
+}
 
 
 def mail(*arguments: object) -> Result:
@@ -39,8 +47,7 @@ def refused(*arguments: object) -> str:
 def example(name: str, folder: Path) -> Store:
     """The dataset of an example, made by the command; files of that form are in `data/raw/NAME`."""
     data = folder / "data"
-    form = {"movielens-1m": rawforms.movielens, "kuairand": rawforms.kuairand, "ali-ccp": rawforms.ali_ccp}[name]
-    form(data / "raw" / name)
+    FORMS[name](data / "raw" / name)
     told = ok("preprocess", name, "--schema", EXAMPLES / f"{name}.toml", "--data-dir", data)
     assert f"{name} (real data): source tabular" in told
     assert ok("describe", name, "--data-dir", data) == told

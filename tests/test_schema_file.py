@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -365,11 +366,11 @@ def test_a_split_by_files_with_a_drawn_validation(tmp_path: Path) -> None:
         ('{column = "at", unit = "ms"}', lambda time: f"{1000 * time}.0"),
         (
             '{column = "at", format = "%d.%m.%Y %H:%M:%S"}',
-            lambda time: np.datetime64(time, "s").item().strftime("%d.%m.%Y %H:%M:%S"),
+            lambda time: datetime.fromtimestamp(time, UTC).strftime("%d.%m.%Y %H:%M:%S"),
         ),
         (
             '{column = "at", format = "%Y-%m-%dT%H:%M:%S", utc_offset = "-03:30"}',
-            lambda time: np.datetime64(time - 12600, "s").item().strftime("%Y-%m-%dT%H:%M:%S"),
+            lambda time: datetime.fromtimestamp(time - 12600, UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         ),
     ],
 )
