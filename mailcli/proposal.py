@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import tomli_w
 
 from mailcli.errors import MailError
 from mailcli.mapfields import RESERVED
@@ -140,7 +141,7 @@ def _role(files: tuple[Sampled, ...]) -> Role:
 
 def _quoted(text: str) -> str:
     """A text as TOML has it."""
-    return json.dumps(text, ensure_ascii=False)
+    return tomli_w.dumps({"a": text}).removeprefix("a = ").rstrip("\n")
 
 
 def _array(texts: Sequence[str]) -> str:
