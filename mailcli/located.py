@@ -72,7 +72,7 @@ def locate(files: Files, raw: Path, faults: list[str]) -> Located | None:
         found = [raw / name for name in sorted(glob.glob(pattern, root_dir=raw, recursive=True))]
         found = [path for path in found if path.is_file()]
         if not found:
-            near = nearest(pattern, [path.name for path in raw.glob("*")]) if raw.is_dir() else ""
+            near = nearest(pattern, sorted(path.name for path in raw.glob("*"))) if raw.is_dir() else ""
             where = f"the folder {raw}" + ("" if raw.is_dir() else ", which does not exist")
             faults.append(f"{key} = '{pattern}': no such file in {where}.{near}".removesuffix("."))
         paths += [path for path in found if path not in paths]

@@ -13,21 +13,25 @@ from mailcli.section import Section
 
 
 def read_mapping(path: Path) -> Mapping:
-    """A schema file, checked.
+    """A schema file, checked as far as that needs no data.
 
     Raises:
         MailError: it cannot be read as TOML, or one line with all its faults.
     """
-    given = read_toml(path)
-    faults: list[str] = []
-    root = Section(given, "", faults)
-    mapping = _mapping(path, root)
-    root.done()
-    if not faults:
-        faults += _contradictions(mapping)
+    mapping, faults = parse_mapping(path)
     if faults:
         raise MailError(f"{path}: {'; '.join(faults)}.")
     return mapping
+
+
+def parse_mapping(path: Path) -> tuple[Mapping, list[str]]:
+    """A schema file and its faults; what is wrong or missing is empty in the mapping (MailError: it is no TOML)."""
+    faults: list[str] = []
+    root = Section(read_toml(path), "", faults)
+    mapping = _mapping(path, root)
+    root.done()
+    # What keys say together is clear once each is right.
+    return mapping, faults or _contradictions(mapping)
 
 
 def _mapping(path: Path, root: Section) -> Mapping:

@@ -36,7 +36,11 @@ class Tables:
         self.at: dict[str, Located | None] = {
             each.role: locate(each, raw, faults) for each in groups if each and each.patterns
         }
+        clear = not faults
         faults += self._column_faults()
+        shown = self.at.get("impressions")
+        if clear and shown and mapping.split.by == "file":
+            faults += self._file_faults(shown)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -88,7 +92,7 @@ class Tables:
             found += check_columns("impressions.join.on", [m.join.on], shown) + check_columns(
                 "impressions.join.on", [m.join.on], joined
             )
-        return found + (self._file_faults(shown) if m.split.by == "file" and shown else [])
+        return found
 
     def _file_faults(self, shown: Located) -> list[str]:
         """Files of the impressions that belong to no split, or to two."""

@@ -121,13 +121,13 @@ class Section:
     def regex(self, key: str) -> str:
         """A regular expression with one group, whose text is the value."""
         text = self.text(key)
-        if text:
-            try:
-                if re.compile(text).groups != 1:
-                    self.fault(key, "a regular expression with one group ( ), whose text is the value")
-            except re.error as error:
-                self.fault(key, f"a regular expression ({error})")
-        return text
+        try:
+            if not text or re.compile(text).groups == 1:
+                return text
+            self.fault(key, "a regular expression with one group ( ), whose text is the value")
+        except re.error as error:
+            self.fault(key, f"a regular expression ({error})")
+        return ""
 
     def section(self, key: str, required: bool = False) -> Section:
         """A table in this one; an empty one where it is missing."""

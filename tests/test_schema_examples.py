@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,28 +178,30 @@ epochs = 1
 embedding_dim = 4
 batch_size = 64
 history = 20
-embedding_init = "small"
-"ranker.units" = "8,4"
 """
 
 
 @pytest.mark.slow
 def test_one_toml_file_makes_dataset_and_table_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """GroupLens' three files in data/raw/movielens-1m, and nothing but TOML: the dataset and the paper's Table 2."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(EXAMPLES.parent.parent)
     rawforms.movielens(tmp_path / "data" / "raw" / "movielens-1m")
-    rows = '["EmbLR", "LLAE", "BaseDNN", "MetaEmb", "MAIL-Base", "DMR", "MAIL-DMR"]'
-    plan = tmp_path / "table2.toml"
-    plan.write_text(
-        PLAN.format(schema=EXAMPLES / "movielens-1m.toml", rows=rows).replace('"ranker.units" = "8,4"\n', "")
-    )
-    told = ok("run", plan)
+    command = ("run", "experiments/table2-ml-1m.toml", "--seeds", 1, "--jobs", 1)
+    folders = ("--data-dir", tmp_path / "data", "--runs", tmp_path / "runs")
+    told = ok(*command, *folders)
     assert "MAIL Table 2 on MovieLens-1M" in told
     assert "data movielens-1m (real data)" in told
     for name in ("EmbLR", "LLAE", "BaseDNN", "MetaEmb", "MAIL-Base", "DMR", "MAIL-DMR"):
         assert f"\n{name} " in told
     # The runs and the dataset are found again.
-    assert ok("run", plan) == told
+    assert ok(*command, *folders) == told
+
+
+def test_the_docs_have_the_example() -> None:
+    text = (EXAMPLES.parent.parent / "docs" / "your-own-data.md").read_text(encoding="utf-8")
+    block = text.split("```toml\n")[1].split("```")[0]
+    example = (EXAMPLES / "movielens-1m.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(block) == tomllib.loads(example)
 
 
 def test_a_plan_makes_its_dataset_by_a_schema_file(

@@ -84,7 +84,7 @@ FAULTS = [
      "'utf-16'. Did you mean 'utf-8'?"),
     ("[users]\n", '[format]\nseparator = ""\n[users]\n', "format.separator = '': expected a text of 1 to 4 bytes"),
     ("[users]\n", '[format]\nseparator = "::"\nquote = "~"\n[users]\n', "format.quote = '~': expected one character, or '' for "
-     "none (and none with a separator of several)"),
+     "none (and none with a separator of several); users.files: users.csv: 'id,city,hobbies,age,income' has 1 field, ..."),
     ("[users]\n", 'integers = ["itm"]\n[users]\n', "integers: 'itm' is no vocabulary of ids. Did you mean 'item'? Known: "
      "'age', 'city', 'hobbies', 'hour', 'income', 'item', 'kind', 'page', 'user', 'weekday'"),
     # Splits
@@ -117,12 +117,12 @@ FAULTS = [
      "'clicked'? It has: 'who', 'sku', 'at', 'clicked', 'page'"),
     ('city = "city"', 'city = {column = "city", extract = "(?=a)(b)"}', "users.attributes.city.extract = '(?=a)(b)': expected a "
      "regular expression that DuckDB (RE2) knows (..."),
-    ('files = "users.csv"', 'files = "users.csv"\nseparator = ";"', "users.files: users.csv: 'id,city,hobbies,age,income' has 1 field, separated by ';'. Expected several; the separator "
-     "may be ','"),
+    ('files = "users.csv"', 'files = "users.csv"\nseparator = ";"', "users.files: users.csv: "
+     "'id,city,hobbies,age,income' has 1 field, separated by ';'. Expected several; the separator may be ','"),
     ('files = "users.csv"', 'files = "users.csv"\ncolumns = ["id", "id"]', "users.columns = ['id', 'id']: expected names that "
-     "differ"),
+     "differ; users.files: users.csv has more than one column 'id'. Expected names that differ"),
     ('files = "users.csv"\n', "", "users.user = 'id': expected nothing without 'files': the table is read from the "
-     "impressions' files"),
+     "impressions' files; users.attributes.city = 'city': shown.csv has no such column. ..."),
 ]  # fmt: skip
 
 
@@ -143,12 +143,16 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         ("edges = [18, 30]", "edges = [30, 18]"),
         ("dense = true", "dens = true"),
         ("test_from = 3000", "test_form = 3000"),
+        ('page = "page"', 'page = "pages"'),
+        ('"log-*.csv"', '"logs-*.csv"'),
     ):
         schema = schema.replace(old, new, 1)
     assert told(tmp_path, schema) == (
         "users.user = 7: expected a text; users.attributes.age.edges = [30, 18]: expected numbers in ascending order; "
         "items.features.price.dens: unknown key. Did you mean 'dense'?; split.test_from is missing; split.test_form: "
-        "unknown key. Did you mean 'test_from'?; users.file: unknown key"
+        "unknown key. Did you mean 'test_from'?; users.file: unknown key; behaviors.files = 'logs-*.csv': no such file in the folder HERE/raw. Did you mean "
+        "'log-2.csv'?; impressions.context.page = 'pages': shown.csv has no such column. Did you mean 'page'? It has: "
+        "'who', 'sku', 'at', 'clicked', 'page'"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
-from mailcli.mapfile import read_mapping
+from mailcli.mapfile import parse_mapping
 from mailcli.mapping import FieldMap, Files, Mapping
 from mailcli.maptables import ITEM, SPLIT, USER, Tables
 from mailcli.scan import literal, name_of
@@ -27,8 +27,8 @@ class Source(RawData):
             raise MailError(
                 "the source 'tabular' reads files by a schema file. Give it: mail preprocess NAME --schema FILE"
             )
-        self.map = m = read_mapping(schema)
-        faults: list[str] = []
+        self.map, faults = parse_mapping(schema)
+        m = self.map
         self.tables = tables = Tables(m, raw, faults)
         if faults:
             raise MailError(f"{schema}: {'; '.join(faults)}.")
