@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomli_w
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mailcli.errors import MailError
 from mailcli.sources.tabular import Source
@@ -165,3 +171,43 @@ def test_all_columns_that_lack_are_told_at_once(tmp_path: Path) -> None:
         "impressions.context.page = 'pages': shown.csv has no such column. Did you mean 'page'? It has: 'who', 'sku', "
         "'at', 'clicked', 'page'"
     )
+
+
+def places(table: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The keys of a table, and of those in it."""
+    found = []
+    for key, value in table.items():
+        found.append((*above, key))
+        found += places(value, (*above, key)) if isinstance(value, dict) else []
+    return found
+
+
+WHOLE = tomllib.loads(SCHEMA)
+ODD: list[Any] = [
+    0, -1, 10**18, 1.5, float("nan"), float("inf"), True, "", "x", "'", "a\x00b", "(", "(.)", "1970-01-01", [], [[]], [1, "a"],
+    [True], [{}], {}, {"column": 5}, {"column": "at"}, {"constant": "x"}, {"clock": "hour"}, {"column": "at", "unit": []},
+    [{"column": "at", "below": "x"}], {"x": {"y": 1}},
+]  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(places(WHOLE)), st.sampled_from([*ODD, None])), min_size=1, max_size=3))
+def test_whatever_stands_in_it_is_read_or_refused(tmp_path: Path, changes: list[tuple[tuple[str, ...], Any]]) -> None:
+    """Any key gone or of any value: a mapping, or one line that names the file; never a traceback."""
+    raw = write(tmp_path / "raw", FILES)
+    given = copy.deepcopy(WHOLE)
+    for (*above, key), value in changes:
+        table: Any = given
+        for each in above:
+            table = table.get(each) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            table.pop(key, None)
+            if value is not None:
+                table[key] = copy.deepcopy(value)
+    path = tmp_path / "my.toml"
+    path.write_text(tomli_w.dumps(given), encoding="utf-8")
+    try:
+        Source(raw, tmp_path, path)
+    except MailError as error:
+        assert error.message.startswith(f"{path}: ")  # noqa: PT017
+        assert "\n" not in error.message  # noqa: PT017

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from pathlib import Path
 
 import duckdb
@@ -141,8 +142,11 @@ class Engine(DataEngine):
     def _translated(self, error: duckdb.Error) -> Exception:
         """DuckDB's complaint about an input or the disk as one line; any other error is a bug and stays."""
         text = str(error).split("Possible fixes:")[0].strip()
+        told = re.search(r"^  file = (.+)$", str(error), re.MULTILINE)
+        if told:
+            self._csv_file = Path(told[1])
         if "CSV" in text:
-            # DuckDB does not say which file; what is read last is what it read.
+            # Where DuckDB does not say which file, what is read last is what it read.
             if "invalid state" in text:
                 text = "its lines do not all end alike (\\n, \\r\\n or \\r). Make them all \\n."
             return MailError(f"{self._csv_file}: {text[:SHOWN]}")
