@@ -190,7 +190,7 @@ ODD: list[Any] = [
 ]  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(places(WHOLE)), st.sampled_from([*ODD, None])), min_size=1, max_size=3))
 def test_whatever_stands_in_it_is_read_or_refused(tmp_path: Path, changes: list[tuple[tuple[str, ...], Any]]) -> None:
     """Any key gone or of any value: a mapping, or one line that names the file; never a traceback."""

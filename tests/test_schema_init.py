@@ -149,7 +149,7 @@ def test_without_attributes_there_is_a_place_for_them(tmp_path: Path) -> None:
     Source(raw, tmp_path, path)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.text(min_size=1, max_size=6).filter(str.strip), min_size=1, max_size=4, unique=True),
     st.lists(st.text(max_size=5), min_size=1, max_size=4),
