@@ -25,7 +25,7 @@ class Batch(TypedDict):
     """One batch of B impressions; ids are those of each field's own vocabulary."""
 
     attributes: NDArray[np.int32]
-    """[B, n_a]"""
+    """[B, columns of the attributes]: n_a, and more where one is multi-valued, its values side by side"""
     behaviors: NDArray[np.int32]
     """[B, n_v, behaviour fields]; the most recent last, padding in front (id 0)"""
     actions: NDArray[np.int32]
@@ -136,13 +136,14 @@ class Batches:
         return self.store.column(self.view.split, name)[rows].astype(np.float32)
 
     def attributes(self, user: NDArray) -> NDArray[np.int32]:
-        """[B, n_a], the ids of users' attributes; the id of who is anonymous is UNKNOWN."""
+        """[B, columns of the attributes], the ids of users' attributes; the id of who is anonymous is UNKNOWN."""
         schema = self.store.schema
         hidden = self.view.anonymous[user]
         columns = []
         for field in schema.group("attributes"):
             ids = self.store.column("users", field.name)[user]
-            columns.append(np.where(hidden, UNKNOWN, ids) if field.vocabulary == schema.user else ids)
+            ids = np.where(hidden, UNKNOWN, ids) if field.vocabulary == schema.user else ids
+            columns += [ids] if field.values == 1 else list(ids.T)
         return _stack(columns)
 
     def _history(self, user: NDArray, end: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

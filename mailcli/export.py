@@ -121,9 +121,9 @@ def _description(run: Run, store: Store, served: Served, graphs: dict[str, Any])
 
 
 def _input(store: Store, each: Input) -> dict[str, Any]:
-    axes = ["U", *(["T"] if each.name.startswith("history_") else ["N"])]
-    rank = each.spec.shape.rank
-    shape: list[Any] = [*axes[:rank], *each.spec.shape.as_list()[2:]]
+    axes = iter(["U", "T" if each.name.startswith("history_") else "N"])
+    # Axes without a name are a multi-valued field's values.
+    shape: list[Any] = [size or next(axes) for size in each.spec.shape.as_list()]
     told = {"dtype": each.spec.dtype.name, "shape": shape, "field": each.field, "meaning": each.meaning}
     if each.vocabulary:
         told |= {"vocabulary": each.vocabulary, "known_values": store.vocabulary_sizes[each.vocabulary] - FIRST_ID}
@@ -165,7 +165,9 @@ def example(store: Store, config: RunConfig, served: Served) -> dict[str, Any]:
 
 
 def raw_values(store: Store, each: Input, ids: NDArray) -> list[Any]:
-    """The raw values of ids; the missing value for those that have none."""
+    """The raw values of ids, in lists as the ids are; the missing value for those that have none."""
+    if ids.ndim > 1:
+        return [raw_values(store, each, row) for row in ids]
     values = store.column("vocabularies", each.vocabulary or "")
     return [values[k - FIRST_ID].item() if k >= FIRST_ID else each.missing for k in ids.astype(np.int64)]
 

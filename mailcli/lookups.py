@@ -33,19 +33,19 @@ def latest(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return tf.ensure_shape(steps, [None, count, steps.shape[2]]), tf.ensure_shape(actions, [None, count])
 
 
-def unknown_target(fields: tuple[Field, ...]) -> NDArray[np.int32]:
-    """[columns of the target], the ids of an item that nothing is known of: one UNKNOWN for each field."""
+def unknown_ids(fields: tuple[Field, ...]) -> NDArray[np.int32]:
+    """[columns of the fields], the ids of an item or user that nothing is known of: one UNKNOWN for each field."""
     parts = [[UNKNOWN, *[PADDING] * (field.values - 1)] for field in fields]
     return np.array([place for part in parts for place in part], np.int32)
 
 
 def packed(ids: Tensor, empty: Tensor) -> Tensor:
-    """[U, N, values], ascending ids at the front and PADDING behind; one UNKNOWN where there is no value."""
+    """[..., values], ascending ids at the front and PADDING behind; one UNKNOWN where there is no value."""
     largest = tf.int32.max
-    ids = tf.sort(tf.where(empty, largest, ids), axis=2)
+    ids = tf.sort(tf.where(empty, largest, ids), axis=-1)
     ids = tf.where(ids == largest, PADDING, ids)
-    first = tf.where(ids[:, :, :1] == PADDING, UNKNOWN, ids[:, :, :1])
-    return tf.concat([first, ids[:, :, 1:]], axis=2)
+    first = tf.where(ids[..., :1] == PADDING, UNKNOWN, ids[..., :1])
+    return tf.concat([first, ids[..., 1:]], axis=-1)
 
 
 def lookup(values: NDArray, found: NDArray, default: int) -> Any:

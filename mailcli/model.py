@@ -353,7 +353,7 @@ def _one_impression(schema: Schema, history: int) -> dict[str, Tensor]:
 
     return to_tensors(
         Batch(
-            attributes=ids(len(schema.group("attributes"))),
+            attributes=ids(sum(field.values for field in schema.group("attributes"))),
             behaviors=ids(history, len(schema.group("behavior"))),
             actions=ids(history),
             context=ids(len(schema.group("context"))),

@@ -17,7 +17,7 @@ from mailcli.evaluation import Scorer
 from mailcli.files import whole
 from mailcli.histories import history_ends
 from mailcli.impressions import Faults, ImpressionFile, Needed, Writer, check_form, typed
-from mailcli.lookups import unknown_target
+from mailcli.lookups import unknown_ids
 from mailcli.model import make_model
 from mailcli.progress import progress
 from mailcli.protocol import views
@@ -122,7 +122,8 @@ class _Impressions:
         }
         self._context = [(self._needed(field.name, field.vocabulary), field.vocabulary) for field in context]
         self._profile = [(self._needed(field.name, field.vocabulary), field.vocabulary) for field in profile]
-        self._lost_profile = [each.name for each, _ in self._profile if each.name not in source.columns]
+        self._many = [field.name for field in profile if field.values > 1]
+        self._lost_profile = self._many or [each.name for each, _ in self._profile if each.name not in source.columns]
         self._key = {
             "user": Needed("user", self._users.is_text, False),
             "item": Needed("item", self._items.is_text, False),
@@ -172,10 +173,12 @@ class _Impressions:
         raw_users = column(self._key["user"])
         user = self._users(raw_users)
         if self._lost_profile:
-            told = (
-                f"The dataset '{self._store.name}' has no such user. Leave such rows out, or add what is known of the "
-                f"users: {', '.join(self._lost_profile)}."
+            way = (
+                f", since a file cannot hold the values of {', '.join(self._many)}"
+                if self._many
+                else f", or add what is known of the users: {', '.join(self._lost_profile)}"
             )
+            told = f"The dataset '{self._store.name}' has no such user. Leave such rows out{way}."
             lost = pc.and_(pa.array(user < 0), raw_users.is_valid())
             faults.add("user", told, lost, piece.column("user"), first_row)
         return _Rows(
@@ -202,7 +205,7 @@ class _Impressions:
             attributes = np.full((len(user), len(schema.group("attributes"))), UNKNOWN, np.int32)
             attributes[:, at] = read.profile
             batch["attributes"][lost_user] = attributes[lost_user]
-        batch["target"][lost_item] = unknown_target(schema.group("target"))
+        batch["target"][lost_item] = unknown_ids(schema.group("target"))
         batch["dense"][lost_item] = 0
         # Each of them a user of its own, whose behaviour is invented once.
         batch["user"] = np.where(lost_user, store.counts["users"] + read.number, user).astype(np.int32)

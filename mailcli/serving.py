@@ -15,10 +15,10 @@ from mailcli.batches import Batches, target_ids
 from mailcli.config import RunConfig
 from mailcli.contracts import Tensor
 from mailcli.errors import MailError
-from mailcli.lookups import check_shapes, latest, lookup, packed, unknown_target
+from mailcli.lookups import check_shapes, latest, lookup, packed, unknown_ids
 from mailcli.model import TwoTower
 from mailcli.protocol import views
-from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
+from mailcli.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.signatures import Input, Inputs, Signature
 from mailcli.store import Store
 
@@ -78,7 +78,7 @@ class Served:
         store, raw = self._store, self._store.column("items", "raw")
         rows = np.arange(len(raw))
         self.module.item_rows = lookup(raw, rows, len(raw))
-        ids = np.concatenate([target_ids(store, rows), unknown_target(self._schema.group("target"))[None]])
+        ids = np.concatenate([target_ids(store, rows), unknown_ids(self._schema.group("target"))[None]])
         self.module.item_ids = tf.Variable(ids, trainable=False, name="item_ids")
         dense = [np.append(store.column("items", name), np.float32(0)) for name in self._schema.dense]
         of_items = np.stack(dense, axis=-1) if dense else np.empty((len(raw) + 1, 0), np.float32)
@@ -89,14 +89,18 @@ class Served:
         raw = self._store.column("users", "raw")
         ids = batches.attributes(np.arange(len(raw)))
         self.module.user_rows = lookup(raw, np.arange(len(raw)), len(raw))
-        unknown = np.full((1, ids.shape[1]), UNKNOWN, np.int32)
+        unknown = unknown_ids(self._schema.group("attributes"))[None]
         self.module.user_ids = tf.Variable(np.concatenate([ids, unknown]), trainable=False, name="user_ids")
 
     # Ids to scores
 
     def _core_signature(self) -> list[tf.TensorSpec]:
         schema, columns = self._schema, self.module.item_ids.shape[1]
-        groups = {name: len(schema.group(name)) for name in ("attributes", "behavior", "context")}  # type: ignore[arg-type]
+        # Those of behaviours and context have one value each.
+        groups = {
+            name: sum(field.values for field in schema.group(name))  # type: ignore[arg-type]
+            for name in ("attributes", "behavior", "context")
+        }
         return [
             tf.TensorSpec([None, groups["attributes"]], tf.int32),
             tf.TensorSpec([None, None, groups["behavior"]], tf.int32),
@@ -109,7 +113,7 @@ class Served:
     def _scores(
         self, attributes: Tensor, steps: Tensor, actions: Tensor, context: Tensor, target: Tensor, dense: Tensor
     ) -> Tensor:
-        """[U, N, heads] of attributes [U, n_a], steps [U, T, fields], actions [U, T], context [U, n_c], target
+        """[U, N, heads] of attributes [U, columns], steps [U, T, fields], actions [U, T], context [U, n_c], target
         [U, N, columns] and dense features [U, N, n_dense]; the steps whose action is PADDING do not count."""
         asked = tf.shape(target)
         # At least one of each: of no users a kernel of TensorFlow 2.21 divides by zero, which ends the server.
@@ -186,6 +190,15 @@ class Served:
         table = self.module.ids[each.vocabulary] if each.vocabulary else self.module.actions
         return tf.cast(table.lookup(raw[each.name]), tf.int32)
 
+    def _columns(self, inputs: list[Input], fields: tuple[Field, ...], raw: dict[str, Tensor]) -> Tensor:
+        """[..., columns of the fields], their ids; the values of multi-valued fields side by side."""
+        parts = []
+        for each, field in zip(inputs, fields, strict=True):
+            found = self._ids(each, raw)
+            many = field.values > 1
+            parts.append(packed(found, raw[each.name] == each.missing) if many else found[..., None])
+        return tf.concat(parts, axis=-1)
+
     def _stacked(self, inputs: list[Input], raw: dict[str, Tensor], users: Tensor) -> Tensor:
         """[U, inputs], their ids."""
         found = [self._ids(each, raw) for each in inputs]
@@ -195,7 +208,7 @@ class Served:
         if any(each.name not in raw for each in self.inputs.users):
             rows = self.module.user_rows.lookup(raw[self.inputs.user.name])
             return tf.gather(self.module.user_ids, rows)
-        return tf.stack([self._ids(each, raw) for each in self.inputs.users], axis=1)
+        return self._columns(self.inputs.users, self._schema.group("attributes"), raw)
 
     def _steps(self, raw: dict[str, Tensor], users: Tensor) -> tuple[Tensor, Tensor]:
         *fields, action = self.inputs.history
@@ -210,12 +223,7 @@ class Served:
     def _given_items(self, raw: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         fields = self._schema.group("target")
         of_fields, of_numbers = self.inputs.features[: len(fields)], self.inputs.features[len(fields) :]
-        ids = []
-        for each, field in zip(of_fields, fields, strict=True):
-            found = self._ids(each, raw)
-            many = field.values > 1
-            ids.append(packed(found, raw[each.name] == each.missing) if many else found[:, :, None])
-        target = tf.concat(ids, axis=2)
+        target = self._columns(of_fields, fields, raw)
         numbers = [self._scale(each.field, raw[each.name]) for each in of_numbers]
         dense = tf.stack(numbers, axis=2) if numbers else tf.zeros(tf.concat([tf.shape(target)[:2], [0]], axis=0))
         return target, dense

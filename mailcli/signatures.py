@@ -62,7 +62,10 @@ class Inputs:
         schema = store.schema
         self._dtypes = {name: _dtype(store.column("vocabularies", name)) for name in schema.vocabularies()}
         past = f"behaviours, oldest first; the last {history} count"
-        self.users = [self._of(f, "user", [None], "attribute of the user") for f in schema.group("attributes")]
+        self.users = [
+            self._of(f, "user", [None] if f.values == 1 else [None, f.values], "attribute of the user")
+            for f in schema.group("attributes")
+        ]
         self.user = next(each for each in self.users if each.vocabulary == schema.user)
         self.history = [self._of(f, "history", [None, None], past) for f in schema.group("behavior")]
         action = tf.TensorSpec([None, None], tf.string, ACTION)

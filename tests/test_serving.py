@@ -31,13 +31,15 @@ from mailcli.preprocess import Options, preprocess
 from mailcli.runs import Run
 from mailcli.serving import _refuse_python
 from mailcli.store import Store
+from tests.test_schema_file import FILES, SCHEMA, made
 
 ROOT = Path(__file__).parent.parent
 #: A missing whole number, as signature.json tells it.
 NOTHING = -9223372036854775808
 SMALL = {"epochs": 1, "batch_size": 512, "embedding_dim": 4, "history": 5, "ranker.units": "8,4"}
 SMALL_MAIL = {"cold_start.encoder_units": "8,8,8", "cold_start.decoder_units": "8,8"}
-CELLS = {"base+none": {}, "base+mail": SMALL_MAIL, "dmr+mail": SMALL_MAIL}
+#: The cell that is always tried; the slow tests try the others.
+CELLS = {"base+mail": SMALL_MAIL}
 PROFILE = [
     "cms_segid",
     "cms_group_id",
@@ -480,15 +482,14 @@ def test_a_file_is_scored_as_the_trainer_scored_it(
     found = pd.read_csv(tmp_path / "out.csv")
     pd.testing.assert_frame_equal(found.drop(columns="score"), shown)
     close(found["score"].to_numpy(), trained)
-    if cell == "base+none":
-        # Parquet, in another order.
-        shown = shown.iloc[::-1].reset_index(drop=True)
-        shown.to_parquet(tmp_path / "in.parquet")
-        done = score(runs[cell], tmp_path / "in.parquet", tmp_path / "out.parquet", data_dir)
-        assert done.exit_code == 0, done.output
-        found = pd.read_parquet(tmp_path / "out.parquet")
-        pd.testing.assert_frame_equal(found.drop(columns="score"), shown)
-        close(found["score"].to_numpy(), trained[::-1])
+    # Parquet, in another order.
+    shown = shown.iloc[::-1].reset_index(drop=True)
+    shown.to_parquet(tmp_path / "in.parquet")
+    done = score(runs[cell], tmp_path / "in.parquet", tmp_path / "out.parquet", data_dir)
+    assert done.exit_code == 0, done.output
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    pd.testing.assert_frame_equal(found.drop(columns="score"), shown)
+    close(found["score"].to_numpy(), trained[::-1])
     assert not list(tmp_path.glob("partial-*"))
 
 
@@ -564,10 +565,10 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
     commands = [("export", "{}", model), ("score", "{}", file, "-o", out)]
     lost = tmp_path / "nowhere"
     unfinished = tmp_path / "unfinished"
-    shutil.copytree(runs["base+none"].folder, unfinished)
+    shutil.copytree(runs[ODD].folder, unfinished)
     (unfinished / "result.json").unlink()
     bare = tmp_path / "bare"
-    shutil.copytree(runs["base+none"].folder, bare)
+    shutil.copytree(runs[ODD].folder, bare)
     (bare / "checkpoints" / "best.weights.h5").unlink()
     texts = {
         lost: f"{lost}: holds no config.toml, so it is not a run folder. Expected one made by `mail train`.",
@@ -579,7 +580,7 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
             assert refused(mail(*arguments, *here)) == text
         told = refused(mail(*[bare if each == "{}" else each for each in command], *here))
         assert told.startswith(f"{bare}/checkpoints/best.weights.h5: does not fit this run's model and dataset (")
-        arguments = [runs["base+none"].folder if each == "{}" else each for each in command]
+        arguments = [runs[ODD].folder if each == "{}" else each for each in command]
         assert refused(mail(*arguments, "--data-dir", lost)) == (
             f"{lost}: holds no dataset yet. Make one with `mail preprocess ml-100k`."
         )
@@ -589,7 +590,7 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
 def test_a_folder_that_exists_is_left_alone(runs: dict[str, Run], data_dir: Path, tmp_path: Path) -> None:
     taken = tmp_path / "model"
     taken.mkdir()
-    run = runs["base+none"].folder
+    run = runs[ODD].folder
     assert refused(mail("export", run, taken, "--data-dir", data_dir)) == (
         f"{taken}: exists already. Expected the name of a new folder; choose another, or delete it."
     )
@@ -631,13 +632,13 @@ def test_a_file_that_cannot_be_scored_says_why(
 ) -> None:
     spoil, text = BAD_FILES[case]
     spoil(raw.test.iloc[:5]).to_csv(tmp_path / "in.csv", index=False)
-    result = score(runs["base+none"], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
+    result = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
     assert refused(result) == f"{tmp_path / 'in.csv'}: {text}"
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
 def test_files_that_cannot_be_read_or_written(runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path) -> None:
-    run = runs["base+none"]
+    run = runs[ODD]
     good = tmp_path / "in.csv"
     raw.test.iloc[:5].to_csv(good, index=False)
     (tmp_path / "taken.csv").write_text("mine")
@@ -713,7 +714,7 @@ def test_a_full_disk_keeps_nothing(
     monkeypatch.setattr("mailcli.scoring.Writer.write", full)
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
-    assert refused(score(runs["base+none"], tmp_path / "in.csv", out, data_dir)) == (
+    assert refused(score(runs[ODD], tmp_path / "in.csv", out, data_dir)) == (
         f"{out}: cannot be written ([Errno 28] No space left on device). Nothing was kept."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
@@ -730,7 +731,7 @@ def test_a_full_disk_keeps_nothing_of_a_model(
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(tf.saved_model, "save", full)
-    told = refused(mail("export", runs["base+none"].folder, tmp_path / "model", "--data-dir", data_dir))
+    told = refused(mail("export", runs[ODD].folder, tmp_path / "model", "--data-dir", data_dir))
     assert told == f"{tmp_path / 'model'}: cannot be written (No space left on device). Nothing was kept."
     assert list(tmp_path.iterdir()) == []
 
@@ -753,7 +754,7 @@ def same_as_trained(run: Run, raw: Raw, data_dir: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["llae", "metaemb", "eszsl", "conse", "dropout", "cvae"])
+@pytest.mark.parametrize("method", ["none", "llae", "metaemb", "eszsl", "conse", "dropout", "cvae"])
 def test_every_cold_start_method_can_be_taken_away(
     method: str, tiny: Store, raw: Raw, data_dir: Path, tmp_path: Path
 ) -> None:
@@ -762,7 +763,7 @@ def test_every_cold_start_method_can_be_taken_away(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ranker", ["emblr", "din", "widedeep", "deepfm", "dcnv2"])
+@pytest.mark.parametrize("ranker", ["dmr", "emblr", "din", "widedeep", "deepfm", "dcnv2"])
 def test_every_ranker_can_be_taken_away(ranker: str, tiny: Store, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
     more = {key: value for key, value in SMALL.items() if ranker != "emblr" or key != "ranker.units"}
     own = {"ranker": ranker, "cold_start": "mail", **more, **SMALL_MAIL}
@@ -881,3 +882,81 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     done = score(run, tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "data")
     assert done.exit_code == 0, done.output
     close(pd.read_csv(tmp_path / "out.csv")["score"].to_numpy()[:, None], trained)
+
+
+@pytest.mark.slow
+def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
+    """Users whose hobbies are a list and whose age is the number of a bucket, by a schema file."""
+    rng = np.random.default_rng(0)
+    hobbies = ["|".join(rng.permutation(["chess", "go", "golf", "ski"])[: n % 4]) for n in range(30)]
+    age = 12 + np.arange(30) % 25
+    rows = [f"u{n},Rome,{hobbies[n]},{age[n]},{n}" for n in range(30)]
+    log = [
+        f"u{n},{100 * k + n},{('view', 'buy')[k % 2]},{('hat', 'shoe')[(k + n) % 2]}"
+        for n in range(30)
+        for k in range(9)
+    ]
+    shown = [
+        f"u{n},{('x1', 'x2')[(k + n) % 2]},{350 * k + 200},{int(rng.random() < 0.4)},p"
+        for n in range(30)
+        for k in range(10)
+    ]
+    files = {
+        "users.csv": "\n".join(["id,city,hobbies,age,income", *rows]) + "\n",
+        "items.csv": FILES["items.csv"],
+        "log-1.csv": "\n".join(["who,at,what,kind", *log]) + "\n",
+        "shown.csv": "\n".join(["who,sku,at,clicked,page", *shown]) + "\n",
+    }
+    store = made(tmp_path, SCHEMA, files)
+    run = ensure(config_of(store, "base+mail"), store, tmp_path / "runs")
+    done = mail("export", run.folder, tmp_path / "model", "--with-users", "--data-dir", tmp_path / "data")
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "model" / "signature.json").read_text())
+    inputs = told["signatures"]["serving_default"]["inputs"]
+    assert inputs["user_hobbies"]["shape"] == ["U", 3]
+    assert inputs["user_age"]["shape"] == ["U"]
+    user, time = (store.column("test", name) for name in ("user", "time"))
+    number = np.array([int(name[1:]) for name in store.column("users", "raw")[user]])
+    hidden = drawn(store, run.config)
+    past = [
+        [] if h else [e.split(",") for e in log if e.startswith(f"u{n},") and int(e.split(",")[1]) < t]
+        for n, t, h in zip(number, time, hidden, strict=True)
+    ]
+    lists = np.full((len(user), 3), "", object)
+    for row, n in enumerate(number):
+        has = hobbies[n].split("|")[::-1]
+        lists[row, 3 - len(has) :] = has
+    request: Request = {
+        "user": np.array([f"u{n}" for n in number], object),
+        "user_city": np.full(len(user), "Rome", object),
+        "user_hobbies": lists,
+        "user_age": np.digitize(age[number], (18, 30)),
+        "user_income": np.digitize(number, store.manifest["mapping"]["edges"]["income"]),
+        "history_kind": np.full((len(user), 9), "", object),
+        "history_action": np.full((len(user), 9), "", object),
+        "context_page": np.full(len(user), "p", object),
+        "context_hour": time // 3600 % 24,
+        "context_weekday": time // 86400 % 7,
+        "item": store.column("items", "raw")[store.column("test", "item")][:, None],
+    }
+    for row, steps in enumerate(past):
+        for place, (_, _, action, kind) in enumerate(steps):
+            request["history_kind"][row, place], request["history_action"][row, place] = kind, action
+    by_id = {name: value for name, value in request.items() if name == "user" or not name.startswith("user_")}
+    trained = np.load(run.folder / "predictions.npy")[:, None]
+    assert np.ptp(trained) > 0.001
+    model = tmp_path / "model"
+    answer = ask({"a": (model, "serving_default", request), "b": (model, "known_users", by_id)}, tmp_path)
+    close(answer["a"]["click"], trained)
+    close(answer["b"]["click"], trained)
+    asked = pd.DataFrame({"user": request["user"], "item": request["item"][:, 0], "time": time, "page": "p"})
+    asked = asked.assign(hour=request["context_hour"], weekday=request["context_weekday"])
+    asked.to_csv(tmp_path / "in.csv", index=False)
+    done = score(run, tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "data")
+    assert done.exit_code == 0, done.output
+    close(pd.read_csv(tmp_path / "out.csv")["score"].to_numpy()[:, None], trained)
+    asked.iloc[:1].assign(user="stranger").to_csv(tmp_path / "in.csv", index=False)
+    assert refused(score(run, tmp_path / "in.csv", tmp_path / "new.csv", tmp_path / "data")) == (
+        f"{tmp_path / 'in.csv'}: row 1: column 'user' holds 'stranger'. The dataset 'mine' has no such user. Leave such "
+        "rows out, since a file cannot hold the values of hobbies."
+    )
