@@ -39,16 +39,28 @@ def on_page_content(content: str, **_: Any) -> str:
     return INLINE.sub(lambda found: convert(html.unescape(found[1])), content)
 
 
-def reference(group: click.Group, name: str) -> str:
+def reference(group: click.Group, name: str, level: str = "##") -> str:
     """Markdown of all commands of a group, each with its help text, usage and options, as `--help` has them."""
     parts = []
     for command_name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            parts += [f"{level} {name} {command_name}", "", _text(command.help or ""), ""]
+            parts.append(reference(command, f"{name} {command_name}", f"{level}#"))
+            continue
         context = click.Context(command, info_name=f"{name} {command_name}")
         usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
         records = [record for parameter in command.params if (record := parameter.get_help_record(context))]
         rows = [f"| `{option}` | {_escaped(text)} |" for option, text in records]
         table = ["| option | meaning |", "|---|---|", *rows, ""] if rows else []
-        parts += [f"## mail {command_name}", "", _text(command.help or ""), "", f"```text\n{usage}\n```", "", *table]
+        parts += [
+            f"{level} {name} {command_name}",
+            "",
+            _text(command.help or ""),
+            "",
+            f"```text\n{usage}\n```",
+            "",
+            *table,
+        ]
     return "\n".join(parts)
 
 

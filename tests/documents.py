@@ -164,9 +164,11 @@ def parse(words: list[str]) -> dict[str, Any]:
         return {}
     if words[0] not in main.commands:
         raise click.UsageError(f"there is no command '{words[0]}'.")
-    command = main.commands[words[0]]
-    context = click.Context(command, info_name=words[0])
-    found, extra, _ = command.make_parser(context).parse_args(words[1:])
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        command, words = command.commands[words[0]], words[1:]
+    context = click.Context(command, info_name=command.name)
+    found, extra, _ = command.make_parser(context).parse_args(words)
     if extra:
         raise click.UsageError(f"unexpected {extra}")
     # What is not given is there too, as a mark of Click's own.

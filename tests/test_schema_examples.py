@@ -81,6 +81,7 @@ def lines(store: Store, name: str) -> list[str]:
     return path.read_text(encoding="latin-1").splitlines()
 
 
+@pytest.mark.slow
 def test_movielens_1m_trains(movielens: Store, tmp_path: Path) -> None:
     data = movielens.folder.parent
     told = ok(
