@@ -6,12 +6,12 @@ READY := $(VENV)/.installed
 # TensorFlow's start-up notes are noise in a demo; errors still show.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow check results experiments bench clean
+.PHONY: demo test test-slow check docs results experiments bench clean
 
 $(READY): setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'
 	touch $(READY)
 
 demo: $(READY)  ## a real table: BaseDNN against MAIL-Base on MovieLens-100K, three seeds
@@ -28,8 +28,8 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-#: What experiments/RESULTS.md is made of.
-EXPERIMENTS := $(sort $(filter-out experiments/demo.toml,$(wildcard experiments/*.toml)))
+#: What experiments/RESULTS.md is made of; MovieLens-1M's files have to be fetched by hand.
+EXPERIMENTS := $(sort $(filter-out experiments/demo.toml experiments/table2-ml-1m.toml,$(wildcard experiments/*.toml)))
 
 results: $(READY)  ## experiments/RESULTS.md from the kept results, without training
 	$(BIN)/mail results $(EXPERIMENTS) --reading experiments/READING.md
@@ -37,12 +37,16 @@ results: $(READY)  ## experiments/RESULTS.md from the kept results, without trai
 experiments: $(READY)  ## trains whatever experiments/RESULTS.md needs and is missing: hours
 	$(BIN)/mail run $(EXPERIMENTS)
 
-bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (25 minutes, 8 GB of disk)
+docs: $(READY)  ## the documentation, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (30 minutes, 8 GB of disk)
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/preprocess.py
 
 clean:  ## removes what make and the tools made, never data or runs
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find mailcli tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

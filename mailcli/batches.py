@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from mailcli.ahead import ahead
 from mailcli.protocol import View
-from mailcli.schema import UNKNOWN, Field, Schema
+from mailcli.schema import UNKNOWN
 from mailcli.store import Store
 
 #: Batches prepared ahead (ours: enough to smooth over a slow read).
@@ -25,7 +25,7 @@ class Batch(TypedDict):
     """One batch of B impressions; ids are those of each field's own vocabulary."""
 
     attributes: NDArray[np.int32]
-    """[B, n_a]"""
+    """[B, columns of the attributes]: n_a, and more where one is multi-valued, its values side by side"""
     behaviors: NDArray[np.int32]
     """[B, n_v, behaviour fields]; the most recent last, padding in front (id 0)"""
     actions: NDArray[np.int32]
@@ -82,19 +82,44 @@ class Batches:
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of some impressions of the split."""
-        store, schema, split = self.store, self.store.schema, self.view.split
-        user = store.column(split, "user")[rows]
-        item = store.column(split, "item")[rows]
-        places, mask = self._history(user, store.column(split, "history_end")[rows])
+        store, split = self.store, self.view.split
+        return self.assemble(
+            store.column(split, "user")[rows],
+            store.column(split, "item")[rows],
+            store.column(split, "history_end")[rows],
+            _stack([store.column(split, field.name)[rows] for field in store.schema.group("context")], len(rows)),
+            self._label("click", rows),
+            self._label("conversion", rows),
+        )
+
+    def assemble(
+        self,
+        user: NDArray,
+        item: NDArray,
+        history_end: NDArray,
+        context: NDArray[np.int32],
+        click: NDArray[np.float32],
+        conversion: NDArray[np.float32],
+    ) -> Batch:
+        """The batch of any B impressions, of the split or not.
+
+        Args:
+            user, item: [B], rows of the store's tables.
+            history_end: [B], the behaviour after the last one that each impression sees.
+            context: [B, n_c], ids.
+            click, conversion: [B], labels.
+        """
+        store, schema = self.store, self.store.schema
+        places, mask = self._history(user, history_end)
         return Batch(
-            attributes=self._attributes(schema, user),
+            attributes=self.attributes(user),
             behaviors=self._steps([field.name for field in schema.group("behavior")], places, mask),
             actions=self._steps(["action"], places, mask)[:, :, 0],
-            context=_stack([store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)),
-            target=_target(store, schema.group("target"), item),
-            dense=_stack([store.column("items", name)[item] for name in schema.dense], len(rows), np.float32),
-            click=self._label("click", rows),
-            conversion=self._label("conversion", rows),
+            context=context,
+            target=target_ids(store, item),
+            dense=_stack([store.column("items", name)[item] for name in schema.dense], len(item), np.float32),
+            click=click,
+            conversion=conversion,
             user=user.astype(np.int32, copy=False),
         )
 
@@ -110,12 +135,15 @@ class Batches:
             return np.zeros(len(rows), np.float32)
         return self.store.column(self.view.split, name)[rows].astype(np.float32)
 
-    def _attributes(self, schema: Schema, user: NDArray) -> NDArray[np.int32]:
+    def attributes(self, user: NDArray) -> NDArray[np.int32]:
+        """[B, columns of the attributes], the ids of users' attributes; the id of who is anonymous is UNKNOWN."""
+        schema = self.store.schema
         hidden = self.view.anonymous[user]
         columns = []
         for field in schema.group("attributes"):
             ids = self.store.column("users", field.name)[user]
-            columns.append(np.where(hidden, UNKNOWN, ids) if field.vocabulary == schema.user else ids)
+            ids = np.where(hidden, UNKNOWN, ids) if field.vocabulary == schema.user else ids
+            columns += [ids] if field.values == 1 else list(ids.T)
         return _stack(columns)
 
     def _history(self, user: NDArray, end: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -130,6 +158,8 @@ def _stack(columns: list[NDArray], rows: int = 0, dtype: DTypeLike = np.int32) -
     return np.stack(columns, axis=-1).astype(dtype, copy=False) if columns else np.empty((rows, 0), dtype)
 
 
-def _target(store: Store, fields: tuple[Field, ...], item: NDArray) -> NDArray[np.int32]:
+def target_ids(store: Store, item: NDArray) -> NDArray[np.int32]:
+    """[B, columns of the target], the ids of items; the values of multi-valued fields lie side by side."""
+    fields = store.schema.group("target")
     parts = [store.column("items", field.name)[item].reshape(len(item), field.values) for field in fields]
     return np.concatenate(parts, axis=1).astype(np.int32, copy=False)

@@ -159,7 +159,7 @@ class Build:
         self.writer.write("users", "raw", _plain(raw))
         for field in self.schema.group("attributes"):
             column = raw if field.vocabulary == self.schema.user else table[field.name].take(profile)
-            ids = self.vocabularies[field.vocabulary].fit(column, trained)
+            ids = self._fit(field, column, trained)
             self.writer.write("users", field.name, self._small(field, ids))
 
     def _number_items(self, staged: Staged) -> dict[str, dict[str, float]]:
@@ -174,11 +174,14 @@ class Build:
         self.writer.write("items", "raw", _plain(raw))
         for field in self.schema.group("target"):
             column = raw if field.name == "item" else table[field.name].take(rows)
-            vocabulary = self.vocabularies[field.vocabulary]
-            many = field.values > 1
-            ids = _ids_of_lists(field, vocabulary, column, shown) if many else vocabulary.fit(column, shown)
-            self.writer.write("items", field.name, self._small(field, ids))
+            self.writer.write("items", field.name, self._small(field, self._fit(field, column, shown)))
         return {name: self._dense(name, table[name].take(rows), train_items) for name in self.schema.dense}
+
+    def _fit(self, field: Field, column: Any, shown: NDArray[np.bool_]) -> NDArray:
+        """The ids of a field of users or items, its vocabulary fitted on the rows that the training split shows."""
+        vocabulary = self.vocabularies[field.vocabulary]
+        many = field.values > 1
+        return _ids_of_lists(field, vocabulary, column, shown) if many else vocabulary.fit(column, shown)
 
     def _dense(self, name: str, column: pa.ChunkedArray, train_items: NDArray) -> dict[str, float]:
         """log(1 + x), standardised over the training impressions; a missing value becomes the mean."""

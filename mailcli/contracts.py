@@ -52,7 +52,7 @@ class Features(NamedTuple):
     """A batch of B impressions, embedded: x = {a, v, c, t} of MAIL Sec. 3.1."""
 
     attributes: Tensor
-    """a [B, n_a, d]"""
+    """a [B, n_a, d]; a multi-valued attribute is the mean of its values"""
     behaviors: Tensor
     """v [B, n_v, d]; v_i = (sum of the step's field embeddings) ⊙ embedding(action); most recent last, zeros before"""
     behavior_mask: Tensor

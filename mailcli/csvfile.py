@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -65,6 +65,39 @@ class Rule(NamedTuple):
     """For an error text, e.g. `nonclk = 1 - clk`."""
     broken: Callable[[Any], Any]
     """From the engine's functions to the column that is true where the rule does not hold."""
+
+
+class RawFile(Protocol):
+    """What preprocessing asks of the file behind a table, besides its rows."""
+
+    @property
+    def path(self) -> Path:
+        """The file, or the first of several."""
+        ...
+
+    def expected(self, fault: int) -> str:
+        """What rows with a fault should have held, in a few words."""
+        ...
+
+    def explain(self, fault: int, line: str) -> str:
+        """What is wrong with a row: what was found, and what was expected."""
+        ...
+
+    def broken(self, lines: Sequence[str]) -> pa.Table:
+        """`fault` and `line` of lines that the engine could not split."""
+        ...
+
+    def scattered(self, folder: Path, count: int) -> CsvFile | None:
+        """A file of rows from all over this one, for a look before anything slow; None where there is none."""
+        ...
+
+    def check_whole(self) -> None:
+        """Read a .gz to its end (MailError)."""
+        ...
+
+    def first_of(self, lines: Collection[str]) -> tuple[str, str] | None:
+        """Place and text of the first line that is among `lines`; None where it cannot be told."""
+        ...
 
 
 class CsvFile:
@@ -244,15 +277,15 @@ class CsvFile:
         if self.path.suffix == ".gz":
             self.first_of(())
 
-    def first_of(self, lines: Collection[str]) -> tuple[int, str] | None:
-        """Number and text of the file's first line that is among `lines`; None where bytes were replaced in them."""
+    def first_of(self, lines: Collection[str]) -> tuple[str, str] | None:
+        """Place and text of the file's first line that is among `lines`; None where bytes were replaced in them."""
         wanted = {line.encode() for line in lines}
         try:
             with self._open() as file:
                 next(file)
                 for number, line in enumerate(file, start=2):
                     if line.rstrip(b"\r\n") in wanted:
-                        return number, line.rstrip(b"\r\n").decode()
+                        return f"{self.path}, line {number}", line.rstrip(b"\r\n").decode()
         except (OSError, EOFError, zlib.error) as error:
             raise damaged(self.path, error) from error
         return None

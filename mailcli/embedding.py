@@ -74,10 +74,14 @@ class FeatureEmbedding(keras.layers.Layer):
         # A product with the actions, because the gradient of a gather from so few rows is slow.
         steps = tf.reduce_sum(gather_rows(embeddings, places["behavior"]), axis=1)
         steps *= tf.matmul(tf.one_hot(action, self.actions), actions)
-        fields = self._target(gather_rows(embeddings, places["target"]), batch["target"])
+        fields = self._means("target", gather_rows(embeddings, places["target"]), batch["target"])
         real_target = tf.where(batch["target"] != PADDING, rows["target"], 0)
+        attributes, attribute_rows = gather_rows(embeddings, places["attributes"]), rows["attributes"]
+        if any(field.values > 1 for field in self.schema.group("attributes")):
+            attributes = tf.stack(self._means("attributes", attributes, batch["attributes"]), axis=1)
+            attribute_rows = tf.where(batch["attributes"] != PADDING, attribute_rows, 0)
         return Features(
-            attributes=gather_rows(embeddings, places["attributes"]),
+            attributes=attributes,
             behaviors=spread(steps, mask),
             behavior_mask=mask,
             behavior_sum=self._behavior_sum(embeddings, places["behavior"], at[:, 0], actions, action, count),
@@ -90,7 +94,7 @@ class FeatureEmbedding(keras.layers.Layer):
             action_table=actions,
             step_ids=batch["behaviors"][:, :, 0],
             target_id=batch["target"][:, self._column(self._shared[0])],
-            table_rows=tf.concat([rows["attributes"], rows["context"], real_target], axis=1),
+            table_rows=tf.concat([attribute_rows, rows["context"], real_target], axis=1),
             user=batch["user"],
         )
 
@@ -139,9 +143,9 @@ class FeatureEmbedding(keras.layers.Layer):
         """The first column of a target field's values."""
         return sum(field.values for field in self.schema.group("target")[:place])
 
-    def _target(self, values: Tensor, ids: Tensor) -> list[Tensor]:
-        """One vector [B, d] for each field of the target: the mean of its real values."""
-        sizes = [field.values for field in self.schema.group("target")]
+    def _means(self, group: Any, values: Tensor, ids: Tensor) -> list[Tensor]:
+        """One vector [B, d] for each field of a group: the mean of its real values."""
+        sizes = [field.values for field in self.schema.group(group)]
         real = tf.cast(ids != PADDING, values.dtype)[:, :, None]
         # Split, because the gradient of a slice is slow.
         parts = zip(tf.split(values * real, sizes, axis=1), tf.split(real, sizes, axis=1), strict=True)

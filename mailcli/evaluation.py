@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli import metrics
-from mailcli.batches import Batches
+from mailcli.batches import Batch, Batches
 from mailcli.bootstrap import Weighted, resample
 from mailcli.errors import MailError
 from mailcli.model import TwoTower, batch_signature, to_tensors
@@ -38,17 +38,27 @@ class Scorer:
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
         """[impressions], scores of a view in the store's order; [impressions, 2] of a ranker with pCTCVR besides."""
-        heads = self._score.get_concrete_function().output_shapes[1]
+        heads = self.heads
         # All that is kept of an impression.
         scores = np.empty((len(batches.view.rows), heads), np.float32)
         done = 0
         with progress(title, len(scores), "impressions") as advance:
             for batch in batches.in_order():
-                found = self._score(to_tensors(batch)).numpy()
+                found = self.scores_of(batch)
                 scores[done : done + len(found)] = found
                 done += len(found)
                 advance(len(found))
         return scores[:, 0] if heads == 1 else scores
+
+    @property
+    def heads(self) -> int:
+        """How many scores an impression has: 1, or 2 with pCTCVR."""
+        return int(self._score.get_concrete_function().output_shapes[1])
+
+    def scores_of(self, batch: Batch) -> NDArray[np.float32]:
+        """[B, heads], the scores of one batch."""
+        found: NDArray[np.float32] = self._score(to_tensors(batch)).numpy()
+        return found
 
 
 def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,28 @@ def whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
         raise
     os.replace(partial, path)
+    if os.name == "posix":  # Windows cannot open a folder.
+        _sync(path.parent, os.O_RDONLY)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Another folder beside `path` to write in; it takes the name `path`, which must be free, when the block ends.
+
+    After an error it is gone; what a kill left of one is removed by the next. One process at a time: take a Lock.
+    """
+    partial = path.with_name(PARTIAL + path.name)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        for file in sorted(partial.rglob("*")):
+            if file.is_file():
+                _sync(file, os.O_RDWR)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    os.rename(partial, path)
     if os.name == "posix":  # Windows cannot open a folder.
         _sync(path.parent, os.O_RDONLY)
 

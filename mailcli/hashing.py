@@ -18,7 +18,7 @@ def hash_users(raw: NDArray, salt: int) -> NDArray[np.uint64]:
         salt: any whole number.
     """
     values = np.asarray(raw)
-    base = hash_array(values.astype(object) if values.dtype.kind in "US" else values.astype(np.int64))
+    base = hash_array(values.astype(object) if values.dtype.kind in "USO" else values.astype(np.int64))
     mixed = np.uint64((salt + 1) * _STEP % 2**64)
     return hash_array(base ^ mixed)
 

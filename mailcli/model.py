@@ -99,7 +99,11 @@ class TwoTower(keras.Model):
 
     def probabilities(self, batch: dict[str, Tensor]) -> Tensor:
         """[B, labels of the ranker]: pCTR, and pCTCVR = pCTR · pCVR of a ranker with two heads."""
-        heads = _heads(self._outputs(self.embedding(batch), training=False))
+        return self.probabilities_of(self.embedding(batch))
+
+    def probabilities_of(self, features: Features) -> Tensor:
+        """`probabilities` of a batch that is embedded already."""
+        heads = _heads(self._outputs(features, training=False))
         click = tf.sigmoid(heads["click"])
         parts = [click, click * tf.sigmoid(heads["conversion"])] if "conversion" in heads else [click]
         return tf.stack(parts, axis=1)
@@ -349,7 +353,7 @@ def _one_impression(schema: Schema, history: int) -> dict[str, Tensor]:
 
     return to_tensors(
         Batch(
-            attributes=ids(len(schema.group("attributes"))),
+            attributes=ids(sum(field.values for field in schema.group("attributes"))),
             behaviors=ids(history, len(schema.group("behavior"))),
             actions=ids(history),
             context=ids(len(schema.group("context"))),

@@ -12,8 +12,10 @@ from mailcli.config import Options, RunConfig, read_toml
 from mailcli.errors import MailError, choices, nearest
 from mailcli.experiments import Row, complete
 from mailcli.latent import Settings
+from mailcli.mapfile import read_mapping
 from mailcli.marker import NAME as MARKER
 from mailcli.paper import row_settings
+from mailcli.preprocess import Options as PreprocessOptions
 from mailcli.preprocess import preprocess
 from mailcli.simulation import simulate_alimama
 from mailcli.store import Store, find, names
@@ -22,6 +24,7 @@ from mailcli.tables import METRICS, TITLES, Reported, Table, label, make_table
 _KEYS = {
     "title": str,
     "source": str,
+    "schema": str,
     "seeds": int,
     "rows": list,
     "settings": dict,
@@ -31,6 +34,8 @@ _KEYS = {
     "against": list,
 }
 _NEEDED = ("title", "source", "rows")
+#: The source of a plan whose dataset is made by a schema file.
+SCHEMA = "schema"
 #: As many as the commands' --seeds.
 SEEDS = 3
 
@@ -42,7 +47,9 @@ class Plan:
     path: Path
     title: str
     source: str
-    """The raw form, a file of mailcli/sources; its dataset has this name."""
+    """The raw form, a file of mailcli/sources, whose dataset has this name; or SCHEMA."""
+    schema: Path | None
+    """The schema file, from the current folder on; its dataset has the file's name, without its end."""
     rows: tuple[Options, ...]
     """Settings of each row, its ranker and cold-start method among them."""
     seeds: int
@@ -59,8 +66,9 @@ class Plan:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The names that its dataset may have: of the real files, and of the simulated ones."""
-        return (self.source, *([self.simulate["name"]] if self.simulate else []))
+        """The names that its dataset may have: of the real files or the schema file, and of the simulated ones."""
+        real = self.schema.stem if self.schema else self.source
+        return (real, *([self.simulate["name"]] if self.simulate else []))
 
     def title_on(self, dataset: str) -> str:
         """The title of the table on a dataset, given as `Store.label` does: it never hides that data is simulated."""
@@ -114,7 +122,7 @@ def read_plan(path: Path) -> Plan:
             faults.append(f"'{key}' = {given[key]!r:.60}: expected {_told(kind)}")
     if faults:
         raise MailError(f"{path}: {'; '.join(faults)}.")
-    faults += _source_faults(given["source"])
+    faults += _source_faults(given["source"], given.get("schema"))
     rows = [_row(row, faults) for row in given["rows"]]
     seeds = given.get("seeds", SEEDS)
     if seeds < 1 or not rows:
@@ -131,6 +139,7 @@ def read_plan(path: Path) -> Plan:
         path,
         given["title"],
         given["source"],
+        Path(given["schema"]) if "schema" in given else None,
         tuple(rows),
         seeds,
         given.get("settings", {}),
@@ -145,7 +154,11 @@ def _told(kind: type) -> str:
     return {str: "a text", int: "a whole number", list: "a list", dict: "a table"}[kind]
 
 
-def _source_faults(source: str) -> list[str]:
+def _source_faults(source: str, schema: str | None) -> list[str]:
+    if (source == SCHEMA) != (schema is not None):
+        return [f"'source' = {source!r}: expected both source = '{SCHEMA}' and schema = FILE, or neither"]
+    if source == SCHEMA:
+        return []
     try:
         plugins.check(plugins.SOURCES, source)
     except MailError as error:
@@ -197,6 +210,8 @@ def dataset_of(plan: Plan, data_dir: Path) -> Store:
     Raises:
         MailError: it cannot be made; or one of that name was simulated with other settings.
     """
+    if plan.schema:
+        return _by_schema(plan, plan.schema, data_dir)
     raw = data_dir / "raw" / plan.source
     if not plan.simulate or _is_real(raw):
         return find(data_dir, plan.source) if plan.source in names(data_dir) else _made(plan.source, raw, data_dir)
@@ -214,6 +229,20 @@ def dataset_of(plan: Plan, data_dir: Path) -> Store:
         raise MailError(
             f"{store.folder}: is not the dataset that {plan.path} asks for ({'; '.join(differ)}). Delete it and "
             f"{data_dir / 'raw' / name}, or give the plan's dataset another name."
+        )
+    return store
+
+
+def _by_schema(plan: Plan, schema: Path, data_dir: Path) -> Store:
+    """The dataset of a schema file, made from data/raw/NAME unless it is there."""
+    name = schema.stem
+    if name not in names(data_dir):
+        return preprocess("tabular", data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
+    store = find(data_dir, name)
+    if store.manifest.get("mapping", {}).get("text") != read_mapping(schema).text:
+        raise MailError(
+            f"{store.folder}: is not the dataset that {plan.path} asks for: it was made by another {schema}. "
+            "Delete it, or give the schema file another name."
         )
     return store
 

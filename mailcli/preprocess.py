@@ -54,6 +54,8 @@ class Options:
     """How many the engine uses; None for all cores."""
     temp_dir: Path | None = None
     """Folder for intermediate files; None for the data folder's own disk."""
+    schema: Path | None = None
+    """The schema file of the source `tabular`; None for the others."""
 
     def check(self) -> None:
         """Raises MailError for what cannot be."""
@@ -90,20 +92,25 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     name = name or reader.name
     target = check_target(data_dir, name)
     options.check()
+    if options.schema and options.engine != "duckdb":
+        raise MailError(
+            f"--engine {options.engine}: a schema file's tables are read by DuckDB alone. Leave out --engine."
+        )
     memory = parse_size(options.memory_limit)
     with StoreWriter(target, options.temp_dir) as writer:
-        raw_data: RawData = reader(raw, writer.stages.temp)
+        raw_data: RawData = reader(raw, writer.stages.temp, *([options.schema] if options.schema else []))
         if options.expect_official and not raw_data.official:
             raise MailError(f"--expect-official: nothing is known of the published files of '{source}'.")
-        before = _stamps(raw_data.files)
-        writer.stages.begin({"source": source, "engine": options.engine, "--sample": options.sample, **before})
+        before = _stamps(raw_data.files, raw)
+        job = {"source": source, "engine": options.engine, "--sample": options.sample, **before}
+        writer.stages.begin(job | ({"the schema file": dict(raw_data.mapping)} if raw_data.mapping else {}))
         with (
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
-            _fingerprints(raw_data.files) as prints,
+            _fingerprints(raw_data.files, raw) as prints,
         ):
             found = _make(raw_data, engine, writer, name, options)
             files = prints.result()
-        changed = [file for file, stamp in _stamps(raw_data.files).items() if stamp != before[file]]
+        changed = [file for file, stamp in _stamps(raw_data.files, raw).items() if stamp != before[file]]
         if changed:
             raise MailError(f"{raw / changed[0]}: has changed while it was read. Start again when it is whole.")
         writer.finish(
@@ -115,6 +122,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
                 "sample": options.sample,
                 "duplicates": "dropped" if options.drop_duplicates else "kept",
                 **found,
+                **({"mapping": dict(raw_data.mapping)} if raw_data.mapping else {}),
                 "schema": raw_data.schema.to_json(),
                 "files": files,
             }
@@ -137,23 +145,28 @@ def _make(source: RawData, engine: DataEngine, writer: StoreWriter, name: str, o
     return found
 
 
-def _stamps(files: tuple[Path, ...]) -> dict[str, list[int]]:
+def _stamps(files: tuple[Path, ...], raw: Path) -> dict[str, list[int]]:
     """Size and time of change of each file: what tells whether it is the same."""
-    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+    return {_name(path, raw): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+
+
+def _name(path: Path, raw: Path) -> str:
+    """A file's name from the folder of the raw files on."""
+    return str(path.relative_to(raw)) if path.is_relative_to(raw) else str(path)
 
 
 @contextmanager
-def _fingerprints(files: tuple[Path, ...]) -> Iterator[Future[list[dict[str, Any]]]]:
+def _fingerprints(files: tuple[Path, ...], raw: Path) -> Iterator[Future[list[dict[str, Any]]]]:
     """Size and SHA-256 of the files, found in a thread that ends with the block."""
     stop = Event()
     with ThreadPoolExecutor(1) as pool:
         try:
-            yield pool.submit(lambda: [_fingerprint(path, stop) for path in files])
+            yield pool.submit(lambda: [_fingerprint(path, raw, stop) for path in files])
         finally:
             stop.set()
 
 
-def _fingerprint(path: Path, stop: Event) -> dict[str, Any]:
+def _fingerprint(path: Path, raw: Path, stop: Event) -> dict[str, Any]:
     """One file's; a .gz is unpacked to its end, because DuckDB takes one that was cut off for a shorter one."""
     digest = hashlib.sha256()
     for chunk in _chunks(path, open, stop):
@@ -164,7 +177,7 @@ def _fingerprint(path: Path, stop: Event) -> dict[str, Any]:
                 pass
         except (EOFError, zlib.error, OSError) as error:
             raise damaged(path, error) from error
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+    return {"file": _name(path, raw), "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def _chunks(path: Path, opener: Callable[[Path, str], Any], stop: Event) -> Iterator[bytes]:

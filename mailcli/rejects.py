@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from mailcli.csvfile import SHOWN
 from mailcli.errors import MailError
 from mailcli.sources import RawData
 
@@ -59,9 +60,9 @@ class Rejects:
         file = self._source.csv[table]
         by_line = {line: fault for fault, line in reversed(self._faulty[table])}
         first = file.first_of(by_line)
-        number, line = first or (None, next(iter(by_line)))
-        place = f"{file.path}, line {number}: " if number else f"{file.path}: the row {line!r} "
-        return place + self._explain(table, by_line[line], line)
+        place, line = first or ("", next(iter(by_line)))
+        told = f"{place}: " if place else f"{file.path}: the row {line[:SHOWN]!r} "
+        return told + self._explain(table, by_line[line], line)
 
     def _explain(self, table: str, fault: int, line: str) -> str:
         if fault == SECOND:

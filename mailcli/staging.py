@@ -225,7 +225,7 @@ class Staging:
         users = users.filter(pa.array(share_of_users(raw, self.sample, SAMPLE_SALT)))
         raw = users["user"].combine_chunks().to_numpy(zero_copy_only=False)
         key = hash_users(raw, ORDER_SALT)
-        order = np.lexsort((raw, key))
+        order = np.lexsort((raw.astype(np.str_) if raw.dtype == object else raw, key))
         size = sum(path.stat().st_size * (UNPACKED if path.suffix == ".gz" else 1) for path in self.source.files)
         buckets = max(1, int(size * self.sample) // BUCKET_BYTES, len(raw) // USERS_PER_BUCKET)
         lookup = users.take(pa.array(order))

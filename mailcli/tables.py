@@ -125,7 +125,8 @@ def _improvement(row: Row, users: str, metric: str) -> Improvement | None:
     if row.baseline is None:
         return None
     own, base = values(row.results, users, metric), values(row.baseline, users, metric)
-    return None if own is None or base is None else improvement(base, own)
+    # Nothing is so many per cent better than zero, which the GAUC of a handful of users can be.
+    return None if own is None or base is None or 0 in base else improvement(base, own)
 
 
 def _draws(row: Row, users: str, metric: str) -> NDArray[np.float64] | None:

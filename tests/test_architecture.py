@@ -16,15 +16,20 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 # fmt: off
 ORDER = [
     "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "marker",
+    "section", "mapping", "mapfields", "mapfile",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
+    "located", "scan", "mapped", "maptables", "splits", "sources.tabular", "profiles", "proposal",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts", "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",
     "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",
     "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
     "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation",
     "runs", "checkpoints", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
+    "lookups", "signatures", "serving", "export", "impressions", "scoring",
     "intervals", "paper", "tables", "report", "plans", "archive", "tuning", "figures", "plots",
     "plots.forest", "plots.loss", "plots.tsne", "plots.nearness", "plots.warmup", "results", "describe", "options", "commands",
+    "commands.schema",
+    "commands.export", "commands.score",
     "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate", "commands.models", "commands.plot", "commands.preprocess", "commands.results", "commands.run", "commands.simulate", "commands.train", "commands.tune", "cli",
 ]
 # fmt: on
@@ -67,7 +72,17 @@ def test_modules_are_small(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], *([c] for c in ("preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"))],
+    [
+        [],
+        *(
+            [c]
+            for c in (
+                *("preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"),
+                *("export", "score"),
+            )
+        ),
+        ["schema", "init"],
+    ],
 )
 def test_help_does_not_import_what_is_slow(command: list[str]) -> None:
     code = (

@@ -67,7 +67,7 @@ def test_a_bad_value_is_found_and_explained(tmp_path: Path, column: str, value: 
     assert bad["line"] == line
     assert csv.explain(int(str(bad["fault"])), line) == f"column '{column}' holds {value!r}. Expected {expected}"
     assert csv.expected(int(str(bad["fault"]))) == f"{column}: {expected}"
-    assert csv.first_of([line]) == (3, line)
+    assert csv.first_of([line]) == (f"{csv.path}, line 3", line)
 
 
 def test_a_rule_sees_typed_values(tmp_path: Path) -> None:

@@ -68,3 +68,31 @@ def test_embedding_of_a_batch_by_hand(embedding: FeatureEmbedding) -> None:
     np.testing.assert_array_equal(features.target, [[[8, 1], [12, 1]], [[6, 1], [10, 1]]])
     np.testing.assert_array_equal(features.dense, [[0.5], [1.5]])
     np.testing.assert_array_equal(features.is_new, [False, True])
+
+
+def test_a_multi_valued_attribute_is_the_mean_of_its_values() -> None:
+    fields = (
+        Field("user", "attributes", "user"),
+        Field("hobbies", "attributes", "hobby", values=3),
+        Field("item", "behavior", "item"),
+        Field("item", "target", "item"),
+    )
+    sizes = {"user": 4, "hobby": 6, "item": 3}
+    embedding = FeatureEmbedding(Schema(fields, actions=("view",)), sizes, dim=2)
+    embedding.build(None)
+    table = embedding.table.numpy()
+    batch = {
+        # User 2 with hobbies 3 and 5, user 3 with an unknown one; 0 is an empty place.
+        "attributes": tf.constant([[2, 3, 5, 0], [3, 1, 0, 0]]),
+        "behaviors": tf.constant([[[2]], [[0]]]),
+        "actions": tf.constant([[2], [0]]),
+        "context": tf.zeros((2, 0), tf.int32),
+        "target": tf.constant([[2], [2]]),
+        "dense": tf.zeros((2, 0)),
+        "user": tf.constant([0, 1]),
+    }
+    features = embedding(batch)
+    # Users have the rows 0 to 3 of the table, hobbies 4 to 9, items 10 to 12.
+    expected = [[table[2], (table[7] + table[9]) / 2], [table[3], table[5]]]
+    np.testing.assert_allclose(features.attributes, expected, rtol=1e-6)
+    assert features.table_rows.numpy().tolist() == [[2, 7, 9, 0, 12], [3, 5, 0, 0, 12]]

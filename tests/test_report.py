@@ -211,3 +211,13 @@ def test_csv_and_json_hold_the_whole_numbers() -> None:
 
 def test_the_terminal_marks_are_not_in_a_pipe() -> None:
     assert "\x1b" not in rendered(three_rows())
+
+
+def test_against_a_baseline_of_zero_there_is_no_improvement() -> None:
+    """A GAUC of 0, which a handful of users can have: RI is undefined, and the table is still made."""
+    table = make_table([Row(MAIL, (0,), (result(0.5, 0.7),), (result(0.1, 0.7),))], "Title")
+    (new,) = (line for line in table.lines if line.users == "new")
+    assert new.improvements["GAUC"] is None
+    gained = new.improvements["AUC"]
+    assert gained is not None
+    assert gained.mean == pytest.approx(400)

@@ -9,12 +9,18 @@ import click
 
 from mailcli import plugins
 from mailcli.config import RunConfig
-from mailcli.errors import choices
+from mailcli.errors import MailError, choices
 from mailcli.options import DATA_DIR, SHARE
 
 
 @click.command()
 @click.argument("source", metavar="SOURCE")
+@click.option(
+    "--schema",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file that maps files of your own; SOURCE is then the dataset's name. `mail schema init` proposes one.",
+)
 @click.option("--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: data/raw/SOURCE]")
 @click.option("--name", help="Name of the dataset. [default: SOURCE]")
 @click.option(
@@ -62,16 +68,26 @@ from mailcli.options import DATA_DIR, SHARE
     "--temp-dir", type=click.Path(path_type=Path), help="Folder for intermediate files. [default: --data-dir]"
 )
 @DATA_DIR
-def preprocess(source: str, raw: Path | None, name: str | None, data_dir: Path, **options: Any) -> None:
-    """Make a dataset from raw files. SOURCE is ml-100k (downloaded by itself) or alimama.
+def preprocess(
+    source: str, schema: Path | None, raw: Path | None, name: str | None, data_dir: Path, **options: Any
+) -> None:
+    """Make a dataset from raw files. SOURCE is ml-100k (downloaded by itself), alimama, or a name of yours.
+
+    With --schema FILE the files may be any CSV or Parquet files: mail preprocess NAME --schema mydata.toml.
 
     Rows that cannot be used are set aside in the dataset's folder rejected/, what was found is in its summary.md.
     After Ctrl-C or a kill the same command goes on from the last finished stage.
     """
-    plugins.check(plugins.SOURCES, source)
+    raw = raw or data_dir / "raw" / source
     plugins.check(plugins.ENGINES, options["engine"])
+    if schema is None:
+        plugins.check(plugins.SOURCES, source)
+    else:
+        if name is not None:
+            raise MailError(f"--name {name}: with --schema the dataset's name is the argument, '{source}'. Give one.")
+        source, name = "tabular", source
     from mailcli.describe import print_description
     from mailcli.preprocess import Options
     from mailcli.preprocess import preprocess as run
 
-    print_description(run(source, raw or data_dir / "raw" / source, data_dir, name, Options(**options)))
+    print_description(run(source, raw, data_dir, name, Options(schema=schema, **options)))

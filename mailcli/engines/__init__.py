@@ -60,6 +60,15 @@ class DataEngine(ABC):
     def read_parquet(self, path: Path) -> DataFrame:
         """A Parquet file, or the files directly in a folder."""
 
+    def sql(self, query: str, file: Path) -> DataFrame:
+        """What a query in DuckDB's SQL gives, read when it is asked for; a schema file's tables are such.
+
+        Args:
+            query: one SELECT.
+            file: what to name when an input cannot be read.
+        """
+        raise NotImplementedError("preprocess.py refuses a schema file with another engine than DuckDB")
+
     @abstractmethod
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
         """Write a frame as Parquet below a new folder, split by a column into `column=value/`.

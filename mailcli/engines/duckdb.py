@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from pathlib import Path
 
 import duckdb
@@ -83,6 +84,16 @@ class Engine(DataEngine):
         )
         return self._session.table(f"parquet_{self._views}")
 
+    def sql(self, query: str, file: Path) -> DataFrame:
+        """By a view, because SQLFrame would parse it and write it anew."""
+        self._csv_file = file
+        self._views += 1
+        try:
+            self._connection.execute(f"CREATE VIEW query_{self._views} AS {query}")
+        except duckdb.Error as error:
+            raise self._translated(error) from error
+        return self._session.table(f"query_{self._views}")
+
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
         """A `COPY` that streams."""
         target = f"{quoted(folder)} (FORMAT parquet, PARTITION_BY ({partition_by}), OVERWRITE_OR_IGNORE)"
@@ -100,9 +111,10 @@ class Engine(DataEngine):
         if not self._connection.execute("FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchall():
             return []
         # One line can have several errors, and is one line even if another reads the same.
-        rows = self._connection.execute("SELECT line, any_value(csv_line) FROM reject_errors GROUP BY ALL").fetchall()
+        lines = "SELECT any_value(csv_line) FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
+        rows = self._connection.execute(f"{lines} GROUP BY file_path, line").fetchall()
         self._connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
-        return [text for _, text in rows]
+        return [text for (text,) in rows]
 
     def collect(self, frame: DataFrame) -> pa.Table:
         """At once, without a bar."""
@@ -130,8 +142,11 @@ class Engine(DataEngine):
     def _translated(self, error: duckdb.Error) -> Exception:
         """DuckDB's complaint about an input or the disk as one line; any other error is a bug and stays."""
         text = str(error).split("Possible fixes:")[0].strip()
+        told = re.search(r"^  file = (.+)$", str(error), re.MULTILINE)
+        if told:
+            self._csv_file = Path(told[1])
         if "CSV" in text:
-            # DuckDB does not say which file; what is read last is what it read.
+            # Where DuckDB does not say which file, what is read last is what it read.
             if "invalid state" in text:
                 text = "its lines do not all end alike (\\n, \\r\\n or \\r). Make them all \\n."
             return MailError(f"{self._csv_file}: {text[:SHOWN]}")

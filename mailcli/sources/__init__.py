@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from mailcli.csvfile import CsvFile
+from mailcli.csvfile import RawFile
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.schema import Schema
 
@@ -23,7 +23,7 @@ class RawData(ABC):
     intermediate files, and checks all that is cheap: that the files are there and their headers are right.
 
     Besides its own columns each table has two that tell of rows that cannot be used: `fault`, a number that the table's
-    CsvFile explains or null, and `line`, the text of a faulty row.
+    file explains or null, and `line`, the text of a faulty row.
     """
 
     name: str
@@ -35,8 +35,10 @@ class RawData(ABC):
     """The simulator's settings where the files are simulated: every table then says so."""
     official: ClassVar[Mapping[str, int]] = {}
     """Rows (`users.rows`) and distinct values (`items.brand`) of the published files."""
-    csv: Mapping[str, CsvFile] = MappingProxyType({})
+    csv: Mapping[str, RawFile] = MappingProxyType({})
     """The checked file behind each table; empty where a source checks its files by itself."""
+    mapping: Mapping[str, Any] = MappingProxyType({})
+    """What the dataset keeps of a schema file; empty for a form that needs none."""
 
     @abstractmethod
     def __init__(self, raw: Path, work: Path) -> None:

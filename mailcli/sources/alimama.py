@@ -80,6 +80,7 @@ class Source(RawData):
     """Taobao display ads: 26.6 M impressions, 723 M behaviours (or a simulated set in the same form)."""
 
     name = "alimama"
+    csv: dict[str, CsvFile]
     schema = Schema(
         fields=(
             Field("user", "attributes", "user"),

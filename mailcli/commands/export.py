@@ -1,0 +1,34 @@
+"""A finished run as a SavedModel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli.options import DATA_DIR, THREADS
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--with-users", is_flag=True, help="Put the users' attributes inside too, so that a request may give an id alone."
+)
+@THREADS
+@DATA_DIR
+def export(run: Path, folder: Path, with_users: bool, data_dir: Path) -> None:
+    """Write a finished RUN as a SavedModel to the new folder DIR, for TensorFlow Serving.
+
+    It takes raw values, also unknown ones, and histories of any length. It needs TensorFlow alone; DIR/README.md and
+    DIR/signature.json tell its inputs, with a request to begin with.
+    """
+    from mailcli.quiet import load_tensorflow
+    from mailcli.runs import open_run
+
+    opened = open_run(run)
+    load_tensorflow()
+    from mailcli.export import export as write
+
+    told = write(opened, folder, data_dir, with_users)
+    click.echo(f"{folder}: {told['cell']} on {told['dataset']}, signatures {', '.join(told['signatures'])}.")

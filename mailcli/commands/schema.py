@@ -1,0 +1,38 @@
+"""Schema files: how files of your own become a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli.errors import MailError
+
+
+@click.group()
+def schema() -> None:
+    """Schema files for `mail preprocess --schema`: docs/your-own-data.md has all keys."""
+
+
+@schema.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILES...")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it. [default: the terminal]"
+)
+def init(files: tuple[Path, ...], out: Path | None) -> None:
+    """Propose a schema file for some CSV or Parquet files, from their names and first rows.
+
+    What was guessed and may be wrong bears the comment `check this`.
+    """
+    from mailcli.files import whole
+    from mailcli.proposal import propose
+
+    if out is not None and out.exists():
+        raise MailError(f"{out}: exists, and is left as it is. Choose another name with -o, or move it away.")
+    text = propose(files, out.name if out else "mydata.toml")
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    with whole(out) as partial:
+        partial.write_text(text, encoding="utf-8")
+    click.echo(f"{out}: proposed from {len(files)} files; look at its lines with `check this`.")

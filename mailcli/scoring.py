@@ -1,0 +1,229 @@
+"""`mail score`: the impressions of a file, scored by a finished run with the histories of its dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mailcli.batches import Batch, Batches
+from mailcli.errors import MailError
+from mailcli.evaluation import Scorer
+from mailcli.files import whole
+from mailcli.histories import history_ends
+from mailcli.impressions import Faults, ImpressionFile, Needed, Writer, check_form, typed
+from mailcli.lookups import unknown_ids
+from mailcli.model import make_model
+from mailcli.progress import progress
+from mailcli.protocol import views
+from mailcli.runs import Run, check_unchanged
+from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
+from mailcli.store import Store, find
+from mailcli.training import check_history
+from mailcli.vocabulary import Places
+
+#: The columns that are added; the second for a ranker with two heads.
+SCORES = ("score", "score_ctcvr")
+
+
+class Counts(NamedTuple):
+    """What was scored."""
+
+    impressions: int
+    new: int
+    """Of users without behaviour, by the raw data, the protocol, or because the dataset lacks them."""
+    unknown_users: int
+    """Impressions of users that the dataset lacks."""
+    unknown_items: int
+    """Impressions of items that the dataset lacks."""
+
+
+def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histories: bool = False) -> Counts:
+    """Score the impressions of a file; `out` has its columns and the scores, whole or not at all.
+
+    Args:
+        run: a finished run; its best epoch is taken.
+        file: `.csv` or `.parquet` with the columns user, item, time and the context fields, as in the dataset. A user
+            that the dataset lacks needs the attributes as columns, too.
+        out: `.csv` or `.parquet`; must not exist.
+        data_dir: folder of the datasets.
+        rows: impressions at once.
+        all_histories: whether the users whom the run drew as new keep their behaviours.
+
+    Raises:
+        MailError: a file, a value in it, or the dataset is not as it should be; all of the file's faults are told.
+    """
+    check_form(out)
+    if out.exists() or out.is_symlink():
+        raise MailError(f"{out}: exists already. Expected the name of a new file; choose another, or delete it.")
+    if not out.parent.is_dir():
+        raise MailError(f"{out}: there is no folder {out.parent}. Make it first.")
+    store = find(data_dir, run.config.data)
+    check_unchanged(run, store)
+    check_history(run.config, store)
+    source = ImpressionFile(file)
+    asked = _Impressions(store, run, source, all_histories)
+    total = asked.check(rows)
+    model = make_model(store, run.config)
+    run.restore(model)
+    scorer = Scorer(model, run.config.history)
+    added = SCORES[: scorer.heads]
+    taken = [name for name in added if name in source.columns]
+    if taken:
+        raise MailError(f"{file}: has a column '{taken[0]}' already. Rename it, since that is what is added.")
+    schema = pa.schema([*source.schema, *((name, pa.float32()) for name in added)])
+    found = Counts(0, 0, 0, 0)
+    try:
+        with (
+            whole(out) as partial,
+            Writer(partial, schema) as writer,
+            progress("scoring", total, "impressions") as advance,
+        ):
+            for piece, batch, counts in asked.batches(rows):
+                scores = scorer.scores_of(batch)
+                columns = [*piece.columns, *(pa.array(scores[:, place]) for place in range(len(added)))]
+                writer.write(pa.record_batch(columns, schema=schema))
+                found = Counts(*(a + b for a, b in zip(found, counts, strict=True)))
+                advance(len(piece))
+    except OSError as error:
+        # Arrow does not tell the file's name.
+        raise MailError(f"{out}: cannot be written ({error}). Nothing was kept.") from error
+    return found
+
+
+class _Impressions:
+    """Rows of a file -> batches of the store's ids.
+
+    Args:
+        store: the dataset.
+        run: decides who is new, and n_v.
+        source: the file; its columns are checked.
+        all_histories: whether drawn users keep their behaviours.
+    """
+
+    def __init__(self, store: Store, run: Run, source: ImpressionFile, all_histories: bool) -> None:
+        self._store, self._source = store, source
+        schema = store.schema
+        view = views(store, run.config)["test"]
+        if all_histories:
+            view = view._replace(new=np.zeros_like(view.new))
+        self._batches = Batches(store, view, run.config.history, run.config.batch_size)
+        self._users = Places(store.column("users", "raw"))
+        self._items = Places(store.column("items", "raw"))
+        context = schema.group("context")
+        profile = [field for field in schema.group("attributes") if field.vocabulary != schema.user]
+        self._vocabularies = {
+            field.vocabulary: Places(store.column("vocabularies", field.vocabulary)) for field in (*context, *profile)
+        }
+        self._context = [(self._needed(field.name, field.vocabulary), field.vocabulary) for field in context]
+        self._profile = [(self._needed(field.name, field.vocabulary), field.vocabulary) for field in profile]
+        self._many = [field.name for field in profile if field.values > 1]
+        self._lost_profile = self._many or [each.name for each, _ in self._profile if each.name not in source.columns]
+        self._key = {
+            "user": Needed("user", self._users.is_text, False),
+            "item": Needed("item", self._items.is_text, False),
+            "time": Needed("time", False, False),
+        }
+        needed = [*self._key.values(), *(each for each, _ in self._context)]
+        if not self._lost_profile:
+            needed += [each for each, _ in self._profile]
+        source.require(list({each.name: each for each in needed}.values()))
+
+    def _needed(self, name: str, vocabulary: str) -> Needed:
+        return Needed(name, self._vocabularies[vocabulary].is_text, True)
+
+    def check(self, rows: int) -> int:
+        """How many rows there are; every fault of the file is told before anything is scored (MailError)."""
+        faults, total = Faults(self._source.path), 0
+        for piece in self._source.pieces(rows):
+            self._read(piece, total + 1, faults)
+            total += len(piece)
+        faults.check()
+        if not total:
+            raise MailError(f"{self._source.path}: there is no row. Expected impressions.")
+        return total
+
+    def batches(self, rows: int) -> Iterator[tuple[pa.RecordBatch, Batch, Counts]]:
+        """The file's rows with their batches."""
+        done = 0
+        for piece in self._source.pieces(rows):
+            faults = Faults(self._source.path)
+            read = self._read(piece, done + 1, faults)
+            # It was checked; another process may have changed it.
+            faults.check()
+            yield piece, *self._batch(read)
+            done += len(piece)
+
+    def _read(self, piece: pa.RecordBatch, first_row: int, faults: Faults) -> _Rows:
+        def column(needed: Needed) -> pa.Array:
+            raw = piece.column(needed.name)
+            told = f"Expected {needed.expected}."
+            return typed(raw, needed, lambda wrong: faults.add(needed.name, told, wrong, raw, first_row))
+
+        def ids(fields: list[tuple[Needed, str]]) -> NDArray[np.int32]:
+            # Places are -1 for what a vocabulary lacks, and FIRST_ID - 1 is UNKNOWN.
+            found = [self._vocabularies[vocabulary](column(needed)) + FIRST_ID for needed, vocabulary in fields]
+            return np.stack(found, axis=1).astype(np.int32) if found else np.empty((len(piece), 0), np.int32)
+
+        raw_users = column(self._key["user"])
+        user = self._users(raw_users)
+        if self._lost_profile:
+            way = (
+                f", since a file cannot hold the values of {', '.join(self._many)}"
+                if self._many
+                else f", or add what is known of the users: {', '.join(self._lost_profile)}"
+            )
+            told = f"The dataset '{self._store.name}' has no such user. Leave such rows out{way}."
+            lost = pc.and_(pa.array(user < 0), raw_users.is_valid())
+            faults.add("user", told, lost, piece.column("user"), first_row)
+        return _Rows(
+            user,
+            raw_users.dictionary_encode().indices.fill_null(0).to_numpy(zero_copy_only=False),
+            self._items(column(self._key["item"])),
+            column(self._key["time"]).fill_null(0).to_numpy(zero_copy_only=False),
+            ids(self._context),
+            None if self._lost_profile else ids(self._profile),
+        )
+
+    def _batch(self, read: _Rows) -> tuple[Batch, Counts]:
+        store, schema = self._store, self._store.schema
+        lost_user, lost_item = read.user < 0, read.item < 0
+        # Any row stands in for one that is not there, until its values are put in place.
+        user, item = np.where(lost_user, 0, read.user), np.where(lost_item, 0, read.item)
+        begin = store.offsets[user]
+        end = np.where(lost_user, begin, store.offsets[user + 1])
+        ends = history_ends(store.column("behaviors", "time"), begin, end, read.time)
+        labels = np.zeros(len(user), np.float32)
+        batch = self._batches.assemble(user, item, ends, read.context, labels, labels)
+        if read.profile is not None:
+            at = [k for k, field in enumerate(schema.group("attributes")) if field.vocabulary != schema.user]
+            attributes = np.full((len(user), len(schema.group("attributes"))), UNKNOWN, np.int32)
+            attributes[:, at] = read.profile
+            batch["attributes"][lost_user] = attributes[lost_user]
+        batch["target"][lost_item] = unknown_ids(schema.group("target"))
+        batch["dense"][lost_item] = 0
+        # Each of them a user of its own, whose behaviour is invented once.
+        batch["user"] = np.where(lost_user, store.counts["users"] + read.number, user).astype(np.int32)
+        new = int(np.count_nonzero(batch["actions"][:, -1] == PADDING))
+        return batch, Counts(len(user), new, int(lost_user.sum()), int(lost_item.sum()))
+
+
+class _Rows(NamedTuple):
+    """Some rows of a file, looked up."""
+
+    user: NDArray[np.int64]
+    """Rows of the store; -1 for users that it lacks."""
+    number: NDArray[np.int64]
+    """Alike where the raw user is."""
+    item: NDArray[np.int64]
+    """Rows of the store; -1 for items that it lacks."""
+    time: NDArray[np.int64]
+    context: NDArray[np.int32]
+    """[B, n_c], ids."""
+    profile: NDArray[np.int32] | None
+    """[B, n_a - 1], ids of the attributes but the user's; None where the file lacks one."""

@@ -1,0 +1,154 @@
+"""A table of a TOML file, read key by key: what is wrong is noted with its key, unknown keys at the end."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from mailcli.errors import choices, nearest
+
+#: Characters of a value that an error shows (ours: the line stays one line).
+_SHOWN = 60
+
+
+class Section:
+    """One table.
+
+    Args:
+        given: its keys and values; anything else counts as an empty table and is noted.
+        name: its own key, dotted; empty for the whole file.
+        faults: takes what is wrong.
+    """
+
+    def __init__(self, given: Any, name: str, faults: list[str]) -> None:
+        self.name = name
+        self.faults = faults
+        self.given: dict[str, Any] = given if isinstance(given, dict) else {}
+        if not isinstance(given, dict):
+            faults.append(f"{name} = {_shown(given)}: expected a table")
+        self._known: set[str] = set()
+
+    def path(self, key: str) -> str:
+        """A key of this table, from the file's top."""
+        return ".".join(part for part in (self.name, key) if part)
+
+    def fault(self, key: str, expected: str, found: str = "") -> None:
+        """Note that a key's value is not what was expected."""
+        value = self.given.get(key) if key else self.given
+        held = f" = {_shown(value)}" if value is not None and not found else ""
+        self.faults.append(f"{self.path(key)}{held}: expected {expected}")
+
+    def peek(self, key: str) -> Any:
+        """A key's value as it is; None where it is missing."""
+        return self.given.get(key)
+
+    def take(self, key: str) -> Any:
+        """A needed key's value as it is, None and a fault where it is missing."""
+        self._known.add(key)
+        if key not in self.given:
+            self.faults.append(f"{self.path(key)} is missing")
+        return self.given.get(key)
+
+    def _get(self, key: str, required: bool) -> Any:
+        if required:
+            return self.take(key)
+        self._known.add(key)
+        return self.given.get(key)
+
+    def text(self, key: str, default: str = "", required: bool = False) -> str:
+        """A text; of a needed one, not empty."""
+        value = self._get(key, required)
+        if value is None:
+            return default
+        if not isinstance(value, str) or (required and not value):
+            self.fault(key, "a text")
+            return default
+        return value
+
+    def texts(self, key: str, required: bool = False) -> tuple[str, ...]:
+        """A text or a list of texts, in which whole numbers will do."""
+        value = self._get(key, required)
+        if value is None:
+            return ()
+        each = value if isinstance(value, list) else [value]
+        if not each or not all(isinstance(one, str | int) and not isinstance(one, bool) for one in each):
+            self.fault(key, "a text, or a list of texts")
+            return ()
+        return tuple(map(str, each))
+
+    def choice(self, key: str, known: Sequence[str], default: str, required: bool = False) -> str:
+        """One of a few texts."""
+        value = self._get(key, required)
+        if value is None:
+            return default
+        if value not in known:
+            hint = nearest(value, known) if isinstance(value, str) else ""
+            self.fault(key, f"one of {choices(known)}.{hint}".removesuffix("."))
+            return default
+        return str(value)
+
+    def number(self, key: str, default: float, whole: bool = False, required: bool = False) -> float:
+        """A number."""
+        value = self._get(key, required)
+        if value is None:
+            return default
+        right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not right or not math.isfinite(value):
+            self.fault(key, "a whole number" if whole else "a number")
+            return default
+        return value
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A list of numbers."""
+        value = self._get(key, False)
+        if value is None:
+            return ()
+        right = isinstance(value, list) and all(type(one) in {int, float} and math.isfinite(one) for one in value)
+        if not right:
+            self.fault(key, "a list of numbers")
+            return ()
+        return tuple(map(float, value))
+
+    def flag(self, key: str) -> bool:
+        """True or false; false where it is missing."""
+        value = self._get(key, False)
+        if value is not None and not isinstance(value, bool):
+            self.fault(key, "true or false")
+        return value is True
+
+    def regex(self, key: str) -> str:
+        """A regular expression with one group, whose text is the value."""
+        text = self.text(key)
+        try:
+            if not text or re.compile(text).groups == 1:
+                return text
+            self.fault(key, "a regular expression with one group ( ), whose text is the value")
+        except re.error as error:
+            self.fault(key, f"a regular expression ({error})")
+        return ""
+
+    def section(self, key: str, required: bool = False) -> Section:
+        """A table in this one; an empty one where it is missing."""
+        return Section(self._get(key, required) or {}, self.path(key), self.faults)
+
+    def sections(self, key: str) -> list[Section]:
+        """A list of tables."""
+        value = self._get(key, False)
+        return [Section(each, self.path(f"{key}[{place}]"), self.faults) for place, each in enumerate(value)]
+
+    def done(self) -> None:
+        """Note the keys that nobody asked for."""
+        for key in self.given:
+            if key not in self._known:
+                hint = nearest(key, self._known - set(self.given))
+                self.faults.append(f"{self.path(key)}: unknown key.{hint}".removesuffix("."))
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

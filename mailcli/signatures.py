@@ -1,0 +1,124 @@
+"""What a request to an exported model holds: the inputs of each signature, from the dataset's schema."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from mailcli.errors import MailError
+from mailcli.schema import Field
+from mailcli.store import Store
+
+#: Stands for a missing whole number: preprocessing gives it no id, so no vocabulary has it.
+MISSING_NUMBER = int(np.iinfo(np.int64).min)
+MISSING_TEXT = ""
+#: The input of the behaviours' actions.
+ACTION = "history_action"
+#: Inputs that are named without a prefix.
+_WHOLE = {"user", "item"}
+
+
+class Input(NamedTuple):
+    """One input of a signature."""
+
+    name: str
+    spec: tf.TensorSpec
+    field: str
+    """The dataset's name for it."""
+    vocabulary: str | None
+    """Where its values get their ids; None for items of the item table, actions and numbers."""
+    meaning: str
+
+    @property
+    def missing(self) -> int | str | float:
+        """The value that stands for a missing one."""
+        if self.spec.dtype == tf.float32:
+            return float("nan")
+        return MISSING_TEXT if self.spec.dtype == tf.string else MISSING_NUMBER
+
+
+class Signature(NamedTuple):
+    """One way to ask."""
+
+    name: str
+    inputs: tuple[Input, ...]
+    meaning: str
+
+
+class Inputs:
+    """The inputs of a dataset's signatures, by what they tell of. U users are asked for N candidates each.
+
+    Args:
+        store: the dataset.
+        history: n_v of the run.
+
+    Raises:
+        MailError: two inputs have the same name.
+    """
+
+    def __init__(self, store: Store, history: int) -> None:
+        schema = store.schema
+        self._dtypes = {name: _dtype(store.column("vocabularies", name)) for name in schema.vocabularies()}
+        past = f"behaviours, oldest first; the last {history} count"
+        self.users = [
+            self._of(f, "user", [None] if f.values == 1 else [None, f.values], "attribute of the user")
+            for f in schema.group("attributes")
+        ]
+        self.user = next(each for each in self.users if each.vocabulary == schema.user)
+        self.history = [self._of(f, "history", [None, None], past) for f in schema.group("behavior")]
+        action = tf.TensorSpec([None, None], tf.string, ACTION)
+        self.history.append(Input(ACTION, action, "action", None, "their actions; a place that is none holds no step"))
+        self.context = [self._of(f, "context", [None], "context of the request") for f in schema.group("context")]
+        item = tf.TensorSpec([None, None], _dtype(store.column("items", "raw")), "item")
+        self.items = [Input("item", item, "item", None, "candidates, by id")]
+        self.features = [
+            self._of(f, "item", [None, None] if f.values == 1 else [None, None, f.values], "feature of the candidates")
+            for f in schema.group("target")
+        ]
+        for name in schema.dense:
+            spec = tf.TensorSpec([None, None], tf.float32, _named("item", name))
+            self.features.append(Input(spec.name, spec, name, None, "number of the candidates, as in the raw file"))
+        every = (*self.users, *self.history, *self.context, *self.features)
+        names = [each.name for each in every]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise MailError(
+                f"{store.folder}: two fields would both be the input '{twice[0]}'. Give one of them another name."
+            )
+
+    def _of(self, field: Field, prefix: str, shape: list[int | None], meaning: str) -> Input:
+        name = _named(prefix, field.name)
+        spec = tf.TensorSpec(shape, self._dtypes[field.vocabulary], name)
+        return Input(name, spec, field.name, field.vocabulary, meaning)
+
+    def signatures(self, features: bool, known: bool) -> list[Signature]:
+        """The ways to ask.
+
+        Args:
+            features: whether candidates may be told by their features.
+            known: whether users may be told by their id alone.
+        """
+        users, history, context, items = self.users, self.history, self.context, self.items
+        asked = [
+            Signature("serving_default", (*users, *history, *context, *items), "users by attributes, with histories"),
+            Signature("new_users", (*users, *context, *items), "users by attributes, without histories"),
+        ]
+        if features:
+            given = (*users, *history, *context, *self.features)
+            asked.append(Signature("item_features", given, "candidates by their features, not by the item table"))
+        if known:
+            by_id = (self.user, *history, *context, *items)
+            asked.append(Signature("known_users", by_id, "users of the dataset by their id, with histories"))
+        return asked
+
+
+def _named(prefix: str, field: str) -> str:
+    """The name of an input, which is an argument's in Python, too."""
+    whole = prefix == field and prefix in _WHOLE
+    return prefix if whole else f"{prefix}_{field}".replace("-", "_")
+
+
+def _dtype(values: np.ndarray) -> tf.DType:
+    return tf.string if values.dtype.kind == "U" else tf.int64
