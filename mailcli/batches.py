@@ -82,19 +82,31 @@ class Batches:
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of some impressions of the split."""
-        store, schema, split = self.store, self.store.schema, self.view.split
+        store, split = self.store, self.view.split
         user = store.column(split, "user")[rows]
         item = store.column(split, "item")[rows]
-        places, mask = self._history(user, store.column(split, "history_end")[rows])
+        batch = self.pairs(user, item, store.column(split, "history_end")[rows], rows)
+        return Batch(**{**batch, "click": self._label("click", rows), "conversion": self._label("conversion", rows)})
+
+    def pairs(self, user: NDArray, item: NDArray, history_end: NDArray, context: NDArray) -> Batch:
+        """The batch of users and items that need not be impressions; its labels are zeros.
+
+        Args:
+            user, item: [B], rows of the store.
+            history_end: [B], the end of each history in the behaviours' columns.
+            context: [B], an impression of the split each, whose context it is.
+        """
+        store, schema, split = self.store, self.store.schema, self.view.split
+        places, mask = self._history(user, history_end)
         return Batch(
             attributes=self._attributes(schema, user),
             behaviors=self._steps([field.name for field in schema.group("behavior")], places, mask),
             actions=self._steps(["action"], places, mask)[:, :, 0],
-            context=_stack([store.column(split, field.name)[rows] for field in schema.group("context")], len(rows)),
+            context=_stack([store.column(split, field.name)[context] for field in schema.group("context")], len(user)),
             target=_target(store, schema.group("target"), item),
-            dense=_stack([store.column("items", name)[item] for name in schema.dense], len(rows), np.float32),
-            click=self._label("click", rows),
-            conversion=self._label("conversion", rows),
+            dense=_stack([store.column("items", name)[item] for name in schema.dense], len(user), np.float32),
+            click=np.zeros(len(user), np.float32),
+            conversion=np.zeros(len(user), np.float32),
             user=user.astype(np.int32, copy=False),
         )
 

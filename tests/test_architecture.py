@@ -23,8 +23,11 @@ ORDER = [
     "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
     "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation",
     "runs", "checkpoints", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
-    "intervals", "paper", "tables", "report", "plans", "tuning", "figures", "plots",
+    "intervals", "paper", "tables", "report",
+    "truth", "lifts", "policies", "abtest", "sheets", "abtable",
+    "plans", "tuning", "figures", "plots",
     "plots.forest", "plots.loss", "plots.tsne", "plots.warmup", "describe", "options", "commands",
+    "commands.abtest",
     "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate", "commands.models", "commands.plot", "commands.preprocess", "commands.run", "commands.simulate", "commands.train", "commands.tune", "cli",
 ]
 # fmt: on
