@@ -15,7 +15,7 @@ from mailcli.batches import AHEAD, Batch, Batches
 from mailcli.config import RunConfig
 from mailcli.errors import MailError, nearest
 from mailcli.protocol import View, views
-from mailcli.runs import Run, check_unchanged, open_run
+from mailcli.runs import Run, check_unchanged, open_run, read_as
 from mailcli.store import Store, find
 from mailcli.truth import Truth
 
@@ -101,6 +101,7 @@ def _of_run(run: Run, store: Store) -> Policy:
     from mailcli.evaluation import Scorer
     from mailcli.model import make_model
 
+    store = read_as(run, store)
     model = make_model(store, run.config)
     run.restore(model)
     scorer, view = Scorer(model, run.config.history), views(store, run.config)["test"]

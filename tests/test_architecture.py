@@ -16,15 +16,17 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 # fmt: off
 ORDER = [
     "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "marker",
+    "growth",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts", "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",
     "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",
     "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
     "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model", "evaluation",
-    "runs", "checkpoints", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
+    "runs", "checkpoints", "origins", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
     "intervals", "paper", "tables", "report",
     "truth", "lifts", "policies", "abtest", "sheets", "abtable",
+    "retraining",
     "plans", "tuning", "figures", "plots",
     "plots.forest", "plots.loss", "plots.tsne", "plots.warmup", "describe", "options", "commands",
     "commands.abtest",
