@@ -51,6 +51,9 @@ def continue_run(
     _check_kept(parent)
     numbering = grown(numbering_of(earlier), store)
     config = _config(parent, store, changes)
+    from mailcli.training import check_history
+
+    check_history(config, store)
     others = {_OPTIMIZERS: sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
     run = claim(runs, config, store, others)
     if run.result is None:
