@@ -87,7 +87,7 @@ class Batches:
             store.column(split, "user")[rows],
             store.column(split, "item")[rows],
             store.column(split, "history_end")[rows],
-            _stack([store.column(split, field.name)[rows] for field in store.schema.group("context")], len(rows)),
+            self.context(rows),
             self._label("click", rows),
             self._label("conversion", rows),
         )
@@ -122,6 +122,11 @@ class Batches:
             conversion=conversion,
             user=user.astype(np.int32, copy=False),
         )
+
+    def context(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """[B, n_c], the ids of the context of impressions of the split."""
+        store, split = self.store, self.view.split
+        return _stack([store.column(split, field.name)[rows] for field in store.schema.group("context")], len(rows))
 
     def _steps(self, names: list[str], places: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
         """[B, n_v, columns] of the behaviours' columns; PADDING, which is 0, where the mask is false."""

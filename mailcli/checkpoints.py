@@ -10,8 +10,9 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,7 @@ class Checkpoints:
         path = self._folder / f"step-{progress.steps}.npz"
         text = np.frombuffer(json.dumps(asdict(progress)).encode(), np.uint8)
         try:
-            with whole(path) as partial, zipfile.ZipFile(partial, "w", allowZip64=True) as archive:
-                _write(archive, _PROGRESS, text)
-                # One after another: a copy of the whole table at once would be as much memory again.
-                for place, variable in enumerate(self._variables):
-                    _write(archive, str(place), np.asarray(variable))
+            _save(path, self._variables, {_PROGRESS: text})
         except OSError as error:
             raise MailError(
                 f"{path}: cannot be written ({error.strerror or error}). {self.told()} Free some space and give the "
@@ -127,6 +124,44 @@ class Checkpoints:
         return [found[steps] for steps in sorted(found, reverse=True)]
 
 
+def save_variables(path: Path, variables: Sequence[Any]) -> None:
+    """Write variables whole or not at all; `read_variables` reads them."""
+    _save(path, variables, {})
+
+
+def read_variables(path: Path) -> list[Callable[[], NDArray]]:
+    """What reads each of the variables that `save_variables` wrote, one at a time for their size.
+
+    Raises:
+        MailError: the file is not whole; when it is called, too.
+    """
+
+    def read(place: int) -> NDArray:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                found: NDArray = file[str(place)]
+        except _DAMAGES as error:
+            raise MailError(f"{path}: is damaged ({error}). Train the run again in another --runs folder.") from error
+        return found
+
+    try:
+        _check_stored(path)
+        with zipfile.ZipFile(path) as archive:
+            count = len(archive.namelist())
+    except _DAMAGES as error:
+        raise MailError(f"{path}: is damaged ({error}). Train the run again in another --runs folder.") from error
+    return [partial(read, place) for place in range(count)]
+
+
+def _save(path: Path, variables: Sequence[Any], first: dict[str, NDArray]) -> None:
+    with whole(path) as other, zipfile.ZipFile(other, "w", allowZip64=True) as archive:
+        for name, array in first.items():
+            _write(archive, name, array)
+        # One after another: a copy of the whole table at once would be as much memory again.
+        for place, variable in enumerate(variables):
+            _write(archive, str(place), np.asarray(variable))
+
+
 def _write(archive: zipfile.ZipFile, name: str, array: NDArray) -> None:
     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
         np.lib.format.write_array(file, array, allow_pickle=False)
@@ -134,12 +169,7 @@ def _write(archive: zipfile.ZipFile, name: str, array: NDArray) -> None:
 
 def _check(path: Path, variables: Sequence[Any]) -> Progress:
     """Where the run stands; one of _DAMAGES when the file is not whole or not of these variables."""
-    if not path.is_file():
-        raise ValueError("it is not a file")
-    with zipfile.ZipFile(path) as archive:
-        # Nothing is compressed, so that nothing can be larger than the file.
-        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in archive.infolist()):
-            raise ValueError("it is compressed or encrypted")
+    _check_stored(path)
     with np.load(path, allow_pickle=False) as file:
         progress = Progress(**json.loads(file[_PROGRESS].tobytes().decode()))
         best = progress.best["best_epoch"]
@@ -155,14 +185,26 @@ def _check(path: Path, variables: Sequence[Any]) -> Progress:
     return progress
 
 
+def _check_stored(path: Path) -> None:
+    """ValueError for what is no plain file, or is compressed: then nothing in it can be larger than it is."""
+    if not path.is_file():
+        raise ValueError("it is not a file")
+    with zipfile.ZipFile(path) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in archive.infolist()):
+            raise ValueError("it is compressed or encrypted")
+
+
 def _kind(array: Any) -> tuple[tuple[int, ...], str]:
     return tuple(array.shape), str(array.dtype)
 
 
 def check_space(folder: Path, variables: Iterable[Any]) -> None:
-    """Refuse to begin where the checkpoints, one more in the making and the best weights would not fit (MailError)."""
+    """Refuse to begin where the checkpoints and the best epoch's variables would not fit (MailError).
+
+    Of both there is one more while it is being written.
+    """
     # Four bytes a number: what is not float32 is small.
-    needed = (KEPT + 2) * sum(4 * int(np.prod(variable.shape)) for variable in variables)
+    needed = (KEPT + 3) * sum(4 * int(np.prod(variable.shape)) for variable in variables)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise MailError(

@@ -74,6 +74,8 @@ class RunConfig:
     """Validations without a better AUC before training stops (ours)."""
     eval_every: int = 0
     """Steps between two validations inside an epoch, besides the one at its end; 0: that one alone (ours)."""
+    continues: str = ""
+    """SHA-256 of the weights of the run that this one goes on with (`mail train --continue`); empty for none."""
     ranker_options: Options = field(default_factory=dict)
     """The ranker's own options, by name."""
     cold_start_options: Options = field(default_factory=dict)
@@ -84,7 +86,8 @@ class RunConfig:
         """Name of the cell in the ranker x cold-start matrix, e.g. `base+mail-dual`."""
         variant = self.cold_start_options.get("variant", "") if self.cold_start == "mail" else ""
         # The colon of package.module:Class cannot be in every file system's names.
-        return f"{self.ranker}+{self.cold_start}".replace(":", "-") + (f"-{variant}" if variant else "")
+        name = f"{self.ranker}+{self.cold_start}".replace(":", "-") + (f"-{variant}" if variant else "")
+        return f"{name}+continued" if self.continues else name
 
     @property
     def place(self) -> Path:
@@ -173,6 +176,12 @@ def _faults(config: RunConfig) -> list[str]:
         (0 < config.new_share < 1, "new_share", "a number between 0 and 1", ""),
         (0 < config.learning_rate < math.inf, "learning_rate", "a positive number", ""),
         (0 <= config.eval_every <= 10**9, "eval_every", "0 (at the end of an epoch alone) to 1000000000", ""),
+        (
+            not config.continues or len(config.continues) == 64,
+            "continues",
+            "nothing: `mail train --continue` sets it",
+            "",
+        ),
         (0 < config.zero_shot_learning_rate < math.inf, "zero_shot_learning_rate", "a positive number", ""),
     ]
     for name, most in LARGEST.items():

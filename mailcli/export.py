@@ -22,7 +22,7 @@ from mailcli.errors import MailError
 from mailcli.files import Lock, whole_folder
 from mailcli.model import make_model
 from mailcli.protocol import views
-from mailcli.runs import Run, check_unchanged
+from mailcli.runs import Run, read_as
 from mailcli.schema import FIRST_ID
 from mailcli.serving import OUTPUTS, Served
 from mailcli.signatures import Input, Signature
@@ -51,8 +51,7 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
         MailError: the folder exists, the dataset is missing or has changed, or the model cannot be saved.
     """
     _refuse_existing(folder)
-    store = find(data_dir, run.config.data)
-    check_unchanged(run, store)
+    store = read_as(run, find(data_dir, run.config.data))
     with Lock(folder, f"{folder}: another `mail export` is writing it. Wait for it."):
         _refuse_existing(folder)
         model = make_model(store, run.config)

@@ -7,7 +7,9 @@ log interest in the ad's group of categories. So attributes foretell behaviour a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,9 @@ CLICK_GAIN = 1.0
 QUALITY_SPREAD = 0.3
 #: Share of impressions that were shown because of the user's interests; the others are untargeted.
 TARGETED = 0.5
+#: logit of 8 %: pulled by the same interests as clicks, about a tenth of the clicks are followed by a buy (ours).
+BUY_INTERCEPT = -2.44
+USERS_PER_CHUNK = 10_000
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,19 @@ class _Choice:
         return self.order[np.minimum(at, len(self.order) - 1)]
 
 
+class Chunk(NamedTuple):
+    """Some of a world's users."""
+
+    number: int
+    ids: NDArray[np.int64]
+    attributes: dict[str, NDArray[np.int64]]
+    """By name, the index of each user's value."""
+    theta: NDArray[np.float64]
+    """[users, INTERESTS]"""
+    rng: np.random.Generator
+    """What their behaviours and impressions are drawn with; it has drawn the attributes and θ."""
+
+
 class World:
     """All that users share: categories, ads, the meaning of attributes, the click's intercept."""
 
@@ -102,6 +120,14 @@ class World:
         user = rng.integers(len(sample), size=200_000)
         ad = self.show(sample[user], rng)
         self.intercept = _intercept(self.pull(sample[user], ad))
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All users, each chunk with a random stream of its own: the same settings give the same users every time."""
+        for number, start in enumerate(range(0, self.settings.users, USERS_PER_CHUNK)):
+            rng = np.random.default_rng([self.settings.seed, 2, number])
+            ids = self.user_ids[start : start + USERS_PER_CHUNK]
+            attributes = self.attributes(len(ids), rng)
+            yield Chunk(number, ids, attributes, self.interests(attributes, rng), rng)
 
     def attributes(self, count: int, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
         """Indices of attribute values, smaller ones more frequent."""
@@ -130,6 +156,14 @@ class World:
         """The click's logit without its intercept."""
         interest = np.log(theta[np.arange(len(ad)), self.ad_interest[ad]])
         return CLICK_GAIN * (interest - self.mean) / self.std + self.quality[ad]
+
+    def click(self, pull: NDArray[np.float64]) -> NDArray[np.float64]:
+        """P(click) of what has that pull."""
+        return sigmoid(self.intercept + pull)
+
+    def buy(self, pull: NDArray[np.float64]) -> NDArray[np.float64]:
+        """P(buy | click) of what has that pull."""
+        return sigmoid(BUY_INTERCEPT + pull)
 
     def brands(self, category: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """A brand of each category; the first ones are the most frequent."""

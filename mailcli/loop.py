@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
 from mailcli.batches import Batch, Batches
-from mailcli.checkpoints import Checkpoints, Progress, check_space
+from mailcli.checkpoints import Checkpoints, Progress, check_space, save_variables
 from mailcli.contracts import Tensor
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.files import whole
 from mailcli.interrupt import Interrupt, postponed
-from mailcli.model import TwoTower, make_step, to_tensors
+from mailcli.model import Step, TwoTower, make_step, to_tensors
 from mailcli.progress import progress
 from mailcli.runs import Run
 from mailcli.store import Store
@@ -35,10 +35,18 @@ class Fit:
         scorer: of the model.
         batches: of the splits train and validation.
         minutes: between two checkpoints.
+        start: called with the model and its step where there is no checkpoint, to begin from other variables.
     """
 
     def __init__(
-        self, run: Run, store: Store, model: TwoTower, scorer: Scorer, batches: dict[str, Batches], minutes: float
+        self,
+        run: Run,
+        store: Store,
+        model: TwoTower,
+        scorer: Scorer,
+        batches: dict[str, Batches],
+        minutes: float,
+        start: Callable[[TwoTower, Step], None] | None = None,
     ) -> None:
         self._run, self._store, self._model, self._scorer = run, store, model, scorer
         self._batches, self._validation = batches["train"], batches["validation"]
@@ -51,6 +59,8 @@ class Fit:
         if found is None:
             run.begin()
             check_space(run.folder, variables)
+            if start:
+                start(model, self._step)
         else:
             click.echo(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.", err=True)
             run.cut_history(found.history_bytes)
@@ -150,6 +160,7 @@ class Fit:
             at.best, at.worse = {"best_epoch": at.epoch, "best_step": at.steps, "validation": found}, 0
             with whole(self._run.weights) as partial:
                 self._model.save_weights(partial)
+            save_variables(self._run.optimizers, self._step.variables)
         else:
             at.worse += 1
         at.validated = at.steps

@@ -224,6 +224,10 @@ def resolve(
     store = stores.find(data_dir, asked or None)
     chosen = {"cold_start.variant": variant} if variant else {}
     config = complete([*layers, chosen], store.name, store.history)
+    if config.continues:
+        raise MailError(
+            "continues: names another run's weights. Give that run with `mail train --continue RUN` instead."
+        )
     if config.precision == "bfloat16":
         _tell_if_slow()
     if variant is not None and config.cold_start != "mail":

@@ -48,7 +48,7 @@ REPORTED: dict[str, dict[str, dict[str, float]]] = {
 
 def row_name(config: RunConfig) -> str:
     """The paper's name of a cell, or `ranker+method` where it has none."""
-    for name, row in ROWS.items():
+    for name, row in () if config.continues else ROWS.items():
         same = (row["ranker"], row["cold_start"]) == (config.ranker, config.cold_start)
         default = "base" if config.cold_start == "mail" else None
         if same and row.get("cold_start.variant") == config.cold_start_options.get("variant", default):

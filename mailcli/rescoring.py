@@ -9,7 +9,7 @@ from pathlib import Path
 from mailcli.errors import MailError
 from mailcli.experiments import Result, Row
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import Run, baseline_of, check_unchanged
+from mailcli.runs import Run, baseline_of, read_as
 from mailcli.store import Store, find
 
 
@@ -35,12 +35,13 @@ def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Ro
         if first.resolve() != run.folder.resolve():
             raise MailError(f"{first} and {run.folder} are runs of the same settings and seed. Give one of them.")
     for run in seen.values():
-        store = find(data_dir, run.config.data)
-        check_unchanged(run, store)
+        store = read_as(run, find(data_dir, run.config.data))
         result = {**(run.result or {}), **_measured(run, store, draws)}
-        shared = replace(run.config.baseline(), ranker="", ranker_options={}, seed=0)
+        # Each seed of a row goes on with a run of its own.
+        alike = replace(run.config, continues="", seed=0)
+        shared = replace(alike.baseline(), ranker="", ranker_options={})
         table = tables.setdefault(repr(shared), {})
-        table.setdefault(repr(replace(run.config, seed=0)), []).append((run, result))
+        table.setdefault(repr((alike, bool(run.config.continues))), []).append((run, result))
     return [[row_of(scored) for scored in table.values()] for table in tables.values()]
 
 

@@ -7,6 +7,8 @@
     checkpoints/       best.weights.h5, the best epoch by validation AUC; step-<n>.npz until the run is finished
     predictions.npy    scores of the test impressions, in the store's order; pCTR and pCTCVR of a ranker with both
     result.json        metrics; it exists when the run is finished
+                       best.optimizers.npz, both optimizers at that epoch, for `mail train --continue`
+    vocabularies.npz   of a run that goes on with another: the ids of its table
     tensorboard/       event files, where they were asked for
 """
 
@@ -16,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,7 @@ from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
 from mailcli.errors import MailError
 from mailcli.files import PARTIAL, Lock, whole
+from mailcli.growth import Renumbered, load_numbering
 from mailcli.manifest import read_json
 from mailcli.store import Store
 
@@ -38,7 +41,13 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads 
 CONFIG, ENVIRONMENT, RESULT = "config.toml", "environment.json", "result.json"
 _HISTORY = "history.jsonl"
 _METRICS = ("AUC", "GAUC")
-_OURS = (CONFIG, RESULT, _HISTORY, ENVIRONMENT, "predictions.npy", "checkpoints", "tensorboard")
+#: The key of config.toml for the ids of a run that goes on with another.
+NUMBERING = "vocabularies_sha256"
+_VOCABULARIES = "vocabularies.npz"
+_OURS = (
+    *(CONFIG, RESULT, _HISTORY, _VOCABULARIES),
+    *(ENVIRONMENT, "predictions.npy", "checkpoints", "tensorboard"),
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,16 @@ class Run:
         """The best epoch's weights."""
         return self.checkpoints / "best.weights.h5"
 
+    @property
+    def optimizers(self) -> Path:
+        """Both optimizers at the best epoch; a two-stage method has none."""
+        return self.checkpoints / "best.optimizers.npz"
+
+    @property
+    def vocabularies(self) -> Path:
+        """The ids of the table of a run that goes on with another."""
+        return self.folder / _VOCABULARIES
+
     def restore(self, model: TwoTower) -> None:
         """Load the best epoch's weights into a model of the run's config (MailError when they do not fit)."""
         if self.weights.exists() and not self.weights.is_file():
@@ -182,14 +201,20 @@ def _fingerprints(config: RunConfig, store: Store) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def claim(runs: Path, config: RunConfig, store: Store) -> Run:
+def claim(runs: Path, config: RunConfig, store: Store, others: Mapping[str, str] | None = None) -> Run:
     """The run of that config: finished and reusable, or one that `begin` makes a folder for.
+
+    Args:
+        runs: folder of the runs.
+        config: of the run.
+        store: the dataset.
+        others: SHA-256 of what the run depends on besides, by a key that ends with `_sha256`.
 
     Raises:
         MailError: the folder holds something that is not ours, or a run with other settings or data.
     """
     folder = runs / config.place
-    settings = {**_fingerprints(config, store), **to_toml(config)}
+    settings = {**_fingerprints(config, store), **(others or {}), **to_toml(config)}
     run = Run(folder, config, settings)
     strangers = [path.name for path in _entries(folder) if path.name.removeprefix(PARTIAL) not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
@@ -233,7 +258,7 @@ def open_run(folder: Path) -> Run:
 
 def check_unchanged(run: Run, store: Store) -> None:
     """Refuse to score a run on another version of its dataset, or by other code from outside (MailError)."""
-    now, then = _fingerprints(run.config, store), read_toml(run.folder / CONFIG)
+    now, then = _fingerprints(run.config, store), _settings_of(run)
     changed = [key for key, value in now.items() if then.get(key) != value]
     if changed and changed[0] != "dataset_sha256":
         what = run.config.ranker if changed[0] == "ranker_sha256" else run.config.cold_start
@@ -243,6 +268,18 @@ def check_unchanged(run: Run, store: Store) -> None:
             f"{run.folder}: was trained on another version of the dataset '{store.name}' than {store.folder} holds. "
             f"Train again in another --runs folder."
         )
+
+
+def read_as(run: Run, store: Store) -> Store:
+    """The unchanged store with the ids that the run's table has (MailError as `check_unchanged`)."""
+    check_unchanged(run, store)
+    if not run.config.continues:
+        return store
+    return Renumbered(store.folder, load_numbering(run.vocabularies, _settings_of(run).get(NUMBERING)))
+
+
+def _settings_of(run: Run) -> Options:
+    return read_toml(run.folder / CONFIG)
 
 
 def baseline_of(run: Run) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from mailcli.lookups import unknown_ids
 from mailcli.model import make_model
 from mailcli.progress import progress
 from mailcli.protocol import views
-from mailcli.runs import Run, check_unchanged
+from mailcli.runs import Run, read_as
 from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.store import Store, find
 from mailcli.training import check_history
@@ -63,8 +63,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
         raise MailError(f"{out}: exists already. Expected the name of a new file; choose another, or delete it.")
     if not out.parent.is_dir():
         raise MailError(f"{out}: there is no folder {out.parent}. Make it first.")
-    store = find(data_dir, run.config.data)
-    check_unchanged(run, store)
+    store = read_as(run, find(data_dir, run.config.data))
     check_history(run.config, store)
     source = ImpressionFile(file)
     asked = _Impressions(store, run, source, all_histories)

@@ -15,6 +15,7 @@ from mailcli.batches import Batches, target_ids
 from mailcli.config import RunConfig
 from mailcli.contracts import Tensor
 from mailcli.errors import MailError
+from mailcli.growth import numbering_of
 from mailcli.lookups import check_shapes, latest, lookup, packed, unknown_ids
 from mailcli.model import TwoTower
 from mailcli.protocol import views
@@ -230,7 +231,7 @@ class Served:
 
     def _scale(self, name: str, values: Tensor) -> Tensor:
         """As preprocessing did: log(1 + x), standardised; NaN becomes the mean."""
-        scale = self._store.manifest["dense"][name]
+        scale = numbering_of(self._store).dense[name]
         numbers = tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0))
         numbers = (numbers - scale["log1p_mean"]) / scale["log1p_std"]
         return tf.cast(tf.where(tf.math.is_nan(values), tf.zeros_like(numbers), numbers), tf.float32)

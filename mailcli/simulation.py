@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from mailcli import metrics
 from mailcli.engines.duckdb import quoted
 from mailcli.errors import MailError
-from mailcli.latent import ATTRIBUTES, Settings, World, pick, sigmoid
+from mailcli.latent import ATTRIBUTES, Settings, World, pick
 from mailcli.marker import NAME as MARKER
 from mailcli.marker import write_marker
 from mailcli.progress import progress
@@ -47,11 +47,8 @@ NO_BEHAVIOR = 5_389 / 1_141_729
 NULL_BRAND = 0.29
 DUPLICATES = 0.07
 ACTION_SHARES = np.array([688.9, 15.9, 9.3, 9.1]) / 723.2
-#: logit of 8 %: pulled by the same interests as clicks, about a tenth of the clicks are followed by a buy (ours).
-BUY_INTERCEPT = -2.44
 ROWS_PER_ABSURD_TIME = 2_000
 PIDS = ("430548_1007", "430539_1007")
-USERS_PER_CHUNK = 10_000
 #: Bytes of one row in the files, for the check of the disk's free space.
 BEHAVIOR_BYTES, IMPRESSION_BYTES = 34, 100
 UNQUOTED = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")
@@ -206,12 +203,7 @@ def _write_ads(world: World, path: Path) -> None:
 
 
 def _chunks(world: World) -> Iterator[_Chunk]:
-    users = world.settings.users
-    for number, start in enumerate(range(0, users, USERS_PER_CHUNK)):
-        rng = np.random.default_rng([world.settings.seed, 2, number])
-        ids = world.user_ids[start : start + USERS_PER_CHUNK]
-        attributes = world.attributes(len(ids), rng)
-        theta = world.interests(attributes, rng)
+    for number, ids, attributes, theta, rng in world.chunks():
         buys = np.random.default_rng([world.settings.seed, 3, number]) if world.settings.conversions else None
         impressions, probability = _impressions(world, ids, theta, rng, buys)
         yield _Chunk(
@@ -285,7 +277,7 @@ def _impressions(
     user = np.repeat(np.arange(len(ids)), rng.geometric(1 / IMPRESSIONS_PER_USER, len(ids)))
     ad = world.show(theta[user], rng)
     pull = world.pull(theta[user], ad)
-    probability = sigmoid(world.intercept + pull)
+    probability = world.click(pull)
     click = (rng.random(len(user)) < probability).astype(np.int64)
     pid = pa.array(PIDS).take(pa.array((rng.random(len(user)) < 0.4).astype(np.int64)))
     table = {
@@ -297,7 +289,7 @@ def _impressions(
         "clk": click,
     }
     if buys is not None:
-        table["buy"] = click * (buys.random(len(user)) < sigmoid(BUY_INTERCEPT + pull))
+        table["buy"] = click * (buys.random(len(user)) < world.buy(pull))
     return pa.table(table), probability.astype(np.float32)
 
 

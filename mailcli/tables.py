@@ -154,7 +154,7 @@ def label(config: RunConfig) -> str:
 def _settings(config: RunConfig) -> str:
     """The settings shared by a table's rows that are not at their defaults."""
     shown = {f.name: getattr(config, f.name) for f in fields(RunConfig) if f.default is not MISSING}
-    own = {"ranker", "cold_start", "seed", "protocol", "new_share"}
+    own = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
     changed = [f"{k} {v}" for k, v in shown.items() if k not in own and v != getattr(RunConfig, k)]
     return ", ".join(changed) or "at their defaults"
 

@@ -20,6 +20,7 @@ from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.loop import Fit
 from mailcli.model import TwoTower, batch_signature, click_logit, make_model, to_tensors
+from mailcli.origins import Origin
 from mailcli.protocol import View, views
 from mailcli.rows import forget_gradients
 from mailcli.runs import Run
@@ -29,7 +30,13 @@ from mailcli.store import Store
 CHECKPOINT_MINUTES = 10.0
 
 
-def train(run: Run, store: Store, baseline: Run | None = None, minutes: float = CHECKPOINT_MINUTES) -> dict[str, Any]:
+def train(
+    run: Run,
+    store: Store,
+    baseline: Run | None = None,
+    minutes: float = CHECKPOINT_MINUTES,
+    origin: Origin | None = None,
+) -> dict[str, Any]:
     """Train, keep the best epoch by validation AUC, evaluate it on test, write the run folder.
 
     Args:
@@ -37,6 +44,7 @@ def train(run: Run, store: Store, baseline: Run | None = None, minutes: float = 
         store: the dataset.
         baseline: for a two-stage method, the finished run of the ranker alone, whose best epoch it is fitted to.
         minutes: between two checkpoints.
+        origin: the run that this one goes on with; the store has its ids then.
 
     Returns:
         The contents of result.json.
@@ -46,7 +54,7 @@ def train(run: Run, store: Store, baseline: Run | None = None, minutes: float = 
     """
     try:
         with run.lock():
-            return _train(run, store, baseline, minutes)
+            return _train(run, store, baseline, minutes, origin)
     finally:
         forget_gradients()
 
@@ -67,13 +75,13 @@ def choose(run: Run, store: Store, baseline: Run | None = None, minutes: float =
         forget_gradients()
 
 
-def _train(run: Run, store: Store, baseline: Run | None, minutes: float) -> dict[str, Any]:
+def _train(run: Run, store: Store, baseline: Run | None, minutes: float, origin: Origin | None) -> dict[str, Any]:
     if run.result is not None:
         return run.result  # another process was quicker
     started = time.monotonic()
-    training = _Training(run, store, baseline, minutes)
+    training = _Training(run, store, baseline, minutes, origin)
     try:
-        result = _finish(run, store, training, started)
+        result = _finish(run, store, training, started, origin)
     except KeyboardInterrupt:
         raise (training.fit.interrupted() if training.fit else Interrupted("Interrupted.")) from None
     if training.fit:
@@ -85,7 +93,12 @@ def _train(run: Run, store: Store, baseline: Run | None, minutes: float) -> dict
 class _Training:
     """A model trained to its end, its best epoch on the disk."""
 
-    def __init__(self, run: Run, store: Store, baseline: Run | None, minutes: float) -> None:
+    def __init__(
+        self, run: Run, store: Store, baseline: Run | None, minutes: float, origin: Origin | None = None
+    ) -> None:
+        if origin:
+            # Before the model is made, so that random numbers are the same in a run that was stopped.
+            origin.load()
         self.model, splits = check(run.config, store)
         self.scorer = Scorer(self.model, run.config.history)
         self.batches = {name: _batches(store, view, run.config) for name, view in splits.items()}
@@ -95,12 +108,15 @@ class _Training:
             run.begin()
             self.best = _fit_to(baseline, run, store, self.model, self.scorer, self.batches)
         else:
-            self.fit = Fit(run, store, self.model, self.scorer, self.batches, minutes)
+            start = origin.into if origin else None
+            self.fit = Fit(run, store, self.model, self.scorer, self.batches, minutes, start)
+            if origin:
+                origin.forget()
             watching.begin(run)
             self.best = self.fit.best()
 
 
-def _finish(run: Run, store: Store, training: _Training, started: float) -> dict[str, Any]:
+def _finish(run: Run, store: Store, training: _Training, started: float, origin: Origin | None) -> dict[str, Any]:
     """Evaluate the best epoch on test, once, and write the result."""
     config, test = run.config, training.batches["test"]
     run.restore(training.model)
@@ -113,6 +129,8 @@ def _finish(run: Run, store: Store, training: _Training, started: float) -> dict
         **training.best,
         "test": measure(store, test.view, scores),
     }
+    if origin:
+        result["days"] = origin.days(config, store, training.scorer, result["test"])
     run.finish(scores, environment(time.monotonic() - started), result)
     return result
 

@@ -135,6 +135,8 @@ def search(wanted: Search, trials: int, store: Store, runs: Path, minutes: float
         study.tell(trial, best["validation"][wanted.users]["AUC"])
         for checkpoint in run.checkpoints.glob("step-*.npz"):
             checkpoint.unlink()
+        # Nobody goes on with a trial.
+        run.optimizers.unlink(missing_ok=True)
         records = _records(study)
         _write_table(folder / "trials.csv", records)
         told = next(_told(record) for record in records if record["trial"] == trial.number)

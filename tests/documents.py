@@ -40,6 +40,10 @@ FILES = ("toml", "csv")
 TOOLS = ("cat", "cp", "head", "ls", "mkdir")
 #: As much data and as many runs as show that a command works: the most that an option may ask for.
 MOST = {"--users": 150, "--seeds": 2, "--trials": 2, "--bootstrap": 40}
+#: The same for `mail abtest`, whose two arms have users of their own.
+ARM = {"--users": 60}
+#: Fewer than the items of so little data.
+CANDIDATES = ("--candidates", "50")
 #: Settings that are small wherever a page does not give them.
 SMALL = {"embedding_dim": 4, "epochs": 1}
 
@@ -229,10 +233,12 @@ class Sandbox:
 
 def smaller(words: list[str]) -> list[str]:
     """The same command for less data and fewer runs (MOST)."""
-    made = list(words)
+    made, most = list(words), MOST | (ARM if words[0] == "abtest" else {})
     for place, word in enumerate(words[:-1]):
-        if word in MOST and words[place + 1].isdigit():
-            made[place + 1] = str(min(int(words[place + 1]), MOST[word]))
+        if word in most and words[place + 1].isdigit():
+            made[place + 1] = str(min(int(words[place + 1]), most[word]))
+    if words[0] == "abtest":
+        made += [*CANDIDATES]
     return made
 
 

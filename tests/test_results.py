@@ -218,7 +218,9 @@ def test_the_projects_document_is_that_of_its_kept_results(tmp_path: Path) -> No
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     written = (tmp_path / "experiments/RESULTS.md").read_bytes()
     # As the Makefile has it: the demo's runs are some of table 2's; MovieLens-1M's files have to be fetched by hand.
-    paths = [path for path in sorted((ROOT / "experiments").glob("*.toml")) if path.stem not in {"demo", "table2-ml-1m"}]
+    paths = [
+        path for path in sorted((ROOT / "experiments").glob("*.toml")) if path.stem not in {"demo", "table2-ml-1m"}
+    ]
     names = [f"experiments/{path.name}" for path in paths]
     code = "from mailcli.cli import main; main()"
     command = [sys.executable, "-c", code, "results", *names, "--reading", "experiments/READING.md"]

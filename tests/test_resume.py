@@ -130,13 +130,13 @@ class TestKilled:
         # Within the first epoch, right after its end, and in the last.
         for steps, told in ((9, 8), (15, 22), (30, 51)):
             train_until(monkeypatch, steps, tiny, tmp_path, cell)
-            newest = max(int(path.stem.split("-")[1]) for path in tmp_path.glob("*/*/*/*/checkpoints/*.npz"))
+            newest = max(int(path.stem.split("-")[1]) for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"))
             assert newest == told
         capsys.readouterr()
         run = ensure(config(cell), tiny, tmp_path)
         assert capsys.readouterr().err.startswith(f"{run.folder}: goes on after step 51, in epoch 3.\n")
         assert outcome(run) == expected
-        assert [path.name for path in run.checkpoints.iterdir()] == ["best.weights.h5"]
+        assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.optimizers.npz", "best.weights.h5"]
         assert [json.loads(line).get("step") for line in expected["history.jsonl"].splitlines()][:3] == [1, 2, 3]
 
     def test_in_validation_and_on_test_nothing_is_trained_again(
@@ -192,7 +192,7 @@ class TestKilled:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         train_until(monkeypatch, 5, tiny, tmp_path)
-        for path in tmp_path.glob("*/*/*/*/checkpoints/*.npz"):
+        for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"):
             path.write_bytes(b"")
         run = ensure(config("base+mail"), tiny, tmp_path)
         assert capsys.readouterr().err.count("is damaged and left out") == 2

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from mailcli import plugins
-from mailcli.config import VARIANTS
-from mailcli.errors import choices
+from mailcli.config import VARIANTS, parse_settings
+from mailcli.errors import MailError, choices
 from mailcli.options import FORMAT, RANKER, check_form, print_tables, resolve, run_options
 
 
@@ -21,10 +21,19 @@ from mailcli.options import FORMAT, RANKER, check_form, print_tables, resolve, r
 )
 @click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]")
 @click.option("--seed", type=int, help="Decides new users, initialisation, order and dropout. [default: 0]")
+@click.option(
+    "--continue",
+    "parent",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with a finished run on the dataset of the next day (--data): its settings, weights and moments, its "
+    "table grown by the new ids. Forgetting and gain are shown for both days.",
+)
 @RANKER
 @FORMAT
 @run_options
 def train(
+    parent: Path | None,
     cold_start: str | None,
     variant: str | None,
     seed: int | None,
@@ -39,6 +48,16 @@ def train(
     The same ranker alone is trained too, or reused, so that RI can be shown. A finished run is reused.
     """
     check_form(form)
+    if parent is not None:
+        _continue(
+            parent,
+            {"cold_start": cold_start, "variant": variant, "seed": seed, **options},
+            data_dir,
+            runs,
+            minutes,
+            form,
+        )
+        return
     config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
     from mailcli.matrix import make_rows
     from mailcli.tables import make_table
@@ -47,3 +66,21 @@ def train(
     # One after the other, on all cores.
     rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1)
     print_tables([make_table(rows, f"{config.cell} on {config.data}")], form)
+
+
+def _continue(
+    parent: Path, given: dict[str, Any], data_dir: Path, runs: Path, minutes: float | None, form: str
+) -> None:
+    """`--continue`; `given` are all other options, None where not given."""
+    from mailcli.retraining import continue_run, make_sheet
+    from mailcli.sheets import FORMATS
+
+    data, settings = given.pop("data"), given.pop("settings")
+    changes = {name: given.pop(name) for name in ("precision", "eval_every")}
+    wrong = ["config" if name == "file" else name for name, value in given.items() if value is not None]
+    if wrong:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
+        raise MailError(f"--continue takes the settings of {parent}. Leave out {names}.")
+    asked = {key: value for key, value in changes.items() if value is not None}
+    run = continue_run(parent, data, {**asked, **parse_settings(settings)}, data_dir, runs, minutes)
+    click.echo(FORMATS[form](make_sheet(run, parent)), nl=False)

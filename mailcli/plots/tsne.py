@@ -14,7 +14,7 @@ from mailcli.errors import MailError
 from mailcli.figures import COLORS, MARKERS, PAGE, caption
 from mailcli.protocol import views
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import Run, check_unchanged
+from mailcli.runs import Run, read_as
 from mailcli.store import Store, find
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def encode(run: Run, store: Store) -> Codes:
     from mailcli.contracts import without_behaviors
     from mailcli.model import make_model, to_tensors
 
-    check_unchanged(run, store)
+    store = read_as(run, store)
     config = run.config
     if config.cold_start == "none":
         raise MailError(f"{run.folder}: has no cold-start method, so there is nothing generated to draw.")

@@ -15,7 +15,7 @@ from mailcli.figures import COLORS, COLUMN, MARKERS, by_cell, caption
 from mailcli.intervals import estimate
 from mailcli.protocol import views
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import Run, check_unchanged
+from mailcli.runs import Run, read_as
 from mailcli.store import Store, find
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def auc_by_known(run: Run, store: Store) -> dict[int, float]:
     from mailcli.evaluation import Scorer
     from mailcli.model import make_model
 
-    check_unchanged(run, store)
+    store = read_as(run, store)
     config = run.config
     model = make_model(store, config)
     run.restore(model)

@@ -1,0 +1,188 @@
+"""A dataset read with the ids of another: what lets a table that was trained on one day go on with the next.
+
+A store numbers the values that its own training split shows. A run that goes on with the next day's store keeps the ids
+that it knows in their places and puts the new values behind them, so that no row of its table changes its meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mailcli.errors import MailError
+from mailcli.files import whole
+from mailcli.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Group
+from mailcli.store import Store
+
+#: The array of a numbering's file that holds the scale of dense features, as JSON in UTF-8.
+_DENSE = "dense features"
+#: What reading a damaged file may raise.
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, MemoryError, SyntaxError)
+_KINDS = {"i": "whole numbers", "U": "texts"}
+
+
+class Numbering(NamedTuple):
+    """Which raw value has which id, and how dense features are scaled."""
+
+    values: dict[str, NDArray]
+    """By vocabulary; the value at place i has id FIRST_ID + i."""
+    dense: dict[str, dict[str, float]]
+    """By dense feature, `log1p_mean` and `log1p_std`."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Ids of each vocabulary, padding and unknown included."""
+        return {name: FIRST_ID + len(values) for name, values in self.values.items()}
+
+
+def numbering_of(store: Store) -> Numbering:
+    """The ids that a store is read with."""
+    return store.numbering if isinstance(store, Renumbered) else _own(store)
+
+
+def _own(store: Store) -> Numbering:
+    # The store's own, of a renumbered one too.
+    values = {name: np.asarray(Store.column(store, "vocabularies", name)) for name in store.schema.vocabularies()}
+    return Numbering(values, store.manifest["dense"])
+
+
+def grown(known: Numbering, store: Store) -> Numbering:
+    """The known ids in their places, then the values that the store has besides, ascending; the known scale.
+
+    Raises:
+        MailError: a vocabulary's values are of another type.
+    """
+    values = {}
+    for name, new in _own(store).values.items():
+        old = known.values[name]
+        if old.dtype.kind != new.dtype.kind and len(old) and len(new):
+            raise MailError(
+                f"{store.folder}: the values of '{name}' are {_KINDS[new.dtype.kind]}, those of the day before "
+                f"{_KINDS[old.dtype.kind]}. Expected the same log, later."
+            )
+        values[name] = np.concatenate([old, new[_index(old).get_indexer(_index(new)) < 0]]) if len(new) else old
+    return Numbering(values, known.dense)
+
+
+def _index(values: NDArray) -> pd.Index:
+    return pd.Index(values.astype(object) if values.dtype.kind == "U" else values)
+
+
+class Renumbered(Store):
+    """A store whose columns hold the ids of a numbering, UNKNOWN for values that it lacks; its files stay as they are.
+
+    Ids are looked up as rows are read, because columns may be larger than the memory.
+
+    Args:
+        folder: of the store.
+        numbering: of the same vocabularies.
+    """
+
+    def __init__(self, folder: Path, numbering: Numbering) -> None:
+        super().__init__(folder)
+        self.numbering = numbering
+        self._vocabulary = {
+            f"{table}/{field.name}": field.vocabulary
+            for group, tables in _TABLES.items()
+            for field in self.schema.group(group)
+            for table in tables
+        }
+        own = _own(self)
+        self._lookup: dict[str, NDArray[np.int32]] = {}
+        for name, values in own.values.items():
+            # get_indexer says -1 for what it lacks, and FIRST_ID - 1 is UNKNOWN.
+            found = _index(numbering.values[name]).get_indexer(_index(values)) + FIRST_ID
+            self._lookup[name] = np.r_[PADDING, UNKNOWN, found].astype(np.int32)
+        self._own_dense = own.dense
+        self.vocabulary_sizes = numbering.sizes
+
+    def column(self, table: str, name: str) -> NDArray:
+        """One column, as `Store.column` gives it, with the numbering's ids, vocabularies and scale."""
+        if table == "vocabularies":
+            return self.numbering.values[name]
+        found = super().column(table, name)
+        vocabulary = self._vocabulary.get(f"{table}/{name}")
+        if vocabulary is not None:
+            looked_up: Any = _LookedUp(found, self._lookup[vocabulary])
+            return looked_up  # type: ignore[no-any-return]
+        if table == "items" and name in self.schema.dense:
+            old, own = self.numbering.dense[name], self._own_dense[name]
+            if old == own:
+                return found
+            plain = found.astype(np.float64) * own["log1p_std"] + own["log1p_mean"]
+            return ((plain - old["log1p_mean"]) / old["log1p_std"]).astype(np.float32)
+        return found
+
+
+#: The tables that hold a group's fields.
+_TABLES: dict[Group, tuple[str, ...]] = {
+    "attributes": ("users",),
+    "target": ("items",),
+    "behavior": ("behaviors",),
+    "context": SPLITS,
+}
+
+
+class _LookedUp:
+    """What of an array a reader needs, each id replaced when its row is read."""
+
+    def __init__(self, ids: NDArray, lookup: NDArray[np.int32]) -> None:
+        self._ids, self._lookup = ids, lookup
+        self.shape, self.dtype = ids.shape, lookup.dtype
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, key: Any) -> NDArray[np.int32]:
+        return self._lookup[self._ids[key]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        del copy
+        return self[:].astype(dtype or self.dtype)
+
+
+def save_numbering(path: Path, numbering: Numbering) -> None:
+    """Write a numbering; the same one gives the same bytes."""
+    with whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        arrays = {_DENSE: np.frombuffer(json.dumps(numbering.dense).encode(), np.uint8), **numbering.values}
+        for name, array in arrays.items():
+            # With the date that ZipInfo has by itself.
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def load_numbering(path: Path, checksum: Any) -> Numbering:
+    """Read a numbering (MailError where it is not the one of that `numbering_sha256`)."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            dense = json.loads(file[_DENSE].tobytes().decode())
+            found = Numbering({name: file[name] for name in file.files if name != _DENSE}, dense)
+    except _DAMAGES:
+        found = None
+    if found is None or numbering_sha256(found) != checksum:
+        raise MailError(
+            f"{path}: is missing or was changed. Delete the run's folder and give its `mail train` command again."
+        )
+    return found
+
+
+def numbering_sha256(numbering: Numbering) -> str:
+    """A SHA-256 of the values, their order and the scale."""
+    found = hashlib.sha256(json.dumps(numbering.dense).encode())
+    for name, values in numbering.values.items():
+        found.update(f"{name} {values.dtype.str} {len(values)}".encode())
+        found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
