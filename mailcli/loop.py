@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import click
 
+from mailcli import among, replicas
 from mailcli.batches import Batch, Batches
 from mailcli.checkpoints import Checkpoints, Progress, check_space
 from mailcli.contracts import Tensor
@@ -47,15 +50,27 @@ class Fit:
         self._checkpoints = Checkpoints(run.checkpoints, variables)
         self._pending: list[dict[str, Tensor]] = []
         self._seconds, self._saved = 60 * minutes, time.monotonic()
-        found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
+        found = self._restored(variables)
         if found is None:
             run.begin()
-            check_space(run.folder, variables)
+            if run.kept:
+                check_space(run.folder, variables)
         else:
             click.echo(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.", err=True)
             run.cut_history(found.history_bytes)
         self._progress = found or Progress()
         self._stream: Iterator[Batch] | None = None
+
+    def _restored(self, variables: list[Any]) -> Progress | None:
+        """Where the run stands, of the checkpoint that is there; every worker gets the chief's."""
+        run = self._run
+        found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
+        if replicas.worker()[1] > 1:
+            told = json.loads(among.tell(json.dumps(asdict(found) if found else None)))
+            found = Progress(**told) if told else None
+            if found:
+                among.share(variables)
+        return found
 
     def best(self) -> dict[str, Any]:
         """Train to the end; what result.json says of the best epoch.
@@ -77,6 +92,8 @@ class Fit:
 
     def interrupted(self) -> Interrupted:
         """What Ctrl-C is answered with."""
+        if not self._run.kept:
+            return Interrupted("Interrupted. Worker 0 has the checkpoints. The same commands go on from there.")
         return Interrupted(f"Interrupted. {self._checkpoints.told()} The same command goes on from there.")
 
     def clear(self) -> None:
@@ -104,10 +121,12 @@ class Fit:
                 self._pending.append(self._step(to_tensors(batch)))
                 at.step += 1
                 at.steps += 1
-                advance(len(batch["click"]))
-                if interrupt.asked or time.monotonic() - self._saved >= self._seconds:
+                advance(min(config.batch_size, left))
+                left -= config.batch_size
+                asked = among.any_of(interrupt.asked)
+                if asked or time.monotonic() - self._saved >= self._seconds:
                     self._save()
-                if interrupt.asked:
+                if asked:
                     raise KeyboardInterrupt
                 if len(self._pending) == LOG_EVERY:
                     self._flush()
@@ -118,7 +137,8 @@ class Fit:
     def _save(self) -> None:
         self._flush()
         self._progress.history_bytes = self._run.history_bytes()
-        self._checkpoints.save(self._progress)
+        if self._run.kept:
+            self._checkpoints.save(self._progress)
         self._saved = time.monotonic()
 
     def _flush(self) -> None:
@@ -148,8 +168,9 @@ class Fit:
         before = at.best["validation"]["all"]["AUC"] if "validation" in at.best else -math.inf
         if found["all"]["AUC"] > before:
             at.best, at.worse = {"best_epoch": at.epoch, "best_step": at.steps, "validation": found}, 0
-            with whole(self._run.weights) as partial:
-                self._model.save_weights(partial)
+            if self._run.kept:
+                with whole(self._run.weights) as partial:
+                    self._model.save_weights(partial)
         else:
             at.worse += 1
         at.validated = at.steps

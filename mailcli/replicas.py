@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
     before: Tensor
     """Rows of the replicas before this one, int64."""
-    count: Tensor
+    own: Tensor
     """Its own."""
     total: Tensor
     """Of all replicas."""
@@ -38,31 +38,52 @@ class Part(NamedTuple):
 
 Parts = tuple[Part, ...]
 
-# The strategy of this process, where there are several replicas.
-_strategies: list[Any] = []
+
+class Team(NamedTuple):
+    """The replicas of a training, of this process and of others."""
+
+    strategy: Any
+    """tf.distribute.Strategy"""
+    place: int = 0
+    """Which of the workers this process is."""
+    workers: int = 1
+
+
+# Of this process, while models are trained on several replicas.
+_teams: list[Team] = []
 # The pieces of the rows at hand; a replica has a thread, and a thread a context, of its own.
 _parts: ContextVar[Parts] = ContextVar("parts", default=())
 
 
 @contextmanager
-def on(strategy: Any) -> Iterator[None]:
-    """Inside, models are made and trained on the replicas of a tf.distribute.Strategy."""
-    _strategies.append(strategy)
+def on(team: Team) -> Iterator[None]:
+    """Inside, models are made and trained on these replicas."""
+    _teams.append(team)
     try:
         yield
     finally:
-        _strategies.pop()
+        _teams.pop()
 
 
-def strategy() -> Any | None:
-    """The strategy of `on`; None where one replica is all there is."""
-    return _strategies[-1] if _strategies else None
+def team() -> Team | None:
+    """That of `on`; None where one replica is all there is."""
+    return _teams[-1] if _teams else None
+
+
+def worker() -> tuple[int, int]:
+    """This process' place among the workers, and how many there are."""
+    return (_teams[-1].place, _teams[-1].workers) if _teams else (0, 1)
+
+
+def count() -> int:
+    """How many replicas there are."""
+    return int(_teams[-1].strategy.num_replicas_in_sync) if _teams else 1
 
 
 @contextmanager
 def scope() -> Iterator[None]:
     """Inside, every replica gets a copy of each variable; not around keras.utils.clear_session, which forgets it."""
-    if not _strategies:
+    if not _teams:
         yield
         return
 
@@ -70,7 +91,7 @@ def scope() -> Iterator[None]:
         # All replicas assign the same, so that there is nothing to be summed or sent.
         return make(**{**given, "aggregation": tf.VariableAggregation.NONE})
 
-    with _strategies[-1].scope(), tf.variable_creator_scope(copied):
+    with _teams[-1].strategy.scope(), tf.variable_creator_scope(copied):
         yield
 
 
@@ -146,10 +167,10 @@ def mine(batch: dict[str, Tensor], local: int) -> dict[str, Tensor]:
 
 
 def run_on_all(step: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
-    """A step of a batch that gives the same on all replicas, as one of a worker's part of the batch; for tf.function."""
-    chosen = strategy()
-    if chosen is None:
+    """A step of a batch that gives the same on all replicas, as one of a worker's part of it; for tf.function."""
+    if not _teams:
         return step
+    chosen = _teams[-1].strategy
     local = len(chosen.extended.worker_devices)
 
     def on_replicas(batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -198,7 +219,7 @@ def repeated(times: int) -> Iterator[None]:
         return
     (part,) = parts
     everything = times * part.total
-    with only(tuple(Part(part.before + k * part.total, part.count, everything) for k in range(times))):
+    with only(tuple(Part(part.before + k * part.total, part.own, everything) for k in range(times))):
         yield
 
 
@@ -245,7 +266,7 @@ def _draw(sampler: Any, x: Tensor, generator: Any) -> Tensor:
     width = tf.reduce_prod(shape[1:])
     drawn = []
     for part in parts:
-        first, size = (tf.cast(each, tf.int64) * width for each in (part.before, part.count))
+        first, size = (tf.cast(each, tf.int64) * width for each in (part.before, part.own))
         skipped = first % _BLOCK
         at = _advanced(counter, first // _BLOCK)
         flat = sampler(shape=[skipped + size], key=key, counter=at, alg=_PHILOX, dtype=x.dtype)
