@@ -249,7 +249,8 @@ def _listening(cluster: Cluster) -> socket.socket:
         return socket.create_server(("", _port(cluster)), backlog=len(cluster.addresses))
     except OSError as error:
         raise MailError(
-            f"{cluster.name(cluster.index)}: port {_port(cluster)} cannot be used on this machine ({error.strerror}). "
+            f"{cluster.name(cluster.index)}: port {_port(cluster)} cannot be used on this machine "
+            f"({os.strerror(error.errno or 0)}). "
             "Choose another port, or end the process that has it."
         ) from error
 

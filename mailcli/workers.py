@@ -14,6 +14,7 @@ from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.pool import Task
+from mailcli.protocol import views
 from mailcli.quiet import load_tensorflow
 from mailcli.runs import ElsewhereRun, identity
 from mailcli.store import Store
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 #: What `mail train --devices` asks for: so many graphics cards, "all", or None for what TensorFlow does by itself.
 Devices = int | str | None
+Wanted = tuple[RunConfig, Store]
 
 
 def parse_devices(text: str | None) -> Devices:
@@ -50,7 +52,7 @@ class OnDevices:
         # One card needs no copies.
         several = len(tf.config.get_visible_devices("GPU")) > 1
         team = Team(tf.distribute.MirroredStrategy()) if several else None
-        _in_turn([task.config for task in tasks], team, lambda config: _ensure(tasks, config))
+        _in_turn([(task.config, Store(task.store)) for task in tasks], team, lambda config: _ensure(tasks, config))
 
 
 class OnWorkers:
@@ -87,12 +89,14 @@ class OnWorkers:
         links = meet(self._cluster, self._asked, plan=[task.config.cell for task in tasks])
         with _until_the_end(links):
             if tasks:
-                self._train(links, [task.config for task in tasks], lambda config: _ensure(tasks, config))
+                self._train(
+                    links, [(task.config, Store(task.store)) for task in tasks], lambda config: _ensure(tasks, config)
+                )
 
     def follow(self, configs: Sequence[RunConfig], store: Store) -> int:
         """As another worker, do this one's part of the runs that the chief is missing; how many they were."""
         links = meet(self._cluster, self._asked)
-        wanted = [config for config in configs if config.cell in links.plan]
+        wanted = [(config, store) for config in configs if config.cell in links.plan]
 
         def take_part(config: RunConfig) -> None:
             from mailcli.training import train
@@ -104,7 +108,7 @@ class OnWorkers:
                 self._train(links, wanted, take_part)
         return len(wanted)
 
-    def _train(self, links: Links, configs: Sequence[RunConfig], make: Callable[[RunConfig], object]) -> None:
+    def _train(self, links: Links, runs: Sequence[Wanted], make: Callable[[RunConfig], object]) -> None:
         cluster, teams = self._cluster, []
 
         def begin() -> None:
@@ -116,7 +120,7 @@ class OnWorkers:
         import tensorflow as tf
 
         try:
-            _in_turn(configs, teams[0], make)
+            _in_turn(runs, teams[0], make)
         except tf.errors.OpError as error:
             raise (links.explained() or _out_of_time(cluster, error) or error) from error
 
@@ -126,27 +130,33 @@ def _ensure(tasks: Sequence[Task], config: RunConfig) -> None:
     ensure(config, Store(task.store), task.folders, task.minutes)
 
 
-def _in_turn(configs: Sequence[RunConfig], team: Team | None, make: Callable[[RunConfig], object]) -> None:
+def _in_turn(runs: Sequence[Wanted], team: Team | None, make: Callable[[RunConfig], object]) -> None:
     """Make runs on a team; two-stage methods, which are fitted to what was trained, on the chief alone."""
     from mailcli import replicas
     from mailcli.model import is_two_stage
 
-    for config in configs:
+    for config, store in runs:
         if team is None or is_two_stage(config):
             if team is None or team.place == 0:
                 make(config)
             continue
         with replicas.on(team):
-            _check(config, replicas.count())
+            _check(config, store, replicas.count())
             make(config)
 
 
-def _check(config: RunConfig, count: int) -> None:
+def _check(config: RunConfig, store: Store, count: int) -> None:
     """Refuse what several replicas cannot do (MailError)."""
     if config.batch_size < count:
         raise MailError(
             f"batch_size = {config.batch_size}: every replica takes a part of each batch, and there are {count}. "
             f"Expected {count} or more."
+        )
+    rest = len(views(store, config)["train"].rows) % config.batch_size
+    if 0 < rest < count:
+        raise MailError(
+            f"batch_size = {config.batch_size}: the last batch of an epoch would have {rest} of the training "
+            f"impressions, and each of {count} replicas takes a part of it. Choose another batch_size."
         )
     for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
         if plugins.is_outside(kind, name) and not getattr(plugins.load(kind, name), "by_shares", False):
