@@ -32,6 +32,7 @@ bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (25 
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/preprocess.py
 
 clean:  ## removes what make and the tools made, never data or runs

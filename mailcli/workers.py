@@ -114,7 +114,7 @@ class OnWorkers:
         def begin() -> None:
             # Before TensorFlow's first operation, as it wants it.
             _choose(self._devices)
-            teams.append(_team(cluster))
+            teams.append(team_of(cluster))
 
         load_tensorflow(begin)
         import tensorflow as tf
@@ -181,7 +181,11 @@ def _choose(devices: Devices) -> None:
     tf.config.set_visible_devices(cards if devices == "all" else cards[:devices], "GPU")
 
 
-def _team(cluster: Cluster) -> Team:
+def team_of(cluster: Cluster) -> Team:
+    """This process' place in a MultiWorkerMirroredStrategy; waits until all workers are there.
+
+    Call it before TensorFlow's first operation.
+    """
     import tensorflow as tf
 
     from mailcli.replicas import Team
