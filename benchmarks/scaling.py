@@ -22,9 +22,14 @@ from measure import machine, private_megabytes, record, table
 #: Steps before the clock starts: graphs are made in the first.
 WARM_UP = 3
 CELLS = {"BaseDNN": {}, "MAIL-Base": {"cold_start": "mail", "cold_start.variant": "base"}}
-#: Cell, million rows of the table, batch: the paper's; a larger table; the ranker alone; a small batch, which shows what
-#: messages cost besides their bytes.
-CASES = (("MAIL-Base", "0.3", 1024), ("MAIL-Base", "3.1", 1024), ("BaseDNN", "0.3", 1024), ("MAIL-Base", "0.3", 128))
+#: Cell, million rows of the table, batch: the paper's; a larger table; the ranker alone; a small batch, which shows
+#: what messages cost besides their bytes.
+CASES = (
+    ("MAIL-Base", "0.3", 1024),
+    ("MAIL-Base", "3.1", 1024),
+    ("BaseDNN", "0.3", 1024),
+    ("MAIL-Base", "0.3", 128),
+)
 
 
 def main() -> None:
