@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -79,13 +80,18 @@ class Fit:
             MailError: a loss or gradient is not finite, or a checkpoint cannot be written.
             Interrupted: by Ctrl-C; what was done is kept.
         """
+        # Several workers stop together, so in a step: until the next one, validation goes on.
+        several = replicas.worker()[1] > 1
         try:
-            while self._progress.epoch <= self._run.config.epochs:
-                if not self._validation_is_due:
-                    with postponed() as interrupt:
-                        self._train(interrupt)
-                if self._validate():
-                    break
+            with postponed() if several else nullcontext() as together:
+                while self._progress.epoch <= self._run.config.epochs:
+                    if not self._validation_is_due:
+                        with nullcontext(together) if together else postponed() as interrupt:
+                            self._train(interrupt)
+                    if self._validate():
+                        break
+                if together and among.any_of(together.asked):
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise self.interrupted() from None
         return self._progress.best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -72,6 +73,9 @@ class OnWorkers:
                 f"{len(cluster.addresses)}. Expected {len(cluster.addresses)} or more."
             )
         self._cluster, self._devices = cluster, devices
+        if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "2":
+            # Else TensorFlow tells in many lines of its own what one line of ours tells: that another worker is gone.
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         self._asked = {
             **identity(config, store),
             "mail": __version__,
