@@ -45,6 +45,7 @@ bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (30 
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/preprocess.py
 
 clean:  ## removes what make and the tools made, never data or runs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -19,6 +19,9 @@ from mailcli.store import Store
 
 #: Batches prepared ahead (ours: enough to smooth over a slow read).
 AHEAD = 4
+
+
+Part = TypeVar("Part", NDArray[np.int64], list[tuple[int, int]])
 
 
 class Batch(TypedDict):
@@ -47,16 +50,21 @@ class Batch(TypedDict):
 class Batches:
     """The impressions of a view, in batches."""
 
-    def __init__(self, store: Store, view: View, history: int, batch_size: int) -> None:
+    def __init__(
+        self, store: Store, view: View, history: int, batch_size: int, worker: tuple[int, int] = (0, 1)
+    ) -> None:
         """Args:
         store, view: which impressions, and who is new among their users.
         history: n_v of the batches; histories are cut to the most recent.
         batch_size: B; the last batch of an epoch may be shorter.
+        worker: its place among the workers, and how many there are. Each makes its part: of a shuffled batch its
+            share of the rows, in order its share of the batches.
         """
         self.store = store
         self.view = view
         self.history = history
         self.batch_size = batch_size
+        self.worker = worker
 
     def __len__(self) -> int:
         return -(-len(self.view.rows) // self.batch_size)
@@ -66,7 +74,7 @@ class Batches:
         rows, size = self.view.rows, self.batch_size
         order = np.random.default_rng([seed, epoch]).permutation(len(rows))
         starts = range(first_step * size, len(rows), size)
-        return ahead(lambda start: self.gather(rows[order[start : start + size]]), starts, AHEAD)
+        return ahead(lambda start: self.gather(rows[_part(order[start : start + size], self.worker)]), starts, AHEAD)
 
     def in_order(self) -> Iterator[Batch]:
         """The batches in the store's order, by users: B impressions or less, and no user in two of them but for B."""
@@ -78,7 +86,7 @@ class Batches:
             most = cuts[-1] + self.batch_size
             last = ends[np.searchsorted(ends, most, side="right") - 1]
             cuts.append(int(last) if cuts[-1] < last <= most else min(most, len(rows)))
-        return ahead(lambda ends: self.gather(rows[slice(*ends)]), pairwise(cuts), AHEAD)
+        return ahead(lambda ends: self.gather(rows[slice(*ends)]), _part(list(pairwise(cuts)), self.worker), AHEAD)
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of some impressions of the split."""
@@ -157,6 +165,12 @@ class Batches:
         places = end[:, None] + np.arange(-self.history, 0)
         mask = places >= begin[:, None]
         return np.where(mask, places, 0), mask
+
+
+def _part(whole: Part, worker: tuple[int, int]) -> Part:
+    """A worker's part of a sequence; the parts differ by one at most."""
+    index, workers = worker
+    return whole[len(whole) * index // workers : len(whole) * (index + 1) // workers]
 
 
 def _stack(columns: list[NDArray], rows: int = 0, dtype: DTypeLike = np.int32) -> NDArray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import keras
@@ -17,6 +19,8 @@ from mailcli.schema import Schema
 USERS_AT_ONCE = 1024
 #: A tf.Tensor; TensorFlow's own annotations cannot be checked.
 Tensor: TypeAlias = Any
+# What `add_loss` was given in this thread, one of a replica, since `added_losses` began.
+_added: ContextVar[list[Tensor] | None] = ContextVar("added", default=None)
 
 
 class Spec(NamedTuple):
@@ -95,12 +99,38 @@ class Features(NamedTuple):
 class RankingTower(keras.layers.Layer):
     """A ranker: the class `Ranker` of a file in mailcli/rankers. Its constructor's keywords are its options."""
 
+    by_shares: ClassVar[bool] = False
+    """Of outside code: whether it may run on several replicas, that is, whether all that mixes the rows of a batch,
+    and all random numbers, come of mailcli.layers, mailcli.losses and mailcli.replicas (docs/SCALING.md)."""
+
+    def add_loss(self, loss: Tensor) -> None:
+        """As Keras has it; on several replicas, a share."""
+        kept = _added.get()
+        if kept is None:
+            super().add_loss(loss)
+        else:
+            kept.append(loss)
+
     def build_for(self, spec: Spec) -> None:
         """Make the variables whose shapes depend on the dataset, or refuse it (ValueError)."""
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits of a click [B]; or {"click": [B], "conversion": [B]}, the second of a conversion after a click."""
         raise NotImplementedError
+
+
+@contextmanager
+def added_losses() -> Iterator[list[Tensor]]:
+    """What rankers add inside.
+
+    Keras keeps such losses in the layer, which the replicas of one process share while their steps are made by turns.
+    """
+    kept: list[Tensor] = []
+    token = _added.set(kept)
+    try:
+        yield kept
+    finally:
+        _added.reset(token)
 
 
 class ColdStartMethod(keras.layers.Layer):
@@ -110,6 +140,8 @@ class ColdStartMethod(keras.layers.Layer):
     `fit` after the ranker has been trained without it (`two_stage`).
     """
 
+    by_shares: ClassVar[bool] = False
+    """As RankingTower.by_shares."""
     two_stage: ClassVar[bool] = False
     """Whether `fit` sets this layer's variables, none of them trainable, once the ranker has been trained alone."""
 

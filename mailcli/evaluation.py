@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli import metrics
+from mailcli import among, metrics, replicas
 from mailcli.batches import Batch, Batches
 from mailcli.bootstrap import Weighted, resample
 from mailcli.errors import MailError
@@ -37,17 +37,21 @@ class Scorer:
         self._score = tf.function(model.probabilities, input_signature=[signature])
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
-        """[impressions], scores of a view in the store's order; [impressions, 2] of a ranker with pCTCVR besides."""
+        """[impressions], scores of a view in the store's order; [impressions, 2] of a ranker with pCTCVR besides.
+
+        Several workers score a part each, and every one gets all.
+        """
         heads = self.heads
         # All that is kept of an impression.
         scores = np.empty((len(batches.view.rows), heads), np.float32)
-        done = 0
-        with progress(title, len(scores), "impressions") as advance:
+        done, mine = 0, len(scores) // replicas.worker()[1]
+        with progress(title, mine, "impressions") as advance:
             for batch in batches.in_order():
                 found = self.scores_of(batch)
                 scores[done : done + len(found)] = found
                 done += len(found)
                 advance(len(found))
+        scores = among.gathered(scores[:done])
         return scores[:, 0] if heads == 1 else scores
 
     @property

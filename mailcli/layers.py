@@ -9,12 +9,40 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mailcli import replicas
 from mailcli.contracts import Tensor
 
 #: Slope of LeakyReLU for negative inputs; the paper does not tell, this is TensorFlow's own default.
 NEGATIVE_SLOPE = 0.2
 #: Score of a masked place before a softmax: exp(x - max) is exactly 0 in float32.
 MASKED = -1e9
+
+
+class Dropout(keras.layers.Dropout):
+    """keras.layers.Dropout; on several replicas, the part of the mask that it draws for the whole batch."""
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """x [rows at hand, n] -> the same shape."""
+        if not (training and self.rate > 0 and replicas.several()):
+            return super().call(inputs, training=training)
+        kept = replicas.uniform(inputs, self.seed_generator) >= tf.cast(self.rate, inputs.dtype)
+        return tf.where(kept, inputs * tf.cast(1 / (1 - self.rate), inputs.dtype), tf.zeros_like(inputs))
+
+
+class BatchNormalization(keras.layers.BatchNormalization):
+    """keras.layers.BatchNormalization; on several replicas, with the mean and variance of the whole batch.
+
+    Keras' own `synchronized` takes E[x²] - E[x]², which loses digits that one replica keeps.
+    """
+
+    def _moments(self, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        if mask is not None or not replicas.several():
+            return super()._moments(inputs, mask)
+        count = tf.cast(replicas.count_rows(inputs), inputs.dtype)
+        mean = replicas.total(tf.reduce_sum(inputs, axis=0)) / count
+        # As tf.nn.moments: the derivative with respect to the mean is zero.
+        squares = tf.math.squared_difference(inputs, tf.stop_gradient(mean))
+        return mean, replicas.total(tf.reduce_sum(squares, axis=0)) / count
 
 
 class AttentionPooling(keras.layers.Layer):
@@ -59,7 +87,7 @@ class ResidualEncoder(keras.layers.Layer):
     def __init__(self, units: Sequence[int], dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dense = [keras.layers.Dense(width) for width in units]
-        self.dropout = [keras.layers.Dropout(dropout) for _ in units[:-1]]
+        self.dropout = [Dropout(dropout) for _ in units[:-1]]
 
     def build(self, shape: Sequence[int | None]) -> None:
         """Make the weights for inputs of the given shape."""
@@ -87,7 +115,7 @@ class ResidualDecoder(keras.layers.Layer):
     def __init__(self, units: Sequence[int], outputs: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dense = [keras.layers.Dense(width) for width in (*units, outputs)]
-        self.dropout = [keras.layers.Dropout(dropout) for _ in units]
+        self.dropout = [Dropout(dropout) for _ in units]
 
     def build(self, shape: Sequence[int | None]) -> None:
         """Make the weights for inputs of the given shape."""

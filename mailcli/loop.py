@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any
 
 import click
 
+from mailcli import among, replicas
 from mailcli.batches import Batch, Batches
 from mailcli.checkpoints import Checkpoints, Progress, check_space, save_variables
 from mailcli.contracts import Tensor
@@ -55,10 +59,11 @@ class Fit:
         self._checkpoints = Checkpoints(run.checkpoints, variables)
         self._pending: list[dict[str, Tensor]] = []
         self._seconds, self._saved = 60 * minutes, time.monotonic()
-        found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
+        found = self._restored(variables)
         if found is None:
             run.begin()
-            check_space(run.folder, variables)
+            if run.kept:
+                check_space(run.folder, variables)
             if start:
                 start(model, self._step)
         else:
@@ -67,6 +72,17 @@ class Fit:
         self._progress = found or Progress()
         self._stream: Iterator[Batch] | None = None
 
+    def _restored(self, variables: list[Any]) -> Progress | None:
+        """Where the run stands, of the checkpoint that is there; every worker gets the chief's."""
+        run = self._run
+        found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
+        if replicas.worker()[1] > 1:
+            told = json.loads(among.tell(json.dumps(asdict(found) if found else None)))
+            found = Progress(**told) if told else None
+            if found:
+                among.share(variables)
+        return found
+
     def best(self) -> dict[str, Any]:
         """Train to the end; what result.json says of the best epoch.
 
@@ -74,19 +90,26 @@ class Fit:
             MailError: a loss or gradient is not finite, or a checkpoint cannot be written.
             Interrupted: by Ctrl-C; what was done is kept.
         """
+        # Several workers stop together, so in a step: until the next one, validation goes on.
+        several = replicas.worker()[1] > 1
         try:
-            while self._progress.epoch <= self._run.config.epochs:
-                if not self._validation_is_due:
-                    with postponed() as interrupt:
-                        self._train(interrupt)
-                if self._validate():
-                    break
+            with postponed() if several else nullcontext() as together:
+                while self._progress.epoch <= self._run.config.epochs:
+                    if not self._validation_is_due:
+                        with nullcontext(together) if together else postponed() as interrupt:
+                            self._train(interrupt)
+                    if self._validate():
+                        break
+                if together and among.any_of(together.asked):
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise self.interrupted() from None
         return self._progress.best
 
     def interrupted(self) -> Interrupted:
         """What Ctrl-C is answered with."""
+        if not self._run.kept:
+            return Interrupted("Interrupted. Worker 0 has the checkpoints. The same commands go on from there.")
         return Interrupted(f"Interrupted. {self._checkpoints.told()} The same command goes on from there.")
 
     def clear(self) -> None:
@@ -114,10 +137,12 @@ class Fit:
                 self._pending.append(self._step(to_tensors(batch)))
                 at.step += 1
                 at.steps += 1
-                advance(len(batch["click"]))
-                if interrupt.asked or time.monotonic() - self._saved >= self._seconds:
+                advance(min(config.batch_size, left))
+                left -= config.batch_size
+                asked = among.any_of(interrupt.asked)
+                if asked or time.monotonic() - self._saved >= self._seconds:
                     self._save()
-                if interrupt.asked:
+                if asked:
                     raise KeyboardInterrupt
                 if len(self._pending) == LOG_EVERY:
                     self._flush()
@@ -128,7 +153,8 @@ class Fit:
     def _save(self) -> None:
         self._flush()
         self._progress.history_bytes = self._run.history_bytes()
-        self._checkpoints.save(self._progress)
+        if self._run.kept:
+            self._checkpoints.save(self._progress)
         self._saved = time.monotonic()
 
     def _flush(self) -> None:
@@ -158,9 +184,10 @@ class Fit:
         before = at.best["validation"]["all"]["AUC"] if "validation" in at.best else -math.inf
         if found["all"]["AUC"] > before:
             at.best, at.worse = {"best_epoch": at.epoch, "best_step": at.steps, "validation": found}, 0
-            with whole(self._run.weights) as partial:
-                self._model.save_weights(partial)
-            save_variables(self._run.optimizers, self._step.variables)
+            if self._run.kept:
+                with whole(self._run.weights) as partial:
+                    self._model.save_weights(partial)
+                save_variables(self._run.optimizers, self._step.variables)
         else:
             at.worse += 1
         at.validated = at.steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ def make_rows(
     runs: Path | Folders,
     minutes: float | None = None,
     jobs: int | None = None,
+    trainer: Callable[[Sequence[Task]], None] | None = None,
 ) -> list[Row]:
     """Rows for cells, each with its baseline: the same ranker alone with the same seed, hence the same draw.
 
@@ -32,6 +33,7 @@ def make_rows(
         runs: folder of the runs.
         minutes: between two checkpoints of a training; None for the default.
         jobs: how many runs at once; None for as many as cores and memory allow.
+        trainer: what makes the missing runs, or is told that none is missing; None for processes of this machine.
 
     Raises:
         MailError: a run cannot be made, or has failed; the others are finished then.
@@ -42,7 +44,9 @@ def make_rows(
     wanted = with_baselines(configs, seeds)
     found = {repr(config): claim(folders.of(config), config, store) for config in wanted}
     missing = [run for run in found.values() if run.result is None]
-    if missing:
+    if trainer:
+        trainer([Task(run.config, store.folder, folders, minutes) for run in missing])
+    elif missing:
         # Of all runs, not of the missing ones: a run's threads decide its last bits, and a run that is made again
         # should be the same.
         jobs, threads_each = at_once(len(wanted), max(_memory(config, store) for config in wanted), jobs)

@@ -10,16 +10,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli import plugins
+from mailcli import plugins, replicas
 from mailcli.batches import Batch
 from mailcli.config import Options, RunConfig
-from mailcli.contracts import ColdStartMethod, Features, RankingTower, Tensor, options_of
+from mailcli.contracts import ColdStartMethod, Features, RankingTower, Tensor, added_losses, options_of
 from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError, choices, nearest
 from mailcli.losses import click_loss, ctcvr_loss
-from mailcli.optimizers import SparseAdam
+from mailcli.optimizers import SparseAdam, move
+from mailcli.replicas import Parts
 from mailcli.rows import forget_gradients
-from mailcli.schema import UNKNOWN, Schema
+from mailcli.schema import PADDING, UNKNOWN, Schema
 from mailcli.store import Store
 
 #: What outside code that fails on one impression or as a graph is told.
@@ -115,24 +116,44 @@ class TwoTower(keras.Model):
             The losses by name: L_rt; L_extra of `add_loss`; L_ctcvr of a ranker with two heads; where there is a
             zero-shot tower its terms and their sum L_zst; and the norms of the gradients that G_B and G_A apply.
         """
+        if not replicas.several():
+            return self._train_step(batch, optimizers, ())
+        # Of all that follows, each replica computes its share; what is told is the sum.
+        is_new = tf.reduce_all(batch["actions"] == PADDING, axis=1)
+        old = tf.math.count_nonzero(~is_new)
+        with replicas.rows(tf.shape(batch["click"])[0], old) as (_, old_rows):
+            told = self._train_step(batch, optimizers, old_rows)
+        norms = {name: told.pop(name) for name in ("gradient", "gradient_zst") if name in told}
+        return dict(zip(told, replicas.total_of_each(list(told.values())), strict=True)) | norms
+
+    def _train_step(self, batch: dict[str, Tensor], optimizers: Optimizers, old_rows: Parts) -> dict[str, Tensor]:
+        """The losses, or a replica's shares of them; `old_rows` are the parts of the old users' rows."""
         losses: dict[str, Tensor] = {}
         with tf.GradientTape() as tape:
             features = self.embedding(batch)  # step 1: flag, Eq. (9)
             if self.cold_start.co_trained:
-                with tape.stop_recording():
+                with tape.stop_recording(), replicas.only(old_rows):
                     losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3
-            heads = _heads(self._outputs(features, training=True))  # steps 4-5
+            heads, extra = self._heads_and_extra(features)  # steps 4-5
             losses["L_rt"] = click_loss(batch["click"], heads["click"])  # step 6, Eq. (13)
             total = losses["L_rt"]
-            if self.ranker.losses:
-                losses["L_extra"] = tf.add_n(self.ranker.losses)
+            if extra:
+                losses["L_extra"] = tf.add_n(extra)
                 total += losses["L_extra"]
             if "conversion" in heads:
                 losses["L_ctcvr"] = ctcvr_loss(batch["conversion"], heads["click"], heads["conversion"])
                 total += losses["L_ctcvr"]
         gradients = tape.gradient(total, self.ranking_variables)
-        optimizers.ranking.apply_gradients(zip(gradients, self.ranking_variables, strict=True))  # step 7
-        return {**losses, "gradient": tf.linalg.global_norm(gradients)}
+        applied = move(optimizers.ranking, gradients, self.ranking_variables)  # step 7
+        return {**losses, "gradient": tf.linalg.global_norm(applied)}
+
+    def _heads_and_extra(self, features: Features) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Logits, and what the ranker has added by `add_loss`."""
+        if not replicas.several():
+            heads = _heads(self._outputs(features, training=True))
+            return heads, self.ranker.losses
+        with added_losses() as extra:
+            return _heads(self._outputs(features, training=True)), extra
 
     def _zero_shot_step(self, features: Features, optimizer: Any) -> dict[str, Tensor]:
         """L_zst (7) over the impressions of old users, applied by G_A."""
@@ -141,8 +162,8 @@ class TwoTower(keras.Model):
             losses = self.cold_start.zero_shot_losses(old, training=True)
             total = tf.add_n(list(losses.values()))
         gradients = tape.gradient(total, self.zero_shot_variables)
-        optimizer.apply_gradients(zip(gradients, self.zero_shot_variables, strict=True))
-        return {**losses, "L_zst": total, "gradient_zst": tf.linalg.global_norm(gradients)}
+        applied = move(optimizer, gradients, self.zero_shot_variables)
+        return {**losses, "L_zst": total, "gradient_zst": tf.linalg.global_norm(applied)}
 
 
 def click_logit(output: Tensor) -> Tensor:
@@ -189,6 +210,11 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     forget_gradients()
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
+    with replicas.scope():
+        return _make_model(store, config)
+
+
+def _make_model(store: Store, config: RunConfig) -> TwoTower:
     embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init)
     ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
@@ -222,10 +248,11 @@ def _try_as_graph(model: TwoTower, config: RunConfig) -> None:
 def make_optimizers(config: RunConfig) -> Optimizers:
     """G_A and G_B."""
     adam = {"sparse_adam": SparseAdam, "adam": keras.optimizers.Adam}[config.optimizer]
-    return Optimizers(
-        zero_shot=adam(config.zero_shot_learning_rate, epsilon=1e-8),
-        ranking=adam(config.learning_rate, epsilon=1e-8),
-    )
+    with replicas.scope():
+        return Optimizers(
+            zero_shot=adam(config.zero_shot_learning_rate, epsilon=1e-8),
+            ranking=adam(config.learning_rate, epsilon=1e-8),
+        )
 
 
 class Step:
@@ -235,13 +262,15 @@ class Step:
     """
 
     def __init__(self, model: TwoTower, optimizers: Optimizers, history: int) -> None:
-        if model.zero_shot_variables:
-            optimizers.zero_shot.build(model.zero_shot_variables)
-        optimizers.ranking.build(model.ranking_variables)
+        with replicas.scope():
+            if model.zero_shot_variables:
+                optimizers.zero_shot.build(model.zero_shot_variables)
+            optimizers.ranking.build(model.ranking_variables)
         # For checkpoints: the state of both optimizers.
         self.variables: list[Any] = [*optimizers.zero_shot.variables, *optimizers.ranking.variables]
         signature = batch_signature(model.embedding.schema, history)
-        self._graph = tf.function(lambda batch: model.train_step(batch, optimizers), input_signature=[signature])
+        step = replicas.run_on_all(lambda batch: model.train_step(batch, optimizers))
+        self._graph = tf.function(step, input_signature=[signature])
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step; the model's losses by name."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from mailcli import replicas
 from mailcli.contracts import Tensor
 from mailcli.rows import sum_at
 
@@ -53,6 +55,24 @@ class SparseAdam(keras.optimizers.Adam):
             epsilon=tf.cast(self.epsilon, dtype),
             grad=gradient,
         )
+
+
+def move(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    """Apply gradients by a Keras optimizer; on several replicas, the sum of what each has.
+
+    Returns:
+        The gradients that were applied.
+    """
+    if not replicas.several():
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return list(gradients)
+    gradients = replicas.total_gradients(gradients)
+    # `apply_gradients` would sum once more, with a message for each variable. All replicas are moved alike.
+    for gradient, variable in zip(gradients, variables, strict=True):
+        if gradient is not None:
+            optimizer.update_step(gradient, variable.value, optimizer.learning_rate)
+    optimizer.iterations.assign_add(1)
+    return list(gradients)
 
 
 def sum_duplicates(gradient: tf.IndexedSlices) -> tuple[Tensor, Tensor]:

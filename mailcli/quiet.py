@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mailcli.hardware import has_graphics_card
 
@@ -19,23 +21,44 @@ NOISE = (
 NO_CARD = ("Could not find cuda drivers on your machine", "failed call to cuInit")
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
     """Import TensorFlow and start it; of what it writes meanwhile, all but the usual notes goes on to stderr.
 
-    Its libraries write to file descriptor 2 directly, so Python's own redirection does not see it.
+    Args:
+        begin: called between, before its first operation, and with the real stderr.
     """
-    if "tensorflow" in sys.modules:
-        return
+    if "tensorflow" not in sys.modules:
+        with _without_notes():
+            import tensorflow as tf
+
+            # Each run has its own graph, which TensorFlow takes for a mistake after five of them.
+            tf.get_logger().setLevel("ERROR")
+        if begin is None:
+            _start()
+    if begin is not None:
+        begin()
+        _start()
+
+
+def _start() -> None:
+    with _without_notes():
+        import tensorflow as tf
+
+        tf.transpose(tf.constant([[0]], tf.int64))
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """What is written to stderr is held back, and at the end all but the usual notes is told.
+
+    TensorFlow's libraries write to file descriptor 2 directly, so Python's own redirection does not see it.
+    """
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as kept:
         os.dup2(kept.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.transpose(tf.constant([[0]], tf.int64))
-            # Each run has its own graph, which TensorFlow takes for a mistake after five of them.
-            tf.get_logger().setLevel("ERROR")
+            yield
         finally:
             os.dup2(real, 2)
             os.close(real)

@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,11 @@ class Run:
     listeners: list[Callable[[list[dict[str, Any]]], None]] = field(default_factory=list, compare=False)
     """Called with the lines that are appended to history.jsonl."""
 
+    @property
+    def kept(self) -> bool:
+        """Whether this process writes the folder."""
+        return True
+
     def begin(self) -> None:
         """Make the folder anew, with config.toml and nothing else; call it when all settings are known to be right."""
         for path in _entries(self.folder):
@@ -73,7 +79,7 @@ class Run:
         """Whether the folder holds a run of these settings, finished or not; `claim` has checked whose they are."""
         return (self.folder / CONFIG).is_file() and self.checkpoints.is_dir()
 
-    def lock(self) -> Lock:
+    def lock(self) -> AbstractContextManager[None]:
         """Keeps other processes out of the folder (MailError when one is in it)."""
         return Lock(self.folder, f"{self.folder}: another `mail` is training this run. Wait for it.")
 
@@ -173,6 +179,48 @@ class Run:
         _write_json(self.folder / RESULT, result)
 
 
+class ElsewhereRun(Run):
+    """A run whose folder another worker writes: here nothing is read or written."""
+
+    @property
+    def kept(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def began(self) -> bool:
+        """False: what was begun is the chief's to know."""
+        return False
+
+    @property
+    def result(self) -> None:
+        """None."""
+        return None
+
+    def begin(self) -> None:
+        """Nothing."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keeps nobody out."""
+        return nullcontext()
+
+    def restore(self, model: TwoTower) -> None:
+        """Nothing: the chief gives its weights to all."""
+
+    def log(self, lines: list[dict[str, Any]]) -> None:
+        """Nothing."""
+
+    def history_bytes(self) -> int:
+        """0"""
+        return 0
+
+    def cut_history(self, size: int) -> None:
+        """Nothing."""
+
+    def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
+        """Nothing."""
+
+
 def _is_share(value: Any) -> bool:
     return type(value) in {int, float} and 0 <= value <= 1
 
@@ -201,6 +249,11 @@ def _fingerprints(config: RunConfig, store: Store) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
+def identity(config: RunConfig, store: Store) -> Options:
+    """All that a run's result depends on: its settings, the dataset, and code from outside."""
+    return {**_fingerprints(config, store), **to_toml(config)}
+
+
 def claim(runs: Path, config: RunConfig, store: Store, others: Mapping[str, str] | None = None) -> Run:
     """The run of that config: finished and reusable, or one that `begin` makes a folder for.
 
@@ -214,7 +267,7 @@ def claim(runs: Path, config: RunConfig, store: Store, others: Mapping[str, str]
         MailError: the folder holds something that is not ours, or a run with other settings or data.
     """
     folder = runs / config.place
-    settings = {**_fingerprints(config, store), **(others or {}), **to_toml(config)}
+    settings = {**identity(config, store), **(others or {})}
     run = Run(folder, config, settings)
     strangers = [path.name for path in _entries(folder) if path.name.removeprefix(PARTIAL) not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):

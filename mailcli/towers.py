@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.contracts import Features, RankingTower, Spec, Tensor
-from mailcli.layers import MASKED, leaky_relu, weighted_sum
+from mailcli.layers import MASKED, BatchNormalization, Dropout, leaky_relu, weighted_sum
 from mailcli.rows import collect, gather_rows, spread
 
 #: Widths of the attention scorers of DIN (Sec. 4.3) and DMR (published code).
@@ -55,8 +55,8 @@ class Tower(keras.layers.Layer):
     def __init__(self, units: Sequence[int], dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hidden = [keras.layers.Dense(width) for width in units]
-        self.norm = [keras.layers.BatchNormalization() for _ in units]
-        self.dropout = [keras.layers.Dropout(dropout) for _ in units]
+        self.norm = [BatchNormalization() for _ in units]
+        self.dropout = [Dropout(dropout) for _ in units]
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """x [B, n] -> [B, units[-1]]."""

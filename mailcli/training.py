@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mailcli import __version__, hardware, watching
+from mailcli import __version__, among, hardware, replicas, watching
 from mailcli.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.contracts import TrainingData
@@ -84,9 +84,10 @@ def _train(run: Run, store: Store, baseline: Run | None, minutes: float, origin:
         result = _finish(run, store, training, started, origin)
     except KeyboardInterrupt:
         raise (training.fit.interrupted() if training.fit else Interrupted("Interrupted.")) from None
-    if training.fit:
+    if training.fit and run.kept:
         training.fit.clear()
-    watching.end(run)
+    if run.kept:
+        watching.end(run)
     return result
 
 
@@ -112,7 +113,8 @@ class _Training:
             self.fit = Fit(run, store, self.model, self.scorer, self.batches, minutes, start)
             if origin:
                 origin.forget()
-            watching.begin(run)
+            if run.kept:
+                watching.begin(run)
             self.best = self.fit.best()
 
 
@@ -120,6 +122,7 @@ def _finish(run: Run, store: Store, training: _Training, started: float, origin:
     """Evaluate the best epoch on test, once, and write the result."""
     config, test = run.config, training.batches["test"]
     run.restore(training.model)
+    among.share(training.model.variables)
     scores = training.scorer(test, "scoring test")
     result = {
         "cell": config.cell,
@@ -180,7 +183,7 @@ def _check_views(splits: dict[str, View], config: RunConfig) -> None:
 
 
 def _batches(store: Store, view: View, config: RunConfig) -> Batches:
-    return Batches(store, view, config.history, config.batch_size)
+    return Batches(store, view, config.history, config.batch_size, replicas.worker())
 
 
 def _fit_to(
@@ -226,6 +229,8 @@ def environment(seconds: float) -> dict[str, Any]:
         **{name: metadata.version(name) for name in ("keras", "numpy", "pandas", "scipy")},
         "tensorflow": tf.__version__,
         **hardware.describe(),
+        "workers": replicas.worker()[1],
+        "replicas": replicas.count(),
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "seconds": round(seconds, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -434,6 +434,13 @@ def test_refuses(home: Path, simulated_raw: Path, before: Callable[[], None], ar
     assert sorted(path.name for path in Path("runs").iterdir()) == ["day1", "tiny"]
 
 
+@pytest.mark.parametrize("more", [["--workers", "a:1,b:2", "--index", "0"], ["--devices", "2"]])
+def test_several_devices_cannot_continue(more: list[str]) -> None:
+    assert refused(mail("train", "--continue", PARENT, "--data", "tiny", *more)) == (
+        "--continue trains in one process on one device. Leave out --workers, --devices and the variable TF_CONFIG."
+    )
+
+
 @pytest.mark.slow
 def test_a_two_stage_method_is_refused(home: Path) -> None:
     folder = Path("runs/day1/paper/base+llae/seed-0")

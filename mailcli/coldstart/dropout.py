@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mailcli import replicas
 from mailcli.contracts import ColdStartMethod, Features, Spec, without_behaviors
 
 
@@ -35,7 +36,7 @@ class ColdStart(ColdStartMethod):
         """While training, some histories made empty; at inference, the same features."""
         if not training:
             return features
-        hidden = keras.random.uniform(tf.shape(features.is_new), seed=self.random) < self.rate
+        hidden = replicas.uniform(tf.cast(features.is_new, tf.float32), self.random) < self.rate
         return without_behaviors(features, hidden)
 
     def get_config(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mailcli import replicas
 from mailcli.config import VARIANTS
 from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
 from mailcli.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
@@ -136,8 +137,8 @@ class ColdStart(ColdStartMethod):
 
     def _count(self, mask: Tensor) -> None:
         """Update the share of old users' histories that fill each step; a batch without old users changes nothing."""
-        rows = tf.cast(tf.shape(mask)[0], tf.float32)
-        share = tf.math.divide_no_nan(tf.reduce_sum(tf.cast(mask, tf.float32), axis=0), rows)
+        rows = tf.cast(replicas.count_rows(mask), tf.float32)
+        share = tf.math.divide_no_nan(replicas.total(tf.reduce_sum(tf.cast(mask, tf.float32), axis=0)), rows)
         self.filled.assign(tf.where(rows > 0, MOMENTUM * self.filled + (1 - MOMENTUM) * share, self.filled))
 
     def _counts(self) -> Tensor | None:
@@ -152,7 +153,9 @@ class ColdStart(ColdStartMethod):
         Both codes go through the decoders at once, as one batch.
         """
         both = tf.concat(list(codes.values()), axis=0)
-        of_a, of_v = (tf.split(decoder(both, training=training), len(codes), axis=0) for decoder in (self.d1, self.d2))
+        with replicas.repeated(len(codes)):
+            decoded = [decoder(both, training=training) for decoder in (self.d1, self.d2)]
+        of_a, of_v = (tf.split(each, len(codes), axis=0) for each in decoded)
         return {
             name: squared_error(a_hat, a, self.reduction) + squared_error(v_hat, v, self.reduction)
             for name, a_hat, v_hat in zip(codes, of_a, of_v, strict=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from mailcli import plugins
+from mailcli.cluster import TIMEOUT, parse
 from mailcli.config import VARIANTS, parse_settings
 from mailcli.errors import MailError, choices
 from mailcli.options import FORMAT, RANKER, check_form, print_tables, resolve, run_options
@@ -29,6 +31,22 @@ from mailcli.options import FORMAT, RANKER, check_form, print_tables, resolve, r
     help="Go on with a finished run on the dataset of the next day (--data): its settings, weights and moments, its "
     "table grown by the new ids. Forgetting and gain are shown for both days.",
 )
+@click.option(
+    "--workers",
+    metavar="HOST:PORT,...",
+    help="Train with so many machines, each with this command and its own --index; the first writes the run's folder "
+    "and prints the table. Or by the variable TF_CONFIG.",
+)
+@click.option("--index", type=int, metavar="I", help="Which of --workers this is, from 0.")
+@click.option(
+    "--worker-timeout",
+    type=click.FloatRange(min=1),
+    default=TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long workers wait for one another.",
+)
+@click.option("--devices", metavar="N|all", help="Graphics cards of this machine to train on. [default: one]")
 @RANKER
 @FORMAT
 @run_options
@@ -41,6 +59,10 @@ def train(
     runs: Path,
     minutes: float | None,
     form: str,
+    workers: str | None,
+    index: int | None,
+    worker_timeout: float,
+    devices: str | None,
     **options: Any,
 ) -> None:
     """Train a ranker with a cold-start method, evaluate it on test, print the table.
@@ -48,23 +70,33 @@ def train(
     The same ranker alone is trained too, or reused, so that RI can be shown. A finished run is reused.
     """
     check_form(form)
+    cluster = parse(workers, index, worker_timeout, os.environ)
     if parent is not None:
-        _continue(
-            parent,
-            {"cold_start": cold_start, "variant": variant, "seed": seed, **options},
-            data_dir,
-            runs,
-            minutes,
-            form,
-        )
+        if cluster or devices is not None:
+            raise MailError(
+                "--continue trains in one process on one device. Leave out --workers, --devices and the variable "
+                "TF_CONFIG."
+            )
+        given = {"cold_start": cold_start, "variant": variant, "seed": seed, **options}
+        _continue(parent, given, data_dir, runs, minutes, form)
         return
     config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
     from mailcli.matrix import make_rows
     from mailcli.tables import make_table
+    from mailcli.workers import OnDevices, OnWorkers, parse_devices
 
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
+    trainer: OnWorkers | OnDevices | None = None
+    if cluster:
+        trainer = OnWorkers(cluster, parse_devices(devices), config, store)
+        if not trainer.is_chief:
+            done = trainer.follow(configs, store)
+            click.echo(f"{cluster.name(cluster.index)}: finished, {done} runs. {cluster.name(0)} has them.", err=True)
+            return
+    elif devices is not None:
+        trainer = OnDevices(parse_devices(devices))
     # One after the other, on all cores.
-    rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1)
+    rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}")], form)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mailcli import replicas
 from mailcli.contracts import Features, Spec, Tensor
 from mailcli.rows import gather_rows
 from mailcli.towers import RealSteps, StepScorer, TowerRanker, attend, pooled
@@ -187,4 +188,5 @@ class UserToItem(keras.layers.Layer):
                 self.classes,
                 sampled_values=(drawn, tf.fill([tf.size(label), 1], often), tf.fill([NEGATIVES], often)),
             )
-        return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.shape(losses)[0], losses.dtype))
+        count = replicas.total(tf.cast(tf.shape(losses)[0], losses.dtype))
+        return tf.math.divide_no_nan(tf.reduce_sum(losses), count)

@@ -1,0 +1,232 @@
+"""A training on several replicas: the graphics cards of this machine, or workers on several machines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailcli import __version__, plugins
+from mailcli.cluster import Cluster, Links, meet
+from mailcli.config import RunConfig
+from mailcli.errors import MailError
+from mailcli.experiments import ensure
+from mailcli.pool import Task
+from mailcli.protocol import views
+from mailcli.quiet import load_tensorflow
+from mailcli.runs import ElsewhereRun, identity
+from mailcli.store import Store
+
+if TYPE_CHECKING:
+    from mailcli.replicas import Team
+
+#: What `mail train --devices` asks for: so many graphics cards, "all", or None for what TensorFlow does by itself.
+Devices = int | str | None
+Wanted = tuple[RunConfig, Store]
+
+
+def parse_devices(text: str | None) -> Devices:
+    """The value of --devices (MailError when it is neither a number from 1 on nor `all`)."""
+    if text is None or text == "all":
+        return text
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise MailError(f"--devices {text}: expected a number of graphics cards from 1 on, or 'all'.")
+    return int(text)
+
+
+class OnDevices:
+    """Trains on the graphics cards of this machine. Call: the tasks."""
+
+    def __init__(self, devices: Devices) -> None:
+        self._devices = devices
+
+    def __call__(self, tasks: Sequence[Task]) -> None:
+        """Make the runs one after the other."""
+        load_tensorflow(lambda: _choose(self._devices))
+        import tensorflow as tf
+
+        from mailcli.replicas import Team
+
+        # One card needs no copies.
+        several = len(tf.config.get_visible_devices("GPU")) > 1
+        team = Team(tf.distribute.MirroredStrategy()) if several else None
+        _in_turn([(task.config, Store(task.store)) for task in tasks], team, lambda config: _ensure(tasks, config))
+
+
+class OnWorkers:
+    """Trains with all workers of a cluster.
+
+    Args:
+        cluster: who they are.
+        devices: how many graphics cards each takes.
+        config: the cell that all were asked for.
+        store: the dataset.
+    """
+
+    def __init__(self, cluster: Cluster, devices: Devices, config: RunConfig, store: Store) -> None:
+        if config.batch_size < len(cluster.addresses):
+            raise MailError(
+                f"batch_size = {config.batch_size}: every worker takes a part of each batch, and there are "
+                f"{len(cluster.addresses)}. Expected {len(cluster.addresses)} or more."
+            )
+        self._cluster, self._devices = cluster, devices
+        if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "2":
+            # Else TensorFlow tells in many lines of its own what one line of ours tells: that another worker is gone.
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        self._asked = {
+            **identity(config, store),
+            "mail": __version__,
+            "keras": metadata.version("keras"),
+            "devices": devices,
+        }
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the runs' folders and prints the table."""
+        return self._cluster.index == 0
+
+    def __call__(self, tasks: Sequence[Task]) -> None:
+        """As the chief, make the runs that are missing, if any, one after the other."""
+        links = meet(self._cluster, self._asked, plan=[task.config.cell for task in tasks])
+        with _until_the_end(links):
+            if tasks:
+                self._train(
+                    links, [(task.config, Store(task.store)) for task in tasks], lambda config: _ensure(tasks, config)
+                )
+
+    def follow(self, configs: Sequence[RunConfig], store: Store) -> int:
+        """As another worker, do this one's part of the runs that the chief is missing; how many they were."""
+        links = meet(self._cluster, self._asked)
+        wanted = [(config, store) for config in configs if config.cell in links.plan]
+
+        def take_part(config: RunConfig) -> None:
+            from mailcli.training import train
+
+            train(ElsewhereRun(Path(), config), store)
+
+        with _until_the_end(links):
+            if wanted:
+                self._train(links, wanted, take_part)
+        return len(wanted)
+
+    def _train(self, links: Links, runs: Sequence[Wanted], make: Callable[[RunConfig], object]) -> None:
+        cluster, teams = self._cluster, []
+
+        def begin() -> None:
+            # Before TensorFlow's first operation, as it wants it.
+            _choose(self._devices)
+            teams.append(team_of(cluster))
+
+        load_tensorflow(begin)
+        import tensorflow as tf
+
+        try:
+            _in_turn(runs, teams[0], make)
+        except tf.errors.OpError as error:
+            raise (links.explained() or _out_of_time(cluster, error) or error) from error
+
+
+def _ensure(tasks: Sequence[Task], config: RunConfig) -> None:
+    task = next(task for task in tasks if task.config == config)
+    ensure(config, Store(task.store), task.folders, task.minutes)
+
+
+def _in_turn(runs: Sequence[Wanted], team: Team | None, make: Callable[[RunConfig], object]) -> None:
+    """Make runs on a team; two-stage methods, which are fitted to what was trained, on the chief alone."""
+    from mailcli import replicas
+    from mailcli.model import is_two_stage
+
+    for config, store in runs:
+        if team is None or is_two_stage(config):
+            if team is None or team.place == 0:
+                make(config)
+            continue
+        with replicas.on(team):
+            _check(config, store, replicas.count())
+            make(config)
+
+
+def _check(config: RunConfig, store: Store, count: int) -> None:
+    """Refuse what several replicas cannot do (MailError)."""
+    if config.batch_size < count:
+        raise MailError(
+            f"batch_size = {config.batch_size}: every replica takes a part of each batch, and there are {count}. "
+            f"Expected {count} or more."
+        )
+    rest = len(views(store, config)["train"].rows) % config.batch_size
+    if 0 < rest < count:
+        raise MailError(
+            f"batch_size = {config.batch_size}: the last batch of an epoch would have {rest} of the training "
+            f"impressions, and each of {count} replicas takes a part of it. Choose another batch_size."
+        )
+    for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
+        if plugins.is_outside(kind, name) and not getattr(plugins.load(kind, name), "by_shares", False):
+            raise MailError(
+                f"{kind.title} '{name}': is not known to be right on several replicas, where losses, batch "
+                "normalisation and dropout need those of mailcli. Use them and say `by_shares = True` in the class, or "
+                "train on one."
+            )
+
+
+def _choose(devices: Devices) -> None:
+    """Let TensorFlow see so many graphics cards (MailError where there are fewer)."""
+    if devices is None:
+        return
+    import tensorflow as tf
+
+    cards = tf.config.list_physical_devices("GPU")
+    if not cards or (isinstance(devices, int) and devices > len(cards)):
+        there = f"{len(cards)} graphics card{'s' * (len(cards) != 1)}" if cards else "no graphics card"
+        advice = f"Expected {len(cards)} or less." if cards else "Leave the option out to train on its processor."
+        raise MailError(f"--devices {devices}: this machine has {there} that TensorFlow can use. {advice}")
+    tf.config.set_visible_devices(cards if devices == "all" else cards[:devices], "GPU")
+
+
+def team_of(cluster: Cluster) -> Team:
+    """This process' place in a MultiWorkerMirroredStrategy; waits until all workers are there.
+
+    Call it before TensorFlow's first operation.
+    """
+    import tensorflow as tf
+
+    from mailcli.replicas import Team
+
+    cards = len(tf.config.get_visible_devices("GPU"))
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
+        task_type="worker",
+        task_id=cluster.index,
+        num_accelerators={"GPU": cards},
+        rpc_layer="grpc",
+    )
+    # Longer than what a chief does alone: checkpoints, and the metrics of a validation.
+    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=max(cluster.timeout, 60))
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    return Team(strategy, cluster.index, len(cluster.addresses))
+
+
+def _out_of_time(cluster: Cluster, error: Any) -> MailError | None:
+    """The error to tell of a worker that is there and does not answer; None of what is a fault of ours."""
+    import tensorflow as tf
+
+    if not isinstance(error, tf.errors.DeadlineExceededError | tf.errors.UnavailableError | tf.errors.AbortedError):
+        return None
+    return MailError(
+        f"a worker has not answered for {max(cluster.timeout, 60):g} seconds, or cannot be reached. Look at each, and "
+        "start all workers again with the same commands: they go on from the last checkpoint."
+    )
+
+
+@contextmanager
+def _until_the_end(links: Links) -> Iterator[None]:
+    """Tell the others how it ends; the chief ends last."""
+    try:
+        yield
+    except BaseException as error:
+        links.close(getattr(error, "message", None) or type(error).__name__)
+        raise
+    links.close("")
+    links.wait()

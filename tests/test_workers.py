@@ -1,0 +1,482 @@
+"""Training on several replicas and several workers: as one replica does it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mailcli import cluster as clusters
+from mailcli.batches import Batches
+from mailcli.cli import main
+from mailcli.cluster import Cluster, Links, meet, parse
+from mailcli.config import make_config
+from mailcli.errors import MailError
+from mailcli.protocol import views
+from mailcli.store import Store
+
+TWO = "a:1,b:2"
+CHIEF = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}'
+EXPECTED = ' Expected {"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}.'
+
+
+class TestTold:
+    """--workers, --index and TF_CONFIG."""
+
+    def test_by_options(self) -> None:
+        assert parse(" a:1, b:2", 1, 7.0, {}) == Cluster(("a:1", "b:2"), 1, 7.0)
+        assert parse("[::1]:1,b:2", 0, 7.0, {}) == Cluster(("[::1]:1", "b:2"), 0, 7.0)
+
+    def test_by_the_variable(self) -> None:
+        assert parse(None, None, 7.0, {"TF_CONFIG": CHIEF}) == Cluster(("a:1", "b:2"), 0, 7.0)
+        assert parse(TWO, 0, 7.0, {"TF_CONFIG": CHIEF}) == Cluster(("a:1", "b:2"), 0, 7.0)
+        with_chief = '{"cluster": {"chief": ["c:3"], "worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}'
+        assert parse(None, None, 7.0, {"TF_CONFIG": with_chief}) == Cluster(("c:3", "a:1", "b:2"), 2, 7.0)
+
+    def test_not_at_all(self) -> None:
+        assert parse(None, None, 7.0, {}) is None
+        # As some platforms set it on a single machine.
+        assert parse(None, None, 7.0, {"TF_CONFIG": "{}"}) is None
+
+    @pytest.mark.parametrize(
+        ("options", "variable", "told"),
+        [
+            (["--index", "1"], None, "--index 1: it goes with --workers HOST:PORT,HOST:PORT. Give both."),
+            (["--workers", TWO], None, "--index: which of the workers is this? Expected 0 to 1."),
+            (
+                ["--workers", TWO, "--index", "2"],
+                None,
+                "--index 2: expected 0 to 1, the place of this worker in --workers.",
+            ),
+            (
+                ["--workers", "a,b:x,c:70000,:1", "--index", "-1"],
+                None,
+                "--workers: 'a' is not HOST:PORT, such as 10.0.0.1:2222; "
+                "--workers: 'b:x' is not HOST:PORT, such as 10.0.0.1:2222; "
+                "--workers: 'c:70000' is not HOST:PORT, such as 10.0.0.1:2222; "
+                "--workers: ':1' is not HOST:PORT, such as 10.0.0.1:2222; "
+                "--index -1: expected 0 to 3, the place of this worker in --workers.",
+            ),
+            (
+                ["--workers", "a:1,b:2,a:1", "--index", "0"],
+                None,
+                "--workers: 'a:1' is there more than once.",
+            ),
+            (["--workers", "a:1", "--index", "0"], None, "--workers: expected two workers or more."),
+            (
+                [],
+                "workers",
+                "TF_CONFIG: cannot be understood (Expecting value: line 1 column 1 (char 0))." + EXPECTED,
+            ),
+            (
+                [],
+                '{"cluster": {"worker": ["a:1", "b:2"]}}',
+                "TF_CONFIG: cannot be understood (KeyError 'type')." + EXPECTED,
+            ),
+            (
+                [],
+                CHIEF.replace(": 0", ": 2"),
+                "TF_CONFIG: cannot be understood (its task is worker 2, which its cluster does not have)." + EXPECTED,
+            ),
+            (
+                [],
+                CHIEF.replace('"worker": [', '"ps": ["p:1"], "worker": ['),
+                "TF_CONFIG: cannot be understood (its jobs are 'ps', 'worker'; expected 'worker', and one 'chief' or "
+                "none)." + EXPECTED,
+            ),
+            (
+                ["--workers", "a:1,b:3", "--index", "0"],
+                CHIEF,
+                "TF_CONFIG tells of worker 0 of a:1,b:2, --workers and --index of worker 0 of a:1,b:3. Give one of "
+                "the two.",
+            ),
+            (
+                ["--workers", TWO, "--index", "1"],
+                CHIEF,
+                "TF_CONFIG tells of worker 0 of a:1,b:2, --workers and --index of worker 1 of a:1,b:2. Give one of "
+                "the two.",
+            ),
+            (
+                ["--workers", TWO, "--index", "0", "--set", "batch_size=1"],
+                None,
+                "batch_size = 1: every worker takes a part of each batch, and there are 2. Expected 2 or more.",
+            ),
+            (
+                ["--devices", "0"],
+                None,
+                "--devices 0: expected a number of graphics cards from 1 on, or 'all'.",
+            ),
+            (
+                ["--devices", "some"],
+                None,
+                "--devices some: expected a number of graphics cards from 1 on, or 'all'.",
+            ),
+        ],
+    )
+    def test_what_is_wrong_is_one_line(
+        self,
+        options: list[str],
+        variable: str | None,
+        told: str,
+        data_dir: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.delenv("TF_CONFIG", raising=False)
+        if variable:
+            monkeypatch.setenv("TF_CONFIG", variable)
+        where = ["--data", "tiny", "--data-dir", str(data_dir), "--runs", str(tmp_path / "runs")]
+        done = CliRunner().invoke(main, ["train", *where, *options])
+        assert (done.exit_code, done.stderr) == (2, f"Error: {told}\n")
+        assert not (tmp_path / "runs").exists()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has now."""
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server in servers:
+        server.close()
+    return ports
+
+
+def local(count: int, timeout: float = 10.0) -> list[Cluster]:
+    """Each worker's cluster, all on this machine."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+    return [Cluster(addresses, index, timeout) for index in range(count)]
+
+
+def all_meet(workers: list[Cluster], asked: list[dict[str, Any]], plan: Any = None) -> list[Any]:
+    """What `meet` gives each, or the text of its error."""
+    found: list[Any] = [None] * len(workers)
+
+    def one(place: int) -> None:
+        try:
+            found[place] = meet(workers[place], asked[place], plan)
+        except MailError as error:
+            found[place] = error.message
+
+    threads = [threading.Thread(target=one, args=(place,)) for place in range(len(workers))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+class TestMeeting:
+    """Before TensorFlow starts; each worker is a thread here."""
+
+    def test_all_hear_the_chiefs_plan(self) -> None:
+        found = all_meet(local(3), [{"seed": 1}] * 3, ["base+none"])
+        assert [links.plan for links in found] == [["base+none"]] * 3
+        for links in found:
+            links.close("")
+        for links in found:
+            links.wait()
+        assert [links.lost for links in found] == [""] * 3
+
+    def test_whoever_does_not_come_is_named(self) -> None:
+        workers = local(4, timeout=0.5)
+        one, three = workers[1].name(1), workers[3].name(3)
+        told = f"{one}, {three} did not call within 0.5 seconds. Start it, or see --worker-timeout."
+        assert all_meet([workers[0], workers[2]], [{}] * 2) == [told, told]
+
+    def test_a_chief_that_does_not_answer_is_named(self) -> None:
+        workers = local(2, timeout=0.5)
+        told = f"{workers[0].name(0)} did not answer within 0.5 seconds. Start it, or see --worker-timeout."
+        assert all_meet(workers[1:], [{}]) == [told]
+
+    def test_other_settings_are_named(self) -> None:
+        workers = local(2)
+        told = (
+            f"{workers[1].name(1)} was asked for something else (seed: 1 -> 2; dataset_sha256: 'a' -> 'b'). Give all "
+            "workers the same command but for --index."
+        )
+        asked = [{"seed": 1, "dataset_sha256": "a"}, {"seed": 2, "dataset_sha256": "b"}]
+        assert all_meet(workers, asked) == [told, told]
+
+    def test_two_of_one_index(self) -> None:
+        workers = local(3)
+        other = Cluster(workers[0].addresses, 1)
+        found = all_meet([workers[0], workers[1], other], [{}] * 3)
+        told = "two workers were started with --index 1. Give all workers the same command but for --index."
+        # The second may have seen the port of the first in use.
+        assert found[0] == told
+
+    def test_a_stranger_is_left_out(self) -> None:
+        workers = local(2)
+        host, _, port = workers[0].addresses[0].rpartition(":")
+
+        def knock() -> None:
+            for text in (b"GET / HTTP/1.1\r\n\r\n", b"", b"[1]\n", b'{"index": 1}\n'):
+                for _ in range(100):
+                    try:
+                        with socket.create_connection((host, int(port))) as stranger:
+                            stranger.sendall(text)
+                        break
+                    except OSError:
+                        time.sleep(0.01)
+
+        knocking = threading.Thread(target=knock)
+        knocking.start()
+        chief: list[Any] = []
+        meeting = threading.Thread(target=lambda: chief.append(meet(workers[0], {}, "plan")))
+        meeting.start()
+        knocking.join()
+        other = meet(workers[1], {})
+        meeting.join()
+        assert other.plan == "plan"
+        assert list(chief[0].calls) == [1]
+        for links in (chief[0], other):
+            links.close("")
+
+    def test_a_port_in_use(self) -> None:
+        workers = local(2)
+        port = int(workers[1].addresses[1].rpartition(":")[2])
+        with socket.create_server(("", port)), pytest.raises(MailError) as error:
+            meet(workers[1], {})
+        assert error.value.message == (
+            f"{workers[1].name(1)}: port {port} cannot be used on this machine (Address already in use). Choose another "
+            "port, or end the process that has it."
+        )
+
+    def test_an_unknown_host(self) -> None:
+        (port,) = free_ports(1)
+        with pytest.raises(MailError, match=r"^worker 0 \(nowhere.invalid:1\): the host is not known \(.*\)\.$"):
+            meet(Cluster(("nowhere.invalid:1", f"127.0.0.1:{port}"), 1, 5.0), {})
+
+    def test_the_end_of_one_reaches_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ended: list[int] = []
+        monkeypatch.setattr(clusters, "GRACE", 0.2)
+        monkeypatch.setattr("os._exit", ended.append)
+        workers = local(3)
+        chief, one, two = all_meet(workers, [{}] * 3)
+        two.close("the disk is full")
+        expected = f"{workers[2].name(2)} has ended before the training did (the disk is full)."
+        assert [explained(links) for links in (chief, one)] == [f"{expected} {clusters.AGAIN}"] * 2
+        # Whatever TensorFlow waits for then.
+        until = time.monotonic() + 10
+        while len(ended) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert ended == [2, 2]
+        for links in (chief, one):
+            links.close("")
+
+
+def explained(links: Links) -> str:
+    links._known.wait(10)
+    error = links.explained()
+    assert error is not None
+    return error.message
+
+
+def test_a_batch_is_cut_into_the_workers_parts(tiny: Store) -> None:
+    view = views(tiny, make_config([{"data": "tiny"}]))["train"]
+    whole = Batches(tiny, view, 20, 100)
+    parts = [Batches(tiny, view, 20, 100, (index, 3)) for index in range(3)]
+    sizes = set()
+    for batch, *cut in zip(whole.shuffled(0, 1), *(part.shuffled(0, 1) for part in parts), strict=True):
+        sizes.add(tuple(len(each["click"]) for each in cut))
+        for name, array in batch.items():
+            np.testing.assert_array_equal(array, np.concatenate([each[name] for each in cut]))  # type: ignore[literal-required]
+    last = tiny.counts["train"] % 100
+    assert sizes == {(33, 33, 34), (last // 3, 2 * last // 3 - last // 3, last - 2 * last // 3)}
+    users = np.concatenate([batch["user"] for part in parts for batch in part.in_order()])
+    np.testing.assert_array_equal(users, tiny.column("train", "user")[view.rows])
+
+
+SMALL = {"cold_start.encoder_units": "16,16,16", "cold_start.decoder_units": "16,16"}
+CELLS: dict[str, dict[str, str]] = {
+    "base+mail": {"cold_start": "mail", "cold_start.variant": "base", **SMALL},
+    "typical": {"cold_start": "mail", "cold_start.steps": "typical", "cold_start.bandwidth": "adaptive", **SMALL},
+    "dmr+cvae": {"ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
+    "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout"},
+    "dense": {"optimizer": "adam"},
+    "bfloat16": {"precision": "bfloat16", "cold_start": "mail", **SMALL},
+}
+SETTINGS = {"history": 20, "embedding_dim": 8, "batch_size": 64, "ranker.units": "16,8"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "count"),
+    [
+        ("base+mail", 3),
+        *(pytest.param(cell, 2, marks=pytest.mark.slow) for cell in CELLS if cell != "base+mail"),
+    ],
+)
+def test_several_replicas_do_what_one_does(cell: str, count: int, data_dir: Path) -> None:
+    """With dropout; batches that do not divide, and some of one row each."""
+    command = [sys.executable, "-m", "tests.on_replicas", str(data_dir), str(count)]
+    done = subprocess.run(
+        [*command, json.dumps({**SETTINGS, **CELLS[cell]})],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    one, several = found["one"], found["several"]
+    # bfloat16 has 8 bits, and a product of other rows is added up in another order.
+    atol = 1e-5 if cell != "bfloat16" else 2e-2
+    for number, (expected, got) in enumerate(zip(one["losses"], several["losses"], strict=True)):
+        if cell == "deepfm+dropout":
+            # Rows that are twice in a batch: one replica's norm takes each by itself, several sum them first.
+            del got["gradient"], expected["gradient"]
+        assert got == pytest.approx(expected, abs=atol, rel=atol), f"step {number}"
+    np.testing.assert_allclose(several["table"], one["table"], atol=1e-3 if cell == "bfloat16" else 1e-4)
+    assert several["seeds"] == one["seeds"]
+    assert [name for name, same in found["draws"].items() if not same] == []
+    assert len(found["draws"]) == (12 if count == 3 else 0)
+
+
+TRAINING = {"history": 20, "embedding_dim": 8, "batch_size": 256, "epochs": 2, "ranker.units": "16,8"}
+
+
+def commands(data_dir: Path, runs: Path, workers: int, cell: dict[str, str], *more: str) -> list[list[str]]:
+    """`mail train` of each worker; of one process where `workers` is 1."""
+    settings = [f"{key}={value}" for key, value in {**TRAINING, **cell}.items()]
+    code = "from mailcli.cli import main; main()"
+    where = ["--data", "tiny", "--data-dir", str(data_dir), "--runs", str(runs), "--threads", "1"]
+    command = [sys.executable, "-c", code, "train", *where, *(part for each in settings for part in ("--set", each))]
+    if workers == 1:
+        return [[*command, *more]]
+    addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(workers))
+    return [[*command, *more, "--workers", addresses, "--index", str(index)] for index in range(workers)]
+
+
+def start(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+
+
+def finish(running: list[subprocess.Popen[str]], seconds: float = 240) -> list[tuple[int, list[str]]]:
+    """Exit code and the lines of stderr of each, without those of progress; none is left behind."""
+    try:
+        told = [each.communicate(timeout=seconds)[1] for each in running]
+    finally:
+        for each in running:
+            each.kill()
+    shown = [[line for line in text.splitlines() if not re.search(r" left$", line)] for text in told]
+    return [(each.returncode, lines) for each, lines in zip(running, shown, strict=True)]
+
+
+def curves(runs: Path) -> dict[str, list[dict[str, float]]]:
+    """The steps of each run's history.jsonl, by cell."""
+    found = {}
+    for path in sorted(runs.glob("*/*/*/seed-0/history.jsonl")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        found[path.parent.parent.name] = [line for line in lines if "step" in line]
+    return found
+
+
+def weights(runs: Path) -> dict[str, bytes]:
+    return {path.parent.parent.name: path.read_bytes() for path in runs.glob("*/*/*/seed-0/predictions.npy")}
+
+
+@pytest.fixture(scope="module")
+def two_workers(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs of base+none and base+mail by two processes on the loopback interface."""
+    runs = tmp_path_factory.mktemp("two")
+    done = finish([start(command) for command in commands(data_dir, runs, 2, CELLS["base+mail"])])
+    assert [code for code, _ in done] == [0, 0], done
+    assert re.fullmatch(r"worker 1 \(.*\): finished, 2 runs. worker 0 \(.*\) has them.", done[1][1][-1])
+    return runs
+
+
+@pytest.mark.slow
+def test_two_workers_have_the_loss_curve_of_one_process(two_workers: Path, data_dir: Path, tmp_path: Path) -> None:
+    (done,) = finish([start(command) for command in commands(data_dir, tmp_path, 1, CELLS["base+mail"])])
+    assert done[0] == 0, done
+    one, two = curves(tmp_path), curves(two_workers)
+    assert sorted(one) == sorted(two) == ["base+mail-base", "base+none"]
+    for cell in one:
+        assert len(one[cell]) == len(two[cell]) == 44
+        for expected, got in zip(one[cell], two[cell], strict=True):
+            assert got == pytest.approx(expected, abs=1e-5), cell
+    results = [
+        json.loads((runs / "tiny/paper/base+none/seed-0/result.json").read_text()) for runs in (tmp_path, two_workers)
+    ]
+    assert results[1]["test"]["all"]["AUC"] == pytest.approx(results[0]["test"]["all"]["AUC"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_killed_workers_job_goes_on(two_workers: Path, data_dir: Path, tmp_path: Path) -> None:
+    """SIGKILL in the middle of the second epoch of base+mail; both started again end with the same bits."""
+    for victim in (1, 0):
+        runs = tmp_path / f"victim-{victim}"
+        running = [
+            start(command) for command in commands(data_dir, runs, 2, CELLS["base+mail"], "--checkpoint-every", "0")
+        ]
+        folder = runs / "tiny/paper/base+mail-base/seed-0/checkpoints"
+        wait_for((folder / "step-27.npz").exists, running)
+        running[victim].kill()
+        began = time.monotonic()
+        done = finish(running, 60)
+        assert time.monotonic() - began < 40
+        code, lines = done[1 - victim]
+        assert code == 2
+        assert re.fullmatch(
+            rf"Error: worker {victim} \(127.0.0.1:\d+\) has ended before the training did. Start all workers again with "
+            "the same commands: they go on from the last checkpoint.",
+            lines[-1],
+        )
+        assert len([line for line in lines if line.startswith(("Error", "Traceback"))]) == 1
+        again = finish([start(command) for command in commands(data_dir, runs, 2, CELLS["base+mail"])])
+        assert [code for code, _ in again] == [0, 0], again
+        assert any("goes on after step" in line for line in again[0][1])
+        assert curves(runs) == curves(two_workers)
+        assert weights(runs) == weights(two_workers)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_one_worker_stops_all_with_a_checkpoint(data_dir: Path, tmp_path: Path) -> None:
+    running = [start(command) for command in commands(data_dir, tmp_path, 2, {"epochs": "200", "patience": "200"})]
+    history = tmp_path / "tiny/paper/base+none/seed-0/history.jsonl"
+    wait_for(lambda: history.exists() and history.stat().st_size > 0, running)
+    running[1].send_signal(signal.SIGINT)
+    (code, chief), (other, lines) = finish(running, 60)
+    assert (code, other) == (130, 130), (chief, lines)
+    (newest,) = sorted(history.parent.glob("checkpoints/step-*.npz"), key=lambda path: path.stat().st_mtime)[-1:]
+    assert chief[-1] == f"Interrupted. The last good checkpoint is {newest}. The same command goes on from there."
+    assert lines[-1] == "Interrupted. Worker 0 has the checkpoints. The same commands go on from there."
+
+
+def wait_for(happened: Callable[[], bool], running: list[subprocess.Popen[str]]) -> None:
+    until = time.monotonic() + 200
+    while not happened():
+        if time.monotonic() > until or any(each.poll() is not None for each in running):
+            raise AssertionError(finish(running, 1))
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_more_devices_than_there_are(data_dir: Path, tmp_path: Path) -> None:
+    for devices in ("2", "all"):
+        (done,) = finish([start(command) for command in commands(data_dir, tmp_path, 1, {}, "--devices", devices)])
+        assert done == (
+            2,
+            [
+                f"Error: --devices {devices}: this machine has no graphics card that TensorFlow can use. Leave the option "
+                "out to train on its processor."
+            ],
+        )
+    assert not list(tmp_path.rglob("config.toml"))
