@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -47,11 +48,18 @@ CHILD = "runs/tiny/paper/base+mail-base+continued/seed-0"
 
 
 @pytest.fixture(scope="module")
-def whole_home(simulated_raw: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder with `day1` (60 % of the users), `tiny` (all of them, the day after), and a run on each day."""
+def untrained_home(simulated_raw: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with `day1` (60 % of the users) and `tiny` (all of them, the day after)."""
     home = tmp_path_factory.mktemp("daily")
     shutil.copytree(data_dir, home / "data")
     preprocess("alimama", simulated_raw, home / "data", "day1", Options(history=20, sample=0.6))
+    return home
+
+
+@pytest.fixture(scope="module")
+def whole_home(untrained_home: Path) -> Path:
+    """The same with a run on each day."""
+    home = untrained_home
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         ensure(make_config([SETTINGS]), Store(Path("data/day1")), Path("runs"))
@@ -68,8 +76,8 @@ def home(whole_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture
-def days(whole_home: Path) -> tuple[Store, Store]:
-    return Store(whole_home / "data" / "day1"), Store(whole_home / "data" / "tiny")
+def days(untrained_home: Path) -> tuple[Store, Store]:
+    return Store(untrained_home / "data" / "day1"), Store(untrained_home / "data" / "tiny")
 
 
 def raw_values(values: np.ndarray, ids: np.ndarray) -> list[Any]:
@@ -397,6 +405,7 @@ CHANGEABLE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "arguments", "error"),
     [
@@ -462,3 +471,42 @@ def test_the_settings_of_a_continued_run_are_not_for_another(home: Path) -> None
     assert refused(mail("train", "--config", f"{CHILD}/config.toml")) == (
         "continues: names another run's weights. Give that run with `mail train --continue RUN` instead."
     )
+
+
+@pytest.mark.slow
+def test_a_continued_run_can_be_taken_away(home: Path) -> None:
+    """Its ids and its scale are the run's, not those of the day's dataset."""
+    run = open_run(Path(CHILD))
+    store = Store(Path("data/tiny"))
+    test = {name: store.column("test", name) for name in ("user", "item", "time", "pid", "hour", "weekday")}
+    shown = {"time": test["time"], "user": store.column("users", "raw")[test["user"]]}
+    shown["item"] = store.column("items", "raw")[test["item"]]
+    for name in ("pid", "hour", "weekday"):
+        known = store.column("vocabularies", name)
+        assert test[name].min() > 1
+        shown[name] = known[test[name] - 2]
+    frame = pd.DataFrame(shown)
+    frame.to_csv("in.csv", index=False)
+    done = mail("score", CHILD, "in.csv", "-o", "out.csv")
+    assert done.exit_code == 0, done.output
+    trained = np.load(run.folder / "predictions.npy")
+    assert np.abs(pd.read_csv("out.csv")["score"].to_numpy() - trained).max() < 1e-6
+    done = mail("export", CHILD, "model", "--with-users")
+    assert done.exit_code == 0, done.output
+    predict = tf.saved_model.load("model/1").signatures["known_users"]
+    types = {name: spec.dtype for name, spec in predict.structured_input_signature[1].items()}
+    none = np.flatnonzero(views(store, run.config)["test"].new[test["user"]] | (store.earlier_behaviors("test") == 0))
+    asked = {
+        name: frame[column].to_numpy()[none]
+        for name, column in {
+            "user": "user",
+            "context_pid": "pid",
+            "context_hour": "hour",
+            "context_weekday": "weekday",
+        }.items()
+    }
+    empty = {name: np.zeros((len(none), 0)) for name in ("history_cate", "history_brand")}
+    request = {**asked, **empty, "item": frame["item"].to_numpy()[none][:, None]}
+    tensors = {name: tf.constant(value, types[name]) for name, value in request.items()}
+    tensors["history_action"] = tf.zeros((len(none), 0), tf.string)
+    assert np.abs(predict(**tensors)["click"].numpy()[:, 0] - trained[none]).max() < 1e-6

@@ -313,7 +313,8 @@ SETTINGS = {"history": 20, "embedding_dim": 8, "batch_size": 64, "ranker.units":
 @pytest.mark.parametrize(
     ("cell", "count"),
     [
-        ("base+mail", 3),
+        ("base+mail", 2),
+        pytest.param("base+mail", 3, marks=pytest.mark.slow),
         *(pytest.param(cell, 2, marks=pytest.mark.slow) for cell in CELLS if cell != "base+mail"),
     ],
 )
