@@ -34,8 +34,9 @@ class Interrupted(click.ClickException):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'dmr'?"` for the known name most like `name`, or an empty string."""
-    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    spelt = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), list(spelt), n=1, cutoff=0.5)
+    return f" Did you mean '{spelt[close[0]]}'?" if close else ""
 
 
 def choices(names: Iterable[str]) -> str:

@@ -121,6 +121,7 @@ def test_train_with_a_cold_start_method_trains_its_baseline_too(with_data: Path)
 TABLE_2 = ["EmbLR", "LLAE", "BaseDNN", "MetaEmb", "MAIL-Base", "DMR", "MAIL-DMR"]
 
 
+@pytest.mark.slow
 def test_compare_prints_the_papers_rows_each_from_its_own_run(with_data: Path) -> None:
     quick = ["--set", "embedding_dim=4", "--set", "history=5", "--set", "epochs=1", "--set", "batch_size=512"]
     done = mail("compare", "--seeds", "1", *quick)
@@ -431,7 +432,7 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
     [
         (
             ["preprocess", "alibaba"],
-            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k'.",
+            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k', 'tabular'.",
         ),
         (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
         (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 or more."),

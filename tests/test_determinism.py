@@ -101,6 +101,7 @@ def in_a_new_process(commands: list[list[str]], folder: Path, hash_seed: str) ->
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_new_processes_give_the_same_bytes(first: Run, tiny: Store, with_buys: Store, tmp_path: Path) -> None:
     """One trains nothing else, the other the other dataset before; texts hash differently in the two."""
     train = [command(tiny.folder, tmp_path / name / "runs", {**SETTINGS, **CELL}) for name in ("alone", "after")]
@@ -125,7 +126,7 @@ def test_the_environment_tells_what_else_a_result_depends_on(first: Run) -> None
     found = environment(first)
     assert set(found) == {
         *("mail", "commit", "python", "keras", "numpy", "pandas", "scipy", "tensorflow"),
-        *("machine", "cores", "threads", "onednn", "instructions", "gpus"),
+        *("machine", "cores", "threads", "onednn", "instructions", "gpus", "workers", "replicas"),
         *WALL_TIME,
     }
     assert found["threads"] >= 1

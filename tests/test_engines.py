@@ -30,6 +30,7 @@ def test_sizes() -> None:
 class TestSpark:
     """PySpark in a real JVM on this machine."""
 
+    @pytest.mark.slow
     def test_a_spoilt_log_gives_the_same_store(
         self, simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

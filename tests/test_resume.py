@@ -349,6 +349,7 @@ def kill_often(data_dir: Path, runs: Path, cell: str, moments: Sequence[Any]) ->
     return killed
 
 
+@pytest.mark.slow
 def test_kill_9_in_a_step_and_in_a_write(
     data_dir: Path, tmp_path: Path, undisturbed: Callable[[str], dict[str, Any]]
 ) -> None:

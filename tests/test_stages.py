@@ -173,6 +173,7 @@ def until_work_begins(data: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_kill_9_at_ten_random_moments(tmp_path: Path) -> None:
     raw, undisturbed = tmp_path / "raw", tmp_path / "undisturbed"
     simulate_alimama(Settings(users=1000, behaviors_per_user=100), raw)
