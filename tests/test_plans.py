@@ -210,6 +210,7 @@ def bytes_of(runs: Path) -> dict[str, bytes]:
 class TestSeveralAtOnce:
     """Processes of their own."""
 
+    @pytest.mark.slow
     def test_ctrl_c_keeps_what_is_done_and_the_end_is_the_same(
         self, plan: Path, toy_data: Path, tmp_path: Path
     ) -> None:

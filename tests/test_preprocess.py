@@ -165,6 +165,7 @@ shown = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 10)), min_size=0, m
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(logs, shown, st.integers(1, 5))
+@pytest.mark.slow
 def test_no_history_contains_the_present_or_the_future(
     log: list[tuple[int, int, int, int]], impressions: list[tuple[int, int]], n_v: int
 ) -> None:

@@ -212,6 +212,7 @@ NARROW = {"cold_start.encoder_units": "256,128,128", "cold_start.decoder_units":
 
 
 @pytest.mark.parametrize("widths", [NARROW, pytest.param({}, marks=pytest.mark.slow, id="the paper's")])
+@pytest.mark.slow
 def test_zero_shot_losses_fall_within_a_hundred_batches(ml_100k: Store, tmp_path: Path, widths: dict[str, str]) -> None:
     """MAIL Fig. 4 at the paper's settings, errors averaged as in its published code; a narrower tower is faster.
 
