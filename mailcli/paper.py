@@ -67,10 +67,9 @@ def row_settings(name: str) -> dict[str, str]:
         return by_lower[name.lower()]
     ranker, plus, method = name.partition("+")
     if not plus:
-        close = nearest(name.lower(), by_lower)
-        for known in ROWS:
-            close = close.replace(f"'{known.lower()}'", f"'{known}'")
-        raise MailError(f"unknown row '{name}'.{close} Known: {choices(ROWS)}, or ranker+method, e.g. 'din+cvae'.")
+        raise MailError(
+            f"unknown row '{name}'.{nearest(name, ROWS)} Known: {choices(ROWS)}, or ranker+method, e.g. 'din+cvae'."
+        )
     plugins.check(plugins.RANKERS, ranker)
     plugins.check(plugins.COLD_STARTS, method)
     return {"ranker": ranker, "cold_start": method, **({"cold_start.variant": "base"} if method == "mail" else {})}

@@ -110,14 +110,18 @@ def _terminal(tables: Sequence[Table]) -> str:
 
 
 def _on_terminal(table: Table) -> str:
+    return printed(table.title, rich_table(table), table.notes)
+
+
+def printed(title: str, shown: RichTable, notes: Sequence[str]) -> str:
+    """A table with its title and notes, as a terminal shows it."""
     console = Console(highlight=False, markup=False)
-    shown = rich_table(table)
     # A number is never cut: in a narrow terminal the lines wrap.
     console.width = max(console.width, console.measure(shown, options=console.options.update(width=500)).maximum)
     with console.capture() as captured:
-        console.print(table.title, style="bold")
+        console.print(title, style="bold")
         console.print(shown)
-        for line in table.notes:
+        for line in notes:
             console.print(line, style="dim", soft_wrap=True)
     return captured.get()
 
@@ -128,15 +132,16 @@ def _markdown(tables: Sequence[Table]) -> str:
 
 def _in_markdown(table: Table) -> str:
     head = _head(table)
-    lines = [f"**{table.title}**", "", _piped(head), _piped(["---", *["---:"] * (len(head) - 1)])]
+    lines = [f"**{table.title}**", "", piped(head), piped(["---", *["---:"] * (len(head) - 1)])]
     for block in table.blocks:
-        lines.append(_piped([f"*{TITLES[block[0].users]}*", *[""] * (len(head) - 1)]))
-        lines += [_piped(_cells(table, line, _MARKDOWN, deviation=True)) for line in block]
+        lines.append(piped([f"*{TITLES[block[0].users]}*", *[""] * (len(head) - 1)]))
+        lines += [piped(_cells(table, line, _MARKDOWN, deviation=True)) for line in block]
     notes = [*table.notes, "(in brackets: standard deviation over seeds); best bold, second best underlined"]
     return "\n".join([*lines, "", *(f"- {note.replace('|', '/')}" for note in notes), ""])
 
 
-def _piped(cells: list[str]) -> str:
+def piped(cells: list[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table as RichTable
+
+from mailcli.report import piped, printed
 
 #: What LaTeX takes for commands.
 _SPECIAL = re.compile(r"([&%$#_{}])")
@@ -38,21 +39,10 @@ def _terminal(sheet: Sheet) -> str:
         shown.add_row(title, style="bold")
         for line in lines:
             shown.add_row(*line, end_section=line is lines[-1])
-    console = Console(highlight=False, markup=False)
-    # A number is never cut: in a narrow terminal the lines wrap.
-    console.width = max(console.width, console.measure(shown, options=console.options.update(width=500)).maximum)
-    with console.capture() as captured:
-        console.print(sheet.title, style="bold")
-        console.print(shown)
-        for note in sheet.notes:
-            console.print(note, style="dim", soft_wrap=True)
-    return captured.get()
+    return printed(sheet.title, shown, sheet.notes)
 
 
 def _markdown(sheet: Sheet) -> str:
-    def piped(cells: list[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
-
     lines = [f"**{sheet.title}**", "", piped(list(sheet.head)), piped(["---", *["---:"] * (len(sheet.head) - 1)])]
     for title, block in sheet.blocks.items():
         lines += [piped([f"*{title}*", *[""] * (len(sheet.head) - 1)]), *map(piped, block)]

@@ -31,6 +31,7 @@ from mailcli.preprocess import Options, preprocess
 from mailcli.runs import Run
 from mailcli.serving import _refuse_python
 from mailcli.store import Store
+from tests import leakage
 from tests.test_schema_file import FILES, SCHEMA, made
 
 ROOT = Path(__file__).parent.parent
@@ -40,16 +41,7 @@ SMALL = {"epochs": 1, "batch_size": 512, "embedding_dim": 4, "history": 5, "rank
 SMALL_MAIL = {"cold_start.encoder_units": "8,8,8", "cold_start.decoder_units": "8,8"}
 #: The cell that is always tried; the slow tests try the others.
 CELLS = {"base+mail": SMALL_MAIL}
-PROFILE = [
-    "cms_segid",
-    "cms_group_id",
-    "final_gender_code",
-    "age_level",
-    "pvalue_level",
-    "shopping_level",
-    "occupation",
-]
-PROFILE = [*PROFILE, "new_user_class_level"]
+PROFILE = list(leakage.PROFILE)
 
 #: The cell that is asked in all ways.
 ODD = "base+mail"
