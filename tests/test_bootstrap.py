@@ -155,6 +155,7 @@ def simulated(rng: np.random.Generator, users: int, each: int) -> tuple[NDArray,
     return user, label, rng.normal(rng.normal(size=users)[user] + label)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_known_auc() -> None:
     # A click and a non-click of one user differ by N(1, 2), of two users by N(1, 4): Φ(1/√2) and Φ(1/2).
     truth = np.array([NormalDist().cdf(0.5), NormalDist().cdf(0.5**0.5)])

@@ -48,6 +48,7 @@ def test_unusable_rows_are_set_aside_with_the_reason(spoilt: Path, tmp_path: Pat
     assert "| behaviors | behavior_log.csv | " in text
 
 
+@pytest.mark.slow
 def test_the_other_rows_are_as_without_the_unusable_ones(spoilt: Path, tmp_path: Path) -> None:
     store = preprocess("alimama", spoilt, tmp_path / "data", "spoilt", Options(max_bad_rows=0.05))
     for stem, lines in alimama.BAD_ROWS.items():

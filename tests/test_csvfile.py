@@ -90,7 +90,7 @@ def allowed(column: str, value: str) -> bool:
     return column != "when" or 10 <= int(value) < 20
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["maybe", "price", "when"]),
     st.one_of(

@@ -51,6 +51,7 @@ class TestSpark:
         assert stores[0].counts["duplicate_behaviors"] > 100
         assert files_of(stores[1].folder) == files_of(stores[0].folder)
 
+    @pytest.mark.slow
     def test_texts_and_lists_give_the_same_store(self, tmp_path: Path) -> None:
         grouplens.write(tmp_path / "raw")
         stores = [

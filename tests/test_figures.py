@@ -47,7 +47,12 @@ def mail(*arguments: object) -> tuple[int, str, str]:
     [
         ("loss", ["."], ["loss"]),
         ("forest", ["."], ["forest"]),
-        ("warmup", ["tiny/paper/base+none", "tiny/paper/base+mail-base"], ["warmup"]),
+        pytest.param(
+            "warmup",
+            ["tiny/paper/base+none", "tiny/paper/base+mail-base"],
+            ["warmup"],
+            marks=pytest.mark.slow,
+        ),
         ("tsne", ["tiny/paper/base+mail-base/seed-0"], ["tsne-behavior", "tsne-attributes"]),
         ("nearness", ["tiny/paper/base+mail-base/seed-0"], ["nearness"]),
     ],

@@ -177,6 +177,7 @@ def test_split_names() -> None:
     assert SPLITS == ("train", "validation", "test")
 
 
+@pytest.mark.slow
 def test_a_second_model_leaves_nothing_behind(tiny: Store) -> None:
     """TensorFlow keeps custom gradients for ever, with all that they refer to, a model's graph among it."""
 

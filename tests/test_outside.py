@@ -190,7 +190,13 @@ def test_there_are_examples() -> None:
     assert [path.stem for path in EXAMPLES] == ["keras_rs_dot", "last_behavior", "typical_behavior"]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[] if path.stem == "last_behavior" else pytest.mark.slow)
+        for path in EXAMPLES
+    ],
+)
 def test_an_example_runs_as_its_first_line_says(path: Path, data_dir: Path, tmp_path: Path) -> None:
     code = path.read_text()
     assert len(code.splitlines()) < 45

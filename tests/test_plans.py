@@ -161,6 +161,7 @@ class TestDatasets:
             dataset_of(read_plan(plan), toy_data)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_deleted_is_made_again_alone_and_the_table_is_the_same(
     plan: Path, toy_data: Path, tmp_path: Path
 ) -> None:
@@ -292,6 +293,7 @@ def test_how_many_at_once(
     assert at_once(runs, memory, asked) == expected
 
 
+@pytest.mark.slow
 def test_a_run_of_a_version_that_lacked_a_setting_is_reused(plan: Path, toy_data: Path, tmp_path: Path) -> None:
     where = ["run", plan, "--data-dir", toy_data, "--runs", tmp_path / "runs", "--seeds", "1", "--jobs", "1"]
     _, first, _ = mail(*where)

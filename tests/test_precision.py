@@ -16,7 +16,14 @@ from tests.test_contracts import BATCH, COLD_STARTS, RANKERS, config_of
 CELLS = [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for method in COLD_STARTS if method != "mail")]
 
 
-@pytest.mark.parametrize(("ranker", "cold_start"), CELLS)
+# Two cells hold most of the layers; the others take half a minute.
+@pytest.mark.parametrize(
+    ("ranker", "cold_start"),
+    [
+        pytest.param(*cell, marks=[] if cell in {("dmr", "mail"), ("base", "cvae")} else pytest.mark.slow)
+        for cell in CELLS
+    ],
+)
 def test_products_in_bfloat16_change_little(ranker: str, cold_start: str, with_buys: Store) -> None:
     full = config_of(ranker, cold_start)
     half = replace(full, precision="bfloat16")

@@ -127,6 +127,7 @@ def test_kept_results_are_enough_and_give_the_same_document(home: Path) -> None:
     assert (home / "R.md").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_run_that_is_made_anew_takes_the_place_of_the_kept_one(home: Path) -> None:
     results()
     path = home / "runs/toy/paper/base+mail-base/seed-0/result.json"

@@ -116,7 +116,10 @@ def few_classes(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestKilled:
     """In this process: a step that does not come back."""
 
-    @pytest.mark.parametrize("cell", CELLS)
+    @pytest.mark.parametrize(
+        "cell",
+        [pytest.param(cell, marks=[] if cell == "base+mail" else pytest.mark.slow) for cell in CELLS],
+    )
     def test_goes_on_at_the_next_step(
         self,
         cell: str,

@@ -139,6 +139,7 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+@pytest.mark.slow
 def test_event_files_tell_what_history_tells(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(watching.VARIABLES["tensorboard"], "1")
     run = ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path)
