@@ -61,6 +61,19 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert not {name for name in named if not (ROOT / name).exists()}
 
 
+def test_rows_of_tables_are_those_of_the_readme() -> None:
+    """So that numbers that are measured anew are replaced everywhere."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    shown = [
+        (page.name, line.rstrip())
+        for page in PAGES
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if "│" in line and "±" in line and page.name != "README.md"
+    ]
+    assert len(shown) == 4
+    assert not [row for row in shown if not any(line.startswith(row[1].rstrip(" │")) for line in readme)]
+
+
 def test_the_menu_has_every_page() -> None:
     menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     groups = [[entry] if isinstance(entry, str) else next(iter(entry.values())) for entry in menu]
