@@ -33,7 +33,8 @@ def adaptive_sigma(p: Tensor, q: Tensor) -> Tensor:
     Args:
         p, q: [B, d_h].
     """
-    both = tf.stop_gradient(tf.cast(tf.concat([replicas.everyone(p), replicas.everyone(q)], axis=0), tf.float32))
+    # What several replicas tell one another cannot be bfloat16.
+    both = tf.stop_gradient(tf.concat([replicas.everyone(tf.cast(code, tf.float32)) for code in (p, q)], axis=0))
     variance = tf.reduce_sum(tf.math.reduce_variance(both, axis=0))
     # Codes that are all alike have no distance: any σ will do.
     return tf.sqrt(tf.where(variance > 0, variance, 1.0))

@@ -33,6 +33,8 @@ def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
 
             # Each run has its own graph, which TensorFlow takes for a mistake after five of them.
             tf.get_logger().setLevel("ERROR")
+            # Looked for once, with notes of its own.
+            tf.config.list_physical_devices("GPU")
         if begin is None:
             _start()
     if begin is not None:

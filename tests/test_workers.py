@@ -306,6 +306,7 @@ CELLS: dict[str, dict[str, str]] = {
     "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout"},
     "dense": {"optimizer": "adam"},
     "bfloat16": {"precision": "bfloat16", "cold_start": "mail", **SMALL},
+    "dmr+cvae bfloat16": {"precision": "bfloat16", "ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
 }
 SETTINGS = {"history": 20, "embedding_dim": 8, "batch_size": 64, "ranker.units": "16,8"}
 
@@ -332,13 +333,14 @@ def test_several_replicas_do_what_one_does(cell: str, count: int, data_dir: Path
     found = json.loads(done.stdout.splitlines()[-1])
     one, several = found["one"], found["several"]
     # bfloat16 has 8 bits, and a product of other rows is added up in another order.
-    atol = 1e-5 if cell != "bfloat16" else 2e-2
+    atol = 2e-2 if "bfloat16" in cell else 1e-5
     for number, (expected, got) in enumerate(zip(one["losses"], several["losses"], strict=True)):
         if cell == "deepfm+dropout":
             # Rows that are twice in a batch: one replica's norm takes each by itself, several sum them first.
             del got["gradient"], expected["gradient"]
         assert got == pytest.approx(expected, abs=atol, rel=atol), f"step {number}"
-    np.testing.assert_allclose(several["table"], one["table"], atol=1e-3 if cell == "bfloat16" else 1e-4)
+    # Where a gradient is all rounding, Adam moves by .001 one way or the other in each of the 7 steps.
+    np.testing.assert_allclose(several["table"], one["table"], atol=5e-3 if "bfloat16" in cell else 1e-4)
     assert several["seeds"] == one["seeds"]
     assert [name for name, same in found["draws"].items() if not same] == []
     assert len(found["draws"]) == (12 if count == 3 else 0)
