@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -68,7 +68,7 @@ class Lock:
     """Keeps other processes out of a folder, by a file beside it; a context manager.
 
     Args:
-        folder: need not exist; its parent is made.
+        folder: need not exist; its parent is made, and goes again if nothing comes to be in it.
         busy: what to say when another process is in it.
 
     Raises:
@@ -78,9 +78,11 @@ class Lock:
     def __init__(self, folder: Path, busy: str) -> None:
         self._busy = busy
         self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+        self._made: list[Path] = []
 
     def __enter__(self) -> None:
         path = Path(self._lock.lock_file)
+        self._made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
@@ -91,3 +93,7 @@ class Lock:
         # While it is held: afterwards another might hold the file that is unlinked.
         Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
+        # The innermost first; one that has come to hold something cannot be removed, and stays with those around it.
+        with suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()

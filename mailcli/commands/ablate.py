@@ -23,7 +23,7 @@ from mailcli.options import (
 from mailcli.paper import REPORTED
 
 
-@click.command()
+@click.command(short_help="The paper's Table 3: a ranker with each variant of MAIL.")
 @click.option("--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma.")
 @SEEDS
 @JOBS

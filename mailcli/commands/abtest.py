@@ -9,7 +9,7 @@ import click
 from mailcli.options import DATA_DIR, FORMAT, THREADS, check_form
 
 
-@click.command()
+@click.command(short_help="A simulated online A/B test of two runs.")
 @click.argument("a", metavar="RUN_A")
 @click.argument("b", metavar="RUN_B")
 @click.option("--users", type=int, required=True, metavar="N", help="Users in each of the two arms.")

@@ -11,7 +11,7 @@ from mailcli.options import FORMAT, JOBS, SEEDS, check_form, print_tables, resol
 from mailcli.paper import REPORTED, TABLE_2, row_settings
 
 
-@click.command()
+@click.command(short_help="The paper's Table 2: rankers with and without methods.")
 @click.option(
     "--rows",
     default=",".join(TABLE_2),

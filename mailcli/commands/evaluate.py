@@ -10,7 +10,7 @@ from mailcli.errors import MailError
 from mailcli.options import DATA_DIR, FORMAT, RUNS, THREADS, check_form, print_tables
 
 
-@click.command()
+@click.command(short_help="Score the test split of finished runs anew.")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
 @click.option(
     "--bootstrap",

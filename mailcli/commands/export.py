@@ -9,7 +9,7 @@ import click
 from mailcli.options import DATA_DIR, THREADS
 
 
-@click.command()
+@click.command(short_help="Write a finished run as a SavedModel.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option(

@@ -9,7 +9,7 @@ import click
 from mailcli.options import RUNS
 
 
-@click.command()
+@click.command(short_help="Write the document of finished experiments.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option(
     "--kept",

@@ -9,7 +9,7 @@ import click
 from mailcli.options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, RUNS, check_form, print_tables, watched
 
 
-@click.command()
+@click.command(short_help="Make the missing runs of an experiment; print its table.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--seeds", type=int, help="How many seeds, from 0. [default: the file's]")
 @click.option("--data", metavar="NAME", help="Another dataset than the file's.")

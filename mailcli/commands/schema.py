@@ -9,7 +9,7 @@ import click
 from mailcli.errors import MailError
 
 
-@click.group()
+@click.group(short_help="Schema files, for data of your own.")
 def schema() -> None:
     """Schema files for `mail preprocess --schema`: docs/your-own-data.md has all keys."""
 

@@ -9,7 +9,7 @@ import click
 from mailcli.options import DATA_DIR, THREADS
 
 
-@click.command()
+@click.command(short_help="Score a file of impressions by a finished run.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="File to write, .csv or .parquet.")

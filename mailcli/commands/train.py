@@ -15,7 +15,7 @@ from mailcli.errors import MailError, choices
 from mailcli.options import FORMAT, RANKER, check_form, print_tables, resolve, run_options
 
 
-@click.command()
+@click.command(short_help="Train a ranker with a cold-start method.")
 @click.option(
     "--cold-start",
     metavar="NAME",

@@ -10,7 +10,7 @@ import click
 from mailcli.options import RANKER, resolve, run_options
 
 
-@click.command()
+@click.command(short_help="Search settings on the validation split.")
 @click.option("--cold-start", metavar="NAME", help="Cold-start method. [default: none]")
 @click.option("--variant", metavar="NAME", help="MAIL's zero-shot tower. [default: base]")
 @click.option("--seed", type=int, help="Of the runs, and of the search. [default: 0]")
