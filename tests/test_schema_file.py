@@ -544,7 +544,7 @@ def test_too_many_stop_it_and_the_first_is_named(tmp_path: Path) -> None:
         f"{tmp_path}/raw/log-2.csv, line 4: column 'what' holds 'look'. Expected one of 'view', 'buy'. 1 of 6 rows "
         "(16.67%) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
     )
-    assert list((tmp_path / "data").iterdir()) == []
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_conversion_without_a_click_is_unusable(tmp_path: Path) -> None:
