@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mailcli.schema import FIRST_ID, SPLITS
 from mailcli.sources.alimama import ACTIONS, Source
-from mailcli.store import Store, StoreWriter
+from mailcli.store import Store
+from mailcli.storewriter import StoreWriter
 
 #: Ids of the published files, from the speed issue; they add up to 3.14 million rows.
 VOCABULARIES = {
@@ -73,6 +74,7 @@ def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: boo
         writer.write("items", "raw", np.arange(items))
         for name, size in sizes.items():
             writer.write("vocabularies", name, np.arange(size - FIRST_ID))
+            writer.write("unseen", name, np.arange(0))
         for field in schema.group("attributes"):
             ids = FIRST_ID + rng.integers(drawn[field.name] - FIRST_ID, size=USERS)
             writer.write("users", field.name, placed(field.name, ids))
@@ -104,6 +106,7 @@ def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: boo
             "simulation": {"seed": 0},
             "history": history,
             "vocabulary_sizes": {name: sizes[name] for name in schema.vocabularies()},
+            "unseen": dict.fromkeys(schema.vocabularies(), 0),
             "counts": {
                 "users": USERS,
                 "items": items,

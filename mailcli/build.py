@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +25,22 @@ from mailcli.histories import history_bounds, visible
 from mailcli.progress import progress
 from mailcli.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Field, Schema
 from mailcli.staging import Staged
-from mailcli.store import StoreWriter
+from mailcli.storewriter import StoreWriter
 from mailcli.vocabulary import Codes, VocabularyBuilder
 
 #: Rows that are numbered at a time (ours: some 50 MB).
 CHUNK = 1 << 21
+
+
+class _Table(NamedTuple):
+    """Users or items."""
+
+    raw: pa.Array
+    """[rows], raw ids."""
+    fields: dict[Field, Any]
+    """[rows] each, raw values; lists where a field is multi-valued."""
+    shown: NDArray[np.bool_]
+    """[rows], whether a training impression shows the row."""
 
 
 @dataclass
@@ -49,13 +60,19 @@ class Build:
         self.vocabularies = {name: VocabularyBuilder() for name in self.schema.vocabularies()}
         self.counts = _counts(staged)
         self._fill(staged)
-        self._number_users(staged)
-        scale = self._number_items(staged)
+        tables = {"users": self._users(staged), "items": self._items(staged)}
+        # Fields of several tables may share a vocabulary, so no id is given before all values are seen.
+        for table in tables.values():
+            self._see(table)
+        self._number_tables(tables)
+        scale = self._scale_items(staged)
         self._number_logs()
         for name, vocabulary in self.vocabularies.items():
             self.writer.write("vocabularies", name, vocabulary.values())
+            self.writer.write("unseen", name, vocabulary.unseen())
         return {
             "vocabulary_sizes": {name: len(vocabulary) for name, vocabulary in self.vocabularies.items()},
+            "unseen": {name: vocabulary.total - len(vocabulary) for name, vocabulary in self.vocabularies.items()},
             "counts": self.counts,
             "dense": scale,
         }
@@ -124,7 +141,7 @@ class Build:
 
     def _append_behaviors(self, log: dict[str, NDArray], trained: NDArray[np.bool_]) -> None:
         for field in self.schema.group("behavior"):
-            self.vocabularies[field.vocabulary].see(log[field.name][trained])
+            self.vocabularies[field.vocabulary].see(log[field.name], trained)
             self.writer.append("raw_behaviors", field.name, log[field.name])
         self.writer.append("behaviors", "action", (log["action"] + FIRST_ID).astype(np.uint8))
         self.writer.append("behaviors", "time", log["time"])
@@ -141,7 +158,7 @@ class Build:
         for field in self.schema.group("context"):
             vocabulary = self.vocabularies[field.vocabulary]
             codes = vocabulary.codes(impressions[field.name])
-            vocabulary.see(codes[split == 0])
+            vocabulary.see(codes, split == 0)
             columns[f"raw_{field.name}"] = codes
         for number, name in enumerate(SPLITS):
             for column, values in columns.items():
@@ -149,39 +166,57 @@ class Build:
 
     # 4. ids
 
-    def _number_users(self, staged: Staged) -> None:
-        """The user table: attributes by the profile, UNKNOWN without one."""
-        raw = staged.users["user"].combine_chunks()
-        trained = staged.users["train"].to_numpy() > 0
-        table = staged.profiles
+    def _users(self, staged: Staged) -> _Table:
+        """The users and their attributes by the profile, missing without one."""
+        raw, table = staged.users["user"].combine_chunks(), staged.profiles
         profile = pc.index_in(raw, value_set=table["user"].cast(raw.type).combine_chunks())
         self.counts["users_without_profile"] = profile.null_count
-        self.writer.write("users", "raw", _plain(raw))
-        for field in self.schema.group("attributes"):
-            column = raw if field.vocabulary == self.schema.user else table[field.name].take(profile)
-            ids = self._fit(field, column, trained)
-            self.writer.write("users", field.name, self._small(field, ids))
+        fields = {
+            field: raw if field.vocabulary == self.schema.user else table[field.name].take(profile)
+            for field in self.schema.group("attributes")
+        }
+        return _Table(raw, fields, staged.users["train"].to_numpy() > 0)
 
-    def _number_items(self, staged: Staged) -> dict[str, dict[str, float]]:
-        """The item table: target fields and standardised dense features, fitted on training impressions' items."""
-        raw = staged.items["item"].combine_chunks()
-        table = staged.features
-        rows = pc.index_in(raw, value_set=table["item"].cast(raw.type).combine_chunks())
+    def _items(self, staged: Staged) -> _Table:
+        """The items and their target fields."""
+        raw, table = staged.items["item"].combine_chunks(), staged.features
+        rows = self._feature_rows(staged)
         self.counts["items_without_features"] = rows.null_count
         shown = np.zeros(len(raw), bool)
-        train_items = self.writer.read("train", "item")
-        shown[train_items] = True
-        self.writer.write("items", "raw", _plain(raw))
-        for field in self.schema.group("target"):
-            column = raw if field.name == "item" else table[field.name].take(rows)
-            self.writer.write("items", field.name, self._small(field, self._fit(field, column, shown)))
-        return {name: self._dense(name, table[name].take(rows), train_items) for name in self.schema.dense}
+        shown[self.writer.read("train", "item")] = True
+        fields = {
+            field: raw if field.name == "item" else table[field.name].take(rows)
+            for field in self.schema.group("target")
+        }
+        return _Table(raw, fields, shown)
 
-    def _fit(self, field: Field, column: Any, shown: NDArray[np.bool_]) -> NDArray:
-        """The ids of a field of users or items, its vocabulary fitted on the rows that the training split shows."""
-        vocabulary = self.vocabularies[field.vocabulary]
-        many = field.values > 1
-        return _ids_of_lists(field, vocabulary, column, shown) if many else vocabulary.fit(column, shown)
+    def _feature_rows(self, staged: Staged) -> pa.Array:
+        raw = staged.items["item"].combine_chunks()
+        return pc.index_in(raw, value_set=staged.features["item"].cast(raw.type).combine_chunks())
+
+    def _see(self, table: _Table) -> None:
+        """Take the values of users or items into the vocabularies."""
+        for field, column in table.fields.items():
+            vocabulary, shown = self.vocabularies[field.vocabulary], table.shown
+            if field.values > 1:
+                column, owner = _flat(field, column)
+                shown = shown[owner]
+            vocabulary.see(vocabulary.codes(column), shown)
+
+    def _number_tables(self, tables: dict[str, _Table]) -> None:
+        """Write the raw ids of users and items, and the ids of their fields."""
+        for name, table in tables.items():
+            self.writer.write(name, "raw", _plain(table.raw))
+            for field, column in table.fields.items():
+                vocabulary = self.vocabularies[field.vocabulary]
+                many = field.values > 1
+                ids = _ids_of_lists(field, vocabulary, column) if many else vocabulary.ids(vocabulary.codes(column))
+                self.writer.write(name, field.name, self._small(field, ids))
+
+    def _scale_items(self, staged: Staged) -> dict[str, dict[str, float]]:
+        """The standardised dense features of the items, fitted on the training impressions."""
+        rows, train_items = self._feature_rows(staged), self.writer.read("train", "item")
+        return {name: self._dense(name, staged.features[name].take(rows), train_items) for name in self.schema.dense}
 
     def _dense(self, name: str, column: pa.ChunkedArray, train_items: NDArray) -> dict[str, float]:
         """log(1 + x), standardised over the training impressions; a missing value becomes the mean."""
@@ -209,8 +244,8 @@ class Build:
         self.writer.remove("raw_behaviors")
 
     def _small(self, field: Field, ids: NDArray) -> NDArray:
-        """Ids in the smallest type that holds the vocabulary."""
-        return ids.astype(np.min_scalar_type(len(self.vocabularies[field.vocabulary])))
+        """Ids in the smallest type that holds those of the vocabulary and of unseen values."""
+        return ids.astype(np.min_scalar_type(self.vocabularies[field.vocabulary].total))
 
 
 def _counts(staged: Staged) -> dict[str, int]:
@@ -225,20 +260,30 @@ def _plain(column: pa.Array) -> NDArray:
     return np.array(column.to_pylist(), dtype=np.str_) if pa.types.is_string(column.type) else column.to_numpy()
 
 
-def _ids_of_lists(field: Field, vocabulary: VocabularyBuilder, column: Any, shown: NDArray[np.bool_]) -> NDArray:
-    """[rows, values], ascending ids at the front and PADDING behind; an empty or missing list is one UNKNOWN."""
+def _flat(field: Field, column: Any) -> tuple[pa.Array, NDArray[np.int64]]:
+    """All values of a column of lists, and the row of each (MailError for a list that is too long)."""
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     length = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
     if length.max(initial=0) > field.values:
         raise MailError(f"field '{field.name}': a row has {length.max()} values. Expected at most {field.values}.")
-    codes: Codes = vocabulary.codes(column.flatten())
-    owner = np.repeat(np.arange(len(column)), length)
-    vocabulary.see(codes[shown[owner]])
-    ids = np.full((len(column), field.values), np.iinfo(np.int64).max)
-    ids[owner, np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)] = vocabulary.ids(codes)
-    ids[length == 0, 0] = UNKNOWN
+    return column.flatten(), np.repeat(np.arange(len(column)), length)
+
+
+def _ids_of_lists(field: Field, vocabulary: VocabularyBuilder, column: Any) -> NDArray:
+    """[rows, values]: unseen values, ascending ids, PADDING behind; an empty or missing list is one UNKNOWN.
+
+    A reader for whom unseen values are UNKNOWN therefore finds ascending ids, too.
+    """
+    values, owner = _flat(field, column)
+    nothing = np.iinfo(np.int64).max
+    ids = np.full((len(column), field.values), nothing)
+    first = np.searchsorted(owner, np.arange(len(column)))
+    ids[owner, np.arange(len(owner)) - first[owner]] = vocabulary.ids(vocabulary.codes(values))
+    ids[np.bincount(owner, minlength=len(column)) == 0, 0] = UNKNOWN
     ids.sort(axis=1)
-    return np.where(ids == np.iinfo(np.int64).max, PADDING, ids)
+    as_read = np.where((ids >= len(vocabulary)) & (ids < nothing), UNKNOWN, ids)
+    ids = np.take_along_axis(ids, np.argsort(as_read, axis=1, kind="stable"), axis=1)
+    return np.where(ids == nothing, PADDING, ids)
 
 
 def _chunks(column: NDArray) -> Iterator[Codes]:

@@ -70,13 +70,15 @@ def checksum(values: NDArray, before: int | None = None) -> int:
     return zlib.crc32(np.ascontiguousarray(values).tobytes(), start)
 
 
-def expected_columns(schema: Schema, sizes: dict[str, int], counts: dict[str, int]) -> dict[str, Expected]:
+def expected_columns(
+    schema: Schema, sizes: dict[str, int], unseen: dict[str, int], counts: dict[str, int]
+) -> dict[str, Expected]:
     """What every column of a store must hold, by `table/name`."""
 
     def ids(field: Field, rows: int) -> Expected:
         # A place of a multi-valued field may be empty.
         shape, low = ((rows,), UNKNOWN) if field.values == 1 else ((rows, field.values), PADDING)
-        return Expected("u", shape, low, sizes[field.vocabulary])
+        return Expected("u", shape, low, sizes[field.vocabulary] + unseen[field.vocabulary])
 
     users, items, behaviors = counts["users"], counts["items"], counts["behaviors"]
     found = {
@@ -101,6 +103,7 @@ def expected_columns(schema: Schema, sizes: dict[str, int], counts: dict[str, in
         found |= {f"{split}/{name}": Expected("u", (rows,), 0, 2) for name in schema.labels}
         found |= {f"{split}/{field.name}": ids(field, rows) for field in schema.group("context")}
     found |= {f"vocabularies/{name}": Expected("iU", (size - FIRST_ID,)) for name, size in sizes.items()}
+    found |= {f"unseen/{name}": Expected("iU", (size,)) for name, size in unseen.items()}
     return found
 
 
@@ -140,13 +143,13 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(f"{number:,}" for number in shape)
 
 
-def check_values(header: Header, expected: Expected, known: int | None) -> None:
+def check_values(header: Header, expected: Expected, known: int) -> None:
     """Read a column once (MailError where a value cannot be, or the values are not those that were written).
 
     Args:
         header: of the column.
         expected: the same.
-        known: the checksum of what was written; None of a store that has none.
+        known: the checksum of what was written.
     """
     found = checksum(np.empty(0, header.dtype))
     for part in header.parts():
@@ -157,7 +160,7 @@ def check_values(header: Header, expected: Expected, known: int | None) -> None:
                 if not expected.low <= value < expected.high:
                     raise damaged(header.path, f"it holds {value}, expected {expected.low:,} to {expected.high - 1:,}")
         found = checksum(part, found)
-    if known is not None and found != known:
+    if found != known:
         raise damaged(header.path, f"its values have the checksum {found}, dataset.json says {known}")
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.files import whole
-from mailcli.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Group
+from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.store import Store
 
 #: The array of a numbering's file that holds the scale of dense features, as JSON in UTF-8.
@@ -78,7 +78,7 @@ def _index(values: NDArray) -> pd.Index:
 class Renumbered(Store):
     """A store whose columns hold the ids of a numbering, UNKNOWN for values that it lacks; its files stay as they are.
 
-    Ids are looked up as rows are read, because columns may be larger than the memory.
+    A value has the numbering's id wherever it is, also where the store's own training does not show it.
 
     Args:
         folder: of the store.
@@ -88,30 +88,26 @@ class Renumbered(Store):
     def __init__(self, folder: Path, numbering: Numbering) -> None:
         super().__init__(folder)
         self.numbering = numbering
-        self._vocabulary = {
-            f"{table}/{field.name}": field.vocabulary
-            for group, tables in _TABLES.items()
-            for field in self.schema.group(group)
-            for table in tables
-        }
         own = _own(self)
-        self._lookup: dict[str, NDArray[np.int32]] = {}
         for name, values in own.values.items():
+            # What this store's training does not show, the numbering may know.
+            unseen = Store.column(self, "unseen", name)
+            every = np.concatenate([values, unseen]) if len(unseen) else values
             # get_indexer says -1 for what it lacks, and FIRST_ID - 1 is UNKNOWN.
-            found = _index(numbering.values[name]).get_indexer(_index(values)) + FIRST_ID
-            self._lookup[name] = np.r_[PADDING, UNKNOWN, found].astype(np.int32)
+            found = _index(numbering.values[name]).get_indexer(_index(every)) + FIRST_ID
+            self._lookups[name] = np.r_[PADDING, UNKNOWN, found].astype(np.int32)
         self._own_dense = own.dense
         self.vocabulary_sizes = numbering.sizes
+
+    def _lookup(self, vocabulary: str) -> NDArray[np.int32]:
+        """[ids of the files], the numbering's id for each."""
+        return self._lookups[vocabulary]
 
     def column(self, table: str, name: str) -> NDArray:
         """One column, as `Store.column` gives it, with the numbering's ids, vocabularies and scale."""
         if table == "vocabularies":
             return self.numbering.values[name]
         found = super().column(table, name)
-        vocabulary = self._vocabulary.get(f"{table}/{name}")
-        if vocabulary is not None:
-            looked_up: Any = _LookedUp(found, self._lookup[vocabulary])
-            return looked_up  # type: ignore[no-any-return]
         if table == "items" and name in self.schema.dense:
             old, own = self.numbering.dense[name], self._own_dense[name]
             if old == own:
@@ -119,33 +115,6 @@ class Renumbered(Store):
             plain = found.astype(np.float64) * own["log1p_std"] + own["log1p_mean"]
             return ((plain - old["log1p_mean"]) / old["log1p_std"]).astype(np.float32)
         return found
-
-
-#: The tables that hold a group's fields.
-_TABLES: dict[Group, tuple[str, ...]] = {
-    "attributes": ("users",),
-    "target": ("items",),
-    "behavior": ("behaviors",),
-    "context": SPLITS,
-}
-
-
-class _LookedUp:
-    """What of an array a reader needs, each id replaced when its row is read."""
-
-    def __init__(self, ids: NDArray, lookup: NDArray[np.int32]) -> None:
-        self._ids, self._lookup = ids, lookup
-        self.shape, self.dtype = ids.shape, lookup.dtype
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, key: Any) -> NDArray[np.int32]:
-        return self._lookup[self._ids[key]]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
-        del copy
-        return self[:].astype(dtype or self.dtype)
 
 
 def save_numbering(path: Path, numbering: Numbering) -> None:

@@ -11,15 +11,18 @@ from typing import Any, NoReturn
 from mailcli.errors import MailError, choices
 from mailcli.schema import FIRST_ID, SPLITS, Schema
 
-#: Raised whenever an older store could be misread.
-FORMAT = 3
-#: The oldest that is read: it is like 3, without checksums.
-OLDEST = 2
+#: Raised whenever a store of before could be misread; only this one is read.
+FORMAT = 4
+#: How many values of each vocabulary training does not show.
+UNSEEN = "unseen"
 #: The CRC-32 of each column's values, by `table/name`.
 CHECKSUMS = "columns"
 #: The CRC-32 of all other keys.
 OWN_CHECKSUM = "checksum"
-_KEYS = ("name", "source", "simulation", "history", "vocabulary_sizes", "counts", "schema")
+_KEYS = (
+    *("name", "source", "simulation", "history", "vocabulary_sizes", UNSEEN),
+    *("counts", "schema", CHECKSUMS, OWN_CHECKSUM),
+)
 _TABLES = ("users", "items", "behaviors", *SPLITS)
 _COUNTS = (
     *_TABLES,
@@ -77,20 +80,18 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], Schema]:
         raise MailError(
             f"{path}: is not a store's description ({error}). Make the store again with `mail preprocess`."
         ) from error
-    if type(version) is not int or not OLDEST <= version <= FORMAT:
+    if type(version) is not int or version != FORMAT:
         raise MailError(
-            f"{path}: the store has format version {_shown(version)}, this `mail` reads versions {OLDEST} to {FORMAT}. "
+            f"{path}: the store has format version {_shown(version)}, this `mail` reads version {FORMAT}. "
             f"Make the store again with `mail preprocess`."
         )
-    if version == FORMAT:
-        lacking += [key for key in (CHECKSUMS, OWN_CHECKSUM) if key not in manifest]
     if lacking:
         raise MailError(f"{path}: lacks {choices(lacking)}. Make the store again with `mail preprocess`.")
     try:
         schema = _checked(manifest)
     except ValueError as error:
         raise MailError(f"{path}: {error}. Make the store again with `mail preprocess`.") from error
-    if version == FORMAT and manifest[OWN_CHECKSUM] != _checksum(manifest):
+    if manifest[OWN_CHECKSUM] != _checksum(manifest):
         raise MailError(
             f"{path}: was changed after `mail preprocess` wrote it: its checksum is not "
             f"{_shown(manifest[OWN_CHECKSUM])}. Make the store again with `mail preprocess`."
@@ -112,6 +113,10 @@ def _checked(manifest: dict[str, Any]) -> Schema:
     _expect(sorted(sizes) == names, "vocabulary_sizes", sorted(sizes), f"sizes of {choices(names)}")
     for name, size in sizes.items():
         _expect_number(f"vocabulary_sizes.{name}", size, FIRST_ID)
+    unseen = manifest[UNSEEN]
+    _expect(isinstance(unseen, dict) and sorted(unseen) == names, UNSEEN, unseen, f"numbers of {choices(names)}")
+    for name, size in unseen.items():
+        _expect_number(f"{UNSEEN}.{name}", size, 0)
     _expect(isinstance(counts, dict), "counts", counts, "an object")
     for name in _COUNTS:
         _expect_number(f"counts.{name}", counts.get(name), 1 if name in _TABLES else 0)
@@ -121,11 +126,10 @@ def _checked(manifest: dict[str, Any]) -> Schema:
     for name in ("users_without_history", "users_without_profile", "items_without_features"):
         most = counts[name.partition("_")[0]]
         _expect(counts[name] <= most, f"counts.{name}", counts[name], f"at most {most}")
-    if manifest["format"] == FORMAT:
-        sums = manifest[CHECKSUMS]
-        _expect(isinstance(sums, dict), CHECKSUMS, sums, "an object")
-        for name, value in sums.items():
-            _expect_number(f"{CHECKSUMS}.{name}", value, 0)
+    sums = manifest[CHECKSUMS]
+    _expect(isinstance(sums, dict), CHECKSUMS, sums, "an object")
+    for name, value in sums.items():
+        _expect_number(f"{CHECKSUMS}.{name}", value, 0)
     return schema
 
 

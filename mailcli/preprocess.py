@@ -23,7 +23,8 @@ from mailcli.manifest import LONGEST_HISTORY
 from mailcli.rejects import MAX_BAD_ROWS, Rejects
 from mailcli.sources import RawData
 from mailcli.staging import Staging
-from mailcli.store import REJECTED, SUMMARY, Store, StoreWriter, check_target
+from mailcli.store import REJECTED, SUMMARY, Store
+from mailcli.storewriter import StoreWriter, check_target
 from mailcli.summary import summary
 
 #: Bytes that are read at a time (ours).

@@ -9,22 +9,24 @@ from numpy.typing import NDArray
 
 from mailcli.schema import FIRST_ID
 
-#: Stands for a missing value among codes; never seen, so its id is UNKNOWN.
+#: Stands for a missing value among codes; never taken in, so its id is UNKNOWN.
 MISSING = np.iinfo(np.int64).min
 
 Codes = NDArray[np.int64]
 
 
 class VocabularyBuilder:
-    """Values of one vocabulary: first turned to codes, then seen or not, at last numbered.
+    """Values of one vocabulary: first turned to codes, then all seen, at last numbered.
 
     Whole numbers are their own codes; texts get codes in order of appearance, so that long columns hold numbers only.
-    Ids are given in ascending order of the value, hence do not depend on the order of rows, files or buckets.
+    Ids are given in ascending order of the value, hence do not depend on the order of rows, files or buckets: first to
+    the values that training shows, which are the vocabulary, then to the others.
     """
 
     def __init__(self) -> None:
         self._texts: dict[str, int] = {}
-        self._seen: Codes = np.empty(0, np.int64)
+        self._trained: Codes = np.empty(0, np.int64)
+        self._others: Codes = np.empty(0, np.int64)
         self._is_text = False
         self._index: pd.Index | None = None
 
@@ -40,38 +42,63 @@ class VocabularyBuilder:
         lookup = np.array([MISSING, *of_text], dtype=np.int64)
         return lookup[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1]
 
-    def see(self, codes: Codes) -> None:
-        """Take values into the vocabulary: call it with what training impressions show, and nothing else."""
-        fresh = pd.unique(codes)
-        self._seen = np.union1d(self._seen, fresh[fresh != MISSING])
-        self._index = None
+    def see(self, codes: Codes, trained: NDArray[np.bool_]) -> None:
+        """Take values in: those of which `trained` is true into the vocabulary, because training impressions show them.
+
+        Raises:
+            RuntimeError: ids were given already, and would be others now.
+        """
+        if self._index is not None:
+            raise RuntimeError("a vocabulary that has given ids cannot see more values")
+        self._trained = _joined(self._trained, codes[trained])
+        self._others = _joined(self._others, codes[~trained])
 
     def values(self) -> NDArray:
         """The vocabulary: raw values in ascending order; the value at index i has id FIRST_ID + i."""
-        return self._sorted()[0]
+        return self._sorted(self._trained)[0]
+
+    def unseen(self) -> NDArray:
+        """The values that training does not show, ascending; their ids go on where those of the vocabulary end."""
+        return self._sorted(self._only_others)[0]
+
+    @property
+    def _only_others(self) -> Codes:
+        return np.setdiff1d(self._others, self._trained, assume_unique=True)
 
     def ids(self, codes: Codes) -> NDArray[np.int64]:
-        """The ids of codes; UNKNOWN for what was never seen."""
-        if self._index is None:
-            self._index = pd.Index(self._sorted()[1])
+        """The ids of codes that were seen; UNKNOWN for a missing value. Those from len(self) on are unseen values'."""
         # get_indexer says -1 for what it lacks, and FIRST_ID - 1 is UNKNOWN.
-        return self._index.get_indexer(pd.Index(codes)) + FIRST_ID
+        return self._numbered().get_indexer(pd.Index(codes)) + FIRST_ID
 
-    def fit(self, column: pa.Array | pa.ChunkedArray, shown: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """See the shown rows of a column, then give the ids of all its rows."""
-        codes = self.codes(column)
-        self.see(codes[shown])
-        return self.ids(codes)
+    @property
+    def total(self) -> int:
+        """How many ids there are, those of unseen values included."""
+        return FIRST_ID + len(self._numbered())
 
-    def _sorted(self) -> tuple[NDArray, Codes]:
+    def _numbered(self) -> pd.Index:
+        """The codes in the order of their ids."""
+        if self._index is None:
+            both = [self._sorted(each)[1] for each in (self._trained, self._only_others)]
+            self._index = pd.Index(np.concatenate(both))
+        return self._index
+
+    def _sorted(self, codes: Codes) -> tuple[NDArray, Codes]:
+        """Raw values in ascending order, and their codes."""
         if not self._is_text:
-            return self._seen, self._seen
-        texts = np.array(list(self._texts), dtype=np.str_)[self._seen]
+            return codes, codes
+        texts = np.array(list(self._texts), dtype=np.str_)[codes]
         order = np.argsort(texts)
-        return texts[order], self._seen[order]
+        return texts[order], codes[order]
 
     def __len__(self) -> int:
-        return FIRST_ID + len(self._seen)
+        """How many ids the vocabulary has, padding and unknown included."""
+        return FIRST_ID + len(self._trained)
+
+
+def _joined(known: Codes, codes: Codes) -> Codes:
+    """The different codes of both, ascending, without MISSING."""
+    fresh = pd.unique(codes)
+    return np.union1d(known, fresh[fresh != MISSING])
 
 
 class Places:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 #: The order in which data flows; a module imports only what stands above it.
 # fmt: off
 ORDER = [
-    "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "marker",
+    "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "storewriter", "marker",
     "growth",
     "section", "mapping", "mapfields", "mapfile",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",

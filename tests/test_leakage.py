@@ -340,7 +340,7 @@ def test_the_alarm_of_a_vocabulary_of_all_days_rings(
 
     def seen(this: VocabularyBuilder, column: Any) -> Any:
         found = codes(this, column)
-        this.see(found)
+        this.see(found, np.ones(len(found), bool))
         return found
 
     monkeypatch.setattr(VocabularyBuilder, "codes", seen)

@@ -23,7 +23,8 @@ from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import View
 from mailcli.schema import FIRST_ID, SPLITS, UNKNOWN
 from mailcli.simulation import simulate_alimama
-from mailcli.store import Store, StoreWriter
+from mailcli.store import Store
+from mailcli.storewriter import StoreWriter
 from tests import alimama, grouplens, oracles
 
 DAY = 86400
@@ -121,9 +122,14 @@ def test_ids_are_fitted_on_training_impressions_and_their_histories_alone(tmp_pa
     known = {name: store.column("vocabularies", name).tolist() for name in ("user", "item", "cate", "brand")}
     assert known == {"user": [1], "item": [10], "cate": [500, 700, 701], "brand": [600, 800, 801]}
     # A category seen only on the test day, or only before it, has id 1; so has the missing brand.
-    assert store.column("items", "cate").tolist() == [2, UNKNOWN, UNKNOWN]
-    assert store.column("items", "brand").tolist() == [2, UNKNOWN, UNKNOWN]
-    assert sorted(store.column("behaviors", "cate").tolist()) == [UNKNOWN, UNKNOWN, 3, 4]
+    assert store.column("items", "cate")[:].tolist() == [2, UNKNOWN, UNKNOWN]
+    assert store.column("items", "brand")[:].tolist() == [2, UNKNOWN, UNKNOWN]
+    assert sorted(store.column("behaviors", "cate")[:].tolist()) == [UNKNOWN, UNKNOWN, 3, 4]
+    # What training does not show is kept apart, for a run that goes on with another and may know it.
+    unseen = {name: store.column("unseen", name).tolist() for name in ("user", "item", "cate", "brand")}
+    assert unseen == {"user": [2], "item": [11, 12], "cate": [501, 502, 702, 703], "brand": [601, 802, 803]}
+    assert np.load(store.folder / "items" / "cate.npy").tolist() == [2, 5, 6]
+    assert np.load(store.folder / "items" / "brand.npy").tolist() == [2, 5, UNKNOWN]
 
 
 def test_behaviors_that_no_impression_sees_are_not_stored(tmp_path: Path) -> None:

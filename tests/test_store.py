@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mailcli.errors import MailError
 from mailcli.schema import Schema
-from mailcli.store import ColumnWriter, Store, check_target, find
+from mailcli.store import Store, find
+from mailcli.storewriter import ColumnWriter, check_target
 from mailcli.vocabulary import MISSING, VocabularyBuilder
 
 
@@ -29,7 +30,7 @@ def set_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (set_version, "the store has format version 99, this `mail` reads versions 2 to 3. Make the store again"),
+        (set_version, "the store has format version 99, this `mail` reads version 4. Make the store again"),
         (lambda path: path.write_text("{"), "is not a store's description"),
         (lambda path: path.write_text("[]"), "is not a store's description"),
         (lambda path: path.unlink(), "holds no dataset.json, so it is not a dataset store"),
@@ -122,10 +123,13 @@ def test_vocabulary(values: list[str | int | None], random: object) -> None:
     builder = VocabularyBuilder()
     codes = builder.codes(column)
     half = len(values) // 2
-    builder.see(codes[:half])
+    builder.see(codes, np.arange(len(values)) < half)
     known = sorted({v for v in values[:half] if v is not None})  # type: ignore[type-var]
+    others = sorted({v for v in values[half:] if v is not None} - {*known})  # type: ignore[type-var]
     assert builder.values().tolist() == known
+    assert builder.unseen().tolist() == others
     assert len(builder) == 2 + len(known)
-    expected = [2 + known.index(v) if v in known else 1 for v in values]
+    assert builder.total == 2 + len(known) + len(others)
+    expected = [1 if v is None else 2 + [*known, *others].index(v) for v in values]
     assert builder.ids(codes).tolist() == expected
     assert [code == MISSING for code in codes] == [v is None for v in values]

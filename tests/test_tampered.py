@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 import tests
+from mailcli.columns import checksum
 from mailcli.errors import MailError
 from mailcli.manifest import OWN_CHECKSUM, seal
 from mailcli.store import Store
@@ -31,6 +32,7 @@ COLUMNS = [
     *(f"{split}/{name}" for split in ("train", "test") for name in ("user", "item", "click", "time", "history_end")),
     *(f"train/{name}" for name in ("pid", "hour", "weekday")),
     *(f"vocabularies/{name}" for name in ("user", "pid", "cate")),
+    *(f"unseen/{name}" for name in ("user", "cate")),
 ]
 
 
@@ -93,6 +95,15 @@ def refusal(folder: Path) -> str:
     return error.value.message
 
 
+def forge(folder: Path, column: str) -> None:
+    """Give dataset.json the checksum of what a column holds now, as whoever changed it on purpose would."""
+    path = folder / "dataset.json"
+    manifest = json.loads(path.read_text())
+    del manifest[OWN_CHECKSUM]
+    manifest["columns"][column] = checksum(np.load(folder / f"{column}.npy"))
+    path.write_text(json.dumps(seal(manifest)))
+
+
 def test_the_store_is_whole(made: Store) -> None:
     assert use_all(Store(made.folder)) > len(COLUMNS)
     assert mail("describe", "--data-dir", made.folder.parent) is None
@@ -150,24 +161,13 @@ def first(value: Any) -> Damage:
 @pytest.mark.parametrize(
     ("column", "damage", "reason"),
     [
-        ("users/age_level", first(99), "it holds 99, expected 1 to 3"),
         ("users/age_level", lambda data: b"", "it does not begin as the columns do that `mail preprocess` writes"),
         ("users/age_level", lambda data: saved(values_of(data)[:2]), "it has 2 values, dataset.json says 3"),
         ("users/age_level", lambda data: saved(values_of(data) * 1.0), "it holds float64, expected ids"),
         ("users/age_level", lambda data: data + b"x", "its 3 values of uint8 do not fill its 132 bytes"),
-        ("items/price", first(np.inf), "a value is not a finite number"),
-        ("behaviors/offsets", first(3), "its values do not ascend from 0 to 22"),
-        ("train/history_end", first(23), "it holds 23, expected 0 to 22"),
-        ("train/user", first(3), "it holds 3, expected 0 to 2"),
-        ("train/click", first(2), "it holds 2, expected 0 to 1"),
-        ("behaviors/action", first(6), "it holds 6, expected 2 to 5"),
     ],
 )
-def test_a_store_of_format_2_has_no_checksums_but_ranges(store: Path, column: str, damage: Damage, reason: str) -> None:
-    manifest = json.loads((store / "dataset.json").read_text())
-    rest = {key: value for key, value in manifest.items() if key not in {"columns", OWN_CHECKSUM}}
-    (store / "dataset.json").write_text(json.dumps({**rest, "format": 2}))
-    assert use_all(Store(store))
+def test_a_header_tells_types_and_rows(store: Path, column: str, damage: Damage, reason: str) -> None:
     path = store / f"{column}.npy"
     put(path, damage(path.read_bytes()))
     assert refusal(store) == (
@@ -175,10 +175,28 @@ def test_a_store_of_format_2_has_no_checksums_but_ranges(store: Path, column: st
     )
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("users/age_level", 99, "it holds 99, expected 1 to 4"),
+        ("items/price", np.inf, "a value is not a finite number"),
+        ("behaviors/offsets", 3, "its values do not ascend from 0 to 22"),
+        ("train/history_end", 23, "it holds 23, expected 0 to 22"),
+        ("train/user", 3, "it holds 3, expected 0 to 2"),
+        ("train/click", 2, "it holds 2, expected 0 to 1"),
+        ("behaviors/action", 6, "it holds 6, expected 2 to 5"),
+    ],
+)
+def test_ranges_are_checked_where_checksums_are_forged(store: Path, column: str, value: float, reason: str) -> None:
+    path = store / f"{column}.npy"
+    put(path, first(value)(path.read_bytes()))
+    forge(store, column)
+    assert refusal(store) == (
+        f"{path}: the column cannot be read ({reason}). The store is damaged: make it again with `mail preprocess`."
+    )
+
+
 def test_a_history_of_another_user(store: Path) -> None:
-    manifest = json.loads((store / "dataset.json").read_text())
-    rest = {key: value for key, value in manifest.items() if key not in {"columns", OWN_CHECKSUM}}
-    (store / "dataset.json").write_text(json.dumps({**rest, "format": 2}))
     path = store / "train" / "history_end.npy"
     ends, user = np.load(path), np.load(store / "train" / "user.npy")
     offsets = np.load(store / "behaviors" / "offsets.npy")
@@ -188,6 +206,7 @@ def test_a_history_of_another_user(store: Path) -> None:
     wrong = 22 - begin if begin in (0, 22) else 0
     ends[row] = wrong
     put(path, saved(ends))
+    forge(store, "train/history_end")
     assert f"train/history_end.npy: the column cannot be read (it holds {wrong}, expected {begin} to {end} for" in (
         refusal(store)
     )
@@ -216,6 +235,7 @@ KEYS = [
     "simulation",
     "history",
     "vocabulary_sizes",
+    "unseen",
     "counts",
     "schema",
     "columns",
@@ -236,6 +256,7 @@ CHANGES: dict[str, Change] = {
         for value in (-1, None, "5", 10**30, 1.0)
     },
     **{f"size is {value!r}": changed(value, "vocabulary_sizes", "cate") for value in (0, -1, 10**30, "5")},
+    **{f"unseen is {value!r}": changed(value, "unseen", "cate") for value in (-1, 10**30, "5", None)},
     "another name": lambda m: m.update(name="other"),
     "a longer history": lambda m: m.update(history=1000),
     "another key": lambda m: m.update(more=1),
@@ -280,8 +301,8 @@ def test_a_description_that_is_forged_with_its_checksum(store: Path, name: str) 
         refusal(store)
 
 
-RAW_JSON = {"empty": b"", "cut": b'{"format": 3', "a list": b"[]", "nan": b'{"format": NaN}', "digits": b"1" * 5000,
-            "deep": b"[" * 100_000, "utf-16": '{"format": 3}'.encode("utf-16"), "NUL": b"\0", "pickle": pickle.dumps(1),
+RAW_JSON = {"empty": b"", "cut": b'{"format": 4', "a list": b"[]", "nan": b'{"format": NaN}', "digits": b"1" * 5000,
+            "deep": b"[" * 100_000, "utf-16": '{"format": 4}'.encode("utf-16"), "NUL": b"\0", "pickle": pickle.dumps(1),
             "null": b"null", "text": b'"x"'}  # fmt: skip
 
 

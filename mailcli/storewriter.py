@@ -1,0 +1,210 @@
+"""A store in the making: everything goes to hidden folders, and takes its place when it is whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from mailcli.columns import checksum
+from mailcli.errors import MailError
+from mailcli.files import Lock
+from mailcli.manifest import CHECKSUMS, FORMAT, UNSEEN, read_json, seal
+from mailcli.schema import SPLITS
+from mailcli.stages import Stages
+from mailcli.store import DESCRIPTION, REJECTED, SUMMARY
+
+#: Free bytes below which a failed write means a full disk (ours: one block of a file system).
+FULL = 1 << 16
+_ENTRIES = {DESCRIPTION, SUMMARY, REJECTED, "users", "items", "behaviors", "vocabularies", UNSEEN, *SPLITS}
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+def check_target(data_dir: Path, name: str) -> Path:
+    """The folder for a new store of that name; what is there already must be a store of ours.
+
+    Raises:
+        MailError: the name cannot be a folder's, or the folder holds something else.
+    """
+    if not _NAME.fullmatch(name) or name == "raw":
+        raise MailError(
+            f"'{name}' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."
+        )
+    folder = data_dir / name
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise MailError(f"{folder}: is not a folder. Choose another name with --name, or move it away.")
+    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
+        raise MailError(
+            f"{folder}: exists and is not a dataset store of ours, so it is left alone. "
+            f"Choose another name with --name, or move it away."
+        )
+    return folder
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a store of any version, and holds nothing else."""
+    try:
+        manifest = read_json(folder / DESCRIPTION)
+        described = isinstance(manifest["format"], int) and {"schema", "vocabulary_sizes"} <= manifest.keys()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return described and {path.name for path in folder.iterdir()} <= _ENTRIES
+
+
+class StoreWriter:
+    """A store in the making: everything goes to hidden folders, and is renamed when it is whole.
+
+    Finished stages outlive a kill or Ctrl-C, so that the next run goes on from them; an error leaves nothing.
+
+    Args:
+        target: where the store will be.
+        temp_dir: folder for intermediate files; None for the target's own disk.
+    """
+
+    def __init__(self, target: Path, temp_dir: Path | None = None) -> None:
+        self.target = target
+        self.folder = target.with_name(f".{target.name}.partial")
+        # Stores of one name in different data folders may share the folder for intermediate files.
+        mark = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:8]
+        self.stages = Stages(
+            temp_dir / f".{target.name}-{mark}.work" if temp_dir else target.with_name(f".{target.name}.work")
+        )
+        self._old = target.with_name(f".{target.name}.old")
+        self._lock = Lock(target, f"{target}: another `mail preprocess` is making this store. Wait for it.")
+        self._open: dict[str, ColumnWriter] = {}
+        self._checksums: dict[str, int] = {}
+
+    def __enter__(self) -> StoreWriter:
+        self._lock.__enter__()
+        # What a killed run left behind.
+        if self._old.exists() and not self.target.exists():
+            os.rename(self._old, self.target)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        self.stages.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # NumPy's short writes carry no errno, so the disk is asked, before the clean-up frees it.
+        full = self._full_folder(error) if isinstance(error, OSError | MailError) else None
+        for writer in self._open.values():
+            writer.abandon()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if isinstance(error, KeyboardInterrupt) and self.stages.any:
+            print(f"Interrupted. {self.stages.folder} keeps what is done: the same command goes on.", file=sys.stderr)
+        else:
+            self.stages.remove()
+        self._lock.__exit__()
+        if full:
+            raise MailError(f"{full}: the disk is full. Nothing was kept; free some space and start again.") from error
+
+    def _full_folder(self, error: BaseException) -> Path | None:
+        """The folder on whose disk there was no space, if that is the error."""
+        told = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+        folders = [folder.parent for folder in (self.folder, self.stages.folder) if folder.is_dir()]
+        full = [folder for folder in folders if shutil.disk_usage(folder).free < FULL]
+        if not told and not isinstance(error, OSError):
+            return None
+        return full[0] if full else self.target.parent if told else None
+
+    def write(self, table: str, name: str, values: ArrayLike) -> None:
+        """Write a whole column at once."""
+        path = self.folder / table
+        path.mkdir(exist_ok=True)
+        whole = np.ascontiguousarray(values)
+        np.save(path / f"{name}.npy", whole, allow_pickle=False)
+        self._checksums[f"{table}/{name}"] = checksum(whole)
+
+    def append(self, table: str, name: str, values: NDArray) -> None:
+        """Append to a column, made with the dtype of the first piece."""
+        key = f"{table}/{name}"
+        if key not in self._open:
+            (self.folder / table).mkdir(exist_ok=True)
+            self._open[key] = ColumnWriter(self.folder / f"{key}.npy", values.dtype)
+        self._open[key].append(values)
+
+    def read(self, table: str, name: str) -> NDArray:
+        """A column that was written or appended, memory-mapped; it can be appended to no more."""
+        self._close(f"{table}/{name}")
+        return np.load(self.folder / table / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+    def _close(self, key: str) -> None:
+        writer = self._open.pop(key, None)
+        if writer:
+            writer.close()
+            self._checksums[key] = writer.checksum
+
+    def remove(self, table: str) -> None:
+        """Drop a table that was only an intermediate one."""
+        shutil.rmtree(self.folder / table)
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Write dataset.json and put the store in its place, in place of an older one of ours."""
+        for key in list(self._open):
+            self._close(key)
+        # Those of columns that were only intermediate are left out.
+        sums = {key: self._checksums[key] for key in sorted(self._checksums) if (self.folder / f"{key}.npy").is_file()}
+        text = json.dumps(seal({"format": FORMAT, **manifest, CHECKSUMS: sums}), indent=2, ensure_ascii=False)
+        (self.folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+        shutil.rmtree(self._old, ignore_errors=True)
+        if self.target.exists():
+            os.rename(self.target, self._old)
+        os.rename(self.folder, self.target)
+        shutil.rmtree(self._old, ignore_errors=True)
+
+
+class ColumnWriter:
+    """Appends to a `.npy` file of unknown length; NumPy leaves room in the header for the final one."""
+
+    def __init__(self, path: Path, dtype: DTypeLike) -> None:
+        self._dtype = np.dtype(dtype)
+        self._rows = 0
+        self.checksum = checksum(np.empty(0, self._dtype))
+        """Of the values so far."""
+        self._file = open(path, "wb")  # noqa: SIM115 (open for the writer's life)
+        self._header()
+
+    def _header(self) -> None:
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {"descr": self._dtype.str, "fortran_order": False, "shape": (self._rows,)},
+        )
+
+    def append(self, values: NDArray) -> None:
+        """Add a 1-D piece of the column's dtype."""
+        if values.dtype != self._dtype:
+            raise TypeError(f"a column of {self._dtype} cannot take {values.dtype}")
+        values.tofile(self._file)
+        self.checksum = checksum(values, self.checksum)
+        self._rows += len(values)
+
+    def __enter__(self) -> ColumnWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the final header and close the file."""
+        if not self._file.closed:
+            self._header()
+            self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is, because it is about to be deleted."""
+        with suppress(OSError):
+            self._file.close()

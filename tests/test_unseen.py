@@ -1,0 +1,162 @@
+"""Values that a dataset's training does not show: kept, read as UNKNOWN, and known to a run that goes on with another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mailcli.growth import Numbering, Renumbered, grown, numbering_of
+from mailcli.preprocess import Options, preprocess
+from mailcli.schema import UNKNOWN
+from mailcli.store import Store
+from mailcli.vocabulary import VocabularyBuilder
+
+DAY = 86_400
+#: Users and items have a city each, one vocabulary for both; items have tags.
+SCHEMA = """
+integers = ["user", "item"]
+
+[users]
+files = "users.csv"
+user = "id"
+
+[users.attributes]
+city = "lives_in"
+
+[items]
+files = "items.csv"
+item = "id"
+
+[items.features]
+city = "made_in"
+tags = {column = "tags", separator = "|", most = 4}
+
+[behaviors]
+user = "user"
+time = "time"
+
+[behaviors.fields]
+item = "item"
+
+[impressions]
+files = "log.csv"
+user = "user"
+item = "item"
+time = "time"
+click = "click"
+
+[split]
+by = "day"
+validation_days = 1
+test_days = 1
+"""
+USERS = "id,lives_in\n1,m\n2,z\n3,p\n"
+ITEMS = "id,made_in,tags\n1,a,x|c\n2,n,b\n3,z,d|x|a|b\n"
+
+
+def made(folder: Path, name: str, log: list[tuple[int, int, int, int]]) -> Store:
+    """The dataset of rows (user, item, time, click)."""
+    raw = folder / f"raw-{name}"
+    raw.mkdir()
+    rows = "".join(",".join(map(str, row)) + "\n" for row in log)
+    for file, text in (("users.csv", USERS), ("items.csv", ITEMS), ("log.csv", "user,item,time,click\n" + rows)):
+        (raw / file).write_text(text)
+    schema = folder / "s.toml"
+    schema.write_text(SCHEMA)
+    return preprocess("tabular", raw, folder / "data", name, Options(schema=schema))
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Store:
+    """Users 1 and 2 and items 1 and 2 are in training; user 3 and item 3 on the test day alone."""
+    return made(
+        tmp_path,
+        "day1",
+        [
+            *((1, 1, 10, 1), (1, 2, 20, 0), (2, 2, 30, 1), (2, 1, 40, 0)),
+            *((1, 1, DAY, 0), (2, 2, DAY, 1)),
+            *((3, 3, 2 * DAY, 1), (3, 3, 2 * DAY + 5, 0), (1, 3, 2 * DAY + 9, 1)),
+        ],
+    )
+
+
+def raw(store: Store, vocabulary: str, ids: Any) -> list[Any]:
+    """The raw values of ids, None of UNKNOWN."""
+    values = store.column("vocabularies", vocabulary)
+    return [None if i == UNKNOWN else values[i - 2].item() for i in np.asarray(ids).ravel()]
+
+
+def test_a_vocabulary_that_users_and_items_share_has_one_numbering(first: Store) -> None:
+    # Values of users alone, of items alone, and z of both, which training shows as a user's.
+    assert first.column("vocabularies", "city").tolist() == ["a", "m", "n", "z"]
+    assert first.column("unseen", "city").tolist() == ["p"]
+    users = dict(
+        zip(first.column("users", "raw").tolist(), raw(first, "city", first.column("users", "city")), strict=True)
+    )
+    items = dict(
+        zip(first.column("items", "raw").tolist(), raw(first, "city", first.column("items", "city")), strict=True)
+    )
+    assert users == {1: "m", 2: "z", 3: None}
+    assert items == {1: "a", 2: "n", 3: "z"}
+
+
+def test_lists_are_read_in_ascending_order_with_unknown_first(first: Store) -> None:
+    assert first.column("vocabularies", "tags").tolist() == ["b", "c", "x"]
+    assert first.column("unseen", "tags").tolist() == ["a", "d"]
+    place = {raw: row for row, raw in enumerate(first.column("items", "raw").tolist())}
+    on_disk = np.load(first.folder / "items" / "tags.npy")
+    assert on_disk[[place[1], place[2], place[3]]].tolist() == [[3, 4, 0, 0], [2, 0, 0, 0], [5, 6, 2, 4]]
+    found = first.column("items", "tags")
+    assert found[[place[1], place[2], place[3]]].tolist() == [[3, 4, 0, 0], [2, 0, 0, 0], [1, 1, 2, 4]]
+    assert found.shape == (3, 4)
+
+
+def test_a_value_of_the_run_is_known_wherever_the_next_day_has_it(first: Store, tmp_path: Path) -> None:
+    """Day 2 trains on user 3 and item 3 alone; user 1 and item 1, which day 1 trained on, are in its test."""
+    second = made(
+        tmp_path,
+        "day2",
+        [
+            *((3, 3, 10, 1), (3, 3, 20, 0)),
+            *((3, 3, DAY, 1), (3, 3, DAY + 1, 0)),
+            *((1, 1, 2 * DAY, 1), (1, 2, 2 * DAY + 5, 0), (2, 1, 2 * DAY + 9, 1)),
+        ],
+    )
+    assert raw(second, "user", second.column("users", "user")).count(None) == 2
+    both = grown(numbering_of(first), second)
+    assert both.values["user"].tolist() == [1, 2, 3]
+    assert both.values["item"].tolist() == [1, 2, 3]
+    after, before = Renumbered(second.folder, both), Renumbered(second.folder, numbering_of(first))
+    users, items = second.column("users", "raw").tolist(), second.column("items", "raw").tolist()
+    assert after.column("users", "user")[:].tolist() == [1 + user for user in users]
+    assert after.column("items", "item")[:].tolist() == [1 + item for item in items]
+    assert before.column("users", "user")[:].tolist() == [{1: 2, 2: 3, 3: 1}[user] for user in users]
+    assert before.column("items", "item")[:].tolist() == [{1: 2, 2: 3, 3: 1}[item] for item in items]
+    # Histories too: item 1 is a step of nobody's in day 2's training.
+    steps = second.column("behaviors", "item")[:]
+    assert (steps == UNKNOWN).any()
+    assert sorted(raw(after, "item", after.column("behaviors", "item"))) == sorted(
+        np.concatenate([second.column("vocabularies", "item"), second.column("unseen", "item")])[
+            np.load(second.folder / "behaviors" / "item.npy") - 2
+        ].tolist()
+    )
+    # The first day's test, read by what came of the run, knows what day 2 taught it.
+    again = Renumbered(first.folder, both)
+    assert again.column("users", "user")[:].tolist() == [1 + user for user in first.column("users", "raw").tolist()]
+
+
+def test_no_value_is_seen_after_the_first_id_was_given() -> None:
+    builder = VocabularyBuilder()
+    builder.see(np.array([5, 3]), np.array([True, False]))
+    assert builder.ids(np.array([3, 5])).tolist() == [3, 2]
+    with pytest.raises(RuntimeError, match="a vocabulary that has given ids cannot see more values"):
+        builder.see(np.array([4]), np.array([True]))
+
+
+def test_a_numbering_without_new_values_reads_what_the_store_reads(first: Store) -> None:
+    same = Renumbered(first.folder, Numbering(numbering_of(first).values, {}))
+    for table, name in (("users", "city"), ("items", "tags"), ("behaviors", "item")):
+        assert same.column(table, name)[:].tolist() == first.column(table, name)[:].tolist()
