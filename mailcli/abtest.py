@@ -49,7 +49,11 @@ class Setup:
                 f"--candidates is {self.candidates}",
                 f"2 to {items}, the test day's items",
             ),
-            (1 <= self.slate < self.candidates, f"--slate is {self.slate}", "1 or more, and fewer than the candidates"),
+            (
+                1 <= self.slate < self.candidates,
+                f"--slate is {self.slate}",
+                f"1 to {self.candidates - 1}, fewer than the candidates",
+            ),
             (self.seed >= 0, f"--seed is {self.seed}", "0 or more"),
         ]
         wrong = [f"{told}. Expected {expected}." for ok, told, expected in rules if not ok]

@@ -61,11 +61,12 @@ class Fit:
         self._seconds, self._saved = 60 * minutes, time.monotonic()
         found = self._restored(variables)
         if found is None:
+            if start:
+                # It may refuse, and then there must be no folder.
+                start(model, self._step)
             run.begin()
             if run.kept:
                 check_space(run.folder, variables)
-            if start:
-                start(model, self._step)
         else:
             click.echo(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.", err=True)
             run.cut_history(found.history_bytes)

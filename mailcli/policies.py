@@ -51,7 +51,7 @@ def contender(name: str) -> Contender:
     """A run's folder, `oracle` or `random` (MailError for what is none of these)."""
     if name in BUILT_IN:
         return Contender(name)
-    if not Path(name).exists():
+    if "/" not in name and not Path(name).exists():
         raise MailError(
             f"{name}: is neither a run's folder nor '{ORACLE}' or '{RANDOM}'.{nearest(name, BUILT_IN)} "
             "Expected a folder made by `mail train`."

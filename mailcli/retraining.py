@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mailcli.config import Options, RunConfig, make_config, to_toml
-from mailcli.errors import MailError, choices
+from mailcli.config import OPTION_TABLES, Options, RunConfig, make_config, to_toml
+from mailcli.errors import MailError, choices, nearest
 from mailcli.growth import Renumbered, grown, numbering_of, numbering_sha256, sha256
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import NUMBERING, Run, claim, fingerprint, open_run, read_as
+from mailcli.runs import NUMBERING, Run, claim, fingerprint, open_run, read_as, trained_on
 from mailcli.schema import Schema
 from mailcli.sheets import Sheet
-from mailcli.store import Store, find
+from mailcli.store import Store, find, names
 from mailcli.tables import TITLES
 
 #: What the next day may do in another way; all else is what the run's weights, moments and groups of users are of.
@@ -24,6 +24,8 @@ CHANGEABLE = (
 )
 _OPTIMIZERS = "continues_optimizers_sha256"
 _METRICS = ("AUC", "GAUC")
+#: What the metrics of the earlier and of the later dataset show.
+_SHOWS = ("forgetting", "gain")
 #: Where a schema file has fields.
 _FIELDS = (("users", "attributes"), ("items", "features"), ("behaviors", "fields"), ("impressions", "context"))
 
@@ -46,9 +48,8 @@ def continue_run(
     """
     if data is None:
         raise MailError("--continue: name the next day's dataset with --data.")
-    parent = open_run(folder)
-    earlier, store = find(data_dir, parent.config.data), find(data_dir, data)
-    earlier = read_as(parent, earlier)
+    parent, store = open_run(folder), find(data_dir, data)
+    earlier = _dataset_of(parent, data_dir)
     _check_dataset(parent, earlier, store)
     load_tensorflow()
     _check_kept(parent)
@@ -67,6 +68,20 @@ def continue_run(
         every = CHECKPOINT_MINUTES if minutes is None else minutes
         train(continued, Renumbered(store.folder, numbering), None, every, Origin(parent, earlier))
     return run
+
+
+def _dataset_of(parent: Run, data_dir: Path) -> Store:
+    """The dataset that a run was trained on, read with the ids of its table (MailError where it is not as it was)."""
+    name = parent.config.data
+    if name in names(data_dir):
+        store = find(data_dir, name)
+        if fingerprint(store) == trained_on(parent):
+            return read_as(parent, store)
+    raise MailError(
+        f"{data_dir / name}: is missing or was made again, and {parent.folder} was trained on it as it was: its ids "
+        "and its test split are needed. Keep the datasets of both days; `mail preprocess ... --name NAME` makes the "
+        "next day's beside it."
+    )
 
 
 def _check_dataset(parent: Run, earlier: Store, store: Store) -> None:
@@ -103,7 +118,10 @@ def _other_buckets(old: Store, new: Store) -> list[str]:
     """The fields of schema files whose buckets have other ends, so that one id means two things."""
     here, there = ({**_edges(store), **store.manifest.get("mapping", {}).get("edges", {})} for store in (old, new))
     names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
-    return [f"other buckets of {choices(names)}; give them the same `edges` in both schema files"] if names else []
+    if not names:
+        return []
+    ends = "; ".join(f"{name}: edges = {list(here[name])}" for name in names if name in here)
+    return [f"other buckets of {choices(names)}; give them those of '{old.name}' in the schema file, {ends}"]
 
 
 def _edges(store: Store) -> dict[str, list[float]]:
@@ -134,6 +152,9 @@ def _check_kept(parent: Run) -> None:
 def _config(parent: Run, store: Store, changes: Mapping[str, Any]) -> RunConfig:
     """The run's settings with changes (MailError for one that cannot be changed)."""
     wrong = [key for key in changes if key not in CHANGEABLE]
+    unknown = [key for key in wrong if key.partition(".")[0] not in {*vars(parent.config), *OPTION_TABLES}]
+    if unknown:
+        raise MailError("; ".join(f"unknown setting '{key}'.{nearest(key, CHANGEABLE)}" for key in unknown))
     if wrong:
         raise MailError(
             f"--continue takes the settings of {parent.folder}: {choices(wrong)} cannot be changed. What can: "
@@ -148,7 +169,7 @@ def make_sheet(run: Run, parent: Path) -> Sheet:
     result = run.result or {}
     blocks: dict[str, list[list[str]]] = {}
     records = []
-    for day, found in enumerate(result["days"], start=1):
+    for day, (shows, found) in enumerate(zip(_SHOWS, result["days"], strict=True), start=1):
         lines = []
         for users in TITLES:
             before, after = found["before"].get(users, {}), found["after"].get(users, {})
@@ -156,17 +177,24 @@ def make_sheet(run: Run, parent: Path) -> Sheet:
             if any(value is not None for pair in pairs.values() for value in pair):
                 lines.append([TITLES[users], *(text for pair in pairs.values() for text in _texts(*pair))])
             records += [
-                {"day": day, "dataset": found["dataset"], "users": users, "metric": metric, **_numbers(*pair)}
+                {
+                    "day": day,
+                    "shows": shows,
+                    "dataset": found["dataset"],
+                    "users": users,
+                    "metric": metric,
+                    **_numbers(*pair),
+                }
                 for metric, pair in pairs.items()
             ]
-        blocks[f"day {day}: test of {found['dataset']}"] = lines
+        blocks[f"{shows}: test of {found['dataset']}"] = lines
     config = run.config
     draw = f"protocol {config.protocol}, {config.new_share:.0%} of users new | seed {config.seed}"
     notes = (
         f"data {result['dataset']} | {draw}",
         f"before: {parent} as it was; ids that it does not know are unknown to it",
         f"after: {run.folder}",
-        "day 1: what is lost is forgotten; day 2: what is won is the gain",
+        "forgetting: what the run now makes of the day that it was trained on before; gain: of the new day",
         "one seed: no interval over seeds, so no difference here is known to be significant",
     )
     head = ("", *(f"{metric} {when}".strip() for metric in _METRICS for when in ("before", "after", "difference")))

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
-from mailcli.errors import MailError
+from mailcli.errors import MailError, nearest
 from mailcli.files import PARTIAL, Lock, whole
 from mailcli.growth import Renumbered, load_numbering
 from mailcli.manifest import read_json
@@ -42,6 +42,8 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads 
 CONFIG, ENVIRONMENT, RESULT = "config.toml", "environment.json", "result.json"
 _HISTORY = "history.jsonl"
 _METRICS = ("AUC", "GAUC")
+#: The key of config.toml for the dataset.
+_DATASET = "dataset_sha256"
 #: The key of config.toml for the ids of a run that goes on with another.
 NUMBERING = "vocabularies_sha256"
 _VOCABULARIES = "vocabularies.npz"
@@ -242,7 +244,7 @@ def fingerprint(store: Store) -> str:
 def _fingerprints(config: RunConfig, store: Store) -> dict[str, str]:
     """What a run depends on besides its settings: the dataset, and code from outside."""
     found = {
-        "dataset_sha256": fingerprint(store),
+        _DATASET: fingerprint(store),
         "ranker_sha256": plugins.code_sha256(plugins.RANKERS, config.ranker),
         "cold_start_sha256": plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
     }
@@ -301,6 +303,10 @@ def open_run(folder: Path) -> Run:
     Raises:
         MailError: the folder is not a run's, or the run is not finished.
     """
+    if not folder.exists():
+        raise MailError(
+            f"{folder}: there is no such folder.{_nearest_folder(folder)} Expected one made by `mail train`."
+        )
     if not (folder / CONFIG).is_file():
         raise MailError(f"{folder}: holds no {CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
     run = Run(folder, make_config([settings_of(folder / CONFIG)]))
@@ -309,11 +315,23 @@ def open_run(folder: Path) -> Run:
     return run
 
 
+def _nearest_folder(folder: Path) -> str:
+    """`" Did you mean 'runs/a'?"` for the folder most like the first that is missing on the way to one."""
+    missing = next(each for each in (*reversed(folder.parents), folder) if not each.exists())
+    beside = [each for each in missing.parent.iterdir() if each.is_dir()] if missing.parent.is_dir() else []
+    return nearest(str(missing), map(str, beside))
+
+
+def trained_on(run: Run) -> str | None:
+    """SHA-256 of the dataset.json of the dataset that a run was trained on."""
+    return _settings_of(run).get(_DATASET)
+
+
 def check_unchanged(run: Run, store: Store) -> None:
     """Refuse to score a run on another version of its dataset, or by other code from outside (MailError)."""
     now, then = _fingerprints(run.config, store), _settings_of(run)
     changed = [key for key, value in now.items() if then.get(key) != value]
-    if changed and changed[0] != "dataset_sha256":
+    if changed and changed[0] != _DATASET:
         what = run.config.ranker if changed[0] == "ranker_sha256" else run.config.cold_start
         raise MailError(f"{run.folder}: '{what}' has changed since. Train again in another --runs folder.")
     if changed:

@@ -294,10 +294,10 @@ def test_no_significant_difference_is_said(with_data: Path) -> None:
     [
         (["--users", "1"], "--users is 1. Expected 2 to 150, half of the dataset's."),
         (["--users", "151"], "--users is 151. Expected 2 to 150, half of the dataset's."),
-        (["--users", "9", "--slate", "0"], "--slate is 0. Expected 1 or more, and fewer than the candidates."),
+        (["--users", "9", "--slate", "0"], "--slate is 0. Expected 1 to 99, fewer than the candidates."),
         (
             ["--users", "9", "--slate", "7", "--candidates", "7", "--seed", "-1"],
-            "--slate is 7. Expected 1 or more, and fewer than the candidates. --seed is -1. Expected 0 or more.",
+            "--slate is 7. Expected 1 to 6, fewer than the candidates. --seed is -1. Expected 0 or more.",
         ),
         (["--users", "9", "--format", "tabel"], "--format tabel: no such form. Did you mean 'table'? Known: 'table', "
          "'markdown', 'csv', 'latex', 'json'."),

@@ -288,8 +288,8 @@ def test_as_typed(home: Path) -> None:
     assert done.exit_code == 0, done.output
     for text in (
         "base+mail-base+continued on tiny",
-        "day 1: test of day1 (simulated)",
-        "day 2: test of tiny (simulated)",
+        "forgetting: test of day1 (simulated)",
+        "gain: test of tiny (simulated)",
         f"before: {PARENT} as it was; ids that it does not know are unknown to it",
         f"after: {CHILD}",
         "data tiny (simulated) | protocol paper, 40% of users new | seed 0",
@@ -370,6 +370,18 @@ def test_a_changed_parent_is_refused(home: Path) -> None:
     assert error.endswith("). Choose another --runs folder, or delete this one.")
 
 
+def test_a_run_whose_moments_are_damaged_is_refused_and_leaves_no_folder(home: Path) -> None:
+    moments = Path(PARENT) / "checkpoints" / "best.optimizers.npz"
+    whole = moments.read_bytes()
+    moments.write_bytes(whole[: len(whole) // 2])
+    command = ["train", "--continue", PARENT, "--data", "tiny", "--runs", "others"]
+    assert refused(mail(*command)).startswith(f"{moments}: is damaged")
+    assert not Path("others").exists()
+    # So the same command goes through once the file is mended.
+    moments.write_bytes(whole)
+    assert mail(*command).exit_code == 0
+
+
 def unfinished() -> None:
     (Path(PARENT) / "result.json").unlink()
 
@@ -388,11 +400,16 @@ def other_fields() -> None:
     schema = {**manifest["schema"], "dense": []}
     schema["fields"] = [field for field in schema["fields"] if field["name"] != "campaign"]
     sizes = {name: size for name, size in manifest["vocabulary_sizes"].items() if name != "campaign"}
-    changed_manifest(Path("data/other"), schema=schema, vocabulary_sizes=sizes)
+    unseen = {name: size for name, size in manifest["unseen"].items() if name != "campaign"}
+    changed_manifest(Path("data/other"), schema=schema, vocabulary_sizes=sizes, unseen=unseen)
 
 
 def without_the_first_day() -> None:
     Path("data/day1").rename("gone")
+
+
+def made_again() -> None:
+    preprocess("alimama", Path("raw"), Path("data"), "day1", Options(history=20, sample=0.5))
 
 
 def nothing() -> None:
@@ -422,7 +439,14 @@ CHANGEABLE = (
         (without_moments, [PARENT, "--data", "tiny"],
          f"{PARENT}/checkpoints/best.optimizers.npz: is missing, so the run cannot be gone on with (runs of older "
          "versions do not keep their optimizers). Train it again in another --runs folder."),
-        (without_the_first_day, [PARENT, "--data", "tiny"], "unknown dataset 'day1'. data holds: 'tiny'."),
+        (without_the_first_day, [PARENT, "--data", "tiny"], f"data/day1: is missing or was made again, and {PARENT} was trained on it as it was: its ids and its test split are "
+         "needed. Keep the datasets of both days; `mail preprocess ... --name NAME` makes the next day's beside it."),
+        (made_again, [PARENT, "--data", "tiny"],
+         f"data/day1: is missing or was made again, and {PARENT} was trained on it as it was: its ids and its test split are "
+         "needed. Keep the datasets of both days; `mail preprocess ... --name NAME` makes the next day's beside it."),
+        (nothing, [PARENT.replace("mail-base", "mail-bse"), "--data", "tiny"],
+         f"{PARENT.replace('mail-base', 'mail-bse')}: there is no such folder. Did you mean "
+         "'runs/day1/paper/base+mail-base'? Expected one made by `mail train`."),
         (shorter, [PARENT, "--data", "short"],
          "history = 20: the store 'short' keeps the last 5 behaviors. Expected 5 or less; more needs "
          "`mail preprocess --history 20`."),
@@ -431,9 +455,11 @@ CHANGEABLE = (
          "'price'). Expected a dataset of the same source."),
         (nothing, [PARENT, "--data", "tiny", "--ranker", "dmr", "--seed", "3"],
          f"--continue takes the settings of {PARENT}. Leave out --seed, --ranker."),
-        (nothing, [PARENT, "--data", "tiny", "--set", "embedding_dim=9", "--set", "epoch=3"],
-         f"--continue takes the settings of {PARENT}: 'embedding_dim', 'epoch' cannot be changed. What can: "
+        (nothing, [PARENT, "--data", "tiny", "--set", "embedding_dim=9", "--set", "ranker.units=3"],
+         f"--continue takes the settings of {PARENT}: 'embedding_dim', 'ranker.units' cannot be changed. What can: "
          f"{CHANGEABLE}."),
+        (nothing, [PARENT, "--data", "tiny", "--set", "embedding_dim=9", "--set", "epoch=3"],
+         "unknown setting 'epoch'. Did you mean 'epochs'?"),
     ],
 )  # fmt: skip
 def test_refuses(home: Path, simulated_raw: Path, before: Callable[[], None], arguments: list[str], error: str) -> None:
@@ -478,7 +504,7 @@ def test_a_continued_run_can_be_taken_away(home: Path) -> None:
     """Its ids and its scale are the run's, not those of the day's dataset."""
     run = open_run(Path(CHILD))
     store = Store(Path("data/tiny"))
-    test = {name: store.column("test", name) for name in ("user", "item", "time", "pid", "hour", "weekday")}
+    test = {name: store.column("test", name)[:] for name in ("user", "item", "time", "pid", "hour", "weekday")}
     shown = {"time": test["time"], "user": store.column("users", "raw")[test["user"]]}
     shown["item"] = store.column("items", "raw")[test["item"]]
     for name in ("pid", "hour", "weekday"):

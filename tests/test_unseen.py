@@ -10,6 +10,7 @@ import pytest
 
 from mailcli.growth import Numbering, Renumbered, grown, numbering_of
 from mailcli.preprocess import Options, preprocess
+from mailcli.retraining import _other_buckets
 from mailcli.schema import UNKNOWN
 from mailcli.store import Store
 from mailcli.vocabulary import VocabularyBuilder
@@ -160,3 +161,25 @@ def test_a_numbering_without_new_values_reads_what_the_store_reads(first: Store)
     same = Renumbered(first.folder, Numbering(numbering_of(first).values, {}))
     for table, name in (("users", "city"), ("items", "tags"), ("behaviors", "item")):
         assert same.column(table, name)[:].tolist() == first.column(table, name)[:].tolist()
+
+
+def test_buckets_of_the_other_day_are_shown_with_the_ends_to_give(tmp_path: Path) -> None:
+    days = []
+    for name, ages in (("one", (10, 20, 30, 40)), ("two", (10, 20, 35, 40))):
+        raw = tmp_path / name
+        raw.mkdir()
+        (raw / "users.csv").write_text("id,age\n" + "".join(f"{u},{age}\n" for u, age in enumerate(ages)))
+        rows = [f"{u},{1 + u % 2},{day * DAY + u},{u % 2}\n" for day in range(3) for u in range(4)]
+        (raw / "log.csv").write_text("user,item,time,click\n" + "".join(rows))
+        (raw / "s.toml").write_text(
+            SCHEMA.split("[items]")[0].replace('city = "lives_in"', 'age = {column = "age", quantiles = 4}')
+            + "[behaviors]"
+            + SCHEMA.split("[behaviors]")[1]
+        )
+        days.append(preprocess("tabular", raw, tmp_path / "data", name, Options(schema=raw / "s.toml")))
+    first, second = days
+    # Quarters of four users end at the ages of the first three.
+    assert _other_buckets(first, first) == []
+    assert _other_buckets(first, second) == [
+        "other buckets of 'age'; give them those of 'one' in the schema file, age: edges = [10.0, 20.0, 30.0]"
+    ]
