@@ -207,8 +207,8 @@ def _impressions(shown: Role, folder: Path) -> Iterator[str]:
     yield from _files(shown, folder)
     yield f"user = {quoted(shown.user.name)}"
     yield f"item = {quoted(shown.item.name)}"
-    # A `Z` in the form is no offset that could be told from a local time's.
-    utc = shown.time and any(form.endswith("Z") for form in shown.time.time_formats)
+    # These letters are no offset to the engine: of a local time it would subtract one more.
+    utc = shown.time and any(form.endswith(("Z", " UTC")) for form in shown.time.time_formats)
     otherwise = "" if utc else '; utc_offset = "+08:00" says otherwise, for the behaviors too'
     yield from _time(shown, f"    {CHECK}: hours and days are in UTC{otherwise}")
     if shown.click:
@@ -227,8 +227,10 @@ def _impressions(shown: Role, folder: Path) -> Iterator[str]:
         yield 'weekday = {clock = "weekday"}'
     for column in shown.others:
         if column.name:
-            name = field_name(column.name, used)
-            yield f"# {name} = {quoted(column.name)}    {CHECK}: only what is known before the click"
+            note = f"{CHECK}: only what is known before the click"
+            if not column.single:
+                note = f"{CHECK}: {column.unfit or 'lists'} of Parquet cannot be context"
+            yield f"# {field_name(column.name, used)} = {quoted(column.name)}    {note}"
     yield from nameless(shown.others)
 
 

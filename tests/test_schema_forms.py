@@ -169,6 +169,7 @@ def test_what_is_proposed_of_parquet_is_used_as_it_is(tmp_path: Path) -> None:
             "timestamp": moments,
             "click": [row[3] for row in part],
             "seen": [{"x": 1}] * len(part),
+            "near": [["x"]] * len(part),
         }
         pq.write_table(pa.table(table), folder / "part-0.parquet")
     users: dict[str, Any] = {
@@ -200,7 +201,8 @@ def test_what_is_proposed_of_parquet_is_used_as_it_is(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert 'files = "day=*/part-0.parquet"' in lines
     assert f'time = "timestamp"{UTC_CHECK}' in lines
-    assert '# seen = "seen"    # check this: only what is known before the click' in lines
+    assert '# seen = "seen"    # check this: structs of Parquet cannot be context' in lines
+    assert '# near = "near"    # check this: lists of Parquet cannot be context' in lines
     assert shown(store) == SHOWN
     assert clicks(store) == [2, 2, 2]
     assert by_user(store, "likes") == {"u1": ["x", "y"], "u2": [None]}
