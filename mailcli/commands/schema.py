@@ -29,10 +29,16 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
 
     if out is not None and out.exists():
         raise MailError(f"{out}: exists, and is left as it is. Choose another name with -o, or move it away.")
+    if out is not None and not out.parent.is_dir():
+        raise MailError(f"{out}: there is no folder {out.parent}. Make it first, or choose another with -o.")
     text = propose(files, out.name if out else "mydata.toml")
     if out is None:
         click.echo(text, nl=False)
         return
-    with whole(out) as partial:
-        partial.write_text(text, encoding="utf-8")
-    click.echo(f"{out}: proposed from {len(files)} files; look at its lines with `check this`.")
+    try:
+        with whole(out) as partial:
+            partial.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MailError(f"{out}: cannot be written ({error.strerror}). Choose another with -o.") from error
+    count = len({path.resolve() for path in files})
+    click.echo(f"{out}: proposed from {count} files; look at its lines with `check this`.")
