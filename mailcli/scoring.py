@@ -79,7 +79,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     found = Counts(0, 0, 0, 0)
     try:
         with (
-            whole(out) as partial,
+            whole(out, new=True) as partial,
             Writer(partial, schema) as writer,
             progress("scoring", total, "impressions") as advance,
         ):
@@ -89,6 +89,10 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
                 writer.write(pa.record_batch(columns, schema=schema))
                 found = Counts(*(a + b for a, b in zip(found, counts, strict=True)))
                 advance(len(piece))
+    except FileExistsError as error:
+        raise MailError(
+            f"{out}: another program has made it meanwhile, so it is left alone. Nothing was kept; choose another name."
+        ) from error
     except OSError as error:
         # Arrow does not tell the file's name.
         raise MailError(f"{out}: cannot be written ({error}). Nothing was kept.") from error

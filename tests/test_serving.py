@@ -8,7 +8,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
-from mailcli.files import whole_folder
 from mailcli.histories import history_ends
 from mailcli.impressions import ImpressionFile, Needed, Writer, typed
 from mailcli.lookups import check_shapes, latest, packed
@@ -427,20 +425,6 @@ def test_inputs_that_do_not_fit_each_other_are_refused() -> None:
             check_shapes(**{**good, name: tf.zeros(shape, good[name].dtype)})
 
 
-def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
-    (tmp_path / "partial-a").mkdir()
-    (tmp_path / "partial-a" / "left").write_text("by a kill")
-    with whole_folder(tmp_path / "a") as partial:
-        (partial / "1").mkdir()
-        (partial / "1" / "x").write_text("x")
-        assert not (tmp_path / "a").exists()
-    assert sorted(path.name for path in (tmp_path / "a").rglob("*")) == ["1", "x"]
-    with suppress(KeyboardInterrupt), whole_folder(tmp_path / "b") as partial:
-        (partial / "x").write_text("x")
-        raise KeyboardInterrupt
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-
 def test_the_end_of_what_is_earlier() -> None:
     time = np.array([5, 7, 7, 9, 1, 2])
     # Users: places 0-3, none, 4-5.
@@ -482,7 +466,7 @@ def test_a_file_is_scored_as_the_trainer_scored_it(
     found = pd.read_parquet(tmp_path / "out.parquet")
     pd.testing.assert_frame_equal(found.drop(columns="score"), shown)
     close(found["score"].to_numpy(), trained[::-1])
-    assert not list(tmp_path.glob("partial-*"))
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv", "in.parquet", "out.parquet"}
 
 
 def test_users_and_items_that_the_dataset_lacks(
@@ -590,6 +574,41 @@ def test_a_folder_that_exists_is_left_alone(runs: dict[str, Run], data_dir: Path
     (tmp_path / "file").write_text("")
     told = refused(mail("export", run, tmp_path / "file" / "model", "--data-dir", data_dir))
     assert told.startswith(f"{tmp_path / 'file'}: ")
+
+
+def test_files_of_others_are_left_alone(runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+    """Names that begin as those of unfinished files did once: one is the very file that is scored."""
+    mine = tmp_path / "partial-out.csv"
+    raw.test.iloc[:5].to_csv(mine, index=False)
+    text = mine.read_text()
+    assert score(runs[ODD], mine, tmp_path / "out.csv", data_dir).exit_code == 0
+    assert mine.read_text() == text
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 6
+    (tmp_path / "partial-model").mkdir()
+    (tmp_path / "partial-model" / "notes").write_text("mine")
+    assert mail("export", runs[ODD].folder, tmp_path / "model", "--data-dir", data_dir).exit_code == 0
+    assert (tmp_path / "partial-model" / "notes").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"partial-out.csv", "out.csv", "partial-model", "model"}
+
+
+def test_a_file_that_comes_to_be_while_scores_are_written_is_left_alone(
+    runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
+    out = tmp_path / "out.csv"
+    write = Writer.write
+
+    def late(self: Writer, piece: pa.RecordBatch) -> None:
+        write(self, piece)
+        # As another `mail score` with the same name of the result, which is done first.
+        out.write_text("theirs")
+
+    monkeypatch.setattr(Writer, "write", late)
+    assert refused(score(runs[ODD], tmp_path / "in.csv", out, data_dir)) == (
+        f"{out}: another program has made it meanwhile, so it is left alone. Nothing was kept; choose another name."
+    )
+    assert out.read_text() == "theirs"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv"}
 
 
 BAD_FILES = {

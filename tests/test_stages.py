@@ -126,7 +126,7 @@ def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: p
 
 def test_a_record_half_written_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "partial-key.json").write_text("{")
+    (tmp_path / "work" / ".partial-0123456789abcdef-key.json").write_text("{")
     stages = Stages(tmp_path / "work")
     stages.open()
     assert [path.name for path in stages.folder.iterdir()] == ["temp"]
