@@ -24,10 +24,11 @@ from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
 from mailcli.histories import history_ends
 from mailcli.impressions import ImpressionFile, Needed, Writer, typed
-from mailcli.lookups import check_shapes, latest, packed
+from mailcli.lookups import latest, packed
 from mailcli.preprocess import Options, preprocess
 from mailcli.runs import Run
 from mailcli.serving import _refuse_python
+from mailcli.signatures import Input, fitting
 from mailcli.store import Store
 from tests import leakage
 from tests.test_schema_file import FILES, SCHEMA, made
@@ -59,7 +60,10 @@ for key, (folder, signature, request) in asked.items():
     wanted = graph.structured_input_signature[1]
     assert set(wanted) == set(request), (set(wanted), set(request))
     tensors = {name: tf.constant(value, wanted[name].dtype) for name, value in request.items()}
-    answers[key] = {name: tensor.numpy() for name, tensor in graph(**tensors).items()}
+    try:
+        answers[key] = {name: tensor.numpy() for name, tensor in graph(**tensors).items()}
+    except tf.errors.InvalidArgumentError as error:
+        answers[key] = {"error": error.message}
 pickle.dump(answers, open(sys.argv[1], "wb"))
 """
 
@@ -224,6 +228,8 @@ def odd_requests(raw: Raw) -> dict[str, tuple[str, Request]]:
         "flat": ("serving_default", flat),
         "features": ("item_features", features),
         "no price or brand": ("item_features", lost),
+        "no price": ("item_features", {**features, "item_price": np.full((1, 7), np.nan)}),
+        "endless prices": ("item_features", {**features, "item_price": np.array([[np.inf, -np.inf, *[np.nan] * 5]])}),
         "by id": ("known_users", by_id),
         "by an unknown id": ("known_users", {**by_id, "user": np.array([-7])}),
         "without attributes": (
@@ -282,6 +288,7 @@ def answers(
         asked[f"{cell} test"] = (folder, "serving_default", raw.request(raw.test, hidden))
     folder = exported[ODD]
     asked |= {name: (folder, signature, request) for name, (signature, request) in odd_requests(raw).items()}
+    asked |= {name: (folder, signature, request) for name, (signature, request) in misfits(raw).items()}
     shown = json.loads((folder / "request.json").read_text())
     asked["example"] = (folder, shown["signature_name"], shown["inputs"])
     asked["strangers"] = (folder, "serving_default", strangers(raw)[1])
@@ -310,7 +317,7 @@ def test_an_exported_model_scores_raw_values_as_the_trainer_scored_the_test_spli
 
 
 def test_one_user_may_be_asked_for_in_several_ways(answers: dict[str, dict[str, np.ndarray]]) -> None:
-    got = {key: each["click"] for key, each in answers.items()}
+    got = {key: each["click"] for key, each in answers.items() if "click" in each}
     assert got["many"].shape == (1, 7)
     close(got["flat"].T, got["many"])
     for name in ("features", "by id", "last five", "gaps"):
@@ -318,8 +325,9 @@ def test_one_user_may_be_asked_for_in_several_ways(answers: dict[str, dict[str, 
     close(got["new"], got["empty"])
     close(got["missing"], got["unknown"])
     close(got["by an unknown id"], got["without attributes"])
+    close(got["endless prices"], got["no price"])
     # Each of these says something else than the user's own request.
-    for name in ("empty", "unknown", "without attributes", "no price or brand"):
+    for name in ("empty", "unknown", "without attributes", "no price or brand", "no price"):
         assert np.abs(got[name] - got["many"]).max() > 1e-5, name
     # Unknown items are all the same.
     assert np.ptp(got["unknown"]) < 1e-6
@@ -404,25 +412,137 @@ def test_values_of_a_list_are_put_in_order_and_an_empty_list_is_one_unknown() ->
     assert packed(ids, empty).numpy().tolist() == [[[4, 9, 0], [1, 0, 0], [1, 1, 7]]]
 
 
-def test_inputs_that_do_not_fit_each_other_are_refused() -> None:
-    good = {
-        "users": tf.constant(2),
-        "context": tf.zeros([2, 3], tf.int32),
-        "steps": tf.zeros([2, 4, 2], tf.int32),
-        "actions": tf.zeros([2, 4], tf.int32),
-        "target": tf.zeros([2, 5, 1], tf.int32),
-        "dense": tf.zeros([2, 5, 0]),
-    }
-    check_shapes(**good)
+def failed(message: str) -> str:
+    """What an assertion of a graph says, without the places where it was made."""
+    return message.split("assertion failed: ")[1].splitlines()[0].replace("\\'", "'").strip()
+
+
+def test_an_input_of_another_shape_is_told_by_name() -> None:
+    shapes: dict[str, list[int | None]] = {"user": [None], "history_kind": [None, None], "item_genres": [None, None, 6]}
+    inputs = tuple(Input(name, tf.TensorSpec(shape, tf.int64, name), name, None, "") for name, shape in shapes.items())
+    good = {"user": [2], "history_kind": [2, 3], "item_genres": [2, 4, 6]}
+
+    # As a server: shapes are not compared before the graph runs.
+    @tf.function
+    def sizes(**given: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.size(tensor) for tensor in fitting(inputs, given).values()]
+
+    free = {name: tf.TensorSpec(None, tf.int64) for name in good}
+    graph = sizes.get_concrete_function(**free)
+    for zero in ({}, {"user": [0], "history_kind": [0, 3], "item_genres": [0, 4, 6]}, {"item_genres": [2, 0, 6]}):
+        shown = {**good, **zero}
+        found = graph(**{name: tf.zeros(shape, tf.int64) for name, shape in shown.items()})
+        assert [int(size) for size in found] == [int(np.prod(shape)) for shape in shown.values()]
     for name, shape, text in (
-        ("context", [1, 3], "the context inputs should have as many rows as there are users"),
-        ("target", [1, 5, 1], "the item inputs should have as many rows as there are users"),
-        ("steps", [1, 4, 2], "the history inputs should have as many rows as there are users"),
-        ("actions", [2, 1], "history_action should have the shape of the other history inputs"),
-        ("dense", [2, 1, 0], "the item inputs should have one shape"),
-    ):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=text):
-            check_shapes(**{**good, name: tf.zeros(shape, good[name].dtype)})
+        ("user", [3], "[input 'history_kind' has the shape] [2 3] [Expected] [3 3] "
+                      "[[U, T]: U is that of 'user', T is that of 'history_kind']"),
+        ("history_kind", [0, 3], "[input 'history_kind' has the shape] [0 3] [Expected] [2 3] "
+                                 "[[U, T]: U is that of 'user', T is that of 'history_kind']"),
+        ("history_kind", [0], "[input 'history_kind' has the shape] [0] [Expected 2 axes: [U, T]]"),
+        ("user", [], "[input 'user' has the shape] [] [Expected 1 axes: [U]]"),
+        ("item_genres", [2, 4, 7], "[input 'item_genres' has the shape] [2 4 7] [Expected] [2 4 6] "
+                                   "[[U, N, 6]: U is that of 'user', N is that of 'item_genres']"),
+    ):  # fmt: skip
+        tensors = {each: tf.zeros(of, tf.int64) for each, of in {**good, name: shape}.items()}
+        with pytest.raises(tf.errors.InvalidArgumentError) as error:
+            graph(**tensors)
+        assert failed(error.value.message) == text
+
+
+#: A request of two users and seven candidates, with inputs cut to a shape, and what a server says.
+MISFITS: dict[str, tuple[str, dict[str, tuple[int, ...]], str]] = {
+    # These three ended the server by a division by zero.
+    "no user, one item": (
+        "serving_default",
+        {"user": (0,), "user_": (0,), "history": (0,), "context": (0,), "item": (1, 1)},
+        "[input 'item' has the shape] [1 1] [Expected] [0 1] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "no user is new, one item": (
+        "new_users",
+        {"user": (0,), "user_": (0,), "context": (0,), "item": (1, 1)},
+        "[input 'item' has the shape] [1 1] [Expected] [0 1] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "histories of nobody": (
+        "serving_default",
+        {"history": (0, 3)},
+        "[input 'history_cate' has the shape] [0 3] [Expected] [2 3] "
+        "[[U, T]: U is that of 'user', T is that of 'history_cate']",
+    ),
+    "nobody's context": (
+        "serving_default",
+        {"context": (0,)},
+        "[input 'context_pid' has the shape] [0] [Expected] [2] [[U]: U is that of 'user']",
+    ),
+    "one item row": (
+        "serving_default",
+        {"item": (1,)},
+        "[input 'item' has the shape] [1 7] [Expected] [2 7] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "no item row": (
+        "serving_default",
+        {"item": (0,)},
+        "[input 'item' has the shape] [0 7] [Expected] [2 7] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "one of each attribute": (
+        "serving_default",
+        {"user_": (1,)},
+        "[input 'user_cms_segid' has the shape] [1] [Expected] [2] [[U]: U is that of 'user']",
+    ),
+    "one hour": (
+        "serving_default",
+        {"context_hour": (1,)},
+        "[input 'context_hour' has the shape] [1] [Expected] [2] [[U]: U is that of 'user']",
+    ),
+    "one history": (
+        "serving_default",
+        {"history": (1, 3)},
+        "[input 'history_cate' has the shape] [1 3] [Expected] [2 3] "
+        "[[U, T]: U is that of 'user', T is that of 'history_cate']",
+    ),
+    "a short category": (
+        "serving_default",
+        {"history": (2, 3), "history_cate": (2, 2)},
+        "[input 'history_brand' has the shape] [2 3] [Expected] [2 2] "
+        "[[U, T]: U is that of 'user', T is that of 'history_cate']",
+    ),
+    "a short action": (
+        "known_users",
+        {"history": (2, 3), "history_action": (2, 2)},
+        "[input 'history_action' has the shape] [2 2] [Expected] [2 3] "
+        "[[U, T]: U is that of 'user', T is that of 'history_cate']",
+    ),
+    "a short price": (
+        "item_features",
+        {"item_price": (2, 6)},
+        "[input 'item_price' has the shape] [2 6] [Expected] [2 7] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "a short feature": (
+        "item_features",
+        {"item_cate": (2, 6)},
+        "[input 'item_cate' has the shape] [2 6] [Expected] [2 7] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+}
+
+
+def misfits(raw: Raw) -> dict[str, tuple[str, Request]]:
+    asked = odd_requests(raw)
+    names = {signature: name for name, (signature, _) in reversed(asked.items())}
+    found = {}
+    for key, (signature, cuts, _) in MISFITS.items():
+        request = {name: np.repeat(value, 2, axis=0) for name, value in asked[names[signature]][1].items()}
+        for start, shape in cuts.items():
+            for name in request:
+                if name == start or (name.startswith(start) and start in {"user_", "history", "context"}):
+                    request[name] = request[name][tuple(slice(size) for size in shape)]
+        found[key] = signature, request
+    return found
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_a_request_that_does_not_fit_is_refused_and_the_server_goes_on(
+    case: str, answers: dict[str, dict[str, np.ndarray]]
+) -> None:
+    assert failed(str(answers[case]["error"])) == MISFITS[case][2]
 
 
 def test_the_end_of_what_is_earlier() -> None:
@@ -882,9 +1002,15 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     features = {**request, "item_year": (1980 + (item - 1) % 9)[:, None], "item_genres": genres}
     trained = np.load(run.folder / "predictions.npy")[:, None]
     model = tmp_path / "model"
-    answer = ask({"a": (model, "serving_default", request), "b": (model, "item_features", features)}, tmp_path)
+    wide = {**features, "item_genres": np.concatenate([genres, genres[:, :, :1]], axis=2)}
+    asked = {"a": ("serving_default", request), "b": ("item_features", features), "c": ("item_features", wide)}
+    answer = ask({key: (model, *of) for key, of in asked.items()}, tmp_path)
     close(answer["a"]["click"], trained)
     close(answer["b"]["click"], trained)
+    assert failed(str(answer["c"]["error"])) == (
+        f"[input 'item_genres' has the shape] [{len(item)} 1 7] [Expected] [{len(item)} 1 6] "
+        "[[U, N, 6]: U is that of 'user', N is that of 'item']"
+    )
     shown = pd.DataFrame({"user": user, "item": item, "time": test["time"]})
     for name in ("hour", "weekday"):
         values = pd.Series(request[f"context_{name}"]).astype("Int64")
