@@ -214,7 +214,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         time.sleep(0.01)
     os.kill(running.pid, signal.SIGINT)
     _, told = running.communicate()
-    assert running.returncode == 1
+    assert running.returncode == 130
     assert b"keeps what is done: the same command goes on." in told
     assert b"Traceback" not in told
     assert names(data) == []
