@@ -150,7 +150,10 @@ class Run:
         try:
             model.load_weights(self.weights)
         except (OSError, ValueError, KeyError) as error:
-            raise MailError(f"{self.weights}: does not fit this run's model and dataset ({error}).") from error
+            raise MailError(
+                f"{self.weights}: is damaged, or does not fit this run's model and dataset ({error}). Delete the "
+                f"folder {self.folder} and train again."
+            ) from error
 
     def log(self, lines: list[dict[str, Any]]) -> None:
         """Append lines to history.jsonl."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner, Result
@@ -22,8 +23,9 @@ from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
+from mailcli.faults import Faults, Needed, typed
 from mailcli.histories import history_ends
-from mailcli.impressions import ImpressionFile, Needed, Writer, typed
+from mailcli.impressions import ImpressionFile, Writer
 from mailcli.lookups import latest, packed
 from mailcli.preprocess import Options, preprocess
 from mailcli.runs import Run
@@ -619,7 +621,7 @@ def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
     source = ImpressionFile(tmp_path / "in.csv")
     schema = source.schema.append(pa.field("score", pa.float32()))
     with Writer(tmp_path / "out.csv", schema) as writer:
-        for piece in source.pieces(2):
+        for piece in source.pieces(2, Faults(source.path)):
             scores = pa.array([0.1, 1 / 3][: len(piece)], pa.float32())
             writer.write(pa.record_batch([*piece.columns, scores], schema=schema))
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == (
@@ -628,26 +630,56 @@ def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
 
 
 def test_values_are_typed_as_the_dataset_has_them() -> None:
-    def read(values: pa.Array, is_text: bool = False, optional: bool = True) -> tuple[list[Any], list[bool]]:
-        wrong = np.zeros(len(values), bool)
+    wrong: dict[str, list[bool]] = {}
 
-        def fault(found: pa.Array) -> None:
-            wrong[:] |= found.fill_null(False).to_numpy(zero_copy_only=False)
+    def read(values: pa.Array, is_text: bool = False, optional: bool = True) -> list[Any]:
+        """The values; `wrong` has what was expected of which."""
+        wrong.clear()
 
-        found = typed(values, Needed("x", is_text, optional), fault)
-        return found.to_pylist(), wrong.tolist()
+        def fault(found: pa.Array, told: str) -> None:
+            places = found.fill_null(False).to_pylist()
+            if any(places):
+                wrong[told] = places
 
+        found: list[Any] = typed(values, Needed("x", is_text, optional), fault).to_pylist()
+        return found
+
+    number = "a whole number or nothing."
+    between = "a whole number between -9223372036854775807 and 9223372036854775807."
     texts = ["0", "-7", "9223372036854775807", "9223372036854775808", "07", "1.0", "", None, "-0"]
-    numbers = [0, -7, 9223372036854775807, None, None, None, None, None, None]
-    assert read(pa.array(texts)) == (numbers, [False] * 3 + [True] * 3 + [False, False, True])
-    assert read(pa.array(texts).dictionary_encode())[0] == numbers
-    assert read(pa.array(["1", "", None]), optional=False) == ([1, None, None], [False, True, True])
-    assert read(pa.array([1.0, 1.5, float("nan"), None, 1e300])) == ([1, None, None, None, None], [False, True, False, False, True])  # fmt: skip
-    assert read(pa.array([3, None], pa.int32())) == ([3, None], [False, False])
-    assert read(pa.nulls(2)) == ([None, None], [False, False])
-    assert read(pa.nulls(2), optional=False) == ([None, None], [True, True])
-    assert read(pa.array(["a", "", None]), is_text=True) == (["a", None, None], [False] * 3)
-    assert read(pa.array([5, 6]), is_text=True) == (["5", "6"], [False, False])
+    texts += ["-9223372036854775808", "99999999999999999999", "-9223372036854775807"]
+    numbers = [0, -7, 9223372036854775807, *[None] * 8, -9223372036854775807]
+    for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()):
+        assert read(pa.array(texts).cast(kind)) == numbers
+        assert wrong == {
+            number: [place in {4, 5, 8} for place in range(12)],
+            between: [place in {3, 9, 10} for place in range(12)],
+        }
+    assert read(pa.array(texts).dictionary_encode()) == numbers
+    assert read(pa.array(["1", "", None]), optional=False) == [1, None, None]
+    assert wrong == {"a whole number.": [False, True, True]}
+    assert read(pa.array([1.0, 1.5, float("nan"), None, 2.0**53, -float("inf"), 2.0**53 - 1])) == (
+        [1, *[None] * 5, 9007199254740991]
+    )
+    assert wrong == {
+        number: [False, True, *[False] * 5],
+        "a whole number between -9007199254740991 and 9007199254740991.": [*[False] * 4, True, True, False],
+    }
+    assert read(pa.array([3, None], pa.int32())) == [3, None]
+    assert wrong == {}
+    assert read(pa.array([3, 2**63 - 1, 2**63, None], pa.uint64())) == [3, 9223372036854775807, None, None]
+    assert wrong == {between: [False, False, True, False]}
+    assert read(pa.array([-(2**63), 1 - 2**63], pa.int64())) == [None, -9223372036854775807]
+    assert wrong == {between: [True, False]}
+    assert read(pa.nulls(2)) == [None, None]
+    assert read(pa.nulls(2), optional=False) == [None, None]
+    assert wrong == {"a whole number.": [True, True]}
+    for kind in (pa.string(), pa.string_view(), pa.binary()):
+        assert read(pa.array(["a", "", None]).cast(kind), is_text=True) == ["a", None, None]
+    assert wrong == {}
+    assert read(pa.array([b"a", b"caf\xe9"]), is_text=True) == ["a", "caf\ufffd"]
+    assert wrong == {"UTF-8: save the file in that encoding.": [False, True]}
+    assert read(pa.array([5, 6]), is_text=True) == ["5", "6"]
 
 
 # bad input
@@ -675,10 +707,14 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
             arguments = [folder if each == "{}" else each for each in command]
             assert refused(mail(*arguments, *here)) == text
         told = refused(mail(*[bare if each == "{}" else each for each in command], *here))
-        assert told.startswith(f"{bare}/checkpoints/best.weights.h5: does not fit this run's model and dataset (")
+        assert told.startswith(
+            f"{bare}/checkpoints/best.weights.h5: is damaged, or does not fit this run's model and dataset ("
+        )
+        assert told.endswith(f"). Delete the folder {bare} and train again.")
         arguments = [runs[ODD].folder if each == "{}" else each for each in command]
         assert refused(mail(*arguments, "--data-dir", lost)) == (
-            f"{lost}: holds no dataset yet. Make one with `mail preprocess ml-100k`."
+            f"{lost}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or give the folder that "
+            "holds it with --data-dir."
         )
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "unfinished", "bare"}
 
@@ -739,7 +775,7 @@ BAD_FILES = {
     ),
     "an unknown user": (
         lambda shown: shown.assign(user=[*shown["user"].iloc[:3], -5, -6]),
-        "row 4 (2 rows): column 'user' holds '-5'. The dataset 'tiny' has no such user. Leave such rows out, or add what "
+        "row 4 (2 rows): column 'user' holds '-5'. Expected a user of the dataset 'tiny'. Leave such rows out, or add what "
         f"is known of the users: {', '.join(PROFILE)}.",
     ),
     "values": (
@@ -775,9 +811,14 @@ def test_files_that_cannot_be_read_or_written(runs: dict[str, Run], raw: Raw, da
     (tmp_path / "taken.csv").write_text("mine")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.csv").write_text("user,user\n1,1\n")
-    (tmp_path / "ragged.csv").write_text("user,item,time,pid,hour,weekday\n1,1,1,a,1,1\n1,1,1\n")
-    (tmp_path / "latin.csv").write_bytes("user,item,time,pid,hour,weekday\n1,1,1,caf\xe9,1,1\n".encode("latin-1"))
+    (tmp_path / "lines.csv").write_text("\n\r\n")
+    (tmp_path / "header.csv").write_text("user,item,time,pid,hour,weekday")
+    (tmp_path / "latin.csv").write_bytes(b"us\xe9r\n")
+    for name, mark in (("semicolon", ";"), ("tab", "\t")):
+        (tmp_path / f"{name}.csv").write_text(mark.join(("user", "item", "time", "pid", "hour", "weekday\n")))
+    (tmp_path / "nul.csv").write_bytes(b"user\0,item,time,pid,hour,weekday\n")
     (tmp_path / "text.parquet").write_text("user,item\n")
+    raw.test.assign(note=b"x", tags=pd.Series([[1]] * len(raw.test))).to_parquet(tmp_path / "bytes.parquet")
     raw.test.assign(time=pd.to_datetime(raw.test["time"], unit="s"), hour=1.5).to_parquet(tmp_path / "dates.parquet")
     cases = [
         (good, "out.tsv", "{out}: the name should end in .csv or .parquet, which tells the form of the file."),
@@ -787,9 +828,14 @@ def test_files_that_cannot_be_read_or_written(runs: dict[str, Run], raw: Raw, da
         (tmp_path / "no.csv", "out.csv", "{file}: there is no such file."),
         (tmp_path / "empty.csv", "out.csv", "{file}: the file is empty. Expected a header line and rows."),
         (tmp_path / "twice.csv", "out.csv", "{file}: more than one column is named 'user'. Expected each name once."),
-        (tmp_path / "ragged.csv", "out.csv", "{file}: cannot be read (CSV parse error: Row #3: Expected 6 columns, got 3: 1,1,1)."),
-        (tmp_path / "latin.csv", "out.csv", "{file}: cannot be read (In CSV column #3: Row #2: CSV conversion error to string: invalid UTF8 data)."),
+        (tmp_path / "lines.csv", "out.csv", "{file}: the file is empty. Expected a header line and rows."),
+        (tmp_path / "header.csv", "out.csv", "{file}: there is no row. Expected impressions."),
+        (tmp_path / "latin.csv", "out.csv", "{file}: the header is not UTF-8 ('utf-8' codec can't decode byte 0xe9 in position 2: invalid continuation byte). Save the file in that encoding."),
+        (tmp_path / "semicolon.csv", "out.csv", "{file}: the header is 'user;item;time;pid;hour;weekday'. Expected ',' between the names and values, not ';'."),
+        (tmp_path / "tab.csv", "out.csv", "{file}: the header is 'user\\titem\\ttime\\tpid\\thour\\tweekday'. Expected ',' between the names and values, not '\\t'."),
+        (tmp_path / "nul.csv", "out.csv", "{file}: no column 'user'. The file's columns are: 'user\\x00', item, time, pid, hour, weekday. Expected: user, item, time, pid, hour, weekday."),
         (tmp_path / "text.parquet", "out.csv", "{file}: cannot be read (Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.)."),
+        (tmp_path / "bytes.parquet", "out.csv", "{file}: 'note' holds binary; 'tags' holds list<element: int64>, which a CSV cannot hold. Give the result a name that ends in .parquet."),
         (tmp_path / "dates.parquet", "out.csv", "{file}: 'time' holds timestamp[us], expected a whole number."),
     ]  # fmt: skip
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -798,6 +844,130 @@ def test_files_that_cannot_be_read_or_written(runs: dict[str, Run], raw: Raw, da
         assert refused(score(run, file, out, data_dir)) == text.format(file=file, out=out)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert (tmp_path / "taken.csv").read_text() == "mine"
+
+
+#: Rows of a file of the dataset's columns, and what is told of them.
+HEADER = "user,item,time,pid,hour,weekday"
+ONE_ROW = "one value for each name of the header; texts with a comma or a line break stand in quotes, which are closed."
+UNENDING = "does not end. Expected a row of at most 16 MB whose quotes are closed."
+BAD_ROWS = {
+    # Numbered as all rows are: blank lines do not count, rows that are left out do.
+    "ragged, not UTF-8 and wrong": (
+        [b"U,1,1,a,1,1", b"", b"U,1,1", b"U,x,1,caf\xe9,1,1", b"U,1,1,a,1,1,7,8", b"U,y,1,\xe9,1,1", b"U,1,1"],
+        f"row 2 (3 rows): has 3 values. Expected 6, {ONE_ROW} "
+        "row 3 (2 rows): column 'pid' holds b'caf\\xe9'. Expected UTF-8: save the file in that encoding. "
+        "row 3 (2 rows): column 'item' holds 'x'. Expected a whole number.",
+    ),
+    "too large": (
+        [b"U,-9223372036854775808,99999999999999999999,a,1,1"],
+        "row 1: column 'item' holds '-9223372036854775808'. Expected a whole number between -9223372036854775807 and "
+        "9223372036854775807. row 1: column 'time' holds '99999999999999999999'. Expected a whole number between "
+        "-9223372036854775807 and 9223372036854775807.",
+    ),
+    "an open quote": (
+        [b"U,1,1,a,1,1", b'U,1,1,"a,1,1', b"U,1,1,a,1,1"],
+        f"row 2: has 4 values. Expected 6, {ONE_ROW}",
+    ),
+    "an open quote and many rows": (
+        [b"U,1,1,a,1,1", b'U,1,1,"a,1,1', *[b"U,1,1,a,1,1"] * 3_000_000],
+        f"row 2: {UNENDING}",
+    ),
+    "a row beyond what is read at once": ([b"U,1,1,a,1,1", b"U,1,1," + b"a" * (40 << 20) + b",1,1"], f"row 2: {UNENDING}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_rows_that_cannot_be_read_are_told_with_all_other_faults(
+    case: str, runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path
+) -> None:
+    rows, text = BAD_ROWS[case]
+    user = str(raw.test["user"].iloc[0]).encode()
+    lines = [HEADER.encode(), *(user + row.removeprefix(b"U") if row else row for row in rows)]
+    (tmp_path / "in.csv").write_bytes(b"\n".join(lines) + b"\n")
+    result = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.csv", data_dir, "--batch", "2000000")
+    assert refused(result) == f"{tmp_path / 'in.csv'}: {text}"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_an_open_quote_in_the_last_value_is_no_value(tmp_path: Path) -> None:
+    path, text = tmp_path / "in.csv", "a,b\n1,2\n"
+    for last, told in ((b'3,"x\n4,5', f"{path}: row 2: {UNENDING}"), (b'3,"x\n4,5"', None), (b'3,"x\n4,5"\r\n', None)):
+        path.write_bytes(text.encode() + last)
+        faults = Faults(path)
+        assert sum(len(piece) for piece in ImpressionFile(path).pieces(9, faults)) == 2
+        if told:
+            with pytest.raises(MailError) as error:
+                faults.check()
+            assert error.value.message == told
+        else:
+            faults.check()
+
+
+def test_rows_of_more_than_a_megabyte_and_blank_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(f'\n\n"a\nb",c\n\n{"x" * 2_000_000},2\n')
+    source, faults = ImpressionFile(path), Faults(path)
+    assert source.columns == ["a\nb", "c"]
+    (piece,) = source.pieces(9, faults)
+    faults.check()
+    assert piece.to_pylist() == [{"a\nb": "x" * 2_000_000, "c": "2"}]
+
+
+def test_attributes_that_are_not_used_are_told(runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+    raw.test.iloc[:5].assign(cms_segid=1, age_level=2).to_csv(tmp_path / "in.csv", index=False)
+    done = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[0] == (
+        f"{tmp_path / 'in.csv'}: 'cms_segid', 'age_level' not used: users that the dataset lacks need all attributes, and "
+        "it lacks 'cms_group_id', 'final_gender_code', 'pvalue_level', 'shopping_level', 'occupation', "
+        "'new_user_class_level'."
+    )
+
+
+def test_texts_of_any_arrow_type_are_scored(runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+    shown = raw.test.iloc[:5]
+    table = pa.Table.from_pandas(shown, preserve_index=False)
+    place = table.schema.get_field_index("pid")
+    found = []
+    for kind in (pa.string(), pa.string_view(), pa.binary()):
+        file = tmp_path / f"{kind}.parquet"
+        pa.parquet.write_table(table.set_column(place, "pid", table.column("pid").cast(kind)), file)
+        done = score(runs[ODD], file, tmp_path / f"{kind}-out.parquet", data_dir)
+        assert done.exit_code == 0, done.output
+        found.append(pd.read_parquet(tmp_path / f"{kind}-out.parquet")["score"].tolist())
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_folder_that_cannot_be_written_is_not_told_as_taken(
+    runs: dict[str, Run], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch = Path.touch
+
+    def refuse(self: Path) -> None:
+        # As /proc does.
+        if self.name == ".model.lock":
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        touch(self)
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert refused(mail("export", runs[ODD].folder, tmp_path / "model", "--data-dir", data_dir)) == (
+        f"{tmp_path / '.model.lock'}: No such file or directory. Choose another path, or mend this one."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_as_shells_have_it(
+    runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Writer, "write", stop)
+    raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
+    done = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
+    assert done.exit_code == 130
+    assert done.stderr.splitlines()[-1] == "Interrupted."
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
 def test_a_graph_that_calls_python_is_refused() -> None:
@@ -1094,6 +1264,6 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
     close(pd.read_csv(tmp_path / "out.csv")["score"].to_numpy()[:, None], trained)
     asked.iloc[:1].assign(user="stranger").to_csv(tmp_path / "in.csv", index=False)
     assert refused(score(run, tmp_path / "in.csv", tmp_path / "new.csv", tmp_path / "data")) == (
-        f"{tmp_path / 'in.csv'}: row 1: column 'user' holds 'stranger'. The dataset 'mine' has no such user. Leave such "
-        "rows out, since a file cannot hold the values of hobbies."
+        f"{tmp_path / 'in.csv'}: row 1: column 'user' holds 'stranger'. Expected a user of the dataset 'mine'. Leave "
+        "such rows out, since a file cannot hold the values of hobbies."
     )
