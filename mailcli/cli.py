@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mailcli import __version__
-from mailcli.errors import MailError
+from mailcli.errors import Interrupted, MailError
 
 # Both must be set before TensorFlow and Keras are imported: this project is TensorFlow's, and start-up notes are noise.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -18,11 +18,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 class _Group(click.Group):
-    """The commands; what the operating system refuses on a named path is told as one line."""
+    """The commands; what the operating system refuses on a named path, and Ctrl-C, are told as one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("Interrupted.") from None
         except OSError as error:
             if error.filename is None or isinstance(error, BrokenPipeError):
                 raise

@@ -120,10 +120,7 @@ def _description(run: Run, store: Store, served: Served, graphs: dict[str, Any])
 
 
 def _input(store: Store, each: Input) -> dict[str, Any]:
-    axes = iter(["U", "T" if each.name.startswith("history_") else "N"])
-    # Axes without a name are a multi-valued field's values.
-    shape: list[Any] = [size or next(axes) for size in each.spec.shape.as_list()]
-    told = {"dtype": each.spec.dtype.name, "shape": shape, "field": each.field, "meaning": each.meaning}
+    told = {"dtype": each.spec.dtype.name, "shape": each.axes, "field": each.field, "meaning": each.meaning}
     if each.vocabulary:
         told |= {"vocabulary": each.vocabulary, "known_values": store.vocabulary_sizes[each.vocabulary] - FIRST_ID}
     # JSON has no NaN.

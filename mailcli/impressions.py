@@ -3,76 +3,33 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mailcli.csvfile import LONGEST, SHOWN
+from mailcli.csvfile import LONGEST
 from mailcli.errors import MailError, choices, nearest
+from mailcli.faults import Faults, Needed, decoded, fits, is_bytes, shown
 
 FORMS = (".csv", ".parquet")
-#: Whole numbers, written plainly.
-_WHOLE = r"^(0|-?[1-9][0-9]{0,18})$"
-#: The largest that a column holds; one as long is compared by its digits.
-_LARGEST = str(2**63 - 1)
-#: Columns at most that one error tells of (ours: the line stays one line).
-TOLD = 5
-
-
-class Needed(NamedTuple):
-    """A column that is read."""
-
-    name: str
-    is_text: bool
-    optional: bool
-    """Whether a value may be missing."""
-
-    @property
-    def expected(self) -> str:
-        """What a value should be."""
-        return ("a text" if self.is_text else "a whole number") + (" or nothing" if self.optional else "")
+#: Bytes that are read at once: no row can be longer (ours).
+BLOCK = 16 << 20
+#: What other programs write in place of a comma.
+_SEPARATORS = (";", "\t", "|")
+_ONE_ROW = (
+    "one value for each name of the header; texts with a comma or a line break stand in quotes, which are closed."
+)
 
 
 def check_form(path: Path) -> None:
     """Refuse a file's name that does not tell its form (MailError)."""
     if path.suffix not in FORMS:
         raise MailError(f"{path}: the name should end in {' or '.join(FORMS)}, which tells the form of the file.")
-
-
-class Faults:
-    """What is wrong with a file's values: the first of each kind, and how many there are."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._found: dict[tuple[str, str], tuple[int, Any, int]] = {}
-
-    def add(self, column: str, told: str, wrong: pa.Array, values: pa.Array, first_row: int) -> None:
-        """Take the rows where `wrong` is true; `told` says what was expected."""
-        places = pc.indices_nonzero(wrong.fill_null(False))
-        if len(places):
-            place = places[0].as_py()
-            here = first_row + place, values[place].as_py(), 0
-            row, value, _ = min(self._found.get((column, told), here), here, key=lambda found: found[0])
-            self._found[column, told] = row, value, self._count(column, told) + len(places)
-
-    def _count(self, column: str, told: str) -> int:
-        return self._found[column, told][2] if (column, told) in self._found else 0
-
-    def check(self) -> None:
-        """Tell of all that was found (MailError)."""
-        if not self._found:
-            return
-        lines = []
-        for (column, told), (row, value, count) in list(self._found.items())[:TOLD]:
-            more = f" ({count:,} rows)" if count > 1 else ""
-            held = "is empty" if value is None or value == "" else f"holds {value!r:.{SHOWN}}"
-            lines.append(f"row {row:,}{more}: column '{column}' {held}. {told}")
-        raise MailError(f"{self._path}: {' '.join(lines)}")
 
 
 class ImpressionFile:
@@ -91,20 +48,27 @@ class ImpressionFile:
             raise MailError(f"{path}: {'is not a file' if path.exists() else 'there is no such file'}.")
         self.path = path
         self._is_csv = path.suffix == ".csv"
+        self._has_rows = True
         try:
             # Values of a CSV stay the texts that they are.
             names = self._header() if self._is_csv else []
             self.schema = pa.schema([(name, pa.string()) for name in names]) if names else pq.read_schema(path)
-        except (OSError, UnicodeError, csv.Error, pa.ArrowInvalid) as error:
+        except UnicodeError as error:
+            raise MailError(f"{path}: the header is not UTF-8 ({error}). Save the file in that encoding.") from error
+        except (OSError, csv.Error, pa.ArrowInvalid) as error:
             raise _unreadable(path, error) from error
         self.columns: list[str] = self.schema.names
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if twice:
-            raise MailError(f"{path}: more than one column is named {choices(twice)}. Expected each name once.")
+            raise MailError(
+                f"{path}: more than one column is named {choices(map(shown, twice))}. Expected each name once."
+            )
 
     def _header(self) -> list[str]:
+        """The names of a CSV, of the first line that is not empty."""
         with open(self.path, "rb") as file:
-            names = next(csv.reader([file.readline(LONGEST).decode("utf-8-sig")]), [])
+            names = next(csv.reader(_lines(file)), [])
+            self._has_rows = bool(file.read(1))
         if not names:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")
         return names
@@ -113,77 +77,101 @@ class ImpressionFile:
         """Refuse a file that lacks a column, or has one of a type that cannot be (MailError tells of all)."""
         lost = [each.name for each in needed if each.name not in self.columns]
         if lost:
-            others = set(self.columns) - {each.name for each in needed}
-            hints = "".join(dict.fromkeys(nearest(name, others) for name in lost))
-            raise MailError(
-                f"{self.path}: no column {choices(lost)}.{hints} The file's columns are: {', '.join(self.columns)}. "
-                f"Expected: {', '.join(each.name for each in needed)}."
-            )
-        wrong = [each for each in needed if not _fits(self.schema.field(each.name).type, each.is_text)]
+            raise MailError(f"{self.path}: {self._told_lost(lost, needed)}")
+        wrong = [each for each in needed if not fits(self.schema.field(each.name).type, each)]
         if wrong:
             told = "; ".join(f"'{n.name}' holds {self.schema.field(n.name).type}, expected {n.expected}" for n in wrong)
             raise MailError(f"{self.path}: {told}.")
 
-    def pieces(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """The file in pieces of that many rows or less (MailError where it cannot be read)."""
+    def _told_lost(self, lost: list[str], needed: list[Needed]) -> str:
+        expected = [each.name for each in needed]
+        used = next((mark for mark in _SEPARATORS if mark in self.columns[0]), None)
+        if len(self.columns) == 1 and used:
+            return f"the header is {self.columns[0]!r}. Expected ',' between the names and values, not {used!r}."
+        others = [name for name in self.columns if name.isprintable() and name not in expected]
+        hints = "".join(dict.fromkeys(nearest(name, others) for name in lost))
+        columns = ", ".join(map(shown, self.columns))
+        return f"no column {choices(lost)}.{hints} The file's columns are: {columns}. Expected: {', '.join(expected)}."
+
+    def check_writable(self, form: str) -> None:
+        """Refuse columns that a result of a form cannot hold: a CSV has texts (MailError)."""
+        types = {each.name: each.type for each in self.schema if is_bytes(each.type) or pa.types.is_nested(each.type)}
+        if form == ".csv" and types:
+            told = "; ".join(f"'{shown(name)}' holds {kind}" for name, kind in types.items())
+            raise MailError(
+                f"{self.path}: {told}, which a CSV cannot hold. Give the result a name that ends in .parquet."
+            )
+
+    def pieces(self, rows: int, faults: Faults) -> Iterator[pa.RecordBatch]:
+        """The file in pieces of that many rows or less; rows that are none are left out, and told of to `faults`.
+
+        Raises:
+            MailError: the file cannot be read.
+        """
         try:
-            for batch in self._csv() if self._is_csv else pq.ParquetFile(self.path).iter_batches(rows):
+            for batch in self._csv(faults) if self._is_csv else pq.ParquetFile(self.path).iter_batches(rows):
                 for start in range(0, len(batch), rows):
                     yield batch.slice(start, rows)
         except (OSError, pa.ArrowInvalid) as error:
             raise _unreadable(self.path, error) from error
 
-    def _csv(self) -> Iterator[pa.RecordBatch]:
+    def _csv(self, faults: Faults) -> Iterator[pa.RecordBatch]:
+        if not self._has_rows:
+            return
+        read, left_out, last = 0, 0, b""
+        unending = "does not end", f"a row of at most {BLOCK >> 20} MB whose quotes are closed."
+
+        def wrong(row: pa.csv.InvalidRow) -> str:
+            nonlocal left_out
+            left_out += 1
+            # The header has number 1.
+            faults.skip(row.number - 1, f"has {row.actual_columns} values", f"{row.expected_columns}, {_ONE_ROW}")
+            return "skip"
+
         # An empty field is a null, and is written as an empty field again.
-        convert = pa.csv.ConvertOptions(column_types=self.schema, null_values=[""], strings_can_be_null=True)
-        parse = pa.csv.ParseOptions(newlines_in_values=True)
+        convert = pa.csv.ConvertOptions(
+            column_types={name: pa.binary() for name in self.columns}, null_values=[""], strings_can_be_null=True
+        )
+        parse = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=wrong)
         # One thread, so that it knows the number of a faulty row.
-        with pa.csv.open_csv(self.path, pa.csv.ReadOptions(use_threads=False), parse, convert) as reader:
-            yield from reader
+        options = pa.csv.ReadOptions(use_threads=False, block_size=BLOCK)
+        try:
+            with pa.csv.open_csv(self.path, options, parse, convert) as reader:
+                for batch in reader:
+                    yield self._texts(batch, read + 1, faults)
+                    read += len(batch)
+                    last = batch.column(len(self.columns) - 1)[-1].as_py() if len(batch) else last
+        except pa.ArrowInvalid as error:
+            if "straddl" not in str(error):
+                raise
+            faults.add_row(read + left_out + 1, *unending)
+        # Arrow takes what follows an open quote for the last value.
+        if b"\n" in (last or b"") and not self._ends_with_quote():
+            faults.add_row(read + left_out, *unending)
+
+    def _ends_with_quote(self) -> bool:
+        with open(self.path, "rb") as file:
+            file.seek(-min(file.seek(0, os.SEEK_END), 1000), os.SEEK_END)
+            return file.read().rstrip(b"\r\n").endswith(b'"')
+
+    def _texts(self, batch: pa.RecordBatch, first_row: int, faults: Faults) -> pa.RecordBatch:
+        columns = []
+        for name, column in zip(self.columns, batch.columns, strict=True):
+
+            def fault(wrong: pa.Array, told: str, name: str = name, column: pa.Array = column) -> None:
+                faults.add(name, told, wrong, column, first_row)
+
+            columns.append(decoded(column, fault))
+        return pa.record_batch(columns, schema=self.schema)
 
 
-def typed(column: pa.Array, needed: Needed, fault: Callable[[pa.Array], None]) -> pa.Array:
-    """A column as texts or as whole numbers, null where a value is missing or wrong.
-
-    Args:
-        column: of a type that `ImpressionFile.require` has let through.
-        needed: what it should hold.
-        fault: told which rows are wrong.
-    """
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_null(column.type):
-        column = column.cast(pa.string())
-    if not needed.optional:
-        empty = column.is_null()
-        fault(pc.or_(empty, pc.equal(column, "").fill_null(False)) if _is_text(column.type) else empty)
-    if needed.is_text:
-        texts = column.cast(pa.string())
-        return pc.if_else(pc.equal(texts, ""), None, texts)
-    if _is_text(column.type):
-        column = pc.if_else(pc.equal(column, ""), None, column)
-        digits = pc.utf8_ltrim(column, "-")
-        short = pc.less(pc.utf8_length(digits), len(_LARGEST))
-        whole = pc.and_(pc.match_substring_regex(column, _WHOLE), pc.or_(short, pc.less_equal(digits, _LARGEST)))
-    elif pa.types.is_floating(column.type):
-        # What pandas makes of whole numbers among which one is missing.
-        column = pc.if_else(pc.is_nan(column), None, column)
-        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 2.0**53))
-    else:
-        return column.cast(pa.int64())
-    fault(pc.invert(whole))
-    return pc.if_else(whole, column, None).cast(pa.int64())
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _fits(kind: pa.DataType, is_text: bool) -> bool:
-    """Whether values of an Arrow type may be texts or whole numbers."""
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    whole = pa.types.is_integer(kind) and kind != pa.uint64()
-    return _is_text(kind) or whole or pa.types.is_null(kind) or (pa.types.is_floating(kind) and not is_text)
+def _lines(file: BinaryIO) -> Iterator[str]:
+    """The lines of a file from the first that is not empty."""
+    first = True
+    while line := file.readline(LONGEST).decode("utf-8-sig" if first else "utf-8"):
+        if not first or line.strip("\r\n"):
+            first = False
+            yield line
 
 
 def _unreadable(path: Path, error: Exception) -> MailError:

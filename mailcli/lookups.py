@@ -54,12 +54,3 @@ def lookup(values: NDArray, found: NDArray, default: int) -> Any:
     keys = tf.constant(values if dtype == tf.string else values.astype(np.int64), dtype)
     numbers = tf.constant(found, tf.int64)
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, numbers), default)
-
-
-def check_shapes(users: Tensor, context: Tensor, steps: Tensor, actions: Tensor, target: Tensor, dense: Tensor) -> None:
-    """Refuse a request whose inputs are not of the same U, T and N, when it is answered: they might be broadcast."""
-    for what, shape in (("context", tf.shape(context)), ("item", tf.shape(target)), ("history", tf.shape(steps))):
-        tf.debugging.assert_equal(shape[0], users, f"the {what} inputs should have as many rows as there are users")
-    message = "history_action should have the shape of the other history inputs"
-    tf.debugging.assert_equal(tf.shape(actions), tf.shape(steps)[:2], message)
-    tf.debugging.assert_equal(tf.shape(dense)[:2], tf.shape(target)[:2], "the item inputs should have one shape")

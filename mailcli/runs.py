@@ -18,8 +18,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
 from mailcli.errors import MailError, nearest
-from mailcli.files import PARTIAL, Lock, whole
+from mailcli.files import Lock, intended, sweep, whole
 from mailcli.growth import Renumbered, load_numbering
 from mailcli.manifest import read_json
 from mailcli.store import Store
@@ -81,9 +81,13 @@ class Run:
         """Whether the folder holds a run of these settings, finished or not; `claim` has checked whose they are."""
         return (self.folder / CONFIG).is_file() and self.checkpoints.is_dir()
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Keeps other processes out of the folder (MailError when one is in it)."""
-        return Lock(self.folder, f"{self.folder}: another `mail` is training this run. Wait for it.")
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out of the folder (MailError when one is in it); what a kill left in it goes."""
+        with Lock(self.folder, f"{self.folder}: another `mail` is training this run. Wait for it."):
+            for folder in (self.folder, self.checkpoints):
+                sweep(folder)
+            yield
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -148,7 +152,10 @@ class Run:
         try:
             model.load_weights(self.weights)
         except (OSError, ValueError, KeyError) as error:
-            raise MailError(f"{self.weights}: does not fit this run's model and dataset ({error}).") from error
+            raise MailError(
+                f"{self.weights}: is damaged, or does not fit this run's model and dataset ({error}). Delete the "
+                f"folder {self.folder} and train again."
+            ) from error
 
     def log(self, lines: list[dict[str, Any]]) -> None:
         """Append lines to history.jsonl."""
@@ -202,9 +209,10 @@ class ElsewhereRun(Run):
     def begin(self) -> None:
         """Nothing."""
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Keeps nobody out."""
-        return nullcontext()
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep nobody out."""
+        yield
 
     def restore(self, model: TwoTower) -> None:
         """Nothing: the chief gives its weights to all."""
@@ -271,7 +279,7 @@ def claim(runs: Path, config: RunConfig, store: Store, others: Mapping[str, str]
     folder = runs / config.place
     settings = {**identity(config, store), **(others or {})}
     run = Run(folder, config, settings)
-    strangers = [path.name for path in _entries(folder) if path.name.removeprefix(PARTIAL) not in _OURS]
+    strangers = [path.name for path in _entries(folder) if intended(path.name) not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
         raise MailError(
             f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder."

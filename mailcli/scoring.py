@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mailcli.batches import Batch, Batches
-from mailcli.errors import MailError
+from mailcli.errors import MailError, choices
 from mailcli.evaluation import Scorer
+from mailcli.faults import Faults, Needed, typed
 from mailcli.files import whole
 from mailcli.histories import history_ends
-from mailcli.impressions import Faults, ImpressionFile, Needed, Writer, check_form, typed
+from mailcli.impressions import ImpressionFile, Writer, check_form
 from mailcli.lookups import unknown_ids
 from mailcli.model import make_model
 from mailcli.progress import progress
@@ -66,6 +68,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     store = read_as(run, find(data_dir, run.config.data))
     check_history(run.config, store)
     source = ImpressionFile(file)
+    source.check_writable(out.suffix)
     asked = _Impressions(store, run, source, all_histories)
     total = asked.check(rows)
     model = make_model(store, run.config)
@@ -79,7 +82,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     found = Counts(0, 0, 0, 0)
     try:
         with (
-            whole(out) as partial,
+            whole(out, new=True) as partial,
             Writer(partial, schema) as writer,
             progress("scoring", total, "impressions") as advance,
         ):
@@ -89,6 +92,10 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
                 writer.write(pa.record_batch(columns, schema=schema))
                 found = Counts(*(a + b for a, b in zip(found, counts, strict=True)))
                 advance(len(piece))
+    except FileExistsError as error:
+        raise MailError(
+            f"{out}: another program has made it meanwhile, so it is left alone. Nothing was kept; choose another name."
+        ) from error
     except OSError as error:
         # Arrow does not tell the file's name.
         raise MailError(f"{out}: cannot be written ({error}). Nothing was kept.") from error
@@ -132,6 +139,16 @@ class _Impressions:
         if not self._lost_profile:
             needed += [each for each, _ in self._profile]
         source.require(list({each.name: each for each in needed}.values()))
+        unused = [each.name for each, _ in self._profile if each.name in source.columns and each not in needed]
+        if unused:
+            lacks = (
+                f"a file cannot hold {choices(self._many)}" if self._many else f"it lacks {choices(self._lost_profile)}"
+            )
+            click.echo(
+                f"{source.path}: {choices(unused)} not used: users that the dataset lacks need all attributes, and "
+                f"{lacks}.",
+                err=True,
+            )
 
     def _needed(self, name: str, vocabulary: str) -> Needed:
         return Needed(name, self._vocabularies[vocabulary].is_text, True)
@@ -139,7 +156,7 @@ class _Impressions:
     def check(self, rows: int) -> int:
         """How many rows there are; every fault of the file is told before anything is scored (MailError)."""
         faults, total = Faults(self._source.path), 0
-        for piece in self._source.pieces(rows):
+        for piece in self._source.pieces(rows, faults):
             self._read(piece, total + 1, faults)
             total += len(piece)
         faults.check()
@@ -149,9 +166,8 @@ class _Impressions:
 
     def batches(self, rows: int) -> Iterator[tuple[pa.RecordBatch, Batch, Counts]]:
         """The file's rows with their batches."""
-        done = 0
-        for piece in self._source.pieces(rows):
-            faults = Faults(self._source.path)
+        faults, done = Faults(self._source.path), 0
+        for piece in self._source.pieces(rows, faults):
             read = self._read(piece, done + 1, faults)
             # It was checked; another process may have changed it.
             faults.check()
@@ -161,8 +177,7 @@ class _Impressions:
     def _read(self, piece: pa.RecordBatch, first_row: int, faults: Faults) -> _Rows:
         def column(needed: Needed) -> pa.Array:
             raw = piece.column(needed.name)
-            told = f"Expected {needed.expected}."
-            return typed(raw, needed, lambda wrong: faults.add(needed.name, told, wrong, raw, first_row))
+            return typed(raw, needed, lambda wrong, told: faults.add(needed.name, told, wrong, raw, first_row))
 
         def ids(fields: list[tuple[Needed, str]]) -> NDArray[np.int32]:
             # Places are -1 for what a vocabulary lacks, and FIRST_ID - 1 is UNKNOWN.
@@ -177,7 +192,7 @@ class _Impressions:
                 if self._many
                 else f", or add what is known of the users: {', '.join(self._lost_profile)}"
             )
-            told = f"The dataset '{self._store.name}' has no such user. Leave such rows out{way}."
+            told = f"a user of the dataset '{self._store.name}'. Leave such rows out{way}."
             lost = pc.and_(pa.array(user < 0), raw_users.is_valid())
             faults.add("user", told, lost, piece.column("user"), first_row)
         return _Rows(

@@ -16,11 +16,11 @@ from mailcli.config import RunConfig
 from mailcli.contracts import Tensor
 from mailcli.errors import MailError
 from mailcli.growth import numbering_of
-from mailcli.lookups import check_shapes, latest, lookup, packed, unknown_ids
+from mailcli.lookups import latest, lookup, packed, unknown_ids
 from mailcli.model import TwoTower
 from mailcli.protocol import views
 from mailcli.schema import FIRST_ID, PADDING, UNKNOWN, Field
-from mailcli.signatures import Input, Inputs, Signature
+from mailcli.signatures import Input, Inputs, Signature, fitting
 from mailcli.store import Store
 
 #: The outputs, in the order of `TwoTower.probabilities`.
@@ -172,13 +172,13 @@ class Served:
             MailError: it calls Python code.
         """
 
-        def answer(**raw: Tensor) -> dict[str, Tensor]:
+        def answer(**given: Tensor) -> dict[str, Tensor]:
+            raw = fitting(signature.inputs, given)
             attributes = self._attributes(raw)
             users = tf.shape(attributes)[0]
             target, dense = self._known_items(raw["item"]) if _by_id(signature) else self._given_items(raw)
             context = self._stacked(self.inputs.context, raw, users)
             steps, actions = self._steps(raw, users)
-            check_shapes(users, context, steps, actions, target, dense)
             found = self._core(attributes, steps, actions, context, target, dense)
             return {name: found[:, :, place] for place, name in enumerate(OUTPUTS[: found.shape[2]])}
 
@@ -230,11 +230,11 @@ class Served:
         return target, dense
 
     def _scale(self, name: str, values: Tensor) -> Tensor:
-        """As preprocessing did: log(1 + x), standardised; NaN becomes the mean."""
+        """As preprocessing did: log(1 + x), standardised; NaN and infinity become the mean."""
         scale = numbering_of(self._store).dense[name]
         numbers = tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0))
         numbers = (numbers - scale["log1p_mean"]) / scale["log1p_std"]
-        return tf.cast(tf.where(tf.math.is_nan(values), tf.zeros_like(numbers), numbers), tf.float32)
+        return tf.cast(tf.where(tf.math.is_finite(values), numbers, tf.zeros_like(numbers)), tf.float32)
 
 
 def _by_id(signature: Signature) -> bool:

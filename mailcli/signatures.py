@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from mailcli.contracts import Tensor
 from mailcli.errors import MailError
 from mailcli.schema import Field
 from mailcli.store import Store
@@ -16,6 +17,8 @@ MISSING_NUMBER = int(np.iinfo(np.int64).min)
 MISSING_TEXT = ""
 #: The input of the behaviours' actions.
 ACTION = "history_action"
+#: Axes whose size a request chooses.
+_SIZES = ("U", "T", "N")
 #: Inputs that are named without a prefix.
 _WHOLE = {"user", "item"}
 
@@ -30,6 +33,17 @@ class Input(NamedTuple):
     vocabulary: str | None
     """Where its values get their ids; None for items of the item table, actions and numbers."""
     meaning: str
+
+    @property
+    def axes(self) -> list[str | int]:
+        """`U`, `T` and `N`; a number is that of a multi-valued field's values."""
+        names = iter(["U", "T" if self.name.startswith("history_") else "N"])
+        return [size or next(names) for size in self.spec.shape.as_list()]
+
+    @property
+    def shown(self) -> str:
+        """The axes as documents have them."""
+        return f"[{', '.join(map(str, self.axes))}]"
 
     @property
     def missing(self) -> int | str | float:
@@ -112,6 +126,45 @@ class Inputs:
             by_id = (self.user, *history, *context, *items)
             asked.append(Signature("known_users", by_id, "users of the dataset by their id, with histories"))
         return asked
+
+
+def fitting(inputs: tuple[Input, ...], raw: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a request, of one U, T and N: what is made of them waits until all of them were compared.
+
+    A server does not compare shapes with the signature's, some kernels divide by a size that is zero, and others
+    broadcast. The first input that has an axis tells its size.
+
+    Returns:
+        The tensors. When the graph runs, it raises tf.errors.InvalidArgumentError that names the first input of another
+        shape.
+    """
+    # Of shapes that are known by the signature alone, TensorFlow would take the comparison for done.
+    shapes = {
+        each.name: tf.shape(tf.raw_ops.PlaceholderWithDefault(input=raw[each.name], shape=tf.TensorShape(None)))
+        for each in inputs
+    }
+    checks: list[tf.Operation] = []
+    # One after another, so that of several faults the same one is told each time.
+    for each in inputs:
+        told = [
+            f"input '{each.name}' has the shape",
+            shapes[each.name],
+            f"Expected {len(each.axes)} axes: {each.shown}",
+        ]
+        with tf.control_dependencies(checks):
+            checks.append(tf.debugging.Assert(tf.equal(tf.size(shapes[each.name]), len(each.axes)), told))
+    first = {axis: (each.name, place) for each in reversed(inputs) for place, axis in enumerate(each.axes)}
+    with tf.control_dependencies(checks):
+        sizes = {axis: tf.identity(shapes[name])[place] for axis, (name, place) in first.items() if axis in _SIZES}
+    for each in inputs:
+        expected = tf.stack([sizes.get(axis, axis) for axis in each.axes])
+        by = [f"{axis} is that of '{first[axis][0]}'" for axis in each.axes if axis in _SIZES]
+        named = f"{each.shown}: {', '.join(by)}"
+        told = [f"input '{each.name}' has the shape", shapes[each.name], "Expected", expected, named]
+        with tf.control_dependencies(checks):
+            checks.append(tf.debugging.Assert(tf.reduce_all(tf.equal(shapes[each.name], expected)), told))
+    with tf.control_dependencies(checks):
+        return {each.name: tf.identity(raw[each.name]) for each in inputs}
 
 
 def _named(prefix: str, field: str) -> str:

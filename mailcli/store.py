@@ -158,6 +158,11 @@ def find(data_dir: Path, name: str | None) -> Store:
         MailError: there is none of that name, or none was named and there is not exactly one.
     """
     known = names(data_dir)
+    if not known and name:
+        raise MailError(
+            f"{data_dir}: holds no dataset, and '{name}' is needed. Make it with `mail preprocess`, or give the folder "
+            "that holds it with --data-dir."
+        )
     if not known:
         raise MailError(f"{data_dir}: holds no dataset yet. Make one with `mail preprocess ml-100k`.")
     if name is None and len(known) > 1:

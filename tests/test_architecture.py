@@ -32,7 +32,7 @@ ORDER = [
     "runs", "checkpoints", "origins", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
     "cluster",
     "workers",
-    "lookups", "signatures", "serving", "export", "impressions", "scoring",
+    "lookups", "signatures", "serving", "export", "faults", "impressions", "scoring",
     "intervals", "paper", "tables", "report",
     "truth", "lifts", "policies", "abtest", "sheets", "abtable",
     "retraining",

@@ -357,7 +357,7 @@ def test_kill_9_in_a_step_and_in_a_write(
 ) -> None:
     moments: list[Callable[[Path], Callable[[], bool]]] = [
         lambda folder: passed(folder, 5),
-        lambda folder: lambda: any(folder.glob("partial-*.npz")) and passed(folder, 22)(),
+        lambda folder: lambda: any(folder.glob(".partial-*.npz")) and passed(folder, 22)(),
     ]
     assert kill_often(data_dir, tmp_path, "base+mail", moments) == 2
     assert outcome(run_of(tmp_path, "base+mail")) == undisturbed("base+mail")

@@ -8,13 +8,13 @@ import pickle
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner, Result
@@ -23,13 +23,14 @@ from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
-from mailcli.files import whole_folder
+from mailcli.faults import Faults, Needed, typed
 from mailcli.histories import history_ends
-from mailcli.impressions import ImpressionFile, Needed, Writer, typed
-from mailcli.lookups import check_shapes, latest, packed
+from mailcli.impressions import ImpressionFile, Writer
+from mailcli.lookups import latest, packed
 from mailcli.preprocess import Options, preprocess
 from mailcli.runs import Run
 from mailcli.serving import _refuse_python
+from mailcli.signatures import Input, fitting
 from mailcli.store import Store
 from tests import leakage
 from tests.test_schema_file import FILES, SCHEMA, made
@@ -61,7 +62,10 @@ for key, (folder, signature, request) in asked.items():
     wanted = graph.structured_input_signature[1]
     assert set(wanted) == set(request), (set(wanted), set(request))
     tensors = {name: tf.constant(value, wanted[name].dtype) for name, value in request.items()}
-    answers[key] = {name: tensor.numpy() for name, tensor in graph(**tensors).items()}
+    try:
+        answers[key] = {name: tensor.numpy() for name, tensor in graph(**tensors).items()}
+    except tf.errors.InvalidArgumentError as error:
+        answers[key] = {"error": error.message}
 pickle.dump(answers, open(sys.argv[1], "wb"))
 """
 
@@ -226,6 +230,8 @@ def odd_requests(raw: Raw) -> dict[str, tuple[str, Request]]:
         "flat": ("serving_default", flat),
         "features": ("item_features", features),
         "no price or brand": ("item_features", lost),
+        "no price": ("item_features", {**features, "item_price": np.full((1, 7), np.nan)}),
+        "endless prices": ("item_features", {**features, "item_price": np.array([[np.inf, -np.inf, *[np.nan] * 5]])}),
         "by id": ("known_users", by_id),
         "by an unknown id": ("known_users", {**by_id, "user": np.array([-7])}),
         "without attributes": (
@@ -284,6 +290,7 @@ def answers(
         asked[f"{cell} test"] = (folder, "serving_default", raw.request(raw.test, hidden))
     folder = exported[ODD]
     asked |= {name: (folder, signature, request) for name, (signature, request) in odd_requests(raw).items()}
+    asked |= {name: (folder, signature, request) for name, (signature, request) in misfits(raw).items()}
     shown = json.loads((folder / "request.json").read_text())
     asked["example"] = (folder, shown["signature_name"], shown["inputs"])
     asked["strangers"] = (folder, "serving_default", strangers(raw)[1])
@@ -312,7 +319,7 @@ def test_an_exported_model_scores_raw_values_as_the_trainer_scored_the_test_spli
 
 
 def test_one_user_may_be_asked_for_in_several_ways(answers: dict[str, dict[str, np.ndarray]]) -> None:
-    got = {key: each["click"] for key, each in answers.items()}
+    got = {key: each["click"] for key, each in answers.items() if "click" in each}
     assert got["many"].shape == (1, 7)
     close(got["flat"].T, got["many"])
     for name in ("features", "by id", "last five", "gaps"):
@@ -320,8 +327,9 @@ def test_one_user_may_be_asked_for_in_several_ways(answers: dict[str, dict[str, 
     close(got["new"], got["empty"])
     close(got["missing"], got["unknown"])
     close(got["by an unknown id"], got["without attributes"])
+    close(got["endless prices"], got["no price"])
     # Each of these says something else than the user's own request.
-    for name in ("empty", "unknown", "without attributes", "no price or brand"):
+    for name in ("empty", "unknown", "without attributes", "no price or brand", "no price"):
         assert np.abs(got[name] - got["many"]).max() > 1e-5, name
     # Unknown items are all the same.
     assert np.ptp(got["unknown"]) < 1e-6
@@ -406,39 +414,137 @@ def test_values_of_a_list_are_put_in_order_and_an_empty_list_is_one_unknown() ->
     assert packed(ids, empty).numpy().tolist() == [[[4, 9, 0], [1, 0, 0], [1, 1, 7]]]
 
 
-def test_inputs_that_do_not_fit_each_other_are_refused() -> None:
-    good = {
-        "users": tf.constant(2),
-        "context": tf.zeros([2, 3], tf.int32),
-        "steps": tf.zeros([2, 4, 2], tf.int32),
-        "actions": tf.zeros([2, 4], tf.int32),
-        "target": tf.zeros([2, 5, 1], tf.int32),
-        "dense": tf.zeros([2, 5, 0]),
-    }
-    check_shapes(**good)
+def failed(message: str) -> str:
+    """What an assertion of a graph says, without the places where it was made."""
+    return message.split("assertion failed: ")[1].splitlines()[0].replace("\\'", "'").strip()
+
+
+def test_an_input_of_another_shape_is_told_by_name() -> None:
+    shapes: dict[str, list[int | None]] = {"user": [None], "history_kind": [None, None], "item_genres": [None, None, 6]}
+    inputs = tuple(Input(name, tf.TensorSpec(shape, tf.int64, name), name, None, "") for name, shape in shapes.items())
+    good = {"user": [2], "history_kind": [2, 3], "item_genres": [2, 4, 6]}
+
+    # As a server: shapes are not compared before the graph runs.
+    @tf.function
+    def sizes(**given: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.size(tensor) for tensor in fitting(inputs, given).values()]
+
+    free = {name: tf.TensorSpec(None, tf.int64) for name in good}
+    graph = sizes.get_concrete_function(**free)
+    for zero in ({}, {"user": [0], "history_kind": [0, 3], "item_genres": [0, 4, 6]}, {"item_genres": [2, 0, 6]}):
+        shown = {**good, **zero}
+        found = graph(**{name: tf.zeros(shape, tf.int64) for name, shape in shown.items()})
+        assert [int(size) for size in found] == [int(np.prod(shape)) for shape in shown.values()]
     for name, shape, text in (
-        ("context", [1, 3], "the context inputs should have as many rows as there are users"),
-        ("target", [1, 5, 1], "the item inputs should have as many rows as there are users"),
-        ("steps", [1, 4, 2], "the history inputs should have as many rows as there are users"),
-        ("actions", [2, 1], "history_action should have the shape of the other history inputs"),
-        ("dense", [2, 1, 0], "the item inputs should have one shape"),
-    ):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=text):
-            check_shapes(**{**good, name: tf.zeros(shape, good[name].dtype)})
+        ("user", [3], "[input 'history_kind' has the shape] [2 3] [Expected] [3 3] "
+                      "[[U, T]: U is that of 'user', T is that of 'history_kind']"),
+        ("history_kind", [0, 3], "[input 'history_kind' has the shape] [0 3] [Expected] [2 3] "
+                                 "[[U, T]: U is that of 'user', T is that of 'history_kind']"),
+        ("history_kind", [0], "[input 'history_kind' has the shape] [0] [Expected 2 axes: [U, T]]"),
+        ("user", [], "[input 'user' has the shape] [] [Expected 1 axes: [U]]"),
+        ("item_genres", [2, 4, 7], "[input 'item_genres' has the shape] [2 4 7] [Expected] [2 4 6] "
+                                   "[[U, N, 6]: U is that of 'user', N is that of 'item_genres']"),
+    ):  # fmt: skip
+        tensors = {each: tf.zeros(of, tf.int64) for each, of in {**good, name: shape}.items()}
+        with pytest.raises(tf.errors.InvalidArgumentError) as error:
+            graph(**tensors)
+        assert failed(error.value.message) == text
 
 
-def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
-    (tmp_path / "partial-a").mkdir()
-    (tmp_path / "partial-a" / "left").write_text("by a kill")
-    with whole_folder(tmp_path / "a") as partial:
-        (partial / "1").mkdir()
-        (partial / "1" / "x").write_text("x")
-        assert not (tmp_path / "a").exists()
-    assert sorted(path.name for path in (tmp_path / "a").rglob("*")) == ["1", "x"]
-    with suppress(KeyboardInterrupt), whole_folder(tmp_path / "b") as partial:
-        (partial / "x").write_text("x")
-        raise KeyboardInterrupt
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+#: A request of two users and seven candidates, with inputs cut to a shape, and what a server says.
+MISFITS: dict[str, tuple[str, dict[str, tuple[int, ...]], str]] = {
+    # These three ended the server by a division by zero.
+    "no user, one item": (
+        "serving_default",
+        {"user": (0,), "user_": (0,), "history": (0,), "context": (0,), "item": (1, 1)},
+        "[input 'item' has the shape] [1 1] [Expected] [0 1] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "no user is new, one item": (
+        "new_users",
+        {"user": (0,), "user_": (0,), "context": (0,), "item": (1, 1)},
+        "[input 'item' has the shape] [1 1] [Expected] [0 1] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "histories of nobody": (
+        "serving_default",
+        {"history": (0, 3)},
+        "[input 'history_cate' has the shape] [0 3] [Expected] [2 3] "
+        "[[U, T]: U is that of 'user', T is that of 'history_cate']",
+    ),
+    "nobody's context": (
+        "serving_default",
+        {"context": (0,)},
+        "[input 'context_pid' has the shape] [0] [Expected] [2] [[U]: U is that of 'user']",
+    ),
+    "one item row": (
+        "serving_default",
+        {"item": (1,)},
+        "[input 'item' has the shape] [1 7] [Expected] [2 7] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "no item row": (
+        "serving_default",
+        {"item": (0,)},
+        "[input 'item' has the shape] [0 7] [Expected] [2 7] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "one of each attribute": (
+        "serving_default",
+        {"user_": (1,)},
+        "[input 'user_cms_segid' has the shape] [1] [Expected] [2] [[U]: U is that of 'user']",
+    ),
+    "one hour": (
+        "serving_default",
+        {"context_hour": (1,)},
+        "[input 'context_hour' has the shape] [1] [Expected] [2] [[U]: U is that of 'user']",
+    ),
+    "one history": (
+        "serving_default",
+        {"history": (1, 3)},
+        "[input 'history_cate' has the shape] [1 3] [Expected] [2 3] "
+        "[[U, T]: U is that of 'user', T is that of 'history_cate']",
+    ),
+    "a short category": (
+        "serving_default",
+        {"history": (2, 3), "history_cate": (2, 2)},
+        "[input 'history_brand' has the shape] [2 3] [Expected] [2 2] "
+        "[[U, T]: U is that of 'user', T is that of 'history_cate']",
+    ),
+    "a short action": (
+        "known_users",
+        {"history": (2, 3), "history_action": (2, 2)},
+        "[input 'history_action' has the shape] [2 2] [Expected] [2 3] "
+        "[[U, T]: U is that of 'user', T is that of 'history_cate']",
+    ),
+    "a short price": (
+        "item_features",
+        {"item_price": (2, 6)},
+        "[input 'item_price' has the shape] [2 6] [Expected] [2 7] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+    "a short feature": (
+        "item_features",
+        {"item_cate": (2, 6)},
+        "[input 'item_cate' has the shape] [2 6] [Expected] [2 7] [[U, N]: U is that of 'user', N is that of 'item']",
+    ),
+}
+
+
+def misfits(raw: Raw) -> dict[str, tuple[str, Request]]:
+    asked = odd_requests(raw)
+    names = {signature: name for name, (signature, _) in reversed(asked.items())}
+    found = {}
+    for key, (signature, cuts, _) in MISFITS.items():
+        request = {name: np.repeat(value, 2, axis=0) for name, value in asked[names[signature]][1].items()}
+        for start, shape in cuts.items():
+            for name in request:
+                if name == start or (name.startswith(start) and start in {"user_", "history", "context"}):
+                    request[name] = request[name][tuple(slice(size) for size in shape)]
+        found[key] = signature, request
+    return found
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_a_request_that_does_not_fit_is_refused_and_the_server_goes_on(
+    case: str, answers: dict[str, dict[str, np.ndarray]]
+) -> None:
+    assert failed(str(answers[case]["error"])) == MISFITS[case][2]
 
 
 def test_the_end_of_what_is_earlier() -> None:
@@ -482,7 +588,7 @@ def test_a_file_is_scored_as_the_trainer_scored_it(
     found = pd.read_parquet(tmp_path / "out.parquet")
     pd.testing.assert_frame_equal(found.drop(columns="score"), shown)
     close(found["score"].to_numpy(), trained[::-1])
-    assert not list(tmp_path.glob("partial-*"))
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv", "in.parquet", "out.parquet"}
 
 
 def test_users_and_items_that_the_dataset_lacks(
@@ -515,7 +621,7 @@ def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
     source = ImpressionFile(tmp_path / "in.csv")
     schema = source.schema.append(pa.field("score", pa.float32()))
     with Writer(tmp_path / "out.csv", schema) as writer:
-        for piece in source.pieces(2):
+        for piece in source.pieces(2, Faults(source.path)):
             scores = pa.array([0.1, 1 / 3][: len(piece)], pa.float32())
             writer.write(pa.record_batch([*piece.columns, scores], schema=schema))
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == (
@@ -524,26 +630,56 @@ def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
 
 
 def test_values_are_typed_as_the_dataset_has_them() -> None:
-    def read(values: pa.Array, is_text: bool = False, optional: bool = True) -> tuple[list[Any], list[bool]]:
-        wrong = np.zeros(len(values), bool)
+    wrong: dict[str, list[bool]] = {}
 
-        def fault(found: pa.Array) -> None:
-            wrong[:] |= found.fill_null(False).to_numpy(zero_copy_only=False)
+    def read(values: pa.Array, is_text: bool = False, optional: bool = True) -> list[Any]:
+        """The values; `wrong` has what was expected of which."""
+        wrong.clear()
 
-        found = typed(values, Needed("x", is_text, optional), fault)
-        return found.to_pylist(), wrong.tolist()
+        def fault(found: pa.Array, told: str) -> None:
+            places = found.fill_null(False).to_pylist()
+            if any(places):
+                wrong[told] = places
 
+        found: list[Any] = typed(values, Needed("x", is_text, optional), fault).to_pylist()
+        return found
+
+    number = "a whole number or nothing."
+    between = "a whole number between -9223372036854775807 and 9223372036854775807."
     texts = ["0", "-7", "9223372036854775807", "9223372036854775808", "07", "1.0", "", None, "-0"]
-    numbers = [0, -7, 9223372036854775807, None, None, None, None, None, None]
-    assert read(pa.array(texts)) == (numbers, [False] * 3 + [True] * 3 + [False, False, True])
-    assert read(pa.array(texts).dictionary_encode())[0] == numbers
-    assert read(pa.array(["1", "", None]), optional=False) == ([1, None, None], [False, True, True])
-    assert read(pa.array([1.0, 1.5, float("nan"), None, 1e300])) == ([1, None, None, None, None], [False, True, False, False, True])  # fmt: skip
-    assert read(pa.array([3, None], pa.int32())) == ([3, None], [False, False])
-    assert read(pa.nulls(2)) == ([None, None], [False, False])
-    assert read(pa.nulls(2), optional=False) == ([None, None], [True, True])
-    assert read(pa.array(["a", "", None]), is_text=True) == (["a", None, None], [False] * 3)
-    assert read(pa.array([5, 6]), is_text=True) == (["5", "6"], [False, False])
+    texts += ["-9223372036854775808", "99999999999999999999", "-9223372036854775807"]
+    numbers = [0, -7, 9223372036854775807, *[None] * 8, -9223372036854775807]
+    for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()):
+        assert read(pa.array(texts).cast(kind)) == numbers
+        assert wrong == {
+            number: [place in {4, 5, 8} for place in range(12)],
+            between: [place in {3, 9, 10} for place in range(12)],
+        }
+    assert read(pa.array(texts).dictionary_encode()) == numbers
+    assert read(pa.array(["1", "", None]), optional=False) == [1, None, None]
+    assert wrong == {"a whole number.": [False, True, True]}
+    assert read(pa.array([1.0, 1.5, float("nan"), None, 2.0**53, -float("inf"), 2.0**53 - 1])) == (
+        [1, *[None] * 5, 9007199254740991]
+    )
+    assert wrong == {
+        number: [False, True, *[False] * 5],
+        "a whole number between -9007199254740991 and 9007199254740991.": [*[False] * 4, True, True, False],
+    }
+    assert read(pa.array([3, None], pa.int32())) == [3, None]
+    assert wrong == {}
+    assert read(pa.array([3, 2**63 - 1, 2**63, None], pa.uint64())) == [3, 9223372036854775807, None, None]
+    assert wrong == {between: [False, False, True, False]}
+    assert read(pa.array([-(2**63), 1 - 2**63], pa.int64())) == [None, -9223372036854775807]
+    assert wrong == {between: [True, False]}
+    assert read(pa.nulls(2)) == [None, None]
+    assert read(pa.nulls(2), optional=False) == [None, None]
+    assert wrong == {"a whole number.": [True, True]}
+    for kind in (pa.string(), pa.string_view(), pa.binary()):
+        assert read(pa.array(["a", "", None]).cast(kind), is_text=True) == ["a", None, None]
+    assert wrong == {}
+    assert read(pa.array([b"a", b"caf\xe9"]), is_text=True) == ["a", "caf\ufffd"]
+    assert wrong == {"UTF-8: save the file in that encoding.": [False, True]}
+    assert read(pa.array([5, 6]), is_text=True) == ["5", "6"]
 
 
 # bad input
@@ -571,10 +707,14 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
             arguments = [folder if each == "{}" else each for each in command]
             assert refused(mail(*arguments, *here)) == text
         told = refused(mail(*[bare if each == "{}" else each for each in command], *here))
-        assert told.startswith(f"{bare}/checkpoints/best.weights.h5: does not fit this run's model and dataset (")
+        assert told.startswith(
+            f"{bare}/checkpoints/best.weights.h5: is damaged, or does not fit this run's model and dataset ("
+        )
+        assert told.endswith(f"). Delete the folder {bare} and train again.")
         arguments = [runs[ODD].folder if each == "{}" else each for each in command]
         assert refused(mail(*arguments, "--data-dir", lost)) == (
-            f"{lost}: holds no dataset yet. Make one with `mail preprocess ml-100k`."
+            f"{lost}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or give the folder that "
+            "holds it with --data-dir."
         )
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "unfinished", "bare"}
 
@@ -592,6 +732,41 @@ def test_a_folder_that_exists_is_left_alone(runs: dict[str, Run], data_dir: Path
     assert told.startswith(f"{tmp_path / 'file'}: ")
 
 
+def test_files_of_others_are_left_alone(runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+    """Names that begin as those of unfinished files did once: one is the very file that is scored."""
+    mine = tmp_path / "partial-out.csv"
+    raw.test.iloc[:5].to_csv(mine, index=False)
+    text = mine.read_text()
+    assert score(runs[ODD], mine, tmp_path / "out.csv", data_dir).exit_code == 0
+    assert mine.read_text() == text
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 6
+    (tmp_path / "partial-model").mkdir()
+    (tmp_path / "partial-model" / "notes").write_text("mine")
+    assert mail("export", runs[ODD].folder, tmp_path / "model", "--data-dir", data_dir).exit_code == 0
+    assert (tmp_path / "partial-model" / "notes").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"partial-out.csv", "out.csv", "partial-model", "model"}
+
+
+def test_a_file_that_comes_to_be_while_scores_are_written_is_left_alone(
+    runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
+    out = tmp_path / "out.csv"
+    write = Writer.write
+
+    def late(self: Writer, piece: pa.RecordBatch) -> None:
+        write(self, piece)
+        # As another `mail score` with the same name of the result, which is done first.
+        out.write_text("theirs")
+
+    monkeypatch.setattr(Writer, "write", late)
+    assert refused(score(runs[ODD], tmp_path / "in.csv", out, data_dir)) == (
+        f"{out}: another program has made it meanwhile, so it is left alone. Nothing was kept; choose another name."
+    )
+    assert out.read_text() == "theirs"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv"}
+
+
 BAD_FILES = {
     "no column": (
         lambda shown: shown.drop(columns=["pid", "item"]).rename(columns={"time": "tme"}),
@@ -600,7 +775,7 @@ BAD_FILES = {
     ),
     "an unknown user": (
         lambda shown: shown.assign(user=[*shown["user"].iloc[:3], -5, -6]),
-        "row 4 (2 rows): column 'user' holds '-5'. The dataset 'tiny' has no such user. Leave such rows out, or add what "
+        "row 4 (2 rows): column 'user' holds '-5'. Expected a user of the dataset 'tiny'. Leave such rows out, or add what "
         f"is known of the users: {', '.join(PROFILE)}.",
     ),
     "values": (
@@ -636,9 +811,14 @@ def test_files_that_cannot_be_read_or_written(runs: dict[str, Run], raw: Raw, da
     (tmp_path / "taken.csv").write_text("mine")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.csv").write_text("user,user\n1,1\n")
-    (tmp_path / "ragged.csv").write_text("user,item,time,pid,hour,weekday\n1,1,1,a,1,1\n1,1,1\n")
-    (tmp_path / "latin.csv").write_bytes("user,item,time,pid,hour,weekday\n1,1,1,caf\xe9,1,1\n".encode("latin-1"))
+    (tmp_path / "lines.csv").write_text("\n\r\n")
+    (tmp_path / "header.csv").write_text("user,item,time,pid,hour,weekday")
+    (tmp_path / "latin.csv").write_bytes(b"us\xe9r\n")
+    for name, mark in (("semicolon", ";"), ("tab", "\t")):
+        (tmp_path / f"{name}.csv").write_text(mark.join(("user", "item", "time", "pid", "hour", "weekday\n")))
+    (tmp_path / "nul.csv").write_bytes(b"user\0,item,time,pid,hour,weekday\n")
     (tmp_path / "text.parquet").write_text("user,item\n")
+    raw.test.assign(note=b"x", tags=pd.Series([[1]] * len(raw.test))).to_parquet(tmp_path / "bytes.parquet")
     raw.test.assign(time=pd.to_datetime(raw.test["time"], unit="s"), hour=1.5).to_parquet(tmp_path / "dates.parquet")
     cases = [
         (good, "out.tsv", "{out}: the name should end in .csv or .parquet, which tells the form of the file."),
@@ -648,9 +828,14 @@ def test_files_that_cannot_be_read_or_written(runs: dict[str, Run], raw: Raw, da
         (tmp_path / "no.csv", "out.csv", "{file}: there is no such file."),
         (tmp_path / "empty.csv", "out.csv", "{file}: the file is empty. Expected a header line and rows."),
         (tmp_path / "twice.csv", "out.csv", "{file}: more than one column is named 'user'. Expected each name once."),
-        (tmp_path / "ragged.csv", "out.csv", "{file}: cannot be read (CSV parse error: Row #3: Expected 6 columns, got 3: 1,1,1)."),
-        (tmp_path / "latin.csv", "out.csv", "{file}: cannot be read (In CSV column #3: Row #2: CSV conversion error to string: invalid UTF8 data)."),
+        (tmp_path / "lines.csv", "out.csv", "{file}: the file is empty. Expected a header line and rows."),
+        (tmp_path / "header.csv", "out.csv", "{file}: there is no row. Expected impressions."),
+        (tmp_path / "latin.csv", "out.csv", "{file}: the header is not UTF-8 ('utf-8' codec can't decode byte 0xe9 in position 2: invalid continuation byte). Save the file in that encoding."),
+        (tmp_path / "semicolon.csv", "out.csv", "{file}: the header is 'user;item;time;pid;hour;weekday'. Expected ',' between the names and values, not ';'."),
+        (tmp_path / "tab.csv", "out.csv", "{file}: the header is 'user\\titem\\ttime\\tpid\\thour\\tweekday'. Expected ',' between the names and values, not '\\t'."),
+        (tmp_path / "nul.csv", "out.csv", "{file}: no column 'user'. The file's columns are: 'user\\x00', item, time, pid, hour, weekday. Expected: user, item, time, pid, hour, weekday."),
         (tmp_path / "text.parquet", "out.csv", "{file}: cannot be read (Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.)."),
+        (tmp_path / "bytes.parquet", "out.csv", "{file}: 'note' holds binary; 'tags' holds list<element: int64>, which a CSV cannot hold. Give the result a name that ends in .parquet."),
         (tmp_path / "dates.parquet", "out.csv", "{file}: 'time' holds timestamp[us], expected a whole number."),
     ]  # fmt: skip
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -659,6 +844,130 @@ def test_files_that_cannot_be_read_or_written(runs: dict[str, Run], raw: Raw, da
         assert refused(score(run, file, out, data_dir)) == text.format(file=file, out=out)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert (tmp_path / "taken.csv").read_text() == "mine"
+
+
+#: Rows of a file of the dataset's columns, and what is told of them.
+HEADER = "user,item,time,pid,hour,weekday"
+ONE_ROW = "one value for each name of the header; texts with a comma or a line break stand in quotes, which are closed."
+UNENDING = "does not end. Expected a row of at most 16 MB whose quotes are closed."
+BAD_ROWS = {
+    # Numbered as all rows are: blank lines do not count, rows that are left out do.
+    "ragged, not UTF-8 and wrong": (
+        [b"U,1,1,a,1,1", b"", b"U,1,1", b"U,x,1,caf\xe9,1,1", b"U,1,1,a,1,1,7,8", b"U,y,1,\xe9,1,1", b"U,1,1"],
+        f"row 2 (3 rows): has 3 values. Expected 6, {ONE_ROW} "
+        "row 3 (2 rows): column 'pid' holds b'caf\\xe9'. Expected UTF-8: save the file in that encoding. "
+        "row 3 (2 rows): column 'item' holds 'x'. Expected a whole number.",
+    ),
+    "too large": (
+        [b"U,-9223372036854775808,99999999999999999999,a,1,1"],
+        "row 1: column 'item' holds '-9223372036854775808'. Expected a whole number between -9223372036854775807 and "
+        "9223372036854775807. row 1: column 'time' holds '99999999999999999999'. Expected a whole number between "
+        "-9223372036854775807 and 9223372036854775807.",
+    ),
+    "an open quote": (
+        [b"U,1,1,a,1,1", b'U,1,1,"a,1,1', b"U,1,1,a,1,1"],
+        f"row 2: has 4 values. Expected 6, {ONE_ROW}",
+    ),
+    "an open quote and many rows": (
+        [b"U,1,1,a,1,1", b'U,1,1,"a,1,1', *[b"U,1,1,a,1,1"] * 3_000_000],
+        f"row 2: {UNENDING}",
+    ),
+    "a row beyond what is read at once": ([b"U,1,1,a,1,1", b"U,1,1," + b"a" * (40 << 20) + b",1,1"], f"row 2: {UNENDING}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_rows_that_cannot_be_read_are_told_with_all_other_faults(
+    case: str, runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path
+) -> None:
+    rows, text = BAD_ROWS[case]
+    user = str(raw.test["user"].iloc[0]).encode()
+    lines = [HEADER.encode(), *(user + row.removeprefix(b"U") if row else row for row in rows)]
+    (tmp_path / "in.csv").write_bytes(b"\n".join(lines) + b"\n")
+    result = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.csv", data_dir, "--batch", "2000000")
+    assert refused(result) == f"{tmp_path / 'in.csv'}: {text}"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_an_open_quote_in_the_last_value_is_no_value(tmp_path: Path) -> None:
+    path, text = tmp_path / "in.csv", "a,b\n1,2\n"
+    for last, told in ((b'3,"x\n4,5', f"{path}: row 2: {UNENDING}"), (b'3,"x\n4,5"', None), (b'3,"x\n4,5"\r\n', None)):
+        path.write_bytes(text.encode() + last)
+        faults = Faults(path)
+        assert sum(len(piece) for piece in ImpressionFile(path).pieces(9, faults)) == 2
+        if told:
+            with pytest.raises(MailError) as error:
+                faults.check()
+            assert error.value.message == told
+        else:
+            faults.check()
+
+
+def test_rows_of_more_than_a_megabyte_and_blank_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(f'\n\n"a\nb",c\n\n{"x" * 2_000_000},2\n')
+    source, faults = ImpressionFile(path), Faults(path)
+    assert source.columns == ["a\nb", "c"]
+    (piece,) = source.pieces(9, faults)
+    faults.check()
+    assert piece.to_pylist() == [{"a\nb": "x" * 2_000_000, "c": "2"}]
+
+
+def test_attributes_that_are_not_used_are_told(runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+    raw.test.iloc[:5].assign(cms_segid=1, age_level=2).to_csv(tmp_path / "in.csv", index=False)
+    done = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[0] == (
+        f"{tmp_path / 'in.csv'}: 'cms_segid', 'age_level' not used: users that the dataset lacks need all attributes, and "
+        "it lacks 'cms_group_id', 'final_gender_code', 'pvalue_level', 'shopping_level', 'occupation', "
+        "'new_user_class_level'."
+    )
+
+
+def test_texts_of_any_arrow_type_are_scored(runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+    shown = raw.test.iloc[:5]
+    table = pa.Table.from_pandas(shown, preserve_index=False)
+    place = table.schema.get_field_index("pid")
+    found = []
+    for kind in (pa.string(), pa.string_view(), pa.binary()):
+        file = tmp_path / f"{kind}.parquet"
+        pa.parquet.write_table(table.set_column(place, "pid", table.column("pid").cast(kind)), file)
+        done = score(runs[ODD], file, tmp_path / f"{kind}-out.parquet", data_dir)
+        assert done.exit_code == 0, done.output
+        found.append(pd.read_parquet(tmp_path / f"{kind}-out.parquet")["score"].tolist())
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_folder_that_cannot_be_written_is_not_told_as_taken(
+    runs: dict[str, Run], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch = Path.touch
+
+    def refuse(self: Path) -> None:
+        # As /proc does.
+        if self.name == ".model.lock":
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        touch(self)
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert refused(mail("export", runs[ODD].folder, tmp_path / "model", "--data-dir", data_dir)) == (
+        f"{tmp_path / '.model.lock'}: No such file or directory. Choose another path, or mend this one."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_as_shells_have_it(
+    runs: dict[str, Run], raw: Raw, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Writer, "write", stop)
+    raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
+    done = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
+    assert done.exit_code == 130
+    assert done.stderr.splitlines()[-1] == "Interrupted."
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
 def test_a_graph_that_calls_python_is_refused() -> None:
@@ -863,9 +1172,15 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     features = {**request, "item_year": (1980 + (item - 1) % 9)[:, None], "item_genres": genres}
     trained = np.load(run.folder / "predictions.npy")[:, None]
     model = tmp_path / "model"
-    answer = ask({"a": (model, "serving_default", request), "b": (model, "item_features", features)}, tmp_path)
+    wide = {**features, "item_genres": np.concatenate([genres, genres[:, :, :1]], axis=2)}
+    asked = {"a": ("serving_default", request), "b": ("item_features", features), "c": ("item_features", wide)}
+    answer = ask({key: (model, *of) for key, of in asked.items()}, tmp_path)
     close(answer["a"]["click"], trained)
     close(answer["b"]["click"], trained)
+    assert failed(str(answer["c"]["error"])) == (
+        f"[input 'item_genres' has the shape] [{len(item)} 1 7] [Expected] [{len(item)} 1 6] "
+        "[[U, N, 6]: U is that of 'user', N is that of 'item']"
+    )
     shown = pd.DataFrame({"user": user, "item": item, "time": test["time"]})
     for name in ("hour", "weekday"):
         values = pd.Series(request[f"context_{name}"]).astype("Int64")
@@ -949,6 +1264,6 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
     close(pd.read_csv(tmp_path / "out.csv")["score"].to_numpy()[:, None], trained)
     asked.iloc[:1].assign(user="stranger").to_csv(tmp_path / "in.csv", index=False)
     assert refused(score(run, tmp_path / "in.csv", tmp_path / "new.csv", tmp_path / "data")) == (
-        f"{tmp_path / 'in.csv'}: row 1: column 'user' holds 'stranger'. The dataset 'mine' has no such user. Leave such "
-        "rows out, since a file cannot hold the values of hobbies."
+        f"{tmp_path / 'in.csv'}: row 1: column 'user' holds 'stranger'. Expected a user of the dataset 'mine'. Leave "
+        "such rows out, since a file cannot hold the values of hobbies."
     )

@@ -127,7 +127,7 @@ def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: p
 
 def test_a_record_half_written_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "partial-key.json").write_text("{")
+    (tmp_path / "work" / ".partial-0123456789abcdef-key.json").write_text("{")
     stages = Stages(tmp_path / "work")
     stages.open()
     assert [path.name for path in stages.folder.iterdir()] == ["temp"]
@@ -215,7 +215,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         time.sleep(0.01)
     os.kill(running.pid, signal.SIGINT)
     _, told = running.communicate()
-    assert running.returncode == 1
+    assert running.returncode == 130
     assert b"keeps what is done: the same command goes on." in told
     assert b"Traceback" not in told
     assert names(data) == []

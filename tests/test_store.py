@@ -61,6 +61,12 @@ def test_find(data_dir: Path, tmp_path: Path) -> None:
         find(data_dir, "tny")
     with pytest.raises(MailError, match="holds no dataset yet. Make one with `mail preprocess ml-100k`."):
         find(tmp_path, None)
+    with pytest.raises(MailError) as error:
+        find(tmp_path, "shop")
+    assert error.value.message == (
+        f"{tmp_path}: holds no dataset, and 'shop' is needed. Make it with `mail preprocess`, or give the folder that "
+        "holds it with --data-dir."
+    )
     for name in ("one", "two"):
         shutil.copytree(data_dir / "tiny", tmp_path / name)
     with pytest.raises(MailError, match="holds several datasets: name one of 'one', 'two'."):

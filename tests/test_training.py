@@ -20,7 +20,7 @@ from mailcli.matrix import make_rows
 from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import views
 from mailcli.rescoring import rescore
-from mailcli.runs import open_run
+from mailcli.runs import claim, open_run
 from mailcli.simulation import simulate_alimama
 from mailcli.store import Store
 from tests.test_model import config
@@ -121,6 +121,24 @@ def test_a_run_with_other_settings_is_never_mixed_in(tiny: Store, tmp_path: Path
     assert error.value.message == (
         f"{run.folder}: holds a run with other settings (epochs: 2 -> 3). Choose another --runs folder, or delete this one."
     )
+
+
+def test_what_a_kill_left_of_a_file_makes_a_run_folder_nobody_elses(tiny: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny" / "paper" / "base+none" / "seed-0"
+    (folder / "checkpoints").mkdir(parents=True)
+    left = [".partial-0123456789abcdef-result.json", "checkpoints/.partial-0123456789abcdef-step-7.npz"]
+    for name in left:
+        (folder / name).write_text("half")
+    run = claim(tmp_path, quick(None), tiny)
+    assert run.folder == folder
+    with run.lock():
+        assert [path.name for path in folder.rglob("*")] == ["checkpoints"]
+    for name in ("partial-result.json", ".partial-0123456789abcdef-thesis.txt"):
+        (folder / name).write_text("years of work")
+        with pytest.raises(MailError) as error:
+            claim(tmp_path, quick(None), tiny)
+        assert error.value.message == (f"{folder}: is not a run folder of ours ({name}). Choose another --runs folder.")
+        (folder / name).unlink()
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tiny: Store, tmp_path: Path) -> None:
