@@ -14,11 +14,8 @@ import pyarrow as pa
 
 from mailcli.csvfile import SHOWN, damaged
 from mailcli.located import Located, open_text
-from mailcli.mapping import COMPARISONS, UNITS, FieldMap, Place, RuleMap, TimeMap
+from mailcli.mapping import COMPARISONS, LATEST, UNITS, FieldMap, Place, RuleMap, TimeMap
 from mailcli.scan import literal, name_of, scan
-
-#: Times of the store are seconds since 1970, below this (ours: the year 4147; milliseconds of our days are above).
-LATEST = 1 << 36
 
 
 def _list(texts: Sequence[str]) -> str:
@@ -112,10 +109,14 @@ class MappedTable:
             value = f"(try_cast({text} AS BIGINT) - {time.offset if local else 0})"
             expected = "a time"
         elif time.format:
-            value = f"(epoch_us(try_strptime({text}, {literal(time.format)})) // 1000000 - {time.offset})"
+            moment = f"epoch_us(try_strptime({text}, {literal(time.format)}))"
+            value = f"({moment} // 1000000 - {0 if time.zoned else time.offset})"
             expected = f"a time written as {time.format}"
         else:
-            number = f"coalesce(try_cast({text} AS BIGINT), try_cast(try_cast({text} AS DOUBLE) AS BIGINT))"
+            # A cast to whole numbers would round: half a second before an impression would be its own second.
+            floored = f"try_cast(floor(try_cast({text} AS DOUBLE)) AS BIGINT)"
+            whole = f"regexp_full_match({text}, '[0-9]+')"
+            number = f"(CASE WHEN {whole} THEN try_cast({text} AS BIGINT) ELSE {floored} END)"
             value = f"({number} // {UNITS[time.unit]})"
             expected = f"a time in {time.unit} since 1970, from 0 to {LATEST * UNITS[time.unit] - 1}"
         wrong = f"coalesce({value} NOT BETWEEN 0 AND {LATEST - 1}, true)"

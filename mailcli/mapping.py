@@ -5,6 +5,7 @@ docs/your-own-data.md has all keys; mapfile.py reads them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Literal
 ENCODINGS = ("utf-8", "latin-1", "utf-16")
 #: Units of a time that is a number, and how many of each are in a second.
 UNITS = {"s": 1, "ms": 1000, "us": 1_000_000}
+#: Times of the store are seconds since 1970, below this (ours: the year 4147; milliseconds of our days are above).
+LATEST = 1 << 36
 #: Context that is made of the time.
 CLOCKS = ("hour", "weekday")
 #: How the impressions may be split.
@@ -82,6 +85,11 @@ class TimeMap:
     """strptime's, for a text."""
     offset: int = 0
     """Seconds that local time is ahead of UTC."""
+
+    @property
+    def zoned(self) -> bool:
+        """Whether the texts say by themselves how far they are from UTC; the offset is then that of hours and days."""
+        return not {"%z", "%Z"}.isdisjoint(re.findall(r"%-?.", self.format))
 
 
 @dataclass(frozen=True)

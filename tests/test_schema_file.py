@@ -614,3 +614,25 @@ def test_what_was_written_is_read(
         ((key, one or None, two or None) for key, one, two in rows), key=repr
     )
     assert set(found["fault"].to_pylist()) == {None}
+
+
+def test_a_split_by_folders(tmp_path: Path) -> None:
+    head, *rows = FILES["shown.csv"].splitlines()
+    for day, part in enumerate((rows[:4], rows[4:6], rows[6:]), start=1):
+        write(tmp_path / "raw" / f"day={day}", {"part-0.csv": "\n".join([head, *part]) + "\n"})
+    rest = {name: text for name, text in FILES.items() if name != "shown.csv"}
+    by = 'by = "file"\ntrain = "day=1/*"\nvalidation = "day=2/*"\ntest = "day=3/*"'
+    schema = replaced(('"shown.csv"', '"day=*/*.csv"'), (SCHEMA[SCHEMA.index('by = "time"') :], by))
+    for table in TABLES:
+        assert rows_of(tmp_path, schema, rest, table) == rows_of(tmp_path / "plain", SCHEMA, None, table)
+
+
+def test_a_file_of_no_split_is_named_with_its_folder(tmp_path: Path) -> None:
+    write(tmp_path / "raw" / "day=1", {"part-0.csv": FILES["shown.csv"]})
+    by = 'by = "file"\ntrain = "day=2/*"\nvalidation = "day=3/*"\ntest = "day=4/*"'
+    schema = replaced(('"shown.csv"', '"day=*/*.csv"'), (SCHEMA[SCHEMA.index('by = "time"') :], by))
+    with pytest.raises(MailError) as error:
+        rows_of(tmp_path, schema)
+    assert error.value.message == (
+        f"{tmp_path}/my.toml: split: the file day=1/part-0.csv belongs to no split. Expected one pattern that fits it."
+    )
