@@ -73,7 +73,7 @@ def _offset(section: Section) -> int:
 
 
 def read_rule(section: Section, key: str, required: bool = False) -> RuleMap | None:
-    """A column of 0 and 1, or `{column = NAME, at_least = 4}`."""
+    """A column of 0 and 1 or true and false, or `{column = NAME, at_least = 4}`."""
     value = section.peek(key)
     if value is None and not required:
         return None
@@ -86,12 +86,13 @@ def _compared(inner: Section) -> RuleMap:
     column = inner.text("column", required=True)
     given = [name for name in (*COMPARISONS, "equals", "one_of") if inner.peek(name) is not None]
     numbers = {name: inner.number(name, 0.0) for name in COMPARISONS}
-    texts = (*inner.texts("equals"), *inner.texts("one_of"))
+    truth = inner.peek("equals")
+    texts = (*(() if isinstance(truth, bool) else inner.texts("equals")), *inner.texts("one_of"))
     inner.done()
     if len(given) > 1:
         inner.fault(given[1], f"one comparison, and '{given[0]}' is another")
-    if not given:
-        return RuleMap(inner.name, column)
+    if not given or isinstance(truth, bool):
+        return RuleMap(inner.name, column, holds=truth is not False)
     kind = given[0] if given[0] in COMPARISONS else "one_of"
     return RuleMap(inner.name, column, kind, float(numbers.get(kind, 0.0)), texts)
 

@@ -99,14 +99,16 @@ class RuleMap:
     key: str
     column: str
     comparison: str = ""
-    """One of COMPARISONS, `one_of`, or empty: the column itself holds 0 or 1."""
+    """One of COMPARISONS, `one_of`, or empty: the column itself is true or false."""
     number: float = 0.0
     texts: tuple[str, ...] = ()
+    holds: bool = True
+    """Of a column that is true or false: which of them is meant."""
 
     @property
     def expected(self) -> str:
         """What the column must hold, for an error text."""
-        return {"": "0 or 1", "one_of": "a text"}.get(self.comparison, "a number")
+        return {"": "0 or 1, true or false", "one_of": "a text"}.get(self.comparison, "a number")
 
 
 @dataclass(frozen=True)

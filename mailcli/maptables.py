@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailcli.located import Located, locate
-from mailcli.mapped import Check, MappedTable
+from mailcli.mapped import MappedTable
 from mailcli.mapping import FieldMap, Mapping, Place, TimeMap
 from mailcli.scan import literal
 from mailcli.tablefaults import located_for, splits_of, table_faults
+from mailcli.unusable import Check
 
 DAY = 86400
 #: The column of the impressions that holds the split's code, and prefixes of what they hold of users and items.
@@ -111,6 +112,7 @@ class Tables:
         cases = " ".join(
             f"WHEN {text} IN ({', '.join(map(literal, names))}) THEN {code}"
             for code, names in enumerate((split.train, split.validation, split.test))
+            if names
         )
         table.values[SPLIT] = f"(CASE {cases} END)"
         names = [*split.train, *split.validation, *split.test]

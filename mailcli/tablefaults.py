@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from mailcli.located import Located, check_columns
+from mailcli.located import Located, check_columns, is_list, is_readable
 from mailcli.mapping import Mapping, Place, SplitMap, TimeMap
 from mailcli.scan import literal
 from mailcli.section import is_told
@@ -66,7 +66,12 @@ def _column_faults(m: Mapping, at: Found) -> list[str]:
             return
         faults = check_columns(key, [place.column], located, more)
         kind = {**(more.types if more else {}), **located.types}.get(place.column)
-        lists = kind is not None and (pa.types.is_list(kind) or pa.types.is_large_list(kind))
+        if not faults and kind is not None and not is_readable(kind):
+            faults.append(
+                f"{key}: column '{place.column}' holds {kind}. Expected texts, numbers, true and false, times, or "
+                "lists of these"
+            )
+        lists = kind is not None and is_list(kind)
         if not faults and lists != many:
             held = "lists. Expected list = true" if lists else "no lists of Parquet. Expected a separator"
             faults.append(f"{key}: column '{place.column}' holds {held}")

@@ -19,7 +19,7 @@ ORDER = [
     "growth",
     "section", "mapping", "mapfields", "contradictions", "mapfile",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
-    "located", "scan", "mapped", "tablefaults", "maptables", "splits", "sources.tabular", "profiles", "proposal",
+    "located", "scan", "unusable", "mapped", "tablefaults", "maptables", "splits", "sources.tabular", "profiles", "proposal",
     "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts",
     "replicas",
