@@ -20,7 +20,7 @@ ORDER = [
     "section", "mapping", "mapfields", "contradictions", "mapfile",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
     "located", "scan", "unusable", "mapped", "tablefaults", "maptables", "splits", "sources.tabular", "profiles", "proposal",
-    "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
+    "sources.ml_100k", "rejects", "matching", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts",
     "replicas",
     "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",
