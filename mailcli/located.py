@@ -135,6 +135,7 @@ def _located(files: Files, path: Path) -> Located:
     if path.suffix.lower() in PACKED:
         raise _UnusableError(f"{path.name} is packed. Expected it unpacked, or packed as .gz")
     try:
+        _check_encoding(path, files.form.encoding)
         with open_text(path, files.form.encoding) as file:
             rows = _rows(file, files.form)
             header = list(files.columns) or [name.strip() for name in next(rows, [])]
@@ -152,6 +153,14 @@ def _located(files: Files, path: Path) -> Located:
         )
     _check_count(path, files, header, head)
     return Located(files.role, (path,), tuple(header), files.form, not files.columns, {})
+
+
+def _check_encoding(path: Path, encoding: str) -> None:
+    """UTF-16 is told by its first two bytes, and would be read as other texts with a zero after each letter."""
+    with open_text(path, "latin-1") as file:
+        mark = file.read(2)
+    if mark in {"\xff\xfe", "\xfe\xff"} and encoding != "utf-16":
+        raise _UnusableError(f'{path.name} is UTF-16 text, and encoding is {encoding!r}. Expected encoding = "utf-16"')
 
 
 def _check_names(path: Path, header: Sequence[str]) -> None:

@@ -47,7 +47,8 @@ def table_faults(m: Mapping, at: Found, raw: Path, told: Sequence[str]) -> list[
         raw: folder of the raw files.
         told: the faults that are known; what follows from them is not told.
     """
-    found = _column_faults(m, at) + _sql_faults(m) + _time_faults(m, at, told)
+    found = _column_faults(m, at) + _sql_faults(m)
+    found += _time_faults(m, at, [*told, *found])
     shown = at.get("impressions")
     if shown and m.split.by == "file" and not any(is_told(told, key) for key in ("split", "impressions.files")):
         found += _file_faults(m.split, shown, raw)

@@ -11,7 +11,7 @@ import pytest
 
 from mailcli.errors import MailError
 from mailcli.located import locate
-from mailcli.mapping import Files
+from mailcli.mapping import Files, Form
 from tests.test_schema_file import FILES, SCHEMA, made, replaced, rows_of, write
 
 
@@ -191,3 +191,13 @@ def test_the_folder_of_the_raw_files_may_be_a_file(tmp_path: Path) -> None:
     faults: list[str] = []
     assert locate(Files("users", ("users.csv",)), raw / "items.csv", faults) is None
     assert faults == [f"users.files = 'users.csv': no such file in the folder {raw}/items.csv, which is a file"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_utf_16_is_told_by_its_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "users.csv").write_bytes(FILES["users.csv"].encode("utf-16"))
+    faults: list[str] = []
+    assert locate(Files("users", ("users.csv",), form=Form(encoding=encoding)), tmp_path, faults) is None
+    assert faults == [
+        f"users.files: users.csv is UTF-16 text, and encoding is '{encoding}'. Expected encoding = \"utf-16\""
+    ]
