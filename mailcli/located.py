@@ -6,7 +6,7 @@ import csv
 import glob
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +22,8 @@ from mailcli.mapping import Files, Form
 
 #: Ends of the names of Parquet files.
 PARQUET = (".parquet", ".pq")
+#: Ends of the names of packed files that are not read.
+PACKED = (".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".rar", ".lz4")
 #: Usual separators, the longest first.
 SEPARATORS = ("::", "\t", ";", "|", ",")
 #: Characters of a line that are looked at (ours).
@@ -44,15 +46,31 @@ class Located:
     @property
     def parquet(self) -> bool:
         """Whether these are Parquet files."""
-        return self.paths[0].suffix in PARQUET
+        return is_parquet(self.paths[0])
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its name."""
+    return path.suffix.lower() in PARQUET
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of Parquet holds lists."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def is_readable(kind: pa.DataType) -> bool:
+    """Whether a column of Parquet holds single values that have a text, or lists of such."""
+    value = kind.value_type if is_list(kind) else kind
+    return not (pa.types.is_nested(value) or pa.types.is_binary(value) or pa.types.is_large_binary(value))
 
 
 @contextmanager
-def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
-    """A text file, plain or .gz; lines end as they do in it."""
+def open_text(path: Path, encoding: str, errors: str = "replace") -> Iterator[IO[str]]:
+    """A text file, plain or .gz; lines end as they do in it, bytes that are no text are as `errors` says."""
     opener = gzip.open if path.suffix == ".gz" else open
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
-    with opener(path, "rt", encoding=codec, errors="replace", newline="") as file:
+    with opener(path, "rt", encoding=codec, errors=errors, newline="") as file:
         yield file  # type: ignore[misc]
 
 
@@ -73,12 +91,12 @@ def locate(files: Files, raw: Path, faults: list[str]) -> Located | None:
         found = [path for path in found if path.is_file()]
         if not found:
             near = nearest(pattern, sorted(path.name for path in raw.glob("*"))) if raw.is_dir() else ""
-            where = f"the folder {raw}" + ("" if raw.is_dir() else ", which does not exist")
-            faults.append(f"{key} = '{pattern}': no such file in {where}.{near}".removesuffix("."))
+            why = "" if raw.is_dir() else ", which is a file" if raw.exists() else ", which does not exist"
+            faults.append(f"{key} = '{pattern}': no such file in the folder {raw}{why}.{near}".removesuffix("."))
         paths += [path for path in found if path not in paths]
     if not paths or any(fault.startswith(key) for fault in faults):
         return None
-    kinds = {path.suffix in PARQUET for path in paths}
+    kinds = set(map(is_parquet, paths))
     if len(kinds) > 1:
         faults.append(f"{key}: Parquet and other files together. Expected one kind")
         return None
@@ -103,48 +121,79 @@ class _UnusableError(Exception):
 
 def _located(files: Files, path: Path) -> Located:
     """One file."""
-    if path.suffix in PARQUET:
+    if is_parquet(path):
         if files.columns:
             raise _UnusableError(f"{path.name} is a Parquet file, which names its columns. Expected no 'columns'")
         try:
             schema = pq.read_schema(path)
         except (OSError, pa.ArrowException) as error:
             raise _UnusableError(f"{path.name} cannot be read as Parquet ({error})") from error
-        types = dict(zip(schema.names, schema.types, strict=True))
+        _check_names(path, schema.names)
+        kinds = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in schema.types)
+        types = dict(zip(schema.names, kinds, strict=True))
         return Located(files.role, (path,), tuple(schema.names), files.form, False, types)
+    if path.suffix.lower() in PACKED:
+        raise _UnusableError(f"{path.name} is packed. Expected it unpacked, or packed as .gz")
     try:
+        _check_encoding(path, files.form.encoding)
         with open_text(path, files.form.encoding) as file:
-            header = list(files.columns) or [name.strip() for name in split_line(file.readline(LONGEST), files.form)]
-            lines = [line for line in (file.readline(LONGEST) for _ in range(HEAD)) if line.strip()]
+            rows = _rows(file, files.form)
+            header = list(files.columns) or [name.strip() for name in next(rows, [])]
+            head = _head(rows)
     except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
         raise _UnusableError(f"{path.name} cannot be read ({error})") from error
-    if not lines:
+    if not head:
         raise _UnusableError(f"{path.name} is empty. Expected {'rows' if files.columns else 'a header line and rows'}")
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise _UnusableError(f"{path.name} has more than one column '{twice[0]}'. Expected names that differ")
+    _check_names(path, header)
     others = [each for each in SEPARATORS if len(header) == 1 and each in header[0]]
     if others:
         raise _UnusableError(
             f"{path.name}: {header[0][:SHOWN]!r} has 1 field, separated by {files.form.separator!r}. "
             f"Expected several; the separator may be {others[0]!r}"
         )
-    _check_count(path, files, header, lines)
+    _check_count(path, files, header, head)
     return Located(files.role, (path,), tuple(header), files.form, not files.columns, {})
 
 
-def _check_count(path: Path, files: Files, header: list[str], lines: list[str]) -> None:
+def _check_encoding(path: Path, encoding: str) -> None:
+    """UTF-16 is told by its first two bytes, and would be read as other texts with a zero after each letter."""
+    with open_text(path, "latin-1") as file:
+        mark = file.read(2)
+    if mark in {"\xff\xfe", "\xfe\xff"} and encoding != "utf-16":
+        raise _UnusableError(f'{path.name} is UTF-16 text, and encoding is {encoding!r}. Expected encoding = "utf-16"')
+
+
+def _check_names(path: Path, header: Sequence[str]) -> None:
+    """Columns are known by their names."""
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise _UnusableError(f"{path.name} has more than one column '{twice[0]}'. Expected names that differ")
+
+
+def _rows(file: IO[str], form: Form) -> Iterator[list[str]]:
+    """The rows of a text, which may span lines by quotes (csv.Error: one of them never ends)."""
+    lines = iter(lambda: file.readline(LONGEST), "")
+    if form.quote:
+        return csv.reader(lines, delimiter=form.separator, quotechar=form.quote)
+    return (split_line(line, form) if line.strip() else [] for line in lines)
+
+
+def _head(rows: Iterator[list[str]]) -> list[list[str]]:
+    """The first rows that are not blank."""
+    found: list[list[str]] = []
+    try:
+        found.extend(row for row in islice(rows, HEAD) if row and (len(row) > 1 or row[0].strip()))
+    except csv.Error:  # a quote that is not closed: what is wrong is told when all rows are read
+        return found or [[]]
+    return found
+
+
+def _check_count(path: Path, files: Files, header: list[str], head: list[list[str]]) -> None:
     """Another separator than the file's is told at once, not after hours."""
-    counts = []
-    for line in islice(lines, HEAD):
-        try:
-            counts.append(len(split_line(line, files.form)))
-        except csv.Error:  # a quote that another line closes
-            return
-    if all(count != len(header) for count in counts):
-        shown = lines[0].strip()[:SHOWN]
+    if all(len(row) not in {0, len(header)} for row in head):
+        shown = files.form.separator.join(head[0])[:SHOWN]
         raise _UnusableError(
-            f"{path.name}: {shown!r} has {counts[0]} fields. Expected {len(header)}, separated by "
+            f"{path.name}: {shown!r} has {len(head[0])} fields. Expected {len(header)}, separated by "
             f"{files.form.separator!r}: {','.join(header)}"
         )
 

@@ -42,24 +42,29 @@ def read_place(section: Section, key: str, required: bool = True) -> Place:
     return place
 
 
-def read_time(section: Section) -> TimeMap | None:
-    """`time`: a column of seconds, or `{column = NAME, unit = "ms"}`; None where it is missing."""
+def read_time(section: Section, offset: int = 0) -> TimeMap | None:
+    """`time`: a column of seconds, or `{column = NAME, unit = "ms"}`; None where it is missing.
+
+    Args:
+        section: the table that has it.
+        offset: seconds that local time is ahead of UTC, unless `utc_offset` says so.
+    """
     value = section.peek("time")
     if not isinstance(value, dict):
         column = section.text("time", "")
-        return TimeMap(Place(column)) if column else None
+        return TimeMap(Place(column), offset=offset) if column else None
     inner = section.section("time")
     place = Place(inner.text("column", required=True), inner.regex("extract"))
     unit, form = inner.choice("unit", tuple(UNITS), ""), inner.text("format", "")
     if unit and form:
         inner.fault("unit", "not both 'unit', of a number, and 'format', of a text")
-    offset = _offset(inner)
+    offset = _offset(inner) if "utc_offset" in inner.given else offset
     inner.done()
     return TimeMap(place, unit or "s", form, offset)
 
 
 def _offset(section: Section) -> int:
-    text = section.text("utc_offset", "+00:00")
+    text = section.text("utc_offset")
     match = _OFFSET.fullmatch(text)
     if not match or int(match[2]) > 14 or int(match[3]) > 59:
         section.fault("utc_offset", "hours and minutes such as '+08:00'")
@@ -68,7 +73,7 @@ def _offset(section: Section) -> int:
 
 
 def read_rule(section: Section, key: str, required: bool = False) -> RuleMap | None:
-    """A column of 0 and 1, or `{column = NAME, at_least = 4}`."""
+    """A column of 0 and 1 or true and false, or `{column = NAME, at_least = 4}`."""
     value = section.peek(key)
     if value is None and not required:
         return None
@@ -81,14 +86,15 @@ def _compared(inner: Section) -> RuleMap:
     column = inner.text("column", required=True)
     given = [name for name in (*COMPARISONS, "equals", "one_of") if inner.peek(name) is not None]
     numbers = {name: inner.number(name, 0.0) for name in COMPARISONS}
-    texts = (*inner.texts("equals"), *inner.texts("one_of"))
+    truth = inner.peek("equals")
+    texts = (*(() if isinstance(truth, bool) else inner.texts("equals")), *inner.texts("one_of"))
     inner.done()
     if len(given) > 1:
         inner.fault(given[1], f"one comparison, and '{given[0]}' is another")
-    if not given:
-        return RuleMap(inner.name, column)
+    if not given or isinstance(truth, bool):
+        return RuleMap(inner.name, column, holds=truth is not False)
     kind = given[0] if given[0] in COMPARISONS else "one_of"
-    return RuleMap(inner.name, column, kind, numbers.get(kind, 0.0), texts)
+    return RuleMap(inner.name, column, kind, float(numbers.get(kind, 0.0)), texts)
 
 
 def read_rules(section: Section, key: str) -> tuple[RuleMap, ...]:
@@ -139,7 +145,7 @@ def _field(section: Section, name: str, kinds: set[Kind]) -> FieldMap | None:
         "separator": "list", "list": "list", "extract_all": "list", "edges": "bucket", "quantiles": "bucket",
         "dense": "dense", "clock": "clock",
     }  # fmt: skip
-    used = [way for way in ways if inner.peek(way) not in (None, False)]
+    used = [way for way in ways if inner.peek(way) is not None and inner.peek(way) is not False]
     edges = inner.numbers("edges")
     made = FieldMap(
         name,

@@ -6,9 +6,10 @@ from datetime import date, datetime
 from pathlib import Path
 
 from mailcli.config import read_toml
-from mailcli.errors import MailError, choices, nearest
+from mailcli.contradictions import contradictions
+from mailcli.errors import MailError, choices
 from mailcli.mapfields import read_action, read_fields, read_place, read_rule, read_rules, read_time
-from mailcli.mapping import ENCODINGS, SPLIT_KINDS, Files, Form, Join, Mapping, Place, RuleMap, SplitMap, seconds
+from mailcli.mapping import ENCODINGS, LATEST, SPLIT_KINDS, Files, Form, Join, Mapping, Place, RuleMap, SplitMap
 from mailcli.section import Section
 
 
@@ -30,8 +31,7 @@ def parse_mapping(path: Path) -> tuple[Mapping, list[str]]:
     root = Section(read_toml(path), "", faults)
     mapping = _mapping(path, root)
     root.done()
-    # What keys say together is clear once each is right.
-    return mapping, faults or _contradictions(mapping)
+    return mapping, faults + contradictions(mapping, faults)
 
 
 def _mapping(path: Path, root: Section) -> Mapping:
@@ -52,6 +52,7 @@ def _mapping(path: Path, root: Section) -> Mapping:
     of_users, of_items = (_files(each, name, form, shown) for each, name in ((users, "users"), (items, "items")))
     of_behaviors = _files(behaviors, "behaviors", form, shown)
     joined = impressions.section("join") if impressions.peek("join") else None
+    time = read_time(impressions)
     mapping = Mapping(
         path,
         of_users,
@@ -62,7 +63,7 @@ def _mapping(path: Path, root: Section) -> Mapping:
         read_fields(items, "features", {"category", "list", "bucket", "dense"}),
         of_behaviors,
         read_place(behaviors, "user", "behaviors" in root.given),
-        read_time(behaviors),
+        read_time(behaviors, time.offset if time else 0),
         read_action(behaviors),
         read_fields(behaviors, "fields", {"category", "bucket", "list"}),
         read_rules(behaviors, "where"),
@@ -70,7 +71,7 @@ def _mapping(path: Path, root: Section) -> Mapping:
         _join(joined, form) if joined else None,
         read_place(impressions, "user"),
         read_place(impressions, "item"),
-        read_time(impressions),
+        time,
         read_rule(impressions, "click", required=True) or RuleMap("", ""),
         read_rule(impressions, "conversion"),
         read_fields(impressions, "context", {"category", "bucket", "clock"}),
@@ -93,8 +94,9 @@ def _form(section: Section, default: Form, own: bool = True) -> Form:
         section.fault("separator", "a text of 1 to 4 bytes")
         separator = default.separator
     quote = section.text("quote", default.quote if len(separator) == 1 else "")
-    if len(quote) > 1 or (quote and len(separator) > 1):
-        section.fault("quote", "one character, or '' for none (and none with a separator of several)")
+    if len(quote.encode()) > 1 or (quote and len(separator) > 1):
+        section.fault("quote", "one ASCII character, or '' for none (and none with a separator of several)")
+        quote = default.quote if len(separator) == 1 else ""
     encoding = section.choice("encoding", ENCODINGS, default.encoding)
     missing = section.texts("missing") or default.missing
     if own:
@@ -134,6 +136,8 @@ def _key(section: Section, name: str, files: Files) -> Place | None:
 def _split(section: Section) -> SplitMap:
     by = section.choice("by", SPLIT_KINDS, "", required=True)
     made = SplitMap(by)
+    if not by:  # which is noted; the other keys are those of one kind
+        return made
     if by == "time":
         made = SplitMap(
             by, validation_from=_moment(section, "validation_from"), test_from=_moment(section, "test_from")
@@ -178,7 +182,7 @@ def _moment(section: Section, key: str) -> int | datetime:
     value = section.take(key)
     if value is None:  # which is noted
         return 0
-    if type(value) is int:
+    if type(value) is int and abs(value) < LATEST:
         return value
     if isinstance(value, str):
         try:
@@ -192,54 +196,3 @@ def _moment(section: Section, key: str) -> int | datetime:
         return datetime(value.year, value.month, value.day)
     section.fault(key, "seconds since 1970, or a date or time such as 2022-05-07")
     return 0
-
-
-def _contradictions(mapping: Mapping) -> list[str]:
-    """What is wrong between keys that are right by themselves."""
-    found = []
-    target = {"item", *(each.vocabulary for each in mapping.features if each.kind != "dense")}
-    for each in mapping.steps:
-        if each.vocabulary not in target:
-            found.append(
-                f"{each.key}: its vocabulary '{each.vocabulary}' is of no target field."
-                f"{nearest(each.vocabulary, target)} Expected one of {choices(sorted(target))}, as a behavior is "
-                "compared with the target; name it with vocabulary = NAME"
-            )
-        if (each.kind == "list") != (mapping.behavior_time is None):
-            held = (
-                "lists, and behaviors.time is given"
-                if each.kind == "list"
-                else "no list, and behaviors.time is missing"
-            )
-            found.append(
-                f"{each.key}: holds {held}. Expected a row per behavior, with its time; or rows with lists of "
-                "behaviors, without"
-            )
-    if mapping.behavior_time is None and mapping.action.column:
-        found.append("behaviors.action.column: expected a constant with lists of behaviors")
-    fields = (*mapping.attributes, *mapping.features, *mapping.steps, *mapping.context)
-    kinds: dict[str, str] = {"user": "ids", "item": "ids"}
-    for each in fields:
-        own = "numbers" if each.kind in {"bucket", "clock"} else "ids"
-        if each.kind != "dense" and kinds.setdefault(each.vocabulary, own) != own:
-            found.append(f"{each.key}: its vocabulary '{each.vocabulary}' is of {kinds[each.vocabulary]} elsewhere")
-    for each in (*mapping.attributes, *mapping.context):
-        if each.vocabulary == "user":
-            found.append(f"{each.key}: the vocabulary 'user' is the id's own. Expected another")
-    for name in sorted(mapping.integers - {name for name, kind in kinds.items() if kind == "ids"}):
-        found.append(
-            f"integers: '{name}' is no vocabulary of ids.{nearest(name, kinds)} Known: {choices(sorted(kinds))}"
-        )
-    if mapping.time is None:
-        if mapping.split.by not in {"column", "file"}:
-            found.append(f"split.by = '{mapping.split.by}': needs impressions.time, which is missing")
-        if mapping.behavior_time is not None:
-            found.append("impressions.time is missing, and behaviors.time is given. Expected both, or neither")
-        found += [
-            f"{each.key}: needs impressions.time, which is missing" for each in mapping.context if each.kind == "clock"
-        ]
-    elif mapping.split.by == "time":
-        offset = mapping.time.offset
-        if seconds(mapping.split.validation_from, offset) >= seconds(mapping.split.test_from, offset):
-            found.append("split.test_from: expected a time after split.validation_from")
-    return found

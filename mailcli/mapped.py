@@ -8,31 +8,23 @@ import json
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from mailcli.csvfile import SHOWN, damaged
 from mailcli.located import Located, open_text
-from mailcli.mapping import COMPARISONS, UNITS, FieldMap, Place, RuleMap, TimeMap
+from mailcli.mapping import COMPARISONS, LATEST, UNITS, FieldMap, Place, RuleMap, TimeMap
 from mailcli.scan import literal, name_of, scan
+from mailcli.unusable import Check, as_told, rule_tip, time_tip
 
-#: Times of the store are seconds since 1970, below this (ours: the year 4147; milliseconds of our days are above).
-LATEST = 1 << 36
+#: How the truth values that Parquet's are read as may be written.
+_TRUTH = {"true": "1", "false": "0"}
 
 
 def _list(texts: Sequence[str]) -> str:
     return f"({', '.join(map(literal, texts))})"
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a row must hold."""
-
-    columns: tuple[str, ...]
-    expected: str
-    wrong: str
-    """In SQL, true of a row that cannot be used."""
 
 
 @dataclass
@@ -112,28 +104,40 @@ class MappedTable:
             value = f"(try_cast({text} AS BIGINT) - {time.offset if local else 0})"
             expected = "a time"
         elif time.format:
-            value = f"(epoch_us(try_strptime({text}, {literal(time.format)})) // 1000000 - {time.offset})"
+            moment = f"epoch_us(try_strptime({text}, {literal(time.format)}))"
+            value = f"({moment} // 1000000 - {0 if time.zoned else time.offset})"
             expected = f"a time written as {time.format}"
         else:
-            number = f"coalesce(try_cast({text} AS BIGINT), try_cast(try_cast({text} AS DOUBLE) AS BIGINT))"
+            # A cast to whole numbers would round: half a second before an impression would be its own second.
+            floored = f"try_cast(floor(try_cast({text} AS DOUBLE)) AS BIGINT)"
+            whole = f"regexp_full_match({text}, '[0-9]+')"
+            number = f"(CASE WHEN {whole} THEN try_cast({text} AS BIGINT) ELSE {floored} END)"
             value = f"({number} // {UNITS[time.unit]})"
             expected = f"a time in {time.unit} since 1970, from 0 to {LATEST * UNITS[time.unit] - 1}"
         wrong = f"coalesce({value} NOT BETWEEN 0 AND {LATEST - 1}, true)"
         # Arithmetic with an absurd number would overflow.
         self.values["time"] = f"(CASE WHEN NOT {wrong} THEN {value} END)"
-        self.checks.append(Check((time.place.column,), expected, wrong))
+        self.checks.append(Check((time.place.column,), expected, wrong, partial(time_tip, time)))
 
     def rule(self, rule: RuleMap) -> str:
         """A rule in SQL: true, false, or null and a fault where the column does not hold what it compares."""
         text = self.text(Place(rule.column))
         if rule.comparison == "one_of":
+            kind, texts = self._type(rule.column), rule.texts
+            if kind is not None and pa.types.is_boolean(kind):
+                texts = tuple(_TRUTH.get(each.lower(), each) for each in texts)
             # A missing value is none of them.
-            return f"coalesce({text} IN {_list(rule.texts)}, false)"
+            return f"coalesce({text} IN {_list(texts)}, false)"
         number = f"try_cast({text} AS DOUBLE)"
-        holds = f"(CASE {number} WHEN 1 THEN true WHEN 0 THEN false END)"
         if rule.comparison:
             holds = f"({number} {COMPARISONS[rule.comparison]} {rule.number!r})"
-        self.checks.append(Check((rule.column,), rule.expected, f"{holds} IS NULL"))
+            self.checks.append(Check((rule.column,), rule.expected, f"{holds} IS NULL"))
+            return holds
+        words = " ".join(f"WHEN '{word}' THEN {number}" for word, number in _TRUTH.items())
+        value = f"coalesce(CASE lower({text}) {words} END, {number})"
+        yes, no = ("true", "false") if rule.holds else ("false", "true")
+        holds = f"(CASE {value} WHEN 1 THEN {yes} WHEN 0 THEN {no} END)"
+        self.checks.append(Check((rule.column,), rule.expected, f"{holds} IS NULL", partial(rule_tip, rule)))
         return holds
 
     def field(self, each: FieldMap, edges: Sequence[float] = (), ordered: bool = False) -> None:
@@ -222,8 +226,8 @@ class MappedTable:
     def line(self) -> str:
         """The text of a row: as it is in the file, up to quotes that are not needed; of Parquet, as JSON."""
         if self.located.parquet:
-            pairs = (f'{literal(name)}: "#{place}"' for place, name in enumerate(self.located.header))
-            return f"to_json({{{', '.join(pairs)}}})::VARCHAR"
+            pairs = (f'{literal(name)}, "#{place}"' for place, name in enumerate(self.located.header))
+            return f"json_object({', '.join(pairs)})::VARCHAR"
         form = self.located.form
         cells = []
         for place in range(len(self.located.header)):
@@ -253,7 +257,9 @@ class MappedTable:
             found = 0 if cells is None else len(cells)
             count = len(self.located.header)
             if found == count:
-                return f"is not {self.located.form.encoding} text with whole quotes. Expected such text"
+                encoding = self.located.form.encoding
+                tip = '; or encoding = "latin-1", which reads any bytes' if encoding == "utf-8" else ""
+                return f"is not {encoding} text with whole quotes. Expected such text{tip}"
             return f"has {found} fields. Expected {count}: {','.join(self.located.header)}"
         check = self.checks[fault]
         held = dict(zip(self.located.header, cells, strict=False))
@@ -261,7 +267,8 @@ class MappedTable:
             f"column '{name}' holds {held[name][:SHOWN]!r}" if name in held else f"joined column '{name}' holds another"
             for name in check.columns
         )
-        return f"{found_}. Expected {check.expected}"
+        tip = check.tip(held.get(check.columns[0], "")) if check.tip else ""
+        return f"{found_}. Expected {check.expected}{tip}"
 
     def _cells(self, line: str) -> list[str] | None:
         if self.located.parquet:
@@ -294,13 +301,16 @@ class MappedTable:
         """Place and text of the first line that is among `lines`; None of Parquet, or where a row spans lines."""
         if self.located.parquet:
             return None
-        wanted = set(lines)
+        wanted, encoding = set(lines), self.located.form.encoding
+        errors = "surrogateescape" if encoding == "utf-8" else "replace"
         for path in self.located.paths:
             try:
-                with open_text(path, self.located.form.encoding) as file:
+                with open_text(path, encoding, errors) as file:
                     for number, text in enumerate(file, start=1):
-                        if text.rstrip("\r\n") in wanted and (number > 1 or not self.located.has_header):
-                            return f"{path}, line {number}", text.rstrip("\r\n")
+                        line = text.rstrip("\r\n")
+                        line = line if line in wanted else as_told(line, wanted)
+                        if line in wanted and (number > 1 or not self.located.has_header):
+                            return f"{path}, line {number}", line
             except (OSError, EOFError, zlib.error) as error:
                 raise damaged(path, error) from error
         return None

@@ -5,6 +5,7 @@ docs/your-own-data.md has all keys; mapfile.py reads them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Literal
 ENCODINGS = ("utf-8", "latin-1", "utf-16")
 #: Units of a time that is a number, and how many of each are in a second.
 UNITS = {"s": 1, "ms": 1000, "us": 1_000_000}
+#: Times of the store are seconds since 1970, below this (ours: the year 4147; milliseconds of our days are above).
+LATEST = 1 << 36
 #: Context that is made of the time.
 CLOCKS = ("hour", "weekday")
 #: How the impressions may be split.
@@ -83,6 +86,11 @@ class TimeMap:
     offset: int = 0
     """Seconds that local time is ahead of UTC."""
 
+    @property
+    def zoned(self) -> bool:
+        """Whether the texts say by themselves how far they are from UTC; the offset is then that of hours and days."""
+        return not {"%z", "%Z"}.isdisjoint(re.findall(r"%-?.", self.format))
+
 
 @dataclass(frozen=True)
 class RuleMap:
@@ -91,14 +99,16 @@ class RuleMap:
     key: str
     column: str
     comparison: str = ""
-    """One of COMPARISONS, `one_of`, or empty: the column itself holds 0 or 1."""
+    """One of COMPARISONS, `one_of`, or empty: the column itself is true or false."""
     number: float = 0.0
     texts: tuple[str, ...] = ()
+    holds: bool = True
+    """Of a column that is true or false: which of them is meant."""
 
     @property
     def expected(self) -> str:
         """What the column must hold, for an error text."""
-        return {"": "0 or 1", "one_of": "a text"}.get(self.comparison, "a number")
+        return {"": "0 or 1, true or false", "one_of": "a text"}.get(self.comparison, "a number")
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
-import pyarrow as pa
-
-from mailcli.located import Located, check_columns, locate
-from mailcli.mapped import Check, MappedTable
+from mailcli.located import Located, locate
+from mailcli.mapped import MappedTable
 from mailcli.mapping import FieldMap, Mapping, Place, TimeMap
 from mailcli.scan import literal
+from mailcli.tablefaults import located_for, splits_of, table_faults
+from mailcli.unusable import Check
 
 DAY = 86400
 #: The column of the impressions that holds the split's code, and prefixes of what they hold of users and items.
@@ -32,88 +30,25 @@ class Tables:
 
     def __init__(self, mapping: Mapping, raw: Path, faults: list[str]) -> None:
         self.map = m = mapping
+        self.raw = raw
         groups = (m.users, m.items, m.behaviors, m.impressions, m.join.files if m.join else None)
         self.at: dict[str, Located | None] = {
             each.role: locate(each, raw, faults) for each in groups if each and each.patterns
         }
-        clear = not faults
-        faults += self._column_faults()
-        shown = self.at.get("impressions")
-        if clear and shown and mapping.split.by == "file":
-            faults += self._file_faults(shown)
+        faults += table_faults(m, self.at, raw, faults)
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All files, each once."""
         return tuple(dict.fromkeys(path for located in self.at.values() if located for path in located.paths))
 
-    def _column_faults(self) -> list[str]:
-        """Every column that the files do not have, or that is of another kind."""
-        m, shown, joined = self.map, self.located("impressions"), self.at.get("join")
-        found: list[str] = []
-
-        def check(key: str, place: Place | None, role: str, many: bool = False) -> None:
-            located = self.located(role)
-            more = joined if located is shown else None
-            if place is None or not place.column or located is None:
-                return
-            faults = check_columns(key, [place.column], located, more)
-            kind = {**(more.types if more else {}), **located.types}.get(place.column)
-            lists = kind is not None and (pa.types.is_list(kind) or pa.types.is_large_list(kind))
-            if not faults and lists != many:
-                told = "lists. Expected list = true" if lists else "no lists of Parquet. Expected a separator"
-                faults.append(f"{key}: column '{place.column}' holds {told}")
-            found.extend(faults)
-
-        check("users.user", m.user_key, "users")
-        check("items.item", m.item_key, "items")
-        check("impressions.user", m.user, "impressions")
-        check("impressions.item", m.item, "impressions")
-        check("impressions.time", m.time.place if m.time else None, "impressions")
-        check("behaviors.user", m.behavior_user, "behaviors")
-        check("behaviors.time", m.behavior_time.place if m.behavior_time else None, "behaviors")
-        check("behaviors.action.column", Place(m.action.column), "behaviors")
-        check("split.column", Place(m.split.column), "impressions")
-        for role, fields in (
-            ("users", m.attributes),
-            ("items", m.features),
-            ("behaviors", m.steps),
-            ("impressions", m.context),
-        ):
-            for each in fields:
-                many = each.kind == "list" and not each.separator and not each.extract_all
-                check(each.key, each.place, role, many)
-        for rule in (m.click, *([m.conversion] if m.conversion else []), *m.impressions_where):
-            check(rule.key, Place(rule.column), "impressions")
-        for rule in m.behaviors_where:
-            check(rule.key, Place(rule.column), "behaviors")
-        found += _regex_faults(m)
-        if m.join:
-            found += check_columns("impressions.join.on", [m.join.on], shown) + check_columns(
-                "impressions.join.on", [m.join.on], joined
-            )
-        return found
-
-    def _file_faults(self, shown: Located) -> list[str]:
-        """Files of the impressions that belong to no split, or to two."""
-        found = []
-        for path in shown.paths:
-            splits = self.splits_of(path)
-            if len(splits) != 1:
-                told = "several splits" if splits else "no split"
-                found.append(f"split: the file {path.name} belongs to {told}. Expected one pattern that fits it")
-        return found
-
     def splits_of(self, path: Path) -> list[int]:
-        """The codes of the splits whose patterns fit a file."""
-        split = self.map.split
-        patterns = (split.train, split.validation, split.test)
-        return [code for code, each in enumerate(patterns) if any(fnmatch.fnmatch(path.name, one) for one in each)]
+        """The codes of the splits whose patterns fit a file of the impressions."""
+        return splits_of(self.map.split, path, self.raw)
 
     def located(self, role: str) -> Located | None:
         """The files of a table; those of the impressions where it has none of its own."""
-        own = {"users": self.map.users, "items": self.map.items, "behaviors": self.map.behaviors}.get(role)
-        return self.at.get(role if own is None or own.patterns else "impressions")
+        return located_for(self.map, self.at, role)
 
     def table(self, role: str) -> MappedTable:
         """A table without columns yet, on the files of a role."""
@@ -177,6 +112,7 @@ class Tables:
         cases = " ".join(
             f"WHEN {text} IN ({', '.join(map(literal, names))}) THEN {code}"
             for code, names in enumerate((split.train, split.validation, split.test))
+            if names
         )
         table.values[SPLIT] = f"(CASE {cases} END)"
         names = [*split.train, *split.validation, *split.test]
@@ -217,26 +153,6 @@ class Tables:
             self._add_split(table)
         table.conditions += [table.rule(rule) for rule in m.behaviors_where]
         return table
-
-
-def _regex_faults(m: Mapping) -> list[str]:
-    """Regular expressions that Python's module knows and DuckDB does not, such as those that look ahead."""
-    times = [
-        (f"{role}.time", time.place) for role, time in (("impressions", m.time), ("behaviors", m.behavior_time)) if time
-    ]
-    keys = [("users.user", m.user_key), ("items.item", m.item_key), ("behaviors.user", m.behavior_user)]
-    keys += [("impressions.user", m.user), ("impressions.item", m.item), *times]
-    fields = (*m.attributes, *m.features, *m.steps, *m.context)
-    given = [(f"{key}.extract", place.extract) for key, place in keys if place and place.extract]
-    given += [(f"{each.key}.extract", each.place.extract) for each in fields if each.place.extract]
-    given += [(f"{each.key}.extract_all", each.extract_all) for each in fields if each.extract_all]
-    found = []
-    for key, text in given:
-        try:
-            duckdb.sql(f"SELECT regexp_extract('', {literal(text)}, 1)").fetchall()
-        except duckdb.Error as error:
-            found.append(f"{key} = {text!r}: expected a regular expression that DuckDB (RE2) knows ({error})")
-    return found
 
 
 def _clock(clock: str, time: str, of: TimeMap | None) -> str:

@@ -193,7 +193,7 @@ def _check_output(output: Any, schema: Schema) -> None:
     if set(heads) - set(schema.labels):
         raise ValueError(
             f"it needs the label 'conversion', and the dataset has {choices(schema.labels)} alone "
-            "(`mail simulate --conversions` writes one)"
+            "(a schema file names one as impressions.conversion, `mail simulate --conversions` makes one up)"
         )
 
 

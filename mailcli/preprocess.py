@@ -90,7 +90,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     """
     reader = plugins.load(plugins.SOURCES, source)
     engine_class = plugins.load(plugins.ENGINES, options.engine)
-    name = name or reader.name
+    name = reader.name if name is None else name
     target = check_target(data_dir, name)
     options.check()
     if options.schema and options.engine != "duckdb":

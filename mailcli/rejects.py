@@ -51,12 +51,14 @@ class Rejects:
         if len(found) > self.limit * rows:
             self._source.csv[table].check_whole()
             raise MailError(
-                f"{self._first(table)}. {len(found):,} of {rows:,} rows ({len(found) / rows:.2%}) cannot be used, "
+                f"{self.first(table)}. {len(found):,} of {rows:,} rows ({len(found) / rows:.2%}) cannot be used, "
                 f"--max-bad-rows allows {100 * self.limit:.4g}%. Mend or remove them."
             )
 
-    def _first(self, table: str) -> str:
-        """The first faulty row in the file's own order, named and explained."""
+    def first(self, table: str) -> str:
+        """The first faulty row in the file's own order, named and explained; empty where there is none."""
+        if not self._faulty[table]:
+            return ""
         file = self._source.csv[table]
         by_line = {line: fault for fault, line in reversed(self._faulty[table])}
         first = file.first_of(by_line)

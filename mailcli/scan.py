@@ -6,7 +6,7 @@ import glob
 
 import pyarrow as pa
 
-from mailcli.located import Located
+from mailcli.located import Located, is_list
 
 #: Bytes of the longest line (ours: lists of thousands of behaviours fit).
 MAX_LINE = 4 << 20
@@ -27,12 +27,14 @@ def scan(located: Located, first: int, tell: bool) -> str:
     paths = f"[{', '.join(literal(glob.escape(str(path))) for path in located.paths)}]"
     places = [f"#{first + place}" for place in range(len(located.header))]
     if located.parquet:
+        # By place, because DuckDB takes `a` and `A` for one name.
         columns = (
-            f"{_as_text(name_of(name), located.types[name])} AS {name_of(place)}"
+            f"{_as_text(name_of(place), located.types[name])} AS {name_of(place)}"
             for name, place in zip(located.header, places, strict=True)
         )
         source = f"read_parquet({paths}, hive_partitioning = false, filename = '#file')"
-        return f'SELECT {", ".join(columns)}, "#file" FROM {source}'
+        names = ", ".join(map(name_of, [*places, "#file"]))
+        return f'SELECT {", ".join(columns)}, "#file" FROM {source} AS t({names})'
     form = located.form
     types = ", ".join(f"{literal(place)}: 'VARCHAR'" for place in places)
     return (
@@ -46,9 +48,12 @@ def scan(located: Located, first: int, tell: bool) -> str:
 
 
 def _as_text(column: str, kind: pa.DataType) -> str:
-    """A column of Parquet as a text or a list of texts; truth values as 0 and 1, times as seconds."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"{column}::VARCHAR[]"
+    """A column of Parquet as a text or a list of texts; truth values as 0 and 1, times as seconds, NaN as missing."""
+    if is_list(kind):
+        numbers = pa.types.is_floating(kind.value_type)
+        return f"list_filter({column}, lambda x: NOT isnan(x))::VARCHAR[]" if numbers else f"{column}::VARCHAR[]"
+    if pa.types.is_floating(kind):
+        return f"(CASE WHEN NOT isnan({column}) THEN {column} END)::VARCHAR"
     if pa.types.is_boolean(kind):
         return f"{column}::INTEGER::VARCHAR"
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mailcli.errors import choices, nearest
@@ -13,49 +13,57 @@ from mailcli.errors import choices, nearest
 _SHOWN = 60
 
 
+def is_told(faults: Iterable[str], key: str) -> bool:
+    """Whether one of the faults is of a key, or of one in its table."""
+    return any(fault.startswith((f"{key} ", f"{key}:", f"{key}.")) for fault in faults)
+
+
 class Section:
-    """One table.
+    """One table. Of each key the first fault is noted: what else is wrong with it follows from that.
 
     Args:
-        given: its keys and values; anything else counts as an empty table and is noted.
+        given: its keys and values; anything else is noted, and counts as an empty table of which nothing is noted; as
+            does None, a table that is missing, without a note.
         name: its own key, dotted; empty for the whole file.
         faults: takes what is wrong.
     """
 
     def __init__(self, given: Any, name: str, faults: list[str]) -> None:
         self.name = name
-        self.faults = faults
         self.given: dict[str, Any] = given if isinstance(given, dict) else {}
-        if not isinstance(given, dict):
+        self.faults = faults if isinstance(given, dict) else []
+        if given is not None and not isinstance(given, dict):
             faults.append(f"{name} = {_shown(given)}: expected a table")
         self._known: set[str] = set()
+        self._wrong: set[str] = set()
 
     def path(self, key: str) -> str:
         """A key of this table, from the file's top."""
         return ".".join(part for part in (self.name, key) if part)
 
     def fault(self, key: str, expected: str, found: str = "") -> None:
-        """Note that a key's value is not what was expected."""
+        """Note that a key's value is not what was expected, unless it is known to be wrong."""
+        if key in self._wrong:
+            return
+        self._wrong.add(key)
         value = self.given.get(key) if key else self.given
         held = f" = {_shown(value)}" if value is not None and not found else ""
         self.faults.append(f"{self.path(key)}{held}: expected {expected}")
 
     def peek(self, key: str) -> Any:
         """A key's value as it is; None where it is missing."""
+        self._known.add(key)
         return self.given.get(key)
 
     def take(self, key: str) -> Any:
         """A needed key's value as it is, None and a fault where it is missing."""
-        self._known.add(key)
-        if key not in self.given:
+        if key not in self.given and key not in self._wrong:
             self.faults.append(f"{self.path(key)} is missing")
-        return self.given.get(key)
+            self._wrong.add(key)
+        return self.peek(key)
 
     def _get(self, key: str, required: bool) -> Any:
-        if required:
-            return self.take(key)
-        self._known.add(key)
-        return self.given.get(key)
+        return self.take(key) if required else self.peek(key)
 
     def text(self, key: str, default: str = "", required: bool = False) -> str:
         """A text; of a needed one, not empty."""
@@ -94,8 +102,7 @@ class Section:
         value = self._get(key, required)
         if value is None:
             return default
-        right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not right or not math.isfinite(value):
+        if not _is_number(value) or (whole and not isinstance(value, int)):
             self.fault(key, "a whole number" if whole else "a number")
             return default
         return value
@@ -105,8 +112,7 @@ class Section:
         value = self._get(key, False)
         if value is None:
             return ()
-        right = isinstance(value, list) and all(type(one) in {int, float} and math.isfinite(one) for one in value)
-        if not right:
+        if not isinstance(value, list) or not all(map(_is_number, value)):
             self.fault(key, "a list of numbers")
             return ()
         return tuple(map(float, value))
@@ -131,7 +137,8 @@ class Section:
 
     def section(self, key: str, required: bool = False) -> Section:
         """A table in this one; an empty one where it is missing."""
-        return Section(self._get(key, required) or {}, self.path(key), self.faults)
+        value = self._get(key, required)
+        return Section(value if value is not None or required else {}, self.path(key), self.faults)
 
     def sections(self, key: str) -> list[Section]:
         """A list of tables."""
@@ -144,6 +151,14 @@ class Section:
             if key not in self._known:
                 hint = nearest(key, self._known - set(self.given))
                 self.faults.append(f"{self.path(key)}: unknown key.{hint}".removesuffix("."))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that fits into a double."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _shown(value: Any) -> str:

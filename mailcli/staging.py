@@ -19,6 +19,7 @@ from mailcli.csvfile import SHOWN
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
 from mailcli.hashing import hash_users, share_of_users
+from mailcli.matching import check_items, check_times, check_users
 from mailcli.rejects import SECOND, Rejects
 from mailcli.schema import SPLITS
 from mailcli.sources import RawData
@@ -95,13 +96,16 @@ class Staging:
     def run(self) -> Staged:
         """Do all steps that are not done yet, from the small tables to the long log."""
         self._check_log()
+        early = self._impressions() if self.source.shown_first else None
         profiles = self._whole("users", self.source.users(self.engine))
         features = self._whole("items", self.source.items(self.engine))
-        impressions = self._impressions()
+        impressions = early or self._impressions()
         self._compare()
         keys = self.stages.run("keys", lambda folder: self._make_keys(impressions, features["item"], folder))
         users, items = (pq.read_table(keys / f"{table}.parquet") for table in ("users", "items"))
         self._check_labels(users)
+        check_users(self.source, users, profiles)
+        check_items(self.source, items, features)
         behaviors = self._behaviors(keys)
         self._compare()
         shown = self.stages.run("shown", lambda folder: self._make_shown(impressions, keys, folder)) / "rows"
@@ -109,6 +113,7 @@ class Staging:
         if _rows(behaviors) == sum(unseen.values()) + _rows(behaviors / f"bucket={REJECTED}"):
             files = ", ".join(path.name for path in self.source.files)
             raise MailError(f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those.")
+        check_times(self.source, behaviors.glob("bucket=[0-9]*/*.parquet"), impressions.glob("*.parquet"))
         return Staged(profiles, features, users, items, shown, behaviors, self.facts, unseen)
 
     def _check_log(self) -> None:
@@ -164,7 +169,12 @@ class Staging:
         self._take_faulty(table, stage)
         good = stage / "rows" / "bucket=0"
         if not good.exists():
-            raise MailError(f"{self.source.csv[table].path}: no row can be used.")
+            first = self.rejects.first(table)
+            if first:
+                raise MailError(f"{first}. No row can be used.")
+            raise MailError(
+                f"{self.source.csv[table].path}: no row can be used: there is none, or none for which `where` holds."
+            )
         return good
 
     def _compare(self) -> None:

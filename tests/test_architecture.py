@@ -17,10 +17,10 @@ PACKAGE = Path(__file__).parent.parent / "mailcli"
 ORDER = [
     "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "storewriter", "marker",
     "growth",
-    "section", "mapping", "mapfields", "mapfile",
+    "section", "mapping", "mapfields", "contradictions", "mapfile",
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
-    "located", "scan", "mapped", "maptables", "splits", "sources.tabular", "profiles", "samples", "roles", "fieldlines", "proposal",
-    "sources.ml_100k", "rejects", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
+    "located", "scan", "unusable", "mapped", "tablefaults", "maptables", "splits", "sources.tabular", "profiles", "samples", "roles", "fieldlines", "proposal",
+    "sources.ml_100k", "rejects", "matching", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
     "batches", "contracts",
     "replicas",
     "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",

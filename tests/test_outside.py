@@ -46,7 +46,8 @@ BROKEN = {
     "        return {'buy': features.query[:, 0]}\n": "Received for one impression: {'buy': (1,)}",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return {'click': features.query[:, 0], 'conversion': features.query[:, 1]}\n": "it needs the label 'conversion', "
-    "and the dataset has 'click' alone (`mail simulate --conversions` writes one)",
+    "and the dataset has 'click' alone (a schema file names one as impressions.conversion, `mail simulate --conversions` makes "
+    "one up)",
     "class R:\n    pass\n": "ranker 'broken:R': should be a keras.layers.Layer with `call(features, training)`, or such",
     "import keras\nclass R(keras.layers.Layer):\n    def __init__(self, width, **kwargs):\n"
     "        super().__init__(**kwargs)\n": "missing 1 required positional argument: 'width'",

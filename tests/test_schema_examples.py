@@ -262,7 +262,11 @@ def test_the_command_says_what_goes_with_what(tmp_path: Path) -> None:
     assert refused("preprocess", "Mine!", "--schema", schema, *data) == (
         "'Mine!' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."
     )
+    assert refused("preprocess", "", "--schema", schema, *data) == (
+        "'' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."
+    )
     assert not (tmp_path / "data" / "mine").exists()
+    assert not (tmp_path / "data" / "tabular").exists()
 
 
 def test_other_engines_are_refused_with_one_line(tmp_path: Path) -> None:
@@ -293,7 +297,7 @@ def test_an_interrupted_run_goes_on_unless_the_schema_file_changed(
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 run()
-    told = "Going on with an interrupted run: users, items, impressions, keys, behaviors, shown done already."
+    told = "Going on with an interrupted run: impressions, users, items, keys, behaviors, shown done already."
     assert told in capsys.readouterr().err
     schema.write_text(SCHEMA + "# another\n")
     assert run().counts["behaviors"] == 5

@@ -36,19 +36,17 @@ def told(folder: Path, schema: str) -> str:
 FAULTS = [
     # Keys
     ('user = "id"\n', 'user = "id"\nsalt = 1\n', "users.salt: unknown key"),
-    ('[split]\nby', '[splits]\nby', "split is missing; split.by is missing; splits: unknown key. Did you mean 'split'?"),
+    ('[split]\nby', '[splits]\nby', "split is missing; splits: unknown key. Did you mean 'split'?"),
     ('user = "id"\n', 'usr = "id"\n', "users.user is missing; users.usr: unknown key. Did you mean 'user'?"),
     ('edges = [18, 30]', 'edgs = [18, 30]', "users.attributes.age.edgs: unknown key. Did you mean 'edges'?"),
     # Types
     ('user = "id"\n', "user = 7\n", "users.user = 7: expected a text"),
     ('[users]\n', "integers = 7.5\n[users]\n", "integers = 7.5: expected a text, or a list of texts"),
     ('page = "page"', "page = 1979-05-27", "impressions.context.page = datetime.date(1979, 5, 27): expected a text"),
-    ("edges = [18, 30]", 'edges = "x"', "users.attributes.age.edges = 'x': expected a list of numbers; "
-     "users.attributes.age.edges = 'x': expected numbers in ascending order"),
+    ("edges = [18, 30]", 'edges = "x"', "users.attributes.age.edges = 'x': expected a list of numbers"),
     ("edges = [18, 30]", "edges = [30, 18]", "users.attributes.age.edges = [30, 18]: expected numbers in ascending order"),
     ("quantiles = 2", "quantiles = 1", "users.attributes.income.quantiles = 1: expected a whole number from 2 to 1000"),
-    ("quantiles = 2", "quantiles = 2.5", "users.attributes.income.quantiles = 2.5: expected a whole number; "
-     "users.attributes.income.quantiles = 2.5: expected a whole number from 2 to 1000"),
+    ("quantiles = 2", "quantiles = 2.5", "users.attributes.income.quantiles = 2.5: expected a whole number"),
     ("most = 3", "most = 0", "users.attributes.hobbies.most = 0: expected a whole number from 1 to 1000"),
     ("dense = true", 'dense = "yes"', "items.features.price.dense = 'yes': expected true or false"),
     ("quantiles = 2", "quantiles = 2, edges = [1]",
@@ -63,9 +61,25 @@ FAULTS = [
      "has no meaning of its own"),
     ('city = "city"', 'user = "city"', "users.attributes.user: expected a name of lower-case letters, digits and '_' that "
      "has no meaning of its own"),
+    ("quantiles = 2", "quantiles = 0", "users.attributes.income.quantiles = 0: expected a whole number from 2 to 1000"),
+    ("quantiles = 2", "quantiles = true", "users.attributes.income.quantiles = True: expected a whole number"),
+    ("edges = [18, 30]", "edges = 30", "users.attributes.age.edges = 30: expected a list of numbers"),
+    ("edges = [18, 30]", f"edges = [1{400 * '0'}]", f"users.attributes.age.edges = [1{58 * '0'}...: expected a list of "
+     "numbers"),
+    ("most = 3", f"most = 1{400 * '0'}", f"users.attributes.hobbies.most = 1{59 * '0'}...: expected a whole number"),
+    # Mistyped keys that may be missing
+    ('click = "clicked"', 'click = "clicked"\nconversions = "clicked"', "impressions.conversions: unknown key. Did you mean "
+     "'conversion'?"),
+    ('click = "clicked"', 'click = "clicked"\nwher = "clicked"', "impressions.wher: unknown key. Did you mean 'where'?"),
+    ('click = "clicked"', 'click = "clicked"\njoins = "x.csv"', "impressions.joins: unknown key. Did you mean 'join'?"),
+    ("action = {", "acton = {", "behaviors.acton: unknown key. Did you mean 'action'?"),
     # Roles
-    ('["view", "buy"]', "[]", "behaviors.action.values = []: expected a text, or a list of texts; behaviors.action.values = "
-     "[]: expected 1 to 254 actions that the column may hold"),
+    ('{column = "what", values = ["view", "buy"]}', '"view"', "behaviors.action = 'view': expected a table"),
+    ('page = "page"', 'page = "clicked"', "impressions.context.page: reads the column 'clicked', of which impressions.click "
+     "is made. Expected another: the model would be given what it has to predict"),
+    ('click = "clicked"', f'click = {{column = "clicked", at_least = 1{400 * "0"}}}', f"impressions.click.at_least = "
+     f"1{59 * '0'}...: expected a number"),
+    ('["view", "buy"]', "[]", "behaviors.action.values = []: expected a text, or a list of texts"),
     ('{column = "what", values = ["view", "buy"]}', '{constant = "view", column = "what"}', "behaviors.action = {'constant': "
      "'view', 'column': 'what'}: expected {constant = NAME}, or {column = NAME, values = [...]}"),
     ('kind = "kind"\n\n[impr', 'sort = "kind"\n\n[impr', "behaviors.fields.sort: its vocabulary 'sort' is of no target field. "
@@ -82,6 +96,12 @@ FAULTS = [
     ('time = "at"\nclick', 'time = {column = "at", utc_offset = "8h"}\nclick', "impressions.time.utc_offset = '8h': expected "
      "hours and minutes such as '+08:00'"),
     ('time = "at"\nclick', "click", "split.by = 'time': needs impressions.time, which is missing; ..."),
+    ('time = "at"\nclick', 'time = {column = "at", format = "%Q"}\nclick', "impressions.time.format = '%Q': expected a form of "
+     "times that DuckDB (strptime) knows, such as %Y-%m-%d %H:%M:%S (Invalid Input Error: Failed to parse format "
+     "specifier %Q: Unrecognized format for strftime/strptime: %Q)"),
+    ('time = "at"\naction', 'time = {column = "at", format = "%Y-%"}\naction', "behaviors.time.format = '%Y-%': expected a form "
+     "of times that DuckDB (strptime) knows, such as %Y-%m-%d %H:%M:%S (Invalid Input Error: Failed to parse format "
+     "specifier %Y-%: Trailing format character %)"),
     ('hour = {clock = "hour"}', 'hour = {clock = "minute"}', "impressions.context.hour.clock = 'minute': expected one of "
      "'hour', 'weekday'"),
     ('page = "page"', 'page = {column = "page", quantiles = 3}', "impressions.context.page.quantiles = 3: expected 'edges': "
@@ -89,20 +109,25 @@ FAULTS = [
     ("[users]\n", '[format]\nencoding = "utf8"\n[users]\n', "format.encoding = 'utf8': expected one of 'utf-8', 'latin-1', "
      "'utf-16'. Did you mean 'utf-8'?"),
     ("[users]\n", '[format]\nseparator = ""\n[users]\n', "format.separator = '': expected a text of 1 to 4 bytes"),
-    ("[users]\n", '[format]\nseparator = "::"\nquote = "~"\n[users]\n', "format.quote = '~': expected one character, or '' for "
+    ("[users]\n", '[format]\nseparator = "::"\nquote = "~"\n[users]\n', "format.quote = '~': expected one ASCII character, or '' for "
      "none (and none with a separator of several); users.files: users.csv: 'id,city,hobbies,age,income' has 1 field, ..."),
+    ("[users]\n", '[format]\nquote = "é"\n[users]\n', "format.quote = 'é': expected one ASCII character, or '' for none (and "
+     "none with a separator of several)"),
     ("[users]\n", 'integers = ["itm"]\n[users]\n', "integers: 'itm' is no vocabulary of ids. Did you mean 'item'? Known: "
      "'age', 'city', 'hobbies', 'hour', 'income', 'item', 'kind', 'page', 'user', 'weekday'"),
     # Splits
     ("test_from = 3000", "test_from = 2000", "split.test_from: expected a time after split.validation_from"),
     ("test_from = 3000", 'test_from = "tomorrow"', "split.test_from = 'tomorrow': expected seconds since 1970, or a date or "
      "time such as 2022-05-07"),
+    ("test_from = 3000", f"test_from = 3{400 * '0'}", f"split.test_from = 3{59 * '0'}...: expected seconds since 1970, or a "
+     "date or time such as 2022-05-07"),
     ("test_from = 3000", "", "split.test_from is missing"),
+    ('by = "time"\nvalidation_from = 2000\ntest_from = 3000', 'by = "day"\nvalidation_days = 1.5\ntest_days = 1',
+     "split.validation_days = 1.5: expected a whole number"),
     ('by = "time"', 'by = "days"', "split.by = 'days': expected one of 'time', 'day', 'user_share', 'column', 'file'. Did you "
-     "mean 'day'?; split.validation_from: unknown key; split.test_from: unknown key"),
+     "mean 'day'?"),
     ('by = "time"\nvalidation_from = 2000\ntest_from = 3000', 'by = "day"\nvalidation_days = 0\ntest_days = 1.5',
-     "split.test_days = 1.5: expected a whole number; split.validation_days = 0: expected a whole number from 1; "
-     "split.test_days = 1.5: expected a whole number from 1"),
+     "split.test_days = 1.5: expected a whole number; split.validation_days = 0: expected a whole number from 1"),
     ('by = "time"\nvalidation_from = 2000\ntest_from = 3000', 'by = "user_share"\nvalidation = 0.5\ntest = 0.5',
      "split.test = 0.5: expected shares of validation and test that leave some for train"),
     ('by = "time"\nvalidation_from = 2000\ntest_from = 3000',
@@ -160,6 +185,40 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         "'log-2.csv'?; impressions.context.page = 'pages': shown.csv has no such column. Did you mean 'page'? It has: "
         "'who', 'sku', 'at', 'clicked', 'page'"
     )
+
+
+def test_what_keys_say_together_is_told_with_the_rest(tmp_path: Path) -> None:
+    """A mistake in one key does not hide that of others, unless they need it."""
+    schema = 'integers = ["usr"]\n' + SCHEMA
+    for old, new in (
+        ('city = "city"', 'city = {column = "city", sep = "|"}'),
+        ('[behaviors.fields]\nkind = "kind"', '[behaviors.fields]\nitm = "kind"'),
+        ("test_from = 3000", "test_from = 1000"),
+    ):
+        assert schema.count(old) == 1
+        schema = schema.replace(old, new)
+    assert told(tmp_path, schema) == (
+        "users.attributes.city.sep: unknown key. Did you mean 'separator'?; behaviors.fields.itm: its vocabulary 'itm' is of no target field. Did you "
+        "mean 'item'? Expected one of 'item', 'kind', as a behavior is compared with the target; name it with vocabulary = "
+        "NAME; integers: 'usr' is no vocabulary of ids. Did you mean 'user'? Known: 'age', 'city', 'hobbies', 'hour', "
+        "'income', 'item', 'itm', 'kind', 'page', 'user', 'weekday'; split.test_from: expected a time after "
+        "split.validation_from"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ("items = 3\n", "items = 3: expected a table"),
+        ("users = []\n", "users = []: expected a table; ..."),
+    ],
+)
+def test_of_what_is_no_table_nothing_else_is_told(tmp_path: Path, wrong: str, expected: str) -> None:
+    key = wrong.split(" ", maxsplit=1)[0]
+    rest = SCHEMA[SCHEMA.index("[items]") if key == "users" else SCHEMA.index("[behaviors]") :]
+    users = SCHEMA[: SCHEMA.index("[items]")] if key == "items" else ""
+    found = told(tmp_path, f"{wrong}{users}{rest}")
+    assert found.startswith(expected.removesuffix("...")) if expected.endswith("...") else found == expected
 
 
 def test_all_columns_that_lack_are_told_at_once(tmp_path: Path) -> None:

@@ -515,8 +515,9 @@ def test_unusable_rows_are_set_aside_with_the_reason(tmp_path: Path) -> None:
             ",x1,200,1,p": "column 'who' holds ''. Expected a text",
             "ann,x1,soon,1,p": "column 'at' holds 'soon'. Expected a time in s since 1970, from 0 to 68719476735",
             "ann,x1,1650485801301,1,p": "column 'at' holds '1650485801301'. "
-            "Expected a time in s since 1970, from 0 to 68719476735",
-            "ann,x1,200,2,p": "column 'clicked' holds '2'. Expected 0 or 1",
+            'Expected a time in s since 1970, from 0 to 68719476735; or unit = "ms"',
+            "ann,x1,200,2,p": "column 'clicked' holds '2'. Expected 0 or 1, true or false; or impressions.click = "
+            '{column = "clicked", equals = "2"}',
             "ann,x1,200": "has 3 fields. Expected 5: who,sku,at,clicked,page",
             "ann,x1,200,1,p,q,r": "has 7 fields. Expected 5: who,sku,at,clicked,page",
         },
@@ -614,3 +615,42 @@ def test_what_was_written_is_read(
         ((key, one or None, two or None) for key, one, two in rows), key=repr
     )
     assert set(found["fault"].to_pylist()) == {None}
+
+
+def test_a_split_by_folders(tmp_path: Path) -> None:
+    head, *rows = FILES["shown.csv"].splitlines()
+    for day, part in enumerate((rows[:4], rows[4:6], rows[6:]), start=1):
+        write(tmp_path / "raw" / f"day={day}", {"part-0.csv": "\n".join([head, *part]) + "\n"})
+    rest = {name: text for name, text in FILES.items() if name != "shown.csv"}
+    by = 'by = "file"\ntrain = "day=1/*"\nvalidation = "day=2/*"\ntest = "day=3/*"'
+    schema = replaced(('"shown.csv"', '"day=*/*.csv"'), (SCHEMA[SCHEMA.index('by = "time"') :], by))
+    for table in TABLES:
+        assert rows_of(tmp_path, schema, rest, table) == rows_of(tmp_path / "plain", SCHEMA, None, table)
+
+
+def test_a_file_of_no_split_is_named_with_its_folder(tmp_path: Path) -> None:
+    write(tmp_path / "raw" / "day=1", {"part-0.csv": FILES["shown.csv"]})
+    by = 'by = "file"\ntrain = "day=2/*"\nvalidation = "day=3/*"\ntest = "day=4/*"'
+    schema = replaced(('"shown.csv"', '"day=*/*.csv"'), (SCHEMA[SCHEMA.index('by = "time"') :], by))
+    with pytest.raises(MailError) as error:
+        rows_of(tmp_path, schema)
+    assert error.value.message == (
+        f"{tmp_path}/my.toml: split: the file day=1/part-0.csv belongs to no split. Expected one pattern that fits it."
+    )
+
+
+@pytest.mark.parametrize("by", ["column", "file"])
+def test_validation_may_be_a_drawn_share_of_the_training_rows(tmp_path: Path, by: str) -> None:
+    """The draw is a hash of the row's text, MD5's second half modulo a million: 57,051, 258,741, 575,312 and 50,374."""
+    lines = [f"ann,x1,{time},{time % 2},p" for time in range(1000, 1006)]
+    parts = {"tr": lines[:4], "te": lines[4:]}
+    files = {name: text for name, text in FILES.items() if name != "shown.csv"}
+    head = "who,sku,at,clicked,page,part\n"
+    files |= {f"{part}.csv": head + "".join(f"{row},{part}\n" for row in rows) for part, rows in parts.items()}
+    split = {
+        "column": 'by = "column"\ncolumn = "part"\ntrain = "tr"\nvalidation = 0.2\ntest = "te"',
+        "file": 'by = "file"\ntrain = "tr.*"\nvalidation = 0.2\ntest = "te.*"',
+    }[by]
+    schema = replaced(('"shown.csv"', '["tr.csv", "te.csv"]'), (SCHEMA[SCHEMA.index('by = "time"') :], split))
+    found = {row["time"]: row["split"] for row in rows_of(tmp_path, schema, files)}
+    assert found == {1000: 1, 1001: 0, 1002: 0, 1003: 1, 1004: 2, 1005: 2}

@@ -154,4 +154,7 @@ class Engine(DataEngine):
             return MailError(f"{self._csv_file}: {text[:SHOWN]}")
         if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
             return MailError(text[:SHOWN])
+        if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
+            # Values that no check of a row took for wrong, or a file that is not what its name says.
+            return MailError(f"{self._csv_file}: {text[:SHOWN]}")
         return error

@@ -37,6 +37,8 @@ class RawData(ABC):
     """Rows (`users.rows`) and distinct values (`items.brand`) of the published files."""
     csv: Mapping[str, RawFile] = MappingProxyType({})
     """The checked file behind each table; empty where a source checks its files by itself."""
+    shown_first: bool = False
+    """Whether users or items are made of the impressions: what is wrong with these has to be told before."""
     mapping: Mapping[str, Any] = MappingProxyType({})
     """What the dataset keeps of a schema file; empty for a form that needs none."""
 

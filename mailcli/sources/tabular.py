@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mailcli.csvfile import SHOWN
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
 from mailcli.mapfile import parse_mapping
@@ -35,6 +36,8 @@ class Source(RawData):
         self.mapping = {"file": schema.name, "text": m.text}
         self.schema = _schema(m)
         self.files = tables.paths
+        counted = any(each.quantiles for each in (*m.attributes, *m.features))
+        self.shown_first = counted or not (m.users.patterns and m.items.patterns)
         self.shown, self.log = tables.impressions(), tables.behaviors()
         # What has no files of its own is checked with the impressions.
         self.profiles = tables.users() if m.users.patterns else self.shown
@@ -94,15 +97,30 @@ class Source(RawData):
         # Of several rows of one key, the pipeline keeps one, too.
         theirs = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
         once = f"SELECT DISTINCT ON ({key}) {columns} FROM {theirs} ORDER BY ALL"
-        found = engine.collect(engine.sql(f"SELECT {', '.join(wanted)} FROM ({once})", self.shown.path))
+        found = engine.collect(engine.sql(f"SELECT count(*) AS n, {', '.join(wanted)} FROM ({once})", self.shown.path))
         edges = {}
         for each in fields:
             ends = found[each.name][0].as_py()
+            if ends is None and key == "user" and not found["n"][0].as_py():
+                # No training user is in the users' files, which matching.py tells better, once they are read.
+                ends = []
             if ends is None:
-                raise MailError(f"{self.map.path}: {each.key}: no {key} of the train split has a number there.")
+                raise MailError(
+                    f"{self._bad_row(engine, table, key)}{self.map.path}: {each.key}: no {key} of the train split has "
+                    "a number there, of which there could be quantiles."
+                )
             edges[each.name] = tuple(sorted(set(ends)))
         self.mapping = {**self.mapping, "edges": {**self.mapping.get("edges", {}), **edges}}
         return edges
+
+    def _bad_row(self, engine: DataEngine, table: str, key: str) -> str:
+        """What is wrong with the first row of users or items that cannot be used; empty where all can."""
+        file = self.csv[f"{key}s"]
+        bad = f"SELECT fault, line FROM ({table}) WHERE fault IS NOT NULL ORDER BY line LIMIT 1"
+        rows = engine.collect(engine.sql(bad, file.path)).to_pylist()
+        return "".join(
+            f"{file.path}: the row {row['line'][:SHOWN]!r} {file.explain(row['fault'], row['line'])}. " for row in rows
+        )
 
     def impressions(self, engine: DataEngine) -> DataFrame:
         """The impressions with their split."""
