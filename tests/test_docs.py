@@ -95,6 +95,19 @@ def test_the_site_has_every_page(site: dict[str, str]) -> None:
     assert set(site) == {"404.html", *(f"{page.stem}.html" for page in PAGES if page.name != "README.md")}
 
 
+def test_the_site_shows_links_and_headings_as_they_are_meant(site: dict[str, str]) -> None:
+    """A line of the source that begins with `#44414` is a heading to Python-Markdown, and half of a link."""
+    for name, page in site.items():
+        assert page.count("<h1") == 1, name
+        text = re.sub(r"<[^>]+>", "", re.sub(r"<(pre|code|script|style)\b.*?</\1>", "", page, flags=re.DOTALL))
+        assert "](" not in text, f"{name}: a link is left as Markdown"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_becomes_a_heading_by_chance(page: Path) -> None:
+    assert re.findall(r"^#+[^# ].*$", prose(page), re.MULTILINE) == []
+
+
 def test_the_site_has_every_command_and_option(site: dict[str, str]) -> None:
     sections = dict(re.findall(r'<h2 id="mail-(\S+)">(.*?)(?=<h2 |</article>)', site["commands.html"], re.DOTALL))
     assert set(sections) == set(main.commands)
