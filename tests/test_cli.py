@@ -38,6 +38,7 @@ def refused(result: Result) -> str:
     lines = result.stderr.strip().splitlines()
     error = [line for line in lines if line.startswith("Error: ")]
     assert error == lines[-1:], "the error is one line, the last one"
+    assert "Usage:" not in result.stderr
     assert "Traceback" not in result.output
     return error[0].removeprefix("Error: ")
 
@@ -230,7 +231,7 @@ def test_preprocess_grouplens_files(home: Path) -> None:
 def test_help(command: str) -> None:
     done = mail(command, "--help")
     assert done.exit_code == 0
-    assert done.stdout.startswith(f"Usage: main {command}")
+    assert done.stdout.startswith(f"Usage: mail {command}")
 
 
 # what is refused
@@ -454,7 +455,7 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
         ),
         (
             ["preprocess", "alimama", "--sample", "few"],
-            "Invalid value for '--sample': 'few' is not a share such as 0.001 or 0.1%.",
+            "Invalid value for '--sample': 'few' is not a share such as 0.001 or 0.1%. Try 'mail preprocess --help'.",
         ),
         (
             ["preprocess", "alimama", "--max-bad-rows", "-1%"],
@@ -547,24 +548,41 @@ def test_mistakes_on_the_command_line(with_data: Path, arguments: list[str], mes
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "message"),
     [
-        (["trian"], "No such command 'trian'. Did you mean 'train'?"),
-        (["train", "--rankr", "base"], "No such option '--rankr'. (Did you mean one of: '--ranker'"),
+        (["trian"], "No such command 'trian'. Did you mean 'train'? Try 'mail --help'."),
+        (["--verson"], "No such option '--verson'. Did you mean '--version'? Try 'mail --help'."),
+        (["schema", "int"], "No such command 'int'. Did you mean 'init'? Try 'mail schema --help'."),
+        (
+            ["train", "--rankr", "base"],
+            "No such option '--rankr'. (Did you mean one of: '--ranker', '--variant', '--workers'?). "
+            "Try 'mail train --help'.",
+        ),
+        (["train", "--seed"], "Option '--seed' requires an argument. Try 'mail train --help'."),
+        (["describe", "a", "b"], "Got unexpected extra argument (b). Try 'mail describe --help'."),
         (
             ["simulate", "alimama", "--users", "many", "--out", "x"],
-            "Invalid value for '--users': 'many' is not a valid integer.",
+            "Invalid value for '--users': 'many' is not a valid integer. Try 'mail simulate --help'.",
         ),
         (
             ["evaluate", "--bootstrap", "many"],
-            "Invalid value for '--bootstrap': 'many' is not a valid integer.",
+            "Invalid value for '--bootstrap': 'many' is not a valid integer. Try 'mail evaluate --help'.",
         ),
-        (["simulate", "alimama", "--out", "x"], "Missing option '--users'."),
-        (["preprocess"], "Missing argument 'SOURCE'."),
+        (["simulate", "alimama", "--out", "x"], "Missing option '--users'. Try 'mail simulate --help'."),
+        (["preprocess"], "Missing argument 'SOURCE'. Try 'mail preprocess --help'."),
     ],
 )
-def test_mistakes_that_click_tells(home: Path, arguments: list[str], text: str) -> None:
-    assert text in refused(mail(*arguments))
+def test_mistakes_that_click_tells_are_one_line(home: Path, arguments: list[str], message: str) -> None:
+    done = mail(*arguments)
+    assert refused(done) == message
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["schema"]])
+def test_a_group_without_a_command_shows_its_help(home: Path, arguments: list[str]) -> None:
+    done = mail(*arguments)
+    assert done.stderr.startswith(f"Usage: {' '.join(['mail', *arguments])} [OPTIONS] COMMAND")
 
 
 def test_several_datasets_need_a_choice(with_data: Path) -> None:
