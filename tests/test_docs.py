@@ -7,6 +7,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -14,8 +15,9 @@ import click
 import pytest
 import yaml
 
+from mailcli import plugins
 from mailcli.cli import main
-from mailcli.config import RunConfig, make_config
+from mailcli.config import OPTION_TABLES, RunConfig, make_config
 from tests.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -117,6 +119,24 @@ def test_the_site_has_every_command_and_option(site: dict[str, str]) -> None:
     # A default as --help has it, and none of Click's marks for its absence.
     assert re.search(r"<code>--seeds INTEGER</code></td>\s*<td>[^<]*\[default: 3\]", sections["compare"])
     assert "UNSET" not in site["commands.html"]
+    # Arguments have no text of their own.
+    assert not re.search(r"<td></td>", site["commands.html"])
+
+
+def test_the_site_has_every_setting_and_option(site: dict[str, str]) -> None:
+    from mailcli.contracts import options_of
+
+    page = re.sub(r"\s+", " ", site["commands.html"])
+    for field in fields(RunConfig):
+        if field.name not in {"data", "continues", *OPTION_TABLES.values()}:
+            row = f"<td><code>{field.name}</code></td> <td><code>{field.default}</code></td> <td>"
+            assert re.search(re.escape(row) + "[^<]", page), field.name
+    for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):
+        for name in plugins.names(kind):
+            for key, default in options_of(plugins.load(kind, name)).items():
+                text = ",".join(map(str, default)) if isinstance(default, tuple) else default
+                row = f"<td>{kind.title} <code>{name}</code></td> <td><code>{table}.{key}</code></td> "
+                assert re.search(re.escape(f"{row}<td><code>{text}</code></td> <td>") + "[^<]", page), (name, key)
 
 
 def test_the_site_has_formulas_and_code(site: dict[str, str]) -> None:
@@ -147,14 +167,30 @@ def test_a_block_is_right_as_far_as_can_be_seen(block: Block) -> None:
 )
 def test_what_a_page_tells_to_do_can_be_done(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its blocks in their order, in a folder with little data."""
+    follow([page], tmp_path, monkeypatch)
+
+
+#: A reader's way through the pages, in one clone.
+WAY = ("README", "tutorial", "your-own-ranker", "your-own-method", "alimama", "retraining", "abtest")
+
+
+@pytest.mark.slow
+def test_pages_can_be_followed_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No page's datasets and run folders stand in the way of another's."""
+    pages = {page.stem: page for page in PAGES}
+    follow([pages[name] for name in WAY], tmp_path, monkeypatch)
+
+
+def follow(pages: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what the pages say, in one sandbox."""
     for name in [name for name in sys.modules if name.split(".")[0] == "examples"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.setattr(RunConfig.__init__, "__defaults__", small_defaults())
     assert make_config([{"data": "any"}]).embedding_dim == 4
-    sandbox = Sandbox(tmp_path)
-    for block in blocks(page):
+    sandbox = Sandbox(folder)
+    for block in (block for page in pages for block in blocks(page)):
         sandbox.run(block)
 
 
