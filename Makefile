@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 # TensorFlow's start-up notes are noise in a demo; errors still show.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow check docs results experiments bench clean
+.PHONY: demo test test-slow test-docs check docs results experiments bench clean
 
 $(READY): setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,9 @@ test: $(READY)  ## the default suite, 9 to 10 minutes on 2 cores
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+test-docs: $(READY)  ## follows the pages of README and docs/ with little data: about 15 minutes on 2 cores
+	$(BIN)/python -m pytest -m slow -n 2 tests/test_docs.py
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+HEAD = """# Benchmarks
+
+Made by `make bench`, but for two sections: `python benchmarks/effects.py` makes *Effect of the quicker ways on AUC*,
+and `python benchmarks/soak.py` makes *Soak*.
+"""
 
 
 class Cost(NamedTuple):
@@ -63,7 +68,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def record(section: str, text: str) -> None:
     """Put a section at the end of RESULTS.md, in place of an older one of that name, and print it."""
-    whole = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Benchmarks\n\nMade by `make bench`.\n"
+    whole = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
     older = re.compile(rf"^## {re.escape(section)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
     whole = f"{older.sub('', whole).rstrip()}\n\n## {section}\n\n{text.strip()}"
     RESULTS.write_text(whole + "\n", encoding="utf-8")

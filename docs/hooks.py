@@ -9,17 +9,24 @@ import ast
 import html
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 from latex2mathml.converter import convert
 
+from mailcli import plugins
 from mailcli.cli import main
+from mailcli.config import OPTION_TABLES, RunConfig
 
 ROOT = Path(__file__).parent.parent
 #: Where commands.md has the reference.
 COMMANDS = "<!-- commands -->"
+#: Where it has RunConfig's fields.
+SETTINGS = "<!-- settings -->"
+#: Where it has the constructors' keywords.
+OPTIONS = "<!-- options -->"
 #: `<!-- source: mailcli/losses.py mmd2 -->` becomes that function's or class's code.
 SOURCE = re.compile(r"^<!-- source: (\S+) (\S+) -->$", re.MULTILINE)
 #: What arithmatex leaves of `\(...\)`, `$...$`, `\[...\]` and `$$...$$`.
@@ -28,8 +35,10 @@ BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTA
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put in the commands and the code."""
-    markdown = markdown.replace(COMMANDS, reference(main, "mail")) if COMMANDS in markdown else markdown
+    """Put in the commands, settings, options and the code."""
+    made = {COMMANDS: lambda: reference(main, "mail"), SETTINGS: settings, OPTIONS: options}
+    for mark, make in made.items():
+        markdown = markdown.replace(mark, make()) if mark in markdown else markdown
     return SOURCE.sub(lambda found: source(found[1], found[2]), markdown)
 
 
@@ -49,7 +58,9 @@ def reference(group: click.Group, name: str, level: str = "##") -> str:
             continue
         context = click.Context(command, info_name=f"{name} {command_name}")
         usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-        records = [record for parameter in command.params if (record := parameter.get_help_record(context))]
+        # An argument has no text of its own: the command's tells of it.
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        records = [record for option in options if (record := option.get_help_record(context))]
         rows = [f"| `{option}` | {_escaped(text)} |" for option, text in records]
         table = ["| option | meaning |", "|---|---|", *rows, ""] if rows else []
         parts += [
@@ -76,6 +87,53 @@ def _text(of_command: str) -> str:
 def _escaped(text: str) -> str:
     """Click's plain text, none of whose signs are Markdown's."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+
+
+def settings() -> str:
+    """Markdown of the settings of a run: RunConfig's fields, their defaults and docstrings."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(RunConfig)).body if isinstance(node, ast.ClassDef))
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for field, text in pairwise(body):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        name = field.target.id
+        # --data and --continue give the first two, the others are the options of a ranker or method.
+        if name in {"data", "continues"} or name in OPTION_TABLES.values():
+            continue
+        assert isinstance(text, ast.Expr)
+        meaning = ast.literal_eval(text.value)
+        rows.append(f"| `{name}` | {_default(getattr(RunConfig, name))} | {_escaped(meaning)} |")
+    return "\n".join(rows)
+
+
+def options() -> str:
+    """Markdown of the options of all rankers and methods: their constructors' keywords, from code and docstrings."""
+    # Its start-up takes seconds, and is needed by this page alone.
+    from mailcli.contracts import options_of
+
+    rows = ["| of | option | default | meaning |", "|---|---|---|---|"]
+    for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):
+        for name in plugins.names(kind):
+            found = plugins.load(kind, name)
+            meanings = _arguments(inspect.getdoc(found) or "")
+            rows += [
+                f"| {kind.title} `{name}` | `{table}.{key}` | {_default(default)} | {_escaped(meanings[key])} |"
+                for key, default in options_of(found).items()
+            ]
+    return "\n".join(rows)
+
+
+def _default(value: Any) -> str:
+    """A default as `--set` takes it."""
+    return f"`{','.join(map(str, value)) if isinstance(value, tuple) else value}`"
+
+
+def _arguments(docstring: str) -> dict[str, str]:
+    """The texts of a docstring's `Args:`, by name."""
+    _, _, section = docstring.partition("Args:\n")
+    section = section.split("\n\n")[0]
+    found = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
 
 
 def source(path: str, name: str) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from mailcli import __version__
 from mailcli.errors import Interrupted, MailError
@@ -17,7 +20,34 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-class _Group(click.Group):
+class _OneLine(click.Group):
+    """Click's own refusals as one line, like all others: what is wrong, and where the help is."""
+
+    def make_context(self, info_name: str | None, *args: Any, **kwargs: Any) -> click.Context:
+        with _as_one_line(lambda: info_name or ""):
+            return super().make_context(info_name, *args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _as_one_line(lambda: f"{ctx.command_path} {ctx.invoked_subcommand or ''}".rstrip()):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _as_one_line(command: Callable[[], str]) -> Iterator[None]:
+    """Usage errors as MailErrors; `command` is whose they are where they do not say so themselves."""
+    try:
+        yield
+    except NoArgsIsHelpError:
+        # A group without a command shows its help.
+        raise
+    except click.UsageError as error:
+        told = error.format_message()
+        end = "" if told.endswith((".", "?")) else "."
+        path = error.ctx.command_path if error.ctx else command()
+        raise MailError(f"{told}{end} Try '{path} --help'.") from error
+
+
+class _Group(_OneLine):
     """The commands; what the operating system refuses on a named path, and Ctrl-C, are told as one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -31,7 +61,7 @@ class _Group(click.Group):
             raise MailError(f"{error.filename}: {error.strerror}. Choose another path, or mend this one.") from error
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group("mail", cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="mail")
 def main() -> None:
     """Cold-start recommendation experiments with MAIL (CIKM 2021).

@@ -11,7 +11,7 @@ from typing import Any
 
 from mailcli.errors import MailError, choices, nearest
 
-#: How new users are drawn; DESIGN and `mail train --help` tell what each means.
+#: How new users are drawn; `mail train --help` and docs/statistics.md say what each means.
 PROTOCOLS = ("paper", "strict")
 #: MAIL's zero-shot tower, Table 3 of the paper.
 VARIANTS = ("none", "single", "dual", "base")

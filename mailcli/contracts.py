@@ -160,7 +160,7 @@ class ColdStartMethod(keras.layers.Layer):
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
         """The terms of L_zst by name, scalars, over impressions of old users (only for co-trained methods).
 
-        The name `losses`, which DESIGN.md gives, is taken by Keras.
+        They are not named `losses`, which Keras takes for itself.
         """
         raise NotImplementedError
 

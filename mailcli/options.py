@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mailcli import plugins
-from mailcli.config import PRECISIONS, VARIANTS, RunConfig, make_config, parse_settings
+from mailcli.config import PRECISIONS, VARIANTS, Options, RunConfig, make_config, parse_settings
 from mailcli.errors import MailError, choices, nearest
 from mailcli.hardware import has_bfloat16, limit_threads
 
@@ -50,6 +50,15 @@ RANKER = click.option(
     "--ranker",
     metavar="NAME",
     help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
+)
+
+COLD_START = click.option(
+    "--cold-start",
+    metavar="NAME",
+    help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}, or package.module:Class. [default: none]",
+)
+VARIANT = click.option(
+    "--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]"
 )
 
 
@@ -145,7 +154,7 @@ def run_options(command: F) -> F:
             "settings",
             metavar="KEY=VALUE",
             multiple=True,
-            help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable.",
+            help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. All are in docs/commands.md.",
         ),
         click.option(
             "--config",
@@ -218,10 +227,13 @@ def resolve(
     from mailcli.runs import settings_of
 
     layers = [settings_of(file)] if file else []
+    if file:
+        _check_file(file, layers[0])
     layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
     # Checked whole before the dataset is looked for; without a name, the only dataset there is.
-    asked = make_config([{"data": ""}, *layers]).data
-    store = stores.find(data_dir, asked or None)
+    asked = make_config([{"data": ""}, *layers])
+    _check_names(asked, variant)
+    store = stores.find(data_dir, asked.data or None)
     chosen = {"cold_start.variant": variant} if variant else {}
     config = complete([*layers, chosen], store.name, store.history)
     if config.continues:
@@ -230,14 +242,36 @@ def resolve(
         )
     if config.precision == "bfloat16":
         _tell_if_slow()
-    if variant is not None and config.cold_start != "mail":
-        raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
-    if config.cold_start == "mail":
-        other = make_config([{"data": store.name}, *layers]).cold_start_options.get("variant")
-        if variant and other and variant != other:
-            raise MailError(f"variant '{variant}' and cold_start.variant = '{other}' contradict each other. Give one.")
-        check_variant(config.cold_start_options["variant"])
     return config, store
+
+
+def _check_file(file: Path, settings: Options) -> None:
+    """Refuse what is wrong in a file of settings, the file named (MailError)."""
+    try:
+        make_config([{"data": ""}, settings])
+    except MailError as error:
+        raise MailError(f"{file}: {error.message}") from error
+
+
+def _check_names(config: RunConfig, variant: str | None) -> None:
+    """Refuse a ranker, method or variant that is not known, or a variant of nothing (MailError).
+
+    Args:
+        config: what is asked for besides `variant`.
+        variant: the value of --variant, if given.
+    """
+    plugins.check(plugins.RANKERS, config.ranker)
+    plugins.check(plugins.COLD_STARTS, config.cold_start)
+    if config.cold_start != "mail":
+        if variant is not None:
+            raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
+        return
+    other = config.cold_start_options.get("variant")
+    if variant and other and variant != other:
+        raise MailError(f"variant '{variant}' and cold_start.variant = '{other}' contradict each other. Give one.")
+    for name in (variant, other):
+        if name is not None:
+            check_variant(name)
 
 
 @cache

@@ -108,12 +108,22 @@ class Plan:
         return [make_table(rows, title, self.reported), *more]
 
 
+def _not_found(path: Path) -> MailError:
+    """Of an experiment's file; tells of those of the folder `experiments`, where there is one."""
+    known = sorted(Path("experiments").glob("*.toml"))
+    close = nearest(path.stem, (each.stem for each in known)).replace(" '", " 'experiments/").replace("'?", ".toml'?")
+    holds = f" experiments holds {choices(each.name for each in known)}." if known else ""
+    return MailError(f"{path}: not found.{close} Expected the TOML file of an experiment.{holds}")
+
+
 def read_plan(path: Path) -> Plan:
     """An experiment's file, every fault of it told at once.
 
     Raises:
         MailError: it cannot be read, or a key or value is not known.
     """
+    if not path.exists():
+        raise _not_found(path)
     given = read_toml(path)
     faults = [f"unknown key '{key}'.{nearest(key, _KEYS)}" for key in given if key not in _KEYS]
     faults += [f"'{key}' is missing" for key in _NEEDED if key not in given]

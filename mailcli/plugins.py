@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import os
 import sys
+from collections.abc import Collection
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -54,11 +55,17 @@ def summaries(kind: Kind) -> dict[str, str]:
     return found
 
 
-def check(kind: Kind, name: str) -> None:
-    """Refuse an unknown name, suggesting the nearest (MailError); what stands outside is looked for by `load`."""
+def check(kind: Kind, name: str, hidden: Collection[str] = ()) -> None:
+    """Refuse an unknown name, suggesting the nearest (MailError); what stands outside is looked for by `load`.
+
+    Args:
+        kind: what it names.
+        name: the name.
+        hidden: names that are known, and not to be suggested.
+    """
     if ":" in name or name in names(kind):
         return
-    known = [*names(kind), *_entry_points(kind)]
+    known = [each for each in (*names(kind), *_entry_points(kind)) if each not in hidden]
     if name not in known:
         raise MailError(f"unknown {kind.title} '{name}'.{nearest(name, known)} Known: {choices(known)}.")
 

@@ -138,7 +138,7 @@ def _make(source: RawData, engine: DataEngine, writer: StoreWriter, name: str, o
     found = Build(source.schema, engine, writer, options.history, options.drop_duplicates).run(staged)
     title = (
         f"{name} ({'simulated' if source.simulation else 'real data'}), n_v {options.history}, "
-        f"{options.sample:.4%} of the users, duplicates {'dropped' if options.drop_duplicates else 'kept'}"
+        f"{options.sample * 100:g}% of the users, duplicates {'dropped' if options.drop_duplicates else 'kept'}"
     )
     text = summary(title, source, staged, rejects, found["counts"])
     (writer.folder / SUMMARY).write_text(text, encoding="utf-8")

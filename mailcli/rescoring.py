@@ -42,7 +42,13 @@ def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Ro
         shared = replace(alike.baseline(), ranker="", ranker_options={})
         table = tables.setdefault(repr(shared), {})
         table.setdefault(repr((alike, bool(run.config.continues))), []).append((run, result))
-    return [[row_of(scored) for scored in table.values()] for table in tables.values()]
+    return [_baselines_first([row_of(scored) for scored in table.values()]) for table in tables.values()]
+
+
+def _baselines_first(rows: list[Row]) -> list[Row]:
+    """As in the other tables, a ranker alone before its rows with a method; rankers in the order in which they come."""
+    rankers = list(dict.fromkeys(row.config.ranker for row in rows))
+    return sorted(rows, key=lambda row: (rankers.index(row.config.ranker), row.config.cold_start != "none"))
 
 
 def _measured(run: Run, store: Store, draws: int) -> Result:

@@ -81,7 +81,7 @@ def _settings(store: Store) -> Settings:
         )
     if store.manifest.get("sample", 1.0) != 1.0:
         raise MailError(
-            f"{store.folder}: holds {store.manifest['sample']:.4%} of the simulated users, so its world cannot be "
+            f"{store.folder}: holds {store.manifest['sample'] * 100:g}% of the simulated users, so its world cannot be "
             "checked against what the simulator noted. Preprocess it without --sample."
         )
     kept: dict[str, Any] = {each.name: noted[each.name] for each in fields(Settings) if each.name in noted}

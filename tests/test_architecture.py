@@ -12,36 +12,57 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mailcli"
 
-#: The order in which data flows; a module imports only what stands above it.
+#: The order in which data flows, by theme (README, "Develop"); a module imports only what stands above it.
 # fmt: off
 ORDER = [
-    "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config", "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "storewriter", "marker",
-    "growth",
+    # errors, files, settings, plugins
+    "errors", "files", "progress", "ahead", "hardware", "quiet", "plugins", "config",
+    # datasets: format and checks
+    "schema", "hashing", "metrics", "bootstrap", "stages", "manifest", "columns", "store", "storewriter",
+    "marker", "growth",
+    # schema files
     "section", "mapping", "mapfields", "contradictions", "mapfile",
+    # raw files to datasets
     "engines", "engines.duckdb", "engines.spark", "csvfile", "vocabulary", "histories", "sources", "sources.alimama",
-    "located", "scan", "unusable", "mapped", "tablefaults", "maptables", "splits", "sources.tabular", "profiles", "samples", "roles", "fieldlines", "proposal",
-    "sources.ml_100k", "rejects", "matching", "staging", "build", "summary", "preprocess", "latent", "simulation", "protocol",
-    "batches", "contracts",
-    "replicas",
-    "rows", "embedding", "layers", "losses", "towers", "virtual", "rankers",
-    "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr", "rankers.esmm",
-    "rankers.widedeep", "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae",
-    "coldstart.dropout", "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb", "optimizers", "model",
-    "among",
-    "evaluation",
-    "runs", "checkpoints", "origins", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
-    "cluster",
-    "workers",
+    "located", "scan", "unusable", "mapped", "tablefaults", "maptables", "splits", "sources.tabular",
+    "sources.ml_100k", "rejects", "matching", "staging", "build", "summary", "preprocess",
+    # proposals of schema files
+    "profiles", "samples", "roles", "fieldlines", "proposal",
+    # the simulator
+    "latent", "simulation",
+    # who is new, batches
+    "protocol", "batches",
+    # models: contracts and parts
+    "contracts", "replicas", "rows", "embedding", "layers", "losses", "towers", "virtual",
+    # rankers
+    "rankers", "rankers.base", "rankers.dcnv2", "rankers.deepfm", "rankers.din", "rankers.dmr", "rankers.emblr",
+    "rankers.esmm", "rankers.widedeep",
+    # cold-start methods
+    "coldstart", "coldstart.none", "coldstart.mail", "coldstart.conse", "coldstart.cvae", "coldstart.dropout",
+    "coldstart.eszsl", "coldstart.llae", "coldstart.metaemb",
+    # the two towers and their optimizers
+    "optimizers", "model",
+    # runs: training, checkpoints, evaluation
+    "among", "evaluation", "runs", "checkpoints", "origins", "interrupt", "loop", "watching", "training",
+    "experiments", "rescoring", "board", "pool", "matrix",
+    # several machines
+    "cluster", "workers",
+    # serving
     "lookups", "signatures", "serving", "export", "faults", "impressions", "scoring",
+    # tables
     "intervals", "paper", "tables", "report",
+    # the simulated A/B test
     "truth", "lifts", "policies", "abtest", "sheets", "abtable",
+    # daily retraining
     "retraining",
-    "plans", "archive", "tuning", "figures", "plots",
-    "plots.forest", "plots.loss", "plots.tsne", "plots.nearness", "plots.warmup", "results", "describe", "options", "commands",
-    "commands.abtest",
-    "commands.schema",
-    "commands.export", "commands.score",
-    "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate", "commands.models", "commands.plot", "commands.preprocess", "commands.results", "commands.run", "commands.simulate", "commands.train", "commands.tune", "cli",
+    # experiments, searches, figures
+    "plans", "archive", "tuning", "figures", "plots", "plots.forest", "plots.loss", "plots.tsne", "plots.nearness",
+    "plots.warmup", "results", "describe",
+    # the command line
+    "options", "commands", "commands.abtest", "commands.schema", "commands.export", "commands.score",
+    "commands.ablate", "commands.compare", "commands.describe", "commands.evaluate", "commands.models",
+    "commands.plot", "commands.preprocess", "commands.results", "commands.run", "commands.simulate", "commands.train",
+    "commands.tune", "cli",
 ]
 # fmt: on
 

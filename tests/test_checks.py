@@ -175,7 +175,7 @@ def test_the_summary_counts_what_the_raw_files_have(tmp_path: Path) -> None:
         "| impressions.user | 2 |  |  |  | 1,141,729 |",
     ):
         assert line in text
-    assert text.startswith("# alimama (real data), n_v 1, 100.0000% of the users, duplicates kept\n")
+    assert text.startswith("# alimama (real data), n_v 1, 100% of the users, duplicates kept\n")
 
 
 OFFICIAL = {"users.rows": 1, "items.rows": 1, "impressions.rows": 6, "impressions.user": 1, "behaviors.rows": 2}
@@ -232,7 +232,7 @@ def test_a_sample_is_the_whole_restricted_to_its_users(simulated_raw: Path, tiny
         histories = [history_of(tiny, split, row) for row in np.flatnonzero(of_sample).tolist()]
         for row, whole in enumerate(histories):
             assert [time for time, _, _ in history_of(small, split, row)] == [time for time, _, _ in whole]
-    assert (small.folder / "summary.md").read_text().startswith("# s0.3 (simulated), n_v 20, 30.0000% of the users, ")
+    assert (small.folder / "summary.md").read_text().startswith("# s0.3 (simulated), n_v 20, 30% of the users, ")
 
 
 def test_a_sample_may_be_too_small(tmp_path: Path) -> None:

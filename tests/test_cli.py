@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def refused(result: Result) -> str:
     lines = result.stderr.strip().splitlines()
     error = [line for line in lines if line.startswith("Error: ")]
     assert error == lines[-1:], "the error is one line, the last one"
+    assert "Usage:" not in result.stderr
     assert "Traceback" not in result.output
     return error[0].removeprefix("Error: ")
 
@@ -89,6 +90,8 @@ def test_from_simulated_files_to_tables_as_typed(home: Path) -> None:
     assert len(list((home / "runs").rglob("result.json"))) == 6
     evaluated = mail("evaluate")
     assert evaluated.exit_code == 0, evaluated.output
+    rows = [line.split(" ")[0] for line in evaluated.stdout.splitlines()[4:7]]
+    assert rows == ["BaseDNN", "MAIL-Base", "MAIL-None"], "the ranker alone first"
     assert evaluated.stdout.count("MAIL-None") == 4  # new, old, all, naturally new
 
 
@@ -230,7 +233,7 @@ def test_preprocess_grouplens_files(home: Path) -> None:
 def test_help(command: str) -> None:
     done = mail(command, "--help")
     assert done.exit_code == 0
-    assert done.stdout.startswith(f"Usage: main {command}")
+    assert done.stdout.startswith(f"Usage: mail {command}")
 
 
 # what is refused
@@ -432,7 +435,7 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
     [
         (
             ["preprocess", "alibaba"],
-            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k', 'tabular'.",
+            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k'.",
         ),
         (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
         (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 or more."),
@@ -454,7 +457,7 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
         ),
         (
             ["preprocess", "alimama", "--sample", "few"],
-            "Invalid value for '--sample': 'few' is not a share such as 0.001 or 0.1%.",
+            "Invalid value for '--sample': 'few' is not a share such as 0.001 or 0.1%. Try 'mail preprocess --help'.",
         ),
         (
             ["preprocess", "alimama", "--max-bad-rows", "-1%"],
@@ -547,24 +550,99 @@ def test_mistakes_on_the_command_line(with_data: Path, arguments: list[str], mes
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "message"),
     [
-        (["trian"], "No such command 'trian'. Did you mean 'train'?"),
-        (["train", "--rankr", "base"], "No such option '--rankr'. (Did you mean one of: '--ranker'"),
+        (["trian"], "No such command 'trian'. Did you mean 'train'? Try 'mail --help'."),
+        (["--verson"], "No such option '--verson'. Did you mean '--version'? Try 'mail --help'."),
+        (["schema", "int"], "No such command 'int'. Did you mean 'init'? Try 'mail schema --help'."),
+        (
+            ["train", "--rankr", "base"],
+            "No such option '--rankr'. (Did you mean one of: '--ranker', '--variant', '--workers'?). "
+            "Try 'mail train --help'.",
+        ),
+        (["train", "--seed"], "Option '--seed' requires an argument. Try 'mail train --help'."),
+        (["describe", "a", "b"], "Got unexpected extra argument (b). Try 'mail describe --help'."),
         (
             ["simulate", "alimama", "--users", "many", "--out", "x"],
-            "Invalid value for '--users': 'many' is not a valid integer.",
+            "Invalid value for '--users': 'many' is not a valid integer. Try 'mail simulate --help'.",
         ),
         (
             ["evaluate", "--bootstrap", "many"],
-            "Invalid value for '--bootstrap': 'many' is not a valid integer.",
+            "Invalid value for '--bootstrap': 'many' is not a valid integer. Try 'mail evaluate --help'.",
         ),
-        (["simulate", "alimama", "--out", "x"], "Missing option '--users'."),
-        (["preprocess"], "Missing argument 'SOURCE'."),
+        (["simulate", "alimama", "--out", "x"], "Missing option '--users'. Try 'mail simulate --help'."),
+        (["preprocess"], "Missing argument 'SOURCE'. Try 'mail preprocess --help'."),
     ],
 )
-def test_mistakes_that_click_tells(home: Path, arguments: list[str], text: str) -> None:
-    assert text in refused(mail(*arguments))
+def test_mistakes_that_click_tells_are_one_line(home: Path, arguments: list[str], message: str) -> None:
+    done = mail(*arguments)
+    assert refused(done) == message
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["schema"]])
+def test_a_group_without_a_command_shows_its_help(home: Path, arguments: list[str]) -> None:
+    done = mail(*arguments)
+    assert done.stderr.startswith(f"Usage: {' '.join(['mail', *arguments])} [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "--ranker", "bsae"],
+            "unknown ranker 'bsae'. Did you mean 'base'? Known: 'base', 'dcnv2', 'deepfm', 'din', 'dmr', 'emblr', 'esmm', "
+            "'widedeep'.",
+        ),
+        (
+            ["train", "--cold-start", "male"],
+            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', "
+            "'mail', 'metaemb', 'none'.",
+        ),
+        (
+            ["train", "--cold-start", "mail", "--variant", "duel"],
+            "unknown variant 'duel'. Did you mean 'dual'? Known: 'none', 'single', 'dual', 'base'.",
+        ),
+        (
+            ["train", "--cold-start", "mail", "--set", "cold_start.variant=duel"],
+            "unknown variant 'duel'. Did you mean 'dual'? Known: 'none', 'single', 'dual', 'base'.",
+        ),
+        (
+            ["train", "--cold-start", "mail", "--variant", "dual", "--set", "cold_start.variant=base"],
+            "variant 'dual' and cold_start.variant = 'base' contradict each other. Give one.",
+        ),
+        (["train", "--variant", "dual"], "--variant goes with --cold-start mail, not with 'none'."),
+        (["train", "--devices", "2x"], "--devices 2x: expected a number of graphics cards from 1 on, or 'all'."),
+    ],
+)
+def test_a_mistyped_name_is_told_before_the_missing_dataset(home: Path, arguments: list[str], message: str) -> None:
+    assert refused(mail(*arguments)) == message
+
+
+def test_names_and_what_is_needed_are_in_the_help() -> None:
+    for command in ("train", "tune"):
+        told = " ".join(mail(command, "--help").stdout.split())
+        assert "MAIL's zero-shot tower: 'none', 'single', 'dual', 'base'. [default: base]" in told
+        assert "Cold-start method: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'metaemb', 'none'" in told
+    assert "LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable. [required]" in told
+    told = " ".join(mail("simulate", "--help").stdout.split())
+    assert "--seed INTEGER Decides everything: the same seed writes the same files. [default: 0]" in told
+
+
+def commands(group: click.Group, *path: str) -> Iterator[list[str]]:
+    """All groups and commands, as typed."""
+    yield list(path)
+    for name, command in group.commands.items():
+        yield from commands(command, *path, name) if isinstance(command, click.Group) else [[*path, name]]
+
+
+@pytest.mark.parametrize("command", list(commands(main)), ids=lambda words: " ".join(["mail", *words]))
+def test_no_line_of_a_help_is_cut_at_80_columns(command: list[str]) -> None:
+    done = CliRunner().invoke(main, [*command, "--help"], terminal_width=80)
+    assert done.exit_code == 0
+    # After a metavar they say that it may be given again.
+    assert not re.search(r"[^A-Z\]\s,]\s*\.\.\.", done.stdout)
 
 
 def test_several_datasets_need_a_choice(with_data: Path) -> None:
@@ -692,7 +770,11 @@ class TestOddFiles:
 
     def test_settings_of_the_wrong_type(self, with_data: Path) -> None:
         (with_data / "c.toml").write_text("data = 5\n")
-        assert refused(mail("train", "--config", "c.toml")) == "data = 5: expected a text"
+        assert refused(mail("train", "--config", "c.toml")) == "c.toml: data = 5: expected a text"
+        (with_data / "c.toml").write_text("epoch = 5\n")
+        assert refused(mail("train", "--config", "c.toml", "--set", "epochs=3")) == (
+            "c.toml: unknown setting 'epoch'. Did you mean 'epochs'?"
+        )
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib.util
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from mailcli import plugins
+from mailcli.archive import keep
 from mailcli.cli import main
-from mailcli.config import RunConfig, make_config
+from mailcli.config import OPTION_TABLES, RunConfig, make_config
+from mailcli.contracts import Features
+from mailcli.plans import read_plan
+from mailcli.report import FORMATS
 from tests.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -74,6 +82,97 @@ def test_rows_of_tables_are_those_of_the_readme() -> None:
     assert not [row for row in shown if not any(line.startswith(row[1].rstrip(" │")) for line in readme)]
 
 
+def test_rows_of_a_kept_experiment_are_those_of_its_results(tmp_path: Path) -> None:
+    """The README's table of new users under `strict`; `mail results` makes experiments/RESULTS.md of the same."""
+    plan = read_plan(ROOT / "experiments" / "table2-ml-100k-strict.toml")
+    rows, made = keep(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
+    table = FORMATS["table"](plan.tables(rows, (made[0].result or {})["dataset"])[:1]).splitlines()
+    (block,) = (block for block in BLOCKS if block.page.name == "README.md" and "protocol strict" in block.code)
+    shown = [line.rstrip() for line in block.code.splitlines()]
+    assert shown == [line.rstrip() for line in table[: len(shown)]]
+    assert len([line for line in shown if "±" in line]) == len(plan.rows)
+
+
+@pytest.mark.parametrize("page", ["README.md", "alimama.md"])
+def test_what_simulate_prints_is_what_a_page_shows(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = [block for block in BLOCKS if block.page.name == page]
+    shell = [block for block in found if block.language == "sh"]
+    (words,) = (words for block in shell for words in block.commands if words[:2] == ["mail", "simulate"])
+    (shown,) = (block.code for block in found if block.language == "text" and "Ceiling:" in block.code)
+    assert CliRunner().invoke(main, words[1:]).stdout == shown
+
+
+def test_every_command_in_the_prose_is_one() -> None:
+    """`mail train --devices N` is neither run nor complete, but its command and options are there."""
+    wrong = []
+    for page in PAGES:
+        for words in re.findall(r"`mail ([^`]+)`", prose(page)):
+            if words.split()[0] == "COMMAND":
+                continue
+            command: click.Command = main
+            for word in words.split():
+                if isinstance(command, click.Group) and word in command.commands:
+                    command = command.commands[word]
+            known = {"--help", *(name for parameter in command.params for name in parameter.opts)}
+            asked = set(re.findall(r"(?<!\S)--?[a-z][\w-]*|(?<=\[)--[a-z][\w-]*", words))
+            if command is main or asked - known:
+                wrong.append((page.name, words, asked - known))
+    assert wrong == []
+
+
+def test_the_readme_says_which_commands_share_options() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    takes = {
+        name: {option for parameter in command.params for option in parameter.opts}
+        for name, command in main.commands.items()
+    }
+    training = ["train", "ablate", "compare", "tune"]
+    shared = set.intersection(*(takes[name] for name in training))
+    assert set(re.findall(r"--[\w-]+", _between(text, "of these options", ". `mail ablate"))) == takes["run"] & shared
+    said = _between(text, "`mail train`, `ablate`, `compare` and `tune` share ", ". `mail run`")
+    assert set(re.findall(r"--[\w-]+", said)) == shared
+    for option in ("--format", "--jobs"):
+        having = sorted(name for name in takes if option in takes[name])
+        listed = f"{'`, `'.join(having[:-1])}` and `{having[-1]}` take `{option}"
+        assert f"`mail {listed}" in text, option
+
+
+def _between(text: str, start: str, end: str) -> str:
+    return text.partition(start)[2].partition(end)[0]
+
+
+def test_the_fields_of_features_are_all_described() -> None:
+    page = (ROOT / "docs" / "your-own-ranker.md").read_text(encoding="utf-8")
+    table = _between(page, "## What a ranker sees", "For a new user under MAIL")
+    described = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])]
+    assert sorted(name for name in described if name != "features") == sorted(["Features", *Features._fields])
+
+
+def test_the_versions_of_python_are_everywhere_the_same() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    versions = re.findall(r"Python :: (3\.\d+)", setup["metadata"]["classifiers"])
+    assert versions == ["3.11", "3.12", "3.13"]
+    assert setup["options"]["python_requires"] == ">=3.11,<3.14"
+    for name in ("README.md", "docs/tutorial.md"):
+        assert "Python 3.11, 3.12 or 3.13 (the tests ran on 3.11)" in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_the_benchmarks_say_which_script_makes_what() -> None:
+    folder = ROOT / "benchmarks"
+    scripts = {path.name for path in folder.glob("*.py") if re.search(r"^ +record\(", path.read_text(), re.MULTILINE)}
+    by_make = set(re.findall(r"benchmarks/(\w+\.py)", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    head = (folder / "RESULTS.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    assert set(re.findall(r"benchmarks/(\w+\.py)", head)) == scripts - by_make
+    assert head.strip() in (folder / "measure.py").read_text(encoding="utf-8")
+
+
+def test_ci_follows_the_pages() -> None:
+    targets = re.findall(r"^make (\S+)$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    assert targets == ["check", "test", "test-docs"]
+
+
 def test_the_menu_has_every_page() -> None:
     menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     groups = [[entry] if isinstance(entry, str) else next(iter(entry.values())) for entry in menu]
@@ -95,6 +194,19 @@ def test_the_site_has_every_page(site: dict[str, str]) -> None:
     assert set(site) == {"404.html", *(f"{page.stem}.html" for page in PAGES if page.name != "README.md")}
 
 
+def test_the_site_shows_links_and_headings_as_they_are_meant(site: dict[str, str]) -> None:
+    """A line of the source that begins with `#44414` is a heading to Python-Markdown, and half of a link."""
+    for name, page in site.items():
+        assert page.count("<h1") == 1, name
+        text = re.sub(r"<[^>]+>", "", re.sub(r"<(pre|code|script|style)\b.*?</\1>", "", page, flags=re.DOTALL))
+        assert "](" not in text, f"{name}: a link is left as Markdown"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_becomes_a_heading_by_chance(page: Path) -> None:
+    assert re.findall(r"^#+[^# ].*$", prose(page), re.MULTILINE) == []
+
+
 def test_the_site_has_every_command_and_option(site: dict[str, str]) -> None:
     sections = dict(re.findall(r'<h2 id="mail-(\S+)">(.*?)(?=<h2 |</article>)', site["commands.html"], re.DOTALL))
     assert set(sections) == set(main.commands)
@@ -104,6 +216,24 @@ def test_the_site_has_every_command_and_option(site: dict[str, str]) -> None:
     # A default as --help has it, and none of Click's marks for its absence.
     assert re.search(r"<code>--seeds INTEGER</code></td>\s*<td>[^<]*\[default: 3\]", sections["compare"])
     assert "UNSET" not in site["commands.html"]
+    # Arguments have no text of their own.
+    assert not re.search(r"<td></td>", site["commands.html"])
+
+
+def test_the_site_has_every_setting_and_option(site: dict[str, str]) -> None:
+    from mailcli.contracts import options_of
+
+    page = re.sub(r"\s+", " ", site["commands.html"])
+    for field in fields(RunConfig):
+        if field.name not in {"data", "continues", *OPTION_TABLES.values()}:
+            row = f"<td><code>{field.name}</code></td> <td><code>{field.default}</code></td> <td>"
+            assert re.search(re.escape(row) + "[^<]", page), field.name
+    for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):
+        for name in plugins.names(kind):
+            for key, default in options_of(plugins.load(kind, name)).items():
+                text = ",".join(map(str, default)) if isinstance(default, tuple) else default
+                row = f"<td>{kind.title} <code>{name}</code></td> <td><code>{table}.{key}</code></td> "
+                assert re.search(re.escape(f"{row}<td><code>{text}</code></td> <td>") + "[^<]", page), (name, key)
 
 
 def test_the_site_has_formulas_and_code(site: dict[str, str]) -> None:
@@ -134,14 +264,30 @@ def test_a_block_is_right_as_far_as_can_be_seen(block: Block) -> None:
 )
 def test_what_a_page_tells_to_do_can_be_done(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its blocks in their order, in a folder with little data."""
+    follow([page], tmp_path, monkeypatch)
+
+
+#: A reader's way through the pages, in one clone.
+WAY = ("README", "tutorial", "your-own-ranker", "your-own-method", "alimama", "retraining", "abtest")
+
+
+@pytest.mark.slow
+def test_pages_can_be_followed_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No page's datasets and run folders stand in the way of another's."""
+    pages = {page.stem: page for page in PAGES}
+    follow([pages[name] for name in WAY], tmp_path, monkeypatch)
+
+
+def follow(pages: list[Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what the pages say, in one sandbox."""
     for name in [name for name in sys.modules if name.split(".")[0] == "examples"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.setattr(RunConfig.__init__, "__defaults__", small_defaults())
     assert make_config([{"data": "any"}]).embedding_dim == 4
-    sandbox = Sandbox(tmp_path)
-    for block in blocks(page):
+    sandbox = Sandbox(folder)
+    for block in (block for page in pages for block in blocks(page)):
         sandbox.run(block)
 
 

@@ -124,6 +124,22 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(
     assert not (plan.parent / "runs").exists()
 
 
+def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = "Error: nothing.toml: not found. Expected the TOML file of an experiment."
+    assert mail("run", "nothing.toml") == (2, "", f"{told}\n")
+    (tmp_path / "experiments").mkdir()
+    for name in ("demo.toml", "table2-ml-100k.toml"):
+        (tmp_path / "experiments" / name).touch()
+    holds = " experiments holds 'demo.toml', 'table2-ml-100k.toml'."
+    assert mail("run", "zzz") == (2, "", f"{told}{holds}\n".replace("nothing.toml", "zzz"))
+    for typed in ("demo.toml", "experiments/dmo.toml", "demmo"):
+        assert mail("run", typed)[2] == (
+            f"Error: {typed}: not found. Did you mean 'experiments/demo.toml'? "
+            f"Expected the TOML file of an experiment.{holds}\n"
+        )
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

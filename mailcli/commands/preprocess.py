@@ -81,7 +81,8 @@ def preprocess(
     raw = raw or data_dir / "raw" / source
     plugins.check(plugins.ENGINES, options["engine"])
     if schema is None:
-        plugins.check(plugins.SOURCES, source)
+        # Files of one's own are asked for by --schema, not by this name.
+        plugins.check(plugins.SOURCES, source, hidden=["tabular"])
     else:
         if name is not None:
             raise MailError(f"--name {name}: with --schema the dataset's name is the argument, '{source}'. Give one.")

@@ -14,7 +14,7 @@ def schema() -> None:
     """Schema files for `mail preprocess --schema`: docs/your-own-data.md has all keys."""
 
 
-@schema.command()
+@schema.command(short_help="Propose a schema file for some files.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILES...")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it. [default: the terminal]"

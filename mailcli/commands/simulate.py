@@ -13,7 +13,9 @@ from mailcli.errors import MailError, nearest
 @click.command()
 @click.argument("source", metavar="SOURCE")
 @click.option("--users", type=int, required=True, help="Users; the published files have 1,141,729.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Decides everything: the same seed writes the same files."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -8,20 +8,15 @@ from typing import Any
 
 import click
 
-from mailcli import plugins
 from mailcli.cluster import TIMEOUT, parse
-from mailcli.config import VARIANTS, parse_settings
-from mailcli.errors import MailError, choices
-from mailcli.options import FORMAT, RANKER, check_form, print_tables, resolve, run_options
+from mailcli.config import parse_settings
+from mailcli.errors import MailError
+from mailcli.options import COLD_START, FORMAT, RANKER, VARIANT, check_form, print_tables, resolve, run_options
 
 
 @click.command(short_help="Train a ranker with a cold-start method.")
-@click.option(
-    "--cold-start",
-    metavar="NAME",
-    help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}, or package.module:Class. [default: none]",
-)
-@click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]")
+@COLD_START
+@VARIANT
 @click.option("--seed", type=int, help="Decides new users, initialisation, order and dropout. [default: 0]")
 @click.option(
     "--continue",
@@ -80,21 +75,24 @@ def train(
         given = {"cold_start": cold_start, "variant": variant, "seed": seed, **options}
         _continue(parent, given, data_dir, runs, minutes, form)
         return
-    config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
     from mailcli.matrix import make_rows
     from mailcli.tables import make_table
     from mailcli.workers import OnDevices, OnWorkers, parse_devices
 
+    # Before the dataset is looked for, as all that is typed.
+    asked = parse_devices(devices)
+    config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
+
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
     trainer: OnWorkers | OnDevices | None = None
     if cluster:
-        trainer = OnWorkers(cluster, parse_devices(devices), config, store)
+        trainer = OnWorkers(cluster, asked, config, store)
         if not trainer.is_chief:
             done = trainer.follow(configs, store)
             click.echo(f"{cluster.name(cluster.index)}: finished, {done} runs. {cluster.name(0)} has them.", err=True)
             return
     elif devices is not None:
-        trainer = OnDevices(parse_devices(devices))
+        trainer = OnDevices(asked)
     # One after the other, on all cores.
     rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}")], form)

@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 
-from mailcli.options import RANKER, resolve, run_options
+from mailcli.options import COLD_START, RANKER, VARIANT, resolve, run_options
 
 
 @click.command(short_help="Search settings on the validation split.")
-@click.option("--cold-start", metavar="NAME", help="Cold-start method. [default: none]")
-@click.option("--variant", metavar="NAME", help="MAIL's zero-shot tower. [default: base]")
+@COLD_START
+@VARIANT
 @click.option("--seed", type=int, help="Of the runs, and of the search. [default: 0]")
 @click.option(
     "--range",
     "ranges",
     multiple=True,
     metavar="KEY=VALUES",
-    help="A setting to search: LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable.",
+    help="A setting to search: LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable.  [required]",
 )
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many in all.")
 @click.option(
