@@ -222,7 +222,6 @@ def test_true_and_false_are_labels(tmp_path: Path, label: tuple[str, str]) -> No
     assert 'where = "click"' in lines
 
 
-@pytest.mark.xfail(strict=True, reason="a rule without comparison takes 0 and 1 alone")
 @TRUTHS
 def test_labels_that_are_true_and_false_are_used_as_proposed(tmp_path: Path, label: tuple[str, str]) -> None:
     raw = write(tmp_path / "raw", {**FILES, "log.csv": log(label=label)})
