@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mailcli.engines.duckdb import Engine
 from mailcli.errors import MailError
 from mailcli.located import locate
 from mailcli.mapping import Files, Form
@@ -201,3 +202,9 @@ def test_utf_16_is_told_by_its_mark(tmp_path: Path, encoding: str) -> None:
     assert faults == [
         f"users.files: users.csv is UTF-16 text, and encoding is '{encoding}'. Expected encoding = \"utf-16\""
     ]
+
+
+def test_what_duckdb_cannot_convert_is_told_of_the_file(tmp_path: Path) -> None:
+    with Engine(tmp_path / "spill", 10**9, 1, None) as engine, pytest.raises(MailError) as error:
+        engine.collect(engine.sql("SELECT ('x' || range)::INTEGER AS a FROM range(1)", tmp_path / "users.csv"))
+    assert error.value.message == (f"{tmp_path}/users.csv: Conversion Error: Could not convert string 'x0' to INT32")
