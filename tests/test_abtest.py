@@ -334,7 +334,7 @@ def test_refuses_what_is_no_run(with_data: Path) -> None:
         ),
         (
             {"sample": 0.5},
-            "holds 50.0000% of the simulated users, so its world cannot be checked against what the simulator noted. "
+            "holds 50% of the simulated users, so its world cannot be checked against what the simulator noted. "
             "Preprocess it without --sample.",
         ),
         (
