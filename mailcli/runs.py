@@ -324,10 +324,10 @@ def open_run(folder: Path) -> Run:
 
 
 def _nearest_folder(folder: Path) -> str:
-    """`" Did you mean 'runs/a'?"` for the folder most like the first that is missing on the way to one."""
+    """`" Did you mean 'base+mail'?"` for the name most like that of the first folder that is missing on the way."""
     missing = next(each for each in (*reversed(folder.parents), folder) if not each.exists())
-    beside = [each for each in missing.parent.iterdir() if each.is_dir()] if missing.parent.is_dir() else []
-    return nearest(str(missing), map(str, beside))
+    beside = missing.parent.iterdir() if missing.parent.is_dir() else ()
+    return nearest(missing.name, [each.name for each in beside if each.is_dir()])
 
 
 def trained_on(run: Run) -> str | None:

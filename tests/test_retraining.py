@@ -446,7 +446,7 @@ CHANGEABLE = (
          "needed. Keep the datasets of both days; `mail preprocess ... --name NAME` makes the next day's beside it."),
         (nothing, [PARENT.replace("mail-base", "mail-bse"), "--data", "tiny"],
          f"{PARENT.replace('mail-base', 'mail-bse')}: there is no such folder. Did you mean "
-         "'runs/day1/paper/base+mail-base'? Expected one made by `mail train`."),
+         "'base+mail-base'? Expected one made by `mail train`."),
         (shorter, [PARENT, "--data", "short"],
          "history = 20: the store 'short' keeps the last 5 behaviors. Expected 5 or less; more needs "
          "`mail preprocess --history 20`."),

@@ -118,7 +118,7 @@ def values(store: Store, table: str, name: str, vocabulary: str | None = None) -
     def value(each: int) -> Any:
         return None if each == UNKNOWN else known[each - FIRST_ID].item()
 
-    ids = store.column(table, name)
+    ids = store.column(table, name)[:]
     if ids.ndim == 1:
         return [value(each) for each in ids]
     return [[value(each) for each in row if each != PADDING] for row in ids]

@@ -699,7 +699,7 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
     shutil.copytree(runs[ODD].folder, bare)
     (bare / "checkpoints" / "best.weights.h5").unlink()
     texts = {
-        lost: f"{lost}: holds no config.toml, so it is not a run folder. Expected one made by `mail train`.",
+        lost: f"{lost}: there is no such folder. Expected one made by `mail train`.",
         unfinished: f"{unfinished}: the run is not finished. Give its `mail train` command again.",
     }
     for command in commands:
