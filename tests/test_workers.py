@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -296,6 +297,48 @@ def test_a_batch_is_cut_into_the_workers_parts(tiny: Store) -> None:
     assert sizes == {(33, 33, 34), (last // 3, 2 * last // 3 - last // 3, last - 2 * last // 3)}
     users = np.concatenate([batch["user"] for part in parts for batch in part.in_order()])
     np.testing.assert_array_equal(users, tiny.column("train", "user")[view.rows])
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="tells the peak of memory anew: Linux")
+def test_the_chiefs_weights_are_told_without_a_second_table() -> None:
+    """A table of 128 MB; a second worker that tells nothing but zeros, and takes what it hears."""
+    code = """
+import re, sys
+from pathlib import Path
+import keras, numpy as np, tensorflow as tf
+from mailcli import among, replicas
+
+table = keras.Variable(np.ones([1_000_000, 32], np.float32))
+others = [keras.Variable(np.arange(7)), keras.Variable(3.0), keras.Variable(np.ones([3, 1], bool), dtype="bool")]
+
+def peak(place):
+    Path("/proc/self/clear_refs").write_text("5")
+    status = lambda key: int(re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+    before = status("VmRSS")
+    team = replicas.Team(tf.distribute.MirroredStrategy(["CPU:0"]), place, 2)
+    with replicas.on(team):
+        among.share([table, *others])
+    return status("VmHWM") - before
+
+def total(variable):
+    return float(np.asarray(variable).sum())
+
+peak(0)
+print(peak(0), total(table), *map(total, others), peak(1), total(table), *map(total, others))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    chief, *kept, other, table, numbers, one, flags = map(float, done.stdout.split())
+    assert (kept, [table, numbers, one, flags]) == ([32_000_000, 21, 3, 3], [0, 0, 0, 0])
+    # Messages of 8 MB; five more tables without them.
+    assert chief < 100
+    assert other < 100 + 128
 
 
 SMALL = {"cold_start.encoder_units": "16,16,16", "cold_start.decoder_units": "16,16"}
