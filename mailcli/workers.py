@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli import __version__, plugins
-from mailcli.cluster import Cluster, Links, meet
+from mailcli.cluster import Cluster
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
+from mailcli.meeting import Links, meet
 from mailcli.pool import Task
 from mailcli.protocol import views
 from mailcli.quiet import load_tensorflow

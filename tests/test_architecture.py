@@ -31,6 +31,7 @@ ORDER = [
     "evaluation",
     "runs", "checkpoints", "origins", "interrupt", "loop", "watching", "training", "experiments", "rescoring", "board", "pool", "matrix",
     "cluster",
+    "meeting",
     "workers",
     "lookups", "signatures", "serving", "export", "impressions", "scoring",
     "intervals", "paper", "tables", "report",

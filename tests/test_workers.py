@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mailcli import cluster as clusters
+from mailcli import meeting
 from mailcli.batches import Batches
 from mailcli.cli import main
-from mailcli.cluster import Cluster, Links, meet, parse
+from mailcli.cluster import Cluster, parse
 from mailcli.config import make_config
 from mailcli.errors import MailError
+from mailcli.meeting import Links, meet
 from mailcli.protocol import views
 from mailcli.store import Store
 
@@ -261,13 +262,13 @@ class TestMeeting:
 
     def test_the_end_of_one_reaches_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ended: list[int] = []
-        monkeypatch.setattr(clusters, "GRACE", 0.2)
+        monkeypatch.setattr(meeting, "GRACE", 0.2)
         monkeypatch.setattr("os._exit", ended.append)
         workers = local(3)
         chief, one, two = all_meet(workers, [{}] * 3)
         two.close("the disk is full")
         expected = f"{workers[2].name(2)} has ended before the training did (the disk is full)."
-        assert [explained(links) for links in (chief, one)] == [f"{expected} {clusters.AGAIN}"] * 2
+        assert [explained(links) for links in (chief, one)] == [f"{expected} {meeting.AGAIN}"] * 2
         # Whatever TensorFlow waits for then.
         until = time.monotonic() + 10
         while len(ended) < 2 and time.monotonic() < until:
