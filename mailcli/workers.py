@@ -33,7 +33,7 @@ def parse_devices(text: str | None) -> Devices:
     """The value of --devices (MailError when it is neither a number from 1 on nor `all`)."""
     if text is None or text == "all":
         return text
-    if not (text.isascii() and text.isdigit() and int(text)):
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
         raise MailError(f"--devices {text}: expected a number of graphics cards from 1 on, or 'all'.")
     return int(text)
 

@@ -44,6 +44,8 @@ class TestTold:
     def test_by_the_variable(self) -> None:
         assert parse(None, None, 7.0, {"TF_CONFIG": CHIEF}) == Cluster(("a:1", "b:2"), 0, 7.0)
         assert parse(TWO, 0, 7.0, {"TF_CONFIG": CHIEF}) == Cluster(("a:1", "b:2"), 0, 7.0)
+        as_text = CHIEF.replace(": 0", ': "1"')
+        assert parse(None, None, 7.0, {"TF_CONFIG": as_text}) == Cluster(("a:1", "b:2"), 1, 7.0)
         with_chief = '{"cluster": {"chief": ["c:3"], "worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}'
         assert parse(None, None, 7.0, {"TF_CONFIG": with_chief}) == Cluster(("c:3", "a:1", "b:2"), 2, 7.0)
 
@@ -51,6 +53,8 @@ class TestTold:
         assert parse(None, None, 7.0, {}) is None
         # As some platforms set it on a single machine.
         assert parse(None, None, 7.0, {"TF_CONFIG": "{}"}) is None
+        single = '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}'
+        assert parse(None, None, 7.0, {"TF_CONFIG": single}) is None
 
     @pytest.mark.parametrize(
         ("options", "variable", "told"),
@@ -65,10 +69,10 @@ class TestTold:
             (
                 ["--workers", "a,b:x,c:70000,:1", "--index", "-1"],
                 None,
-                "--workers: 'a' is not HOST:PORT, such as 10.0.0.1:2222; "
-                "--workers: 'b:x' is not HOST:PORT, such as 10.0.0.1:2222; "
-                "--workers: 'c:70000' is not HOST:PORT, such as 10.0.0.1:2222; "
-                "--workers: ':1' is not HOST:PORT, such as 10.0.0.1:2222; "
+                "--workers: 'a' is not HOST:PORT, such as 10.0.0.1:2222 or [fd00::1]:2222; "
+                "--workers: 'b:x' is not HOST:PORT, such as 10.0.0.1:2222 or [fd00::1]:2222; "
+                "--workers: 'c:70000' is not HOST:PORT, such as 10.0.0.1:2222 or [fd00::1]:2222; "
+                "--workers: ':1' is not HOST:PORT, such as 10.0.0.1:2222 or [fd00::1]:2222; "
                 "--index -1: expected 0 to 3, the place of this worker in --workers.",
             ),
             (
@@ -76,7 +80,42 @@ class TestTold:
                 None,
                 "--workers: 'a:1' is there more than once.",
             ),
-            (["--workers", "a:1", "--index", "0"], None, "--workers: expected two workers or more."),
+            (
+                ["--workers", "a:1", "--index", "0"],
+                None,
+                "--workers: 'a:1' is one worker; expected two or more, HOST:PORT,HOST:PORT.",
+            ),
+            *(
+                (
+                    ["--workers", f"{wrong},b:2", "--index", "0"],
+                    None,
+                    f"--workers: '{wrong}' is not HOST:PORT, such as 10.0.0.1:2222 or [fd00::1]:2222.",
+                )
+                for wrong in (
+                    "http://127.0.0.1:1",
+                    "a:1;b:2",
+                    "::1:5",
+                    "[a]:1",
+                    "[::1:5",
+                    "a:" + "1" * 5000,
+                    "a:0",
+                    "ä:1",
+                )
+            ),
+            (["--workers", "A:1,a:1", "--index", "0"], None, "--workers: 'A:1', 'a:1' are one address."),
+            (
+                ["--workers", "[::1]:1,[0:0::1]:01,b:2", "--index", "0"],
+                None,
+                "--workers: '[::1]:1', '[0:0::1]:01' are one address.",
+            ),
+            *(
+                (
+                    ["--workers", TWO, "--index", "0", "--worker-timeout", seconds],
+                    None,
+                    f"--worker-timeout {seconds}: expected seconds from 1 to 86400.",
+                )
+                for seconds in ("nan", "inf", "0", "1e+300")
+            ),
             (
                 [],
                 "workers",
@@ -101,14 +140,35 @@ class TestTold:
             (
                 ["--workers", "a:1,b:3", "--index", "0"],
                 CHIEF,
-                "TF_CONFIG tells of worker 0 of a:1,b:2, --workers and --index of worker 0 of a:1,b:3. Give one of "
-                "the two.",
+                "TF_CONFIG tells of --workers a:1,b:2 --index 0, and the command of --workers a:1,b:3 --index 0. Give "
+                "one of the two.",
             ),
             (
                 ["--workers", TWO, "--index", "1"],
                 CHIEF,
-                "TF_CONFIG tells of worker 0 of a:1,b:2, --workers and --index of worker 1 of a:1,b:2. Give one of "
-                "the two.",
+                "TF_CONFIG tells of --workers a:1,b:2 --index 0, and the command of --workers a:1,b:2 --index 1. Give "
+                "one of the two.",
+            ),
+            (
+                ["--index", "1"],
+                CHIEF,
+                "TF_CONFIG tells of --workers a:1,b:2 --index 0, and the command of --index 1. Give one of the two.",
+            ),
+            (
+                [],
+                CHIEF.replace("b:2", "b"),
+                "TF_CONFIG: 'b' is not HOST:PORT, such as 10.0.0.1:2222 or [fd00::1]:2222.",
+            ),
+            ([], CHIEF.replace("b:2", "a:1"), "TF_CONFIG: 'a:1' is there more than once."),
+            (
+                [],
+                CHIEF.replace('["a:1", "b:2"]', '"a:1,b:2"'),
+                "TF_CONFIG: cannot be understood (a job is not a list of texts)." + EXPECTED,
+            ),
+            (
+                [],
+                "[" * 100_000,
+                "TF_CONFIG: cannot be understood (it is nested too deeply)." + EXPECTED,
             ),
             (
                 ["--workers", TWO, "--index", "0", "--set", "batch_size=1"],
@@ -119,6 +179,11 @@ class TestTold:
                 ["--devices", "0"],
                 None,
                 "--devices 0: expected a number of graphics cards from 1 on, or 'all'.",
+            ),
+            (
+                ["--devices", "9" * 5000],
+                None,
+                f"--devices {'9' * 5000}: expected a number of graphics cards from 1 on, or 'all'.",
             ),
             (
                 ["--devices", "some"],

@@ -40,7 +40,7 @@ from mailcli.options import FORMAT, RANKER, check_form, print_tables, resolve, r
 @click.option("--index", type=int, metavar="I", help="Which of --workers this is, from 0.")
 @click.option(
     "--worker-timeout",
-    type=click.FloatRange(min=1),
+    type=float,
     default=TIMEOUT,
     show_default=True,
     metavar="SECONDS",
