@@ -6,6 +6,8 @@ not come. The calls stay open as long as the training: the end of a process is n
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import json
 import os
 import socket
@@ -17,7 +19,7 @@ from typing import Any
 
 from mailcli.cluster import Cluster
 from mailcli.config import differences
-from mailcli.errors import MailError
+from mailcli.errors import Interrupted, MailError
 
 #: Seconds that TensorFlow has to fail by itself when a worker is gone (ours); then the process is ended.
 GRACE = 20.0
@@ -119,6 +121,8 @@ class Links:
     def close(self, why: str) -> None:
         """Say good-bye; `why` is empty when the training is finished."""
         self._ending = True
+        # The other tells what to do itself.
+        why = why.removesuffix(AGAIN).rstrip(" .")
         for call in self.calls.values():
             try:
                 call.tell(end=why)
@@ -134,6 +138,9 @@ class Links:
 
 #: What to do when a worker is gone.
 AGAIN = "Start all workers again with the same commands: they go on from the last checkpoint."
+#: What `asked` tells of what is installed; other keys that end so tell of files.
+VERSIONS = ("mail", "tensorflow", "keras", "numpy")
+_FILE = "_sha256"
 
 
 def meet(cluster: Cluster, asked: dict[str, Any], plan: Any = None) -> Links:
@@ -146,47 +153,98 @@ def meet(cluster: Cluster, asked: dict[str, Any], plan: Any = None) -> Links:
 
     Raises:
         MailError: a worker does not come in time, or was asked for something else.
+        Interrupted: by Ctrl-C; the chief tells those who have come.
     """
-    links = _call_together(cluster, asked, plan) if cluster.index == 0 else _call_chief(cluster, asked)
+    try:
+        links = _call_together(cluster, asked, plan) if cluster.index == 0 else _call_chief(cluster, asked)
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted while waiting for the other workers.") from None
     links.watch()
     return links
 
 
-def _port(cluster: Cluster) -> int:
-    return int(cluster.addresses[cluster.index].rpartition(":")[2])
+def refuse(cluster: Cluster, why: str) -> None:
+    """As the chief, tell all others that there is nothing to wait for; until they have heard or their time is out."""
+    waiting, until = set(range(1, len(cluster.addresses))), time.monotonic() + cluster.timeout
+    with _listening(cluster) as server:
+        while waiting:
+            call = _called(server, until)
+            if call is None:
+                return
+            try:
+                waiting.discard((call.hear(10) or {}).get("index", 0))
+                call.tell(error=f"{cluster.name(0)} cannot begin: {why}")
+            except (OSError, ValueError, TypeError):
+                continue  # No worker of ours.
 
 
 def _listening(cluster: Cluster) -> socket.socket:
     """A socket on this worker's port (MailError when another process has it)."""
+    host, port = cluster.host_and_port(cluster.index)
     try:
-        return socket.create_server(("", _port(cluster)), backlog=len(cluster.addresses))
+        try:
+            family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=len(cluster.addresses))
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+        except ValueError:
+            pass
+        # A name, which may stand for another interface here, or an address that a router or container has for it.
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        return socket.create_server(("", port), family=family, dualstack_ipv6=both, backlog=len(cluster.addresses))
     except OSError as error:
-        raise MailError(
-            f"{cluster.name(cluster.index)}: port {_port(cluster)} cannot be used on this machine "
-            f"({os.strerror(error.errno or 0)}). "
-            "Choose another port, or end the process that has it."
-        ) from error
+        raise port_in_use(cluster, os.strerror(error.errno or 0)) from error
+
+
+def port_in_use(cluster: Cluster, why: str) -> MailError:
+    """The error to tell of a worker whose port cannot be used."""
+    _, port = cluster.host_and_port(cluster.index)
+    return MailError(
+        f"{cluster.name(cluster.index)}: port {port} cannot be used on this machine ({why}). Choose another port, or "
+        "end the process that has it."
+    )
+
+
+def _called(server: socket.socket, until: float) -> _Call | None:
+    """The next who calls; None when time is out."""
+    server.settimeout(max(until - time.monotonic(), 0.001))
+    try:
+        return _Call(server.accept()[0])
+    except TimeoutError:
+        return None
 
 
 def _call_together(cluster: Cluster, asked: dict[str, Any], plan: Any) -> Links:
     links, until = Links(cluster, plan=plan), time.monotonic() + cluster.timeout
     everyone = range(1, len(cluster.addresses))
     error = ""
-    with _listening(cluster) as server:
-        while not error and len(links.calls) < len(everyone):
-            server.settimeout(max(until - time.monotonic(), 0.001))
-            try:
-                connection, _ = server.accept()
-            except TimeoutError:
+    try:
+        with _listening(cluster) as server:
+            while not error and len(links.calls) < len(everyone):
+                call = _called(server, until)
+                if call:
+                    error = _admit(links, call, asked)
+                    continue
                 missing = ", ".join(cluster.name(index) for index in everyone if index not in links.calls)
                 error = f"{missing} did not call within {cluster.timeout:g} seconds. Start it, or see --worker-timeout."
-                break
-            error = _admit(links, _Call(connection), asked)
-    for call in links.calls.values():
-        call.tell(**({"error": error} if error else {"plan": plan}))
+    except KeyboardInterrupt:
+        _tell_all(links, error=f"{cluster.name(0)} was interrupted while it waited for the others.")
+        raise
     if error:
+        _tell_all(links, error=error)
         raise MailError(error)
+    _tell_all(links, plan=plan)
     return links
+
+
+def _tell_all(links: Links, **message: Any) -> None:
+    for call in links.calls.values():
+        try:
+            call.tell(**message)
+        except OSError:
+            continue  # It has ended, which is noticed by its call.
 
 
 def _admit(links: Links, call: _Call, asked: dict[str, Any]) -> str:
@@ -202,25 +260,47 @@ def _admit(links: Links, call: _Call, asked: dict[str, Any]) -> str:
         return ""
     fault = ""
     if addresses != cluster.addresses:
-        fault = f"a worker calls that was given other --workers ({','.join(map(str, addresses))})"
+        fault = f"a worker calls that was given other --workers ({','.join(map(str, addresses))}). {_SAME}"
     elif index in links.calls or index not in range(1, len(addresses)):
-        fault = f"two workers were started with --index {index}"
+        fault = f"two workers were started with --index {index}. {_SAME}"
     elif theirs != asked:
-        fault = f"{cluster.name(index)} was asked for something else ({'; '.join(differences(asked, theirs))})"
+        fault = f"{cluster.name(index)} {_other(asked, theirs)}"
     links.calls[index if index not in links.calls else -1] = call
-    return fault and f"{fault}. Give all workers the same command but for --index."
+    return fault
+
+
+_SAME = "Give all workers the same command but for --index."
+
+
+def _other(asked: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """How what a worker was asked for differs, and how to mend it: the cause of the most first."""
+    differ = {key for key in {*asked, *theirs} if asked.get(key) != theirs.get(key)}
+    for keys, what, advice in (
+        (differ & set(VERSIONS), "has other versions", "Install the same on all workers."),
+        (differ - {key for key in differ if key.endswith(_FILE)}, "was asked for something else", _SAME),
+        (differ, "has other files", "Copy them from one worker to all, or preprocess the same raw files there."),
+    ):
+        if keys:
+            told = differences(*({key: _short(key, of[key]) for key in of if key in keys} for of in (asked, theirs)))
+            return f"{what} ({'; '.join(told)}). {advice}"
+    raise AssertionError("they are the same")
+
+
+def _short(key: str, value: Any) -> Any:
+    """The beginning of a checksum, by which two are told apart."""
+    return value[:12] if key.endswith(_FILE) and isinstance(value, str) else value
 
 
 def _call_chief(cluster: Cluster, asked: dict[str, Any]) -> Links:
+    # Noticed before it waits for the others; TensorFlow takes the port later.
     _listening(cluster).close()
-    host, _, port = cluster.addresses[0].rpartition(":")
     until = time.monotonic() + cluster.timeout
     silent = MailError(
         f"{cluster.name(0)} did not answer within {cluster.timeout:g} seconds. Start it, or see --worker-timeout."
     )
     while True:
         try:
-            call = _Call(socket.create_connection((host.strip("[]"), int(port)), timeout=10))
+            call = _Call(socket.create_connection(cluster.host_and_port(0), timeout=10))
             call.tell(index=cluster.index, addresses=cluster.addresses, asked=asked)
             # It waits as long for the others, from when it began.
             answer = call.hear(cluster.timeout + 10)
