@@ -76,8 +76,9 @@ def choose(run: Run, store: Store, baseline: Run | None = None, minutes: float =
 
 
 def _train(run: Run, store: Store, baseline: Run | None, minutes: float, origin: Origin | None) -> dict[str, Any]:
-    if run.result is not None:
-        return run.result  # another process was quicker
+    # Another process may have been quicker; the other workers have to hear of it.
+    if among.any_of(run.result is not None):
+        return run.result or {}
     started = time.monotonic()
     training = _Training(run, store, baseline, minutes, origin)
     try:

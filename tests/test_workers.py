@@ -17,16 +17,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 from mailcli import meeting
+from mailcli import workers as workers_of_mail
 from mailcli.batches import Batches
+from mailcli.checkpoints import Progress
 from mailcli.cli import main
 from mailcli.cluster import Cluster, parse
 from mailcli.config import make_config
-from mailcli.errors import MailError
+from mailcli.errors import Interrupted, MailError
+from mailcli.loop import Fit
 from mailcli.meeting import Links, meet
 from mailcli.protocol import views
+from mailcli.runs import ElsewhereRun
 from mailcli.store import Store
 
 TWO = "a:1,b:2"
@@ -269,11 +274,98 @@ class TestMeeting:
     def test_other_settings_are_named(self) -> None:
         workers = local(2)
         told = (
-            f"{workers[1].name(1)} was asked for something else (seed: 1 -> 2; dataset_sha256: 'a' -> 'b'). Give all "
-            "workers the same command but for --index."
+            f"{workers[1].name(1)} was asked for something else (seed: 1 -> 2). Give all workers the same command but "
+            "for --index."
         )
         asked = [{"seed": 1, "dataset_sha256": "a"}, {"seed": 2, "dataset_sha256": "b"}]
         assert all_meet(workers, asked) == [told, told]
+
+    def test_other_versions_and_files_are_told_as_such(self) -> None:
+        installed = {"seed": 1, "dataset_sha256": "0123456789abcdef", "tensorflow": "2.21.0", "numpy": "2.3.1"}
+        for other, told in (
+            (
+                {"tensorflow": "2.22.0", "numpy": "2.3.2", "dataset_sha256": "f"},
+                "has other versions (tensorflow: '2.21.0' -> '2.22.0'; numpy: '2.3.1' -> '2.3.2'). Install the same on "
+                "all workers.",
+            ),
+            (
+                {"dataset_sha256": "fedcba9876543210"},
+                "has other files (dataset_sha256: '0123456789ab' -> 'fedcba987654'). Copy them from one worker to all, "
+                "or preprocess the same raw files there.",
+            ),
+        ):
+            workers = local(2)
+            found = all_meet(workers, [installed, {**installed, **other}])
+            assert found == [f"{workers[1].name(1)} {told}"] * 2
+
+    @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the machine has no IPv6")
+    def test_over_ipv6(self) -> None:
+        addresses = tuple(f"[::1]:{port}" for port in free_ports(2))
+        found = all_meet([Cluster(addresses, index, 10.0) for index in range(2)], [{}] * 2, "plan")
+        assert [links.plan for links in found] == ["plan"] * 2
+        for links in found:
+            links.close("")
+
+    def test_a_worker_listens_at_its_own_address_where_it_has_one(self) -> None:
+        (port,) = free_ports(1)
+        # 192.0.2.1 is nobody's: as where a router hands on what comes to it.
+        for host, expected in (
+            ("127.0.0.1", {"127.0.0.1"}),
+            ("192.0.2.1", {"::", "0.0.0.0"}),
+            ("a", {"::", "0.0.0.0"}),
+        ):
+            with meeting._listening(Cluster((f"{host}:{port}", "b:2"), 0)) as server:
+                assert server.getsockname()[0] in expected
+
+    def test_a_refused_chief_tells_all(self) -> None:
+        workers = local(3)
+        refused = threading.Thread(target=lambda: meeting.refuse(workers[0], "runs: is full."))
+        refused.start()
+        told = f"{workers[0].name(0)} cannot begin: runs: is full."
+        assert all_meet(workers[1:], [{}] * 2) == [told, told]
+        refused.join(5)
+        assert not refused.is_alive()
+
+    def test_a_refused_chief_waits_no_longer_than_asked(self) -> None:
+        began = time.monotonic()
+        meeting.refuse(local(2, timeout=0.5)[0], "runs: is full.")
+        assert 0.4 < time.monotonic() - began < 5
+
+    @pytest.mark.parametrize("index", [0, 1])
+    def test_ctrl_c_while_waiting(self, index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        workers = local(3)
+
+        def interrupted(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        if index:
+            monkeypatch.setattr("time.sleep", interrupted)
+        else:
+            # Once one has come.
+            admitted = meeting._admit
+
+            def admit(*given: Any) -> None:
+                admitted(*given)
+                interrupted()
+
+            monkeypatch.setattr(meeting, "_admit", admit)
+        told: list[str] = []
+
+        def one() -> None:
+            try:
+                meet(workers[1], {})
+            except MailError as error:
+                told.append(error.message)
+
+        other = threading.Thread(target=one)
+        if index == 0:
+            other.start()
+        with pytest.raises(Interrupted, match="^Interrupted while waiting for the other workers.$") as error:
+            meet(workers[index], {})
+        assert error.value.exit_code == 130
+        if index == 0:
+            other.join(5)
+            assert told == [f"{workers[0].name(0)} was interrupted while it waited for the others."]
 
     def test_two_of_one_index(self) -> None:
         workers = local(3)
@@ -342,6 +434,22 @@ class TestMeeting:
         for links in (chief, one):
             links.close("")
 
+    def test_what_to_do_is_told_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ended: list[int] = []
+        monkeypatch.setattr(meeting, "GRACE", 0.2)
+        monkeypatch.setattr("os._exit", ended.append)
+        chief, one = all_meet(local(2), [{}] * 2)
+        one.close(f"a worker has not answered for 300 seconds. Look at each. {meeting.AGAIN}")
+        assert explained(chief) == (
+            f"{chief.cluster.name(1)} has ended before the training did (a worker has not answered for 300 seconds. "
+            "Look at each). Start all workers again with the same commands: they go on from the last checkpoint."
+        )
+        chief.close("")
+        until = time.monotonic() + 10
+        while not ended and time.monotonic() < until:
+            time.sleep(0.05)
+        assert ended == [2]
+
 
 def explained(links: Links) -> str:
     links._known.wait(10)
@@ -363,6 +471,32 @@ def test_a_batch_is_cut_into_the_workers_parts(tiny: Store) -> None:
     assert sizes == {(33, 33, 34), (last // 3, 2 * last // 3 - last // 3, last - 2 * last // 3)}
     users = np.concatenate([batch["user"] for part in parts for batch in part.in_order()])
     np.testing.assert_array_equal(users, tiny.column("train", "user")[view.rows])
+
+
+def test_seconds_are_told_where_they_have_passed() -> None:
+    cluster = Cluster(("a:1", "b:2"), 0, 100.0)
+    again = "Look at each. Start all workers again with the same commands: they go on from the last checkpoint."
+    for error, told in (
+        (tf.errors.DeadlineExceededError(None, None, "x"), f"a worker has not answered for 100 seconds. {again}"),
+        (tf.errors.UnavailableError(None, None, "no route"), f"a worker cannot be reached (no route). {again}"),
+    ):
+        found = workers_of_mail._out_of_time(cluster, error)
+        assert found is not None
+        assert found.message == told
+    assert workers_of_mail._out_of_time(cluster, tf.errors.InternalError(None, None, "x")) is None
+
+
+def test_a_worker_tells_of_no_folder_that_it_does_not_have(tiny: Store) -> None:
+    config = make_config([{"data": "tiny", "seed": 3, "cold_start": "mail", "cold_start.variant": "base"}])
+    fit = object.__new__(Fit)
+    fit._run, fit._progress = ElsewhereRun(Path(), config), Progress(steps=7)
+    fit._pending = [{"L_rt": tf.constant(1.0)}, {"L_rt": tf.constant(float("nan"))}]
+    with pytest.raises(MailError) as error:
+        fit._flush()
+    assert error.value.message == (
+        "base+mail-base, seed 3: L_rt is nan in step 7, of steps 6 to 7. Training stopped. Worker 0 has the checkpoints. "
+        "A lower learning_rate may help."
+    )
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="tells the peak of memory anew: Linux")
@@ -458,15 +592,23 @@ def test_several_replicas_do_what_one_does(cell: str, count: int, data_dir: Path
 TRAINING = {"history": 20, "embedding_dim": 8, "batch_size": 256, "epochs": 2, "ranker.units": "16,8"}
 
 
-def commands(data_dir: Path, runs: Path, workers: int, cell: dict[str, str], *more: str) -> list[list[str]]:
-    """`mail train` of each worker; of one process where `workers` is 1."""
+def commands(
+    data_dir: Path,
+    runs: Path,
+    workers: int,
+    cell: dict[str, str],
+    *more: str,
+    host: str = "127.0.0.1",
+    before: str = "",
+) -> list[list[str]]:
+    """`mail train` of each worker, which does something before; of one process where `workers` is 1."""
     settings = [f"{key}={value}" for key, value in {**TRAINING, **cell}.items()]
-    code = "from mailcli.cli import main; main()"
+    code = f"{before}\nfrom mailcli.cli import main; main()"
     where = ["--data", "tiny", "--data-dir", str(data_dir), "--runs", str(runs), "--threads", "1"]
     command = [sys.executable, "-c", code, "train", *where, *(part for each in settings for part in ("--set", each))]
     if workers == 1:
         return [[*command, *more]]
-    addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(workers))
+    addresses = ",".join(f"{host}:{port}" for port in free_ports(workers))
     return [[*command, *more, "--workers", addresses, "--index", str(index)] for index in range(workers)]
 
 
@@ -555,8 +697,90 @@ def test_a_killed_workers_job_goes_on(two_workers: Path, data_dir: Path, tmp_pat
         again = finish([start(command) for command in commands(data_dir, runs, 2, CELLS["base+mail"])])
         assert [code for code, _ in again] == [0, 0], again
         assert any("goes on after step" in line for line in again[0][1])
+        # The other has no folder to tell of.
+        assert len(again[1][1]) == 1, again[1][1]
         assert curves(runs) == curves(two_workers)
         assert weights(runs) == weights(two_workers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_worker_that_pauses_is_waited_for(victim: int, data_dir: Path, tmp_path: Path) -> None:
+    """For longer than TensorFlow's own check of its health would; over IPv6 where there is one."""
+    host = "[::1]" if socket.has_dualstack_ipv6() else "127.0.0.1"
+    cell = {"epochs": "20", "patience": "20"}
+    running = [start(command) for command in commands(data_dir, tmp_path, 2, cell, host=host)]
+    history = tmp_path / "tiny/paper/base+none/seed-0/history.jsonl"
+    wait_for(lambda: history.exists() and history.stat().st_size > 0, running)
+    running[victim].send_signal(signal.SIGSTOP)
+    time.sleep(40)
+    ended = running[1 - victim].poll()
+    running[victim].send_signal(signal.SIGCONT)
+    done = finish(running)
+    assert ended is None, done
+    assert [code for code, _ in done] == [0, 0], done
+
+
+@pytest.mark.slow
+def test_a_run_that_another_process_finishes_meanwhile(two_workers: Path, data_dir: Path, tmp_path: Path) -> None:
+    """After the workers have agreed on what is missing: none trains it, and none waits for the others."""
+    before = f"""
+import shutil
+from mailcli import workers
+meet = workers.meet
+def meet_late(cluster, asked, plan=None):
+    found = meet(cluster, asked, plan)
+    if cluster.index == 0:
+        shutil.copytree({str(two_workers)!r}, {str(tmp_path)!r}, dirs_exist_ok=True)
+    return found
+workers.meet = meet_late
+"""
+    running = [start(each) for each in commands(data_dir, tmp_path, 2, CELLS["base+mail"], before=before)]
+    done = finish(running, 100)
+    assert [code for code, _ in done] == [0, 0], done
+    assert curves(tmp_path) == curves(two_workers)
+
+
+@pytest.mark.slow
+def test_a_chief_that_is_refused_tells_the_others(data_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny/paper/base+none/seed-0"
+    folder.mkdir(parents=True)
+    (folder / "mine.txt").write_text("")
+    (chief, told), (other, lines) = finish([start(each) for each in commands(data_dir, tmp_path, 2, {})], 60)
+    assert (chief, other) == (2, 2)
+    why = f"{folder}: is not a run folder of ours (mine.txt). Choose another --runs folder."
+    name = told[0].partition(")")[0] + ")"
+    assert told == [f"{name} cannot begin. It waits for the others to tell them; Ctrl-C ends it.", f"Error: {why}"]
+    assert lines == [f"Error: {name} cannot begin: {why}"]
+
+
+@pytest.mark.slow
+def test_a_port_that_another_process_takes_before_tensorflow_does(data_dir: Path, tmp_path: Path) -> None:
+    before = """
+import socket
+from mailcli import workers
+meet = workers.meet
+def meet_and_take(cluster, asked, plan=None):
+    global taken
+    found = meet(cluster, asked, plan)
+    if cluster.index == 1:
+        taken = socket.create_server(("", cluster.host_and_port(1)[1]))
+    return found
+workers.meet = meet_and_take
+"""
+    (chief, told), (other, lines) = finish(
+        [start(each) for each in commands(data_dir, tmp_path, 2, {}, before=before)], 100
+    )
+    assert (chief, other) == (2, 2)
+    fault = (
+        r"worker 1 \((127.0.0.1:(\d+))\): port \2 cannot be used on this machine \(TensorFlow: Could not start gRPC "
+        r"server\). Choose another port, or end the process that has it"
+    )
+    assert re.fullmatch(rf"Error: {fault}.", lines[-1]), lines
+    assert re.fullmatch(
+        rf"Error: worker 1 \(.*\) has ended before the training did \({fault}\). {meeting.AGAIN}", told[-1]
+    ), told
+    assert not [line for line in [*told, *lines] if line.startswith("Traceback")]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ def train(
     elif devices is not None:
         trainer = OnDevices(parse_devices(devices))
     # One after the other, on all cores.
-    rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1, trainer=trainer)
+    with trainer.refusals_told() if isinstance(trainer, OnWorkers) else nullcontext():
+        rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}")], form)
 
 
