@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -816,3 +817,19 @@ def test_more_devices_than_there_are(data_dir: Path, tmp_path: Path) -> None:
             ],
         )
     assert not list(tmp_path.rglob("config.toml"))
+
+
+def test_what_a_byte_and_a_message_cost_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers' steps made of 40 and 10 ms of computing, 1,000 bytes a millisecond, and .5 ms a message."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    scaling = importlib.import_module("scaling")
+    lines = [
+        scaling.Measured("a", "0.3", 8, 1, {"ms": 70.0, "told": 0, "messages": 0}),
+        scaling.Measured("a", "0.3", 4, 1, {"ms": 40.0, "told": 0, "messages": 0}),
+        scaling.Measured("a", "0.3", 8, 2, {"ms": 40 + 30 + 15.0, "told": 60_000, "messages": 30}),
+        scaling.Measured("b", "0.3", 4, 1, {"ms": 10.0, "told": 0, "messages": 0}),
+        scaling.Measured("b", "0.3", 8, 2, {"ms": 10 + 2 + 5.0, "told": 4_000, "messages": 10}),
+    ]
+    bandwidth, latency = scaling.fit(lines)
+    assert (bandwidth, latency) == (pytest.approx(1000), pytest.approx(0.5))
+    assert scaling.modelled(lines[2], lines, bandwidth, latency) == pytest.approx(85)
