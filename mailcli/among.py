@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,42 @@ from numpy.typing import NDArray
 
 from mailcli import replicas
 
-#: Numbers of 8 bytes that go in one message (ours: 32 MB).
-_CHUNK = 1 << 22
+#: Bytes that go in one message (ours); what a message takes in memory is some times as much.
+_CHUNK = 1 << 23
 
 
 def share(variables: Iterable[Any]) -> None:
-    """Give every worker the bits of the chief's variables."""
+    """Give every worker the bits of the chief's variables, which need no second copy in memory."""
     if replicas.worker()[1] == 1:
         return
     for variable in variables:
-        value = np.asarray(variable)
-        variable.assign(np.frombuffer(_from_chief(value.tobytes()), value.dtype).reshape(value.shape))
+        _share(variable)
+
+
+def _share(variable: Any) -> None:
+    """Some rows at a time: a table may be half of what a machine holds."""
+    index, _ = replicas.worker()
+    copies = _copies(variable)
+    if not copies[0].shape.rank:
+        rows = _array_from_chief(np.asarray(copies[0]))
+        for copy in copies if index else ():
+            copy.assign(rows)
+        return
+    count = copies[0].shape[0]
+    step = max(_CHUNK * count // max(copies[0].shape.num_elements() * copies[0].dtype.size, 1), 1)
+    for start in range(0, count, step):
+        rows = _array_from_chief(copies[0][start : start + step].numpy())
+        # The chief has them.
+        for copy in copies if index else ():
+            copy[start : start + step].assign(rows)
+
+
+def _copies(variable: Any) -> Sequence[Any]:
+    """The variable of each replica of this worker, of one of Keras."""
+    chosen = replicas.team()
+    assert chosen is not None
+    copies: Sequence[Any] = chosen.strategy.experimental_local_results(variable.value)
+    return copies
 
 
 def tell(text: str) -> str:
@@ -29,9 +54,9 @@ def tell(text: str) -> str:
     index, workers = replicas.worker()
     if workers == 1:
         return text
-    data = text.encode() if index == 0 else b""
+    data = np.frombuffer(text.encode() if index == 0 else b"", np.uint8)
     size = int(_sum(np.array([len(data)], np.int64))[0])
-    return _from_chief(data or bytes(size)).decode()
+    return _from_chief(data if index == 0 else np.zeros(size, np.uint8)).tobytes().decode()
 
 
 def any_of(asked: bool) -> bool:
@@ -44,13 +69,18 @@ def gathered(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows if replicas.worker()[1] == 1 else _run(_gather, tf.constant(rows))
 
 
-def _from_chief(data: bytes) -> bytes:
+def _array_from_chief(array: NDArray) -> NDArray:
+    """The chief's, of an array that is as large as this worker's."""
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return _from_chief(data).view(array.dtype).reshape(array.shape)
+
+
+def _from_chief(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bits, as whole numbers to which the others add zeros."""
-    padded = np.frombuffer(data + bytes(-len(data) % 8), np.int64)
-    if replicas.worker()[0]:
-        padded = np.zeros_like(padded)
-    parts = [_sum(padded[start : start + _CHUNK]) for start in range(0, len(padded), _CHUNK)]
-    return b"".join(part.tobytes() for part in parts)[: len(data)]
+    numbers = np.zeros(-(-len(data) // 8), np.int64)
+    if replicas.worker()[0] == 0:
+        numbers.view(np.uint8)[: len(data)] = data
+    return _sum(numbers).view(np.uint8)[: len(data)]
 
 
 def _sum(x: NDArray[np.int64]) -> NDArray[np.int64]:

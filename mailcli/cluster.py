@@ -1,32 +1,22 @@
-"""The workers of a training, each a process on a machine of its own: who they are, and how they find one another.
-
-Worker 0, the chief, is called by the others before TensorFlow starts, which waits without end for a worker that does
-not come. The calls stay open as long as the training: the end of a process is noticed by the end of its call.
-"""
+"""The workers of a training, each a process on a machine of its own: who they are."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
-import os
-import socket
-import sys
-import threading
-import time
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from mailcli.config import differences
 from mailcli.errors import MailError, choices
 
 #: Seconds that workers wait for one another (ours: machines of a cluster are seldom started at one moment).
 TIMEOUT = 300.0
-#: Seconds that TensorFlow has to fail by itself when a worker is gone (ours); then the process is ended.
-GRACE = 20.0
-#: Seconds between two calls to a chief that does not answer yet (ours).
-_PAUSE = 0.2
-#: The longest message, in bytes (ours); settings are some hundreds.
-_LONGEST = 1 << 20
+#: The longest that they may be asked to wait (ours): a day.
+LONGEST_TIMEOUT = 86_400.0
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +34,11 @@ class Cluster:
         """How a worker is called in a text."""
         return f"worker {index} ({self.addresses[index]})"
 
+    def host_and_port(self, index: int) -> tuple[str, int]:
+        """Where a worker is; an IPv6 address without its brackets."""
+        host, _, port = self.addresses[index].rpartition(":")
+        return host.strip("[]"), int(port)
+
 
 def parse(workers: str | None, index: int | None, timeout: float, environ: Mapping[str, str]) -> Cluster | None:
     """The cluster that `--workers` and `--index` or the variable TF_CONFIG tell of; None without any.
@@ -51,21 +46,20 @@ def parse(workers: str | None, index: int | None, timeout: float, environ: Mappi
     Raises:
         MailError: one line with all that is wrong.
     """
+    # Written so that it refuses what is no number, too.
+    if not 1 <= timeout <= LONGEST_TIMEOUT:
+        raise MailError(f"--worker-timeout {timeout:g}: expected seconds from 1 to {LONGEST_TIMEOUT:.0f}.")
     told = _tf_config(environ["TF_CONFIG"]) if environ.get("TF_CONFIG") else None
-    if workers is None and told is None:
+    given = tuple(part.strip() for part in workers.split(",")) if workers is not None else None
+    if told:
+        return _of_variable(told, given, index, timeout)
+    if given is None:
         if index is not None:
             raise MailError(f"--index {index}: it goes with --workers HOST:PORT,HOST:PORT. Give both.")
         return None
-    given = tuple(part.strip() for part in workers.split(",")) if workers is not None else None
-    if told:
-        if (given is not None and given != told[0]) or (index is not None and index != told[1]):
-            raise MailError(
-                f"TF_CONFIG tells of worker {told[1]} of {','.join(told[0])}, --workers and --index of "
-                f"{'worker ' + str(index) if index is not None else 'no index'} of {workers}. Give one of the two."
-            )
-        given, index = told
-    assert given is not None
-    faults = _faults(given)
+    faults = [f"--workers: {fault}" for fault in _faults(given)]
+    if len(given) < 2:
+        faults.append(f"--workers: '{workers}' is one worker; expected two or more, HOST:PORT,HOST:PORT")
     if index is None:
         faults.append(f"--index: which of the workers is this? Expected 0 to {len(given) - 1}")
     elif not 0 <= index < len(given):
@@ -75,251 +69,78 @@ def parse(workers: str | None, index: int | None, timeout: float, environ: Mappi
     return Cluster(given, index, timeout)
 
 
+def _of_variable(
+    told: tuple[tuple[str, ...], int], given: tuple[str, ...] | None, index: int | None, timeout: float
+) -> Cluster:
+    """That of TF_CONFIG, which the options must not contradict (MailError)."""
+    addresses, place = told
+    if (given is not None and given != addresses) or (index is not None and index != place):
+        options = [*([f"--workers {','.join(given)}"] if given else []), *([f"--index {index}"] * (index is not None))]
+        raise MailError(
+            f"TF_CONFIG tells of --workers {','.join(addresses)} --index {place}, and the command of "
+            f"{' '.join(options)}. Give one of the two."
+        )
+    faults = _faults(addresses)
+    if faults:
+        raise MailError("; ".join(f"TF_CONFIG: {fault}" for fault in faults) + ".")
+    return Cluster(addresses, place, timeout)
+
+
 def _faults(addresses: tuple[str, ...]) -> list[str]:
     """What is wrong with the addresses."""
-    faults = []
+    faults, spelt = [], dict[tuple[str, int], list[str]]()
     for each in addresses:
-        host, colon, port = each.rpartition(":")
-        if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 2**16 and " " not in host):
-            faults.append(f"--workers: '{each}' is not HOST:PORT, such as 10.0.0.1:2222")
-    twice = sorted({each for each in addresses if addresses.count(each) > 1})
-    if twice:
-        faults.append(f"--workers: {choices(twice)} is there more than once")
-    if len(addresses) < 2:
-        faults.append("--workers: expected two workers or more")
+        found = _host_and_port(each)
+        if found is None:
+            faults.append(f"'{each}' is not HOST:PORT, such as 10.0.0.1:2222 or [fd00::1]:2222")
+        else:
+            spelt.setdefault(found, []).append(each)
+    for same in spelt.values():
+        if len(same) > 1:
+            once = dict.fromkeys(same)
+            faults.append(f"{choices(once)} {'is there more than once' if len(once) == 1 else 'are one address'}")
     return faults
 
 
-def _tf_config(text: str) -> tuple[tuple[str, ...], int] | None:
-    """Addresses and index of TF_CONFIG: the job `chief`, then the job `worker`; None of one without a cluster."""
-    try:
-        found = json.loads(text)
-        jobs, task = found.get("cluster") or {}, found.get("task") or {}
-        if not jobs:
+def _host_and_port(address: str) -> tuple[str, int] | None:
+    """The same for whatever is spelt another way; None of what is no address."""
+    host, _, port = address.rpartition(":")
+    if not (_PORT.fullmatch(port) and 0 < int(port) < 2**16):
+        return None
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(host[1:-1])), int(port)
+        except ValueError:
             return None
-        if set(jobs) - {"chief", "worker"} or len(jobs.get("chief", [])) > 1:
-            raise ValueError(f"its jobs are {choices(sorted(jobs))}; expected 'worker', and one 'chief' or none")
-        if not all(isinstance(each, str) for job in jobs.values() for each in job):
-            raise ValueError("an address is not a text")
-        kind, index = task["type"], task["index"]
-        if kind not in jobs or type(index) is not int or not 0 <= index < len(jobs[kind]):
-            raise ValueError(f"its task is {kind} {index}, which its cluster does not have")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    return (host.lower(), int(port)) if _NAME.fullmatch(host) else None
+
+
+def _tf_config(text: str) -> tuple[tuple[str, ...], int] | None:
+    """Addresses and index of TF_CONFIG: the job `chief`, then the job `worker`; None without others than this one."""
+    try:
+        return _addresses_and_index(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"{type(error).__name__} {error}" if isinstance(error, KeyError) else str(error)
+        what = "it is nested too deeply" if isinstance(error, RecursionError) else what
         raise MailError(
             f"TF_CONFIG: cannot be understood ({what}). Expected "
             '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}.'
         ) from None
+
+
+def _addresses_and_index(found: Any) -> tuple[tuple[str, ...], int] | None:
+    jobs, task = found.get("cluster") or {}, found.get("task") or {}
+    if not jobs:
+        return None
+    if set(jobs) - {"chief", "worker"} or len(jobs.get("chief", [])) > 1:
+        raise ValueError(f"its jobs are {choices(sorted(jobs))}; expected 'worker', and one 'chief' or none")
+    if not all(isinstance(job, list) and all(isinstance(each, str) for each in job) for job in jobs.values()):
+        raise ValueError("a job is not a list of texts")
+    kind, index = task["type"], task["index"]
+    # Some platforms write it as a text.
+    place = int(index) if isinstance(index, str) and _PORT.fullmatch(index) else index
+    if kind not in jobs or type(place) is not int or not 0 <= place < len(jobs[kind]):
+        raise ValueError(f"its task is {kind} {index}, which its cluster does not have")
     chiefs = jobs.get("chief", [])
-    return (*chiefs, *jobs.get("worker", [])), index + (len(chiefs) if kind == "worker" else 0)
-
-
-class _Call:
-    """Lines of JSON on a connection."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._rest = b""
-        # A machine that loses its power sends no word.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, name):
-                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
-
-    def tell(self, **message: Any) -> None:
-        self._connection.sendall(json.dumps(message).encode() + b"\n")
-
-    def hear(self, seconds: float | None) -> dict[str, Any] | None:
-        """The next message; None when the other has ended (TimeoutError, ValueError for what is no message)."""
-        self._connection.settimeout(seconds)
-        while b"\n" not in self._rest:
-            try:
-                more = self._connection.recv(1 << 16)
-            except ConnectionError:
-                more = b""
-            if not more:
-                return None
-            self._rest += more
-            if len(self._rest) > _LONGEST:
-                raise ValueError("too long")
-        line, _, self._rest = self._rest.partition(b"\n")
-        found = json.loads(line)
-        if not isinstance(found, dict):
-            raise ValueError("no message")
-        return found
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-@dataclass
-class Links:
-    """The open calls of this worker: the chief's to all, another's to the chief."""
-
-    cluster: Cluster
-    calls: dict[int, _Call] = field(default_factory=dict)
-    plan: Any = None
-    """What the chief has told all when they met."""
-    lost: str = ""
-    """A sentence on the worker that ended before the training did."""
-    _ending: bool = False
-    _finished: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _known: threading.Event = field(default_factory=threading.Event)
-
-    def watch(self) -> None:
-        """From now on notice the end of another worker, and end this process if it cannot end by itself."""
-        for index, call in self.calls.items():
-            threading.Thread(target=self._listen, args=(index, call), daemon=True).start()
-
-    def _listen(self, index: int, call: _Call) -> None:
-        try:
-            told = call.hear(None)
-        except (OSError, ValueError):
-            told = None
-        if told is not None and told.get("end") == "":
-            self._finished.release()
-            return
-        if told is not None and "lost" in told:
-            self.lost = told["lost"]
-        else:
-            why = f" ({told['end']})" if told else ""
-            self.lost = f"{self.cluster.name(index)} has ended before the training did{why}."
-        for other, each in self.calls.items():
-            if other != index:
-                try:
-                    each.tell(lost=self.lost)
-                except OSError:
-                    continue  # it has ended too, and its own listener tells of it
-        self._known.set()
-        time.sleep(GRACE)
-        # TensorFlow is waiting for that worker where no exception reaches it.
-        if not self._ending:
-            print(f"Error: {self.lost} {AGAIN}", file=sys.stderr, flush=True)
-        os._exit(MailError.exit_code)
-
-    def explained(self) -> MailError | None:
-        """The error to tell when TensorFlow has failed because another worker is gone; None when none is."""
-        self._known.wait(GRACE / 2)
-        self._ending = True
-        return MailError(f"{self.lost} {AGAIN}") if self.lost else None
-
-    def close(self, why: str) -> None:
-        """Say good-bye; `why` is empty when the training is finished."""
-        self._ending = True
-        for call in self.calls.values():
-            try:
-                call.tell(end=why)
-            except OSError:
-                continue  # it has ended already
-            # Not closed: the other would take it for an end without a word, were it quicker than the message.
-
-    def wait(self) -> None:
-        """Until all others have finished too: what ends early takes TensorFlow's service of the others along."""
-        for _ in self.calls:
-            self._finished.acquire()
-
-
-#: What to do when a worker is gone.
-AGAIN = "Start all workers again with the same commands: they go on from the last checkpoint."
-
-
-def meet(cluster: Cluster, asked: dict[str, Any], plan: Any = None) -> Links:
-    """Wait until all workers are there and want the same.
-
-    Args:
-        cluster: who they are.
-        asked: what this worker was asked to do, plain values; it must be the same for all.
-        plan: of the chief, told to all.
-
-    Raises:
-        MailError: a worker does not come in time, or was asked for something else.
-    """
-    links = _call_together(cluster, asked, plan) if cluster.index == 0 else _call_chief(cluster, asked)
-    links.watch()
-    return links
-
-
-def _port(cluster: Cluster) -> int:
-    return int(cluster.addresses[cluster.index].rpartition(":")[2])
-
-
-def _listening(cluster: Cluster) -> socket.socket:
-    """A socket on this worker's port (MailError when another process has it)."""
-    try:
-        return socket.create_server(("", _port(cluster)), backlog=len(cluster.addresses))
-    except OSError as error:
-        raise MailError(
-            f"{cluster.name(cluster.index)}: port {_port(cluster)} cannot be used on this machine "
-            f"({os.strerror(error.errno or 0)}). "
-            "Choose another port, or end the process that has it."
-        ) from error
-
-
-def _call_together(cluster: Cluster, asked: dict[str, Any], plan: Any) -> Links:
-    links, until = Links(cluster, plan=plan), time.monotonic() + cluster.timeout
-    everyone = range(1, len(cluster.addresses))
-    error = ""
-    with _listening(cluster) as server:
-        while not error and len(links.calls) < len(everyone):
-            server.settimeout(max(until - time.monotonic(), 0.001))
-            try:
-                connection, _ = server.accept()
-            except TimeoutError:
-                missing = ", ".join(cluster.name(index) for index in everyone if index not in links.calls)
-                error = f"{missing} did not call within {cluster.timeout:g} seconds. Start it, or see --worker-timeout."
-                break
-            error = _admit(links, _Call(connection), asked)
-    for call in links.calls.values():
-        call.tell(**({"error": error} if error else {"plan": plan}))
-    if error:
-        raise MailError(error)
-    return links
-
-
-def _admit(links: Links, call: _Call, asked: dict[str, Any]) -> str:
-    """Hear who calls and what it was asked for; what is wrong with it."""
-    cluster = links.cluster
-    try:
-        told = call.hear(10)
-        if told is None:
-            raise ValueError("nothing said")
-        index, theirs, addresses = told["index"], dict(told["asked"]), tuple(told["addresses"])
-    except (OSError, ValueError, KeyError, TypeError):
-        call.close()  # No worker of ours: whatever looks for open ports.
-        return ""
-    fault = ""
-    if addresses != cluster.addresses:
-        fault = f"a worker calls that was given other --workers ({','.join(map(str, addresses))})"
-    elif index in links.calls or index not in range(1, len(addresses)):
-        fault = f"two workers were started with --index {index}"
-    elif theirs != asked:
-        fault = f"{cluster.name(index)} was asked for something else ({'; '.join(differences(asked, theirs))})"
-    links.calls[index if index not in links.calls else -1] = call
-    return fault and f"{fault}. Give all workers the same command but for --index."
-
-
-def _call_chief(cluster: Cluster, asked: dict[str, Any]) -> Links:
-    _listening(cluster).close()
-    host, _, port = cluster.addresses[0].rpartition(":")
-    until = time.monotonic() + cluster.timeout
-    silent = MailError(
-        f"{cluster.name(0)} did not answer within {cluster.timeout:g} seconds. Start it, or see --worker-timeout."
-    )
-    while True:
-        try:
-            call = _Call(socket.create_connection((host.strip("[]"), int(port)), timeout=10))
-            call.tell(index=cluster.index, addresses=cluster.addresses, asked=asked)
-            # It waits as long for the others, from when it began.
-            answer = call.hear(cluster.timeout + 10)
-            if answer is not None:
-                break
-        except socket.gaierror as error:
-            raise MailError(f"{cluster.name(0)}: the host is not known ({error.strerror}).") from error
-        except (OSError, ValueError):
-            pass  # not there yet
-        if time.monotonic() > until:
-            raise silent
-        time.sleep(_PAUSE)
-    if "error" in answer:
-        raise MailError(answer["error"])
-    return Links(cluster, {0: call}, plan=answer.get("plan"))
+    addresses = (*chiefs, *jobs.get("worker", []))
+    return (addresses, place + (len(chiefs) if kind == "worker" else 0)) if len(addresses) > 1 else None

@@ -52,6 +52,15 @@ def memory_bytes() -> int | None:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def table_bytes(rows: int, dim: int) -> int:
+    """Memory that a training needs for its table in float32 at its most.
+
+    The table and Adam's two moments, and two copies while Keras writes or reads the weights of the best epoch; a
+    checkpoint, and what the chief tells other workers, take less.
+    """
+    return (3 + 2) * 4 * rows * dim
+
+
 def limit_threads(count: int) -> None:
     """Let TensorFlow use that many threads; it must not have been imported yet."""
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):

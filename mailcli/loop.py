@@ -27,6 +27,8 @@ from mailcli.store import Store
 
 #: Steps whose losses are fetched and written together (ours): the loop then seldom waits for a step to end.
 LOG_EVERY = 50
+#: What a worker that does not write the run's folder tells of it.
+_ELSEWHERE = "Worker 0 has the checkpoints."
 
 
 class Fit:
@@ -68,7 +70,8 @@ class Fit:
             if run.kept:
                 check_space(run.folder, variables)
         else:
-            click.echo(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.", err=True)
+            if run.kept:
+                click.echo(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.", err=True)
             run.cut_history(found.history_bytes)
         self._progress = found or Progress()
         self._stream: Iterator[Batch] | None = None
@@ -110,7 +113,7 @@ class Fit:
     def interrupted(self) -> Interrupted:
         """What Ctrl-C is answered with."""
         if not self._run.kept:
-            return Interrupted("Interrupted. Worker 0 has the checkpoints. The same commands go on from there.")
+            return Interrupted(f"Interrupted. {_ELSEWHERE} The same commands go on from there.")
         return Interrupted(f"Interrupted. {self._checkpoints.told()} The same command goes on from there.")
 
     def clear(self) -> None:
@@ -170,10 +173,12 @@ class Fit:
         for line in lines:
             wrong = [name for name, value in line.items() if not math.isfinite(value)]
             if wrong:
+                run = self._run
+                where = run.folder if run.kept else f"{run.config.cell}, seed {run.config.seed}"
                 raise MailError(
-                    f"{self._run.folder}: {wrong[0]} is {line[wrong[0]]} in step {line['step']}, of steps {first} to "
-                    f"{self._progress.steps}. Training stopped. {self._checkpoints.told()} A lower learning_rate may "
-                    "help."
+                    f"{where}: {wrong[0]} is {line[wrong[0]]} in step {line['step']}, of steps {first} to "
+                    f"{self._progress.steps}. Training stopped. "
+                    f"{self._checkpoints.told() if run.kept else _ELSEWHERE} A lower learning_rate may help."
                 )
 
     def _validate(self) -> bool:

@@ -76,8 +76,9 @@ def choose(run: Run, store: Store, baseline: Run | None = None, minutes: float =
 
 
 def _train(run: Run, store: Store, baseline: Run | None, minutes: float, origin: Origin | None) -> dict[str, Any]:
-    if run.result is not None:
-        return run.result  # another process was quicker
+    # Another process may have been quicker; the other workers have to hear of it.
+    if among.any_of(run.result is not None):
+        return run.result or {}
     started = time.monotonic()
     training = _Training(run, store, baseline, minutes, origin)
     try:
@@ -164,12 +165,12 @@ def check_history(config: RunConfig, store: Store) -> None:
 def _check_memory(config: RunConfig, store: Store) -> None:
     """Refuse a table that cannot be held: the system would kill the process without a word (MailError)."""
     rows, memory = sum(store.vocabulary_sizes.values()), hardware.memory_bytes()
-    # float32, and Adam's two moments.
-    needed = 3 * 4 * rows * config.embedding_dim
+    needed = hardware.table_bytes(rows, config.embedding_dim)
     if memory and needed > memory:
         raise MailError(
-            f"embedding_dim = {config.embedding_dim}: {rows:,} embeddings and their moments need {needed / 1e9:,.0f} "
-            f"GB, and this machine has {memory / 1e9:,.0f} GB. Expected {memory // (3 * 4 * rows)} or less."
+            f"embedding_dim = {config.embedding_dim}: {rows:,} embeddings, their moments and two copies while weights "
+            f"are written or read need {needed / 1e9:,.3g} GB, and this machine has {memory / 1e9:,.3g} GB. Expected "
+            f"{memory // hardware.table_bytes(rows, 1)} or less."
         )
 
 

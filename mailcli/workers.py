@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from mailcli import __version__, plugins
-from mailcli.cluster import Cluster, Links, meet
+from mailcli.cluster import Cluster
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
+from mailcli.meeting import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
 from mailcli.pool import Task
 from mailcli.protocol import views
 from mailcli.quiet import load_tensorflow
-from mailcli.runs import ElsewhereRun, identity
+from mailcli.runs import ElsewhereRun, claim, identity
 from mailcli.store import Store
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ def parse_devices(text: str | None) -> Devices:
     """The value of --devices (MailError when it is neither a number from 1 on nor `all`)."""
     if text is None or text == "all":
         return text
-    if not (text.isascii() and text.isdigit() and int(text)):
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
         raise MailError(f"--devices {text}: expected a number of graphics cards from 1 on, or 'all'.")
     return int(text)
 
@@ -53,7 +57,8 @@ class OnDevices:
         # One card needs no copies.
         several = len(tf.config.get_visible_devices("GPU")) > 1
         team = Team(tf.distribute.MirroredStrategy()) if several else None
-        _in_turn([(task.config, Store(task.store)) for task in tasks], team, lambda config: _ensure(tasks, config))
+        make = partial(_ensure, tasks)
+        _in_turn([(task.config, Store(task.store)) for task in tasks], team, make, make)
 
 
 class OnWorkers:
@@ -72,14 +77,13 @@ class OnWorkers:
                 f"batch_size = {config.batch_size}: every worker takes a part of each batch, and there are "
                 f"{len(cluster.addresses)}. Expected {len(cluster.addresses)} or more."
             )
-        self._cluster, self._devices = cluster, devices
+        self._cluster, self._devices, self._met = cluster, devices, False
         if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "2":
             # Else TensorFlow tells in many lines of its own what one line of ours tells: that another worker is gone.
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         self._asked = {
             **identity(config, store),
-            "mail": __version__,
-            "keras": metadata.version("keras"),
+            **{name: __version__ if name == "mail" else metadata.version(name) for name in VERSIONS},
             "devices": devices,
         }
 
@@ -88,14 +92,28 @@ class OnWorkers:
         """Whether this process writes the runs' folders and prints the table."""
         return self._cluster.index == 0
 
+    @contextmanager
+    def refusals_told(self) -> Iterator[None]:
+        """Inside, a MailError of the chief before it has met the others is told to them, who would wait for it."""
+        try:
+            yield
+        except MailError as error:
+            if not self._met:
+                name = self._cluster.name(0)
+                click.echo(f"{name} cannot begin. It waits for the others to tell them; Ctrl-C ends it.", err=True)
+                # What is wrong with the port matters less than what was wrong before.
+                with suppress(KeyboardInterrupt, MailError):
+                    refuse(self._cluster, error.message)
+            raise
+
     def __call__(self, tasks: Sequence[Task]) -> None:
         """As the chief, make the runs that are missing, if any, one after the other."""
+        self._met = True
         links = meet(self._cluster, self._asked, plan=[task.config.cell for task in tasks])
         with _until_the_end(links):
             if tasks:
-                self._train(
-                    links, [(task.config, Store(task.store)) for task in tasks], lambda config: _ensure(tasks, config)
-                )
+                runs = [(task.config, Store(task.store)) for task in tasks]
+                self._train(links, runs, partial(_lead, tasks), partial(_ensure, tasks))
 
     def follow(self, configs: Sequence[RunConfig], store: Store) -> int:
         """As another worker, do this one's part of the runs that the chief is missing; how many they were."""
@@ -109,24 +127,27 @@ class OnWorkers:
 
         with _until_the_end(links):
             if wanted:
-                self._train(links, wanted, take_part)
+                self._train(links, wanted, take_part, lambda _: None)
         return len(wanted)
 
-    def _train(self, links: Links, runs: Sequence[Wanted], make: Callable[[RunConfig], object]) -> None:
+    def _train(
+        self,
+        links: Links,
+        runs: Sequence[Wanted],
+        together: Callable[[RunConfig], object],
+        alone: Callable[[RunConfig], object],
+    ) -> None:
         cluster, teams = self._cluster, []
 
         def begin() -> None:
             # Before TensorFlow's first operation, as it wants it.
             _choose(self._devices)
-            teams.append(team_of(cluster))
+            with _explained(cluster, links):
+                teams.append(team_of(cluster))
 
         load_tensorflow(begin)
-        import tensorflow as tf
-
-        try:
-            _in_turn(runs, teams[0], make)
-        except tf.errors.OpError as error:
-            raise (links.explained() or _out_of_time(cluster, error) or error) from error
+        with _explained(cluster, links):
+            _in_turn(runs, teams[0], together, alone)
 
 
 def _ensure(tasks: Sequence[Task], config: RunConfig) -> None:
@@ -134,7 +155,22 @@ def _ensure(tasks: Sequence[Task], config: RunConfig) -> None:
     ensure(config, Store(task.store), task.folders, task.minutes)
 
 
-def _in_turn(runs: Sequence[Wanted], team: Team | None, make: Callable[[RunConfig], object]) -> None:
+def _lead(tasks: Sequence[Task], config: RunConfig) -> None:
+    """The chief's part of a run. That another process has finished it meanwhile is for `train` to tell to all."""
+    from mailcli.training import CHECKPOINT_MINUTES, train
+
+    task = next(task for task in tasks if task.config == config)
+    store = Store(task.store)
+    minutes = CHECKPOINT_MINUTES if task.minutes is None else task.minutes
+    train(claim(task.folders.of(config), config, store), store, minutes=minutes)
+
+
+def _in_turn(
+    runs: Sequence[Wanted],
+    team: Team | None,
+    together: Callable[[RunConfig], object],
+    alone: Callable[[RunConfig], object],
+) -> None:
     """Make runs on a team; two-stage methods, which are fitted to what was trained, on the chief alone."""
     from mailcli import replicas
     from mailcli.model import is_two_stage
@@ -142,11 +178,11 @@ def _in_turn(runs: Sequence[Wanted], team: Team | None, make: Callable[[RunConfi
     for config, store in runs:
         if team is None or is_two_stage(config):
             if team is None or team.place == 0:
-                make(config)
+                alone(config)
             continue
         with replicas.on(team):
             _check(config, store, replicas.count())
-            make(config)
+            together(config)
 
 
 def _check(config: RunConfig, store: Store, count: int) -> None:
@@ -189,11 +225,23 @@ def team_of(cluster: Cluster) -> Team:
     """This process' place in a MultiWorkerMirroredStrategy; waits until all workers are there.
 
     Call it before TensorFlow's first operation.
+
+    Raises:
+        MailError: this worker's port is in use.
     """
     import tensorflow as tf
+    from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+    from tensorflow.python.eager import context
 
     from mailcli.replicas import Team
 
+    # The strategy would leave it at 10 seconds, after which a worker that pauses ends the training.
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=len(cluster.addresses))],
+        heartbeat_timeout_in_ms=int(1000 * _patience(cluster)),
+    )
     cards = len(tf.config.get_visible_devices("GPU"))
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
@@ -203,21 +251,40 @@ def team_of(cluster: Cluster) -> Team:
         rpc_layer="grpc",
     )
     # Longer than what a chief does alone: checkpoints, and the metrics of a validation.
-    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=max(cluster.timeout, 60))
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_patience(cluster))
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    except tf.errors.UnknownError as error:
+        # Another process may have taken the port since the workers met.
+        raise port_in_use(cluster, f"TensorFlow: {error.message}") from error
     return Team(strategy, cluster.index, len(cluster.addresses))
+
+
+def _patience(cluster: Cluster) -> float:
+    """Seconds that a message between the workers may take."""
+    return max(cluster.timeout, 60)
+
+
+@contextmanager
+def _explained(cluster: Cluster, links: Links) -> Iterator[None]:
+    """What TensorFlow tells of another worker becomes a MailError."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise (links.explained() or _out_of_time(cluster, error) or error) from error
 
 
 def _out_of_time(cluster: Cluster, error: Any) -> MailError | None:
     """The error to tell of a worker that is there and does not answer; None of what is a fault of ours."""
     import tensorflow as tf
 
-    if not isinstance(error, tf.errors.DeadlineExceededError | tf.errors.UnavailableError | tf.errors.AbortedError):
-        return None
-    return MailError(
-        f"a worker has not answered for {max(cluster.timeout, 60):g} seconds, or cannot be reached. Look at each, and "
-        "start all workers again with the same commands: they go on from the last checkpoint."
-    )
+    if isinstance(error, tf.errors.DeadlineExceededError):
+        return MailError(f"a worker has not answered for {_patience(cluster):g} seconds. Look at each. {AGAIN}")
+    if isinstance(error, tf.errors.UnavailableError | tf.errors.AbortedError):
+        return MailError(f"a worker cannot be reached ({error.message}). Look at each. {AGAIN}")
+    return None
 
 
 @contextmanager

@@ -46,7 +46,7 @@ ORDER = [
     "among", "evaluation", "runs", "checkpoints", "origins", "interrupt", "loop", "watching", "training",
     "experiments", "rescoring", "board", "pool", "matrix",
     # several machines
-    "cluster", "workers",
+    "cluster", "meeting", "workers",
     # serving
     "lookups", "signatures", "serving", "export", "faults", "impressions", "scoring",
     # tables

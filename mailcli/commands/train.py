@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from mailcli.options import COLD_START, FORMAT, RANKER, VARIANT, check_form, pri
 @click.option("--index", type=int, metavar="I", help="Which of --workers this is, from 0.")
 @click.option(
     "--worker-timeout",
-    type=click.FloatRange(min=1),
+    type=float,
     default=TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -94,7 +95,8 @@ def train(
     elif devices is not None:
         trainer = OnDevices(asked)
     # One after the other, on all cores.
-    rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1, trainer=trainer)
+    with trainer.refusals_told() if isinstance(trainer, OnWorkers) else nullcontext():
+        rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}")], form)
 
 
