@@ -71,7 +71,7 @@ def main() -> None:
                 rows.append((name, group, f"{mean:.4f} ±{half:.4f}", other, f"{change:+.4f} ±{width:.4f}", verdict))
     head = ("cell", "users", "AUC by default", "instead", "change of AUC", "at 95 %")
     text = (
-        f"{machine('tensorflow-cpu', 'keras')}\n\n"
+        f"{machine('tensorflow', 'keras')}\n\n"
         f"MovieLens-100K (real data), protocol paper, experiments/demo.toml, seeds {SEEDS[0]} to {SEEDS[-1]}, paired "
         f"by seed; ±: 95 % interval over seeds.\n\n{table(head, rows)}"
     )

@@ -23,6 +23,7 @@ from measure import machine, record, table
 CELLS = (("base", "none"), ("base", "mail"), ("dmr", "none"), ("dmr", "mail"))
 CANDIDATES, HISTORY = 200, 100
 REQUESTS = 400
+CORES = os.cpu_count() or 1
 RUN = "from mailcli.cli import main; main({!r}, standalone_mode=False)"
 #: What is measured, in a process that has TensorFlow alone.
 SERVER = """
@@ -113,12 +114,12 @@ def main(users: int) -> None:
             rows.append((f"{cell}, {who} user", *numbers, f"{sizes[cell]:.1f}", f"{times['load']:.1f}"))
     head = ("model", "p50 ms", "p99 ms", "one by one, p50 ms", "ratio", "model MB", "load s")
     text = [
-        machine("tensorflow-cpu"),
+        machine("tensorflow"),
         f"One user x {CANDIDATES} candidates by the signature `serving_default`, {HISTORY} behaviours or none; "
         f"{REQUESTS} requests of each kind by turns, by TensorFlow's Python API in the same process; d = 32, {users:,} "
-        f"simulated users. `one by one`: the same as {CANDIDATES} users with one candidate each. The load average "
-        f"before was {busy:.1f}"
-        + (": other work ran beside, so the times are too high, p99 above all." if busy > 0.5 else "."),
+        f"simulated users. `one by one`: the same as {CANDIDATES} users with one candidate each. Load average "
+        f"of the minute before: {busy:.1f}"
+        + (": other work ran beside, so the times are too high, p99 above all." if busy > CORES else "."),
         table(head, rows),
     ]
     record("Serving", "\n\n".join(text))

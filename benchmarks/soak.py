@@ -101,7 +101,7 @@ def _report(looks: list[Look], minutes: float, steps: int, epochs: int) -> str:
         for name, field in (("resident MB", "megabytes"), ("open files", "files"), ("threads", "threads"))
     ]
     return (
-        f"{machine('tensorflow-cpu', 'keras')}\n\n"
+        f"{machine('tensorflow', 'keras')}\n\n"
         f"Small MAIL-Base on simulated data for {minutes:.0f} minutes: {steps:,} steps, {epochs} epochs, each with "
         f"validation and a checkpoint. After the first {WARM:.0%} of the time memory changes by {fit.slope:+.1f} "
         f"±{half:.1f} MB an hour (least squares, {len(warm)} looks).\n\n"

@@ -67,7 +67,7 @@ def main() -> None:
     empty = times["python -c pass"]
     rows = [(name, f"{took:.3f}", f"{took / empty:.1f}") for name, took in times.items()]
     head = ("command", "seconds", "x an empty Python")
-    record("Start-up", f"{machine('click', 'keras', 'tensorflow-cpu')}\n\n{table(head, rows)}")
+    record("Start-up", f"{machine('click', 'keras', 'tensorflow')}\n\n{table(head, rows)}")
 
 
 if __name__ == "__main__":

@@ -253,7 +253,7 @@ def main(by_turns_only: bool) -> None:
 def _report(found: dict[str, Any], half: dict[str, Any]) -> str:
     base = found["BaseDNN"]
     text = [
-        machine("tensorflow-cpu", "keras", "numpy"),
+        machine("tensorflow", "keras", "numpy"),
         f"Batch {BATCH:,}, d = {DIM}, 40 % new users, full histories, {base['rows']:,} rows of embeddings; random ids "
         "of Zipf's law. `products` are the matrix products of a step alone, with the shapes that they have in it; "
         "`ceiling` is what one product of 2,048 x 2,048 reaches in the same process. `fed`: with batches made while "
@@ -323,7 +323,7 @@ def _report_turns(turns: dict[str, list[dict[str, Any]]]) -> str:
         for name, found in times.items()
     ]
     return (
-        f"{machine('tensorflow-cpu', 'keras', 'numpy')}\n\n"
+        f"{machine('tensorflow', 'keras', 'numpy')}\n\n"
         f"A step of BaseDNN, history 100, {TURNS} processes each by turns. `small` has few ids, `spread` the same "
         "batches with their rows far apart in a large table, `alimama` more different ids in a batch besides; plain "
         "Keras (`Embedding`, `Adam`, `fit`) has the batches of `alimama`.\n\n"
