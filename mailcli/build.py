@@ -60,12 +60,13 @@ class Build:
         self.vocabularies = {name: VocabularyBuilder() for name in self.schema.vocabularies()}
         self.counts = _counts(staged)
         self._fill(staged)
-        tables = {"users": self._users(staged), "items": self._items(staged)}
+        rows = _feature_rows(staged)
+        tables = {"users": self._users(staged), "items": self._items(staged, rows)}
         # Fields of several tables may share a vocabulary, so no id is given before all values are seen.
         for table in tables.values():
             self._see(table)
         self._number_tables(tables)
-        scale = self._scale_items(staged)
+        scale = self._scale_items(staged, rows)
         self._number_logs()
         for name, vocabulary in self.vocabularies.items():
             self.writer.write("vocabularies", name, vocabulary.values())
@@ -177,10 +178,9 @@ class Build:
         }
         return _Table(raw, fields, staged.users["train"].to_numpy() > 0)
 
-    def _items(self, staged: Staged) -> _Table:
-        """The items and their target fields."""
+    def _items(self, staged: Staged, rows: pa.Array) -> _Table:
+        """The items and their target fields; `rows` are their places in the table of features."""
         raw, table = staged.items["item"].combine_chunks(), staged.features
-        rows = self._feature_rows(staged)
         self.counts["items_without_features"] = rows.null_count
         shown = np.zeros(len(raw), bool)
         shown[self.writer.read("train", "item")] = True
@@ -189,10 +189,6 @@ class Build:
             for field in self.schema.group("target")
         }
         return _Table(raw, fields, shown)
-
-    def _feature_rows(self, staged: Staged) -> pa.Array:
-        raw = staged.items["item"].combine_chunks()
-        return pc.index_in(raw, value_set=staged.features["item"].cast(raw.type).combine_chunks())
 
     def _see(self, table: _Table) -> None:
         """Take the values of users or items into the vocabularies."""
@@ -213,9 +209,9 @@ class Build:
                 ids = _ids_of_lists(field, vocabulary, column) if many else vocabulary.ids(vocabulary.codes(column))
                 self.writer.write(name, field.name, self._small(field, ids))
 
-    def _scale_items(self, staged: Staged) -> dict[str, dict[str, float]]:
+    def _scale_items(self, staged: Staged, rows: pa.Array) -> dict[str, dict[str, float]]:
         """The standardised dense features of the items, fitted on the training impressions."""
-        rows, train_items = self._feature_rows(staged), self.writer.read("train", "item")
+        train_items = self.writer.read("train", "item")
         return {name: self._dense(name, staged.features[name].take(rows), train_items) for name in self.schema.dense}
 
     def _dense(self, name: str, column: pa.ChunkedArray, train_items: NDArray) -> dict[str, float]:
@@ -246,6 +242,12 @@ class Build:
     def _small(self, field: Field, ids: NDArray) -> NDArray:
         """Ids in the smallest type that holds those of the vocabulary and of unseen values."""
         return ids.astype(np.min_scalar_type(self.vocabularies[field.vocabulary].total))
+
+
+def _feature_rows(staged: Staged) -> pa.Array:
+    """[items], where each is in the table of features; null where it is not."""
+    raw = staged.items["item"].combine_chunks()
+    return pc.index_in(raw, value_set=staged.features["item"].cast(raw.type).combine_chunks())
 
 
 def _counts(staged: Staged) -> dict[str, int]:
