@@ -188,8 +188,8 @@ def messages_of(step: Any) -> int:
 def work(job: dict[str, Any]) -> None:
     """Steps of one worker; prints what they cost."""
     from mailcli.cluster import Cluster
-    from mailcli.hardware import limit_threads
-    from mailcli.quiet import load_tensorflow
+    from mailcli.utils.hardware import limit_threads
+    from mailcli.utils.tensorflow_startup import load_tensorflow
     from mailcli.workers import team_of
 
     limit_threads(1)

@@ -24,10 +24,10 @@ from scipy import stats
 from mailcli.config import make_config
 from mailcli.errors import Interrupted
 from mailcli.experiments import ensure
-from mailcli.hardware import limit_threads
 from mailcli.latent import Settings
 from mailcli.preprocess import Options, preprocess
 from mailcli.simulation import simulate_alimama
+from mailcli.utils.hardware import limit_threads
 
 #: Seconds between two looks (ours).
 EVERY = 5.0

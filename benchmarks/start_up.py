@@ -21,7 +21,7 @@ RUN = "from mailcli.cli import main; main({!r}, standalone_mode=False)"
 FIRST_STEP = """
 import sys
 from mailcli.cli import main
-from mailcli.quiet import load_tensorflow
+from mailcli.utils.tensorflow_startup import load_tensorflow
 load_tensorflow()
 from mailcli import loop
 make_step = loop.make_step

@@ -132,7 +132,7 @@ def train_for(step: Any, batches: Any, steps: int) -> float:
 
 def measure_cell(folder: Path, cell: str, history: int, precision: str, step_only: bool) -> dict[str, Any]:
     """What one process measures; printed as JSON."""
-    from mailcli.quiet import load_tensorflow
+    from mailcli.utils.tensorflow_startup import load_tensorflow
 
     load_tensorflow()
     import tensorflow as tf
@@ -200,7 +200,7 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str, step_onl
 
 def measure_plain(folder: Path, history: int) -> dict[str, Any]:
     """Plain Keras on the same batches."""
-    from mailcli.quiet import load_tensorflow
+    from mailcli.utils.tensorflow_startup import load_tensorflow
 
     load_tensorflow()
     from plain_keras import seconds_per_step

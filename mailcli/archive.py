@@ -8,10 +8,10 @@ from pathlib import Path
 from mailcli.config import RunConfig, differences, read_toml, to_toml
 from mailcli.errors import MailError
 from mailcli.experiments import Folders, Row
-from mailcli.files import whole
 from mailcli.matrix import row, with_baselines
 from mailcli.plans import Plan
 from mailcli.runs import CONFIG, ENVIRONMENT, RESULT, Run, open_run
+from mailcli.utils.files import whole
 
 #: What tables, captions and the account of versions and times are made of.
 KEPT = (CONFIG, ENVIRONMENT, RESULT)

@@ -12,10 +12,10 @@ from typing import TypedDict, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mailcli.ahead import ahead
 from mailcli.protocol import View
 from mailcli.schema import UNKNOWN
 from mailcli.store import Store
+from mailcli.utils.prefetch import ahead
 
 #: Batches prepared ahead (ours: enough to smooth over a slow read).
 AHEAD = 4

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.files import whole
+from mailcli.utils.files import whole
 
 #: The older one is there for when the newer one is damaged.
 KEPT = 2

@@ -14,9 +14,9 @@ from mailcli.batches import Batch, Batches
 from mailcli.bootstrap import Weighted, resample
 from mailcli.errors import MailError
 from mailcli.model import TwoTower, batch_signature, to_tensors
-from mailcli.progress import progress
 from mailcli.protocol import View
 from mailcli.store import Store
+from mailcli.utils.progress import progress
 
 #: What the columns of a Scorer's output are scores of: a prefix of the metrics' names, and the label.
 LABELS = (("", "click"), ("CTCVR", "conversion"))

@@ -9,9 +9,9 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
-from mailcli.quiet import load_tensorflow
 from mailcli.runs import Run, claim
 from mailcli.store import Store
+from mailcli.utils.tensorflow_startup import load_tensorflow
 
 Result = dict[str, Any]
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from mailcli import __version__
 from mailcli.config import RunConfig, to_toml
 from mailcli.errors import MailError
-from mailcli.files import Lock, whole_folder
 from mailcli.model import make_model
 from mailcli.protocol import views
 from mailcli.runs import Run, read_as
@@ -27,6 +26,7 @@ from mailcli.schema import FIRST_ID
 from mailcli.serving import OUTPUTS, Served
 from mailcli.signatures import Input, Signature
 from mailcli.store import Store, find
+from mailcli.utils.files import Lock, whole_folder
 
 VERSION = "1"
 SIGNATURE, REQUEST, README = "signature.json", "request.json", "README.md"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
-from mailcli.files import whole
 from mailcli.runs import Run, finished, open_run
 from mailcli.tables import label
+from mailcli.utils.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

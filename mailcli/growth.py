@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.files import whole
 from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.store import Store
+from mailcli.utils.files import whole
 
 #: The array of a numbering's file that holds the scale of dense features, as JSON in UTF-8.
 _DENSE = "dense features"
@@ -149,9 +149,3 @@ def numbering_sha256(numbering: Numbering) -> str:
         found.update(f"{name} {values.dtype.str} {len(values)}".encode())
         found.update(np.ascontiguousarray(values).tobytes())
     return found.hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

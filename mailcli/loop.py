@@ -18,12 +18,12 @@ from mailcli.checkpoints import Checkpoints, Progress, check_space, save_variabl
 from mailcli.contracts import Tensor
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
-from mailcli.files import whole
-from mailcli.interrupt import Interrupt, postponed
 from mailcli.model import Step, TwoTower, make_step, to_tensors
-from mailcli.progress import progress
 from mailcli.runs import Run
 from mailcli.store import Store
+from mailcli.utils.files import whole
+from mailcli.utils.progress import progress
+from mailcli.utils.signals import Interrupt, postponed
 
 #: Steps whose losses are fetched and written together (ours): the loop then seldom waits for a step to end.
 LOG_EVERY = 50

@@ -10,10 +10,10 @@ import click
 
 from mailcli.config import RunConfig
 from mailcli.experiments import Folders, Result, Row
-from mailcli.hardware import table_bytes
 from mailcli.pool import Task, at_once, train_all
 from mailcli.runs import Run, claim
 from mailcli.store import Store
+from mailcli.utils.hardware import table_bytes
 
 
 def make_rows(

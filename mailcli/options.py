@@ -15,7 +15,7 @@ import click
 from mailcli import plugins
 from mailcli.config import PRECISIONS, VARIANTS, Options, RunConfig, make_config, parse_settings
 from mailcli.errors import MailError, choices, nearest
-from mailcli.hardware import has_bfloat16, limit_threads
+from mailcli.utils.hardware import has_bfloat16, limit_threads
 
 if TYPE_CHECKING:
     from mailcli.tables import Table

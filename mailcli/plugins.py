@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from mailcli.errors import MailError, choices, nearest
-from mailcli.quiet import load_tensorflow
+from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
 class Kind(NamedTuple):

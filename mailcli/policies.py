@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.ahead import ahead
 from mailcli.batches import AHEAD, Batch, Batches
 from mailcli.config import RunConfig
 from mailcli.errors import MailError, nearest
@@ -18,6 +17,7 @@ from mailcli.protocol import View, views
 from mailcli.runs import Run, check_unchanged, open_run, read_as
 from mailcli.store import Store, find
 from mailcli.truth import Truth
+from mailcli.utils.prefetch import ahead
 
 #: Names that stand for no run: by the true click probability, and by random numbers.
 ORACLE, RANDOM = "oracle", "random"

@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mailcli import board
 from mailcli.config import RunConfig
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments import Folders, ensure
-from mailcli.hardware import limit_threads, memory_bytes, threads
-from mailcli.interrupt import terminated_as_interrupted
-from mailcli.quiet import load_tensorflow
 from mailcli.store import Store
+from mailcli.utils import process_progress
+from mailcli.utils.hardware import limit_threads, memory_bytes, threads
+from mailcli.utils.signals import terminated_as_interrupted
+from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: Seconds between two looks of a worker at whether its parent is still there (ours).
 ORPHAN_SECONDS = 1.0
@@ -107,7 +107,7 @@ class _Pool:
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Make all runs."""
-        with board.shown(self._reports, len(tasks)) as advance, terminated_as_interrupted():
+        with process_progress.shown(self._reports, len(tasks)) as advance, terminated_as_interrupted():
             try:
                 two_stage = self._executor.submit(_guarded, _check, tasks).result()
                 waiting = list(zip(tasks, two_stage, strict=True))
@@ -181,7 +181,7 @@ def _begin_worker(threads_each: int, parent: int, reports: Any, stopping: Any) -
     if hasattr(os, "setpgrp"):
         # Out of the terminal's group, so that Ctrl-C reaches the parent alone.
         os.setpgrp()
-    board.send_to(reports)
+    process_progress.send_to(reports)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 

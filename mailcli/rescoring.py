@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mailcli.errors import MailError
 from mailcli.experiments import Result, Row
-from mailcli.quiet import load_tensorflow
 from mailcli.runs import Run, baseline_of, read_as
 from mailcli.store import Store, find
+from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
 def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Row]]:

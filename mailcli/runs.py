@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
 from mailcli.errors import MailError, nearest
-from mailcli.files import Lock, intended, sweep, whole
 from mailcli.growth import Renumbered, load_numbering
 from mailcli.manifest import read_json
 from mailcli.store import Store
+from mailcli.utils.files import Lock, intended, sweep, whole
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
     from mailcli.model import TwoTower

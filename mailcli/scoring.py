@@ -16,17 +16,17 @@ from mailcli.batches import Batch, Batches
 from mailcli.errors import MailError, choices
 from mailcli.evaluation import Scorer
 from mailcli.faults import Faults, Needed, typed
-from mailcli.files import whole
 from mailcli.histories import history_ends
 from mailcli.impressions import ImpressionFile, Writer, check_form
 from mailcli.lookups import unknown_ids
 from mailcli.model import make_model
-from mailcli.progress import progress
 from mailcli.protocol import views
 from mailcli.runs import Run, read_as
 from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.store import Store, find
 from mailcli.training import check_history
+from mailcli.utils.files import whole
+from mailcli.utils.progress import progress
 from mailcli.vocabulary import Places
 
 #: The columns that are added; the second for a ranker with two heads.

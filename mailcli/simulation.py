@@ -30,7 +30,6 @@ from mailcli.errors import MailError
 from mailcli.latent import ATTRIBUTES, Settings, World, pick
 from mailcli.marker import NAME as MARKER
 from mailcli.marker import write_marker
-from mailcli.progress import progress
 from mailcli.sources.alimama import (
     ACTIONS,
     DAY,
@@ -39,6 +38,7 @@ from mailcli.sources.alimama import (
     FIRST_IMPRESSION,
     TEST_DAY,
 )
+from mailcli.utils.progress import progress
 
 # Proportions of the published files (ALIMAMA.md).
 IMPRESSIONS_PER_USER = 23

@@ -23,7 +23,7 @@ from mailcli.matching import check_items, check_times, check_users
 from mailcli.rejects import SECOND, Rejects
 from mailcli.schema import SPLITS
 from mailcli.sources import RawData
-from mailcli.stages import Stages
+from mailcli.utils.resumable import Stages
 
 #: Raw bytes per bucket (ours): about eight million behaviours, some 600 MB while a bucket is worked on.
 BUCKET_BYTES = 256 << 20

@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mailcli.columns import checksum
 from mailcli.errors import MailError
-from mailcli.files import Lock
 from mailcli.manifest import CHECKSUMS, FORMAT, UNSEEN, read_json, seal
 from mailcli.schema import SPLITS
-from mailcli.stages import Stages
 from mailcli.store import DESCRIPTION, REJECTED, SUMMARY
+from mailcli.utils.files import Lock
+from mailcli.utils.resumable import Stages
 
 #: Free bytes below which a failed write means a full disk (ours: one block of a file system).
 FULL = 1 << 16

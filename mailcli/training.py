@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mailcli import __version__, among, hardware, replicas, watching
+from mailcli import __version__, among, replicas, watching
 from mailcli.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.contracts import TrainingData
@@ -25,6 +25,7 @@ from mailcli.protocol import View, views
 from mailcli.rows import forget_gradients
 from mailcli.runs import Run
 from mailcli.store import Store
+from mailcli.utils import hardware
 
 #: Minutes between two checkpoints (ours: what a killed run loses, against a second or two of writing).
 CHECKPOINT_MINUTES = 10.0

@@ -20,10 +20,10 @@ import click
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError, choices, nearest
 from mailcli.experiments import Folders
-from mailcli.files import whole
-from mailcli.quiet import load_tensorflow
 from mailcli.runs import Run, claim
 from mailcli.store import Store
+from mailcli.utils.files import whole
+from mailcli.utils.tensorflow_startup import load_tensorflow
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 #: Whose AUC may be the goal.

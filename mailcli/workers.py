@@ -20,9 +20,9 @@ from mailcli.experiments import ensure
 from mailcli.meeting import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
 from mailcli.pool import Task
 from mailcli.protocol import views
-from mailcli.quiet import load_tensorflow
 from mailcli.runs import ElsewhereRun, claim, identity
 from mailcli.store import Store
+from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
     from mailcli.replicas import Team

@@ -12,11 +12,11 @@ from typing import Any
 import h5py
 import pytest
 
-from mailcli import hardware
 from mailcli.config import RunConfig, make_config
 from mailcli.experiments import ensure
 from mailcli.runs import Run, open_run
 from mailcli.store import Store
+from mailcli.utils import hardware
 
 #: CVAE samples and BaseDNN drops out: steps are random. Widths and epochs are for speed.
 SETTINGS = {

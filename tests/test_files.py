@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.files import Lock, intended, sweep, whole, whole_folder
+from mailcli.utils.files import Lock, intended, sweep, whole, whole_folder
 
 #: What a kill leaves of `a.csv`.
 LEFT = ".partial-0123456789abcdef-a.csv"

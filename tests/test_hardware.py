@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mailcli import hardware, options
+from mailcli import options
 from mailcli.cli import main
+from mailcli.utils import hardware
 
 
 def cpuinfo(monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
@@ -76,7 +77,7 @@ def test_threads_are_those_of_tensorflow() -> None:
     # TensorFlow tells how many it may use in the size of its pool, which /proc shows by name.
     code = (
         "import os\n"
-        "from mailcli.hardware import limit_threads\n"
+        "from mailcli.utils.hardware import limit_threads\n"
         "limit_threads(1)\n"
         "import tensorflow as tf\n"
         "tf.matmul(tf.ones([512, 512]), tf.ones([512, 512]))\n"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mailcli import hardware
 from mailcli.cli import main
+from mailcli.utils import hardware
 
 ROOT = Path(__file__).parent.parent
 

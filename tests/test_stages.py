@@ -17,9 +17,9 @@ import pytest
 from mailcli.latent import Settings
 from mailcli.preprocess import Options, preprocess
 from mailcli.simulation import simulate_alimama
-from mailcli.stages import Stages
 from mailcli.store import names
 from mailcli.storewriter import StoreWriter
+from mailcli.utils.resumable import Stages
 from tests.test_preprocess import files_of
 
 STAGES = ("users", "items", "impressions", "keys", "behaviors", "shown")

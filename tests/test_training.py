@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mailcli import hardware, metrics, training
+from mailcli import metrics, training
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
@@ -23,6 +23,7 @@ from mailcli.rescoring import rescore
 from mailcli.runs import claim, open_run
 from mailcli.simulation import simulate_alimama
 from mailcli.store import Store
+from mailcli.utils import hardware
 from tests.test_model import config
 
 #: Two epochs are enough to see that a run works.

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData, without_behaviors
-from mailcli.progress import progress
+from mailcli.utils.progress import progress
 from mailcli.virtual import signature, signature_size
 
 #: The generator's outputs are divided by this (published notebook).

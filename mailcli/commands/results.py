@@ -48,10 +48,10 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
     from mailcli.archive import keep
     from mailcli.errors import MailError
     from mailcli.figures import STYLE, caption, save
-    from mailcli.files import whole
     from mailcli.plans import read_plan
     from mailcli.plots.forest import forest
     from mailcli.results import Section, document
+    from mailcli.utils.files import whole
 
     plans = [read_plan(path) for path in files]
     try:

@@ -24,8 +24,8 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
 
     What was guessed and may be wrong bears the comment `check this`.
     """
-    from mailcli.files import whole
     from mailcli.proposal import propose
+    from mailcli.utils.files import whole
 
     if out is not None and out.exists():
         raise MailError(f"{out}: exists, and is left as it is. Choose another name with -o, or move it away.")

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from mailcli.errors import MailError
-from mailcli.progress import progress
+from mailcli.utils.progress import progress
 
 #: A PySpark DataFrame or SQLFrame's twin of it.
 DataFrame = Any

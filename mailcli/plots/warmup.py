@@ -14,9 +14,9 @@ from mailcli.errors import MailError
 from mailcli.figures import COLORS, COLUMN, MARKERS, by_cell, caption
 from mailcli.intervals import estimate
 from mailcli.protocol import views
-from mailcli.quiet import load_tensorflow
 from mailcli.runs import Run, read_as
 from mailcli.store import Store, find
+from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mailcli.hardware import has_graphics_card
+from mailcli.utils.hardware import has_graphics_card
 
 #: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL says.
 NOISE = (

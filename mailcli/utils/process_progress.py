@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from mailcli import progress
+from mailcli.utils import progress
 
 #: Seconds between two reports of a worker (ours: a terminal is not drawn more often).
 REPORT_EVERY = 0.5

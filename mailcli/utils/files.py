@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -152,3 +153,9 @@ class Lock:
         with suppress(OSError):
             for folder in self._made:
                 folder.rmdir()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mailcli.files import PARTIAL, whole
+from mailcli.utils.files import PARTIAL, whole
 
 #: Raised whenever a stage of an older version could be misread.
 FORMAT = 1
