@@ -67,21 +67,21 @@ def nothing(task: Task) -> dict[str, Any]:
 
 def ours(task: Task) -> dict[str, Any]:
     """AUC and GAUC."""
-    from mailcli import metrics
+    from mailcli.metrics.auc import auc, auc_by_user, gauc
 
     columns = task.columns
-    np.save(task.folder / "ours.npy", metrics.auc_by_user(*columns).auc)
+    np.save(task.folder / "ours.npy", auc_by_user(*columns).auc)
     return {
-        "AUC": metrics.auc(*columns[1:]),
-        "GAUC": metrics.gauc(*columns).value,
-        "auc seconds": median(lambda: metrics.auc(*columns[1:])),
-        "gauc seconds": median(lambda: metrics.gauc(*columns)),
+        "AUC": auc(*columns[1:]),
+        "GAUC": gauc(*columns).value,
+        "auc seconds": median(lambda: auc(*columns[1:])),
+        "gauc seconds": median(lambda: gauc(*columns)),
     }
 
 
 def bootstrap(task: Task) -> dict[str, Any]:
     """Draws of users."""
-    from mailcli.bootstrap import Weighted, interval, resample
+    from mailcli.metrics.bootstrap import Weighted, interval, resample
 
     start = time.perf_counter()
     columns, draws = task.columns, task.draws

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mailcli.abtest import ARMS, GROUPS, Outcome, Setup
-from mailcli.lifts import Lift
+from mailcli.metrics.statistics import Lift
 from mailcli.policies import Contender
 from mailcli.sheets import Sheet
 from mailcli.store import Store

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
-from mailcli.lifts import Lift, lift
+from mailcli.metrics.statistics import Lift, lift
 from mailcli.policies import Contender, Page, Policy, is_new, policy
 from mailcli.store import Store
 from mailcli.truth import Truth

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli import among, metrics, replicas
+from mailcli import among, replicas
 from mailcli.batches import Batch, Batches
-from mailcli.bootstrap import Weighted, resample
 from mailcli.errors import MailError
+from mailcli.metrics.auc import auc, gauc
+from mailcli.metrics.bootstrap import Weighted, resample
 from mailcli.model import TwoTower, batch_signature, to_tensors
 from mailcli.protocol import View
 from mailcli.store import Store
@@ -109,8 +110,8 @@ def measure_draws(store: Store, view: View, scores: NDArray[np.floating], draws:
             values[number] = drawn
             advance(1)
     found: Draws = {name: {} for name in groups}
-    for (name, prefix), (auc, gauc) in zip(samples, values.transpose(1, 2, 0), strict=True):
-        found[name] |= {f"{prefix} AUC".strip(): auc, f"{prefix} GAUC".strip(): gauc}
+    for (name, prefix), (aucs, gaucs) in zip(samples, values.transpose(1, 2, 0), strict=True):
+        found[name] |= {f"{prefix} AUC".strip(): aucs, f"{prefix} GAUC".strip(): gaucs}
     return found
 
 
@@ -131,9 +132,9 @@ def _labelled(store: Store, view: View, scores: NDArray) -> Iterator[tuple[str, 
 
 
 def _of(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
-    by_user = metrics.gauc(user, label, scores)
+    by_user = gauc(user, label, scores)
     found = {
-        "AUC": _or_none(metrics.auc(label, scores)),
+        "AUC": _or_none(auc(label, scores)),
         "GAUC": _or_none(by_user.value),
         "impressions": len(label),
         "clicks": int(label.sum()),

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mailcli.intervals import Estimate, Improvement
+from mailcli.metrics.statistics import Estimate, Improvement
 from mailcli.tables import METRICS, TITLES, Cell, Line, Table
 
 Marks = tuple[Callable[[str], str], Callable[[str], str]]

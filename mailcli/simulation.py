@@ -24,12 +24,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mailcli import metrics
 from mailcli.engines.duckdb import quoted
 from mailcli.errors import MailError
 from mailcli.latent import ATTRIBUTES, Settings, World, pick
 from mailcli.marker import NAME as MARKER
 from mailcli.marker import write_marker
+from mailcli.metrics.auc import auc, gauc
 from mailcli.sources.alimama import (
     ACTIONS,
     DAY,
@@ -141,8 +141,8 @@ def _write(settings: Settings, folder: Path) -> Summary:
         impressions,
         behaviors,
         clicks / impressions,
-        metrics.auc(clicked, probability),
-        metrics.gauc(users, clicked, probability).value,
+        auc(clicked, probability),
+        gauc(users, clicked, probability).value,
     )
     known = {name: value for name, value in summary._asdict().items() if math.isfinite(value)}
     write_marker(folder, files, {**asdict(settings), **known})

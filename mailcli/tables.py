@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.experiments import Row
-from mailcli.intervals import Estimate, Improvement, estimate, holm, improvement
+from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement
 from mailcli.paper import row_name
 
 METRICS = ("AUC", "GAUC")
@@ -139,7 +139,7 @@ def _draws(row: Row, users: str, metric: str) -> NDArray[np.float64] | None:
 
 
 def _interval(draws: NDArray[np.float64]) -> tuple[float, float] | None:
-    from mailcli.bootstrap import interval
+    from mailcli.metrics.bootstrap import interval
 
     return None if np.isnan(draws).all() else interval(draws)
 

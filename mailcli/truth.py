@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli import metrics
 from mailcli.errors import MailError
 from mailcli.latent import INTERESTS, Settings, World
+from mailcli.metrics.auc import auc
 from mailcli.store import Store
 
 #: What the simulator noted of the test day.
@@ -66,7 +66,7 @@ class Truth:
             raise wrong
         # In float32, as the simulator has it: ties are the same then.
         score = self.click(store.column("test", "user"), store.column("test", "item")).astype(np.float32)
-        found = metrics.auc(store.column("test", "click"), score)
+        found = auc(store.column("test", "click"), score)
         if found != (store.simulation or {}).get(_CEILING):
             raise wrong
 

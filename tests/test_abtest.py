@@ -14,9 +14,9 @@ import pytest
 from mailcli.abtest import Setup, abtest, compare, draw_pages, rank, show
 from mailcli.config import RunConfig
 from mailcli.latent import Settings, World
-from mailcli.lifts import lift
 from mailcli.manifest import seal
-from mailcli.metrics import auc
+from mailcli.metrics.auc import auc
+from mailcli.metrics.statistics import lift
 from mailcli.policies import Contender, contender, is_new, policy
 from mailcli.store import Store
 from mailcli.truth import Truth

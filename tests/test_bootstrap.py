@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mailcli.bootstrap import Weighted, draw, interval, resample
-from mailcli.metrics import auc, gauc
+from mailcli.metrics.auc import auc, gauc
+from mailcli.metrics.bootstrap import Weighted, draw, interval, resample
 from tests import oracles
 
 POPULATION = 5
@@ -133,7 +133,7 @@ def test_draws_that_nobody_waits_for_are_not_made(monkeypatch: pytest.MonkeyPatc
         time.sleep(0.01)
         return draw(population, seed, number)
 
-    monkeypatch.setattr("mailcli.bootstrap.draw", counted)
+    monkeypatch.setattr("mailcli.metrics.bootstrap.draw", counted)
     drawn = resample([Weighted(USERS, LABELS, SCORES, 3)], 3, 3_000, seed=0)
     assert len(list(itertools.islice(drawn, 2))) == 2
     drawn.close()  # as Ctrl-C does

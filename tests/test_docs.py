@@ -399,12 +399,12 @@ def hooks() -> ModuleType:
 
 
 def test_code_that_is_not_there_fails_the_build(hooks: ModuleType) -> None:
-    shown = hooks.on_page_markdown("<!-- source: mailcli/metrics.py relative_improvement -->")
-    assert re.match(r'```python title="mailcli/metrics.py, line \d+"\ndef relative_improvement\(', shown)
+    shown = hooks.on_page_markdown("<!-- source: mailcli/metrics/auc.py relative_improvement -->")
+    assert re.match(r'```python title="mailcli/metrics/auc.py, line \d+"\ndef relative_improvement\(', shown)
     assert shown.endswith("return (improved - baseline) / baseline * 100\n```")
     for name in ("nothing", "GroupAUC.nothing"):
-        with pytest.raises(ValueError, match=f"mailcli/metrics.py has no '{name}'"):
-            hooks.on_page_markdown(f"<!-- source: mailcli/metrics.py {name} -->")
+        with pytest.raises(ValueError, match=f"mailcli/metrics/auc.py has no '{name}'"):
+            hooks.on_page_markdown(f"<!-- source: mailcli/metrics/auc.py {name} -->")
 
 
 def test_clicks_texts_are_not_markdown(hooks: ModuleType) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mailcli.batches import Batches
-from mailcli.bootstrap import draw
 from mailcli.config import make_config
 from mailcli.evaluation import DRAWS_SEED, Scorer, measure, measure_draws
+from mailcli.metrics.bootstrap import draw
 from mailcli.model import make_model
 from mailcli.protocol import View, views
 from mailcli.store import Store

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mailcli import metrics
 from mailcli.cli import main
 from mailcli.evaluation import Scorer
 from mailcli.experiments import ensure
 from mailcli.figures import runs_of
+from mailcli.metrics.auc import auc
 from mailcli.plots import tsne
 from mailcli.plots.loss import _moving_mean
 from mailcli.plots.nearness import nearness
@@ -130,7 +130,7 @@ def test_no_known_behavior_is_what_the_run_itself_scored(cell: str, runs: Path, 
     chosen = views(tiny, run.config)["test"].new[user] & (tiny.earlier_behaviors("test") > 0)
     clicks = tiny.column("test", "click")
     # Impressions are batched anew, so the last bits of a score may differ, and with them a tie.
-    assert found[0] == pytest.approx(metrics.auc(clicks[chosen], scores[chosen]), abs=1e-4)
+    assert found[0] == pytest.approx(auc(clicks[chosen], scores[chosen]), abs=1e-4)
 
 
 def test_more_known_behavior_changes_what_the_model_sees(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mailcli.bootstrap import Weighted, interval, resample
-from mailcli.intervals import Improvement, estimate, holm, improvement
+from mailcli.metrics.bootstrap import Weighted, interval, resample
+from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 
 #: Simulated experiments.
 DRAWS = 2000
@@ -114,7 +114,7 @@ def test_intervals_over_users_cover_the_truth() -> None:
         label = rng.random(len(user)) < 1 / (1 + np.exp(1.5 - taste - 0.5 * score))
         return user, label.astype(int), score
 
-    from mailcli.metrics import auc
+    from mailcli.metrics.auc import auc
 
     _, labels, scores = sample(400_000)
     truth = auc(labels, scores)

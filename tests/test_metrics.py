@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from mailcli.metrics import auc, auc_by_user, gauc, relative_improvement
+from mailcli.metrics.auc import auc, auc_by_user, gauc, relative_improvement
 from tests import oracles
 
 rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(-3, 3).map(float)), min_size=1, max_size=40)

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mailcli import metrics, training
+from mailcli import training
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
 from mailcli.experiments import ensure
 from mailcli.latent import Settings
 from mailcli.matrix import make_rows
+from mailcli.metrics.auc import auc
 from mailcli.preprocess import Options, preprocess
 from mailcli.protocol import views
 from mailcli.rescoring import rescore
@@ -82,11 +83,11 @@ def test_a_run_leaves_what_it_promises(tiny: Store, tmp_path: Path) -> None:
     assert (result["protocol"], result["seed"]) == ("paper", 0)
     # The metrics are those of the stored predictions.
     label = tiny.column("test", "click")
-    assert result["test"]["all"]["AUC"] == metrics.auc(label, scores)
+    assert result["test"]["all"]["AUC"] == auc(label, scores)
     new = views(tiny, run.config)["test"].new[tiny.column("test", "user")]
     empty = tiny.column("test", "history_end") == tiny.offsets[tiny.column("test", "user")]
     assert result["test"]["new"]["impressions"] == int((new | empty).sum())
-    assert result["test"]["old"]["AUC"] == metrics.auc(label[~(new | empty)], scores[~(new | empty)])
+    assert result["test"]["old"]["AUC"] == auc(label[~(new | empty)], scores[~(new | empty)])
     history = run.history()
     steps = [line for line in history if "L_rt" in line]
     assert [line["step"] for line in steps] == list(range(1, 2 * math.ceil(tiny.counts["train"] / 256) + 1))
@@ -226,7 +227,7 @@ def test_groups_of_users_by_hand(tiny: Store) -> None:
     scores = np.linspace(0.1, 0.9, tiny.counts["test"])
     found = measure(tiny, view, scores)
     assert found["new"]["impressions"] + found["old"]["impressions"] == found["all"]["impressions"] == len(scores)
-    assert found["all"]["AUC"] == metrics.auc(tiny.column("test", "click"), scores)
+    assert found["all"]["AUC"] == auc(tiny.column("test", "click"), scores)
 
 
 NARROW = {"cold_start.encoder_units": "256,128,128", "cold_start.decoder_units": "128,256"}

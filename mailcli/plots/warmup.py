@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mailcli import metrics
 from mailcli.batches import Batch, Batches
 from mailcli.errors import MailError
 from mailcli.figures import COLORS, COLUMN, MARKERS, by_cell, caption
-from mailcli.intervals import estimate
+from mailcli.metrics.auc import auc
+from mailcli.metrics.statistics import estimate
 from mailcli.protocol import views
 from mailcli.runs import Run, read_as
 from mailcli.store import Store, find
@@ -86,7 +86,7 @@ def auc_by_known(run: Run, store: Store) -> dict[int, float]:
         batches = _Recent(store, open_view, config.history, config.batch_size)
         batches.known = count
         scores = score(batches, f"{config.cell}, seed {config.seed}: {count} behaviors known")
-        found[count] = metrics.auc(clicks, scores if scores.ndim == 1 else scores[:, 0])
+        found[count] = auc(clicks, scores if scores.ndim == 1 else scores[:, 0])
     return found
 
 

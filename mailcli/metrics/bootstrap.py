@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from mailcli.errors import MailError
-from mailcli.metrics import auc_by_user
+from mailcli.metrics.auc import auc_by_user
 
 #: The fewest draws for an interval (ours): of fewer, less than one lies beyond either end, 2.5 % of them.
 MIN_DRAWS = 40

@@ -1,0 +1,1 @@
+"""AUC, GAUC and RI, their intervals over users and over seeds. NumPy and SciPy alone."""
