@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.schema import FIRST_ID, SPLITS
+from mailcli.data.dataset import Store
+from mailcli.data.schema import FIRST_ID, SPLITS
+from mailcli.data.writer import StoreWriter
 from mailcli.sources.alimama import ACTIONS, Source
-from mailcli.store import Store
-from mailcli.storewriter import StoreWriter
 
 #: Ids of the published files, from the speed issue; they add up to 3.14 million rows.
 VOCABULARIES = {

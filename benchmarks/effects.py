@@ -20,8 +20,8 @@ import numpy as np
 from measure import machine, record, table
 from scipy import stats
 
-from mailcli import store
 from mailcli.config import RunConfig, make_config
+from mailcli.data import dataset
 from mailcli.experiments import ensure
 from mailcli.plans import read_plan
 
@@ -37,7 +37,7 @@ OTHERS = {
 GROUPS = ("new", "old", "all")
 
 
-def aucs(folder: str, config: RunConfig, data: store.Store) -> dict[str, list[float]]:
+def aucs(folder: str, config: RunConfig, data: dataset.Store) -> dict[str, list[float]]:
     """The test AUC of each group by seed; runs that are missing are trained."""
     found: dict[str, list[float]] = {group: [] for group in GROUPS}
     for seed in SEEDS:
@@ -56,7 +56,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 def main() -> None:
     """Train what is missing, compare, record."""
-    data = store.find(HERE / "data", "ml-100k")
+    data = dataset.find(HERE / "data", "ml-100k")
     settings = {"data": "ml-100k", **read_plan(HERE / "experiments" / "demo.toml").settings}
     rows = []
     for name, cell in CELLS.items():

@@ -10,8 +10,8 @@ import numpy as np
 from alimama_shape import SMALL
 from keras import layers, ops
 
-from mailcli.batches import Batches
-from mailcli.store import Store
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
 
 #: Columns of a batch by the group that they are summed in.
 ATTRIBUTES = ("user", *[name for name in SMALL if name not in ("pid", "hour", "weekday")])

@@ -32,10 +32,10 @@ MAIL = "import sys; from mailcli.cli import main; main(sys.argv[1:])"
 FIRST_BATCH = """
 import sys, time
 start = time.perf_counter()
-from mailcli.batches import Batches
+from mailcli.data.batches import Batches
 from mailcli.config import RunConfig
-from mailcli.protocol import views
-from mailcli.store import find
+from mailcli.data.protocol import views
+from mailcli.data.dataset import find
 from pathlib import Path
 store = find(Path(sys.argv[1]), None)
 config = RunConfig(data=store.name)

@@ -203,11 +203,11 @@ def work(job: dict[str, Any]) -> None:
     import numpy as np
 
     from mailcli import replicas
-    from mailcli.batches import Batches
     from mailcli.config import make_config
+    from mailcli.data.batches import Batches
+    from mailcli.data.dataset import Store
+    from mailcli.data.protocol import views
     from mailcli.model import make_model, make_step, to_tensors
-    from mailcli.protocol import views
-    from mailcli.store import Store
 
     store = Store(Path(job["store"]))
     config = make_config([{"data": store.name}, job["settings"]])

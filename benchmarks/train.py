@@ -137,11 +137,11 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str, step_onl
     load_tensorflow()
     import tensorflow as tf
 
-    from mailcli.batches import Batches
     from mailcli.config import make_config
+    from mailcli.data.batches import Batches
+    from mailcli.data.dataset import Store
+    from mailcli.data.protocol import views
     from mailcli.model import make_model, make_step, to_tensors
-    from mailcli.protocol import views
-    from mailcli.store import Store
 
     store = Store(folder)
     ranker, cold_start = cell.split("+")
@@ -205,10 +205,10 @@ def measure_plain(folder: Path, history: int) -> dict[str, Any]:
     load_tensorflow()
     from plain_keras import seconds_per_step
 
-    from mailcli.batches import Batches
     from mailcli.config import make_config
-    from mailcli.protocol import views
-    from mailcli.store import Store
+    from mailcli.data.batches import Batches
+    from mailcli.data.dataset import Store
+    from mailcli.data.protocol import views
 
     store = Store(folder)
     view = views(store, make_config([{"data": store.name, "history": history}]))["train"]

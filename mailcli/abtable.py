@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from mailcli.abtest import ARMS, GROUPS, Outcome, Setup
+from mailcli.data.dataset import Store
 from mailcli.metrics.statistics import Lift
 from mailcli.policies import Contender
 from mailcli.sheets import Sheet
-from mailcli.store import Store
 from mailcli.tables import TITLES
 
 #: MAIL Sec. 4.5, MAIL-DMR over DMR, in %; of which users the text does not say.

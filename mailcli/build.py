@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Field, Schema
+from mailcli.data.writer import StoreWriter
 from mailcli.engines import DataEngine
 from mailcli.errors import MailError
 from mailcli.histories import history_bounds, visible
-from mailcli.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Field, Schema
 from mailcli.staging import Staged
-from mailcli.storewriter import StoreWriter
 from mailcli.utils.prefetch import ahead
 from mailcli.utils.progress import progress
 from mailcli.vocabulary import Codes, VocabularyBuilder

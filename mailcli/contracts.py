@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli.schema import Schema
+from mailcli.data.schema import Schema
 
 #: Users that are gathered together (ours: the paper's batch).
 USERS_AT_ONCE = 1024

@@ -9,8 +9,8 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from mailcli import plugins
-from mailcli.schema import SPLITS
-from mailcli.store import Store
+from mailcli.data.dataset import Store
+from mailcli.data.schema import SPLITS
 
 
 def describe(store: Store) -> Group:

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from mailcli.contracts import Features, Spec, Tensor
+from mailcli.data.schema import FIRST_ID, PADDING, Schema
 from mailcli.rows import bag_sum, gather_rows, spread
-from mailcli.schema import FIRST_ID, PADDING, Schema
 
 #: Half-width of the `small` initialisation of embeddings (ours: 0.1 and 0.03 of Xavier's did alike on ml-100k).
 SMALL = 0.01
@@ -61,7 +61,7 @@ class FeatureEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, batch: dict[str, Tensor]) -> Features:
-        """Embed a batch (the arrays of mailcli.batches.Batch, as tensors)."""
+        """Embed a batch (the arrays of mailcli.data.batches.Batch, as tensors)."""
         mask = batch["actions"] != PADDING
         # No work is done for padding: [steps, 2], the impression and the place of each real step.
         at = tf.where(mask)

@@ -10,13 +10,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli import among, replicas
-from mailcli.batches import Batch, Batches
+from mailcli.data.batches import Batch, Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import View
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import Weighted, resample
 from mailcli.model import TwoTower, batch_signature, to_tensors
-from mailcli.protocol import View
-from mailcli.store import Store
 from mailcli.utils.progress import progress
 
 #: What the columns of a Scorer's output are scores of: a prefix of the metrics' names, and the label.

@@ -9,8 +9,8 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
+from mailcli.data.dataset import Store
 from mailcli.runs import Run, claim
-from mailcli.store import Store
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 Result = dict[str, Any]

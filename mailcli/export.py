@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from mailcli import __version__
 from mailcli.config import RunConfig, to_toml
+from mailcli.data.dataset import Store, find
+from mailcli.data.protocol import views
+from mailcli.data.schema import FIRST_ID
 from mailcli.errors import MailError
 from mailcli.model import make_model
-from mailcli.protocol import views
 from mailcli.runs import Run, read_as
-from mailcli.schema import FIRST_ID
 from mailcli.serving import OUTPUTS, Served
 from mailcli.signatures import Input, Signature
-from mailcli.store import Store, find
 from mailcli.utils.files import Lock, whole_folder
 
 VERSION = "1"

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli.contracts import Tensor
-from mailcli.schema import PADDING, UNKNOWN, Field
+from mailcli.data.schema import PADDING, UNKNOWN, Field
 
 
 def latest(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:

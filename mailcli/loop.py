@@ -13,14 +13,14 @@ from typing import Any
 import click
 
 from mailcli import among, replicas
-from mailcli.batches import Batch, Batches
 from mailcli.checkpoints import Checkpoints, Progress, check_space, save_variables
 from mailcli.contracts import Tensor
+from mailcli.data.batches import Batch, Batches
+from mailcli.data.dataset import Store
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.model import Step, TwoTower, make_step, to_tensors
 from mailcli.runs import Run
-from mailcli.store import Store
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress
 from mailcli.utils.signals import Interrupt, postponed

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from mailcli.config import RunConfig
+from mailcli.data.dataset import Store
 from mailcli.experiments import Folders, Result, Row
 from mailcli.pool import Task, at_once, train_all
 from mailcli.runs import Run, claim
-from mailcli.store import Store
 from mailcli.utils.hardware import table_bytes
 
 

@@ -11,17 +11,17 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli import plugins, replicas
-from mailcli.batches import Batch
 from mailcli.config import Options, RunConfig
 from mailcli.contracts import ColdStartMethod, Features, RankingTower, Tensor, added_losses, options_of
+from mailcli.data.batches import Batch
+from mailcli.data.dataset import Store
+from mailcli.data.schema import PADDING, UNKNOWN, Schema
 from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError, choices, nearest
 from mailcli.losses import click_loss, ctcvr_loss
 from mailcli.optimizers import SparseAdam, move
 from mailcli.replicas import Parts
 from mailcli.rows import forget_gradients
-from mailcli.schema import PADDING, UNKNOWN, Schema
-from mailcli.store import Store
 
 #: What outside code that fails on one impression or as a graph is told.
 CONTRACT = (

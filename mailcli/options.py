@@ -222,7 +222,7 @@ def resolve(
     Raises:
         MailError: a name or value is not known, two contradict each other, or the dataset is not found.
     """
-    from mailcli import store as stores
+    from mailcli.data import dataset as stores
     from mailcli.experiments import complete
     from mailcli.runs import settings_of
 

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.batches import Batches
 from mailcli.checkpoints import read_variables
 from mailcli.config import RunConfig
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.numbering import Numbering, Renumbered, numbering_of, save_numbering
+from mailcli.data.protocol import views
 from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError
 from mailcli.evaluation import Metrics, Scorer, measure
-from mailcli.growth import Numbering, Renumbered, numbering_of, save_numbering
 from mailcli.model import Step, TwoTower, make_model
-from mailcli.protocol import views
 from mailcli.runs import Run
-from mailcli.store import Store
 
 #: The variable of an optimizer that is a setting.
 _RATE = "learning_rate"

@@ -9,6 +9,7 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, read_toml
+from mailcli.data.dataset import Store, find, names
 from mailcli.errors import MailError, choices, nearest
 from mailcli.experiments import Row, complete
 from mailcli.latent import Settings
@@ -18,7 +19,6 @@ from mailcli.paper import row_settings
 from mailcli.preprocess import Options as PreprocessOptions
 from mailcli.preprocess import preprocess
 from mailcli.simulation import simulate_alimama
-from mailcli.store import Store, find, names
 from mailcli.tables import METRICS, TITLES, Reported, Table, label, make_table
 
 _KEYS = {

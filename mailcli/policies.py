@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.batches import AHEAD, Batch, Batches
 from mailcli.config import RunConfig
+from mailcli.data.batches import AHEAD, Batch, Batches
+from mailcli.data.dataset import Store, find
+from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, nearest
-from mailcli.protocol import View, views
 from mailcli.runs import Run, check_unchanged, open_run, read_as
-from mailcli.store import Store, find
 from mailcli.truth import Truth
 from mailcli.utils.prefetch import ahead
 

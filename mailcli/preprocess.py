@@ -17,14 +17,14 @@ from mailcli import plugins
 from mailcli.build import Build
 from mailcli.config import RunConfig
 from mailcli.csvfile import damaged
+from mailcli.data.dataset import REJECTED, SUMMARY, Store
+from mailcli.data.manifest import LONGEST_HISTORY
+from mailcli.data.writer import StoreWriter, check_target
 from mailcli.engines import MEMORY_LIMIT, DataEngine, parse_size
 from mailcli.errors import MailError
-from mailcli.manifest import LONGEST_HISTORY
 from mailcli.rejects import MAX_BAD_ROWS, Rejects
 from mailcli.sources import RawData
 from mailcli.staging import Staging
-from mailcli.store import REJECTED, SUMMARY, Store
-from mailcli.storewriter import StoreWriter, check_target
 from mailcli.summary import summary
 
 #: Bytes that are read at a time (ours).

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mailcli.data.dataset import Store, find
 from mailcli.errors import MailError
 from mailcli.experiments import Result, Row
 from mailcli.runs import Run, baseline_of, read_as
-from mailcli.store import Store, find
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -53,10 +53,10 @@ def _baselines_first(rows: list[Row]) -> list[Row]:
 
 def _measured(run: Run, store: Store, draws: int) -> Result:
     """The test's part of a result, by the run's best checkpoint."""
-    from mailcli.batches import Batches
+    from mailcli.data.batches import Batches
+    from mailcli.data.protocol import views
     from mailcli.evaluation import Scorer, measure, measure_draws
     from mailcli.model import make_model
-    from mailcli.protocol import views
     from mailcli.training import check_history
 
     config = run.config

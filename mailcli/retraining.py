@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import OPTION_TABLES, Options, RunConfig, make_config, to_toml
+from mailcli.data.dataset import Store, find, names
+from mailcli.data.numbering import Renumbered, grown, numbering_of, numbering_sha256
+from mailcli.data.schema import Schema
 from mailcli.errors import MailError, choices, nearest
-from mailcli.growth import Renumbered, grown, numbering_of, numbering_sha256
 from mailcli.runs import NUMBERING, Run, claim, fingerprint, open_run, read_as, trained_on
-from mailcli.schema import Schema
 from mailcli.sheets import Sheet
-from mailcli.store import Store, find, names
 from mailcli.tables import TITLES
 from mailcli.utils.files import sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow

@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
+from mailcli.data.dataset import Store
+from mailcli.data.manifest import read_json
+from mailcli.data.numbering import Renumbered, load_numbering
 from mailcli.errors import MailError, nearest
-from mailcli.growth import Renumbered, load_numbering
-from mailcli.manifest import read_json
-from mailcli.store import Store
 from mailcli.utils.files import Lock, intended, sweep, whole
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it

@@ -12,7 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mailcli.batches import Batch, Batches
+from mailcli.data.batches import Batch, Batches
+from mailcli.data.dataset import Store, find
+from mailcli.data.protocol import views
+from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError, choices
 from mailcli.evaluation import Scorer
 from mailcli.faults import Faults, Needed, typed
@@ -20,10 +23,7 @@ from mailcli.histories import history_ends
 from mailcli.impressions import ImpressionFile, Writer, check_form
 from mailcli.lookups import unknown_ids
 from mailcli.model import make_model
-from mailcli.protocol import views
 from mailcli.runs import Run, read_as
-from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
-from mailcli.store import Store, find
 from mailcli.training import check_history
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress

@@ -11,17 +11,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli.batches import Batches, target_ids
 from mailcli.config import RunConfig
 from mailcli.contracts import Tensor
+from mailcli.data.batches import Batches, target_ids
+from mailcli.data.dataset import Store
+from mailcli.data.numbering import numbering_of
+from mailcli.data.protocol import views
+from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.errors import MailError
-from mailcli.growth import numbering_of
 from mailcli.lookups import latest, lookup, packed, unknown_ids
 from mailcli.model import TwoTower
-from mailcli.protocol import views
-from mailcli.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.signatures import Input, Inputs, Signature, fitting
-from mailcli.store import Store
 
 #: The outputs, in the order of `TwoTower.probabilities`.
 OUTPUTS = ("click", "ctcvr")

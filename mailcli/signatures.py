@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.contracts import Tensor
+from mailcli.data.dataset import Store
+from mailcli.data.schema import Field
 from mailcli.errors import MailError
-from mailcli.schema import Field
-from mailcli.store import Store
 
 #: Stands for a missing whole number: preprocessing gives it no id, so no vocabulary has it.
 MISSING_NUMBER = int(np.iinfo(np.int64).min)

@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mailcli.csvfile import SHOWN
+from mailcli.data.hashing import hash_users, share_of_users
+from mailcli.data.schema import SPLITS
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
-from mailcli.hashing import hash_users, share_of_users
 from mailcli.matching import check_items, check_times, check_users
 from mailcli.rejects import SECOND, Rejects
-from mailcli.schema import SPLITS
 from mailcli.sources import RawData
 from mailcli.utils.resumable import Stages
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mailcli.csvfile import SHOWN
+from mailcli.data.schema import SPLITS
 from mailcli.rejects import EXAMPLES, Rejects
-from mailcli.schema import SPLITS
 from mailcli.sources import TABLES, RawData
 from mailcli.staging import NO_IMPRESSION, TOO_LATE, Staged
 

@@ -13,18 +13,18 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli import __version__, among, replicas, watching
-from mailcli.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.contracts import TrainingData
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import View, views
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.loop import Fit
 from mailcli.model import TwoTower, batch_signature, click_logit, make_model, to_tensors
 from mailcli.origins import Origin
-from mailcli.protocol import View, views
 from mailcli.rows import forget_gradients
 from mailcli.runs import Run
-from mailcli.store import Store
 from mailcli.utils import hardware
 
 #: Minutes between two checkpoints (ours: what a killed run loses, against a second or two of writing).

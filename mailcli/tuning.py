@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import click
 
 from mailcli.config import RunConfig, make_config
+from mailcli.data.dataset import Store
 from mailcli.errors import MailError, choices, nearest
 from mailcli.experiments import Folders
 from mailcli.runs import Run, claim
-from mailcli.store import Store
 from mailcli.utils.files import whole
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mailcli.schema import FIRST_ID
+from mailcli.data.schema import FIRST_ID
 
 #: Stands for a missing value among codes; never taken in, so its id is UNKNOWN.
 MISSING = np.iinfo(np.int64).min

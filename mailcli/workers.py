@@ -15,13 +15,13 @@ import click
 from mailcli import __version__, plugins
 from mailcli.cluster import Cluster
 from mailcli.config import RunConfig
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.meeting import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
 from mailcli.pool import Task
-from mailcli.protocol import views
 from mailcli.runs import ElsewhereRun, claim, identity
-from mailcli.store import Store
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:

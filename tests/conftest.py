@@ -12,10 +12,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
+from mailcli.data.dataset import Store
 from mailcli.latent import Settings
 from mailcli.preprocess import Options, preprocess
 from mailcli.simulation import simulate_alimama
-from mailcli.store import Store
 
 #: `make demo` keeps the download here; tests share it.
 ML_100K = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"

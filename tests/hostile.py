@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from mailcli.cli import main
-from mailcli.store import Store
+from mailcli.data.dataset import Store
 
 #: Files that are hard to write down in code; its README tells of each.
 CORRUPT = Path(__file__).parent / "corrupt"

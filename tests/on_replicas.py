@@ -20,12 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli import replicas
-from mailcli.batches import Batches
 from mailcli.config import make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
 from mailcli.model import make_model, make_step, to_tensors
-from mailcli.protocol import views
 from mailcli.rankers import dmr
-from mailcli.store import Store
 
 #: Batches of 64, and those that do not divide; of one of 3 rows each of 3 replicas has one, which may be a new user's.
 SIZES = (64, 64, 7, 3, 64, 3, 64)

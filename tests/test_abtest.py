@@ -13,12 +13,12 @@ import pytest
 
 from mailcli.abtest import Setup, abtest, compare, draw_pages, rank, show
 from mailcli.config import RunConfig
+from mailcli.data.dataset import Store
+from mailcli.data.manifest import seal
 from mailcli.latent import Settings, World
-from mailcli.manifest import seal
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import lift
 from mailcli.policies import Contender, contender, is_new, policy
-from mailcli.store import Store
 from mailcli.truth import Truth
 from tests.test_cli import SMALL, SMALL_MAIL, home, mail, refused, with_data
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mailcli.batches import Batches
 from mailcli.config import make_config
-from mailcli.protocol import View, views
-from mailcli.store import Store
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import View, views
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mailcli.data.dataset import Store
+from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.preprocess import Options, preprocess
-from mailcli.schema import SPLITS
 from mailcli.sources.alimama import Source
-from mailcli.store import Store
 from tests import alimama
 from tests.test_preprocess import START, columns, history_of
 

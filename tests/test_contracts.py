@@ -12,14 +12,14 @@ import pytest
 import tensorflow as tf
 
 from mailcli import plugins
-from mailcli.batches import Batch, Batches
 from mailcli.config import RunConfig, make_config
 from mailcli.contracts import ColdStartMethod, RankingTower
+from mailcli.data.batches import Batch, Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
+from mailcli.data.schema import UNKNOWN
 from mailcli.evaluation import Scorer
 from mailcli.model import TwoTower, make_model, make_step, to_tensors
-from mailcli.protocol import views
-from mailcli.schema import UNKNOWN
-from mailcli.store import Store
 from mailcli.training import training_data
 
 RANKERS = plugins.names(plugins.RANKERS)

@@ -13,9 +13,9 @@ import h5py
 import pytest
 
 from mailcli.config import RunConfig, make_config
+from mailcli.data.dataset import Store
 from mailcli.experiments import ensure
 from mailcli.runs import Run, open_run
-from mailcli.store import Store
 from mailcli.utils import hardware
 
 #: CVAE samples and BaseDNN drops out: steps are random. Widths and epochs are for speed.

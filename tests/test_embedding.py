@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mailcli.data.schema import Field, Schema
 from mailcli.embedding import FeatureEmbedding
-from mailcli.schema import Field, Schema
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mailcli.batches import Batches
 from mailcli.config import make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import View, views
 from mailcli.evaluation import DRAWS_SEED, Scorer, measure, measure_draws
 from mailcli.metrics.bootstrap import draw
 from mailcli.model import make_model
-from mailcli.protocol import View, views
-from mailcli.store import Store
 from tests import oracles
 
 

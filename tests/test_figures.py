@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from mailcli.cli import main
+from mailcli.data.dataset import Store
 from mailcli.evaluation import Scorer
 from mailcli.experiments import ensure
 from mailcli.figures import runs_of
@@ -19,7 +20,6 @@ from mailcli.plots.loss import _moving_mean
 from mailcli.plots.nearness import nearness
 from mailcli.plots.warmup import auc_by_known
 from mailcli.runs import Run
-from mailcli.store import Store
 from tests.test_model import config
 
 QUICK = {"epochs": 1, "batch_size": 256}
@@ -124,7 +124,7 @@ def test_no_known_behavior_is_what_the_run_itself_scored(cell: str, runs: Path, 
     scores = np.load(run.folder / "predictions.npy")
     result = run.result
     assert result is not None
-    from mailcli.protocol import views
+    from mailcli.data.protocol import views
 
     user = tiny.column("test", "user")
     chosen = views(tiny, run.config)["test"].new[user] & (tiny.earlier_behaviors("test") > 0)

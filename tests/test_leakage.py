@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 
 from mailcli import build, training
-from mailcli.batches import Batches
 from mailcli.config import RunConfig, make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import View, views
+from mailcli.data.schema import SPLITS
 from mailcli.experiments import ensure
 from mailcli.histories import history_bounds
 from mailcli.latent import Settings
 from mailcli.model import Step, make_model
 from mailcli.preprocess import Options, preprocess
-from mailcli.protocol import View, views
 from mailcli.runs import Run
-from mailcli.schema import SPLITS
 from mailcli.simulation import simulate_alimama
-from mailcli.store import Store
 from mailcli.vocabulary import VocabularyBuilder
 from tests.alimama import DAY, START
 from tests.leakage import Draw, LeakError, Truth, Watch, check_rows, check_vocabularies

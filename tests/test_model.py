@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from mailcli.batches import Batches
 from mailcli.config import VARIANTS, RunConfig, make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
+from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.model import TwoTower, make_model, make_optimizers, make_step, to_tensors
-from mailcli.protocol import views
-from mailcli.schema import SPLITS
-from mailcli.store import Store
 
 SMALL = {
     "cold_start.encoder_units": "16,16,16",

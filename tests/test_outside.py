@@ -13,13 +13,13 @@ import pytest
 
 from mailcli import plugins
 from mailcli.config import make_config
+from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.matrix import make_rows
 from mailcli.model import make_model
 from mailcli.rescoring import rescore
 from mailcli.runs import claim
-from mailcli.store import Store
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

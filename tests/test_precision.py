@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mailcli.batches import Batches
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
 from mailcli.model import make_model, make_step, to_tensors
-from mailcli.protocol import views
-from mailcli.store import Store
 from tests.test_contracts import BATCH, COLD_STARTS, RANKERS, config_of
 
 CELLS = [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for method in COLD_STARTS if method != "mail")]

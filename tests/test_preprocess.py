@@ -15,16 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailcli.batches import Batches
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import View
+from mailcli.data.schema import FIRST_ID, SPLITS, UNKNOWN
+from mailcli.data.writer import StoreWriter
 from mailcli.errors import MailError
 from mailcli.histories import history_bounds, visible
 from mailcli.latent import Settings
 from mailcli.preprocess import Options, preprocess
-from mailcli.protocol import View
-from mailcli.schema import FIRST_ID, SPLITS, UNKNOWN
 from mailcli.simulation import simulate_alimama
-from mailcli.store import Store
-from mailcli.storewriter import StoreWriter
 from tests import alimama, grouplens, oracles
 
 DAY = 86400

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mailcli.batches import Batches
 from mailcli.config import RunConfig, make_config
-from mailcli.hashing import share_of_users
-from mailcli.protocol import views
-from mailcli.schema import UNKNOWN
-from mailcli.store import Store
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.hashing import share_of_users
+from mailcli.data.protocol import views
+from mailcli.data.schema import UNKNOWN
 
 
 def config(**settings: object) -> RunConfig:

@@ -19,17 +19,17 @@ import numpy as np
 import pytest
 
 from mailcli import checkpoints
-from mailcli.batches import Batches
 from mailcli.config import RunConfig, make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer
 from mailcli.experiments import ensure
 from mailcli.loop import Fit
 from mailcli.model import Step, make_model, to_tensors
-from mailcli.protocol import views
 from mailcli.rankers import dmr
 from mailcli.runs import Run
-from mailcli.store import Store
 
 #: 22 steps an epoch on the store `tiny`, so the ends of epochs are at 22, 44 and 66.
 SETTINGS: dict[str, Any] = {

@@ -14,20 +14,28 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from mailcli.batches import Batches
 from mailcli.config import RunConfig, make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.numbering import (
+    Numbering,
+    Renumbered,
+    grown,
+    load_numbering,
+    numbering_of,
+    numbering_sha256,
+    save_numbering,
+)
+from mailcli.data.protocol import views
 from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.experiments import ensure
-from mailcli.growth import Numbering, Renumbered, grown, load_numbering, numbering_of, numbering_sha256, save_numbering
 from mailcli.model import make_model, make_step
 from mailcli.origins import Origin, _Growth
 from mailcli.preprocess import Options, preprocess
-from mailcli.protocol import views
 from mailcli.retraining import continue_run
 from mailcli.runs import Run, open_run, read_as
-from mailcli.store import Store
 from tests.test_abtest import changed_manifest
 from tests.test_cli import mail, refused
 from tests.test_resume import SMALL, Killed, kill_in_step, outcome

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mailcli.cli import main
+from mailcli.data.dataset import Store
 from mailcli.preprocess import Options, preprocess
-from mailcli.store import Store
 from tests import rawforms
 from tests.test_schema_file import FILES, SCHEMA, by_user, made, rows_of, values, write
 

@@ -17,16 +17,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailcli.data.dataset import Store
+from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
 from mailcli.engines.duckdb import Engine
 from mailcli.errors import MailError
 from mailcli.located import locate
 from mailcli.mapped import MappedTable
 from mailcli.mapping import Files, Form, Place
 from mailcli.preprocess import Options, preprocess
-from mailcli.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
 from mailcli.sources import TABLES
 from mailcli.sources.tabular import Source
-from mailcli.store import Store
 from tests import grouplens
 from tests.test_preprocess import columns
 

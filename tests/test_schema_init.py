@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.mapfile import read_mapping
 from mailcli.preprocess import Options, preprocess
 from mailcli.proposal import propose
 from mailcli.sources.tabular import Source
-from mailcli.store import Store
 from tests import rawforms
 from tests.test_preprocess import columns
 from tests.test_schema_examples import EXAMPLES, ok, refused

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.mapfile import read_mapping
 from mailcli.preprocess import Options, preprocess
 from mailcli.profiles import TIME_FORMATS, Profile
 from mailcli.proposal import propose
 from mailcli.samples import sample
-from mailcli.store import Store
 from tests.test_schema_examples import ok, refused
 from tests.test_schema_file import by_user, shown, values, write
 

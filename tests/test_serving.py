@@ -21,6 +21,7 @@ from click.testing import CliRunner, Result
 
 from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
+from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
 from mailcli.faults import Faults, Needed, typed
@@ -31,7 +32,6 @@ from mailcli.preprocess import Options, preprocess
 from mailcli.runs import Run
 from mailcli.serving import _refuse_python
 from mailcli.signatures import Input, fitting
-from mailcli.store import Store
 from tests import leakage
 from tests.test_schema_file import FILES, SCHEMA, made
 
@@ -194,7 +194,7 @@ def raw(simulated_raw: Path, tiny: Store) -> Raw:
 
 def drawn(store: Store, config: RunConfig) -> np.ndarray:
     """[test impressions], whether the run drew the user as new."""
-    from mailcli.protocol import views
+    from mailcli.data.protocol import views
 
     found: np.ndarray = views(store, config)["test"].new[store.column("test", "user")]
     return found

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mailcli.data.dataset import names
+from mailcli.data.writer import StoreWriter
 from mailcli.latent import Settings
 from mailcli.preprocess import Options, preprocess
 from mailcli.simulation import simulate_alimama
-from mailcli.store import names
-from mailcli.storewriter import StoreWriter
 from mailcli.utils.resumable import Stages
 from tests.test_preprocess import files_of
 

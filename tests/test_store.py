@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailcli.data.dataset import Store, find
+from mailcli.data.schema import Schema
+from mailcli.data.writer import ColumnWriter, check_target
 from mailcli.errors import MailError
-from mailcli.schema import Schema
-from mailcli.store import Store, find
-from mailcli.storewriter import ColumnWriter, check_target
 from mailcli.vocabulary import MISSING, VocabularyBuilder
 
 

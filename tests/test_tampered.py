@@ -17,10 +17,10 @@ import pytest
 from numpy.typing import NDArray
 
 import tests
-from mailcli.columns import checksum
+from mailcli.data.columns import checksum
+from mailcli.data.dataset import Store
+from mailcli.data.manifest import OWN_CHECKSUM, seal
 from mailcli.errors import MailError
-from mailcli.manifest import OWN_CHECKSUM, seal
-from mailcli.store import Store
 from tests import alimama
 from tests.hostile import Damage, Trap, mail, put, saved, use_all
 from tests.test_unexecuted import BAD_CHECKPOINTS

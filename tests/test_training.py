@@ -12,6 +12,8 @@ import pytest
 
 from mailcli import training
 from mailcli.config import RunConfig, make_config
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
 from mailcli.experiments import ensure
@@ -19,11 +21,9 @@ from mailcli.latent import Settings
 from mailcli.matrix import make_rows
 from mailcli.metrics.auc import auc
 from mailcli.preprocess import Options, preprocess
-from mailcli.protocol import views
 from mailcli.rescoring import rescore
 from mailcli.runs import claim, open_run
 from mailcli.simulation import simulate_alimama
-from mailcli.store import Store
 from mailcli.utils import hardware
 from tests.test_model import config
 

@@ -17,10 +17,10 @@ from click.testing import CliRunner
 
 from mailcli import watching
 from mailcli.cli import main
+from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.loop import Fit
-from mailcli.store import Store
 from mailcli.tuning import Range, parse_ranges
 from tests.test_model import config
 

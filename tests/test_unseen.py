@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mailcli.growth import Numbering, Renumbered, grown, numbering_of
+from mailcli.data.dataset import Store
+from mailcli.data.numbering import Numbering, Renumbered, grown, numbering_of
+from mailcli.data.schema import UNKNOWN
 from mailcli.preprocess import Options, preprocess
 from mailcli.retraining import _other_buckets
-from mailcli.schema import UNKNOWN
-from mailcli.store import Store
 from mailcli.vocabulary import VocabularyBuilder
 
 DAY = 86_400

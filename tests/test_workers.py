@@ -23,17 +23,17 @@ from click.testing import CliRunner
 
 from mailcli import meeting
 from mailcli import workers as workers_of_mail
-from mailcli.batches import Batches
 from mailcli.checkpoints import Progress
 from mailcli.cli import main
 from mailcli.cluster import Cluster, parse
 from mailcli.config import make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
 from mailcli.loop import Fit
 from mailcli.meeting import Links, meet
-from mailcli.protocol import views
 from mailcli.runs import ElsewhereRun
-from mailcli.store import Store
 
 TWO = "a:1,b:2"
 CHIEF = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}'

@@ -14,7 +14,7 @@ from mailcli.options import DATA_DIR
 @DATA_DIR
 def describe(dataset: str | None, data_dir: Path) -> None:
     """Show what a dataset holds."""
-    from mailcli import store
+    from mailcli.data import dataset
     from mailcli.describe import print_description
 
-    print_description(store.find(data_dir, dataset))
+    print_description(dataset.find(data_dir, dataset))

@@ -26,9 +26,9 @@ from mailcli.options import DATA_DIR, FORMAT, RUNS, THREADS, check_form, print_t
 @RUNS
 def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path, runs: Path) -> None:
     """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
+    from mailcli.data.dataset import names
     from mailcli.metrics.bootstrap import check_draws
     from mailcli.runs import finished, open_run
-    from mailcli.store import names
 
     check_draws(bootstrap)
     check_form(form)

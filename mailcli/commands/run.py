@@ -35,11 +35,11 @@ def run(
     Runs that are finished are reused, runs that were stopped go on.
     """
     check_form(form)
+    from mailcli.data.dataset import find
     from mailcli.errors import MailError
     from mailcli.experiments import Folders
     from mailcli.matrix import make_rows
     from mailcli.plans import dataset_of, read_plan
-    from mailcli.store import find
 
     if seeds is not None and seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")

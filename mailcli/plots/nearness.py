@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli.data.dataset import find
 from mailcli.errors import MailError
 from mailcli.figures import COLORS, PAGE, caption
 from mailcli.plots.tsne import encode
 from mailcli.runs import Run
-from mailcli.store import find
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

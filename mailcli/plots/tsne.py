@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.batches import Batches
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store, find
+from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.figures import COLORS, MARKERS, PAGE, caption
-from mailcli.protocol import views
 from mailcli.runs import Run, read_as
-from mailcli.store import Store, find
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mailcli.batches import Batch, Batches
+from mailcli.data.batches import Batch, Batches
+from mailcli.data.dataset import Store, find
+from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.figures import COLORS, COLUMN, MARKERS, by_cell, caption
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import estimate
-from mailcli.protocol import views
 from mailcli.runs import Run, read_as
-from mailcli.store import Store, find
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:

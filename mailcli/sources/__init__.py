@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from mailcli.csvfile import RawFile
+from mailcli.data.schema import Schema
 from mailcli.engines import DataEngine, DataFrame
-from mailcli.schema import Schema
 
 #: The tables of a dataset, in the order in which they are read.
 TABLES = ("users", "items", "impressions", "behaviors")

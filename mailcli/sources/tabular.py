@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailcli.csvfile import SHOWN
+from mailcli.data.schema import Field, Group, Schema
 from mailcli.engines import DataEngine, DataFrame
 from mailcli.errors import MailError
 from mailcli.mapfile import parse_mapping
 from mailcli.mapping import FieldMap, Files, Mapping
 from mailcli.maptables import ITEM, SPLIT, USER, Tables
 from mailcli.scan import literal, name_of
-from mailcli.schema import Field, Group, Schema
 from mailcli.sources import RawData
 from mailcli.splits import split_of_file, split_sql
 

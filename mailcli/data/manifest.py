@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mailcli.data.schema import FIRST_ID, SPLITS, Schema
 from mailcli.errors import MailError, choices
-from mailcli.schema import FIRST_ID, SPLITS, Schema
 
 #: Raised whenever a store of before could be misread; only this one is read.
 FORMAT = 4

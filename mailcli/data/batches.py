@@ -12,9 +12,9 @@ from typing import TypedDict, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mailcli.protocol import View
-from mailcli.schema import UNKNOWN
-from mailcli.store import Store
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import View
+from mailcli.data.schema import UNKNOWN
 from mailcli.utils.prefetch import ahead
 
 #: Batches prepared ahead (ours: enough to smooth over a slow read).

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mailcli.data.dataset import Store
+from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError
-from mailcli.schema import FIRST_ID, PADDING, UNKNOWN
-from mailcli.store import Store
 from mailcli.utils.files import whole
 
 #: The array of a numbering's file that holds the scale of dense features, as JSON in UTF-8.

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.columns import check_history_ends, check_offsets, check_values, expected_columns, read_header
+from mailcli.data.columns import check_history_ends, check_offsets, check_values, expected_columns, read_header
+from mailcli.data.manifest import CHECKSUMS, UNSEEN, read_manifest
+from mailcli.data.schema import SPLITS, UNKNOWN, Group
 from mailcli.errors import MailError, choices, nearest
-from mailcli.manifest import CHECKSUMS, UNSEEN, read_manifest
-from mailcli.schema import SPLITS, UNKNOWN, Group
 
 DESCRIPTION = "dataset.json"
 SUMMARY, REJECTED = "summary.md", "rejected"

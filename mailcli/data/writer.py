@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from mailcli.columns import checksum
+from mailcli.data.columns import checksum
+from mailcli.data.dataset import DESCRIPTION, REJECTED, SUMMARY
+from mailcli.data.manifest import CHECKSUMS, FORMAT, UNSEEN, read_json, seal
+from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
-from mailcli.manifest import CHECKSUMS, FORMAT, UNSEEN, read_json, seal
-from mailcli.schema import SPLITS
-from mailcli.store import DESCRIPTION, REJECTED, SUMMARY
 from mailcli.utils.files import Lock
 from mailcli.utils.resumable import Stages
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Field, Schema
 from mailcli.errors import MailError
-from mailcli.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Field, Schema
 
 #: Values that are checked at a time (ours: some 30 MB, which do not stay in memory as those of a map would).
 CHUNK = 1 << 22

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
-from mailcli.hashing import share_of_users
-from mailcli.schema import SPLITS
-from mailcli.store import Store
+from mailcli.data.dataset import Store
+from mailcli.data.hashing import share_of_users
+from mailcli.data.schema import SPLITS
 
 Mask = NDArray[np.bool_]
 

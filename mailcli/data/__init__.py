@@ -1,0 +1,1 @@
+"""A dataset on disk, who is new in it, and its batches."""
