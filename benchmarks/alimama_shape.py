@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mailcli.data.dataset import Store
 from mailcli.data.schema import FIRST_ID, SPLITS
 from mailcli.data.writer import StoreWriter
-from mailcli.sources.alimama import ACTIONS, Source
+from mailcli.preprocessing.sources.alimama import ACTIONS, Source
 
 #: Ids of the published files, from the speed issue; they add up to 3.14 million rows.
 VOCABULARIES = {

@@ -25,7 +25,7 @@ from mailcli.config import make_config
 from mailcli.errors import Interrupted
 from mailcli.experiments import ensure
 from mailcli.latent import Settings
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation import simulate_alimama
 from mailcli.utils.hardware import limit_threads
 

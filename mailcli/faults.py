@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mailcli.csvfile import SHOWN
 from mailcli.errors import MailError
+from mailcli.preprocessing.csv_file import SHOWN
 
 #: Whole numbers, written plainly.
 _WHOLE = r"^(0|-?[1-9][0-9]*)$"

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mailcli.csvfile import LONGEST
 from mailcli.errors import MailError, choices, nearest
 from mailcli.faults import Faults, Needed, decoded, fits, is_bytes, shown
+from mailcli.preprocessing.csv_file import LONGEST
 
 FORMS = (".csv", ".parquet")
 #: Bytes that are read at once: no row can be longer (ours).

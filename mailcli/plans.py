@@ -13,11 +13,11 @@ from mailcli.data.dataset import Store, find, names
 from mailcli.errors import MailError, choices, nearest
 from mailcli.experiments import Row, complete
 from mailcli.latent import Settings
-from mailcli.mapfile import read_mapping
-from mailcli.marker import NAME as MARKER
 from mailcli.paper import row_settings
-from mailcli.preprocess import Options as PreprocessOptions
-from mailcli.preprocess import preprocess
+from mailcli.preprocessing.pipeline import Options as PreprocessOptions
+from mailcli.preprocessing.pipeline import preprocess
+from mailcli.preprocessing.schema_file.read import read_mapping
+from mailcli.preprocessing.simulated_marker import NAME as MARKER
 from mailcli.simulation import simulate_alimama
 from mailcli.tables import METRICS, TITLES, Reported, Table, label, make_table
 

@@ -25,12 +25,13 @@ class Kind(NamedTuple):
     """One kind of plugin."""
 
     package: str
+    """Its folder below mailcli, dotted; entry points are of the group `mail.<last part>`."""
     class_name: str
     title: str
 
 
-SOURCES = Kind("sources", "Source", "data source")
-ENGINES = Kind("engines", "Engine", "engine")
+SOURCES = Kind("preprocessing.sources", "Source", "data source")
+ENGINES = Kind("preprocessing.engines", "Engine", "engine")
 RANKERS = Kind("rankers", "Ranker", "ranker")
 COLD_STARTS = Kind("coldstart", "ColdStart", "cold-start method")
 PLOTS = Kind("plots", "Plot", "figure")
@@ -42,7 +43,7 @@ def names(kind: Kind) -> list[str]:
 
 
 def _files(kind: Kind) -> list[Path]:
-    return list((Path(__file__).parent / kind.package).glob("[!_]*.py"))
+    return list(Path(__file__).parent.joinpath(*kind.package.split(".")).glob("[!_]*.py"))
 
 
 def summaries(kind: Kind) -> dict[str, str]:
@@ -72,7 +73,7 @@ def check(kind: Kind, name: str, hidden: Collection[str] = ()) -> None:
 
 def _entry_points(kind: Kind) -> dict[str, str]:
     """`package.module:Class` by the names that installed packages give."""
-    return {point.name: point.value for point in entry_points(group=f"mail.{kind.package}")}
+    return {point.name: point.value for point in entry_points(group=f"mail.{kind.package.rpartition('.')[2]}")}
 
 
 def load(kind: Kind, name: str) -> Any:

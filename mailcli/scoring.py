@@ -19,15 +19,15 @@ from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError, choices
 from mailcli.evaluation import Scorer
 from mailcli.faults import Faults, Needed, typed
-from mailcli.histories import history_ends
 from mailcli.impressions import ImpressionFile, Writer, check_form
 from mailcli.lookups import unknown_ids
 from mailcli.model import make_model
+from mailcli.preprocessing.histories import history_ends
+from mailcli.preprocessing.vocabulary import Places
 from mailcli.runs import Run, read_as
 from mailcli.training import check_history
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress
-from mailcli.vocabulary import Places
 
 #: The columns that are added; the second for a ranker with two heads.
 SCORES = ("score", "score_ctcvr")

@@ -24,20 +24,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mailcli.engines.duckdb import quoted
 from mailcli.errors import MailError
 from mailcli.latent import ATTRIBUTES, Settings, World, pick
-from mailcli.marker import NAME as MARKER
-from mailcli.marker import write_marker
 from mailcli.metrics.auc import auc, gauc
-from mailcli.sources.alimama import (
-    ACTIONS,
-    DAY,
-    DAYS,
-    FIRST_BEHAVIOR,
-    FIRST_IMPRESSION,
-    TEST_DAY,
-)
+from mailcli.preprocessing.engines.duckdb import quoted
+from mailcli.preprocessing.simulated_marker import NAME as MARKER
+from mailcli.preprocessing.simulated_marker import write_marker
+from mailcli.preprocessing.sources.alimama import ACTIONS, DAY, DAYS, FIRST_BEHAVIOR, FIRST_IMPRESSION, TEST_DAY
 from mailcli.utils.progress import progress
 
 # Proportions of the published files (ALIMAMA.md).

@@ -14,7 +14,7 @@ import pytest
 
 from mailcli.data.dataset import Store
 from mailcli.latent import Settings
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation import simulate_alimama
 
 #: `make demo` keeps the download here; tests share it.

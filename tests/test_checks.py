@@ -13,8 +13,8 @@ import pytest
 from mailcli.data.dataset import Store
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
-from mailcli.preprocess import Options, preprocess
-from mailcli.sources.alimama import Source
+from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.sources.alimama import Source
 from tests import alimama
 from tests.test_preprocess import START, columns, history_of
 

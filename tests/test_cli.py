@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from mailcli import plugins
 from mailcli.cli import main
 from mailcli.commands.preprocess import preprocess
-from mailcli.preprocess import Options
+from mailcli.preprocessing.pipeline import Options
 from tests import alimama, grouplens
 
 SMALL = [

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailcli.csvfile import Column, CsvFile, Rule
-from mailcli.engines.duckdb import Engine
 from mailcli.errors import MailError
+from mailcli.preprocessing.csv_file import Column, CsvFile, Rule
+from mailcli.preprocessing.engines.duckdb import Engine
 
 COLUMNS = (
     Column("id"),

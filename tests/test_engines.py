@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mailcli import plugins
-from mailcli.engines import parse_size
-from mailcli.engines.duckdb import Engine
 from mailcli.errors import MailError
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.engines._base import parse_size
+from mailcli.preprocessing.engines.duckdb import Engine
+from mailcli.preprocessing.pipeline import Options, preprocess
 from tests import alimama, grouplens
 from tests.test_preprocess import files_of
 
@@ -37,7 +37,7 @@ class TestSpark:
         raw = tmp_path / "raw [1] o'x" / "user=1"
         shutil.copytree(simulated_raw, raw)
         alimama.spoil(raw)
-        monkeypatch.setattr("mailcli.staging.BUCKET_BYTES", 100_000)
+        monkeypatch.setattr("mailcli.preprocessing.extract.BUCKET_BYTES", 100_000)
         stores = [
             preprocess(
                 "alimama",

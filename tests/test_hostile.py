@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mailcli.sources.alimama import COLUMNS
+from mailcli.preprocessing.sources.alimama import COLUMNS
 from tests import alimama, grouplens
 from tests.hostile import CORRUPT, KINDS, Damage, columns, contents, mail, put, replace
 
@@ -264,7 +264,7 @@ def test_a_file_that_vanishes(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def vanish(*_: object) -> None:
         (home / "raw" / "raw_sample.csv").unlink()
 
-    monkeypatch.setattr("mailcli.staging.Staging._check_log", vanish)
+    monkeypatch.setattr("mailcli.preprocessing.extract.Staging._check_log", vanish)
     assert "raw_sample.csv" in str(mail("preprocess", "alimama", "--raw", "raw"))
     assert not (home / "data").exists()
 

@@ -13,20 +13,21 @@ import h5py
 import numpy as np
 import pytest
 
-from mailcli import build, training
+from mailcli import training
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
 from mailcli.data.schema import SPLITS
 from mailcli.experiments import ensure
-from mailcli.histories import history_bounds
 from mailcli.latent import Settings
 from mailcli.model import Step, make_model
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing import transform
+from mailcli.preprocessing.histories import history_bounds
+from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.vocabulary import VocabularyBuilder
 from mailcli.runs import Run
 from mailcli.simulation import simulate_alimama
-from mailcli.vocabulary import VocabularyBuilder
 from tests.alimama import DAY, START
 from tests.leakage import Draw, LeakError, Truth, Watch, check_rows, check_vocabularies
 from tests.oracles import read_csv
@@ -326,7 +327,7 @@ def test_the_alarm_of_a_look_ahead_in_preprocessing_rings(
     def ahead(b_row: Any, b_time: Any, row: Any, time: Any) -> Any:
         return history_bounds(b_row, b_time, row, time + 3600)
 
-    monkeypatch.setattr(build, "history_bounds", ahead)
+    monkeypatch.setattr(transform, "history_bounds", ahead)
     store = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
     Watch(monkeypatch, store, truth, draws["paper"])
     with pytest.raises(LeakError, match="behaviour that is hidden or not earlier"):

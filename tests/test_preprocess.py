@@ -21,9 +21,9 @@ from mailcli.data.protocol import View
 from mailcli.data.schema import FIRST_ID, SPLITS, UNKNOWN
 from mailcli.data.writer import StoreWriter
 from mailcli.errors import MailError
-from mailcli.histories import history_bounds, visible
 from mailcli.latent import Settings
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.histories import history_bounds, visible
+from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation import simulate_alimama
 from tests import alimama, grouplens, oracles
 
@@ -238,7 +238,7 @@ def test_order_of_rows_buckets_and_compression_do_not_show(
         # The published copies differ in the trailing space of one header name.
         text = "\n".join([header.strip(), *(rows[i] for i in rng.permutation(len(rows)))]) + "\n"
         (shuffled / f"{path.name}.gz").write_bytes(gzip.compress(text.encode()))
-    monkeypatch.setattr("mailcli.staging.BUCKET_BYTES", 10_000)
+    monkeypatch.setattr("mailcli.preprocessing.extract.BUCKET_BYTES", 10_000)
     again = preprocess("alimama", shuffled, tmp_path / "data", "again", Options(history=20))
     assert columns(again) == columns(tiny)
     assert again.manifest["counts"] == tiny.manifest["counts"]
@@ -267,8 +267,8 @@ SAMPLE = Path(__file__).parent.parent.parent / "shared" / "data" / "alimama_raw_
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the printed rows of the real files lie beside the project")
 def test_ten_printed_rows_of_each_real_file_parse(tmp_path: Path) -> None:
-    from mailcli.engines.duckdb import Engine
-    from mailcli.sources.alimama import Source
+    from mailcli.preprocessing.engines.duckdb import Engine
+    from mailcli.preprocessing.sources.alimama import Source
 
     source = Source(SAMPLE, tmp_path)
     with Engine(tmp_path, 10**9, None, None) as engine:

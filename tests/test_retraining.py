@@ -33,7 +33,7 @@ from mailcli.evaluation import Scorer, measure
 from mailcli.experiments import ensure
 from mailcli.model import make_model, make_step
 from mailcli.origins import Origin, _Growth
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.retraining import continue_run
 from mailcli.runs import Run, open_run, read_as
 from tests.test_abtest import changed_manifest

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from mailcli.cli import main
 from mailcli.data.dataset import Store
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.pipeline import Options, preprocess
 from tests import rawforms
 from tests.test_schema_file import FILES, SCHEMA, by_user, made, rows_of, values, write
 
@@ -293,7 +293,7 @@ def test_an_interrupted_run_goes_on_unless_the_schema_file_changed(
 
     schema.write_text(SCHEMA)
     with monkeypatch.context() as patch:
-        patch.setattr("mailcli.preprocess.Build.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("mailcli.preprocessing.pipeline.Build.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 run()

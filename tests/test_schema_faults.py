@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailcli.errors import MailError
-from mailcli.sources.tabular import Source
+from mailcli.preprocessing.sources.tabular import Source
 from tests.test_schema_file import FILES, SCHEMA, write
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "schemas"

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 
 from mailcli.data.dataset import Store
 from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
-from mailcli.engines.duckdb import Engine
 from mailcli.errors import MailError
-from mailcli.located import locate
-from mailcli.mapped import MappedTable
-from mailcli.mapping import Files, Form, Place
-from mailcli.preprocess import Options, preprocess
-from mailcli.sources import TABLES
-from mailcli.sources.tabular import Source
+from mailcli.preprocessing.engines.duckdb import Engine
+from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.schema_file.definition import Files, Form, Place
+from mailcli.preprocessing.schema_file.locate import locate
+from mailcli.preprocessing.schema_file.table import MappedTable
+from mailcli.preprocessing.sources._base import TABLES
+from mailcli.preprocessing.sources.tabular import Source
 from tests import grouplens
 from tests.test_preprocess import columns
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mailcli.engines.duckdb import Engine
 from mailcli.errors import MailError
-from mailcli.located import locate
-from mailcli.mapping import Files, Form
+from mailcli.preprocessing.engines.duckdb import Engine
+from mailcli.preprocessing.schema_file.definition import Files, Form
+from mailcli.preprocessing.schema_file.locate import locate
 from tests.test_schema_file import FILES, SCHEMA, made, replaced, rows_of, write
 
 

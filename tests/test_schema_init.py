@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
-from mailcli.mapfile import read_mapping
-from mailcli.preprocess import Options, preprocess
-from mailcli.proposal import propose
-from mailcli.sources.tabular import Source
+from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.schema_file.read import read_mapping
+from mailcli.preprocessing.schema_init.propose import propose
+from mailcli.preprocessing.sources.tabular import Source
 from tests import rawforms
 from tests.test_preprocess import columns
 from tests.test_schema_examples import EXAMPLES, ok, refused

@@ -16,11 +16,11 @@ import pytest
 
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
-from mailcli.mapfile import read_mapping
-from mailcli.preprocess import Options, preprocess
-from mailcli.profiles import TIME_FORMATS, Profile
-from mailcli.proposal import propose
-from mailcli.samples import sample
+from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.schema_file.read import read_mapping
+from mailcli.preprocessing.schema_init.column_profile import TIME_FORMATS, Profile
+from mailcli.preprocessing.schema_init.propose import propose
+from mailcli.preprocessing.schema_init.sniff import sample
 from tests.test_schema_examples import ok, refused
 from tests.test_schema_file import by_user, shown, values, write
 

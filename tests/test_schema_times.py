@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.sources.tabular import Source
+from mailcli.preprocessing.sources.tabular import Source
 from tests.test_schema_file import WIDE, WIDE_FILE, replaced, rows_of, write
 
 #: The columns `at` of WIDE_FILE as local texts, those of 100 to 3001 seconds after 1970-01-02 00:00.

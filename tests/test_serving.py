@@ -25,10 +25,10 @@ from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
 from mailcli.faults import Faults, Needed, typed
-from mailcli.histories import history_ends
 from mailcli.impressions import ImpressionFile, Writer
 from mailcli.lookups import latest, packed
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.histories import history_ends
+from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.runs import Run
 from mailcli.serving import _refuse_python
 from mailcli.signatures import Input, fitting

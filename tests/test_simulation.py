@@ -8,7 +8,7 @@ import pytest
 
 from mailcli.errors import MailError
 from mailcli.latent import Settings
-from mailcli.marker import read_marker
+from mailcli.preprocessing.simulated_marker import read_marker
 from mailcli.simulation import Summary, simulate_alimama
 from tests.oracles import read_csv
 

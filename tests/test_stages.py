@@ -17,7 +17,7 @@ import pytest
 from mailcli.data.dataset import names
 from mailcli.data.writer import StoreWriter
 from mailcli.latent import Settings
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation import simulate_alimama
 from mailcli.utils.resumable import Stages
 from tests.test_preprocess import files_of
@@ -137,7 +137,7 @@ def test_an_error_keeps_nothing(simulated_raw: Path, tmp_path: Path, monkeypatch
     def stop(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("mailcli.build.Build._number_logs", stop)
+    monkeypatch.setattr("mailcli.preprocessing.transform.Build._number_logs", stop)
     with pytest.raises(RuntimeError, match="a bug"):
         preprocess("alimama", simulated_raw, tmp_path, "half")
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from mailcli.data.dataset import Store, find
 from mailcli.data.schema import Schema
 from mailcli.data.writer import ColumnWriter, check_target
 from mailcli.errors import MailError
-from mailcli.vocabulary import MISSING, VocabularyBuilder
+from mailcli.preprocessing.vocabulary import MISSING, VocabularyBuilder
 
 
 @pytest.fixture

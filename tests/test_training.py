@@ -20,7 +20,7 @@ from mailcli.experiments import ensure
 from mailcli.latent import Settings
 from mailcli.matrix import make_rows
 from mailcli.metrics.auc import auc
-from mailcli.preprocess import Options, preprocess
+from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.rescoring import rescore
 from mailcli.runs import claim, open_run
 from mailcli.simulation import simulate_alimama

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mailcli.checkpoints import Checkpoints, Progress
-from mailcli.sources import ml_100k
+from mailcli.preprocessing.sources import ml_100k
 from tests.hostile import Trap, saved
 
 

@@ -88,7 +88,7 @@ def preprocess(
             raise MailError(f"--name {name}: with --schema the dataset's name is the argument, '{source}'. Give one.")
         source, name = "tabular", source
     from mailcli.describe import print_description
-    from mailcli.preprocess import Options
-    from mailcli.preprocess import preprocess as run
+    from mailcli.preprocessing.pipeline import Options
+    from mailcli.preprocessing.pipeline import preprocess as run
 
     print_description(run(source, raw, data_dir, name, Options(schema=schema, **options)))

@@ -24,7 +24,7 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
 
     What was guessed and may be wrong bears the comment `check this`.
     """
-    from mailcli.proposal import propose
+    from mailcli.preprocessing.schema_init.propose import propose
     from mailcli.utils.files import whole
 
     if out is not None and out.exists():

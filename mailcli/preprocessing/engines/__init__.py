@@ -1,0 +1,1 @@
+"""Where preprocessing runs: one file per engine."""

@@ -1,0 +1,1 @@
+"""Files of your own, described by a schema file."""

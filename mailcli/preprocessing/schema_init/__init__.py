@@ -1,0 +1,1 @@
+"""`mail schema init`: a schema file proposed for some files."""
