@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.latent import ATTRIBUTES, Settings, World, pick
 from mailcli.metrics.auc import auc, gauc
-from mailcli.preprocessing.engines.duckdb import quoted
+from mailcli.preprocessing.engines.duckdb import literal
 from mailcli.preprocessing.simulated_marker import NAME as MARKER
 from mailcli.preprocessing.simulated_marker import write_marker
 from mailcli.preprocessing.sources.alimama import ACTIONS, DAY, DAYS, FIRST_BEHAVIOR, FIRST_IMPRESSION, TEST_DAY
@@ -289,9 +289,9 @@ def _impressions(
 def _sort_by_ad(temp: Path, target: Path) -> None:
     """The published sample is sorted by ad; DuckDB sorts on disk what does not fit into memory."""
     with duckdb.connect() as connection:
-        source = quoted(glob.escape(str(temp / "impressions.parquet")))
-        connection.execute(f"SET temp_directory = {quoted(temp / 'spill')}")
+        source = literal(glob.escape(str(temp / "impressions.parquet")))
+        connection.execute(f"SET temp_directory = {literal(temp / 'spill')}")
         connection.execute(
             f"COPY (SELECT * FROM read_parquet({source}) "
-            f"ORDER BY adgroup_id, time_stamp, \"user\", clk, pid) TO {quoted(target)} (HEADER, DELIMITER ',')"
+            f"ORDER BY adgroup_id, time_stamp, \"user\", clk, pid) TO {literal(target)} (HEADER, DELIMITER ',')"
         )

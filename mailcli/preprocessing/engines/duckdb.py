@@ -31,9 +31,14 @@ _CSV = {
 }
 
 
-def quoted(text: Path | str) -> str:
-    """A text as an SQL literal."""
+def literal(text: Path | str) -> str:
+    """A string as an SQL literal."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def identifier(column: str) -> str:
+    """A column's name as a quoted SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'
 
 
 class Engine(DataEngine):
@@ -45,7 +50,7 @@ class Engine(DataEngine):
         if master is not None:
             raise MailError(f"--spark-master {master}: goes with --engine spark.")
         self._connection = duckdb.connect()
-        self._connection.execute(f"SET temp_directory = {quoted(temp_dir)}")
+        self._connection.execute(f"SET temp_directory = {literal(temp_dir)}")
         self._connection.execute(f"SET memory_limit = '{memory} bytes'")
         self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
         # Row order is set by explicit sorts alone; DuckDB then streams with flat memory.
@@ -80,7 +85,7 @@ class Engine(DataEngine):
         self._views += 1
         # DuckDB would make columns of folders that look like `column=value`, ours or the user's.
         self._connection.execute(
-            f"CREATE VIEW parquet_{self._views} AS FROM read_parquet({quoted(files)}, hive_partitioning = false)"
+            f"CREATE VIEW parquet_{self._views} AS FROM read_parquet({literal(files)}, hive_partitioning = false)"
         )
         return self._session.table(f"parquet_{self._views}")
 
@@ -96,7 +101,7 @@ class Engine(DataEngine):
 
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
         """A `COPY` that streams."""
-        target = f"{quoted(folder)} (FORMAT parquet, PARTITION_BY ({partition_by}), OVERWRITE_OR_IGNORE)"
+        target = f"{literal(folder)} (FORMAT parquet, PARTITION_BY ({partition_by}), OVERWRITE_OR_IGNORE)"
         copy = f"COPY ({self._sql(frame)}) TO {target}"
         folder.mkdir(parents=True)
         connection = self._connection
@@ -158,13 +163,3 @@ class Engine(DataEngine):
             # Values that no check of a row took for wrong, or a file that is not what its name says.
             return MailError(f"{self._csv_file}: {text[:SHOWN]}")
         return error
-
-
-def literal(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def name_of(column: str) -> str:
-    """A column's name in SQL."""
-    return '"' + column.replace('"', '""') + '"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailcli.preprocessing.engines.duckdb import literal, name_of
+from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import SplitMap, seconds
 from mailcli.preprocessing.schema_file.locate import Located
 from mailcli.preprocessing.schema_file.table import MappedTable
@@ -23,7 +23,7 @@ def split_sql(tables: Tables, table: MappedTable, tell: bool) -> str:
     split, time = tables.map.split, tables.map.time
     own = table.sql(tell=tell)
     if split.by == "column":
-        return f"SELECT *, {_drawn(name_of(SPLIT), split.validation_size)} AS split FROM ({own})"
+        return f"SELECT *, {_drawn(identifier(SPLIT), split.validation_size)} AS split FROM ({own})"
     if split.by == "file":
         code = split_of_file(tables, table.located)
         return f"SELECT *, {_drawn(code, split.validation_size)} AS split FROM ({own})"
@@ -50,7 +50,7 @@ def _code(value: str, validation: object, test: object) -> str:
 def _by_share(tables: Tables, split: SplitMap, own: str) -> str:
     """Each user's last impressions, their number rounded down; equal times are in order of item, then of the rest."""
     context = [each.name for each in tables.map.context]
-    order = ", ".join(map(name_of, ("time", "item", "click", *context)))
+    order = ", ".join(map(identifier, ("time", "item", "click", *context)))
     # A row that cannot be used is of no user.
     window = "PARTITION BY fault IS NULL, user"
     test, validation = (f"floor(n * {share!r} + {_ROUNDING})" for share in (split.test_size, split.validation_size))
@@ -70,4 +70,4 @@ def split_of_file(tables: Tables, located: Located) -> str:
 
 def _drawn(code: str, share: float) -> str:
     """The code, with a share of the training rows for validation, by a hash of their text."""
-    return f"(CASE WHEN {code} = 0 AND {name_of(DRAW)} < {share!r} THEN 1 ELSE {code} END)"
+    return f"(CASE WHEN {code} = 0 AND {identifier(DRAW)} < {share!r} THEN 1 ELSE {code} END)"

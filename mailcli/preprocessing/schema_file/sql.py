@@ -6,7 +6,7 @@ import glob
 
 import pyarrow as pa
 
-from mailcli.preprocessing.engines.duckdb import literal, name_of
+from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.locate import Located, is_list
 
 #: Bytes of the longest line (ours: lists of thousands of behaviours fit).
@@ -20,11 +20,11 @@ def scan(located: Located, first: int, tell: bool) -> str:
     if located.parquet:
         # By place, because DuckDB takes `a` and `A` for one name.
         columns = (
-            f"{_as_text(name_of(place), located.types[name])} AS {name_of(place)}"
+            f"{_as_text(identifier(place), located.types[name])} AS {identifier(place)}"
             for name, place in zip(located.header, places, strict=True)
         )
         source = f"read_parquet({paths}, hive_partitioning = false, filename = '#file')"
-        names = ", ".join(map(name_of, [*places, "#file"]))
+        names = ", ".join(map(identifier, [*places, "#file"]))
         return f'SELECT {", ".join(columns)}, "#file" FROM {source} AS t({names})'
     form = located.form
     types = ", ".join(f"{literal(place)}: 'VARCHAR'" for place in places)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mailcli.preprocessing.csv_file import SHOWN, damaged
-from mailcli.preprocessing.engines.duckdb import literal, name_of
+from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import COMPARISONS, LATEST, UNITS, FieldMap, Place, RuleMap, TimeMap
 from mailcli.preprocessing.schema_file.locate import Located, open_text
 from mailcli.preprocessing.schema_file.row_checks import Check, as_told, rule_tip, time_tip
@@ -197,12 +197,12 @@ class MappedTable:
             keep_lines: whether `line` is wanted for every row.
             tell: whether lines that cannot be split are kept aside for the engine's `write` to tell of.
         """
-        made = ", ".join(f"{sql} AS {name_of(name)}" for name, sql in self.values.items())
+        made = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in self.values.items())
         faults = " ".join(f"WHEN {check.wrong} THEN {number}" for number, check in enumerate(self.checks))
         fault = f"(CASE {faults} END)::INTEGER" if faults else "NULL::INTEGER"
         line = self.line()
         line = line if keep_lines else f"CASE WHEN fault IS NOT NULL THEN {line} END"
-        names = ", ".join(map(name_of, self.values))
+        names = ", ".join(map(identifier, self.values))
         kept = " AND ".join(f"({condition}) IS NOT FALSE" for condition in self.conditions) or "true"
         return (
             f'SELECT {names}, fault, {line} AS line, "#file" FROM '

@@ -9,7 +9,7 @@ from mailcli.data.schema import Field, Group, Schema
 from mailcli.errors import MailError
 from mailcli.preprocessing.csv_file import SHOWN
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
-from mailcli.preprocessing.engines.duckdb import literal, name_of
+from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import FieldMap, Files, Mapping
 from mailcli.preprocessing.schema_file.read import parse_mapping
 from mailcli.preprocessing.schema_file.splits import split_of_file, split_sql
@@ -64,7 +64,7 @@ class Source(RawData):
             once = table.sql(tell=False) if files.patterns else sql
             edges |= self._quantiles(engine, once, key, [each for each in fields if each.quantiles])
         columns = [
-            _bucket(each.name, edges[each.name]) if each.name in edges else name_of(each.name) for each in fields
+            _bucket(each.name, edges[each.name]) if each.name in edges else identifier(each.name) for each in fields
         ]
         return engine.sql(f"SELECT {', '.join([key, *columns])}, fault, line FROM ({sql})", table.path)
 
@@ -79,9 +79,9 @@ class Source(RawData):
             return f"SELECT DISTINCT {key}, {nothing} FROM {shown}"
         prefix = USER if key == "user" else ITEM
         names = [each.name for each in fields]
-        values = ", ".join(f"{literal(name)}: {name_of(prefix + name)}" for name in names)
+        values = ", ".join(f"{literal(name)}: {identifier(prefix + name)}" for name in names)
         row = f"min({{'time': time, 'split': split, 'held': {{{values}}}}})['held'] AS held"
-        columns = ", ".join(f"held[{literal(name)}] AS {name_of(name)}" for name in names)
+        columns = ", ".join(f"held[{literal(name)}] AS {identifier(name)}" for name in names)
         return f"SELECT {key}, {columns}, {nothing} FROM (SELECT {key}, {row} FROM {shown} GROUP BY {key})"
 
     def _quantiles(
@@ -91,9 +91,9 @@ class Source(RawData):
         wanted = []
         for each in fields:
             shares = ", ".join(repr(part / each.quantiles) for part in range(1, each.quantiles))
-            wanted.append(f"quantile_disc({name_of(each.name)}, [{shares}]) AS {name_of(each.name)}")
+            wanted.append(f"quantile_disc({identifier(each.name)}, [{shares}]) AS {identifier(each.name)}")
         trained = f"SELECT {key} FROM ({self._split(tell=False)}) WHERE fault IS NULL AND split = 0"
-        columns = ", ".join([key, *(name_of(each.name) for each in fields)])
+        columns = ", ".join([key, *(identifier(each.name) for each in fields)])
         # Of several rows of one key, the pipeline keeps one, too.
         theirs = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
         once = f"SELECT DISTINCT ON ({key}) {columns} FROM {theirs} ORDER BY ALL"
@@ -125,7 +125,7 @@ class Source(RawData):
     def impressions(self, engine: DataEngine) -> DataFrame:
         """The impressions with their split."""
         names = ["user", "item", "time", *(each.name for each in self.map.context), *self.schema.labels]
-        columns = ", ".join(map(name_of, names))
+        columns = ", ".join(map(identifier, names))
         sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(tell=True)})"
         return engine.sql(sql, self.shown.path)
 
@@ -133,7 +133,7 @@ class Source(RawData):
         """A row per behaviour; of files with lists, one row per user is taken apart."""
         names = [each.name for each in self.map.steps]
         if self.map.behavior_time:
-            columns = ", ".join(map(name_of, ("user", "time", "action", *names)))
+            columns = ", ".join(map(identifier, ("user", "time", "action", *names)))
             return engine.sql(f"SELECT {columns}, fault, line FROM ({self.log.sql()})", self.log.path)
         return engine.sql(self._taken_apart(names), self.log.path)
 
@@ -145,18 +145,18 @@ class Source(RawData):
         """
         located, by, rank = self.tables.located("behaviors"), self.map.split.by, "0"
         if by == "column" and located is self.tables.at["impressions"]:
-            rank = name_of(SPLIT)
+            rank = identifier(SPLIT)
         elif by == "file" and located:
             rank = split_of_file(self.tables, located)
-        values = ", ".join(f"{literal(name)}: {name_of(name)}" for name in names)
+        values = ", ".join(f"{literal(name)}: {identifier(name)}" for name in names)
         count = f"len(held[{literal(names[0])}])"
         chosen = (
             f"SELECT user, min({{'rank': {rank}, 'held': {{{values}}}}})['held'] AS held FROM ({self.log.sql()}) "
-            f"WHERE fault IS NULL AND {name_of(names[0])} IS NOT NULL GROUP BY user"
+            f"WHERE fault IS NULL AND {identifier(names[0])} IS NOT NULL GROUP BY user"
         )
         apart = f"SELECT user, held, {count} AS n, unnest(range(1, {count} + 1)) AS place FROM ({chosen})"
-        steps = ", ".join(f"held[{literal(name)}][place] AS {name_of(name)}" for name in names)
-        nulls = ", ".join(f"NULL AS {name_of(name)}" for name in names)
+        steps = ", ".join(f"held[{literal(name)}][place] AS {identifier(name)}" for name in names)
+        nulls = ", ".join(f"NULL AS {identifier(name)}" for name in names)
         return (
             f"SELECT user, place - n - 1 AS time, 0 AS action, {steps}, NULL::INTEGER AS fault, NULL AS line "
             f"FROM ({apart}) UNION ALL BY NAME SELECT user, NULL AS time, 0 AS action, {nulls}, fault, line "
@@ -188,7 +188,7 @@ def _schema(m: Mapping) -> Schema:
 def _bucket(name: str, edges: Sequence[float]) -> str:
     """How many of the edges a number reaches."""
     ends = ", ".join(map(repr, edges))
-    column = name_of(name)
+    column = identifier(name)
     return (
         f"CASE WHEN {column} IS NOT NULL THEN len(list_filter([{ends}], lambda edge: {column} >= edge)) END AS {column}"
     )
