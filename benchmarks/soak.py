@@ -24,9 +24,9 @@ from scipy import stats
 from mailcli.config import make_config
 from mailcli.errors import Interrupted
 from mailcli.experiments import ensure
-from mailcli.latent import Settings
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.simulation import simulate_alimama
+from mailcli.simulation.alimama import simulate_alimama
+from mailcli.simulation.world import Settings
 from mailcli.utils.hardware import limit_threads
 
 #: Seconds between two looks (ours).

@@ -14,7 +14,7 @@ from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.metrics.statistics import Lift, lift
 from mailcli.policies import Contender, Page, Policy, is_new, policy
-from mailcli.truth import Truth
+from mailcli.simulation.ground_truth import Truth
 
 #: Users whose pages are ranked at a time (ours: some 100 MB with 100 candidates).
 USERS_AT_ONCE = 20_000

@@ -16,7 +16,7 @@ from mailcli.data.dataset import Store, find
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, nearest
 from mailcli.runs import Run, check_unchanged, open_run, read_as
-from mailcli.truth import Truth
+from mailcli.simulation.ground_truth import Truth
 from mailcli.utils.prefetch import ahead
 
 #: Names that stand for no run: by the true click probability, and by random numbers.

@@ -13,9 +13,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import pytest
 
 from mailcli.data.dataset import Store
-from mailcli.latent import Settings
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.simulation import simulate_alimama
+from mailcli.simulation.alimama import simulate_alimama
+from mailcli.simulation.world import Settings
 
 #: `make demo` keeps the download here; tests share it.
 ML_100K = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"

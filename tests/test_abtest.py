@@ -15,11 +15,11 @@ from mailcli.abtest import Setup, abtest, compare, draw_pages, rank, show
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Store
 from mailcli.data.manifest import seal
-from mailcli.latent import Settings, World
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import lift
 from mailcli.policies import Contender, contender, is_new, policy
-from mailcli.truth import Truth
+from mailcli.simulation.ground_truth import Truth
+from mailcli.simulation.world import Settings, World
 from tests.test_cli import SMALL, SMALL_MAIL, home, mail, refused, with_data
 
 __all__ = ["home", "with_data"]

@@ -20,14 +20,14 @@ from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
 from mailcli.data.schema import SPLITS
 from mailcli.experiments import ensure
-from mailcli.latent import Settings
 from mailcli.model import Step, make_model
 from mailcli.preprocessing import transform
 from mailcli.preprocessing.histories import history_bounds
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.vocabulary import VocabularyBuilder
 from mailcli.runs import Run
-from mailcli.simulation import simulate_alimama
+from mailcli.simulation.alimama import simulate_alimama
+from mailcli.simulation.world import Settings
 from tests.alimama import DAY, START
 from tests.leakage import Draw, LeakError, Truth, Watch, check_rows, check_vocabularies
 from tests.oracles import read_csv

@@ -21,10 +21,10 @@ from mailcli.data.protocol import View
 from mailcli.data.schema import FIRST_ID, SPLITS, UNKNOWN
 from mailcli.data.writer import StoreWriter
 from mailcli.errors import MailError
-from mailcli.latent import Settings
 from mailcli.preprocessing.histories import history_bounds, visible
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.simulation import simulate_alimama
+from mailcli.simulation.alimama import simulate_alimama
+from mailcli.simulation.world import Settings
 from tests import alimama, grouplens, oracles
 
 DAY = 86400

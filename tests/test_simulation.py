@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.latent import Settings
 from mailcli.preprocessing.simulated_marker import read_marker
-from mailcli.simulation import Summary, simulate_alimama
+from mailcli.simulation.alimama import Summary, simulate_alimama
+from mailcli.simulation.world import Settings
 from tests.oracles import read_csv
 
 HEADERS = {

@@ -16,9 +16,9 @@ import pytest
 
 from mailcli.data.dataset import names
 from mailcli.data.writer import StoreWriter
-from mailcli.latent import Settings
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.simulation import simulate_alimama
+from mailcli.simulation.alimama import simulate_alimama
+from mailcli.simulation.world import Settings
 from mailcli.utils.resumable import Stages
 from tests.test_preprocess import files_of
 

@@ -17,13 +17,13 @@ from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.evaluation import measure
 from mailcli.experiments import ensure
-from mailcli.latent import Settings
 from mailcli.matrix import make_rows
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.rescoring import rescore
 from mailcli.runs import claim, open_run
-from mailcli.simulation import simulate_alimama
+from mailcli.simulation.alimama import simulate_alimama
+from mailcli.simulation.world import Settings
 from mailcli.utils import hardware
 from tests.test_model import config
 

@@ -41,8 +41,8 @@ def simulate(source: str, out: Path, **settings: Any) -> None:
     """Write raw files from a latent-interest model. SOURCE is alimama."""
     if source != "alimama":
         raise MailError(f"unknown form '{source}'.{nearest(source, ['alimama'])} Known: 'alimama'.")
-    from mailcli.latent import Settings
-    from mailcli.simulation import simulate_alimama
+    from mailcli.simulation.alimama import simulate_alimama
+    from mailcli.simulation.world import Settings
 
     done = simulate_alimama(Settings(**settings), out)
     click.echo(

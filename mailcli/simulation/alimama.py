@@ -25,12 +25,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.latent import ATTRIBUTES, Settings, World, pick
 from mailcli.metrics.auc import auc, gauc
 from mailcli.preprocessing.engines.duckdb import literal
 from mailcli.preprocessing.simulated_marker import NAME as MARKER
 from mailcli.preprocessing.simulated_marker import write_marker
 from mailcli.preprocessing.sources.alimama import ACTIONS, DAY, DAYS, FIRST_BEHAVIOR, FIRST_IMPRESSION, TEST_DAY
+from mailcli.simulation.world import ATTRIBUTES, Settings, World, pick
 from mailcli.utils.progress import progress
 
 # Proportions of the published files (ALIMAMA.md).

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
-from mailcli.latent import INTERESTS, Settings, World
 from mailcli.metrics.auc import auc
+from mailcli.simulation.world import INTERESTS, Settings, World
 
 #: What the simulator noted of the test day.
 _CEILING = "ceiling_auc"
