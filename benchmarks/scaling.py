@@ -202,19 +202,19 @@ def work(job: dict[str, Any]) -> None:
 
     import numpy as np
 
-    from mailcli import replicas
     from mailcli.config import make_config
     from mailcli.data.batches import Batches
     from mailcli.data.dataset import Store
     from mailcli.data.protocol import views
-    from mailcli.model import make_model, make_step, to_tensors
+    from mailcli.models import distribute
+    from mailcli.models.two_tower import make_model, make_step, to_tensors
 
     store = Store(Path(job["store"]))
     config = make_config([{"data": store.name}, job["settings"]])
-    with replicas.on(teams[0]) if several else nullcontext():
+    with distribute.on(teams[0]) if several else nullcontext():
         model = make_model(store, config)
         step = make_step(model, config)
-        data = Batches(store, views(store, config)["train"], config.history, config.batch_size, replicas.worker())
+        data = Batches(store, views(store, config)["train"], config.history, config.batch_size, distribute.worker())
         starts = [model.embedding.start[field.vocabulary] for field in store.schema.group("behavior")]
         seconds, told, distinct = [], [], []
         for _, batch in zip(range(WARM_UP + job["steps"]), data.shuffled(0, 1), strict=False):

@@ -27,7 +27,7 @@ COMMANDS = "<!-- commands -->"
 SETTINGS = "<!-- settings -->"
 #: Where it has the constructors' keywords.
 OPTIONS = "<!-- options -->"
-#: `<!-- source: mailcli/losses.py mmd2 -->` becomes that function's or class's code.
+#: `<!-- source: mailcli/models/losses.py mmd2 -->` becomes that function's or class's code.
 SOURCE = re.compile(r"^<!-- source: (\S+) (\S+) -->$", re.MULTILINE)
 #: What arithmatex leaves of `\(...\)`, `$...$`, `\[...\]` and `$$...$$`.
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
@@ -109,7 +109,7 @@ def settings() -> str:
 def options() -> str:
     """Markdown of the options of all rankers and methods: their constructors' keywords, from code and docstrings."""
     # Its start-up takes seconds, and is needed by this page alone.
-    from mailcli.contracts import options_of
+    from mailcli.models.contracts import options_of
 
     rows = ["| of | option | default | meaning |", "|---|---|---|---|"]
     for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):

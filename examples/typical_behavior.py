@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from mailcli.contracts import ColdStartMethod, invent_behaviors
-from mailcli.losses import squared_error
-from mailcli.towers import mean_behavior
+from mailcli.models.contracts import ColdStartMethod, invent_behaviors
+from mailcli.models.losses import squared_error
+from mailcli.models.rankers._blocks import mean_behavior
 
 
 class TypicalBehavior(ColdStartMethod):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli import replicas
+from mailcli.models import distribute
 
 #: Bytes that go in one message (ours); what a message takes in memory is some times as much.
 _CHUNK = 1 << 23
@@ -17,7 +17,7 @@ _CHUNK = 1 << 23
 
 def share(variables: Iterable[Any]) -> None:
     """Give every worker the bits of the chief's variables, which need no second copy in memory."""
-    if replicas.worker()[1] == 1:
+    if distribute.worker()[1] == 1:
         return
     for variable in variables:
         _share(variable)
@@ -25,7 +25,7 @@ def share(variables: Iterable[Any]) -> None:
 
 def _share(variable: Any) -> None:
     """Some rows at a time: a table may be half of what a machine holds."""
-    index, _ = replicas.worker()
+    index, _ = distribute.worker()
     copies = _copies(variable)
     if not copies[0].shape.rank:
         rows = _array_from_chief(np.asarray(copies[0]))
@@ -43,7 +43,7 @@ def _share(variable: Any) -> None:
 
 def _copies(variable: Any) -> Sequence[Any]:
     """The variable of each replica of this worker, of one of Keras."""
-    chosen = replicas.team()
+    chosen = distribute.team()
     assert chosen is not None
     copies: Sequence[Any] = chosen.strategy.experimental_local_results(variable.value)
     return copies
@@ -51,7 +51,7 @@ def _copies(variable: Any) -> Sequence[Any]:
 
 def tell(text: str) -> str:
     """The chief's text, which may be longer or shorter than this worker's."""
-    index, workers = replicas.worker()
+    index, workers = distribute.worker()
     if workers == 1:
         return text
     data = np.frombuffer(text.encode() if index == 0 else b"", np.uint8)
@@ -61,12 +61,12 @@ def tell(text: str) -> str:
 
 def any_of(asked: bool) -> bool:
     """Whether any worker asks."""
-    return asked if replicas.worker()[1] == 1 else bool(_sum(np.array([asked], np.int64))[0])
+    return asked if distribute.worker()[1] == 1 else bool(_sum(np.array([asked], np.int64))[0])
 
 
 def gathered(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows [n, m] of all workers, one after the other."""
-    return rows if replicas.worker()[1] == 1 else _run(_gather, tf.constant(rows))
+    return rows if distribute.worker()[1] == 1 else _run(_gather, tf.constant(rows))
 
 
 def _array_from_chief(array: NDArray) -> NDArray:
@@ -78,7 +78,7 @@ def _array_from_chief(array: NDArray) -> NDArray:
 def _from_chief(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bits, as whole numbers to which the others add zeros."""
     numbers = np.zeros(-(-len(data) // 8), np.int64)
-    if replicas.worker()[0] == 0:
+    if distribute.worker()[0] == 0:
         numbers.view(np.uint8)[: len(data)] = data
     return _sum(numbers).view(np.uint8)[: len(data)]
 
@@ -88,16 +88,16 @@ def _sum(x: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _add(x: Any, first: Any) -> Any:
-    return replicas.total(x * tf.cast(first, x.dtype))
+    return distribute.total(x * tf.cast(first, x.dtype))
 
 
 def _gather(x: Any, first: Any) -> Any:
-    return replicas.everyone(x[: tf.where(first, tf.shape(x)[0], 0)])
+    return distribute.everyone(x[: tf.where(first, tf.shape(x)[0], 0)])
 
 
 @tf.function(reduce_retracing=True)
 def _on_all(what: Any, x: Any) -> Any:
-    chosen = replicas.team()
+    chosen = distribute.team()
     assert chosen is not None
     local = len(chosen.strategy.extended.worker_devices)
 

@@ -9,14 +9,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli import among, replicas
+from mailcli import among
 from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import View
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import Weighted, resample
-from mailcli.model import TwoTower, batch_signature, to_tensors
+from mailcli.models import distribute
+from mailcli.models.two_tower import TwoTower, batch_signature, to_tensors
 from mailcli.utils.progress import progress
 
 #: What the columns of a Scorer's output are scores of: a prefix of the metrics' names, and the label.
@@ -45,7 +46,7 @@ class Scorer:
         heads = self.heads
         # All that is kept of an impression.
         scores = np.empty((len(batches.view.rows), heads), np.float32)
-        done, mine = 0, len(scores) // replicas.worker()[1]
+        done, mine = 0, len(scores) // distribute.worker()[1]
         with progress(title, mine, "impressions") as advance:
             for batch in batches.in_order():
                 found = self.scores_of(batch)

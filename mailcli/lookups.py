@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli.contracts import Tensor
 from mailcli.data.schema import PADDING, UNKNOWN, Field
+from mailcli.models.contracts import Tensor
 
 
 def latest(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -12,14 +12,15 @@ from typing import Any
 
 import click
 
-from mailcli import among, replicas
+from mailcli import among
 from mailcli.checkpoints import Checkpoints, Progress, check_space, save_variables
-from mailcli.contracts import Tensor
 from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Store
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
-from mailcli.model import Step, TwoTower, make_step, to_tensors
+from mailcli.models import distribute
+from mailcli.models.contracts import Tensor
+from mailcli.models.two_tower import Step, TwoTower, make_step, to_tensors
 from mailcli.runs import Run
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress
@@ -80,7 +81,7 @@ class Fit:
         """Where the run stands, of the checkpoint that is there; every worker gets the chief's."""
         run = self._run
         found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
-        if replicas.worker()[1] > 1:
+        if distribute.worker()[1] > 1:
             told = json.loads(among.tell(json.dumps(asdict(found) if found else None)))
             found = Progress(**told) if told else None
             if found:
@@ -95,7 +96,7 @@ class Fit:
             Interrupted: by Ctrl-C; what was done is kept.
         """
         # Several workers stop together, so in a step: until the next one, validation goes on.
-        several = replicas.worker()[1] > 1
+        several = distribute.worker()[1] > 1
         try:
             with postponed() if several else nullcontext() as together:
                 while self._progress.epoch <= self._run.config.epochs:

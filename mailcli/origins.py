@@ -15,10 +15,10 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.numbering import Numbering, Renumbered, numbering_of, save_numbering
 from mailcli.data.protocol import views
-from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError
 from mailcli.evaluation import Metrics, Scorer, measure
-from mailcli.model import Step, TwoTower, make_model
+from mailcli.models.embedding import FeatureEmbedding
+from mailcli.models.two_tower import Step, TwoTower, make_model
 from mailcli.runs import Run
 
 #: The variable of an optimizer that is a setting.

@@ -32,8 +32,8 @@ class Kind(NamedTuple):
 
 SOURCES = Kind("preprocessing.sources", "Source", "data source")
 ENGINES = Kind("preprocessing.engines", "Engine", "engine")
-RANKERS = Kind("rankers", "Ranker", "ranker")
-COLD_STARTS = Kind("coldstart", "ColdStart", "cold-start method")
+RANKERS = Kind("models.rankers", "Ranker", "ranker")
+COLD_STARTS = Kind("models.coldstart", "ColdStart", "cold-start method")
 PLOTS = Kind("plots", "Plot", "figure")
 
 

@@ -37,7 +37,7 @@ from mailcli.errors import MailError, nearest
 from mailcli.utils.files import Lock, intended, sweep, whole
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
-    from mailcli.model import TwoTower
+    from mailcli.models.two_tower import TwoTower
 
 CONFIG, ENVIRONMENT, RESULT = "config.toml", "environment.json", "result.json"
 _HISTORY = "history.jsonl"

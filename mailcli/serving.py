@@ -12,7 +12,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
-from mailcli.contracts import Tensor
 from mailcli.data.batches import Batches, target_ids
 from mailcli.data.dataset import Store
 from mailcli.data.numbering import numbering_of
@@ -20,7 +19,8 @@ from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.errors import MailError
 from mailcli.lookups import latest, lookup, packed, unknown_ids
-from mailcli.model import TwoTower
+from mailcli.models.contracts import Tensor
+from mailcli.models.two_tower import TwoTower
 from mailcli.signatures import Input, Inputs, Signature, fitting
 
 #: The outputs, in the order of `TwoTower.probabilities`.

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mailcli import __version__, among, replicas, watching
+from mailcli import __version__, among, watching
 from mailcli.config import RunConfig
-from mailcli.contracts import TrainingData
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.loop import Fit
-from mailcli.model import TwoTower, batch_signature, click_logit, make_model, to_tensors
+from mailcli.models import distribute
+from mailcli.models.contracts import TrainingData
+from mailcli.models.sparse_ops import forget_gradients
+from mailcli.models.two_tower import TwoTower, batch_signature, click_logit, make_model, to_tensors
 from mailcli.origins import Origin
-from mailcli.rows import forget_gradients
 from mailcli.runs import Run
 from mailcli.utils import hardware
 
@@ -185,7 +186,7 @@ def _check_views(splits: dict[str, View], config: RunConfig) -> None:
 
 
 def _batches(store: Store, view: View, config: RunConfig) -> Batches:
-    return Batches(store, view, config.history, config.batch_size, replicas.worker())
+    return Batches(store, view, config.history, config.batch_size, distribute.worker())
 
 
 def _fit_to(
@@ -231,8 +232,8 @@ def environment(seconds: float) -> dict[str, Any]:
         **{name: metadata.version(name) for name in ("keras", "numpy", "pandas", "scipy")},
         "tensorflow": tf.__version__,
         **hardware.describe(),
-        "workers": replicas.worker()[1],
-        "replicas": replicas.count(),
+        "workers": distribute.worker()[1],
+        "replicas": distribute.count(),
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "seconds": round(seconds, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

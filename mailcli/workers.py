@@ -25,7 +25,7 @@ from mailcli.runs import ElsewhereRun, claim, identity
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
-    from mailcli.replicas import Team
+    from mailcli.models.distribute import Team
 
 #: What `mail train --devices` asks for: so many graphics cards, "all", or None for what TensorFlow does by itself.
 Devices = int | str | None
@@ -52,7 +52,7 @@ class OnDevices:
         load_tensorflow(lambda: _choose(self._devices))
         import tensorflow as tf
 
-        from mailcli.replicas import Team
+        from mailcli.models.distribute import Team
 
         # One card needs no copies.
         several = len(tf.config.get_visible_devices("GPU")) > 1
@@ -172,16 +172,16 @@ def _in_turn(
     alone: Callable[[RunConfig], object],
 ) -> None:
     """Make runs on a team; two-stage methods, which are fitted to what was trained, on the chief alone."""
-    from mailcli import replicas
-    from mailcli.model import is_two_stage
+    from mailcli.models import distribute
+    from mailcli.models.two_tower import is_two_stage
 
     for config, store in runs:
         if team is None or is_two_stage(config):
             if team is None or team.place == 0:
                 alone(config)
             continue
-        with replicas.on(team):
-            _check(config, store, replicas.count())
+        with distribute.on(team):
+            _check(config, store, distribute.count())
             together(config)
 
 
@@ -233,7 +233,7 @@ def team_of(cluster: Cluster) -> Team:
     from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
     from tensorflow.python.eager import context
 
-    from mailcli.replicas import Team
+    from mailcli.models.distribute import Team
 
     # The strategy would leave it at 10 seconds, after which a worker that pauses ends the training.
     context.context().configure_coordination_service(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from mailcli.contracts import Features, Spec
 from mailcli.data.schema import Field, Schema
+from mailcli.models.contracts import Features, Spec
 
 N_A, N_V, DIM = 3, 4, 2
 CLASSES, ACTIONS = 7, 4

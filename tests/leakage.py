@@ -14,14 +14,14 @@ import pytest
 from numpy.typing import NDArray
 
 from mailcli import evaluation, loop, training
-from mailcli.contracts import Features, TrainingData
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.hashing import share_of_users
 from mailcli.data.schema import SPLITS
-from mailcli.embedding import FeatureEmbedding
 from mailcli.evaluation import Scorer
-from mailcli.model import Step, to_tensors
+from mailcli.models.contracts import Features, TrainingData
+from mailcli.models.embedding import FeatureEmbedding
+from mailcli.models.two_tower import Step, to_tensors
 from tests.alimama import DAY, START
 from tests.oracles import read_csv
 

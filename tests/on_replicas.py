@@ -19,24 +19,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli import replicas
 from mailcli.config import make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
-from mailcli.model import make_model, make_step, to_tensors
-from mailcli.rankers import dmr
+from mailcli.models import distribute
+from mailcli.models.rankers import dmr
+from mailcli.models.two_tower import make_model, make_step, to_tensors
 
 #: Batches of 64, and those that do not divide; of one of 3 rows each of 3 replicas has one, which may be a new user's.
 SIZES = (64, 64, 7, 3, 64, 3, 64)
 
 
-def steps(store: Store, settings: dict[str, Any], team: replicas.Team | None) -> dict[str, Any]:
+def steps(store: Store, settings: dict[str, Any], team: distribute.Team | None) -> dict[str, Any]:
     """Losses of the steps, the weights after them, and the bytes of table gradients that were told."""
     config = make_config([{"data": store.name}, settings])
     with ExitStack() as stack:
         if team:
-            stack.enter_context(replicas.on(team))
+            stack.enter_context(distribute.on(team))
         model = make_model(store, config)
         step = make_step(model, config)
         data = Batches(store, views(store, config)["train"], config.history, config.batch_size)
@@ -58,31 +58,31 @@ def steps(store: Store, settings: dict[str, Any], team: replicas.Team | None) ->
 DRAWS = {
     f"{name} {width} {times}": (ours, theirs, width, times)
     for name, ours, theirs in (
-        ("uniform", replicas.uniform, keras.random.uniform),
-        ("normal", replicas.normal, keras.random.normal),
+        ("uniform", distribute.uniform, keras.random.uniform),
+        ("normal", distribute.normal, keras.random.normal),
     )
     for width in (1, 3, 4)
     for times in (1, 2)
 }
 
 
-def draws(team: replicas.Team) -> dict[str, bool]:
+def draws(team: distribute.Team) -> dict[str, bool]:
     """Whether the replicas' parts of random numbers are what Keras draws for all 11 rows."""
-    with replicas.on(team), replicas.scope():
+    with distribute.on(team), distribute.scope():
         generators = {name: keras.random.SeedGenerator(5) for name in DRAWS}
 
     def draw(batch: dict[str, Any]) -> dict[str, Any]:
         x, found = batch["click"], {}
-        with replicas.rows(tf.shape(x)[0]):
+        with distribute.rows(tf.shape(x)[0]):
             for name, (ours, _, width, times) in DRAWS.items():
-                with replicas.repeated(times):
+                with distribute.repeated(times):
                     drawn = ours(tf.tile(x[:, :width], [times, 1]), generators[name])
-                parts = [replicas.everyone(part) for part in tf.split(drawn, times)]
+                parts = [distribute.everyone(part) for part in tf.split(drawn, times)]
                 found[name] = tf.concat(parts, axis=0)
         return found
 
-    with replicas.on(team):
-        got = tf.function(replicas.run_on_all(draw))({"click": tf.zeros([11, 4])})
+    with distribute.on(team):
+        got = tf.function(distribute.run_on_all(draw))({"click": tf.zeros([11, 4])})
     return {
         name: bool(np.array_equal(got[name], theirs((11 * times, width), seed=keras.random.SeedGenerator(5)).numpy()))
         for name, (_, theirs, width, times) in DRAWS.items()
@@ -95,7 +95,7 @@ def main() -> None:
     dmr.NEGATIVES = 10
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    team = replicas.Team(tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]))
+    team = distribute.Team(tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]))
     store = Store(folder / "tiny")
     found = {"one": steps(store, settings, None), "several": steps(store, settings, team)}
     print(json.dumps({**found, "draws": draws(team) if count == 3 else {}}))

@@ -11,10 +11,10 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from mailcli.coldstart import conse, cvae, dropout, eszsl, llae, metaemb
-from mailcli.contracts import Features, TrainingData
-from mailcli.losses import kl_divergence
-from mailcli.virtual import VirtualSteps, signature, signature_size
+from mailcli.models.coldstart import conse, cvae, dropout, eszsl, llae, metaemb
+from mailcli.models.coldstart._virtual_steps import VirtualSteps, signature, signature_size
+from mailcli.models.contracts import Features, TrainingData
+from mailcli.models.losses import kl_divergence
 from tests.features import DIM, N_V, some_features, spec
 
 GOLDEN = Path(__file__).parent / "golden" / "llae_reference.npz"

@@ -13,13 +13,13 @@ import tensorflow as tf
 
 from mailcli import plugins
 from mailcli.config import RunConfig, make_config
-from mailcli.contracts import ColdStartMethod, RankingTower
 from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.data.schema import UNKNOWN
 from mailcli.evaluation import Scorer
-from mailcli.model import TwoTower, make_model, make_step, to_tensors
+from mailcli.models.contracts import ColdStartMethod, RankingTower
+from mailcli.models.two_tower import TwoTower, make_model, make_step, to_tensors
 from mailcli.training import training_data
 
 RANKERS = plugins.names(plugins.RANKERS)

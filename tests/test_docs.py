@@ -21,7 +21,7 @@ from mailcli import plugins
 from mailcli.archive import keep
 from mailcli.cli import main
 from mailcli.config import OPTION_TABLES, RunConfig, make_config
-from mailcli.contracts import Features
+from mailcli.models.contracts import Features
 from mailcli.plans import read_plan
 from mailcli.report import FORMATS
 from tests.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller
@@ -221,7 +221,7 @@ def test_the_site_has_every_command_and_option(site: dict[str, str]) -> None:
 
 
 def test_the_site_has_every_setting_and_option(site: dict[str, str]) -> None:
-    from mailcli.contracts import options_of
+    from mailcli.models.contracts import options_of
 
     page = re.sub(r"\s+", " ", site["commands.html"])
     for field in fields(RunConfig):
@@ -238,7 +238,7 @@ def test_the_site_has_every_setting_and_option(site: dict[str, str]) -> None:
 
 def test_the_site_has_formulas_and_code(site: dict[str, str]) -> None:
     assert site["equations.html"].count("<math") > 16
-    assert "mailcli/losses.py, line " in site["equations.html"]
+    assert "mailcli/models/losses.py, line " in site["equations.html"]
     for name, page in site.items():
         assert 'class="arithmatex"' not in page, f"{name}: a formula is left as LaTeX"
         assert "<!-- source:" not in page, f"{name}: code is left out"

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from mailcli.data.schema import Field, Schema
-from mailcli.embedding import FeatureEmbedding
+from mailcli.models.embedding import FeatureEmbedding
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from mailcli.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
+from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
 from tests.oracles import leaky
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.losses import adaptive_sigma, click_loss, mmd2, squared_error
+from mailcli.models.losses import adaptive_sigma, click_loss, mmd2, squared_error
 
 
 def test_squared_error_by_hand() -> None:

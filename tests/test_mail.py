@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.coldstart.mail import ColdStart
+from mailcli.models.coldstart.mail import ColdStart
 from tests.features import DIM, N_A, N_V, some_features, spec
 from tests.oracles import leaky
 

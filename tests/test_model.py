@@ -15,7 +15,7 @@ from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
-from mailcli.model import TwoTower, make_model, make_optimizers, make_step, to_tensors
+from mailcli.models.two_tower import TwoTower, make_model, make_optimizers, make_step, to_tensors
 
 SMALL = {
     "cold_start.encoder_units": "16,16,16",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.optimizers import SparseAdam, sum_duplicates
+from mailcli.models.optimizers import SparseAdam, sum_duplicates
 
 RATE, BETA_1, BETA_2, EPSILON = 0.01, 0.9, 0.999, 1e-8
 

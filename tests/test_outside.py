@@ -17,7 +17,7 @@ from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.matrix import make_rows
-from mailcli.model import make_model
+from mailcli.models.two_tower import make_model
 from mailcli.rescoring import rescore
 from mailcli.runs import claim
 
@@ -40,7 +40,7 @@ BROKEN = {
     "import keras\nclass R(keras.layers.Layer):\n    def __init__(self):\n        pass\n": "Expected a ranker",
     "import keras\nR = keras.layers.Dense(1)\n": "ranker 'broken:R': is made already, so a second run would go on with the "
     "weights of the first. Give its class.",
-    "from mailcli.contracts import RankingTower\nclass R(RankingTower):\n    pass\n": "NotImplementedError",
+    "from mailcli.models.contracts import RankingTower\nclass R(RankingTower):\n    pass\n": "NotImplementedError",
     "R = 5\n": "should be a keras.layers.Layer with `call(features, training)`, or such a function. Received: int 5",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return {'buy': features.query[:, 0]}\n": "Received for one impression: {'buy': (1,)}",
@@ -116,12 +116,12 @@ def test_a_plain_function_is_a_ranker(folder: Path, tiny: Store) -> None:
 
 def test_a_cold_start_method_from_outside(folder: Path, tiny: Store) -> None:
     (folder / "mine.py").write_text(
-        "from mailcli.contracts import ColdStartMethod\n"
+        "from mailcli.models.contracts import ColdStartMethod\n"
         "class Same(ColdStartMethod):\n    def complete(self, features, training=False):\n        return features\n"
         "class Other:\n    pass\n"
     )
     assert make_model(tiny, make_config([settings(cold_start="mine:Same")])).cold_start.trainable_variables == []
-    with pytest.raises(MailError, match="should be a subclass of mailcli.contracts.ColdStartMethod"):
+    with pytest.raises(MailError, match="should be a subclass of mailcli.models.contracts.ColdStartMethod"):
         make_rows([make_config([settings(cold_start="mine:Other")])], [0], tiny, folder / "runs")
     assert not (folder / "runs").exists()
 

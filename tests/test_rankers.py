@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.contracts import Features
-from mailcli.losses import click_loss, ctcvr_loss
-from mailcli.rankers import dcnv2, deepfm, din, dmr, emblr, esmm, widedeep
-from mailcli.towers import RealSteps, StepScorer, Wide
+from mailcli.models.contracts import Features
+from mailcli.models.losses import click_loss, ctcvr_loss
+from mailcli.models.rankers import dcnv2, deepfm, din, dmr, emblr, esmm, widedeep
+from mailcli.models.rankers._blocks import RealSteps, StepScorer, Wide
 from tests.features import DIM, N_V, some_features, spec
 from tests.oracles import leaky
 

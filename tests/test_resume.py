@@ -27,8 +27,8 @@ from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer
 from mailcli.experiments import ensure
 from mailcli.loop import Fit
-from mailcli.model import Step, make_model, to_tensors
-from mailcli.rankers import dmr
+from mailcli.models.rankers import dmr
+from mailcli.models.two_tower import Step, make_model, to_tensors
 from mailcli.runs import Run
 
 #: 22 steps an epoch on the store `tiny`, so the ends of epochs are at 22, 44 and 66.

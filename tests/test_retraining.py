@@ -27,11 +27,11 @@ from mailcli.data.numbering import (
     save_numbering,
 )
 from mailcli.data.protocol import views
-from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.experiments import ensure
-from mailcli.model import make_model, make_step
+from mailcli.models.embedding import FeatureEmbedding
+from mailcli.models.two_tower import make_model, make_step
 from mailcli.origins import Origin, _Growth
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.retraining import continue_run

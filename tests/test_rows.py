@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailcli.rows import bag_sum, collect, gather_rows, spread, sum_at
+from mailcli.models.sparse_ops import bag_sum, collect, gather_rows, spread, sum_at
 
 ROWS = tf.constant([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
 

@@ -89,8 +89,8 @@ def encode(run: Run, store: Store) -> Codes:
     load_tensorflow()
     import tensorflow as tf
 
-    from mailcli.contracts import without_behaviors
-    from mailcli.model import make_model, to_tensors
+    from mailcli.models.contracts import without_behaviors
+    from mailcli.models.two_tower import make_model, to_tensors
 
     store = read_as(run, store)
     config = run.config

@@ -1,14 +1,14 @@
 """The losses of MAIL: reconstruction (3)-(4), MMD (5)-(6), clicks (13). Each is 0 for a batch without rows.
 
-On several replicas each gives its share (mailcli/replicas.py), and the shares add up to the loss of the whole batch.
+On several replicas each computes its share (models/distribute.py); the shares add up to the loss of the whole batch.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from mailcli import replicas
-from mailcli.contracts import Tensor
+from mailcli.models import distribute
+from mailcli.models.contracts import Tensor
 
 
 def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tensor:
@@ -21,7 +21,7 @@ def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tens
     rows = tf.reduce_sum(tf.math.squared_difference(tf.cast(reconstruction, truth.dtype), truth), axis=1)
     if reduction == "mean":
         rows /= tf.cast(tf.shape(truth)[1], rows.dtype)
-    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(replicas.count_rows(rows), rows.dtype))
+    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.count_rows(rows), rows.dtype))
 
 
 def adaptive_sigma(p: Tensor, q: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def adaptive_sigma(p: Tensor, q: Tensor) -> Tensor:
         p, q: [B, d_h].
     """
     # What several replicas tell one another cannot be bfloat16.
-    both = tf.stop_gradient(tf.concat([replicas.everyone(tf.cast(code, tf.float32)) for code in (p, q)], axis=0))
+    both = tf.stop_gradient(tf.concat([distribute.everyone(tf.cast(code, tf.float32)) for code in (p, q)], axis=0))
     variance = tf.reduce_sum(tf.math.reduce_variance(both, axis=0))
     # Codes that are all alike have no distance: any σ will do.
     return tf.sqrt(tf.where(variance > 0, variance, 1.0))
@@ -52,7 +52,7 @@ def mmd2(p: Tensor, q: Tensor, sigma: float | Tensor) -> Tensor:
     # Differences of close codes: of their distances bfloat16 would keep two digits.
     p, q = (tf.cast(code, tf.float32) if code.dtype == tf.bfloat16 else code for code in (p, q))
     # A replica has its rows of each matrix of pairs, and the columns of all.
-    all_p, all_q = replicas.everyone(p), replicas.everyone(q)
+    all_p, all_q = distribute.everyone(p), distribute.everyone(q)
     return _mean_kernel(p, all_p, sigma) + _mean_kernel(q, all_q, sigma) - 2 * _mean_kernel(p, all_q, sigma)
 
 
@@ -61,7 +61,7 @@ def _mean_kernel(x: Tensor, y: Tensor, sigma: float | Tensor) -> Tensor:
     norms = tf.reduce_sum(x * x, axis=1)[:, None] + tf.reduce_sum(y * y, axis=1)[None, :]
     distance = tf.maximum(norms - 2 * tf.matmul(x, y, transpose_b=True), 0.0)
     kernel = tf.exp(-distance / (2 * sigma**2))
-    pairs = replicas.count_rows(x) * tf.shape(y)[0]
+    pairs = distribute.count_rows(x) * tf.shape(y)[0]
     return tf.math.divide_no_nan(tf.reduce_sum(kernel), tf.cast(pairs, kernel.dtype))
 
 
@@ -72,7 +72,7 @@ def click_loss(click: Tensor, logit: Tensor) -> Tensor:
         click: [B], 0 or 1.
         logit: [B], before the sigmoid.
     """
-    return replicas.mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=click, logits=logit))
+    return distribute.mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=click, logits=logit))
 
 
 def ctcvr_loss(conversion: Tensor, click_logit: Tensor, conversion_logit: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def ctcvr_loss(conversion: Tensor, click_logit: Tensor, conversion_logit: Tensor
     log_p = tf.math.log_sigmoid(click_logit) + tf.math.log_sigmoid(conversion_logit)
     # 1 - p of a product near 1 is lost to rounding; bounded away from it, the gradient stays finite.
     log_rest = tf.math.log(-tf.math.expm1(tf.minimum(log_p, -1e-7)))
-    return -replicas.mean(conversion * log_p + (1 - conversion) * log_rest)
+    return -distribute.mean(conversion * log_p + (1 - conversion) * log_rest)
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
@@ -98,4 +98,4 @@ def kl_divergence(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_
     """
     ratio = (tf.exp(log_variance) + tf.math.squared_difference(mean, prior_mean)) / tf.exp(prior_log_variance)
     rows = 0.5 * tf.reduce_sum(prior_log_variance - log_variance - 1 + ratio, axis=1)
-    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(replicas.count_rows(rows), rows.dtype))
+    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.count_rows(rows), rows.dtype))

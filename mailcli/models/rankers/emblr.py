@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from mailcli.contracts import Features, RankingTower, Tensor
-from mailcli.towers import pooled
+from mailcli.models.contracts import Features, RankingTower, Tensor
+from mailcli.models.rankers._blocks import pooled
 
 
 class Ranker(RankingTower):

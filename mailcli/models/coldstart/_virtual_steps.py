@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli.contracts import Features, Spec, Tensor, TrainingData, replace_behaviors
+from mailcli.models.contracts import Features, Spec, Tensor, TrainingData, replace_behaviors
 
 
 def signature_size(spec: Spec) -> int:

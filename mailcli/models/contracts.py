@@ -101,7 +101,7 @@ class RankingTower(keras.layers.Layer):
 
     by_shares: ClassVar[bool] = False
     """Of outside code: whether it may run on several replicas, that is, whether all that mixes the rows of a batch,
-    and all random numbers, come of mailcli.layers, mailcli.losses and mailcli.replicas (docs/SCALING.md)."""
+    and all random numbers, come from mailcli.models.layers, .losses and .distribute (docs/SCALING.md)."""
 
     def add_loss(self, loss: Tensor) -> None:
         """As Keras has it; on several replicas, a share."""

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData, without_behaviors
+from mailcli.models.coldstart._virtual_steps import signature, signature_size
+from mailcli.models.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData, without_behaviors
 from mailcli.utils.progress import progress
-from mailcli.virtual import signature, signature_size
 
 #: The generator's outputs are divided by this (published notebook).
 SCALE = 5.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mailcli.contracts import Features, Spec, Tensor
-from mailcli.layers import weighted_sum
-from mailcli.towers import RealSteps, StepScorer, TowerRanker, flat_fields
+from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.layers import weighted_sum
+from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, flat_fields
 
 
 class Ranker(TowerRanker):

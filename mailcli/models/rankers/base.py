@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mailcli.contracts import Features, Tensor
-from mailcli.towers import TowerRanker, pooled
+from mailcli.models.contracts import Features, Tensor
+from mailcli.models.rankers._blocks import TowerRanker, pooled
 
 
 class Ranker(TowerRanker):

@@ -9,9 +9,9 @@ import scipy.linalg
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli.contracts import ColdStartMethod, Features, Spec, TrainingData
-from mailcli.towers import mean_behavior
-from mailcli.virtual import VirtualSteps, signature, signature_size
+from mailcli.models.coldstart._virtual_steps import VirtualSteps, signature, signature_size
+from mailcli.models.contracts import ColdStartMethod, Features, Spec, TrainingData
+from mailcli.models.rankers._blocks import mean_behavior
 
 Matrix = NDArray[np.float64]
 

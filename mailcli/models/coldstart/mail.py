@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli import replicas
 from mailcli.config import VARIANTS
-from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
-from mailcli.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
-from mailcli.losses import adaptive_sigma, mmd2, squared_error
+from mailcli.models import distribute
+from mailcli.models.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
+from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
+from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
 
 REDUCTIONS = ("mean", "sum")
 BANDWIDTHS = ("fixed", "adaptive")
@@ -137,8 +137,8 @@ class ColdStart(ColdStartMethod):
 
     def _count(self, mask: Tensor) -> None:
         """Update the share of old users' histories that fill each step; a batch without old users changes nothing."""
-        rows = tf.cast(replicas.count_rows(mask), tf.float32)
-        share = tf.math.divide_no_nan(replicas.total(tf.reduce_sum(tf.cast(mask, tf.float32), axis=0)), rows)
+        rows = tf.cast(distribute.count_rows(mask), tf.float32)
+        share = tf.math.divide_no_nan(distribute.total(tf.reduce_sum(tf.cast(mask, tf.float32), axis=0)), rows)
         self.filled.assign(tf.where(rows > 0, MOMENTUM * self.filled + (1 - MOMENTUM) * share, self.filled))
 
     def _counts(self) -> Tensor | None:
@@ -153,7 +153,7 @@ class ColdStart(ColdStartMethod):
         Both codes go through the decoders at once, as one batch.
         """
         both = tf.concat(list(codes.values()), axis=0)
-        with replicas.repeated(len(codes)):
+        with distribute.repeated(len(codes)):
             decoded = [decoder(both, training=training) for decoder in (self.d1, self.d2)]
         of_a, of_v = (tf.split(each, len(codes), axis=0) for each in decoded)
         return {

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from mailcli.contracts import Features, RankingTower, Spec, Tensor
-from mailcli.layers import MASKED, BatchNormalization, Dropout, leaky_relu, weighted_sum
-from mailcli.rows import collect, gather_rows, spread
+from mailcli.models.contracts import Features, RankingTower, Spec, Tensor
+from mailcli.models.layers import MASKED, BatchNormalization, Dropout, leaky_relu, weighted_sum
+from mailcli.models.sparse_ops import collect, gather_rows, spread
 
 #: Widths of the attention scorers of DIN (Sec. 4.3) and DMR (published code).
 SCORER_UNITS = (80, 40)

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli import replicas
-from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
-from mailcli.layers import AttentionPooling, leaky_relu
-from mailcli.losses import kl_divergence, squared_error
+from mailcli.models import distribute
+from mailcli.models.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
+from mailcli.models.layers import AttentionPooling, leaky_relu
+from mailcli.models.losses import kl_divergence, squared_error
 
 #: Bounds of log σ² (ours): beyond them exp() leaves float32's useful range.
 LOG_VARIANCE = 8.0
@@ -73,7 +73,7 @@ class ColdStart(ColdStartMethod):
         features = features.frozen()
         prior = self._gaussian(self.prior, self.pool_a(features.attributes))
         mean, log_variance = self._gaussian(self.posterior, self.pool_v(features.behaviors, features.behavior_mask))
-        noise = replicas.normal(mean, self.random) if training else 0.0
+        noise = distribute.normal(mean, self.random) if training else 0.0
         v = tf.reshape(features.behaviors, [-1, self.n_v * self.dim])
         decoded = _run(self.decoder, mean + noise * tf.exp(log_variance / 2))
         return {

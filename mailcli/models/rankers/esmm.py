@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from mailcli.contracts import Features, RankingTower, Tensor
-from mailcli.towers import Tower, pooled
+from mailcli.models.contracts import Features, RankingTower, Tensor
+from mailcli.models.rankers._blocks import Tower, pooled
 
 
 class Ranker(RankingTower):

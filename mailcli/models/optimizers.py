@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli import replicas
-from mailcli.contracts import Tensor
-from mailcli.rows import sum_at
+from mailcli.models import distribute
+from mailcli.models.contracts import Tensor
+from mailcli.models.sparse_ops import sum_at
 
 
 class SparseAdam(keras.optimizers.Adam):
@@ -63,10 +63,10 @@ def move(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> 
     Returns:
         The gradients that were applied.
     """
-    if not replicas.several():
+    if not distribute.several():
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return list(gradients)
-    gradients = replicas.total_gradients(gradients)
+    gradients = distribute.total_gradients(gradients)
     # `apply_gradients` would sum once more, with a message for each variable. All replicas are moved alike.
     for gradient, variable in zip(gradients, variables, strict=True):
         if gradient is not None:

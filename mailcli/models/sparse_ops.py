@@ -9,7 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from mailcli.contracts import Tensor
+from mailcli.models.contracts import Tensor
 
 
 def forget_gradients() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import keras_rs
 import tensorflow as tf
 
-from mailcli.contracts import Features, Tensor
-from mailcli.towers import TowerRanker, flat_fields
+from mailcli.models.contracts import Features, Tensor
+from mailcli.models.rankers._blocks import TowerRanker, flat_fields
 
 
 class Ranker(TowerRanker):

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli import replicas
-from mailcli.contracts import ColdStartMethod, Features, Spec, without_behaviors
+from mailcli.models import distribute
+from mailcli.models.contracts import ColdStartMethod, Features, Spec, without_behaviors
 
 
 class ColdStart(ColdStartMethod):
@@ -36,7 +36,7 @@ class ColdStart(ColdStartMethod):
         """While training, some histories made empty; at inference, the same features."""
         if not training:
             return features
-        hidden = replicas.uniform(tf.cast(features.is_new, tf.float32), self.random) < self.rate
+        hidden = distribute.uniform(tf.cast(features.is_new, tf.float32), self.random) < self.rate
         return without_behaviors(features, hidden)
 
     def get_config(self) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli import replicas
-from mailcli.contracts import Features, Spec, Tensor
-from mailcli.rows import gather_rows
-from mailcli.towers import RealSteps, StepScorer, TowerRanker, attend, pooled
+from mailcli.models import distribute
+from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, attend, pooled
+from mailcli.models.sparse_ops import gather_rows
 
 #: Classes drawn for the sampled softmax, and the weight of the match loss (published code).
 NEGATIVES, MATCH_WEIGHT = 2000, 0.1
@@ -188,5 +188,5 @@ class UserToItem(keras.layers.Layer):
                 self.classes,
                 sampled_values=(drawn, tf.fill([tf.size(label), 1], often), tf.fill([NEGATIVES], often)),
             )
-        count = replicas.total(tf.cast(tf.shape(losses)[0], losses.dtype))
+        count = distribute.total(tf.cast(tf.shape(losses)[0], losses.dtype))
         return tf.math.divide_no_nan(tf.reduce_sum(losses), count)

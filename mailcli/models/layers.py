@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mailcli import replicas
-from mailcli.contracts import Tensor
+from mailcli.models import distribute
+from mailcli.models.contracts import Tensor
 
 #: Slope of LeakyReLU for negative inputs; the paper does not tell, this is TensorFlow's own default.
 NEGATIVE_SLOPE = 0.2
@@ -23,9 +23,9 @@ class Dropout(keras.layers.Dropout):
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """x [rows at hand, n] -> the same shape."""
-        if not (training and self.rate > 0 and replicas.several()):
+        if not (training and self.rate > 0 and distribute.several()):
             return super().call(inputs, training=training)
-        kept = replicas.uniform(inputs, self.seed_generator) >= tf.cast(self.rate, inputs.dtype)
+        kept = distribute.uniform(inputs, self.seed_generator) >= tf.cast(self.rate, inputs.dtype)
         return tf.where(kept, inputs * tf.cast(1 / (1 - self.rate), inputs.dtype), tf.zeros_like(inputs))
 
 
@@ -36,13 +36,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def _moments(self, inputs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        if mask is not None or not replicas.several():
+        if mask is not None or not distribute.several():
             return super()._moments(inputs, mask)
-        count = tf.cast(replicas.count_rows(inputs), inputs.dtype)
-        mean = replicas.total(tf.reduce_sum(inputs, axis=0)) / count
+        count = tf.cast(distribute.count_rows(inputs), inputs.dtype)
+        mean = distribute.total(tf.reduce_sum(inputs, axis=0)) / count
         # As tf.nn.moments: the derivative with respect to the mean is zero.
         squares = tf.math.squared_difference(inputs, tf.stop_gradient(mean))
-        return mean, replicas.total(tf.reduce_sum(squares, axis=0)) / count
+        return mean, distribute.total(tf.reduce_sum(squares, axis=0)) / count
 
 
 class AttentionPooling(keras.layers.Layer):

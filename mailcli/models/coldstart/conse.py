@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mailcli.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData
-from mailcli.towers import mean_behavior
-from mailcli.virtual import VirtualSteps, signature, signature_size
+from mailcli.models.coldstart._virtual_steps import VirtualSteps, signature, signature_size
+from mailcli.models.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData
+from mailcli.models.rankers._blocks import mean_behavior
 
 
 class ColdStart(ColdStartMethod):

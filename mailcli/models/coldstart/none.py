@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailcli.contracts import ColdStartMethod, Features
+from mailcli.models.contracts import ColdStartMethod, Features
 
 
 class ColdStart(ColdStartMethod):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mailcli.contracts import Features, Spec, Tensor
-from mailcli.towers import TowerRanker, Wide, fields, flat_fields
+from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.rankers._blocks import TowerRanker, Wide, fields, flat_fields
 
 
 class Ranker(TowerRanker):

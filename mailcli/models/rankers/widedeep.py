@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mailcli.contracts import Features, Spec, Tensor
-from mailcli.towers import TowerRanker, Wide, flat_fields
+from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.rankers._blocks import TowerRanker, Wide, flat_fields
 
 
 class Ranker(TowerRanker):

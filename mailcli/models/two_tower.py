@@ -10,23 +10,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli import plugins, replicas
+from mailcli import plugins
 from mailcli.config import Options, RunConfig
-from mailcli.contracts import ColdStartMethod, Features, RankingTower, Tensor, added_losses, options_of
 from mailcli.data.batches import Batch
 from mailcli.data.dataset import Store
 from mailcli.data.schema import PADDING, UNKNOWN, Schema
-from mailcli.embedding import FeatureEmbedding
 from mailcli.errors import MailError, choices, nearest
-from mailcli.losses import click_loss, ctcvr_loss
-from mailcli.optimizers import SparseAdam, move
-from mailcli.replicas import Parts
-from mailcli.rows import forget_gradients
+from mailcli.models import distribute
+from mailcli.models.contracts import ColdStartMethod, Features, RankingTower, Tensor, added_losses, options_of
+from mailcli.models.distribute import Parts
+from mailcli.models.embedding import FeatureEmbedding
+from mailcli.models.losses import click_loss, ctcvr_loss
+from mailcli.models.optimizers import SparseAdam, move
+from mailcli.models.sparse_ops import forget_gradients
 
 #: What outside code that fails on one impression or as a graph is told.
 CONTRACT = (
-    "Expected a ranker `call(features, training)` that takes mailcli.contracts.Features and returns click logits of "
-    "shape [B]."
+    "Expected a ranker `call(features, training)` that takes mailcli.models.Features and returns click logits "
+    "of shape [B]."
 )
 
 
@@ -116,15 +117,15 @@ class TwoTower(keras.Model):
             The losses by name: L_rt; L_extra of `add_loss`; L_ctcvr of a ranker with two heads; where there is a
             zero-shot tower its terms and their sum L_zst; and the norms of the gradients that G_B and G_A apply.
         """
-        if not replicas.several():
+        if not distribute.several():
             return self._train_step(batch, optimizers, ())
         # Of all that follows, each replica computes its share; what is told is the sum.
         is_new = tf.reduce_all(batch["actions"] == PADDING, axis=1)
         old = tf.math.count_nonzero(~is_new)
-        with replicas.rows(tf.shape(batch["click"])[0], old) as (_, old_rows):
+        with distribute.rows(tf.shape(batch["click"])[0], old) as (_, old_rows):
             told = self._train_step(batch, optimizers, old_rows)
         norms = {name: told.pop(name) for name in ("gradient", "gradient_zst") if name in told}
-        return dict(zip(told, replicas.total_of_each(list(told.values())), strict=True)) | norms
+        return dict(zip(told, distribute.total_of_each(list(told.values())), strict=True)) | norms
 
     def _train_step(self, batch: dict[str, Tensor], optimizers: Optimizers, old_rows: Parts) -> dict[str, Tensor]:
         """The losses, or a replica's shares of them; `old_rows` are the parts of the old users' rows."""
@@ -132,7 +133,7 @@ class TwoTower(keras.Model):
         with tf.GradientTape() as tape:
             features = self.embedding(batch)  # step 1: flag, Eq. (9)
             if self.cold_start.co_trained:
-                with tape.stop_recording(), replicas.only(old_rows):
+                with tape.stop_recording(), distribute.only(old_rows):
                     losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3
             heads, extra = self._heads_and_extra(features)  # steps 4-5
             losses["L_rt"] = click_loss(batch["click"], heads["click"])  # step 6, Eq. (13)
@@ -149,7 +150,7 @@ class TwoTower(keras.Model):
 
     def _heads_and_extra(self, features: Features) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Logits, and what the ranker has added by `add_loss`."""
-        if not replicas.several():
+        if not distribute.several():
             heads = _heads(self._outputs(features, training=True))
             return heads, self.ranker.losses
         with added_losses() as extra:
@@ -210,7 +211,7 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     forget_gradients()
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
-    with replicas.scope():
+    with distribute.scope():
         return _make_model(store, config)
 
 
@@ -248,7 +249,7 @@ def _try_as_graph(model: TwoTower, config: RunConfig) -> None:
 def make_optimizers(config: RunConfig) -> Optimizers:
     """G_A and G_B."""
     adam = {"sparse_adam": SparseAdam, "adam": keras.optimizers.Adam}[config.optimizer]
-    with replicas.scope():
+    with distribute.scope():
         return Optimizers(
             zero_shot=adam(config.zero_shot_learning_rate, epsilon=1e-8),
             ranking=adam(config.learning_rate, epsilon=1e-8),
@@ -262,14 +263,14 @@ class Step:
     """
 
     def __init__(self, model: TwoTower, optimizers: Optimizers, history: int) -> None:
-        with replicas.scope():
+        with distribute.scope():
             if model.zero_shot_variables:
                 optimizers.zero_shot.build(model.zero_shot_variables)
             optimizers.ranking.build(model.ranking_variables)
         # For checkpoints: the state of both optimizers.
         self.variables: list[Any] = [*optimizers.zero_shot.variables, *optimizers.ranking.variables]
         signature = batch_signature(model.embedding.schema, history)
-        step = replicas.run_on_all(lambda batch: model.train_step(batch, optimizers))
+        step = distribute.run_on_all(lambda batch: model.train_step(batch, optimizers))
         self._graph = tf.function(step, input_signature=[signature])
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -323,7 +324,7 @@ def _class(kind: plugins.Kind, name: str) -> Any:
             "Give its class."
         )
     wanted = {
-        plugins.COLD_STARTS: "a subclass of mailcli.contracts.ColdStartMethod",
+        plugins.COLD_STARTS: "a subclass of mailcli.models.contracts.ColdStartMethod",
         plugins.RANKERS: "a keras.layers.Layer with `call(features, training)`, or such a function",
     }
     raise MailError(f"{kind.title} '{name}': should be {wanted[kind]}. Received: {type(found).__name__} {found!r:.80}")

@@ -1,1 +1,0 @@
-"""Cold-start methods, one per file: each holds a class `ColdStart` (mailcli.contracts.ColdStartMethod)."""

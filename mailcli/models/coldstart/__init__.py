@@ -1,0 +1,1 @@
+"""Cold-start methods, one per file: each holds a class `ColdStart` (mailcli.models.contracts.ColdStartMethod)."""

@@ -1,1 +1,0 @@
-"""Ranking towers, one per file: each holds a class `Ranker` (mailcli.contracts.RankingTower)."""
