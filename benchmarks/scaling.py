@@ -207,7 +207,9 @@ def work(job: dict[str, Any]) -> None:
     from mailcli.data.dataset import Store
     from mailcli.data.protocol import views
     from mailcli.models import distribute
-    from mailcli.models.two_tower import make_model, make_step, to_tensors
+    from mailcli.models.batch_spec import to_tensors
+    from mailcli.models.factory import make_model
+    from mailcli.models.step import make_step
 
     store = Store(Path(job["store"]))
     config = make_config([{"data": store.name}, job["settings"]])

@@ -121,7 +121,7 @@ def median_seconds(call: Any, repeats: int) -> float:
 
 def train_for(step: Any, batches: Any, steps: int) -> float:
     """Seconds of so many steps with batches made meanwhile, as a run does them."""
-    from mailcli.models.two_tower import to_tensors
+    from mailcli.models.batch_spec import to_tensors
 
     start = time.perf_counter()
     for batch, _ in zip(batches.shuffled(0, 2), range(steps), strict=False):
@@ -141,7 +141,9 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str, step_onl
     from mailcli.data.batches import Batches
     from mailcli.data.dataset import Store
     from mailcli.data.protocol import views
-    from mailcli.models.two_tower import make_model, make_step, to_tensors
+    from mailcli.models.batch_spec import to_tensors
+    from mailcli.models.factory import make_model
+    from mailcli.models.step import make_step
 
     store = Store(folder)
     ranker, cold_start = cell.split("+")

@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from mailcli.models.contracts import ColdStartMethod, invent_behaviors
+from mailcli.models.contracts import ColdStartMethod
+from mailcli.models.features import invent_behaviors, mean_behavior
 from mailcli.models.losses import squared_error
-from mailcli.models.rankers._blocks import mean_behavior
 
 
 class TypicalBehavior(ColdStartMethod):

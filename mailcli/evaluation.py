@@ -17,7 +17,8 @@ from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import Weighted, resample
 from mailcli.models import distribute
-from mailcli.models.two_tower import TwoTower, batch_signature, to_tensors
+from mailcli.models.batch_spec import batch_signature, to_tensors
+from mailcli.models.two_tower import TwoTower
 from mailcli.utils.progress import progress
 
 #: What the columns of a Scorer's output are scores of: a prefix of the metrics' names, and the label.

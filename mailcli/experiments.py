@@ -88,7 +88,7 @@ def ensure(config: RunConfig, store: Store, runs: Path | Folders, minutes: float
     if run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()
-        from mailcli.models.two_tower import is_two_stage
+        from mailcli.models.factory import is_two_stage
         from mailcli.training import CHECKPOINT_MINUTES, train
 
         baseline = ensure(config.baseline(), store, folders, minutes) if is_two_stage(config) else None

@@ -22,7 +22,7 @@ from mailcli.data.dataset import Store, find
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
 from mailcli.errors import MailError
-from mailcli.models.two_tower import make_model
+from mailcli.models.factory import make_model
 from mailcli.runs import Run, read_as
 from mailcli.serving import OUTPUTS, Served
 from mailcli.signatures import Input, Signature

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli.data.schema import PADDING, UNKNOWN, Field
-from mailcli.models.contracts import Tensor
+from mailcli.models.features import Tensor
 
 
 def latest(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:

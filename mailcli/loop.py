@@ -19,8 +19,10 @@ from mailcli.data.dataset import Store
 from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.models import distribute
-from mailcli.models.contracts import Tensor
-from mailcli.models.two_tower import Step, TwoTower, make_step, to_tensors
+from mailcli.models.batch_spec import to_tensors
+from mailcli.models.features import Tensor
+from mailcli.models.step import Step, make_step
+from mailcli.models.two_tower import TwoTower
 from mailcli.runs import Run
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress

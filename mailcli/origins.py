@@ -18,7 +18,9 @@ from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.evaluation import Metrics, Scorer, measure
 from mailcli.models.embedding import FeatureEmbedding
-from mailcli.models.two_tower import Step, TwoTower, make_model
+from mailcli.models.factory import make_model
+from mailcli.models.step import Step
+from mailcli.models.two_tower import TwoTower
 from mailcli.runs import Run
 
 #: The variable of an optimizer that is a setting.

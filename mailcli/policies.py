@@ -99,7 +99,7 @@ def policy(chosen: Contender, store: Store, truth: Truth) -> Policy:
 def _of_run(run: Run, store: Store) -> Policy:
     """By pCTR of the run's best checkpoint; TensorFlow is loaded."""
     from mailcli.evaluation import Scorer
-    from mailcli.models.two_tower import make_model
+    from mailcli.models.factory import make_model
 
     store = read_as(run, store)
     model = make_model(store, run.config)

@@ -79,7 +79,7 @@ def train_all(tasks: Sequence[Task], jobs: int, threads_each: int) -> None:
 def _check(tasks: Sequence[Task]) -> list[bool]:
     """Make each model once, so that what cannot be made is told before hours of training; whether each is two-stage."""
     load_tensorflow()
-    from mailcli.models.two_tower import is_two_stage
+    from mailcli.models.factory import is_two_stage
     from mailcli.training import check
 
     cells = {repr(replace(task.config, seed=0)): task for task in reversed(tasks)}

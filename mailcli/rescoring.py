@@ -56,7 +56,7 @@ def _measured(run: Run, store: Store, draws: int) -> Result:
     from mailcli.data.batches import Batches
     from mailcli.data.protocol import views
     from mailcli.evaluation import Scorer, measure, measure_draws
-    from mailcli.models.two_tower import make_model
+    from mailcli.models.factory import make_model
     from mailcli.training import check_history
 
     config = run.config

@@ -135,7 +135,7 @@ def _edges(store: Store) -> dict[str, list[float]]:
 
 def _check_kept(parent: Run) -> None:
     """Refuse a run that has no moments to go on with (MailError)."""
-    from mailcli.models.two_tower import is_two_stage
+    from mailcli.models.factory import is_two_stage
 
     if is_two_stage(parent.config):
         raise MailError(

@@ -21,7 +21,7 @@ from mailcli.evaluation import Scorer
 from mailcli.faults import Faults, Needed, typed
 from mailcli.impressions import ImpressionFile, Writer, check_form
 from mailcli.lookups import unknown_ids
-from mailcli.models.two_tower import make_model
+from mailcli.models.factory import make_model
 from mailcli.preprocessing.histories import history_ends
 from mailcli.preprocessing.vocabulary import Places
 from mailcli.runs import Run, read_as

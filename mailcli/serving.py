@@ -19,7 +19,7 @@ from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.errors import MailError
 from mailcli.lookups import latest, lookup, packed, unknown_ids
-from mailcli.models.contracts import Tensor
+from mailcli.models.features import Tensor
 from mailcli.models.two_tower import TwoTower
 from mailcli.signatures import Input, Inputs, Signature, fitting
 

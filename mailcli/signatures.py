@@ -10,7 +10,7 @@ import tensorflow as tf
 from mailcli.data.dataset import Store
 from mailcli.data.schema import Field
 from mailcli.errors import MailError
-from mailcli.models.contracts import Tensor
+from mailcli.models.features import Tensor
 
 #: Stands for a missing whole number: preprocessing gives it no id, so no vocabulary has it.
 MISSING_NUMBER = int(np.iinfo(np.int64).min)

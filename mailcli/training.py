@@ -21,9 +21,11 @@ from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.loop import Fit
 from mailcli.models import distribute
+from mailcli.models.batch_spec import batch_signature, to_tensors
 from mailcli.models.contracts import TrainingData
+from mailcli.models.factory import make_model
 from mailcli.models.sparse_ops import forget_gradients
-from mailcli.models.two_tower import TwoTower, batch_signature, click_logit, make_model, to_tensors
+from mailcli.models.two_tower import TwoTower, click_logit
 from mailcli.origins import Origin
 from mailcli.runs import Run
 from mailcli.utils import hardware

@@ -201,7 +201,7 @@ def _ask_again(optuna: Any, study: Any) -> None:
 def _made(config: RunConfig, store: Store, folders: Folders, minutes: float | None) -> tuple[Run, dict[str, Any]]:
     """A trial's run and its best epoch; trained as `mail train` does, but for the test."""
     load_tensorflow()
-    from mailcli.models.two_tower import is_two_stage
+    from mailcli.models.factory import is_two_stage
     from mailcli.training import CHECKPOINT_MINUTES, choose
 
     run = claim(folders.of(config), config, store)

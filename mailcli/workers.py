@@ -173,7 +173,7 @@ def _in_turn(
 ) -> None:
     """Make runs on a team; two-stage methods, which are fitted to what was trained, on the chief alone."""
     from mailcli.models import distribute
-    from mailcli.models.two_tower import is_two_stage
+    from mailcli.models.factory import is_two_stage
 
     for config, store in runs:
         if team is None or is_two_stage(config):

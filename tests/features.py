@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.data.schema import Field, Schema
-from mailcli.models.contracts import Features, Spec
+from mailcli.models.features import Features, Spec
 
 N_A, N_V, DIM = 3, 4, 2
 CLASSES, ACTIONS = 7, 4

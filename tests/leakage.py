@@ -19,9 +19,11 @@ from mailcli.data.dataset import Store
 from mailcli.data.hashing import share_of_users
 from mailcli.data.schema import SPLITS
 from mailcli.evaluation import Scorer
-from mailcli.models.contracts import Features, TrainingData
+from mailcli.models.batch_spec import to_tensors
+from mailcli.models.contracts import TrainingData
 from mailcli.models.embedding import FeatureEmbedding
-from mailcli.models.two_tower import Step, to_tensors
+from mailcli.models.features import Features
+from mailcli.models.step import Step
 from tests.alimama import DAY, START
 from tests.oracles import read_csv
 

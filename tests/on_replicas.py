@@ -24,8 +24,10 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.models import distribute
+from mailcli.models.batch_spec import to_tensors
+from mailcli.models.factory import make_model
 from mailcli.models.rankers import dmr
-from mailcli.models.two_tower import make_model, make_step, to_tensors
+from mailcli.models.step import make_step
 
 #: Batches of 64, and those that do not divide; of one of 3 rows each of 3 replicas has one, which may be a new user's.
 SIZES = (64, 64, 7, 3, 64, 3, 64)

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from mailcli.models.coldstart import conse, cvae, dropout, eszsl, llae, metaemb
 from mailcli.models.coldstart._virtual_steps import VirtualSteps, signature, signature_size
-from mailcli.models.contracts import Features, TrainingData
+from mailcli.models.contracts import TrainingData
+from mailcli.models.features import Features
 from mailcli.models.losses import kl_divergence
 from tests.features import DIM, N_V, some_features, spec
 

@@ -18,8 +18,11 @@ from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.data.schema import UNKNOWN
 from mailcli.evaluation import Scorer
+from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import ColdStartMethod, RankingTower
-from mailcli.models.two_tower import TwoTower, make_model, make_step, to_tensors
+from mailcli.models.factory import make_model
+from mailcli.models.step import make_step
+from mailcli.models.two_tower import TwoTower
 from mailcli.training import training_data
 
 RANKERS = plugins.names(plugins.RANKERS)

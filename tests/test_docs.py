@@ -21,7 +21,7 @@ from mailcli import plugins
 from mailcli.archive import keep
 from mailcli.cli import main
 from mailcli.config import OPTION_TABLES, RunConfig, make_config
-from mailcli.models.contracts import Features
+from mailcli.models.features import Features
 from mailcli.plans import read_plan
 from mailcli.report import FORMATS
 from tests.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller

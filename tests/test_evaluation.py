@@ -13,7 +13,7 @@ from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
 from mailcli.evaluation import DRAWS_SEED, Scorer, measure, measure_draws
 from mailcli.metrics.bootstrap import draw
-from mailcli.models.two_tower import make_model
+from mailcli.models.factory import make_model
 from tests import oracles
 
 

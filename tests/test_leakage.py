@@ -20,7 +20,8 @@ from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
 from mailcli.data.schema import SPLITS
 from mailcli.experiments import ensure
-from mailcli.models.two_tower import Step, make_model
+from mailcli.models.factory import make_model
+from mailcli.models.step import Step
 from mailcli.preprocessing import transform
 from mailcli.preprocessing.histories import history_bounds
 from mailcli.preprocessing.pipeline import Options, preprocess

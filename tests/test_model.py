@@ -15,7 +15,10 @@ from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
-from mailcli.models.two_tower import TwoTower, make_model, make_optimizers, make_step, to_tensors
+from mailcli.models.batch_spec import to_tensors
+from mailcli.models.factory import make_model
+from mailcli.models.step import make_optimizers, make_step
+from mailcli.models.two_tower import TwoTower
 
 SMALL = {
     "cold_start.encoder_units": "16,16,16",

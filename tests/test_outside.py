@@ -17,7 +17,7 @@ from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.matrix import make_rows
-from mailcli.models.two_tower import make_model
+from mailcli.models.factory import make_model
 from mailcli.rescoring import rescore
 from mailcli.runs import claim
 

@@ -10,7 +10,9 @@ import pytest
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
-from mailcli.models.two_tower import make_model, make_step, to_tensors
+from mailcli.models.batch_spec import to_tensors
+from mailcli.models.factory import make_model
+from mailcli.models.step import make_step
 from tests.test_contracts import BATCH, COLD_STARTS, RANKERS, config_of
 
 CELLS = [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for method in COLD_STARTS if method != "mail")]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.models.contracts import Features
+from mailcli.models.features import Features
 from mailcli.models.losses import click_loss, ctcvr_loss
 from mailcli.models.rankers import dcnv2, deepfm, din, dmr, emblr, esmm, widedeep
 from mailcli.models.rankers._blocks import RealSteps, StepScorer, Wide

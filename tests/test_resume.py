@@ -27,8 +27,10 @@ from mailcli.errors import Interrupted, MailError
 from mailcli.evaluation import Scorer
 from mailcli.experiments import ensure
 from mailcli.loop import Fit
+from mailcli.models.batch_spec import to_tensors
+from mailcli.models.factory import make_model
 from mailcli.models.rankers import dmr
-from mailcli.models.two_tower import Step, make_model, to_tensors
+from mailcli.models.step import Step
 from mailcli.runs import Run
 
 #: 22 steps an epoch on the store `tiny`, so the ends of epochs are at 22, 44 and 66.

@@ -31,7 +31,8 @@ from mailcli.errors import MailError
 from mailcli.evaluation import Scorer, measure
 from mailcli.experiments import ensure
 from mailcli.models.embedding import FeatureEmbedding
-from mailcli.models.two_tower import make_model, make_step
+from mailcli.models.factory import make_model
+from mailcli.models.step import make_step
 from mailcli.origins import Origin, _Growth
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.retraining import continue_run

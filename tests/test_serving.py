@@ -340,7 +340,8 @@ def test_one_user_may_be_asked_for_in_several_ways(answers: dict[str, dict[str, 
 def test_unknown_values_score_as_a_batch_of_unknown_ids(
     runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], tiny: Store, raw: Raw
 ) -> None:
-    from mailcli.models.two_tower import make_model, to_tensors
+    from mailcli.models.batch_spec import to_tensors
+    from mailcli.models.factory import make_model
 
     model = make_model(tiny, runs[ODD].config)
     runs[ODD].restore(model)

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli.models.contracts import Tensor
+from mailcli.models.features import Tensor
 
 #: Numbers that one block of Philox gives: what TensorFlow's float32 and bfloat16 samplers take of it at a time.
 _BLOCK = 4

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.data.schema import FIRST_ID, PADDING, Schema
-from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.sparse_ops import bag_sum, gather_rows, spread
 
 #: Half-width of the `small` initialisation of embeddings (ours: 0.1 and 0.03 of Xavier's did alike on ml-100k).

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.contracts import Tensor
+from mailcli.models.features import Tensor
 
 #: Slope of LeakyReLU for negative inputs; the paper does not tell, this is TensorFlow's own default.
 NEGATIVE_SLOPE = 0.2

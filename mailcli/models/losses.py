@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.contracts import Tensor
+from mailcli.models.features import Tensor
 
 
 def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tensor:

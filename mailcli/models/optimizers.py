@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.contracts import Tensor
+from mailcli.models.features import Tensor
 from mailcli.models.sparse_ops import sum_at
 
 
@@ -87,3 +87,12 @@ def sum_duplicates(gradient: tf.IndexedSlices) -> tuple[Tensor, Tensor]:
         lambda: tf.reshape(sum_at(tf.reshape(values, [tf.size(place), -1]), place, count), shape),
     )
     return rows, summed
+
+
+class Optimizers(NamedTuple):
+    """Adam twice, β = (0.9, 0.999) (MAIL Sec. 4.1.4)."""
+
+    zero_shot: Any
+    """G_A, which moves the zero-shot tower and nothing else."""
+    ranking: Any
+    """G_B, which moves the ranking tower and the embedding table and nothing else."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from mailcli.models.contracts import Tensor
+from mailcli.models.features import Tensor
 
 
 def forget_gradients() -> None:

@@ -89,8 +89,9 @@ def encode(run: Run, store: Store) -> Codes:
     load_tensorflow()
     import tensorflow as tf
 
-    from mailcli.models.contracts import without_behaviors
-    from mailcli.models.two_tower import make_model, to_tensors
+    from mailcli.models.batch_spec import to_tensors
+    from mailcli.models.factory import make_model
+    from mailcli.models.features import without_behaviors
 
     store = read_as(run, store)
     config = run.config

@@ -67,7 +67,7 @@ def auc_by_known(run: Run, store: Store) -> dict[int, float]:
     """
     load_tensorflow()
     from mailcli.evaluation import Scorer
-    from mailcli.models.two_tower import make_model
+    from mailcli.models.factory import make_model
 
     store = read_as(run, store)
     config = run.config

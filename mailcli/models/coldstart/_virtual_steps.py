@@ -12,7 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli.models.contracts import Features, Spec, Tensor, TrainingData, replace_behaviors
+from mailcli.models.contracts import TrainingData
+from mailcli.models.features import Features, Spec, Tensor, replace_behaviors
 
 
 def signature_size(spec: Spec) -> int:

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.models.coldstart._virtual_steps import VirtualSteps, signature, signature_size
-from mailcli.models.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData
-from mailcli.models.rankers._blocks import mean_behavior
+from mailcli.models.contracts import ColdStartMethod, TrainingData
+from mailcli.models.features import Features, Spec, Tensor, mean_behavior
 
 
 class ColdStart(ColdStartMethod):

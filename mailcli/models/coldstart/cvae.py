@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
+from mailcli.models.contracts import ColdStartMethod
+from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
 from mailcli.models.layers import AttentionPooling, leaky_relu
 from mailcli.models.losses import kl_divergence, squared_error
 

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.contracts import ColdStartMethod, Features, Spec, without_behaviors
+from mailcli.models.contracts import ColdStartMethod
+from mailcli.models.features import Features, Spec, without_behaviors
 
 
 class ColdStart(ColdStartMethod):

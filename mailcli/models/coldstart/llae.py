@@ -10,8 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli.models.coldstart._virtual_steps import VirtualSteps, signature, signature_size
-from mailcli.models.contracts import ColdStartMethod, Features, Spec, TrainingData
-from mailcli.models.rankers._blocks import mean_behavior
+from mailcli.models.contracts import ColdStartMethod, TrainingData
+from mailcli.models.features import Features, Spec, mean_behavior
 
 Matrix = NDArray[np.float64]
 

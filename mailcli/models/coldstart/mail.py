@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from mailcli.config import VARIANTS
 from mailcli.models import distribute
-from mailcli.models.contracts import ColdStartMethod, Features, Spec, Tensor, invent_behaviors
+from mailcli.models.contracts import ColdStartMethod
+from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
 from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
 from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
 

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.models.coldstart._virtual_steps import signature, signature_size
-from mailcli.models.contracts import ColdStartMethod, Features, Spec, Tensor, TrainingData, without_behaviors
+from mailcli.models.contracts import ColdStartMethod, TrainingData
+from mailcli.models.features import Features, Spec, Tensor, without_behaviors
 from mailcli.utils.progress import progress
 
 #: The generator's outputs are divided by this (published notebook).

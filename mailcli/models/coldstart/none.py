@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mailcli.models.contracts import ColdStartMethod, Features
+from mailcli.models.contracts import ColdStartMethod
+from mailcli.models.features import Features
 
 
 class ColdStart(ColdStartMethod):

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from mailcli.models.contracts import Features, RankingTower, Spec, Tensor
+from mailcli.models.contracts import RankingTower
+from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.layers import MASKED, BatchNormalization, Dropout, leaky_relu, weighted_sum
 from mailcli.models.sparse_ops import collect, gather_rows, spread
 
@@ -20,12 +21,6 @@ def pooled(features: Features) -> Tensor:
     """[Σ a_i, Σ v_i, Σ c_i, Σ t_i, dense], [B, 4d + n_dense]: MAIL Eq. (11)."""
     a, c, t = (tf.reduce_sum(group, axis=1) for group in (features.attributes, features.context, features.target))
     return tf.concat([a, features.behavior_sum, c, t, features.dense], axis=1)
-
-
-def mean_behavior(features: Features) -> Tensor:
-    """[B, d], the mean of the real steps; zeros for an empty history."""
-    count = tf.reduce_sum(tf.cast(features.behavior_mask, features.behavior_sum.dtype), axis=1, keepdims=True)
-    return tf.math.divide_no_nan(features.behavior_sum, count)
 
 
 def fields(features: Features) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailcli.models.contracts import Features, Tensor
+from mailcli.models.features import Features, Tensor
 from mailcli.models.rankers._blocks import TowerRanker, pooled
 
 

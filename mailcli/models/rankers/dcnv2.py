@@ -8,7 +8,7 @@ from typing import Any
 import keras_rs
 import tensorflow as tf
 
-from mailcli.models.contracts import Features, Tensor
+from mailcli.models.features import Features, Tensor
 from mailcli.models.rankers._blocks import TowerRanker, flat_fields
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.rankers._blocks import TowerRanker, Wide, fields, flat_fields
 
 

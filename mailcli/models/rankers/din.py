@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.layers import weighted_sum
 from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, flat_fields
 

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, attend, pooled
 from mailcli.models.sparse_ops import gather_rows
 

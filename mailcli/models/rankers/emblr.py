@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from mailcli.models.contracts import Features, RankingTower, Tensor
+from mailcli.models.contracts import RankingTower
+from mailcli.models.features import Features, Tensor
 from mailcli.models.rankers._blocks import pooled
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailcli.models.contracts import Features, Spec, Tensor
+from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.rankers._blocks import TowerRanker, Wide, flat_fields
 
 

@@ -1,0 +1,57 @@
+"""One training step as one graph for every batch size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mailcli.config import RunConfig
+from mailcli.models import distribute
+from mailcli.models.batch_spec import batch_signature
+from mailcli.models.features import Tensor
+from mailcli.models.optimizers import Optimizers, SparseAdam
+from mailcli.models.two_tower import TwoTower
+
+
+def make_optimizers(config: RunConfig) -> Optimizers:
+    """G_A and G_B."""
+    adam = {"sparse_adam": SparseAdam, "adam": keras.optimizers.Adam}[config.optimizer]
+    with distribute.scope():
+        return Optimizers(
+            zero_shot=adam(config.zero_shot_learning_rate, epsilon=1e-8),
+            ranking=adam(config.learning_rate, epsilon=1e-8),
+        )
+
+
+class Step:
+    """Algorithm 1 as one graph for every batch size, with the two optimizers that it moves the model by.
+
+    Call: a batch of tensors -> the losses by name.
+    """
+
+    def __init__(self, model: TwoTower, optimizers: Optimizers, history: int) -> None:
+        with distribute.scope():
+            if model.zero_shot_variables:
+                optimizers.zero_shot.build(model.zero_shot_variables)
+            optimizers.ranking.build(model.ranking_variables)
+        # For checkpoints: the state of both optimizers.
+        self.variables: list[Any] = [*optimizers.zero_shot.variables, *optimizers.ranking.variables]
+        signature = batch_signature(model.embedding.schema, history)
+        step = distribute.run_on_all(lambda batch: model.train_step(batch, optimizers))
+        self._graph = tf.function(step, input_signature=[signature])
+
+    def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step; the model's losses by name."""
+        losses: dict[str, Tensor] = self._graph(batch)
+        return losses
+
+    def trace(self) -> None:
+        """Make the graph without running it."""
+        self._graph.get_concrete_function()
+
+
+def make_step(model: TwoTower, config: RunConfig) -> Step:
+    """The training step of a run."""
+    return Step(model, make_optimizers(config), config.history)
