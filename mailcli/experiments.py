@@ -10,7 +10,7 @@ from typing import Any
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
 from mailcli.data.dataset import Store
-from mailcli.runs import Run, claim
+from mailcli.training.run_folder import Run, claim
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 Result = dict[str, Any]
@@ -89,7 +89,7 @@ def ensure(config: RunConfig, store: Store, runs: Path | Folders, minutes: float
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()
         from mailcli.models.factory import is_two_stage
-        from mailcli.training import CHECKPOINT_MINUTES, train
+        from mailcli.training.train import CHECKPOINT_MINUTES, train
 
         baseline = ensure(config.baseline(), store, folders, minutes) if is_two_stage(config) else None
         train(run, store, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)

@@ -23,9 +23,9 @@ from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
 from mailcli.errors import MailError
 from mailcli.models.factory import make_model
-from mailcli.runs import Run, read_as
 from mailcli.serving import OUTPUTS, Served
 from mailcli.signatures import Input, Signature
+from mailcli.training.run_folder import Run, read_as
 from mailcli.utils.files import Lock, whole_folder
 
 VERSION = "1"

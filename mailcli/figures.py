@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
-from mailcli.runs import Run, finished, open_run
 from mailcli.tables import label
+from mailcli.training.run_folder import Run, finished, open_run
 from mailcli.utils.files import whole
 
 if TYPE_CHECKING:

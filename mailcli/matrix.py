@@ -12,7 +12,7 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Store
 from mailcli.experiments import Folders, Result, Row
 from mailcli.pool import Task, at_once, train_all
-from mailcli.runs import Run, claim
+from mailcli.training.run_folder import Run, claim
 from mailcli.utils.hardware import table_bytes
 
 

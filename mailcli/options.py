@@ -110,7 +110,7 @@ def print_tables(tables: Sequence[Table], form: str) -> None:
 def _ask_for(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     del ctx
     if value:
-        from mailcli.watching import ask_for
+        from mailcli.training.trackers import ask_for
 
         ask_for(str(param.name))
 
@@ -224,7 +224,7 @@ def resolve(
     """
     from mailcli.data import dataset as stores
     from mailcli.experiments import complete
-    from mailcli.runs import settings_of
+    from mailcli.training.run_folder import settings_of
 
     layers = [settings_of(file)] if file else []
     if file:

@@ -15,8 +15,8 @@ from mailcli.data.batches import AHEAD, Batch, Batches
 from mailcli.data.dataset import Store, find
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, nearest
-from mailcli.runs import Run, check_unchanged, open_run, read_as
 from mailcli.simulation.ground_truth import Truth
+from mailcli.training.run_folder import Run, check_unchanged, open_run, read_as
 from mailcli.utils.prefetch import ahead
 
 #: Names that stand for no run: by the true click probability, and by random numbers.
@@ -98,8 +98,8 @@ def policy(chosen: Contender, store: Store, truth: Truth) -> Policy:
 
 def _of_run(run: Run, store: Store) -> Policy:
     """By pCTR of the run's best checkpoint; TensorFlow is loaded."""
-    from mailcli.evaluation import Scorer
     from mailcli.models.factory import make_model
+    from mailcli.training.evaluate import Scorer
 
     store = read_as(run, store)
     model = make_model(store, run.config)

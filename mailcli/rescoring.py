@@ -9,7 +9,7 @@ from pathlib import Path
 from mailcli.data.dataset import Store, find
 from mailcli.errors import MailError
 from mailcli.experiments import Result, Row
-from mailcli.runs import Run, baseline_of, read_as
+from mailcli.training.run_folder import Run, baseline_of, read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -55,9 +55,9 @@ def _measured(run: Run, store: Store, draws: int) -> Result:
     """The test's part of a result, by the run's best checkpoint."""
     from mailcli.data.batches import Batches
     from mailcli.data.protocol import views
-    from mailcli.evaluation import Scorer, measure, measure_draws
     from mailcli.models.factory import make_model
-    from mailcli.training import check_history
+    from mailcli.training.evaluate import Scorer, measure, measure_draws
+    from mailcli.training.train import check_history
 
     config = run.config
     check_history(config, store)

@@ -9,8 +9,8 @@ from typing import Any
 
 from mailcli.plans import Plan
 from mailcli.report import FORMATS
-from mailcli.runs import Run
 from mailcli.tables import METRICS, TITLES, Line, Table
+from mailcli.training.run_folder import Run
 
 #: Which groups of users the summary of a table tells of; "all" is these two, the naturally new are few.
 TOLD = ("new", "old")

@@ -12,9 +12,9 @@ from mailcli.data.dataset import Store, find, names
 from mailcli.data.numbering import Renumbered, grown, numbering_of, numbering_sha256
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError, choices, nearest
-from mailcli.runs import NUMBERING, Run, claim, fingerprint, open_run, read_as, trained_on
 from mailcli.sheets import Sheet
 from mailcli.tables import TITLES
+from mailcli.training.run_folder import NUMBERING, Run, claim, fingerprint, open_run, read_as, trained_on
 from mailcli.utils.files import sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -56,14 +56,14 @@ def continue_run(
     _check_kept(parent)
     numbering = grown(numbering_of(earlier), store)
     config = _config(parent, store, changes)
-    from mailcli.training import check_history
+    from mailcli.training.train import check_history
 
     check_history(config, store)
     others = {_OPTIMIZERS: sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
     run = claim(runs, config, store, others)
     if run.result is None:
-        from mailcli.origins import ContinuedRun, Origin
-        from mailcli.training import CHECKPOINT_MINUTES, train
+        from mailcli.training.train import CHECKPOINT_MINUTES, train
+        from mailcli.training.warm_start import ContinuedRun, Origin
 
         continued = ContinuedRun(run.folder, config, run.settings, numbering=numbering)
         every = CHECKPOINT_MINUTES if minutes is None else minutes

@@ -17,15 +17,15 @@ from mailcli.data.dataset import Store, find
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError, choices
-from mailcli.evaluation import Scorer
 from mailcli.faults import Faults, Needed, typed
 from mailcli.impressions import ImpressionFile, Writer, check_form
 from mailcli.lookups import unknown_ids
 from mailcli.models.factory import make_model
 from mailcli.preprocessing.histories import history_ends
 from mailcli.preprocessing.vocabulary import Places
-from mailcli.runs import Run, read_as
-from mailcli.training import check_history
+from mailcli.training.evaluate import Scorer
+from mailcli.training.run_folder import Run, read_as
+from mailcli.training.train import check_history
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress
 

@@ -21,7 +21,7 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError, choices, nearest
 from mailcli.experiments import Folders
-from mailcli.runs import Run, claim
+from mailcli.training.run_folder import Run, claim
 from mailcli.utils.files import whole
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -202,7 +202,7 @@ def _made(config: RunConfig, store: Store, folders: Folders, minutes: float | No
     """A trial's run and its best epoch; trained as `mail train` does, but for the test."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
-    from mailcli.training import CHECKPOINT_MINUTES, choose
+    from mailcli.training.train import CHECKPOINT_MINUTES, choose
 
     run = claim(folders.of(config), config, store)
     baseline = None

@@ -21,7 +21,7 @@ from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.meeting import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
 from mailcli.pool import Task
-from mailcli.runs import ElsewhereRun, claim, identity
+from mailcli.training.run_folder import ElsewhereRun, claim, identity
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class OnWorkers:
         wanted = [(config, store) for config in configs if config.cell in links.plan]
 
         def take_part(config: RunConfig) -> None:
-            from mailcli.training import train
+            from mailcli.training.train import train
 
             train(ElsewhereRun(Path(), config), store)
 
@@ -157,7 +157,7 @@ def _ensure(tasks: Sequence[Task], config: RunConfig) -> None:
 
 def _lead(tasks: Sequence[Task], config: RunConfig) -> None:
     """The chief's part of a run. That another process has finished it meanwhile is for `train` to tell to all."""
-    from mailcli.training import CHECKPOINT_MINUTES, train
+    from mailcli.training.train import CHECKPOINT_MINUTES, train
 
     task = next(task for task in tasks if task.config == config)
     store = Store(task.store)

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mailcli import evaluation, loop, training
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.hashing import share_of_users
 from mailcli.data.schema import SPLITS
-from mailcli.evaluation import Scorer
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import TrainingData
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features
 from mailcli.models.step import Step
+from mailcli.training import evaluate, loop, train
+from mailcli.training.evaluate import Scorer
 from tests.alimama import DAY, START
 from tests.oracles import read_csv
 
@@ -300,10 +300,10 @@ class Watch:
         monkeypatch.setattr(Step, "__call__", spied_step)
         monkeypatch.setattr(Scorer, "__call__", spied_score)
         monkeypatch.setattr(Store, "column", spied_read)
-        monkeypatch.setattr(evaluation, "to_tensors", spied_batch)
-        for module in (loop, training):
+        monkeypatch.setattr(evaluate, "to_tensors", spied_batch)
+        for module in (loop, train):
             monkeypatch.setattr(module, "measure", self._spied_measure(module.measure))
-        monkeypatch.setattr(training, "training_data", self._spied_data(training.training_data))
+        monkeypatch.setattr(train, "training_data", self._spied_data(train.training_data))
 
     def _spied_measure(self, measure: Any) -> Any:
         def spied(store: Store, view: Any, scores: Any) -> Any:

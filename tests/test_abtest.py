@@ -357,7 +357,7 @@ def test_refuses_data_whose_truth_is_not_known(with_data: Path, changes: dict[st
 
 def test_another_draw_is_told(with_data: Path, tiny: Store) -> None:
     from mailcli.abtable import make_sheet
-    from mailcli.runs import Run
+    from mailcli.training.run_folder import Run
 
     arms = tuple(Contender(str(n), Run(Path(), replace(RunConfig("tiny"), seed=n))) for n in (0, 1))
     setup = Setup(users=20, candidates=30)

@@ -17,13 +17,13 @@ from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.data.schema import UNKNOWN
-from mailcli.evaluation import Scorer
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import ColdStartMethod, RankingTower
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
-from mailcli.training import training_data
+from mailcli.training.evaluate import Scorer
+from mailcli.training.train import training_data
 
 RANKERS = plugins.names(plugins.RANKERS)
 COLD_STARTS = plugins.names(plugins.COLD_STARTS)

@@ -11,9 +11,9 @@ from mailcli.config import make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
-from mailcli.evaluation import DRAWS_SEED, Scorer, measure, measure_draws
 from mailcli.metrics.bootstrap import draw
 from mailcli.models.factory import make_model
+from mailcli.training.evaluate import DRAWS_SEED, Scorer, measure, measure_draws
 from tests import oracles
 
 
@@ -81,7 +81,7 @@ def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
         told.append(said)
         yield told.append
 
-    monkeypatch.setattr("mailcli.evaluation.progress", recorded)
+    monkeypatch.setattr("mailcli.training.evaluate.progress", recorded)
     config = make_config([{"data": "buys", "history": 10, "ranker": "esmm", "batch_size": 16}])
     view = views(with_buys, config)["test"]
     view = view._replace(rows=view.rows[:40])

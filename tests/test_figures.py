@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from mailcli.cli import main
 from mailcli.data.dataset import Store
-from mailcli.evaluation import Scorer
 from mailcli.experiments import ensure
 from mailcli.figures import runs_of
 from mailcli.metrics.auc import auc
@@ -19,7 +18,8 @@ from mailcli.plots import tsne
 from mailcli.plots.loss import _moving_mean
 from mailcli.plots.nearness import nearness
 from mailcli.plots.warmup import auc_by_known
-from mailcli.runs import Run
+from mailcli.training.evaluate import Scorer
+from mailcli.training.run_folder import Run
 from tests.test_model import config
 
 QUICK = {"epochs": 1, "batch_size": 256}

@@ -13,7 +13,6 @@ import h5py
 import numpy as np
 import pytest
 
-from mailcli import training
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
@@ -26,9 +25,10 @@ from mailcli.preprocessing import transform
 from mailcli.preprocessing.histories import history_bounds
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.vocabulary import VocabularyBuilder
-from mailcli.runs import Run
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
+from mailcli.training import train
+from mailcli.training.run_folder import Run
 from tests.alimama import DAY, START
 from tests.leakage import Draw, LeakError, Truth, Watch, check_rows, check_vocabularies
 from tests.oracles import read_csv
@@ -224,7 +224,7 @@ def plant(leak: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a leak into the runs on a store."""
 
     def change(of: Callable[[dict[str, View]], dict[str, View]]) -> None:
-        monkeypatch.setattr(training, "views", lambda store, config: of(views(store, config)))
+        monkeypatch.setattr(train, "views", lambda store, config: of(views(store, config)))
 
     step = Step.__call__
     if leak == "the test day is trained on":
@@ -517,7 +517,7 @@ class TestTheAlarmOfShuffledLabelsRings:
             found = views(store, settings)
             return {**found, "train": found["train"]._replace(rows=np.arange(len(columns["train/click"])))}
 
-        monkeypatch.setattr(training, "views", every)
+        monkeypatch.setattr(train, "views", every)
         run = ensure(learner("widedeep", "none"), shuffled, tmp_path)
         # Measured: .615, 9.7 standard errors.
         with pytest.raises(LeakError, match=r"widedeep.none: AUC of new users is 0\.[56]"):

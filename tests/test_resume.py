@@ -18,20 +18,20 @@ import h5py
 import numpy as np
 import pytest
 
-from mailcli import checkpoints
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
-from mailcli.evaluation import Scorer
 from mailcli.experiments import ensure
-from mailcli.loop import Fit
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
 from mailcli.models.rankers import dmr
 from mailcli.models.step import Step
-from mailcli.runs import Run
+from mailcli.training import checkpoints
+from mailcli.training.evaluate import Scorer
+from mailcli.training.loop import Fit
+from mailcli.training.run_folder import Run
 
 #: 22 steps an epoch on the store `tiny`, so the ends of epochs are at 22, 44 and 66.
 SETTINGS: dict[str, Any] = {

@@ -28,15 +28,15 @@ from mailcli.data.numbering import (
 )
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.evaluation import Scorer, measure
 from mailcli.experiments import ensure
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
-from mailcli.origins import Origin, _Growth
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.retraining import continue_run
-from mailcli.runs import Run, open_run, read_as
+from mailcli.training.evaluate import Scorer, measure
+from mailcli.training.run_folder import Run, open_run, read_as
+from mailcli.training.warm_start import Origin, _Growth
 from tests.test_abtest import changed_manifest
 from tests.test_cli import mail, refused
 from tests.test_resume import SMALL, Killed, kill_in_step, outcome

@@ -29,9 +29,9 @@ from mailcli.impressions import ImpressionFile, Writer
 from mailcli.lookups import latest, packed
 from mailcli.preprocessing.histories import history_ends
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.runs import Run
 from mailcli.serving import _refuse_python
 from mailcli.signatures import Input, fitting
+from mailcli.training.run_folder import Run
 from tests import leakage
 from tests.test_schema_file import FILES, SCHEMA, made
 

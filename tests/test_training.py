@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mailcli import training
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.evaluation import measure
 from mailcli.experiments import ensure
 from mailcli.matrix import make_rows
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.rescoring import rescore
-from mailcli.runs import claim, open_run
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
+from mailcli.training import train
+from mailcli.training.evaluate import measure
+from mailcli.training.run_folder import claim, open_run
 from mailcli.utils import hardware
 from tests.test_model import config
 
@@ -41,7 +41,7 @@ def test_the_test_split_is_read_once_training_is_over(
 ) -> None:
     """Co-trained and two-stage alike: no column of it before the final evaluation, and its labels then."""
     told: list[str] = []
-    column, finish = Store.column, training._finish
+    column, finish = Store.column, train._finish
 
     def watched(self: Store, table: str, name: str) -> object:
         if table == "test":
@@ -56,7 +56,7 @@ def test_the_test_split_is_read_once_training_is_over(
     baseline = quick(None)
     ensure(baseline, tiny, tmp_path)
     monkeypatch.setattr(Store, "column", watched)
-    monkeypatch.setattr(training, "_finish", finishing)
+    monkeypatch.setattr(train, "_finish", finishing)
     # With validations inside the epoch too.
     ensure(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
     assert "click" in told[told.index("the end") :]

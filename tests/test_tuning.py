@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mailcli import watching
 from mailcli.cli import main
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import ensure
-from mailcli.loop import Fit
+from mailcli.training import trackers
+from mailcli.training.loop import Fit
 from mailcli.tuning import Range, parse_ranges
 from tests.test_model import config
 
@@ -141,7 +141,7 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 @pytest.mark.slow
 def test_event_files_tell_what_history_tells(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(watching.VARIABLES["tensorboard"], "1")
+    monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
     run = ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path)
     history, told = run.history(), events(run.folder / "tensorboard")
     for name in ("L_rt", "L_a", "L_v", "L_d"):
@@ -151,7 +151,7 @@ def test_event_files_tell_what_history_tells(tiny: Store, tmp_path: Path, monkey
     expected = [(validation["after_step"], validation["validation"]["new"]["AUC"])]
     np.testing.assert_allclose(told["validation/new AUC"], expected, rtol=1e-6)
     # A run folder with event files is reused as any other, and without being asked for there are none.
-    monkeypatch.delenv(watching.VARIABLES["tensorboard"])
+    monkeypatch.delenv(trackers.VARIABLES["tensorboard"])
     assert ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path).result == run.result
     shutil.rmtree(run.folder)
     assert not (ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path).folder / "tensorboard").exists()
@@ -186,7 +186,7 @@ class Recorder(ModuleType):
 def test_mlflow_is_told_what_the_run_folder_tells(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = Recorder()
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
-    monkeypatch.setenv(watching.VARIABLES["mlflow"], "1")
+    monkeypatch.setenv(trackers.VARIABLES["mlflow"], "1")
     run = ensure(config(None, epochs=1, batch_size=256), tiny, tmp_path)
     assert run.result is not None
     assert mlflow.runs == ["base+none seed 0"]
@@ -207,4 +207,4 @@ def test_what_is_not_installed_is_told(name: str, monkeypatch: pytest.MonkeyPatc
     code, _, err = mail("train", f"--{name}")
     assert code == 2
     assert err == f"Error: --{name}: {name} is not installed. Install it with: pip install {name}.\n"
-    assert watching.VARIABLES[name] not in os.environ
+    assert trackers.VARIABLES[name] not in os.environ

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mailcli.checkpoints import Checkpoints, Progress
 from mailcli.preprocessing.sources import ml_100k
+from mailcli.training.checkpoints import Checkpoints, Progress
 from tests.hostile import Trap, saved
 
 

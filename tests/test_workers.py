@@ -23,7 +23,6 @@ from click.testing import CliRunner
 
 from mailcli import meeting
 from mailcli import workers as workers_of_mail
-from mailcli.checkpoints import Progress
 from mailcli.cli import main
 from mailcli.cluster import Cluster, parse
 from mailcli.config import make_config
@@ -31,9 +30,10 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
-from mailcli.loop import Fit
 from mailcli.meeting import Links, meet
-from mailcli.runs import ElsewhereRun
+from mailcli.training.checkpoints import Progress
+from mailcli.training.loop import Fit
+from mailcli.training.run_folder import ElsewhereRun
 
 TWO = "a:1,b:2"
 CHIEF = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}'

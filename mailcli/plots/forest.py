@@ -10,8 +10,8 @@ from mailcli.errors import MailError
 from mailcli.experiments import Row
 from mailcli.figures import COLORS, MARKERS, PAGE, by_cell, caption
 from mailcli.rescoring import row_of
-from mailcli.runs import Run
 from mailcli.tables import METRICS, TITLES, make_table
+from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ import numpy as np
 
 from mailcli.errors import MailError
 from mailcli.figures import COLORS, PAGE, by_cell, caption
-from mailcli.runs import Run
+from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

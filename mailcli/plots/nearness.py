@@ -13,7 +13,7 @@ from mailcli.data.dataset import find
 from mailcli.errors import MailError
 from mailcli.figures import COLORS, PAGE, caption
 from mailcli.plots.tsne import encode
-from mailcli.runs import Run
+from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

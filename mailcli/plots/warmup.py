@@ -15,7 +15,7 @@ from mailcli.errors import MailError
 from mailcli.figures import COLORS, COLUMN, MARKERS, by_cell, caption
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import estimate
-from mailcli.runs import Run, read_as
+from mailcli.training.run_folder import Run, read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def auc_by_known(run: Run, store: Store) -> dict[int, float]:
         MailError: the run was trained on another version of the dataset, or no such impressions have both labels.
     """
     load_tensorflow()
-    from mailcli.evaluation import Scorer
     from mailcli.models.factory import make_model
+    from mailcli.training.evaluate import Scorer
 
     store = read_as(run, store)
     config = run.config

@@ -12,18 +12,18 @@ from typing import Any
 
 import click
 
-from mailcli import among
-from mailcli.checkpoints import Checkpoints, Progress, check_space, save_variables
 from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Store
 from mailcli.errors import Interrupted, MailError
-from mailcli.evaluation import Scorer, measure
 from mailcli.models import distribute
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.features import Tensor
 from mailcli.models.step import Step, make_step
 from mailcli.models.two_tower import TwoTower
-from mailcli.runs import Run
+from mailcli.training import collectives
+from mailcli.training.checkpoints import Checkpoints, Progress, check_space, save_variables
+from mailcli.training.evaluate import Scorer, measure
+from mailcli.training.run_folder import Run
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress
 from mailcli.utils.signals import Interrupt, postponed
@@ -84,10 +84,10 @@ class Fit:
         run = self._run
         found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
         if distribute.worker()[1] > 1:
-            told = json.loads(among.tell(json.dumps(asdict(found) if found else None)))
+            told = json.loads(collectives.tell(json.dumps(asdict(found) if found else None)))
             found = Progress(**told) if told else None
             if found:
-                among.share(variables)
+                collectives.share(variables)
         return found
 
     def best(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Fit:
                             self._train(interrupt)
                     if self._validate():
                         break
-                if together and among.any_of(together.asked):
+                if together and collectives.any_of(together.asked):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise self.interrupted() from None
@@ -146,7 +146,7 @@ class Fit:
                 at.steps += 1
                 advance(min(config.batch_size, left))
                 left -= config.batch_size
-                asked = among.any_of(interrupt.asked)
+                asked = collectives.any_of(interrupt.asked)
                 if asked or time.monotonic() - self._saved >= self._seconds:
                     self._save()
                 if asked:

@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli import among
 from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import View
@@ -19,6 +18,7 @@ from mailcli.metrics.bootstrap import Weighted, resample
 from mailcli.models import distribute
 from mailcli.models.batch_spec import batch_signature, to_tensors
 from mailcli.models.two_tower import TwoTower
+from mailcli.training import collectives
 from mailcli.utils.progress import progress
 
 #: What the columns of a Scorer's output are scores of: a prefix of the metrics' names, and the label.
@@ -54,7 +54,7 @@ class Scorer:
                 scores[done : done + len(found)] = found
                 done += len(found)
                 advance(len(found))
-        scores = among.gathered(scores[:done])
+        scores = collectives.gathered(scores[:done])
         return scores[:, 0] if heads == 1 else scores
 
     @property

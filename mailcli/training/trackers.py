@@ -13,7 +13,7 @@ from typing import Any
 
 from mailcli.config import to_toml
 from mailcli.errors import MailError
-from mailcli.runs import Run
+from mailcli.training.run_folder import Run
 
 #: The variables by the option that sets them.
 VARIABLES = {"tensorboard": "MAIL_TENSORBOARD", "mlflow": "MAIL_MLFLOW"}

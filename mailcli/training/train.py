@@ -12,22 +12,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mailcli import __version__, among, watching
+from mailcli import __version__
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
 from mailcli.errors import Interrupted, MailError
-from mailcli.evaluation import Scorer, measure
-from mailcli.loop import Fit
 from mailcli.models import distribute
 from mailcli.models.batch_spec import batch_signature, to_tensors
 from mailcli.models.contracts import TrainingData
 from mailcli.models.factory import make_model
 from mailcli.models.sparse_ops import forget_gradients
 from mailcli.models.two_tower import TwoTower, click_logit
-from mailcli.origins import Origin
-from mailcli.runs import Run
+from mailcli.training import collectives, trackers
+from mailcli.training.evaluate import Scorer, measure
+from mailcli.training.loop import Fit
+from mailcli.training.run_folder import Run
+from mailcli.training.warm_start import Origin
 from mailcli.utils import hardware
 
 #: Minutes between two checkpoints (ours: what a killed run loses, against a second or two of writing).
@@ -81,7 +82,7 @@ def choose(run: Run, store: Store, baseline: Run | None = None, minutes: float =
 
 def _train(run: Run, store: Store, baseline: Run | None, minutes: float, origin: Origin | None) -> dict[str, Any]:
     # Another process may have been quicker; the other workers have to hear of it.
-    if among.any_of(run.result is not None):
+    if collectives.any_of(run.result is not None):
         return run.result or {}
     started = time.monotonic()
     training = _Training(run, store, baseline, minutes, origin)
@@ -92,7 +93,7 @@ def _train(run: Run, store: Store, baseline: Run | None, minutes: float, origin:
     if training.fit and run.kept:
         training.fit.clear()
     if run.kept:
-        watching.end(run)
+        trackers.end(run)
     return result
 
 
@@ -119,7 +120,7 @@ class _Training:
             if origin:
                 origin.forget()
             if run.kept:
-                watching.begin(run)
+                trackers.begin(run)
             self.best = self.fit.best()
 
 
@@ -127,7 +128,7 @@ def _finish(run: Run, store: Store, training: _Training, started: float, origin:
     """Evaluate the best epoch on test, once, and write the result."""
     config, test = run.config, training.batches["test"]
     run.restore(training.model)
-    among.share(training.model.variables)
+    collectives.share(training.model.variables)
     scores = training.scorer(test, "scoring test")
     result = {
         "cell": config.cell,

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.checkpoints import read_variables
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.numbering import Numbering, Renumbered, numbering_of, save_numbering
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.evaluation import Metrics, Scorer, measure
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.factory import make_model
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
-from mailcli.runs import Run
+from mailcli.training.checkpoints import read_variables
+from mailcli.training.evaluate import Metrics, Scorer, measure
+from mailcli.training.run_folder import Run
 
 #: The variable of an optimizer that is a setting.
 _RATE = "learning_rate"
