@@ -10,7 +10,8 @@ from mailcli.errors import MailError
 from mailcli.experiments import Folders, Row
 from mailcli.matrix import row, with_baselines
 from mailcli.plans import Plan
-from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run, open_run
+from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run
+from mailcli.training.run_registry import open_run
 from mailcli.utils.files import whole
 
 #: What tables, captions and the account of versions and times are made of.

@@ -10,7 +10,8 @@ from typing import Any
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
 from mailcli.data.dataset import Store
-from mailcli.training.run_folder import Run, claim
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import claim
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 Result = dict[str, Any]

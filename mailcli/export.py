@@ -25,7 +25,8 @@ from mailcli.errors import MailError
 from mailcli.models.factory import make_model
 from mailcli.serving import OUTPUTS, Served
 from mailcli.signatures import Input, Signature
-from mailcli.training.run_folder import Run, read_as
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import read_as
 from mailcli.utils.files import Lock, whole_folder
 
 VERSION = "1"

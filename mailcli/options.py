@@ -224,7 +224,7 @@ def resolve(
     """
     from mailcli.data import dataset as stores
     from mailcli.experiments import complete
-    from mailcli.training.run_folder import settings_of
+    from mailcli.training.run_registry import settings_of
 
     layers = [settings_of(file)] if file else []
     if file:

@@ -16,7 +16,8 @@ from mailcli.data.dataset import Store, find
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, nearest
 from mailcli.simulation.ground_truth import Truth
-from mailcli.training.run_folder import Run, check_unchanged, open_run, read_as
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import check_unchanged, open_run, read_as
 from mailcli.utils.prefetch import ahead
 
 #: Names that stand for no run: by the true click probability, and by random numbers.

@@ -9,7 +9,8 @@ from pathlib import Path
 from mailcli.data.dataset import Store, find
 from mailcli.errors import MailError
 from mailcli.experiments import Result, Row
-from mailcli.training.run_folder import Run, baseline_of, read_as
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import baseline_of, read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 

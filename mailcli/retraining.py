@@ -14,7 +14,8 @@ from mailcli.data.schema import Schema
 from mailcli.errors import MailError, choices, nearest
 from mailcli.sheets import Sheet
 from mailcli.tables import TITLES
-from mailcli.training.run_folder import NUMBERING, Run, claim, fingerprint, open_run, read_as, trained_on
+from mailcli.training.run_folder import NUMBERING, Run
+from mailcli.training.run_registry import claim, fingerprint, open_run, read_as, trained_on
 from mailcli.utils.files import sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

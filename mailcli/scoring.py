@@ -24,7 +24,8 @@ from mailcli.models.factory import make_model
 from mailcli.preprocessing.histories import history_ends
 from mailcli.preprocessing.vocabulary import Places
 from mailcli.training.evaluate import Scorer
-from mailcli.training.run_folder import Run, read_as
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import read_as
 from mailcli.training.train import check_history
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress

@@ -21,7 +21,8 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError, choices, nearest
 from mailcli.experiments import Folders
-from mailcli.training.run_folder import Run, claim
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import claim
 from mailcli.utils.files import whole
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

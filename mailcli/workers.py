@@ -21,7 +21,8 @@ from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.meeting import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
 from mailcli.pool import Task
-from mailcli.training.run_folder import ElsewhereRun, claim, identity
+from mailcli.training.run_folder import ElsewhereRun
+from mailcli.training.run_registry import claim, identity
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
 from mailcli.training.evaluate import Scorer
-from mailcli.training.train import training_data
+from mailcli.training.two_stage import training_data
 
 RANKERS = plugins.names(plugins.RANKERS)
 COLD_STARTS = plugins.names(plugins.COLD_STARTS)

@@ -15,7 +15,8 @@ import pytest
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.experiments import ensure
-from mailcli.training.run_folder import Run, open_run
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import open_run
 from mailcli.utils import hardware
 
 #: CVAE samples and BaseDNN drops out: steps are random. Widths and epochs are for speed.

@@ -19,7 +19,7 @@ from mailcli.experiments import ensure
 from mailcli.matrix import make_rows
 from mailcli.models.factory import make_model
 from mailcli.rescoring import rescore
-from mailcli.training.run_folder import claim
+from mailcli.training.run_registry import claim
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

@@ -35,7 +35,8 @@ from mailcli.models.step import make_step
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.retraining import continue_run
 from mailcli.training.evaluate import Scorer, measure
-from mailcli.training.run_folder import Run, open_run, read_as
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import open_run, read_as
 from mailcli.training.warm_start import Origin, _Growth
 from tests.test_abtest import changed_manifest
 from tests.test_cli import mail, refused

@@ -23,7 +23,7 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train
 from mailcli.training.evaluate import measure
-from mailcli.training.run_folder import claim, open_run
+from mailcli.training.run_registry import claim, open_run
 from mailcli.utils import hardware
 from tests.test_model import config
 

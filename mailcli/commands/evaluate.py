@@ -28,7 +28,7 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
     """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
     from mailcli.data.dataset import names
     from mailcli.metrics.bootstrap import check_draws
-    from mailcli.training.run_folder import finished, open_run
+    from mailcli.training.run_registry import finished, open_run
 
     check_draws(bootstrap)
     check_form(form)

@@ -23,7 +23,7 @@ def export(run: Path, folder: Path, with_users: bool, data_dir: Path) -> None:
     It takes raw values, also unknown ones, and histories of any length. It needs TensorFlow alone; DIR/README.md and
     DIR/signature.json tell its inputs, with a request to begin with.
     """
-    from mailcli.training.run_folder import open_run
+    from mailcli.training.run_registry import open_run
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
     opened = open_run(run)

@@ -29,7 +29,7 @@ def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, dat
     FILE has the columns user, item, time and the context fields, with values as in the dataset. An impression sees its
     user's behaviors in the dataset that are earlier than its time.
     """
-    from mailcli.training.run_folder import open_run
+    from mailcli.training.run_registry import open_run
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
     opened = open_run(run)

@@ -15,7 +15,8 @@ from mailcli.errors import MailError
 from mailcli.figures import COLORS, COLUMN, MARKERS, by_cell, caption
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import estimate
-from mailcli.training.run_folder import Run, read_as
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 import time
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
-from mailcli import __version__
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
 from mailcli.errors import Interrupted, MailError
 from mailcli.models import distribute
-from mailcli.models.batch_spec import batch_signature, to_tensors
-from mailcli.models.contracts import TrainingData
 from mailcli.models.factory import make_model
 from mailcli.models.sparse_ops import forget_gradients
-from mailcli.models.two_tower import TwoTower, click_logit
+from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives, trackers
+from mailcli.training.environment import environment
 from mailcli.training.evaluate import Scorer, measure
 from mailcli.training.loop import Fit
 from mailcli.training.run_folder import Run
+from mailcli.training.two_stage import fit_to
 from mailcli.training.warm_start import Origin
 from mailcli.utils import hardware
 
@@ -113,7 +105,7 @@ class _Training:
         """None of a two-stage method."""
         if baseline:
             run.begin()
-            self.best = _fit_to(baseline, run, store, self.model, self.scorer, self.batches)
+            self.best = fit_to(baseline, run, store, self.model, self.scorer, self.batches)
         else:
             start = origin.into if origin else None
             self.fit = Fit(run, store, self.model, self.scorer, self.batches, minutes, start)
@@ -190,63 +182,3 @@ def _check_views(splits: dict[str, View], config: RunConfig) -> None:
 
 def _batches(store: Store, view: View, config: RunConfig) -> Batches:
     return Batches(store, view, config.history, config.batch_size, distribute.worker())
-
-
-def _fit_to(
-    baseline: Run, run: Run, store: Store, model: TwoTower, scorer: Scorer, batches: dict[str, Batches]
-) -> dict[str, Any]:
-    """The baseline's table and ranker, and the two-stage method fitted to them."""
-    trained = make_model(store, baseline.config)
-    baseline.restore(trained)
-    model.embedding.set_weights(trained.embedding.get_weights())
-    model.ranker.set_weights(trained.ranker.get_weights())
-    model.cold_start.fit(training_data(model, store, batches["train"], run.config.seed))
-    model.save_weights(run.weights)
-    validation = batches["validation"]
-    found = measure(store, validation.view, scorer(validation, "scoring validation"))
-    best = {"best_epoch": (baseline.result or {}).get("best_epoch"), "validation": found}
-    run.log([{"fitted to epoch": best["best_epoch"], "validation": found}])
-    return best
-
-
-def training_data(model: TwoTower, store: Store, batches: Batches, seed: int) -> TrainingData:
-    """What a two-stage method sees of the training split."""
-    view = batches.view
-    signature = batch_signature(store.schema, batches.history)
-    embed = tf.function(model.embedding, input_signature=[signature])
-    users = store.column("train", "user")[view.rows].astype(np.int64)
-    return TrainingData(
-        features=lambda: (embed(to_tensors(batch)) for batch in batches.in_order()),
-        clicks=store.column("train", "click")[view.rows].astype(np.float32),
-        users=users,
-        old=~view.new[users] & (store.earlier_behaviors("train")[view.rows] > 0),
-        gather=lambda places: embed(to_tensors(batches.gather(view.rows[places]))),
-        ranker=lambda features: click_logit(model.ranker(features, training=False)),
-        seed=seed,
-    )
-
-
-def environment(seconds: float) -> dict[str, Any]:
-    """What a result depends on besides its config: versions and machine; and how long it took."""
-    return {
-        "mail": __version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("keras", "numpy", "pandas", "scipy")},
-        "tensorflow": tf.__version__,
-        **hardware.describe(),
-        "workers": distribute.worker()[1],
-        "replicas": distribute.count(),
-        "gpus": len(tf.config.list_physical_devices("GPU")),
-        "seconds": round(seconds, 1),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
-def _commit() -> str | None:
-    """The commit of the code, where it is a checkout and git is there."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
-    except OSError:
-        return None
