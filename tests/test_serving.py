@@ -24,13 +24,13 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
-from mailcli.faults import Faults, Needed, typed
-from mailcli.impressions import ImpressionFile, Writer
-from mailcli.lookups import latest, packed
 from mailcli.preprocessing.histories import history_ends
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.serving import _refuse_python
-from mailcli.signatures import Input, fitting
+from mailcli.serving.impression_file import ImpressionFile, Writer
+from mailcli.serving.lookups import latest, packed
+from mailcli.serving.served_model import _refuse_python
+from mailcli.serving.signatures import Input, fitting
+from mailcli.serving.value_checks import Faults, Needed, typed
 from mailcli.training.run_folder import Run
 from tests import leakage
 from tests.test_schema_file import FILES, SCHEMA, made
@@ -1013,7 +1013,7 @@ def test_a_full_disk_keeps_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mailcli.scoring.Writer.write", full)
+    monkeypatch.setattr("mailcli.serving.score_file.Writer.write", full)
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
     assert refused(score(runs[ODD], tmp_path / "in.csv", out, data_dir)) == (

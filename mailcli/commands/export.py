@@ -28,7 +28,7 @@ def export(run: Path, folder: Path, with_users: bool, data_dir: Path) -> None:
 
     opened = open_run(run)
     load_tensorflow()
-    from mailcli.export import export as write
+    from mailcli.serving.export import export as write
 
     told = write(opened, folder, data_dir, with_users)
     click.echo(f"{folder}: {told['cell']} on {told['dataset']}, signatures {', '.join(told['signatures'])}.")

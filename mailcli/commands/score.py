@@ -34,7 +34,7 @@ def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, dat
 
     opened = open_run(run)
     load_tensorflow()
-    from mailcli.scoring import score as write
+    from mailcli.serving.score_file import score as write
 
     found = write(opened, file, out, data_dir, batch, all_histories)
     click.echo(

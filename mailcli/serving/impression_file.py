@@ -13,8 +13,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, choices, nearest
-from mailcli.faults import Faults, Needed, decoded, fits, is_bytes, shown
 from mailcli.preprocessing.csv_file import LONGEST
+from mailcli.serving.value_checks import Faults, Needed, decoded, fits, is_bytes, shown
 
 FORMS = (".csv", ".parquet")
 #: Bytes that are read at once: no row can be longer (ours).

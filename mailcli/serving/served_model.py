@@ -18,10 +18,10 @@ from mailcli.data.numbering import numbering_of
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.errors import MailError
-from mailcli.lookups import latest, lookup, packed, unknown_ids
 from mailcli.models.features import Tensor
 from mailcli.models.two_tower import TwoTower
-from mailcli.signatures import Input, Inputs, Signature, fitting
+from mailcli.serving.lookups import latest, lookup, packed, unknown_ids
+from mailcli.serving.signatures import Input, Inputs, Signature, fitting
 
 #: The outputs, in the order of `TwoTower.probabilities`.
 OUTPUTS = ("click", "ctcvr")

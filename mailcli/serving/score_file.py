@@ -17,12 +17,12 @@ from mailcli.data.dataset import Store, find
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError, choices
-from mailcli.faults import Faults, Needed, typed
-from mailcli.impressions import ImpressionFile, Writer, check_form
-from mailcli.lookups import unknown_ids
 from mailcli.models.factory import make_model
 from mailcli.preprocessing.histories import history_ends
 from mailcli.preprocessing.vocabulary import Places
+from mailcli.serving.impression_file import ImpressionFile, Writer, check_form
+from mailcli.serving.lookups import unknown_ids
+from mailcli.serving.value_checks import Faults, Needed, typed
 from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import read_as

@@ -23,8 +23,8 @@ from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
 from mailcli.errors import MailError
 from mailcli.models.factory import make_model
-from mailcli.serving import OUTPUTS, Served
-from mailcli.signatures import Input, Signature
+from mailcli.serving.served_model import OUTPUTS, Served
+from mailcli.serving.signatures import Input, Signature
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import read_as
 from mailcli.utils.files import Lock, whole_folder

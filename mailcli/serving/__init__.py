@@ -1,0 +1,1 @@
+"""Finished runs for others: `mail export` and `mail score`."""
