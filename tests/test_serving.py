@@ -24,8 +24,8 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
 from mailcli.experiments import complete, ensure
-from mailcli.preprocessing.histories import history_ends
 from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.serving.dataset_lookup import history_ends
 from mailcli.serving.impression_file import ImpressionFile, Writer
 from mailcli.serving.lookups import latest, packed
 from mailcli.serving.served_model import _refuse_python

@@ -38,25 +38,3 @@ def visible(begin: NDArray[np.int64], end: NDArray[np.int64], count: int, histor
     start = np.maximum(begin, end - history)
     change = np.bincount(start, minlength=count + 1) - np.bincount(end, minlength=count + 1)
     return np.cumsum(change[:count]) > 0
-
-
-def history_ends(
-    b_time: NDArray[np.integer], begin: NDArray[np.integer], end: NDArray[np.integer], time: NDArray[np.integer]
-) -> NDArray[np.int64]:
-    """The end of what is strictly earlier within slices of sorted behaviours, by bisection: no key of all is made.
-
-    Args:
-        b_time: [N], times that ascend within each slice; may be memory-mapped.
-        begin, end: [M], the slice of each impression's user.
-        time: [M], of the impressions.
-
-    Returns:
-        [M], the first place of the slice whose time is not smaller, or `end`.
-    """
-    low, high = begin.astype(np.int64), end.astype(np.int64)
-    while (open_ := np.flatnonzero(low < high)).size:
-        middle = (low[open_] + high[open_]) // 2
-        earlier = b_time[middle] < time[open_]
-        low[open_[earlier]] = middle[earlier] + 1
-        high[open_[~earlier]] = middle[~earlier]
-    return low

@@ -99,18 +99,3 @@ def _joined(known: Codes, codes: Codes) -> Codes:
     """The different codes of both, ascending, without MISSING."""
     fresh = pd.unique(codes)
     return np.union1d(known, fresh[fresh != MISSING])
-
-
-class Places:
-    """Where raw values stand in a column of distinct ones, a vocabulary or a table's raw ids; -1 for what it lacks."""
-
-    def __init__(self, values: NDArray) -> None:
-        self.is_text = values.dtype.kind == "U"
-        self._index = pd.Index(values.astype(object) if self.is_text else values.astype(np.int64))
-
-    def __call__(self, column: pa.Array) -> NDArray[np.int64]:
-        """[rows], of a column of texts or whole numbers, as the values are; -1 for a null."""
-        encoded = column.dictionary_encode()
-        known = self._index.get_indexer(pd.Index(encoded.dictionary.to_pylist(), dtype=self._index.dtype))
-        lookup = np.append(known, -1)
-        return lookup[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]

@@ -18,8 +18,7 @@ from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError, choices
 from mailcli.models.factory import make_model
-from mailcli.preprocessing.histories import history_ends
-from mailcli.preprocessing.vocabulary import Places
+from mailcli.serving.dataset_lookup import Places, history_ends
 from mailcli.serving.impression_file import ImpressionFile, Writer, check_form
 from mailcli.serving.lookups import unknown_ids
 from mailcli.serving.value_checks import Faults, Needed, typed
