@@ -9,8 +9,8 @@ from mailcli.abtest import ARMS, GROUPS, Outcome, Setup
 from mailcli.data.dataset import Store
 from mailcli.metrics.statistics import Lift
 from mailcli.policies import Contender
-from mailcli.sheets import Sheet
-from mailcli.tables import TITLES
+from mailcli.reporting.tables import TITLES
+from mailcli.reporting.text_table import Sheet
 
 #: MAIL Sec. 4.5, MAIL-DMR over DMR, in %; of which users the text does not say.
 PAPER = {"CTR": "+13 to +15", "CTCVR": "+3 to +4"}

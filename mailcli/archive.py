@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mailcli.config import RunConfig, differences, read_toml, to_toml
 from mailcli.errors import MailError
-from mailcli.experiments import Folders, Row
+from mailcli.experiments import Folders
 from mailcli.matrix import row, with_baselines
 from mailcli.plans import Plan
+from mailcli.reporting.rows import Row
 from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run
 from mailcli.training.run_registry import open_run
 from mailcli.utils.files import whole

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
@@ -13,21 +12,6 @@ from mailcli.data.dataset import Store
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim
 from mailcli.utils.tensorflow_startup import load_tensorflow
-
-Result = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table: a cell with its results and those of its baseline, both in the order of the seeds."""
-
-    config: RunConfig
-    seeds: tuple[int, ...]
-    results: tuple[Result, ...]
-    baseline: tuple[Result, ...] | None
-    """None where the cell is a baseline itself, or its baseline has not been run."""
-    against: str | None = None
-    """The row whose results stand as the baseline's, where that is another than the ranker alone."""
 
 
 @dataclass(frozen=True)

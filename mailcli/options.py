@@ -18,7 +18,7 @@ from mailcli.errors import MailError, choices, nearest
 from mailcli.utils.hardware import has_bfloat16, limit_threads
 
 if TYPE_CHECKING:
-    from mailcli.tables import Table
+    from mailcli.reporting.tables import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,7 +102,7 @@ def check_form(name: str) -> None:
 
 def print_tables(tables: Sequence[Table], form: str) -> None:
     """Print tables in a form that `check_form` has let through."""
-    from mailcli.report import FORMATS
+    from mailcli.reporting.formats import FORMATS
 
     click.echo(FORMATS[form](tables), nl=False)
 

@@ -11,15 +11,16 @@ from mailcli import plugins
 from mailcli.config import Options, RunConfig, read_toml
 from mailcli.data.dataset import Store, find, names
 from mailcli.errors import MailError, choices, nearest
-from mailcli.experiments import Row, complete
-from mailcli.paper import row_settings
+from mailcli.experiments import complete
 from mailcli.preprocessing.pipeline import Options as PreprocessOptions
 from mailcli.preprocessing.pipeline import preprocess
 from mailcli.preprocessing.schema_file.read import read_mapping
 from mailcli.preprocessing.simulated_marker import NAME as MARKER
+from mailcli.reporting.paper import row_settings
+from mailcli.reporting.rows import Row
+from mailcli.reporting.tables import METRICS, TITLES, Reported, Table, label, make_table
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
-from mailcli.tables import METRICS, TITLES, Reported, Table, label, make_table
 
 _KEYS = {
     "title": str,

@@ -34,7 +34,7 @@ SOURCES = Kind("preprocessing.sources", "Source", "data source")
 ENGINES = Kind("preprocessing.engines", "Engine", "engine")
 RANKERS = Kind("models.rankers", "Ranker", "ranker")
 COLD_STARTS = Kind("models.coldstart", "ColdStart", "cold-start method")
-PLOTS = Kind("plots", "Plot", "figure")
+PLOTS = Kind("reporting.plots", "Plot", "figure")
 
 
 def names(kind: Kind) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.plans import Plan
-from mailcli.report import FORMATS
-from mailcli.tables import METRICS, TITLES, Line, Table
+from mailcli.reporting.formats import FORMATS
+from mailcli.reporting.tables import METRICS, TITLES, Line, Table
 from mailcli.training.run_folder import Run
 
 #: Which groups of users the summary of a table tells of; "all" is these two, the naturally new are few.

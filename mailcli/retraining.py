@@ -12,8 +12,8 @@ from mailcli.data.dataset import Store, find, names
 from mailcli.data.numbering import Renumbered, grown, numbering_of, numbering_sha256
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError, choices, nearest
-from mailcli.sheets import Sheet
-from mailcli.tables import TITLES
+from mailcli.reporting.tables import TITLES
+from mailcli.reporting.text_table import Sheet
 from mailcli.training.run_folder import NUMBERING, Run
 from mailcli.training.run_registry import claim, fingerprint, open_run, read_as, trained_on
 from mailcli.utils.files import sha256

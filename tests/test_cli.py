@@ -654,7 +654,7 @@ def test_a_bug_keeps_its_traceback(with_data: Path, monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("mailcli.describe.describe", broken)
+    monkeypatch.setattr("mailcli.reporting.describe.describe", broken)
     result = mail("describe")
     assert result.exit_code == 1
     assert isinstance(result.exception, ZeroDivisionError)

@@ -23,7 +23,7 @@ from mailcli.cli import main
 from mailcli.config import OPTION_TABLES, RunConfig, make_config
 from mailcli.models.features import Features
 from mailcli.plans import read_plan
-from mailcli.report import FORMATS
+from mailcli.reporting.formats import FORMATS
 from tests.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from mailcli.cli import main
 from mailcli.data.dataset import Store
 from mailcli.experiments import ensure
-from mailcli.figures import runs_of
 from mailcli.metrics.auc import auc
-from mailcli.plots import tsne
-from mailcli.plots.loss import _moving_mean
-from mailcli.plots.nearness import nearness
-from mailcli.plots.warmup import auc_by_known
+from mailcli.reporting.plots import tsne
+from mailcli.reporting.plots._style import runs_of
+from mailcli.reporting.plots.loss import _moving_mean
+from mailcli.reporting.plots.nearness import nearness
+from mailcli.reporting.plots.warmup import auc_by_known
 from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
 from tests.test_model import config

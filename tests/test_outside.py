@@ -18,7 +18,7 @@ from mailcli.errors import MailError
 from mailcli.experiments import ensure
 from mailcli.matrix import make_rows
 from mailcli.models.factory import make_model
-from mailcli.rescoring import rescore
+from mailcli.reporting.rescore import rescore
 from mailcli.training.run_registry import claim
 
 ROOT = Path(__file__).parent.parent

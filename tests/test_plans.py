@@ -19,9 +19,9 @@ from mailcli.cli import main
 from mailcli.config import make_config
 from mailcli.errors import MailError
 from mailcli.experiments import Folders
-from mailcli.paper import REPORTED
 from mailcli.plans import dataset_of, read_plan
 from mailcli.pool import at_once
+from mailcli.reporting.paper import REPORTED
 
 EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*.toml"))
 

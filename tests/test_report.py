@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from mailcli.config import make_config
-from mailcli.experiments import Row
-from mailcli.paper import REPORTED, row_name
-from mailcli.report import FORMATS
-from mailcli.tables import make_table
+from mailcli.reporting.formats import FORMATS
+from mailcli.reporting.paper import REPORTED, row_name
+from mailcli.reporting.rows import Row
+from mailcli.reporting.tables import make_table
 
 
 def result(new: float, old: float) -> dict[str, Any]:

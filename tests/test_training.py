@@ -18,7 +18,7 @@ from mailcli.experiments import ensure
 from mailcli.matrix import make_rows
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.rescoring import rescore
+from mailcli.reporting.rescore import rescore
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train

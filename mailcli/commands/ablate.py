@@ -20,7 +20,7 @@ from mailcli.options import (
     run_options,
     split_names,
 )
-from mailcli.paper import REPORTED
+from mailcli.reporting.paper import REPORTED
 
 
 @click.command(short_help="The paper's Table 3: a ranker with each variant of MAIL.")
@@ -49,7 +49,7 @@ def ablate(
     rows = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in chosen]
     configs, store = resolve_rows(rows, seeds, data_dir, options)
     from mailcli.matrix import make_rows
-    from mailcli.tables import make_table
+    from mailcli.reporting.tables import make_table
 
     made = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs, minutes, jobs)
     title = f"Ablation (MAIL Table 3) on {store.name}, ranker {configs[0].ranker}"

@@ -45,7 +45,7 @@ def abtest(a: str, b: str, data: str | None, form: str, data_dir: Path, **number
     from mailcli.abtest import Setup
     from mailcli.abtest import abtest as run_test
     from mailcli.policies import common_store, contender
-    from mailcli.sheets import FORMATS
+    from mailcli.reporting.text_table import FORMATS
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
     arms = (contender(a), contender(b))

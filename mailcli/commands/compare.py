@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mailcli.options import FORMAT, JOBS, SEEDS, check_form, print_tables, resolve_rows, run_options, split_names
-from mailcli.paper import REPORTED, TABLE_2, row_settings
+from mailcli.reporting.paper import REPORTED, TABLE_2, row_settings
 
 
 @click.command(short_help="The paper's Table 2: rankers with and without methods.")
@@ -46,7 +46,7 @@ def compare(
             chosen.append(row)
     configs, store = resolve_rows(chosen, seeds, data_dir, options)
     from mailcli.matrix import make_rows
-    from mailcli.tables import make_table
+    from mailcli.reporting.tables import make_table
 
     made = make_rows(configs, range(seeds), store, runs, minutes, jobs)
     title = f"Comparison (MAIL Table 2) on {store.name}"

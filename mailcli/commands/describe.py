@@ -15,6 +15,6 @@ from mailcli.options import DATA_DIR
 def describe(dataset: str | None, data_dir: Path) -> None:
     """Show what a dataset holds."""
     from mailcli.data import dataset
-    from mailcli.describe import print_description
+    from mailcli.reporting.describe import print_description
 
     print_description(dataset.find(data_dir, dataset))

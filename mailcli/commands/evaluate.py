@@ -44,8 +44,8 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
             raise MailError(
                 f"{data_dir}: holds none of the datasets of the runs in {runs}. Make one with `mail preprocess`."
             )
-    from mailcli.rescoring import rescore
-    from mailcli.tables import make_table
+    from mailcli.reporting.rescore import rescore
+    from mailcli.reporting.tables import make_table
 
     scored = rescore(chosen, data_dir, bootstrap)
     tables = [make_table(rows, f"Test metrics on {rows[0].config.data}") for rows in scored]

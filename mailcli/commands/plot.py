@@ -24,7 +24,7 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
     plugins.check(plugins.PLOTS, name)
     import matplotlib as mpl
 
-    from mailcli.figures import STYLE, runs_of, save
+    from mailcli.reporting.plots._style import STYLE, runs_of, save
 
     chosen = runs_of(folders, runs)
     with mpl.rc_context(STYLE):

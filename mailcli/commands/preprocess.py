@@ -87,8 +87,8 @@ def preprocess(
         if name is not None:
             raise MailError(f"--name {name}: with --schema the dataset's name is the argument, '{source}'. Give one.")
         source, name = "tabular", source
-    from mailcli.describe import print_description
     from mailcli.preprocessing.pipeline import Options
     from mailcli.preprocessing.pipeline import preprocess as run
+    from mailcli.reporting.describe import print_description
 
     print_description(run(source, raw, data_dir, name, Options(schema=schema, **options)))

@@ -47,9 +47,9 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
 
     from mailcli.archive import keep
     from mailcli.errors import MailError
-    from mailcli.figures import STYLE, caption, save
     from mailcli.plans import read_plan
-    from mailcli.plots.forest import forest
+    from mailcli.reporting.plots._style import STYLE, caption, save
+    from mailcli.reporting.plots.forest import forest
     from mailcli.results import Section, document
     from mailcli.utils.files import whole
 

@@ -77,7 +77,7 @@ def train(
         _continue(parent, given, data_dir, runs, minutes, form)
         return
     from mailcli.matrix import make_rows
-    from mailcli.tables import make_table
+    from mailcli.reporting.tables import make_table
     from mailcli.workers import OnDevices, OnWorkers, parse_devices
 
     # Before the dataset is looked for, as all that is typed.
@@ -104,8 +104,8 @@ def _continue(
     parent: Path, given: dict[str, Any], data_dir: Path, runs: Path, minutes: float | None, form: str
 ) -> None:
     """`--continue`; `given` are all other options, None where not given."""
+    from mailcli.reporting.text_table import FORMATS
     from mailcli.retraining import continue_run, make_sheet
-    from mailcli.sheets import FORMATS
 
     data, settings = given.pop("data"), given.pop("settings")
     changes = {name: given.pop(name) for name in ("precision", "eval_every")}

@@ -13,7 +13,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store, find
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.figures import COLORS, MARKERS, PAGE, caption
+from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, caption
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
-from mailcli.experiments import Row
 from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement
-from mailcli.paper import row_name
+from mailcli.reporting.paper import row_name
+from mailcli.reporting.rows import Row
 
 METRICS = ("AUC", "GAUC")
 #: Columns of rankers that score conversions too.

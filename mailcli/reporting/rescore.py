@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mailcli.data.dataset import Store, find
 from mailcli.errors import MailError
-from mailcli.experiments import Result, Row
+from mailcli.reporting.rows import Result, Row, row_of
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import baseline_of, read_as
+from mailcli.training.run_registry import read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -68,15 +68,3 @@ def _measured(run: Run, store: Store, draws: int) -> Result:
     scores = Scorer(model, config.history)(Batches(store, view, config.history, config.batch_size), "scoring test")
     result = {"test": measure(store, view, scores)}
     return {**result, "over_users": measure_draws(store, view, scores, draws)} if draws else result
-
-
-def row_of(scored: list[tuple[Run, Result]]) -> Row:
-    """Runs that differ by the seed alone as a row, with their baselines where all are there."""
-    baselines = [baseline_of(run) for run, _ in scored]
-    paired = tuple(b for b in baselines if b is not None)
-    return Row(
-        scored[0][0].config,
-        tuple(run.config.seed for run, _ in scored),
-        tuple(result for _, result in scored),
-        paired if len(paired) == len(scored) else None,
-    )

@@ -12,9 +12,9 @@ from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Store, find
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.figures import COLORS, COLUMN, MARKERS, by_cell, caption
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import estimate
+from mailcli.reporting.plots._style import COLORS, COLUMN, MARKERS, by_cell, caption
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
-from mailcli.report import piped, printed
+from mailcli.reporting.formats import piped, printed
 
 #: What LaTeX takes for commands.
 _SPECIAL = re.compile(r"([&%$#_{}])")

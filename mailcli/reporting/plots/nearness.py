@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mailcli.data.dataset import find
 from mailcli.errors import MailError
-from mailcli.figures import COLORS, PAGE, caption
-from mailcli.plots.tsne import encode
+from mailcli.reporting.plots._style import COLORS, PAGE, caption
+from mailcli.reporting.plots.tsne import encode
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
-from mailcli.tables import label
+from mailcli.reporting.tables import label
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import finished, open_run
 from mailcli.utils.files import whole

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mailcli.metrics.statistics import Estimate, Improvement
-from mailcli.tables import METRICS, TITLES, Cell, Line, Table
+from mailcli.reporting.tables import METRICS, TITLES, Cell, Line, Table
 
 Marks = tuple[Callable[[str], str], Callable[[str], str]]
 """How the best and the second best are marked."""

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailcli.errors import MailError
-from mailcli.experiments import Row
-from mailcli.figures import COLORS, MARKERS, PAGE, by_cell, caption
-from mailcli.rescoring import row_of
-from mailcli.tables import METRICS, TITLES, make_table
+from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, by_cell, caption
+from mailcli.reporting.rows import Row, row_of
+from mailcli.reporting.tables import METRICS, TITLES, make_table
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mailcli.errors import MailError
-from mailcli.figures import COLORS, PAGE, by_cell, caption
+from mailcli.reporting.plots._style import COLORS, PAGE, by_cell, caption
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
