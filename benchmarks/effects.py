@@ -22,8 +22,8 @@ from scipy import stats
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data import dataset
-from mailcli.experiments import ensure
-from mailcli.plans import read_plan
+from mailcli.experiments.cells import ensure
+from mailcli.experiments.plan import read_plan
 
 HERE = Path(__file__).parent.parent
 SEEDS = range(5)

@@ -187,10 +187,10 @@ def messages_of(step: Any) -> int:
 
 def work(job: dict[str, Any]) -> None:
     """Steps of one worker; prints what they cost."""
-    from mailcli.cluster import Cluster
+    from mailcli.experiments.executors.cluster import Cluster
+    from mailcli.experiments.executors.distributed import team_of
     from mailcli.utils.hardware import limit_threads
     from mailcli.utils.tensorflow_startup import load_tensorflow
-    from mailcli.workers import team_of
 
     limit_threads(1)
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -23,7 +23,7 @@ from scipy import stats
 
 from mailcli.config import make_config
 from mailcli.errors import Interrupted
-from mailcli.experiments import ensure
+from mailcli.experiments.cells import ensure
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings

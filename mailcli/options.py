@@ -223,7 +223,7 @@ def resolve(
         MailError: a name or value is not known, two contradict each other, or the dataset is not found.
     """
     from mailcli.data import dataset as stores
-    from mailcli.experiments import complete
+    from mailcli.experiments.cells import complete
     from mailcli.training.run_registry import settings_of
 
     layers = [settings_of(file)] if file else []

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mailcli.abtest import Setup, abtest, compare, draw_pages, rank, show
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Store
 from mailcli.data.manifest import seal
+from mailcli.experiments.ab_test.policies import Contender, contender, is_new, policy
+from mailcli.experiments.ab_test.run import Setup, abtest, compare, draw_pages, rank, show
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import lift
-from mailcli.policies import Contender, contender, is_new, policy
 from mailcli.simulation.ground_truth import Truth
 from mailcli.simulation.world import Settings, World
 from tests.test_cli import SMALL, SMALL_MAIL, home, mail, refused, with_data
@@ -356,7 +356,7 @@ def test_refuses_data_whose_truth_is_not_known(with_data: Path, changes: dict[st
 
 
 def test_another_draw_is_told(with_data: Path, tiny: Store) -> None:
-    from mailcli.abtable import make_sheet
+    from mailcli.experiments.ab_test.table import make_sheet
     from mailcli.training.run_folder import Run
 
     arms = tuple(Contender(str(n), Run(Path(), replace(RunConfig("tiny"), seed=n))) for n in (0, 1))

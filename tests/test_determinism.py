@@ -14,7 +14,7 @@ import pytest
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
-from mailcli.experiments import ensure
+from mailcli.experiments.cells import ensure
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
 from mailcli.utils import hardware

@@ -18,11 +18,11 @@ import yaml
 from click.testing import CliRunner
 
 from mailcli import plugins
-from mailcli.archive import keep
 from mailcli.cli import main
 from mailcli.config import OPTION_TABLES, RunConfig, make_config
+from mailcli.experiments.archive import keep
+from mailcli.experiments.plan import read_plan
 from mailcli.models.features import Features
-from mailcli.plans import read_plan
 from mailcli.reporting.formats import FORMATS
 from tests.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from mailcli.cli import main
 from mailcli.data.dataset import Store
-from mailcli.experiments import ensure
+from mailcli.experiments.cells import ensure
 from mailcli.metrics.auc import auc
 from mailcli.reporting.plots import tsne
 from mailcli.reporting.plots._style import runs_of

@@ -18,7 +18,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import View, views
 from mailcli.data.schema import SPLITS
-from mailcli.experiments import ensure
+from mailcli.experiments.cells import ensure
 from mailcli.models.factory import make_model
 from mailcli.models.step import Step
 from mailcli.preprocessing import transform

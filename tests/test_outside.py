@@ -15,8 +15,8 @@ from mailcli import plugins
 from mailcli.config import make_config
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
-from mailcli.experiments import ensure
-from mailcli.matrix import make_rows
+from mailcli.experiments.cells import ensure
+from mailcli.experiments.matrix import make_rows
 from mailcli.models.factory import make_model
 from mailcli.reporting.rescore import rescore
 from mailcli.training.run_registry import claim

@@ -18,9 +18,9 @@ from click.testing import CliRunner
 from mailcli.cli import main
 from mailcli.config import make_config
 from mailcli.errors import MailError
-from mailcli.experiments import Folders
-from mailcli.plans import dataset_of, read_plan
-from mailcli.pool import at_once
+from mailcli.experiments.cells import Folders
+from mailcli.experiments.executors.processes import at_once
+from mailcli.experiments.plan import dataset_of, read_plan
 from mailcli.reporting.paper import REPORTED
 
 EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*.toml"))
@@ -304,8 +304,8 @@ def test_how_many_at_once(
     cores: int,
     expected: Sequence[int],
 ) -> None:
-    monkeypatch.setattr("mailcli.pool.threads", lambda: cores)
-    monkeypatch.setattr("mailcli.pool.memory_bytes", lambda: 20)
+    monkeypatch.setattr("mailcli.experiments.executors.processes.threads", lambda: cores)
+    monkeypatch.setattr("mailcli.experiments.executors.processes.memory_bytes", lambda: 20)
     assert at_once(runs, memory, asked) == expected
 
 

@@ -23,7 +23,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments import ensure
+from mailcli.experiments.cells import ensure
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
 from mailcli.models.rankers import dmr

@@ -28,12 +28,12 @@ from mailcli.data.numbering import (
 )
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.experiments import ensure
+from mailcli.experiments.cells import ensure
+from mailcli.experiments.retraining import continue_run
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.retraining import continue_run
 from mailcli.training.evaluate import Scorer, measure
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run, read_as

@@ -23,7 +23,7 @@ from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
-from mailcli.experiments import complete, ensure
+from mailcli.experiments.cells import complete, ensure
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.serving.dataset_lookup import history_ends
 from mailcli.serving.impression_file import ImpressionFile, Writer

@@ -14,8 +14,8 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.experiments import ensure
-from mailcli.matrix import make_rows
+from mailcli.experiments.cells import ensure
+from mailcli.experiments.matrix import make_rows
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.reporting.rescore import rescore

@@ -18,10 +18,10 @@ from click.testing import CliRunner
 from mailcli.cli import main
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
-from mailcli.experiments import ensure
+from mailcli.experiments.cells import ensure
+from mailcli.experiments.tuning import Range, parse_ranges
 from mailcli.training import trackers
 from mailcli.training.loop import Fit
-from mailcli.tuning import Range, parse_ranges
 from tests.test_model import config
 
 SMALL = [

@@ -11,9 +11,9 @@ import pytest
 from mailcli.data.dataset import Store
 from mailcli.data.numbering import Numbering, Renumbered, grown, numbering_of
 from mailcli.data.schema import UNKNOWN
+from mailcli.experiments.retraining import _other_buckets
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.vocabulary import VocabularyBuilder
-from mailcli.retraining import _other_buckets
 
 DAY = 86_400
 #: Users and items have a city each, one vocabulary for both; items have tags.

@@ -21,16 +21,16 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from mailcli import meeting
-from mailcli import workers as workers_of_mail
 from mailcli.cli import main
-from mailcli.cluster import Cluster, parse
 from mailcli.config import make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
-from mailcli.meeting import Links, meet
+from mailcli.experiments.executors import distributed as workers_of_mail
+from mailcli.experiments.executors import rendezvous
+from mailcli.experiments.executors.cluster import Cluster, parse
+from mailcli.experiments.executors.rendezvous import Links, meet
 from mailcli.training.checkpoints import Progress
 from mailcli.training.loop import Fit
 from mailcli.training.run_folder import ElsewhereRun
@@ -315,12 +315,12 @@ class TestMeeting:
             ("192.0.2.1", {"::", "0.0.0.0"}),
             ("a", {"::", "0.0.0.0"}),
         ):
-            with meeting._listening(Cluster((f"{host}:{port}", "b:2"), 0)) as server:
+            with rendezvous._listening(Cluster((f"{host}:{port}", "b:2"), 0)) as server:
                 assert server.getsockname()[0] in expected
 
     def test_a_refused_chief_tells_all(self) -> None:
         workers = local(3)
-        refused = threading.Thread(target=lambda: meeting.refuse(workers[0], "runs: is full."))
+        refused = threading.Thread(target=lambda: rendezvous.refuse(workers[0], "runs: is full."))
         refused.start()
         told = f"{workers[0].name(0)} cannot begin: runs: is full."
         assert all_meet(workers[1:], [{}] * 2) == [told, told]
@@ -329,7 +329,7 @@ class TestMeeting:
 
     def test_a_refused_chief_waits_no_longer_than_asked(self) -> None:
         began = time.monotonic()
-        meeting.refuse(local(2, timeout=0.5)[0], "runs: is full.")
+        rendezvous.refuse(local(2, timeout=0.5)[0], "runs: is full.")
         assert 0.4 < time.monotonic() - began < 5
 
     @pytest.mark.parametrize("index", [0, 1])
@@ -343,13 +343,13 @@ class TestMeeting:
             monkeypatch.setattr("time.sleep", interrupted)
         else:
             # Once one has come.
-            admitted = meeting._admit
+            admitted = rendezvous._admit
 
             def admit(*given: Any) -> None:
                 admitted(*given)
                 interrupted()
 
-            monkeypatch.setattr(meeting, "_admit", admit)
+            monkeypatch.setattr(rendezvous, "_admit", admit)
         told: list[str] = []
 
         def one() -> None:
@@ -393,11 +393,11 @@ class TestMeeting:
         knocking = threading.Thread(target=knock)
         knocking.start()
         chief: list[Any] = []
-        meeting = threading.Thread(target=lambda: chief.append(meet(workers[0], {}, "plan")))
-        meeting.start()
+        rendezvous = threading.Thread(target=lambda: chief.append(meet(workers[0], {}, "plan")))
+        rendezvous.start()
         knocking.join()
         other = meet(workers[1], {})
-        meeting.join()
+        rendezvous.join()
         assert other.plan == "plan"
         assert list(chief[0].calls) == [1]
         for links in (chief[0], other):
@@ -420,13 +420,13 @@ class TestMeeting:
 
     def test_the_end_of_one_reaches_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ended: list[int] = []
-        monkeypatch.setattr(meeting, "GRACE", 0.2)
+        monkeypatch.setattr(rendezvous, "GRACE", 0.2)
         monkeypatch.setattr("os._exit", ended.append)
         workers = local(3)
         chief, one, two = all_meet(workers, [{}] * 3)
         two.close("the disk is full")
         expected = f"{workers[2].name(2)} has ended before the training did (the disk is full)."
-        assert [explained(links) for links in (chief, one)] == [f"{expected} {meeting.AGAIN}"] * 2
+        assert [explained(links) for links in (chief, one)] == [f"{expected} {rendezvous.AGAIN}"] * 2
         # Whatever TensorFlow waits for then.
         until = time.monotonic() + 10
         while len(ended) < 2 and time.monotonic() < until:
@@ -437,10 +437,10 @@ class TestMeeting:
 
     def test_what_to_do_is_told_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ended: list[int] = []
-        monkeypatch.setattr(meeting, "GRACE", 0.2)
+        monkeypatch.setattr(rendezvous, "GRACE", 0.2)
         monkeypatch.setattr("os._exit", ended.append)
         chief, one = all_meet(local(2), [{}] * 2)
-        one.close(f"a worker has not answered for 300 seconds. Look at each. {meeting.AGAIN}")
+        one.close(f"a worker has not answered for 300 seconds. Look at each. {rendezvous.AGAIN}")
         assert explained(chief) == (
             f"{chief.cluster.name(1)} has ended before the training did (a worker has not answered for 300 seconds. "
             "Look at each). Start all workers again with the same commands: they go on from the last checkpoint."

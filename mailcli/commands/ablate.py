@@ -48,7 +48,7 @@ def ablate(
         check_variant(name)
     rows = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in chosen]
     configs, store = resolve_rows(rows, seeds, data_dir, options)
-    from mailcli.matrix import make_rows
+    from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
     made = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs, minutes, jobs)

@@ -41,10 +41,10 @@ def abtest(a: str, b: str, data: str | None, form: str, data_dir: Path, **number
     `random`. Shown are CTR and CTCVR, and B's lift over A with 95% intervals over users.
     """
     check_form(form)
-    from mailcli.abtable import make_sheet
-    from mailcli.abtest import Setup
-    from mailcli.abtest import abtest as run_test
-    from mailcli.policies import common_store, contender
+    from mailcli.experiments.ab_test.policies import common_store, contender
+    from mailcli.experiments.ab_test.run import Setup
+    from mailcli.experiments.ab_test.run import abtest as run_test
+    from mailcli.experiments.ab_test.table import make_sheet
     from mailcli.reporting.text_table import FORMATS
     from mailcli.utils.tensorflow_startup import load_tensorflow
 

@@ -45,7 +45,7 @@ def compare(
         if row not in chosen:
             chosen.append(row)
     configs, store = resolve_rows(chosen, seeds, data_dir, options)
-    from mailcli.matrix import make_rows
+    from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
     made = make_rows(configs, range(seeds), store, runs, minutes, jobs)

@@ -45,12 +45,12 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
 
     import matplotlib as mpl
 
-    from mailcli.archive import keep
     from mailcli.errors import MailError
-    from mailcli.plans import read_plan
+    from mailcli.experiments.archive import keep
+    from mailcli.experiments.document import Section, document
+    from mailcli.experiments.plan import read_plan
     from mailcli.reporting.plots._style import STYLE, caption, save
     from mailcli.reporting.plots.forest import forest
-    from mailcli.results import Section, document
     from mailcli.utils.files import whole
 
     plans = [read_plan(path) for path in files]

@@ -37,9 +37,9 @@ def run(
     check_form(form)
     from mailcli.data.dataset import find
     from mailcli.errors import MailError
-    from mailcli.experiments import Folders
-    from mailcli.matrix import make_rows
-    from mailcli.plans import dataset_of, read_plan
+    from mailcli.experiments.cells import Folders
+    from mailcli.experiments.matrix import make_rows
+    from mailcli.experiments.plan import dataset_of, read_plan
 
     if seeds is not None and seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from mailcli.cluster import TIMEOUT, parse
 from mailcli.config import parse_settings
 from mailcli.errors import MailError
+from mailcli.experiments.executors.cluster import TIMEOUT, parse
 from mailcli.options import COLD_START, FORMAT, RANKER, VARIANT, check_form, print_tables, resolve, run_options
 
 
@@ -76,9 +76,9 @@ def train(
         given = {"cold_start": cold_start, "variant": variant, "seed": seed, **options}
         _continue(parent, given, data_dir, runs, minutes, form)
         return
-    from mailcli.matrix import make_rows
+    from mailcli.experiments.executors.distributed import OnDevices, OnWorkers, parse_devices
+    from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
-    from mailcli.workers import OnDevices, OnWorkers, parse_devices
 
     # Before the dataset is looked for, as all that is typed.
     asked = parse_devices(devices)
@@ -104,8 +104,8 @@ def _continue(
     parent: Path, given: dict[str, Any], data_dir: Path, runs: Path, minutes: float | None, form: str
 ) -> None:
     """`--continue`; `given` are all other options, None where not given."""
+    from mailcli.experiments.retraining import continue_run, make_sheet
     from mailcli.reporting.text_table import FORMATS
-    from mailcli.retraining import continue_run, make_sheet
 
     data, settings = given.pop("data"), given.pop("settings")
     changes = {name: given.pop(name) for name in ("precision", "eval_every")}

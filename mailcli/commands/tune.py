@@ -45,7 +45,7 @@ def tune(
 
     A search that was stopped goes on when the command is given again, and --trials can be raised.
     """
-    from mailcli.tuning import Search, parse_ranges, search
+    from mailcli.experiments.tuning import Search, parse_ranges, search
 
     parsed = parse_ranges(ranges)
     config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)

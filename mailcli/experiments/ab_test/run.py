@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError
+from mailcli.experiments.ab_test.policies import Contender, Page, Policy, is_new, policy
 from mailcli.metrics.statistics import Lift, lift
-from mailcli.policies import Contender, Page, Policy, is_new, policy
 from mailcli.simulation.ground_truth import Truth
 
 #: Users whose pages are ranked at a time (ours: some 100 MB with 100 candidates).

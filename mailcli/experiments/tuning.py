@@ -20,7 +20,7 @@ import click
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Store
 from mailcli.errors import MailError, choices, nearest
-from mailcli.experiments import Folders
+from mailcli.experiments.cells import Folders
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim
 from mailcli.utils.files import whole

@@ -11,7 +11,7 @@ from mailcli import plugins
 from mailcli.config import Options, RunConfig, read_toml
 from mailcli.data.dataset import Store, find, names
 from mailcli.errors import MailError, choices, nearest
-from mailcli.experiments import complete
+from mailcli.experiments.cells import complete
 from mailcli.preprocessing.pipeline import Options as PreprocessOptions
 from mailcli.preprocessing.pipeline import preprocess
 from mailcli.preprocessing.schema_file.read import read_mapping

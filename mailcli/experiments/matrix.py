@@ -10,8 +10,8 @@ import click
 
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Store
-from mailcli.experiments import Folders
-from mailcli.pool import Task, at_once, train_all
+from mailcli.experiments.cells import Folders
+from mailcli.experiments.executors.processes import Task, at_once, train_all
 from mailcli.reporting.rows import Result, Row
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim

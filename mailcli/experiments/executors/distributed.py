@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailcli import __version__, plugins
-from mailcli.cluster import Cluster
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Store
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.experiments import ensure
-from mailcli.meeting import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
-from mailcli.pool import Task
+from mailcli.experiments.cells import ensure
+from mailcli.experiments.executors.cluster import Cluster
+from mailcli.experiments.executors.processes import Task
+from mailcli.experiments.executors.rendezvous import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
 from mailcli.training.run_folder import ElsewhereRun
 from mailcli.training.run_registry import claim, identity
 from mailcli.utils.tensorflow_startup import load_tensorflow

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mailcli.config import RunConfig, differences, read_toml, to_toml
 from mailcli.errors import MailError
-from mailcli.experiments import Folders
-from mailcli.matrix import row, with_baselines
-from mailcli.plans import Plan
+from mailcli.experiments.cells import Folders
+from mailcli.experiments.matrix import row, with_baselines
+from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
 from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run
 from mailcli.training.run_registry import open_run

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Store
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments import Folders, ensure
+from mailcli.experiments.cells import Folders, ensure
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.signals import terminated_as_interrupted

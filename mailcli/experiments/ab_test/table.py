@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mailcli.abtest import ARMS, GROUPS, Outcome, Setup
 from mailcli.data.dataset import Store
+from mailcli.experiments.ab_test.policies import Contender
+from mailcli.experiments.ab_test.run import ARMS, GROUPS, Outcome, Setup
 from mailcli.metrics.statistics import Lift
-from mailcli.policies import Contender
 from mailcli.reporting.tables import TITLES
 from mailcli.reporting.text_table import Sheet
 

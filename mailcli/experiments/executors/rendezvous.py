@@ -17,9 +17,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailcli.cluster import Cluster
 from mailcli.config import differences
 from mailcli.errors import Interrupted, MailError
+from mailcli.experiments.executors.cluster import Cluster
 
 #: Seconds that TensorFlow has to fail by itself when a worker is gone (ours); then the process is ended.
 GRACE = 20.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailcli.plans import Plan
+from mailcli.experiments.plan import Plan
 from mailcli.reporting.formats import FORMATS
 from mailcli.reporting.tables import METRICS, TITLES, Line, Table
 from mailcli.training.run_folder import Run

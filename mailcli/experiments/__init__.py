@@ -1,0 +1,1 @@
+"""Many runs: cells, tables, plans, searches, the document of results."""

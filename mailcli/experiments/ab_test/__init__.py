@@ -1,0 +1,1 @@
+"""The simulated online A/B test (MAIL Sec. 4.5)."""

@@ -1,0 +1,1 @@
+"""Where runs are trained: several processes of this machine, or several machines."""
