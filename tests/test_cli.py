@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from mailcli import plugins
 from mailcli.cli import main
-from mailcli.commands.preprocess import preprocess
+from mailcli.cli.preprocess import preprocess
 from mailcli.preprocessing.pipeline import Options
 from tests import alimama, grouplens
 

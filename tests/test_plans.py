@@ -19,8 +19,9 @@ from mailcli.cli import main
 from mailcli.config import make_config
 from mailcli.errors import MailError
 from mailcli.experiments.cells import Folders
+from mailcli.experiments.datasets import dataset_of
 from mailcli.experiments.executors.processes import at_once
-from mailcli.experiments.plan import dataset_of, read_plan
+from mailcli.experiments.plan import read_plan
 from mailcli.reporting.paper import REPORTED
 
 EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*.toml"))

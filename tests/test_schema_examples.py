@@ -208,7 +208,8 @@ def test_the_docs_have_the_example() -> None:
 def test_a_plan_makes_its_dataset_by_a_schema_file(
     movielens: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mailcli.experiments.plan import dataset_of, read_plan
+    from mailcli.experiments.datasets import dataset_of
+    from mailcli.experiments.plan import read_plan
 
     rawforms.movielens(tmp_path / "data" / "raw" / "mine")
     schema = tmp_path / "mine.toml"

@@ -9,17 +9,11 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, read_toml
-from mailcli.data.dataset import Store, find, names
 from mailcli.errors import MailError, choices, nearest
 from mailcli.experiments.cells import complete
-from mailcli.preprocessing.pipeline import Options as PreprocessOptions
-from mailcli.preprocessing.pipeline import preprocess
-from mailcli.preprocessing.schema_file.read import read_mapping
-from mailcli.preprocessing.simulated_marker import NAME as MARKER
 from mailcli.reporting.paper import row_settings
 from mailcli.reporting.rows import Row
 from mailcli.reporting.tables import METRICS, TITLES, Reported, Table, label, make_table
-from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 
 _KEYS = {
@@ -213,55 +207,3 @@ def _reported_faults(reported: Options) -> list[str]:
         for metric, value in (by_metric.items() if isinstance(by_metric, dict) else [("?", by_metric)])
         if users not in TITLES or metric not in known or type(value) not in {int, float}
     ]
-
-
-def dataset_of(plan: Plan, data_dir: Path) -> Store:
-    """The dataset of an experiment: made from raw files where they are, otherwise simulated if the plan says so.
-
-    Raises:
-        MailError: it cannot be made; or one of that name was simulated with other settings.
-    """
-    if plan.schema:
-        return _by_schema(plan, plan.schema, data_dir)
-    raw = data_dir / "raw" / plan.source
-    if not plan.simulate or _is_real(raw):
-        return find(data_dir, plan.source) if plan.source in names(data_dir) else _made(plan.source, raw, data_dir)
-    settings = {key: value for key, value in plan.simulate.items() if key != "name"}
-    name = plan.simulate["name"]
-    if name not in names(data_dir):
-        raw = data_dir / "raw" / name
-        if not (raw / MARKER).is_file():
-            simulate_alimama(Settings(**settings), raw)
-        _made(plan.source, raw, data_dir, name)
-    store = find(data_dir, name)
-    found = store.simulation or {}
-    differ = [f"{key}: {found.get(key)} -> {value}" for key, value in settings.items() if found.get(key) != value]
-    if differ:
-        raise MailError(
-            f"{store.folder}: is not the dataset that {plan.path} asks for ({'; '.join(differ)}). Delete it and "
-            f"{data_dir / 'raw' / name}, or give the plan's dataset another name."
-        )
-    return store
-
-
-def _by_schema(plan: Plan, schema: Path, data_dir: Path) -> Store:
-    """The dataset of a schema file, made from data/raw/NAME unless it is there."""
-    name = schema.stem
-    if name not in names(data_dir):
-        return preprocess("tabular", data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
-    store = find(data_dir, name)
-    if store.manifest.get("mapping", {}).get("text") != read_mapping(schema).text:
-        raise MailError(
-            f"{store.folder}: is not the dataset that {plan.path} asks for: it was made by another {schema}. "
-            "Delete it, or give the schema file another name."
-        )
-    return store
-
-
-def _is_real(raw: Path) -> bool:
-    """Whether a folder holds raw files that no simulator wrote."""
-    return any(raw.glob("*.csv*")) and not (raw / MARKER).is_file()
-
-
-def _made(source: str, raw: Path, data_dir: Path, name: str | None = None) -> Store:
-    return preprocess(source, raw, data_dir, name)

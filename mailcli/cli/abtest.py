@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.options import DATA_DIR, FORMAT, THREADS, check_form
+from mailcli.cli._options import DATA_DIR, FORMAT, THREADS, check_form
 
 
 @click.command(short_help="A simulated online A/B test of two runs.")

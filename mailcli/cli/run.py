@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, RUNS, check_form, print_tables, watched
+from mailcli.cli._options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, RUNS, check_form, print_tables, watched
 
 
 @click.command(short_help="Make the missing runs of an experiment; print its table.")
@@ -38,8 +38,9 @@ def run(
     from mailcli.data.dataset import find
     from mailcli.errors import MailError
     from mailcli.experiments.cells import Folders
+    from mailcli.experiments.datasets import dataset_of
     from mailcli.experiments.matrix import make_rows
-    from mailcli.experiments.plan import dataset_of, read_plan
+    from mailcli.experiments.plan import read_plan
 
     if seeds is not None and seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")

@@ -1,4 +1,4 @@
-"""The console script `mail`; each command is a file of commands/."""
+"""The console script `mail`: one file per command, the function named as its file."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def main() -> None:
     """
 
 
-for path in sorted((Path(__file__).parent / "commands").glob("[!_]*.py")):
-    main.add_command(getattr(importlib.import_module(f"mailcli.commands.{path.stem}"), path.stem))
+for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+    main.add_command(getattr(importlib.import_module(f"mailcli.cli.{path.stem}"), path.stem))

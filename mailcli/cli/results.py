@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.options import RUNS
+from mailcli.cli._options import RUNS
 
 
 @click.command(short_help="Write the document of finished experiments.")

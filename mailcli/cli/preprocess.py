@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from mailcli import plugins
+from mailcli.cli._options import DATA_DIR, SHARE
 from mailcli.config import RunConfig
 from mailcli.errors import MailError, choices
-from mailcli.options import DATA_DIR, SHARE
 
 
 @click.command()

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from mailcli import plugins
+from mailcli.cli._options import DATA_DIR, RUNS
 from mailcli.errors import choices
-from mailcli.options import DATA_DIR, RUNS
 
 
 @click.command()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from mailcli.cli._options import DATA_DIR, FORMAT, RUNS, THREADS, check_form, print_tables
 from mailcli.errors import MailError
-from mailcli.options import DATA_DIR, FORMAT, RUNS, THREADS, check_form, print_tables
 
 
 @click.command(short_help="Score the test split of finished runs anew.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.options import DATA_DIR, THREADS
+from mailcli.cli._options import DATA_DIR, THREADS
 
 
 @click.command(short_help="Write a finished run as a SavedModel.")

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from mailcli.cli._options import COLD_START, FORMAT, RANKER, VARIANT, check_form, print_tables, run_options
+from mailcli.cli._resolve import resolve
 from mailcli.config import parse_settings
 from mailcli.errors import MailError
 from mailcli.experiments.executors.cluster import TIMEOUT, parse
-from mailcli.options import COLD_START, FORMAT, RANKER, VARIANT, check_form, print_tables, resolve, run_options
 
 
 @click.command(short_help="Train a ranker with a cold-start method.")

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from mailcli.options import FORMAT, JOBS, SEEDS, check_form, print_tables, resolve_rows, run_options, split_names
+from mailcli.cli._options import FORMAT, JOBS, SEEDS, check_form, print_tables, run_options, split_names
+from mailcli.cli._resolve import resolve_rows
 from mailcli.reporting.paper import REPORTED, TABLE_2, row_settings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.options import DATA_DIR
+from mailcli.cli._options import DATA_DIR
 
 
 @click.command()
@@ -14,7 +14,7 @@ from mailcli.options import DATA_DIR
 @DATA_DIR
 def describe(dataset: str | None, data_dir: Path) -> None:
     """Show what a dataset holds."""
-    from mailcli.data import dataset
+    from mailcli.data.dataset import find
     from mailcli.reporting.describe import print_description
 
-    print_description(dataset.find(data_dir, dataset))
+    print_description(find(data_dir, dataset))

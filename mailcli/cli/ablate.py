@@ -7,19 +7,9 @@ from typing import Any
 
 import click
 
+from mailcli.cli._options import FORMAT, JOBS, RANKER, SEEDS, check_form, print_tables, run_options, split_names
+from mailcli.cli._resolve import check_variant, resolve_rows
 from mailcli.config import VARIANTS
-from mailcli.options import (
-    FORMAT,
-    JOBS,
-    RANKER,
-    SEEDS,
-    check_form,
-    check_variant,
-    print_tables,
-    resolve_rows,
-    run_options,
-    split_names,
-)
 from mailcli.reporting.paper import REPORTED
 
 

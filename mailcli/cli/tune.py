@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from mailcli.options import COLD_START, RANKER, VARIANT, resolve, run_options
+from mailcli.cli._options import COLD_START, RANKER, VARIANT, run_options
+from mailcli.cli._resolve import resolve
 
 
 @click.command(short_help="Search settings on the validation split.")
