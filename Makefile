@@ -24,7 +24,7 @@ test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
 test-docs: $(READY)  ## follows the pages of README and docs/ with little data: about 15 minutes on 2 cores
-	$(BIN)/python -m pytest -m slow -n 2 tests/test_docs.py
+	$(BIN)/python -m pytest -m slow -n 2 tests/end_to_end/test_docs.py
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ def full_precision() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are made in the test's own process; tests/test_plans.py has those of several."""
+    """Tables are made in the test's own process; tests/experiments/test_plan.py has those of several."""
     monkeypatch.setattr("mailcli.experiments.executors.processes.threads", lambda: 1)
 
 

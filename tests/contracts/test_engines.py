@@ -1,0 +1,104 @@
+"""The same store from every engine, and what an engine refuses."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mailcli import plugins
+from mailcli.errors import MailError
+from mailcli.preprocessing.engines._base import parse_size
+from mailcli.preprocessing.engines.duckdb import Engine
+from mailcli.preprocessing.pipeline import Options, preprocess
+from tests.helpers import alimama, grouplens
+from tests.preprocessing.test_pipeline import files_of
+
+
+def test_sizes() -> None:
+    assert [parse_size(text) for text in ("2GB", "500MB", "1.5 gb", "64KB")] == [
+        2 * 10**9,
+        5 * 10**8,
+        15 * 10**8,
+        64000,
+    ]
+
+
+class TestSpark:
+    """PySpark in a real JVM on this machine."""
+
+    @pytest.mark.slow
+    def test_a_spoilt_log_gives_the_same_store(
+        self, simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        raw = tmp_path / "raw [1] o'x" / "user=1"
+        shutil.copytree(simulated_raw, raw)
+        alimama.spoil(raw)
+        monkeypatch.setattr("mailcli.preprocessing.extract.BUCKET_BYTES", 100_000)
+        stores = [
+            preprocess(
+                "alimama",
+                raw,
+                tmp_path / engine,
+                "s",
+                Options(20, 0.7, True, max_bad_rows=0.05, engine=engine, threads=2),
+            )
+            for engine in ("duckdb", "spark")
+        ]
+        assert stores[0].counts["duplicate_behaviors"] > 100
+        assert files_of(stores[1].folder) == files_of(stores[0].folder)
+
+    @pytest.mark.slow
+    def test_texts_and_lists_give_the_same_store(self, tmp_path: Path) -> None:
+        grouplens.write(tmp_path / "raw")
+        stores = [
+            preprocess("ml-100k", tmp_path / "raw", tmp_path / engine, None, Options(engine=engine, threads=2))
+            for engine in ("duckdb", "spark")
+        ]
+        assert files_of(stores[1].folder) == files_of(stores[0].folder)
+
+    def test_without_pyspark_the_answer_says_how_to_install_it(
+        self, tmp_path: Path, simulated_raw: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pyspark", None)
+        with pytest.raises(MailError) as error:
+            preprocess("alimama", simulated_raw, tmp_path, None, Options(engine="spark"))
+        assert error.value.message == "--engine spark needs PySpark. Install it: pip install 'mail[spark]'"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_master_that_is_none_is_one_line(self, tmp_path: Path, simulated_raw: Path) -> None:
+        code = (
+            "import sys; from mailcli.cli import main; main(['preprocess', 'alimama', '--engine', 'spark', "
+            "'--spark-master', 'nonsense', '--raw', *sys.argv[1:2], '--data-dir', sys.argv[2]])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, simulated_raw, tmp_path], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith("Error: Spark cannot start on nonsense (")
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestDuckDB:
+    """DuckDB in this process."""
+
+    def test_a_spark_master_goes_with_spark(self, tmp_path: Path, simulated_raw: Path) -> None:
+        with pytest.raises(MailError) as error:
+            preprocess("alimama", simulated_raw, tmp_path, None, Options(spark_master="spark://somewhere:7077"))
+        assert error.value.message == "--spark-master spark://somewhere:7077: goes with --engine spark."
+
+    def test_ctrl_c_during_a_statement_is_ctrl_c(self, tmp_path: Path) -> None:
+        """As DuckDB does it: an error of its own, caused by Ctrl-C."""
+        engine = Engine(tmp_path, 10**9, None, None)
+        told = RuntimeError("Query interrupted")
+        told.__cause__ = KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            engine.__exit__(RuntimeError, told, None)
+
+
+@pytest.mark.parametrize("name", plugins.names(plugins.ENGINES))
+def test_every_engine_has_a_test(name: str) -> None:
+    assert f"test{name}" in {thing.lower() for thing in globals()}

@@ -1,0 +1,61 @@
+"""Hostile settings: a file or --set ends in a config or in one line."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailcli.config import make_config, parse_settings
+from mailcli.errors import MailError
+from tests.helpers.hostile import CORRUPT, KINDS, mail, replace
+
+
+@pytest.mark.parametrize("path", sorted(CORRUPT.glob("*.toml")), ids=lambda path: path.stem)
+def test_settings_that_are_none(data_dir: Path, tmp_path: Path, path: Path) -> None:
+    told = mail("train", "--config", path, "--data-dir", data_dir, "--runs", tmp_path / "runs")
+    assert told
+    assert len(told) < 1000 or "digits" in path.stem
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_file_of_settings(data_dir: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("epochs = 1\n")
+    replace(path, kind)
+    told = mail("train", "--config", path, "--data-dir", data_dir, "--runs", tmp_path / "runs")
+    assert re.search(r"c.toml: (cannot be read as TOML|is not a file)", str(told))
+
+
+VALUES_OF_SETTINGS = ["", "x", "nan", "-inf", "0x10", "1e999", "-1", "9" * 5000, "[1]", "True", "1.5.2", "\0"]
+NUMBERS = ["seed", "history", "embedding_dim", "batch_size", "epochs", "patience", "learning_rate", "new_share"]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("value", VALUES_OF_SETTINGS, ids=lambda value: repr(value)[:12])
+def test_numbers_of_settings(data_dir: Path, tmp_path: Path, key: str, value: str) -> None:
+    told = mail("train", "--set", f"{key}={value}", "--data-dir", data_dir, "--runs", tmp_path / "runs")
+    assert told
+    assert told.startswith(f"{key} = ")
+    assert not (tmp_path / "runs").exists()
+
+
+ANYTHING = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.dates(), st.just(10**400)),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+)
+KEYS = st.one_of(st.sampled_from([*NUMBERS, "data", "protocol", "ranker_options", "ranker.units"]), st.text())
+
+
+@settings(deadline=None)
+@given(st.dictionaries(KEYS, ANYTHING), st.lists(st.text()))
+def test_any_settings_make_a_config_or_one_line(layer: dict[str, object], pairs: list[str]) -> None:
+    with suppress(MailError):
+        assert 0 < make_config([{"data": "tiny"}, layer]).new_share < 1
+    with suppress(MailError):
+        assert all(isinstance(value, str) for value in parse_settings(pairs).values())

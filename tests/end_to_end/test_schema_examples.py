@@ -1,0 +1,317 @@
+"""examples/schemas on made-up rows in the real raw forms: preprocess, describe, one tiny training; and `mail run`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mailcli.cli import main
+from mailcli.data.dataset import Store
+from mailcli.preprocessing.pipeline import Options, preprocess
+from tests.helpers import rawforms
+from tests.preprocessing.schema_file.test_tables import FILES, SCHEMA, by_user, made, rows_of, values, write
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "schemas"
+TINY = ("--set", "epochs=1", "--set", "embedding_dim=4", "--set", "ranker.units=8,4", "--set", "batch_size=64")
+MAIL = ("--set", "cold_start.encoder_units=8,8,8", "--set", "cold_start.decoder_units=8,8")
+
+#: What writes made-up files in the form of each example.
+FORMS: dict[str, Callable[[Path], None]] = {
+    "movielens-1m": rawforms.movielens,
+    "kuairand": rawforms.kuairand,
+    "ali-ccp": rawforms.ali_ccp,
+}
+
+
+def mail(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(each) for each in arguments])
+
+
+def ok(*arguments: object) -> str:
+    result = mail(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def refused(*arguments: object) -> str:
+    """The one line of an error."""
+    result = mail(*arguments)
+    assert result.exit_code == 2, (result.output, result.exception)
+    (line,) = (each for each in result.stderr.splitlines() if each.startswith("Error: "))
+    return line.removeprefix("Error: ")
+
+
+def example(name: str, folder: Path) -> Store:
+    """The dataset of an example, made by the command; files of that form are in `data/raw/NAME`."""
+    data = folder / "data"
+    FORMS[name](data / "raw" / name)
+    told = ok("preprocess", name, "--schema", EXAMPLES / f"{name}.toml", "--data-dir", data)
+    assert f"{name} (real data): source tabular" in told
+    assert ok("describe", name, "--data-dir", data) == told
+    return Store(data / name)
+
+
+@pytest.fixture(scope="module")
+def movielens(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return example("movielens-1m", tmp_path_factory.mktemp("ml"))
+
+
+def test_movielens_1m(movielens: Store) -> None:
+    assert movielens.schema.actions == ("1", "2", "3", "4", "5")
+    assert movielens.column("users", "raw").dtype.kind == "i"
+    # 12 ratings of each of 30 users: the last two test, the one before them validates.
+    assert [movielens.counts[split] for split in ("train", "validation", "test")] == [270, 30, 60]
+    users = {row.split("::")[0]: row.split("::") for row in lines(movielens, "users.dat")}
+    for name, place in (("gender", 1), ("age", 2), ("occupation", 3)):
+        assert by_user(movielens, name) == {int(user): row[place] for user, row in users.items()}
+    assert by_user(movielens, "zip") == {int(user): row[4][0] for user, row in users.items()}
+    films = {row.split("::")[0]: row.split("::") for row in lines(movielens, "movies.dat")}
+    found = dict(zip(movielens.column("items", "raw").tolist(), values(movielens, "items", "genres"), strict=True))
+    assert found == {int(film): sorted(row[2].split("|")) for film, row in films.items()}
+    years = dict(zip(movielens.column("items", "raw").tolist(), values(movielens, "items", "year"), strict=True))
+    assert years == {film: str(1970 + film) for film in range(1, 21)}
+
+
+def lines(store: Store, name: str) -> list[str]:
+    path = store.folder.parent / "raw" / store.name / name
+    return path.read_text(encoding="latin-1").splitlines()
+
+
+@pytest.mark.slow
+def test_movielens_1m_trains(movielens: Store, tmp_path: Path) -> None:
+    data = movielens.folder.parent
+    told = ok(
+        "train", "--data-dir", data, "--runs", tmp_path, "--ranker", "emblr", "--cold-start", "mail", *TINY[:4], *MAIL
+    )
+    assert "emblr+mail" in told
+    assert "data movielens-1m (real data)" in told
+
+
+def test_kuairand(tmp_path: Path) -> None:
+    store = example("kuairand", tmp_path)
+    # Four days of 36 impressions: the last tests, the one before it validates.
+    assert [store.counts[split] for split in ("train", "validation", "test")] == [72, 36, 36]
+    # `UNKNOWN` is a missing value.
+    assert by_user(store, "active_degree")[0] is None
+    # User u has 10^(u mod 6) fans: below 1, from 1, 10, 100, 1,000 and 10,000 on.
+    assert by_user(store, "fans") == {user: [1, 2, 3, 4, 5, 5][user % 6] for user in range(12)}
+    # Days 100, 200, ..., 1200 of twelve users: eighths begin at the 2nd, 3rd, 5th, 6th, 8th, 9th and 11th value.
+    edges = [200, 300, 500, 600, 800, 900, 1100]
+    assert store.manifest["mapping"]["edges"] == {"registered": edges}
+    tags = dict(zip(store.column("items", "raw").tolist(), values(store, "items", "tag"), strict=True))
+    assert tags == {video: [[None], ["12"], ["12", "65"]][video % 3] for video in range(8)}
+    # Videos are shown at 01:00, 08:00 and 15:00 in China.
+    assert store.column("vocabularies", "hour").tolist() == [1, 8, 15]
+    # Half of the impressions are clicked; those of the last day that are not before their user's last are not stored.
+    assert store.counts["behaviors"] == 66
+
+
+def test_ali_ccp(tmp_path: Path) -> None:
+    store = example("ali-ccp", tmp_path)
+    assert store.schema.labels == ("click", "conversion")
+    assert store.counts["train"] + store.counts["validation"] == 120
+    assert store.counts["test"] == 40
+    assert by_user(store, "profile") == {f"10{user}": str(user % 5) for user in range(10)}
+    assert by_user(store, "gender") == {f"10{user}": str(user % 2) for user in range(10)}
+    # User u has u mod 4 categories; they are taken once, not once for each impression.
+    assert store.counts["behaviors"] == sum(user % 4 for user in range(10))
+    lengths = dict(
+        zip(store.column("users", "raw").tolist(), (store.offsets[1:] - store.offsets[:-1]).tolist(), strict=True)
+    )
+    assert lengths == {f"10{user}": user % 4 for user in range(10)}
+    user = store.column("users", "raw").tolist().index("103")
+    kinds = values(store, "behaviors", "category")[store.offsets[user] : store.offsets[user + 1]]
+    assert kinds == ["303", "300", "301"]
+    assert values(store, "items", "intentions") == [["901", "902"]] * 6
+
+
+@pytest.mark.slow
+def test_kuairand_trains(tmp_path: Path) -> None:
+    example("kuairand", tmp_path)
+    told = ok("train", "--data-dir", tmp_path / "data", "--runs", tmp_path, "--cold-start", "mail", *TINY, *MAIL)
+    assert "MAIL-Base" in told
+
+
+@pytest.mark.slow
+def test_ali_ccp_trains_on_clicks_and_conversions(tmp_path: Path) -> None:
+    example("ali-ccp", tmp_path)
+    told = ok(
+        "train",
+        "--data-dir",
+        tmp_path / "data",
+        "--runs",
+        tmp_path,
+        "--ranker",
+        "esmm",
+        "--cold-start",
+        "mail",
+        *TINY,
+        *MAIL,
+    )
+    assert "CTCVR" in told
+
+
+def test_a_log_without_attributes_is_refused(tmp_path: Path) -> None:
+    log = "user_id,item_id,timestamp,clicked\n1,2,100,1\n"
+    write(tmp_path / "raw", {"log.csv": log})
+    path = EXAMPLES / "no-attributes.toml"
+    assert refused(
+        "preprocess", "log", "--schema", path, "--raw", tmp_path / "raw", "--data-dir", tmp_path / "data"
+    ) == (
+        f"{path}: users.attributes: there is no user attribute besides the id. Expected one or more, such as age, gender "
+        "or city: MAIL invents a new user's behavior from the attributes, so it cannot be used without."
+    )
+    assert not (tmp_path / "data").exists()
+
+
+PLAN = """
+title = "MAIL Table 2 on MovieLens-1M"
+source = "schema"
+schema = "{schema}"
+seeds = 1
+rows = {rows}
+[settings]
+epochs = 1
+embedding_dim = 4
+batch_size = 64
+history = 20
+"""
+
+
+@pytest.mark.slow
+def test_one_toml_file_makes_dataset_and_table_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GroupLens' three files in data/raw/movielens-1m, and nothing but TOML: the dataset and the paper's Table 2."""
+    monkeypatch.chdir(EXAMPLES.parent.parent)
+    rawforms.movielens(tmp_path / "data" / "raw" / "movielens-1m", users=60, films=40, each=20)
+    command = ("run", "experiments/table2-ml-1m.toml", "--seeds", 1, "--jobs", 1)
+    folders = ("--data-dir", tmp_path / "data", "--runs", tmp_path / "runs")
+    told = ok(*command, *folders)
+    assert "MAIL Table 2 on MovieLens-1M" in told
+    assert "data movielens-1m (real data)" in told
+    for name in ("EmbLR", "LLAE", "BaseDNN", "MetaEmb", "MAIL-Base", "DMR", "MAIL-DMR"):
+        assert f"\n{name} " in told
+    # The runs and the dataset are found again.
+    assert ok(*command, *folders) == told
+
+
+def test_the_docs_have_the_example() -> None:
+    text = (EXAMPLES.parent.parent / "docs" / "your-own-data.md").read_text(encoding="utf-8")
+    block = text.split("```toml\n")[1].split("```")[0]
+    example = (EXAMPLES / "movielens-1m.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(block) == tomllib.loads(example)
+
+
+def test_a_plan_makes_its_dataset_by_a_schema_file(
+    movielens: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mailcli.experiments.datasets import dataset_of
+    from mailcli.experiments.plan import read_plan
+
+    rawforms.movielens(tmp_path / "data" / "raw" / "mine")
+    schema = tmp_path / "mine.toml"
+    text = (EXAMPLES / "movielens-1m.toml").read_text()
+    schema.write_text(text)
+    path = tmp_path / "plan.toml"
+    path.write_text(PLAN.format(schema="mine.toml", rows='["BaseDNN"]'))
+    monkeypatch.chdir(tmp_path)
+    store = dataset_of(read_plan(path), tmp_path / "data")
+    assert store.name == "mine"
+    assert store.counts == movielens.counts
+    assert dataset_of(read_plan(path), tmp_path / "data").manifest == store.manifest
+    schema.write_text(text + "# another\n")
+    assert refused("run", path, "--data-dir", tmp_path / "data") == (
+        f"{store.folder}: is not the dataset that {path} asks for: it was made by another mine.toml. Delete it, or give "
+        "the schema file another name."
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('source = "schema"', "'source' = 'schema': expected both source = 'schema' and schema = FILE, or neither"),
+        ('source = "alimama"\nschema = "x.toml"', "'source' = 'alimama': expected both source = 'schema' and schema = FILE, "
+         "or neither"),
+    ],
+)  # fmt: skip
+def test_a_plan_says_both_or_neither(tmp_path: Path, source: str, expected: str) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(f'title = "T"\n{source}\nrows = ["BaseDNN"]\n')
+    assert refused("run", path, "--data-dir", tmp_path / "data") == f"{path}: {expected}."
+
+
+def test_the_command_says_what_goes_with_what(tmp_path: Path) -> None:
+    schema = tmp_path / "my.toml"
+    schema.write_text(SCHEMA)
+    raw = write(tmp_path / "raw", FILES)
+    data = ("--raw", raw, "--data-dir", tmp_path / "data")
+    assert refused("preprocess", "mine", "--schema", schema, "--name", "yours", *data) == (
+        "--name yours: with --schema the dataset's name is the argument, 'mine'. Give one."
+    )
+    assert refused("preprocess", "tabular", *data) == (
+        "the source 'tabular' reads files by a schema file. Give it: mail preprocess NAME --schema FILE"
+    )
+    assert refused("preprocess", "mine", "--schema", tmp_path / "no.toml", *data).startswith(
+        f"{tmp_path}/no.toml: cannot be read as TOML ("
+    )
+    assert refused("preprocess", "mine", "--schema", schema, "--expect-official", *data) == (
+        "--expect-official: nothing is known of the published files of 'tabular'."
+    )
+    assert refused("preprocess", "Mine!", "--schema", schema, *data) == (
+        "'Mine!' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."
+    )
+    assert refused("preprocess", "", "--schema", schema, *data) == (
+        "'' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."
+    )
+    assert not (tmp_path / "data" / "mine").exists()
+    assert not (tmp_path / "data" / "tabular").exists()
+
+
+def test_other_engines_are_refused_with_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("pyspark")
+    schema = tmp_path / "my.toml"
+    schema.write_text(SCHEMA)
+    raw = write(tmp_path / "raw", FILES)
+    assert (
+        refused(
+            "preprocess", "mine", "--schema", schema, "--engine", "spark", "--raw", raw, "--data-dir", tmp_path / "data"
+        )
+        == "--engine spark: a schema file's tables are read by DuckDB alone. Leave out --engine."
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_interrupted_run_goes_on_unless_the_schema_file_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, schema = write(tmp_path / "raw", FILES), tmp_path / "my.toml"
+
+    def run() -> Store:
+        return preprocess("tabular", raw, tmp_path / "data", "mine", Options(history=10, schema=schema))
+
+    schema.write_text(SCHEMA)
+    with monkeypatch.context() as patch:
+        patch.setattr("mailcli.preprocessing.pipeline.Build.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                run()
+    told = "Going on with an interrupted run: impressions, users, items, keys, behaviors, shown done already."
+    assert told in capsys.readouterr().err
+    schema.write_text(SCHEMA + "# another\n")
+    assert run().counts["behaviors"] == 5
+    assert "Starting over after an interrupted run: the schema file changed." in capsys.readouterr().err
+
+
+def test_a_sample_of_users_is_part_of_all(tmp_path: Path) -> None:
+    rows = "".join(f"u{user},x1,{start + user},{user % 2},p\n" for user in range(200) for start in (100, 2000, 3000))
+    log = "who,at,what,kind\n" + "".join(f"u{user},50,view,hat\n" for user in range(200))
+    files = {**FILES, "shown.csv": f"who,sku,at,clicked,page\n{rows}", "log-1.csv": log}
+    users = "".join(f"u{user},Rome,,1,1\n" for user in range(200))
+    files["users.csv"] = f"id,city,hobbies,age,income\n{users}"
+    kept = set(made(tmp_path, SCHEMA, files, sample=0.25).column("users", "raw").tolist())
+    # 50 are expected, with a standard deviation of 6.1.
+    assert 25 < len(kept) < 75
+    assert kept < {row["user"] for row in rows_of(tmp_path / "all", SCHEMA, files, "users")}

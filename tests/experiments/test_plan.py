@@ -1,0 +1,327 @@
+"""Experiments: files of experiments/, their datasets, and `mail run`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mailcli.cli import main
+from mailcli.config import make_config
+from mailcli.errors import MailError
+from mailcli.experiments.cells import Folders
+from mailcli.experiments.datasets import dataset_of
+from mailcli.experiments.executors.processes import at_once
+from mailcli.experiments.plan import read_plan
+from mailcli.reporting.paper import REPORTED
+
+EXPERIMENTS = sorted((Path(__file__).parent.parent.parent / "experiments").glob("*.toml"))
+
+#: Two rankers, a co-trained and a two-stage method, on 150 simulated users: seconds.
+PLAN = """
+title = "Toy"
+source = "alimama"
+seeds = 2
+rows = ["BaseDNN", "MetaEmb", {row = "MAIL-Base", "cold_start.encoder_units" = "8,8,8", "cold_start.decoder_units" = "8,8"}]
+[settings]
+history = 10
+embedding_dim = 4
+batch_size = 128
+epochs = 2
+"ranker.units" = "8,4"
+[simulate]
+name = "toy"
+users = 150
+behaviors_per_user = 10
+[reported.MAIL-Base.new]
+AUC = 0.5934
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.toml"
+    path.write_text(PLAN, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that holds the plan's dataset."""
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "toy.toml").write_text(PLAN, encoding="utf-8")
+    dataset_of(read_plan(folder / "toy.toml"), folder / "data")
+    return folder / "data"
+
+
+def mail(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=True)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_the_projects_experiments_are_whole(path: Path) -> None:
+    plan = read_plan(path)
+    configs, shared = plan.configs("any", 100)
+    folders = Folders(Path("runs"), shared)
+    places = {(folders.of(config), config.cell) for config in configs}
+    assert len(places) == len(configs)
+    # A baseline is shared by the rows that differ in their cold-start method alone.
+    assert all(folders.of(config.baseline()) == folders.of(config) for config in configs if config.cold_start == "none")
+    for row, numbers in (plan.reported or {}).items():
+        assert REPORTED[row] == numbers
+
+
+def test_rows_with_own_settings_have_their_own_folder() -> None:
+    shared = make_config([{"data": "d"}])
+    folders = Folders(Path("runs"), shared)
+    own = make_config([{"data": "d", "cold_start": "mail", "cold_start.sigma": 2, "cold_start.variant": "base"}])
+    assert folders.of(own) == Path("runs/cold_start.sigma=2")
+    assert folders.of(own.baseline()) == Path("runs")
+    assert folders.of(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
+    assert Folders(Path("runs")).of(own) == Path("runs")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("title =", "titel =", "unknown key 'titel'. Did you mean 'title'?; 'title' is missing."),
+        ("seeds = 2", "seeds = '2'", "'seeds' = '2': expected a whole number."),
+        ("seeds = 2", "seeds = 0", "expected one seed and one row or more."),
+        ('"alimama"', '"alimma"', "unknown data source 'alimma'. Did you mean 'alimama'?"),
+        ('"MetaEmb"', '"MetaEmbb"', "unknown row 'MetaEmbb'. Did you mean 'MetaEmb'?"),
+        ('"MetaEmb"', "7", "row 7: expected a name, or {row = NAME, KEY = VALUE}."),
+        ("epochs = 2", "epoch = 2", "unknown setting 'epoch'. Did you mean 'epochs'?"),
+        ('"cold_start.encoder_units"', '"cold_strt.x"', "unknown setting 'cold_strt.x'."),
+        ('name = "toy"', "", "'simulate' needs a 'name' for the dataset, and the source 'alimama'."),
+        ("users = 150", "users = 1", "'simulate': --users is 1. Expected 10 or more."),
+        ("users = 150", "user = 150", "'simulate': "),
+        ("AUC = 0.5934", "AOC = 0.5934", "reported.MAIL-Base.new.AOC = 0.5934: expected a number of AUC, GAUC, "),
+        ("AUC = 0.5934", 'AUC = "x"', "reported.MAIL-Base.new.AUC = 'x': expected a number of AUC, GAUC, "),
+        ("[reported.MAIL-Base.new]", "[reported.MAIL-Base.nu]", "reported.MAIL-Base.nu.AUC = 0.5934: expected "),
+        ("title", "[[", "cannot be read as TOML"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_in_one_line(
+    plan: Path, toy_data: Path, old: str, new: str, told: str
+) -> None:
+    plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
+    code, out, err = mail("run", plan, "--data-dir", toy_data, "--runs", plan.parent / "runs")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Error: {plan}: ")
+    assert told in err
+    assert err.count("\n") == 1
+    assert not (plan.parent / "runs").exists()
+
+
+def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = "Error: nothing.toml: not found. Expected the TOML file of an experiment."
+    assert mail("run", "nothing.toml") == (2, "", f"{told}\n")
+    (tmp_path / "experiments").mkdir()
+    for name in ("demo.toml", "table2-ml-100k.toml"):
+        (tmp_path / "experiments" / name).touch()
+    holds = " experiments holds 'demo.toml', 'table2-ml-100k.toml'."
+    assert mail("run", "zzz") == (2, "", f"{told}{holds}\n".replace("nothing.toml", "zzz"))
+    for typed in ("demo.toml", "experiments/dmo.toml", "demmo"):
+        assert mail("run", typed)[2] == (
+            f"Error: {typed}: not found. Did you mean 'experiments/demo.toml'? "
+            f"Expected the TOML file of an experiment.{holds}\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--seeds", "0"], "--seeds is 0. Expected 1 or more."),
+        (["--jobs", "0"], "--jobs is 0. Expected 1 or more."),
+        (["--format", "markdwon"], "--format markdwon: no such form. Did you mean 'markdown'? Known: 'table', "),
+        (["--data", "tyo"], "unknown dataset 'tyo'. Did you mean 'toy'?"),
+    ],
+)
+def test_wrong_options_are_told_in_one_line(plan: Path, toy_data: Path, options: list[str], told: str) -> None:
+    code, out, err = mail("run", plan, "--data-dir", toy_data, "--runs", plan.parent / "runs", *options)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Error: {told}")
+    assert not list(plan.parent.glob("runs/**/config.toml"))
+
+
+class TestDatasets:
+    """Where an experiment's dataset comes from."""
+
+    def test_simulated_where_there_are_no_raw_files_and_told_so(self, plan: Path, toy_data: Path) -> None:
+        store = dataset_of(read_plan(plan), toy_data)
+        assert store.label == "toy (simulated)"
+
+    def test_real_where_the_raw_files_are_there(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
+        raw = tmp_path / "data" / "raw" / "alimama"
+        shutil.copytree(toy_data / "raw" / "toy", raw)
+        # What a simulator wrote is not taken for real ones.
+        assert dataset_of(read_plan(plan), tmp_path / "data").label == "toy (simulated)"
+        (raw / "SIMULATED.json").unlink()
+        assert dataset_of(read_plan(plan), tmp_path / "data").label == "alimama (real data)"
+
+    def test_another_simulation_of_that_name_is_refused(self, plan: Path, toy_data: Path) -> None:
+        plan.write_text(PLAN.replace("users = 150", "users = 160"), encoding="utf-8")
+        with pytest.raises(MailError, match=r"is not the dataset that .*toy.toml asks for \(users: 150 -> 160\)"):
+            dataset_of(read_plan(plan), toy_data)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_deleted_is_made_again_alone_and_the_table_is_the_same(
+    plan: Path, toy_data: Path, tmp_path: Path
+) -> None:
+    where = ["--data-dir", toy_data, "--runs", tmp_path / "runs", "--jobs", "1"]
+    _, first, err = mail("run", plan, *where, "--format", "json")
+    assert err.startswith("6 runs: 0 finished, 6 to train; 1 at once.\n")
+    results = sorted((tmp_path / "runs").rglob("result.json"))
+    times = {path: path.stat().st_mtime_ns for path in results}
+    # MAIL has settings of its own here, hence a folder of its own; its baseline is the shared one.
+    assert {path.parent.parent.name for path in results} == {"base+none", "base+metaemb", "base+mail-base"}
+    deleted = next(path for path in results if "mail-base/seed-1" in str(path)).parent
+    shutil.rmtree(deleted)
+    _, second, err = mail("run", plan, *where, "--format", "json")
+    assert err.startswith("6 runs: 5 finished, 1 to train; 1 at once.\n")
+    assert second == first
+    assert {path for path in results if path.stat().st_mtime_ns != times[path]} == {deleted / "result.json"}
+    # Nothing is trained for another form, fewer seeds, or the short form of the same table.
+    _, shown, err = mail("run", plan, *where, "--seeds", "1")
+    assert "one seed: no interval" in shown
+    assert err == ""
+    (table,) = json.loads(first)
+    auc = next(
+        r for r in table["results"] if (r["users"], r["row"].split()[0], r["metric"]) == ("new", "MAIL-Base", "AUC")
+    )
+    assert auc["reported"] == 0.5934
+    assert auc["p_holm"] >= auc["p"]
+
+
+def command(plan: Path, data: Path, runs: Path, *more: str) -> subprocess.Popen[str]:
+    """`mail run` with two processes, as typed."""
+    code = "from mailcli.cli import main; main()"
+    where = ["run", str(plan), "--data-dir", str(data), "--runs", str(runs), "--jobs", "2", *more]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *where],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+
+
+def bytes_of(runs: Path) -> dict[str, bytes]:
+    names = ("result.json", "history.jsonl", "predictions.npy", "config.toml")
+    return {str(path.relative_to(runs)): path.read_bytes() for path in sorted(runs.rglob("*")) if path.name in names}
+
+
+class TestSeveralAtOnce:
+    """Processes of their own."""
+
+    @pytest.mark.slow
+    def test_ctrl_c_keeps_what_is_done_and_the_end_is_the_same(
+        self, plan: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        plan.write_text(PLAN.replace("epochs = 2", "epochs = 6\npatience = 6"), encoding="utf-8")
+        whole = command(plan, toy_data, tmp_path / "undisturbed")
+        table, told = whole.communicate()
+        assert whole.returncode == 0, told
+        assert told.startswith("6 runs: 0 finished, 6 to train; 2 at once.\n")
+        assert "6 of 6 runs done\n" in told
+        runs = tmp_path / "stopped"
+        running = command(plan, toy_data, runs, "--checkpoint-every", "0")
+        while running.poll() is None and len(list(runs.rglob("step-*.npz"))) < 3:
+            time.sleep(0.001)
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate()
+        assert running.returncode == 130
+        assert "Traceback" not in told
+        assert told.endswith("Interrupted. The same command goes on.\n")
+        assert list(runs.rglob("step-*.npz"))
+        again = command(plan, toy_data, runs)
+        found, told = again.communicate()
+        assert again.returncode == 0, told
+        assert " to go on with, " in told.splitlines()[0]
+        assert "goes on after step" in told
+        assert found == table
+        assert bytes_of(runs) == bytes_of(tmp_path / "undisturbed")
+
+    def test_a_run_that_fails_leaves_the_others_whole(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
+        plan.write_text(
+            PLAN.replace('"MetaEmb"', '{row = "BaseDNN", learning_rate = 1e30}').replace("seeds = 2", "seeds = 1"),
+            encoding="utf-8",
+        )
+        running = command(plan, toy_data, tmp_path / "runs")
+        out, told = running.communicate()
+        assert (running.returncode, out) == (2, "")
+        assert "Error: 1 of 3 runs failed. base+none, seed 0: " in told
+        assert "Training stopped." in told
+        assert len(list((tmp_path / "runs").rglob("result.json"))) == 2
+
+    @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
+    def test_a_worker_that_the_system_ends_is_told_in_one_line(
+        self, plan: Path, toy_data: Path, tmp_path: Path
+    ) -> None:
+        running = command(plan, toy_data, tmp_path / "runs", "--checkpoint-every", "0")
+        while running.poll() is None and not list((tmp_path / "runs").rglob("step-*.npz")):
+            time.sleep(0.001)
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        workers = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(workers[0], signal.SIGKILL)
+        _, told = running.communicate()
+        assert running.returncode == 2
+        assert "Traceback" not in told
+        assert "Error: A training process was ended from outside, perhaps for want of memory." in told
+
+
+@pytest.mark.parametrize(
+    ("runs", "memory", "asked", "cores", "expected"),
+    [
+        # A core each; more memory than there is for two; fewer runs than cores; as asked.
+        (30, 2, None, 8, (8, 1)),
+        (30, 4, None, 8, (5, 1)),
+        (3, 1, None, 8, (3, 2)),
+        (30, 40, None, 8, (1, 8)),
+        (30, 1, 2, 8, (2, 4)),
+        (1, 1, 4, 8, (1, 8)),
+        (30, 1, 16, 8, (16, 1)),
+    ],
+)
+def test_how_many_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+    runs: int,
+    memory: int,
+    asked: int | None,
+    cores: int,
+    expected: Sequence[int],
+) -> None:
+    monkeypatch.setattr("mailcli.experiments.executors.processes.threads", lambda: cores)
+    monkeypatch.setattr("mailcli.experiments.executors.processes.memory_bytes", lambda: 20)
+    assert at_once(runs, memory, asked) == expected
+
+
+@pytest.mark.slow
+def test_a_run_of_a_version_that_lacked_a_setting_is_reused(plan: Path, toy_data: Path, tmp_path: Path) -> None:
+    where = ["run", plan, "--data-dir", toy_data, "--runs", tmp_path / "runs", "--seeds", "1", "--jobs", "1"]
+    _, first, _ = mail(*where)
+    for path in (tmp_path / "runs").rglob("config.toml"):
+        text = path.read_text(encoding="utf-8")
+        assert "eval_every = 0\n" in text
+        path.write_text(text.replace("eval_every = 0\n", ""), encoding="utf-8")
+    code, second, _ = mail(*where)
+    assert (code, second) == (0, first)
+    # Other than the default, it would be another run.
+    plan.write_text(PLAN.replace("epochs = 2", "epochs = 2\neval_every = 1"), encoding="utf-8")
+    code, _, err = mail(*where)
+    assert code == 2
+    assert "holds a run with other settings (eval_every: 0 -> 1)" in err

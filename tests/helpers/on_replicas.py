@@ -1,0 +1,107 @@
+"""A process of its own for tests/experiments/executors/test_distributed.py: the same steps on one replica and on several logical processors.
+
+python -m tests.helpers.on_replicas DATA_DIR REPLICAS SETTINGS -> a line of JSON: losses of each, weights, draws.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mailcli.config import make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import views
+from mailcli.models import distribute
+from mailcli.models.batch_spec import to_tensors
+from mailcli.models.factory import make_model
+from mailcli.models.rankers import dmr
+from mailcli.models.step import make_step
+
+#: Batches of 64, and those that do not divide; of one of 3 rows each of 3 replicas has one, which may be a new user's.
+SIZES = (64, 64, 7, 3, 64, 3, 64)
+
+
+def steps(store: Store, settings: dict[str, Any], team: distribute.Team | None) -> dict[str, Any]:
+    """Losses of the steps, the weights after them, and the bytes of table gradients that were told."""
+    config = make_config([{"data": store.name}, settings])
+    with ExitStack() as stack:
+        if team:
+            stack.enter_context(distribute.on(team))
+        model = make_model(store, config)
+        step = make_step(model, config)
+        data = Batches(store, views(store, config)["train"], config.history, config.batch_size)
+        order = np.random.default_rng(0).permutation(store.counts["train"])
+        losses = []
+        for start, size in zip(np.cumsum((0, *SIZES)), SIZES, strict=False):
+            rows = data.view.rows[order[start : start + size]]
+            losses.append({name: float(value) for name, value in step(to_tensors(data.gather(rows))).items()})
+        seeds = [np.asarray(v).tolist() for v in model.variables if v.dtype == "int64"]
+        return {
+            "losses": losses,
+            "table": np.asarray(model.embedding.table).tolist(),
+            "others": [float(np.abs(np.asarray(v)).sum()) for v in model.variables if v.dtype == "float32"],
+            "seeds": seeds,
+        }
+
+
+#: Draws: ours and Keras', widths that fill Philox' blocks of four and that do not, and copies of the rows.
+DRAWS = {
+    f"{name} {width} {times}": (ours, theirs, width, times)
+    for name, ours, theirs in (
+        ("uniform", distribute.uniform, keras.random.uniform),
+        ("normal", distribute.normal, keras.random.normal),
+    )
+    for width in (1, 3, 4)
+    for times in (1, 2)
+}
+
+
+def draws(team: distribute.Team) -> dict[str, bool]:
+    """Whether the replicas' parts of random numbers are what Keras draws for all 11 rows."""
+    with distribute.on(team), distribute.scope():
+        generators = {name: keras.random.SeedGenerator(5) for name in DRAWS}
+
+    def draw(batch: dict[str, Any]) -> dict[str, Any]:
+        x, found = batch["click"], {}
+        with distribute.rows(tf.shape(x)[0]):
+            for name, (ours, _, width, times) in DRAWS.items():
+                with distribute.repeated(times):
+                    drawn = ours(tf.tile(x[:, :width], [times, 1]), generators[name])
+                parts = [distribute.everyone(part) for part in tf.split(drawn, times)]
+                found[name] = tf.concat(parts, axis=0)
+        return found
+
+    with distribute.on(team):
+        got = tf.function(distribute.run_on_all(draw))({"click": tf.zeros([11, 4])})
+    return {
+        name: bool(np.array_equal(got[name], theirs((11 * times, width), seed=keras.random.SeedGenerator(5)).numpy()))
+        for name, (_, theirs, width, times) in DRAWS.items()
+    }
+
+
+def main() -> None:
+    """See above."""
+    folder, count, settings = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+    dmr.NEGATIVES = 10
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    team = distribute.Team(tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]))
+    store = Store(folder / "tiny")
+    found = {"one": steps(store, settings, None), "several": steps(store, settings, team)}
+    print(json.dumps({**found, "draws": draws(team) if count == 3 else {}}))
+
+
+if __name__ == "__main__":
+    main()

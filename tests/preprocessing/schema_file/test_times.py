@@ -1,0 +1,127 @@
+"""Times of a schema file: offsets, units, fractions; a click is never in its own history."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mailcli.errors import MailError
+from mailcli.preprocessing.sources.tabular import Source
+from tests.preprocessing.schema_file.test_tables import WIDE, WIDE_FILE, replaced, rows_of, write
+
+#: The columns `at` of WIDE_FILE as local texts, those of 100 to 3001 seconds after 1970-01-02 00:00.
+TEXTS = {
+    f",{time},": f",1970-01-02 {time // 3600:02}:{time // 60 % 60:02}:{time % 60:02},"
+    for time in (200, 100, 300, 2000, 2001, 3000, 3001)
+}
+LOCAL = WIDE_FILE
+for old, new in TEXTS.items():
+    LOCAL = LOCAL.replace(old, new)
+FORMAT = 'format = "%Y-%m-%d %H:%M:%S"'
+BEHAVIORS, IMPRESSIONS = 'time = "at"\nwhere', 'time = "at"\nclick'
+
+
+def times(of_behaviors: str, of_impressions: str) -> str:
+    return replaced((BEHAVIORS, f"{of_behaviors}\nwhere"), (IMPRESSIONS, f"{of_impressions}\nclick"), schema=WIDE)
+
+
+def told(folder: Path, schema: str, text: str = LOCAL) -> str:
+    raw = write(folder / "raw", {"wide.csv": text})
+    (folder / "my.toml").write_text(schema)
+    with pytest.raises(MailError) as error:
+        Source(raw, folder, folder / "my.toml")
+    return error.value.message.removeprefix(f"{folder / 'my.toml'}: ")
+
+
+def test_behaviors_are_local_as_impressions_are(tmp_path: Path) -> None:
+    """An offset of the impressions alone put each click 5 hours before itself, into its own history."""
+    schema = times(f'time = {{column = "at", {FORMAT}}}', f'time = {{column = "at", {FORMAT}, utc_offset = "-05:00"}}')
+    # 00:03:20 of the second day where clocks are 5 hours behind.
+    clicked = [86400 + 5 * 3600 + time for time in (200, 300, 2000, 3000)]
+    files = {"wide.csv": LOCAL}
+    shown = rows_of(tmp_path, schema, files)
+    assert sorted(row["time"] for row in shown if row["click"]) == clicked
+    assert sorted(row["time"] for row in rows_of(tmp_path, schema, files, "behaviors")) == clicked
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "expected"),
+    [
+        (', utc_offset = "+00:00"', ', utc_offset = "-05:30"', ("+00:00", "-05:30")),
+        (', utc_offset = "+08:00"', "", ("+08:00", "+00:00")),
+    ],
+)
+def test_two_offsets_of_local_times_are_refused(
+    tmp_path: Path, mine: str, theirs: str, expected: tuple[str, str]
+) -> None:
+    schema = times(f'time = {{column = "at", {FORMAT}{mine}}}', f'time = {{column = "at", {FORMAT}{theirs}}}')
+    assert told(tmp_path, schema) == (
+        f"behaviors.time.utc_offset = '{expected[0]}': expected '{expected[1]}', as impressions.time has, for both are "
+        "local times. Leave it out; or write the offset into the texts of one, read by %z in its format."
+    )
+
+
+def test_times_of_parquet_without_a_zone_are_local(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    table = pa.table(
+        {
+            "who": ["ann"],
+            "city": ["Rome"],
+            "age": [20],
+            "sku": ["x1"],
+            "kind": ["hat"],
+            "at": pa.array([datetime(1970, 1, 2)], pa.timestamp("us")),
+            "clicked": [1],
+        }
+    )
+    pq.write_table(table, raw / "wide.parquet")
+    schema = times('time = {column = "at", utc_offset = "+01:00"}', 'time = "at"').replace(".csv", ".parquet")
+    (tmp_path / "my.toml").write_text(schema)
+    with pytest.raises(MailError, match=r"behaviors.time.utc_offset = '\+01:00': expected '\+00:00'"):
+        Source(raw, tmp_path, tmp_path / "my.toml")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ('time = {column = "at", unit = "us"}', 'time = {column = "at", unit = "ms"}'),
+        (f'time = {{column = "at", {FORMAT}}}', 'time = "at"'),
+    ],
+)
+def test_one_column_is_one_time(tmp_path: Path, mine: str, theirs: str) -> None:
+    """Behaviors read as microseconds and impressions as milliseconds: all clicks would be long before themselves."""
+    assert told(tmp_path, times(mine, theirs), WIDE_FILE) == (
+        "behaviors.time: reads the column 'at' otherwise than impressions.time does. Expected the same unit, format, "
+        "extract and utc_offset, as both are one time."
+    )
+
+
+def test_an_offset_in_the_text_is_not_taken_off_twice(tmp_path: Path) -> None:
+    spec = 'time = {column = "at", format = "%Y-%m-%dT%H:%M:%S%z", utc_offset = "+08:00"}'
+    schema = times(spec, spec).replace("[split]", '[impressions.context]\nhour = {clock = "hour"}\n[split]')
+    text = "who,city,age,sku,kind,at,clicked\nann,Rome,20,x1,hat,1970-01-02T10:00:00+0800,1\n"
+    text += "bob,Rome,20,x1,hat,1970-01-02T10:00:00-0330,1\n"
+    found = rows_of(tmp_path, schema, {"wide.csv": text})
+    # 10:00 where clocks are 8 hours ahead is 02:00; where they are 3.5 behind, 13:30, or 21:30 in the offset's hours.
+    assert {row["user"]: (row["time"], row["hour"]) for row in found} == {"ann": (93600, 10), "bob": (135000, 21)}
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "second"),
+    [
+        ("s", "1700000000.75", 1_700_000_000),
+        ("s", "1.70000000075e9", 1_700_000_000),
+        ("ms", "1700000000999.9", 1_700_000_000),
+        ("us", "1700000000999999", 1_700_000_000),
+        ("s", "0.5", 0),
+    ],
+)
+def test_fractions_of_a_second_are_cut_off(tmp_path: Path, unit: str, text: str, second: int) -> None:
+    spec = f'time = {{column = "at", unit = "{unit}"}}'
+    row = f"who,city,age,sku,kind,at,clicked\nann,Rome,20,x1,hat,{text},1\n"
+    assert [row["time"] for row in rows_of(tmp_path, times(spec, spec), {"wide.csv": row})] == [second]

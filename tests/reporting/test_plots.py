@@ -1,0 +1,194 @@
+"""`mail plot`: figures of real, small runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mailcli.cli import main
+from mailcli.data.dataset import Store
+from mailcli.experiments.cells import ensure
+from mailcli.metrics.auc import auc
+from mailcli.reporting.plots import tsne
+from mailcli.reporting.plots._style import runs_of
+from mailcli.reporting.plots.loss import _moving_mean
+from mailcli.reporting.plots.nearness import nearness
+from mailcli.reporting.plots.warmup import auc_by_known
+from mailcli.training.evaluate import Scorer
+from mailcli.training.run_folder import Run
+from tests.models.test_two_tower import config
+
+QUICK = {"epochs": 1, "batch_size": 256}
+
+
+@pytest.fixture(scope="module")
+def runs(tiny: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds of MAIL-Base and of the ranker alone."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        for variant in (None, "base"):
+            ensure(config(variant, seed=seed, **QUICK), tiny, folder)
+    return folder
+
+
+def mail(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, [str(each) for each in arguments])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "files"),
+    [
+        ("loss", ["."], ["loss"]),
+        ("forest", ["."], ["forest"]),
+        pytest.param(
+            "warmup",
+            ["tiny/paper/base+none", "tiny/paper/base+mail-base"],
+            ["warmup"],
+            marks=pytest.mark.slow,
+        ),
+        ("tsne", ["tiny/paper/base+mail-base/seed-0"], ["tsne-behavior", "tsne-attributes"]),
+        ("nearness", ["tiny/paper/base+mail-base/seed-0"], ["nearness"]),
+    ],
+)
+def test_each_figure_is_written_twice_over(
+    name: str, cells: list[str], files: list[str], runs: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    folders = [runs / cell for cell in cells]
+    for out in ("one", "two"):
+        code, told, _ = mail("plot", name, *folders, "--data-dir", data_dir, "--out", tmp_path / out)
+        assert code == 0
+        assert told.splitlines() == [str(tmp_path / out / f"{stem}{end}") for stem in files for end in (".png", ".svg")]
+    for stem in files:
+        assert (tmp_path / "one" / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+        svg = (tmp_path / "one" / f"{stem}.svg").read_text()
+        # The data, the protocol and the seeds are on every figure, and the same runs give the same figure.
+        assert "tiny (simulated), protocol paper, seed" in svg
+        assert (tmp_path / "two" / f"{stem}.svg").read_text() == svg
+
+
+@pytest.mark.parametrize(
+    ("name", "folders", "told"),
+    [
+        ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'forest', 'loss', 'nearness', "),
+        ("tsne", ["."], "t-SNE is of one run, and there are 4. Name one run folder."),
+        ("nearness", ["."], "nearness is of one run, and there are 4. Name one run folder."),
+        ("tsne", ["tiny/paper/base+none/seed-0"], "has no cold-start method, so there is nothing generated to draw."),
+        ("loss", ["tiny/papr"], "holds no finished run. Make one with `mail train`."),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_in_one_line(
+    name: str, folders: list[str], told: str, runs: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    where = [runs / folder for folder in folders]
+    code, out, err = mail("plot", name, *where, "--data-dir", data_dir, "--out", tmp_path / "figures")
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert told in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_table_without_baselines_has_no_forest(runs: Path, data_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "tiny/paper/base+mail-base", tmp_path / "runs/tiny/paper/base+mail-base")
+    code, _, err = mail("plot", "forest", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")
+    assert code == 2
+    assert "no run has its baseline beside it" in err
+
+
+def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs, tmp_path / "runs")
+    for path in (tmp_path / "runs/tiny/paper/base+none").rglob("config.toml"):
+        path.write_text(path.read_text().replace('data = "tiny"', 'data = "other"'))
+    code, _, err = mail("plot", "loss", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")
+    assert code == 2
+    assert "the runs are of other/paper and tiny/paper. Name the runs of one dataset and protocol." in err
+
+
+def of(runs: Path, cell: str) -> Run:
+    return runs_of([runs / "tiny/paper" / cell / "seed-0"], runs)[0]
+
+
+@pytest.mark.parametrize("cell", ["base+none", "base+mail-base"])
+def test_no_known_behavior_is_what_the_run_itself_scored(cell: str, runs: Path, tiny: Store) -> None:
+    """With 0 known, a new user is as hidden as in the test itself: the AUC of those with behavior in the raw data."""
+    run = of(runs, cell)
+    found = auc_by_known(run, tiny)
+    assert list(found) == [0, 1, 2, 5, 10]
+    scores = np.load(run.folder / "predictions.npy")
+    result = run.result
+    assert result is not None
+    from mailcli.data.protocol import views
+
+    user = tiny.column("test", "user")
+    chosen = views(tiny, run.config)["test"].new[user] & (tiny.earlier_behaviors("test") > 0)
+    clicks = tiny.column("test", "click")
+    # Impressions are batched anew, so the last bits of a score may differ, and with them a tie.
+    assert found[0] == pytest.approx(auc(clicks[chosen], scores[chosen]), abs=1e-4)
+
+
+def test_more_known_behavior_changes_what_the_model_sees(
+    runs: Path, tiny: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    call = Scorer.__call__
+
+    def score(self: Scorer, batches: object, title: str) -> object:
+        steps = [int((batch["actions"] > 0).sum(axis=1).max()) for batch in batches.in_order()]  # type: ignore[attr-defined]
+        seen.append(max(steps))
+        return call(self, batches, title)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Scorer, "__call__", score)
+    auc_by_known(of(runs, "base+none"), tiny)
+    assert seen == [0, 1, 2, 5, 10]
+
+
+def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Store) -> None:
+    codes = tsne.encode(of(runs, "base+mail-base"), tiny)
+    users = len(codes.new)
+    assert codes.real.shape == codes.generated.shape == (users, 10 * 8)
+    assert codes.attributes.shape == (users, 8)
+    # Everyone drawn has behavior, new users too, and what is generated is not it.
+    assert np.abs(codes.real).sum(axis=1).min() > 0
+    assert np.abs(codes.real - codes.generated).sum(axis=1).min() > 0
+    assert 2 <= codes.new.sum() < users
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_new_users_are_placed_in_the_map_of_the_old(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two groups far apart stay apart, with openTSNE and with scikit-learn in its place."""
+    if not installed:
+        monkeypatch.setitem(__import__("sys").modules, "openTSNE", None)
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(0, 1, (60, 8)), rng.normal(40, 1, (60, 8))
+    old, new = tsne.embed([left[:50], right[:50]], [left[50:], right[50:]], 0)
+    assert [len(group) for group in (*old, *new)] == [50, 50, 10, 10]
+    centers = [group.mean(axis=0) for group in old]
+    for place, group in enumerate(new):
+        distances = [np.linalg.norm(group - center, axis=1) for center in centers]
+        assert (distances[place] < distances[1 - place]).all()
+
+
+def test_lengths_and_directions_by_hand() -> None:
+    real = np.array([[3.0, 4.0], [0.0, 2.0]])
+    generated = np.array([[6.0, 8.0], [1.0, 0.0]])
+    found = nearness(real, generated)
+    np.testing.assert_allclose(found.real, [5, 2])
+    np.testing.assert_allclose(found.generated, [10, 1])
+    # (18 + 32) / 50 and 0; against the other's: 16 / 20 and 3 / 5.
+    np.testing.assert_allclose(found.own, [1, 0])
+    np.testing.assert_allclose(found.others, [0.8, 0.6])
+    assert np.isnan(nearness(real, 0 * generated).own).all()
+
+
+def test_a_moving_mean_by_hand() -> None:
+    steps, mean = _moving_mean([[1.0, 2.0, 3.0, 9.0], [3.0, 4.0, 5.0]])
+    # Three batches in both; a window no longer than that: (2 + 3 + 4) / 3.
+    assert steps.tolist() == [3]
+    assert mean.tolist() == pytest.approx([3.0])

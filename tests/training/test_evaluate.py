@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mailcli.config import make_config
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Store
+from mailcli.data.protocol import View, views
+from mailcli.metrics.bootstrap import draw
+from mailcli.models.factory import make_model
+from mailcli.training.evaluate import DRAWS_SEED, Scorer, measure, measure_draws
+from tests.helpers import oracles
+
+
+@pytest.fixture(scope="module")
+def view(with_buys: Store) -> View:
+    """The test split of `buys`, whose users have clicks and conversions; a third of the users, so that it is quick."""
+    whole = views(with_buys, make_config([{"data": "buys"}]))["test"]
+    return whole._replace(rows=whole.rows[with_buys.column("test", "user") % 3 == 0])
+
+
+def groups_of(store: Store, view: View) -> dict[str, list[bool]]:
+    """Which impressions are in which group, one by one."""
+    found: dict[str, list[bool]] = {"new": [], "old": [], "all": [], "natural": []}
+    for row in view.rows:
+        user = int(store.column(view.split, "user")[row])
+        unseen = int(store.column(view.split, "history_end")[row]) == int(store.offsets[user])
+        new = unseen or bool(view.new[user])
+        for name, member in (("new", new), ("old", not new), ("all", True), ("natural", unseen)):
+            found[name].append(member)
+    return found
+
+
+def test_a_draw_of_users_is_drawn_rows_of_every_group(with_buys: Store, view: View) -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random((len(view.rows), 2)).round(1).astype(np.float32)
+    found = measure_draws(with_buys, view, scores, 3)
+    user = with_buys.column("test", "user")[view.rows]
+    present = sorted(set(user.tolist()))
+    for name, members in groups_of(with_buys, view).items():
+        rows = np.flatnonzero(members)
+        if not len(rows):
+            assert name not in found
+            continue
+        for column, (prefix, label) in enumerate((("", "click"), ("CTCVR ", "conversion"))):
+            y = with_buys.column("test", label)[view.rows]
+            for number in range(3):
+                drawn = np.repeat(present, draw(len(present), DRAWS_SEED, number)).tolist()
+                expected = oracles.resampled(
+                    user[rows].tolist(), y[rows].tolist(), scores[rows, column].tolist(), drawn
+                )
+                ours = found[name][f"{prefix}AUC"][number], found[name][f"{prefix}GAUC"][number]
+                np.testing.assert_allclose(ours, expected, atol=1e-12, equal_nan=True)
+
+
+def test_metrics_are_those_of_the_groups(with_buys: Store, view: View) -> None:
+    scores = np.random.default_rng(1).random(len(view.rows), np.float32).round(1)
+    found = measure(with_buys, view, scores)
+    user, y = (with_buys.column("test", name)[view.rows] for name in ("user", "click"))
+    for name, members in groups_of(with_buys, view).items():
+        rows = np.flatnonzero(members)
+        if len(rows):
+            labels, of_group = y[rows].tolist(), scores[rows].tolist()
+            assert found[name]["AUC"] == pytest.approx(oracles.auc(labels, of_group), abs=1e-12)
+            assert found[name]["GAUC"] == pytest.approx(oracles.gauc(user[rows].tolist(), labels, of_group), abs=1e-12)
+            assert found[name]["users"] == len(set(user[rows].tolist()))
+
+
+def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
+    with_buys: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+
+    @contextmanager
+    def recorded(*said: Any) -> Iterator[Callable[[float], None]]:
+        told.append(said)
+        yield told.append
+
+    monkeypatch.setattr("mailcli.training.evaluate.progress", recorded)
+    config = make_config([{"data": "buys", "history": 10, "ranker": "esmm", "batch_size": 16}])
+    view = views(with_buys, config)["test"]
+    view = view._replace(rows=view.rows[:40])
+    batches = Batches(with_buys, view, config.history, config.batch_size)
+    scores = Scorer(make_model(with_buys, config), config.history)(batches, "scoring test")
+    assert scores.dtype == np.float32
+    assert scores.shape == (40, 2)
+    # Sixteen or less, because a user's impressions stay together.
+    assert told == [("scoring test", 40, "impressions"), 16, 13, 11]

@@ -1,0 +1,221 @@
+"""An interrupted preprocessing goes on where it was, and gives the same store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mailcli.data.dataset import names
+from mailcli.data.writer import StoreWriter
+from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.simulation.alimama import simulate_alimama
+from mailcli.simulation.world import Settings
+from mailcli.utils.resumable import Stages
+from tests.preprocessing.test_pipeline import files_of
+
+STAGES = ("users", "items", "impressions", "keys", "behaviors", "shown")
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, last: str) -> list[str]:
+    """Ctrl-C once the stage is finished; the stages that are made, as they are made."""
+    run = Stages.run
+    made: list[str] = []
+
+    def patched(self: Stages, name: str, make: Callable[[Path], object]) -> Path:
+        def noted(folder: Path) -> None:
+            made.append(name)
+            make(folder)
+
+        folder = run(self, name, noted)
+        if name == last:
+            raise KeyboardInterrupt
+        return folder
+
+    monkeypatch.setattr(Stages, "run", patched)
+    return made
+
+
+@pytest.mark.parametrize("last", STAGES)
+def test_goes_on_after_the_last_finished_stage(
+    simulated_raw: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    last: str,
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, last)
+        with pytest.raises(KeyboardInterrupt):
+            preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+    work = tmp_path / ".tiny.work"
+    assert capsys.readouterr().err == f"Interrupted. {work} keeps what is done: the same command goes on.\n"
+    assert names(tmp_path) == []
+    done = STAGES[: STAGES.index(last) + 1]
+    made = stop_after(monkeypatch, "none")
+    store = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+    assert capsys.readouterr().err == f"Going on with an interrupted run: {', '.join(done)} done already.\n"
+    assert made == list(STAGES[len(done) :])
+    assert files_of(store.folder) == files_of(data_dir / "tiny")
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_starts_over_and_says_why_when_the_input_is_another(
+    simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, "behaviors")
+        with pytest.raises(KeyboardInterrupt):
+            preprocess("alimama", simulated_raw, tmp_path, "tiny")
+    capsys.readouterr()
+    made = stop_after(monkeypatch, "none")
+    store = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(sample=0.5))
+    assert capsys.readouterr().err == "Starting over after an interrupted run: --sample changed.\n"
+    assert made == list(STAGES)
+    assert store.counts["users"] < 200
+
+
+@pytest.mark.parametrize("unlinked", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4, 6))])
+def test_a_kill_while_stages_are_deleted_does_no_harm(
+    simulated_raw: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unlinked: int
+) -> None:
+    """The folder of stages is deleted after success; some files go, then power does."""
+    left = [unlinked]
+    unlink = os.unlink
+
+    def cut(path: Path, **more: int) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        unlink(path, **more)
+
+    def remove(self: Stages) -> None:
+        self._forget()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", cut)
+            shutil.rmtree(self.folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stages, "remove", remove)
+        with pytest.raises(KeyboardInterrupt):
+            preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+    assert (tmp_path / ".tiny.work").is_dir()
+    store = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+    assert files_of(store.folder) == files_of(data_dir / "tiny")
+
+
+def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(tmp_path / "work")
+    stages.open()
+    stages.begin({"--sample": 1.0})
+    stages.run("one", lambda folder: None)
+    monkeypatch.setattr(
+        shutil, "rmtree", lambda *_, **__: pytest.fail("deleted") if (stages.folder / "key.json").exists() else None
+    )
+    stages.begin({"--sample": 0.5})
+    stages.remove()
+
+
+def test_a_record_half_written_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / ".partial-0123456789abcdef-key.json").write_text("{")
+    stages = Stages(tmp_path / "work")
+    stages.open()
+    assert [path.name for path in stages.folder.iterdir()] == ["temp"]
+
+
+def test_an_error_keeps_nothing(simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("mailcli.preprocessing.transform.Build._number_logs", stop)
+    with pytest.raises(RuntimeError, match="a bug"):
+        preprocess("alimama", simulated_raw, tmp_path, "half")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kill_between_the_last_two_renames_loses_nothing(
+    simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=3))
+    old.folder.rename(tmp_path / ".tiny.old")
+    with StoreWriter(tmp_path / "tiny"):
+        assert names(tmp_path) == ["tiny"]
+
+
+def test_stores_of_one_name_may_share_the_folder_for_intermediate_files(tmp_path: Path) -> None:
+    one, two = (StoreWriter(tmp_path / data / "tiny", tmp_path) for data in ("a", "b"))
+    assert one.stages.folder != two.stages.folder
+
+
+def command(raw: Path, data: Path) -> subprocess.Popen[bytes]:
+    code = "from mailcli.cli import main; main()"
+    options: list[str | Path] = ["preprocess", "alimama", "--raw", raw, "--data-dir", data]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # As a user has it: pytest's workers may ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+
+
+def until_work_begins(data: Path) -> None:
+    while not (data / ".alimama.work").is_dir():
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_kill_9_at_ten_random_moments(tmp_path: Path) -> None:
+    raw, undisturbed = tmp_path / "raw", tmp_path / "undisturbed"
+    simulate_alimama(Settings(users=1000, behaviors_per_user=100), raw)
+    running = command(raw, undisturbed)
+    until_work_begins(undisturbed)
+    start = time.monotonic()
+    assert running.wait() == 0
+    whole = time.monotonic() - start
+    resumed = killed = 0
+    for number, moment in enumerate(np.random.default_rng(0).uniform(0, 0.9 * whole, 30)):
+        data = tmp_path / f"data{number}"
+        running = command(raw, data)
+        until_work_begins(data)
+        time.sleep(moment)
+        running.kill()
+        if running.wait() == 0:
+            continue  # it was faster this time
+        assert names(data) in ([], ["alimama"])
+        again = command(raw, data)
+        _, told = again.communicate()
+        assert again.returncode == 0, told
+        killed += 1
+        resumed += b"Going on" in told
+        assert files_of(data / "alimama") == files_of(undisturbed / "alimama"), f"killed after {moment:.2f} s"
+        assert [path.name for path in data.iterdir()] == ["alimama"]
+        if killed == 10:
+            break
+    assert killed == 10
+    assert resumed >= 3
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    raw, data = tmp_path / "raw", tmp_path / "data"
+    simulate_alimama(Settings(users=3000, behaviors_per_user=100), raw)
+    running = command(raw, data)
+    until_work_begins(data)
+    while not (data / ".alimama.work" / "impressions").is_dir():
+        time.sleep(0.01)
+    os.kill(running.pid, signal.SIGINT)
+    _, told = running.communicate()
+    assert running.returncode == 130
+    assert b"keeps what is done: the same command goes on." in told
+    assert b"Traceback" not in told
+    assert names(data) == []
