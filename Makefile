@@ -30,6 +30,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 #: What experiments/RESULTS.md is made of; MovieLens-1M's files have to be fetched by hand.
 EXPERIMENTS := $(sort $(filter-out experiments/demo.toml experiments/table2-ml-1m.toml,$(wildcard experiments/*.toml)))

@@ -1,4 +1,4 @@
-"""A store of random numbers in Alimama's shape, for measuring speed: its vocabularies, full histories, Zipf's law.
+"""A dataset of random numbers in Alimama's shape, for measuring speed: its vocabularies, full histories, Zipf's law.
 
 What it holds means nothing; how often ids are equal, and how far apart their rows are, is what costs time.
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, SPLITS
-from mailcli.data.writer import StoreWriter
+from mailcli.data.writer import DatasetWriter
 from mailcli.preprocessing.sources.alimama import ACTIONS, Source
 
 #: Ids of the published files, from the speed issue; they add up to 3.14 million rows.
@@ -38,7 +38,7 @@ SMALL = {
     "hour": 26,
     "weekday": 9,
 }
-#: Users and impressions of the store (ours): enough for many different batches, and quick to write.
+#: Users and impressions of the dataset (ours): enough for many different batches, and quick to write.
 USERS, IMPRESSIONS = 30_000, 200_000
 
 
@@ -48,8 +48,8 @@ def zipf(rng: np.random.Generator, vocabulary: int, *shape: int) -> NDArray[np.i
     return (FIRST_ID + rng.permutation(vocabulary - FIRST_ID)[rank]).astype(np.int32)
 
 
-def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: bool = False) -> Store:
-    """Write the store; every user has a full history of n_v steps.
+def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: bool = False) -> Dataset:
+    """Write the dataset; every user has a full history of n_v steps.
 
     Args:
         folder: where to.
@@ -69,7 +69,7 @@ def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: boo
         return (FIRST_ID + (ids - FIRST_ID) * apart).astype(np.uint32)
 
     clicks: dict[str, int] = {}
-    with StoreWriter(folder) as writer:
+    with DatasetWriter(folder) as writer:
         writer.write("users", "raw", np.arange(USERS))
         writer.write("items", "raw", np.arange(items))
         for name, size in sizes.items():
@@ -118,4 +118,4 @@ def make_store(folder: Path, history: int = 100, scale: float = 1.0, spread: boo
             "schema": schema.to_json(),
         }
         writer.finish(manifest)
-    return Store(folder)
+    return Dataset(folder)

@@ -1,6 +1,6 @@
 """What the quicker ways of training do to AUC: row-sparse Adam against the paper's, bfloat16 against float32.
 
-MovieLens-100K, experiments/demo.toml, pairs of runs with the same seed: the same draw of new users, initialisation and
+MovieLens-100K, experiments/demo.toml, pairs of runs with the same seed: the same draw of new users, initialization and
 order. Finished runs in runs/demo, runs/adam and runs/bfloat16 are reused.
 
 Run: python benchmarks/effects.py (half an hour on 2 cores)
@@ -37,7 +37,7 @@ OTHERS = {
 GROUPS = ("new", "old", "all")
 
 
-def aucs(folder: str, config: RunConfig, data: dataset.Store) -> dict[str, list[float]]:
+def aucs(folder: str, config: RunConfig, data: dataset.Dataset) -> dict[str, list[float]]:
     """The test AUC of each group by seed; runs that are missing are trained."""
     found: dict[str, list[float]] = {group: [] for group in GROUPS}
     for seed in SEEDS:

@@ -11,7 +11,7 @@ from alimama_shape import SMALL
 from keras import layers, ops
 
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 
 #: Columns of a batch by the group that they are summed in.
 ATTRIBUTES = ("user", *[name for name in SMALL if name not in ("pid", "hour", "weekday")])
@@ -19,9 +19,9 @@ CONTEXT = ("pid", "hour", "weekday")
 TARGET = ("item", "cate", "brand", "campaign", "customer")
 
 
-def make(store: Store, dim: int, history: int) -> keras.Model:
+def make(dataset: Dataset, dim: int, history: int) -> keras.Model:
     """The model, compiled."""
-    tables = {name: layers.Embedding(size, dim, name=f"of_{name}") for name, size in store.vocabulary_sizes.items()}
+    tables = {name: layers.Embedding(size, dim, name=f"of_{name}") for name, size in dataset.vocabulary_sizes.items()}
     inputs = {
         "attributes": layers.Input((len(ATTRIBUTES),), dtype="int32"),
         "context": layers.Input((len(CONTEXT),), dtype="int32"),
@@ -65,7 +65,7 @@ class _Times(keras.callbacks.Callback):
 
 def seconds_per_step(batches: Batches, dim: int, steps: int) -> list[float]:
     """Seconds of each step of `fit`, on the batches that `mail` trains on; the first five are left out."""
-    model = make(batches.store, dim, batches.history)
+    model = make(batches.dataset, dim, batches.history)
 
     def pairs() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         for batch in batches.shuffled(0, 1):

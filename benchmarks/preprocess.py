@@ -1,7 +1,7 @@
 """`mail preprocess alimama` on simulated logs of 1/100, 1/30 and 1/10 of the real size.
 
 For each size: seconds and peak memory of our preprocessing, of the floor (DuckDB reads the same CSV files into Parquet
-and does nothing else), and of the same job in pandas; then from the store to the first training batch.
+and does nothing else), and of the same job in pandas; then from the dataset to the first training batch.
 
 Run: python benchmarks/preprocess.py [--folder DIR] [--sizes 100,30,10]   (some 7 minutes and 8 GB of disk)
 """
@@ -37,10 +37,10 @@ from mailcli.config import RunConfig
 from mailcli.data.protocol import views
 from mailcli.data.dataset import find
 from pathlib import Path
-store = find(Path(sys.argv[1]), None)
-config = RunConfig(data=store.name)
-view = views(store, config)["train"]
-batch = next(Batches(store, view, config.history, config.batch_size).shuffled(0, 0))
+dataset = find(Path(sys.argv[1]), None)
+config = RunConfig(data=dataset.name)
+view = views(dataset, config)["train"]
+batch = next(Batches(dataset, view, config.history, config.batch_size).shuffled(0, 0))
 print(f"first batch of {len(batch['click'])} after {time.perf_counter() - start:.2f} s")
 """
 
@@ -67,7 +67,7 @@ def measure(folder: Path, size: int) -> dict[str, Cost]:
         ours = np.load(out / "data" / "alimama" / "behaviors" / "time.npy", mmap_mode="r")
         theirs = np.load(out / "pandas" / "behavior_time.npy", mmap_mode="r")
         if len(ours) != len(theirs) or int(ours.sum()) != int(theirs.sum()):
-            raise RuntimeError(f"1/{size}: {len(ours)} behaviours stored, pandas keeps {len(theirs)}")
+            raise RuntimeError(f"1/{size}: {len(ours)} behaviors stored, pandas keeps {len(theirs)}")
     return costs
 
 

@@ -1,7 +1,7 @@
 """What several workers cost: time of a step, bytes that workers tell one another, memory of a million ids.
 
 benchmarks/scaling.py [--steps N] [--rounds N]: one process and two on the loopback interface by turns, each with one
-thread, train BaseDNN and MAIL-Base at the paper's settings on a store of Alimama's shape. Fits what a byte and a
+thread, train BaseDNN and MAIL-Base at the paper's settings on a dataset of Alimama's shape. Fits what a byte and a
 message cost. Writes a section of RESULTS.md.
 """
 
@@ -60,14 +60,16 @@ def main() -> None:
 
 def compare(steps: int, rounds: int) -> None:
     """Measure all and write it down."""
-    from alimama_shape import make_store
+    from alimama_shape import make_dataset
 
     lines: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder:
-        stores = {}
+        datasets = {}
         for millions, spread in (("0.3", False), ("3.1", True)):
             # The same batches in both: the rows of the larger table are farther apart.
-            stores[millions] = make_store(Path(folder) / f"s{millions}", history=100, scale=0.1, spread=spread).folder
+            datasets[millions] = make_dataset(
+                Path(folder) / f"s{millions}", history=100, scale=0.1, spread=spread
+            ).folder
         for name, millions, batch in CASES:
             # By turns, so that what else the machine does meanwhile falls on all alike.
             kinds = ((1, batch), (1, batch // 2), (2, batch))
@@ -75,7 +77,7 @@ def compare(steps: int, rounds: int) -> None:
             for _ in range(rounds):
                 for workers, rows in kinds:
                     settings = {**CELLS[name], "batch_size": rows}
-                    found[workers, rows].append(measure(stores[millions], workers, settings, steps))
+                    found[workers, rows].append(measure(datasets[millions], workers, settings, steps))
                     print(name, millions, rows, workers, found[workers, rows][-1], file=sys.stderr, flush=True)
             for (workers, rows), each in found.items():
                 medians = {key: statistics.median(one[key] for one in each) for key in each[0]}
@@ -147,13 +149,13 @@ def modelled(line: Measured, lines: list[Measured], bandwidth: float, latency: f
     return alone(line, lines) + line.found["told"] / 2 / bandwidth + line.found["messages"] * latency
 
 
-def measure(store: Path, workers: int, settings: dict[str, Any], steps: int) -> dict[str, Any]:
+def measure(dataset: Path, workers: int, settings: dict[str, Any], steps: int) -> dict[str, Any]:
     """What worker 0 tells of its steps; all workers are on this machine."""
     servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
     addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
     for server in servers:
         server.close()
-    job = {"store": str(store), "addresses": addresses, "settings": settings, "steps": steps}
+    job = {"dataset": str(dataset), "addresses": addresses, "settings": settings, "steps": steps}
     running = [
         subprocess.Popen(
             [sys.executable, __file__, "--worker", json.dumps({**job, "index": index})],
@@ -204,20 +206,20 @@ def work(job: dict[str, Any]) -> None:
 
     from mailcli.config import make_config
     from mailcli.data.batches import Batches
-    from mailcli.data.dataset import Store
+    from mailcli.data.dataset import Dataset
     from mailcli.data.protocol import views
     from mailcli.models import distribute
     from mailcli.models.batch_spec import to_tensors
     from mailcli.models.factory import make_model
     from mailcli.models.step import make_step
 
-    store = Store(Path(job["store"]))
-    config = make_config([{"data": store.name}, job["settings"]])
+    dataset = Dataset(Path(job["dataset"]))
+    config = make_config([{"data": dataset.name}, job["settings"]])
     with distribute.on(teams[0]) if several else nullcontext():
-        model = make_model(store, config)
+        model = make_model(dataset, config)
         step = make_step(model, config)
-        data = Batches(store, views(store, config)["train"], config.history, config.batch_size, distribute.worker())
-        starts = [model.embedding.start[field.vocabulary] for field in store.schema.group("behavior")]
+        data = Batches(dataset, views(dataset, config)["train"], config.history, config.batch_size, distribute.worker())
+        starts = [model.embedding.start[field.vocabulary] for field in dataset.schema.group("behavior")]
         seconds, told, distinct = [], [], []
         for _, batch in zip(range(WARM_UP + job["steps"]), data.shuffled(0, 1), strict=False):
             tensors = to_tensors(batch)

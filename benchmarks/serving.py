@@ -115,7 +115,7 @@ def main(users: int) -> None:
     head = ("model", "p50 ms", "p99 ms", "one by one, p50 ms", "ratio", "model MB", "load s")
     text = [
         machine("tensorflow"),
-        f"One user x {CANDIDATES} candidates by the signature `serving_default`, {HISTORY} behaviours or none; "
+        f"One user x {CANDIDATES} candidates by the signature `serving_default`, {HISTORY} behaviors or none; "
         f"{REQUESTS} requests of each kind by turns, by TensorFlow's Python API in the same process; d = 32, {users:,} "
         f"simulated users. `one by one`: the same as {CANDIDATES} users with one candidate each. Load average "
         f"of the minute before: {busy:.1f}"

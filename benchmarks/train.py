@@ -26,7 +26,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from alimama_shape import VOCABULARIES, make_store
+from alimama_shape import VOCABULARIES, make_dataset
 from measure import machine, peak_megabytes, private_megabytes, record, table
 
 #: The paper's settings (MAIL Sec. 4.1.4), and DMR's own history.
@@ -139,19 +139,19 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str, step_onl
 
     from mailcli.config import make_config
     from mailcli.data.batches import Batches
-    from mailcli.data.dataset import Store
+    from mailcli.data.dataset import Dataset
     from mailcli.data.protocol import views
     from mailcli.models.batch_spec import to_tensors
     from mailcli.models.factory import make_model
     from mailcli.models.step import make_step
 
-    store = Store(folder)
+    dataset = Dataset(folder)
     ranker, cold_start = cell.split("+")
-    given = {"data": store.name, "ranker": ranker, "cold_start": cold_start, "history": history}
+    given = {"data": dataset.name, "ranker": ranker, "cold_start": cold_start, "history": history}
     config = make_config([{**given, "batch_size": BATCH, "precision": precision}])
-    view = views(store, config)["train"]
-    batches = Batches(store, view, history, BATCH)
-    model = make_model(store, config)
+    view = views(dataset, config)["train"]
+    batches = Batches(dataset, view, history, BATCH)
+    model = make_model(dataset, config)
     step = make_step(model, config)
     train_for(step, batches, 3)
     fed = train_for(step, batches, STEPS) / STEPS
@@ -209,12 +209,12 @@ def measure_plain(folder: Path, history: int) -> dict[str, Any]:
 
     from mailcli.config import make_config
     from mailcli.data.batches import Batches
-    from mailcli.data.dataset import Store
+    from mailcli.data.dataset import Dataset
     from mailcli.data.protocol import views
 
-    store = Store(folder)
-    view = views(store, make_config([{"data": store.name, "history": history}]))["train"]
-    times = seconds_per_step(Batches(store, view, history, BATCH), DIM, 20)
+    dataset = Dataset(folder)
+    view = views(dataset, make_config([{"data": dataset.name, "history": history}]))["train"]
+    times = seconds_per_step(Batches(dataset, view, history, BATCH), DIM, 20)
     return {"step": statistics.median(times), "memory": peak_megabytes()}
 
 
@@ -231,9 +231,9 @@ def main(by_turns_only: bool) -> None:
     """Measure all cells, or only what is compared by turns; print, record."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        make_store(folder / "alimama")
+        make_dataset(folder / "alimama")
         if not by_turns_only:
-            full = {"--store": folder / "alimama"}
+            full = {"--dataset": folder / "alimama"}
             found = {name: child(full, cell, history) for name, (cell, history) in CELLS.items()}
             half = {
                 name: child({**full, "--precision": "bfloat16"}, cell, history)
@@ -241,14 +241,14 @@ def main(by_turns_only: bool) -> None:
             }
             record("Training", _report(found, half))
         rows = sum(VOCABULARIES.values())
-        make_store(folder / "small", scale=SMALL_ROWS / rows)
-        make_store(folder / "spread", scale=SMALL_ROWS / rows, spread=True)
+        make_dataset(folder / "small", scale=SMALL_ROWS / rows)
+        make_dataset(folder / "spread", scale=SMALL_ROWS / rows, spread=True)
         # By turns, because the speed of a machine that others share drifts.
         turns: dict[str, list[dict[str, Any]]] = {name: [] for name in (*TABLES, "plain Keras")}
         for _ in range(TURNS):
             for name in TABLES:
-                turns[name].append(child({"--store": folder / name, "--step-only": None}, "base+none", 100))
-            turns["plain Keras"].append(child({"--store": folder / "alimama"}, "plain", 100))
+                turns[name].append(child({"--dataset": folder / name, "--step-only": None}, "base+none", 100))
+            turns["plain Keras"].append(child({"--dataset": folder / "alimama"}, "plain", 100))
     record("Training, by turns", _report_turns(turns))
 
 
@@ -369,16 +369,16 @@ def _parts(name: str, each: dict[str, Any]) -> tuple[str, ...]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--store", type=Path)
+    parser.add_argument("--dataset", type=Path)
     parser.add_argument("--cell")
     parser.add_argument("--history", type=int)
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--step-only", action="store_true")
-    parser.add_argument("--turns", action="store_true", help="only what is compared by turns")
+    parser.add_argument("--step-only", action="dataset_true")
+    parser.add_argument("--turns", action="dataset_true", help="only what is compared by turns")
     given = parser.parse_args()
     if given.cell is None:
         main(given.turns)
     elif given.cell == "plain":
-        print(json.dumps(measure_plain(given.store, given.history)))
+        print(json.dumps(measure_plain(given.dataset, given.history)))
     else:
-        print(json.dumps(measure_cell(given.store, given.cell, given.history, given.precision, given.step_only)))
+        print(json.dumps(measure_cell(given.dataset, given.cell, given.history, given.precision, given.step_only)))

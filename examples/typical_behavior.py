@@ -3,9 +3,7 @@
 import keras
 import tensorflow as tf
 
-from mailcli.models.contracts import ColdStartMethod
-from mailcli.models.features import invent_behaviors, mean_behavior
-from mailcli.models.losses import squared_error
+from mailcli.models import ColdStartMethod, invent_behaviors, mean_behavior, squared_error
 
 
 class TypicalBehavior(ColdStartMethod):

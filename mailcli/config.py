@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 
 #: How new users are drawn; `mail train --help` and docs/statistics.md say what each means.
 PROTOCOLS = ("paper", "strict")
@@ -41,19 +41,19 @@ class RunConfig:
     """Everything that a run's result depends on, besides the data and the versions in environment.json."""
 
     data: str
-    """Name of the dataset store."""
+    """Name of the dataset."""
     ranker: str = "base"
     """Ranking tower: a file of mailcli/rankers, an entry point, or package.module:Class."""
     cold_start: str = "none"
     """Cold-start method: a file of mailcli/coldstart, an entry point, or package.module:Class."""
     seed: int = 0
-    """Decides the draw of new users, initialisation, order of impressions and dropout."""
+    """Decides the draw of new users, initialization, order of impressions and dropout."""
     protocol: str = "paper"
-    """paper: new users lose their behaviours, in train and test alike. strict: they have no training impression."""
+    """paper: new users lose their behaviors, in train and test alike. strict: they have no training impression."""
     new_share: float = 0.4
     """Share of users made new (MAIL Sec. 4.1.1)."""
     history: int = 100
-    """n_v, most recent behaviours that a model sees (MAIL Sec. 4.1.4)."""
+    """n_v, most recent behaviors that a model sees (MAIL Sec. 4.1.4)."""
     embedding_dim: int = 32
     """d, the size of an embedding (MAIL Sec. 4.1.4)."""
     embedding_init: str = "xavier"
@@ -95,7 +95,7 @@ class RunConfig:
         return Path(self.data, self.protocol, self.cell, f"seed-{self.seed}")
 
     def baseline(self) -> RunConfig:
-        """The same ranker alone, with the same seed, hence the same draw and initialisation."""
+        """The same ranker alone, with the same seed, hence the same draw and initialization."""
         return replace(self, cold_start="none", cold_start_options={})
 
 
@@ -120,7 +120,7 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
             elif key in tables and isinstance(value, Mapping):
                 tables[key].update({name: _text(option) for name, option in value.items()})
             elif key not in known:
-                faults.append(f"unknown setting '{key}'.{nearest(key, known)}")
+                faults.append(f"unknown setting '{key}'.{did_you_mean(key, known)}")
             else:
                 values[key] = value
     right = {}
@@ -168,7 +168,12 @@ def _cast(value: Any, kind: str) -> Any:
 
 def _faults(config: RunConfig) -> list[str]:
     rules = [
-        (getattr(config, name) in known, name, f"one of {choices(known)}", nearest(getattr(config, name), known))
+        (
+            getattr(config, name) in known,
+            name,
+            f"one of {quoted(known)}",
+            did_you_mean(getattr(config, name), known),
+        )
         for name, known in CHOICES.items()
     ]
     rules += [

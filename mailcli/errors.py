@@ -1,4 +1,4 @@
-"""The one kind of error a user may cause, and the help to mend it."""
+"""The one kind of error a user may cause, and what its text is made of."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import IO, Any
 
 import click
 
+#: Characters of a raw line or value that an error quotes (ours: enough to recognize it).
+SHOWN = 100
+
 
 class MailError(click.ClickException):
     """A fault of the input: printed as one line on stderr, exit code 2, never a traceback.
 
-    The message names the file, row or key, what was found, what was expected and how to mend it.
+    The message names the file, row or key, what was found, what was expected and how to fix it.
     """
 
     exit_code = 2
@@ -32,13 +35,22 @@ class Interrupted(click.ClickException):
         click.echo(self.message, file=file, err=file is None)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'dmr'?"` for the known name most like `name`, or an empty string."""
-    spelt = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), list(spelt), n=1, cutoff=0.5)
-    return f" Did you mean '{spelt[close[0]]}'?" if close else ""
+    by_lower_case = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.5)
+    return f" Did you mean '{by_lower_case[close[0]]}'?" if close else ""
 
 
-def choices(names: Iterable[str]) -> str:
+def quoted(names: Iterable[str]) -> str:
     """`'a', 'b'` for an error text."""
     return ", ".join(f"'{name}'" for name in names)
+
+
+def shorten(value: object, most: int = 60) -> str:
+    """`repr(value)` for an error text, cut to `most` characters (ours: the line stays one line)."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -68,7 +68,7 @@ def check(kind: Kind, name: str, hidden: Collection[str] = ()) -> None:
         return
     known = [each for each in (*names(kind), *_entry_points(kind)) if each not in hidden]
     if name not in known:
-        raise MailError(f"unknown {kind.title} '{name}'.{nearest(name, known)} Known: {choices(known)}.")
+        raise MailError(f"unknown {kind.title} '{name}'.{did_you_mean(name, known)} Known: {quoted(known)}.")
 
 
 def _entry_points(kind: Kind) -> dict[str, str]:
@@ -114,7 +114,9 @@ def _outside(kind: Kind, path: str) -> Any:
     attribute = path.partition(":")[2]
     if not hasattr(module, attribute):
         known = [name for name in vars(module) if not name.startswith("_")]
-        raise MailError(f"{kind.title} '{path}': '{module.__name__}' has no '{attribute}'.{nearest(attribute, known)}")
+        raise MailError(
+            f"{kind.title} '{path}': '{module.__name__}' has no '{attribute}'.{did_you_mean(attribute, known)}"
+        )
     return getattr(module, attribute)
 
 

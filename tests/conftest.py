@@ -12,10 +12,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
+from mailcli.utils.log import log_to_stderr
 
 #: `make demo` keeps the download here; tests share it.
 ML_100K = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"
@@ -27,6 +28,12 @@ def full_precision() -> Iterator[None]:
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True)
+def messages_on_stderr() -> None:
+    """As the command line shows them."""
+    log_to_stderr()
 
 
 @pytest.fixture(autouse=True)
@@ -45,21 +52,21 @@ def simulated_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def data_dir(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the store `tiny` (300 simulated users, n_v 20)."""
+    """A data folder with the dataset `tiny` (300 simulated users, n_v 20)."""
     folder = tmp_path_factory.mktemp("data")
     preprocess("alimama", simulated_raw, folder, "tiny", Options(history=20))
     return folder
 
 
 @pytest.fixture(scope="session")
-def tiny(data_dir: Path) -> Store:
-    """The store `tiny`."""
-    return Store(data_dir / "tiny")
+def tiny(data_dir: Path) -> Dataset:
+    """The dataset `tiny`."""
+    return Dataset(data_dir / "tiny")
 
 
 @pytest.fixture(scope="session")
-def with_buys(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store of 200 simulated users with the label `conversion`, n_v 10."""
+def with_buys(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A dataset of 200 simulated users with the label `conversion`, n_v 10."""
     folder = tmp_path_factory.mktemp("buys")
     settings = Settings(users=200, seed=1, behaviors_per_user=30, conversions=True)
     simulate_alimama(settings, folder / "raw")
@@ -73,6 +80,6 @@ def ml_100k_raw() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ml_100k(ml_100k_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def ml_100k(ml_100k_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """MovieLens-100K."""
     return preprocess("ml-100k", ml_100k_raw, tmp_path_factory.mktemp("ml"), None)

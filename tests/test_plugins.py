@@ -13,7 +13,7 @@ import pytest
 
 from mailcli import plugins
 from mailcli.config import make_config
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import ensure
 from mailcli.experiments.matrix import make_rows
@@ -40,7 +40,7 @@ BROKEN = {
     "import keras\nclass R(keras.layers.Layer):\n    def __init__(self):\n        pass\n": "Expected a ranker",
     "import keras\nR = keras.layers.Dense(1)\n": "ranker 'broken:R': is made already, so a second run would go on with the "
     "weights of the first. Give its class.",
-    "from mailcli.models.contracts import RankingTower\nclass R(RankingTower):\n    pass\n": "NotImplementedError",
+    "from mailcli.models import RankingTower\nclass R(RankingTower):\n    pass\n": "NotImplementedError",
     "R = 5\n": "should be a keras.layers.Layer with `call(features, training)`, or such a function. Received: int 5",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return {'buy': features.query[:, 0]}\n": "Received for one impression: {'buy': (1,)}",
@@ -69,7 +69,7 @@ def settings(**more: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("code", BROKEN)
-def test_what_breaks_the_contract_is_refused_before_training(folder: Path, tiny: Store, code: str) -> None:
+def test_what_breaks_the_contract_is_refused_before_training(folder: Path, tiny: Dataset, code: str) -> None:
     sys.modules.pop("broken", None)
     (folder / "broken.py").write_text(code)
     with pytest.raises(MailError) as error:
@@ -106,7 +106,7 @@ def test_a_module_that_lacks_a_package_of_its_own_keeps_its_traceback(folder: Pa
         plugins.load(plugins.RANKERS, "mine:Ranker")
 
 
-def test_a_plain_function_is_a_ranker(folder: Path, tiny: Store) -> None:
+def test_a_plain_function_is_a_ranker(folder: Path, tiny: Dataset) -> None:
     (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
     model = make_model(tiny, make_config([settings(ranker="mine:bias")]))
     assert model.ranker.trainable_variables == []
@@ -114,14 +114,14 @@ def test_a_plain_function_is_a_ranker(folder: Path, tiny: Store) -> None:
         make_model(tiny, make_config([settings(ranker="mine:bias"), {"ranker.units": "3"}]))
 
 
-def test_a_cold_start_method_from_outside(folder: Path, tiny: Store) -> None:
+def test_a_cold_start_method_from_outside(folder: Path, tiny: Dataset) -> None:
     (folder / "mine.py").write_text(
-        "from mailcli.models.contracts import ColdStartMethod\n"
+        "from mailcli.models import ColdStartMethod\n"
         "class Same(ColdStartMethod):\n    def complete(self, features, training=False):\n        return features\n"
         "class Other:\n    pass\n"
     )
     assert make_model(tiny, make_config([settings(cold_start="mine:Same")])).cold_start.trainable_variables == []
-    with pytest.raises(MailError, match="should be a subclass of mailcli.models.contracts.ColdStartMethod"):
+    with pytest.raises(MailError, match="should be a subclass of mailcli.models.ColdStartMethod"):
         make_rows([make_config([settings(cold_start="mine:Other")])], [0], tiny, folder / "runs")
     assert not (folder / "runs").exists()
 
@@ -135,7 +135,7 @@ def test_an_entry_point_is_known_by_its_name(folder: Path, monkeypatch: pytest.M
         plugins.check(plugins.RANKERS, "their")
 
 
-def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Store) -> None:
+def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Dataset) -> None:
     (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
     config = make_config([settings(ranker="mine:bias")])
     claim(folder / "runs", config, tiny).begin()
@@ -147,7 +147,7 @@ def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Store) -> None:
         claim(folder / "runs", config, tiny)
 
 
-def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Store) -> None:
+def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Dataset) -> None:
     shutil.copytree(ROOT / "examples", folder / "examples")
     more = {"ranker": "examples.keras_rs_dot:Dlrm", "epochs": "1", "batch_size": "256"}
     config, other = (make_config([settings(**more), {"seed": seed}]) for seed in (0, 1))
@@ -159,7 +159,7 @@ def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Store)
     assert found[0][0] != found[0][1]
 
 
-def test_an_import_does_not_shift_the_seed(folder: Path, tiny: Store) -> None:
+def test_an_import_does_not_shift_the_seed(folder: Path, tiny: Dataset) -> None:
     (folder / "mine.py").write_text(
         "import random\nimport keras\nrandom.random()\nclass R(keras.layers.Layer):\n"
         "    def call(self, features, training=False):\n        return features.query[:, 0]\n"
@@ -169,7 +169,7 @@ def test_an_import_does_not_shift_the_seed(folder: Path, tiny: Store) -> None:
     assert (first == second).all()
 
 
-def test_what_cannot_be_made_is_told_before_anything_is_trained(folder: Path, tiny: Store) -> None:
+def test_what_cannot_be_made_is_told_before_anything_is_trained(folder: Path, tiny: Dataset) -> None:
     good = make_config([settings(ranker="emblr")])
     bad = make_config([settings(cold_start="mail"), {"cold_start.bogus": "1"}])
     with pytest.raises(MailError, match="cold-start method 'mail' has no option 'bogus'"):
@@ -177,7 +177,7 @@ def test_what_cannot_be_made_is_told_before_anything_is_trained(folder: Path, ti
     assert not (folder / "runs").exists()
 
 
-def test_evaluate_notices_other_code(folder: Path, tiny: Store, data_dir: Path) -> None:
+def test_evaluate_notices_other_code(folder: Path, tiny: Dataset, data_dir: Path) -> None:
     (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
     run = ensure(make_config([settings(ranker="mine:bias", epochs="1", batch_size="512")]), tiny, folder / "runs")
     sys.modules.pop("mine")

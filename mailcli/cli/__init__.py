@@ -13,7 +13,9 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from mailcli import __version__
+from mailcli.cli._options import VERBOSITY
 from mailcli.errors import Interrupted, MailError
+from mailcli.utils.log import log_to_stderr
 
 # Both must be set before TensorFlow and Keras are imported: this project is TensorFlow's, and start-up notes are noise.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -48,7 +50,11 @@ def _as_one_line(command: Callable[[], str]) -> Iterator[None]:
 
 
 class _Group(_OneLine):
-    """The commands; what the operating system refuses on a named path, and Ctrl-C, are told as one line."""
+    """All commands. What the operating system refuses on a named path, and Ctrl-C, end in one line as well."""
+
+    def make_context(self, info_name: str | None, *args: Any, **kwargs: Any) -> click.Context:
+        log_to_stderr()
+        return super().make_context(info_name, *args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -58,7 +64,9 @@ class _Group(_OneLine):
         except OSError as error:
             if error.filename is None or isinstance(error, BrokenPipeError):
                 raise
-            raise MailError(f"{error.filename}: {error.strerror}. Choose another path, or mend this one.") from error
+            raise MailError(
+                f"{error.filename}: {error.strerror}. Check the path and its permissions, or choose another."
+            ) from error
 
 
 @click.group("mail", cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -75,5 +83,15 @@ def main() -> None:
     """
 
 
-for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-    main.add_command(getattr(importlib.import_module(f"mailcli.cli.{path.stem}"), path.stem))
+def _add_commands() -> None:
+    """Each file of this folder is a command, the function named as the file; -v and -q go with all of them."""
+    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        command: click.Command = getattr(importlib.import_module(f"mailcli.cli.{path.stem}"), path.stem)
+        main.add_command(command)
+        subcommands = command.commands.values() if isinstance(command, click.Group) else ()
+        for parser in (command, *subcommands):
+            parser.params += VERBOSITY
+    main.params += VERBOSITY
+
+
+_add_commands()

@@ -5,6 +5,7 @@ Nothing slow is imported here: `mail --help` reads this module.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,8 +14,9 @@ import click
 
 from mailcli import plugins
 from mailcli.config import PRECISIONS, VARIANTS
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.hardware import limit_threads
+from mailcli.utils.log import log_to_stderr
 
 if TYPE_CHECKING:
     from mailcli.reporting.tables import Table
@@ -48,17 +50,15 @@ RUNS = _folder_option("--runs", "runs", "Folder of the runs.")
 RANKER = click.option(
     "--ranker",
     metavar="NAME",
-    help=f"Ranking tower: {choices(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
+    help=f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
 )
 
 COLD_START = click.option(
     "--cold-start",
     metavar="NAME",
-    help=f"Cold-start method: {choices(plugins.names(plugins.COLD_STARTS))}, or package.module:Class. [default: none]",
+    help=f"Cold-start method: {quoted(plugins.names(plugins.COLD_STARTS))}, or package.module:Class. [default: none]",
 )
-VARIANT = click.option(
-    "--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {choices(VARIANTS)}. [default: base]"
-)
+VARIANT = click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {quoted(VARIANTS)}. [default: base]")
 
 
 def _limit_threads(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
@@ -88,15 +88,13 @@ JOBS = click.option(
 )
 #: The forms of a table; report.py makes them.
 FORMS = ("table", "markdown", "csv", "latex", "json")
-FORMAT = click.option(
-    "--format", "form", metavar="NAME", default=FORMS[0], show_default=True, help=f"{choices(FORMS)}."
-)
+FORMAT = click.option("--format", "form", metavar="NAME", default=FORMS[0], show_default=True, help=f"{quoted(FORMS)}.")
 
 
 def check_form(name: str) -> None:
     """Refuse a form that tables do not have, before anything is trained (MailError)."""
     if name not in FORMS:
-        raise MailError(f"--format {name}: no such form.{nearest(name, FORMS)} Known: {choices(FORMS)}.")
+        raise MailError(f"--format {name}: no such form.{did_you_mean(name, FORMS)} Known: {quoted(FORMS)}.")
 
 
 def print_tables(tables: Sequence[Table], form: str) -> None:
@@ -104,6 +102,24 @@ def print_tables(tables: Sequence[Table], form: str) -> None:
     from mailcli.reporting.formats import FORMATS
 
     click.echo(FORMATS[form](tables), nl=False)
+
+
+def _set_log_level(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    del ctx
+    if value:
+        log_to_stderr(logging.DEBUG if param.name == "verbose" else logging.WARNING)
+
+
+#: How much a command says on stderr; every command has both.
+VERBOSITY: list[click.Parameter] = [
+    click.Option(
+        [flag, f"--{name}"], is_flag=True, is_eager=True, expose_value=False, callback=_set_log_level, help=text
+    )
+    for flag, name, text in (
+        ("-v", "verbose", "Show details, too."),
+        ("-q", "quiet", "Show warnings and errors only: no notes, no progress."),
+    )
+]
 
 
 def _ask_for(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -144,7 +160,7 @@ def run_options(command: F) -> F:
         click.option(
             "--precision",
             metavar="NAME",
-            help=f"Of the products of matrices: {choices(PRECISIONS)}, the second on machines that have it. "
+            help=f"Of the products of matrices: {quoted(PRECISIONS)}, the second on machines that have it. "
             "[default: float32]",
         ),
         THREADS,

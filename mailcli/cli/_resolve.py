@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from mailcli import plugins
 from mailcli.config import VARIANTS, Options, RunConfig, make_config, parse_settings
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.hardware import has_bfloat16
 
 if TYPE_CHECKING:
     pass
+
+logger = logging.getLogger(__name__)
 
 
 def resolve_rows(
@@ -55,7 +56,7 @@ def resolve(
     Raises:
         MailError: a name or value is not known, two contradict each other, or the dataset is not found.
     """
-    from mailcli.data import dataset as stores
+    from mailcli.data import dataset as datasets
     from mailcli.experiments.cells import complete
     from mailcli.training.run_registry import settings_of
 
@@ -66,16 +67,16 @@ def resolve(
     # Checked whole before the dataset is looked for; without a name, the only dataset there is.
     asked = make_config([{"data": ""}, *layers])
     _check_names(asked, variant)
-    store = stores.find(data_dir, asked.data or None)
+    dataset = datasets.find(data_dir, asked.data or None)
     chosen = {"cold_start.variant": variant} if variant else {}
-    config = complete([*layers, chosen], store.name, store.history)
+    config = complete([*layers, chosen], dataset.name, dataset.history)
     if config.continues:
         raise MailError(
             "continues: names another run's weights. Give that run with `mail train --continue RUN` instead."
         )
     if config.precision == "bfloat16":
         _tell_if_slow()
-    return config, store
+    return config, dataset
 
 
 def _check_file(file: Path, settings: Options) -> None:
@@ -111,10 +112,10 @@ def _check_names(config: RunConfig, variant: str | None) -> None:
 def _tell_if_slow() -> None:
     """Once, however many rows a table has."""
     if not has_bfloat16():
-        click.echo("This processor has no products of bfloat16 numbers: float32 would be quicker.", err=True)
+        logger.info("This processor has no products of bfloat16 numbers: float32 would be quicker.")
 
 
 def check_variant(name: str) -> None:
     """Refuse a variant that MAIL does not have (MailError)."""
     if name not in VARIANTS:
-        raise MailError(f"unknown variant '{name}'.{nearest(name, VARIANTS)} Known: {choices(VARIANTS)}.")
+        raise MailError(f"unknown variant '{name}'.{did_you_mean(name, VARIANTS)} Known: {quoted(VARIANTS)}.")

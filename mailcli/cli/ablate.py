@@ -37,10 +37,10 @@ def ablate(
     for name in chosen:
         check_variant(name)
     rows = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in chosen]
-    configs, store = resolve_rows(rows, seeds, data_dir, options)
+    configs, dataset = resolve_rows(rows, seeds, data_dir, options)
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    made = make_rows([configs[0].baseline(), *configs], range(seeds), store, runs, minutes, jobs)
-    title = f"Ablation (MAIL Table 3) on {store.name}, ranker {configs[0].ranker}"
+    made = make_rows([configs[0].baseline(), *configs], range(seeds), dataset, runs, minutes, jobs)
+    title = f"Ablation (MAIL Table 3) on {dataset.name}, ranker {configs[0].ranker}"
     print_tables([make_table(made, title, REPORTED)], form)

@@ -41,7 +41,7 @@ def abtest(a: str, b: str, data: str | None, form: str, data_dir: Path, **number
     `random`. Shown are CTR and CTCVR, and B's lift over A with 95% intervals over users.
     """
     check_form(form)
-    from mailcli.experiments.ab_test.policies import common_store, contender
+    from mailcli.experiments.ab_test.policies import common_dataset, contender
     from mailcli.experiments.ab_test.run import Setup
     from mailcli.experiments.ab_test.run import abtest as run_test
     from mailcli.experiments.ab_test.table import make_sheet
@@ -49,8 +49,8 @@ def abtest(a: str, b: str, data: str | None, form: str, data_dir: Path, **number
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
     arms = (contender(a), contender(b))
-    store = common_store([*arms], data_dir, data)
+    dataset = common_dataset([*arms], data_dir, data)
     if any(arm.run for arm in arms):
         load_tensorflow()
     setup = Setup(**numbers)
-    click.echo(FORMATS[form](make_sheet(setup, store, arms, run_test(setup, store, arms))), nl=False)
+    click.echo(FORMATS[form](make_sheet(setup, dataset, arms, run_test(setup, dataset, arms))), nl=False)

@@ -45,10 +45,10 @@ def compare(
         row = {"ranker": settings["ranker"], "cold_start": settings["cold_start"], "variant": variant}
         if row not in chosen:
             chosen.append(row)
-    configs, store = resolve_rows(chosen, seeds, data_dir, options)
+    configs, dataset = resolve_rows(chosen, seeds, data_dir, options)
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    made = make_rows(configs, range(seeds), store, runs, minutes, jobs)
-    title = f"Comparison (MAIL Table 2) on {store.name}"
+    made = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
+    title = f"Comparison (MAIL Table 2) on {dataset.name}"
     print_tables([make_table(made, title, REPORTED)], form)

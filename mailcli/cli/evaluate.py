@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
 
 from mailcli.cli._options import DATA_DIR, FORMAT, RUNS, THREADS, check_form, print_tables
 from mailcli.errors import MailError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command(short_help="Score the test split of finished runs anew.")
@@ -39,7 +42,7 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
             if run.config.data in known:
                 chosen.append(run)
             else:
-                click.echo(f"{run.folder}: left out, {data_dir} has no dataset '{run.config.data}'.", err=True)
+                logger.warning(f"{run.folder}: left out, {data_dir} has no dataset '{run.config.data}'.")
         if not chosen:
             raise MailError(
                 f"{data_dir}: holds none of the datasets of the runs in {runs}. Make one with `mail preprocess`."

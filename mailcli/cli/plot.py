@@ -8,7 +8,7 @@ import click
 
 from mailcli import plugins
 from mailcli.cli._options import DATA_DIR, RUNS
-from mailcli.errors import choices
+from mailcli.errors import quoted
 
 
 @click.command()
@@ -34,7 +34,7 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
                 click.echo(path)
 
 
-plot.help = f"""Draw a figure of finished runs, as PNG and SVG. NAME is {choices(plugins.names(plugins.PLOTS))}.
+plot.help = f"""Draw a figure of finished runs, as PNG and SVG. NAME is {quoted(plugins.names(plugins.PLOTS))}.
 
 RUN is a run's folder or one that holds runs, by default all in --runs. They must be of one dataset and protocol.
 

@@ -10,7 +10,7 @@ import click
 from mailcli import plugins
 from mailcli.cli._options import DATA_DIR, SHARE
 from mailcli.config import RunConfig
-from mailcli.errors import MailError, choices
+from mailcli.errors import MailError, quoted
 
 
 @click.command()
@@ -38,7 +38,7 @@ from mailcli.errors import MailError, choices
     help="Share of the users to keep, e.g. 1%, drawn by a hash of their id. [default: all]",
 )
 @click.option(
-    "--drop-duplicates", is_flag=True, help="Store behaviors alike in all columns once. [default: as in the log]"
+    "--drop-duplicates", is_flag=True, help="Dataset behaviors alike in all columns once. [default: as in the log]"
 )
 @click.option(
     "--max-bad-rows",
@@ -53,7 +53,7 @@ from mailcli.errors import MailError, choices
     default="duckdb",
     metavar="NAME",
     show_default=True,
-    help=f"{choices(plugins.names(plugins.ENGINES))}; Spark needs the extra mail[spark].",
+    help=f"{quoted(plugins.names(plugins.ENGINES))}; Spark needs the extra mail[spark].",
 )
 @click.option("--spark-master", metavar="URL", help="Spark cluster. [default: this machine]")
 @click.option(

@@ -47,9 +47,9 @@ def run(
     plans = [read_plan(path) for path in files]
     tables = []
     for plan in plans:
-        store = find(data_dir, data) if data else dataset_of(plan, data_dir)
-        configs, shared = plan.configs(store.name, store.history)
+        dataset = find(data_dir, data) if data else dataset_of(plan, data_dir)
+        configs, shared = plan.configs(dataset.name, dataset.history)
         folders = Folders(runs, shared)
-        rows = make_rows(configs, range(seeds or plan.seeds), store, folders, minutes, jobs)
-        tables += plan.tables(rows, store.label)
+        rows = make_rows(configs, range(seeds or plan.seeds), dataset, folders, minutes, jobs)
+        tables += plan.tables(rows, dataset.label)
     print_tables(tables, form)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mailcli.errors import MailError, nearest
+from mailcli.errors import MailError, did_you_mean
 
 
 @click.command()
@@ -40,7 +40,7 @@ from mailcli.errors import MailError, nearest
 def simulate(source: str, out: Path, **settings: Any) -> None:
     """Write raw files from a latent-interest model. SOURCE is alimama."""
     if source != "alimama":
-        raise MailError(f"unknown form '{source}'.{nearest(source, ['alimama'])} Known: 'alimama'.")
+        raise MailError(f"unknown form '{source}'.{did_you_mean(source, ['alimama'])} Known: 'alimama'.")
     from mailcli.simulation.alimama import simulate_alimama
     from mailcli.simulation.world import Settings
 

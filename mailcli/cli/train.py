@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,11 +16,13 @@ from mailcli.config import parse_settings
 from mailcli.errors import MailError
 from mailcli.experiments.executors.cluster import TIMEOUT, parse
 
+logger = logging.getLogger(__name__)
+
 
 @click.command(short_help="Train a ranker with a cold-start method.")
 @COLD_START
 @VARIANT
-@click.option("--seed", type=int, help="Decides new users, initialisation, order and dropout. [default: 0]")
+@click.option("--seed", type=int, help="Decides new users, initialization, order and dropout. [default: 0]")
 @click.option(
     "--continue",
     "parent",
@@ -83,21 +86,21 @@ def train(
 
     # Before the dataset is looked for, as all that is typed.
     asked = parse_devices(devices)
-    config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
+    config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
 
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
     trainer: OnWorkers | OnDevices | None = None
     if cluster:
-        trainer = OnWorkers(cluster, asked, config, store)
+        trainer = OnWorkers(cluster, asked, config, dataset)
         if not trainer.is_chief:
-            done = trainer.follow(configs, store)
-            click.echo(f"{cluster.name(cluster.index)}: finished, {done} runs. {cluster.name(0)} has them.", err=True)
+            done = trainer.follow(configs, dataset)
+            logger.info(f"{cluster.name(cluster.index)}: finished, {done} runs. {cluster.name(0)} has them.")
             return
     elif devices is not None:
         trainer = OnDevices(asked)
     # One after the other, on all cores.
     with trainer.refusals_told() if isinstance(trainer, OnWorkers) else nullcontext():
-        rows = make_rows(configs, [config.seed], store, runs, minutes, jobs=1, trainer=trainer)
+        rows = make_rows(configs, [config.seed], dataset, runs, minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}")], form)
 
 

@@ -49,8 +49,8 @@ def tune(
     from mailcli.experiments.tuning import Search, parse_ranges, search
 
     parsed = parse_ranges(ranges)
-    config, store = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
-    found = search(Search(name, config, parsed, users), trials, store, runs, minutes)
+    config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
+    found = search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
     click.echo(f"{'trial':>5}  validation AUC ({users} users)  settings")
     for record in found[:10]:
         settings = " ".join(f"{key}={value}" for key, value in record.items() if key not in {"trial", "value"})

@@ -1,4 +1,4 @@
-"""Store -> batches of NumPy arrays, gathered from memory-mapped columns and prepared ahead by threads.
+"""Dataset -> batches of NumPy arrays, gathered from memory-mapped columns and prepared ahead by threads.
 
 The order of impressions is a pure function of (seed, epoch): step k of an epoch can be made without those before it.
 """
@@ -12,7 +12,7 @@ from typing import TypedDict, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.data.schema import UNKNOWN
 from mailcli.utils.prefetch import ahead
@@ -30,7 +30,7 @@ class Batch(TypedDict):
     attributes: NDArray[np.int32]
     """[B, columns of the attributes]: n_a, and more where one is multi-valued, its values side by side"""
     behaviors: NDArray[np.int32]
-    """[B, n_v, behaviour fields]; the most recent last, padding in front (id 0)"""
+    """[B, n_v, behavior fields]; the most recent last, padding in front (id 0)"""
     actions: NDArray[np.int32]
     """[B, n_v]"""
     context: NDArray[np.int32]
@@ -44,23 +44,23 @@ class Batch(TypedDict):
     conversion: NDArray[np.float32]
     """[B]; zeros where the data has no such label"""
     user: NDArray[np.int32]
-    """[B], the user's row in the store; it has no embedding"""
+    """[B], the user's row in the dataset; it has no embedding"""
 
 
 class Batches:
     """The impressions of a view, in batches."""
 
     def __init__(
-        self, store: Store, view: View, history: int, batch_size: int, worker: tuple[int, int] = (0, 1)
+        self, dataset: Dataset, view: View, history: int, batch_size: int, worker: tuple[int, int] = (0, 1)
     ) -> None:
         """Args:
-        store, view: which impressions, and who is new among their users.
+        dataset, view: which impressions, and who is new among their users.
         history: n_v of the batches; histories are cut to the most recent.
         batch_size: B; the last batch of an epoch may be shorter.
         worker: its place among the workers, and how many there are. Each makes its part: of a shuffled batch its
             share of the rows, in order its share of the batches.
         """
-        self.store = store
+        self.dataset = dataset
         self.view = view
         self.history = history
         self.batch_size = batch_size
@@ -77,9 +77,9 @@ class Batches:
         return ahead(lambda start: self.gather(rows[_part(order[start : start + size], self.worker)]), starts, AHEAD)
 
     def in_order(self) -> Iterator[Batch]:
-        """The batches in the store's order, by users: B impressions or less, and no user in two of them but for B."""
+        """The batches in the dataset's order, by users: B impressions or less, and no user in two of them but for B."""
         rows = self.view.rows
-        user = self.store.column(self.view.split, "user")[rows]
+        user = self.dataset.column(self.view.split, "user")[rows]
         ends = np.append(np.flatnonzero(user[1:] != user[:-1]) + 1, len(rows))
         cuts = [0]
         while cuts[-1] < len(rows):
@@ -90,11 +90,11 @@ class Batches:
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of some impressions of the split."""
-        store, split = self.store, self.view.split
+        dataset, split = self.dataset, self.view.split
         return self.assemble(
-            store.column(split, "user")[rows],
-            store.column(split, "item")[rows],
-            store.column(split, "history_end")[rows],
+            dataset.column(split, "user")[rows],
+            dataset.column(split, "item")[rows],
+            dataset.column(split, "history_end")[rows],
             self.context(rows),
             self._label("click", rows),
             self._label("conversion", rows),
@@ -112,20 +112,20 @@ class Batches:
         """The batch of any B impressions, of the split or not.
 
         Args:
-            user, item: [B], rows of the store's tables.
-            history_end: [B], the behaviour after the last one that each impression sees.
+            user, item: [B], rows of the dataset's tables.
+            history_end: [B], the behavior after the last one that each impression sees.
             context: [B, n_c], ids.
             click, conversion: [B], labels.
         """
-        store, schema = self.store, self.store.schema
+        dataset, schema = self.dataset, self.dataset.schema
         places, mask = self._history(user, history_end)
         return Batch(
             attributes=self.attributes(user),
             behaviors=self._steps([field.name for field in schema.group("behavior")], places, mask),
             actions=self._steps(["action"], places, mask)[:, :, 0],
             context=context,
-            target=target_ids(store, item),
-            dense=_stack([store.column("items", name)[item] for name in schema.dense], len(item), np.float32),
+            target=target_ids(dataset, item),
+            dense=_stack([dataset.column("items", name)[item] for name in schema.dense], len(item), np.float32),
             click=click,
             conversion=conversion,
             user=user.astype(np.int32, copy=False),
@@ -133,35 +133,35 @@ class Batches:
 
     def context(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """[B, n_c], the ids of the context of impressions of the split."""
-        store, split = self.store, self.view.split
-        return _stack([store.column(split, field.name)[rows] for field in store.schema.group("context")], len(rows))
+        dataset, split = self.dataset, self.view.split
+        return _stack([dataset.column(split, field.name)[rows] for field in dataset.schema.group("context")], len(rows))
 
     def _steps(self, names: list[str], places: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """[B, n_v, columns] of the behaviours' columns; PADDING, which is 0, where the mask is false."""
+        """[B, n_v, columns] of the behaviors' columns; PADDING, which is 0, where the mask is false."""
         found = np.empty((*places.shape, len(names)), np.int32)
         for place, name in enumerate(names):
-            np.multiply(self.store.column("behaviors", name)[places], mask, out=found[:, :, place], casting="unsafe")
+            np.multiply(self.dataset.column("behaviors", name)[places], mask, out=found[:, :, place], casting="unsafe")
         return found
 
     def _label(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        if name not in self.store.schema.labels:
+        if name not in self.dataset.schema.labels:
             return np.zeros(len(rows), np.float32)
-        return self.store.column(self.view.split, name)[rows].astype(np.float32)
+        return self.dataset.column(self.view.split, name)[rows].astype(np.float32)
 
     def attributes(self, user: NDArray) -> NDArray[np.int32]:
         """[B, columns of the attributes], the ids of users' attributes; the id of who is anonymous is UNKNOWN."""
-        schema = self.store.schema
+        schema = self.dataset.schema
         hidden = self.view.anonymous[user]
         columns = []
         for field in schema.group("attributes"):
-            ids = self.store.column("users", field.name)[user]
+            ids = self.dataset.column("users", field.name)[user]
             ids = np.where(hidden, UNKNOWN, ids) if field.vocabulary == schema.user else ids
             columns += [ids] if field.values == 1 else list(ids.T)
         return _stack(columns)
 
     def _history(self, user: NDArray, end: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """[B, n_v] places in the behaviour columns, and which of them are real; new users have none."""
-        begin = np.where(self.view.new[user], end, self.store.offsets[user])
+        """[B, n_v] places in the behavior columns, and which of them are real; new users have none."""
+        begin = np.where(self.view.new[user], end, self.dataset.offsets[user])
         places = end[:, None] + np.arange(-self.history, 0)
         mask = places >= begin[:, None]
         return np.where(mask, places, 0), mask
@@ -177,8 +177,8 @@ def _stack(columns: list[NDArray], rows: int = 0, dtype: DTypeLike = np.int32) -
     return np.stack(columns, axis=-1).astype(dtype, copy=False) if columns else np.empty((rows, 0), dtype)
 
 
-def target_ids(store: Store, item: NDArray) -> NDArray[np.int32]:
+def target_ids(dataset: Dataset, item: NDArray) -> NDArray[np.int32]:
     """[B, columns of the target], the ids of items; the values of multi-valued fields lie side by side."""
-    fields = store.schema.group("target")
-    parts = [store.column("items", field.name)[item].reshape(len(item), field.values) for field in fields]
+    fields = dataset.schema.group("target")
+    parts = [dataset.column("items", field.name)[item].reshape(len(item), field.values) for field in fields]
     return np.concatenate(parts, axis=1).astype(np.int32, copy=False)

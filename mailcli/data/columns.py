@@ -1,4 +1,4 @@
-"""The `.npy` columns of a store: what each must hold. Headers are checked when a store is opened, values at first use.
+"""The `.npy` columns of a dataset: what each must hold. Headers are checked on opening, values at first use.
 
 Nothing in them is executed: objects are refused, and headers are not read by Python's parser.
 """
@@ -73,7 +73,7 @@ def checksum(values: NDArray, before: int | None = None) -> int:
 def expected_columns(
     schema: Schema, sizes: dict[str, int], unseen: dict[str, int], counts: dict[str, int]
 ) -> dict[str, Expected]:
-    """What every column of a store must hold, by `table/name`."""
+    """What every column of a dataset must hold, by `table/name`."""
 
     def ids(field: Field, rows: int) -> Expected:
         # A place of a multi-valued field may be empty.
@@ -110,7 +110,7 @@ def expected_columns(
 def damaged(path: Path, reason: str) -> MailError:
     """What to say of a column that is not as it was written."""
     return MailError(
-        f"{path}: the column cannot be read ({reason}). The store is damaged: make it again with `mail preprocess`."
+        f"{path}: the column cannot be read ({reason}). The dataset is damaged: make it again with `mail preprocess`."
     )
 
 
@@ -165,14 +165,14 @@ def check_values(header: Header, expected: Expected, known: int) -> None:
 
 
 def check_offsets(header: Header, behaviors: int) -> None:
-    """Offsets ascend from 0 to the number of behaviours (MailError)."""
+    """Offsets ascend from 0 to the number of behaviors (MailError)."""
     offsets = header.mapped()
     if offsets[0] != 0 or offsets[-1] != behaviors or (offsets[1:] < offsets[:-1]).any():
         raise damaged(header.path, f"its values do not ascend from 0 to {behaviors:,}")
 
 
 def check_history_ends(header: Header, users: Header, offsets: NDArray) -> None:
-    """Each history ends within the behaviours of its impression's user (MailError); users and offsets are checked."""
+    """Each history ends within the behaviors of its impression's user (MailError); users and offsets are checked."""
     for ends, user in zip(header.parts(), users.parts(), strict=True):
         wrong = np.flatnonzero((ends < offsets[user]) | (ends > offsets[user + 1]))
         if len(wrong):

@@ -1,15 +1,15 @@
-"""The dataset store on disk: dataset.json and one memory-mapped `.npy` column per field.
+"""The dataset on disk: dataset.json and one memory-mapped `.npy` column per field.
 
     <name>/dataset.json     format version, schema, vocabulary sizes, counts, sources with size and SHA-256
     <name>/users/           one row per user: raw, and the ids of each attribute
     <name>/items/           one row per item: raw, the ids of each target field, dense features
-    <name>/behaviors/       all behaviours sorted by user, then time: field ids, action, time; offsets [users + 1]
+    <name>/behaviors/       all behaviors sorted by user, then time: field ids, action, time; offsets [users + 1]
     <name>/{train,validation,test}/  one row per impression: user row, item row, context ids, click, time, history_end
     <name>/vocabularies/    raw values that training shows; the value at index i has id 2 + i
     <name>/unseen/          the other raw values, whose ids go on behind; readers find UNKNOWN in their place
     <name>/summary.md       what preprocessing found in the raw files; rejected/ has the rows it could not use
 
-A history is never copied: it is the last n_v behaviours before `history_end` in its user's slice.
+A history is never copied: it is the last n_v behaviors before `history_end` in its user's slice.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from numpy.typing import NDArray
 from mailcli.data.columns import check_history_ends, check_offsets, check_values, expected_columns, read_header
 from mailcli.data.manifest import CHECKSUMS, UNSEEN, read_manifest
 from mailcli.data.schema import SPLITS, UNKNOWN, Group
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 
 DESCRIPTION = "dataset.json"
 SUMMARY, REJECTED = "summary.md", "rejected"
 
 
-class Store:
-    """A finished store, opened for reading; columns are memory-mapped and checked when first asked for."""
+class Dataset:
+    """A finished dataset, opened for reading; columns are memory-mapped and checked when first asked for."""
 
     def __init__(self, folder: Path) -> None:
-        """Open a store.
+        """Open a dataset.
 
         Raises:
-            MailError: there is no store, it is not ours, it has another format version, or it was changed: a key of
+            MailError: there is no dataset, it is not ours, it has another format version, or it was changed: a key of
                 dataset.json, or the type or length of a column.
         """
         self.folder = folder
         if not (folder / DESCRIPTION).is_file():
             raise MailError(
-                f"{folder}: holds no {DESCRIPTION}, so it is not a dataset store. Make one with `mail preprocess`."
+                f"{folder}: holds no {DESCRIPTION}, so it is not a dataset. Make one with `mail preprocess`."
             )
         self.manifest, self.schema = read_manifest(folder / DESCRIPTION)
-        # The folder's, so that a store may be renamed.
+        # The folder's, so that a dataset may be renamed.
         self.name = folder.name
         self.vocabulary_sizes: dict[str, int] = self.manifest["vocabulary_sizes"]
         self.counts: dict[str, int] = self.manifest["counts"]
@@ -57,6 +57,14 @@ class Store:
         self._headers = {key: read_header(folder / f"{key}.npy", column) for key, column in self._expected.items()}
         self._columns: dict[str, NDArray] = {}
         self._lookups: dict[str, NDArray[np.int32]] = {}
+
+    def check_history(self, history: int) -> None:
+        """Refuse n_v = `history` beyond what the dataset keeps (MailError)."""
+        if history > self.history:
+            raise MailError(
+                f"history = {history}: the dataset '{self.name}' keeps the last {self.history} behaviors. "
+                f"Expected {self.history} or less; more needs `mail preprocess --history {history}`."
+            )
 
     def column(self, table: str, name: str) -> NDArray:
         """One column, e.g. `column("users", "gender")`; multi-valued ones are [rows, values].
@@ -100,11 +108,11 @@ class Store:
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """[users + 1]: user u's behaviours are rows offsets[u] to offsets[u + 1]."""
+        """[users + 1]: user u's behaviors are rows offsets[u] to offsets[u + 1]."""
         return self.column("behaviors", "offsets")
 
     def earlier_behaviors(self, split: str) -> NDArray[np.int64]:
-        """[impressions], how many stored behaviours of its user are earlier than each impression."""
+        """[impressions], how many stored behaviors of its user are earlier than each impression."""
         return self.column(split, "history_end") - self.offsets[self.column(split, "user")]
 
     @property
@@ -147,12 +155,12 @@ def _looked_up(ids: NDArray, lookup: NDArray[np.int32]) -> NDArray:
 
 
 def names(data_dir: Path) -> list[str]:
-    """Names of the stores below a data folder, sorted."""
+    """Names of the datasets below a data folder, sorted."""
     return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{DESCRIPTION}"))
 
 
-def find(data_dir: Path, name: str | None) -> Store:
-    """The store of that name, or the only one there is.
+def find(data_dir: Path, name: str | None) -> Dataset:
+    """The dataset of that name, or the only one there is.
 
     Raises:
         MailError: there is none of that name, or none was named and there is not exactly one.
@@ -166,7 +174,7 @@ def find(data_dir: Path, name: str | None) -> Store:
     if not known:
         raise MailError(f"{data_dir}: holds no dataset yet. Make one with `mail preprocess ml-100k`.")
     if name is None and len(known) > 1:
-        raise MailError(f"{data_dir} holds several datasets: name one of {choices(known)}.")
+        raise MailError(f"{data_dir} holds several datasets: name one of {quoted(known)}.")
     if name is not None and name not in known:
-        raise MailError(f"unknown dataset '{name}'.{nearest(name, known)} {data_dir} holds: {choices(known)}.")
-    return Store(data_dir / (name or known[0]))
+        raise MailError(f"unknown dataset '{name}'.{did_you_mean(name, known)} {data_dir} holds: {quoted(known)}.")
+    return Dataset(data_dir / (name or known[0]))

@@ -1,4 +1,4 @@
-"""A hash of the user's raw id: it orders the store and draws new users, alike on every machine and engine."""
+"""A hash of the user's raw id: it orders the dataset and draws new users, alike on every machine and engine."""
 
 from __future__ import annotations
 

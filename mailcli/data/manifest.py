@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mailcli.data.schema import FIRST_ID, SPLITS, Schema
-from mailcli.errors import MailError, choices
+from mailcli.errors import MailError, quoted, shorten
 
-#: Raised whenever a store of before could be misread; only this one is read.
+#: Raised whenever a dataset of before could be misread; only this one is read.
 FORMAT = 4
 #: How many values of each vocabulary training does not show.
 UNSEEN = "unseen"
@@ -36,8 +36,6 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _GROUPS = ("attributes", "behavior", "context", "target")
 #: More than any log has in 22 days (ours).
 LONGEST_HISTORY = 100_000
-#: Characters of a value that an error shows (ours: the line stays one line).
-_SHOWN = 60
 
 
 def seal(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +65,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_manifest(path: Path) -> tuple[dict[str, Any], Schema]:
-    """The description of a store, and its schema.
+    """The description of a dataset, and its schema.
 
     Raises:
         MailError: it is of another format version, was changed, or a key is missing or of the wrong type.
@@ -78,23 +76,23 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], Schema]:
         lacking = [key for key in _KEYS if key not in manifest]
     except (ValueError, KeyError, TypeError) as error:
         raise MailError(
-            f"{path}: is not a store's description ({error}). Make the store again with `mail preprocess`."
+            f"{path}: is not a dataset's description ({error}). Make the dataset again with `mail preprocess`."
         ) from error
     if type(version) is not int or version != FORMAT:
         raise MailError(
-            f"{path}: the store has format version {_shown(version)}, this `mail` reads version {FORMAT}. "
-            f"Make the store again with `mail preprocess`."
+            f"{path}: the dataset has format version {shorten(version)}, this `mail` reads version {FORMAT}. "
+            f"Make the dataset again with `mail preprocess`."
         )
     if lacking:
-        raise MailError(f"{path}: lacks {choices(lacking)}. Make the store again with `mail preprocess`.")
+        raise MailError(f"{path}: lacks {quoted(lacking)}. Make the dataset again with `mail preprocess`.")
     try:
         schema = _checked(manifest)
     except ValueError as error:
-        raise MailError(f"{path}: {error}. Make the store again with `mail preprocess`.") from error
+        raise MailError(f"{path}: {error}. Make the dataset again with `mail preprocess`.") from error
     if manifest[OWN_CHECKSUM] != _checksum(manifest):
         raise MailError(
             f"{path}: was changed after `mail preprocess` wrote it: its checksum is not "
-            f"{_shown(manifest[OWN_CHECKSUM])}. Make the store again with `mail preprocess`."
+            f"{shorten(manifest[OWN_CHECKSUM])}. Make the dataset again with `mail preprocess`."
         )
     return manifest, schema
 
@@ -110,11 +108,11 @@ def _checked(manifest: dict[str, Any]) -> Schema:
     sizes, counts = manifest["vocabulary_sizes"], manifest["counts"]
     _expect(isinstance(sizes, dict), "vocabulary_sizes", sizes, "an object")
     names = sorted(schema.vocabularies())
-    _expect(sorted(sizes) == names, "vocabulary_sizes", sorted(sizes), f"sizes of {choices(names)}")
+    _expect(sorted(sizes) == names, "vocabulary_sizes", sorted(sizes), f"sizes of {quoted(names)}")
     for name, size in sizes.items():
         _expect_number(f"vocabulary_sizes.{name}", size, FIRST_ID)
     unseen = manifest[UNSEEN]
-    _expect(isinstance(unseen, dict) and sorted(unseen) == names, UNSEEN, unseen, f"numbers of {choices(names)}")
+    _expect(isinstance(unseen, dict) and sorted(unseen) == names, UNSEEN, unseen, f"numbers of {quoted(names)}")
     for name, size in unseen.items():
         _expect_number(f"{UNSEEN}.{name}", size, 0)
     _expect(isinstance(counts, dict), "counts", counts, "an object")
@@ -160,16 +158,8 @@ def _schema(data: Any) -> Schema:
 
 def _expect(ok: bool, key: str, found: Any, expected: str) -> None:
     if not ok:
-        raise ValueError(f"'{key}' is {_shown(found)}. Expected {expected}")
+        raise ValueError(f"'{key}' is {shorten(found)}. Expected {expected}")
 
 
 def _expect_number(key: str, found: Any, least: int, most: int = 2**63 - 1) -> None:
     _expect(type(found) is int and least <= found <= most, key, found, f"a whole number from {least} to {most}")
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # Python refuses to print whole numbers of thousands of digits
-        text = "a number of thousands of digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,6 +1,6 @@
 """A dataset read with the ids of another: what lets a table that was trained on one day go on with the next.
 
-A store numbers the values that its own training split shows. A run that goes on with the next day's store keeps the ids
+A dataset numbers the values that its own training split shows. A run continued on the next day's dataset keeps the ids
 that it knows in their places and puts the new values behind them, so that no row of its table changes its meaning.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError
 from mailcli.utils.files import whole
@@ -42,29 +42,29 @@ class Numbering(NamedTuple):
         return {name: FIRST_ID + len(values) for name, values in self.values.items()}
 
 
-def numbering_of(store: Store) -> Numbering:
-    """The ids that a store is read with."""
-    return store.numbering if isinstance(store, Renumbered) else _own(store)
+def numbering_of(dataset: Dataset) -> Numbering:
+    """The ids that a dataset is read with."""
+    return dataset.numbering if isinstance(dataset, Renumbered) else _own(dataset)
 
 
-def _own(store: Store) -> Numbering:
-    # The store's own, of a renumbered one too.
-    values = {name: np.asarray(Store.column(store, "vocabularies", name)) for name in store.schema.vocabularies()}
-    return Numbering(values, store.manifest["dense"])
+def _own(dataset: Dataset) -> Numbering:
+    # The dataset's own, of a renumbered one too.
+    values = {name: np.asarray(Dataset.column(dataset, "vocabularies", name)) for name in dataset.schema.vocabularies()}
+    return Numbering(values, dataset.manifest["dense"])
 
 
-def grown(known: Numbering, store: Store) -> Numbering:
-    """The known ids in their places, then the values that the store has besides, ascending; the known scale.
+def grown(known: Numbering, dataset: Dataset) -> Numbering:
+    """The known ids in their places, then the values that the dataset has besides, ascending; the known scale.
 
     Raises:
         MailError: a vocabulary's values are of another type.
     """
     values = {}
-    for name, new in _own(store).values.items():
+    for name, new in _own(dataset).values.items():
         old = known.values[name]
         if old.dtype.kind != new.dtype.kind and len(old) and len(new):
             raise MailError(
-                f"{store.folder}: the values of '{name}' are {_KINDS[new.dtype.kind]}, those of the day before "
+                f"{dataset.folder}: the values of '{name}' are {_KINDS[new.dtype.kind]}, those of the day before "
                 f"{_KINDS[old.dtype.kind]}. Expected the same log, later."
             )
         values[name] = np.concatenate([old, new[_index(old).get_indexer(_index(new)) < 0]]) if len(new) else old
@@ -75,13 +75,13 @@ def _index(values: NDArray) -> pd.Index:
     return pd.Index(values.astype(object) if values.dtype.kind == "U" else values)
 
 
-class Renumbered(Store):
-    """A store whose columns hold the ids of a numbering, UNKNOWN for values that it lacks; its files stay as they are.
+class Renumbered(Dataset):
+    """A dataset whose columns hold the ids of a numbering, UNKNOWN for values that it lacks; its files are unchanged.
 
-    A value has the numbering's id wherever it is, also where the store's own training does not show it.
+    A value has the numbering's id wherever it is, also where the dataset's own training does not show it.
 
     Args:
-        folder: of the store.
+        folder: of the dataset.
         numbering: of the same vocabularies.
     """
 
@@ -90,8 +90,8 @@ class Renumbered(Store):
         self.numbering = numbering
         own = _own(self)
         for name, values in own.values.items():
-            # What this store's training does not show, the numbering may know.
-            unseen = Store.column(self, "unseen", name)
+            # What this dataset's training does not show, the numbering may know.
+            unseen = Dataset.column(self, "unseen", name)
             every = np.concatenate([values, unseen]) if len(unseen) else values
             # get_indexer says -1 for what it lacks, and FIRST_ID - 1 is UNKNOWN.
             found = _index(numbering.values[name]).get_indexer(_index(every)) + FIRST_ID
@@ -104,7 +104,7 @@ class Renumbered(Store):
         return self._lookups[vocabulary]
 
     def column(self, table: str, name: str) -> NDArray:
-        """One column, as `Store.column` gives it, with the numbering's ids, vocabularies and scale."""
+        """One column, as `Dataset.column` gives it, with the numbering's ids, vocabularies and scale."""
         if table == "vocabularies":
             return self.numbering.values[name]
         found = super().column(table, name)

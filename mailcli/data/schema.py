@@ -27,7 +27,7 @@ class Field:
     group: Group
     """attributes = a, behavior = one field of a step of v, context = c, target = t (MAIL Sec. 3.1)."""
     vocabulary: str
-    """Name of the vocabulary: Alimama's ad category and behaviour category are both `cate`."""
+    """Name of the vocabulary: Alimama's ad category and behavior category are both `cate`."""
     values: int = 1
     """Most values of one row; more than 1 for a multi-valued field, such as a film's genres."""
 
@@ -38,7 +38,7 @@ class Schema:
 
     fields: tuple[Field, ...]
     actions: tuple[str, ...]
-    """Kinds of behaviour; action k has id FIRST_ID + k."""
+    """Kinds of behavior; action k has id FIRST_ID + k."""
     dense: tuple[str, ...] = ()
     """Numbers of an item that are used without an embedding."""
     user: str = "user"

@@ -1,14 +1,14 @@
-"""A store in the making: everything goes to hidden folders, and takes its place when it is whole."""
+"""A dataset in the making: everything goes to hidden folders, and takes its place when it is whole."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
-import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,9 @@ from mailcli.errors import MailError
 from mailcli.utils.files import Lock
 from mailcli.utils.resumable import Stages
 
+logger = logging.getLogger(__name__)
+
+
 #: Free bytes below which a failed write means a full disk (ours: one block of a file system).
 FULL = 1 << 16
 _ENTRIES = {DESCRIPTION, SUMMARY, REJECTED, "users", "items", "behaviors", "vocabularies", UNSEEN, *SPLITS}
@@ -32,7 +35,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def check_target(data_dir: Path, name: str) -> Path:
-    """The folder for a new store of that name; what is there already must be a store of ours.
+    """The folder for a new dataset of that name; what is there already must be a dataset of ours.
 
     Raises:
         MailError: the name cannot be a folder's, or the folder holds something else.
@@ -46,14 +49,14 @@ def check_target(data_dir: Path, name: str) -> Path:
         raise MailError(f"{folder}: is not a folder. Choose another name with --name, or move it away.")
     if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
         raise MailError(
-            f"{folder}: exists and is not a dataset store of ours, so it is left alone. "
+            f"{folder}: exists and is not a dataset of ours, so it is left alone. "
             f"Choose another name with --name, or move it away."
         )
     return folder
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder is a store of any version, and holds nothing else."""
+    """Whether a folder is a dataset of any version, and holds nothing else."""
     try:
         manifest = read_json(folder / DESCRIPTION)
         described = isinstance(manifest["format"], int) and {"schema", "vocabulary_sizes"} <= manifest.keys()
@@ -62,13 +65,13 @@ def _is_ours(folder: Path) -> bool:
     return described and {path.name for path in folder.iterdir()} <= _ENTRIES
 
 
-class StoreWriter:
-    """A store in the making: everything goes to hidden folders, and is renamed when it is whole.
+class DatasetWriter:
+    """A dataset in the making: everything goes to hidden folders, and is renamed when it is whole.
 
     Finished stages outlive a kill or Ctrl-C, so that the next run goes on from them; an error leaves nothing.
 
     Args:
-        target: where the store will be.
+        target: where the dataset will be.
         temp_dir: folder for intermediate files; None for the target's own disk.
     """
 
@@ -81,11 +84,11 @@ class StoreWriter:
             temp_dir / f".{target.name}-{mark}.work" if temp_dir else target.with_name(f".{target.name}.work")
         )
         self._old = target.with_name(f".{target.name}.old")
-        self._lock = Lock(target, f"{target}: another `mail preprocess` is making this store. Wait for it.")
+        self._lock = Lock(target, f"{target}: another `mail preprocess` is making this dataset. Wait for it.")
         self._open: dict[str, ColumnWriter] = {}
         self._checksums: dict[str, int] = {}
 
-    def __enter__(self) -> StoreWriter:
+    def __enter__(self) -> DatasetWriter:
         self._lock.__enter__()
         # What a killed run left behind.
         if self._old.exists() and not self.target.exists():
@@ -104,7 +107,7 @@ class StoreWriter:
             writer.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
         if isinstance(error, KeyboardInterrupt) and self.stages.any:
-            print(f"Interrupted. {self.stages.folder} keeps what is done: the same command goes on.", file=sys.stderr)
+            logger.info(f"Interrupted. {self.stages.folder} keeps what is done: the same command goes on.")
         else:
             self.stages.remove()
         self._lock.__exit__()
@@ -152,7 +155,7 @@ class StoreWriter:
         shutil.rmtree(self.folder / table)
 
     def finish(self, manifest: dict[str, Any]) -> None:
-        """Write dataset.json and put the store in its place, in place of an older one of ours."""
+        """Write dataset.json and put the dataset in its place, in place of an older one of ours."""
         for key in list(self._open):
             self._close(key)
         # Those of columns that were only intermediate are left out.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -66,16 +66,16 @@ def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:
     return found
 
 
-def ensure(config: RunConfig, store: Store, runs: Path | Folders, minutes: float | None = None) -> Run:
+def ensure(config: RunConfig, dataset: Dataset, runs: Path | Folders, minutes: float | None = None) -> Run:
     """The finished run of a config, trained if need be; `minutes` between checkpoints, None for the default."""
     folders = runs if isinstance(runs, Folders) else Folders(runs)
-    run = claim(folders.of(config), config, store)
+    run = claim(folders.of(config), config, dataset)
     if run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()
         from mailcli.models.factory import is_two_stage
         from mailcli.training.train import CHECKPOINT_MINUTES, train
 
-        baseline = ensure(config.baseline(), store, folders, minutes) if is_two_stage(config) else None
-        train(run, store, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
+        baseline = ensure(config.baseline(), dataset, folders, minutes) if is_two_stage(config) else None
+        train(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailcli.data.dataset import Store, find, names
+from mailcli.data.dataset import Dataset, find, names
 from mailcli.errors import MailError
 from mailcli.experiments.plan import Plan
 from mailcli.preprocessing.pipeline import Options as PreprocessOptions
@@ -15,7 +15,7 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 
 
-def dataset_of(plan: Plan, data_dir: Path) -> Store:
+def dataset_of(plan: Plan, data_dir: Path) -> Dataset:
     """The dataset of an experiment: made from raw files where they are, otherwise simulated if the plan says so.
 
     Raises:
@@ -33,29 +33,29 @@ def dataset_of(plan: Plan, data_dir: Path) -> Store:
         if not (raw / MARKER).is_file():
             simulate_alimama(Settings(**settings), raw)
         _made(plan.source, raw, data_dir, name)
-    store = find(data_dir, name)
-    found = store.simulation or {}
+    dataset = find(data_dir, name)
+    found = dataset.simulation or {}
     differ = [f"{key}: {found.get(key)} -> {value}" for key, value in settings.items() if found.get(key) != value]
     if differ:
         raise MailError(
-            f"{store.folder}: is not the dataset that {plan.path} asks for ({'; '.join(differ)}). Delete it and "
+            f"{dataset.folder}: is not the dataset that {plan.path} asks for ({'; '.join(differ)}). Delete it and "
             f"{data_dir / 'raw' / name}, or give the plan's dataset another name."
         )
-    return store
+    return dataset
 
 
-def _by_schema(plan: Plan, schema: Path, data_dir: Path) -> Store:
+def _by_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:
     """The dataset of a schema file, made from data/raw/NAME unless it is there."""
     name = schema.stem
     if name not in names(data_dir):
         return preprocess("tabular", data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
-    store = find(data_dir, name)
-    if store.manifest.get("mapping", {}).get("text") != read_mapping(schema).text:
+    dataset = find(data_dir, name)
+    if dataset.manifest.get("mapping", {}).get("text") != read_mapping(schema).text:
         raise MailError(
-            f"{store.folder}: is not the dataset that {plan.path} asks for: it was made by another {schema}. "
+            f"{dataset.folder}: is not the dataset that {plan.path} asks for: it was made by another {schema}. "
             "Delete it, or give the schema file another name."
         )
-    return store
+    return dataset
 
 
 def _is_real(raw: Path) -> bool:
@@ -63,5 +63,5 @@ def _is_real(raw: Path) -> bool:
     return any(raw.glob("*.csv*")) and not (raw / MARKER).is_file()
 
 
-def _made(source: str, raw: Path, data_dir: Path, name: str | None = None) -> Store:
+def _made(source: str, raw: Path, data_dir: Path, name: str | None = None) -> Dataset:
     return preprocess(source, raw, data_dir, name)

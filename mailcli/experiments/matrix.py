@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import click
-
 from mailcli.config import RunConfig
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import Folders
 from mailcli.experiments.executors.processes import Task, at_once, train_all
 from mailcli.reporting.rows import Result, Row
@@ -17,11 +16,13 @@ from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim
 from mailcli.utils.hardware import table_bytes
 
+logger = logging.getLogger(__name__)
+
 
 def make_rows(
     configs: Iterable[RunConfig],
     seeds: Iterable[int],
-    store: Store,
+    dataset: Dataset,
     runs: Path | Folders,
     minutes: float | None = None,
     jobs: int | None = None,
@@ -32,7 +33,7 @@ def make_rows(
     Args:
         configs: the cells, with any seed.
         seeds: those of the rows.
-        store: the dataset.
+        dataset: the dataset.
         runs: folder of the runs.
         minutes: between two checkpoints of a training; None for the default.
         jobs: how many runs at once; None for as many as cores and memory allow.
@@ -45,17 +46,17 @@ def make_rows(
     folders = runs if isinstance(runs, Folders) else Folders(runs)
     configs, seeds = list(configs), tuple(seeds)
     wanted = with_baselines(configs, seeds)
-    found = {repr(config): claim(folders.of(config), config, store) for config in wanted}
+    found = {repr(config): claim(folders.of(config), config, dataset) for config in wanted}
     missing = [run for run in found.values() if run.result is None]
     if trainer:
-        trainer([Task(run.config, store.folder, folders, minutes) for run in missing])
+        trainer([Task(run.config, dataset.folder, folders, minutes) for run in missing])
     elif missing:
         # Of all runs, not of the missing ones: a run's threads decide its last bits, and a run that is made again
         # should be the same.
-        jobs, threads_each = at_once(len(wanted), max(_memory(config, store) for config in wanted), jobs)
+        jobs, threads_each = at_once(len(wanted), max(_memory(config, dataset) for config in wanted), jobs)
         if len(found) > 1:
             _tell(list(found.values()), jobs)
-        train_all([Task(run.config, store.folder, folders, minutes) for run in missing], jobs, threads_each)
+        train_all([Task(run.config, dataset.folder, folders, minutes) for run in missing], jobs, threads_each)
     return [row(config, seeds, found) for config in configs]
 
 
@@ -65,9 +66,9 @@ def with_baselines(configs: Sequence[RunConfig], seeds: Sequence[int]) -> list[R
     return list({repr(config): config for config in every}.values())
 
 
-def _memory(config: RunConfig, store: Store) -> int:
+def _memory(config: RunConfig, dataset: Dataset) -> int:
     """About what a run takes, in bytes: the table and what goes with it, and 2 GB (ours: benchmarks/RESULTS.md)."""
-    return 2 * 10**9 + table_bytes(sum(store.vocabulary_sizes.values()), config.embedding_dim)
+    return 2 * 10**9 + table_bytes(sum(dataset.vocabulary_sizes.values()), config.embedding_dim)
 
 
 def _tell(runs: Sequence[Run], jobs: int) -> None:
@@ -76,7 +77,7 @@ def _tell(runs: Sequence[Run], jobs: int) -> None:
     begun = sum(run.began and run.result is None for run in runs)
     rest = len(runs) - finished - begun
     parts = [f"{finished} finished", *([f"{begun} to go on with"] if begun else []), f"{rest} to train"]
-    click.echo(f"{len(runs)} runs: {', '.join(parts)}; {jobs} at once.", err=True)
+    logger.info(f"{len(runs)} runs: {', '.join(parts)}; {jobs} at once.")
 
 
 def row(config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run]) -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, read_toml
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import complete
 from mailcli.reporting.paper import row_settings
 from mailcli.reporting.rows import Row
@@ -66,7 +66,7 @@ class Plan:
         return (real, *([self.simulate["name"]] if self.simulate else []))
 
     def title_on(self, dataset: str) -> str:
-        """The title of the table on a dataset, given as `Store.label` does: it never hides that data is simulated."""
+        """The title of the table on a dataset, given as `Dataset.label` does: it never hides that data is simulated."""
         return f"{self.title}, simulated" if dataset.endswith("(simulated)") else self.title
 
     def configs(self, data: str, history: int) -> tuple[list[RunConfig], RunConfig]:
@@ -85,7 +85,7 @@ class Plan:
             if rows.count(name) != 1:
                 raise MailError(
                     f"{self.path}: 'against': {rows.count(name) or 'no'} rows are called '{name}'."
-                    f"{nearest(name, rows)} Rows: {choices(rows)}."
+                    f"{did_you_mean(name, rows)} Rows: {quoted(rows)}."
                 )
         return [replace(config, seed=0) for config in configs], shared
 
@@ -94,7 +94,7 @@ class Plan:
 
         Args:
             rows: of `configs`, in its order.
-            dataset: as `Store.label`.
+            dataset: as `Dataset.label`.
         """
         title = self.title_on(dataset)
         named = {label(row.config): row for row in rows}
@@ -106,8 +106,10 @@ class Plan:
 def _not_found(path: Path) -> MailError:
     """Of an experiment's file; tells of those of the folder `experiments`, where there is one."""
     known = sorted(Path("experiments").glob("*.toml"))
-    close = nearest(path.stem, (each.stem for each in known)).replace(" '", " 'experiments/").replace("'?", ".toml'?")
-    holds = f" experiments holds {choices(each.name for each in known)}." if known else ""
+    close = (
+        did_you_mean(path.stem, (each.stem for each in known)).replace(" '", " 'experiments/").replace("'?", ".toml'?")
+    )
+    holds = f" experiments holds {quoted(each.name for each in known)}." if known else ""
     return MailError(f"{path}: not found.{close} Expected the TOML file of an experiment.{holds}")
 
 
@@ -120,7 +122,7 @@ def read_plan(path: Path) -> Plan:
     if not path.exists():
         raise _not_found(path)
     given = read_toml(path)
-    faults = [f"unknown key '{key}'.{nearest(key, _KEYS)}" for key in given if key not in _KEYS]
+    faults = [f"unknown key '{key}'.{did_you_mean(key, _KEYS)}" for key in given if key not in _KEYS]
     faults += [f"'{key}' is missing" for key in _NEEDED if key not in given]
     for key, kind in _KEYS.items():
         if key in given and type(given[key]) is not kind:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import OPTION_TABLES, Options, RunConfig, make_config, to_toml
-from mailcli.data.dataset import Store, find, names
+from mailcli.data.dataset import Dataset, find, names
 from mailcli.data.numbering import Renumbered, grown, numbering_of, numbering_sha256
 from mailcli.data.schema import Schema
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.reporting.tables import TITLES
 from mailcli.reporting.text_table import Sheet
 from mailcli.training.run_folder import NUMBERING, Run
@@ -50,35 +50,33 @@ def continue_run(
     """
     if data is None:
         raise MailError("--continue: name the next day's dataset with --data.")
-    parent, store = open_run(folder), find(data_dir, data)
+    parent, dataset = open_run(folder), find(data_dir, data)
     earlier = _dataset_of(parent, data_dir)
-    _check_dataset(parent, earlier, store)
+    _check_dataset(parent, earlier, dataset)
     load_tensorflow()
     _check_kept(parent)
-    numbering = grown(numbering_of(earlier), store)
-    config = _config(parent, store, changes)
-    from mailcli.training.train import check_history
-
-    check_history(config, store)
+    numbering = grown(numbering_of(earlier), dataset)
+    config = _config(parent, dataset, changes)
+    dataset.check_history(config.history)
     others = {_OPTIMIZERS: sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
-    run = claim(runs, config, store, others)
+    run = claim(runs, config, dataset, others)
     if run.result is None:
         from mailcli.training.train import CHECKPOINT_MINUTES, train
         from mailcli.training.warm_start import ContinuedRun, Origin
 
         continued = ContinuedRun(run.folder, config, run.settings, numbering=numbering)
         every = CHECKPOINT_MINUTES if minutes is None else minutes
-        train(continued, Renumbered(store.folder, numbering), None, every, Origin(parent, earlier))
+        train(continued, Renumbered(dataset.folder, numbering), None, every, Origin(parent, earlier))
     return run
 
 
-def _dataset_of(parent: Run, data_dir: Path) -> Store:
+def _dataset_of(parent: Run, data_dir: Path) -> Dataset:
     """The dataset that a run was trained on, read with the ids of its table (MailError where it is not as it was)."""
     name = parent.config.data
     if name in names(data_dir):
-        store = find(data_dir, name)
-        if fingerprint(store) == trained_on(parent):
-            return read_as(parent, store)
+        dataset = find(data_dir, name)
+        if fingerprint(dataset) == trained_on(parent):
+            return read_as(parent, dataset)
     raise MailError(
         f"{data_dir / name}: is missing or was made again, and {parent.folder} was trained on it as it was: its ids "
         "and its test split are needed. Keep the datasets of both days; `mail preprocess ... --name NAME` makes the "
@@ -86,18 +84,18 @@ def _dataset_of(parent: Run, data_dir: Path) -> Store:
     )
 
 
-def _check_dataset(parent: Run, earlier: Store, store: Store) -> None:
+def _check_dataset(parent: Run, earlier: Dataset, dataset: Dataset) -> None:
     """Refuse a dataset that is the run's own, or of another form (MailError)."""
-    if fingerprint(store) == fingerprint(earlier):
+    if fingerprint(dataset) == fingerprint(earlier):
         raise MailError(
-            f"--data {store.name}: is what {parent.folder} was trained on. Expected the dataset of the next day, made "
-            "by `mail preprocess ... --name NAME`."
+            f"--data {dataset.name}: is what {parent.folder} was trained on. Expected the dataset of the next day, "
+            "made by `mail preprocess ... --name NAME`."
         )
-    differ = _differences(earlier.schema, store.schema) or _other_buckets(earlier, store)
+    differ = _differences(earlier.schema, dataset.schema) or _other_buckets(earlier, dataset)
     if differ:
         raise MailError(
-            f"--data {store.name}: is of another form than '{earlier.name}' ({'; '.join(differ)}). Expected a dataset "
-            "of the same source."
+            f"--data {dataset.name}: is of another form than '{earlier.name}' ({'; '.join(differ)}). Expected a "
+            "dataset of the same source."
         )
 
 
@@ -111,24 +109,26 @@ def _differences(old: Schema, new: Schema) -> list[str]:
         ("labels", old.labels, new.labels),
     ):
         lacking, besides = [x for x in here if x not in there], [x for x in there if x not in here]
-        found += [f"{what}: it lacks {choices(dict.fromkeys(lacking))}"] if lacking else []
-        found += [f"{what}: it has {choices(dict.fromkeys(besides))} besides"] if besides else []
+        found += [f"{what}: it lacks {quoted(dict.fromkeys(lacking))}"] if lacking else []
+        found += [f"{what}: it has {quoted(dict.fromkeys(besides))} besides"] if besides else []
     return found or (["the same fields in another way"] if old != new else [])
 
 
-def _other_buckets(old: Store, new: Store) -> list[str]:
+def _other_buckets(old: Dataset, new: Dataset) -> list[str]:
     """The fields of schema files whose buckets have other ends, so that one id means two things."""
-    here, there = ({**_edges(store), **store.manifest.get("mapping", {}).get("edges", {})} for store in (old, new))
+    here, there = (
+        {**_edges(dataset), **dataset.manifest.get("mapping", {}).get("edges", {})} for dataset in (old, new)
+    )
     names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
     if not names:
         return []
     ends = "; ".join(f"{name}: edges = {list(here[name])}" for name in names if name in here)
-    return [f"other buckets of {choices(names)}; give them those of '{old.name}' in the schema file, {ends}"]
+    return [f"other buckets of {quoted(names)}; give them those of '{old.name}' in the schema file, {ends}"]
 
 
-def _edges(store: Store) -> dict[str, list[float]]:
-    """The ends of buckets that the store's schema file gives, by field."""
-    mapping = tomllib.loads(store.manifest.get("mapping", {}).get("text", ""))
+def _edges(dataset: Dataset) -> dict[str, list[float]]:
+    """The ends of buckets that the dataset's schema file gives, by field."""
+    mapping = tomllib.loads(dataset.manifest.get("mapping", {}).get("text", ""))
     tables = [mapping.get(table, {}).get(group, {}) for table, group in _FIELDS]
     fields = {name: told for table in tables for name, told in table.items()}
     return {name: told["edges"] for name, told in fields.items() if isinstance(told, dict) and "edges" in told}
@@ -151,18 +151,18 @@ def _check_kept(parent: Run) -> None:
             )
 
 
-def _config(parent: Run, store: Store, changes: Mapping[str, Any]) -> RunConfig:
+def _config(parent: Run, dataset: Dataset, changes: Mapping[str, Any]) -> RunConfig:
     """The run's settings with changes (MailError for one that cannot be changed)."""
     wrong = [key for key in changes if key not in CHANGEABLE]
     unknown = [key for key in wrong if key.partition(".")[0] not in {*vars(parent.config), *OPTION_TABLES}]
     if unknown:
-        raise MailError("; ".join(f"unknown setting '{key}'.{nearest(key, CHANGEABLE)}" for key in unknown))
+        raise MailError("; ".join(f"unknown setting '{key}'.{did_you_mean(key, CHANGEABLE)}" for key in unknown))
     if wrong:
         raise MailError(
-            f"--continue takes the settings of {parent.folder}: {choices(wrong)} cannot be changed. What can: "
-            f"{choices(CHANGEABLE)}."
+            f"--continue takes the settings of {parent.folder}: {quoted(wrong)} cannot be changed. What can: "
+            f"{quoted(CHANGEABLE)}."
         )
-    own: Options = {"data": store.name, "continues": sha256(parent.weights)}
+    own: Options = {"data": dataset.name, "continues": sha256(parent.weights)}
     return make_config([to_toml(parent.config), own, changes])
 
 

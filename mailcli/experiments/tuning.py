@@ -9,22 +9,24 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
-
 from mailcli.config import RunConfig, make_config
-from mailcli.data.dataset import Store
-from mailcli.errors import MailError, choices, nearest
+from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import Folders
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim
 from mailcli.utils.files import whole
 from mailcli.utils.tensorflow_startup import load_tensorflow
+
+logger = logging.getLogger(__name__)
+
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 #: Whose AUC may be the goal.
@@ -94,7 +96,7 @@ class Search:
             raise MailError(f"--name {self.name!r}: expected letters, digits, '.', '_' or '-'.")
         if self.users not in USERS:
             raise MailError(
-                f"--users {self.users}: no such group.{nearest(self.users, USERS)} Known: {choices(USERS)}."
+                f"--users {self.users}: no such group.{did_you_mean(self.users, USERS)} Known: {quoted(USERS)}."
             )
         for pick in (0, -1):
             self.trial({each.key: each.choices[pick] if each.choices else _end(each, pick) for each in self.ranges})
@@ -109,7 +111,7 @@ def _end(each: Range, pick: int) -> Any:
     return int(value) if each.whole else value
 
 
-def search(wanted: Search, trials: int, store: Store, runs: Path, minutes: float | None) -> list[dict[str, Any]]:
+def search(wanted: Search, trials: int, dataset: Dataset, runs: Path, minutes: float | None) -> list[dict[str, Any]]:
     """Search until there are so many trials; those of an earlier search of that name count.
 
     Returns:
@@ -126,13 +128,13 @@ def search(wanted: Search, trials: int, store: Store, runs: Path, minutes: float
     study = _study(optuna, folder, wanted)
     done = len(_records(study))
     if done:
-        click.echo(f"{folder}: {done} of {trials} trials are done.", err=True)
+        logger.info(f"{folder}: {done} of {trials} trials are done.")
     _ask_again(optuna, study)
     for number in range(done, trials):
         # A sampler for each trial, so that a search that was stopped tries what it would have tried.
         study.sampler = optuna.samplers.TPESampler(seed=wanted.config.seed + number)
         trial = study.ask(_distributions(optuna, wanted.ranges))
-        run, best = _made(wanted.trial(trial.params), store, Folders(folder, wanted.config), minutes)
+        run, best = _made(wanted.trial(trial.params), dataset, Folders(folder, wanted.config), minutes)
         study.tell(trial, best["validation"][wanted.users]["AUC"])
         for checkpoint in run.checkpoints.glob("step-*.npz"):
             checkpoint.unlink()
@@ -141,7 +143,7 @@ def search(wanted: Search, trials: int, store: Store, runs: Path, minutes: float
         records = _records(study)
         _write_table(folder / "trials.csv", records)
         told = next(_told(record) for record in records if record["trial"] == trial.number)
-        click.echo(f"trial {number + 1} of {trials}: {told}", err=True)
+        logger.info(f"trial {number + 1} of {trials}: {told}")
     return _records(study)
 
 
@@ -199,19 +201,19 @@ def _ask_again(optuna: Any, study: Any) -> None:
         study.enqueue_trial(stopped.params)
 
 
-def _made(config: RunConfig, store: Store, folders: Folders, minutes: float | None) -> tuple[Run, dict[str, Any]]:
+def _made(config: RunConfig, dataset: Dataset, folders: Folders, minutes: float | None) -> tuple[Run, dict[str, Any]]:
     """A trial's run and its best epoch; trained as `mail train` does, but for the test."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
     from mailcli.training.train import CHECKPOINT_MINUTES, choose
 
-    run = claim(folders.of(config), config, store)
+    run = claim(folders.of(config), config, dataset)
     baseline = None
     if is_two_stage(config):
-        baseline = claim(folders.of(config.baseline()), config.baseline(), store)
+        baseline = claim(folders.of(config.baseline()), config.baseline(), dataset)
         if not baseline.weights.is_file():
-            _made(config.baseline(), store, folders, minutes)
-    return run, choose(run, store, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
+            _made(config.baseline(), dataset, folders, minutes)
+    return run, choose(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
 
 
 def _records(study: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""AUC, GAUC and RI: exact, vectorised, ties counted half. NumPy only."""
+"""AUC, GAUC and RI: exact, vectorized, ties counted half. NumPy only."""
 
 from __future__ import annotations
 

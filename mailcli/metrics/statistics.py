@@ -1,6 +1,6 @@
 """Means over seeds, their intervals, and paired comparisons: Student's t by SciPy, Holm's correction by statsmodels.
 
-A seed decides the draw of new users, the initialisation and the order of impressions, alike for a method and its
+A seed decides the draw of new users, the initialization and the order of impressions, alike for a method and its
 baseline: what differs between the two runs of a seed is the method.
 """
 

@@ -105,7 +105,7 @@ class TrainingData(NamedTuple):
     users: NDArray[np.int64]
     """[N], the user row of each."""
     old: NDArray[np.bool_]
-    """[N], whether the user has behaviour before it."""
+    """[N], whether the user has behavior before it."""
     ranker: Callable[[Features], Tensor]
     """The trained ranker, at inference: click logits [B]."""
     seed: int
@@ -113,7 +113,7 @@ class TrainingData(NamedTuple):
     def last_of_each(self) -> NDArray[np.int64]:
         """[old users], the place of each one's last impression, which shows its longest history, by user row."""
         places = np.flatnonzero(self.old)
-        # The store's impressions are in the order of time within a user.
+        # The dataset's impressions are in the order of time within a user.
         return places[len(places) - 1 - np.unique(self.users[places][::-1], return_index=True)[1]]
 
     def old_users(self) -> Iterator[Features]:

@@ -11,7 +11,7 @@ from mailcli.data.schema import FIRST_ID, PADDING, Schema
 from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.sparse_ops import bag_sum, gather_rows, spread
 
-#: Half-width of the `small` initialisation of embeddings (ours: 0.1 and 0.03 of Xavier's did alike on ml-100k).
+#: Half-width of the `small` initialization of embeddings (ours: 0.1 and 0.03 of Xavier's did alike on ml-100k).
 SMALL = 0.01
 
 
@@ -19,7 +19,7 @@ class FeatureEmbedding(keras.layers.Layer):
     """The shared embedding lookup table: all categorical fields of a batch -> Features (MAIL Sec. 3.1).
 
     One variable [sum of the vocabularies' sizes, d]; a field's ids are moved to its vocabulary's part of the table.
-    Xavier initialisation with fan_in = fan_out = d, U(±√(3/d)), so that the scale does not depend on the vocabulary; or
+    Xavier initialization with fan_in = fan_out = d, U(±√(3/d)), so that the scale does not depend on the vocabulary; or
     `small`, U(±0.01) with every action at one, so that v_i begins as the embedding of its item.
 
     Args:
@@ -135,7 +135,7 @@ class FeatureEmbedding(keras.layers.Layer):
 
     @property
     def _shared(self) -> list[int]:
-        """The places among the target's fields of what behaviours and targets have in common, in the steps' order."""
+        """The places among the target's fields of what behaviors and targets have in common, in the steps' order."""
         of_target = [field.vocabulary for field in self.schema.group("target")]
         return [of_target.index(field.vocabulary) for field in self.schema.group("behavior")]
 

@@ -11,11 +11,10 @@ import tensorflow as tf
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig
-from mailcli.data.dataset import Store
-from mailcli.errors import MailError, choices, nearest
-from mailcli.models import distribute
+from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.models import ColdStartMethod, distribute, options_of
 from mailcli.models.batch_spec import batch_signature
-from mailcli.models.contracts import ColdStartMethod, options_of
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.sparse_ops import forget_gradients
@@ -29,8 +28,8 @@ CONTRACT = (
 )
 
 
-def make_model(store: Store, config: RunConfig) -> TwoTower:
-    """The model of a run, initialised by the config's seed (Xavier, as Algorithm 1 says).
+def make_model(dataset: Dataset, config: RunConfig) -> TwoTower:
+    """The model of a run, initialized by the config's seed (Xavier, as Algorithm 1 says).
 
     Raises:
         MailError: an option that the ranker or the cold-start method does not have, or a value it refuses.
@@ -43,11 +42,11 @@ def make_model(store: Store, config: RunConfig) -> TwoTower:
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
     with distribute.scope():
-        return _make_model(store, config)
+        return _make_model(dataset, config)
 
 
-def _make_model(store: Store, config: RunConfig) -> TwoTower:
-    embedding = FeatureEmbedding(store.schema, store.vocabulary_sizes, config.embedding_dim, config.embedding_init)
+def _make_model(dataset: Dataset, config: RunConfig) -> TwoTower:
+    embedding = FeatureEmbedding(dataset.schema, dataset.vocabulary_sizes, config.embedding_dim, config.embedding_init)
     ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
     outside = {config.ranker: plugins.RANKERS, config.cold_start: plugins.COLD_STARTS}
@@ -57,7 +56,7 @@ def _make_model(store: Store, config: RunConfig) -> TwoTower:
         except ValueError as error:
             if str(error).startswith("Exception encountered"):
                 raise
-            raise MailError(f"{config.ranker}+{config.cold_start} on {store.name}: {error}") from error
+            raise MailError(f"{config.ranker}+{config.cold_start} on {dataset.name}: {error}") from error
     try:
         model = TwoTower(embedding, ranker, cold_start, config.history)
         _try_as_graph(model, config)
@@ -65,7 +64,7 @@ def _make_model(store: Store, config: RunConfig) -> TwoTower:
         # Whatever it is, it is of the user's code, and told before anything is trained.
         told = str(error).removeprefix("Exception encountered when calling ").split("Arguments received by")[0]
         raise MailError(
-            f"{config.ranker}+{config.cold_start} on {store.name}: {type(error).__name__}: {told.strip()} {CONTRACT}"
+            f"{config.ranker}+{config.cold_start} on {dataset.name}: {type(error).__name__}: {told.strip()} {CONTRACT}"
         ) from error
     return model
 
@@ -82,13 +81,13 @@ def _make(kind: plugins.Kind, name: str, options: Options) -> Any:
     found = _class(kind, name)
     if not isinstance(found, type):
         if options:
-            raise MailError(f"{kind.title} '{name}' is a function, so it has no options. Received: {choices(options)}")
+            raise MailError(f"{kind.title} '{name}' is a function, so it has no options. Received: {quoted(options)}")
         return _FunctionRanker(found)
     defaults = options_of(found)
     for key in options:
         if key not in defaults:
-            known = f"Known: {choices(defaults)}." if defaults else "It has none."
-            raise MailError(f"{kind.title} '{name}' has no option '{key}'.{nearest(key, defaults)} {known}")
+            known = f"Known: {quoted(defaults)}." if defaults else "It has none."
+            raise MailError(f"{kind.title} '{name}' has no option '{key}'.{did_you_mean(key, defaults)} {known}")
     try:
         return found(**{key: _like(defaults[key], key, value) for key, value in options.items()})
     except (ValueError, TypeError) as error:
@@ -113,7 +112,7 @@ def _class(kind: plugins.Kind, name: str) -> Any:
             "Give its class."
         )
     wanted = {
-        plugins.COLD_STARTS: "a subclass of mailcli.models.contracts.ColdStartMethod",
+        plugins.COLD_STARTS: "a subclass of mailcli.models.ColdStartMethod",
         plugins.RANKERS: "a keras.layers.Layer with `call(features, training)`, or such a function",
     }
     raise MailError(f"{kind.title} '{name}': should be {wanted[kind]}. Received: {type(found).__name__} {found!r:.80}")

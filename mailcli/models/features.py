@@ -38,7 +38,7 @@ class Spec(NamedTuple):
 
     @property
     def steps_vocabulary(self) -> str:
-        """The vocabulary of a behaviour step's first field, e.g. the category."""
+        """The vocabulary of a behavior step's first field, e.g. the category."""
         return self.schema.group("behavior")[0].vocabulary
 
 
@@ -50,7 +50,7 @@ class Features(NamedTuple):
     behaviors: Tensor
     """v [B, n_v, d]; v_i = (sum of the step's field embeddings) ⊙ embedding(action); most recent last, zeros before"""
     behavior_mask: Tensor
-    """[B, n_v] bool, true where there is a behaviour"""
+    """[B, n_v] bool, true where there is a behavior"""
     behavior_sum: Tensor
     """[B, d], Σ v_i: a ranker that reads this instead of `behaviors` spares a graph the making of [B, n_v, d]"""
     context: Tensor
@@ -62,13 +62,13 @@ class Features(NamedTuple):
     is_new: Tensor
     """[B] bool, flag = (v is empty), MAIL Eq. (9)"""
     query: Tensor
-    """[B, d], the target as a behaviour step has it: the sum of the fields that the two share, without an action"""
+    """[B, d], the target as a behavior step has it: the sum of the fields that the two share, without an action"""
     action_ids: Tensor
-    """[B, n_v], each step's action, a row of `action_table`; 0 where there is no real behaviour"""
+    """[B, n_v], each step's action, a row of `action_table`; 0 where there is no real behavior"""
     action_table: Tensor
     """[actions + 2, d], the embeddings of all actions, the same for every impression; row 0 is zero"""
     step_ids: Tensor
-    """[B, n_v], the id of each step's first field in its vocabulary; 0 where there is no real behaviour"""
+    """[B, n_v], the id of each step's first field in its vocabulary; 0 where there is no real behavior"""
     target_id: Tensor
     """[B], the target's id in the same vocabulary"""
     table_rows: Tensor
@@ -113,7 +113,7 @@ def invent_behaviors(
 
     Args:
         generate: attributes a [users, n_a, d] -> v̂ [users, n_v, d] and its sum over n_v [users, d].
-        counts: [n_v] bool, which steps count as behaviour; None for all.
+        counts: [n_v] bool, which steps count as behavior; None for all.
     """
     new = tf.where(features.is_new)[:, 0]
     users, place = tf.unique(tf.gather(features.user, new))

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.data.schema import PADDING, Schema
-from mailcli.errors import choices
+from mailcli.errors import quoted
 from mailcli.models import distribute
 from mailcli.models.batch_spec import _one_impression
 from mailcli.models.contracts import ColdStartMethod, RankingTower, added_losses
@@ -172,6 +172,6 @@ def _check_output(output: Any, schema: Schema) -> None:
         )
     if set(heads) - set(schema.labels):
         raise ValueError(
-            f"it needs the label 'conversion', and the dataset has {choices(schema.labels)} alone "
+            f"it needs the label 'conversion', and the dataset has {quoted(schema.labels)} alone "
             "(a schema file names one as impressions.conversion, `mail simulate --conversions` makes one up)"
         )

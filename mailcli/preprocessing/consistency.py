@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mailcli.errors import MailError, choices
+from mailcli.errors import MailError, quoted
 from mailcli.preprocessing.sources._base import RawData
+
+logger = logging.getLogger(__name__)
+
 
 #: Share of users or items that the tables may lack without a note (ours; Ali_Display_Ad_Click lacks one user in 20).
 UNKNOWN = 0.2
@@ -41,7 +44,7 @@ def check_users(source: RawData, users: pa.Table, profiles: pa.Table) -> None:
     names = [field.name for field in source.schema.group("attributes") if field.name != "user"]
     if names and not any(_has_value(of_train[name]) for name in names):
         raise MailError(
-            f"{_file(source, 'user')}: no user of the training split has a value of {choices(names)}. Expected some: "
+            f"{_file(source, 'user')}: no user of the training split has a value of {quoted(names)}. Expected some: "
             "MAIL invents a new user's behavior from the attributes."
         )
 
@@ -51,7 +54,7 @@ def check_items(source: RawData, items: pa.Table, features: pa.Table) -> None:
     shown = items["item"].filter(pc.greater(items["impressions"], 0))
     lost = _lost(shown, features["item"])
     if len(lost) and len(lost) == len(shown):
-        print(f"Note: {_told(source, 'item', lost, features['item'])} They have no features.", file=sys.stderr)
+        logger.warning(f"Note: {_told(source, 'item', lost, features['item'])} They have no features.")
     elif len(lost) > UNKNOWN * len(shown):
         _note(source, "item", lost, len(shown))
 
@@ -93,10 +96,9 @@ def _told(source: RawData, key: str, lost: pa.ChunkedArray, known: pa.ChunkedArr
 
 
 def _note(source: RawData, key: str, lost: pa.ChunkedArray, count: int) -> None:
-    print(
+    logger.warning(
         f"Note: {len(lost):,} of {count:,} {key}s of the impressions ({len(lost) / count:.2%}) are not in "
-        f"{_file(source, key).name}, for example {pc.min(lost).as_py()!r}.",
-        file=sys.stderr,
+        f"{_file(source, key).name}, for example {pc.min(lost).as_py()!r}."
     )
 
 

@@ -13,11 +13,9 @@ from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import SHOWN, MailError, did_you_mean, quoted
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 
-#: Characters of a value that an error shows (ours: the line stays one line).
-SHOWN = 100
 #: Prices and the like beyond this are no numbers but mistakes, infinity among them (ours).
 LARGEST = 1e308
 #: Lines at the start of which one at least must have the header's number of fields (ours).
@@ -50,7 +48,7 @@ class Column:
     def expected(self) -> str:
         """What a value should be, for an error text."""
         if self.values:
-            return f"one of {choices(self.values)}"
+            return f"one of {quoted(self.values)}"
         kind = {"bigint": "a whole number", "double": "a number", "string": "a text in UTF-8"}[self.type]
         if self.at_least is not None and self.below is not None:
             kind += f" from {self.at_least} to {self.below - 1}"
@@ -137,7 +135,7 @@ class CsvFile:
             if self.header.count(name) != 1:
                 found = "more than one" if name in self.header else "no"
                 raise MailError(
-                    f"{self.path}: {found} column '{name}'.{nearest(name, set(self.header) - set(needed))} "
+                    f"{self.path}: {found} column '{name}'.{did_you_mean(name, set(self.header) - set(needed))} "
                     f"The file's header is: {','.join(self.header)}. Expected: {','.join(needed)}."
                 )
 

@@ -17,15 +17,14 @@ import pyarrow.parquet as pq
 
 from mailcli.data.hashing import hash_users, share_of_users
 from mailcli.data.schema import SPLITS
-from mailcli.errors import MailError
+from mailcli.errors import SHOWN, MailError
 from mailcli.preprocessing.consistency import check_items, check_times, check_users
-from mailcli.preprocessing.csv_file import SHOWN
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.rejects import SECOND, Rejects
 from mailcli.preprocessing.sources._base import RawData
 from mailcli.utils.resumable import Stages
 
-#: Raw bytes per bucket (ours): about eight million behaviours, some 600 MB while a bucket is worked on.
+#: Raw bytes per bucket (ours): about eight million behaviors, some 600 MB while a bucket is worked on.
 BUCKET_BYTES = 256 << 20
 #: How much larger a log is than its .gz (ours, from the simulated log; it decides the size of buckets alone).
 UNPACKED = 4
@@ -50,17 +49,17 @@ class Staged:
     features: pa.Table
     """The item table, each item once."""
     users: pa.Table
-    """The users of the impressions in the store's order: `user, row, bucket, last`, impressions and clicks by split."""
+    """The impressions' users in the dataset's order: `user, row, bucket, last`, clicks and impressions by split."""
     items: pa.Table
-    """The items of table and impressions in the store's order: `item, item_row, impressions`, `known` to the table."""
+    """The items of table and impressions in the dataset's order: `item, item_row, impressions, known` to the table."""
     impressions: Path
     """Impressions below `bucket=N`: `row, item_row, time`, context fields, labels, `split`."""
     behaviors: Path
-    """Behaviours before their user's last impression below `bucket=N`: `row, time, action`, behaviour fields."""
+    """Behaviors before their user's last impression below `bucket=N`: `row, time, action`, behavior fields."""
     facts: dict[str, int]
     """Rows and distinct values, by the names of RawData.official."""
     unseen: dict[int, int]
-    """How many behaviours NO_IMPRESSION and TOO_LATE leave out."""
+    """How many behaviors NO_IMPRESSION and TOO_LATE leave out."""
 
 
 class Staging:
@@ -240,7 +239,7 @@ class Staging:
         buckets = max(1, int(size * self.sample) // BUCKET_BYTES, len(raw) // USERS_PER_BUCKET)
         lookup = users.take(pa.array(order))
         lookup = lookup.append_column("row", pa.array(np.arange(len(order), dtype=np.int32)))
-        # The store's order is that of the hash, so equal parts of the hash's range are runs of consecutive users.
+        # The dataset's order is that of the hash, so equal parts of the hash's range are runs of consecutive users.
         lookup = lookup.append_column("bucket", pa.array((key[order] / 2.0**64 * buckets).astype(np.int32)))
         pq.write_table(lookup, folder / "users.parquet")
         kept = self.engine.read_parquet(folder / "users.parquet").select("user")

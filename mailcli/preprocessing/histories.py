@@ -1,4 +1,4 @@
-"""Which behaviours an impression may see: those strictly earlier, and of these the most recent n_v."""
+"""Which behaviors an impression may see: those strictly earlier, and of these the most recent n_v."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def history_bounds(
     row: NDArray[np.integer],
     time: NDArray[np.integer],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each impression's user begins among sorted behaviours, and the end of what is strictly earlier.
+    """Where each impression's user begins among sorted behaviors, and the end of what is strictly earlier.
 
     Args:
-        b_row, b_time: [N], user row and time of the behaviours, sorted by (row, time).
+        b_row, b_time: [N], user row and time of the behaviors, sorted by (row, time).
         row, time: [M], the same of the impressions, in any order.
 
     Returns:
-        (begin, end), [M] each: the behaviours of the same user with a smaller time are begin:end.
+        (begin, end), [M] each: the behaviors of the same user with a smaller time are begin:end.
     """
     begin = np.searchsorted(b_row, row, side="left")
     if not len(b_row):
@@ -34,7 +34,7 @@ def history_bounds(
 
 
 def visible(begin: NDArray[np.int64], end: NDArray[np.int64], count: int, history: int) -> NDArray[np.bool_]:
-    """[count], true for behaviours that lie in the last `history` before some `end` of their user."""
+    """[count], true for behaviors that lie in the last `history` before some `end` of their user."""
     start = np.maximum(begin, end - history)
     change = np.bincount(start, minlength=count + 1) - np.bincount(end, minlength=count + 1)
     return np.cumsum(change[:count]) > 0

@@ -1,4 +1,4 @@
-"""Raw files -> store: the checks before, the folders around, the record after; staging.py and build.py do the work."""
+"""Raw files -> dataset: checks before, folders around, the record after; extract.py and transform.py do the work."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.config import RunConfig
-from mailcli.data.dataset import REJECTED, SUMMARY, Store
+from mailcli.data.dataset import REJECTED, SUMMARY, Dataset
 from mailcli.data.manifest import LONGEST_HISTORY
-from mailcli.data.writer import StoreWriter, check_target
+from mailcli.data.writer import DatasetWriter, check_target
 from mailcli.errors import MailError
 from mailcli.preprocessing.csv_file import damaged
 from mailcli.preprocessing.engines._base import MEMORY_LIMIT, DataEngine, parse_size
@@ -33,14 +33,14 @@ READ_BYTES = 1 << 22
 
 @dataclass(frozen=True)
 class Options:
-    """How a store is made."""
+    """How a dataset is made."""
 
     history: int = RunConfig.history
-    """n_v, the most behaviours an impression can see."""
+    """n_v, the most behaviors an impression can see."""
     sample: float = 1.0
     """Share of the users that are kept, by a hash of their id: a smaller share is part of a larger one."""
     drop_duplicates: bool = False
-    """Whether of behaviours that are alike in all columns one alone is kept."""
+    """Whether of behaviors that are alike in all columns one alone is kept."""
     max_bad_rows: float = MAX_BAD_ROWS
     """Largest share of a file's rows that may be set aside as unusable."""
     expect_official: bool = False
@@ -75,14 +75,14 @@ class Options:
 DEFAULTS = Options()
 
 
-def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options: Options = DEFAULTS) -> Store:
-    """Make the store `data_dir/name` from raw files.
+def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options: Options = DEFAULTS) -> Dataset:
+    """Make the dataset `data_dir/name` from raw files.
 
     Args:
         source: name of the raw format, a file of mailcli/sources.
         raw: folder of the raw files.
-        data_dir: folder of the stores.
-        name: name of the store; None for the source's own.
+        data_dir: folder of the datasets.
+        name: name of the dataset; None for the source's own.
         options: how.
 
     Raises:
@@ -98,7 +98,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
             f"--engine {options.engine}: a schema file's tables are read by DuckDB alone. Leave out --engine."
         )
     memory = parse_size(options.memory_limit)
-    with StoreWriter(target, options.temp_dir) as writer:
+    with DatasetWriter(target, options.temp_dir) as writer:
         raw_data: RawData = reader(raw, writer.stages.temp, *([options.schema] if options.schema else []))
         if options.expect_official and not raw_data.official:
             raise MailError(f"--expect-official: nothing is known of the published files of '{source}'.")
@@ -128,10 +128,10 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
                 "files": files,
             }
         )
-    return Store(target)
+    return Dataset(target)
 
 
-def _make(source: RawData, engine: DataEngine, writer: StoreWriter, name: str, options: Options) -> dict[str, Any]:
+def _make(source: RawData, engine: DataEngine, writer: DatasetWriter, name: str, options: Options) -> dict[str, Any]:
     """All columns, summary.md and rejected/; what they give for dataset.json."""
     rejects = Rejects(source, options.max_bad_rows)
     staged = Staging(source, engine, writer.stages, rejects, options.sample, options.expect_official).run()

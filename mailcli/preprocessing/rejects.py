@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.errors import MailError
-from mailcli.preprocessing.csv_file import SHOWN
+from mailcli.errors import SHOWN, MailError
 from mailcli.preprocessing.sources._base import RawData
 
 #: Share of a file's rows that may be unusable (ours: a few spoilt rows do not stop hours of work, a wrong file does).

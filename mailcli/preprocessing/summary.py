@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mailcli.data.schema import SPLITS
-from mailcli.preprocessing.csv_file import SHOWN
+from mailcli.errors import SHOWN
 from mailcli.preprocessing.extract import NO_IMPRESSION, TOO_LATE, Staged
 from mailcli.preprocessing.rejects import EXAMPLES, Rejects
 from mailcli.preprocessing.sources._base import TABLES, RawData
@@ -20,11 +20,11 @@ def summary(title: str, source: RawData, staged: Staged, rejects: Rejects, count
     """The text of summary.md.
 
     Args:
-        title: name of the store and the settings it was made with.
+        title: name of the dataset and the settings it was made with.
         source: the raw data.
         staged: its tables.
         rejects: the rows that could not be used.
-        counts: those of the store's dataset.json.
+        counts: those of dataset.json.
     """
     blocks = [
         f"# {title}",

@@ -1,4 +1,4 @@
-"""Steps 3 and 4 of preprocessing, in this process: from rows split by bucket to the columns of a store.
+"""Steps 3 and 4 of preprocessing, in this process: from rows split by bucket to the columns of a dataset.
 
 3. Bucket by bucket: sort, find each impression's `history_end`, drop what no impression can see, append raw values.
 4. Vocabularies, fitted on training impressions and their histories alone, turn raw values into ids.
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Field, Schema
-from mailcli.data.writer import StoreWriter
+from mailcli.data.writer import DatasetWriter
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines._base import DataEngine
 from mailcli.preprocessing.extract import Staged
@@ -45,15 +45,15 @@ class _Table(NamedTuple):
 
 @dataclass
 class Build:
-    """What staging made -> the columns of a store, in the order of `run`."""
+    """What staging made -> the columns of a dataset, in the order of `run`."""
 
     schema: Schema
     engine: DataEngine
-    writer: StoreWriter
+    writer: DatasetWriter
     history: int
-    """n_v, the most behaviours an impression can see."""
+    """n_v, the most behaviors an impression can see."""
     drop_duplicates: bool
-    """Whether of behaviours that are alike in all columns one alone is stored."""
+    """Whether of behaviors that are alike in all columns one alone is stored."""
 
     def run(self, staged: Staged) -> dict[str, Any]:
         """Do all steps; what they give for dataset.json."""
@@ -81,7 +81,7 @@ class Build:
     # 3. bucket by bucket
 
     def _fill(self, staged: Staged) -> None:
-        """Append raw values of visible behaviours, and the impressions with their `history_end`."""
+        """Append raw values of visible behaviors, and the impressions with their `history_end`."""
         per_user = np.zeros(len(staged.users), np.int64)
         self.counts |= dict.fromkeys(
             ("behaviors", "duplicate_behaviors", "older_behaviors", "impressions_without_history"), 0
@@ -96,7 +96,7 @@ class Build:
         self.counts["users_without_history"] = int((per_user == 0).sum())
 
     def _load(self, staged: Staged, bucket: int) -> tuple[pa.Table, pa.Table | None]:
-        """A bucket's impressions and behaviours; its users may have none of these."""
+        """A bucket's impressions and behaviors; its users may have none of these."""
         folders = [table / f"bucket={bucket}" for table in (staged.impressions, staged.behaviors)]
         impressions = self._sorted(folders[0], ["row", "time", "item_row", "click"])
         behaviors = self._sorted(folders[1], ["row", "time", "action"]) if folders[1].exists() else None
@@ -112,7 +112,7 @@ class Build:
         return self.engine.collect(frame.select(*columns).orderBy(*by))
 
     def _merge(self, impressions: pa.Table, behaviors: pa.Table | None, per_user: NDArray[np.int64]) -> None:
-        """One bucket: append its behaviours and impressions, add to `per_user` how many behaviours each user has."""
+        """One bucket: append its behaviors and impressions, add to `per_user` how many behaviors each user has."""
         row = impressions["row"].to_numpy()
         time = impressions["time"].to_numpy()
         log = self._columns(behaviors)
@@ -121,7 +121,7 @@ class Build:
         train = impressions["split"].to_numpy() == 0
         trained = visible(begin[train], end[train], len(keep), self.history)[keep]
         per_user += np.bincount(log["row"][keep], minlength=len(per_user))
-        # A place among all sorted behaviours of the bucket -> a place among those that are kept.
+        # A place among all sorted behaviors of the bucket -> a place among those that are kept.
         place = np.r_[0, np.cumsum(keep)]
         self._append_impressions(impressions, self.counts["behaviors"] + place[end])
         self._append_behaviors({name: values[keep] for name, values in log.items()}, trained)
@@ -130,7 +130,7 @@ class Build:
         self.counts["impressions_without_history"] += int((end == begin).sum())
 
     def _columns(self, behaviors: pa.Table | None) -> dict[str, NDArray]:
-        """A bucket's behaviours as arrays, fields as codes; duplicates are counted, and left out if so asked."""
+        """A bucket's behaviors as arrays, fields as codes; duplicates are counted, and left out if so asked."""
         fields = self.schema.group("behavior")
         if behaviors is None:
             return {name: np.empty(0, np.int64) for name in ("row", "time", "action", *(f.name for f in fields))}
@@ -225,7 +225,7 @@ class Build:
         return {"log1p_mean": mean, "log1p_std": std}
 
     def _number_logs(self) -> None:
-        """Turn the raw values of behaviours and contexts into ids, a chunk at a time."""
+        """Turn the raw values of behaviors and contexts into ids, a chunk at a time."""
         jobs = [("behaviors", "raw_behaviors", field.name, field) for field in self.schema.group("behavior")]
         jobs += [
             (split, split, f"raw_{field.name}", field) for split in SPLITS for field in self.schema.group("context")

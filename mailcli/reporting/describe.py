@@ -1,4 +1,4 @@
-"""What a store holds, as `mail describe` prints it."""
+"""What a dataset holds, as `mail describe` prints it."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from mailcli import plugins
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
 
 
-def describe(store: Store) -> Group:
-    """Tables, fields, vocabularies, history lengths, CTR and naturally new users of a store."""
-    return Group(*_blocks(store))
+def describe(dataset: Dataset) -> Group:
+    """Tables, fields, vocabularies, history lengths, CTR and naturally new users of a dataset."""
+    return Group(*_blocks(dataset))
 
 
-def _blocks(store: Store) -> Iterator[Table | str]:
-    counts = store.counts
-    yield f"{store.label}: source {store.manifest['source']}, format {store.manifest['format']}, n_v {store.history}"
-    if store.simulation:
+def _blocks(dataset: Dataset) -> Iterator[Table | str]:
+    counts = dataset.counts
+    manifest = dataset.manifest
+    yield f"{dataset.label}: source {manifest['source']}, format {manifest['format']}, n_v {dataset.history}"
+    if dataset.simulation:
         shown = ", ".join(
             f"{key} {value:.6g}" if isinstance(value, int | float) else f"{key} {value}"
-            for key, value in store.simulation.items()
+            for key, value in dataset.simulation.items()
         )
         yield f"simulated: {shown}"
     splits = _table("split", "impressions", "clicks", "CTR", "users", "without history")
     for name in SPLITS:
-        empty = (store.earlier_behaviors(name) == 0).mean()
+        empty = (dataset.earlier_behaviors(name) == 0).mean()
         clicks = counts[f"{name}_clicks"]
         splits.add_row(
             name,
             f"{counts[name]:,}",
             f"{clicks:,}",
             f"{clicks / counts[name]:.2%}",
-            f"{len(np.unique(store.column(name, 'user'))):,}",
+            f"{len(np.unique(dataset.column(name, 'user'))):,}",
             f"{empty:.2%}",
         )
     yield splits
@@ -48,23 +49,23 @@ def _blocks(store: Store) -> Iterator[Table | str]:
         f"{counts['users_without_profile']:,} without profile; {lonely:,} naturally new (no visible behavior)",
     )
     tables.add_row("items", f"{counts['items']:,}", f"{counts['items_without_features']:,} without features")
-    tables.add_row("behaviors", f"{counts['behaviors']:,}", f"actions: {', '.join(store.schema.actions)}")
+    tables.add_row("behaviors", f"{counts['behaviors']:,}", f"actions: {', '.join(dataset.schema.actions)}")
     yield tables
     fields = _table("field", "group", "vocabulary", "ids (with padding, unknown)")
-    for field in store.schema.fields:
+    for field in dataset.schema.fields:
         many = f", up to {field.values} values" if field.values > 1 else ""
         fields.add_row(
-            field.name, field.group + many, field.vocabulary, f"{store.vocabulary_sizes[field.vocabulary]:,}"
+            field.name, field.group + many, field.vocabulary, f"{dataset.vocabulary_sizes[field.vocabulary]:,}"
         )
-    for name in store.schema.dense:
+    for name in dataset.schema.dense:
         fields.add_row(name, "target, a number", "", "")
     yield fields
-    yield _histories(store)
+    yield _histories(dataset)
 
 
-def _histories(store: Store) -> Table:
+def _histories(dataset: Dataset) -> Table:
     """Quantiles of the history length that training impressions see."""
-    length = np.minimum(store.earlier_behaviors("train"), store.history)
+    length = np.minimum(dataset.earlier_behaviors("train"), dataset.history)
     table = _table("history length in train", *(f"{q}%" for q in (0, 25, 50, 75, 100)), "mean")
     quantiles = np.quantile(length, (0, 0.25, 0.5, 0.75, 1))
     table.add_row("", *(f"{q:.0f}" for q in quantiles), f"{length.mean():.1f}")
@@ -81,9 +82,9 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def print_description(store: Store) -> None:
+def print_description(dataset: Dataset) -> None:
     """Print the description to stdout."""
-    _console().print(describe(store))
+    _console().print(describe(dataset))
 
 
 def print_models() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mailcli import plugins
 from mailcli.config import VARIANTS, RunConfig
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 
 #: The rows of Table 2, in its order, as settings of a run.
 TABLE_2: dict[str, dict[str, str]] = {
@@ -68,7 +68,7 @@ def row_settings(name: str) -> dict[str, str]:
     ranker, plus, method = name.partition("+")
     if not plus:
         raise MailError(
-            f"unknown row '{name}'.{nearest(name, ROWS)} Known: {choices(ROWS)}, or ranker+method, e.g. 'din+cvae'."
+            f"unknown row '{name}'.{did_you_mean(name, ROWS)} Known: {quoted(ROWS)}, or ranker+method, e.g. 'din+cvae'."
         )
     plugins.check(plugins.RANKERS, ranker)
     plugins.check(plugins.COLD_STARTS, method)

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mailcli.data.dataset import Store, find
 from mailcli.errors import MailError
 from mailcli.reporting.rows import Result, Row, row_of
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -36,8 +34,7 @@ def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Ro
         if first.resolve() != run.folder.resolve():
             raise MailError(f"{first} and {run.folder} are runs of the same settings and seed. Give one of them.")
     for run in seen.values():
-        store = read_as(run, find(data_dir, run.config.data))
-        result = {**(run.result or {}), **_measured(run, store, draws)}
+        result = {**(run.result or {}), **_measured(run, data_dir, draws)}
         # Each seed of a row goes on with a run of its own.
         alike = replace(run.config, continues="", seed=0)
         shared = replace(alike.baseline(), ranker="", ranker_options={})
@@ -52,19 +49,13 @@ def _baselines_first(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (rankers.index(row.config.ranker), row.config.cold_start != "none"))
 
 
-def _measured(run: Run, store: Store, draws: int) -> Result:
+def _measured(run: Run, data_dir: Path, draws: int) -> Result:
     """The test's part of a result, by the run's best checkpoint."""
-    from mailcli.data.batches import Batches
-    from mailcli.data.protocol import views
-    from mailcli.models.factory import make_model
-    from mailcli.training.evaluate import Scorer, measure, measure_draws
-    from mailcli.training.train import check_history
+    from mailcli.training.evaluate import measure, measure_draws
+    from mailcli.training.predictor import Predictor
 
-    config = run.config
-    check_history(config, store)
-    model = make_model(store, config)
-    run.restore(model)
-    view = views(store, config)["test"]
-    scores = Scorer(model, config.history)(Batches(store, view, config.history, config.batch_size), "scoring test")
-    result = {"test": measure(store, view, scores)}
-    return {**result, "over_users": measure_draws(store, view, scores, draws)} if draws else result
+    predictor = Predictor.open(run, data_dir)
+    dataset, view = predictor.dataset, predictor.test
+    scores = predictor.score(predictor.batches(), "scoring test")
+    result = {"test": measure(dataset, view, scores)}
+    return {**result, "over_users": measure_draws(dataset, view, scores, draws)} if draws else result

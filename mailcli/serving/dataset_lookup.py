@@ -26,7 +26,7 @@ class Places:
 def history_ends(
     b_time: NDArray[np.integer], begin: NDArray[np.integer], end: NDArray[np.integer], time: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """The end of what is strictly earlier within slices of sorted behaviours, by bisection: no key of all is made.
+    """The end of what is strictly earlier within slices of sorted behaviors, by bisection: no key of all is made.
 
     Args:
         b_time: [N], times that ascend within each slice; may be memory-mapped.

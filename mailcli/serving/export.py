@@ -18,20 +18,19 @@ from numpy.typing import NDArray
 
 from mailcli import __version__
 from mailcli.config import RunConfig, to_toml
-from mailcli.data.dataset import Store, find
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
 from mailcli.errors import MailError
-from mailcli.models.factory import make_model
 from mailcli.serving.served_model import OUTPUTS, Served
 from mailcli.serving.signatures import Input, Signature
+from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import read_as
 from mailcli.utils.files import Lock, whole_folder
 
 VERSION = "1"
 SIGNATURE, REQUEST, README = "signature.json", "request.json", "README.md"
-#: Behaviours and candidates of the request that is shown (ours: it is to be read).
+#: Behaviors and candidates of the request that is shown (ours: it is to be read).
 SHOWN_STEPS, SHOWN_ITEMS = 3, 2
 _MEANINGS = {"click": "pCTR", "ctcvr": "pCTCVR = pCTR x pCVR"}
 
@@ -52,14 +51,13 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
         MailError: the folder exists, the dataset is missing or has changed, or the model cannot be saved.
     """
     _refuse_existing(folder)
-    store = read_as(run, find(data_dir, run.config.data))
+    predictor = Predictor.open(run, data_dir)
+    dataset = predictor.dataset
     with Lock(folder, f"{folder}: another `mail export` is writing it. Wait for it."):
         _refuse_existing(folder)
-        model = make_model(store, run.config)
-        run.restore(model)
-        served = Served(model, store, run.config, with_users)
+        served = Served(predictor.model, dataset, run.config, with_users)
         graphs = {signature.name: served.concrete(signature) for signature in served.signatures}
-        description = _description(run, store, served, graphs)
+        description = _description(run, dataset, served, graphs)
         with whole_folder(folder) as partial:
             # Gradients are not needed, and those of layers would be code.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -86,28 +84,28 @@ def _refuse_existing(folder: Path) -> None:
 # What it says of itself
 
 
-def _description(run: Run, store: Store, served: Served, graphs: dict[str, Any]) -> dict[str, Any]:
+def _description(run: Run, dataset: Dataset, served: Served, graphs: dict[str, Any]) -> dict[str, Any]:
     result = run.result or {}
     heads = list(graphs["serving_default"].structured_outputs)
     outputs = [name for name in OUTPUTS if name in heads]
-    request = example(store, run.config, served)
+    request = example(dataset, run.config, served)
     # TensorFlow Serving leaves out the name of an only output.
     found = answer(graphs["serving_default"], served.signatures[0], request)
     return {
         "mail": __version__,
         "tensorflow": tf.__version__,
-        "dataset": store.label,
+        "dataset": dataset.label,
         "cell": run.config.cell,
         "protocol": run.config.protocol,
         "seed": run.config.seed,
         "best_epoch": result.get("best_epoch"),
         "test": result.get("test"),
         "history": run.config.history,
-        "actions": list(store.schema.actions),
+        "actions": list(dataset.schema.actions),
         "signatures": {
             signature.name: {
                 "meaning": signature.meaning,
-                "inputs": {each.name: _input(store, each) for each in signature.inputs},
+                "inputs": {each.name: _input(dataset, each) for each in signature.inputs},
                 "outputs": {
                     name: {"dtype": "float32", "shape": ["U", "N"], "meaning": _MEANINGS[name]} for name in outputs
                 },
@@ -120,10 +118,10 @@ def _description(run: Run, store: Store, served: Served, graphs: dict[str, Any])
     }
 
 
-def _input(store: Store, each: Input) -> dict[str, Any]:
+def _input(dataset: Dataset, each: Input) -> dict[str, Any]:
     told = {"dtype": each.spec.dtype.name, "shape": each.axes, "field": each.field, "meaning": each.meaning}
     if each.vocabulary:
-        told |= {"vocabulary": each.vocabulary, "known_values": store.vocabulary_sizes[each.vocabulary] - FIRST_ID}
+        told |= {"vocabulary": each.vocabulary, "known_values": dataset.vocabulary_sizes[each.vocabulary] - FIRST_ID}
     # JSON has no NaN.
     return {**told, "missing": "NaN" if each.spec.dtype == tf.float32 else each.missing}
 
@@ -137,35 +135,35 @@ def answer(graph: Any, signature: Signature, request: dict[str, Any]) -> dict[st
     return {name: [[float(f"{x:.7g}") for x in row] for row in t.numpy()] for name, t in graph(**tensors).items()}
 
 
-def example(store: Store, config: RunConfig, served: Served) -> dict[str, Any]:
-    """A request of `serving_default`: an old user of the test split, the last behaviours, some candidates."""
-    view = views(store, config)["test"]
-    user, ends = store.column("test", "user"), store.column("test", "history_end")
-    old = ~view.new[user] & (ends > store.offsets[user])
+def example(dataset: Dataset, config: RunConfig, served: Served) -> dict[str, Any]:
+    """A request of `serving_default`: an old user of the test split, the last behaviors, some candidates."""
+    view = views(dataset, config)["test"]
+    user, ends = dataset.column("test", "user"), dataset.column("test", "history_end")
+    old = ~view.new[user] & (ends > dataset.offsets[user])
     row = int(np.argmax(old))
-    begin = int(store.offsets[user[row]]) if old[row] else int(ends[row])
+    begin = int(dataset.offsets[user[row]]) if old[row] else int(ends[row])
     steps = np.arange(max(begin, int(ends[row]) - SHOWN_STEPS), int(ends[row]))
-    candidates = np.array([*dict.fromkeys(store.column("test", "item")[row:].tolist())][:SHOWN_ITEMS])
+    candidates = np.array([*dict.fromkeys(dataset.column("test", "item")[row:].tolist())][:SHOWN_ITEMS])
     request: dict[str, Any] = {}
     for each in served.inputs.users:
-        ids = store.column("users", each.field)[user[row : row + 1]]
-        request[each.name] = raw_values(store, each, ids)
+        ids = dataset.column("users", each.field)[user[row : row + 1]]
+        request[each.name] = raw_values(dataset, each, ids)
     # The id of a user whom the vocabulary lacks is known to the user table all the same.
-    request[served.inputs.user.name] = store.column("users", "raw")[user[row : row + 1]].tolist()
+    request[served.inputs.user.name] = dataset.column("users", "raw")[user[row : row + 1]].tolist()
     for each in served.inputs.history:
-        ids = store.column("behaviors", each.field)[steps]
-        actions = [store.schema.actions[k - FIRST_ID] for k in ids] if each.vocabulary is None else []
-        request[each.name] = [actions or raw_values(store, each, ids)]
+        ids = dataset.column("behaviors", each.field)[steps]
+        actions = [dataset.schema.actions[k - FIRST_ID] for k in ids] if each.vocabulary is None else []
+        request[each.name] = [actions or raw_values(dataset, each, ids)]
     for each in served.inputs.context:
-        request[each.name] = raw_values(store, each, store.column("test", each.field)[row : row + 1])
-    return {**request, "item": [store.column("items", "raw")[candidates].tolist()]}
+        request[each.name] = raw_values(dataset, each, dataset.column("test", each.field)[row : row + 1])
+    return {**request, "item": [dataset.column("items", "raw")[candidates].tolist()]}
 
 
-def raw_values(store: Store, each: Input, ids: NDArray) -> list[Any]:
+def raw_values(dataset: Dataset, each: Input, ids: NDArray) -> list[Any]:
     """The raw values of ids, in lists as the ids are; the missing value for those that have none."""
     if ids.ndim > 1:
-        return [raw_values(store, each, row) for row in ids]
-    values = store.column("vocabularies", each.vocabulary or "")
+        return [raw_values(dataset, each, row) for row in ids]
+    values = dataset.column("vocabularies", each.vocabulary or "")
     return [values[k - FIRST_ID].item() if k >= FIRST_ID else each.missing for k in ids.astype(np.int64)]
 
 
@@ -212,7 +210,7 @@ Its answer:
 
 U users are each asked for N candidates; T is the length of the longest history, which may be 0. Values are those of the
 dataset's columns. One that the training split does not have, or the missing one (whole numbers -9223372036854775808,
-texts empty, numbers NaN), counts as unknown. Histories have the oldest behaviour first; places whose action is none of
+texts empty, numbers NaN), counts as unknown. Histories have the oldest behavior first; places whose action is none of
 {", ".join(told["actions"])} are left out, and of the others the last {told["history"]} count.
 A user without any is new. Outputs are {outputs}, float32 [U, N].
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mailcli.errors import MailError, choices, nearest
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.preprocessing.csv_file import LONGEST
 from mailcli.serving.value_checks import Faults, Needed, decoded, fits, is_bytes, shown
 
@@ -61,7 +61,7 @@ class ImpressionFile:
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if twice:
             raise MailError(
-                f"{path}: more than one column is named {choices(map(shown, twice))}. Expected each name once."
+                f"{path}: more than one column is named {quoted(map(shown, twice))}. Expected each name once."
             )
 
     def _header(self) -> list[str]:
@@ -89,9 +89,9 @@ class ImpressionFile:
         if len(self.columns) == 1 and used:
             return f"the header is {self.columns[0]!r}. Expected ',' between the names and values, not {used!r}."
         others = [name for name in self.columns if name.isprintable() and name not in expected]
-        hints = "".join(dict.fromkeys(nearest(name, others) for name in lost))
+        hints = "".join(dict.fromkeys(did_you_mean(name, others) for name in lost))
         columns = ", ".join(map(shown, self.columns))
-        return f"no column {choices(lost)}.{hints} The file's columns are: {columns}. Expected: {', '.join(expected)}."
+        return f"no column {quoted(lost)}.{hints} The file's columns are: {columns}. Expected: {', '.join(expected)}."
 
     def check_writable(self, form: str) -> None:
         """Refuse columns that a result of a form cannot hold: a CSV has texts (MailError)."""

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mailcli.data.batches import Batch, Batches
-from mailcli.data.dataset import Store, find
-from mailcli.data.protocol import views
+from mailcli.data.batches import Batch
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
-from mailcli.errors import MailError, choices
-from mailcli.models.factory import make_model
+from mailcli.errors import MailError, quoted
 from mailcli.serving.dataset_lookup import Places, history_ends
 from mailcli.serving.impression_file import ImpressionFile, Writer, check_form
 from mailcli.serving.lookups import unknown_ids
 from mailcli.serving.value_checks import Faults, Needed, typed
-from mailcli.training.evaluate import Scorer
+from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import read_as
-from mailcli.training.train import check_history
 from mailcli.utils.files import whole
 from mailcli.utils.progress import progress
+
+logger = logging.getLogger(__name__)
+
 
 #: The columns that are added; the second for a ranker with two heads.
 SCORES = ("score", "score_ctcvr")
@@ -38,7 +36,7 @@ class Counts(NamedTuple):
 
     impressions: int
     new: int
-    """Of users without behaviour, by the raw data, the protocol, or because the dataset lacks them."""
+    """Of users without behavior, by the raw data, the protocol, or because the dataset lacks them."""
     unknown_users: int
     """Impressions of users that the dataset lacks."""
     unknown_items: int
@@ -55,7 +53,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
         out: `.csv` or `.parquet`; must not exist.
         data_dir: folder of the datasets.
         rows: impressions at once.
-        all_histories: whether the users whom the run drew as new keep their behaviours.
+        all_histories: whether the users whom the run drew as new keep their behaviors.
 
     Raises:
         MailError: a file, a value in it, or the dataset is not as it should be; all of the file's faults are told.
@@ -65,15 +63,12 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
         raise MailError(f"{out}: exists already. Expected the name of a new file; choose another, or delete it.")
     if not out.parent.is_dir():
         raise MailError(f"{out}: there is no folder {out.parent}. Make it first.")
-    store = read_as(run, find(data_dir, run.config.data))
-    check_history(run.config, store)
+    predictor = Predictor.open(run, data_dir)
     source = ImpressionFile(file)
     source.check_writable(out.suffix)
-    asked = _Impressions(store, run, source, all_histories)
+    asked = _Impressions(predictor, source, all_histories)
     total = asked.check(rows)
-    model = make_model(store, run.config)
-    run.restore(model)
-    scorer = Scorer(model, run.config.history)
+    scorer = predictor.score
     added = SCORES[: scorer.heads]
     taken = [name for name in added if name in source.columns]
     if taken:
@@ -103,28 +98,25 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
 
 
 class _Impressions:
-    """Rows of a file -> batches of the store's ids.
+    """Rows of a file -> batches of the dataset's ids.
 
     Args:
-        store: the dataset.
-        run: decides who is new, and n_v.
+        predictor: its run decides who is new, and n_v.
         source: the file; its columns are checked.
-        all_histories: whether drawn users keep their behaviours.
+        all_histories: whether drawn users keep their behaviors.
     """
 
-    def __init__(self, store: Store, run: Run, source: ImpressionFile, all_histories: bool) -> None:
-        self._store, self._source = store, source
-        schema = store.schema
-        view = views(store, run.config)["test"]
-        if all_histories:
-            view = view._replace(new=np.zeros_like(view.new))
-        self._batches = Batches(store, view, run.config.history, run.config.batch_size)
-        self._users = Places(store.column("users", "raw"))
-        self._items = Places(store.column("items", "raw"))
+    def __init__(self, predictor: Predictor, source: ImpressionFile, all_histories: bool) -> None:
+        dataset = predictor.dataset
+        self._dataset, self._source = dataset, source
+        schema = dataset.schema
+        self._batches = predictor.batches(predictor.test_with_all_histories if all_histories else predictor.test)
+        self._users = Places(dataset.column("users", "raw"))
+        self._items = Places(dataset.column("items", "raw"))
         context = schema.group("context")
         profile = [field for field in schema.group("attributes") if field.vocabulary != schema.user]
         self._vocabularies = {
-            field.vocabulary: Places(store.column("vocabularies", field.vocabulary)) for field in (*context, *profile)
+            field.vocabulary: Places(dataset.column("vocabularies", field.vocabulary)) for field in (*context, *profile)
         }
         self._context = [(self._needed(field.name, field.vocabulary), field.vocabulary) for field in context]
         self._profile = [(self._needed(field.name, field.vocabulary), field.vocabulary) for field in profile]
@@ -142,12 +134,11 @@ class _Impressions:
         unused = [each.name for each, _ in self._profile if each.name in source.columns and each not in needed]
         if unused:
             lacks = (
-                f"a file cannot hold {choices(self._many)}" if self._many else f"it lacks {choices(self._lost_profile)}"
+                f"a file cannot hold {quoted(self._many)}" if self._many else f"it lacks {quoted(self._lost_profile)}"
             )
-            click.echo(
-                f"{source.path}: {choices(unused)} not used: users that the dataset lacks need all attributes, and "
-                f"{lacks}.",
-                err=True,
+            logger.warning(
+                f"{source.path}: {quoted(unused)} not used: users that the dataset lacks need all attributes, and "
+                f"{lacks}."
             )
 
     def _needed(self, name: str, vocabulary: str) -> Needed:
@@ -192,7 +183,7 @@ class _Impressions:
                 if self._many
                 else f", or add what is known of the users: {', '.join(self._lost_profile)}"
             )
-            told = f"a user of the dataset '{self._store.name}'. Leave such rows out{way}."
+            told = f"a user of the dataset '{self._dataset.name}'. Leave such rows out{way}."
             lost = pc.and_(pa.array(user < 0), raw_users.is_valid())
             faults.add("user", told, lost, piece.column("user"), first_row)
         return _Rows(
@@ -205,13 +196,13 @@ class _Impressions:
         )
 
     def _batch(self, read: _Rows) -> tuple[Batch, Counts]:
-        store, schema = self._store, self._store.schema
+        dataset, schema = self._dataset, self._dataset.schema
         lost_user, lost_item = read.user < 0, read.item < 0
         # Any row stands in for one that is not there, until its values are put in place.
         user, item = np.where(lost_user, 0, read.user), np.where(lost_item, 0, read.item)
-        begin = store.offsets[user]
-        end = np.where(lost_user, begin, store.offsets[user + 1])
-        ends = history_ends(store.column("behaviors", "time"), begin, end, read.time)
+        begin = dataset.offsets[user]
+        end = np.where(lost_user, begin, dataset.offsets[user + 1])
+        ends = history_ends(dataset.column("behaviors", "time"), begin, end, read.time)
         labels = np.zeros(len(user), np.float32)
         batch = self._batches.assemble(user, item, ends, read.context, labels, labels)
         if read.profile is not None:
@@ -221,8 +212,8 @@ class _Impressions:
             batch["attributes"][lost_user] = attributes[lost_user]
         batch["target"][lost_item] = unknown_ids(schema.group("target"))
         batch["dense"][lost_item] = 0
-        # Each of them a user of its own, whose behaviour is invented once.
-        batch["user"] = np.where(lost_user, store.counts["users"] + read.number, user).astype(np.int32)
+        # Each of them a user of its own, whose behavior is invented once.
+        batch["user"] = np.where(lost_user, dataset.counts["users"] + read.number, user).astype(np.int32)
         new = int(np.count_nonzero(batch["actions"][:, -1] == PADDING))
         return batch, Counts(len(user), new, int(lost_user.sum()), int(lost_item.sum()))
 
@@ -231,11 +222,11 @@ class _Rows(NamedTuple):
     """Some rows of a file, looked up."""
 
     user: NDArray[np.int64]
-    """Rows of the store; -1 for users that it lacks."""
+    """Rows of the dataset; -1 for users that it lacks."""
     number: NDArray[np.int64]
     """Alike where the raw user is."""
     item: NDArray[np.int64]
-    """Rows of the store; -1 for items that it lacks."""
+    """Rows of the dataset; -1 for items that it lacks."""
     time: NDArray[np.int64]
     context: NDArray[np.int32]
     """[B, n_c], ids."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches, target_ids
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import numbering_of
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
@@ -36,7 +36,7 @@ class Served:
 
     Args:
         model: trained.
-        store: its dataset.
+        dataset: its dataset.
         config: the run's. Under `strict` the ids of the drawn users count as unknown, as in training.
         with_users: whether the users' attributes go inside, for the signature `known_users`.
 
@@ -44,18 +44,18 @@ class Served:
         MailError: the vocabularies are larger than a saved graph can be, or two inputs have the same name.
     """
 
-    def __init__(self, model: TwoTower, store: Store, config: RunConfig, with_users: bool = False) -> None:
-        self._model, self._store, self._n_v = model, store, config.history
-        self._schema = store.schema
-        self.inputs = Inputs(store, config.history)
-        scaled = set(store.schema.dense) <= set(store.manifest.get("dense", {}))
+    def __init__(self, model: TwoTower, dataset: Dataset, config: RunConfig, with_users: bool = False) -> None:
+        self._model, self._dataset, self._n_v = model, dataset, config.history
+        self._schema = dataset.schema
+        self.inputs = Inputs(dataset, config.history)
+        scaled = set(dataset.schema.dense) <= set(dataset.manifest.get("dense", {}))
         self.signatures: list[Signature] = self.inputs.signatures(scaled, with_users)
-        _check_size(store, with_users)
+        _check_size(dataset, with_users)
         # All that a SavedModel has to keep. Not the layers: they would need Keras.
         self.module = tf.Module(name="mail")
         self.module.weights = [variable.value for variable in model.variables]
-        batches = Batches(store, views(store, config)["test"], config.history, config.batch_size)
-        self._add_vocabularies(store.column("users", "raw")[batches.view.anonymous])
+        batches = Batches(dataset, views(dataset, config)["test"], config.history, config.batch_size)
+        self._add_vocabularies(dataset.column("users", "raw")[batches.view.anonymous])
         self._add_items()
         if with_users:
             self._add_users(batches)
@@ -65,7 +65,7 @@ class Served:
         """The ids of all vocabularies, and of the actions; the users who are `anonymous` are unknown."""
         tables = {}
         for name in self._schema.vocabularies():
-            values = self._store.column("vocabularies", name)
+            values = self._dataset.column("vocabularies", name)
             ids = np.arange(FIRST_ID, FIRST_ID + len(values))
             if name == self._schema.user:
                 ids = np.where(np.isin(values, anonymous), UNKNOWN, ids)
@@ -76,18 +76,18 @@ class Served:
 
     def _add_items(self) -> None:
         """The item table; the row behind the last is an unknown item's."""
-        store, raw = self._store, self._store.column("items", "raw")
+        dataset, raw = self._dataset, self._dataset.column("items", "raw")
         rows = np.arange(len(raw))
         self.module.item_rows = lookup(raw, rows, len(raw))
-        ids = np.concatenate([target_ids(store, rows), unknown_ids(self._schema.group("target"))[None]])
+        ids = np.concatenate([target_ids(dataset, rows), unknown_ids(self._schema.group("target"))[None]])
         self.module.item_ids = tf.Variable(ids, trainable=False, name="item_ids")
-        dense = [np.append(store.column("items", name), np.float32(0)) for name in self._schema.dense]
+        dense = [np.append(dataset.column("items", name), np.float32(0)) for name in self._schema.dense]
         of_items = np.stack(dense, axis=-1) if dense else np.empty((len(raw) + 1, 0), np.float32)
         self.module.item_dense = tf.Variable(of_items, trainable=False, name="item_dense")
 
     def _add_users(self, batches: Batches) -> None:
         """The user table; the row behind the last is an unknown user's."""
-        raw = self._store.column("users", "raw")
+        raw = self._dataset.column("users", "raw")
         ids = batches.attributes(np.arange(len(raw)))
         self.module.user_rows = lookup(raw, np.arange(len(raw)), len(raw))
         unknown = unknown_ids(self._schema.group("attributes"))[None]
@@ -97,7 +97,7 @@ class Served:
 
     def _core_signature(self) -> list[tf.TensorSpec]:
         schema, columns = self._schema, self.module.item_ids.shape[1]
-        # Those of behaviours and context have one value each.
+        # Those of behaviors and context have one value each.
         groups = {
             name: sum(field.values for field in schema.group(name))  # type: ignore[arg-type]
             for name in ("attributes", "behavior", "context")
@@ -231,7 +231,7 @@ class Served:
 
     def _scale(self, name: str, values: Tensor) -> Tensor:
         """As preprocessing did: log(1 + x), standardised; NaN and infinity become the mean."""
-        scale = numbering_of(self._store).dense[name]
+        scale = numbering_of(self._dataset).dense[name]
         numbers = tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0))
         numbers = (numbers - scale["log1p_mean"]) / scale["log1p_std"]
         return tf.cast(tf.where(tf.math.is_finite(values), numbers, tf.zeros_like(numbers)), tf.float32)
@@ -242,14 +242,14 @@ def _by_id(signature: Signature) -> bool:
     return signature.name != "item_features"
 
 
-def _check_size(store: Store, with_users: bool) -> None:
-    raw = [store.column("vocabularies", name) for name in store.schema.vocabularies()]
-    raw += [store.column("items", "raw"), *([store.column("users", "raw")] if with_users else [])]
+def _check_size(dataset: Dataset, with_users: bool) -> None:
+    raw = [dataset.column("vocabularies", name) for name in dataset.schema.vocabularies()]
+    raw += [dataset.column("items", "raw"), *([dataset.column("users", "raw")] if with_users else [])]
     # Each value has a number of eight bytes.
     size = sum(values.nbytes + 8 * len(values) for values in raw)
     if size > LARGEST_GRAPH:
         raise MailError(
-            f"{store.folder}: its vocabularies and items take {size / 1e9:.1f} GB. A SavedModel holds at most "
+            f"{dataset.folder}: its vocabularies and items take {size / 1e9:.1f} GB. A SavedModel holds at most "
             f"{LARGEST_GRAPH / 1e9:.0f} GB of them."
         )
 

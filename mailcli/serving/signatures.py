@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.schema import Field
 from mailcli.errors import MailError
 from mailcli.models.features import Tensor
@@ -15,7 +15,7 @@ from mailcli.models.features import Tensor
 #: Stands for a missing whole number: preprocessing gives it no id, so no vocabulary has it.
 MISSING_NUMBER = int(np.iinfo(np.int64).min)
 MISSING_TEXT = ""
-#: The input of the behaviours' actions.
+#: The input of the behaviors' actions.
 ACTION = "history_action"
 #: Axes whose size a request chooses.
 _SIZES = ("U", "T", "N")
@@ -65,17 +65,17 @@ class Inputs:
     """The inputs of a dataset's signatures, by what they tell of. U users are asked for N candidates each.
 
     Args:
-        store: the dataset.
+        dataset: the dataset.
         history: n_v of the run.
 
     Raises:
         MailError: two inputs have the same name.
     """
 
-    def __init__(self, store: Store, history: int) -> None:
-        schema = store.schema
-        self._dtypes = {name: _dtype(store.column("vocabularies", name)) for name in schema.vocabularies()}
-        past = f"behaviours, oldest first; the last {history} count"
+    def __init__(self, dataset: Dataset, history: int) -> None:
+        schema = dataset.schema
+        self._dtypes = {name: _dtype(dataset.column("vocabularies", name)) for name in schema.vocabularies()}
+        past = f"behaviors, oldest first; the last {history} count"
         self.users = [
             self._of(f, "user", [None] if f.values == 1 else [None, f.values], "attribute of the user")
             for f in schema.group("attributes")
@@ -85,7 +85,7 @@ class Inputs:
         action = tf.TensorSpec([None, None], tf.string, ACTION)
         self.history.append(Input(ACTION, action, "action", None, "their actions; a place that is none holds no step"))
         self.context = [self._of(f, "context", [None], "context of the request") for f in schema.group("context")]
-        item = tf.TensorSpec([None, None], _dtype(store.column("items", "raw")), "item")
+        item = tf.TensorSpec([None, None], _dtype(dataset.column("items", "raw")), "item")
         self.items = [Input("item", item, "item", None, "candidates, by id")]
         self.features = [
             self._of(f, "item", [None, None] if f.values == 1 else [None, None, f.values], "feature of the candidates")
@@ -99,7 +99,7 @@ class Inputs:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MailError(
-                f"{store.folder}: two fields would both be the input '{twice[0]}'. Give one of them another name."
+                f"{dataset.folder}: two fields would both be the input '{twice[0]}'. Give one of them another name."
             )
 
     def _of(self, field: Field, prefix: str, shape: list[int | None], meaning: str) -> Input:

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mailcli.errors import MailError
-from mailcli.preprocessing.csv_file import SHOWN
+from mailcli.errors import SHOWN, MailError
 
 #: Whole numbers, written plainly.
 _WHOLE = r"^(0|-?[1-9][0-9]*)$"

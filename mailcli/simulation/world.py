@@ -1,8 +1,8 @@
 """The latent-interest model behind simulated data.
 
 Each user has interests θ = softmax(sharpness · (√s · m(attributes) + √(1 - s) · ε)), s = `attribute_strength`.
-Behaviours are drawn from θ; a click on ad j has probability sigmoid(b + gain · z(u, j) + quality_j), z the standardised
-log interest in the ad's group of categories. So attributes foretell behaviour as far as s says, and behaviour clicks.
+Behaviors are drawn from θ; a click on ad j has probability sigmoid(b + gain · z(u, j) + quality_j), z the standardised
+log interest in the ad's group of categories. So attributes foretell behavior as far as s says, and behavior clicks.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Chunk(NamedTuple):
     theta: NDArray[np.float64]
     """[users, INTERESTS]"""
     rng: np.random.Generator
-    """What their behaviours and impressions are drawn with; it has drawn the attributes and θ."""
+    """What their behaviors and impressions are drawn with; it has drawn the attributes and θ."""
 
 
 class World:

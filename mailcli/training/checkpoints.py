@@ -7,6 +7,7 @@ CRC-32 of each array, which is checked when it is read. Nothing in it is execute
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import zipfile
@@ -16,12 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.utils.files import whole
+
+logger = logging.getLogger(__name__)
+
 
 #: The older one is there for when the newer one is damaged.
 KEPT = 2
@@ -100,7 +103,7 @@ class Checkpoints:
                 if progress.step > steps_of_epoch:
                     raise ValueError(f"it is at step {progress.step} of an epoch of {steps_of_epoch}")
             except _DAMAGES as error:
-                click.echo(f"{path}: is damaged and left out ({error}).", err=True)
+                logger.warning(f"{path}: is damaged and left out ({error}).")
                 continue
             with np.load(path, allow_pickle=False) as file:
                 for place, variable in enumerate(self._variables):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli.data.batches import Batch, Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
@@ -40,7 +40,7 @@ class Scorer:
         self._score = tf.function(model.probabilities, input_signature=[signature])
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
-        """[impressions], scores of a view in the store's order; [impressions, 2] of a ranker with pCTCVR besides.
+        """[impressions], scores of a view in the dataset's order; [impressions, 2] of a ranker with pCTCVR besides.
 
         Several workers score a part each, and every one gets all.
         """
@@ -68,10 +68,10 @@ class Scorer:
         return found
 
 
-def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
+def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metrics:
     """AUC and GAUC of each group of impressions that is not empty; of conversions too, where they are scored.
 
-    `new` is MAIL's flag, Eq. (9); `old` the others; `natural` those that the raw data itself shows without behaviour.
+    `new` is MAIL's flag, Eq. (9); `old` the others; `natural` those that the raw data itself shows without behavior.
 
     Args:
         scores: [impressions of the view], or [impressions, 2], as Scorer gives them.
@@ -81,15 +81,15 @@ def measure(store: Store, view: View, scores: NDArray[np.floating]) -> Metrics:
     """
     if not np.isfinite(scores).all():
         raise MailError(f"{view.split}: a score is not finite. Training has diverged; a lower learning_rate may help.")
-    user, groups = _groups(store, view)
+    user, groups = _groups(dataset, view)
     found: Metrics = {name: {} for name in groups}
-    for prefix, label, column in _labelled(store, view, scores):
+    for prefix, label, column in _labelled(dataset, view, scores):
         for name, group in groups.items():
             found[name] |= _of(prefix, user[group], label[group], column[group])
     return found
 
 
-def measure_draws(store: Store, view: View, scores: NDArray[np.floating], draws: int) -> Draws:
+def measure_draws(dataset: Dataset, view: View, scores: NDArray[np.floating], draws: int) -> Draws:
     """AUC and GAUC of the groups of `measure` for draws of the view's users with replacement.
 
     All groups, and all runs on the dataset, see the same draws. A user who is drawn brings the impressions of each
@@ -99,11 +99,11 @@ def measure_draws(store: Store, view: View, scores: NDArray[np.floating], draws:
         scores: finite; as in `measure`.
         draws: how many.
     """
-    user, groups = _groups(store, view)
+    user, groups = _groups(dataset, view)
     present, user = np.unique(user, return_inverse=True)
     samples = {
         (name, prefix): Weighted(user[group], label[group], column[group], len(present))
-        for prefix, label, column in _labelled(store, view, scores)
+        for prefix, label, column in _labelled(dataset, view, scores)
         for name, group in groups.items()
     }
     values = np.empty((draws, len(samples), 2))
@@ -117,20 +117,20 @@ def measure_draws(store: Store, view: View, scores: NDArray[np.floating], draws:
     return found
 
 
-def _groups(store: Store, view: View) -> tuple[NDArray, dict[str, NDArray[np.bool_]]]:
+def _groups(dataset: Dataset, view: View) -> tuple[NDArray, dict[str, NDArray[np.bool_]]]:
     """[impressions], the user of each; and which of them are in the groups that are not empty."""
-    user = store.column(view.split, "user")[view.rows]
-    unseen = store.earlier_behaviors(view.split)[view.rows] == 0
+    user = dataset.column(view.split, "user")[view.rows]
+    unseen = dataset.earlier_behaviors(view.split)[view.rows] == 0
     new = view.new[user] | unseen
     groups = {"new": new, "old": ~new, "all": np.ones(len(user), bool), "natural": unseen}
     return user, {name: group for name, group in groups.items() if group.any()}
 
 
-def _labelled(store: Store, view: View, scores: NDArray) -> Iterator[tuple[str, NDArray, NDArray]]:
+def _labelled(dataset: Dataset, view: View, scores: NDArray) -> Iterator[tuple[str, NDArray, NDArray]]:
     """What is scored: the prefix of its metrics, labels and scores."""
     columns = scores.reshape(len(view.rows), -1).T
     for column, (prefix, label) in zip(columns, LABELS, strict=False):
-        yield prefix, store.column(view.split, label)[view.rows], column
+        yield prefix, dataset.column(view.split, label)[view.rows], column
 
 
 def _of(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +11,8 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
-import click
-
 from mailcli.data.batches import Batch, Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
 from mailcli.models import distribute
 from mailcli.models.batch_spec import to_tensors
@@ -28,6 +27,9 @@ from mailcli.utils.files import whole
 from mailcli.utils.progress import progress
 from mailcli.utils.signals import Interrupt, postponed
 
+logger = logging.getLogger(__name__)
+
+
 #: Steps whose losses are fetched and written together (ours): the loop then seldom waits for a step to end.
 LOG_EVERY = 50
 #: What a worker that does not write the run's folder tells of it.
@@ -39,8 +41,8 @@ class Fit:
 
     Args:
         run: where to; it goes on with the checkpoint that is there.
-        store: the dataset.
-        model: of the run's config, as it was initialised.
+        dataset: the dataset.
+        model: of the run's config, as it was initialized.
         scorer: of the model.
         batches: of the splits train and validation.
         minutes: between two checkpoints.
@@ -50,14 +52,14 @@ class Fit:
     def __init__(
         self,
         run: Run,
-        store: Store,
+        dataset: Dataset,
         model: TwoTower,
         scorer: Scorer,
         batches: dict[str, Batches],
         minutes: float,
         start: Callable[[TwoTower, Step], None] | None = None,
     ) -> None:
-        self._run, self._store, self._model, self._scorer = run, store, model, scorer
+        self._run, self._dataset, self._model, self._scorer = run, dataset, model, scorer
         self._batches, self._validation = batches["train"], batches["validation"]
         self._step = make_step(model, run.config)
         variables = [*model.variables, *self._step.variables]
@@ -74,7 +76,7 @@ class Fit:
                 check_space(run.folder, variables)
         else:
             if run.kept:
-                click.echo(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.", err=True)
+                logger.info(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.")
             run.cut_history(found.history_bytes)
         self._progress = found or Progress()
         self._stream: Iterator[Batch] | None = None
@@ -188,7 +190,7 @@ class Fit:
         """Measure the model, keep its weights if it is the best; whether training should end."""
         at = self._progress
         scores = self._scorer(self._validation, "scoring validation")
-        found = measure(self._store, self._validation.view, scores)
+        found = measure(self._dataset, self._validation.view, scores)
         self._run.log([{"epoch": at.epoch, "after_step": at.steps, "validation": found}])
         before = at.best["validation"]["all"]["AUC"] if "validation" in at.best else -math.inf
         if found["all"]["AUC"] > before:

@@ -1,11 +1,11 @@
 """The run folder: what a run leaves on disk, and what may be reused.
 
 <runs>/<dataset>/<protocol>/<cell>/seed-<n>/
-    config.toml        every setting, the SHA-256 of the store's dataset.json, that of a ranker's file from outside
+    config.toml        every setting, the SHA-256 of dataset.json, that of a ranker's file from outside
     environment.json   versions, machine, wall time
     history.jsonl      one line per step (losses) and per epoch (validation)
     checkpoints/       best.weights.h5, the best epoch by validation AUC; step-<n>.npz until the run is finished
-    predictions.npy    scores of the test impressions, in the store's order; pCTR and pCTCVR of a ranker with both
+    predictions.npy    scores of the test impressions, in the dataset's order; pCTR and pCTCVR of a ranker with both
     result.json        metrics; it exists when the run is finished
                        best.optimizers.npz, both optimizers at that epoch, for `mail train --continue`
     vocabularies.npz   of a run that goes on with another: the ids of its table

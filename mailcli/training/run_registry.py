@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import Renumbered, load_numbering
-from mailcli.errors import MailError, nearest
+from mailcli.errors import MailError, did_you_mean
 from mailcli.utils.files import intended
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
@@ -20,40 +20,40 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads 
 from mailcli.training.run_folder import _DATASET, _OURS, CONFIG, NUMBERING, RESULT, Run, _entries
 
 
-def fingerprint(store: Store) -> str:
-    """SHA-256 of the store's dataset.json, which holds that of the raw files."""
-    return hashlib.sha256((store.folder / "dataset.json").read_bytes()).hexdigest()
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 of dataset.json, which holds that of the raw files."""
+    return hashlib.sha256((dataset.folder / "dataset.json").read_bytes()).hexdigest()
 
 
-def _fingerprints(config: RunConfig, store: Store) -> dict[str, str]:
+def _fingerprints(config: RunConfig, dataset: Dataset) -> dict[str, str]:
     """What a run depends on besides its settings: the dataset, and code from outside."""
     found = {
-        _DATASET: fingerprint(store),
+        _DATASET: fingerprint(dataset),
         "ranker_sha256": plugins.code_sha256(plugins.RANKERS, config.ranker),
         "cold_start_sha256": plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
     }
     return {key: value for key, value in found.items() if value}
 
 
-def identity(config: RunConfig, store: Store) -> Options:
+def identity(config: RunConfig, dataset: Dataset) -> Options:
     """All that a run's result depends on: its settings, the dataset, and code from outside."""
-    return {**_fingerprints(config, store), **to_toml(config)}
+    return {**_fingerprints(config, dataset), **to_toml(config)}
 
 
-def claim(runs: Path, config: RunConfig, store: Store, others: Mapping[str, str] | None = None) -> Run:
+def claim(runs: Path, config: RunConfig, dataset: Dataset, others: Mapping[str, str] | None = None) -> Run:
     """The run of that config: finished and reusable, or one that `begin` makes a folder for.
 
     Args:
         runs: folder of the runs.
         config: of the run.
-        store: the dataset.
+        dataset: the dataset.
         others: SHA-256 of what the run depends on besides, by a key that ends with `_sha256`.
 
     Raises:
         MailError: the folder holds something that is not ours, or a run with other settings or data.
     """
     folder = runs / config.place
-    settings = {**identity(config, store), **(others or {})}
+    settings = {**identity(config, dataset), **(others or {})}
     run = Run(folder, config, settings)
     strangers = [path.name for path in _entries(folder) if intended(path.name) not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
@@ -99,7 +99,7 @@ def _nearest_folder(folder: Path) -> str:
     """`" Did you mean 'base+mail'?"` for the name most like that of the first folder that is missing on the way."""
     missing = next(each for each in (*reversed(folder.parents), folder) if not each.exists())
     beside = missing.parent.iterdir() if missing.parent.is_dir() else ()
-    return nearest(missing.name, [each.name for each in beside if each.is_dir()])
+    return did_you_mean(missing.name, [each.name for each in beside if each.is_dir()])
 
 
 def trained_on(run: Run) -> str | None:
@@ -107,26 +107,26 @@ def trained_on(run: Run) -> str | None:
     return _settings_of(run).get(_DATASET)
 
 
-def check_unchanged(run: Run, store: Store) -> None:
+def check_unchanged(run: Run, dataset: Dataset) -> None:
     """Refuse to score a run on another version of its dataset, or by other code from outside (MailError)."""
-    now, then = _fingerprints(run.config, store), _settings_of(run)
+    now, then = _fingerprints(run.config, dataset), _settings_of(run)
     changed = [key for key, value in now.items() if then.get(key) != value]
     if changed and changed[0] != _DATASET:
         what = run.config.ranker if changed[0] == "ranker_sha256" else run.config.cold_start
         raise MailError(f"{run.folder}: '{what}' has changed since. Train again in another --runs folder.")
     if changed:
         raise MailError(
-            f"{run.folder}: was trained on another version of the dataset '{store.name}' than {store.folder} holds. "
-            f"Train again in another --runs folder."
+            f"{run.folder}: was trained on another version of the dataset '{dataset.name}' than {dataset.folder} "
+            f"holds. Train again in another --runs folder."
         )
 
 
-def read_as(run: Run, store: Store) -> Store:
-    """The unchanged store with the ids that the run's table has (MailError as `check_unchanged`)."""
-    check_unchanged(run, store)
+def read_as(run: Run, dataset: Dataset) -> Dataset:
+    """The unchanged dataset with the ids that the run's table has (MailError as `check_unchanged`)."""
+    check_unchanged(run, dataset)
     if not run.config.continues:
-        return store
-    return Renumbered(store.folder, load_numbering(run.vocabularies, _settings_of(run).get(NUMBERING)))
+        return dataset
+    return Renumbered(dataset.folder, load_numbering(run.vocabularies, _settings_of(run).get(NUMBERING)))
 
 
 def _settings_of(run: Run) -> Options:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.errors import Interrupted, MailError
 from mailcli.models import distribute
@@ -29,7 +29,7 @@ CHECKPOINT_MINUTES = 10.0
 
 def train(
     run: Run,
-    store: Store,
+    dataset: Dataset,
     baseline: Run | None = None,
     minutes: float = CHECKPOINT_MINUTES,
     origin: Origin | None = None,
@@ -38,25 +38,27 @@ def train(
 
     Args:
         run: where to; a run that was stopped goes on from its last checkpoint.
-        store: the dataset.
+        dataset: the dataset.
         baseline: for a two-stage method, the finished run of the ranker alone, whose best epoch it is fitted to.
         minutes: between two checkpoints.
-        origin: the run that this one goes on with; the store has its ids then.
+        origin: the run that this one goes on with; the dataset has its ids then.
 
     Returns:
         The contents of result.json.
 
     Raises:
-        MailError: an option is wrong, histories are longer than the store's, or a loss is not finite.
+        MailError: an option is wrong, histories are longer than the dataset's, or a loss is not finite.
     """
     try:
         with run.lock():
-            return _train(run, store, baseline, minutes, origin)
+            return _train(run, dataset, baseline, minutes, origin)
     finally:
         forget_gradients()
 
 
-def choose(run: Run, store: Store, baseline: Run | None = None, minutes: float = CHECKPOINT_MINUTES) -> dict[str, Any]:
+def choose(
+    run: Run, dataset: Dataset, baseline: Run | None = None, minutes: float = CHECKPOINT_MINUTES
+) -> dict[str, Any]:
     """Train as `train` does and stop before the test split is read, for `mail tune`.
 
     Returns:
@@ -67,19 +69,19 @@ def choose(run: Run, store: Store, baseline: Run | None = None, minutes: float =
     """
     try:
         with run.lock():
-            return _Training(run, store, baseline, minutes).best
+            return _Training(run, dataset, baseline, minutes).best
     finally:
         forget_gradients()
 
 
-def _train(run: Run, store: Store, baseline: Run | None, minutes: float, origin: Origin | None) -> dict[str, Any]:
+def _train(run: Run, dataset: Dataset, baseline: Run | None, minutes: float, origin: Origin | None) -> dict[str, Any]:
     # Another process may have been quicker; the other workers have to hear of it.
     if collectives.any_of(run.result is not None):
         return run.result or {}
     started = time.monotonic()
-    training = _Training(run, store, baseline, minutes, origin)
+    training = _Training(run, dataset, baseline, minutes, origin)
     try:
-        result = _finish(run, store, training, started, origin)
+        result = _finish(run, dataset, training, started, origin)
     except KeyboardInterrupt:
         raise (training.fit.interrupted() if training.fit else Interrupted("Interrupted.")) from None
     if training.fit and run.kept:
@@ -93,22 +95,22 @@ class _Training:
     """A model trained to its end, its best epoch on the disk."""
 
     def __init__(
-        self, run: Run, store: Store, baseline: Run | None, minutes: float, origin: Origin | None = None
+        self, run: Run, dataset: Dataset, baseline: Run | None, minutes: float, origin: Origin | None = None
     ) -> None:
         if origin:
             # Before the model is made, so that random numbers are the same in a run that was stopped.
             origin.load()
-        self.model, splits = check(run.config, store)
+        self.model, splits = check(run.config, dataset)
         self.scorer = Scorer(self.model, run.config.history)
-        self.batches = {name: _batches(store, view, run.config) for name, view in splits.items()}
+        self.batches = {name: _batches(dataset, view, run.config) for name, view in splits.items()}
         self.fit: Fit | None = None
         """None of a two-stage method."""
         if baseline:
             run.begin()
-            self.best = fit_to(baseline, run, store, self.model, self.scorer, self.batches)
+            self.best = fit_to(baseline, run, dataset, self.model, self.scorer, self.batches)
         else:
             start = origin.into if origin else None
-            self.fit = Fit(run, store, self.model, self.scorer, self.batches, minutes, start)
+            self.fit = Fit(run, dataset, self.model, self.scorer, self.batches, minutes, start)
             if origin:
                 origin.forget()
             if run.kept:
@@ -116,7 +118,7 @@ class _Training:
             self.best = self.fit.best()
 
 
-def _finish(run: Run, store: Store, training: _Training, started: float, origin: Origin | None) -> dict[str, Any]:
+def _finish(run: Run, dataset: Dataset, training: _Training, started: float, origin: Origin | None) -> dict[str, Any]:
     """Evaluate the best epoch on test, once, and write the result."""
     config, test = run.config, training.batches["test"]
     run.restore(training.model)
@@ -126,42 +128,33 @@ def _finish(run: Run, store: Store, training: _Training, started: float, origin:
         "cell": config.cell,
         "seed": config.seed,
         "protocol": config.protocol,
-        "dataset": store.label,
+        "dataset": dataset.label,
         **training.best,
-        "test": measure(store, test.view, scores),
+        "test": measure(dataset, test.view, scores),
     }
     if origin:
-        result["days"] = origin.days(config, store, training.scorer, result["test"])
+        result["days"] = origin.days(config, dataset, training.scorer, result["test"])
     run.finish(scores, environment(time.monotonic() - started), result)
     return result
 
 
-def check(config: RunConfig, store: Store) -> tuple[TwoTower, dict[str, View]]:
+def check(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, View]]:
     """The model and the splits of a run that is yet to begin.
 
     Raises:
         MailError: they cannot be made.
     """
-    check_history(config, store)
-    _check_memory(config, store)
-    model = make_model(store, config)
-    splits = views(store, config)
+    dataset.check_history(config.history)
+    _check_memory(config, dataset)
+    model = make_model(dataset, config)
+    splits = views(dataset, config)
     _check_views(splits, config)
     return model, splits
 
 
-def check_history(config: RunConfig, store: Store) -> None:
-    """Refuse n_v beyond what the store keeps (MailError)."""
-    if config.history > store.history:
-        raise MailError(
-            f"history = {config.history}: the store '{store.name}' keeps the last {store.history} behaviors. "
-            f"Expected {store.history} or less; more needs `mail preprocess --history {config.history}`."
-        )
-
-
-def _check_memory(config: RunConfig, store: Store) -> None:
+def _check_memory(config: RunConfig, dataset: Dataset) -> None:
     """Refuse a table that cannot be held: the system would kill the process without a word (MailError)."""
-    rows, memory = sum(store.vocabulary_sizes.values()), hardware.memory_bytes()
+    rows, memory = sum(dataset.vocabulary_sizes.values()), hardware.memory_bytes()
     needed = hardware.table_bytes(rows, config.embedding_dim)
     if memory and needed > memory:
         raise MailError(
@@ -180,5 +173,5 @@ def _check_views(splits: dict[str, View], config: RunConfig) -> None:
             )
 
 
-def _batches(store: Store, view: View, config: RunConfig) -> Batches:
-    return Batches(store, view, config.history, config.batch_size, distribute.worker())
+def _batches(dataset: Dataset, view: View, config: RunConfig) -> Batches:
+    return Batches(dataset, view, config.history, config.batch_size, distribute.worker())

@@ -8,43 +8,42 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.models.batch_spec import batch_signature, to_tensors
 from mailcli.models.contracts import TrainingData
-from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower, click_logit
 from mailcli.training.evaluate import Scorer, measure
+from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
 
 
 def fit_to(
-    baseline: Run, run: Run, store: Store, model: TwoTower, scorer: Scorer, batches: dict[str, Batches]
+    baseline: Run, run: Run, dataset: Dataset, model: TwoTower, scorer: Scorer, batches: dict[str, Batches]
 ) -> dict[str, Any]:
     """The baseline's table and ranker, and the two-stage method fitted to them."""
-    trained = make_model(store, baseline.config)
-    baseline.restore(trained)
+    trained = Predictor(baseline, dataset).model
     model.embedding.set_weights(trained.embedding.get_weights())
     model.ranker.set_weights(trained.ranker.get_weights())
-    model.cold_start.fit(training_data(model, store, batches["train"], run.config.seed))
+    model.cold_start.fit(training_data(model, dataset, batches["train"], run.config.seed))
     model.save_weights(run.weights)
     validation = batches["validation"]
-    found = measure(store, validation.view, scorer(validation, "scoring validation"))
+    found = measure(dataset, validation.view, scorer(validation, "scoring validation"))
     best = {"best_epoch": (baseline.result or {}).get("best_epoch"), "validation": found}
     run.log([{"fitted to epoch": best["best_epoch"], "validation": found}])
     return best
 
 
-def training_data(model: TwoTower, store: Store, batches: Batches, seed: int) -> TrainingData:
+def training_data(model: TwoTower, dataset: Dataset, batches: Batches, seed: int) -> TrainingData:
     """What a two-stage method sees of the training split."""
     view = batches.view
-    signature = batch_signature(store.schema, batches.history)
+    signature = batch_signature(dataset.schema, batches.history)
     embed = tf.function(model.embedding, input_signature=[signature])
-    users = store.column("train", "user")[view.rows].astype(np.int64)
+    users = dataset.column("train", "user")[view.rows].astype(np.int64)
     return TrainingData(
         features=lambda: (embed(to_tensors(batch)) for batch in batches.in_order()),
-        clicks=store.column("train", "click")[view.rows].astype(np.float32),
+        clicks=dataset.column("train", "click")[view.rows].astype(np.float32),
         users=users,
-        old=~view.new[users] & (store.earlier_behaviors("train")[view.rows] > 0),
+        old=~view.new[users] & (dataset.earlier_behaviors("train")[view.rows] > 0),
         gather=lambda places: embed(to_tensors(batches.gather(view.rows[places]))),
         ranker=lambda features: click_logit(model.ranker(features, training=False)),
         seed=seed,

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import Numbering, Renumbered, numbering_of, save_numbering
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.models.embedding import FeatureEmbedding
-from mailcli.models.factory import make_model
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
 from mailcli.training.checkpoints import read_variables
 from mailcli.training.evaluate import Metrics, Scorer, measure
+from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
 
 #: The variable of an optimizer that is a setting.
@@ -45,17 +45,16 @@ class Origin:
 
     Args:
         run: finished, with its optimizers.
-        store: its dataset, read with its ids.
+        dataset: its dataset, read with its ids.
     """
 
-    def __init__(self, run: Run, store: Store) -> None:
-        self._run, self._store = run, store
+    def __init__(self, run: Run, dataset: Dataset) -> None:
+        self._run, self._dataset = run, dataset
         self._weights: list[NDArray] = []
 
     def load(self) -> None:
         """Read the best epoch's weights."""
-        model = make_model(self._store, self._run.config)
-        self._run.restore(model)
+        model = Predictor(self._run, self._dataset).model
         self._weights = [np.asarray(weight) for weight in model.weights]
         self._embedding = model.embedding
 
@@ -66,7 +65,7 @@ class Origin:
     def into(self, model: TwoTower, step: Step) -> None:
         """Put weights and moments into a model whose vocabularies begin with those of the run.
 
-        Rows of new ids keep what they are: weights as they were initialised, moments zero.
+        Rows of new ids keep what they are: weights as they were initialized, moments zero.
 
         Raises:
             MailError: a variable has another shape, and not because of new ids.
@@ -86,24 +85,22 @@ class Origin:
             if variable.name != _RATE:
                 variable.assign(grow(read(), variable))
 
-    def days(self, config: RunConfig, store: Store, scorer: Scorer, after: Metrics) -> list[dict[str, Any]]:
+    def days(self, config: RunConfig, dataset: Dataset, scorer: Scorer, after: Metrics) -> list[dict[str, Any]]:
         """What the test splits of both days say of the run and of what it became: forgetting and gain.
 
         Args:
             config: of the new run.
-            store: its dataset, read with its ids.
+            dataset: its dataset, read with its ids.
             scorer: of its best epoch.
             after: its test metrics.
 
         Returns:
             For each day its dataset, and the metrics before and after.
         """
-        earlier = Renumbered(self._store.folder, numbering_of(store))
-        later = Renumbered(store.folder, numbering_of(self._store))
+        earlier = Renumbered(self._dataset.folder, numbering_of(dataset))
+        later = Renumbered(dataset.folder, numbering_of(self._dataset))
         after_earlier = _test(earlier, config, scorer, "the day before")
-        model = make_model(later, self._run.config)
-        self._run.restore(model)
-        before_later = _test(later, config, Scorer(model, config.history), "the run before")
+        before_later = _test(later, config, Predictor(self._run, later).score, "the run before")
         before_earlier: Metrics = (self._run.result or {})["test"]
         return [
             {"dataset": earlier.label, "before": before_earlier, "after": after_earlier},
@@ -111,11 +108,11 @@ class Origin:
         ]
 
 
-def _test(store: Store, config: RunConfig, scorer: Scorer, title: str) -> Metrics:
-    """Metrics of a store's test split."""
-    view = views(store, config)["test"]
-    batches = Batches(store, view, config.history, config.batch_size)
-    return measure(store, view, scorer(batches, f"scoring {title}"))
+def _test(dataset: Dataset, config: RunConfig, scorer: Scorer, title: str) -> Metrics:
+    """Metrics of a dataset's test split."""
+    view = views(dataset, config)["test"]
+    batches = Batches(dataset, view, config.history, config.batch_size)
+    return measure(dataset, view, scorer(batches, f"scoring {title}"))
 
 
 class _Growth:

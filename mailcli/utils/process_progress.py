@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -11,6 +12,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from mailcli.utils import progress
+from mailcli.utils.log import is_quiet
+
+logger = logging.getLogger(__name__)
+
 
 #: Seconds between two reports of a worker (ours: a terminal is not drawn more often).
 REPORT_EVERY = 0.5
@@ -53,7 +58,7 @@ def shown(reports: Any, runs: int) -> Iterator[Callable[[], None]]:
         reports: a queue of Reports.
         runs: how many will end.
     """
-    show = _bars if sys.stderr.isatty() else _lines
+    show = _bars if sys.stderr.isatty() and not is_quiet() else _lines
     with show(runs) as (ended, report):
         listener = threading.Thread(target=_listen, args=(reports, report), daemon=True)
         listener.start()
@@ -81,7 +86,7 @@ def _lines(runs: int) -> Iterator[_Shown]:
         done += 1
         left = (time.monotonic() - start) / done * (runs - done)
         more = f", about {progress.clock(left)} left" if done < runs else ""
-        print(f"{done} of {runs} runs done{more}", file=sys.stderr, flush=True)
+        logger.info(f"{done} of {runs} runs done{more}")
 
     yield ended, lambda _: None
 

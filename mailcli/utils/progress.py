@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+
+from mailcli.utils.log import is_quiet
+
+logger = logging.getLogger(__name__)
+
 
 Advance = Callable[[float], None]
 Show = Callable[[str, float, str], AbstractContextManager[Advance]]
@@ -47,6 +53,9 @@ def progress(title: str, total: float, unit: str) -> Iterator[Advance]:
         total: the amount of work, in `unit`.
         unit: what is counted, e.g. `"impressions"`.
     """
+    if is_quiet():
+        yield lambda _: None
+        return
     show = _other or (_bar if sys.stderr.isatty() else _lines)
     with show(title, total, unit) as advance:
         yield advance
@@ -91,10 +100,6 @@ def _lines(title: str, total: float, unit: str) -> Iterator[Advance]:
             last = now
             speed = done / (now - start)
             left = clock((total - done) / speed) if done > total / 100 else "?"
-            print(
-                f"{title}: {done / total:.0%}, {_amount(speed)} {unit}/s, {left} left",
-                file=sys.stderr,
-                flush=True,
-            )
+            logger.info(f"{title}: {done / total:.0%}, {_amount(speed)} {unit}/s, {left} left")
 
     yield advance

@@ -6,13 +6,16 @@ A stage is a folder that is renamed to its name when it is whole, so what bears 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mailcli.utils.files import PARTIAL, whole
+
+logger = logging.getLogger(__name__)
+
 
 #: Raised whenever a stage of an older version could be misread.
 FORMAT = 1
@@ -53,9 +56,9 @@ class Stages:
         if finished and path.is_file():
             changed = _changed(path, key)
             if changed:
-                print(f"Starting over after an interrupted run: {changed}.", file=sys.stderr)
+                logger.info(f"Starting over after an interrupted run: {changed}.")
             else:
-                print(f"Going on with an interrupted run: {', '.join(finished)} done already.", file=sys.stderr)
+                logger.info(f"Going on with an interrupted run: {', '.join(finished)} done already.")
                 return
         self._forget()
         for stage in self._finished():

@@ -68,4 +68,4 @@ def _without_notes() -> Iterator[None]:
             noise = NOISE if has_graphics_card() else (*NOISE, *NO_CARD)
             for line in kept.read().decode(errors="replace").splitlines():
                 if not any(known in line for known in noise):
-                    print(line, file=sys.stderr)
+                    sys.stderr.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""The same store from every engine, and what an engine refuses."""
+"""The same dataset from every engine, and what an engine refuses."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class TestSpark:
     """PySpark in a real JVM on this machine."""
 
     @pytest.mark.slow
-    def test_a_spoilt_log_gives_the_same_store(
+    def test_a_spoilt_log_gives_the_same_dataset(
         self, simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         raw = tmp_path / "raw [1] o'x" / "user=1"
         shutil.copytree(simulated_raw, raw)
         alimama.spoil(raw)
         monkeypatch.setattr("mailcli.preprocessing.extract.BUCKET_BYTES", 100_000)
-        stores = [
+        datasets = [
             preprocess(
                 "alimama",
                 raw,
@@ -48,17 +48,17 @@ class TestSpark:
             )
             for engine in ("duckdb", "spark")
         ]
-        assert stores[0].counts["duplicate_behaviors"] > 100
-        assert files_of(stores[1].folder) == files_of(stores[0].folder)
+        assert datasets[0].counts["duplicate_behaviors"] > 100
+        assert files_of(datasets[1].folder) == files_of(datasets[0].folder)
 
     @pytest.mark.slow
-    def test_texts_and_lists_give_the_same_store(self, tmp_path: Path) -> None:
+    def test_texts_and_lists_give_the_same_dataset(self, tmp_path: Path) -> None:
         grouplens.write(tmp_path / "raw")
-        stores = [
+        datasets = [
             preprocess("ml-100k", tmp_path / "raw", tmp_path / engine, None, Options(engine=engine, threads=2))
             for engine in ("duckdb", "spark")
         ]
-        assert files_of(stores[1].folder) == files_of(stores[0].folder)
+        assert files_of(datasets[1].folder) == files_of(datasets[0].folder)
 
     def test_without_pyspark_the_answer_says_how_to_install_it(
         self, tmp_path: Path, simulated_raw: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,7 @@ import tensorflow as tf
 from mailcli import plugins
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batch, Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import UNKNOWN
 from mailcli.models.batch_spec import to_tensors
@@ -77,7 +77,7 @@ class Cell(NamedTuple):
 
 
 @pytest.fixture(scope="class")
-def cell(request: pytest.FixtureRequest, with_buys: Store) -> Cell:
+def cell(request: pytest.FixtureRequest, with_buys: Dataset) -> Cell:
     """Made once for all tests of the cell."""
     config = config_of(*request.param)
     model = make_model(with_buys, config)
@@ -118,7 +118,7 @@ def differ(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
 
 
 @pytest.mark.parametrize(("ranker", "cold_start"), MATRIX)
-def test_every_cell_of_the_matrix_scores(with_buys: Store, ranker: str, cold_start: str) -> None:
+def test_every_cell_of_the_matrix_scores(with_buys: Dataset, ranker: str, cold_start: str) -> None:
     config = config_of(ranker, cold_start)
     batches = Batches(with_buys, views(with_buys, config)["train"], config.history, BATCH)
     found = probabilities(make_model(with_buys, config), to_tensors(batches.gather(batches.view.rows[::50])))
@@ -142,7 +142,7 @@ class TestCell:
         if heads == 2:
             assert (found[:, 1] < found[:, 0]).all(), "pCTCVR = pCTR x pCVR"
 
-    def test_weights_round_trip(self, cell: Cell, with_buys: Store, tmp_path: Path) -> None:
+    def test_weights_round_trip(self, cell: Cell, with_buys: Dataset, tmp_path: Path) -> None:
         batch = to_tensors(cell.batch)
         scores = probabilities(cell.model, batch)
         cell.model.save_weights(tmp_path / "m.weights.h5")
@@ -187,7 +187,7 @@ class TestCell:
     ("ranker", "cold_start"),
     [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for method in COLD_STARTS if method != "mail")],
 )
-def test_a_graph_scores_as_the_model_does(with_buys: Store, ranker: str, cold_start: str) -> None:
+def test_a_graph_scores_as_the_model_does(with_buys: Dataset, ranker: str, cold_start: str) -> None:
     """One graph for every batch size, for every ranker and every method."""
     config = config_of(ranker, cold_start)
     model = make_model(with_buys, config)
@@ -242,4 +242,4 @@ def test_every_plugin_has_its_class_and_a_test(kind: plugins.Kind) -> None:
     for name in plugins.names(kind):
         assert plugins.load(kind, name).__name__ == kind.class_name
         if kind is plugins.SOURCES:
-            assert f'"{name}"' in tests, f"no test makes a store from the source {name}"
+            assert f'"{name}"' in tests, f"no test makes a dataset from the source {name}"

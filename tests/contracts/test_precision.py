@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
@@ -26,7 +26,7 @@ CELLS = [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for metho
         for cell in CELLS
     ],
 )
-def test_products_in_bfloat16_change_little(ranker: str, cold_start: str, with_buys: Store) -> None:
+def test_products_in_bfloat16_change_little(ranker: str, cold_start: str, with_buys: Dataset) -> None:
     full = config_of(ranker, cold_start)
     half = replace(full, precision="bfloat16")
     view = views(with_buys, full)["train"]

@@ -7,16 +7,16 @@ import pytest
 
 from mailcli.config import make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 
 
 @pytest.fixture
-def view(tiny: Store) -> View:
+def view(tiny: Dataset) -> View:
     return views(tiny, make_config([{"data": "tiny"}]))["train"]
 
 
-def test_gather_is_the_obvious_loop(tiny: Store, view: View) -> None:
+def test_gather_is_the_obvious_loop(tiny: Dataset, view: View) -> None:
     rows = view.rows[::37]
     batch = Batches(tiny, view, history=6, batch_size=8).gather(rows)
     for place, row in enumerate(rows):
@@ -40,7 +40,7 @@ def test_gather_is_the_obvious_loop(tiny: Store, view: View) -> None:
         assert batch["click"][place] == tiny.column("train", "click")[row]
 
 
-def test_an_epoch_shows_every_impression_once(tiny: Store, view: View) -> None:
+def test_an_epoch_shows_every_impression_once(tiny: Dataset, view: View) -> None:
     batches = Batches(tiny, view, history=2, batch_size=100)
     found = list(batches.shuffled(seed=0, epoch=1))
     assert len(found) == len(batches)
@@ -49,7 +49,7 @@ def test_an_epoch_shows_every_impression_once(tiny: Store, view: View) -> None:
     assert sum(len(b["click"]) for b in found) == tiny.counts["train"]
 
 
-def test_order_depends_on_seed_and_epoch_and_can_start_anywhere(tiny: Store, view: View) -> None:
+def test_order_depends_on_seed_and_epoch_and_can_start_anywhere(tiny: Dataset, view: View) -> None:
     batches = Batches(tiny, view, history=2, batch_size=100)
 
     def items(seed: int, epoch: int, first: int = 0) -> list[list[int]]:
@@ -61,13 +61,13 @@ def test_order_depends_on_seed_and_epoch_and_can_start_anywhere(tiny: Store, vie
     assert items(0, 1, first=3) == items(0, 1)[3:]
 
 
-def test_evaluation_is_in_the_stores_order(tiny: Store, view: View) -> None:
+def test_evaluation_is_in_the_stores_order(tiny: Dataset, view: View) -> None:
     found = np.concatenate([b["click"] for b in Batches(tiny, view, 2, 77).in_order()])
     np.testing.assert_array_equal(found, tiny.column("train", "click"))
 
 
 @pytest.mark.parametrize("size", [1, 5, 77, 10_000])
-def test_evaluation_keeps_a_users_impressions_together(tiny: Store, view: View, size: int) -> None:
+def test_evaluation_keeps_a_users_impressions_together(tiny: Dataset, view: View, size: int) -> None:
     users = [batch["user"].tolist() for batch in Batches(tiny, view, 2, size).in_order()]
     assert [user for batch in users for user in batch] == tiny.column("train", "user")[view.rows].tolist()
     assert all(0 < len(batch) <= size for batch in users)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcli.data.dataset import Store, find
+from mailcli.data.dataset import Dataset, find
 from mailcli.data.schema import Schema
 from mailcli.data.writer import ColumnWriter, check_target
 from mailcli.errors import MailError
@@ -18,7 +18,7 @@ from mailcli.preprocessing.vocabulary import MISSING, VocabularyBuilder
 
 
 @pytest.fixture
-def copy(tiny: Store, tmp_path: Path) -> Path:
+def copy(tiny: Dataset, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny.folder, tmp_path / "tiny"))
 
 
@@ -30,26 +30,26 @@ def set_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (set_version, "the store has format version 99, this `mail` reads version 4. Make the store again"),
-        (lambda path: path.write_text("{"), "is not a store's description"),
-        (lambda path: path.write_text("[]"), "is not a store's description"),
-        (lambda path: path.unlink(), "holds no dataset.json, so it is not a dataset store"),
+        (set_version, "the dataset has format version 99, this `mail` reads version 4. Make the dataset again"),
+        (lambda path: path.write_text("{"), "is not a dataset's description"),
+        (lambda path: path.write_text("[]"), "is not a dataset's description"),
+        (lambda path: path.unlink(), "holds no dataset.json, so it is not a dataset"),
     ],
 )
 def test_refuses_what_is_not_ours(copy: Path, damage: Callable[[Path], None], message: str) -> None:
     damage(copy / "dataset.json")
     with pytest.raises(MailError, match=message):
-        Store(copy)
+        Dataset(copy)
 
 
 def test_a_damaged_column_is_named(copy: Path) -> None:
     path = copy / "train" / "click.npy"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(MailError, match=r"train/click.npy: the column cannot be read .* Make it again|make it again"):
-        Store(copy).column("train", "click")
+        Dataset(copy).column("train", "click")
 
 
-def test_columns_are_memory_mapped(tiny: Store) -> None:
+def test_columns_are_memory_mapped(tiny: Dataset) -> None:
     assert isinstance(tiny.column("behaviors", "cate"), np.memmap)
     assert not tiny.column("behaviors", "cate").flags.writeable
 
@@ -82,14 +82,14 @@ def test_names_that_cannot_be_a_folder(tmp_path: Path, name: str) -> None:
 def test_a_target_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(MailError, match="exists and is not a dataset store of ours, so it is left alone"):
+    with pytest.raises(MailError, match="exists and is not a dataset of ours, so it is left alone"):
         check_target(tmp_path, "mine")
     (tmp_path / "file").write_text("")
     with pytest.raises(MailError, match="is not a folder"):
         check_target(tmp_path, "file")
 
 
-def test_a_store_of_an_older_version_may_be_replaced(copy: Path) -> None:
+def test_a_dataset_of_an_older_version_may_be_replaced(copy: Path) -> None:
     set_version(copy / "dataset.json")
     assert check_target(copy.parent, "tiny") == copy
 
@@ -113,7 +113,7 @@ def test_a_column_keeps_its_type(tmp_path: Path) -> None:
         writer.append(np.array([1]))
 
 
-def test_schema_round_trip(tiny: Store) -> None:
+def test_schema_round_trip(tiny: Dataset) -> None:
     assert Schema.from_json(json.loads(json.dumps(tiny.schema.to_json()))) == tiny.schema
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import Numbering, Renumbered, grown, numbering_of
 from mailcli.data.schema import UNKNOWN
 from mailcli.experiments.retraining import _other_buckets
@@ -58,7 +58,7 @@ USERS = "id,lives_in\n1,m\n2,z\n3,p\n"
 ITEMS = "id,made_in,tags\n1,a,x|c\n2,n,b\n3,z,d|x|a|b\n"
 
 
-def made(folder: Path, name: str, log: list[tuple[int, int, int, int]]) -> Store:
+def made(folder: Path, name: str, log: list[tuple[int, int, int, int]]) -> Dataset:
     """The dataset of rows (user, item, time, click)."""
     raw = folder / f"raw-{name}"
     raw.mkdir()
@@ -71,7 +71,7 @@ def made(folder: Path, name: str, log: list[tuple[int, int, int, int]]) -> Store
 
 
 @pytest.fixture
-def first(tmp_path: Path) -> Store:
+def first(tmp_path: Path) -> Dataset:
     """Users 1 and 2 and items 1 and 2 are in training; user 3 and item 3 on the test day alone."""
     return made(
         tmp_path,
@@ -84,13 +84,13 @@ def first(tmp_path: Path) -> Store:
     )
 
 
-def raw(store: Store, vocabulary: str, ids: Any) -> list[Any]:
+def raw(dataset: Dataset, vocabulary: str, ids: Any) -> list[Any]:
     """The raw values of ids, None of UNKNOWN."""
-    values = store.column("vocabularies", vocabulary)
+    values = dataset.column("vocabularies", vocabulary)
     return [None if i == UNKNOWN else values[i - 2].item() for i in np.asarray(ids).ravel()]
 
 
-def test_a_vocabulary_that_users_and_items_share_has_one_numbering(first: Store) -> None:
+def test_a_vocabulary_that_users_and_items_share_has_one_numbering(first: Dataset) -> None:
     # Values of users alone, of items alone, and z of both, which training shows as a user's.
     assert first.column("vocabularies", "city").tolist() == ["a", "m", "n", "z"]
     assert first.column("unseen", "city").tolist() == ["p"]
@@ -104,7 +104,7 @@ def test_a_vocabulary_that_users_and_items_share_has_one_numbering(first: Store)
     assert items == {1: "a", 2: "n", 3: "z"}
 
 
-def test_lists_are_read_in_ascending_order_with_unknown_first(first: Store) -> None:
+def test_lists_are_read_in_ascending_order_with_unknown_first(first: Dataset) -> None:
     assert first.column("vocabularies", "tags").tolist() == ["b", "c", "x"]
     assert first.column("unseen", "tags").tolist() == ["a", "d"]
     place = {raw: row for row, raw in enumerate(first.column("items", "raw").tolist())}
@@ -115,7 +115,7 @@ def test_lists_are_read_in_ascending_order_with_unknown_first(first: Store) -> N
     assert found.shape == (3, 4)
 
 
-def test_a_value_of_the_run_is_known_wherever_the_next_day_has_it(first: Store, tmp_path: Path) -> None:
+def test_a_value_of_the_run_is_known_wherever_the_next_day_has_it(first: Dataset, tmp_path: Path) -> None:
     """Day 2 trains on user 3 and item 3 alone; user 1 and item 1, which day 1 trained on, are in its test."""
     second = made(
         tmp_path,
@@ -157,7 +157,7 @@ def test_no_value_is_seen_after_the_first_id_was_given() -> None:
         builder.see(np.array([4]), np.array([True]))
 
 
-def test_a_numbering_without_new_values_reads_what_the_store_reads(first: Store) -> None:
+def test_a_numbering_without_new_values_reads_what_the_dataset_reads(first: Dataset) -> None:
     same = Renumbered(first.folder, Numbering(numbering_of(first).values, {}))
     for table, name in (("users", "city"), ("items", "tags"), ("behaviors", "item")):
         assert same.column(table, name)[:].tolist() == first.column(table, name)[:].tolist()

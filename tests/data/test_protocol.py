@@ -5,7 +5,7 @@ import pytest
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.hashing import share_of_users
 from mailcli.data.protocol import views
 from mailcli.data.schema import UNKNOWN
@@ -15,7 +15,7 @@ def config(**settings: object) -> RunConfig:
     return make_config([{"data": "tiny", **settings}])
 
 
-def test_paper_hides_the_same_users_everywhere_and_keeps_their_impressions(tiny: Store) -> None:
+def test_paper_hides_the_same_users_everywhere_and_keeps_their_impressions(tiny: Dataset) -> None:
     found = views(tiny, config())
     for name, view in found.items():
         np.testing.assert_array_equal(view.rows, np.arange(tiny.counts[name]))
@@ -24,7 +24,7 @@ def test_paper_hides_the_same_users_everywhere_and_keeps_their_impressions(tiny:
     assert 0.3 < found["train"].new.mean() < 0.5
 
 
-def test_strict_keeps_new_users_out_of_training(tiny: Store) -> None:
+def test_strict_keeps_new_users_out_of_training(tiny: Dataset) -> None:
     found = views(tiny, config(protocol="strict"))
     new = found["test"].new
     trained = np.unique(tiny.column("train", "user")[found["train"].rows])
@@ -36,7 +36,7 @@ def test_strict_keeps_new_users_out_of_training(tiny: Store) -> None:
     np.testing.assert_array_equal(found["validation"].new, new)
 
 
-def test_strict_hides_the_ids_of_new_users(tiny: Store) -> None:
+def test_strict_hides_the_ids_of_new_users(tiny: Dataset) -> None:
     c = config(protocol="strict", history=10)
     for name, view in views(tiny, c).items():
         batch = Batches(tiny, view, 10, 4096).gather(view.rows)
@@ -49,7 +49,7 @@ def test_strict_hides_the_ids_of_new_users(tiny: Store) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
-def test_seeds_draw_differently_and_repeatably(tiny: Store, protocol: str) -> None:
+def test_seeds_draw_differently_and_repeatably(tiny: Dataset, protocol: str) -> None:
     one, same, other = (views(tiny, config(protocol=protocol, seed=s))["test"].new for s in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)

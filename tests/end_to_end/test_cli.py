@@ -518,7 +518,7 @@ def test_a_damaged_download_is_refused(home: Path) -> None:
         ),
         (
             ["train", "--set", "history=500"],
-            "history = 500: the store 'tiny' keeps the last 20 behaviors. Expected 20 or less; more needs `mail preprocess --history 500`.",
+            "history = 500: the dataset 'tiny' keeps the last 20 behaviors. Expected 20 or less; more needs `mail preprocess --history 500`.",
         ),
         (
             ["train", "--config", "no.toml"],
@@ -686,7 +686,7 @@ class TestNothingOfTheUsersIsLost:
         (other / "dataset.json").write_text('{"format": "csv"}')
         (other / "my.csv").write_text("mine")
         message = refused(mail("preprocess", "alimama", "--raw", simulated_raw, "--name", "other"))
-        assert "is not a dataset store of ours" in message
+        assert "is not a dataset of ours" in message
         assert (other / "my.csv").read_text() == "mine"
 
     def test_a_training_is_not_lost_without_git(self, with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

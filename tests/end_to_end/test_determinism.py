@@ -13,7 +13,7 @@ import h5py
 import pytest
 
 from mailcli.config import RunConfig, make_config
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import ensure
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
@@ -64,11 +64,13 @@ def environment(run: Run) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def first(tiny: Store, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def first(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return ensure(config(), tiny, tmp_path_factory.mktemp("first"))
 
 
-def test_another_dataset_in_between_changes_nothing(first: Run, tiny: Store, with_buys: Store, tmp_path: Path) -> None:
+def test_another_dataset_in_between_changes_nothing(
+    first: Run, tiny: Dataset, with_buys: Dataset, tmp_path: Path
+) -> None:
     ensure(make_config([OTHER]), with_buys, tmp_path)
     again = ensure(config(), tiny, tmp_path)
     assert again.folder != first.folder
@@ -103,7 +105,7 @@ def in_a_new_process(commands: list[list[str]], folder: Path, hash_seed: str) ->
 
 
 @pytest.mark.slow
-def test_new_processes_give_the_same_bytes(first: Run, tiny: Store, with_buys: Store, tmp_path: Path) -> None:
+def test_new_processes_give_the_same_bytes(first: Run, tiny: Dataset, with_buys: Dataset, tmp_path: Path) -> None:
     """One trains nothing else, the other the other dataset before; texts hash differently in the two."""
     train = [command(tiny.folder, tmp_path / name / "runs", {**SETTINGS, **CELL}) for name in ("alone", "after")]
     in_a_new_process([train[0]], tmp_path / "alone", hash_seed="1")
@@ -144,7 +146,7 @@ def test_threads_and_onednn_are_those_that_were_asked_for(monkeypatch: pytest.Mo
     assert (found["threads"], found["onednn"]) == (found["cores"], True)
 
 
-def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, tiny: Store, tmp_path: Path) -> None:
+def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, tiny: Dataset, tmp_path: Path) -> None:
     other = ensure(config(seed=1), tiny, tmp_path)
     assert first.result is not None
     assert other.result is not None

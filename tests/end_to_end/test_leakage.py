@@ -1,4 +1,4 @@
-"""Leakage alarms: nothing of the test, of later days or of later behaviour reaches training; each is shown to ring."""
+"""Leakage alarms: nothing of the test, of later days or of later behavior reaches training; each is shown to ring."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.data.schema import SPLITS
 from mailcli.experiments.cells import ensure
@@ -57,7 +57,7 @@ def config(ranker: str = "base", method: str = "mail", **more: Any) -> RunConfig
 
 
 def write_another_future(raw: Path, out: Path) -> None:
-    """A copy of the raw files where days 7 and 8 are others: labels, ads, places, users, behaviour, and their features.
+    """A copy of the raw files where days 7 and 8 are others: labels, ads, places, users, behavior, and their features.
 
     The simulator's few ads all occur in training; here a third of the later impressions is of ads that do not.
     """
@@ -107,14 +107,14 @@ def late_raw(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="module")
-def late(late_raw: Path) -> Store:
-    """The store of another future."""
+def late(late_raw: Path) -> Dataset:
+    """The dataset of another future."""
     return preprocess("alimama", late_raw, late_raw.parent, "late", Options(history=20))
 
 
 @pytest.fixture(scope="module")
-def usual(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The store of the simulated files as they are, by the same name."""
+def usual(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The dataset of the simulated files as they are, by the same name."""
     return preprocess("alimama", simulated_raw, tmp_path_factory.mktemp("usual"), "late", Options(history=20))
 
 
@@ -130,7 +130,7 @@ def draws(truth: Truth) -> dict[str, Draw]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for runs on the store `late`, so that two-stage methods share the run of their ranker."""
+    """A folder for runs on the dataset `late`, so that two-stage methods share the run of their ranker."""
     return tmp_path_factory.mktemp("runs")
 
 
@@ -167,7 +167,7 @@ class TestWhatIsShown:
     def test_a_step_sees_the_training_days_and_nothing_else(
         self,
         protocol: str,
-        late: Store,
+        late: Dataset,
         truth: Truth,
         draws: dict[str, Draw],
         tmp_path: Path,
@@ -192,7 +192,7 @@ class TestWhatIsShown:
         self,
         method: str,
         protocol: str,
-        late: Store,
+        late: Dataset,
         truth: Truth,
         draws: dict[str, Draw],
         runs: Path,
@@ -212,19 +212,19 @@ PLANTED: dict[str, tuple[str, str]] = {
     "validation is trained on": ("paper", "validation/user is read and no split is being scored"),
     "test impressions stand among the training ones": ("paper", "an impression that the training days do not have"),
     "new users are trained on": ("strict", "a training step shows a new user"),
-    "new users keep their behaviours": ("paper", "behaviour that is hidden or not earlier"),
-    "histories end one later": ("paper", "behaviour that is hidden or not earlier"),
+    "new users keep their behaviors": ("paper", "behavior that is hidden or not earlier"),
+    "histories end one later": ("paper", "behavior that is hidden or not earlier"),
     "the test chooses the best epoch": ("paper", "a training step comes after the test split was scored"),
     "a step looks at the test's labels": ("paper", "test/click is read and no split is being scored"),
     "an impression is trained on twice": ("paper", "training shows 2 impressions too many and 2 too few"),
 }
 
 
-def plant(leak: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a leak into the runs on a store."""
+def plant(leak: str, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a leak into the runs on a dataset."""
 
     def change(of: Callable[[dict[str, View]], dict[str, View]]) -> None:
-        monkeypatch.setattr(train, "views", lambda store, config: of(views(store, config)))
+        monkeypatch.setattr(train, "views", lambda dataset, config: of(views(dataset, config)))
 
     step = Step.__call__
     if leak == "the test day is trained on":
@@ -237,10 +237,10 @@ def plant(leak: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         change(
             lambda found: {
                 **found,
-                "train": found["train"]._replace(rows=np.arange(len(store.column("train", "user")))),
+                "train": found["train"]._replace(rows=np.arange(len(dataset.column("train", "user")))),
             }
         )
-    elif leak == "new users keep their behaviours":
+    elif leak == "new users keep their behaviors":
         # All but one of them: a run where nobody is new is refused.
         def shown(found: dict[str, View]) -> dict[str, View]:
             new = found["train"].new
@@ -248,22 +248,22 @@ def plant(leak: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 
         change(shown)
     elif leak == "test impressions stand among the training ones":
-        names = [path.stem for path in (store.folder / "train").glob("*.npy")]
+        names = [path.stem for path in (dataset.folder / "train").glob("*.npy")]
         replace_columns(
             monkeypatch,
             {
-                f"train/{name}": np.r_[store.column("test", name)[:300], store.column("train", name)[300:]]
+                f"train/{name}": np.r_[dataset.column("test", name)[:300], dataset.column("train", name)[300:]]
                 for name in names
             },
         )
     elif leak == "histories end one later":
-        last = store.offsets[store.column("train", "user") + 1]
-        later = np.minimum(store.column("train", "history_end") + 1, last)
+        last = dataset.offsets[dataset.column("train", "user") + 1]
+        later = np.minimum(dataset.column("train", "history_end") + 1, last)
         replace_columns(monkeypatch, {"train/history_end": later})
     elif leak == "a step looks at the test's labels":
 
         def peek(this: Step, batch: Any) -> Any:
-            store.column("test", "click")
+            dataset.column("test", "click")
             return step(this, batch)
 
         monkeypatch.setattr(Step, "__call__", peek)
@@ -278,18 +278,18 @@ def plant(leak: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def replace_columns(monkeypatch: pytest.MonkeyPatch, columns: dict[str, np.ndarray]) -> None:
-    """Let stores give other columns than they have; on the disk, checksums would tell."""
-    column = Store.column
+    """Let datasets give other columns than they have; on the disk, checksums would tell."""
+    column = Dataset.column
 
-    def read(this: Store, table: str, name: str) -> Any:
+    def read(this: Dataset, table: str, name: str) -> Any:
         return columns[f"{table}/{name}"] if f"{table}/{name}" in columns else column(this, table, name)
 
-    monkeypatch.setattr(Store, "column", read)
+    monkeypatch.setattr(Dataset, "column", read)
 
 
 @pytest.mark.parametrize("leak", PLANTED)
 def test_the_alarm_rings(
-    leak: str, late: Store, truth: Truth, draws: dict[str, Draw], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    leak: str, late: Dataset, truth: Truth, draws: dict[str, Draw], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protocol, told = PLANTED[leak]
     plant(leak, late, monkeypatch)
@@ -304,7 +304,7 @@ def test_the_alarm_rings(
 
 
 def test_the_alarm_of_a_fit_rings(
-    late: Store, truth: Truth, draws: dict[str, Draw], runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    late: Dataset, truth: Truth, draws: dict[str, Draw], runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ranker is trained as it should be; the method alone is shown all users of the training days."""
     settings = config(method="llae", protocol="strict", epochs=1)
@@ -329,10 +329,10 @@ def test_the_alarm_of_a_look_ahead_in_preprocessing_rings(
         return history_bounds(b_row, b_time, row, time + 3600)
 
     monkeypatch.setattr(transform, "history_bounds", ahead)
-    store = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
-    Watch(monkeypatch, store, truth, draws["paper"])
-    with pytest.raises(LeakError, match="behaviour that is hidden or not earlier"):
-        ensure(config(method="none"), store, tmp_path / "runs")
+    dataset = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
+    Watch(monkeypatch, dataset, truth, draws["paper"])
+    with pytest.raises(LeakError, match="behavior that is hidden or not earlier"):
+        ensure(config(method="none"), dataset, tmp_path / "runs")
 
 
 def test_the_alarm_of_a_vocabulary_of_all_days_rings(
@@ -346,9 +346,9 @@ def test_the_alarm_of_a_vocabulary_of_all_days_rings(
         return found
 
     monkeypatch.setattr(VocabularyBuilder, "codes", seen)
-    store = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
+    dataset = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
     with pytest.raises(LeakError, match="vocabulary user has [0-9]+ values that the training days do not show"):
-        check_vocabularies(store, truth)
+        check_vocabularies(dataset, truth)
 
 
 class TestAnotherFuture:
@@ -372,12 +372,12 @@ class TestAnotherFuture:
         ],
     )
     def test_changes_nothing(
-        self, ranker: str, method: str, protocol: str, usual: Store, late: Store, runs: Path
+        self, ranker: str, method: str, protocol: str, usual: Dataset, late: Dataset, runs: Path
     ) -> None:
         settings = config(ranker, method, protocol=protocol, epochs=1)
-        check_same(*(ensure(settings, store, runs / name) for name, store in (("usual", usual), (".", late))))
+        check_same(*(ensure(settings, dataset, runs / name) for name, dataset in (("usual", usual), (".", late))))
 
-    def test_the_alarm_rings(self, usual: Store, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_alarm_rings(self, usual: Dataset, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Prices that are standardised a little differently, as over all days they would be."""
         settings = config(method="none", epochs=1)
         one = ensure(settings, usual, runs / "usual")
@@ -445,7 +445,7 @@ def shuffle_labels(raw: Path, out: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """800 simulated users with labels that carry no information."""
     folder = tmp_path_factory.mktemp("shuffled")
     simulate_alimama(Settings(users=800, seed=2, behaviors_per_user=10, conversions=True), folder / "usual")
@@ -494,7 +494,7 @@ def quick_cell(ranker: str, method: str, protocol: str) -> bool:
         )
     ],
 )
-def test_shuffled_labels_give_chance(ranker: str, method: str, protocol: str, shuffled: Store, runs: Path) -> None:
+def test_shuffled_labels_give_chance(ranker: str, method: str, protocol: str, shuffled: Dataset, runs: Path) -> None:
     run = ensure(learner(ranker, method, protocol), shuffled, runs)
     assert check_chance(run) == (6 if ranker == "esmm" else 3)
     # An AUC of .5 because all scores are equal would tell nothing.
@@ -506,15 +506,15 @@ class TestTheAlarmOfShuffledLabelsRings:
     """With the settings of the alarm."""
 
     def test_when_test_impressions_are_trained_on_too(
-        self, shuffled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, shuffled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Of a ranker that remembers ids. BaseDNN, half of which is dropped, does not in one epoch (AUC .494)."""
         names = [path.stem for path in (shuffled.folder / "train").glob("*.npy")]
         columns = {f"train/{n}": np.r_[shuffled.column("train", n), shuffled.column("test", n)] for n in names}
         replace_columns(monkeypatch, columns)
 
-        def every(store: Store, settings: RunConfig) -> dict[str, View]:
-            found = views(store, settings)
+        def every(dataset: Dataset, settings: RunConfig) -> dict[str, View]:
+            found = views(dataset, settings)
             return {**found, "train": found["train"]._replace(rows=np.arange(len(columns["train/click"])))}
 
         monkeypatch.setattr(train, "views", every)
@@ -524,7 +524,7 @@ class TestTheAlarmOfShuffledLabelsRings:
             check_chance(run)
 
     def test_when_the_label_is_among_the_features(
-        self, shuffled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, shuffled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         gather = Batches.gather
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mailcli.cli import main
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.preprocessing.pipeline import Options, preprocess
 from tests.helpers import rawforms
 from tests.preprocessing.schema_file.test_tables import FILES, SCHEMA, by_user, made, rows_of, values, write
@@ -45,22 +45,22 @@ def refused(*arguments: object) -> str:
     return line.removeprefix("Error: ")
 
 
-def example(name: str, folder: Path) -> Store:
+def example(name: str, folder: Path) -> Dataset:
     """The dataset of an example, made by the command; files of that form are in `data/raw/NAME`."""
     data = folder / "data"
     FORMS[name](data / "raw" / name)
     told = ok("preprocess", name, "--schema", EXAMPLES / f"{name}.toml", "--data-dir", data)
     assert f"{name} (real data): source tabular" in told
     assert ok("describe", name, "--data-dir", data) == told
-    return Store(data / name)
+    return Dataset(data / name)
 
 
 @pytest.fixture(scope="module")
-def movielens(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def movielens(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return example("movielens-1m", tmp_path_factory.mktemp("ml"))
 
 
-def test_movielens_1m(movielens: Store) -> None:
+def test_movielens_1m(movielens: Dataset) -> None:
     assert movielens.schema.actions == ("1", "2", "3", "4", "5")
     assert movielens.column("users", "raw").dtype.kind == "i"
     # 12 ratings of each of 30 users: the last two test, the one before them validates.
@@ -76,13 +76,13 @@ def test_movielens_1m(movielens: Store) -> None:
     assert years == {film: str(1970 + film) for film in range(1, 21)}
 
 
-def lines(store: Store, name: str) -> list[str]:
-    path = store.folder.parent / "raw" / store.name / name
+def lines(dataset: Dataset, name: str) -> list[str]:
+    path = dataset.folder.parent / "raw" / dataset.name / name
     return path.read_text(encoding="latin-1").splitlines()
 
 
 @pytest.mark.slow
-def test_movielens_1m_trains(movielens: Store, tmp_path: Path) -> None:
+def test_movielens_1m_trains(movielens: Dataset, tmp_path: Path) -> None:
     data = movielens.folder.parent
     told = ok(
         "train", "--data-dir", data, "--runs", tmp_path, "--ranker", "emblr", "--cold-start", "mail", *TINY[:4], *MAIL
@@ -92,41 +92,41 @@ def test_movielens_1m_trains(movielens: Store, tmp_path: Path) -> None:
 
 
 def test_kuairand(tmp_path: Path) -> None:
-    store = example("kuairand", tmp_path)
+    dataset = example("kuairand", tmp_path)
     # Four days of 36 impressions: the last tests, the one before it validates.
-    assert [store.counts[split] for split in ("train", "validation", "test")] == [72, 36, 36]
+    assert [dataset.counts[split] for split in ("train", "validation", "test")] == [72, 36, 36]
     # `UNKNOWN` is a missing value.
-    assert by_user(store, "active_degree")[0] is None
+    assert by_user(dataset, "active_degree")[0] is None
     # User u has 10^(u mod 6) fans: below 1, from 1, 10, 100, 1,000 and 10,000 on.
-    assert by_user(store, "fans") == {user: [1, 2, 3, 4, 5, 5][user % 6] for user in range(12)}
+    assert by_user(dataset, "fans") == {user: [1, 2, 3, 4, 5, 5][user % 6] for user in range(12)}
     # Days 100, 200, ..., 1200 of twelve users: eighths begin at the 2nd, 3rd, 5th, 6th, 8th, 9th and 11th value.
     edges = [200, 300, 500, 600, 800, 900, 1100]
-    assert store.manifest["mapping"]["edges"] == {"registered": edges}
-    tags = dict(zip(store.column("items", "raw").tolist(), values(store, "items", "tag"), strict=True))
+    assert dataset.manifest["mapping"]["edges"] == {"registered": edges}
+    tags = dict(zip(dataset.column("items", "raw").tolist(), values(dataset, "items", "tag"), strict=True))
     assert tags == {video: [[None], ["12"], ["12", "65"]][video % 3] for video in range(8)}
     # Videos are shown at 01:00, 08:00 and 15:00 in China.
-    assert store.column("vocabularies", "hour").tolist() == [1, 8, 15]
+    assert dataset.column("vocabularies", "hour").tolist() == [1, 8, 15]
     # Half of the impressions are clicked; those of the last day that are not before their user's last are not stored.
-    assert store.counts["behaviors"] == 66
+    assert dataset.counts["behaviors"] == 66
 
 
 def test_ali_ccp(tmp_path: Path) -> None:
-    store = example("ali-ccp", tmp_path)
-    assert store.schema.labels == ("click", "conversion")
-    assert store.counts["train"] + store.counts["validation"] == 120
-    assert store.counts["test"] == 40
-    assert by_user(store, "profile") == {f"10{user}": str(user % 5) for user in range(10)}
-    assert by_user(store, "gender") == {f"10{user}": str(user % 2) for user in range(10)}
+    dataset = example("ali-ccp", tmp_path)
+    assert dataset.schema.labels == ("click", "conversion")
+    assert dataset.counts["train"] + dataset.counts["validation"] == 120
+    assert dataset.counts["test"] == 40
+    assert by_user(dataset, "profile") == {f"10{user}": str(user % 5) for user in range(10)}
+    assert by_user(dataset, "gender") == {f"10{user}": str(user % 2) for user in range(10)}
     # User u has u mod 4 categories; they are taken once, not once for each impression.
-    assert store.counts["behaviors"] == sum(user % 4 for user in range(10))
+    assert dataset.counts["behaviors"] == sum(user % 4 for user in range(10))
     lengths = dict(
-        zip(store.column("users", "raw").tolist(), (store.offsets[1:] - store.offsets[:-1]).tolist(), strict=True)
+        zip(dataset.column("users", "raw").tolist(), (dataset.offsets[1:] - dataset.offsets[:-1]).tolist(), strict=True)
     )
     assert lengths == {f"10{user}": user % 4 for user in range(10)}
-    user = store.column("users", "raw").tolist().index("103")
-    kinds = values(store, "behaviors", "category")[store.offsets[user] : store.offsets[user + 1]]
+    user = dataset.column("users", "raw").tolist().index("103")
+    kinds = values(dataset, "behaviors", "category")[dataset.offsets[user] : dataset.offsets[user + 1]]
     assert kinds == ["303", "300", "301"]
-    assert values(store, "items", "intentions") == [["901", "902"]] * 6
+    assert values(dataset, "items", "intentions") == [["901", "902"]] * 6
 
 
 @pytest.mark.slow
@@ -206,7 +206,7 @@ def test_the_docs_have_the_example() -> None:
 
 
 def test_a_plan_makes_its_dataset_by_a_schema_file(
-    movielens: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    movielens: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mailcli.experiments.datasets import dataset_of
     from mailcli.experiments.plan import read_plan
@@ -218,13 +218,13 @@ def test_a_plan_makes_its_dataset_by_a_schema_file(
     path = tmp_path / "plan.toml"
     path.write_text(PLAN.format(schema="mine.toml", rows='["BaseDNN"]'))
     monkeypatch.chdir(tmp_path)
-    store = dataset_of(read_plan(path), tmp_path / "data")
-    assert store.name == "mine"
-    assert store.counts == movielens.counts
-    assert dataset_of(read_plan(path), tmp_path / "data").manifest == store.manifest
+    dataset = dataset_of(read_plan(path), tmp_path / "data")
+    assert dataset.name == "mine"
+    assert dataset.counts == movielens.counts
+    assert dataset_of(read_plan(path), tmp_path / "data").manifest == dataset.manifest
     schema.write_text(text + "# another\n")
     assert refused("run", path, "--data-dir", tmp_path / "data") == (
-        f"{store.folder}: is not the dataset that {path} asks for: it was made by another mine.toml. Delete it, or give "
+        f"{dataset.folder}: is not the dataset that {path} asks for: it was made by another mine.toml. Delete it, or give "
         "the schema file another name."
     )
 
@@ -289,7 +289,7 @@ def test_an_interrupted_run_goes_on_unless_the_schema_file_changed(
 ) -> None:
     raw, schema = write(tmp_path / "raw", FILES), tmp_path / "my.toml"
 
-    def run() -> Store:
+    def run() -> Dataset:
         return preprocess("tabular", raw, tmp_path / "data", "mine", Options(history=10, schema=schema))
 
     schema.write_text(SCHEMA)

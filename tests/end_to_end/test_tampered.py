@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import tests
 from mailcli.data.columns import checksum
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.manifest import OWN_CHECKSUM, seal
 from mailcli.errors import MailError
 from tests.end_to_end.test_unexecuted import BAD_CHECKPOINTS
@@ -65,8 +65,8 @@ DAMAGES: dict[str, Damage] = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A small store in a data folder of its own."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A small dataset in a data folder of its own."""
     home = tmp_path_factory.mktemp("tampered")
     rows = alimama.good_rows()
     rows["behavior_log"] += [f"1,{alimama.START - 30 + step},pv,{step},9" for step in range(20)]
@@ -76,11 +76,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Store:
     rows["user_profile"] += ["2,1,2,2,2,1,2,1,1", "3,2,3,1,3,2,3,0,2"]
     alimama.write_rows(home / "raw", rows)
     assert mail("preprocess", "alimama", "--raw", home / "raw", "--data-dir", home / "data", "--name", "s") is None
-    return Store(home / "data" / "s")
+    return Dataset(home / "data" / "s")
 
 
 @pytest.fixture
-def store(made: Store) -> Iterator[Path]:
+def dataset(made: Dataset) -> Iterator[Path]:
     """Its folder; what a test changes is put back."""
     before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
     yield made.folder
@@ -91,7 +91,7 @@ def store(made: Store) -> Iterator[Path]:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(MailError) as error:
-        use_all(Store(folder))
+        use_all(Dataset(folder))
     return error.value.message
 
 
@@ -104,22 +104,22 @@ def forge(folder: Path, column: str) -> None:
     path.write_text(json.dumps(seal(manifest)))
 
 
-def test_the_store_is_whole(made: Store) -> None:
-    assert use_all(Store(made.folder)) > len(COLUMNS)
+def test_the_dataset_is_whole(made: Dataset) -> None:
+    assert use_all(Dataset(made.folder)) > len(COLUMNS)
     assert mail("describe", "--data-dir", made.folder.parent) is None
 
 
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_changed_column(store: Path, name: str, column: str) -> None:
-    path = store / f"{column}.npy"
+def test_a_changed_column(dataset: Path, name: str, column: str) -> None:
+    path = dataset / f"{column}.npy"
     data = path.read_bytes()
     changed = DAMAGES[name](data)
     put(path, changed)
     if changed == data or (name == "backwards" and changed[-100:] == data[-100:]):
-        assert use_all(Store(store))  # the same table
+        assert use_all(Dataset(dataset))  # the same table
     else:
-        assert refusal(store).startswith(f"{path}: the column cannot be read (")
+        assert refusal(dataset).startswith(f"{path}: the column cannot be read (")
 
 
 @pytest.mark.parametrize(
@@ -136,15 +136,15 @@ def test_a_changed_column(store: Path, name: str, column: str) -> None:
         ("behaviors/time", "behaviors/offsets"),
     ],
 )
-def test_swapped_columns(store: Path, one: str, other: str) -> None:
-    first, second = store / f"{one}.npy", store / f"{other}.npy"
+def test_swapped_columns(dataset: Path, one: str, other: str) -> None:
+    first, second = dataset / f"{one}.npy", dataset / f"{other}.npy"
     data = first.read_bytes(), second.read_bytes()
     first.write_bytes(data[1])
     second.write_bytes(data[0])
     if data[0] == data[1]:
-        assert use_all(Store(store))
+        assert use_all(Dataset(dataset))
     else:
-        assert ": the column cannot be read (" in refusal(store)
+        assert ": the column cannot be read (" in refusal(dataset)
 
 
 def first(value: Any) -> Damage:
@@ -167,11 +167,11 @@ def first(value: Any) -> Damage:
         ("users/age_level", lambda data: data + b"x", "its 3 values of uint8 do not fill its 132 bytes"),
     ],
 )
-def test_a_header_tells_types_and_rows(store: Path, column: str, damage: Damage, reason: str) -> None:
-    path = store / f"{column}.npy"
+def test_a_header_tells_types_and_rows(dataset: Path, column: str, damage: Damage, reason: str) -> None:
+    path = dataset / f"{column}.npy"
     put(path, damage(path.read_bytes()))
-    assert refusal(store) == (
-        f"{path}: the column cannot be read ({reason}). The store is damaged: make it again with `mail preprocess`."
+    assert refusal(dataset) == (
+        f"{path}: the column cannot be read ({reason}). The dataset is damaged: make it again with `mail preprocess`."
     )
 
 
@@ -187,28 +187,28 @@ def test_a_header_tells_types_and_rows(store: Path, column: str, damage: Damage,
         ("behaviors/action", 6, "it holds 6, expected 2 to 5"),
     ],
 )
-def test_ranges_are_checked_where_checksums_are_forged(store: Path, column: str, value: float, reason: str) -> None:
-    path = store / f"{column}.npy"
+def test_ranges_are_checked_where_checksums_are_forged(dataset: Path, column: str, value: float, reason: str) -> None:
+    path = dataset / f"{column}.npy"
     put(path, first(value)(path.read_bytes()))
-    forge(store, column)
-    assert refusal(store) == (
-        f"{path}: the column cannot be read ({reason}). The store is damaged: make it again with `mail preprocess`."
+    forge(dataset, column)
+    assert refusal(dataset) == (
+        f"{path}: the column cannot be read ({reason}). The dataset is damaged: make it again with `mail preprocess`."
     )
 
 
-def test_a_history_of_another_user(store: Path) -> None:
-    path = store / "train" / "history_end.npy"
-    ends, user = np.load(path), np.load(store / "train" / "user.npy")
-    offsets = np.load(store / "behaviors" / "offsets.npy")
+def test_a_history_of_another_user(dataset: Path) -> None:
+    path = dataset / "train" / "history_end.npy"
+    ends, user = np.load(path), np.load(dataset / "train" / "user.npy")
+    offsets = np.load(dataset / "behaviors" / "offsets.npy")
     owner = int(np.flatnonzero(np.diff(offsets))[0])
     row = int(np.flatnonzero(user != owner)[0])
     begin, end = int(offsets[user[row]]), int(offsets[user[row] + 1])
     wrong = 22 - begin if begin in (0, 22) else 0
     ends[row] = wrong
     put(path, saved(ends))
-    forge(store, "train/history_end")
+    forge(dataset, "train/history_end")
     assert f"train/history_end.npy: the column cannot be read (it holds {wrong}, expected {begin} to {end} for" in (
-        refusal(store)
+        refusal(dataset)
     )
 
 
@@ -273,15 +273,15 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_description(store: Path, name: str) -> None:
-    path = store / "dataset.json"
+def test_a_changed_description(dataset: Path, name: str) -> None:
+    path = dataset / "dataset.json"
     manifest = json.loads(path.read_text())
     CHANGES[name](manifest)
     path.write_text(json.dumps(manifest))
-    told = mail("describe", "--data-dir", store.parent)
+    told = mail("describe", "--data-dir", dataset.parent)
     assert told
     assert told.startswith(f"{path}: ")
-    assert told.endswith("Make the store again with `mail preprocess`.")
+    assert told.endswith("Make the dataset again with `mail preprocess`.")
 
 
 #: Those that change nothing that a table depends on, once the checksum is made to fit.
@@ -290,15 +290,15 @@ HARMLESS = {"checksum deleted", "another name", "another key", "a longer history
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGES if not name.startswith("checksum")])
-def test_a_description_that_is_forged_with_its_checksum(store: Path, name: str) -> None:
-    path = store / "dataset.json"
+def test_a_description_that_is_forged_with_its_checksum(dataset: Path, name: str) -> None:
+    path = dataset / "dataset.json"
     manifest = json.loads(path.read_text())
     del manifest[OWN_CHECKSUM]
     change = copy.deepcopy(manifest)
     CHANGES[name](change)
     path.write_text(json.dumps(seal(change)))
-    if mail("describe", "--data-dir", store.parent) is None and name not in HARMLESS:
-        refusal(store)
+    if mail("describe", "--data-dir", dataset.parent) is None and name not in HARMLESS:
+        refusal(dataset)
 
 
 RAW_JSON = {"empty": b"", "cut": b'{"format": 4', "a list": b"[]", "nan": b'{"format": NaN}', "digits": b"1" * 5000,
@@ -307,11 +307,11 @@ RAW_JSON = {"empty": b"", "cut": b'{"format": 4', "a list": b"[]", "nan": b'{"fo
 
 
 @pytest.mark.parametrize("name", RAW_JSON)
-def test_a_description_that_is_none(store: Path, name: str) -> None:
-    (store / "dataset.json").write_bytes(RAW_JSON[name])
-    told = mail("describe", "--data-dir", store.parent)
+def test_a_description_that_is_none(dataset: Path, name: str) -> None:
+    (dataset / "dataset.json").write_bytes(RAW_JSON[name])
+    told = mail("describe", "--data-dir", dataset.parent)
     assert told
-    assert ": is not a store's description (" in told
+    assert ": is not a dataset's description (" in told
 
 
 SMALL = ["--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=4", "--set", "history=3",

@@ -161,8 +161,8 @@ class TestDatasets:
     """Where an experiment's dataset comes from."""
 
     def test_simulated_where_there_are_no_raw_files_and_told_so(self, plan: Path, toy_data: Path) -> None:
-        store = dataset_of(read_plan(plan), toy_data)
-        assert store.label == "toy (simulated)"
+        dataset = dataset_of(read_plan(plan), toy_data)
+        assert dataset.label == "toy (simulated)"
 
     def test_real_where_the_raw_files_are_there(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
         raw = tmp_path / "data" / "raw" / "alimama"

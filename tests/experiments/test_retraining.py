@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import (
     Numbering,
     Renumbered,
@@ -72,7 +72,7 @@ def whole_home(untrained_home: Path) -> Path:
     home = untrained_home
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        ensure(make_config([SETTINGS]), Store(Path("data/day1")), Path("runs"))
+        ensure(make_config([SETTINGS]), Dataset(Path("data/day1")), Path("runs"))
         continue_run(Path(PARENT), "tiny", {}, Path("data"), Path("runs"), None)
     return home
 
@@ -86,8 +86,8 @@ def home(whole_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture
-def days(untrained_home: Path) -> tuple[Store, Store]:
-    return Store(untrained_home / "data" / "day1"), Store(untrained_home / "data" / "tiny")
+def days(untrained_home: Path) -> tuple[Dataset, Dataset]:
+    return Dataset(untrained_home / "data" / "day1"), Dataset(untrained_home / "data" / "tiny")
 
 
 def raw_values(values: np.ndarray, ids: np.ndarray) -> list[Any]:
@@ -98,7 +98,7 @@ def raw_values(values: np.ndarray, ids: np.ndarray) -> list[Any]:
 # ids
 
 
-def test_new_values_are_put_behind_the_known_ones(tiny: Store) -> None:
+def test_new_values_are_put_behind_the_known_ones(tiny: Dataset) -> None:
     known = numbering_of(tiny)
     few = {name: values[::2][::-1] for name, values in known.values.items()}
     found = grown(Numbering(few, {"price": {"log1p_mean": 1.0, "log1p_std": 2.0}}), tiny)
@@ -110,7 +110,7 @@ def test_new_values_are_put_behind_the_known_ones(tiny: Store) -> None:
     assert grown(found, tiny).values["cate"].tolist() == found.values["cate"].tolist()
 
 
-def test_columns_are_read_with_the_ids_of_the_other_day(days: tuple[Store, Store]) -> None:
+def test_columns_are_read_with_the_ids_of_the_other_day(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
     known = numbering_of(first)
     both = grown(known, second)
@@ -138,7 +138,7 @@ def test_columns_are_read_with_the_ids_of_the_other_day(days: tuple[Store, Store
     assert (same.column("items", "price") == first.column("items", "price")).all()
 
 
-def test_prices_are_on_the_scale_of_the_first_day(days: tuple[Store, Store]) -> None:
+def test_prices_are_on_the_scale_of_the_first_day(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
     found = Renumbered(second.folder, grown(numbering_of(first), second)).column("items", "price")
     price = {raw: found[row] for row, raw in enumerate(second.column("items", "raw").tolist())}
@@ -147,14 +147,14 @@ def test_prices_are_on_the_scale_of_the_first_day(days: tuple[Store, Store]) -> 
     assert not np.allclose(found, second.column("items", "price"), atol=1e-3)
 
 
-def test_a_batch_has_other_ids_and_nothing_else(days: tuple[Store, Store]) -> None:
+def test_a_batch_has_other_ids_and_nothing_else(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
     config = make_config([{**SETTINGS, "data": "tiny"}])
     numbering = grown(numbering_of(first), second)
     rows = np.arange(0, second.counts["test"], 7)
     batches = [
-        Batches(store, views(store, config)["test"], 20, 64).gather(rows)
-        for store in (second, Renumbered(second.folder, numbering))
+        Batches(dataset, views(dataset, config)["test"], 20, 64).gather(rows)
+        for dataset in (second, Renumbered(second.folder, numbering))
     ]
     for place, field in enumerate(second.schema.group("behavior")):
         parts = [batch["behaviors"][:, :, place] for batch in batches]
@@ -165,7 +165,7 @@ def test_a_batch_has_other_ids_and_nothing_else(days: tuple[Store, Store]) -> No
         assert (batches[0][name] == batches[1][name]).all()  # type: ignore[literal-required]
 
 
-def test_values_of_another_type_are_refused(tiny: Store) -> None:
+def test_values_of_another_type_are_refused(tiny: Dataset) -> None:
     known = numbering_of(tiny)
     texts = Numbering({**known.values, "brand": np.array(["a"])}, known.dense)
     with pytest.raises(MailError) as error:
@@ -202,7 +202,7 @@ def test_ids_are_kept_in_a_file(tmp_path: Path) -> None:
 # weights and moments
 
 
-def test_rows_grow_where_ids_do(tiny: Store) -> None:
+def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
     """Vocabularies of 2 and 3 values grow to 3 and 5; the rows of the actions come last."""
     schema = tiny.schema
     names = schema.vocabularies()
@@ -228,8 +228,8 @@ def test_rows_grow_where_ids_do(tiny: Store) -> None:
 
 def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> None:
     parent = open_run(Path(PARENT))
-    first = Store(Path("data/day1"))
-    second = Renumbered(Path("data/tiny"), grown(numbering_of(first), Store(Path("data/tiny"))))
+    first = Dataset(Path("data/day1"))
+    second = Renumbered(Path("data/tiny"), grown(numbering_of(first), Dataset(Path("data/tiny"))))
     before = make_model(first, parent.config)
     parent.restore(before)
     with np.load(parent.optimizers) as file:
@@ -276,15 +276,15 @@ def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> Non
 @pytest.mark.slow
 def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
     parent, child = open_run(Path(PARENT)), open_run(Path(CHILD))
-    stores = [Store(Path("data") / name) for name in ("day1", "tiny")]
+    datasets = [Dataset(Path("data") / name) for name in ("day1", "tiny")]
     found = (child.result or {})["days"]
     assert [day["dataset"] for day in found] == ["day1 (simulated)", "tiny (simulated)"]
     assert found[0]["before"] == (parent.result or {})["test"]
     assert found[1]["after"] == (child.result or {})["test"]
-    numbering = numbering_of(read_as(child, stores[1]))
-    model = make_model(Renumbered(stores[0].folder, numbering), child.config)
+    numbering = numbering_of(read_as(child, datasets[1]))
+    model = make_model(Renumbered(datasets[0].folder, numbering), child.config)
     child.restore(model)
-    old_day = Renumbered(stores[0].folder, numbering)
+    old_day = Renumbered(datasets[0].folder, numbering)
     view = views(old_day, child.config)["test"]
     scores = Scorer(model, 20)(Batches(old_day, view, 20, 256), "test")
     assert found[0]["after"] == measure(old_day, view, scores)
@@ -348,11 +348,11 @@ def arrays(path: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("ranker", ["dmr", "widedeep"])
 def test_rankers_with_variables_of_their_own_ids_and_a_third_day(home: Path, ranker: str) -> None:
-    """DMR has a vector for each behaviour id, Wide & Deep a weight for each row of the table."""
+    """DMR has a vector for each behavior id, Wide & Deep a weight for each row of the table."""
     settings = {**SETTINGS, "ranker": ranker, "cold_start": "none"}
     for name in ("cold_start.variant", "ranker.units", *SMALL):
         settings.pop(name)
-    first = ensure(make_config([settings]), Store(Path("data/day1")), Path("runs"))
+    first = ensure(make_config([settings]), Dataset(Path("data/day1")), Path("runs"))
     second = continue_run(first.folder, "tiny", {"learning_rate": "0.0005"}, Path("data"), Path("runs"), None)
     shutil.copytree("data/tiny", "data/day3")
     changed_manifest(Path("data/day3"), name="day3")
@@ -364,7 +364,7 @@ def test_rankers_with_variables_of_their_own_ids_and_a_third_day(home: Path, ran
 
 
 def load_ids(run: Run) -> dict[str, list[Any]]:
-    numbering = numbering_of(read_as(run, Store(Path("data") / run.config.data)))
+    numbering = numbering_of(read_as(run, Dataset(Path("data") / run.config.data)))
     return {name: values.tolist() for name, values in numbering.values.items()}
 
 
@@ -458,7 +458,7 @@ CHANGEABLE = (
          f"{PARENT.replace('mail-base', 'mail-bse')}: there is no such folder. Did you mean "
          "'base+mail-base'? Expected one made by `mail train`."),
         (shorter, [PARENT, "--data", "short"],
-         "history = 20: the store 'short' keeps the last 5 behaviors. Expected 5 or less; more needs "
+         "history = 20: the dataset 'short' keeps the last 5 behaviors. Expected 5 or less; more needs "
          "`mail preprocess --history 20`."),
         (other_fields, [PARENT, "--data", "other"],
          "--data other: is of another form than 'day1' (fields: it lacks 'campaign'; dense features: it lacks "
@@ -513,12 +513,12 @@ def test_the_settings_of_a_continued_run_are_not_for_another(home: Path) -> None
 def test_a_continued_run_can_be_taken_away(home: Path) -> None:
     """Its ids and its scale are the run's, not those of the day's dataset."""
     run = open_run(Path(CHILD))
-    store = Store(Path("data/tiny"))
-    test = {name: store.column("test", name)[:] for name in ("user", "item", "time", "pid", "hour", "weekday")}
-    shown = {"time": test["time"], "user": store.column("users", "raw")[test["user"]]}
-    shown["item"] = store.column("items", "raw")[test["item"]]
+    dataset = Dataset(Path("data/tiny"))
+    test = {name: dataset.column("test", name)[:] for name in ("user", "item", "time", "pid", "hour", "weekday")}
+    shown = {"time": test["time"], "user": dataset.column("users", "raw")[test["user"]]}
+    shown["item"] = dataset.column("items", "raw")[test["item"]]
     for name in ("pid", "hour", "weekday"):
-        known = store.column("vocabularies", name)
+        known = dataset.column("vocabularies", name)
         assert test[name].min() > 1
         shown[name] = known[test[name] - 2]
     frame = pd.DataFrame(shown)
@@ -531,7 +531,9 @@ def test_a_continued_run_can_be_taken_away(home: Path) -> None:
     assert done.exit_code == 0, done.output
     predict = tf.saved_model.load("model/1").signatures["known_users"]
     types = {name: spec.dtype for name, spec in predict.structured_input_signature[1].items()}
-    none = np.flatnonzero(views(store, run.config)["test"].new[test["user"]] | (store.earlier_behaviors("test") == 0))
+    none = np.flatnonzero(
+        views(dataset, run.config)["test"].new[test["user"]] | (dataset.earlier_behaviors("test") == 0)
+    )
     asked = {
         name: frame[column].to_numpy()[none]
         for name, column in {

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from mailcli.cli import main
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import ensure
 from mailcli.experiments.tuning import Range, parse_ranges
@@ -87,13 +87,13 @@ def test_what_cannot_be_searched_is_told_in_one_line(
 def test_a_search_that_is_stopped_goes_on_and_never_reads_the_test_split(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    column = Store.column
+    column = Dataset.column
 
-    def without_test(self: Store, table: str, name: str) -> object:
+    def without_test(self: Dataset, table: str, name: str) -> object:
         assert table != "test", f"{name} of the test split was read"
         return column(self, table, name)
 
-    monkeypatch.setattr(Store, "column", without_test)
+    monkeypatch.setattr(Dataset, "column", without_test)
     whole = tmp_path / "whole"
     code, told, _ = tune(data_dir, whole, 3)
     assert code == 0
@@ -140,7 +140,7 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 @pytest.mark.slow
-def test_event_files_tell_what_history_tells(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_event_files_tell_what_history_tells(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
     run = ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path)
     history, told = run.history(), events(run.folder / "tensorboard")
@@ -183,7 +183,9 @@ class Recorder(ModuleType):
         self.metrics.append((key, value, step))
 
 
-def test_mlflow_is_told_what_the_run_folder_tells(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_is_told_what_the_run_folder_tells(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mlflow = Recorder()
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     monkeypatch.setenv(trackers.VARIABLES["mlflow"], "1")

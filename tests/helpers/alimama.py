@@ -37,7 +37,7 @@ def write(
     ads: Sequence[tuple[int, int, int | None]],
     behaviors: Sequence[tuple[int, int, int, int]],
 ) -> None:
-    """Write the four files; ads are (ad, category, brand), behaviours (user, time, category, brand)."""
+    """Write the four files; ads are (ad, category, brand), behaviors (user, time, category, brand)."""
     rows = {
         "raw_sample": [f"{u},{t},{ad},430548_1007,{1 - click},{click}" for u, t, ad, click in impressions],
         "ad_feature": [f"{ad},{cate},1,1,{brand or 'NULL'},9.5" for ad, cate, brand in ads],

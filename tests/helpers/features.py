@@ -13,7 +13,7 @@ CLASSES, ACTIONS = 7, 4
 
 
 def spec(n_a: int = N_A, n_v: int = N_V, dim: int = DIM, dense: tuple[str, ...] = ()) -> Spec:
-    """Attributes user, x1, x2, ..., behaviour of one field that the target has too, one field of context."""
+    """Attributes user, x1, x2, ..., behavior of one field that the target has too, one field of context."""
     names = ["user", *(f"x{number}" for number in range(1, n_a))]
     fields = [Field(name, "attributes", name) for name in names]
     fields += [Field("cate", "behavior", "cate"), Field("hour", "context", "hour"), Field("cate", "target", "cate")]

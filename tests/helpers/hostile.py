@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from mailcli.cli import main
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 
 #: Files that are hard to write down in code; its README tells of each.
 CORRUPT = Path(__file__).parent.parent / "corrupt"
@@ -46,15 +46,15 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def columns(folder: Path) -> dict[str, str]:
-    """SHA-256 of every column of a store."""
+    """SHA-256 of every column of a dataset."""
     return {name: value for name, value in contents(folder).items() if name.endswith(".npy")}
 
 
-def use_all(store: Store) -> int:
+def use_all(dataset: Dataset) -> int:
     """Ask for every column, as the commands do for those they need; how many there are."""
-    names = sorted(path.relative_to(store.folder).with_suffix("") for path in store.folder.rglob("*.npy"))
+    names = sorted(path.relative_to(dataset.folder).with_suffix("") for path in dataset.folder.rglob("*.npy"))
     for name in names:
-        assert isinstance(store.column(str(name.parent), name.name)[:], np.ndarray)
+        assert isinstance(dataset.column(str(name.parent), name.name)[:], np.ndarray)
     return len(names)
 
 

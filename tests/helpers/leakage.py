@@ -1,4 +1,4 @@
-"""What a model may be shown, found from the raw files without the store, and alarms that ring when it is shown more."""
+"""What a model may be shown, found from the raw files without the dataset, and alarms that ring when it is shown more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.hashing import share_of_users
 from mailcli.data.schema import SPLITS
 from mailcli.models.batch_spec import to_tensors
@@ -22,7 +22,7 @@ from mailcli.models.contracts import TrainingData
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features
 from mailcli.models.step import Step
-from mailcli.training import evaluate, loop, train
+from mailcli.training import evaluate, loop, train, two_stage
 from mailcli.training.evaluate import Scorer
 from tests.helpers.alimama import DAY, START
 from tests.helpers.oracles import read_csv
@@ -106,7 +106,7 @@ class Draw(NamedTuple):
         return cls(protocol, first, first if protocol == "paper" else second - first)
 
     def hidden(self, split: str) -> set[int]:
-        """Whose behaviours are hidden in a split."""
+        """Whose behaviors are hidden in a split."""
         return self.playing if split == "train" else self.new
 
 
@@ -194,12 +194,12 @@ def number(text: str) -> int | None:
 class Decoder:
     """From the ids of a batch back to raw values."""
 
-    def __init__(self, store: Store) -> None:
-        self._raw = store.column("users", "raw").tolist()
+    def __init__(self, dataset: Dataset) -> None:
+        self._raw = dataset.column("users", "raw").tolist()
         # Ids 0 and 1 are padding and unknown.
         self._values: dict[str, list[Value]] = {
-            name: ["padding", None, *store.column("vocabularies", name).tolist()]
-            for name in store.schema.vocabularies()
+            name: ["padding", None, *dataset.column("vocabularies", name).tolist()]
+            for name in dataset.schema.vocabularies()
         }
 
     def batch(self, batch: Any) -> list[Shown]:
@@ -258,13 +258,13 @@ class Watch:
 
     Args:
         monkeypatch: what it hooks in with.
-        store: the dataset.
-        truth: of the raw files that the store was made from.
+        dataset: the dataset.
+        truth: of the raw files that the dataset was made from.
         draw: of the runs' protocol and seed.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, store: Store, truth: Truth, draw: Draw) -> None:
-        self._decoder = Decoder(store)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, dataset: Dataset, truth: Truth, draw: Draw) -> None:
+        self._decoder = Decoder(dataset)
         self._draw = draw
         self._expected = {split: truth.expected(split, draw) for split in SPLITS}
         self._fittable = brandless(self._expected["train"])
@@ -278,7 +278,7 @@ class Watch:
         self._hook(monkeypatch)
 
     def _hook(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        step, score, read = Step.__call__, Scorer.__call__, Store.column
+        step, score, read = Step.__call__, Scorer.__call__, Dataset.column
 
         def spied_step(this: Step, batch: Any) -> Any:
             self._train(self._decoder.batch(batch))
@@ -288,7 +288,7 @@ class Watch:
             with self._opened(batches.view.split):
                 return score(this, batches, title)
 
-        def spied_read(this: Store, table: str, name: str) -> Any:
+        def spied_read(this: Dataset, table: str, name: str) -> Any:
             if table in SPLITS[1:] and table != self._open:
                 raise LeakError(f"{table}/{name} is read and {self._open or 'no split'} is being scored")
             return read(this, table, name)
@@ -299,16 +299,16 @@ class Watch:
 
         monkeypatch.setattr(Step, "__call__", spied_step)
         monkeypatch.setattr(Scorer, "__call__", spied_score)
-        monkeypatch.setattr(Store, "column", spied_read)
+        monkeypatch.setattr(Dataset, "column", spied_read)
         monkeypatch.setattr(evaluate, "to_tensors", spied_batch)
-        for module in (loop, train):
+        for module in (loop, train, two_stage):
             monkeypatch.setattr(module, "measure", self._spied_measure(module.measure))
-        monkeypatch.setattr(train, "training_data", self._spied_data(train.training_data))
+        monkeypatch.setattr(two_stage, "training_data", self._spied_data(two_stage.training_data))
 
     def _spied_measure(self, measure: Any) -> Any:
-        def spied(store: Store, view: Any, scores: Any) -> Any:
+        def spied(dataset: Dataset, view: Any, scores: Any) -> Any:
             with self._opened(view.split):
-                return measure(store, view, scores)
+                return measure(dataset, view, scores)
 
         return spied
 
@@ -349,7 +349,7 @@ class Watch:
             return f"a training step shows a new user: {each}"
         bare = each._replace(steps=())
         if any(bare == other._replace(steps=()) for other in self._expected["train"]):
-            return f"a training step shows behaviour that is hidden or not earlier: {each}"
+            return f"a training step shows behavior that is hidden or not earlier: {each}"
         return f"a training step shows an impression that the training days do not have: {each}"
 
     def _fit(self, data: TrainingData, embedding: FeatureEmbedding) -> None:
@@ -401,24 +401,24 @@ def compare(what: str, found: Counter[Shown], expected: Counter[Shown], times: i
         raise LeakError(f"{what} {extra.total()} impressions too many and {missing.total()} too few, e.g. {example}")
 
 
-def check_vocabularies(store: Store, truth: Truth) -> None:
+def check_vocabularies(dataset: Dataset, truth: Truth) -> None:
     """Ring when a vocabulary is not what training impressions and their histories show."""
-    for name in store.schema.vocabularies():
-        found = set(store.column("vocabularies", name).tolist())
+    for name in dataset.schema.vocabularies():
+        found = set(dataset.column("vocabularies", name).tolist())
         if found != truth.known[name]:
             extra = len(found - truth.known[name])
             raise LeakError(f"vocabulary {name} has {extra} values that the training days do not show, of {len(found)}")
 
 
-def check_rows(store: Store, before: NDArray, after: NDArray, shown: Iterable[Shown]) -> set[int]:
+def check_rows(dataset: Dataset, before: NDArray, after: NDArray, shown: Iterable[Shown]) -> set[int]:
     """Ring when a row of the shared table has moved that no training step was shown; the rows that have moved."""
-    start, size = 0, store.vocabulary_sizes
+    start, size = 0, dataset.vocabulary_sizes
     starts: dict[str, int] = {}
-    for name in store.schema.vocabularies():
+    for name in dataset.schema.vocabularies():
         starts[name] = start
         start += size[name]
     places: dict[str, dict[Value, int]] = {
-        name: {None: 1} | {value: 2 + i for i, value in enumerate(store.column("vocabularies", name).tolist())}
+        name: {None: 1} | {value: 2 + i for i, value in enumerate(dataset.column("vocabularies", name).tolist())}
         for name in starts
     }
     allowed = set(range(start, len(before)))  # the actions

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from mailcli.config import make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.models import distribute
 from mailcli.models.batch_spec import to_tensors
@@ -33,16 +33,16 @@ from mailcli.models.step import make_step
 SIZES = (64, 64, 7, 3, 64, 3, 64)
 
 
-def steps(store: Store, settings: dict[str, Any], team: distribute.Team | None) -> dict[str, Any]:
+def steps(dataset: Dataset, settings: dict[str, Any], team: distribute.Team | None) -> dict[str, Any]:
     """Losses of the steps, the weights after them, and the bytes of table gradients that were told."""
-    config = make_config([{"data": store.name}, settings])
+    config = make_config([{"data": dataset.name}, settings])
     with ExitStack() as stack:
         if team:
             stack.enter_context(distribute.on(team))
-        model = make_model(store, config)
+        model = make_model(dataset, config)
         step = make_step(model, config)
-        data = Batches(store, views(store, config)["train"], config.history, config.batch_size)
-        order = np.random.default_rng(0).permutation(store.counts["train"])
+        data = Batches(dataset, views(dataset, config)["train"], config.history, config.batch_size)
+        order = np.random.default_rng(0).permutation(dataset.counts["train"])
         losses = []
         for start, size in zip(np.cumsum((0, *SIZES)), SIZES, strict=False):
             rows = data.view.rows[order[start : start + size]]
@@ -98,8 +98,8 @@ def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     team = distribute.Team(tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]))
-    store = Store(folder / "tiny")
-    found = {"one": steps(store, settings, None), "several": steps(store, settings, team)}
+    dataset = Dataset(folder / "tiny")
+    found = {"one": steps(dataset, settings, None), "several": steps(dataset, settings, team)}
     print(json.dumps({**found, "draws": draws(team) if count == 3 else {}}))
 
 

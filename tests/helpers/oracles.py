@@ -58,7 +58,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def histories(raw: Path, n_v: int) -> dict[tuple[int, int], list[tuple[int, str, str]]]:
-    """Alimama: (user, time of an impression) -> sorted (time, category, brand) of the behaviours that it may see."""
+    """Alimama: (user, time of an impression) -> sorted (time, category, brand) of the behaviors that it may see."""
     log = defaultdict(list)
     for row in read_csv(raw / "behavior_log.csv"):
         time = int(row["time_stamp"])

@@ -11,7 +11,7 @@ from tensorflow.python.framework import ops
 
 from mailcli.config import VARIANTS, RunConfig, make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
@@ -37,8 +37,8 @@ def config(variant: str | None = "base", **more: Any) -> RunConfig:
     return make_config([{"data": "tiny", "cold_start": "mail", "cold_start.variant": variant, **SMALL, **more}])
 
 
-def batch_of(store: Store, c: RunConfig) -> dict[str, Any]:
-    batches = Batches(store, views(store, c)["train"], c.history, c.batch_size)
+def batch_of(dataset: Dataset, c: RunConfig) -> dict[str, Any]:
+    batches = Batches(dataset, views(dataset, c)["train"], c.history, c.batch_size)
     return to_tensors(next(iter(batches.shuffled(c.seed, 1))))
 
 
@@ -51,7 +51,7 @@ def moved(before: list[np.ndarray], variables: list[Any]) -> list[bool]:
 
 
 @pytest.mark.parametrize("variant", [None, *VARIANTS])
-def test_the_two_sets_cover_all_trainable_variables_once(tiny: Store, variant: str | None) -> None:
+def test_the_two_sets_cover_all_trainable_variables_once(tiny: Dataset, variant: str | None) -> None:
     model = make_model(tiny, config(variant))
     a, b = {id(v) for v in model.zero_shot_variables}, {id(v) for v in model.ranking_variables}
     assert not a & b
@@ -60,7 +60,7 @@ def test_the_two_sets_cover_all_trainable_variables_once(tiny: Store, variant: s
 
 
 @pytest.mark.parametrize("variant", ["single", "dual", "base"])
-def test_g_a_moves_the_zero_shot_tower_alone(tiny: Store, variant: str) -> None:
+def test_g_a_moves_the_zero_shot_tower_alone(tiny: Dataset, variant: str) -> None:
     c = config(variant)
     model, optimizers = make_model(tiny, c), make_optimizers(c)
     others = [v for v in model.variables if id(v) not in {id(z) for z in model.cold_start.variables}]
@@ -71,7 +71,7 @@ def test_g_a_moves_the_zero_shot_tower_alone(tiny: Store, variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ["single", "dual", "base"])
-def test_g_b_moves_ranker_and_table_alone(tiny: Store, variant: str) -> None:
+def test_g_b_moves_ranker_and_table_alone(tiny: Dataset, variant: str) -> None:
     c = config(variant, zero_shot_learning_rate=1e-30)  # so that what is left of a step is G_B's
     model, optimizers = make_model(tiny, c), make_optimizers(c)
     before_a, before_b = values(model.zero_shot_variables), values(model.ranking_variables)
@@ -83,7 +83,7 @@ def test_g_b_moves_ranker_and_table_alone(tiny: Store, variant: str) -> None:
     assert all(moved(before_b, model.ranking_variables))
 
 
-def test_variant_none_is_trained_by_g_b(tiny: Store) -> None:
+def test_variant_none_is_trained_by_g_b(tiny: Dataset) -> None:
     c = config("none")
     model, optimizers = make_model(tiny, c), make_optimizers(c)
     before = values(model.cold_start.trainable_variables)
@@ -92,7 +92,7 @@ def test_variant_none_is_trained_by_g_b(tiny: Store) -> None:
     assert set(losses) == {"L_rt", "gradient"}
 
 
-def test_l_zst_is_the_sum_over_old_users_only(tiny: Store) -> None:
+def test_l_zst_is_the_sum_over_old_users_only(tiny: Dataset) -> None:
     c = config("base", **{"cold_start.dropout": 0.0})
     model, batch = make_model(tiny, c), batch_of(tiny, c)
     features = model.embedding(batch)
@@ -105,7 +105,7 @@ def test_l_zst_is_the_sum_over_old_users_only(tiny: Store) -> None:
     assert float(found["L_zst"]) == pytest.approx(sum(expected.values()), rel=1e-5)
 
 
-def test_v_hat_is_generated_after_the_step_of_g_a(tiny: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_v_hat_is_generated_after_the_step_of_g_a(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Algorithm 1, step 4: the ranking tower sees v̂ of the tower that G_A has just moved."""
     c = config("base", **{"ranker.dropout": 0.0})
     model, optimizers = make_model(tiny, c), make_optimizers(c)
@@ -124,7 +124,7 @@ def test_v_hat_is_generated_after_the_step_of_g_a(tiny: Store, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("keep", ["old", "new"])
-def test_survives_batches_of_one_kind(tiny: Store, keep: str) -> None:
+def test_survives_batches_of_one_kind(tiny: Dataset, keep: str) -> None:
     c = config("base")
     model, batch = make_model(tiny, c), batch_of(tiny, c)
     is_new = model.embedding(batch).is_new.numpy()
@@ -135,7 +135,7 @@ def test_survives_batches_of_one_kind(tiny: Store, keep: str) -> None:
     assert all(np.isfinite(v.numpy()).all() for v in model.variables)
 
 
-def test_overlapping_variables_are_refused(tiny: Store) -> None:
+def test_overlapping_variables_are_refused(tiny: Dataset) -> None:
     class Greedy(type(make_model(tiny, config()).cold_start)):  # type: ignore[misc]
         @property
         def trainable_variables(self) -> list[Any]:
@@ -164,13 +164,13 @@ def test_overlapping_variables_are_refused(tiny: Store) -> None:
         ),
     ],
 )
-def test_wrong_options_are_named(tiny: Store, settings: dict[str, Any], message: str) -> None:
+def test_wrong_options_are_named(tiny: Dataset, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(MailError) as error:
         make_model(tiny, config(**settings))
     assert error.value.message == message
 
 
-def test_same_seed_same_weights(tiny: Store) -> None:
+def test_same_seed_same_weights(tiny: Dataset) -> None:
     one, two, other = (make_model(tiny, config(seed=s)) for s in (3, 3, 4))
     assert not any(moved(values(one.variables), two.variables))
     assert moved(values(one.embedding.variables), other.embedding.variables) == [True]
@@ -181,7 +181,7 @@ def test_split_names() -> None:
 
 
 @pytest.mark.slow
-def test_a_second_model_leaves_nothing_behind(tiny: Store) -> None:
+def test_a_second_model_leaves_nothing_behind(tiny: Dataset) -> None:
     """TensorFlow keeps custom gradients for ever, with all that they refer to, a model's graph among it."""
 
     def kept() -> int:

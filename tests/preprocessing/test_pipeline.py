@@ -1,4 +1,4 @@
-"""Raw files -> store, against slow oracles and made-up logs."""
+"""Raw files -> dataset, against slow oracles and made-up logs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.data.schema import FIRST_ID, SPLITS, UNKNOWN
-from mailcli.data.writer import StoreWriter
+from mailcli.data.writer import DatasetWriter
 from mailcli.errors import MailError
 from mailcli.preprocessing.histories import history_bounds, visible
 from mailcli.preprocessing.pipeline import Options, preprocess
@@ -31,12 +31,12 @@ DAY = 86400
 START = 1494000000
 
 
-def history_of(store: Store, split: str, row: int) -> list[tuple[int, int, int]]:
+def history_of(dataset: Dataset, split: str, row: int) -> list[tuple[int, int, int]]:
     """(time, category, brand) of what an impression sees, as raw values."""
-    end = store.column(split, "history_end")[row]
-    begin = max(store.offsets[store.column(split, "user")[row]], end - store.history)
-    columns = [store.column("behaviors", name)[begin:end] for name in ("time", "cate", "brand")]
-    raw = {name: store.column("vocabularies", name) for name in ("cate", "brand")}
+    end = dataset.column(split, "history_end")[row]
+    begin = max(dataset.offsets[dataset.column(split, "user")[row]], end - dataset.history)
+    columns = [dataset.column("behaviors", name)[begin:end] for name in ("time", "cate", "brand")]
+    raw = {name: dataset.column("vocabularies", name) for name in ("cate", "brand")}
 
     def value(name: str, number: int) -> int:
         return -1 if number == UNKNOWN else int(raw[name][number - FIRST_ID])
@@ -44,7 +44,7 @@ def history_of(store: Store, split: str, row: int) -> list[tuple[int, int, int]]
     return [(int(t), value("cate", c), value("brand", b)) for t, c, b in zip(*columns, strict=True)]
 
 
-def test_histories_are_what_the_slow_oracle_says(simulated_raw: Path, tiny: Store) -> None:
+def test_histories_are_what_the_slow_oracle_says(simulated_raw: Path, tiny: Dataset) -> None:
     expected = oracles.histories(simulated_raw, n_v=20)
     seen = 0
     for split in SPLITS:
@@ -62,7 +62,7 @@ def test_histories_are_what_the_slow_oracle_says(simulated_raw: Path, tiny: Stor
     assert seen > 1000
 
 
-def test_impressions_keep_their_columns(simulated_raw: Path, tiny: Store) -> None:
+def test_impressions_keep_their_columns(simulated_raw: Path, tiny: Dataset) -> None:
     ads = {int(row["adgroup_id"]): row for row in oracles.read_csv(simulated_raw / "ad_feature.csv")}
     expected = sorted(
         (int(r["user"]), int(r["adgroup_id"]), int(r["time_stamp"]), int(r["clk"]))
@@ -87,7 +87,7 @@ def test_impressions_keep_their_columns(simulated_raw: Path, tiny: Store) -> Non
         assert number == UNKNOWN or cate[number - FIRST_ID] == int(ads[int(raw)]["cate_id"])
 
 
-def test_attributes_of_users(simulated_raw: Path, tiny: Store) -> None:
+def test_attributes_of_users(simulated_raw: Path, tiny: Dataset) -> None:
     profiles = {int(row["userid"]): row for row in oracles.read_csv(simulated_raw / "user_profile.csv")}
     lonely = 0
     for name in ("age_level", "pvalue_level", "new_user_class_level"):
@@ -118,18 +118,18 @@ def test_ids_are_fitted_on_training_impressions_and_their_histories_alone(tmp_pa
             (2, START + 50, 703, 803),
         ],
     )
-    store = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None)
-    known = {name: store.column("vocabularies", name).tolist() for name in ("user", "item", "cate", "brand")}
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None)
+    known = {name: dataset.column("vocabularies", name).tolist() for name in ("user", "item", "cate", "brand")}
     assert known == {"user": [1], "item": [10], "cate": [500, 700, 701], "brand": [600, 800, 801]}
     # A category seen only on the test day, or only before it, has id 1; so has the missing brand.
-    assert store.column("items", "cate")[:].tolist() == [2, UNKNOWN, UNKNOWN]
-    assert store.column("items", "brand")[:].tolist() == [2, UNKNOWN, UNKNOWN]
-    assert sorted(store.column("behaviors", "cate")[:].tolist()) == [UNKNOWN, UNKNOWN, 3, 4]
+    assert dataset.column("items", "cate")[:].tolist() == [2, UNKNOWN, UNKNOWN]
+    assert dataset.column("items", "brand")[:].tolist() == [2, UNKNOWN, UNKNOWN]
+    assert sorted(dataset.column("behaviors", "cate")[:].tolist()) == [UNKNOWN, UNKNOWN, 3, 4]
     # What training does not show is kept apart, for a run that goes on with another and may know it.
-    unseen = {name: store.column("unseen", name).tolist() for name in ("user", "item", "cate", "brand")}
+    unseen = {name: dataset.column("unseen", name).tolist() for name in ("user", "item", "cate", "brand")}
     assert unseen == {"user": [2], "item": [11, 12], "cate": [501, 502, 702, 703], "brand": [601, 802, 803]}
-    assert np.load(store.folder / "items" / "cate.npy").tolist() == [2, 5, 6]
-    assert np.load(store.folder / "items" / "brand.npy").tolist() == [2, 5, UNKNOWN]
+    assert np.load(dataset.folder / "items" / "cate.npy").tolist() == [2, 5, 6]
+    assert np.load(dataset.folder / "items" / "brand.npy").tolist() == [2, 5, UNKNOWN]
 
 
 def test_behaviors_that_no_impression_sees_are_not_stored(tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ def test_behaviors_that_no_impression_sees_are_not_stored(tmp_path: Path) -> Non
         ads=[(10, 500, 600)],
         behaviors=[*((1, t, 7, 8) for t in times), (1, START + 8 * DAY - 1, 7, 8), (2, START, 9, 9)],
     )
-    store = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, Options(history=4))
-    assert store.column("behaviors", "time").tolist() == times[-4:]
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, Options(history=4))
+    assert dataset.column("behaviors", "time").tolist() == times[-4:]
 
 
 def test_a_time_equal_to_the_impressions_is_not_history(tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ def test_a_time_equal_to_the_impressions_is_not_history(tmp_path: Path) -> None:
         ads=[(10, 500, 600)],
         behaviors=[(1, START + 49, 1, 1), (1, START + 50, 2, 2), (1, START + 50, 3, 3)],
     )
-    store = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None)
-    seen = [[t - START for t, _, _ in history_of(store, "train", row)] for row in range(2)]
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None)
+    seen = [[t - START for t, _, _ in history_of(dataset, "train", row)] for row in range(2)]
     assert seen == [[49], [49, 50, 50]]
 
 
@@ -175,7 +175,7 @@ shown = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 10)), min_size=0, m
 def test_no_history_contains_the_present_or_the_future(
     log: list[tuple[int, int, int, int]], impressions: list[tuple[int, int]], n_v: int
 ) -> None:
-    """Random logs: what a batch shows is the last n_v behaviours strictly before each impression."""
+    """Random logs: what a batch shows is the last n_v behaviors strictly before each impression."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw"
         alimama.write(
@@ -186,21 +186,21 @@ def test_no_history_contains_the_present_or_the_future(
             ads=[(10, 500, 600)],
             behaviors=[(u, START + t, c, b) for u, t, c, b in log] + [(1, START - DAY, 1, 1)],
         )
-        store = preprocess("alimama", raw, Path(folder) / "data", None, Options(history=n_v))
+        dataset = preprocess("alimama", raw, Path(folder) / "data", None, Options(history=n_v))
         truth = oracles.histories(raw, n_v)
-        nobody = np.zeros(store.counts["users"], bool)
+        nobody = np.zeros(dataset.counts["users"], bool)
         for split in SPLITS:
-            rows = np.arange(store.counts[split])
-            batch = Batches(store, View(split, rows, nobody, nobody), n_v, 99).gather(rows)
-            times = store.column("behaviors", "time")
+            rows = np.arange(dataset.counts[split])
+            batch = Batches(dataset, View(split, rows, nobody, nobody), n_v, 99).gather(rows)
+            times = dataset.column("behaviors", "time")
             for row in rows.tolist():
-                user = int(store.column("users", "raw")[store.column(split, "user")[row]])
-                now = int(store.column(split, "time")[row])
-                found = history_of(store, split, row)
+                user = int(dataset.column("users", "raw")[dataset.column(split, "user")[row]])
+                now = int(dataset.column(split, "time")[row])
+                found = history_of(dataset, split, row)
                 assert all(t < now for t, _, _ in found)
                 assert [t for t, _, _ in found] == [t for t, _, _ in truth[user, now]]
                 assert np.count_nonzero(batch["actions"][row]) == len(found)
-            assert len(times) == store.counts["behaviors"]
+            assert len(times) == dataset.counts["behaviors"]
 
 
 def test_history_bounds_by_hand() -> None:
@@ -218,17 +218,17 @@ def test_visible_by_hand() -> None:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file of a store."""
+    """Every file of a dataset."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def columns(store: Store) -> dict[str, bytes]:
-    """Every column of a store."""
-    return {name: data for name, data in files_of(store.folder).items() if name.endswith(".npy")}
+def columns(dataset: Dataset) -> dict[str, bytes]:
+    """Every column of a dataset."""
+    return {name: data for name, data in files_of(dataset.folder).items() if name.endswith(".npy")}
 
 
 def test_order_of_rows_buckets_and_compression_do_not_show(
-    simulated_raw: Path, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulated_raw: Path, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shuffled = tmp_path / "raw"
     shuffled.mkdir()
@@ -244,7 +244,7 @@ def test_order_of_rows_buckets_and_compression_do_not_show(
     assert again.manifest["counts"] == tiny.manifest["counts"]
 
 
-def test_real_or_simulated_is_recorded(simulated_raw: Path, tiny: Store, tmp_path: Path) -> None:
+def test_real_or_simulated_is_recorded(simulated_raw: Path, tiny: Dataset, tmp_path: Path) -> None:
     assert tiny.label == "tiny (simulated)"
     assert tiny.simulation is not None
     assert tiny.simulation["users"] == 300
@@ -254,7 +254,7 @@ def test_real_or_simulated_is_recorded(simulated_raw: Path, tiny: Store, tmp_pat
     assert preprocess("alimama", copy, tmp_path / "data", None).label == "alimama (real data)"
 
 
-def test_dense_features_are_standardised_on_training_impressions(simulated_raw: Path, tiny: Store) -> None:
+def test_dense_features_are_standardised_on_training_impressions(simulated_raw: Path, tiny: Dataset) -> None:
     price = {int(r["adgroup_id"]): float(r["price"]) for r in oracles.read_csv(simulated_raw / "ad_feature.csv")}
     raw = tiny.column("items", "raw")
     shown = np.log1p([price[int(raw[i])] for i in tiny.column("train", "item")])
@@ -330,15 +330,15 @@ def test_the_test_day_starts_at_1494604800_in_any_time_zone(
         ads=[(10, 1, 1)],
         behaviors=[(1, START - 5, 1, 1)],
     )
-    store = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None)
-    assert store.column("test", "time").tolist() == [first, first + 1]
-    assert store.column("validation", "time").tolist() == [first - 2, first - 1]
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None)
+    assert dataset.column("test", "time").tolist() == [first, first + 1]
+    assert dataset.column("validation", "time").tolist() == [first - 2, first - 1]
 
 
 class TestMl100k:
     """The source "ml-100k"."""
 
-    def test_counts(self, ml_100k: Store) -> None:
+    def test_counts(self, ml_100k: Dataset) -> None:
         assert ml_100k.counts["users"] == 943
         assert ml_100k.counts["items"] == 1682
         assert sum(ml_100k.counts[name] for name in SPLITS) == 100_000
@@ -346,7 +346,7 @@ class TestMl100k:
         assert sum(ml_100k.counts[f"{name}_clicks"] for name in SPLITS) == 34_174 + 21_201
         assert ml_100k.label == "ml-100k (real data)"
 
-    def test_splits_follow_time_within_each_user(self, ml_100k: Store) -> None:
+    def test_splits_follow_time_within_each_user(self, ml_100k: Dataset) -> None:
         for user in (0, 100, 942):
             times = [ml_100k.column(s, "time")[ml_100k.column(s, "user") == user] for s in SPLITS]
             total = sum(map(len, times))
@@ -355,7 +355,7 @@ class TestMl100k:
             assert times[0].max() <= times[1].min()
             assert times[1].max() <= times[2].min()
 
-    def test_a_known_user_and_film(self, ml_100k: Store) -> None:
+    def test_a_known_user_and_film(self, ml_100k: Dataset) -> None:
         row = int(np.flatnonzero(ml_100k.column("users", "raw") == 1)[0])
 
         def raw(table: str, name: str, place: int, vocabulary: str | None = None) -> list[object]:
@@ -373,30 +373,30 @@ class TestMl100k:
         assert raw("items", "year", film) == [1995]
         assert raw("items", "genres", film) == ["Animation", "Children's", "Comedy"]
 
-    def test_grouplens_files_give_the_same_store(self, tmp_path: Path) -> None:
+    def test_grouplens_files_give_the_same_dataset(self, tmp_path: Path) -> None:
         raw = tmp_path / "raw"
         grouplens.write(raw)
-        store = preprocess("ml-100k", raw, tmp_path / "data", "own")
-        assert store.counts["train"] == 14
-        assert store.counts["validation"] == 2
-        assert store.counts["test"] == 4
-        genres = store.column("vocabularies", "genres")
+        dataset = preprocess("ml-100k", raw, tmp_path / "data", "own")
+        assert dataset.counts["train"] == 14
+        assert dataset.counts["validation"] == 2
+        assert dataset.counts["test"] == 4
+        genres = dataset.column("vocabularies", "genres")
         assert set(genres) == {"Action", "Drama"}
-        assert store.column("vocabularies", "year").tolist() == [1990, 1991, 1992, 1993, 1994, 1995, 1996]
+        assert dataset.column("vocabularies", "year").tolist() == [1990, 1991, 1992, 1993, 1994, 1995, 1996]
 
 
-def test_making_a_store_again_replaces_it(tmp_path: Path, simulated_raw: Path) -> None:
+def test_making_a_dataset_again_replaces_it(tmp_path: Path, simulated_raw: Path) -> None:
     preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=5))
-    store = preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=7))
-    assert store.history == 7
+    dataset = preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=7))
+    assert dataset.history == 7
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
-    assert json.loads((store.folder / "dataset.json").read_text())["files"][0]["file"] == "user_profile.csv"
+    assert json.loads((dataset.folder / "dataset.json").read_text())["files"][0]["file"] == "user_profile.csv"
 
 
-def test_two_at_once_on_the_same_store_the_second_is_refused(tmp_path: Path, simulated_raw: Path) -> None:
+def test_two_at_once_on_the_same_dataset_the_second_is_refused(tmp_path: Path, simulated_raw: Path) -> None:
     with (
-        StoreWriter(tmp_path / "busy"),
-        pytest.raises(MailError, match="another `mail preprocess` is making this store"),
+        DatasetWriter(tmp_path / "busy"),
+        pytest.raises(MailError, match="another `mail preprocess` is making this dataset"),
     ):
         preprocess("alimama", simulated_raw, tmp_path, "busy")
     assert preprocess("alimama", simulated_raw, tmp_path, "busy", Options(history=2)).name == "busy"
@@ -420,8 +420,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-@pytest.mark.parametrize("on_disk", ["store", "work"])
-def test_a_full_disk_gives_one_line_and_no_half_store(
+@pytest.mark.parametrize("on_disk", ["dataset", "work"])
+def test_a_full_disk_gives_one_line_and_no_half_dataset(
     small_disk: Path, tmp_path: Path, simulated_raw: Path, on_disk: str
 ) -> None:
     raw = tmp_path / "raw"
@@ -436,6 +436,6 @@ def test_a_full_disk_gives_one_line_and_no_half_store(
     assert not (target / "big").exists()
 
 
-def test_memory_and_threads_do_not_show_in_the_store(tmp_path: Path, simulated_raw: Path, tiny: Store) -> None:
-    store = preprocess("alimama", simulated_raw, tmp_path, None, Options(history=20, memory_limit="200MB", threads=1))
-    assert columns(store) == columns(tiny)
+def test_memory_and_threads_do_not_show_in_the_dataset(tmp_path: Path, simulated_raw: Path, tiny: Dataset) -> None:
+    dataset = preprocess("alimama", simulated_raw, tmp_path, None, Options(history=20, memory_limit="200MB", threads=1))
+    assert columns(dataset) == columns(tiny)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.preprocessing.pipeline import Options, preprocess
@@ -27,19 +27,19 @@ def spoilt(simulated_raw: Path, tmp_path: Path) -> Path:
     return raw
 
 
-def rejected(store: Store, stem: str) -> dict[str, str]:
-    with open(store.folder / "rejected" / f"{stem}.csv", newline="") as file:
+def rejected(dataset: Dataset, stem: str) -> dict[str, str]:
+    with open(dataset.folder / "rejected" / f"{stem}.csv", newline="") as file:
         return {row["row"]: row["reason"] for row in csv.DictReader(file)}
 
 
 def test_unusable_rows_are_set_aside_with_the_reason(spoilt: Path, tmp_path: Path) -> None:
-    store = preprocess("alimama", spoilt, tmp_path / "data", "spoilt", Options(max_bad_rows=0.05))
+    dataset = preprocess("alimama", spoilt, tmp_path / "data", "spoilt", Options(max_bad_rows=0.05))
     for stem, expected in alimama.BAD_ROWS.items():
-        found = rejected(store, stem)
+        found = rejected(dataset, stem)
         assert {line: found[line] for line in expected} == expected
         # Two rows of the simulated log have an absurd time by themselves, and one line is very long.
         assert len(found) - len(expected) == (3 if stem == "behavior_log" else 0)
-    text = (store.folder / "summary.md").read_text()
+    text = (dataset.folder / "summary.md").read_text()
     assert "| impressions | nonclk = 1 - clk | 1 | `1,1494000009,10,p,1,1` |" in text
     assert (
         "| behaviors | 5 fields of UTF-8 text | 5 | `1,1494000000,pv,1` `1,1494000000,pv,1,2,` `1,1494000000,pv,1,2,3,4` |"
@@ -50,12 +50,12 @@ def test_unusable_rows_are_set_aside_with_the_reason(spoilt: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_other_rows_are_as_without_the_unusable_ones(spoilt: Path, tmp_path: Path) -> None:
-    store = preprocess("alimama", spoilt, tmp_path / "data", "spoilt", Options(max_bad_rows=0.05))
+    dataset = preprocess("alimama", spoilt, tmp_path / "data", "spoilt", Options(max_bad_rows=0.05))
     for stem, lines in alimama.BAD_ROWS.items():
         path = spoilt / f"{stem}.csv"
         path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines() if line not in lines))
     again = preprocess("alimama", spoilt, tmp_path / "data", "clean", Options(max_bad_rows=0.05))
-    assert columns(again) == columns(store)
+    assert columns(again) == columns(dataset)
 
 
 def test_too_many_stop_it_and_nothing_is_kept(spoilt: Path, tmp_path: Path) -> None:
@@ -90,19 +90,19 @@ def test_bad_rows_at_the_start_alone_are_counted_like_others(tmp_path: Path) -> 
     rows = alimama.good_rows()
     rows["behavior_log"] = ["1,5,pv,1,1"] * 1500 + rows["behavior_log"] * 10_000
     alimama.write_rows(tmp_path / "raw", rows)
-    store = preprocess("alimama", tmp_path / "raw", tmp_path, "s", Options(max_bad_rows=0.1))
-    assert len((store.folder / "rejected" / "behavior_log.csv").read_text().splitlines()) == 1501
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path, "s", Options(max_bad_rows=0.1))
+    assert len((dataset.folder / "rejected" / "behavior_log.csv").read_text().splitlines()) == 1501
 
 
-def test_blank_lines_are_no_rows(simulated_raw: Path, tiny: Store, tmp_path: Path) -> None:
+def test_blank_lines_are_no_rows(simulated_raw: Path, tiny: Dataset, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     shutil.copytree(simulated_raw, raw)
     (raw / "SIMULATED.json").unlink()
     with open(raw / "behavior_log.csv", "a") as file:
         file.write("\n   \n\t\n\n")
-    store = preprocess("alimama", raw, tmp_path / "data", "tiny", Options(history=20))
-    assert columns(store) == columns(tiny)
-    assert len(rejected(store, "behavior_log")) == 2
+    dataset = preprocess("alimama", raw, tmp_path / "data", "tiny", Options(history=20))
+    assert columns(dataset) == columns(tiny)
+    assert len(rejected(dataset, "behavior_log")) == 2
 
 
 def test_a_damaged_gz_is_not_blamed_on_its_rows(simulated_raw: Path, tmp_path: Path) -> None:
@@ -140,11 +140,11 @@ def twins(folder: Path) -> Path:
 
 @pytest.mark.parametrize(("drop", "stored"), [(False, 6), (True, 4)])
 def test_exact_duplicates(tmp_path: Path, drop: bool, stored: int) -> None:
-    store = preprocess("alimama", twins(tmp_path / "raw"), tmp_path, "twins", Options(drop_duplicates=drop))
-    assert store.counts["behaviors"] == stored
-    assert store.counts["duplicate_behaviors"] == 2
-    assert len(history_of(store, "train", 0)) == stored
-    text = (store.folder / "summary.md").read_text()
+    dataset = preprocess("alimama", twins(tmp_path / "raw"), tmp_path, "twins", Options(drop_duplicates=drop))
+    assert dataset.counts["behaviors"] == stored
+    assert dataset.counts["duplicate_behaviors"] == 2
+    assert len(history_of(dataset, "train", 0)) == stored
+    text = (dataset.folder / "summary.md").read_text()
     assert "| exact duplicates among the other behaviors | 2 |  |" in text
     assert f"duplicates {'dropped' if drop else 'kept'}" in text
 
@@ -156,8 +156,8 @@ def test_the_summary_counts_what_the_raw_files_have(tmp_path: Path) -> None:
         ads=[(10, 500, None)],
         behaviors=[(1, START - 9, 1, 1), (1, START - 8, 1, 1), (3, START, 1, 1), (1, START + 8 * 86400 - 1, 1, 1)],
     )
-    store = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, Options(history=1))
-    text = (store.folder / "summary.md").read_text()
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, Options(history=1))
+    text = (dataset.folder / "summary.md").read_text()
     for line in (
         "| users of impressions without a profile | 1 | 2 |",
         "| impressions of these | 1 | 14.29% of all |",
@@ -207,8 +207,8 @@ def test_expect_official(
 
 
 def test_ml_100k_is_as_published(ml_100k_raw: Path, tmp_path: Path) -> None:
-    store = preprocess("ml-100k", ml_100k_raw, tmp_path, None, Options(expect_official=True))
-    assert store.counts["users"] == 943
+    dataset = preprocess("ml-100k", ml_100k_raw, tmp_path, None, Options(expect_official=True))
+    assert dataset.counts["users"] == 943
 
 
 def test_simulated_files_are_not_the_published_ones(simulated_raw: Path, tmp_path: Path) -> None:
@@ -216,13 +216,13 @@ def test_simulated_files_are_not_the_published_ones(simulated_raw: Path, tmp_pat
         preprocess("alimama", simulated_raw, tmp_path, None, Options(expect_official=True))
 
 
-def test_a_sample_is_the_whole_restricted_to_its_users(simulated_raw: Path, tiny: Store, tmp_path: Path) -> None:
+def test_a_sample_is_the_whole_restricted_to_its_users(simulated_raw: Path, tiny: Dataset, tmp_path: Path) -> None:
     shares = (0.3, 0.6)
     small, large = (
         preprocess("alimama", simulated_raw, tmp_path, f"s{share}", Options(history=20, sample=share))
         for share in shares
     )
-    kept = [set(store.column("users", "raw").tolist()) for store in (small, large, tiny)]
+    kept = [set(dataset.column("users", "raw").tolist()) for dataset in (small, large, tiny)]
     assert kept[0] < kept[1] < kept[2]
     assert [len(users) / 300 for users in kept[:2]] == pytest.approx(shares, abs=0.06)
     rows = [row for row, user in enumerate(tiny.column("users", "raw")) if user in kept[0]]

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from mailcli.cli import main
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import ensure
 from mailcli.metrics.auc import auc
 from mailcli.reporting.plots import tsne
@@ -26,7 +26,7 @@ QUICK = {"epochs": 1, "batch_size": 256}
 
 
 @pytest.fixture(scope="module")
-def runs(tiny: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seeds of MAIL-Base and of the ranker alone."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
@@ -116,7 +116,7 @@ def of(runs: Path, cell: str) -> Run:
 
 
 @pytest.mark.parametrize("cell", ["base+none", "base+mail-base"])
-def test_no_known_behavior_is_what_the_run_itself_scored(cell: str, runs: Path, tiny: Store) -> None:
+def test_no_known_behavior_is_what_the_run_itself_scored(cell: str, runs: Path, tiny: Dataset) -> None:
     """With 0 known, a new user is as hidden as in the test itself: the AUC of those with behavior in the raw data."""
     run = of(runs, cell)
     found = auc_by_known(run, tiny)
@@ -134,7 +134,7 @@ def test_no_known_behavior_is_what_the_run_itself_scored(cell: str, runs: Path, 
 
 
 def test_more_known_behavior_changes_what_the_model_sees(
-    runs: Path, tiny: Store, monkeypatch: pytest.MonkeyPatch
+    runs: Path, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     call = Scorer.__call__
@@ -149,7 +149,7 @@ def test_more_known_behavior_changes_what_the_model_sees(
     assert seen == [0, 1, 2, 5, 10]
 
 
-def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Store) -> None:
+def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Dataset) -> None:
     codes = tsne.encode(of(runs, "base+mail-base"), tiny)
     users = len(codes.new)
     assert codes.real.shape == codes.generated.shape == (users, 10 * 8)

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import complete, ensure
 from mailcli.preprocessing.pipeline import Options, preprocess
@@ -99,8 +99,8 @@ def ask(asked: dict[str, tuple[Path, str, Request]], folder: Path) -> dict[str, 
 class Raw:
     """Requests made of Alimama's raw files with pandas."""
 
-    def __init__(self, raw: Path, store: Store) -> None:
-        self.store = store
+    def __init__(self, raw: Path, dataset: Dataset) -> None:
+        self.dataset = dataset
         self.profile = pd.read_csv(raw / "user_profile.csv").rename(columns=str.strip).set_index("userid")
         ads = pd.read_csv(raw / "ad_feature.csv", na_values=["NULL"]).set_index("adgroup_id")
         self.ads = ads.rename(columns={"cate_id": "cate", "campaign_id": "campaign"})
@@ -108,13 +108,13 @@ class Raw:
         log["action"] = log["btag"].map({"pv": 0, "cart": 1, "fav": 2, "buy": 3})
         log = log.sort_values(["user", "time_stamp", "action", "cate", "brand"], na_position="first")
         self.log = dict(list(log.groupby("user")))
-        users, items = store.column("users", "raw"), store.column("items", "raw")
+        users, items = dataset.column("users", "raw"), dataset.column("items", "raw")
         self.test = pd.DataFrame(
             {
-                "user": users[store.column("test", "user")],
-                "item": items[store.column("test", "item")],
-                "time": store.column("test", "time"),
-                "pid": store.column("vocabularies", "pid")[store.column("test", "pid") - 2],
+                "user": users[dataset.column("test", "user")],
+                "item": items[dataset.column("test", "item")],
+                "time": dataset.column("test", "time"),
+                "pid": dataset.column("vocabularies", "pid")[dataset.column("test", "pid") - 2],
             }
         )
         # Days begin at 16:00 UTC.
@@ -159,14 +159,14 @@ def without_history(request: Request) -> Request:
     return {name: values for name, values in request.items() if not name.startswith("history_")}
 
 
-def config_of(store: Store, cell: str, **more: Any) -> RunConfig:
+def config_of(dataset: Dataset, cell: str, **more: Any) -> RunConfig:
     ranker, cold_start = cell.split("+")
     own = {**SMALL, **CELLS.get(cell, {}), **more}
-    return complete([{"ranker": ranker, "cold_start": cold_start, **own}], store.name, store.history)
+    return complete([{"ranker": ranker, "cold_start": cold_start, **own}], dataset.name, dataset.history)
 
 
 @pytest.fixture(scope="module")
-def runs(tiny: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """A finished run of each cell."""
     folder = tmp_path_factory.mktemp("runs")
     return {cell: ensure(config_of(tiny, cell), tiny, folder) for cell in CELLS}
@@ -188,15 +188,15 @@ def exported(runs: dict[str, Run], data_dir: Path, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture(scope="module")
-def raw(simulated_raw: Path, tiny: Store) -> Raw:
+def raw(simulated_raw: Path, tiny: Dataset) -> Raw:
     return Raw(simulated_raw, tiny)
 
 
-def drawn(store: Store, config: RunConfig) -> np.ndarray:
+def drawn(dataset: Dataset, config: RunConfig) -> np.ndarray:
     """[test impressions], whether the run drew the user as new."""
     from mailcli.data.protocol import views
 
-    found: np.ndarray = views(store, config)["test"].new[store.column("test", "user")]
+    found: np.ndarray = views(dataset, config)["test"].new[dataset.column("test", "user")]
     return found
 
 
@@ -266,13 +266,13 @@ def strangers(raw: Raw) -> tuple[pd.DataFrame, Request]:
 
 
 def just_before(raw: Raw, run: Run) -> tuple[pd.DataFrame, Request]:
-    """A user at the time of a behaviour of another action or item than the one before it, and a second later."""
-    store = raw.store
-    kept = ~drawn(store, run.config) & (store.earlier_behaviors("test") > 1)
-    time = store.column("behaviors", "time")
+    """A user at the time of a behavior of another action or item than the one before it, and a second later."""
+    dataset = raw.dataset
+    kept = ~drawn(dataset, run.config) & (dataset.earlier_behaviors("test") > 1)
+    time = dataset.column("behaviors", "time")
     for row in np.flatnonzero(kept):
-        end = int(store.column("test", "history_end")[row])
-        if time[end - 1] > time[end - 2] and store.column("behaviors", "cate")[end - 1] != 1:
+        end = int(dataset.column("test", "history_end")[row])
+        if time[end - 1] > time[end - 2] and dataset.column("behaviors", "cate")[end - 1] != 1:
             shown = raw.test.take([row, row]).reset_index(drop=True)
             shown["time"] = [time[end - 1], time[end - 1] + 1]
             return shown, raw.request(shown, np.zeros(2, bool))
@@ -286,7 +286,7 @@ def answers(
     """What the exported models say, `CELL REQUEST` -> outputs."""
     asked = {}
     for cell, folder in exported.items():
-        hidden = drawn(raw.store, runs[cell].config)
+        hidden = drawn(raw.dataset, runs[cell].config)
         asked[f"{cell} test"] = (folder, "serving_default", raw.request(raw.test, hidden))
     folder = exported[ODD]
     asked |= {name: (folder, signature, request) for name, (signature, request) in odd_requests(raw).items()}
@@ -308,8 +308,8 @@ def test_an_exported_model_scores_raw_values_as_the_trainer_scored_the_test_spli
     cell: str, runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], raw: Raw
 ) -> None:
     trained = np.load(runs[cell].folder / "predictions.npy")
-    hidden = drawn(raw.store, runs[cell].config)
-    longer = raw.store.earlier_behaviors("test") > 5
+    hidden = drawn(raw.dataset, runs[cell].config)
+    longer = raw.dataset.earlier_behaviors("test") > 5
     assert hidden.any()
     assert (longer & ~hidden).any()
     assert np.ptp(trained) > 0.01
@@ -338,7 +338,7 @@ def test_one_user_may_be_asked_for_in_several_ways(answers: dict[str, dict[str, 
 
 
 def test_unknown_values_score_as_a_batch_of_unknown_ids(
-    runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], tiny: Store, raw: Raw
+    runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], tiny: Dataset, raw: Raw
 ) -> None:
     from mailcli.models.batch_spec import to_tensors
     from mailcli.models.factory import make_model
@@ -573,7 +573,7 @@ def test_a_file_is_scored_as_the_trainer_scored_it(
     trained = np.load(runs[cell].folder / "predictions.npy")
     done = score(runs[cell], tmp_path / "in.csv", tmp_path / "out.csv", data_dir, "--batch", "100")
     assert done.exit_code == 0, done.output
-    new = drawn(raw.store, runs[cell].config) | (raw.store.earlier_behaviors("test") == 0)
+    new = drawn(raw.dataset, runs[cell].config) | (raw.dataset.earlier_behaviors("test") == 0)
     assert done.stdout == (
         f"{tmp_path / 'out.csv'}: {len(shown)} impressions, {new.sum()} of them without behavior. "
         "Unknown to the dataset: the users of 0, the items of 0.\n"
@@ -984,7 +984,7 @@ def test_a_graph_that_calls_python_is_refused() -> None:
 
 @pytest.mark.slow
 def test_a_model_that_calls_python_cannot_be_exported(
-    tiny: Store, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Dataset, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -1043,7 +1043,7 @@ def same_as_trained(run: Run, raw: Raw, data_dir: Path, folder: Path) -> None:
     done = mail("export", run.folder, folder / "model", "--data-dir", data_dir)
     assert done.exit_code == 0, done.output
     trained = np.load(run.folder / "predictions.npy").reshape(len(raw.test), -1)
-    request = raw.request(raw.test, drawn(raw.store, run.config))
+    request = raw.request(raw.test, drawn(raw.dataset, run.config))
     answer = ask({"": (folder / "model", "serving_default", request)}, folder)[""]
     names = ["click", "ctcvr"][: trained.shape[1]]
     close(np.concatenate([answer[name] for name in names], axis=1), trained)
@@ -1058,7 +1058,7 @@ def same_as_trained(run: Run, raw: Raw, data_dir: Path, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["none", "llae", "metaemb", "eszsl", "conse", "dropout", "cvae"])
 def test_every_cold_start_method_can_be_taken_away(
-    method: str, tiny: Store, raw: Raw, data_dir: Path, tmp_path: Path
+    method: str, tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path
 ) -> None:
     run = ensure(config_of(tiny, f"base+{method}"), tiny, tmp_path / "runs")
     same_as_trained(run, raw, data_dir, tmp_path)
@@ -1066,7 +1066,7 @@ def test_every_cold_start_method_can_be_taken_away(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranker", ["dmr", "emblr", "din", "widedeep", "deepfm", "dcnv2"])
-def test_every_ranker_can_be_taken_away(ranker: str, tiny: Store, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+def test_every_ranker_can_be_taken_away(ranker: str, tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
     more = {key: value for key, value in SMALL.items() if ranker != "emblr" or key != "ranker.units"}
     own = {"ranker": ranker, "cold_start": "mail", **more, **SMALL_MAIL}
     run = ensure(complete([own], tiny.name, tiny.history), tiny, tmp_path / "runs")
@@ -1075,20 +1075,20 @@ def test_every_ranker_can_be_taken_away(ranker: str, tiny: Store, raw: Raw, data
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["none", "single", "dual"])
-def test_every_variant_can_be_taken_away(variant: str, tiny: Store, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+def test_every_variant_can_be_taken_away(variant: str, tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
     run = ensure(config_of(tiny, "base+mail", **{"cold_start.variant": variant}), tiny, tmp_path / "runs")
     same_as_trained(run, raw, data_dir, tmp_path)
 
 
 @pytest.mark.slow
-def test_users_whom_strict_drew_are_unknown_by_id(tiny: Store, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
+def test_users_whom_strict_drew_are_unknown_by_id(tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
     run = ensure(config_of(tiny, "base+mail", protocol="strict"), tiny, tmp_path / "runs")
     same_as_trained(run, raw, data_dir, tmp_path)
 
 
 @pytest.mark.slow
 def test_a_ranker_from_outside_can_be_taken_away(
-    tiny: Store, raw: Raw, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
@@ -1101,7 +1101,7 @@ def test_a_ranker_from_outside_can_be_taken_away(
 
 
 @pytest.mark.slow
-def test_two_heads(with_buys: Store, tmp_path: Path) -> None:
+def test_two_heads(with_buys: Dataset, tmp_path: Path) -> None:
     own = {"ranker": "esmm", "cold_start": "mail", **SMALL, **SMALL_MAIL}
     run = ensure(complete([own], with_buys.name, with_buys.history), with_buys, tmp_path / "runs")
     data = with_buys.folder.parent
@@ -1112,7 +1112,7 @@ def test_two_heads(with_buys: Store, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
-    """MovieLens' form: texts as ids of attributes, lists of genres, items as behaviours, no dense feature."""
+    """MovieLens' form: texts as ids of attributes, lists of genres, items as behaviors, no dense feature."""
     films = 40
     rng = np.random.default_rng(0)
     raw = tmp_path / "raw"
@@ -1132,14 +1132,14 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
         for k, film in enumerate(rng.permutation(films)[:30])
     ]
     (raw / "u.data").write_text("\n".join(ratings) + "\n", encoding="latin-1")
-    store = preprocess("ml-100k", raw, tmp_path / "data", "films", Options(history=10))
-    run = ensure(config_of(store, "base+mail"), store, tmp_path / "runs")
+    dataset = preprocess("ml-100k", raw, tmp_path / "data", "films", Options(history=10))
+    run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     done = mail("export", run.folder, tmp_path / "model", "--data-dir", tmp_path / "data")
     assert done.exit_code == 0, done.output
-    test = {name: store.column("test", name) for name in ("user", "item", "time")}
-    hidden = drawn(store, run.config)
+    test = {name: dataset.column("test", name) for name in ("user", "item", "time")}
+    hidden = drawn(dataset, run.config)
     rated = pd.read_csv(raw / "u.data", sep="\t", names=["user", "item", "rating", "time"])
-    user, item = store.column("users", "raw")[test["user"]], store.column("items", "raw")[test["item"]]
+    user, item = dataset.column("users", "raw")[test["user"]], dataset.column("items", "raw")[test["item"]]
     steps = [
         rated[(rated["user"] == u) & (rated["time"] < t) & ~h]
         for u, t, h in zip(user, test["time"], hidden, strict=True)
@@ -1160,8 +1160,8 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
         "item": item[:, None],
     }
     for name in ("hour", "weekday"):
-        ids = store.column("test", name).astype(np.int64)
-        known = store.column("vocabularies", name)[np.maximum(ids - 2, 0)]
+        ids = dataset.column("test", name).astype(np.int64)
+        known = dataset.column("vocabularies", name)[np.maximum(ids - 2, 0)]
         request[f"context_{name}"] = np.where(ids > 1, known, NOTHING)
     names = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"]
     names += ["Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
@@ -1215,17 +1215,17 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "log-1.csv": "\n".join(["who,at,what,kind", *log]) + "\n",
         "shown.csv": "\n".join(["who,sku,at,clicked,page", *shown]) + "\n",
     }
-    store = made(tmp_path, SCHEMA, files)
-    run = ensure(config_of(store, "base+mail"), store, tmp_path / "runs")
+    dataset = made(tmp_path, SCHEMA, files)
+    run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     done = mail("export", run.folder, tmp_path / "model", "--with-users", "--data-dir", tmp_path / "data")
     assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "model" / "signature.json").read_text())
     inputs = told["signatures"]["serving_default"]["inputs"]
     assert inputs["user_hobbies"]["shape"] == ["U", 3]
     assert inputs["user_age"]["shape"] == ["U"]
-    user, time = (store.column("test", name) for name in ("user", "time"))
-    number = np.array([int(name[1:]) for name in store.column("users", "raw")[user]])
-    hidden = drawn(store, run.config)
+    user, time = (dataset.column("test", name) for name in ("user", "time"))
+    number = np.array([int(name[1:]) for name in dataset.column("users", "raw")[user]])
+    hidden = drawn(dataset, run.config)
     past = [
         [] if h else [e.split(",") for e in log if e.startswith(f"u{n},") and int(e.split(",")[1]) < t]
         for n, t, h in zip(number, time, hidden, strict=True)
@@ -1239,13 +1239,13 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "user_city": np.full(len(user), "Rome", object),
         "user_hobbies": lists,
         "user_age": np.digitize(age[number], (18, 30)),
-        "user_income": np.digitize(number, store.manifest["mapping"]["edges"]["income"]),
+        "user_income": np.digitize(number, dataset.manifest["mapping"]["edges"]["income"]),
         "history_kind": np.full((len(user), 9), "", object),
         "history_action": np.full((len(user), 9), "", object),
         "context_page": np.full(len(user), "p", object),
         "context_hour": time // 3600 % 24,
         "context_weekday": time // 86400 % 7,
-        "item": store.column("items", "raw")[store.column("test", "item")][:, None],
+        "item": dataset.column("items", "raw")[dataset.column("test", "item")][:, None],
     }
     for row, steps in enumerate(past):
         for place, (_, _, action, kind) in enumerate(steps):

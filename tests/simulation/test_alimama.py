@@ -65,7 +65,7 @@ def test_quirks_of_the_published_files(made: tuple[Path, Summary]) -> None:
     assert sum(n > 1 for n in moments.values()) > sum(n > 1 for n in rows.values()), "same-second ties"
     assert min(int(row["time_stamp"]) for row in log) < 0
     assert max(int(row["time_stamp"]) for row in log) > 2_000_000_000
-    assert any(int(row["time_stamp"]) >= 1494000000 for row in log), "behaviours overlap the impression days"
+    assert any(int(row["time_stamp"]) >= 1494000000 for row in log), "behaviors overlap the impression days"
     lonely = {row["user"] for row in sample} - {row["user"] for row in log}
     assert lonely, "naturally new users"
 

@@ -9,7 +9,7 @@ import pytest
 
 from mailcli.config import make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.metrics.bootstrap import draw
 from mailcli.models.factory import make_model
@@ -18,25 +18,25 @@ from tests.helpers import oracles
 
 
 @pytest.fixture(scope="module")
-def view(with_buys: Store) -> View:
+def view(with_buys: Dataset) -> View:
     """The test split of `buys`, whose users have clicks and conversions; a third of the users, so that it is quick."""
     whole = views(with_buys, make_config([{"data": "buys"}]))["test"]
     return whole._replace(rows=whole.rows[with_buys.column("test", "user") % 3 == 0])
 
 
-def groups_of(store: Store, view: View) -> dict[str, list[bool]]:
+def groups_of(dataset: Dataset, view: View) -> dict[str, list[bool]]:
     """Which impressions are in which group, one by one."""
     found: dict[str, list[bool]] = {"new": [], "old": [], "all": [], "natural": []}
     for row in view.rows:
-        user = int(store.column(view.split, "user")[row])
-        unseen = int(store.column(view.split, "history_end")[row]) == int(store.offsets[user])
+        user = int(dataset.column(view.split, "user")[row])
+        unseen = int(dataset.column(view.split, "history_end")[row]) == int(dataset.offsets[user])
         new = unseen or bool(view.new[user])
         for name, member in (("new", new), ("old", not new), ("all", True), ("natural", unseen)):
             found[name].append(member)
     return found
 
 
-def test_a_draw_of_users_is_drawn_rows_of_every_group(with_buys: Store, view: View) -> None:
+def test_a_draw_of_users_is_drawn_rows_of_every_group(with_buys: Dataset, view: View) -> None:
     rng = np.random.default_rng(0)
     scores = rng.random((len(view.rows), 2)).round(1).astype(np.float32)
     found = measure_draws(with_buys, view, scores, 3)
@@ -58,7 +58,7 @@ def test_a_draw_of_users_is_drawn_rows_of_every_group(with_buys: Store, view: Vi
                 np.testing.assert_allclose(ours, expected, atol=1e-12, equal_nan=True)
 
 
-def test_metrics_are_those_of_the_groups(with_buys: Store, view: View) -> None:
+def test_metrics_are_those_of_the_groups(with_buys: Dataset, view: View) -> None:
     scores = np.random.default_rng(1).random(len(view.rows), np.float32).round(1)
     found = measure(with_buys, view, scores)
     user, y = (with_buys.column("test", name)[view.rows] for name in ("user", "click"))
@@ -72,7 +72,7 @@ def test_metrics_are_those_of_the_groups(with_buys: Store, view: View) -> None:
 
 
 def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
-    with_buys: Store, monkeypatch: pytest.MonkeyPatch
+    with_buys: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
 

@@ -20,7 +20,7 @@ import pytest
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import ensure
@@ -33,7 +33,7 @@ from mailcli.training.evaluate import Scorer
 from mailcli.training.loop import Fit
 from mailcli.training.run_folder import Run
 
-#: 22 steps an epoch on the store `tiny`, so the ends of epochs are at 22, 44 and 66.
+#: 22 steps an epoch on the dataset `tiny`, so the ends of epochs are at 22, 44 and 66.
 SETTINGS: dict[str, Any] = {
     "data": "tiny",
     "history": 20,
@@ -75,13 +75,13 @@ def kill_in_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def train_until(
-    monkeypatch: pytest.MonkeyPatch, number: int, store: Store, runs: Path, cell: str = "base+mail"
+    monkeypatch: pytest.MonkeyPatch, number: int, dataset: Dataset, runs: Path, cell: str = "base+mail"
 ) -> None:
     """Train with a checkpoint after every step until the given step, counted from now, which does not come back."""
     with monkeypatch.context() as patch:
         kill_in_step(patch, number)
         with pytest.raises(Killed):
-            ensure(config(cell), store, runs, minutes=0)
+            ensure(config(cell), dataset, runs, minutes=0)
 
 
 def outcome(run: Run) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def outcome(run: Run) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny: Store, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+def undisturbed(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
     """What each cell's run leaves when nothing happens; made once."""
     folder, known = tmp_path_factory.mktemp("undisturbed"), {}
 
@@ -125,7 +125,7 @@ class TestKilled:
     def test_goes_on_at_the_next_step(
         self,
         cell: str,
-        tiny: Store,
+        tiny: Dataset,
         tmp_path: Path,
         undisturbed: Callable[[str], dict[str, Any]],
         monkeypatch: pytest.MonkeyPatch,
@@ -146,7 +146,7 @@ class TestKilled:
 
     def test_in_validation_and_on_test_nothing_is_trained_again(
         self,
-        tiny: Store,
+        tiny: Dataset,
         tmp_path: Path,
         undisturbed: Callable[[str], dict[str, Any]],
         monkeypatch: pytest.MonkeyPatch,
@@ -170,7 +170,7 @@ class TestKilled:
 
     def test_a_damaged_checkpoint_is_left_out_with_a_warning(
         self,
-        tiny: Store,
+        tiny: Dataset,
         tmp_path: Path,
         undisturbed: Callable[[str], dict[str, Any]],
         monkeypatch: pytest.MonkeyPatch,
@@ -190,7 +190,7 @@ class TestKilled:
 
     def test_without_a_whole_checkpoint_it_starts_again(
         self,
-        tiny: Store,
+        tiny: Dataset,
         tmp_path: Path,
         undisturbed: Callable[[str], dict[str, Any]],
         monkeypatch: pytest.MonkeyPatch,
@@ -204,7 +204,7 @@ class TestKilled:
         assert outcome(run) == undisturbed("base+mail")
 
     def test_a_checkpoint_beyond_its_epoch_is_left_out(
-        self, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Such as one that was made with other data: it would skip the rest of the epoch."""
         train_until(monkeypatch, 5, tiny, tmp_path)
@@ -219,7 +219,7 @@ class TestKilled:
         assert "goes on after step 3, in epoch 1." in told
 
     def test_a_checkpoint_without_its_history_is_left_out(
-        self, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         train_until(monkeypatch, 5, tiny, tmp_path)
         (history,) = tmp_path.glob("*/*/*/*/history.jsonl")
@@ -240,7 +240,7 @@ class TestGuards:
 
     def test_a_full_disk_leaves_the_checkpoint_before(
         self,
-        tiny: Store,
+        tiny: Dataset,
         tmp_path: Path,
         undisturbed: Callable[[str], dict[str, Any]],
         monkeypatch: pytest.MonkeyPatch,
@@ -267,7 +267,7 @@ class TestGuards:
         assert outcome(ensure(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
 
     def test_too_little_space_is_told_before_training(
-        self, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
         with pytest.raises(
@@ -275,7 +275,7 @@ class TestGuards:
         ):
             ensure(config("base+mail"), tiny, tmp_path)
 
-    def test_a_second_process_is_refused(self, tiny: Store, tmp_path: Path) -> None:
+    def test_a_second_process_is_refused(self, tiny: Dataset, tmp_path: Path) -> None:
         folder = tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
         with Run(folder, config("base+mail")).lock(), pytest.raises(MailError) as error:
             ensure(config("base+mail"), tiny, tmp_path)
@@ -283,7 +283,7 @@ class TestGuards:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_gradient_that_is_not_finite_stops_the_run(
-        self, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         call = Step.__call__
         seen = 0
@@ -368,7 +368,7 @@ def test_kill_9_in_a_step_and_in_a_write(
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["base+mail", "dmr+cvae", "deepfm+dropout"])
 def test_kill_9_at_eight_random_steps(
-    cell: str, data_dir: Path, tmp_path: Path, tiny: Store, undisturbed: Callable[[str], dict[str, Any]]
+    cell: str, data_dir: Path, tmp_path: Path, tiny: Dataset, undisturbed: Callable[[str], dict[str, Any]]
 ) -> None:
     """24 kills over three runs: in and between epochs, in writes of checkpoints, in validation."""
     rng = np.random.default_rng(sum(map(ord, cell)))
@@ -399,7 +399,7 @@ def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(
     assert outcome(run) == undisturbed("base+mail")
 
 
-def test_the_second_ctrl_c_stops_at_once(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_ctrl_c_stops_at_once(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call = Step.__call__
     seen = 0
 
@@ -421,7 +421,7 @@ def test_the_second_ctrl_c_stops_at_once(tiny: Store, tmp_path: Path, monkeypatc
         signal.signal(signal.SIGINT, before)
 
 
-def test_what_a_checkpoint_holds_is_all_that_a_step_changes(tiny: Store, tmp_path: Path) -> None:
+def test_what_a_checkpoint_holds_is_all_that_a_step_changes(tiny: Dataset, tmp_path: Path) -> None:
     """Every variable that two steps change is among those of the checkpoint: none is forgotten."""
     settings = config("dmr+cvae")
     model = make_model(tiny, settings)

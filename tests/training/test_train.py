@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mailcli.config import RunConfig, make_config
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments.cells import ensure
@@ -37,13 +37,13 @@ def quick(variant: str | None = "base", **more: object) -> RunConfig:
 
 @pytest.mark.parametrize("method", ["mail", "eszsl"])
 def test_the_test_split_is_read_once_training_is_over(
-    method: str, tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Co-trained and two-stage alike: no column of it before the final evaluation, and its labels then."""
     told: list[str] = []
-    column, finish = Store.column, train._finish
+    column, finish = Dataset.column, train._finish
 
-    def watched(self: Store, table: str, name: str) -> object:
+    def watched(self: Dataset, table: str, name: str) -> object:
         if table == "test":
             assert "the end" in told, f"{name} of the test split was read before the final evaluation"
             told.append(name)
@@ -55,14 +55,14 @@ def test_the_test_split_is_read_once_training_is_over(
 
     baseline = quick(None)
     ensure(baseline, tiny, tmp_path)
-    monkeypatch.setattr(Store, "column", watched)
+    monkeypatch.setattr(Dataset, "column", watched)
     monkeypatch.setattr(train, "_finish", finishing)
     # With validations inside the epoch too.
     ensure(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
     assert "click" in told[told.index("the end") :]
 
 
-def test_a_run_leaves_what_it_promises(tiny: Store, tmp_path: Path) -> None:
+def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
     run = ensure(quick(), tiny, tmp_path)
     assert run.folder == tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
     files = {path.name for path in run.folder.iterdir()}
@@ -96,7 +96,7 @@ def test_a_run_leaves_what_it_promises(tiny: Store, tmp_path: Path) -> None:
     assert open_run(run.folder).config == run.config
 
 
-def test_the_same_command_gives_the_same_bytes(tiny: Store, tmp_path: Path) -> None:
+def test_the_same_command_gives_the_same_bytes(tiny: Dataset, tmp_path: Path) -> None:
     one, two = (ensure(quick(), tiny, tmp_path / name) for name in ("one", "two"))
     for file in ("result.json", "predictions.npy", "history.jsonl", "config.toml"):
         assert (one.folder / file).read_bytes() == (two.folder / file).read_bytes()
@@ -104,7 +104,7 @@ def test_the_same_command_gives_the_same_bytes(tiny: Store, tmp_path: Path) -> N
     assert (one.folder / "predictions.npy").read_bytes() != (other.folder / "predictions.npy").read_bytes()
 
 
-def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(tiny: Store, tmp_path: Path) -> None:
+def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(tiny: Dataset, tmp_path: Path) -> None:
     run = ensure(quick(None), tiny, tmp_path)
     path = run.folder / "result.json"
     before = path.stat().st_mtime_ns
@@ -116,7 +116,7 @@ def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(tiny: Store, 
     assert path.read_bytes() == first
 
 
-def test_a_run_with_other_settings_is_never_mixed_in(tiny: Store, tmp_path: Path) -> None:
+def test_a_run_with_other_settings_is_never_mixed_in(tiny: Dataset, tmp_path: Path) -> None:
     run = ensure(quick(None), tiny, tmp_path)
     with pytest.raises(MailError) as error:
         ensure(quick(None, epochs=3), tiny, tmp_path)
@@ -125,7 +125,7 @@ def test_a_run_with_other_settings_is_never_mixed_in(tiny: Store, tmp_path: Path
     )
 
 
-def test_what_a_kill_left_of_a_file_makes_a_run_folder_nobody_elses(tiny: Store, tmp_path: Path) -> None:
+def test_what_a_kill_left_of_a_file_makes_a_run_folder_nobody_elses(tiny: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "paper" / "base+none" / "seed-0"
     (folder / "checkpoints").mkdir(parents=True)
     left = [".partial-0123456789abcdef-result.json", "checkpoints/.partial-0123456789abcdef-step-7.npz"]
@@ -143,7 +143,7 @@ def test_what_a_kill_left_of_a_file_makes_a_run_folder_nobody_elses(tiny: Store,
         (folder / name).unlink()
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(tiny: Store, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_ours_is_left_alone(tiny: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "paper" / "base+none" / "seed-0"
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("years of work")
@@ -152,7 +152,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(tiny: Store, tmp_path: Path) ->
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
-def test_rescoring_gives_the_stored_result(tiny: Store, data_dir: Path, tmp_path: Path) -> None:
+def test_rescoring_gives_the_stored_result(tiny: Dataset, data_dir: Path, tmp_path: Path) -> None:
     make_rows([quick(None).baseline(), quick()], [0], tiny, tmp_path)
     runs = [open_run(p.parent) for p in sorted(tmp_path.glob("*/*/*/*/result.json"))]
     (rows,) = rescore(runs, data_dir)
@@ -166,7 +166,7 @@ def test_rescoring_gives_the_stored_result(tiny: Store, data_dir: Path, tmp_path
 
 
 def test_another_version_of_the_dataset_is_refused(
-    tiny: Store, data_dir: Path, simulated_raw: Path, tmp_path: Path
+    tiny: Dataset, data_dir: Path, simulated_raw: Path, tmp_path: Path
 ) -> None:
     run = ensure(quick(None), tiny, tmp_path / "runs")
     changed = preprocess("alimama", simulated_raw, tmp_path / "data", "tiny", Options(history=21))
@@ -176,7 +176,7 @@ def test_another_version_of_the_dataset_is_refused(
         ensure(quick(None), changed, tmp_path / "runs")
 
 
-def test_validation_inside_an_epoch(tiny: Store, tmp_path: Path) -> None:
+def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
     """22 steps an epoch: after steps 9, 18 and 22 of each, until two are not better than the best."""
     run = ensure(quick(None, eval_every=9, epochs=4), tiny, tmp_path)
     found = [line for line in run.history() if "validation" in line]
@@ -194,13 +194,13 @@ def test_validation_inside_an_epoch(tiny: Store, tmp_path: Path) -> None:
     assert losses[:22] == [line["L_rt"] for line in at_the_end if "step" in line][:22]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tiny: Store, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run(tiny: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MailError, match=r"is (nan|inf) in step \d+, of steps 1 to \d+. Training stopped. There is no"):
         ensure(quick(None, learning_rate=1e30), tiny, tmp_path)
     assert not list(tmp_path.rglob("result.json"))
 
 
-def test_a_table_beyond_the_memory_is_refused(tiny: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_beyond_the_memory_is_refused(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = sum(tiny.vocabulary_sizes.values())
     monkeypatch.setattr(hardware, "memory_bytes", lambda: 20 * rows * 7 + 5)
     with pytest.raises(
@@ -212,17 +212,17 @@ def test_a_table_beyond_the_memory_is_refused(tiny: Store, tmp_path: Path, monke
     assert not list(tmp_path.rglob("config.toml"))
 
 
-def test_history_beyond_the_store_is_refused(tiny: Store, tmp_path: Path) -> None:
-    with pytest.raises(MailError, match=r"history = 21: the store 'tiny' keeps the last 20 behaviors"):
+def test_history_beyond_the_dataset_is_refused(tiny: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(MailError, match=r"history = 21: the dataset 'tiny' keeps the last 20 behaviors"):
         ensure(quick(None, history=21), tiny, tmp_path)
 
 
-def test_a_share_that_leaves_nobody_is_refused(tiny: Store, tmp_path: Path) -> None:
+def test_a_share_that_leaves_nobody_is_refused(tiny: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MailError, match="without new or old users"):
         ensure(quick(None, new_share=0.0001), tiny, tmp_path)
 
 
-def test_groups_of_users_by_hand(tiny: Store) -> None:
+def test_groups_of_users_by_hand(tiny: Dataset) -> None:
     view = views(tiny, make_config([{"data": "tiny", "protocol": "strict"}]))["test"]
     scores = np.linspace(0.1, 0.9, tiny.counts["test"])
     found = measure(tiny, view, scores)
@@ -235,10 +235,12 @@ NARROW = {"cold_start.encoder_units": "256,128,128", "cold_start.decoder_units":
 
 @pytest.mark.parametrize("widths", [NARROW, pytest.param({}, marks=pytest.mark.slow, id="the paper's")])
 @pytest.mark.slow
-def test_zero_shot_losses_fall_within_a_hundred_batches(ml_100k: Store, tmp_path: Path, widths: dict[str, str]) -> None:
+def test_zero_shot_losses_fall_within_a_hundred_batches(
+    ml_100k: Dataset, tmp_path: Path, widths: dict[str, str]
+) -> None:
     """MAIL Fig. 4 at the paper's settings, errors averaged as in its published code; a narrower tower is faster.
 
-    L_v, the reconstruction from the behaviour side, falls by a quarter and not by half: what a user rates does not tell the
+    L_v, the reconstruction from the behavior side, falls by a quarter and not by half: what a user rates does not tell the
     random embedding of the user's id.
     """
     run = ensure(
@@ -270,9 +272,9 @@ def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_p
     for strength in (0.0, 1.0):
         raw = tmp_path / f"raw-{strength:.0f}"
         simulate_alimama(Settings(users=6000, seed=3, behaviors_per_user=30, attribute_strength=strength), raw)
-        store = preprocess("alimama", raw, tmp_path / "data", f"s{strength:.0f}", Options(history=20))
+        dataset = preprocess("alimama", raw, tmp_path / "data", f"s{strength:.0f}", Options(history=20))
         settings = {
-            "data": store.name,
+            "data": dataset.name,
             "cold_start": "mail",
             "history": 20,
             "embedding_dim": 16,
@@ -284,7 +286,7 @@ def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_p
             "cold_start.encoder_units": "64,64,64",
             "cold_start.decoder_units": "64,64",
         }
-        result = ensure(make_config([settings]), store, tmp_path / "runs").result
+        result = ensure(make_config([settings]), dataset, tmp_path / "runs").result
         assert result is not None
         auc[strength] = result["test"]["new"]["AUC"]
     # Measured: .51 and .61.

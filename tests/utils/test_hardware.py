@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mailcli.cli import _options, main
+from mailcli.cli import _resolve, main
 from mailcli.utils import hardware
 
 
@@ -54,15 +54,15 @@ def test_bfloat16_is_told_by_the_processor(monkeypatch: pytest.MonkeyPatch, text
 def test_a_processor_without_it_is_told_of_once(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_options, "has_bfloat16", lambda: False)
-    _options._tell_if_slow.cache_clear()
-    settings = ["--set", "history=21"]  # more than the store has: refused before anything is trained
+    monkeypatch.setattr(_resolve, "has_bfloat16", lambda: False)
+    _resolve._tell_if_slow.cache_clear()
+    settings = ["--set", "history=21"]  # more than the dataset has: refused before anything is trained
     where = ["--data-dir", str(data_dir), "--runs", str(tmp_path)]
     done = CliRunner().invoke(main, ["compare", "--precision", "bfloat16", *settings, *where])
     note = "This processor has no products of bfloat16 numbers: float32 would be quicker."
     assert done.output.count(note) == 1
     assert done.exit_code == 2
-    _options._tell_if_slow.cache_clear()
+    _resolve._tell_if_slow.cache_clear()
 
 
 def test_an_unknown_precision_is_refused(data_dir: Path) -> None:

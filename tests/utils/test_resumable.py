@@ -1,4 +1,4 @@
-"""An interrupted preprocessing goes on where it was, and gives the same store."""
+"""An interrupted preprocessing goes on where it was, and gives the same dataset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import names
-from mailcli.data.writer import StoreWriter
+from mailcli.data.writer import DatasetWriter
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
@@ -62,10 +62,10 @@ def test_goes_on_after_the_last_finished_stage(
     assert names(tmp_path) == []
     done = STAGES[: STAGES.index(last) + 1]
     made = stop_after(monkeypatch, "none")
-    store = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
     assert capsys.readouterr().err == f"Going on with an interrupted run: {', '.join(done)} done already.\n"
     assert made == list(STAGES[len(done) :])
-    assert files_of(store.folder) == files_of(data_dir / "tiny")
+    assert files_of(dataset.folder) == files_of(data_dir / "tiny")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
@@ -78,10 +78,10 @@ def test_starts_over_and_says_why_when_the_input_is_another(
             preprocess("alimama", simulated_raw, tmp_path, "tiny")
     capsys.readouterr()
     made = stop_after(monkeypatch, "none")
-    store = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(sample=0.5))
+    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(sample=0.5))
     assert capsys.readouterr().err == "Starting over after an interrupted run: --sample changed.\n"
     assert made == list(STAGES)
-    assert store.counts["users"] < 200
+    assert dataset.counts["users"] < 200
 
 
 @pytest.mark.parametrize("unlinked", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4, 6))])
@@ -109,8 +109,8 @@ def test_a_kill_while_stages_are_deleted_does_no_harm(
         with pytest.raises(KeyboardInterrupt):
             preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
     assert (tmp_path / ".tiny.work").is_dir()
-    store = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
-    assert files_of(store.folder) == files_of(data_dir / "tiny")
+    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+    assert files_of(dataset.folder) == files_of(data_dir / "tiny")
 
 
 def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,12 +148,12 @@ def test_a_kill_between_the_last_two_renames_loses_nothing(
 ) -> None:
     old = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=3))
     old.folder.rename(tmp_path / ".tiny.old")
-    with StoreWriter(tmp_path / "tiny"):
+    with DatasetWriter(tmp_path / "tiny"):
         assert names(tmp_path) == ["tiny"]
 
 
 def test_stores_of_one_name_may_share_the_folder_for_intermediate_files(tmp_path: Path) -> None:
-    one, two = (StoreWriter(tmp_path / data / "tiny", tmp_path) for data in ("a", "b"))
+    one, two = (DatasetWriter(tmp_path / data / "tiny", tmp_path) for data in ("a", "b"))
     assert one.stages.folder != two.stages.folder
 
 

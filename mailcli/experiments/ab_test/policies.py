@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.data.batches import AHEAD, Batch, Batches
-from mailcli.data.dataset import Store, find
+from mailcli.data.dataset import Dataset, find
 from mailcli.data.protocol import View, views
-from mailcli.errors import MailError, nearest
+from mailcli.errors import MailError, did_you_mean
 from mailcli.simulation.ground_truth import Truth
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import check_unchanged, open_run, read_as
+from mailcli.training.run_registry import check_unchanged, open_run
 from mailcli.utils.prefetch import ahead
 
 #: Names that stand for no run: by the true click probability, and by random numbers.
@@ -29,11 +29,11 @@ class Page(NamedTuple):
     """What is to be ranked."""
 
     users: NDArray[np.int64]
-    """[n], rows of the store."""
+    """[n], rows of the dataset."""
     contexts: NDArray[np.int64]
     """[n], the impression of the test split whose context each user's page has."""
     items: NDArray[np.int64]
-    """[m], the candidates of every page, rows of the store."""
+    """[m], the candidates of every page, rows of the dataset."""
 
 
 Policy = Callable[[Page, np.random.Generator], NDArray]
@@ -54,13 +54,13 @@ def contender(name: str) -> Contender:
         return Contender(name)
     if "/" not in name and not Path(name).exists():
         raise MailError(
-            f"{name}: is neither a run's folder nor '{ORACLE}' or '{RANDOM}'.{nearest(name, BUILT_IN)} "
+            f"{name}: is neither a run's folder nor '{ORACLE}' or '{RANDOM}'.{did_you_mean(name, BUILT_IN)} "
             "Expected a folder made by `mail train`."
         )
     return Contender(name, open_run(Path(name)))
 
 
-def common_store(contenders: list[Contender], data_dir: Path, data: str | None) -> Store:
+def common_dataset(contenders: list[Contender], data_dir: Path, data: str | None) -> Dataset:
     """The dataset of the runs, unchanged since; the named one, or the only one, where there is no run.
 
     Raises:
@@ -75,21 +75,21 @@ def common_store(contenders: list[Contender], data_dir: Path, data: str | None) 
             )
     if runs and data is not None and data != runs[0].config.data:
         raise MailError(f"--data {data}: {runs[0].folder} is a run on '{runs[0].config.data}'. Leave --data out.")
-    store = find(data_dir, runs[0].config.data if runs else data)
+    dataset = find(data_dir, runs[0].config.data if runs else data)
     for run in runs:
-        check_unchanged(run, store)
-    return store
+        check_unchanged(run, dataset)
+    return dataset
 
 
-def is_new(store: Store, config: RunConfig, users: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """[n], MAIL's flag (9) under a config's draw: users whose behaviours are hidden, and those who have none."""
-    return views(store, config)["test"].new[users] | (store.offsets[users + 1] == store.offsets[users])
+def is_new(dataset: Dataset, config: RunConfig, users: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[n], MAIL's flag (9) under a config's draw: users whose behaviors are hidden, and those who have none."""
+    return views(dataset, config)["test"].new[users] | (dataset.offsets[users + 1] == dataset.offsets[users])
 
 
-def policy(chosen: Contender, store: Store, truth: Truth) -> Policy:
+def policy(chosen: Contender, dataset: Dataset, truth: Truth) -> Policy:
     """What ranks for a contender."""
     if chosen.run is not None:
-        return _of_run(chosen.run, store)
+        return _of_run(chosen.run, dataset)
     if chosen.name == RANDOM:
         return lambda page, rng: rng.random((len(page.users), len(page.items)))
     return lambda page, _: truth.click(
@@ -97,19 +97,16 @@ def policy(chosen: Contender, store: Store, truth: Truth) -> Policy:
     ).reshape(len(page.users), -1)
 
 
-def _of_run(run: Run, store: Store) -> Policy:
+def _of_run(run: Run, dataset: Dataset) -> Policy:
     """By pCTR of the run's best checkpoint; TensorFlow is loaded."""
-    from mailcli.models.factory import make_model
-    from mailcli.training.evaluate import Scorer
+    from mailcli.training.predictor import Predictor
 
-    store = read_as(run, store)
-    model = make_model(store, run.config)
-    run.restore(model)
-    scorer, view = Scorer(model, run.config.history), views(store, run.config)["test"]
+    predictor = Predictor.open(run, dataset)
 
     def scores(page: Page, rng: np.random.Generator) -> NDArray:
         del rng
-        found = scorer(_Pages(store, view, run.config, page), f"ranking by {run.config.cell}")
+        pages = _Pages(predictor.dataset, predictor.test, run.config, page)
+        found = predictor.score(pages, f"ranking by {run.config.cell}")
         # Of a ranker with two heads, the first.
         return found.reshape(len(page.users), len(page.items), -1)[:, :, 0]
 
@@ -117,11 +114,11 @@ def _of_run(run: Run, store: Store) -> Policy:
 
 
 class _Pages(Batches):
-    """Every user with every candidate, in batches; histories end with a user's last behaviour."""
+    """Every user with every candidate, in batches; histories end with a user's last behavior."""
 
-    def __init__(self, store: Store, view: View, config: RunConfig, page: Page) -> None:
+    def __init__(self, dataset: Dataset, view: View, config: RunConfig, page: Page) -> None:
         rows = np.arange(len(page.users) * len(page.items))
-        super().__init__(store, view._replace(rows=rows), config.history, config.batch_size)
+        super().__init__(dataset, view._replace(rows=rows), config.history, config.batch_size)
         self._page = page
 
     def in_order(self) -> Iterator[Batch]:
@@ -134,4 +131,4 @@ class _Pages(Batches):
         place, item = np.divmod(rows, len(self._page.items))
         user = self._page.users[place]
         context, labels = self.context(self._page.contexts[place]), np.zeros(len(rows), np.float32)
-        return self.assemble(user, self._page.items[item], self.store.offsets[user + 1], context, labels, labels)
+        return self.assemble(user, self._page.items[item], self.dataset.offsets[user + 1], context, labels, labels)

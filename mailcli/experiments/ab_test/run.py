@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.ab_test.policies import Contender, Page, Policy, is_new, policy
 from mailcli.metrics.statistics import Lift, lift
@@ -39,9 +39,9 @@ class Setup:
     seed: int = 0
     """Decides the arms, the candidates, contexts and what is clicked and bought."""
 
-    def check(self, store: Store) -> None:
+    def check(self, dataset: Dataset) -> None:
         """Refuse what cannot be (MailError)."""
-        users, items = store.counts["users"], len(np.unique(store.column("test", "item")))
+        users, items = dataset.counts["users"], len(np.unique(dataset.column("test", "item")))
         rules = [
             (2 <= self.users <= users // 2, f"--users is {self.users}", f"2 to {users // 2}, half of the dataset's"),
             (
@@ -84,39 +84,39 @@ class Outcome(NamedTuple):
     """Lift in % by the true probabilities of what was shown to these users."""
 
 
-def abtest(setup: Setup, store: Store, contenders: tuple[Contender, Contender]) -> list[Outcome]:
+def abtest(setup: Setup, dataset: Dataset, contenders: tuple[Contender, Contender]) -> list[Outcome]:
     """Run the test.
 
     Args:
         setup: how many users, and what they see.
-        store: the simulated dataset of both.
+        dataset: the simulated dataset of both.
         contenders: A and B.
 
     Raises:
         MailError: the data is not simulated, or the setup does not go with it.
     """
-    truth = Truth(store)
-    setup.check(store)
-    pages = draw_pages(setup, store)
+    truth = Truth(dataset)
+    setup.check(dataset)
+    pages = draw_pages(setup, dataset)
     known = [each.run.config for each in contenders if each.run]
     arms = []
     for number, (page, chosen) in enumerate(zip(pages, contenders, strict=True)):
         # Chance and the oracle have no draw of new users of their own.
-        config = chosen.run.config if chosen.run else known[0] if known else RunConfig(data=store.name)
+        config = chosen.run.config if chosen.run else known[0] if known else RunConfig(data=dataset.name)
         shown = rank(
-            policy(chosen, store, truth), page, setup.slate, np.random.default_rng([setup.seed, _RANKING, number])
+            policy(chosen, dataset, truth), page, setup.slate, np.random.default_rng([setup.seed, _RANKING, number])
         )
         rng = np.random.default_rng([setup.seed, _ANSWERS, number])
-        arms.append(show(truth, page.users, shown, is_new(store, config, page.users), rng))
+        arms.append(show(truth, page.users, shown, is_new(dataset, config, page.users), rng))
     return list(compare(arms[0], arms[1]))
 
 
-def draw_pages(setup: Setup, store: Store) -> tuple[Page, Page]:
+def draw_pages(setup: Setup, dataset: Dataset) -> tuple[Page, Page]:
     """Two disjoint arms of users at random, a context of the test day each, and the candidates that both see."""
     rng = np.random.default_rng([setup.seed, _PAGES])
-    users = rng.permutation(store.counts["users"])[: 2 * setup.users]
-    contexts = rng.integers(store.counts["test"], size=2 * setup.users)
-    items = rng.permutation(np.unique(store.column("test", "item")))[: setup.candidates].astype(np.int64)
+    users = rng.permutation(dataset.counts["users"])[: 2 * setup.users]
+    contexts = rng.integers(dataset.counts["test"], size=2 * setup.users)
+    items = rng.permutation(np.unique(dataset.column("test", "item")))[: setup.candidates].astype(np.int64)
     arms = (slice(setup.users), slice(setup.users, None))
     return Page(users[arms[0]], contexts[arms[0]], items), Page(users[arms[1]], contexts[arms[1]], items)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.experiments.ab_test.policies import Contender
 from mailcli.experiments.ab_test.run import ARMS, GROUPS, Outcome, Setup
 from mailcli.metrics.statistics import Lift
@@ -16,7 +16,7 @@ from mailcli.reporting.text_table import Sheet
 PAPER = {"CTR": "+13 to +15", "CTCVR": "+3 to +4"}
 
 
-def make_sheet(setup: Setup, store: Store, arms: tuple[Contender, Contender], found: Sequence[Outcome]) -> Sheet:
+def make_sheet(setup: Setup, dataset: Dataset, arms: tuple[Contender, Contender], found: Sequence[Outcome]) -> Sheet:
     """The table of a test's outcomes."""
     head = ("", "A", "B", "lift %", "95 % interval", "p", "true lift %", "paper %")
     blocks = {}
@@ -24,7 +24,7 @@ def make_sheet(setup: Setup, store: Store, arms: tuple[Contender, Contender], fo
         lines = [each for each in found if each.users == users]
         title = f"{TITLES[users]} ({lines[0].sizes[0]:,} in A, {lines[0].sizes[1]:,} in B)"
         blocks[title] = [_line(each) for each in lines]
-    notes = _notes(setup, store, arms, found)
+    notes = _notes(setup, dataset, arms, found)
     return Sheet("Simulated A/B test, B over A", head, blocks, notes, [_record(each) for each in found])
 
 
@@ -53,8 +53,10 @@ def _lift(seen: Lift) -> list[str]:
     ]
 
 
-def _notes(setup: Setup, store: Store, arms: tuple[Contender, Contender], found: Sequence[Outcome]) -> tuple[str, ...]:
-    notes = [f"data {store.label} | {setup.users:,} users in each arm | seed {setup.seed}"]
+def _notes(
+    setup: Setup, dataset: Dataset, arms: tuple[Contender, Contender], found: Sequence[Outcome]
+) -> tuple[str, ...]:
+    notes = [f"data {dataset.label} | {setup.users:,} users in each arm | seed {setup.seed}"]
     notes += [f"{letter}: {_name(arm)}" for letter, arm in zip(ARMS, arms, strict=True)]
     notes.append(f"each user is shown the first {setup.slate} of {setup.candidates} candidates, the same for all users")
     if not any(each.observed.significant for each in found):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mailcli.errors import MailError, choices
+from mailcli.errors import MailError, quoted
 
 #: Seconds that workers wait for one another (ours: machines of a cluster are seldom started at one moment).
 TIMEOUT = 300.0
@@ -98,7 +98,7 @@ def _faults(addresses: tuple[str, ...]) -> list[str]:
     for same in spelt.values():
         if len(same) > 1:
             once = dict.fromkeys(same)
-            faults.append(f"{choices(once)} {'is there more than once' if len(once) == 1 else 'are one address'}")
+            faults.append(f"{quoted(once)} {'is there more than once' if len(once) == 1 else 'are one address'}")
     return faults
 
 
@@ -133,7 +133,7 @@ def _addresses_and_index(found: Any) -> tuple[tuple[str, ...], int] | None:
     if not jobs:
         return None
     if set(jobs) - {"chief", "worker"} or len(jobs.get("chief", [])) > 1:
-        raise ValueError(f"its jobs are {choices(sorted(jobs))}; expected 'worker', and one 'chief' or none")
+        raise ValueError(f"its jobs are {quoted(sorted(jobs))}; expected 'worker', and one 'chief' or none")
     if not all(isinstance(job, list) and all(isinstance(each, str) for each in job) for job in jobs.values()):
         raise ValueError("a job is not a list of texts")
     kind, index = task["type"], task["index"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,11 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from mailcli import __version__, plugins
 from mailcli.config import RunConfig
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments.cells import ensure
@@ -28,9 +27,12 @@ from mailcli.utils.tensorflow_startup import load_tensorflow
 if TYPE_CHECKING:
     from mailcli.models.distribute import Team
 
+logger = logging.getLogger(__name__)
+
+
 #: What `mail train --devices` asks for: so many graphics cards, "all", or None for what TensorFlow does by itself.
 Devices = int | str | None
-Wanted = tuple[RunConfig, Store]
+Wanted = tuple[RunConfig, Dataset]
 
 
 def parse_devices(text: str | None) -> Devices:
@@ -59,7 +61,7 @@ class OnDevices:
         several = len(tf.config.get_visible_devices("GPU")) > 1
         team = Team(tf.distribute.MirroredStrategy()) if several else None
         make = partial(_ensure, tasks)
-        _in_turn([(task.config, Store(task.store)) for task in tasks], team, make, make)
+        _in_turn([(task.config, Dataset(task.dataset)) for task in tasks], team, make, make)
 
 
 class OnWorkers:
@@ -69,10 +71,10 @@ class OnWorkers:
         cluster: who they are.
         devices: how many graphics cards each takes.
         config: the cell that all were asked for.
-        store: the dataset.
+        dataset: the dataset.
     """
 
-    def __init__(self, cluster: Cluster, devices: Devices, config: RunConfig, store: Store) -> None:
+    def __init__(self, cluster: Cluster, devices: Devices, config: RunConfig, dataset: Dataset) -> None:
         if config.batch_size < len(cluster.addresses):
             raise MailError(
                 f"batch_size = {config.batch_size}: every worker takes a part of each batch, and there are "
@@ -83,7 +85,7 @@ class OnWorkers:
             # Else TensorFlow tells in many lines of its own what one line of ours tells: that another worker is gone.
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         self._asked = {
-            **identity(config, store),
+            **identity(config, dataset),
             **{name: __version__ if name == "mail" else metadata.version(name) for name in VERSIONS},
             "devices": devices,
         }
@@ -101,7 +103,7 @@ class OnWorkers:
         except MailError as error:
             if not self._met:
                 name = self._cluster.name(0)
-                click.echo(f"{name} cannot begin. It waits for the others to tell them; Ctrl-C ends it.", err=True)
+                logger.info(f"{name} cannot begin. It waits for the others to tell them; Ctrl-C ends it.")
                 # What is wrong with the port matters less than what was wrong before.
                 with suppress(KeyboardInterrupt, MailError):
                     refuse(self._cluster, error.message)
@@ -113,18 +115,18 @@ class OnWorkers:
         links = meet(self._cluster, self._asked, plan=[task.config.cell for task in tasks])
         with _until_the_end(links):
             if tasks:
-                runs = [(task.config, Store(task.store)) for task in tasks]
+                runs = [(task.config, Dataset(task.dataset)) for task in tasks]
                 self._train(links, runs, partial(_lead, tasks), partial(_ensure, tasks))
 
-    def follow(self, configs: Sequence[RunConfig], store: Store) -> int:
+    def follow(self, configs: Sequence[RunConfig], dataset: Dataset) -> int:
         """As another worker, do this one's part of the runs that the chief is missing; how many they were."""
         links = meet(self._cluster, self._asked)
-        wanted = [(config, store) for config in configs if config.cell in links.plan]
+        wanted = [(config, dataset) for config in configs if config.cell in links.plan]
 
         def take_part(config: RunConfig) -> None:
             from mailcli.training.train import train
 
-            train(ElsewhereRun(Path(), config), store)
+            train(ElsewhereRun(Path(), config), dataset)
 
         with _until_the_end(links):
             if wanted:
@@ -153,7 +155,7 @@ class OnWorkers:
 
 def _ensure(tasks: Sequence[Task], config: RunConfig) -> None:
     task = next(task for task in tasks if task.config == config)
-    ensure(config, Store(task.store), task.folders, task.minutes)
+    ensure(config, Dataset(task.dataset), task.folders, task.minutes)
 
 
 def _lead(tasks: Sequence[Task], config: RunConfig) -> None:
@@ -161,9 +163,9 @@ def _lead(tasks: Sequence[Task], config: RunConfig) -> None:
     from mailcli.training.train import CHECKPOINT_MINUTES, train
 
     task = next(task for task in tasks if task.config == config)
-    store = Store(task.store)
+    dataset = Dataset(task.dataset)
     minutes = CHECKPOINT_MINUTES if task.minutes is None else task.minutes
-    train(claim(task.folders.of(config), config, store), store, minutes=minutes)
+    train(claim(task.folders.of(config), config, dataset), dataset, minutes=minutes)
 
 
 def _in_turn(
@@ -176,24 +178,24 @@ def _in_turn(
     from mailcli.models import distribute
     from mailcli.models.factory import is_two_stage
 
-    for config, store in runs:
+    for config, dataset in runs:
         if team is None or is_two_stage(config):
             if team is None or team.place == 0:
                 alone(config)
             continue
         with distribute.on(team):
-            _check(config, store, distribute.count())
+            _check(config, dataset, distribute.count())
             together(config)
 
 
-def _check(config: RunConfig, store: Store, count: int) -> None:
+def _check(config: RunConfig, dataset: Dataset, count: int) -> None:
     """Refuse what several replicas cannot do (MailError)."""
     if config.batch_size < count:
         raise MailError(
             f"batch_size = {config.batch_size}: every replica takes a part of each batch, and there are {count}. "
             f"Expected {count} or more."
         )
-    rest = len(views(store, config)["train"].rows) % config.batch_size
+    rest = len(views(dataset, config)["train"].rows) % config.batch_size
     if 0 < rest < count:
         raise MailError(
             f"batch_size = {config.batch_size}: the last batch of an epoch would have {rest} of the training "
@@ -203,7 +205,7 @@ def _check(config: RunConfig, store: Store, count: int) -> None:
         if plugins.is_outside(kind, name) and not getattr(plugins.load(kind, name), "by_shares", False):
             raise MailError(
                 f"{kind.title} '{name}': is not known to be right on several replicas, where losses, batch "
-                "normalisation and dropout need those of mailcli. Use them and say `by_shares = True` in the class, or "
+                "normalization and dropout need those of mailcli. Use them and say `by_shares = True` in the class, or "
                 "train on one."
             )
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mailcli.config import RunConfig
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import Folders, ensure
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
+from mailcli.utils.log import LOGGER, log_to_stderr
 from mailcli.utils.signals import terminated_as_interrupted
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -33,7 +34,7 @@ class Task(NamedTuple):
     """A run that is to be made."""
 
     config: RunConfig
-    store: Path
+    dataset: Path
     folders: Folders
     minutes: float | None
 
@@ -84,12 +85,12 @@ def _check(tasks: Sequence[Task]) -> list[bool]:
 
     cells = {repr(replace(task.config, seed=0)): task for task in reversed(tasks)}
     for task in reversed(cells.values()):
-        check(task.config, Store(task.store))
+        check(task.config, Dataset(task.dataset))
     return [is_two_stage(task.config) for task in tasks]
 
 
 def _train(task: Task) -> None:
-    ensure(task.config, Store(task.store), task.folders, task.minutes)
+    ensure(task.config, Dataset(task.dataset), task.folders, task.minutes)
 
 
 class _Pool:
@@ -99,8 +100,8 @@ class _Pool:
         context = multiprocessing.get_context("spawn")
         self._reports: Any = context.Queue()
         self._stopping: Any = context.Event()
-        given = (threads_each, os.getpid(), self._reports, self._stopping)
-        self._executor = ProcessPoolExecutor(jobs, context, _begin_worker, given)
+        initial = (threads_each, os.getpid(), self._reports, self._stopping, LOGGER.level)
+        self._executor = ProcessPoolExecutor(jobs, context, _begin_worker, initial)
         self._jobs = jobs
         self._running: dict[Future[None], Task] = {}
         self._failures: list[str] = []
@@ -171,11 +172,12 @@ class _Pool:
 _stopping: Any = None
 
 
-def _begin_worker(threads_each: int, parent: int, reports: Any, stopping: Any) -> None:
-    """Before a worker's first task: its threads, its signals, where its progress goes."""
+def _begin_worker(threads_each: int, parent: int, reports: Any, stopping: Any, log_level: int) -> None:
+    """Before a worker's first task: its threads, its signals, where its messages and its progress go."""
     global _stopping
     _stopping = stopping
     limit_threads(threads_each)
+    log_to_stderr(log_level)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):

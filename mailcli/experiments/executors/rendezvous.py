@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 import json
+import logging
 import os
 import socket
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -20,6 +20,9 @@ from typing import Any
 from mailcli.config import differences
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.executors.cluster import Cluster
+
+logger = logging.getLogger(__name__)
+
 
 #: Seconds that TensorFlow has to fail by itself when a worker is gone (ours); then the process is ended.
 GRACE = 20.0
@@ -109,7 +112,7 @@ class Links:
         time.sleep(GRACE)
         # TensorFlow is waiting for that worker where no exception reaches it.
         if not self._ending:
-            print(f"Error: {self.lost} {AGAIN}", file=sys.stderr, flush=True)
+            logger.error(f"Error: {self.lost} {AGAIN}")
         os._exit(MailError.exit_code)
 
     def explained(self) -> MailError | None:

@@ -1,1 +1,1 @@
-"""Cold-start methods, one per file: each holds a class `ColdStart` (mailcli.models.contracts.ColdStartMethod)."""
+"""Cold-start methods, one per file: each holds a class `ColdStart` (mailcli.models.ColdStartMethod)."""

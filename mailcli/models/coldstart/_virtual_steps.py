@@ -1,4 +1,4 @@
-"""Virtual behaviour for methods that predict one vector per user: the mean step of its history.
+"""Virtual behavior for methods that predict one vector per user: the mean step of its history.
 
 Every user gets as many equal steps as old users have on average, so that a ranker that sums and one that attends both
 see what they are used to.

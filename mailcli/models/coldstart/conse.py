@@ -13,7 +13,7 @@ from mailcli.models.features import Features, Spec, Tensor, mean_behavior
 
 
 class ColdStart(ColdStartMethod):
-    """ConSE: behaviour of the old users of most similar attributes (Norouzi et al., ICLR 2014).
+    """ConSE: behavior of the old users of most similar attributes (Norouzi et al., ICLR 2014).
 
     x = Σ p_k x_k over the nearest users, p a softmax of the cosines of their attributes; x_k is the mean step of user
     k's history at its last training impression.

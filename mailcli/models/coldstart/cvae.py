@@ -1,4 +1,4 @@
-"""A conditional variational autoencoder from attributes to behaviour: CVAR's idea turned to users."""
+"""A conditional variational autoencoder from attributes to behavior: CVAR's idea turned to users."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LOG_VARIANCE = 8.0
 
 
 class ColdStart(ColdStartMethod):
-    """CVAE: attributes to behaviour by way of a latent Gaussian (CVAR, Zhao et al., SIGIR 2022).
+    """CVAE: attributes to behavior by way of a latent Gaussian (CVAR, Zhao et al., SIGIR 2022).
 
-    q(z|v) from pooled behaviour, p(z|a) from pooled attributes, decoder z -> v. L_rec = |D(z) - v|², z ~ q;
+    q(z|v) from pooled behavior, p(z|a) from pooled attributes, decoder z -> v. L_rec = |D(z) - v|², z ~ q;
     L_kl = KL(q(z|v) || p(z|a)). A new user's v̂ = D(mean of p(z|a)). Embeddings enter through stop_gradient.
 
     Args:

@@ -15,7 +15,7 @@ from mailcli.models.features import Features, Spec, without_behaviors
 class ColdStart(ColdStartMethod):
     """Dropout: histories hidden at random while training (DropoutNet, Volkovs et al., NeurIPS 2017).
 
-    The ranker learns to do without behaviour; nothing is invented, and nothing is added at inference. The cheapest
+    The ranker learns to do without behavior; nothing is invented, and nothing is added at inference. The cheapest
     baseline, which another method must beat to be worth its cost.
 
     Args:
@@ -29,7 +29,7 @@ class ColdStart(ColdStartMethod):
         self.rate = rate
 
     def build_for(self, spec: Spec) -> None:
-        """Make the source of random numbers; here, after the ranker, whose initialisation it must not shift."""
+        """Make the source of random numbers; here, after the ranker, whose initialization it must not shift."""
         del spec
         self.random = keras.random.SeedGenerator()
 

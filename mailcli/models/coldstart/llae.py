@@ -17,9 +17,9 @@ Matrix = NDArray[np.float64]
 
 
 class ColdStart(ColdStartMethod):
-    """LLAE: low-rank linear autoencoder between behaviour and attributes (Li et al., AAAI 2019).
+    """LLAE: low-rank linear autoencoder between behavior and attributes (Li et al., AAAI 2019).
 
-    Behaviour x, the mean step, is encoded as W x ~ s, the attributes, and decoded as Wᵀ s; a new user's x is Wᵀ s. Only
+    Behavior x, the mean step, is encoded as W x ~ s, the attributes, and decoded as Wᵀ s; a new user's x is Wᵀ s. Only
     Gram matrices over the old users are kept.
 
     Args:

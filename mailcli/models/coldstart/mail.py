@@ -1,4 +1,4 @@
-"""MAIL's zero-shot tower: the virtual behaviour of new users from their attributes (MAIL Sec. 3.2)."""
+"""MAIL's zero-shot tower: the virtual behavior of new users from their attributes (MAIL Sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
 REDUCTIONS = ("mean", "sum")
 BANDWIDTHS = ("fixed", "adaptive")
 STEPS = ("all", "typical")
-#: How fast the share of histories that fill a step is forgotten (ours; as Keras' batch normalisation).
+#: How fast the share of histories that fill a step is forgotten (ours; as Keras' batch normalization).
 MOMENTUM = 0.99
 
 
 class ColdStart(ColdStartMethod):
-    """MAIL: dual autoencoders invent behaviour from attributes (Feng et al., CIKM 2021).
+    """MAIL: dual autoencoders invent behavior from attributes (Feng et al., CIKM 2021).
 
     Eqs. (1)-(8), aligned by MMD; v̂ = D2(E1(h_a)) for new users.
 
@@ -41,7 +41,7 @@ class ColdStart(ColdStartMethod):
         bandwidth: of the MMD's kernel, Eq. (6): "adaptive" takes it from the distances of a batch's codes (ours: they
             are far below 1, where a fixed one has no gradient; experiments/RESULTS.md); "fixed" is the paper's letter.
         sigma: σ of a fixed bandwidth.
-        steps: of v̂ that count as behaviour: "all" n_v, or the "typical" ones, which more than half of the old users'
+        steps: of v̂ that count as behavior: "all" n_v, or the "typical" ones, which more than half of the old users'
             histories fill; the others are zero, as padding is. The variant none, which does not see them, has all.
     """
 
@@ -143,7 +143,7 @@ class ColdStart(ColdStartMethod):
         self.filled.assign(tf.where(rows > 0, MOMENTUM * self.filled + (1 - MOMENTUM) * share, self.filled))
 
     def _counts(self) -> Tensor | None:
-        """[n_v] bool, which steps of v̂ count as behaviour, the last one always; None for all."""
+        """[n_v] bool, which steps of v̂ count as behavior, the last one always; None for all."""
         if self.settings["steps"] == "all":
             return None
         return tf.concat([self.filled[:-1] > 0.5, [True]], axis=0)

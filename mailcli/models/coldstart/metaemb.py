@@ -20,7 +20,7 @@ SCALE = 5.0
 class ColdStart(ColdStartMethod):
     """MetaEmb: id embedding generated from the other attributes (Pan et al., SIGIR 2019).
 
-    φ = tanh(W s) / 5, learned with the ranker frozen and behaviour hidden: loss = α L(batch 1, φ) +
+    φ = tanh(W s) / 5, learned with the ranker frozen and behavior hidden: loss = α L(batch 1, φ) +
     (1 - α) L(batch 2, φ - η ∇φ L(batch 1, φ)), both of the same users.
 
     Args:
@@ -85,7 +85,7 @@ class ColdStart(ColdStartMethod):
         return features._replace(attributes=tf.stack(parts, axis=1))
 
     def fit(self, training: TrainingData) -> None:
-        """Meta-learn W on pairs of batches of old users, their behaviour hidden as a new user's is."""
+        """Meta-learn W on pairs of batches of old users, their behavior hidden as a new user's is."""
         s = self.settings
         rng = np.random.default_rng([training.seed, 2])
         draws = _Draws(training, rng, s["users"], s["impressions"])

@@ -1,1 +1,1 @@
-"""Ranking towers, one per file: each holds a class `Ranker` (mailcli.models.contracts.RankingTower)."""
+"""Ranking towers, one per file: each holds a class `Ranker` (mailcli.models.RankingTower)."""

@@ -24,9 +24,9 @@ def pooled(features: Features) -> Tensor:
 
 
 def fields(features: Features) -> Tensor:
-    """The embeddings of all fields, one vector each, the pooled behaviour as one more: [B, n_a + n_c + n_t + 1, d].
+    """The embeddings of all fields, one vector each, the pooled behavior as one more: [B, n_a + n_c + n_t + 1, d].
 
-    Behaviour is averaged over all n_v places, its padding too: a virtual history is reconstructed with it.
+    Behavior is averaged over all n_v places, its padding too: a virtual history is reconstructed with it.
     """
     behavior = features.behavior_sum / features.behaviors.shape[1]
     parts = (features.attributes, features.context, features.target, behavior[:, None])
@@ -110,7 +110,7 @@ class Wide(keras.layers.Layer):
 
 
 class StepScorer(keras.layers.Layer):
-    """The score of each behaviour step for a query: a network on [q, h, q - h, q ⊙ h].
+    """The score of each behavior step for a query: a network on [q, h, q - h, q ⊙ h].
 
     Args:
         activation: of the hidden layers.
@@ -149,7 +149,7 @@ class StepScorer(keras.layers.Layer):
 
 
 class RealSteps(NamedTuple):
-    """The M real behaviour steps of a batch, one after the other: no work is done for padding and empty histories."""
+    """The M real behavior steps of a batch, one after the other: no work is done for padding and empty histories."""
 
     mask: Tensor
     """[B, n_v]"""

@@ -10,9 +10,9 @@ from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, f
 
 
 class Ranker(TowerRanker):
-    """DIN: each behaviour weighted by its match with the target (Zhou et al., KDD 2018).
+    """DIN: each behavior weighted by its match with the target (Zhou et al., KDD 2018).
 
-    v_U = Σ w(q, v_i) v_i with w a network on [q, v_i, q - v_i, q ⊙ v_i], not normalised (DIN Eq. (3)).
+    v_U = Σ w(q, v_i) v_i with w a network on [q, v_i, q - v_i, q ⊙ v_i], not normalized (DIN Eq. (3)).
 
     Args:
         units: widths of the hidden layers.

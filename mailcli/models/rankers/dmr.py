@@ -21,7 +21,7 @@ class Ranker(TowerRanker):
     """DMR: item-to-item and user-to-item match before ranking (Lyu et al., AAAI 2020).
 
     z = [Σ a, Σ v, Σ c, Σ t, dense, Σ v ⊙ q, attended history, r_i2i, r_u2i]; then MAIL Eq. (12). The auxiliary loss,
-    0.1 x sampled softmax, predicts the last behaviour from those before it.
+    0.1 x sampled softmax, predicts the last behavior from those before it.
 
     Args:
         units: widths of the hidden layers (MAIL Sec. 4.1.4, as for BaseDNN).
@@ -42,9 +42,7 @@ class Ranker(TowerRanker):
     def build_for(self, spec: Spec) -> None:
         """Make the position embeddings and the two networks; classes are the ids of a step's first field."""
         if spec.history < 2:
-            raise ValueError(
-                "history = 1: the match loss predicts a behaviour from those before it. Expected 2 or more"
-            )
+            raise ValueError("history = 1: the match loss predicts a behavior from those before it. Expected 2 or more")
         self.position = self.add_weight(shape=(spec.history, spec.dim), initializer="glorot_uniform", name="position")
         self.i2i = ItemToItem(spec.dim, context=2 * spec.dim)
         self.u2i = UserToItem(spec.dim, spec.vocabulary_sizes[spec.steps_vocabulary])
@@ -84,7 +82,7 @@ class ItemToItem(keras.layers.Layer):
     W [target, position, action] is added up of the target's part, once an impression, and the context's, once a pair.
 
     Args:
-        dim: width of a behaviour step.
+        dim: width of a behavior step.
         context: width of a position and an action together.
     """
 
@@ -123,7 +121,7 @@ class UserToItem(keras.layers.Layer):
     last step) are used, and these two are computed.
 
     Args:
-        dim: width of a behaviour step.
+        dim: width of a behavior step.
         classes: how many items there are.
         vector: width of a user's and an item's vector; None for `dim`.
     """
@@ -155,7 +153,7 @@ class UserToItem(keras.layers.Layer):
         query = gather_rows(self.prelu(self.align(contexts)), which)
         scores = real.spread(self.scorer(query, real.steps))
         _, whole = attend(scores, mask, steps)
-        # Left-padded: the last place is the last behaviour.
+        # Left-padded: the last place is the last behavior.
         before = tf.concat([mask[:, :-1], tf.zeros_like(mask[:, -1:])], axis=1)
         _, earlier = attend(scores, before, steps)
         return self._vector(whole), self._vector(earlier), scores
@@ -168,7 +166,7 @@ class UserToItem(keras.layers.Layer):
         return tf.gather(self.item_vectors.value, ids)
 
     def match_loss(self, user: Tensor, step_ids: Tensor) -> Tensor:
-        """Softmax over 2,000 sampled items, or all where there are no more; mean over users with two behaviours."""
+        """Softmax over 2,000 sampled items, or all where there are no more; mean over users with two behaviors."""
         at = tf.where((step_ids[:, -1] != 0) & (step_ids[:, -2] != 0))[:, 0]
         user, label = tf.cast(tf.gather(user, at), tf.float32), tf.gather(step_ids[:, -1], at)
         if self.classes <= NEGATIVES:

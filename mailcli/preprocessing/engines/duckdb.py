@@ -24,7 +24,7 @@ _CSV = {
     # A stray quote spoils its own row alone, and rows can be split without reading what stands before them.
     "quote": "",
     "ignore_errors": True,
-    "store_rejects": True,
+    "dataset_rejects": True,
     # A field that is not there is null, an empty one is not: the text that stands for null is in no file.
     "null_padding": True,
     "nullstr": "\x01",
@@ -140,7 +140,7 @@ class Engine(DataEngine):
             raise KeyboardInterrupt from error
 
     def _sql(self, frame: DataFrame) -> str:
-        # Not optimised by SQLGlot, which writes a row's checks out again wherever `fault` is used; DuckDB optimises
+        # Not optimized by SQLGlot, which writes a row's checks out again wherever `fault` is used; DuckDB optimizes
         # too.
         return frame.sql(pretty=False, optimize=False, dialect="duckdb")
 

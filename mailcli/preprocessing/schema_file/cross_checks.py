@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mailcli.errors import choices, nearest
+from mailcli.errors import did_you_mean, quoted
 from mailcli.preprocessing.schema_file.definition import FieldMap, Mapping, seconds
 from mailcli.preprocessing.schema_file.toml_table import is_told
 
@@ -52,7 +52,7 @@ def _of_steps(m: Mapping, clear: _Clear) -> Iterator[str]:
         if each.vocabulary not in target and clear.are_tables("items", "items.features"):
             yield (
                 f"{each.key}: its vocabulary '{each.vocabulary}' is of no target field."
-                f"{nearest(each.vocabulary, target)} Expected one of {choices(sorted(target))}, as a behavior is "
+                f"{did_you_mean(each.vocabulary, target)} Expected one of {quoted(sorted(target))}, as a behavior is "
                 "compared with the target; name it with vocabulary = NAME"
             )
         if (each.kind == "list") != (m.behavior_time is None) and clear("behaviors.time"):
@@ -86,7 +86,7 @@ def _of_vocabularies(m: Mapping, clear: _Clear) -> Iterator[str]:
     unclear = {each.vocabulary for each in fields if not clear(each.key)}
     for name in sorted(m.integers - {name for name, kind in kinds.items() if kind == "ids"} - unclear):
         known = sorted({*kinds, *unclear})
-        yield f"integers: '{name}' is no vocabulary of ids.{nearest(name, known)} Known: {choices(known)}"
+        yield f"integers: '{name}' is no vocabulary of ids.{did_you_mean(name, known)} Known: {quoted(known)}"
 
 
 def _of_labels(m: Mapping, clear: _Clear) -> Iterator[str]:

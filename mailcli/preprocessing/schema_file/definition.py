@@ -1,4 +1,4 @@
-"""What a schema file says: which columns of files are users, items, behaviours and impressions.
+"""What a schema file says: which columns of files are users, items, behaviors and impressions.
 
 docs/your-own-data.md has all keys; mapfile.py reads them.
 """
@@ -15,7 +15,7 @@ from typing import Literal
 ENCODINGS = ("utf-8", "latin-1", "utf-16")
 #: Units of a time that is a number, and how many of each are in a second.
 UNITS = {"s": 1, "ms": 1000, "us": 1_000_000}
-#: Times of the store are seconds since 1970, below this (ours: the year 4147; milliseconds of our days are above).
+#: Times of the dataset are seconds since 1970, below this (ours: the year 4147; milliseconds of our days are above).
 LATEST = 1 << 36
 #: Context that is made of the time.
 CLOCKS = ("hour", "weekday")
@@ -113,7 +113,7 @@ class RuleMap:
 
 @dataclass(frozen=True)
 class ActionMap:
-    """The action of a behaviour: a constant, or a column of a few known values."""
+    """The action of a behavior: a constant, or a column of a few known values."""
 
     names: tuple[str, ...]
     column: str = ""
@@ -171,7 +171,7 @@ class Mapping:
     behaviors: Files
     behavior_user: Place
     behavior_time: TimeMap | None
-    """None: each user has lists of behaviours, older than every impression."""
+    """None: each user has lists of behaviors, older than every impression."""
     action: ActionMap
     steps: tuple[FieldMap, ...]
     behaviors_where: tuple[RuleMap, ...]

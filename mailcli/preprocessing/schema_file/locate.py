@@ -16,8 +16,8 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mailcli.errors import choices, nearest
-from mailcli.preprocessing.csv_file import HEAD, SHOWN
+from mailcli.errors import SHOWN, did_you_mean, quoted
+from mailcli.preprocessing.csv_file import HEAD
 from mailcli.preprocessing.schema_file.definition import Files, Form
 
 #: Ends of the names of Parquet files.
@@ -90,7 +90,7 @@ def locate(files: Files, raw: Path, faults: list[str]) -> Located | None:
         found = [raw / name for name in sorted(glob.glob(pattern, root_dir=raw, recursive=True))]
         found = [path for path in found if path.is_file()]
         if not found:
-            near = nearest(pattern, sorted(path.name for path in raw.glob("*"))) if raw.is_dir() else ""
+            near = did_you_mean(pattern, sorted(path.name for path in raw.glob("*"))) if raw.is_dir() else ""
             why = "" if raw.is_dir() else ", which is a file" if raw.exists() else ", which does not exist"
             faults.append(f"{key} = '{pattern}': no such file in the folder {raw}{why}.{near}".removesuffix("."))
         paths += [path for path in found if path not in paths]
@@ -204,7 +204,8 @@ def check_columns(key: str, names: Iterable[str], located: Located | None, more:
         return []
     known = (*located.header, *(more.header if more else ()))
     return [
-        f"{key} = '{name}': {located.paths[0].name} has no such column.{nearest(name, known)} It has: {choices(known)}"
+        f"{key} = '{name}': {located.paths[0].name} has no such column.{did_you_mean(name, known)} "
+        f"It has: {quoted(known)}"
         for name in names
         if name and name not in known
     ]

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from mailcli.config import read_toml
-from mailcli.errors import MailError, choices
+from mailcli.errors import MailError, quoted
 from mailcli.preprocessing.schema_file.cross_checks import contradictions
 from mailcli.preprocessing.schema_file.definition import (
     ENCODINGS,
@@ -190,7 +190,7 @@ def _split(section: Section) -> SplitMap:
         values = [value for each in lists.values() for value in each]
         twice = sorted({value for value in values if values.count(value) > 1})
         if twice:
-            section.fault("test", f"values of one split each, and {choices(twice)} are in several")
+            section.fault("test", f"values of one split each, and {quoted(twice)} are in several")
     section.done()
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from mailcli.errors import choices
+from mailcli.errors import quoted
 from mailcli.preprocessing.schema_file.definition import (
     CLOCKS,
     COMPARISONS,
@@ -22,7 +22,7 @@ from mailcli.preprocessing.schema_file.definition import (
 )
 from mailcli.preprocessing.schema_file.toml_table import Section
 
-#: Fields are columns of the store, of SQL and of the pipeline's own tables.
+#: Fields are columns of the dataset, of SQL and of the pipeline's own tables.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
 RESERVED = {
@@ -168,7 +168,7 @@ def _field(section: Section, name: str, kinds: set[Kind]) -> FieldMap | None:
         inner.fault(used[1], f"nothing beside '{used[0]}': a field is one or the other")
     elif made.kind not in kinds:
         known = sorted(way for way in ways if ways[way] in kinds)
-        inner.fault(used[0], f"another kind of field: {section.name} may have {choices(known)}")
+        inner.fault(used[0], f"another kind of field: {section.name} may have {quoted(known)}")
     if any(low >= high for low, high in pairwise(edges)) or ("edges" in used and not edges):
         inner.fault("edges", "numbers in ascending order")
     if "quantiles" in used and (section.name not in {"users.attributes", "items.features"}):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.preprocessing.csv_file import SHOWN, damaged
+from mailcli.errors import SHOWN
+from mailcli.preprocessing.csv_file import damaged
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import COMPARISONS, LATEST, UNITS, FieldMap, Place, RuleMap, TimeMap
 from mailcli.preprocessing.schema_file.locate import Located, open_text

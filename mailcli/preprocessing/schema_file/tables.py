@@ -129,7 +129,7 @@ class Tables:
         table.values = {**before, **made}
 
     def behaviors(self) -> MappedTable:
-        """The behaviours."""
+        """The behaviors."""
         m = self.map
         table = self.table("behaviors")
         table.key("user", m.behavior_user)

@@ -7,10 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mailcli.errors import choices, nearest
-
-#: Characters of a value that an error shows (ours: the line stays one line).
-_SHOWN = 60
+from mailcli.errors import did_you_mean, quoted, shorten
 
 
 def is_told(faults: Iterable[str], key: str) -> bool:
@@ -33,7 +30,7 @@ class Section:
         self.given: dict[str, Any] = given if isinstance(given, dict) else {}
         self.faults = faults if isinstance(given, dict) else []
         if given is not None and not isinstance(given, dict):
-            faults.append(f"{name} = {_shown(given)}: expected a table")
+            faults.append(f"{name} = {shorten(given)}: expected a table")
         self._known: set[str] = set()
         self._wrong: set[str] = set()
 
@@ -47,7 +44,7 @@ class Section:
             return
         self._wrong.add(key)
         value = self.given.get(key) if key else self.given
-        held = f" = {_shown(value)}" if value is not None and not found else ""
+        held = f" = {shorten(value)}" if value is not None and not found else ""
         self.faults.append(f"{self.path(key)}{held}: expected {expected}")
 
     def peek(self, key: str) -> Any:
@@ -92,8 +89,8 @@ class Section:
         if value is None:
             return default
         if value not in known:
-            hint = nearest(value, known) if isinstance(value, str) else ""
-            self.fault(key, f"one of {choices(known)}.{hint}".removesuffix("."))
+            hint = did_you_mean(value, known) if isinstance(value, str) else ""
+            self.fault(key, f"one of {quoted(known)}.{hint}".removesuffix("."))
             return default
         return str(value)
 
@@ -149,7 +146,7 @@ class Section:
         """Note the keys that nobody asked for."""
         for key in self.given:
             if key not in self._known:
-                hint = nearest(key, self._known - set(self.given))
+                hint = did_you_mean(key, self._known - set(self.given))
                 self.faults.append(f"{self.path(key)}: unknown key.{hint}".removesuffix("."))
 
 
@@ -159,11 +156,3 @@ def _is_number(value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
         return False
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # Python refuses to print whole numbers of thousands of digits
-        text = "a number of thousands of digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 
 _CLOCKS = (" %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M", "T%H:%M")
-#: Forms of times that are recognised; of several that fit, the first is taken.
+#: Forms of times that are recognized; of several that fit, the first is taken.
 TIME_FORMATS = (
     *(f"%Y-%m-%d{clock}{zone}" for clock in _CLOCKS for zone in ("", "Z", "%z", " %z", " UTC")),
     *(

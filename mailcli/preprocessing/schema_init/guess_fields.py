@@ -41,14 +41,14 @@ class Guess:
         return f"{'' if self.used else '# '}{name} = {self.value}{'    ' if self.note else ''}{self.note}"
 
 
-def quoted(text: str) -> str:
+def toml_string(text: str) -> str:
     """A text as TOML has it."""
     return tomli_w.dumps({"a": text}).removeprefix("a = ").rstrip("\n")
 
 
 def array(texts: Sequence[str]) -> str:
     """A list of texts as TOML has it."""
-    return f"[{', '.join(map(quoted, texts))}]"
+    return f"[{', '.join(map(toml_string, texts))}]"
 
 
 def field_name(name: str, used: set[str]) -> str:
@@ -87,7 +87,7 @@ def nameless(columns: Sequence[Profile]) -> Iterator[str]:
 
 def guess_field(column: Profile) -> Guess:
     """How a column may be a field of users or items."""
-    name = quoted(column.name)
+    name = toml_string(column.name)
     differ = column.distinct > NAMES_LEAST and column.distinct > NAMES_SHARE * len(column.values)
     if column.unfit:
         return Guess(name, f"{CHECK}: {column.unfit} of Parquet cannot be a field", used=False)
@@ -104,7 +104,7 @@ def guess_field(column: Profile) -> Guess:
     if column.time_formats:
         return Guess(f"{{column = {name}, extract = '(\\d{{4}})'}}", f"{CHECK}: a date, of which the year is taken")
     if column.list_separator and not column.number:
-        return _list(column, f"separator = {quoted(column.list_separator)}", "a list? ")
+        return _list(column, f"separator = {toml_string(column.list_separator)}", "a list? ")
     if column.number and column.distinct > FEW and not _is_code(column):
         return Guess(f"{{column = {name}, quantiles = {PARTS}}}", f"{CHECK}: a number, cut into {PARTS} parts")
     if differ and not column.whole and not _is_code(column):
@@ -115,7 +115,7 @@ def guess_field(column: Profile) -> Guess:
 
 def _list(column: Profile, how: str, note: str) -> Guess:
     room = min(max(2 * column.most, 1), MOST_ROOM)
-    value = f"{{column = {quoted(column.name)}, {how}, most = {room}}}"
+    value = f"{{column = {toml_string(column.name)}, {how}, most = {room}}}"
     if column.most > MOST_ROOM:
         return Guess(value, f"{CHECK}: lists of up to {column.most:,} values, {MOST_ROOM:,} at most may be", used=False)
     return Guess(value, f"{CHECK}: {note}room for twice the values of the first rows")

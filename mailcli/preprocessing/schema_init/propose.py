@@ -18,7 +18,7 @@ from mailcli.preprocessing.schema_init.guess_fields import (
     field_name,
     guesses,
     nameless,
-    quoted,
+    toml_string,
 )
 from mailcli.preprocessing.schema_init.sniff import sample
 from mailcli.preprocessing.schema_init.table_roles import Role, Roles, find_roles
@@ -74,7 +74,7 @@ def _head(folder: Path, name: str, roles: Roles) -> Iterator[str]:
 def _files(role: Role, folder: Path) -> Iterator[str]:
     names = [str(each.path.resolve().relative_to(folder)) for each in role.files]
     patterns = _patterns(names, folder)
-    yield f"files = {quoted(patterns[0]) if len(patterns) == 1 else array(patterns)}"
+    yield f"files = {toml_string(patterns[0]) if len(patterns) == 1 else array(patterns)}"
     first, form = role.first, role.form
     if first.parquet:
         return
@@ -82,11 +82,11 @@ def _files(role: Role, folder: Path) -> Iterator[str]:
         guessed = "" if not first.names[0].startswith("column_") else f"    {CHECK}: the file has no header line"
         yield f"columns = {array(first.names)}{guessed}"
     if form.separator != ",":
-        yield f"separator = {quoted(form.separator)}"
+        yield f"separator = {toml_string(form.separator)}"
     elif not form.quote:
         yield 'quote = ""'
     if form.encoding != "utf-8":
-        yield f"encoding = {quoted(form.encoding)}    {CHECK}: the file is not UTF-8"
+        yield f"encoding = {toml_string(form.encoding)}    {CHECK}: the file is not UTF-8"
     missing = tuple(dict.fromkeys(text for column in role.columns for text in column.missing))
     if missing:
         yield f"missing = {array(missing)}    {CHECK}: texts that seem to stand for a missing value"
@@ -133,7 +133,7 @@ def _users(roles: Roles, folder: Path) -> Iterator[str]:
         yield from (f"# {line.removeprefix('# ')}" for line in field_lines(roles.shown.others))
         return
     yield from _files(users, folder)
-    yield f"user = {quoted(users.user.name)}"
+    yield f"user = {toml_string(users.user.name)}"
     yield ""
     yield "[users.attributes]"
     yield from field_lines([column for column in users.columns if column is not users.user])
@@ -145,7 +145,7 @@ def _items(items: Role | None, folder: Path) -> Iterator[str]:
         return
     yield "[items]"
     yield from _files(items, folder)
-    yield f"item = {quoted(items.item.name)}"
+    yield f"item = {toml_string(items.item.name)}"
     yield ""
     yield "[items.features]"
     yield from field_lines(_features(items))
@@ -159,13 +159,14 @@ def _time(role: Role, note: str) -> Iterator[str]:
     """The time of a table, with a comment where nothing else must be said of it."""
     if role.unread:
         value = role.unread.values[0][:_SHOWN]
-        yield f'# time = {{column = {quoted(role.unread.name)}, format = ""}}    {CHECK}: in which form is {value!r}?'
+        column = toml_string(role.unread.name)
+        yield f'# time = {{column = {column}, format = ""}}    {CHECK}: in which form is {value!r}?'
     if role.time is None:
         return
-    column, forms = quoted(role.time.name), role.time.time_formats
+    column, forms = toml_string(role.time.name), role.time.time_formats
     value = column
     if forms:
-        value = f"{{column = {column}, format = {quoted(forms[0])}}}"
+        value = f"{{column = {column}, format = {toml_string(forms[0])}}}"
     elif not role.time.is_time and role.time.unit != "s":
         value = f'{{column = {column}, unit = "{role.time.unit}"}}'
     if forms[1:]:
@@ -182,29 +183,29 @@ def _behaviors(roles: Roles, folder: Path) -> Iterator[str]:
     else:
         yield from _files(log, folder)
     assert log.user is not None
-    yield f"user = {quoted(log.user.name)}"
+    yield f"user = {toml_string(log.user.name)}"
     yield from _time(log, "")
     kinds = log.action or (log.rating if log is shown and not log.click else None)
     if kinds and 1 < kinds.distinct <= ACTIONS:
         order = sorted(set(kinds.values), key=lambda value: (float(value), value) if kinds.number else (0.0, value))
-        yield f"action = {{column = {quoted(kinds.name)}, values = {array(order)}}}    {CHECK}: are these all?"
+        yield f"action = {{column = {toml_string(kinds.name)}, values = {array(order)}}}    {CHECK}: are these all?"
     elif log is shown and log.click:
-        yield f"where = {quoted(log.click.name)}"
+        yield f"where = {toml_string(log.click.name)}"
         yield 'action = {constant = "click"}'
     yield ""
     yield "[behaviors.fields]"
     if log.item:
-        yield f"item = {quoted(log.item.name)}"
+        yield f"item = {toml_string(log.item.name)}"
     features = guesses(_features(items)) if items else {}
     used = {name for name, _ in features.values()}
     others = log.others if log is not shown else []
     for column in others:
         name, guess = features.get(column.name, ("", None))
         if guess and guess.plain and column.single:
-            yield f"{name} = {quoted(column.name)}"
+            yield f"{name} = {toml_string(column.name)}"
         elif column.name:
             name = name or field_name(column.name, used)
-            yield f"# {name} = {quoted(column.name)}    {CHECK}: only a field that items have, too, of the same kind"
+            yield f"# {name} = {toml_string(column.name)}    {CHECK}: only a field that items have, too"
     yield from nameless(others)
 
 
@@ -213,20 +214,20 @@ def _impressions(shown: Role, folder: Path) -> Iterator[str]:
     assert shown.item is not None
     yield "[impressions]"
     yield from _files(shown, folder)
-    yield f"user = {quoted(shown.user.name)}"
-    yield f"item = {quoted(shown.item.name)}"
+    yield f"user = {toml_string(shown.user.name)}"
+    yield f"item = {toml_string(shown.item.name)}"
     # These letters are no offset to the engine: of a local time it would subtract one more.
     utc = shown.time and any(form.endswith(("Z", " UTC")) for form in shown.time.time_formats)
     otherwise = "" if utc else '; utc_offset = "+08:00" says otherwise, for the behaviors too'
     yield from _time(shown, f"    {CHECK}: hours and days are in UTC{otherwise}")
     if shown.click:
-        yield f"click = {quoted(shown.click.name)}"
+        yield f"click = {toml_string(shown.click.name)}"
     elif shown.rating:
         greatest = max(map(float, shown.rating.values))
-        rule = f"{{column = {quoted(shown.rating.name)}, at_least = {0.8 * greatest:g}}}"
+        rule = f"{{column = {toml_string(shown.rating.name)}, at_least = {0.8 * greatest:g}}}"
         yield f"click = {rule}    {CHECK}: what counts as a click"
     if shown.conversion:
-        yield f"conversion = {quoted(shown.conversion.name)}"
+        yield f"conversion = {toml_string(shown.conversion.name)}"
     yield ""
     yield "[impressions.context]"
     used: set[str] = {"hour", "weekday"}
@@ -238,7 +239,7 @@ def _impressions(shown: Role, folder: Path) -> Iterator[str]:
             note = f"{CHECK}: only what is known before the click"
             if not column.single:
                 note = f"{CHECK}: {column.unfit or 'lists'} of Parquet cannot be context"
-            yield f"# {field_name(column.name, used)} = {quoted(column.name)}    {note}"
+            yield f"# {field_name(column.name, used)} = {toml_string(column.name)}    {note}"
     yield from nameless(shown.others)
 
 

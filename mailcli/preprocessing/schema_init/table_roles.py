@@ -1,4 +1,4 @@
-"""Which of some files are users, items, behaviours and impressions, by the names and first rows of their columns."""
+"""Which of some files are users, items, behaviors and impressions, by the names and first rows of their columns."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ TIME = re.compile(
 CLICK = re.compile(r"(is)?(click|clicked|clk)|label|target")
 RATING = re.compile(r"ratings?|stars|score")
 CONVERSION = re.compile(r"(is)?(conversion|converted|purchase|purchased|buy|bought|order|ordered)")
-ACTION = re.compile(r"(action|behavior|behaviour|event|btag|type|eventtype|behaviortype)")
+ACTION = re.compile(r"(action|behavior|behavior|event|btag|type|eventtype|behaviortype)")
 #: Forms of dates, which tell less than a time beside them.
 _DAYS = ("%Y%m%d", "%Y-%m-%d")
 
 
 @dataclass(frozen=True)
 class Role:
-    """A table's files, and the columns that were recognised in them."""
+    """A table's files, and the columns that were recognized in them."""
 
     files: tuple[Sampled, ...]
     columns: tuple[Profile, ...]
@@ -58,7 +58,7 @@ class Role:
 
     @property
     def others(self) -> list[Profile]:
-        """The columns that were not recognised."""
+        """The columns that were not recognized."""
         own = (self.user, self.item, self.time, self.unread, self.click, self.rating, self.conversion, self.action)
         return [column for column in self.columns if column not in own]
 

@@ -27,10 +27,10 @@ class RawData(ABC):
     """
 
     name: str
-    """The default name of the store."""
+    """The default name of the dataset."""
     schema: Schema
     files: tuple[Path, ...]
-    """The raw files, recorded in the store with size and SHA-256."""
+    """The raw files, recorded in the dataset with size and SHA-256."""
     simulation: dict[str, Any] | None = None
     """The simulator's settings where the files are simulated: every table then says so."""
     official: ClassVar[Mapping[str, int]] = {}
@@ -60,4 +60,4 @@ class RawData(ABC):
 
     @abstractmethod
     def behaviors(self, engine: DataEngine) -> DataFrame:
-        """`user, time, action` (an index into schema.actions), one column per behaviour field."""
+        """`user, time, action` (an index into schema.actions), one column per behavior field."""

@@ -19,7 +19,7 @@ DAY = 86400
 DAYS = 8
 #: Days 1-6 train, 7 validates, 8 tests (MAIL Sec. 4.1.1 takes days 1-7 and 8; the 7th chooses when to stop).
 VALIDATION_DAY, TEST_DAY = 6, 7
-#: Behaviours cover 22 days up to the last impression day; the log has a few negative or absurd times.
+#: Behaviors cover 22 days up to the last impression day; the log has a few negative or absurd times.
 FIRST_BEHAVIOR = FIRST_IMPRESSION + (DAYS - 22) * DAY
 #: btag, in the order of their frequency in the published log.
 ACTIONS = ("pv", "cart", "fav", "buy")
@@ -77,7 +77,7 @@ STEMS = {
 
 
 class Source(RawData):
-    """Taobao display ads: 26.6 M impressions, 723 M behaviours (or a simulated set in the same form)."""
+    """Taobao display ads: 26.6 M impressions, 723 M behaviors (or a simulated set in the same form)."""
 
     name = "alimama"
     csv: dict[str, CsvFile]

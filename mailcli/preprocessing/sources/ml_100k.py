@@ -1,6 +1,6 @@
 """MovieLens-100K (GroupLens, 1998): 943 users, 1,682 films, 100,000 timed ratings.
 
-A rating is an impression, clicked when it is 4 or 5; the ratings before it are the user's behaviours, the rating being
+A rating is an impression, clicked when it is 4 or 5; the ratings before it are the user's behaviors, the rating being
 the action. Test = each user's last 20 %, validation = the 10 % before.
 """
 
@@ -143,7 +143,7 @@ class Source(RawData):
         )
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
-        """Every rating is a behaviour."""
+        """Every rating is a behavior."""
         F = engine.functions
         action = (F.col("rating") - F.lit(1)).cast("int").alias("action")
         return self._read(engine, "ratings").select("user", "time", action, "item", "fault", "line")

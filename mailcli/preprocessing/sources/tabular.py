@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailcli.data.schema import Field, Group, Schema
-from mailcli.errors import MailError
-from mailcli.preprocessing.csv_file import SHOWN
+from mailcli.errors import SHOWN, MailError
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import FieldMap, Files, Mapping
@@ -130,7 +129,7 @@ class Source(RawData):
         return engine.sql(sql, self.shown.path)
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
-        """A row per behaviour; of files with lists, one row per user is taken apart."""
+        """A row per behavior; of files with lists, one row per user is taken apart."""
         names = [each.name for each in self.map.steps]
         if self.map.behavior_time:
             columns = ", ".join(map(identifier, ("user", "time", "action", *names)))
@@ -138,7 +137,7 @@ class Source(RawData):
         return engine.sql(self._taken_apart(names), self.log.path)
 
     def _taken_apart(self, names: Sequence[str]) -> str:
-        """Behaviours at the times -n, ..., -1, before every impression, of lists of n.
+        """Behaviors at the times -n, ..., -1, before every impression, of lists of n.
 
         Of a user's lists in several rows those of training rows (or files) come first, then the first in the order of
         the values: nothing tells which are older.

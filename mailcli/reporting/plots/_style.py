@@ -1,4 +1,4 @@
-"""What all figures share: colours that colour-blind readers tell apart, a size for print, PNG and SVG."""
+"""What all figures share: colors that color-blind readers tell apart, a size for print, PNG and SVG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito's palette (Color Universal Design, 2008), yellow left out: it cannot be seen on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-#: Told apart without colours too.
+#: Told apart without colors too.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: Inches: a column of a two-column paper is 3.3 wide, a page 7.
 COLUMN, PAGE = 3.3, 7.0

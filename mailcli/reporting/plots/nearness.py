@@ -1,4 +1,4 @@
-"""How near generated behaviour is to what is hidden, in length and in direction."""
+"""How near generated behavior is to what is hidden, in length and in direction."""
 
 from __future__ import annotations
 

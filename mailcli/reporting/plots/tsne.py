@@ -1,4 +1,4 @@
-"""MAIL Figs. 5 and 6: t-SNE of real and generated behaviour, and of the attributes' side."""
+"""MAIL Figs. 5 and 6: t-SNE of real and generated behavior, and of the attributes' side."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store, find
-from mailcli.data.protocol import views
+from mailcli.data.dataset import Dataset, find
 from mailcli.errors import MailError
 from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, caption
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -79,37 +76,35 @@ def _scatter(axis: Any, groups: Sequence[tuple[str, NDArray]]) -> None:
     axis.legend()
 
 
-def encode(run: Run, store: Store) -> Codes:
+def encode(run: Run, dataset: Dataset) -> Codes:
     """v, v̂ and h_a of up to 300 old and 300 new users of the test, at their last impressions.
 
-    The behaviour of the drawn new users is hidden from the model and known to us: it is what v̂ should be like.
+    The behavior of the drawn new users is hidden from the model and known to us: it is what v̂ should be like.
 
     Raises:
-        MailError: the run has no cold-start method that generates behaviour, or too few users have behaviour.
+        MailError: the run has no cold-start method that generates behavior, or too few users have behavior.
     """
     load_tensorflow()
     import tensorflow as tf
 
     from mailcli.models.batch_spec import to_tensors
-    from mailcli.models.factory import make_model
     from mailcli.models.features import without_behaviors
+    from mailcli.training.predictor import Predictor
 
-    store = read_as(run, store)
-    config = run.config
+    predictor = Predictor.open(run, dataset)
+    dataset, config = predictor.dataset, run.config
     if config.cold_start == "none":
         raise MailError(f"{run.folder}: has no cold-start method, so there is nothing generated to draw.")
-    model = make_model(store, config)
-    run.restore(model)
-    view = views(store, config)["test"]
-    user = store.column("test", "user")[view.rows]
-    seen = np.flatnonzero(store.earlier_behaviors("test")[view.rows] > 0)
+    model, view = predictor.model, predictor.test
+    user = dataset.column("test", "user")[view.rows]
+    seen = np.flatnonzero(dataset.earlier_behaviors("test")[view.rows] > 0)
     last = seen[len(seen) - 1 - np.unique(user[seen][::-1], return_index=True)[1]]
     is_new = view.new[user[last]]
     chosen = np.concatenate([_some(last[is_new == flag], config.seed) for flag in (False, True)])
     flags = view.new[user[chosen]]
     if min(flags.sum(), (~flags).sum()) < 2:
         raise MailError(f"{run.folder}: fewer than two old or new users of the test have behavior.")
-    batches = Batches(store, view._replace(new=np.zeros_like(view.new)), config.history, config.batch_size)
+    batches = predictor.batches(predictor.test_with_all_histories)
     features = model.embedding(to_tensors(batches.gather(view.rows[chosen])))
     made = model.cold_start.complete(without_behaviors(features, tf.ones(len(chosen), tf.bool)))
     pool = getattr(model.cold_start, "pool_a", None)

@@ -1,4 +1,4 @@
-"""AUC against the number of behaviours that are known of a user: where "new" ends."""
+"""AUC against the number of behaviors that are known of a user: where "new" ends."""
 
 from __future__ import annotations
 
@@ -9,25 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mailcli.data.batches import Batch, Batches
-from mailcli.data.dataset import Store, find
-from mailcli.data.protocol import views
+from mailcli.data.dataset import Dataset, find
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import estimate
 from mailcli.reporting.plots._style import COLORS, COLUMN, MARKERS, by_cell, caption
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import read_as
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Known behaviours (ours: denser where the first ones count).
+#: Known behaviors (ours: denser where the first ones count).
 KNOWN = (0, 1, 2, 5, 10, 20, 50, 100)
 
 
 class Plot:
-    """AUC of new users when their most recent 0, 1, 2, 5, 10, ... behaviours are given back."""
+    """AUC of new users when their most recent 0, 1, 2, 5, 10, ... behaviors are given back."""
 
     def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
         """A line per cell: the mean over seeds, with its 95 % interval; the same impressions at every number."""
@@ -58,41 +56,36 @@ class Plot:
         return {"warmup": figure}
 
 
-def auc_by_known(run: Run, store: Store) -> dict[int, float]:
-    """AUC of the test's drawn new users by the number of behaviours that the model sees of them, the most recent.
+def auc_by_known(run: Run, dataset: Dataset) -> dict[int, float]:
+    """AUC of the test's drawn new users by the number of behaviors that the model sees of them, the most recent.
 
-    Of a user with fewer all are seen. Users without behaviour in the raw data are left out.
+    Of a user with fewer all are seen. Users without behavior in the raw data are left out.
 
     Raises:
         MailError: the run was trained on another version of the dataset, or no such impressions have both labels.
     """
     load_tensorflow()
-    from mailcli.models.factory import make_model
-    from mailcli.training.evaluate import Scorer
+    from mailcli.training.predictor import Predictor
 
-    store = read_as(run, store)
-    config = run.config
-    model = make_model(store, config)
-    run.restore(model)
-    view = views(store, config)["test"]
-    chosen = view.new[store.column("test", "user")[view.rows]] & (store.earlier_behaviors("test")[view.rows] > 0)
-    # Their behaviours are there; what else the protocol hides stays hidden.
-    open_view = view._replace(rows=view.rows[chosen], new=np.zeros_like(view.new))
-    clicks = store.column("test", "click")[open_view.rows]
+    predictor = Predictor.open(run, dataset)
+    dataset, config, view = predictor.dataset, run.config, predictor.test
+    chosen = view.new[dataset.column("test", "user")[view.rows]] & (dataset.earlier_behaviors("test")[view.rows] > 0)
+    # Their behaviors are there; what else the protocol hides stays hidden.
+    open_view = predictor.test_with_all_histories._replace(rows=view.rows[chosen])
+    clicks = dataset.column("test", "click")[open_view.rows]
     if not 0 < clicks.sum() < len(clicks):
         raise MailError(f"{run.folder}: the new users of the test have impressions of one class only, hence no AUC.")
-    score = Scorer(model, config.history)
     found = {}
     for count in (count for count in KNOWN if count <= config.history):
-        batches = _Recent(store, open_view, config.history, config.batch_size)
+        batches = _Recent(dataset, open_view, config.history, config.batch_size)
         batches.known = count
-        scores = score(batches, f"{config.cell}, seed {config.seed}: {count} behaviors known")
+        scores = predictor.score(batches, f"{config.cell}, seed {config.seed}: {count} behaviors known")
         found[count] = auc(clicks, scores if scores.ndim == 1 else scores[:, 0])
     return found
 
 
 class _Recent(Batches):
-    """Batches whose histories are cut to the last few behaviours, the rest padding."""
+    """Batches whose histories are cut to the last few behaviors, the rest padding."""
 
     known = 0
 

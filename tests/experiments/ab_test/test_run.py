@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mailcli.config import RunConfig
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.manifest import seal
 from mailcli.experiments.ab_test.policies import Contender, contender, is_new, policy
 from mailcli.experiments.ab_test.run import Setup, abtest, compare, draw_pages, rank, show
@@ -26,12 +26,12 @@ __all__ = ["home", "with_data"]
 
 
 @pytest.fixture(scope="module")
-def truth(tiny: Store) -> Truth:
+def truth(tiny: Dataset) -> Truth:
     return Truth(tiny)
 
 
 @pytest.fixture(scope="module")
-def buyable(with_buys: Store) -> Truth:
+def buyable(with_buys: Dataset) -> Truth:
     return Truth(with_buys)
 
 
@@ -48,7 +48,7 @@ def slow_click(world: World, user: int, ad: int) -> float:
 # the truth
 
 
-def test_the_world_is_made_again(tiny: Store, truth: Truth, simulated_raw: Path) -> None:
+def test_the_world_is_made_again(tiny: Dataset, truth: Truth, simulated_raw: Path) -> None:
     user, item = tiny.column("test", "user"), tiny.column("test", "item")
     noted = json.loads((simulated_raw / "SIMULATED.json").read_text())
     found = auc(tiny.column("test", "click"), truth.click(user, item).astype(np.float32))
@@ -62,7 +62,7 @@ def test_the_world_is_made_again(tiny: Store, truth: Truth, simulated_raw: Path)
     assert abs(np.corrcoef(truth.click(others, tiny.column("train", "item")), clicks)[0, 1]) < 0.15
 
 
-def test_true_probabilities_are_those_of_the_formula(tiny: Store, truth: Truth) -> None:
+def test_true_probabilities_are_those_of_the_formula(tiny: Dataset, truth: Truth) -> None:
     world = World(Settings(users=300, seed=1, behaviors_per_user=30))
     users, items = np.array([0, 17, 250]), np.array([3, 0, 40])
     raw = zip(tiny.column("users", "raw")[users], tiny.column("items", "raw")[items], strict=True)
@@ -70,7 +70,7 @@ def test_true_probabilities_are_those_of_the_formula(tiny: Store, truth: Truth) 
     np.testing.assert_allclose(truth.click(users, items), expected, rtol=1e-12)
 
 
-def test_buys_follow_clicks_as_the_data_does(with_buys: Store, buyable: Truth) -> None:
+def test_buys_follow_clicks_as_the_data_does(with_buys: Dataset, buyable: Truth) -> None:
     assert buyable.has_conversions
     user, item = with_buys.column("train", "user"), with_buys.column("train", "item")
     both = buyable.click(user, item) * buyable.buy(user, item)
@@ -131,7 +131,7 @@ def test_intervals_hold_the_true_lift_95_times_of_100(rate: float, ratio: float)
 # the test
 
 
-def test_chance_against_chance_shows_nothing(with_buys: Store, buyable: Truth) -> None:
+def test_chance_against_chance_shows_nothing(with_buys: Dataset, buyable: Truth) -> None:
     """A/A over 300 seeds, from the draw of arms to the p-value."""
     lifts, significant = [], 0
     for seed in range(300):
@@ -151,7 +151,7 @@ def test_chance_against_chance_shows_nothing(with_buys: Store, buyable: Truth) -
     assert significant / 300 == pytest.approx(0.05, abs=0.05)
 
 
-def test_the_oracle_beats_chance_by_what_the_probabilities_say(with_buys: Store) -> None:
+def test_the_oracle_beats_chance_by_what_the_probabilities_say(with_buys: Dataset) -> None:
     world = World(Settings(users=200, seed=1, behaviors_per_user=30, conversions=True))
     setup = Setup(users=60, slate=3, candidates=30, seed=5)
     found = abtest(setup, with_buys, (Contender("random"), Contender("oracle")))
@@ -174,7 +174,7 @@ def test_the_oracle_beats_chance_by_what_the_probabilities_say(with_buys: Store)
     assert {metric for _, metric in by_name} == {"CTR", "CTCVR"}
 
 
-def test_expected_rates_are_the_means_of_what_is_drawn(with_buys: Store, buyable: Truth) -> None:
+def test_expected_rates_are_the_means_of_what_is_drawn(with_buys: Dataset, buyable: Truth) -> None:
     users, shown = np.arange(4), np.array([[0, 1], [2, 3], [4, 5], [6, 7]])
     draws = [show(buyable, users, shown, users < 2, np.random.default_rng(seed)) for seed in range(4000)]
     for name in ("CTR", "CTCVR"):
@@ -186,7 +186,7 @@ def test_expected_rates_are_the_means_of_what_is_drawn(with_buys: Store, buyable
     assert all((draw.rates["CTCVR"] <= draw.rates["CTR"]).all() for draw in draws[:50])
 
 
-def test_arms_are_disjoint_and_candidates_are_shared(tiny: Store) -> None:
+def test_arms_are_disjoint_and_candidates_are_shared(tiny: Dataset) -> None:
     a, b = draw_pages(Setup(users=150, candidates=40, seed=2), tiny)
     assert sorted([*a.users, *b.users]) == list(range(300))
     assert (a.items == b.items).all()
@@ -196,7 +196,7 @@ def test_arms_are_disjoint_and_candidates_are_shared(tiny: Store) -> None:
     assert set(other.users) != set(a.users)
 
 
-def test_the_slate_is_the_top(tiny: Store, truth: Truth) -> None:
+def test_the_slate_is_the_top(tiny: Dataset, truth: Truth) -> None:
     page = draw_pages(Setup(users=5, candidates=6), tiny)[0]
     scores = np.array([[3, 1, 2, 3, 0, 5]] * 5)
     shown = rank(lambda page, rng: scores[: len(page.users)], page, 3, np.random.default_rng(0))
@@ -206,7 +206,7 @@ def test_the_slate_is_the_top(tiny: Store, truth: Truth) -> None:
     assert (best[:, 0] == page.items[values.argmax(axis=1)]).all()
 
 
-def test_flags_are_those_of_the_run(tiny: Store) -> None:
+def test_flags_are_those_of_the_run(tiny: Dataset) -> None:
     users = np.arange(300)
     lonely = np.diff(tiny.offsets) == 0
     found = is_new(tiny, RunConfig("tiny", seed=4), users)
@@ -219,7 +219,7 @@ def test_flags_are_those_of_the_run(tiny: Store) -> None:
 
 
 def changed_manifest(folder: Path, **changes: object) -> None:
-    """Write other values into a store's description, with the checksum that goes with them."""
+    """Write other values into a dataset's description, with the checksum that goes with them."""
     path = folder / "dataset.json"
     manifest = {**json.loads(path.read_text()), **changes}
     del manifest["checksum"]
@@ -308,7 +308,7 @@ def test_refuses_numbers_that_cannot_be(with_data: Path, arguments: list[str], e
     assert refused(mail("abtest", "random", "oracle", *arguments)) == error
 
 
-def test_refuses_more_candidates_than_the_test_day_has(with_data: Path, tiny: Store) -> None:
+def test_refuses_more_candidates_than_the_test_day_has(with_data: Path, tiny: Dataset) -> None:
     items = len(set(tiny.column("test", "item").tolist()))
     error = refused(mail("abtest", "random", "oracle", "--users", "9", "--candidates", "5000"))
     assert error == f"--candidates is 5000. Expected 2 to {items}, the test day's items."
@@ -355,7 +355,7 @@ def test_refuses_data_whose_truth_is_not_known(with_data: Path, changes: dict[st
     assert refused(mail("abtest", "random", "oracle", "--users", "9")) == f"data/tiny{separator}{error}"
 
 
-def test_another_draw_is_told(with_data: Path, tiny: Store) -> None:
+def test_another_draw_is_told(with_data: Path, tiny: Dataset) -> None:
     from mailcli.experiments.ab_test.table import make_sheet
     from mailcli.training.run_folder import Run
 

@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from mailcli.cli import main
 from mailcli.config import make_config
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.executors import distributed as workers_of_mail
@@ -459,7 +459,7 @@ def explained(links: Links) -> str:
     return error.message
 
 
-def test_a_batch_is_cut_into_the_workers_parts(tiny: Store) -> None:
+def test_a_batch_is_cut_into_the_workers_parts(tiny: Dataset) -> None:
     view = views(tiny, make_config([{"data": "tiny"}]))["train"]
     whole = Batches(tiny, view, 20, 100)
     parts = [Batches(tiny, view, 20, 100, (index, 3)) for index in range(3)]
@@ -487,7 +487,7 @@ def test_seconds_are_told_where_they_have_passed() -> None:
     assert workers_of_mail._out_of_time(cluster, tf.errors.InternalError(None, None, "x")) is None
 
 
-def test_a_worker_tells_of_no_folder_that_it_does_not_have(tiny: Store) -> None:
+def test_a_worker_tells_of_no_folder_that_it_does_not_have(tiny: Dataset) -> None:
     config = make_config([{"data": "tiny", "seed": 3, "cold_start": "mail", "cold_start.variant": "base"}])
     fit = object.__new__(Fit)
     fit._run, fit._progress = ElsewhereRun(Path(), config), Progress(steps=7)
@@ -507,7 +507,8 @@ def test_the_chiefs_weights_are_told_without_a_second_table() -> None:
 import re, sys
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
-from mailcli import among, replicas
+from mailcli.models import distribute
+from mailcli.training import collectives
 
 table = keras.Variable(np.ones([1_000_000, 32], np.float32))
 others = [keras.Variable(np.arange(7)), keras.Variable(3.0), keras.Variable(np.ones([3, 1], bool), dtype="bool")]
@@ -516,9 +517,9 @@ def peak(place):
     Path("/proc/self/clear_refs").write_text("5")
     status = lambda key: int(re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
     before = status("VmRSS")
-    team = replicas.Team(tf.distribute.MirroredStrategy(["CPU:0"]), place, 2)
-    with replicas.on(team):
-        among.share([table, *others])
+    team = distribute.Team(tf.distribute.MirroredStrategy(["CPU:0"]), place, 2)
+    with distribute.on(team):
+        collectives.share([table, *others])
     return status("VmHWM") - before
 
 def total(variable):
@@ -727,7 +728,7 @@ def test_a_run_that_another_process_finishes_meanwhile(two_workers: Path, data_d
     """After the workers have agreed on what is missing: none trains it, and none waits for the others."""
     before = f"""
 import shutil
-from mailcli import workers
+from mailcli.experiments.executors import distributed as workers
 meet = workers.meet
 def meet_late(cluster, asked, plan=None):
     found = meet(cluster, asked, plan)
@@ -759,7 +760,7 @@ def test_a_chief_that_is_refused_tells_the_others(data_dir: Path, tmp_path: Path
 def test_a_port_that_another_process_takes_before_tensorflow_does(data_dir: Path, tmp_path: Path) -> None:
     before = """
 import socket
-from mailcli import workers
+from mailcli.experiments.executors import distributed as workers
 meet = workers.meet
 def meet_and_take(cluster, asked, plan=None):
     global taken

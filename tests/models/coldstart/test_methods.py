@@ -60,7 +60,7 @@ class TestLlae:
 
     def test_five_projections_of_the_published_code(self) -> None:
         case = np.load(GOLDEN)
-        x, s, xc = (case[name] for name in ("behaviour", "attributes", "behaviour_corrupted"))
+        x, s, xc = (case[name] for name in ("behavior", "attributes", "behavior_corrupted"))
         found = llae.solve(
             s @ s.T,
             s @ x.T,

@@ -103,7 +103,7 @@ class TestDmr:
     def test_match_loss_is_the_softmax_over_all_items_where_they_are_few(self) -> None:
         layer = dmr.UserToItem(DIM, classes=5, vector=3)
         user = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
-        ids = np.array([[0, 2, 4], [0, 0, 1], [1, 1, 3]])  # the second user has one behaviour
+        ids = np.array([[0, 2, 4], [0, 0, 1], [1, 1, 3]])  # the second user has one behavior
         logits = user.astype(np.float64) @ layer.item_vectors.numpy().T
         expected = [np.log(np.exp(logits[row]).sum()) - logits[row, last] for row, last in ((0, 4), (2, 3))]
         assert float(layer.match_loss(user, tf.constant(ids))) == pytest.approx(np.mean(expected), abs=1e-6)

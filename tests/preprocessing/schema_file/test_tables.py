@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines.duckdb import Engine
@@ -92,8 +92,8 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def made(folder: Path, schema: str, files: dict[str, str] | None = None, **options: Any) -> Store:
-    """The store of some files by a schema file."""
+def made(folder: Path, schema: str, files: dict[str, str] | None = None, **options: Any) -> Dataset:
+    """The dataset of some files by a schema file."""
     raw = write(folder / "raw", FILES if files is None else files)
     path = folder / "my.toml"
     path.write_text(schema, encoding="utf-8")
@@ -111,56 +111,56 @@ def rows_of(folder: Path, schema: str, files: dict[str, str] | None = None, tabl
     return sorted(found, key=lambda row: (str(row.get("time", "")), str(sorted(row.items(), key=str))))
 
 
-def values(store: Store, table: str, name: str, vocabulary: str | None = None) -> list[Any]:
+def values(dataset: Dataset, table: str, name: str, vocabulary: str | None = None) -> list[Any]:
     """A column's raw values; None where unknown, a sorted list of a multi-valued field."""
-    known = store.column("vocabularies", vocabulary or name)
+    known = dataset.column("vocabularies", vocabulary or name)
 
     def value(each: int) -> Any:
         return None if each == UNKNOWN else known[each - FIRST_ID].item()
 
-    ids = store.column(table, name)[:]
+    ids = dataset.column(table, name)[:]
     if ids.ndim == 1:
         return [value(each) for each in ids]
     return [[value(each) for each in row if each != PADDING] for row in ids]
 
 
-def by_user(store: Store, name: str) -> dict[Any, Any]:
-    return dict(zip(store.column("users", "raw").tolist(), values(store, "users", name), strict=True))
+def by_user(dataset: Dataset, name: str) -> dict[Any, Any]:
+    return dict(zip(dataset.column("users", "raw").tolist(), values(dataset, "users", name), strict=True))
 
 
-def shown(store: Store) -> set[tuple[Any, ...]]:
+def shown(dataset: Dataset) -> set[tuple[Any, ...]]:
     """(user, item, time, split) of all impressions."""
     return {
         (user, item, time, split)
         for split in SPLITS
         for user, item, time in zip(
-            store.column("users", "raw")[store.column(split, "user")].tolist(),
-            store.column("items", "raw")[store.column(split, "item")].tolist(),
-            store.column(split, "time").tolist(),
+            dataset.column("users", "raw")[dataset.column(split, "user")].tolist(),
+            dataset.column("items", "raw")[dataset.column(split, "item")].tolist(),
+            dataset.column(split, "time").tolist(),
             strict=True,
         )
     }
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return made(tmp_path_factory.mktemp("mine"), SCHEMA)
 
 
-def test_attributes_are_texts_lists_and_buckets(store: Store) -> None:
+def test_attributes_are_texts_lists_and_buckets(dataset: Dataset) -> None:
     # dan has no training impression: Oslo is unknown. cid's city is the text for a missing value.
-    assert by_user(store, "user") == {"ann": "ann", "bob": "bob", "cid": "cid", "dan": None}
-    assert by_user(store, "city") == {"ann": "Rome", "bob": "Paris, TX", "cid": None, "dan": None}
-    assert by_user(store, "hobbies") == {"ann": ["chess", "go"], "bob": ["go"], "cid": [None], "dan": ["chess"]}
+    assert by_user(dataset, "user") == {"ann": "ann", "bob": "bob", "cid": "cid", "dan": None}
+    assert by_user(dataset, "city") == {"ann": "Rome", "bob": "Paris, TX", "cid": None, "dan": None}
+    assert by_user(dataset, "hobbies") == {"ann": ["chess", "go"], "bob": ["go"], "cid": [None], "dan": ["chess"]}
     # Below 18, from 18, from 30.
-    assert by_user(store, "age") == {"ann": 0, "bob": 1, "cid": 2, "dan": None}
-    assert store.column("users", "hobbies").shape == (4, 3)
+    assert by_user(dataset, "age") == {"ann": 0, "bob": 1, "cid": 2, "dan": None}
+    assert dataset.column("users", "hobbies").shape == (4, 3)
 
 
-def test_quantiles_are_those_of_training_users(store: Store) -> None:
+def test_quantiles_are_those_of_training_users(dataset: Dataset) -> None:
     # The median of 10, 20, 30 is 20; with dan's 1000 the lower of two medians would still be 20, so see below.
-    assert store.manifest["mapping"]["edges"] == {"income": [20.0]}
-    assert by_user(store, "income") == {"ann": 0, "bob": 1, "cid": 1, "dan": 1}
+    assert dataset.manifest["mapping"]["edges"] == {"income": [20.0]}
+    assert by_user(dataset, "income") == {"ann": 0, "bob": 1, "cid": 1, "dan": 1}
 
 
 def test_users_of_other_splits_do_not_move_quantiles(tmp_path: Path) -> None:
@@ -170,26 +170,26 @@ def test_users_of_other_splits_do_not_move_quantiles(tmp_path: Path) -> None:
     assert {row["user"]: row["income"] for row in found} == {"ann": 0, "bob": 1, "cid": 1, "dan": 0, "eva": 0, "fay": 0}
 
 
-def test_items_have_features_and_standardised_numbers(store: Store) -> None:
-    assert store.column("items", "raw").tolist() == ["x1", "x2", "x3"]
-    assert values(store, "items", "item") == ["x1", "x2", None]
-    assert values(store, "items", "kind") == ["hat", "shoe", None]
+def test_items_have_features_and_standardised_numbers(dataset: Dataset) -> None:
+    assert dataset.column("items", "raw").tolist() == ["x1", "x2", "x3"]
+    assert values(dataset, "items", "item") == ["x1", "x2", None]
+    assert values(dataset, "items", "kind") == ["hat", "shoe", None]
     # Of the training impressions two show x1 and two x2: log(1 + x) has the mean (log 11 + log 21) / 2, which x3 gets.
-    np.testing.assert_allclose(store.column("items", "price"), [-1, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(dataset.column("items", "price"), [-1, 1, 0], atol=1e-6)
 
 
-def test_histories_are_what_was_before(store: Store) -> None:
+def test_histories_are_what_was_before(dataset: Dataset) -> None:
     def history(split: str, row: int) -> list[tuple[int, int, str | None]]:
-        end = store.column(split, "history_end")[row]
-        begin = store.offsets[store.column(split, "user")[row]]
-        kinds = values(store, "behaviors", "kind")
-        actions, times = store.column("behaviors", "action"), store.column("behaviors", "time")
+        end = dataset.column(split, "history_end")[row]
+        begin = dataset.offsets[dataset.column(split, "user")[row]]
+        kinds = values(dataset, "behaviors", "kind")
+        actions, times = dataset.column("behaviors", "action"), dataset.column("behaviors", "time")
         return [(int(times[place]), int(actions[place]) - FIRST_ID, kinds[place]) for place in range(begin, end)]
 
     found = {}
     for split in SPLITS:
-        for row, user in enumerate(store.column("users", "raw")[store.column(split, "user")].tolist()):
-            found[user, int(store.column(split, "time")[row])] = history(split, row)
+        for row, user in enumerate(dataset.column("users", "raw")[dataset.column(split, "user")].tolist()):
+            found[user, int(dataset.column(split, "time")[row])] = history(split, row)
     assert found == {
         ("ann", 200): [(100, 0, "hat")],
         ("ann", 300): [(100, 0, "hat"), (200, 1, "shoe")],
@@ -204,27 +204,27 @@ def test_histories_are_what_was_before(store: Store) -> None:
     }
 
 
-def test_context_labels_and_split(store: Store) -> None:
-    assert shown(store) == {
+def test_context_labels_and_split(dataset: Dataset) -> None:
+    assert shown(dataset) == {
         ("ann", "x1", 200, "train"), ("ann", "x2", 300, "train"), ("bob", "x1", 100, "train"),
         ("cid", "x2", 100, "train"), ("ann", "x1", 2000, "validation"), ("ann", "x2", 2100, "validation"),
         ("bob", "x1", 3000, "test"), ("dan", "x1", 3700, "test"), ("ann", "x3", 400_000, "test"),
     }  # fmt: skip
-    times = store.column("test", "time").tolist()
-    clicks = dict(zip(times, store.column("test", "click").tolist(), strict=True))
+    times = dataset.column("test", "time").tolist()
+    clicks = dict(zip(times, dataset.column("test", "click").tolist(), strict=True))
     assert clicks == {3000: 0, 3700: 1, 400_000: 1}
     # Page r, hour 1, hour 15 and the day after 1970-01-05 are not in train.
-    assert dict(zip(times, values(store, "test", "page"), strict=True)) == {3000: "p", 3700: "p", 400_000: "p"}
-    assert sorted(values(store, "validation", "page"), key=str) == [None, "p"]
-    assert dict(zip(times, values(store, "test", "hour"), strict=True)) == {3000: 0, 3700: None, 400_000: None}
-    assert dict(zip(times, values(store, "test", "weekday"), strict=True)) == {3000: 0, 3700: 0, 400_000: None}
+    assert dict(zip(times, values(dataset, "test", "page"), strict=True)) == {3000: "p", 3700: "p", 400_000: "p"}
+    assert sorted(values(dataset, "validation", "page"), key=str) == [None, "p"]
+    assert dict(zip(times, values(dataset, "test", "hour"), strict=True)) == {3000: 0, 3700: None, 400_000: None}
+    assert dict(zip(times, values(dataset, "test", "weekday"), strict=True)) == {3000: 0, 3700: 0, 400_000: None}
 
 
-def test_the_record_says_what_made_it(store: Store) -> None:
-    assert store.manifest["source"] == "tabular"
-    assert store.manifest["mapping"]["file"] == "my.toml"
-    assert store.manifest["mapping"]["text"] == SCHEMA
-    assert [each["file"] for each in store.manifest["files"]] == [
+def test_the_record_says_what_made_it(dataset: Dataset) -> None:
+    assert dataset.manifest["source"] == "tabular"
+    assert dataset.manifest["mapping"]["file"] == "my.toml"
+    assert dataset.manifest["mapping"]["text"] == SCHEMA
+    assert [each["file"] for each in dataset.manifest["files"]] == [
         "users.csv", "items.csv", "log-1.csv", "log-2.csv", "shown.csv"
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.schema_file.read import read_mapping
@@ -24,7 +24,7 @@ from tests.preprocessing.schema_file.test_tables import write
 from tests.preprocessing.test_pipeline import columns
 
 
-def by_file(folder: Path, raw: Path, schema: Path, name: str) -> Store:
+def by_file(folder: Path, raw: Path, schema: Path, name: str) -> Dataset:
     return preprocess("tabular", raw, folder / "data", name, Options(schema=schema))
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mailcli.data.dataset import Store
+from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.schema_file.read import read_mapping
@@ -49,7 +49,7 @@ SHOWN = {
 }
 
 
-def proposed(folder: Path, files: list[Path]) -> tuple[str, Store]:
+def proposed(folder: Path, files: list[Path]) -> tuple[str, Dataset]:
     """The proposal for files, and the dataset that is made by it as it is."""
     path, data = folder / "my.toml", folder / "data"
     ok("schema", "init", *files, "-o", path)
@@ -58,8 +58,8 @@ def proposed(folder: Path, files: list[Path]) -> tuple[str, Store]:
     return text, preprocess("tabular", Path(raw), data, "mine", Options(schema=path, threads=1))
 
 
-def clicks(store: Store) -> list[int]:
-    return [int(store.column(split, "click").sum()) for split in ("train", "validation", "test")]
+def clicks(dataset: Dataset) -> list[int]:
+    return [int(dataset.column(split, "click").sum()) for split in ("train", "validation", "test")]
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ def test_what_is_proposed_is_used_as_it_is(tmp_path: Path, form: Form) -> None:
     raw.mkdir()
     for name, text in {**FILES, **form.files}.items():
         (raw / name).write_text(text, encoding=form.encoding, newline="")
-    text, store = proposed(tmp_path, sorted(raw.iterdir()))
+    text, dataset = proposed(tmp_path, sorted(raw.iterdir()))
     lines = text.splitlines()
     assert [line for line in form.lines if line not in lines] == []
-    assert shown(store) == SHOWN
-    assert clicks(store) == [2, 2, 2]
+    assert shown(dataset) == SHOWN
+    assert clicks(dataset) == [2, 2, 2]
     for name, (one, other) in form.users.items():
-        assert by_user(store, name) == {"u1": one, "u2": other}
+        assert by_user(dataset, name) == {"u1": one, "u2": other}
 
 
 def test_what_is_proposed_of_parquet_is_used_as_it_is(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_what_is_proposed_of_parquet_is_used_as_it_is(tmp_path: Path) -> None:
         "score": [float("nan"), None],
     }
     pq.write_table(pa.table(users), raw / "users.parquet")
-    text, store = proposed(tmp_path, sorted(raw.rglob("*.parquet")))
+    text, dataset = proposed(tmp_path, sorted(raw.rglob("*.parquet")))
     lines = text.splitlines()
     attributes = lines[lines.index("[users.attributes]") + 1 : lines.index("[behaviors]") - 3]
     assert attributes == [
@@ -203,12 +203,12 @@ def test_what_is_proposed_of_parquet_is_used_as_it_is(tmp_path: Path) -> None:
     assert f'time = "timestamp"{UTC_CHECK}' in lines
     assert '# seen = "seen"    # check this: structs of Parquet cannot be context' in lines
     assert '# near = "near"    # check this: lists of Parquet cannot be context' in lines
-    assert shown(store) == SHOWN
-    assert clicks(store) == [2, 2, 2]
-    assert by_user(store, "likes") == {"u1": ["x", "y"], "u2": [None]}
-    assert by_user(store, "vip") == {"u1": "1", "u2": "0"}
+    assert shown(dataset) == SHOWN
+    assert clicks(dataset) == [2, 2, 2]
+    assert by_user(dataset, "likes") == {"u1": ["x", "y"], "u2": [None]}
+    assert by_user(dataset, "vip") == {"u1": "1", "u2": "0"}
     # Two days after 1970-01-01; and 5,837 days.
-    assert by_user(store, "born") == {"u1": "172800", "u2": "504316800"}
+    assert by_user(dataset, "born") == {"u1": "172800", "u2": "504316800"}
 
 
 TRUTHS = pytest.mark.parametrize("label", [("False", "True"), ("false", "true")])
@@ -225,9 +225,9 @@ def test_true_and_false_are_labels(tmp_path: Path, label: tuple[str, str]) -> No
 @TRUTHS
 def test_labels_that_are_true_and_false_are_used_as_proposed(tmp_path: Path, label: tuple[str, str]) -> None:
     raw = write(tmp_path / "raw", {**FILES, "log.csv": log(label=label)})
-    _, store = proposed(tmp_path, sorted(raw.iterdir()))
-    assert clicks(store) == [2, 2, 2]
-    assert store.counts["behaviors"] == 6
+    _, dataset = proposed(tmp_path, sorted(raw.iterdir()))
+    assert clicks(dataset) == [2, 2, 2]
+    assert dataset.counts["behaviors"] == 6
 
 
 @pytest.mark.parametrize("form", TIME_FORMATS)
@@ -381,20 +381,20 @@ def test_a_behavior_has_the_fields_that_items_have_as_they_are(tmp_path: Path) -
     history = "user_id,timestamp,item_id,kind,price,tags\nu1,1699000000,1,hat,3,a|b\nu1,1699000001,2,hat,6,a|b\n"
     shown_ = log().replace(",i1,", ",1,").replace(",i2,", ",2,")
     raw = write(tmp_path / "raw", {**FILES, "log.csv": shown_, "items.csv": items, "history.csv": history})
-    text, store = proposed(tmp_path, sorted(raw.iterdir()))
+    text, dataset = proposed(tmp_path, sorted(raw.iterdir()))
     lines = text.splitlines()
-    note = "    # check this: only a field that items have, too, of the same kind"
+    note = "    # check this: only a field that items have, too"
     fields = lines[lines.index("[behaviors.fields]") + 1 : lines.index("[impressions]") - 1]
     assert fields == ['item = "item_id"', 'kind = "kind"', f'# price = "price"{note}', f'# tags = "tags"{note}']
-    assert values(store, "behaviors", "kind") == ["hat", "hat"]
+    assert values(dataset, "behaviors", "kind") == ["hat", "hat"]
 
 
 def test_a_column_may_be_called_as_the_year_of_a_title_is(tmp_path: Path) -> None:
     items = "item_id,title,year\ni1,A (1990),1991\ni2,B (1992),1993\n"
     raw = write(tmp_path / "raw", {**FILES, "items.csv": items})
-    _, store = proposed(tmp_path, sorted(raw.iterdir()))
-    assert values(store, "items", "year") == ["1990", "1992"]
-    assert values(store, "items", "year_") == ["1991", "1993"]
+    _, dataset = proposed(tmp_path, sorted(raw.iterdir()))
+    assert values(dataset, "items", "year") == ["1990", "1992"]
+    assert values(dataset, "items", "year_") == ["1991", "1993"]
 
 
 def test_a_file_that_is_given_twice_counts_once(tmp_path: Path) -> None:
