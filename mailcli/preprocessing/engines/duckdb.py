@@ -24,7 +24,7 @@ _CSV = {
     # A stray quote spoils its own row alone, and rows can be split without reading what stands before them.
     "quote": "",
     "ignore_errors": True,
-    "dataset_rejects": True,
+    "store_rejects": True,
     # A field that is not there is null, an empty one is not: the text that stands for null is in no file.
     "null_padding": True,
     "nullstr": "\x01",

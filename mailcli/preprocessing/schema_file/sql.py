@@ -33,7 +33,7 @@ def scan(located: Located, first: int, tell: bool) -> str:
         f"delim = {literal(form.separator)}, quote = {literal(form.quote)}, escape = {literal(form.quote)}, "
         f"encoding = {literal(form.encoding)}, columns = {{{types}}}, ignore_errors = true, "
         # A field that is not there is null, an empty one is not: the text that stands for null is in no file.
-        f"dataset_rejects = {str(tell).lower()}, nullstr = {literal(chr(1))}, max_line_size = {MAX_LINE}, "
+        f"store_rejects = {str(tell).lower()}, nullstr = {literal(chr(1))}, max_line_size = {MAX_LINE}, "
         "hive_partitioning = false, filename = '#file')"
     )
 
