@@ -9,7 +9,7 @@ from mailcli.errors import MailError
 from mailcli.experiments.plan import Plan
 from mailcli.preprocessing.pipeline import Options as PreprocessOptions
 from mailcli.preprocessing.pipeline import preprocess
-from mailcli.preprocessing.schema_file.read import read_mapping
+from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.simulated_marker import NAME as MARKER
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
@@ -50,7 +50,7 @@ def _by_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:
     if name not in names(data_dir):
         return preprocess("tabular", data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
     dataset = find(data_dir, name)
-    if dataset.manifest.get("mapping", {}).get("text") != read_mapping(schema).text:
+    if dataset.manifest.get("mapping", {}).get("text") != read_schema_file(schema).text:
         raise MailError(
             f"{dataset.folder}: is not the dataset that {plan.path} asks for: it was made by another {schema}. "
             "Delete it, or give the schema file another name."

@@ -33,7 +33,7 @@ from mailcli.serving.signatures import Input, fitting
 from mailcli.serving.value_checks import Faults, Needed, typed
 from mailcli.training.run_folder import Run
 from tests.helpers import leakage
-from tests.preprocessing.schema_file.test_tables import FILES, SCHEMA, made
+from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
 
 ROOT = Path(__file__).parent.parent.parent
 #: A missing whole number, as signature.json tells it.
@@ -1215,7 +1215,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "log-1.csv": "\n".join(["who,at,what,kind", *log]) + "\n",
         "shown.csv": "\n".join(["who,sku,at,clicked,page", *shown]) + "\n",
     }
-    dataset = made(tmp_path, SCHEMA, files)
+    dataset = make_dataset(tmp_path, SCHEMA, files)
     run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     done = mail("export", run.folder, tmp_path / "model", "--with-users", "--data-dir", tmp_path / "data")
     assert done.exit_code == 0, done.output
