@@ -1,4 +1,4 @@
-"""examples/schemas on made-up rows in the real raw forms: preprocess, describe, one tiny training; and `mail run`."""
+"""examples/schemas on made-up rows in the published formats: preprocess, describe, a tiny training, and `mail run`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMS: dict[str, Callable[[Path], None]] = {
 
 
 def example(name: str, folder: Path) -> Dataset:
-    """The dataset of an example, made by the command; files of that form are in `data/raw/NAME`."""
+    """The dataset of an example, made by the command from made-up files in `data/raw/NAME`."""
     data = folder / "data"
     FORMS[name](data / "raw" / name)
     output = run_mail("preprocess", name, "--schema", EXAMPLES / f"{name}.toml", "--data-dir", data)
@@ -53,7 +53,7 @@ def movielens(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_movielens_1m(movielens: Dataset) -> None:
     assert movielens.schema.actions == ("1", "2", "3", "4", "5")
     assert movielens.column("users", "raw").dtype.kind == "i"
-    # 12 ratings of each of 30 users: the last two test, the one before them validates.
+    # 12 ratings of each of 30 users: the last two are the test split, the one before them validation.
     assert [movielens.counts[split] for split in ("train", "validation", "test")] == [270, 30, 60]
     users = {row.split("::")[0]: row.split("::") for row in lines(movielens, "users.dat")}
     for name, place in (("gender", 1), ("age", 2), ("occupation", 3)):
@@ -83,11 +83,11 @@ def test_movielens_1m_trains(movielens: Dataset, tmp_path: Path) -> None:
 
 def test_kuairand(tmp_path: Path) -> None:
     dataset = example("kuairand", tmp_path)
-    # Four days of 36 impressions: the last tests, the one before it validates.
+    # Four days of 36 impressions: the last is the test split, the one before it validation.
     assert [dataset.counts[split] for split in ("train", "validation", "test")] == [72, 36, 36]
     # `UNKNOWN` is a missing value.
     assert values_by_user(dataset, "active_degree")[0] is None
-    # User u has 10^(u mod 6) fans: below 1, from 1, 10, 100, 1,000 and 10,000 on.
+    # User u has 10^(u mod 6) fans; the lower bounds are 1, 10, 100, 1,000 and 10,000.
     assert values_by_user(dataset, "fans") == {user: [1, 2, 3, 4, 5, 5][user % 6] for user in range(12)}
     # Days 100, 200, ..., 1200 of twelve users: eighths begin at the 2nd, 3rd, 5th, 6th, 8th, 9th and 11th value.
     edges = [200, 300, 500, 600, 800, 900, 1100]
@@ -96,7 +96,7 @@ def test_kuairand(tmp_path: Path) -> None:
     assert tags == {video: [[None], ["12"], ["12", "65"]][video % 3] for video in range(8)}
     # Videos are shown at 01:00, 08:00 and 15:00 in China.
     assert dataset.column("vocabularies", "hour").tolist() == [1, 8, 15]
-    # Half of the impressions are clicked; those of the last day that are not before their user's last are not stored.
+    # Half of the impressions are clicked. Clicks that no later impression of their user sees are not stored.
     assert dataset.counts["behaviors"] == 66
 
 
@@ -107,7 +107,7 @@ def test_ali_ccp(tmp_path: Path) -> None:
     assert dataset.counts["test"] == 40
     assert values_by_user(dataset, "profile") == {f"10{user}": str(user % 5) for user in range(10)}
     assert values_by_user(dataset, "gender") == {f"10{user}": str(user % 2) for user in range(10)}
-    # User u has u mod 4 categories; they are taken once, not once for each impression.
+    # User u has u mod 4 categories, counted once and not once per impression.
     assert dataset.counts["behaviors"] == sum(user % 4 for user in range(10))
     lengths = dict(
         zip(dataset.column("users", "raw").tolist(), (dataset.offsets[1:] - dataset.offsets[:-1]).tolist(), strict=True)
@@ -155,7 +155,7 @@ def test_a_log_without_attributes_is_refused(tmp_path: Path) -> None:
         "preprocess", "log", "--schema", path, "--raw", tmp_path / "raw", "--data-dir", tmp_path / "data"
     ) == (
         f"{path}: users.attributes: there is no user attribute except the id. Expected at least one, such as age, "
-        "gender or city: MAIL generates a new user's behavior from the attributes and cannot work without them."
+        "gender or city: MAIL invents a new user's behavior from the attributes and cannot work without them."
     )
     assert not (tmp_path / "data").exists()
 
@@ -186,7 +186,7 @@ def test_one_toml_file_makes_dataset_and_table_2(tmp_path: Path, monkeypatch: py
     assert "data movielens-1m (real data)" in output
     for name in ("EmbLR", "LLAE", "BaseDNN", "MetaEmb", "MAIL-Base", "DMR", "MAIL-DMR"):
         assert f"\n{name} " in output
-    # The runs and the dataset are found again.
+    # The runs and the dataset are reused.
     assert run_mail(*command, *folders) == output
 
 

@@ -159,7 +159,7 @@ def _first_rows(rows: Iterator[list[str]]) -> list[list[str]]:
 
 def _check_separator(path: Path, separator: str, header: Sequence[str], first_rows: Sequence[Sequence[str]]) -> None:
     """A wrong separator is reported at once, not after hours."""
-    candidates = [other for other in SEPARATORS if len(header) == 1 and other in header[0]]
+    candidates = [candidate for candidate in SEPARATORS if len(header) == 1 and candidate in header[0]]
     if candidates:
         raise _UnusableFileError(
             f"{path.name}: {header[0][:SHOWN]!r} has 1 field, separated by {separator!r}. Expected several; the "

@@ -44,8 +44,8 @@ class TomlTable:
             return
         self._wrong.add(key)
         value = self.values.get(key) if key else self.values
-        shown = f" = {shorten(value)}" if value is not None and with_value else ""
-        self.faults.append(f"{self.path(key)}{shown}: expected {expected}")
+        actual = f" = {shorten(value)}" if value is not None and with_value else ""
+        self.faults.append(f"{self.path(key)}{actual}: expected {expected}")
 
     def get(self, key: str) -> Any:
         """The value of a key; None if it is missing."""

@@ -121,8 +121,8 @@ class TypedColumns:
             return holds
         words = " ".join(f"WHEN '{word}' THEN {digit}" for word, digit in _BOOLEANS.items())
         value = f"coalesce(CASE lower({text}) {words} END, {number})"
-        one, zero = ("true", "false") if rule.holds_if else ("false", "true")
-        holds = f"(CASE {value} WHEN 1 THEN {one} WHEN 0 THEN {zero} END)"
+        if_one, if_zero = ("true", "false") if rule.holds_if else ("false", "true")
+        holds = f"(CASE {value} WHEN 1 THEN {if_one} WHEN 0 THEN {if_zero} END)"
         self.checks.append(
             RowCheck((rule.column,), "0 or 1, true or false", f"{holds} IS NULL", partial(rule_hint, rule))
         )

@@ -94,12 +94,12 @@ def _split(impressions: RecognizedTable) -> Iterator[str]:
         yield 'validation = "validation"'
         yield 'test = "test"'
     elif impressions.click:
-        yield f"# The last day is the test split, the day before it validation.    {CHECK}"
+        yield f"# Test on the last day, validate on the day before it.    {CHECK}"
         yield 'by = "day"'
         yield "validation_days = 1"
         yield "test_days = 1"
     else:
-        yield f"# Each user's last 20 % are the test split, the 10 % before them validation.    {CHECK}"
+        yield f"# Test on each user's last 20%, validate on the 10% before them.    {CHECK}"
         yield 'by = "user_share"'
         yield "validation = 0.1"
         yield "test = 0.2"

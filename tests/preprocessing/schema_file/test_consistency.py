@@ -74,7 +74,7 @@ def test_attributes_without_any_value_are_refused(tmp_path: Path, row: str) -> N
 def test_behaviors_decades_before_all_impressions_are_refused(tmp_path: Path) -> None:
     """Seconds read as milliseconds fall into January 1970: all would be history, even behaviors after a click."""
     new = 1_700_000_000
-    shown = re.sub(r"(?<=x\d,)\d+", lambda match: str(new + int(match[0])), FILES["shown.csv"])
+    impressions = re.sub(r"(?<=x\d,)\d+", lambda match: str(new + int(match[0])), FILES["shown.csv"])
     logs = {
         name: re.sub(r"(?<=,)\d+(?=,)", lambda match: str(new + int(match[0])), FILES[name])
         for name in ("log-1.csv", "log-2.csv")
@@ -83,7 +83,7 @@ def test_behaviors_decades_before_all_impressions_are_refused(tmp_path: Path) ->
         ('time = "at"\naction', 'time = {column = "at", unit = "ms"}\naction'),
         ("validation_from = 2000\ntest_from = 3000", f"validation_from = {new + 2000}\ntest_from = {new + 3000}"),
     )
-    assert refused(tmp_path, schema, {**FILES, **logs, "shown.csv": shown}) == (
+    assert refused(tmp_path, schema, {**FILES, **logs, "shown.csv": impressions}) == (
         "HERE/raw/log-1.csv: its last behavior, of 1970-01-20 16:13:22, is more than ten years before the first impression, "
         "of 2023-11-14 22:15:00. Expected times of one clock: is the unit of one of them another?"
     )

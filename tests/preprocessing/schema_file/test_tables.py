@@ -64,7 +64,7 @@ def test_items_have_features_and_standardised_numbers(dataset: Dataset) -> None:
     assert dataset.column("items", "raw").tolist() == ["x1", "x2", "x3"]
     assert raw_values(dataset, "items", "item") == ["x1", "x2", None]
     assert raw_values(dataset, "items", "kind") == ["hat", "shoe", None]
-    # Two training impressions show x1 and two x2: the mean of log(1 + x) is (log 11 + log 21) / 2, the value of x3.
+    # Two training impressions show x1 and two show x2: the mean of log(1 + x), which x3 gets, is (log 11 + log 21) / 2.
     np.testing.assert_allclose(dataset.column("items", "price"), [-1, 1, 0], atol=1e-6)
 
 

@@ -51,8 +51,8 @@ def test_behaviors_are_local_as_impressions_are(tmp_path: Path) -> None:
     # 00:03:20 of the second day where clocks are 5 hours behind.
     clicked = [86400 + 5 * 3600 + time for time in (200, 300, 2000, 3000)]
     files = {"wide.csv": LOCAL}
-    shown = raw_rows(tmp_path, schema, files)
-    assert sorted(row["time"] for row in shown if row["click"]) == clicked
+    impressions = raw_rows(tmp_path, schema, files)
+    assert sorted(row["time"] for row in impressions if row["click"]) == clicked
     assert sorted(row["time"] for row in raw_rows(tmp_path, schema, files, "behaviors")) == clicked
 
 

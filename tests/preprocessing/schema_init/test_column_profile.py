@@ -32,5 +32,5 @@ def test_numbers_are_times_of_digits_alone_only_if_nothing_else_is_likely() -> N
     assert ColumnProfile("a", ("1700000000",)).unit == "s"
     assert ColumnProfile("a", ("1700000000000",)).unit == "ms"
     assert ColumnProfile("a", ("1700000000000000",)).unit == "us"
-    # Nanoseconds are no unit of a schema file.
+    # Schema files have no unit for nanoseconds.
     assert ColumnProfile("a", ("1700000000000000000",)).unit == ""

@@ -1,4 +1,4 @@
-"""`mail schema init`: the proposed lines, and proposals for the forms of published data sets."""
+"""`mail schema init`: the proposed lines, and proposals for files in the form of published datasets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as other programs write them: the proposed schema file is used as it is."""
+"""Files as other programs write them: the proposed schema file works without any change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.helpers.schema_files import (
 
 @dataclass(frozen=True)
 class WrittenFiles:
-    """Files, and lines of the proposal for them."""
+    """Files that replace some of FILES, and lines of the proposal for them."""
 
     lines: tuple[str, ...]
     files: dict[str, str] = field(default_factory=dict)
@@ -166,7 +166,7 @@ def test_what_is_proposed_of_parquet_is_used_as_it_is(tmp_path: Path) -> None:
     assert clicks(dataset) == [2, 2, 2]
     assert values_by_user(dataset, "likes") == {"u1": ["x", "y"], "u2": [None]}
     assert values_by_user(dataset, "vip") == {"u1": "1", "u2": "0"}
-    # Two days after 1970-01-01; and 5,837 days.
+    # 2 and 5,837 days after 1970-01-01.
     assert values_by_user(dataset, "born") == {"u1": "172800", "u2": "504316800"}
 
 

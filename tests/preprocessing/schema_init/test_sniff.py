@@ -1,4 +1,4 @@
-"""The first rows of files: format, header, and what is no table."""
+"""The first rows of files: format and header; files that are not tables are refused."""
 
 from __future__ import annotations
 
