@@ -9,7 +9,7 @@ from typing import IO, Any
 import click
 
 #: Characters of a raw line or value that an error quotes (ours: enough to recognize it).
-SHOWN = 100
+MAX_QUOTED = 100
 
 
 class MailError(click.ClickException):

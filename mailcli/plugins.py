@@ -21,7 +21,7 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
-class Kind(NamedTuple):
+class PluginKind(NamedTuple):
     """One kind of plugin."""
 
     package: str
@@ -30,23 +30,23 @@ class Kind(NamedTuple):
     title: str
 
 
-SOURCES = Kind("preprocessing.sources", "Source", "data source")
-ENGINES = Kind("preprocessing.engines", "Engine", "engine")
-RANKERS = Kind("models.rankers", "Ranker", "ranker")
-COLD_STARTS = Kind("models.coldstart", "ColdStart", "cold-start method")
-PLOTS = Kind("reporting.plots", "Plot", "figure")
+SOURCES = PluginKind("preprocessing.sources", "Source", "data source")
+ENGINES = PluginKind("preprocessing.engines", "Engine", "engine")
+RANKERS = PluginKind("models.rankers", "Ranker", "ranker")
+COLD_STARTS = PluginKind("models.coldstart", "ColdStart", "cold-start method")
+PLOTS = PluginKind("reporting.plots", "Plot", "figure")
 
 
-def names(kind: Kind) -> list[str]:
+def names(kind: PluginKind) -> list[str]:
     """The names of our own, sorted: `ml_100k.py` is `ml-100k`."""
     return sorted(path.stem.replace("_", "-") for path in _files(kind))
 
 
-def _files(kind: Kind) -> list[Path]:
+def _files(kind: PluginKind) -> list[Path]:
     return list(Path(__file__).parent.joinpath(*kind.package.split(".")).glob("[!_]*.py"))
 
 
-def summaries(kind: Kind) -> dict[str, str]:
+def summaries(kind: PluginKind) -> dict[str, str]:
     """The first line of each class's docstring, by name, without importing anything."""
     found = {}
     for path in sorted(_files(kind)):
@@ -56,7 +56,7 @@ def summaries(kind: Kind) -> dict[str, str]:
     return found
 
 
-def check(kind: Kind, name: str, hidden: Collection[str] = ()) -> None:
+def check(kind: PluginKind, name: str, hidden: Collection[str] = ()) -> None:
     """Refuse an unknown name, suggesting the nearest (MailError); what stands outside is looked for by `load`.
 
     Args:
@@ -71,12 +71,12 @@ def check(kind: Kind, name: str, hidden: Collection[str] = ()) -> None:
         raise MailError(f"unknown {kind.title} '{name}'.{did_you_mean(name, known)} Known: {quoted(known)}.")
 
 
-def _entry_points(kind: Kind) -> dict[str, str]:
+def _entry_points(kind: PluginKind) -> dict[str, str]:
     """`package.module:Class` by the names that installed packages give."""
     return {point.name: point.value for point in entry_points(group=f"mail.{kind.package.rpartition('.')[2]}")}
 
 
-def load(kind: Kind, name: str) -> Any:
+def load(kind: PluginKind, name: str) -> Any:
     """The class of that name.
 
     Raises:
@@ -89,26 +89,26 @@ def load(kind: Kind, name: str) -> Any:
     return _outside(kind, name if ":" in name else _entry_points(kind)[name])
 
 
-def is_outside(kind: Kind, name: str) -> bool:
+def is_external(kind: PluginKind, name: str) -> bool:
     """Whether a name is not one of our own files."""
     return name not in names(kind)
 
 
-def code_sha256(kind: Kind, name: str) -> str | None:
+def code_sha256(kind: PluginKind, name: str) -> str | None:
     """SHA-256 of an outside module's file, so that a run can tell whether its code has changed; None for our own.
 
     Raises:
         MailError: there is no such module.
     """
     check(kind, name)
-    if not is_outside(kind, name):
+    if not is_external(kind, name):
         return None
     path = name if ":" in name else _entry_points(kind)[name]
     _outside(kind, path)
     return hashlib.sha256(Path(_module(kind, path).__file__ or "").read_bytes()).hexdigest()
 
 
-def _outside(kind: Kind, path: str) -> Any:
+def _outside(kind: PluginKind, path: str) -> Any:
     """What `package.module:Class` names."""
     module = _module(kind, path)
     attribute = path.partition(":")[2]
@@ -120,7 +120,7 @@ def _outside(kind: Kind, path: str) -> Any:
     return getattr(module, attribute)
 
 
-def _module(kind: Kind, path: str) -> ModuleType:
+def _module(kind: PluginKind, path: str) -> ModuleType:
     """The module of `package.module:Class`; those of the current folder are found too."""
     module_name = path.partition(":")[0]
     if os.getcwd() not in sys.path:

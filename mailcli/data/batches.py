@@ -15,10 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.data.schema import UNKNOWN
-from mailcli.utils.prefetch import ahead
+from mailcli.utils.prefetch import prefetch
 
 #: Batches prepared ahead (ours: enough to smooth over a slow read).
-AHEAD = 4
+PREFETCHED = 4
 
 
 Part = TypeVar("Part", NDArray[np.int64], list[tuple[int, int]])
@@ -74,7 +74,9 @@ class Batches:
         rows, size = self.view.rows, self.batch_size
         order = np.random.default_rng([seed, epoch]).permutation(len(rows))
         starts = range(first_step * size, len(rows), size)
-        return ahead(lambda start: self.gather(rows[_part(order[start : start + size], self.worker)]), starts, AHEAD)
+        return prefetch(
+            lambda start: self.gather(rows[_part(order[start : start + size], self.worker)]), starts, PREFETCHED
+        )
 
     def in_order(self) -> Iterator[Batch]:
         """The batches in the dataset's order, by users: B impressions or less, and no user in two of them but for B."""
@@ -86,7 +88,9 @@ class Batches:
             most = cuts[-1] + self.batch_size
             last = ends[np.searchsorted(ends, most, side="right") - 1]
             cuts.append(int(last) if cuts[-1] < last <= most else min(most, len(rows)))
-        return ahead(lambda ends: self.gather(rows[slice(*ends)]), _part(list(pairwise(cuts)), self.worker), AHEAD)
+        return prefetch(
+            lambda ends: self.gather(rows[slice(*ends)]), _part(list(pairwise(cuts)), self.worker), PREFETCHED
+        )
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of some impressions of the split."""

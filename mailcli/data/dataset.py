@@ -26,7 +26,7 @@ from mailcli.data.manifest import CHECKSUMS, UNSEEN, read_manifest
 from mailcli.data.schema import SPLITS, UNKNOWN, Group
 from mailcli.errors import MailError, did_you_mean, quoted
 
-DESCRIPTION = "dataset.json"
+MANIFEST = "dataset.json"
 SUMMARY, REJECTED = "summary.md", "rejected"
 
 
@@ -41,11 +41,9 @@ class Dataset:
                 dataset.json, or the type or length of a column.
         """
         self.folder = folder
-        if not (folder / DESCRIPTION).is_file():
-            raise MailError(
-                f"{folder}: holds no {DESCRIPTION}, so it is not a dataset. Make one with `mail preprocess`."
-            )
-        self.manifest, self.schema = read_manifest(folder / DESCRIPTION)
+        if not (folder / MANIFEST).is_file():
+            raise MailError(f"{folder}: holds no {MANIFEST}, so it is not a dataset. Make one with `mail preprocess`.")
+        self.manifest, self.schema = read_manifest(folder / MANIFEST)
         # The folder's, so that a dataset may be renamed.
         self.name = folder.name
         self.vocabulary_sizes: dict[str, int] = self.manifest["vocabulary_sizes"]
@@ -154,18 +152,18 @@ def _looked_up(ids: NDArray, lookup: NDArray[np.int32]) -> NDArray:
     return found  # type: ignore[no-any-return]
 
 
-def names(data_dir: Path) -> list[str]:
+def dataset_names(data_dir: Path) -> list[str]:
     """Names of the datasets below a data folder, sorted."""
-    return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{DESCRIPTION}"))
+    return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{MANIFEST}"))
 
 
-def find(data_dir: Path, name: str | None) -> Dataset:
+def open_dataset(data_dir: Path, name: str | None) -> Dataset:
     """The dataset of that name, or the only one there is.
 
     Raises:
         MailError: there is none of that name, or none was named and there is not exactly one.
     """
-    known = names(data_dir)
+    known = dataset_names(data_dir)
     if not known and name:
         raise MailError(
             f"{data_dir}: holds no dataset, and '{name}' is needed. Make it with `mail preprocess`, or give the folder "

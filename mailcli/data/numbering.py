@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 
 #: The array of a numbering's file that holds the scale of dense features, as JSON in UTF-8.
 _DENSE = "dense features"
@@ -42,9 +42,9 @@ class Numbering(NamedTuple):
         return {name: FIRST_ID + len(values) for name, values in self.values.items()}
 
 
-def numbering_of(dataset: Dataset) -> Numbering:
+def current_numbering(dataset: Dataset) -> Numbering:
     """The ids that a dataset is read with."""
-    return dataset.numbering if isinstance(dataset, Renumbered) else _own(dataset)
+    return dataset.numbering if isinstance(dataset, RenumberedDataset) else _own(dataset)
 
 
 def _own(dataset: Dataset) -> Numbering:
@@ -53,7 +53,7 @@ def _own(dataset: Dataset) -> Numbering:
     return Numbering(values, dataset.manifest["dense"])
 
 
-def grown(known: Numbering, dataset: Dataset) -> Numbering:
+def extend_numbering(known: Numbering, dataset: Dataset) -> Numbering:
     """The known ids in their places, then the values that the dataset has besides, ascending; the known scale.
 
     Raises:
@@ -75,7 +75,7 @@ def _index(values: NDArray) -> pd.Index:
     return pd.Index(values.astype(object) if values.dtype.kind == "U" else values)
 
 
-class Renumbered(Dataset):
+class RenumberedDataset(Dataset):
     """A dataset whose columns hold the ids of a numbering, UNKNOWN for values that it lacks; its files are unchanged.
 
     A value has the numbering's id wherever it is, also where the dataset's own training does not show it.
@@ -119,7 +119,7 @@ class Renumbered(Dataset):
 
 def save_numbering(path: Path, numbering: Numbering) -> None:
     """Write a numbering; the same one gives the same bytes."""
-    with whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+    with write_atomically(path) as partial, zipfile.ZipFile(partial, "w") as archive:
         arrays = {_DENSE: np.frombuffer(json.dumps(numbering.dense).encode(), np.uint8), **numbering.values}
         for name, array in arrays.items():
             # With the date that ZipInfo has by itself.

@@ -18,19 +18,19 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mailcli.data.columns import checksum
-from mailcli.data.dataset import DESCRIPTION, REJECTED, SUMMARY
+from mailcli.data.dataset import MANIFEST, REJECTED, SUMMARY
 from mailcli.data.manifest import CHECKSUMS, FORMAT, UNSEEN, read_json, seal
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
-from mailcli.utils.files import Lock
-from mailcli.utils.resumable import Stages
+from mailcli.utils.files import FolderLock
+from mailcli.utils.resumable import ResumableStages
 
 logger = logging.getLogger(__name__)
 
 
 #: Free bytes below which a failed write means a full disk (ours: one block of a file system).
 FULL = 1 << 16
-_ENTRIES = {DESCRIPTION, SUMMARY, REJECTED, "users", "items", "behaviors", "vocabularies", UNSEEN, *SPLITS}
+_ENTRIES = {MANIFEST, SUMMARY, REJECTED, "users", "items", "behaviors", "vocabularies", UNSEEN, *SPLITS}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -58,7 +58,7 @@ def check_target(data_dir: Path, name: str) -> Path:
 def _is_ours(folder: Path) -> bool:
     """Whether a folder is a dataset of any version, and holds nothing else."""
     try:
-        manifest = read_json(folder / DESCRIPTION)
+        manifest = read_json(folder / MANIFEST)
         described = isinstance(manifest["format"], int) and {"schema", "vocabulary_sizes"} <= manifest.keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -80,11 +80,11 @@ class DatasetWriter:
         self.folder = target.with_name(f".{target.name}.partial")
         # Stores of one name in different data folders may share the folder for intermediate files.
         mark = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:8]
-        self.stages = Stages(
+        self.stages = ResumableStages(
             temp_dir / f".{target.name}-{mark}.work" if temp_dir else target.with_name(f".{target.name}.work")
         )
         self._old = target.with_name(f".{target.name}.old")
-        self._lock = Lock(target, f"{target}: another `mail preprocess` is making this dataset. Wait for it.")
+        self._lock = FolderLock(target, f"{target}: another `mail preprocess` is making this dataset. Wait for it.")
         self._open: dict[str, ColumnWriter] = {}
         self._checksums: dict[str, int] = {}
 
@@ -161,7 +161,7 @@ class DatasetWriter:
         # Those of columns that were only intermediate are left out.
         sums = {key: self._checksums[key] for key in sorted(self._checksums) if (self.folder / f"{key}.npy").is_file()}
         text = json.dumps(seal({"format": FORMAT, **manifest, CHECKSUMS: sums}), indent=2, ensure_ascii=False)
-        (self.folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+        (self.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
         shutil.rmtree(self._old, ignore_errors=True)
         if self.target.exists():
             os.rename(self.target, self._old)

@@ -13,7 +13,7 @@ from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
 from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run
 from mailcli.training.run_registry import open_run
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 
 #: What tables, captions and the account of versions and times are made of.
 KEPT = (CONFIG, ENVIRONMENT, RESULT)
@@ -69,7 +69,7 @@ def _copy(run: Path, kept: Path) -> None:
         return
     kept.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
-        with whole(kept / name) as partial:
+        with write_atomically(kept / name) as partial:
             shutil.copyfile(run / name, partial)
 
 

@@ -21,7 +21,7 @@ class GroupAUC(NamedTuple):
     """Share of impressions left out with them."""
 
 
-class ByUser(NamedTuple):
+class AUCByUser(NamedTuple):
     """AUC within each user, in ascending order of the users."""
 
     auc: NDArray[np.float64]
@@ -75,7 +75,7 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> GroupAUC:
     )
 
 
-def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> ByUser:
+def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> AUCByUser:
     """AUC within each user, by one sort of all non-clicks by user and score.
 
     Args:
@@ -104,7 +104,7 @@ def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> ByUse
     value = np.full(len(count), np.nan)
     # bincount adds floats, here whole numbers below 2^53: exact.
     np.divide(np.bincount(user, weights=below, minlength=len(count)), 2 * pairs, out=value, where=pairs > 0)
-    return ByUser(value[count > 0], count[count > 0])
+    return AUCByUser(value[count > 0], count[count > 0])
 
 
 def _twice_below(others: NDArray, clicks: NDArray) -> NDArray[np.int64]:

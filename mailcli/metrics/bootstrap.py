@@ -32,7 +32,7 @@ def check_draws(draws: int) -> None:
         raise MailError(f"--bootstrap is {draws}. Expected 0 (no intervals), or {MIN_DRAWS} to {MAX_DRAWS} draws.")
 
 
-class Weighted:
+class WeightedMetrics:
     """AUC and GAUC of impressions, each counted as often as its user."""
 
     def __init__(self, users: ArrayLike, labels: ArrayLike, scores: ArrayLike, population: int) -> None:
@@ -86,7 +86,7 @@ def _count(row: NDArray, user: NDArray, rows: int, population: int) -> csr_array
     return csr_array((np.ones(len(row), np.int64), (row, user)), shape=(rows, population))
 
 
-def draw(population: int, seed: int, number: int) -> Weights:
+def draw_users(population: int, seed: int, number: int) -> Weights:
     """One draw of as many users as there are, with replacement: how often each was drawn.
 
     Args:
@@ -98,7 +98,7 @@ def draw(population: int, seed: int, number: int) -> Weights:
 
 
 def resample(
-    samples: Sequence[Weighted], population: int, draws: int, seed: int
+    samples: Sequence[WeightedMetrics], population: int, draws: int, seed: int
 ) -> Generator[NDArray[np.float64], None, None]:
     """AUC and GAUC of some samples for one draw of their users after another; draws are made in threads.
 
@@ -113,7 +113,7 @@ def resample(
     """
 
     def metrics_of(number: int) -> NDArray[np.float64]:
-        weights = draw(population, seed, number)
+        weights = draw_users(population, seed, number)
         return np.array([(sample.auc(weights), sample.gauc(weights)) for sample in samples])
 
     # NumPy and SciPy let go of Python's lock in the long parts.
@@ -121,7 +121,7 @@ def resample(
         yield from pool.map(metrics_of, range(draws))
 
 
-def interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """The percentile interval (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Sec. 13.3).
 
     Args:

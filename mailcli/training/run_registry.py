@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import Renumbered, load_numbering
+from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
-from mailcli.utils.files import intended
+from mailcli.utils.files import final_name
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
     pass
@@ -55,7 +55,7 @@ def claim(runs: Path, config: RunConfig, dataset: Dataset, others: Mapping[str, 
     folder = runs / config.place
     settings = {**identity(config, dataset), **(others or {})}
     run = Run(folder, config, settings)
-    strangers = [path.name for path in _entries(folder) if intended(path.name) not in _OURS]
+    strangers = [path.name for path in _entries(folder) if final_name(path.name) not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
         raise MailError(
             f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder."
@@ -126,7 +126,7 @@ def read_as(run: Run, dataset: Dataset) -> Dataset:
     check_unchanged(run, dataset)
     if not run.config.continues:
         return dataset
-    return Renumbered(dataset.folder, load_numbering(run.vocabularies, _settings_of(run).get(NUMBERING)))
+    return RenumberedDataset(dataset.folder, load_numbering(run.vocabularies, _settings_of(run).get(NUMBERING)))
 
 
 def _settings_of(run: Run) -> Options:

@@ -16,25 +16,25 @@ from filelock import FileLock, Timeout
 from mailcli.errors import MailError
 
 #: Begins the name of what is being written, before a mark that nobody can guess: what is there already is a stranger's.
-PARTIAL = ".partial-"
-_MARKED = re.compile(rf"{re.escape(PARTIAL)}[0-9a-f]{{16}}-(.+)")
+PARTIAL_PREFIX = ".partial-"
+_MARKED = re.compile(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{16}}-(.+)")
 
 
-def intended(name: str) -> str:
+def final_name(name: str) -> str:
     """What an entry of a folder was to become, of one that a kill left unfinished; others keep their name."""
     found = _MARKED.fullmatch(name)
     return found[1] if found else name
 
 
-def sweep(folder: Path) -> None:
+def remove_partials(folder: Path) -> None:
     """Delete what kills left unfinished in a folder that no other process is writing to; it need not exist."""
-    for path in folder.glob(f"{PARTIAL}*"):
-        if intended(path.name) != path.name:
+    for path in folder.glob(f"{PARTIAL_PREFIX}*"):
+        if final_name(path.name) != path.name:
             _remove(path)
 
 
 @contextmanager
-def whole(path: Path, new: bool = False) -> Iterator[Path]:
+def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
     """Another name in the folder of `path` to write under; the file takes the place of `path` when the block ends.
 
     By then it is on the disk, so that a loss of power leaves the old file or the new one. After an error it is gone.
@@ -60,13 +60,13 @@ def whole(path: Path, new: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def make_folder_atomically(path: Path) -> Iterator[Path]:
     """Another folder beside `path` to write in; it takes the name `path`, which must be free, when the block ends.
 
-    After an error it is gone; what a kill left of one is removed by the next. One process at a time: take a Lock.
+    After an error it is gone; what a kill left of one is removed by the next. One process at a time: take a FolderLock.
     """
-    for left in path.parent.glob(f"{PARTIAL}*"):
-        if intended(left.name) == path.name:
+    for left in path.parent.glob(f"{PARTIAL_PREFIX}*"):
+        if final_name(left.name) == path.name:
             _remove(left)
     partial = _marked(path)
     partial.mkdir()
@@ -84,7 +84,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 def _marked(path: Path) -> Path:
     """Ends as the file's own name does, because Keras, NumPy and Matplotlib look at that."""
-    return path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
+    return path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-{path.name}")
 
 
 def _remove(path: Path) -> None:
@@ -107,7 +107,7 @@ def _sync(path: Path, how: int) -> None:
         os.close(handle)
 
 
-class Lock:
+class FolderLock:
     """Keeps other processes out of a folder, by a file beside it; a context manager.
 
     Args:
@@ -155,7 +155,7 @@ class Lock:
                 folder.rmdir()
 
 
-def sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(make: Callable[[Item], Result], items: Iterable[Item], depth: int) -> Iterator[Result]:
+def prefetch(make: Callable[[Item], Result], items: Iterable[Item], depth: int) -> Iterator[Result]:
     """`make` of each item, in order; while one is used, up to `depth` more are made in a thread."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(1) as pool:

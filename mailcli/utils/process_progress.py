@@ -30,7 +30,7 @@ class Report(NamedTuple):
     total: float
 
 
-def send_to(reports: Any) -> None:
+def send_progress_to(reports: Any) -> None:
     """Send this process's progress to a queue of Reports instead of showing it."""
 
     @contextmanager
@@ -47,11 +47,11 @@ def send_to(reports: Any) -> None:
 
         yield advance
 
-    progress.show_by(forwarded)
+    progress.show_progress_with(forwarded)
 
 
 @contextmanager
-def shown(reports: Any, runs: int) -> Iterator[Callable[[], None]]:
+def show_worker_progress(reports: Any, runs: int) -> Iterator[Callable[[], None]]:
     """Show what workers report; call the yielded function when a run has ended.
 
     Args:

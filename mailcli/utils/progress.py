@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 Advance = Callable[[float], None]
-Show = Callable[[str, float, str], AbstractContextManager[Advance]]
+ProgressDisplay = Callable[[str, float, str], AbstractContextManager[Advance]]
 """What shows a piece of work: called as `progress` is."""
 
-_other: Show | None = None
+_other: ProgressDisplay | None = None
 
 
-def show_by(show: Show) -> None:
+def show_progress_with(show: ProgressDisplay) -> None:
     """Show progress in another way from now on, in the whole process."""
     global _other
     _other = show

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mailcli.utils.files import PARTIAL, whole
+from mailcli.utils.files import PARTIAL_PREFIX, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _KEY = "key.json"
 _TEMP = "temp"
 
 
-class Stages:
+class ResumableStages:
     """The stages of one job.
 
     Args:
@@ -39,7 +39,7 @@ class Stages:
         """Make the folders, and drop what an interrupted run did not finish."""
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
-            if path.name == _TEMP or path.name.startswith(PARTIAL):
+            if path.name == _TEMP or path.name.startswith(PARTIAL_PREFIX):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.temp.mkdir()
 
@@ -63,7 +63,7 @@ class Stages:
         self._forget()
         for stage in self._finished():
             shutil.rmtree(stage)
-        with whole(path) as partial:
+        with write_atomically(path) as partial:
             partial.write_text(json.dumps(key), encoding="utf-8")
 
     def _finished(self) -> list[Path]:
@@ -74,7 +74,7 @@ class Stages:
         """The folder of a stage, made by `make` in an empty one unless it is finished already."""
         folder = self.folder / name
         if not folder.exists():
-            partial = self.folder / f"{PARTIAL}{name}"
+            partial = self.folder / f"{PARTIAL_PREFIX}{name}"
             partial.mkdir()
             make(partial)
             partial.rename(folder)

@@ -12,19 +12,19 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupt:
+class PostponedInterrupt:
     """Whether one was asked for."""
 
     asked = False
 
 
 @contextmanager
-def postponed() -> Iterator[Interrupt]:
+def postpone_interrupts() -> Iterator[PostponedInterrupt]:
     """Note the first signal and go on; a second one stops at once, as it does without this.
 
     Only the main thread can have handlers; elsewhere nothing is put off.
     """
-    found = Interrupt()
+    found = PostponedInterrupt()
     if threading.current_thread() is not threading.main_thread():
         yield found
         return
@@ -48,7 +48,7 @@ def postponed() -> Iterator[Interrupt]:
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """SIGTERM is taken for Ctrl-C meanwhile; in the main thread, which alone can have handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield

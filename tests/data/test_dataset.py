@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailcli.data.dataset import Dataset, find
+from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.data.schema import Schema
 from mailcli.data.writer import ColumnWriter, check_target
 from mailcli.errors import MailError
@@ -55,14 +55,14 @@ def test_columns_are_memory_mapped(tiny: Dataset) -> None:
 
 
 def test_find(data_dir: Path, tmp_path: Path) -> None:
-    assert find(data_dir, None).name == "tiny"
-    assert find(data_dir, "tiny").name == "tiny"
+    assert open_dataset(data_dir, None).name == "tiny"
+    assert open_dataset(data_dir, "tiny").name == "tiny"
     with pytest.raises(MailError, match="unknown dataset 'tny'. Did you mean 'tiny'. .* holds: 'tiny'."):
-        find(data_dir, "tny")
+        open_dataset(data_dir, "tny")
     with pytest.raises(MailError, match="holds no dataset yet. Make one with `mail preprocess ml-100k`."):
-        find(tmp_path, None)
+        open_dataset(tmp_path, None)
     with pytest.raises(MailError) as error:
-        find(tmp_path, "shop")
+        open_dataset(tmp_path, "shop")
     assert error.value.message == (
         f"{tmp_path}: holds no dataset, and 'shop' is needed. Make it with `mail preprocess`, or give the folder that "
         "holds it with --data-dir."
@@ -70,7 +70,7 @@ def test_find(data_dir: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copytree(data_dir / "tiny", tmp_path / name)
     with pytest.raises(MailError, match="holds several datasets: name one of 'one', 'two'."):
-        find(tmp_path, None)
+        open_dataset(tmp_path, None)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "raw", "Big", ".hidden", "a b"])

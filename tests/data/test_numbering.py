@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import Numbering, Renumbered, grown, numbering_of
+from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering, extend_numbering
 from mailcli.data.schema import UNKNOWN
 from mailcli.experiments.retraining import _other_buckets
 from mailcli.preprocessing.pipeline import Options, preprocess
@@ -127,10 +127,10 @@ def test_a_value_of_the_run_is_known_wherever_the_next_day_has_it(first: Dataset
         ],
     )
     assert raw(second, "user", second.column("users", "user")).count(None) == 2
-    both = grown(numbering_of(first), second)
+    both = extend_numbering(current_numbering(first), second)
     assert both.values["user"].tolist() == [1, 2, 3]
     assert both.values["item"].tolist() == [1, 2, 3]
-    after, before = Renumbered(second.folder, both), Renumbered(second.folder, numbering_of(first))
+    after, before = RenumberedDataset(second.folder, both), RenumberedDataset(second.folder, current_numbering(first))
     users, items = second.column("users", "raw").tolist(), second.column("items", "raw").tolist()
     assert after.column("users", "user")[:].tolist() == [1 + user for user in users]
     assert after.column("items", "item")[:].tolist() == [1 + item for item in items]
@@ -145,7 +145,7 @@ def test_a_value_of_the_run_is_known_wherever_the_next_day_has_it(first: Dataset
         ].tolist()
     )
     # The first day's test, read by what came of the run, knows what day 2 taught it.
-    again = Renumbered(first.folder, both)
+    again = RenumberedDataset(first.folder, both)
     assert again.column("users", "user")[:].tolist() == [1 + user for user in first.column("users", "raw").tolist()]
 
 
@@ -158,7 +158,7 @@ def test_no_value_is_seen_after_the_first_id_was_given() -> None:
 
 
 def test_a_numbering_without_new_values_reads_what_the_dataset_reads(first: Dataset) -> None:
-    same = Renumbered(first.folder, Numbering(numbering_of(first).values, {}))
+    same = RenumberedDataset(first.folder, Numbering(current_numbering(first).values, {}))
     for table, name in (("users", "city"), ("items", "tags"), ("behaviors", "item")):
         assert same.column(table, name)[:].tolist() == first.column(table, name)[:].tolist()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mailcli.metrics.auc import auc, gauc
-from mailcli.metrics.bootstrap import Weighted, draw, interval, resample
+from mailcli.metrics.bootstrap import WeightedMetrics, draw_users, percentile_interval, resample
 from tests.helpers import oracles
 
 POPULATION = 5
@@ -34,7 +34,7 @@ def weights(*counts: int) -> NDArray[np.int64]:
     return np.array(counts)
 
 
-def metrics_of(sample: Weighted, counts: NDArray[np.int64]) -> tuple[float, float]:
+def metrics_of(sample: WeightedMetrics, counts: NDArray[np.int64]) -> tuple[float, float]:
     return sample.auc(counts), sample.gauc(counts)
 
 
@@ -54,14 +54,14 @@ def metrics_of(sample: Weighted, counts: NDArray[np.int64]) -> tuple[float, floa
     ],
 )
 def test_weights_by_hand(counts: tuple[int, ...], expected_auc: float, expected_gauc: float) -> None:
-    found = metrics_of(Weighted(USERS, LABELS, SCORES, 3), weights(*counts))
+    found = metrics_of(WeightedMetrics(USERS, LABELS, SCORES, 3), weights(*counts))
     np.testing.assert_allclose(found, (expected_auc, expected_gauc), atol=1e-15, equal_nan=True)
 
 
 @given(rows, drawn_users)
 def test_weights_are_what_resampled_rows_give(data: list[tuple[int, int, float]], drawn: list[int]) -> None:
     users, labels, scores = zip(*data, strict=True)
-    found = metrics_of(Weighted(users, labels, scores, POPULATION), np.bincount(drawn, minlength=POPULATION))
+    found = metrics_of(WeightedMetrics(users, labels, scores, POPULATION), np.bincount(drawn, minlength=POPULATION))
     expected = oracles.resampled(users, labels, scores, drawn)
     np.testing.assert_allclose(found, expected, atol=1e-12, equal_nan=True)
 
@@ -69,7 +69,7 @@ def test_weights_are_what_resampled_rows_give(data: list[tuple[int, int, float]]
 @given(rows)
 def test_weights_of_one_give_the_metrics_themselves(data: list[tuple[int, int, float]]) -> None:
     users, labels, scores = zip(*data, strict=True)
-    found = metrics_of(Weighted(users, labels, scores, POPULATION), np.ones(POPULATION, np.int64))
+    found = metrics_of(WeightedMetrics(users, labels, scores, POPULATION), np.ones(POPULATION, np.int64))
     expected = auc(labels, scores), gauc(users, labels, scores).value
     np.testing.assert_allclose(found, expected, atol=1e-12, equal_nan=True)
 
@@ -78,36 +78,36 @@ def test_weights_of_one_give_the_metrics_themselves(data: list[tuple[int, int, f
 def test_what_leaves_the_metrics_as_they_are(data: list[tuple[int, int, float]], drawn: list[int]) -> None:
     users, labels, scores = (np.array(column) for column in zip(*data, strict=True))
     counts = np.bincount(drawn, minlength=POPULATION)
-    expected = metrics_of(Weighted(users, labels, scores, POPULATION), counts)
+    expected = metrics_of(WeightedMetrics(users, labels, scores, POPULATION), counts)
     # All users drawn three times as often, and any growing function of the scores.
-    found = metrics_of(Weighted(users, labels, np.exp(scores), POPULATION), 3 * counts)
+    found = metrics_of(WeightedMetrics(users, labels, np.exp(scores), POPULATION), 3 * counts)
     np.testing.assert_allclose(found, expected, atol=1e-12, equal_nan=True)
     # The other way round, a click is above a non-click where it was below.
-    turned = metrics_of(Weighted(users, labels, -scores, POPULATION), counts)
+    turned = metrics_of(WeightedMetrics(users, labels, -scores, POPULATION), counts)
     np.testing.assert_allclose(turned, 1 - np.array(expected), atol=1e-12, equal_nan=True)
 
 
 def test_no_impressions() -> None:
-    assert all(map(math.isnan, metrics_of(Weighted([], [], [], 2), weights(1, 1))))
+    assert all(map(math.isnan, metrics_of(WeightedMetrics([], [], [], 2), weights(1, 1))))
 
 
 @pytest.mark.parametrize("users", [[0, 3], [-1, 0]])
 def test_users_outside_the_population_are_refused(users: list[int]) -> None:
     with pytest.raises(ValueError, match=rf"users should be 0 to 2. Received: {users[0]} to {users[1]}"):
-        Weighted(users, [0, 1], [0, 1], 3)
+        WeightedMetrics(users, [0, 1], [0, 1], 3)
 
 
 def test_a_draw_has_as_many_users_as_there_are() -> None:
     for number in range(20):
-        counts = draw(100, 0, number)
+        counts = draw_users(100, 0, number)
         assert counts.shape == (100,)
         assert counts.sum() == 100
-    assert draw(1, 7, 3).tolist() == [1]
+    assert draw_users(1, 7, 3).tolist() == [1]
 
 
 def test_every_draw_of_two_users_is_as_likely_as_it_should_be() -> None:
     # Both the first, one each, both the second: 1/4, 1/2, 1/4. Standard error of 4,000 draws: below .008.
-    found = Counter(tuple(draw(2, 0, number).tolist()) for number in range(4_000))
+    found = Counter(tuple(draw_users(2, 0, number).tolist()) for number in range(4_000))
     for counts, share in {(2, 0): 0.25, (1, 1): 0.5, (0, 2): 0.25}.items():
         assert found[counts] / 4_000 == pytest.approx(share, abs=0.03)
 
@@ -116,10 +116,10 @@ def test_draws_depend_on_seed_and_number_alone() -> None:
     rng = np.random.default_rng(0)
     users, labels, scores = rng.integers(0, 50, 1_000), rng.random(1_000) < 0.2, rng.random(1_000)
     some = labels | (users < 30)
-    samples = [Weighted(users, labels, scores, 50), Weighted(users[some], labels[some], scores[some], 50)]
+    samples = [WeightedMetrics(users, labels, scores, 50), WeightedMetrics(users[some], labels[some], scores[some], 50)]
     found = np.array(list(resample(samples, 50, 40, seed=3)))
     assert found.shape == (40, 2, 2)
-    one_by_one = [[metrics_of(sample, draw(50, 3, number)) for sample in samples] for number in range(40)]
+    one_by_one = [[metrics_of(sample, draw_users(50, 3, number)) for sample in samples] for number in range(40)]
     np.testing.assert_array_equal(found, one_by_one)
     np.testing.assert_array_equal(list(resample(samples, 50, 10, seed=3)), found[:10])
     assert (np.array(list(resample(samples, 50, 40, seed=4))) != found).any(axis=(1, 2)).all()
@@ -131,21 +131,21 @@ def test_draws_that_nobody_waits_for_are_not_made(monkeypatch: pytest.MonkeyPatc
     def counted(population: int, seed: int, number: int) -> NDArray[np.int64]:
         made.append(number)
         time.sleep(0.01)
-        return draw(population, seed, number)
+        return draw_users(population, seed, number)
 
-    monkeypatch.setattr("mailcli.metrics.bootstrap.draw", counted)
-    drawn = resample([Weighted(USERS, LABELS, SCORES, 3)], 3, 3_000, seed=0)
+    monkeypatch.setattr("mailcli.metrics.bootstrap.draw_users", counted)
+    drawn = resample([WeightedMetrics(USERS, LABELS, SCORES, 3)], 3, 3_000, seed=0)
     assert len(list(itertools.islice(drawn, 2))) == 2
     drawn.close()  # as Ctrl-C does
     assert 2 <= len(made) < 3_000
 
 
 def test_interval_by_hand() -> None:
-    assert interval(range(201)) == pytest.approx((5, 195))
-    assert interval(range(201), level=0.5) == pytest.approx((50, 150))
-    assert interval([math.nan, 2.0, math.nan, 2.0]) == (2.0, 2.0)
-    assert all(map(math.isnan, interval([math.nan])))
-    assert all(map(math.isnan, interval([])))
+    assert percentile_interval(range(201)) == pytest.approx((5, 195))
+    assert percentile_interval(range(201), level=0.5) == pytest.approx((50, 150))
+    assert percentile_interval([math.nan, 2.0, math.nan, 2.0]) == (2.0, 2.0)
+    assert all(map(math.isnan, percentile_interval([math.nan])))
+    assert all(map(math.isnan, percentile_interval([])))
 
 
 def simulated(rng: np.random.Generator, users: int, each: int) -> tuple[NDArray, NDArray, NDArray]:
@@ -162,9 +162,9 @@ def test_intervals_cover_the_known_auc() -> None:
     rng = np.random.default_rng(0)
     covered = []
     for _ in range(300):
-        sample = Weighted(*simulated(rng, users=150, each=12), 150)
+        sample = WeightedMetrics(*simulated(rng, users=150, each=12), 150)
         values = np.array(list(resample([sample], 150, 200, seed=0)))[:, 0]
-        low, high = np.transpose([interval(values[:, metric]) for metric in range(2)])
+        low, high = np.transpose([percentile_interval(values[:, metric]) for metric in range(2)])
         covered.append((low <= truth) & (truth <= high))
     # Standard error of a share of 300: .013.
     np.testing.assert_allclose(np.mean(covered, axis=0), 0.95, atol=0.04)
@@ -177,7 +177,7 @@ def test_rows_drawn_one_by_one_would_cover_it_too_seldom() -> None:
     covered = []
     for _ in range(100):
         _, label, score = simulated(rng, users=50, each=36)
-        sample = Weighted(np.arange(1_800), label, score, 1_800)
-        low, high = interval([values[0, 0] for values in resample([sample], 1_800, 100, seed=0)])
+        sample = WeightedMetrics(np.arange(1_800), label, score, 1_800)
+        low, high = percentile_interval([values[0, 0] for values in resample([sample], 1_800, 100, seed=0)])
         covered.append(low <= truth <= high)
     assert np.mean(covered) < 0.7

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mailcli.metrics.bootstrap import Weighted, interval, resample
+from mailcli.metrics.bootstrap import WeightedMetrics, percentile_interval, resample
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 
 #: Simulated experiments.
@@ -121,7 +121,9 @@ def test_intervals_over_users_cover_the_truth() -> None:
     inside = 0
     for number in range(DRAWS):
         user, labels, scores = sample(users)
-        drawn = [values[0, 0] for values in resample([Weighted(user, labels, scores, users)], users, 200, number)]
-        low, high = interval(drawn)
+        drawn = [
+            values[0, 0] for values in resample([WeightedMetrics(user, labels, scores, users)], users, 200, number)
+        ]
+        low, high = percentile_interval(drawn)
         inside += low <= truth <= high
     assert COVERED[0] <= inside / DRAWS <= COVERED[1]

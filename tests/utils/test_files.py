@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.utils.files import Lock, intended, sweep, whole, whole_folder
+from mailcli.utils.files import FolderLock, final_name, make_folder_atomically, remove_partials, write_atomically
 
 #: What a kill leaves of `a.csv`.
 LEFT = ".partial-0123456789abcdef-a.csv"
@@ -24,12 +24,12 @@ def names(folder: Path) -> list[str]:
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("old")
-    with suppress(KeyboardInterrupt), whole(path) as partial:
+    with suppress(KeyboardInterrupt), write_atomically(path) as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "old")
-    with whole(path) as partial:
-        assert intended(partial.name) == "a.csv"
+    with write_atomically(path) as partial:
+        assert final_name(partial.name) == "a.csv"
         partial.write_text("new")
         assert path.read_text() == "old"
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "new")
@@ -37,9 +37,9 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
 
 def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    with whole(path) as one:
+    with write_atomically(path) as one:
         one.write_text("one")
-        with whole(path) as two:
+        with write_atomically(path) as two:
             two.write_text("two")
         assert path.read_text() == "two"
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "one")
@@ -47,9 +47,9 @@ def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
 
 def test_a_new_file_takes_the_place_of_none(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    with whole(path, new=True) as partial:
+    with write_atomically(path, new=True) as partial:
         partial.write_text("first")
-    with pytest.raises(FileExistsError), whole(path, new=True) as partial:
+    with pytest.raises(FileExistsError), write_atomically(path, new=True) as partial:
         partial.write_text("second")
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "first")
 
@@ -59,9 +59,9 @@ def test_files_and_folders_have_the_rights_of_any_new_one(tmp_path: Path) -> Non
     before = os.umask(0o027)
     try:
         for new in (False, True):
-            with whole(tmp_path / f"a{new}", new=new):
+            with write_atomically(tmp_path / f"a{new}", new=new):
                 pass
-        with whole_folder(tmp_path / "folder"):
+        with make_folder_atomically(tmp_path / "folder"):
             pass
     finally:
         os.umask(before)
@@ -70,17 +70,17 @@ def test_files_and_folders_have_the_rights_of_any_new_one(tmp_path: Path) -> Non
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "a") as partial:
+    with make_folder_atomically(tmp_path / "a") as partial:
         (partial / "1").mkdir()
         (partial / "1" / "x").write_text("x")
         assert not (tmp_path / "a").exists()
     assert sorted(path.name for path in (tmp_path / "a").rglob("*")) == ["1", "x"]
-    with suppress(KeyboardInterrupt), whole_folder(tmp_path / "b") as partial:
+    with suppress(KeyboardInterrupt), make_folder_atomically(tmp_path / "b") as partial:
         (partial / "x").write_text("x")
         raise KeyboardInterrupt
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "x").write_text("theirs")
-    with pytest.raises(OSError, match="not empty"), whole_folder(tmp_path / "c"):
+    with pytest.raises(OSError, match="not empty"), make_folder_atomically(tmp_path / "c"):
         pass
     assert names(tmp_path) == ["a", "c"]
 
@@ -90,27 +90,27 @@ def test_what_a_kill_left_of_a_folder_goes_and_nothing_else(tmp_path: Path) -> N
     for name in (LEFT, other, "partial-a.csv", ".partial-a.csv"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x").write_text("x")
-    with whole_folder(tmp_path / "a.csv"):
+    with make_folder_atomically(tmp_path / "a.csv"):
         pass
     assert names(tmp_path) == [other, ".partial-a.csv", "a.csv", "partial-a.csv"]
 
 
 def test_what_kills_left_is_told_from_what_is_somebody_elses(tmp_path: Path) -> None:
-    assert intended(LEFT) == "a.csv"
-    assert [intended(name) for name in THEIRS] == THEIRS
+    assert final_name(LEFT) == "a.csv"
+    assert [final_name(name) for name in THEIRS] == THEIRS
     for name in (LEFT, *THEIRS):
         (tmp_path / name).write_text("")
     folder = tmp_path / ".partial-fedcba9876543210-b"
     (folder / "x").mkdir(parents=True)
-    sweep(tmp_path)
+    remove_partials(tmp_path)
     assert names(tmp_path) == sorted(THEIRS)
-    sweep(tmp_path / "nowhere")
+    remove_partials(tmp_path / "nowhere")
 
 
 def test_a_lock_leaves_a_file_alone_that_is_not_its_own(tmp_path: Path) -> None:
     theirs = tmp_path / ".poetry.lock"
     theirs.write_text("pinned")
-    with pytest.raises(MailError) as error, Lock(tmp_path / "poetry", "busy"):
+    with pytest.raises(MailError) as error, FolderLock(tmp_path / "poetry", "busy"):
         pass
     assert error.value.message == (
         f"{theirs}: is not a lock of ours, which are empty files. Move it away, or choose another name."
@@ -118,13 +118,17 @@ def test_a_lock_leaves_a_file_alone_that_is_not_its_own(tmp_path: Path) -> None:
     assert theirs.read_text() == "pinned"
     # What a kill leaves of a lock is empty.
     theirs.write_text("")
-    with Lock(tmp_path / "poetry", "busy"), pytest.raises(MailError, match="^busy$"), Lock(tmp_path / "poetry", "busy"):
+    with (
+        FolderLock(tmp_path / "poetry", "busy"),
+        pytest.raises(MailError, match="^busy$"),
+        FolderLock(tmp_path / "poetry", "busy"),
+    ):
         pass
     assert names(tmp_path) == []
 
 
 def test_a_lock_that_cannot_be_made_is_not_taken_for_one_that_is_held(tmp_path: Path) -> None:
     long = "x" * 250
-    with pytest.raises(OSError, match="File name too long"), Lock(tmp_path / "a" / "b" / long, "busy"):
+    with pytest.raises(OSError, match="File name too long"), FolderLock(tmp_path / "a" / "b" / long, "busy"):
         pass
     assert names(tmp_path) == []

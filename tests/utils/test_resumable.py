@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mailcli.data.dataset import names
+from mailcli.data.dataset import dataset_names
 from mailcli.data.writer import DatasetWriter
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
-from mailcli.utils.resumable import Stages
+from mailcli.utils.resumable import ResumableStages
 from tests.preprocessing.test_pipeline import files_of
 
 STAGES = ("users", "items", "impressions", "keys", "behaviors", "shown")
@@ -27,10 +27,10 @@ STAGES = ("users", "items", "impressions", "keys", "behaviors", "shown")
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, last: str) -> list[str]:
     """Ctrl-C once the stage is finished; the stages that are made, as they are made."""
-    run = Stages.run
+    run = ResumableStages.run
     made: list[str] = []
 
-    def patched(self: Stages, name: str, make: Callable[[Path], object]) -> Path:
+    def patched(self: ResumableStages, name: str, make: Callable[[Path], object]) -> Path:
         def noted(folder: Path) -> None:
             made.append(name)
             make(folder)
@@ -40,7 +40,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, last: str) -> list[str]:
             raise KeyboardInterrupt
         return folder
 
-    monkeypatch.setattr(Stages, "run", patched)
+    monkeypatch.setattr(ResumableStages, "run", patched)
     return made
 
 
@@ -59,7 +59,7 @@ def test_goes_on_after_the_last_finished_stage(
             preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
     work = tmp_path / ".tiny.work"
     assert capsys.readouterr().err == f"Interrupted. {work} keeps what is done: the same command goes on.\n"
-    assert names(tmp_path) == []
+    assert dataset_names(tmp_path) == []
     done = STAGES[: STAGES.index(last) + 1]
     made = stop_after(monkeypatch, "none")
     dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
@@ -98,14 +98,14 @@ def test_a_kill_while_stages_are_deleted_does_no_harm(
         left[0] -= 1
         unlink(path, **more)
 
-    def remove(self: Stages) -> None:
+    def remove(self: ResumableStages) -> None:
         self._forget()
         with monkeypatch.context() as patch:
             patch.setattr(os, "unlink", cut)
             shutil.rmtree(self.folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stages, "remove", remove)
+        patch.setattr(ResumableStages, "remove", remove)
         with pytest.raises(KeyboardInterrupt):
             preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
     assert (tmp_path / ".tiny.work").is_dir()
@@ -114,7 +114,7 @@ def test_a_kill_while_stages_are_deleted_does_no_harm(
 
 
 def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = Stages(tmp_path / "work")
+    stages = ResumableStages(tmp_path / "work")
     stages.open()
     stages.begin({"--sample": 1.0})
     stages.run("one", lambda folder: None)
@@ -128,7 +128,7 @@ def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: p
 def test_a_record_half_written_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / ".partial-0123456789abcdef-key.json").write_text("{")
-    stages = Stages(tmp_path / "work")
+    stages = ResumableStages(tmp_path / "work")
     stages.open()
     assert [path.name for path in stages.folder.iterdir()] == ["temp"]
 
@@ -149,7 +149,7 @@ def test_a_kill_between_the_last_two_renames_loses_nothing(
     old = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=3))
     old.folder.rename(tmp_path / ".tiny.old")
     with DatasetWriter(tmp_path / "tiny"):
-        assert names(tmp_path) == ["tiny"]
+        assert dataset_names(tmp_path) == ["tiny"]
 
 
 def test_stores_of_one_name_may_share_the_folder_for_intermediate_files(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_kill_9_at_ten_random_moments(tmp_path: Path) -> None:
         running.kill()
         if running.wait() == 0:
             continue  # it was faster this time
-        assert names(data) in ([], ["alimama"])
+        assert dataset_names(data) in ([], ["alimama"])
         again = command(raw, data)
         _, told = again.communicate()
         assert again.returncode == 0, told
@@ -218,4 +218,4 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     assert running.returncode == 130
     assert b"keeps what is done: the same command goes on." in told
     assert b"Traceback" not in told
-    assert names(data) == []
+    assert dataset_names(data) == []

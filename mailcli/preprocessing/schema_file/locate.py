@@ -16,7 +16,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mailcli.errors import SHOWN, did_you_mean, quoted
+from mailcli.errors import MAX_QUOTED, did_you_mean, quoted
 from mailcli.preprocessing.csv_file import HEAD
 from mailcli.preprocessing.schema_file.definition import Files, Form
 
@@ -148,7 +148,7 @@ def _located(files: Files, path: Path) -> Located:
     others = [each for each in SEPARATORS if len(header) == 1 and each in header[0]]
     if others:
         raise _UnusableError(
-            f"{path.name}: {header[0][:SHOWN]!r} has 1 field, separated by {files.form.separator!r}. "
+            f"{path.name}: {header[0][:MAX_QUOTED]!r} has 1 field, separated by {files.form.separator!r}. "
             f"Expected several; the separator may be {others[0]!r}"
         )
     _check_count(path, files, header, head)
@@ -191,7 +191,7 @@ def _head(rows: Iterator[list[str]]) -> list[list[str]]:
 def _check_count(path: Path, files: Files, header: list[str], head: list[list[str]]) -> None:
     """Another separator than the file's is told at once, not after hours."""
     if all(len(row) not in {0, len(header)} for row in head):
-        shown = files.form.separator.join(head[0])[:SHOWN]
+        shown = files.form.separator.join(head[0])[:MAX_QUOTED]
         raise _UnusableError(
             f"{path.name}: {shown!r} has {len(head[0])} fields. Expected {len(header)}, separated by "
             f"{files.form.separator!r}: {','.join(header)}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.errors import SHOWN
+from mailcli.errors import MAX_QUOTED
 from mailcli.preprocessing.csv_file import damaged
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import COMPARISONS, LATEST, UNITS, FieldMap, Place, RuleMap, TimeMap
@@ -266,7 +266,9 @@ class MappedTable:
         check = self.checks[fault]
         held = dict(zip(self.located.header, cells, strict=False))
         found_ = ", ".join(
-            f"column '{name}' holds {held[name][:SHOWN]!r}" if name in held else f"joined column '{name}' holds another"
+            f"column '{name}' holds {held[name][:MAX_QUOTED]!r}"
+            if name in held
+            else f"joined column '{name}' holds another"
             for name in check.columns
         )
         tip = check.tip(held.get(check.columns[0], "")) if check.tip else ""
