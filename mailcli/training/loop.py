@@ -109,7 +109,7 @@ class Fit:
                             self._train(interrupt)
                     if self._validate():
                         break
-                if together and collectives.any_of(together.asked):
+                if together and collectives.any_of(together.requested):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise self.interrupted() from None
@@ -148,7 +148,7 @@ class Fit:
                 at.steps += 1
                 advance(min(config.batch_size, left))
                 left -= config.batch_size
-                asked = collectives.any_of(interrupt.asked)
+                asked = collectives.any_of(interrupt.requested)
                 if asked or time.monotonic() - self._saved >= self._seconds:
                     self._save()
                 if asked:

@@ -28,9 +28,9 @@ import tomli_w
 from numpy.typing import NDArray
 
 from mailcli.config import Options, RunConfig
-from mailcli.data.manifest import read_json
 from mailcli.errors import MailError
 from mailcli.utils.files import FolderLock, remove_partials, write_atomically
+from mailcli.utils.parsing import read_json
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
     from mailcli.models.two_tower import TwoTower

@@ -64,8 +64,8 @@ def test_find(data_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(MailError) as error:
         open_dataset(tmp_path, "shop")
     assert error.value.message == (
-        f"{tmp_path}: holds no dataset, and 'shop' is needed. Make it with `mail preprocess`, or give the folder that "
-        "holds it with --data-dir."
+        f"{tmp_path}: holds no dataset, and 'shop' is needed. Make it with `mail preprocess`, or name its folder "
+        "with --data-dir."
     )
     for name in ("one", "two"):
         shutil.copytree(data_dir / "tiny", tmp_path / name)

@@ -173,8 +173,8 @@ def test_values_of_another_type_are_refused(tiny: Dataset) -> None:
     with pytest.raises(MailError) as error:
         extend_numbering(texts, tiny)
     assert error.value.message == (
-        f"{tiny.folder}: the values of 'brand' are whole numbers, those of the day before texts. "
-        "Expected the same log, later."
+        f"{tiny.folder}: the values of 'brand' are whole numbers, those of the previous day strings. "
+        "Expected a later part of the same log."
     )
 
 

@@ -21,7 +21,7 @@ def test_an_estimate_by_hand() -> None:
     # Values 1, 2, 3: mean 2, s = 1, t(.975, 2) = 4.302653, half = 4.302653 / √3.
     found = estimate([1, 2, 3])
     assert (found.mean, found.deviation) == (2, 1)
-    assert found.half == pytest.approx(2.484138, abs=1e-5)
+    assert found.half_width == pytest.approx(2.484138, abs=1e-5)
     assert estimate([5]) == (5, None, None)
 
 
@@ -30,7 +30,7 @@ def test_an_improvement_by_hand() -> None:
     found = improvement([0.5, 0.5, 0.5], [0.55, 0.56, 0.57])
     t = 12 / (2 / math.sqrt(3))
     assert found.mean == pytest.approx(12)
-    assert found.half == pytest.approx(4.968276, abs=1e-5)
+    assert found.half_width == pytest.approx(4.968276, abs=1e-5)
     assert found.p == pytest.approx(1 - t / math.sqrt(2 + t * t), abs=1e-9)
     assert list(improvement([0.5], [0.55])) == [pytest.approx(10), None, None, None]
 
@@ -48,7 +48,7 @@ def of(*ps: float | None) -> list[Improvement | None]:
 def test_holm_by_hand() -> None:
     # Sorted .01, .03, .04: times 3, 2, 1 and never falling: .03, .06, .06. Baselines and single seeds do not count.
     found = holm([*of(0.01, None, 0.04, 0.03), Improvement(1.0, None, None, None)])
-    adjusted = [None if each is None else each.adjusted for each in found]
+    adjusted = [None if each is None else each.adjusted_p for each in found]
     assert adjusted == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06), None]
     assert [each.significant for each in found if each] == [True, False, False, False]
     assert holm(of(None)) == [None]
@@ -58,7 +58,7 @@ def test_holm_by_hand() -> None:
 def test_intervals_cover_the_truth(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     found = [estimate(values.tolist()) for values in rng.normal(0.58, 0.01, (DRAWS, seeds))]
-    covered = np.mean([abs(each.mean - 0.58) <= (each.half or 0) for each in found])
+    covered = np.mean([abs(each.mean - 0.58) <= (each.half_width or 0) for each in found])
     assert COVERED[0] <= covered <= COVERED[1]
 
 
@@ -72,7 +72,7 @@ def simulated(rng: np.random.Generator, effect: float, seeds: int) -> Improvemen
 def test_paired_intervals_cover_a_known_improvement(effect: float) -> None:
     rng = np.random.default_rng(7)
     found = [simulated(rng, effect, 5) for _ in range(DRAWS)]
-    covered = np.mean([abs(each.mean - effect) <= (each.half or 0) for each in found])
+    covered = np.mean([abs(each.mean - effect) <= (each.half_width or 0) for each in found])
     assert COVERED[0] <= covered <= COVERED[1]
 
 

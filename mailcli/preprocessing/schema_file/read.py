@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from pathlib import Path
 
-from mailcli.config import read_toml
 from mailcli.errors import MailError, quoted
 from mailcli.preprocessing.schema_file.cross_checks import contradictions
 from mailcli.preprocessing.schema_file.definition import (
@@ -29,6 +28,7 @@ from mailcli.preprocessing.schema_file.read_fields import (
     read_time,
 )
 from mailcli.preprocessing.schema_file.toml_table import Section
+from mailcli.utils.parsing import read_toml
 
 
 def read_mapping(path: Path) -> Mapping:

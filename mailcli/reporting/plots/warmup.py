@@ -41,7 +41,7 @@ class Plot:
             axis.errorbar(
                 np.arange(len(known)) + 0.05 * place,
                 [estimated.mean for estimated in each],
-                yerr=[estimated.half or 0 for estimated in each],
+                yerr=[estimated.half_width or 0 for estimated in each],
                 color=COLORS[place % len(COLORS)],
                 marker=MARKERS[place % len(MARKERS)],
                 markersize=3,
