@@ -105,9 +105,9 @@ def test_rows_with_own_settings_have_their_own_folder() -> None:
         ),
         (
             "rows = [",
-            "rows = []\nagainst = [['BaseDNN']]\nsettings = [",
+            "rows = []\nagainst = [['BaseDNN', 'MetaEmb']]\nreading = [",
             "rows = []: expected a list of one row or more; "
-            "settings = ['BaseDNN', 'MetaEmb', {'row': 'MAIL-Base', 'cold_start.enco...: expected a table",
+            "reading = ['BaseDNN', 'MetaEmb', {'row': 'MAIL-Base', 'cold_start.enco...: expected a string.",
         ),
         (
             "rows = [",
