@@ -88,9 +88,8 @@ class Batches:
             most = cuts[-1] + self.batch_size
             last = ends[np.searchsorted(ends, most, side="right") - 1]
             cuts.append(int(last) if cuts[-1] < last <= most else min(most, len(rows)))
-        return prefetch(
-            lambda ends: self.gather(rows[slice(*ends)]), _worker_share(list(pairwise(cuts)), self.worker), PREFETCHED
-        )
+        share = _worker_share(list(pairwise(cuts)), self.worker)
+        return prefetch(lambda limits: self.gather(rows[slice(*limits)]), share, PREFETCHED)
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of the given impressions of the split."""
