@@ -56,7 +56,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 def main() -> None:
     """Train what is missing, compare, record."""
-    data = dataset.find(HERE / "data", "ml-100k")
+    data = dataset.open_dataset(HERE / "data", "ml-100k")
     settings = {"data": "ml-100k", **read_plan(HERE / "experiments" / "demo.toml").settings}
     rows = []
     for name, cell in CELLS.items():

@@ -81,19 +81,19 @@ def ours(task: Task) -> dict[str, Any]:
 
 def bootstrap(task: Task) -> dict[str, Any]:
     """Draws of users."""
-    from mailcli.metrics.bootstrap import Weighted, interval, resample
+    from mailcli.metrics.bootstrap import WeightedMetrics, percentile_interval, resample
 
     start = time.perf_counter()
     columns, draws = task.columns, task.draws
     population = int(columns[0].max()) + 1
-    sample = Weighted(*columns, population)
+    sample = WeightedMetrics(*columns, population)
     sorted_after = time.perf_counter() - start
     values = np.array([drawn[0] for drawn in resample([sample], population, draws, seed=0)])
     return {
         "sort seconds": sorted_after,
         "seconds": time.perf_counter() - start,
-        "AUC": interval(values[:, 0]),
-        "GAUC": interval(values[:, 1]),
+        "AUC": percentile_interval(values[:, 0]),
+        "GAUC": percentile_interval(values[:, 1]),
     }
 
 

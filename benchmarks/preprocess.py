@@ -35,9 +35,9 @@ start = time.perf_counter()
 from mailcli.data.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.data.protocol import views
-from mailcli.data.dataset import find
+from mailcli.data.dataset import open_dataset
 from pathlib import Path
-dataset = find(Path(sys.argv[1]), None)
+dataset = open_dataset(Path(sys.argv[1]), None)
 config = RunConfig(data=dataset.name)
 view = views(dataset, config)["train"]
 batch = next(Batches(dataset, view, config.history, config.batch_size).shuffled(0, 0))

@@ -67,7 +67,7 @@ def resolve(
     # Checked whole before the dataset is looked for; without a name, the only dataset there is.
     asked = make_config([{"data": ""}, *layers])
     _check_names(asked, variant)
-    dataset = datasets.find(data_dir, asked.data or None)
+    dataset = datasets.open_dataset(data_dir, asked.data or None)
     chosen = {"cold_start.variant": variant} if variant else {}
     config = complete([*layers, chosen], dataset.name, dataset.history)
     if config.continues:

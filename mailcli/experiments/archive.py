@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mailcli.config import RunConfig, differences, read_toml, to_toml
+from mailcli.config import RunConfig, differences, to_toml
 from mailcli.errors import MailError
 from mailcli.experiments.cells import Folders
 from mailcli.experiments.matrix import row, with_baselines
@@ -13,7 +13,8 @@ from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
 from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run
 from mailcli.training.run_registry import open_run
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
+from mailcli.utils.parsing import read_toml
 
 #: What tables, captions and the account of versions and times are made of.
 KEPT = (CONFIG, ENVIRONMENT, RESULT)
@@ -37,7 +38,7 @@ def keep(plan: Plan, runs: Path, kept: Path) -> tuple[list[Row], list[Run]]:
     found: dict[str, Run] = {}
     missing: list[Path] = []
     for config in with_baselines(configs, seeds):
-        place = folders.of(config) / config.place
+        place = folders.of(config) / config.run_path
         _copy(runs / place, kept / place)
         if (kept / place / RESULT).is_file():
             found[repr(config)] = _checked(kept / place, config)
@@ -57,7 +58,7 @@ def _places(plan: Plan, runs: Path, kept: Path) -> tuple[list[RunConfig], Folder
     for data in plan.datasets:
         configs, shared = plan.configs(data, RunConfig.history)
         folders = Folders(Path(), shared)
-        first = folders.of(configs[0]) / configs[0].place
+        first = folders.of(configs[0]) / configs[0].run_path
         if (runs / first / RESULT).is_file() or (kept / first / RESULT).is_file():
             break
     return configs, folders
@@ -69,7 +70,7 @@ def _copy(run: Path, kept: Path) -> None:
         return
     kept.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
-        with whole(kept / name) as partial:
+        with write_atomically(kept / name) as partial:
             shutil.copyfile(run / name, partial)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailcli.data.dataset import Dataset, find, names
+from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.errors import MailError
 from mailcli.experiments.plan import Plan
 from mailcli.preprocessing.pipeline import Options as PreprocessOptions
@@ -25,15 +25,19 @@ def dataset_of(plan: Plan, data_dir: Path) -> Dataset:
         return _by_schema(plan, plan.schema, data_dir)
     raw = data_dir / "raw" / plan.source
     if not plan.simulate or _is_real(raw):
-        return find(data_dir, plan.source) if plan.source in names(data_dir) else _made(plan.source, raw, data_dir)
+        return (
+            open_dataset(data_dir, plan.source)
+            if plan.source in dataset_names(data_dir)
+            else _made(plan.source, raw, data_dir)
+        )
     settings = {key: value for key, value in plan.simulate.items() if key != "name"}
     name = plan.simulate["name"]
-    if name not in names(data_dir):
+    if name not in dataset_names(data_dir):
         raw = data_dir / "raw" / name
         if not (raw / MARKER).is_file():
             simulate_alimama(Settings(**settings), raw)
         _made(plan.source, raw, data_dir, name)
-    dataset = find(data_dir, name)
+    dataset = open_dataset(data_dir, name)
     found = dataset.simulation or {}
     differ = [f"{key}: {found.get(key)} -> {value}" for key, value in settings.items() if found.get(key) != value]
     if differ:
@@ -47,9 +51,9 @@ def dataset_of(plan: Plan, data_dir: Path) -> Dataset:
 def _by_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:
     """The dataset of a schema file, made from data/raw/NAME unless it is there."""
     name = schema.stem
-    if name not in names(data_dir):
+    if name not in dataset_names(data_dir):
         return preprocess("tabular", data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
-    dataset = find(data_dir, name)
+    dataset = open_dataset(data_dir, name)
     if dataset.manifest.get("mapping", {}).get("text") != read_schema_file(schema).text:
         raise MailError(
             f"{dataset.folder}: is not the dataset that {plan.path} asks for: it was made by another {schema}. "

@@ -71,7 +71,7 @@ def _summary(table: Table) -> list[str]:
     for line in (line for line in table.lines if line.users in TOLD):
         for metric in METRICS:
             gain = line.improvements[metric]
-            if gain is None or gain.half is None:
+            if gain is None or gain.half_width is None:
                 continue
             kind = "No significant difference" if not gain.significant else "Better" if gain.mean > 0 else "Worse"
             found[kind].append(_told(line, metric))
@@ -81,7 +81,7 @@ def _summary(table: Table) -> list[str]:
 def _told(line: Line, metric: str) -> str:
     gain = line.improvements[metric]
     assert gain is not None
-    return f"{line.name}, {TITLES[line.users]}, {metric} {gain.mean:+.2f} ±{gain.half:.2f} %"
+    return f"{line.name}, {TITLES[line.users]}, {metric} {gain.mean:+.2f} ±{gain.half_width:.2f} %"
 
 
 def _environments(runs: Sequence[Run]) -> list[str]:

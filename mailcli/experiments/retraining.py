@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import OPTION_TABLES, Options, RunConfig, make_config, to_toml
-from mailcli.data.dataset import Dataset, find, names
-from mailcli.data.numbering import Renumbered, grown, numbering_of, numbering_sha256
+from mailcli.data.dataset import Dataset, dataset_names, open_dataset
+from mailcli.data.numbering import RenumberedDataset, current_numbering, extend_numbering, numbering_sha256
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.reporting.tables import TITLES
 from mailcli.reporting.text_table import Sheet
 from mailcli.training.run_folder import NUMBERING, Run
 from mailcli.training.run_registry import claim, fingerprint, open_run, read_as, trained_on
-from mailcli.utils.files import sha256
+from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What the next day may do in another way; all else is what the run's weights, moments and groups of users are of.
@@ -50,15 +50,15 @@ def continue_run(
     """
     if data is None:
         raise MailError("--continue: name the next day's dataset with --data.")
-    parent, dataset = open_run(folder), find(data_dir, data)
+    parent, dataset = open_run(folder), open_dataset(data_dir, data)
     earlier = _dataset_of(parent, data_dir)
     _check_dataset(parent, earlier, dataset)
     load_tensorflow()
     _check_kept(parent)
-    numbering = grown(numbering_of(earlier), dataset)
+    numbering = extend_numbering(current_numbering(earlier), dataset)
     config = _config(parent, dataset, changes)
     dataset.check_history(config.history)
-    others = {_OPTIMIZERS: sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
+    others = {_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
     run = claim(runs, config, dataset, others)
     if run.result is None:
         from mailcli.training.train import CHECKPOINT_MINUTES, train
@@ -66,15 +66,15 @@ def continue_run(
 
         continued = ContinuedRun(run.folder, config, run.settings, numbering=numbering)
         every = CHECKPOINT_MINUTES if minutes is None else minutes
-        train(continued, Renumbered(dataset.folder, numbering), None, every, Origin(parent, earlier))
+        train(continued, RenumberedDataset(dataset.folder, numbering), None, every, Origin(parent, earlier))
     return run
 
 
 def _dataset_of(parent: Run, data_dir: Path) -> Dataset:
     """The dataset that a run was trained on, read with the ids of its table (MailError where it is not as it was)."""
     name = parent.config.data
-    if name in names(data_dir):
-        dataset = find(data_dir, name)
+    if name in dataset_names(data_dir):
+        dataset = open_dataset(data_dir, name)
         if fingerprint(dataset) == trained_on(parent):
             return read_as(parent, dataset)
     raise MailError(
@@ -162,7 +162,7 @@ def _config(parent: Run, dataset: Dataset, changes: Mapping[str, Any]) -> RunCon
             f"--continue takes the settings of {parent.folder}: {quoted(wrong)} cannot be changed. What can: "
             f"{quoted(CHANGEABLE)}."
         )
-    own: Options = {"data": dataset.name, "continues": sha256(parent.weights)}
+    own: Options = {"data": dataset.name, "continues": file_sha256(parent.weights)}
     return make_config([to_toml(parent.config), own, changes])
 
 

@@ -22,7 +22,7 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import Folders
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ def _told(record: dict[str, Any]) -> str:
 
 
 def _write_table(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+    with write_atomically(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, records[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)

@@ -33,8 +33,8 @@ def _metric(found: Estimate | None, deviation: bool) -> str:
     if found is None:
         return "-"
     text = _unsigned(found.mean)
-    if found.half is not None and found.deviation is not None:
-        text += f" ±{_unsigned(found.half)}" + (f" ({_unsigned(found.deviation)})" if deviation else "")
+    if found.half_width is not None and found.deviation is not None:
+        text += f" ±{_unsigned(found.half_width)}" + (f" ({_unsigned(found.deviation)})" if deviation else "")
     return text
 
 
@@ -50,9 +50,9 @@ def _improvement(found: Improvement | None) -> str:
     if found is None:
         return ""
     text = f"{found.mean:+.2f}"
-    if found.half is None or found.adjusted is None:
+    if found.half_width is None or found.adjusted_p is None:
         return text
-    return f"{text} ±{found.half:.2f}, {_p(found.adjusted)}" + ("" if found.significant else " n.s.")
+    return f"{text} ±{found.half_width:.2f}, {_p(found.adjusted_p)}" + ("" if found.significant else " n.s.")
 
 
 def _head(table: Table) -> list[str]:

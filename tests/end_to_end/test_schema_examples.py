@@ -224,8 +224,8 @@ def test_a_plan_makes_its_dataset_by_a_schema_file(
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ('source = "schema"', "'source' = 'schema': expected both source = 'schema' and schema = FILE, or neither"),
-        ('source = "alimama"\nschema = "x.toml"', "'source' = 'alimama': expected both source = 'schema' and schema = FILE, "
+        ('source = "schema"', "source = 'schema': expected both source = 'schema' and schema = FILE, or neither"),
+        ('source = "alimama"\nschema = "x.toml"', "source = 'alimama': expected both source = 'schema' and schema = FILE, "
          "or neither"),
     ],
 )  # fmt: skip
@@ -290,11 +290,11 @@ def test_an_interrupted_run_goes_on_unless_the_schema_file_changed(
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 run()
-    message = "Going on with an interrupted run: impressions, users, items, keys, behaviors, shown done already."
+    message = "Resuming the interrupted run: impressions, users, items, keys, behaviors, shown already done."
     assert message in capsys.readouterr().err
     schema.write_text(SCHEMA + "# another\n")
     assert run().counts["behaviors"] == 5
-    assert "Starting over after an interrupted run: the schema file changed." in capsys.readouterr().err
+    assert "Starting over: the schema file changed since the interrupted run." in capsys.readouterr().err
 
 
 def test_a_sample_of_users_is_part_of_all(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import (
     Numbering,
-    Renumbered,
-    grown,
+    RenumberedDataset,
+    current_numbering,
+    extend_numbering,
     load_numbering,
-    numbering_of,
     numbering_sha256,
     save_numbering,
 )
@@ -99,25 +99,25 @@ def raw_values(values: np.ndarray, ids: np.ndarray) -> list[Any]:
 
 
 def test_new_values_are_put_behind_the_known_ones(tiny: Dataset) -> None:
-    known = numbering_of(tiny)
+    known = current_numbering(tiny)
     few = {name: values[::2][::-1] for name, values in known.values.items()}
-    found = grown(Numbering(few, {"price": {"log1p_mean": 1.0, "log1p_std": 2.0}}), tiny)
+    found = extend_numbering(Numbering(few, {"price": {"log1p_mean": 1.0, "log1p_std": 2.0}}), tiny)
     for name, values in known.values.items():
         expected = [*values[::2][::-1], *(value for place, value in enumerate(values) if place % 2)]
         assert found.values[name].tolist() == expected
     assert found.dense == {"price": {"log1p_mean": 1.0, "log1p_std": 2.0}}
     # A third day moves none of them.
-    assert grown(found, tiny).values["cate"].tolist() == found.values["cate"].tolist()
+    assert extend_numbering(found, tiny).values["cate"].tolist() == found.values["cate"].tolist()
 
 
 def test_columns_are_read_with_the_ids_of_the_other_day(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
-    known = numbering_of(first)
-    both = grown(known, second)
+    known = current_numbering(first)
+    both = extend_numbering(known, second)
     assert all(both.sizes[name] >= size for name, size in first.vocabulary_sizes.items())
     assert both.sizes["user"] > first.vocabulary_sizes["user"]
     assert both.sizes["item"] > first.vocabulary_sizes["item"]
-    before, after = Renumbered(second.folder, known), Renumbered(second.folder, both)
+    before, after = RenumberedDataset(second.folder, known), RenumberedDataset(second.folder, both)
     unknown = 0
     for table, name, vocabulary in (
         ("users", "user", "user"), ("users", "age_level", "age_level"), ("items", "item", "item"),
@@ -133,14 +133,16 @@ def test_columns_are_read_with_the_ids_of_the_other_day(days: tuple[Dataset, Dat
     assert unknown
     # What is no id stays, and the first day reads as it is.
     assert (after.column("test", "click") == second.column("test", "click")).all()
-    same = Renumbered(first.folder, both)
+    same = RenumberedDataset(first.folder, both)
     assert (same.column("behaviors", "cate")[:] == first.column("behaviors", "cate")).all()
     assert (same.column("items", "price") == first.column("items", "price")).all()
 
 
 def test_prices_are_on_the_scale_of_the_first_day(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
-    found = Renumbered(second.folder, grown(numbering_of(first), second)).column("items", "price")
+    found = RenumberedDataset(second.folder, extend_numbering(current_numbering(first), second)).column(
+        "items", "price"
+    )
     price = {raw: found[row] for row, raw in enumerate(second.column("items", "raw").tolist())}
     for row, raw in enumerate(first.column("items", "raw").tolist()):
         assert price[raw] == pytest.approx(first.column("items", "price")[row], abs=1e-5)
@@ -150,11 +152,11 @@ def test_prices_are_on_the_scale_of_the_first_day(days: tuple[Dataset, Dataset])
 def test_a_batch_has_other_ids_and_nothing_else(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
     config = make_config([{**SETTINGS, "data": "tiny"}])
-    numbering = grown(numbering_of(first), second)
+    numbering = extend_numbering(current_numbering(first), second)
     rows = np.arange(0, second.counts["test"], 7)
     batches = [
         Batches(dataset, views(dataset, config)["test"], 20, 64).gather(rows)
-        for dataset in (second, Renumbered(second.folder, numbering))
+        for dataset in (second, RenumberedDataset(second.folder, numbering))
     ]
     for place, field in enumerate(second.schema.group("behavior")):
         parts = [batch["behaviors"][:, :, place] for batch in batches]
@@ -166,13 +168,13 @@ def test_a_batch_has_other_ids_and_nothing_else(days: tuple[Dataset, Dataset]) -
 
 
 def test_values_of_another_type_are_refused(tiny: Dataset) -> None:
-    known = numbering_of(tiny)
+    known = current_numbering(tiny)
     texts = Numbering({**known.values, "brand": np.array(["a"])}, known.dense)
     with pytest.raises(MailError) as error:
-        grown(texts, tiny)
+        extend_numbering(texts, tiny)
     assert error.value.message == (
-        f"{tiny.folder}: the values of 'brand' are whole numbers, those of the day before texts. "
-        "Expected the same log, later."
+        f"{tiny.folder}: the values of 'brand' are whole numbers, those of the previous day strings. "
+        "Expected a later part of the same log."
     )
 
 
@@ -229,7 +231,9 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
 def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> None:
     parent = open_run(Path(PARENT))
     first = Dataset(Path("data/day1"))
-    second = Renumbered(Path("data/tiny"), grown(numbering_of(first), Dataset(Path("data/tiny"))))
+    second = RenumberedDataset(
+        Path("data/tiny"), extend_numbering(current_numbering(first), Dataset(Path("data/tiny")))
+    )
     before = make_model(first, parent.config)
     parent.restore(before)
     with np.load(parent.optimizers) as file:
@@ -246,7 +250,7 @@ def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> Non
     assert len(moments) == 2
     known = np.zeros(new.rows, bool)
     for name in first.schema.vocabularies():
-        values = numbering_of(second).values[name].tolist()
+        values = current_numbering(second).values[name].tolist()
         for place, value in enumerate(first.column("vocabularies", name).tolist()):
             row, was = new.start[name] + 2 + values.index(value), old.start[name] + 2 + place
             assert (table[row] == old.table.numpy()[was]).all()
@@ -281,10 +285,10 @@ def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
     assert [day["dataset"] for day in found] == ["day1 (simulated)", "tiny (simulated)"]
     assert found[0]["before"] == (parent.result or {})["test"]
     assert found[1]["after"] == (child.result or {})["test"]
-    numbering = numbering_of(read_as(child, datasets[1]))
-    model = make_model(Renumbered(datasets[0].folder, numbering), child.config)
+    numbering = current_numbering(read_as(child, datasets[1]))
+    model = make_model(RenumberedDataset(datasets[0].folder, numbering), child.config)
     child.restore(model)
-    old_day = Renumbered(datasets[0].folder, numbering)
+    old_day = RenumberedDataset(datasets[0].folder, numbering)
     view = views(old_day, child.config)["test"]
     scores = Scorer(model, 20)(Batches(old_day, view, 20, 256), "test")
     assert found[0]["after"] == measure(old_day, view, scores)
@@ -364,7 +368,7 @@ def test_rankers_with_variables_of_their_own_ids_and_a_third_day(home: Path, ran
 
 
 def load_ids(run: Run) -> dict[str, list[Any]]:
-    numbering = numbering_of(read_as(run, Dataset(Path("data") / run.config.data)))
+    numbering = current_numbering(read_as(run, Dataset(Path("data") / run.config.data)))
     return {name: values.tolist() for name, values in numbering.values.items()}
 
 

@@ -714,8 +714,8 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
         assert told.endswith(f"). Delete the folder {bare} and train again.")
         arguments = [runs[ODD].folder if each == "{}" else each for each in command]
         assert refused(mail(*arguments, "--data-dir", lost)) == (
-            f"{lost}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or give the folder that "
-            "holds it with --data-dir."
+            f"{lost}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or name its folder "
+            "with --data-dir."
         )
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "unfinished", "bare"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mailcli.errors import SHOWN, did_you_mean, quoted
+from mailcli.errors import MAX_QUOTED, did_you_mean, quoted
 from mailcli.preprocessing.csv_file import HEAD
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
 from mailcli.preprocessing.schema_file.parquet import is_parquet
@@ -162,14 +162,14 @@ def _check_separator(path: Path, separator: str, header: Sequence[str], first_ro
     candidates = [candidate for candidate in SEPARATORS if len(header) == 1 and candidate in header[0]]
     if candidates:
         raise _UnusableFileError(
-            f"{path.name}: {header[0][:SHOWN]!r} has 1 field, separated by {separator!r}. Expected several; the "
+            f"{path.name}: {header[0][:MAX_QUOTED]!r} has 1 field, separated by {separator!r}. Expected several; the "
             f"separator may be {candidates[0]!r}"
         )
     if all(len(row) not in {0, len(header)} for row in first_rows):
         row = first_rows[0]
         raise _UnusableFileError(
-            f"{path.name}: {separator.join(row)[:SHOWN]!r} has {len(row)} fields. Expected {len(header)}, separated by "
-            f"{separator!r}: {','.join(header)}"
+            f"{path.name}: {separator.join(row)[:MAX_QUOTED]!r} has {len(row)} fields. Expected {len(header)}, "
+            f"separated by {separator!r}: {','.join(header)}"
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.errors import SHOWN
+from mailcli.errors import MAX_QUOTED
 from mailcli.preprocessing.csv_file import damaged
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
@@ -81,7 +81,9 @@ class SchemaRawFile:
         check = self.checks[fault]
         row = dict(zip(self.files.header, cells, strict=False))
         contents = ", ".join(
-            f"column '{name}' holds {row[name][:SHOWN]!r}" if name in row else f"joined column '{name}' holds another"
+            f"column '{name}' holds {row[name][:MAX_QUOTED]!r}"
+            if name in row
+            else f"joined column '{name}' holds another"
             for name in check.columns
         )
         hint = check.hint(row.get(check.columns[0], "")) if check.hint else ""

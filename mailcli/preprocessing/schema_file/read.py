@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailcli.config import read_toml
 from mailcli.errors import MailError
 from mailcli.preprocessing.schema_file.cross_checks import contradictions
 from mailcli.preprocessing.schema_file.definition import (
@@ -26,6 +25,7 @@ from mailcli.preprocessing.schema_file.read_columns import (
 from mailcli.preprocessing.schema_file.read_fields import read_fields
 from mailcli.preprocessing.schema_file.read_split import read_split
 from mailcli.preprocessing.schema_file.toml_table import TomlTable
+from mailcli.utils.parsing import read_toml
 
 _NOT_WITHOUT_FILES = "no such key without 'files': the table is read from the impressions' files"
 

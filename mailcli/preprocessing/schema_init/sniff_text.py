@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from mailcli.errors import SHOWN, MailError
+from mailcli.errors import MAX_QUOTED, MailError
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.text_file import (
     LINE_LIMIT,
@@ -71,7 +71,7 @@ def _find_format(path: Path) -> tuple[TextFormat, list[list[str]]]:
                 return text_format, rows
     raise MailError(
         f"{path}: no separator splits its first {len(lines):,} lines into the same number of fields; the first line is "
-        f"{lines[0][:SHOWN]!r}. Expected one of {', '.join(map(repr, SEPARATORS))}."
+        f"{lines[0][:MAX_QUOTED]!r}. Expected one of {', '.join(map(repr, SEPARATORS))}."
     )
 
 

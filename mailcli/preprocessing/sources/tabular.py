@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailcli.data.schema import Field, Group, Schema
-from mailcli.errors import SHOWN, MailError
+from mailcli.errors import MAX_QUOTED, MailError
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile, TableFiles
@@ -119,7 +119,8 @@ class Source(RawData):
         bad = f"SELECT fault, line FROM ({table}) WHERE fault IS NOT NULL ORDER BY line LIMIT 1"
         rows = engine.collect(engine.sql(bad, file.path)).to_pylist()
         return "".join(
-            f"{file.path}: the row {row['line'][:SHOWN]!r} {file.explain(row['fault'], row['line'])}. " for row in rows
+            f"{file.path}: the row {row['line'][:MAX_QUOTED]!r} {file.explain(row['fault'], row['line'])}. "
+            for row in rows
         )
 
     def impressions(self, engine: DataEngine) -> DataFrame:

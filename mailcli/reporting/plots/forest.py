@@ -47,7 +47,7 @@ def forest(rows: Sequence[Row], said: str) -> Figure:
                 axis.errorbar(
                     found.mean,
                     names.index(line.name) + shift,
-                    xerr=found.half,
+                    xerr=found.half_width,
                     color=COLORS[place],
                     marker=MARKERS[place],
                     markersize=4,

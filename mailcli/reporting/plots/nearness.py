@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.data.dataset import find
+from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.reporting.plots._style import COLORS, PAGE, caption
 from mailcli.reporting.plots.tsne import encode
@@ -42,7 +42,7 @@ class Plot:
         if len(runs) != 1:
             raise MailError(f"nearness is of one run, and there are {len(runs)}. Name one run folder.")
         run = runs[0]
-        codes = encode(run, find(data_dir, run.config.data))
+        codes = encode(run, open_dataset(data_dir, run.config.data))
         shape = (-1, run.config.history, run.config.embedding_dim)
         real, made = (each.reshape(shape).sum(axis=1) for each in (codes.real, codes.generated))
         kinds = [("old users", ~codes.new), ("new users", codes.new)]

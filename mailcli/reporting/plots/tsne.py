@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.data.dataset import Dataset, find
+from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
 from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, caption
 from mailcli.training.run_folder import Run
@@ -46,7 +46,7 @@ class Plot:
         if len(runs) != 1:
             raise MailError(f"t-SNE is of one run, and there are {len(runs)}. Name one run folder.")
         run = runs[0]
-        codes = encode(run, find(data_dir, run.config.data))
+        codes = encode(run, open_dataset(data_dir, run.config.data))
         old, new = ~codes.new, codes.new
         five = Figure(figsize=(PAGE, 3.2), layout="constrained")
         real, made = embed(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mailcli.data.batches import Batch, Batches
-from mailcli.data.dataset import Dataset, find
+from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import estimate
@@ -35,13 +35,13 @@ class Plot:
         figure = Figure(figsize=(COLUMN * 1.4, 3.0), layout="constrained")
         axis = figure.subplots()
         for place, (cell, group) in enumerate(by_cell(runs)):
-            found = [auc_by_known(run, find(data_dir, run.config.data)) for run in group]
+            found = [auc_by_known(run, open_dataset(data_dir, run.config.data)) for run in group]
             known = sorted(found[0])
             each = [estimate([aucs[count] for aucs in found]) for count in known]
             axis.errorbar(
                 np.arange(len(known)) + 0.05 * place,
                 [estimated.mean for estimated in each],
-                yerr=[estimated.half or 0 for estimated in each],
+                yerr=[estimated.half_width or 0 for estimated in each],
                 color=COLORS[place % len(COLORS)],
                 marker=MARKERS[place % len(MARKERS)],
                 markersize=3,
