@@ -76,7 +76,7 @@ def reference(group: click.Group, name: str, level: str = "##") -> str:
 
 
 def _text(help_text: str) -> str:
-    """A help text as Markdown; paragraphs that Click must not wrap (`\\b`) stay as they are."""
+    """A help text as Markdown; paragraphs that Click does not wrap (`\\b`) become blocks."""
     paragraphs = inspect.cleandoc(help_text).split("\n\n")
     return "\n\n".join(
         "```text\n" + part.removeprefix("\b\n").rstrip() + "\n```" if part.startswith("\b") else _escaped(part)
