@@ -1,4 +1,4 @@
-"""The job of `mail preprocess alimama` as it is usually done: everything in memory, in pandas.
+"""What `mail preprocess alimama` does, written the usual way: in pandas, with everything in memory.
 
 Run: python benchmarks/pandas_pipeline.py RAW OUT
 """
