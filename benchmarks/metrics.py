@@ -130,34 +130,34 @@ PARTS = {part.__name__: part for part in (nothing, ours, bootstrap, scikit_learn
 def report(columns: Columns, folder: Path, draws: int, megabytes: dict[str, float]) -> str:
     """The section of RESULTS.md."""
     results = {name: json.loads((folder / f"{name}.json").read_text()) for name in PARTS}
-    mine, theirs, boot = results["ours"], results["scikit_learn"], results["bootstrap"]
+    mail, sklearn, boot = results["ours"], results["scikit_learn"], results["bootstrap"]
     by_user, expected = np.load(folder / "ours.npy"), np.load(folder / "scikit_learn.npy")
     compared = ~np.isnan(expected)
     difference = np.abs(by_user - expected)[compared].max()
-    seconds = mine["auc seconds"] + mine["gauc seconds"]
+    seconds = mail["auc seconds"] + mail["gauc seconds"]
     users, count, both = len(by_user), np.bincount(columns[0]), np.count_nonzero(~np.isnan(by_user))
-    all_users = theirs["users measured"] == users
+    all_users = sklearn["users measured"] == users
     if all_users and (np.isnan(by_user) != ~compared).any():
         raise RuntimeError("scikit-learn gives an AUC to other users than we do")
     rows = [
-        ("AUC", f"{mine['auc seconds']:.2f}", ""),
+        ("AUC", f"{mail['auc seconds']:.2f}", ""),
         ("AUC + GAUC", f"{seconds:.2f}", f"{megabytes['ours']:,.0f}"),
-        ("scikit-learn, user by user", f"{theirs['seconds']:.1f}", f"{megabytes['scikit_learn']:,.0f}"),
+        ("scikit-learn, user by user", f"{sklearn['seconds']:.1f}", f"{megabytes['scikit_learn']:,.0f}"),
         (f"bootstrap, {draws:,} draws", f"{boot['seconds']:.1f}", f"{megabytes['bootstrap']:,.0f}"),
         ("only the columns and NumPy", "", f"{megabytes['nothing']:,.0f}"),
     ]
     low, high = (boot["AUC"][end] for end in (0, 1))
-    basis = "measured on all users" if all_users else f"extrapolated from {theirs['users measured']:,} users"
+    basis = "measured on all users" if all_users else f"extrapolated from {sklearn['users measured']:,} users"
     parts = [
         machine("numpy", "scipy", "scikit-learn"),
         f"{len(columns[0]):,} impressions of {users:,} users (median {np.median(count):.0f}, at most {count.max():,} "
         f"each; {both:,} with both labels), CTR {columns[1].mean():.1%}, a third of the scores rounded to three "
         "digits. AUC and GAUC: median of five runs.",
         table(("computation", "seconds", "peak MB"), rows),
-        f"AUC + GAUC is {theirs['seconds'] / seconds:.0f} x as fast as scikit-learn's loop ({basis}). The largest "
+        f"AUC + GAUC is {sklearn['seconds'] / seconds:.0f} x as fast as scikit-learn's loop ({basis}). The largest "
         f"difference over {compared.sum():,} users is {difference:.1e}; for the AUC of all rows it is "
-        f"{abs(mine['AUC'] - theirs['AUC']):.1e}. The bootstrap sorts in {boot['sort seconds']:.1f} s, then takes "
-        f"{(boot['seconds'] - boot['sort seconds']) / draws * 1e3:.1f} ms per draw; AUC {mine['AUC']:.4f}, 95 % "
+        f"{abs(mail['AUC'] - sklearn['AUC']):.1e}. The bootstrap sorts in {boot['sort seconds']:.1f} s, then takes "
+        f"{(boot['seconds'] - boot['sort seconds']) / draws * 1e3:.1f} ms per draw; AUC {mail['AUC']:.4f}, 95 % "
         f"interval over users {low:.4f} to {high:.4f}.",
     ]
     return "\n\n".join(parts)

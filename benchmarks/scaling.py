@@ -72,7 +72,7 @@ def compare(steps: int, rounds: int) -> None:
                 Path(folder) / f"s{millions}", history=100, scale=0.1, spread=spread
             ).folder
         for name, millions, batch in CASES:
-            # Alternate, so that other load on the machine affects all alike.
+            # Alternate, so that other load on the machine affects all equally.
             kinds = ((1, batch), (1, batch // 2), (2, batch))
             results: dict[tuple[int, int], list[dict[str, Any]]] = {kind: [] for kind in kinds}
             for _ in range(rounds):

@@ -155,6 +155,17 @@ def test_rows_of_a_kept_experiment_are_those_of_its_results(tmp_path: Path) -> N
     assert len([line for line in lines if "±" in line]) == len(plan.rows)
 
 
+def test_notes_of_a_table_are_those_that_are_printed(tmp_path: Path) -> None:
+    """Below the README's table of `make demo`; numbers and settings differ from one experiment to another."""
+    plan = read_plan(ROOT / "experiments" / "table2-ml-100k.toml")
+    rows, runs = keep(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
+    table = FORMATS["table"](plan.tables(rows, (runs[0].result or {})["dataset"]))
+    (block,) = (block for block in BLOCKS if block.page.name == "README.md" and "settings: " in block.code)
+    _, notes = block.code.split("settings: ")
+    printed = {re.sub(r"\d+\.\d", "0.0", line.rstrip()) for line in table.splitlines()}
+    assert {re.sub(r"\d+\.\d", "0.0", line.rstrip()) for line in notes.splitlines()[1:]} <= printed
+
+
 @pytest.mark.parametrize("page", ["README.md", "alimama.md"])
 def test_what_simulate_prints_is_what_a_page_shows(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
