@@ -38,7 +38,7 @@ BROKEN = {
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return features.query.numpy()[:, 0]\n": "should return click logits of shape [B]",
     "import keras\nclass R(keras.layers.Layer):\n    def __init__(self):\n        pass\n": "Expected a ranker",
-    "import keras\nR = keras.layers.Dense(1)\n": "ranker 'broken:R': is made already, so a second run would go on with the "
+    "import keras\nR = keras.layers.Dense(1)\n": "ranker 'broken:R': is an instance: a second run would start from the "
     "weights of the first. Give its class.",
     "from mailcli.models import RankingTower\nclass R(RankingTower):\n    pass\n": "NotImplementedError",
     "R = 5\n": "should be a keras.layers.Layer with `call(features, training)`, or such a function. Received: int 5",

@@ -195,9 +195,9 @@ def test_a_graph_scores_as_the_model_does(with_buys: Dataset, ranker: str, cold_
     view = view._replace(rows=view.rows[: 2 * BATCH])
     batches = Batches(with_buys, view, config.history, BATCH)
     one_by_one = [probabilities(model, to_tensors(batch)) for batch in batches.in_order()]
-    scores = Scorer(model, config.history)(batches, "")
+    scores = Scorer(model)(batches, "")
     np.testing.assert_allclose(scores, np.squeeze(np.concatenate(one_by_one)), atol=1e-6)
-    by_7 = Scorer(model, config.history)(Batches(with_buys, view, config.history, 7), "")
+    by_7 = Scorer(model)(Batches(with_buys, view, config.history, 7), "")
     np.testing.assert_allclose(by_7, scores, atol=1e-6)
 
 

@@ -33,12 +33,12 @@ from mailcli.models.step import make_step
 SIZES = (64, 64, 7, 3, 64, 3, 64)
 
 
-def steps(dataset: Dataset, settings: dict[str, Any], team: distribute.Team | None) -> dict[str, Any]:
+def steps(dataset: Dataset, settings: dict[str, Any], team: distribute.ReplicaGroup | None) -> dict[str, Any]:
     """Losses of the steps, the weights after them, and the bytes of table gradients that were told."""
     config = make_config([{"data": dataset.name}, settings])
     with ExitStack() as stack:
         if team:
-            stack.enter_context(distribute.on(team))
+            stack.enter_context(distribute.use_replicas(team))
         model = make_model(dataset, config)
         step = make_step(model, config)
         data = Batches(dataset, views(dataset, config)["train"], config.history, config.batch_size)
@@ -68,23 +68,23 @@ DRAWS = {
 }
 
 
-def draws(team: distribute.Team) -> dict[str, bool]:
+def draws(team: distribute.ReplicaGroup) -> dict[str, bool]:
     """Whether the replicas' parts of random numbers are what Keras draws for all 11 rows."""
-    with distribute.on(team), distribute.scope():
+    with distribute.use_replicas(team), distribute.scope():
         generators = {name: keras.random.SeedGenerator(5) for name in DRAWS}
 
     def draw(batch: dict[str, Any]) -> dict[str, Any]:
         x, found = batch["click"], {}
-        with distribute.rows(tf.shape(x)[0]):
+        with distribute.exchange_row_counts(tf.shape(x)[0]):
             for name, (ours, _, width, times) in DRAWS.items():
-                with distribute.repeated(times):
+                with distribute.repeated_rows(times):
                     drawn = ours(tf.tile(x[:, :width], [times, 1]), generators[name])
-                parts = [distribute.everyone(part) for part in tf.split(drawn, times)]
+                parts = [distribute.all_gather(part) for part in tf.split(drawn, times)]
                 found[name] = tf.concat(parts, axis=0)
         return found
 
-    with distribute.on(team):
-        got = tf.function(distribute.run_on_all(draw))({"click": tf.zeros([11, 4])})
+    with distribute.use_replicas(team):
+        got = tf.function(distribute.run_on_replicas(draw))({"click": tf.zeros([11, 4])})
     return {
         name: bool(np.array_equal(got[name], theirs((11 * times, width), seed=keras.random.SeedGenerator(5)).numpy()))
         for name, (_, theirs, width, times) in DRAWS.items()
@@ -97,7 +97,7 @@ def main() -> None:
     dmr.NEGATIVES = 10
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    team = distribute.Team(tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]))
+    team = distribute.ReplicaGroup(tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]))
     dataset = Dataset(folder / "tiny")
     found = {"one": steps(dataset, settings, None), "several": steps(dataset, settings, team)}
     print(json.dumps({**found, "draws": draws(team) if count == 3 else {}}))

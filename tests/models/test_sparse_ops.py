@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailcli.models.sparse_ops import bag_sum, collect, gather_rows, spread, sum_at
+from mailcli.models.sparse_ops import bag_sum, collect, gather_rows, spread, scatter_sum
 
 ROWS = tf.constant([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
 
@@ -23,7 +23,7 @@ def test_a_bag_is_the_sum_of_its_rows_by_hand() -> None:
 
 
 def test_values_are_summed_at_their_places_by_hand() -> None:
-    np.testing.assert_array_equal(sum_at(ROWS, tf.constant([3, 0, 3]), 5), [[2, 20], [0, 0], [0, 0], [4, 40], [0, 0]])
+    np.testing.assert_array_equal(scatter_sum(ROWS, tf.constant([3, 0, 3]), 5), [[2, 20], [0, 0], [0, 0], [4, 40], [0, 0]])
 
 
 def test_spread_and_collect_are_inverse_by_hand() -> None:
@@ -36,7 +36,7 @@ def test_spread_and_collect_are_inverse_by_hand() -> None:
 def test_nothing_is_no_special_case() -> None:
     none = tf.zeros([0], tf.int64)
     np.testing.assert_array_equal(bag_sum(ROWS, none, none, tf.constant(2, tf.int64)), np.zeros((2, 2)))
-    assert sum_at(ROWS[:0], none, 0).shape == (0, 2)
+    assert scatter_sum(ROWS[:0], none, 0).shape == (0, 2)
     assert collect(tf.ones([2, 3, 4]), tf.zeros([2, 3], tf.bool)).shape == (0, 4)
     np.testing.assert_array_equal(spread(ROWS[:0], tf.zeros([2, 3], tf.bool)), np.zeros((2, 3, 2)))
 
@@ -54,9 +54,9 @@ def _pair(name: str, rng: np.random.Generator) -> tuple[Callable, Callable, tf.T
     if name == "gather_rows":
         square = tf.reshape(places, [4, 5])
         return lambda x: gather_rows(x, square), lambda x: tf.gather(x, square), rows
-    if name == "sum_at":
+    if name == "scatter_sum":
         values = tf.constant(rng.normal(size=(20, 3)), tf.float32)
-        return lambda x: sum_at(x, places, 6), lambda x: tf.math.unsorted_segment_sum(x, places, 6), values
+        return lambda x: scatter_sum(x, places, 6), lambda x: tf.math.unsorted_segment_sum(x, places, 6), values
     if name == "collect":
         dense = tf.constant(rng.normal(size=(4, 5, 3)), tf.float32)
         return lambda x: collect(x, mask), lambda x: tf.boolean_mask(x, mask), dense
@@ -64,7 +64,7 @@ def _pair(name: str, rng: np.random.Generator) -> tuple[Callable, Callable, tf.T
     return lambda x: spread(x, mask), lambda x: tf.scatter_nd(tf.where(mask), x, (4, 5, 3)), values
 
 
-@pytest.mark.parametrize("name", ["bag_sum", "gather_rows", "sum_at", "collect", "spread"])
+@pytest.mark.parametrize("name", ["bag_sum", "gather_rows", "scatter_sum", "collect", "spread"])
 @pytest.mark.parametrize("as_graph", [False, True])
 def test_value_and_two_derivatives_are_those_of_tensorflow(name: str, as_graph: bool) -> None:
     ours, theirs, x = _pair(name, np.random.default_rng(7))
@@ -100,5 +100,5 @@ def test_the_same_sum_has_the_same_bits() -> None:
     rng = np.random.default_rng(0)
     values = tf.constant(rng.normal(size=(50_000, 8)), tf.float32)
     places = tf.constant(rng.integers(0, 300, 50_000))
-    once = sum_at(values, places, 300).numpy()
-    assert all((sum_at(values, places, 300).numpy() == once).all() for _ in range(20))
+    once = scatter_sum(values, places, 300).numpy()
+    assert all((scatter_sum(values, places, 300).numpy() == once).all() for _ in range(20))
