@@ -204,9 +204,9 @@ def _check(config: RunConfig, dataset: Dataset, count: int) -> None:
     for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
         if plugins.is_outside(kind, name) and not getattr(plugins.load(kind, name), "supports_replicas", False):
             raise MailError(
-                f"{kind.title} '{name}': has not declared support for several replicas, where losses, batch "
-                "normalization and dropout must be those of mailcli.models. Use them and set `supports_replicas = True` "
-                "in the class, or train on one replica."
+                f"{kind.title} '{name}': has not declared support for several replicas, where losses, "
+                "batch normalization and dropout must be those of mailcli.models. Use them and set "
+                "`supports_replicas = True` in the class, or train on one replica."
             )
 
 
