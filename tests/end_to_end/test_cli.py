@@ -151,8 +151,8 @@ def test_compare_prints_the_papers_rows_each_from_its_own_run(with_data: Path) -
 
 def test_esmm_needs_conversions_and_scores_them(with_data: Path) -> None:
     assert refused(mail("train", "--ranker", "esmm", *SMALL)) == (
-        "esmm+none on tiny: it needs the label 'conversion', and the dataset has 'click' alone "
-        "(a schema file names one as impressions.conversion, `mail simulate --conversions` makes one up)"
+        "esmm+none on tiny: it needs the label 'conversion', but the dataset has only 'click' "
+        "(a schema file names its column as impressions.conversion; `mail simulate --conversions` simulates one)"
     )
     made = mail("simulate", "alimama", "--users", "150", "--out", "raw", "--behaviors-per-user", "20", "--conversions")
     assert made.exit_code == 0, made.output

@@ -29,9 +29,9 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train
 from mailcli.training.run_folder import Run
-from tests.contracts.test_models import COLD_STARTS, QUICK, RANKERS
 from tests.helpers.alimama import DAY, START
 from tests.helpers.leakage import Draw, LeakError, Truth, Watch, check_rows, check_vocabularies
+from tests.helpers.models import COLD_STARTS, QUICK, RANKERS
 from tests.helpers.oracles import read_csv
 
 EPOCHS = 2

@@ -256,8 +256,8 @@ def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> Non
             assert (table[row] == old.table.numpy()[was]).all()
             known[row] = True
         known[new.start[name] : new.start[name] + 2] = True
-    known[new.action_start :] = True
-    assert (table[new.action_start :] == old.table.numpy()[old.action_start :]).all()
+    known[new.first_action_row :] = True
+    assert (table[new.first_action_row :] == old.table.numpy()[old.first_action_row :]).all()
     assert (table[~known] == fresh[~known]).all()
     assert (~known).sum() == new.rows - old.rows > 50
     assert all((moment[~known] == 0).all() for moment in moments)
@@ -290,7 +290,7 @@ def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
     child.restore(model)
     old_day = RenumberedDataset(datasets[0].folder, numbering)
     view = views(old_day, child.config)["test"]
-    scores = Scorer(model, 20)(Batches(old_day, view, 20, 256), "test")
+    scores = Scorer(model)(Batches(old_day, view, 20, 256), "test")
     assert found[0]["after"] == measure(old_day, view, scores)
     assert found[0]["after"] != found[0]["before"]
     assert found[1]["after"] != found[1]["before"]

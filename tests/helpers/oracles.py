@@ -51,6 +51,11 @@ def leaky(x: NDArray[Any]) -> NDArray[Any]:
     return np.where(x > 0, x, 0.2 * x)
 
 
+def sigmoid(x: Any) -> NDArray[np.float64]:
+    """1 / (1 + e⁻ˣ)."""
+    return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
+
+
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file as texts, header names stripped."""
     with open(path, newline="") as file:

@@ -20,7 +20,7 @@ from mailcli.reporting.plots.nearness import nearness
 from mailcli.reporting.plots.warmup import auc_by_known
 from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
-from tests.models.test_two_tower import config
+from tests.helpers.models import mail_config
 
 QUICK = {"epochs": 1, "batch_size": 256}
 
@@ -31,7 +31,7 @@ def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
         for variant in (None, "base"):
-            ensure(config(variant, seed=seed, **QUICK), tiny, folder)
+            ensure(mail_config(variant, seed=seed, **QUICK), tiny, folder)
     return folder
 
 
