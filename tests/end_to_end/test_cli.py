@@ -770,7 +770,7 @@ class TestOddFiles:
 
     def test_settings_of_the_wrong_type(self, with_data: Path) -> None:
         (with_data / "c.toml").write_text("data = 5\n")
-        assert refused(mail("train", "--config", "c.toml")) == "c.toml: data = 5: expected a string"
+        assert refused(mail("train", "--config", "c.toml")) == "c.toml: data = 5: expected a string."
         (with_data / "c.toml").write_text("epoch = 5\n")
         assert refused(mail("train", "--config", "c.toml", "--set", "epochs=3")) == (
             "c.toml: unknown setting 'epoch'. Did you mean 'epochs'?"
@@ -815,7 +815,7 @@ class TestTamperedRuns:
 
     def test_a_damaged_config(self, run: Path) -> None:
         (run / "config.toml").write_text("epochs = 1\n")
-        assert refused(mail("evaluate", run)) == "data: no dataset is named"
+        assert refused(mail("evaluate", run)) == "data: no dataset is named."
 
     def test_missing_weights(self, run: Path) -> None:
         (run / "checkpoints" / "best.weights.h5").unlink()
