@@ -37,7 +37,7 @@ class TestSpark:
         raw = tmp_path / "raw [1] o'x" / "user=1"
         shutil.copytree(simulated_raw, raw)
         alimama.spoil(raw)
-        monkeypatch.setattr("mailcli.preprocessing.extract.BUCKET_BYTES", 100_000)
+        monkeypatch.setattr("mailcli.preprocessing.buckets.BUCKET_BYTES", 100_000)
         datasets = [
             preprocess(
                 "alimama",
@@ -88,7 +88,7 @@ class TestDuckDB:
     def test_a_spark_master_goes_with_spark(self, tmp_path: Path, simulated_raw: Path) -> None:
         with pytest.raises(MailError) as error:
             preprocess("alimama", simulated_raw, tmp_path, None, Options(spark_master="spark://somewhere:7077"))
-        assert error.value.message == "--spark-master spark://somewhere:7077: goes with --engine spark."
+        assert error.value.message == "--spark-master spark://somewhere:7077: needs --engine spark."
 
     def test_ctrl_c_during_a_statement_is_ctrl_c(self, tmp_path: Path) -> None:
         """As DuckDB does it: an error of its own, caused by Ctrl-C."""

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.csv_file import Column, CsvFile, Rule
+from mailcli.preprocessing.csv_columns import Column, Rule
+from mailcli.preprocessing.csv_file import CsvFile
 from mailcli.preprocessing.engines.duckdb import Engine
 
 COLUMNS = (
@@ -141,7 +142,7 @@ def test_mixed_line_ends_are_told(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes((",".join(GOOD) + "\n" + GOOD_LINE + "\r\n" + GOOD_LINE + "\n").encode())
     with pytest.raises(
-        MailError, match=r"f.csv: its lines do not all end alike \(\\n, \\r\\n or \\r\). Make them all \\n."
+        MailError, match=r"f.csv: has mixed line endings \(\\n, \\r\\n or \\r\). Convert them all to \\n."
     ):
         read(CsvFile(path, COLUMNS), tmp_path)
 

@@ -234,7 +234,7 @@ def test_order_of_rows_buckets_and_compression_do_not_show(
         # The published copies differ in the trailing space of one header name.
         text = "\n".join([header.strip(), *(rows[i] for i in rng.permutation(len(rows)))]) + "\n"
         (shuffled / f"{path.name}.gz").write_bytes(gzip.compress(text.encode()))
-    monkeypatch.setattr("mailcli.preprocessing.extract.BUCKET_BYTES", 10_000)
+    monkeypatch.setattr("mailcli.preprocessing.buckets.BUCKET_BYTES", 10_000)
     again = preprocess("alimama", shuffled, tmp_path / "data", "again", Options(history=20))
     assert columns(again) == columns(tiny)
     assert again.manifest["counts"] == tiny.manifest["counts"]

@@ -64,7 +64,7 @@ def test_too_many_stop_it_and_nothing_is_kept(spoilt: Path, tmp_path: Path) -> N
     line = len((spoilt / "user_profile.csv").read_text().splitlines())
     assert error.value.message == (
         f"{spoilt}/user_profile.csv, line {line}: column 'age_level' holds 'old'. Expected a whole number or nothing. "
-        f"1 of {line - 1} rows ({1 / (line - 1):.2%}) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
+        f"1 of {line - 1} rows ({1 / (line - 1):.2%}) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
     )
     assert not (tmp_path / "data").exists()
 
@@ -81,7 +81,7 @@ def test_a_log_that_is_all_wrong_is_told_before_anything_slow(
     with pytest.raises(MailError) as error:
         preprocess("alimama", raw, tmp_path / "data", None)
     assert error.value.message == (
-        f"{raw}/behavior_log.csv: of 1,000 rows from all over the file none can be used. In '1,1494000000000,pv,1,1' "
+        f"{raw}/behavior_log.csv: none of 1,000 rows sampled from the whole file can be used. In '1,1494000000000,pv,1,1' "
         "column 'time_stamp' holds '1494000000000'. Expected a whole number from 1492790400 to 1494691199."
     )
 
@@ -160,15 +160,15 @@ def test_the_summary_counts_what_the_raw_files_have(tmp_path: Path) -> None:
     text = (dataset.folder / "summary.md").read_text()
     for line in (
         "| users of impressions without a profile | 1 | 2 |",
-        "| impressions of these | 1 | 14.29% of all |",
+        "| their impressions | 1 | 14.29% of all |",
         "| items of impressions without a row in the item table | 1 | 11 |",
-        "| impressions of these | 1 |  |",
+        "| their impressions | 1 |  |",
         "| users without a behavior before an impression (naturally new) | 1 |  |",
         "| impressions without a behavior before them | 1 |  |",
-        "| behaviors of users without an impression that is kept, not stored | 1 |  |",
-        "| behaviors not before their user's last impression, not stored | 1 |  |",
-        "| behaviors older than the last n_v of every impression, not stored | 1 |  |",
-        "| behaviors stored | 1 |  |",
+        "| behaviors of users without an impression in the dataset (dropped) | 1 |  |",
+        "| behaviors not before their user's last impression (dropped) | 1 |  |",
+        "| behaviors older than the last n_v of every impression (dropped) | 1 |  |",
+        "| behaviors in the dataset | 1 |  |",
         "| train | 3 | 1 | 33.33% |",
         "| items.brand | 0 | 1 | `None` | `None` | 99,815 |",
         "| items.cate | 1 | 0 | `500` | `500` | 6,769 |",
@@ -237,5 +237,5 @@ def test_a_sample_is_the_whole_restricted_to_its_users(simulated_raw: Path, tiny
 
 def test_a_sample_may_be_too_small(tmp_path: Path) -> None:
     alimama.write_rows(tmp_path / "raw", alimama.good_rows())
-    with pytest.raises(MailError, match=r"every label is 0 .* Of the users, --sample kept 0."):
+    with pytest.raises(MailError, match=r"every label is 0 .* --sample kept 0 users."):
         preprocess("alimama", tmp_path / "raw", tmp_path, "s", Options(sample=1e-9))
