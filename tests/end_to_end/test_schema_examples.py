@@ -178,7 +178,7 @@ history = 20
 def test_one_toml_file_makes_dataset_and_table_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """GroupLens' three files in data/raw/movielens-1m, and nothing but TOML: the dataset and the paper's Table 2."""
     monkeypatch.chdir(EXAMPLES.parent.parent)
-    rawforms.movielens(tmp_path / "data" / "raw" / "movielens-1m", users=60, films=40, each=20)
+    rawforms.movielens(tmp_path / "data" / "raw" / "movielens-1m", users=60, films=40, ratings_per_user=20)
     command = ("run", "experiments/table2-ml-1m.toml", "--seeds", 1, "--jobs", 1)
     folders = ("--data-dir", tmp_path / "data", "--runs", tmp_path / "runs")
     output = run_mail(*command, *folders)

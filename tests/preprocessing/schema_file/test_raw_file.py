@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
+from tests.helpers.datasets import columns
 from tests.helpers.schema_files import (
     FILES,
     SCHEMA,
@@ -15,7 +16,6 @@ from tests.helpers.schema_files import (
     make_dataset,
     write_files,
 )
-from tests.preprocessing.test_pipeline import columns
 
 
 def test_unusable_rows_are_set_aside_with_the_reason(tmp_path: Path) -> None:
