@@ -251,7 +251,7 @@ def test_without_raw_files_the_answer_says_which_where_and_how(home: Path) -> No
 
 def unusable(rows: str, share: str) -> str:
     """The end of an error about rows."""
-    return f"{rows} rows ({share}) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
+    return f"{rows} rows ({share}) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
 
 
 Change = Callable[[dict[str, list[str]]], None]
@@ -338,7 +338,7 @@ def drop(stem: str, keep: slice) -> Change:
         ),
         (
             lambda rows: rows["ad_feature"].append("10,5,1,1,6,1.0"),
-            "raw/ad_feature.csv, line 2: is not the only row of its item. Expected one row each. "
+            "raw/ad_feature.csv, line 2: has the same item as another row. Expected one row per item. "
             + unusable("1 of 2", "50.00%"),
         ),
         (
