@@ -1,4 +1,4 @@
-"""The dataset's users and items in order, and the bucket of each user: a part of the users that fits into memory."""
+"""Users and items in the dataset's order, users divided into buckets that fit into memory."""
 
 from __future__ import annotations
 
@@ -99,18 +99,18 @@ def _counts(F: Any) -> Iterator[Any]:
         yield F.sum((in_split & (F.col("click") == F.lit(1))).cast("bigint")).cast("bigint").alias(f"{name}_clicks")
 
 
-def _all_items(known: pa.ChunkedArray, shown: pa.Table) -> pa.Table:
+def _all_items(known: pa.ChunkedArray, shown_items: pa.Table) -> pa.Table:
     """Items of the item table and of impressions in order of the raw id: `item, item_row, impressions, known`."""
-    known = known.cast(shown["item"].type).combine_chunks()
-    unknown = pc.invert(pc.is_in(shown["item"], value_set=known))
-    items = pa.concat_arrays([known, *shown["item"].filter(unknown).chunks])
+    known = known.cast(shown_items["item"].type).combine_chunks()
+    unknown = pc.invert(pc.is_in(shown_items["item"], value_set=known))
+    items = pa.concat_arrays([known, *shown_items["item"].filter(unknown).chunks])
     items = items.take(pc.sort_indices(items))
-    position = pc.index_in(items, value_set=shown["item"].combine_chunks())
+    position = pc.index_in(items, value_set=shown_items["item"].combine_chunks())
     return pa.table(
         {
             "item": items,
             "item_row": np.arange(len(items), dtype=np.int32),
-            "impressions": pc.fill_null(shown["impressions"].combine_chunks().take(position), 0),
+            "impressions": pc.fill_null(shown_items["impressions"].combine_chunks().take(position), 0),
             "known": pc.is_in(items, value_set=known),
         }
     )

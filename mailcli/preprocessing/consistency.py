@@ -59,12 +59,12 @@ def check_items(source: RawData, items: pa.Table, features: pa.Table) -> None:
         items: those of impressions and item table, with their number of impressions.
         features: the item table.
     """
-    shown = items["item"].filter(pc.greater(items["impressions"], 0))
-    unknown = _missing_from(features["item"], shown)
-    if len(unknown) and len(unknown) == len(shown):
+    shown_items = items["item"].filter(pc.greater(items["impressions"], 0))
+    unknown = _missing_from(features["item"], shown_items)
+    if len(unknown) and len(unknown) == len(shown_items):
         logger.warning(f"Note: {_none_known(source, 'item', unknown, features['item'])} They have no features.")
-    elif len(unknown) > MAX_UNKNOWN * len(shown):
-        _note(source, "item", unknown, len(shown))
+    elif len(unknown) > MAX_UNKNOWN * len(shown_items):
+        _note(source, "item", unknown, len(shown_items))
 
 
 def check_times(source: RawData, behaviors: Iterable[Path], impressions: Iterable[Path]) -> None:

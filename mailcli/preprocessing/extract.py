@@ -15,42 +15,24 @@ from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.preprocessing.buckets import assign_buckets, split_impressions
 from mailcli.preprocessing.consistency import check_items, check_times, check_users
-from mailcli.preprocessing.engines._base import DataEngine
 from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, REJECTED, TOO_LATE, ExtractedTables, count_rows
-from mailcli.preprocessing.rejects import Rejects
-from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.table_reader import TableReader
-from mailcli.utils.resumable import ResumableStages
 
 
 class Extraction:
     """The steps in the order of `run`.
 
     Args:
-        source: the raw data.
-        engine: reads and writes it.
-        stages: where finished steps are kept.
-        rejects: takes the rows that cannot be used.
+        reader: reads the raw tables.
         sample: share of the users to keep.
         expect_official: whether rows and distinct values must be those of the published files.
     """
 
-    def __init__(
-        self,
-        source: RawData,
-        engine: DataEngine,
-        stages: ResumableStages,
-        rejects: Rejects,
-        sample: float,
-        expect_official: bool,
-    ) -> None:
-        self.source = source
-        self.engine = engine
-        self.stages = stages
-        self.rejects = rejects
+    def __init__(self, reader: TableReader, sample: float, expect_official: bool) -> None:
+        self.reader = reader
+        self.source, self.engine, self.stages = reader.source, reader.engine, reader.stages
         self.sample = sample
         self.expect_official = expect_official
-        self.reader = TableReader(source, engine, stages, rejects)
 
     def run(self) -> ExtractedTables:
         """Do all steps that are not done yet, from the small tables to the long log."""
@@ -66,13 +48,13 @@ class Extraction:
         check_items(self.source, items, features)
         behaviors = self.reader.behaviors(keys / "users.parquet")
         self._check_official()
-        shown = self.stages.run("shown", lambda folder: self._split_impressions(impressions, keys, folder)) / "rows"
+        split = self.stages.run("shown", lambda folder: self._split_impressions(impressions, keys, folder)) / "rows"
         ignored = {bucket: count_rows(behaviors / f"bucket={bucket}") for bucket in (NO_IMPRESSION, TOO_LATE)}
         if count_rows(behaviors) == sum(ignored.values()) + count_rows(behaviors / f"bucket={REJECTED}"):
             files = ", ".join(path.name for path in self.source.files)
             raise MailError(f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those.")
         check_times(self.source, behaviors.glob("bucket=[0-9]*/*.parquet"), impressions.glob("*.parquet"))
-        return ExtractedTables(profiles, features, users, items, shown, behaviors, self.reader.facts, ignored)
+        return ExtractedTables(profiles, features, users, items, split, behaviors, self.reader.facts, ignored)
 
     def _assign_buckets(self, impressions: Path, known_items: pa.ChunkedArray, folder: Path) -> None:
         assign_buckets(self.engine, impressions, known_items, self.source.files, self.sample, folder)
@@ -81,9 +63,9 @@ class Extraction:
         split_impressions(self.engine, self.source.schema, impressions, keys, folder)
 
     def _check_log(self) -> None:
-        """Refuse a log that seems unusable as a whole, before anything slow (MailError)."""
+        """Refuse a log in which no row seems usable, before anything slow (MailError)."""
         file = self.source.raw_files.get("behaviors")
-        if file and self.rejects.limit < 1:
+        if file and self.reader.rejects.limit < 1:
             file.check_sample(self.engine, self.stages.temp)
 
     def _check_official(self) -> None:
@@ -107,14 +89,14 @@ class Extraction:
         total = {name: pc.sum(users[name]).as_py() or 0 for name in SPLITS}
         clicks = {name: pc.sum(users[f"{name}_clicks"]).as_py() or 0 for name in SPLITS}
         file = self.source.path_of("impressions")
-        kept = f" --sample kept {len(users):,} users." if self.sample < 1 else ""
+        sample = f" --sample kept {len(users):,} users." if self.sample < 1 else ""
         if sum(clicks.values()) in {0, sum(total.values())}:
             only = "0 (no click)" if not sum(clicks.values()) else "1 (click)"
-            raise MailError(f"{file}: every label is {only}. Expected both classes.{kept}")
+            raise MailError(f"{file}: every label is {only}. Expected both classes.{sample}")
         for name in SPLITS:
             if not total[name]:
-                raise MailError(f"{file}: no impression falls into the {name} split. Expected some in each.{kept}")
+                raise MailError(f"{file}: no impression falls into the {name} split. Expected some in each.{sample}")
             if clicks[name] in {0, total[name]}:
                 raise MailError(
-                    f"{file}: all {total[name]} labels of the {name} split are equal. Expected both classes.{kept}"
+                    f"{file}: all {total[name]} labels of the {name} split are equal. Expected both classes.{sample}"
                 )

@@ -89,8 +89,8 @@ def standardize(name: str, column: pa.ChunkedArray, train_items: NDArray) -> tup
         MailError: no training impression has a value.
     """
     values = np.log1p(np.maximum(column.to_numpy().astype(np.float64), 0))
-    shown = values[train_items]
-    if np.isnan(shown).all():
+    in_train = values[train_items]
+    if np.isnan(in_train).all():
         raise MailError(f"no item of a training impression has a {name}. Expected item rows for the impressions.")
-    mean, std = float(np.nanmean(shown)), float(np.nanstd(shown)) or 1.0
+    mean, std = float(np.nanmean(in_train)), float(np.nanstd(in_train)) or 1.0
     return np.nan_to_num((values - mean) / std).astype(np.float32), mean, std

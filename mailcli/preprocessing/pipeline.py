@@ -18,6 +18,7 @@ from mailcli.preprocessing.fingerprints import fingerprints, stamps
 from mailcli.preprocessing.rejects import MAX_BAD_ROWS, Rejects
 from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.summary import summary
+from mailcli.preprocessing.table_reader import TableReader
 from mailcli.preprocessing.transform import Transform
 
 
@@ -126,8 +127,8 @@ def _write_columns(
 ) -> dict[str, Any]:
     """Write all columns, summary.md and rejected/; returns what they add to dataset.json."""
     rejects = Rejects(source, options.max_bad_rows)
-    extraction = Extraction(source, engine, writer.stages, rejects, options.sample, options.expect_official)
-    extracted = extraction.run()
+    reader = TableReader(source, engine, writer.stages, rejects)
+    extracted = Extraction(reader, options.sample, options.expect_official).run()
     contents = Transform(source.schema, engine, writer, options.history, options.drop_duplicates).run(extracted)
     title = (
         f"{name} ({'simulated' if source.simulation else 'real data'}), n_v {options.history}, "

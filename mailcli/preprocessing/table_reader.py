@@ -78,7 +78,7 @@ class TableReader:
         return good
 
     def behaviors(self, user_keys: Path) -> Path:
-        """The folder of the log, split by bucket; of a row in a negative bucket only its text is kept.
+        """The folder of the log, split by bucket; rows in negative buckets are kept without their values.
 
         Args:
             user_keys: Parquet file with `user, row, bucket, last`.

@@ -120,13 +120,13 @@ def run_with_progress(
     """
     with ThreadPoolExecutor(1) as pool, progress(title, 100, "%") as advance:
         running = pool.submit(run)
-        shown = 0.0
+        last_percent = 0.0
         try:
             while not running.done():
-                time.sleep(POLL_SECONDS / 4 if shown == 0 else POLL_SECONDS)
-                percent = min(max(done(), shown), 100.0)
-                advance(percent - shown)
-                shown = percent
+                time.sleep(POLL_SECONDS / 4 if last_percent == 0 else POLL_SECONDS)
+                percent = min(max(done(), last_percent), 100.0)
+                advance(percent - last_percent)
+                last_percent = percent
         except KeyboardInterrupt:
             cancel()
             raise

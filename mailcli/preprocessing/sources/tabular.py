@@ -35,15 +35,15 @@ class Source(RawData):
         self.files = tables.paths
         has_quantiles = any(field.quantiles for field in (*m.attributes, *m.features))
         self.impressions_first = has_quantiles or not (m.users.patterns and m.items.patterns)
-        self.shown, self.log = tables.impressions(), tables.behaviors()
+        self.impression_table, self.behavior_table = tables.impressions(), tables.behaviors()
         # Users and items without files of their own are checked with the impressions.
-        self.profiles = tables.users() if m.users.patterns else self.shown
-        self.features = tables.items() if m.items.patterns else self.shown
+        self.user_table = tables.users() if m.users.patterns else self.impression_table
+        self.item_table = tables.items() if m.items.patterns else self.impression_table
         self.raw_files = {
-            "users": self.profiles.raw_file,
-            "items": self.features.raw_file,
-            "impressions": self.shown.raw_file,
-            "behaviors": self.log.raw_file,
+            "users": self.user_table.raw_file,
+            "items": self.item_table.raw_file,
+            "impressions": self.impression_table.raw_file,
+            "behaviors": self.behavior_table.raw_file,
         }
 
     def users(self, engine: DataEngine) -> DataFrame:
@@ -56,7 +56,7 @@ class Source(RawData):
 
     def _small(self, engine: DataEngine, role: str, files: TableFiles, fields: Sequence[FieldDefinition]) -> DataFrame:
         """Users or items, with bucketed numbers."""
-        table = self.profiles if role == "users" else self.features
+        table = self.user_table if role == "users" else self.item_table
         key = role.removesuffix("s")
         sql = table.sql(keep_lines=True) if files.patterns else self._earliest(key, fields)
         edges = {field.name: field.edges for field in fields if field.edges}
@@ -71,20 +71,20 @@ class Source(RawData):
         return engine.sql(f"SELECT {', '.join([key, *columns])}, fault, line FROM ({sql})", table.path)
 
     def _split(self, keep_rejects: bool) -> str:
-        return split_sql(self.tables, self.shown, keep_rejects)
+        return split_sql(self.tables, self.impression_table, keep_rejects)
 
     def _earliest(self, key: str, fields: Sequence[FieldDefinition]) -> str:
         """One row per user or item, from its earliest impression; of several, the first in the order of the values."""
         no_fault = "NULL::INTEGER AS fault, '' AS line"
-        shown = f"({self._split(keep_rejects=False)}) WHERE fault IS NULL"
+        impressions = f"({self._split(keep_rejects=False)}) WHERE fault IS NULL"
         if not fields:
-            return f"SELECT DISTINCT {key}, {no_fault} FROM {shown}"
+            return f"SELECT DISTINCT {key}, {no_fault} FROM {impressions}"
         prefix = USER if key == "user" else ITEM
         names = [field.name for field in fields]
         values = ", ".join(f"{literal(name)}: {identifier(prefix + name)}" for name in names)
         row = f"min({{'time': time, 'split': split, 'held': {{{values}}}}})['held'] AS held"
         columns = ", ".join(f"held[{literal(name)}] AS {identifier(name)}" for name in names)
-        return f"SELECT {key}, {columns}, {no_fault} FROM (SELECT {key}, {row} FROM {shown} GROUP BY {key})"
+        return f"SELECT {key}, {columns}, {no_fault} FROM (SELECT {key}, {row} FROM {impressions} GROUP BY {key})"
 
     def _quantiles(
         self, engine: DataEngine, table: str, key: str, fields: Sequence[FieldDefinition]
@@ -100,7 +100,7 @@ class Source(RawData):
         rows = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
         unique = f"SELECT DISTINCT ON ({key}) {columns} FROM {rows} ORDER BY ALL"
         sql = f"SELECT count(*) AS n, {', '.join(quantiles)} FROM ({unique})"
-        result = engine.collect(engine.sql(sql, self.shown.path))
+        result = engine.collect(engine.sql(sql, self.impression_table.path))
         edges = {}
         for field in fields:
             ends = result[field.name][0].as_py()
@@ -131,15 +131,17 @@ class Source(RawData):
         names = ["user", "item", "time", *(field.name for field in self.map.context), *self.schema.labels]
         columns = ", ".join(map(identifier, names))
         sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(keep_rejects=True)})"
-        return engine.sql(sql, self.shown.path)
+        return engine.sql(sql, self.impression_table.path)
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """One row per behavior; in files with lists, one row per user is unnested."""
         names = [field.name for field in self.map.behavior_fields]
         if self.map.behavior_time:
             columns = ", ".join(map(identifier, ("user", "time", "action", *names)))
-            return engine.sql(f"SELECT {columns}, fault, line FROM ({self.log.sql()})", self.log.path)
-        return engine.sql(self._unnested(names), self.log.path)
+            sql = f"SELECT {columns}, fault, line FROM ({self.behavior_table.sql()})"
+        else:
+            sql = self._unnested(names)
+        return engine.sql(sql, self.behavior_table.path)
 
     def _unnested(self, names: Sequence[str]) -> str:
         """Behaviors from lists of n, at the times -n, ..., -1, hence before every impression.
@@ -155,7 +157,8 @@ class Source(RawData):
         values = ", ".join(f"{literal(name)}: {identifier(name)}" for name in names)
         count = f"len(held[{literal(names[0])}])"
         chosen = (
-            f"SELECT user, min({{'rank': {rank}, 'held': {{{values}}}}})['held'] AS held FROM ({self.log.sql()}) "
+            f"SELECT user, min({{'rank': {rank}, 'held': {{{values}}}}})['held'] AS held "
+            f"FROM ({self.behavior_table.sql()}) "
             f"WHERE fault IS NULL AND {identifier(names[0])} IS NOT NULL GROUP BY user"
         )
         unnested = f"SELECT user, held, {count} AS n, unnest(range(1, {count} + 1)) AS place FROM ({chosen})"
@@ -164,7 +167,7 @@ class Source(RawData):
         return (
             f"SELECT user, place - n - 1 AS time, 0 AS action, {steps}, NULL::INTEGER AS fault, NULL AS line "
             f"FROM ({unnested}) UNION ALL BY NAME SELECT user, NULL AS time, 0 AS action, {nulls}, fault, line "
-            f"FROM ({self.log.sql(keep_rejects=False)}) WHERE fault IS NOT NULL"
+            f"FROM ({self.behavior_table.sql(keep_rejects=False)}) WHERE fault IS NOT NULL"
         )
 
 
