@@ -171,7 +171,7 @@ def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, mo
     [
         (["--seeds", "0"], "--seeds is 0. Expected 1 or more."),
         (["--jobs", "0"], "--jobs is 0. Expected 1 or more."),
-        (["--format", "markdwon"], "--format markdwon: no such form. Did you mean 'markdown'? Known: 'table', "),
+        (["--format", "markdwon"], "--format markdwon: unknown format. Did you mean 'markdown'? Known: 'table', "),
         (["--data", "tyo"], "unknown dataset 'tyo'. Did you mean 'toy'?"),
     ],
 )

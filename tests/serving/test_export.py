@@ -575,8 +575,8 @@ def test_a_file_is_scored_as_the_trainer_scored_it(
     assert done.exit_code == 0, done.output
     new = drawn(raw.dataset, runs[cell].config) | (raw.dataset.earlier_behaviors("test") == 0)
     assert done.stdout == (
-        f"{tmp_path / 'out.csv'}: {len(shown)} impressions, {new.sum()} of them without behavior. "
-        "Unknown to the dataset: the users of 0, the items of 0.\n"
+        f"{tmp_path / 'out.csv'}: {len(shown)} impressions; {new.sum()} without history, 0 with an unknown user, "
+        "0 with an unknown item.\n"
     )
     found = pd.read_csv(tmp_path / "out.csv")
     pd.testing.assert_frame_equal(found.drop(columns="score"), shown)
@@ -599,7 +599,7 @@ def test_users_and_items_that_the_dataset_lacks(
     done = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.parquet", data_dir, "--all-histories")
     assert done.exit_code == 0, done.output
     assert done.stdout.endswith(
-        ": 4 impressions, 3 of them without behavior. Unknown to the dataset: the users of 3, the items of 2.\n"
+        ": 4 impressions; 3 without history, 3 with an unknown user, 2 with an unknown item.\n"
     )
     found = pd.read_parquet(tmp_path / "out.parquet")["score"].to_numpy()
     close(found, answers["strangers"]["click"][:, 0])
