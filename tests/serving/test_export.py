@@ -598,9 +598,7 @@ def test_users_and_items_that_the_dataset_lacks(
     strangers(raw)[0].to_csv(tmp_path / "in.csv", index=False)
     done = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.parquet", data_dir, "--all-histories")
     assert done.exit_code == 0, done.output
-    assert done.stdout.endswith(
-        ": 4 impressions; 3 without history, 3 with an unknown user, 2 with an unknown item.\n"
-    )
+    assert done.stdout.endswith(": 4 impressions; 3 without history, 3 with an unknown user, 2 with an unknown item.\n")
     found = pd.read_parquet(tmp_path / "out.parquet")["score"].to_numpy()
     close(found, answers["strangers"]["click"][:, 0])
 
