@@ -32,7 +32,7 @@ from mailcli.serving.served_model import _refuse_python
 from mailcli.serving.signatures import Input, fitting
 from mailcli.serving.value_checks import Faults, Needed, typed
 from mailcli.training.run_folder import Run
-from tests.helpers import leakage
+from tests.helpers import leakage_truth
 from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,7 +42,7 @@ SMALL = {"epochs": 1, "batch_size": 512, "embedding_dim": 4, "history": 5, "rank
 SMALL_MAIL = {"cold_start.encoder_units": "8,8,8", "cold_start.decoder_units": "8,8"}
 #: The cell that is always tried; the slow tests try the others.
 CELLS = {"base+mail": SMALL_MAIL}
-PROFILE = list(leakage.PROFILE)
+PROFILE = list(leakage_truth.PROFILE)
 
 #: The cell that is asked in all ways.
 ODD = "base+mail"
