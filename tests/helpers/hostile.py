@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from mailcli.data.dataset import Dataset
 from mailcli.utils.files import file_sha256
 from tests.helpers import command_line
