@@ -25,7 +25,7 @@ def test_compare_prints_the_papers_rows_each_from_its_own_run(with_data: Path) -
         folder = with_data / "runs" / "tiny" / "paper" / cell / "seed-0"
         result = json.loads((folder / "result.json").read_text())
         assert line[1] == f"{result['test']['new']['AUC']:.4f}".removeprefix("0")
-        # RI is against the same ranker alone.
+        # RI is relative to the same ranker without a method.
         assert (line[3] == "") == cell.endswith("+none")
     # The paper's numbers, empty where its text gives none.
     assert [line[5] for line in new[1:]] == ["", "", ".5862", ".5911", ".5934", "", ".5958"]

@@ -16,18 +16,20 @@ def test_evaluate_shows_intervals_over_users_where_asked_for(with_data: Path) ->
     plain = mail("evaluate")
     assert plain.exit_code == 0, plain.output
     assert "over users" not in plain.stdout
-    drawn = mail("evaluate", "--bootstrap", "200")
-    assert drawn.exit_code == 0, drawn.output
-    assert mail("evaluate", "--bootstrap", "200").stdout == drawn.stdout
-    rows = [[c.strip() for c in line.split("│")] for line in drawn.stdout.splitlines() if line.startswith("BaseDNN")]
+    bootstrapped = mail("evaluate", "--bootstrap", "200")
+    assert bootstrapped.exit_code == 0, bootstrapped.output
+    assert mail("evaluate", "--bootstrap", "200").stdout == bootstrapped.stdout
+    rows = [
+        [c.strip() for c in line.split("│")] for line in bootstrapped.stdout.splitlines() if line.startswith("BaseDNN")
+    ]
     same = [[c.strip() for c in line.split("│")] for line in plain.stdout.splitlines() if line.startswith("BaseDNN")]
     assert [[auc, gauc] for _, auc, _, gauc, *_ in rows] == [row[1:3] for row in same]
     for _, auc, of_auc, gauc, of_gauc, *_ in rows:
         for mean, interval in ((auc, of_auc), (gauc, of_gauc)):
             low, high = map(float, interval.split(" to "))
             assert low < float(mean.split()[0]) < high
-    assert "200 draws of the test's users" in drawn.stdout
-    assert "±: 95 % interval over seeds" in drawn.stdout
+    assert "200 draws of the test's users" in bootstrapped.stdout
+    assert "±: 95 % interval over seeds" in bootstrapped.stdout
 
 
 class TestTamperedRuns:
