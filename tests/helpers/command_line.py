@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from click.testing import CliRunner, Result
 
 from mailcli.cli import main
@@ -17,7 +15,7 @@ SMALL = [
 SMALL_MAIL = ["--set", "cold_start.encoder_units=16,16,16", "--set", "cold_start.decoder_units=16,16"]
 
 
-def mail(*arguments: str | Path) -> Result:
+def mail(*arguments: object) -> Result:
     """Run `mail` with these arguments."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 

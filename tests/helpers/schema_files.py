@@ -171,13 +171,13 @@ def impressions_of(dataset: Dataset) -> set[tuple[Any, ...]]:
     }
 
 
-def run_mail(*arguments: str | Path) -> str:
+def run_mail(*arguments: object) -> str:
     """The output of `mail` with these arguments, which must succeed."""
     result = mail(*arguments)
     assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout
 
 
-def mail_error(*arguments: str | Path) -> str:
+def mail_error(*arguments: object) -> str:
     """The error of `mail` with these arguments: one line."""
     return error_line(mail(*arguments))

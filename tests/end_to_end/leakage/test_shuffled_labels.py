@@ -20,11 +20,11 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train
 from mailcli.training.run_folder import Run
-from tests.helpers.models import COLD_STARTS, QUICK, RANKERS
 from tests.helpers.alimama import DAY, START
 from tests.helpers.another_future import write_csv
 from tests.helpers.leakage import LeakError
 from tests.helpers.leakage_runs import PROTOCOLS, replace_columns
+from tests.helpers.models import COLD_STARTS, QUICK, RANKERS
 from tests.helpers.oracles import read_csv
 
 #: How far from .5 an AUC may be, in standard errors. There are 432 AUCs: 64 cells, 2 protocols and 3 groups, and again
