@@ -192,7 +192,7 @@ def messages_of(step: Any) -> int:
 def work(job: dict[str, Any]) -> None:
     """Run the steps of one worker and print their cost."""
     from mailcli.experiments.executors.cluster import Cluster
-    from mailcli.experiments.executors.distributed import team_of
+    from mailcli.experiments.executors.replicas import connect_replicas
     from mailcli.utils.hardware import limit_threads
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -201,7 +201,7 @@ def work(job: dict[str, Any]) -> None:
     teams: list[Any] = []
     several = len(job["addresses"]) > 1
     cluster = Cluster(tuple(job["addresses"]), job["index"])
-    load_tensorflow((lambda: teams.append(team_of(cluster))) if several else None)
+    load_tensorflow((lambda: teams.append(connect_replicas(cluster))) if several else None)
     from contextlib import nullcontext
 
     import numpy as np

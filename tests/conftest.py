@@ -1,8 +1,9 @@
-"""Fixtures: datasets that are made once per session, small enough for a laptop."""
+"""Fixtures of all tests: small datasets, made once per session, and working folders."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +19,13 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.utils.log import log_to_stderr
 
-#: `make demo` keeps the download here; tests share it.
+#: Where `make demo` keeps the download, which tests share.
 ML_100K = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"
 
 
 @pytest.fixture(autouse=True)
 def full_precision() -> Iterator[None]:
-    """A run's precision is a setting of the whole process: the next test has float32 again."""
+    """Reset the precision after each test: a run sets it for the whole process."""
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].config.set_dtype_policy("float32")
@@ -32,19 +33,19 @@ def full_precision() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def messages_on_stderr() -> None:
-    """As the command line shows them."""
+    """Show messages as the command line does."""
     log_to_stderr()
 
 
 @pytest.fixture(autouse=True)
 def one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are made in the test's own process; tests/experiments/test_plan.py has those of several."""
+    """Train the runs of a table in the test's own process; tests/experiments/test_plan.py tests several processes."""
     monkeypatch.setattr("mailcli.experiments.executors.processes.threads", lambda: 1)
 
 
 @pytest.fixture(scope="session")
 def simulated_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Simulated Alimama files of 300 users."""
+    """Simulated Alimama files with 300 users."""
     folder = tmp_path_factory.mktemp("raw") / "alimama"
     simulate_alimama(Settings(users=300, seed=1, behaviors_per_user=30), folder)
     return folder
@@ -64,9 +65,23 @@ def tiny(data_dir: Path) -> Dataset:
     return Dataset(data_dir / "tiny")
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def with_data(home: Path, data_dir: Path) -> Path:
+    """A working folder with the dataset `tiny`."""
+    shutil.copytree(data_dir, home / "data")
+    return home
+
+
 @pytest.fixture(scope="session")
 def with_buys(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """A dataset of 200 simulated users with the label `conversion`, n_v 10."""
+    """The dataset `buys`, with the label `conversion` (200 simulated users, n_v 10)."""
     folder = tmp_path_factory.mktemp("buys")
     settings = Settings(users=200, seed=1, behaviors_per_user=30, conversions=True)
     simulate_alimama(settings, folder / "raw")
@@ -75,7 +90,7 @@ def with_buys(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="session")
 def ml_100k_raw() -> Path:
-    """The folder of MovieLens-100K's raw files; they are downloaded unless `make demo` did."""
+    """The folder of MovieLens-100K's raw files; they are downloaded unless `make demo` has done so."""
     return ML_100K
 
 

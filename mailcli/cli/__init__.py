@@ -1,4 +1,4 @@
-"""The console script `mail`: one file per command, the function named as its file."""
+"""The command line `mail`: one file per command; the function has the name of its file."""
 
 from __future__ import annotations
 
@@ -17,40 +17,44 @@ from mailcli.cli._options import VERBOSITY
 from mailcli.errors import Interrupted, MailError
 from mailcli.utils.log import log_to_stderr
 
-# Both must be set before TensorFlow and Keras are imported: this project is TensorFlow's, and start-up notes are noise.
+# Set before TensorFlow and Keras are imported: the project uses TensorFlow, whose start-up messages are noise.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-class _OneLine(click.Group):
-    """Click's own refusals as one line, like all others: what is wrong, and where the help is."""
+class _OneLineErrors(click.Group):
+    """Reports Click's usage errors in one line, like all other errors: what is wrong, and where the help is."""
 
     def make_context(self, info_name: str | None, *args: Any, **kwargs: Any) -> click.Context:
-        with _as_one_line(lambda: info_name or ""):
+        with _usage_errors_in_one_line(lambda: info_name or ""):
             return super().make_context(info_name, *args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _as_one_line(lambda: f"{ctx.command_path} {ctx.invoked_subcommand or ''}".rstrip()):
+        with _usage_errors_in_one_line(lambda: f"{ctx.command_path} {ctx.invoked_subcommand or ''}".rstrip()):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _as_one_line(command: Callable[[], str]) -> Iterator[None]:
-    """Usage errors as MailErrors; `command` is whose they are where they do not say so themselves."""
+def _usage_errors_in_one_line(command: Callable[[], str]) -> Iterator[None]:
+    """Turn Click's usage errors into MailErrors.
+
+    Args:
+        command: names the command of an error that does not know its own.
+    """
     try:
         yield
     except NoArgsIsHelpError:
         # A group without a command shows its help.
         raise
     except click.UsageError as error:
-        told = error.format_message()
-        end = "" if told.endswith((".", "?")) else "."
+        message = error.format_message()
+        end = "" if message.endswith((".", "?")) else "."
         path = error.ctx.command_path if error.ctx else command()
-        raise MailError(f"{told}{end} Try '{path} --help'.") from error
+        raise MailError(f"{message}{end} Try '{path} --help'.") from error
 
 
-class _Group(_OneLine):
-    """All commands. What the operating system refuses on a named path, and Ctrl-C, end in one line as well."""
+class _Group(_OneLineErrors):
+    """All commands. Ctrl-C and errors of the operating system about a named path end in one line as well."""
 
     def make_context(self, info_name: str | None, *args: Any, **kwargs: Any) -> click.Context:
         log_to_stderr()
@@ -84,7 +88,7 @@ def main() -> None:
 
 
 def _add_commands() -> None:
-    """Each file of this folder is a command, the function named as the file; -v and -q go with all of them."""
+    """Add the command of each file in this folder; -v and -q work with every command and before its name."""
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         command: click.Command = getattr(importlib.import_module(f"mailcli.cli.{path.stem}"), path.stem)
         main.add_command(command)

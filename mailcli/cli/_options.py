@@ -1,4 +1,4 @@
-"""The options that commands share, and the config and dataset that a command line asks for.
+"""The options that commands share.
 
 Nothing slow is imported here: `mail --help` reads this module.
 """
@@ -6,13 +6,15 @@ Nothing slow is imported here: `mail --help` reads this module.
 from __future__ import annotations
 
 import logging
+import platform
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mailcli import plugins
+from mailcli import __version__, plugins
 from mailcli.config import PRECISIONS, VARIANTS
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.hardware import limit_threads
@@ -21,11 +23,27 @@ from mailcli.utils.log import log_to_stderr
 if TYPE_CHECKING:
     from mailcli.reporting.tables import Table
 
+logger = logging.getLogger(__name__)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _folder_option(name: str, default: str, text: str) -> Callable[[F], F]:
-    return click.option(name, type=click.Path(path_type=Path), default=Path(default), show_default=True, help=text)
+def path_option(*names: str, text: str, default: str | None = None, **attributes: Any) -> Callable[[F], F]:
+    """An option that takes a path; a default is shown in the help."""
+    path = None if default is None else Path(default)
+    kind = click.Path(path_type=Path)
+    return click.option(*names, type=kind, default=path, show_default=path is not None, help=text, **attributes)
+
+
+def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """A decorator that adds several options, which `--help` lists in the given order."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 class _Share(click.ParamType):
@@ -43,31 +61,28 @@ class _Share(click.ParamType):
         return share
 
 
-#: The type of an option that is a share.
-SHARE = _Share()
-DATA_DIR = _folder_option("--data-dir", "data", "Folder of the datasets.")
-RUNS = _folder_option("--runs", "runs", "Folder of the runs.")
-RANKER = click.option(
-    "--ranker",
-    metavar="NAME",
-    help=f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
-)
-
-COLD_START = click.option(
-    "--cold-start",
-    metavar="NAME",
-    help=f"Cold-start method: {quoted(plugins.names(plugins.COLD_STARTS))}, or package.module:Class. [default: none]",
-)
-VARIANT = click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {quoted(VARIANTS)}. [default: base]")
-
-
 def _limit_threads(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
     del ctx, param
     if value:
         limit_threads(value)
 
 
-#: It must come before TensorFlow is imported, as every option does.
+#: The type of an option that is a share.
+SHARE = _Share()
+DATA_DIR = path_option("--data-dir", default="data", text="Folder of the datasets.")
+RUNS = path_option("--runs", default="runs", text="Folder of the runs.")
+RANKER = click.option(
+    "--ranker",
+    metavar="NAME",
+    help=f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
+)
+COLD_START = click.option(
+    "--cold-start",
+    metavar="NAME",
+    help=f"Cold-start method: {quoted(plugins.names(plugins.COLD_STARTS))}, or package.module:Class. [default: none]",
+)
+VARIANT = click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {quoted(VARIANTS)}. [default: base]")
+#: Applied while options are parsed, since TensorFlow reads it when it is imported.
 THREADS = click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -75,54 +90,72 @@ THREADS = click.option(
     callback=_limit_threads,
     help="Threads of TensorFlow. [default: all cores]",
 )
-SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds, from 0.")
+SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds, starting from 0.")
 CHECKPOINTS = click.option(
     "--checkpoint-every",
     "minutes",
     type=click.FloatRange(min=0),
     metavar="MINUTES",
-    help="Time between two checkpoints; the same command goes on from the last one. [default: 10]",
+    help="Time between checkpoints; an interrupted run resumes from the last one. [default: 10]",
 )
 JOBS = click.option(
-    "--jobs", type=int, metavar="N", help="Runs at once. [default: as many as cores and memory allow, a core each]"
+    "--jobs",
+    type=int,
+    metavar="N",
+    help="Number of runs in parallel. [default: as many as cores and memory allow, one core each]",
 )
-#: The forms of a table; report.py makes them.
+#: The table formats; each has a function in reporting/formats.py.
 FORMS = ("table", "markdown", "csv", "latex", "json")
-FORMAT = click.option("--format", "form", metavar="NAME", default=FORMS[0], show_default=True, help=f"{quoted(FORMS)}.")
+FORMAT = click.option(
+    "--format",
+    "form",
+    metavar="NAME",
+    default=FORMS[0],
+    show_default=True,
+    help=f"Format of the table: {quoted(FORMS)}.",
+)
 
 
 def check_form(name: str) -> None:
-    """Refuse a form that tables do not have, before anything is trained (MailError)."""
+    """Reject an unknown table format before anything is trained (MailError)."""
     if name not in FORMS:
-        raise MailError(f"--format {name}: no such form.{did_you_mean(name, FORMS)} Known: {quoted(FORMS)}.")
+        raise MailError(f"--format {name}: unknown format.{did_you_mean(name, FORMS)} Known: {quoted(FORMS)}.")
 
 
 def print_tables(tables: Sequence[Table], form: str) -> None:
-    """Print tables in a form that `check_form` has let through."""
+    """Print tables of results in a format that `check_form` accepts."""
     from mailcli.reporting.formats import FORMATS
 
     click.echo(FORMATS[form](tables), nl=False)
 
 
+def print_text_table(table: Any, form: str) -> None:
+    """Print a reporting.text_table in a format that `check_form` accepts."""
+    from mailcli.reporting.text_table import FORMATS
+
+    click.echo(FORMATS[form](table), nl=False)
+
+
 def _set_log_level(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    del ctx
-    if value:
-        log_to_stderr(logging.DEBUG if param.name == "verbose" else logging.WARNING)
+    if not value:
+        return
+    log_to_stderr(logging.DEBUG if param.name == "verbose" else logging.WARNING)
+    logger.debug(f"{ctx.command_path}: mail {__version__}, Python {platform.python_version()} ({sys.executable})")
 
 
-#: How much a command says on stderr; every command has both.
+#: Set how much a command reports on stderr; every command has both.
 VERBOSITY: list[click.Parameter] = [
     click.Option(
         [flag, f"--{name}"], is_flag=True, is_eager=True, expose_value=False, callback=_set_log_level, help=text
     )
     for flag, name, text in (
-        ("-v", "verbose", "Show details, too."),
-        ("-q", "quiet", "Show warnings and errors only: no notes, no progress."),
+        ("-v", "verbose", "Show debug messages."),
+        ("-q", "quiet", "Show only warnings and errors, no notes or progress."),
     )
 ]
 
 
-def _ask_for(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _enable_tracker(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     del ctx
     if value:
         from mailcli.training.trackers import ask_for
@@ -130,68 +163,56 @@ def _ask_for(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ask_for(str(param.name))
 
 
-#: How runs are told of besides their folders.
-WATCHING = [
-    click.option(f"--{name}", is_flag=True, is_eager=True, expose_value=False, callback=_ask_for, help=text)
-    for name, text in (
-        ("tensorboard", "Write event files too, into each run's folder `tensorboard`."),
-        ("mlflow", "Log finished runs to MLflow too, if it is installed."),
+#: Where runs are logged in addition to their folders.
+TRACKERS = with_options(
+    *(
+        click.option(f"--{name}", is_flag=True, is_eager=True, expose_value=False, callback=_enable_tracker, help=text)
+        for name, text in (
+            ("tensorboard", "Also write TensorBoard event files to `tensorboard` in the run's folder."),
+            ("mlflow", "Also log finished runs to MLflow, if it is installed."),
+        )
     )
-]
+)
 
-
-def watched(command: F) -> F:
-    """The options of WATCHING, for a command without the others."""
-    for option in reversed(WATCHING):
-        command = option(command)
-    return command
-
-
-def run_options(command: F) -> F:
-    """The options that every training command shares."""
-    options = [
-        click.option("--data", metavar="NAME", help="Dataset; the only one there is by default."),
-        click.option(
-            "--protocol",
-            metavar="NAME",
-            help="paper: new users lose their behaviors in train and test alike; strict: new users of the test have no "
-            "training impression. [default: paper]",
-        ),
-        click.option(
-            "--precision",
-            metavar="NAME",
-            help=f"Of the products of matrices: {quoted(PRECISIONS)}, the second on machines that have it. "
-            "[default: float32]",
-        ),
-        THREADS,
-        click.option(
-            "--set",
-            "settings",
-            metavar="KEY=VALUE",
-            multiple=True,
-            help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. All are in docs/commands.md.",
-        ),
-        click.option(
-            "--config",
-            "file",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="Settings from a TOML file, e.g. a run's config.toml; options win over it.",
-        ),
-        click.option(
-            "--eval-every",
-            type=int,
-            metavar="STEPS",
-            help="Validate inside an epoch too, after so many steps each. [default: at its end alone]",
-        ),
-        CHECKPOINTS,
-        *WATCHING,
-        DATA_DIR,
-        RUNS,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: The options that every training command shares.
+RUN_OPTIONS = with_options(
+    click.option("--data", metavar="NAME", help="Dataset. [default: the only one in --data-dir]"),
+    click.option(
+        "--protocol",
+        metavar="NAME",
+        help="paper: new users lose their behaviors in every split; strict: the test split's new users have no "
+        "training impressions. [default: paper]",
+    ),
+    click.option(
+        "--precision",
+        metavar="NAME",
+        help=f"Precision of matrix products: {quoted(PRECISIONS)} (where supported). [default: float32]",
+    ),
+    THREADS,
+    click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. docs/commands.md lists all.",
+    ),
+    path_option(
+        "--config",
+        "file",
+        metavar="FILE",
+        text="TOML file of settings, e.g. a run's config.toml; options override it.",
+    ),
+    click.option(
+        "--eval-every",
+        type=int,
+        metavar="STEPS",
+        help="Also validate every STEPS steps. [default: only at the end of each epoch]",
+    ),
+    CHECKPOINTS,
+    TRACKERS,
+    DATA_DIR,
+    RUNS,
+)
 
 
 def split_names(names: str) -> list[str]:

@@ -13,21 +13,21 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.hardware import has_bfloat16
 
 if TYPE_CHECKING:
-    pass
+    from mailcli.data.dataset import Dataset
 
 logger = logging.getLogger(__name__)
 
 
 def resolve_rows(
     rows: list[dict[str, Any]], seeds: int, data_dir: Path, options: dict[str, Any]
-) -> tuple[list[RunConfig], Any]:
-    """The checked configs of a table's rows, seed 0, and their dataset.
+) -> tuple[list[RunConfig], Dataset]:
+    """The checked configs of a table's rows (with seed 0) and their dataset.
 
     Args:
-        rows: a ranker, cold-start method and variant each.
-        seeds: how many seeds the table will have.
+        rows: the ranker, cold-start method and variant of each row.
+        seeds: the number of seeds of the table.
         data_dir: folder of the datasets.
-        options: those of `run_options`, shared by all rows.
+        options: the options of RUN_OPTIONS, shared by all rows.
 
     Raises:
         MailError: a name or value is not known, or the dataset is not found.
@@ -37,21 +37,21 @@ def resolve_rows(
     resolved = [resolve(data_dir, seed=0, **row, **options) for row in rows]
     configs = [config for config, _ in resolved]
     if configs[0].seed:
-        raise MailError(f"seed = {configs[0].seed}: a table has the seeds from 0 on; say how many with --seeds.")
+        raise MailError(f"seed = {configs[0].seed}: the seeds of a table start at 0; set their number with --seeds.")
     return configs, resolved[0][1]
 
 
 def resolve(
-    data_dir: Path, variant: str | None, settings: tuple[str, ...], file: Path | None, **given: Any
-) -> tuple[RunConfig, Any]:
+    data_dir: Path, variant: str | None, settings: tuple[str, ...], file: Path | None, **options: Any
+) -> tuple[RunConfig, Dataset]:
     """The checked config of a command line, and its dataset.
 
     Args:
         data_dir: folder of the datasets.
-        variant: MAIL's variant, if given.
-        settings: `KEY=VALUE` texts; they win over all else.
-        file: TOML file of settings; options win over it.
-        given: other settings by name, None where not given.
+        variant: the value of --variant, or None.
+        settings: the `KEY=VALUE` texts of --set; they override all others.
+        file: TOML file of settings; options override it.
+        options: other settings by name, None if not set.
 
     Raises:
         MailError: a name or value is not known, two contradict each other, or the dataset is not found.
@@ -63,24 +63,25 @@ def resolve(
     layers = [settings_of(file)] if file else []
     if file:
         _check_file(file, layers[0])
-    layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
-    # Checked whole before the dataset is looked for; without a name, the only dataset there is.
-    asked = make_config([{"data": ""}, *layers])
-    _check_names(asked, variant)
-    dataset = datasets.open_dataset(data_dir, asked.data or None)
-    chosen = {"cold_start.variant": variant} if variant else {}
-    config = complete([*layers, chosen], dataset.name, dataset.history)
+    layers += [{key: value for key, value in options.items() if value is not None}, parse_settings(settings)]
+    # All settings are checked before the dataset is looked up; without a name it is the only one in the folder.
+    requested = make_config([{"data": ""}, *layers])
+    _check_names(requested, variant)
+    dataset = datasets.open_dataset(data_dir, requested.data or None)
+    variant_layer = {"cold_start.variant": variant} if variant else {}
+    config = complete([*layers, variant_layer], dataset.name, dataset.history)
     if config.continues:
         raise MailError(
-            "continues: names another run's weights. Give that run with `mail train --continue RUN` instead."
+            "continues: names the run whose weights to start from. Use `mail train --continue RUN` instead."
         )
     if config.precision == "bfloat16":
-        _tell_if_slow()
+        _note_slow_bfloat16()
+    logger.debug(f"{config.cell} on {dataset.folder}: {config}")
     return config, dataset
 
 
 def _check_file(file: Path, settings: Options) -> None:
-    """Refuse what is wrong in a file of settings, the file named (MailError)."""
+    """Reject invalid settings in a file, with the file's name in the error (MailError)."""
     try:
         make_config([{"data": ""}, settings])
     except MailError as error:
@@ -88,34 +89,36 @@ def _check_file(file: Path, settings: Options) -> None:
 
 
 def _check_names(config: RunConfig, variant: str | None) -> None:
-    """Refuse a ranker, method or variant that is not known, or a variant of nothing (MailError).
+    """Reject an unknown ranker, method or variant, or a variant of a method that has none (MailError).
 
     Args:
-        config: what is asked for besides `variant`.
-        variant: the value of --variant, if given.
+        config: the requested settings without `variant`.
+        variant: the value of --variant, or None.
     """
     plugins.check(plugins.RANKERS, config.ranker)
     plugins.check(plugins.COLD_STARTS, config.cold_start)
     if config.cold_start != "mail":
         if variant is not None:
-            raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
+            raise MailError(f"--variant requires --cold-start mail; the method is '{config.cold_start}'.")
         return
-    other = config.cold_start_options.get("variant")
-    if variant and other and variant != other:
-        raise MailError(f"variant '{variant}' and cold_start.variant = '{other}' contradict each other. Give one.")
-    for name in (variant, other):
+    variant_setting = config.cold_start_options.get("variant")
+    if variant and variant_setting and variant != variant_setting:
+        raise MailError(
+            f"--variant {variant} contradicts cold_start.variant = '{variant_setting}'. Set only one of them."
+        )
+    for name in (variant, variant_setting):
         if name is not None:
             check_variant(name)
 
 
 @cache
-def _tell_if_slow() -> None:
-    """Once, however many rows a table has."""
+def _note_slow_bfloat16() -> None:
+    """Log it once, even for a table of many rows."""
     if not has_bfloat16():
-        logger.info("This processor has no products of bfloat16 numbers: float32 would be quicker.")
+        logger.info("This processor has no bfloat16 instructions; float32 will be faster.")
 
 
 def check_variant(name: str) -> None:
-    """Refuse a variant that MAIL does not have (MailError)."""
+    """Reject an unknown variant of MAIL (MailError)."""
     if name not in VARIANTS:
         raise MailError(f"unknown variant '{name}'.{did_you_mean(name, VARIANTS)} Known: {quoted(VARIANTS)}.")

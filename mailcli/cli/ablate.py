@@ -1,4 +1,4 @@
-"""The paper's Table 3."""
+"""`mail ablate`: the paper's Table 3."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import FORMAT, JOBS, RANKER, SEEDS, check_form, print_tables, run_options, split_names
+from mailcli.cli._options import FORMAT, JOBS, RANKER, RUN_OPTIONS, SEEDS, check_form, print_tables, split_names
 from mailcli.cli._resolve import check_variant, resolve_rows
 from mailcli.config import VARIANTS
 from mailcli.reporting.paper import REPORTED
 
 
 @click.command(short_help="The paper's Table 3: a ranker with each variant of MAIL.")
-@click.option("--variants", default=",".join(VARIANTS), show_default=True, help="Which zero-shot towers, by comma.")
+@click.option(
+    "--variants",
+    default=",".join(VARIANTS),
+    show_default=True,
+    help="Zero-shot towers to compare, separated by commas.",
+)
 @SEEDS
 @JOBS
 @RANKER
 @FORMAT
-@run_options
+@RUN_OPTIONS
 def ablate(
     variants: str,
     seeds: int,
@@ -31,16 +36,16 @@ def ablate(
     form: str,
     **options: Any,
 ) -> None:
-    """The paper's Table 3: the ranker alone and with each variant of MAIL, the paper's numbers beside."""
+    """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
     check_form(form)
-    chosen = list(dict.fromkeys(split_names(variants)))
-    for name in chosen:
+    names = list(dict.fromkeys(split_names(variants)))
+    for name in names:
         check_variant(name)
-    rows = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in chosen]
-    configs, dataset = resolve_rows(rows, seeds, data_dir, options)
+    cells = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in names]
+    configs, dataset = resolve_rows(cells, seeds, data_dir, options)
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    made = make_rows([configs[0].baseline(), *configs], range(seeds), dataset, runs, minutes, jobs)
+    rows = make_rows([configs[0].baseline(), *configs], range(seeds), dataset, runs, minutes, jobs)
     title = f"Ablation (MAIL Table 3) on {dataset.name}, ranker {configs[0].ranker}"
-    print_tables([make_table(made, title, REPORTED)], form)
+    print_tables([make_table(rows, title, REPORTED)], form)

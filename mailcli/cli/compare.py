@@ -1,4 +1,4 @@
-"""The paper's Table 2."""
+"""`mail compare`: the paper's Table 2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import FORMAT, JOBS, SEEDS, check_form, print_tables, run_options, split_names
+from mailcli.cli._options import FORMAT, JOBS, RUN_OPTIONS, SEEDS, check_form, print_tables, split_names
 from mailcli.cli._resolve import resolve_rows
 from mailcli.reporting.paper import REPORTED, TABLE_2, row_settings
 
@@ -17,12 +17,12 @@ from mailcli.reporting.paper import REPORTED, TABLE_2, row_settings
     "--rows",
     default=",".join(TABLE_2),
     show_default=True,
-    help="Names of the paper's, or ranker+method, e.g. din+cvae; by comma.",
+    help="Rows of the table, separated by commas: the paper's names, or ranker+method, e.g. din+cvae.",
 )
 @SEEDS
 @JOBS
 @FORMAT
-@run_options
+@RUN_OPTIONS
 def compare(
     rows: str,
     seeds: int,
@@ -33,22 +33,22 @@ def compare(
     form: str,
     **options: Any,
 ) -> None:
-    """The paper's Table 2: rankers with and without cold-start methods, the paper's numbers beside.
+    """The paper's Table 2: rankers with and without cold-start methods, next to the paper's numbers.
 
-    What is missing is trained; every number comes from its own run folder. RI is against the same ranker alone.
+    Missing runs are trained; every number comes from a run folder of its own. RI is relative to the same ranker without
+    a method.
     """
     check_form(form)
-    chosen = []
+    cells = []
     for name in split_names(rows):
         settings = row_settings(name)
         variant = settings.get("cold_start.variant")
-        row = {"ranker": settings["ranker"], "cold_start": settings["cold_start"], "variant": variant}
-        if row not in chosen:
-            chosen.append(row)
-    configs, dataset = resolve_rows(chosen, seeds, data_dir, options)
+        cell = {"ranker": settings["ranker"], "cold_start": settings["cold_start"], "variant": variant}
+        if cell not in cells:
+            cells.append(cell)
+    configs, dataset = resolve_rows(cells, seeds, data_dir, options)
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    made = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
-    title = f"Comparison (MAIL Table 2) on {dataset.name}"
-    print_tables([make_table(made, title, REPORTED)], form)
+    results = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
+    print_tables([make_table(results, f"Comparison (MAIL Table 2) on {dataset.name}", REPORTED)], form)

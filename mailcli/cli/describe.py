@@ -1,4 +1,4 @@
-"""What a dataset holds."""
+"""`mail describe`: what a dataset holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finished runs, scored anew."""
+"""`mail evaluate`: the test metrics of finished runs, recomputed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mailcli.errors import MailError
 logger = logging.getLogger(__name__)
 
 
-@click.command(short_help="Score the test split of finished runs anew.")
+@click.command(short_help="Recompute the test metrics of finished runs.")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
 @click.option(
     "--bootstrap",
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
     default=0,
     show_default=True,
     metavar="N",
-    help="Draw the test's users N times, e.g. 1000, and show 95% intervals over users beside AUC and GAUC.",
+    help="Bootstrap the test users N times, e.g. 1000, and show 95% intervals next to AUC and GAUC.",
 )
 @THREADS
 @FORMAT
 @DATA_DIR
 @RUNS
 def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path, runs: Path) -> None:
-    """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
+    """Score the test split again with the best checkpoint of each RUN, by default of all finished runs."""
     from mailcli.data.dataset import dataset_names
     from mailcli.metrics.bootstrap import check_draws
     from mailcli.training.run_registry import finished, open_run
@@ -42,14 +42,15 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
             if run.config.data in known:
                 chosen.append(run)
             else:
-                logger.warning(f"{run.folder}: left out, {data_dir} has no dataset '{run.config.data}'.")
+                logger.warning(f"{run.folder}: skipped, since {data_dir} has no dataset '{run.config.data}'.")
         if not chosen:
             raise MailError(
-                f"{data_dir}: holds none of the datasets of the runs in {runs}. Make one with `mail preprocess`."
+                f"{data_dir}: has none of the datasets of the runs in {runs}. Make one with `mail preprocess`."
             )
     from mailcli.reporting.rescore import rescore
     from mailcli.reporting.tables import make_table
 
-    scored = rescore(chosen, data_dir, bootstrap)
-    tables = [make_table(rows, f"Test metrics on {rows[0].config.data}") for rows in scored]
+    tables = [
+        make_table(rows, f"Test metrics on {rows[0].config.data}") for rows in rescore(chosen, data_dir, bootstrap)
+    ]
     print_tables(tables, form)

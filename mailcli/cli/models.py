@@ -1,4 +1,4 @@
-"""What can be trained."""
+"""`mail models`: what can be trained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 
 @click.command(short_help="List the rankers and cold-start methods.")
 def models() -> None:
-    """The rankers and cold-start methods, one line each: any of the first goes with any of the second."""
+    """List the rankers and cold-start methods; every ranker works with every method."""
     from mailcli.reporting.describe import print_models
 
     print_models()

@@ -1,4 +1,4 @@
-"""Figures of finished runs."""
+"""`mail plot`: figures of finished runs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from pathlib import Path
 import click
 
 from mailcli import plugins
-from mailcli.cli._options import DATA_DIR, RUNS
+from mailcli.cli._options import DATA_DIR, RUNS, path_option
 from mailcli.errors import quoted
 
 
 @click.command()
 @click.argument("name", metavar="NAME")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("figures"), show_default=True, help="Folder of the figures."
-)
+@path_option("--out", default="figures", text="Folder for the figures.")
 @DATA_DIR
 @RUNS
 def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: Path) -> None:
@@ -36,7 +34,8 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
 
 plot.help = f"""Draw a figure of finished runs, as PNG and SVG. NAME is {quoted(plugins.names(plugins.PLOTS))}.
 
-RUN is a run's folder or one that holds runs, by default all in --runs. They must be of one dataset and protocol.
+RUN is the folder of a run, or a folder of runs; by default all runs in --runs. All must have the same dataset and
+protocol.
 
 \b
 {chr(10).join(f"{name:10} {text}" for name, text in plugins.summaries(plugins.PLOTS).items())}

@@ -1,4 +1,4 @@
-"""Raw files in, a dataset out."""
+"""`mail preprocess`: raw files in, a dataset out."""
 
 from __future__ import annotations
 
@@ -8,52 +8,53 @@ from typing import Any
 import click
 
 from mailcli import plugins
-from mailcli.cli._options import DATA_DIR, SHARE
+from mailcli.cli._options import DATA_DIR, SHARE, path_option
 from mailcli.config import RunConfig
 from mailcli.errors import MailError, quoted
 
 
 @click.command()
 @click.argument("source", metavar="SOURCE")
-@click.option(
+@path_option(
     "--schema",
-    type=click.Path(path_type=Path),
     metavar="FILE",
-    help="TOML file that maps files of your own; SOURCE is then the dataset's name. `mail schema init` proposes one.",
+    text="TOML file that describes your own files; SOURCE is then the dataset's name. `mail schema init` proposes one.",
 )
-@click.option("--raw", type=click.Path(path_type=Path), help="Folder of the raw files. [default: data/raw/SOURCE]")
+@path_option("--raw", text="Folder of the raw files. [default: data/raw/SOURCE]")
 @click.option("--name", help="Name of the dataset. [default: SOURCE]")
 @click.option(
     "--history",
     type=int,
     default=RunConfig.history,
     show_default=True,
-    help="n_v, the most behaviors that an impression sees.",
+    help="n_v, the maximum number of behaviors per impression.",
 )
 @click.option(
     "--sample",
     type=SHARE,
     default=1.0,
     metavar="USERS",
-    help="Share of the users to keep, e.g. 1%, drawn by a hash of their id. [default: all]",
+    help="Share of users to keep, e.g. 1%, chosen by a hash of their ids. [default: all]",
 )
 @click.option(
-    "--drop-duplicates", is_flag=True, help="Dataset behaviors alike in all columns once. [default: as in the log]"
+    "--drop-duplicates", is_flag=True, help="Keep only one of several identical behaviors. [default: keep all]"
 )
 @click.option(
     "--max-bad-rows",
     type=SHARE,
     default=0.001,
     metavar="SHARE",
-    help="How many of a file's rows may be unusable and set aside. [default: 0.1%]",
+    help="Share of a file's rows that may be unusable and set aside. [default: 0.1%]",
 )
-@click.option("--expect-official", is_flag=True, help="Refuse files without the published rows and cardinalities.")
+@click.option(
+    "--expect-official", is_flag=True, help="Reject files that differ from the published row counts and cardinalities."
+)
 @click.option(
     "--engine",
     default="duckdb",
     metavar="NAME",
     show_default=True,
-    help=f"{quoted(plugins.names(plugins.ENGINES))}; Spark needs the extra mail[spark].",
+    help=f"Engine: {quoted(plugins.names(plugins.ENGINES))}; Spark needs the extra mail[spark].",
 )
 @click.option("--spark-master", metavar="URL", help="Spark cluster. [default: this machine]")
 @click.option(
@@ -61,31 +62,31 @@ from mailcli.errors import MailError, quoted
     metavar="SIZE",
     default="2GB",
     show_default=True,
-    help="What the engine may use; the rest goes to disk.",
+    help="Memory limit of the engine, which spills to disk beyond it.",
 )
 @click.option("--threads", type=int, help="Threads of the engine. [default: all cores]")
-@click.option(
-    "--temp-dir", type=click.Path(path_type=Path), help="Folder for intermediate files. [default: --data-dir]"
-)
+@path_option("--temp-dir", text="Folder for intermediate files. [default: --data-dir]")
 @DATA_DIR
 def preprocess(
     source: str, schema: Path | None, raw: Path | None, name: str | None, data_dir: Path, **options: Any
 ) -> None:
-    """Make a dataset from raw files. SOURCE is ml-100k (downloaded by itself), alimama, or a name of yours.
+    """Make a dataset from raw files. SOURCE is ml-100k (downloaded automatically), alimama, or a name of your own.
 
-    With --schema FILE the files may be any CSV or Parquet files: mail preprocess NAME --schema mydata.toml.
+    With --schema FILE any CSV or Parquet files can be used: mail preprocess NAME --schema mydata.toml.
 
-    Rows that cannot be used are set aside in the dataset's folder rejected/, what was found is in its summary.md.
-    After Ctrl-C or a kill the same command goes on from the last finished stage.
+    Unusable rows are set aside in the dataset's folder rejected/; summary.md says what was found. After Ctrl-C or a
+    kill, run the same command to resume from the last finished stage.
     """
     raw = raw or data_dir / "raw" / source
     plugins.check(plugins.ENGINES, options["engine"])
     if schema is None:
-        # Files of one's own are asked for by --schema, not by this name.
+        # Own files are read by the source `tabular`, which is chosen by --schema and not by its name.
         plugins.check(plugins.SOURCES, source, hidden=["tabular"])
     else:
         if name is not None:
-            raise MailError(f"--name {name}: with --schema the dataset's name is the argument, '{source}'. Give one.")
+            raise MailError(
+                f"--name {name}: with --schema the argument '{source}' is the dataset's name. Leave out --name."
+            )
         source, name = "tabular", source
     from mailcli.preprocessing.pipeline import Options
     from mailcli.preprocessing.pipeline import preprocess as run

@@ -1,51 +1,36 @@
-"""The document of all experiments."""
+"""`mail results`: one document of all experiments."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
-from mailcli.cli._options import RUNS
+from mailcli.cli._options import RUNS, path_option
+from mailcli.errors import MailError
 
 
-@click.command(short_help="Write the document of finished experiments.")
+@click.command(short_help="Write one document of finished experiments.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
-@click.option(
+@path_option(
     "--kept",
-    type=click.Path(path_type=Path),
-    default=Path("experiments/results"),
-    show_default=True,
-    help="Folder of the small files of finished runs: config.toml, environment.json, result.json.",
+    default="experiments/results",
+    text="Folder of the small files of finished runs: config.toml, environment.json, result.json.",
 )
-@click.option(
-    "--figures",
-    type=click.Path(path_type=Path),
-    default=Path("experiments/figures"),
-    show_default=True,
-    help="Folder with a folder of figures per experiment.",
-)
-@click.option("--reading", type=click.Path(path_type=Path), help="A Markdown file to stand first.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("experiments/RESULTS.md"),
-    show_default=True,
-    help="The document.",
-)
+@path_option("--figures", default="experiments/figures", text="Folder with a subfolder of figures per experiment.")
+@path_option("--reading", text="Markdown file to put at the top.")
+@path_option("--out", default="experiments/RESULTS.md", text="File to write.")
 @RUNS
 def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | None, out: Path, runs: Path) -> None:
-    """Write the tables of experiments, with what they say and were made with, into one Markdown document.
+    """Write the tables of experiments, their findings and their environments into one Markdown document.
 
-    FILE is one of experiments/*.toml, whose runs are finished. The small files of those in --runs are copied to --kept
-    first; of others the kept ones are used, so neither dataset nor training is needed. A forest plot is drawn of each;
-    other figures are taken from --figures, where `mail plot --out` puts them.
+    FILE is one of experiments/*.toml, whose runs are finished. The small files of runs in --runs are first copied to
+    --kept; for all other runs the kept files are used, so that neither dataset nor training is needed. A forest plot is
+    drawn for each experiment; other figures are taken from --figures, where `mail plot --out` writes them.
     """
-    import os
-
     import matplotlib as mpl
 
-    from mailcli.errors import MailError
     from mailcli.experiments.archive import keep
     from mailcli.experiments.document import Section, document
     from mailcli.experiments.plan import read_plan
@@ -54,20 +39,24 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
     from mailcli.utils.files import write_atomically
 
     plans = [read_plan(path) for path in files]
-    try:
-        said = reading.read_text(encoding="utf-8") if reading else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise MailError(f"{reading}: cannot be read ({error}). Expected a Markdown file.") from error
-    found = [keep(plan, runs, kept) for plan in plans]
+    introduction = _read_markdown(reading) if reading else ""
+    archived = [keep(plan, runs, kept) for plan in plans]
     sections = []
-    for plan, (rows, made) in zip(plans, found, strict=True):
+    for plan, (rows, runs_of_plan) in zip(plans, archived, strict=True):
         folder = figures / plan.path.stem
         if any(row.baseline for row in rows):
             with mpl.rc_context(STYLE):
-                save(forest(rows, caption(made)), folder, "forest")
+                save(forest(rows, caption(runs_of_plan)), folder, "forest")
         relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(folder.glob("*.png"))]
-        label = (made[0].result or {})["dataset"]
-        sections.append(Section(plan, plan.tables(rows, label), made, relative))
+        label = (runs_of_plan[0].result or {})["dataset"]
+        sections.append(Section(plan, plan.tables(rows, label), runs_of_plan, relative))
     with write_atomically(out) as partial:
-        partial.write_text(document(sections, said), encoding="utf-8")
+        partial.write_text(document(sections, introduction), encoding="utf-8")
     click.echo(out)
+
+
+def _read_markdown(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MailError(f"{path}: cannot be read ({error}). Expected a Markdown file.") from error

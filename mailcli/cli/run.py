@@ -1,4 +1,4 @@
-"""Whole experiments: files of experiments/ in, tables out."""
+"""`mail run`: whole experiments, files of experiments/ in, tables out."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, RUNS, check_form, print_tables, watched
+from mailcli.cli._options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, RUNS, TRACKERS, check_form, print_tables
+from mailcli.errors import MailError
 
 
-@click.command(short_help="Make the missing runs of an experiment; print its table.")
+@click.command(short_help="Train the missing runs of an experiment and print its table.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
-@click.option("--seeds", type=int, help="How many seeds, from 0. [default: the file's]")
-@click.option("--data", metavar="NAME", help="Another dataset than the file's.")
+@click.option("--seeds", type=int, help="Number of seeds, starting from 0. [default: the file's]")
+@click.option("--data", metavar="NAME", help="Dataset to use instead of the file's.")
 @JOBS
 @FORMAT
 @CHECKPOINTS
-@watched
+@TRACKERS
 @DATA_DIR
 @RUNS
 def run(
@@ -29,14 +30,13 @@ def run(
     data_dir: Path,
     runs: Path,
 ) -> None:
-    """Make the runs of an experiment that are missing, and print its table.
+    """Train the missing runs of an experiment and print its table.
 
-    FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made too if need be.
-    Runs that are finished are reused, runs that were stopped go on.
+    FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made as well if it is
+    missing. Finished runs are reused, interrupted ones are resumed.
     """
     check_form(form)
     from mailcli.data.dataset import open_dataset
-    from mailcli.errors import MailError
     from mailcli.experiments.cells import Folders
     from mailcli.experiments.datasets import dataset_of
     from mailcli.experiments.matrix import make_rows

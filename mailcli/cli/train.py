@@ -1,4 +1,4 @@
-"""One cell, trained and evaluated."""
+"""`mail train`: one cell, trained and evaluated."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import COLD_START, FORMAT, RANKER, VARIANT, check_form, print_tables, run_options
+from mailcli.cli._options import (
+    COLD_START,
+    FORMAT,
+    RANKER,
+    RUN_OPTIONS,
+    VARIANT,
+    check_form,
+    path_option,
+    print_tables,
+    print_text_table,
+)
 from mailcli.cli._resolve import resolve
 from mailcli.config import parse_settings
 from mailcli.errors import MailError
-from mailcli.experiments.executors.cluster import TIMEOUT, parse
+from mailcli.experiments.executors.cluster import TIMEOUT, parse_cluster
 
 logger = logging.getLogger(__name__)
 
@@ -22,34 +32,35 @@ logger = logging.getLogger(__name__)
 @click.command(short_help="Train a ranker with a cold-start method.")
 @COLD_START
 @VARIANT
-@click.option("--seed", type=int, help="Decides new users, initialization, order and dropout. [default: 0]")
 @click.option(
+    "--seed", type=int, help="Random seed: draw of new users, initialization, shuffling, dropout. [default: 0]"
+)
+@path_option(
     "--continue",
     "parent",
-    type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Go on with a finished run on the dataset of the next day (--data): its settings, weights and moments, its "
-    "table grown by the new ids. Forgetting and gain are shown for both days.",
+    text="Continue a finished run on the next day's dataset (--data), keeping settings, weights and optimizer state; "
+    "new ids extend its embedding table. Forgetting and gain are shown for both days.",
 )
 @click.option(
     "--workers",
     metavar="HOST:PORT,...",
-    help="Train with so many machines, each with this command and its own --index; the first writes the run's folder "
-    "and prints the table. Or by the variable TF_CONFIG.",
+    help="Train on several machines: run this command on each with its own --index. The first writes the run's folder "
+    "and prints the table. TF_CONFIG works as well.",
 )
-@click.option("--index", type=int, metavar="I", help="Which of --workers this is, from 0.")
+@click.option("--index", type=int, metavar="I", help="Index of this machine in --workers, from 0.")
 @click.option(
     "--worker-timeout",
     type=float,
     default=TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="How long workers wait for one another.",
+    help="How long workers wait for each other.",
 )
-@click.option("--devices", metavar="N|all", help="Graphics cards of this machine to train on. [default: one]")
+@click.option("--devices", metavar="N|all", help="Number of this machine's GPUs to train on. [default: 1]")
 @RANKER
 @FORMAT
-@run_options
+@RUN_OPTIONS
 def train(
     parent: Path | None,
     cold_start: str | None,
@@ -65,58 +76,67 @@ def train(
     devices: str | None,
     **options: Any,
 ) -> None:
-    """Train a ranker with a cold-start method, evaluate it on test, print the table.
+    """Train a ranker with a cold-start method, evaluate it on the test split, and print the table.
 
-    The same ranker alone is trained too, or reused, so that RI can be shown. A finished run is reused.
+    The same ranker without a method is trained as well, since RI is relative to it. Finished runs are reused.
     """
     check_form(form)
-    cluster = parse(workers, index, worker_timeout, os.environ)
+    cluster = parse_cluster(workers, index, worker_timeout, os.environ)
     if parent is not None:
         if cluster or devices is not None:
             raise MailError(
-                "--continue trains in one process on one device. Leave out --workers, --devices and the variable "
+                "--continue trains in one process on one device. Leave out --workers and --devices, and unset "
                 "TF_CONFIG."
             )
-        given = {"cold_start": cold_start, "variant": variant, "seed": seed, **options}
-        _continue(parent, given, data_dir, runs, minutes, form)
+        cell = {"cold_start": cold_start, "variant": variant, "seed": seed}
+        _continue(parent, {**cell, **options}, data_dir, runs, minutes, form)
         return
-    from mailcli.experiments.executors.distributed import OnDevices, OnWorkers, parse_devices
+    from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
+    from mailcli.experiments.executors.replicas import parse_devices
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    # Before the dataset is looked for, as all that is typed.
-    asked = parse_devices(devices)
+    # Checked before the dataset is looked up, like all other options.
+    gpus = parse_devices(devices)
     config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
 
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
-    trainer: OnWorkers | OnDevices | None = None
+    trainer: ClusterTrainer | MultiGpuTrainer | None = None
     if cluster:
-        trainer = OnWorkers(cluster, asked, config, dataset)
+        trainer = ClusterTrainer(cluster, gpus, config, dataset)
         if not trainer.is_chief:
-            done = trainer.follow(configs, dataset)
-            logger.info(f"{cluster.name(cluster.index)}: finished, {done} runs. {cluster.name(0)} has them.")
+            count = trainer.follow(configs, dataset)
+            logger.info(f"{cluster.name(cluster.index)}: finished, {count} runs. {cluster.name(0)} has the results.")
             return
     elif devices is not None:
-        trainer = OnDevices(asked)
-    # One after the other, on all cores.
-    with trainer.refusals_told() if isinstance(trainer, OnWorkers) else nullcontext():
+        trainer = MultiGpuTrainer(gpus)
+    # One run after the other, each on all cores.
+    with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
         rows = make_rows(configs, [config.seed], dataset, runs, minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}")], form)
 
 
 def _continue(
-    parent: Path, given: dict[str, Any], data_dir: Path, runs: Path, minutes: float | None, form: str
+    parent: Path, options: dict[str, Any], data_dir: Path, runs: Path, minutes: float | None, form: str
 ) -> None:
-    """`--continue`; `given` are all other options, None where not given."""
-    from mailcli.experiments.retraining import continue_run, make_sheet
-    from mailcli.reporting.text_table import FORMATS
+    """`mail train --continue`.
 
-    data, settings = given.pop("data"), given.pop("settings")
-    changes = {name: given.pop(name) for name in ("precision", "eval_every")}
-    wrong = ["config" if name == "file" else name for name, value in given.items() if value is not None]
-    if wrong:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
-        raise MailError(f"--continue takes the settings of {parent}. Leave out {names}.")
-    asked = {key: value for key, value in changes.items() if value is not None}
-    run = continue_run(parent, data, {**asked, **parse_settings(settings)}, data_dir, runs, minutes)
-    click.echo(FORMATS[form](make_sheet(run, parent)), nl=False)
+    Args:
+        parent: folder of the run to continue.
+        options: all other options by name, None if not set.
+        data_dir: folder of the datasets.
+        runs: folder of the runs.
+        minutes: time between checkpoints.
+        form: format of the table.
+    """
+    from mailcli.experiments.retraining import continue_run, make_sheet
+
+    data, settings = options.pop("data"), options.pop("settings")
+    allowed = {name: options.pop(name) for name in ("precision", "eval_every")}
+    excess = ["config" if name == "file" else name for name, value in options.items() if value is not None]
+    if excess:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in excess)
+        raise MailError(f"--continue keeps the settings of {parent}. Leave out {names}.")
+    changes = {key: value for key, value in allowed.items() if value is not None}
+    run = continue_run(parent, data, {**changes, **parse_settings(settings)}, data_dir, runs, minutes)
+    print_text_table(make_sheet(run, parent), form)

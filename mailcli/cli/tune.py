@@ -1,4 +1,4 @@
-"""A search of settings on the validation split."""
+"""`mail tune`: a hyperparameter search on the validation split."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import COLD_START, RANKER, VARIANT, run_options
+from mailcli.cli._options import COLD_START, RANKER, RUN_OPTIONS, VARIANT
 from mailcli.cli._resolve import resolve
 
 
-@click.command(short_help="Search settings on the validation split.")
+@click.command(short_help="Search for the best settings on the validation split.")
 @COLD_START
 @VARIANT
-@click.option("--seed", type=int, help="Of the runs, and of the search. [default: 0]")
+@click.option("--seed", type=int, help="Random seed of the runs and the search. [default: 0]")
 @click.option(
     "--range",
     "ranges",
     multiple=True,
     metavar="KEY=VALUES",
-    help="A setting to search: LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable.  [required]",
+    help="A setting to search over: LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable.  [required]",
 )
-@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many in all.")
+@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Total number of trials.")
 @click.option(
-    "--users", default="all", show_default=True, help="Whose validation AUC is to be largest: 'all', 'new', 'old'."
+    "--users",
+    default="all",
+    show_default=True,
+    help="Users whose validation AUC is maximized: 'all', 'new' or 'old'.",
 )
-@click.option("--name", default="search", show_default=True, help="Of the search, a folder in RUNS/tune.")
+@click.option("--name", default="search", show_default=True, help="Name of the search, and of its folder in RUNS/tune.")
 @RANKER
-@run_options
+@RUN_OPTIONS
 def tune(
     cold_start: str | None,
     variant: str | None,
@@ -42,18 +45,22 @@ def tune(
     minutes: float | None,
     **options: Any,
 ) -> None:
-    """Search settings on the validation split with Optuna; the test split is not read.
+    """Search for the best settings on the validation split with Optuna; the test split is not read.
 
-    A search that was stopped goes on when the command is given again, and --trials can be raised.
+    To resume an interrupted search, run the same command; --trials may be raised.
     """
     from mailcli.experiments.tuning import Search, parse_ranges, search
 
     parsed = parse_ranges(ranges)
     config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
-    found = search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
+    records = search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
     click.echo(f"{'trial':>5}  validation AUC ({users} users)  settings")
-    for record in found[:10]:
-        settings = " ".join(f"{key}={value}" for key, value in record.items() if key not in {"trial", "value"})
-        click.echo(f"{record['trial']:>5}  {record['value']:<28.4f}  {settings}")
-    best = " ".join(f"--set {key}={value}" for key, value in found[0].items() if key not in {"trial", "value"})
-    click.echo(f"Best of {len(found)} on the validation split: {best}")
+    for record in records[:10]:
+        click.echo(f"{record['trial']:>5}  {record['value']:<28.4f}  {' '.join(_pairs(record))}")
+    best = " ".join(f"--set {pair}" for pair in _pairs(records[0]))
+    click.echo(f"Best of {len(records)} on the validation split: {best}")
+
+
+def _pairs(record: dict[str, Any]) -> list[str]:
+    """The settings of a trial as `KEY=VALUE`."""
+    return [f"{key}={value}" for key, value in record.items() if key not in {"trial", "value"}]

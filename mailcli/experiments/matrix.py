@@ -10,7 +10,7 @@ from pathlib import Path
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import Folders
-from mailcli.experiments.executors.processes import Task, at_once, train_all
+from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
 from mailcli.reporting.rows import Result, Row
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim
@@ -53,7 +53,7 @@ def make_rows(
     elif missing:
         # Of all runs, not of the missing ones: a run's threads decide its last bits, and a run that is made again
         # should be the same.
-        jobs, threads_each = at_once(len(wanted), max(_memory(config, dataset) for config in wanted), jobs)
+        jobs, threads_each = jobs_and_threads(len(wanted), max(_memory(config, dataset) for config in wanted), jobs)
         if len(found) > 1:
             _tell(list(found.values()), jobs)
         train_all([Task(run.config, dataset.folder, folders, minutes) for run in missing], jobs, threads_each)

@@ -74,3 +74,17 @@ def test_evaluation_keeps_a_users_impressions_together(tiny: Dataset, view: View
     for before, after in pairwise(users):
         # Only a user with more impressions than a batch holds is in two batches.
         assert before[-1] != after[0] or set(before) == {after[0]}
+
+
+def test_a_batch_is_divided_among_the_workers(tiny: Dataset, view: View) -> None:
+    whole = Batches(tiny, view, 20, 100)
+    parts = [Batches(tiny, view, 20, 100, (index, 3)) for index in range(3)]
+    sizes = set()
+    for batch, *shares in zip(whole.shuffled(0, 1), *(part.shuffled(0, 1) for part in parts), strict=True):
+        sizes.add(tuple(len(share["click"]) for share in shares))
+        for name, array in batch.items():
+            np.testing.assert_array_equal(array, np.concatenate([share[name] for share in shares]))  # type: ignore[literal-required]
+    last = tiny.counts["train"] % 100
+    assert sizes == {(33, 33, 34), (last // 3, 2 * last // 3 - last // 3, last - 2 * last // 3)}
+    users = np.concatenate([batch["user"] for part in parts for batch in part.in_order()])
+    np.testing.assert_array_equal(users, tiny.column("train", "user")[view.rows])

@@ -1,4 +1,4 @@
-"""Hostile raw files: each case ends in success with the table that it should be, or in one line."""
+"""Hostile raw files: each case ends with the right dataset or with an error of one line."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def header(change: Callable[[bytes], bytes]) -> Damage:
     return lambda data: change(data.split(b"\n", 1)[0]) + b"\n" + data.split(b"\n", 1)[1]
 
 
-#: What is told before any row is read, of every file alike.
+#: Faults that are reported before any row is read, for each of the files.
 AT_ONCE: dict[str, tuple[Damage, str]] = {
     "empty": (lambda data: b"", "the file is empty. Expected a header line and rows."),
     "blank lines": (lambda data: b"\n\n\n", "the file is empty"),
-    "header alone": (lambda data: data.split(b"\n")[0] + b"\n", "there is no row below the header."),
-    "header alone, no line end": (lambda data: data.split(b"\n")[0], "there is no row below the header."),
+    "only a header": (lambda data: data.split(b"\n")[0] + b"\n", "there is no row below the header."),
+    "only a header, no line end": (lambda data: data.split(b"\n")[0], "there is no row below the header."),
     "no header": (lambda data: data.split(b"\n", 1)[1], "no column '"),
-    "lacks the first column": (header(lambda line: line.split(b",", 1)[1]), "no column '"),
+    "no first column": (header(lambda line: line.split(b",", 1)[1]), "no column '"),
     "a name twice": (header(lambda line: line + b"," + line.split(b",")[0]), "more than one column '"),
     "names in capitals": (header(bytes.upper), "no column '"),
     "names in fullwidth letters": (header(lambda line: "ｕｓｅｒ".encode() + line), "no column '"),
@@ -49,9 +49,9 @@ AT_ONCE: dict[str, tuple[Damage, str]] = {
         lambda data: data.split(b"\n")[0] + b"\n1;2;3\n",
         "line 2: '1;2;3' has 1 fields. Expected ",
     ),
-    "carriage returns alone": (lambda data: data.replace(b"\n", b"\r"), "cannot be read (new-line character"),
+    "only carriage returns": (lambda data: data.replace(b"\n", b"\r"), "cannot be read (new-line character"),
     "a NUL in the header": (header(lambda line: b"\0" + line), "no column '"),
-    "NULs alone": (lambda data: bytes(5000), "no column '"),
+    "only NULs": (lambda data: bytes(5000), "no column '"),
     "a header of 100 kB": (lambda data: b"x" * 100_000 + b"\n1\n", "no column '"),
     "a quote that does not end": (header(lambda line: b'"' + line), "no column '"),
     "gz: text": (lambda data: data, "cannot be read (Not a gzipped file"),
@@ -66,7 +66,7 @@ AT_ONCE: dict[str, tuple[Damage, str]] = {
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The four files, with rows enough to damage some."""
+    """The four files, with enough rows to damage some."""
     folder = tmp_path_factory.mktemp("hostile") / "raw"
     rows = alimama.good_rows()
     rows["behavior_log"] += [f"1,{alimama.START - 30 + step},pv,{step},9" for step in range(20)]
@@ -76,7 +76,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a copy of them."""
+    """A working folder with a copy of the raw files."""
     (tmp_path / "raw").mkdir()
     for path in raw.iterdir():
         (tmp_path / "raw" / path.name).write_bytes(path.read_bytes())
@@ -96,14 +96,14 @@ def spoil(folder: Path, stem: str, name: str, damage: Damage) -> Path:
 
 @pytest.mark.parametrize("stem", alimama.HEADERS)
 @pytest.mark.parametrize("name", AT_ONCE)
-def test_a_file_that_is_none_is_told_at_once(home: Path, name: str, stem: str) -> None:
+def test_a_file_that_is_none_is_rejected_at_once(home: Path, name: str, stem: str) -> None:
     damage, message = AT_ONCE[name]
     path = spoil(home / "raw", stem, name, damage)
     before = contents(home)
-    told = mail("preprocess", "alimama", "--raw", "raw")
-    assert told
-    assert told.startswith(f"{path.relative_to(home)}")
-    assert message in told
+    error = mail("preprocess", "alimama", "--raw", "raw")
+    assert error
+    assert error.startswith(f"{path.relative_to(home)}")
+    assert message in error
     assert contents(home) == before
 
 
@@ -111,9 +111,9 @@ def test_a_file_that_is_none_is_told_at_once(home: Path, name: str, stem: str) -
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_file_at_all(home: Path, kind: str, stem: str) -> None:
     replace(home / "raw" / f"{stem}.csv", kind)
-    told = mail("preprocess", "alimama", "--raw", "raw")
-    assert told
-    assert told.startswith(f"raw: {stem}.csv not found. Looked for raw_sample.csv, ")
+    error = mail("preprocess", "alimama", "--raw", "raw")
+    assert error
+    assert error.startswith(f"raw: {stem}.csv not found. Looked for raw_sample.csv, ")
     assert not (home / "data").exists()
 
 
@@ -124,7 +124,7 @@ def test_a_file_that_may_not_be_read(home: Path, stem: str) -> None:
     assert "cannot be read ([Errno 13] Permission denied" in str(mail("preprocess", "alimama", "--raw", "raw"))
 
 
-# Rows: one preprocessing meets them all, each case looks for its own.
+# Bad rows: they are preprocessed all at once, and each test looks up its own.
 
 WRONG_WHOLE = {
     "text": "x",
@@ -160,20 +160,20 @@ WRONG_TEXT = {
 
 
 def wrong_values() -> dict[str, tuple[str, str, str]]:
-    """File, column and value by a case's name."""
-    found: dict[str, tuple[str, str, str]] = {}
-    for stem, known in COLUMNS.items():
-        for column in known:
+    """File, column and value of each case, by its name."""
+    cases: dict[str, tuple[str, str, str]] = {}
+    for stem, file_columns in COLUMNS.items():
+        for column in file_columns:
             wrong = WRONG_TEXT.get(column.name) or (WRONG_NUMBER if column.type == "double" else WRONG_WHOLE)
-            found |= {f"{stem}.{column.name}: {name}": (stem, column.name, value) for name, value in wrong.items()}
-    return found
+            cases |= {f"{stem}.{column.name}: {name}": (stem, column.name, value) for name, value in wrong.items()}
+    return cases
 
 
 VALUES = wrong_values()
 
 
 def spoilt_line(number: int, stem: str, column: str, value: str) -> str:
-    """A good line but for one value; its last digits make it another line than all others where they may."""
+    """A good line with one wrong value; where possible its number makes it differ from all other lines."""
     line = {
         "raw_sample": f"{number},1494000050,10,p,1,0",
         "ad_feature": f"{1000 + number},1,1,1,1,1.0",
@@ -187,32 +187,32 @@ def spoilt_line(number: int, stem: str, column: str, value: str) -> str:
 
 @pytest.fixture(scope="module")
 def rejected(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Reasons by row, of a preprocessing of all VALUES; its columns are those without them."""
+    """The reason for each bad row of VALUES, after preprocessing them all, which changes no column of the dataset."""
     home = tmp_path_factory.mktemp("rows")
     for path in raw.iterdir():
         lines = [spoilt_line(n, *case) for n, case in enumerate(VALUES.values()) if case[0] == path.stem]
         (home / path.name).write_bytes(path.read_bytes() + "".join(f"{line}\n" for line in lines).encode())
     for name, folder, share in (("good", raw, "0"), ("spoilt", home, "99.9%")):
-        given = ("--raw", folder, "--data-dir", home, "--name", name, "--max-bad-rows", share)
-        assert mail("preprocess", "alimama", *given) is None
+        options = ("--raw", folder, "--data-dir", home, "--name", name, "--max-bad-rows", share)
+        assert mail("preprocess", "alimama", *options) is None
     assert columns(home / "spoilt") == columns(home / "good")
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for path in (home / "spoilt" / "rejected").iterdir():
         with open(path, newline="", encoding="utf-8") as file:
-            found |= {f"{path.stem}|{row['row']}": row["reason"] for row in csv.DictReader(file)}
-    assert len(found) == len({spoilt_line(n, *case) for n, case in enumerate(VALUES.values())})
-    return found
+            reasons |= {f"{path.stem}|{row['row']}": row["reason"] for row in csv.DictReader(file)}
+    assert len(reasons) == len({spoilt_line(n, *case) for n, case in enumerate(VALUES.values())})
+    return reasons
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_a_wrong_value_spoils_its_row_alone(rejected: dict[str, str], name: str) -> None:
+def test_a_wrong_value_spoils_only_its_row(rejected: dict[str, str], name: str) -> None:
     stem, column, value = VALUES[name]
     line = spoilt_line(list(VALUES).index(name), stem, column, value)
     reason = rejected[f"{stem}|{line}"]
     assert reason.startswith(f"column '{column}' holds {value[:100]!r}. Expected "), reason
 
 
-# Whole files that can be told only by reading them.
+# Files whose faults only reading them shows.
 
 SAME: dict[str, Damage] = {
     "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
@@ -235,7 +235,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     ),
     "a line of 3 MB": (lambda data: data + b"9" * 3_000_000 + b"\n", "has 1 fields. Expected 5"),
 }
-#: One file each in the default suite, the log: the way is the same for all.
+#: The default suite damages only the log: all files are read in the same way.
 STEMS = [pytest.param(stem, marks=[] if stem == "behavior_log" else pytest.mark.slow) for stem in alimama.HEADERS]
 
 
@@ -253,10 +253,10 @@ def test_odd_files_give_the_same_table(home: Path, raw: Path, name: str, stem: s
 def test_a_log_that_is_damaged_further_down(home: Path, name: str) -> None:
     damage, message = REFUSED[name]
     path = spoil(home / "raw", "behavior_log", name, damage)
-    told = mail("preprocess", "alimama", "--raw", "raw")
-    assert told
-    assert told.startswith(str(path.relative_to(home)))
-    assert re.search(message, told)
+    error = mail("preprocess", "alimama", "--raw", "raw")
+    assert error
+    assert error.startswith(str(path.relative_to(home)))
+    assert re.search(message, error)
     assert not (home / "data").exists()
 
 
@@ -272,8 +272,8 @@ def test_a_file_that_vanishes(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("path", sorted(CORRUPT.glob("marker-*")), ids=lambda path: path.stem)
 def test_a_note_that_is_none(home: Path, path: Path) -> None:
     (home / "raw" / "SIMULATED.json").write_bytes(path.read_bytes())
-    told = mail("preprocess", "alimama", "--raw", "raw")
-    assert re.match(r"raw/SIMULATED.json: (cannot be read|was not written for)", str(told))
+    error = mail("preprocess", "alimama", "--raw", "raw")
+    assert re.match(r"raw/SIMULATED.json: (cannot be read|was not written for)", str(error))
 
 
 # MovieLens
@@ -307,10 +307,10 @@ def test_grouplens_files_that_are_none(tmp_path: Path, name: str, file: str) -> 
     path = tmp_path / "ml" / file
     damage, message = ML_REFUSED[name]
     put(path, damage(path.read_bytes()))
-    told = mail("preprocess", "ml-100k", "--raw", tmp_path / "ml", "--data-dir", tmp_path / "data")
-    assert told
-    assert told.startswith(str(path))
-    assert message in told
+    error = mail("preprocess", "ml-100k", "--raw", tmp_path / "ml", "--data-dir", tmp_path / "data")
+    assert error
+    assert error.startswith(str(path))
+    assert message in error
     assert not (tmp_path / "data").exists()
 
 
@@ -319,8 +319,8 @@ def test_grouplens_files_that_are_none(tmp_path: Path, name: str, file: str) -> 
 def test_no_grouplens_file_at_all(tmp_path: Path, kind: str, file: str) -> None:
     grouplens.write(tmp_path / "ml")
     replace(tmp_path / "ml" / file, kind)
-    told = mail("preprocess", "ml-100k", "--raw", tmp_path / "ml", "--data-dir", tmp_path / "data")
-    assert re.search(rf"{file}( not found\.|: cannot be read \(|: is not a file\.)", str(told))
+    error = mail("preprocess", "ml-100k", "--raw", tmp_path / "ml", "--data-dir", tmp_path / "data")
+    assert re.search(rf"{file}( not found\.|: cannot be read \(|: is not a file\.)", str(error))
     assert not (tmp_path / "data").exists()
 
 
@@ -328,8 +328,8 @@ def test_grouplens_faults_name_their_file(tmp_path: Path) -> None:
     grouplens.write(tmp_path / "ml")
     path = tmp_path / "ml" / "u.user"
     path.write_text(path.read_text() * 2)
-    told = mail("preprocess", "ml-100k", "--raw", tmp_path / "ml", "--data-dir", tmp_path / "data")
-    assert told == f"{path}: user 1 has more than one row. Expected one."
+    error = mail("preprocess", "ml-100k", "--raw", tmp_path / "ml", "--data-dir", tmp_path / "data")
+    assert error == f"{path}: user 1 has more than one row. Expected one."
 
 
 def test_an_ellipsis_of_cp1252_in_a_title_is_no_line_end(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hostile settings: a file or --set ends in a config or in one line."""
+"""Hostile settings: a file or --set gives a config or an error of one line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.helpers.hostile import CORRUPT, KINDS, mail, replace
 
 @pytest.mark.parametrize("path", sorted(CORRUPT.glob("*.toml")), ids=lambda path: path.stem)
 def test_settings_that_are_none(data_dir: Path, tmp_path: Path, path: Path) -> None:
-    told = mail("train", "--config", path, "--data-dir", data_dir, "--runs", tmp_path / "runs")
-    assert told
-    assert len(told) < 1000 or "digits" in path.stem
+    error = mail("train", "--config", path, "--data-dir", data_dir, "--runs", tmp_path / "runs")
+    assert error
+    assert len(error) < 1000 or "digits" in path.stem
     assert not (tmp_path / "runs").exists()
 
 
@@ -28,8 +28,8 @@ def test_no_file_of_settings(data_dir: Path, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "c.toml"
     path.write_text("epochs = 1\n")
     replace(path, kind)
-    told = mail("train", "--config", path, "--data-dir", data_dir, "--runs", tmp_path / "runs")
-    assert re.search(r"c.toml: (cannot be read as TOML|is not a file)", str(told))
+    error = mail("train", "--config", path, "--data-dir", data_dir, "--runs", tmp_path / "runs")
+    assert re.search(r"c.toml: (cannot be read as TOML|is not a file)", str(error))
 
 
 VALUES_OF_SETTINGS = ["", "x", "nan", "-inf", "0x10", "1e999", "-1", "9" * 5000, "[1]", "True", "1.5.2", "\0"]
@@ -39,9 +39,9 @@ NUMBERS = ["seed", "history", "embedding_dim", "batch_size", "epochs", "patience
 @pytest.mark.parametrize("key", NUMBERS)
 @pytest.mark.parametrize("value", VALUES_OF_SETTINGS, ids=lambda value: repr(value)[:12])
 def test_numbers_of_settings(data_dir: Path, tmp_path: Path, key: str, value: str) -> None:
-    told = mail("train", "--set", f"{key}={value}", "--data-dir", data_dir, "--runs", tmp_path / "runs")
-    assert told
-    assert told.startswith(f"{key} = ")
+    error = mail("train", "--set", f"{key}={value}", "--data-dir", data_dir, "--runs", tmp_path / "runs")
+    assert error
+    assert error.startswith(f"{key} = ")
     assert not (tmp_path / "runs").exists()
 
 

@@ -20,7 +20,7 @@ from mailcli.config import make_config
 from mailcli.errors import MailError
 from mailcli.experiments.cells import Folders
 from mailcli.experiments.datasets import dataset_of
-from mailcli.experiments.executors.processes import at_once
+from mailcli.experiments.executors.processes import jobs_and_threads
 from mailcli.experiments.plan import read_plan
 from mailcli.reporting.paper import REPORTED
 
@@ -171,7 +171,7 @@ def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, mo
     [
         (["--seeds", "0"], "--seeds is 0. Expected 1 or more."),
         (["--jobs", "0"], "--jobs is 0. Expected 1 or more."),
-        (["--format", "markdwon"], "--format markdwon: no such form. Did you mean 'markdown'? Known: 'table', "),
+        (["--format", "markdwon"], "--format markdwon: unknown format. Did you mean 'markdown'? Known: 'table', "),
         (["--data", "tyo"], "unknown dataset 'tyo'. Did you mean 'toy'?"),
     ],
 )
@@ -271,7 +271,7 @@ class TestSeveralAtOnce:
         _, told = running.communicate()
         assert running.returncode == 130
         assert "Traceback" not in told
-        assert told.endswith("Interrupted. The same command goes on.\n")
+        assert told.endswith("Interrupted. Run the same command to resume.\n")
         assert list(runs.rglob("step-*.npz"))
         again = command(plan, toy_data, runs)
         found, told = again.communicate()
@@ -306,7 +306,7 @@ class TestSeveralAtOnce:
         _, told = running.communicate()
         assert running.returncode == 2
         assert "Traceback" not in told
-        assert "Error: A training process was ended from outside, perhaps for want of memory." in told
+        assert "Error: A training process was killed, possibly out of memory." in told
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_how_many_at_once(
 ) -> None:
     monkeypatch.setattr("mailcli.experiments.executors.processes.threads", lambda: cores)
     monkeypatch.setattr("mailcli.experiments.executors.processes.memory_bytes", lambda: 20)
-    assert at_once(runs, memory, asked) == expected
+    assert jobs_and_threads(runs, memory, asked) == expected
 
 
 @pytest.mark.slow

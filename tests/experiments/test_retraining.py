@@ -38,8 +38,8 @@ from mailcli.training.evaluate import Scorer, measure
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run, read_as
 from mailcli.training.warm_start import Origin, _Growth
-from tests.end_to_end.test_cli import mail, refused
 from tests.experiments.ab_test.test_run import changed_manifest
+from tests.helpers.command_line import error_line, mail
 from tests.training.test_resume import SMALL, Killed, kill_in_step, outcome
 
 SETTINGS: dict[str, Any] = {
@@ -320,12 +320,12 @@ def test_as_typed(home: Path) -> None:
     again = json.loads(evaluated.stdout)[0]["results"]
     (auc,) = [each["mean"] for each in again if (each["users"], each["metric"]) == ("all", "AUC")]
     assert auc == day["after"]["all"]["AUC"]
-    assert refused(mail(*command, "--set", "epochs=2")) == (
+    assert error_line(mail(*command, "--set", "epochs=2")) == (
         f"{CHILD}: holds a run with other settings (epochs: 1 -> 2). Choose another --runs folder, or delete this one."
     )
     vocabularies = Path(CHILD) / "vocabularies.npz"
     vocabularies.write_bytes(vocabularies.read_bytes()[:-1])
-    assert refused(mail("evaluate", CHILD)) == (
+    assert error_line(mail("evaluate", CHILD)) == (
         f"{vocabularies}: is missing or was changed. Delete the run's folder and give its `mail train` command again."
     )
 
@@ -379,7 +379,7 @@ def load_ids(run: Run) -> dict[str, list[Any]]:
 def test_a_changed_parent_is_refused(home: Path) -> None:
     weights = Path(PARENT) / "checkpoints" / "best.weights.h5"
     weights.write_bytes(weights.read_bytes() + b"\0")
-    error = refused(mail("train", "--continue", PARENT, "--data", "tiny"))
+    error = error_line(mail("train", "--continue", PARENT, "--data", "tiny"))
     assert error.startswith(f"{CHILD}: holds a run with other settings (continues: '")
     assert error.endswith("). Choose another --runs folder, or delete this one.")
 
@@ -389,7 +389,7 @@ def test_a_run_whose_moments_are_damaged_is_refused_and_leaves_no_folder(home: P
     whole = moments.read_bytes()
     moments.write_bytes(whole[: len(whole) // 2])
     command = ["train", "--continue", PARENT, "--data", "tiny", "--runs", "others"]
-    assert refused(mail(*command)).startswith(f"{moments}: is damaged")
+    assert error_line(mail(*command)).startswith(f"{moments}: is damaged")
     assert not Path("others").exists()
     # So the same command goes through once the file is mended.
     moments.write_bytes(whole)
@@ -468,7 +468,7 @@ CHANGEABLE = (
          "--data other: is of another form than 'day1' (fields: it lacks 'campaign'; dense features: it lacks "
          "'price'). Expected a dataset of the same source."),
         (nothing, [PARENT, "--data", "tiny", "--ranker", "dmr", "--seed", "3"],
-         f"--continue takes the settings of {PARENT}. Leave out --seed, --ranker."),
+         f"--continue keeps the settings of {PARENT}. Leave out --seed, --ranker."),
         (nothing, [PARENT, "--data", "tiny", "--set", "embedding_dim=9", "--set", "ranker.units=3"],
          f"--continue takes the settings of {PARENT}: 'embedding_dim', 'ranker.units' cannot be changed. What can: "
          f"{CHANGEABLE}."),
@@ -479,14 +479,14 @@ CHANGEABLE = (
 def test_refuses(home: Path, simulated_raw: Path, before: Callable[[], None], arguments: list[str], error: str) -> None:
     (home / "raw").symlink_to(simulated_raw)
     before()
-    assert refused(mail("train", "--continue", *arguments)) == error
+    assert error_line(mail("train", "--continue", *arguments)) == error
     assert sorted(path.name for path in Path("runs").iterdir()) == ["day1", "tiny"]
 
 
 @pytest.mark.parametrize("more", [["--workers", "a:1,b:2", "--index", "0"], ["--devices", "2"]])
 def test_several_devices_cannot_continue(more: list[str]) -> None:
-    assert refused(mail("train", "--continue", PARENT, "--data", "tiny", *more)) == (
-        "--continue trains in one process on one device. Leave out --workers, --devices and the variable TF_CONFIG."
+    assert error_line(mail("train", "--continue", PARENT, "--data", "tiny", *more)) == (
+        "--continue trains in one process on one device. Leave out --workers and --devices, and unset TF_CONFIG."
     )
 
 
@@ -500,7 +500,7 @@ def test_a_two_stage_method_is_refused(home: Path) -> None:
     )
     result = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**result, "cell": "base+llae"}))
-    assert refused(mail("train", "--continue", folder, "--data", "tiny")) == (
+    assert error_line(mail("train", "--continue", folder, "--data", "tiny")) == (
         f"{folder}: 'llae' is fitted to a ranker that is trained already, so it has nothing to go on with. "
         "Continue the run of base+none instead."
     )
@@ -508,8 +508,8 @@ def test_a_two_stage_method_is_refused(home: Path) -> None:
 
 @pytest.mark.slow
 def test_the_settings_of_a_continued_run_are_not_for_another(home: Path) -> None:
-    assert refused(mail("train", "--config", f"{CHILD}/config.toml")) == (
-        "continues: names another run's weights. Give that run with `mail train --continue RUN` instead."
+    assert error_line(mail("train", "--config", f"{CHILD}/config.toml")) == (
+        "continues: names the run whose weights to start from. Use `mail train --continue RUN` instead."
     )
 
 

@@ -1,4 +1,4 @@
-"""What every test of hostile input shares: the one line that must come, and that nothing is left behind."""
+"""Shared by all tests of hostile input: an error must be one line, and nothing may be left behind."""
 
 from __future__ import annotations
 
@@ -10,39 +10,33 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from mailcli.cli import main
 from mailcli.data.dataset import Dataset
 from mailcli.utils.files import file_sha256
+from tests.helpers import command_line
 
-#: Files that are hard to write down in code; its README tells of each.
+#: Files that are hard to write as code; the README in the folder describes them.
 CORRUPT = Path(__file__).parent.parent / "corrupt"
 
 Damage = Callable[[bytes], bytes]
 
 
 def mail(*arguments: str | Path) -> str | None:
-    """Give a command: None where it succeeds, else the text of its one line; all else fails the test."""
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    """Run a command: None if it succeeds, or its error; anything but an error of one line fails the test."""
+    result = command_line.mail(*arguments)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise AssertionError(f"a traceback: {result.exception!r}") from result.exception
     assert "Traceback" not in result.output
-    if result.exit_code == 0:
-        return None
-    assert result.exit_code == 2, result.output
-    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert errors == result.stderr.strip().splitlines()[-1:], result.stderr
-    return errors[0].removeprefix("Error: ")
+    return None if result.exit_code == 0 else command_line.error_line(result)
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, hidden ones too, and the folders."""
-    found = {}
+    """SHA-256 of every file in a folder and its subfolders, also of hidden ones; empty for folders and links."""
+    hashes = {}
     for path in sorted(folder.rglob("*")):
-        whole = path.is_file() and not path.is_symlink()
-        found[str(path.relative_to(folder))] = file_sha256(path) if whole else ""
-    return found
+        is_file = path.is_file() and not path.is_symlink()
+        hashes[str(path.relative_to(folder))] = file_sha256(path) if is_file else ""
+    return hashes
 
 
 def columns(folder: Path) -> dict[str, str]:
@@ -51,7 +45,7 @@ def columns(folder: Path) -> dict[str, str]:
 
 
 def use_all(dataset: Dataset) -> int:
-    """Ask for every column, as the commands do for those they need; how many there are."""
+    """Read every column of a dataset, as the commands do; returns their number."""
     names = sorted(path.relative_to(dataset.folder).with_suffix("") for path in dataset.folder.rglob("*.npy"))
     for name in names:
         assert isinstance(dataset.column(str(name.parent), name.name)[:], np.ndarray)
@@ -59,27 +53,27 @@ def use_all(dataset: Dataset) -> int:
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a file in place of whatever is there."""
+    """Replace a file, whatever it is."""
     path.unlink(missing_ok=True)
     path.write_bytes(content)
 
 
 class Trap:
-    """What a pickle would call."""
+    """Fails the test if it is unpickled."""
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return (pytest.fail, ("a pickle was executed",))
 
 
 def saved(values: Any, **options: Any) -> bytes:
-    """The bytes of a .npy file."""
+    """The bytes of a .npy file that holds the values."""
     file = io.BytesIO()
     np.save(file, values, **options)
     return file.getvalue()
 
 
 def replace(path: Path, kind: str) -> None:
-    """Put one of KINDS in a file's place."""
+    """Replace a file by one of KINDS."""
     path.unlink()
     if kind == "directory":
         path.mkdir()
@@ -93,4 +87,5 @@ def replace(path: Path, kind: str) -> None:
         path.symlink_to("/dev/zero")
 
 
+#: What may be in a file's place.
 KINDS = ["nothing", "directory", "pipe", "link to nothing", "link to itself", "link to a device"]

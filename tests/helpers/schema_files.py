@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner, Result
-
-from mailcli.cli import main
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
 from mailcli.preprocessing.engines.duckdb import Engine
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.sources.tabular import Source
+from tests.helpers.command_line import error_line, mail
 
 #: A schema file that uses most kinds of keys, and its raw files.
 SCHEMA = """
@@ -173,11 +171,6 @@ def impressions_of(dataset: Dataset) -> set[tuple[Any, ...]]:
     }
 
 
-def mail(*arguments: object) -> Result:
-    """Run `mail` with these arguments."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
 def run_mail(*arguments: object) -> str:
     """The output of `mail` with these arguments, which must succeed."""
     result = mail(*arguments)
@@ -187,7 +180,4 @@ def run_mail(*arguments: object) -> str:
 
 def mail_error(*arguments: object) -> str:
     """The error of `mail` with these arguments: one line."""
-    result = mail(*arguments)
-    assert result.exit_code == 2, (result.output, result.exception)
-    (line,) = (text for text in result.stderr.splitlines() if text.startswith("Error: "))
-    return line.removeprefix("Error: ")
+    return error_line(mail(*arguments))

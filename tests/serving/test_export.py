@@ -32,7 +32,7 @@ from mailcli.serving.served_model import _refuse_python
 from mailcli.serving.signatures import Input, fitting
 from mailcli.serving.value_checks import Faults, Needed, typed
 from mailcli.training.run_folder import Run
-from tests.helpers import leakage
+from tests.helpers import leakage_truth
 from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,7 +42,7 @@ SMALL = {"epochs": 1, "batch_size": 512, "embedding_dim": 4, "history": 5, "rank
 SMALL_MAIL = {"cold_start.encoder_units": "8,8,8", "cold_start.decoder_units": "8,8"}
 #: The cell that is always tried; the slow tests try the others.
 CELLS = {"base+mail": SMALL_MAIL}
-PROFILE = list(leakage.PROFILE)
+PROFILE = list(leakage_truth.PROFILE)
 
 #: The cell that is asked in all ways.
 ODD = "base+mail"
@@ -575,8 +575,8 @@ def test_a_file_is_scored_as_the_trainer_scored_it(
     assert done.exit_code == 0, done.output
     new = drawn(raw.dataset, runs[cell].config) | (raw.dataset.earlier_behaviors("test") == 0)
     assert done.stdout == (
-        f"{tmp_path / 'out.csv'}: {len(shown)} impressions, {new.sum()} of them without behavior. "
-        "Unknown to the dataset: the users of 0, the items of 0.\n"
+        f"{tmp_path / 'out.csv'}: {len(shown)} impressions; {new.sum()} without history, 0 with an unknown user, "
+        "0 with an unknown item.\n"
     )
     found = pd.read_csv(tmp_path / "out.csv")
     pd.testing.assert_frame_equal(found.drop(columns="score"), shown)
@@ -598,9 +598,7 @@ def test_users_and_items_that_the_dataset_lacks(
     strangers(raw)[0].to_csv(tmp_path / "in.csv", index=False)
     done = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.parquet", data_dir, "--all-histories")
     assert done.exit_code == 0, done.output
-    assert done.stdout.endswith(
-        ": 4 impressions, 3 of them without behavior. Unknown to the dataset: the users of 3, the items of 2.\n"
-    )
+    assert done.stdout.endswith(": 4 impressions; 3 without history, 3 with an unknown user, 2 with an unknown item.\n")
     found = pd.read_parquet(tmp_path / "out.parquet")["score"].to_numpy()
     close(found, answers["strangers"]["click"][:, 0])
 

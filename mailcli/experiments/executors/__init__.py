@@ -1,1 +1,1 @@
-"""Where runs are trained: several processes of this machine, or several machines."""
+"""Where runs are trained: in processes of this machine, on its GPUs, or on several machines."""

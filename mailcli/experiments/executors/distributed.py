@@ -1,4 +1,4 @@
-"""A training on several replicas: the graphics cards of this machine, or workers on several machines."""
+"""Training on several replicas: the GPUs of this machine, or workers on several machines."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mailcli import __version__, plugins
+from mailcli import __version__
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments.cells import ensure
 from mailcli.experiments.executors.cluster import Cluster
+from mailcli.experiments.executors.connections import Connections
 from mailcli.experiments.executors.processes import Task
-from mailcli.experiments.executors.rendezvous import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
+from mailcli.experiments.executors.rendezvous import VERSIONS, connect, reject_workers
+from mailcli.experiments.executors.replicas import (
+    Devices,
+    check_replicas,
+    connect_replicas,
+    set_visible_gpus,
+    tensorflow_errors_explained,
+)
 from mailcli.training.run_folder import ElsewhereRun
 from mailcli.training.run_registry import claim, identity
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -30,61 +37,52 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-#: What `mail train --devices` asks for: so many graphics cards, "all", or None for what TensorFlow does by itself.
-Devices = int | str | None
-Wanted = tuple[RunConfig, Dataset]
+class MultiGpuTrainer:
+    """Trains on the GPUs of this machine; call it with the tasks.
 
-
-def parse_devices(text: str | None) -> Devices:
-    """The value of --devices (MailError when it is neither a number from 1 on nor `all`)."""
-    if text is None or text == "all":
-        return text
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
-        raise MailError(f"--devices {text}: expected a number of graphics cards from 1 on, or 'all'.")
-    return int(text)
-
-
-class OnDevices:
-    """Trains on the graphics cards of this machine. Call: the tasks."""
+    Args:
+        devices: the number of GPUs.
+    """
 
     def __init__(self, devices: Devices) -> None:
         self._devices = devices
 
     def __call__(self, tasks: Sequence[Task]) -> None:
-        """Make the runs one after the other."""
-        load_tensorflow(lambda: _choose(self._devices))
+        """Train the runs one after the other."""
+        load_tensorflow(lambda: set_visible_gpus(self._devices))
         import tensorflow as tf
 
         from mailcli.models.distribute import ReplicaGroup
 
-        # One card needs no copies.
+        # One GPU needs no replication.
         several = len(tf.config.get_visible_devices("GPU")) > 1
-        team = ReplicaGroup(tf.distribute.MirroredStrategy()) if several else None
-        make = partial(_ensure, tasks)
-        _in_turn([(task.config, Dataset(task.dataset)) for task in tasks], team, make, make)
+        replicas = ReplicaGroup(tf.distribute.MirroredStrategy()) if several else None
+        train = partial(_train_alone, tasks)
+        _train_in_turn([(task.config, Dataset(task.dataset)) for task in tasks], replicas, train, train)
 
 
-class OnWorkers:
-    """Trains with all workers of a cluster.
+class ClusterTrainer:
+    """Trains on all workers of a cluster; call it with the tasks.
 
     Args:
-        cluster: who they are.
-        devices: how many graphics cards each takes.
-        config: the cell that all were asked for.
+        cluster: the workers.
+        devices: the number of GPUs of each worker.
+        config: the requested cell, equal on all workers.
         dataset: the dataset.
     """
 
     def __init__(self, cluster: Cluster, devices: Devices, config: RunConfig, dataset: Dataset) -> None:
-        if config.batch_size < len(cluster.addresses):
+        count = len(cluster.addresses)
+        if config.batch_size < count:
             raise MailError(
-                f"batch_size = {config.batch_size}: every worker takes a part of each batch, and there are "
-                f"{len(cluster.addresses)}. Expected {len(cluster.addresses)} or more."
+                f"batch_size = {config.batch_size}: each of the {count} workers takes a part of every batch. "
+                f"Expected {count} or more."
             )
-        self._cluster, self._devices, self._met = cluster, devices, False
+        self._cluster, self._devices, self._connected = cluster, devices, False
         if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "2":
-            # Else TensorFlow tells in many lines of its own what one line of ours tells: that another worker is gone.
+            # TensorFlow would report a lost worker in many lines of its own; we report it in one.
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        self._asked = {
+        self._job = {
             **identity(config, dataset),
             **{name: __version__ if name == "mail" else metadata.version(name) for name in VERSIONS},
             "devices": devices,
@@ -92,74 +90,75 @@ class OnWorkers:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes the runs' folders and prints the table."""
+        """Whether this process writes the run folders and prints the table."""
         return self._cluster.index == 0
 
     @contextmanager
-    def refusals_told(self) -> Iterator[None]:
-        """Inside, a MailError of the chief before it has met the others is told to them, who would wait for it."""
+    def errors_reported(self) -> Iterator[None]:
+        """Report a MailError to the other workers if they have not connected yet: they would wait in vain."""
         try:
             yield
         except MailError as error:
-            if not self._met:
-                name = self._cluster.name(0)
-                logger.info(f"{name} cannot begin. It waits for the others to tell them; Ctrl-C ends it.")
-                # What is wrong with the port matters less than what was wrong before.
+            if not self._connected:
+                logger.info(
+                    f"{self._cluster.name(0)} cannot start. Waiting to notify the other workers; press Ctrl-C to quit."
+                )
+                # A port error would only hide the cause.
                 with suppress(KeyboardInterrupt, MailError):
-                    refuse(self._cluster, error.message)
+                    reject_workers(self._cluster, error.message)
             raise
 
     def __call__(self, tasks: Sequence[Task]) -> None:
-        """As the chief, make the runs that are missing, if any, one after the other."""
-        self._met = True
-        links = meet(self._cluster, self._asked, plan=[task.config.cell for task in tasks])
-        with _until_the_end(links):
+        """As the chief, train the missing runs, if any, one after the other."""
+        self._connected = True
+        connections = connect(self._cluster, self._job, plan=[task.config.cell for task in tasks])
+        with _end_reported(connections):
             if tasks:
                 runs = [(task.config, Dataset(task.dataset)) for task in tasks]
-                self._train(links, runs, partial(_lead, tasks), partial(_ensure, tasks))
+                self._train(connections, runs, partial(_train_as_chief, tasks), partial(_train_alone, tasks))
 
     def follow(self, configs: Sequence[RunConfig], dataset: Dataset) -> int:
-        """As another worker, do this one's part of the runs that the chief is missing; how many they were."""
-        links = meet(self._cluster, self._asked)
-        wanted = [(config, dataset) for config in configs if config.cell in links.plan]
+        """As another worker, take part in the runs that the chief is missing; returns their number."""
+        connections = connect(self._cluster, self._job)
+        runs = [(config, dataset) for config in configs if config.cell in connections.plan]
 
         def take_part(config: RunConfig) -> None:
             from mailcli.training.train import train
 
             train(ElsewhereRun(Path(), config), dataset)
 
-        with _until_the_end(links):
-            if wanted:
-                self._train(links, wanted, take_part, lambda _: None)
-        return len(wanted)
+        with _end_reported(connections):
+            if runs:
+                self._train(connections, runs, take_part, lambda _: None)
+        return len(runs)
 
     def _train(
         self,
-        links: Links,
-        runs: Sequence[Wanted],
-        together: Callable[[RunConfig], object],
-        alone: Callable[[RunConfig], object],
+        connections: Connections,
+        runs: Sequence[tuple[RunConfig, Dataset]],
+        train_together: Callable[[RunConfig], object],
+        train_alone: Callable[[RunConfig], object],
     ) -> None:
-        cluster, teams = self._cluster, []
+        cluster, replicas = self._cluster, []
 
-        def begin() -> None:
-            # Before TensorFlow's first operation, as it wants it.
-            _choose(self._devices)
-            with _explained(cluster, links):
-                teams.append(team_of(cluster))
+        def start() -> None:
+            # Both must precede TensorFlow's first operation.
+            set_visible_gpus(self._devices)
+            with tensorflow_errors_explained(cluster, connections):
+                replicas.append(connect_replicas(cluster))
 
-        load_tensorflow(begin)
-        with _explained(cluster, links):
-            _in_turn(runs, teams[0], together, alone)
+        load_tensorflow(start)
+        with tensorflow_errors_explained(cluster, connections):
+            _train_in_turn(runs, replicas[0], train_together, train_alone)
 
 
-def _ensure(tasks: Sequence[Task], config: RunConfig) -> None:
+def _train_alone(tasks: Sequence[Task], config: RunConfig) -> None:
     task = next(task for task in tasks if task.config == config)
     ensure(config, Dataset(task.dataset), task.folders, task.minutes)
 
 
-def _lead(tasks: Sequence[Task], config: RunConfig) -> None:
-    """The chief's part of a run. That another process has finished it meanwhile is for `train` to tell to all."""
+def _train_as_chief(tasks: Sequence[Task], config: RunConfig) -> None:
+    """The chief's part of a run. If another process finishes the run in the meantime, `train` reports it to all."""
     from mailcli.training.train import CHECKPOINT_MINUTES, train
 
     task = next(task for task in tasks if task.config == config)
@@ -168,135 +167,42 @@ def _lead(tasks: Sequence[Task], config: RunConfig) -> None:
     train(claim(task.folders.of(config), config, dataset), dataset, minutes=minutes)
 
 
-def _in_turn(
-    runs: Sequence[Wanted],
-    team: ReplicaGroup | None,
-    together: Callable[[RunConfig], object],
-    alone: Callable[[RunConfig], object],
+def _train_in_turn(
+    runs: Sequence[tuple[RunConfig, Dataset]],
+    replicas: ReplicaGroup | None,
+    train_together: Callable[[RunConfig], object],
+    train_alone: Callable[[RunConfig], object],
 ) -> None:
-    """Make runs on a team; two-stage methods, which are fitted to what was trained, on the chief alone."""
+    """Train runs one after the other on all replicas.
+
+    Two-stage methods are fitted to a trained baseline, by the chief only.
+
+    Args:
+        runs: config and dataset of each.
+        replicas: the replicas; None for a single device.
+        train_together: trains a run on all replicas.
+        train_alone: trains a run on the chief only.
+    """
     from mailcli.models import distribute
     from mailcli.models.factory import is_two_stage
 
     for config, dataset in runs:
-        if team is None or is_two_stage(config):
-            if team is None or team.worker_index == 0:
-                alone(config)
+        if replicas is None or is_two_stage(config):
+            if replicas is None or replicas.worker_index == 0:
+                train_alone(config)
             continue
-        with distribute.use_replicas(team):
-            _check(config, dataset, distribute.replica_count())
-            together(config)
-
-
-def _check(config: RunConfig, dataset: Dataset, count: int) -> None:
-    """Refuse what several replicas cannot do (MailError)."""
-    if config.batch_size < count:
-        raise MailError(
-            f"batch_size = {config.batch_size}: every replica takes a part of each batch, and there are {count}. "
-            f"Expected {count} or more."
-        )
-    rest = len(views(dataset, config)["train"].rows) % config.batch_size
-    if 0 < rest < count:
-        raise MailError(
-            f"batch_size = {config.batch_size}: the last batch of an epoch would have {rest} of the training "
-            f"impressions, and each of {count} replicas takes a part of it. Choose another batch_size."
-        )
-    for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
-        if plugins.is_external(kind, name) and not getattr(plugins.load(kind, name), "supports_replicas", False):
-            raise MailError(
-                f"{kind.title} '{name}': has not declared support for several replicas, where losses, "
-                "batch normalization and dropout must be those of mailcli.models. Use them and set "
-                "`supports_replicas = True` in the class, or train on one replica."
-            )
-
-
-def _choose(devices: Devices) -> None:
-    """Let TensorFlow see so many graphics cards (MailError where there are fewer)."""
-    if devices is None:
-        return
-    import tensorflow as tf
-
-    cards = tf.config.list_physical_devices("GPU")
-    if not cards or (isinstance(devices, int) and devices > len(cards)):
-        there = f"{len(cards)} graphics card{'s' * (len(cards) != 1)}" if cards else "no graphics card"
-        advice = f"Expected {len(cards)} or less." if cards else "Leave the option out to train on its processor."
-        raise MailError(f"--devices {devices}: this machine has {there} that TensorFlow can use. {advice}")
-    tf.config.set_visible_devices(cards if devices == "all" else cards[:devices], "GPU")
-
-
-def team_of(cluster: Cluster) -> ReplicaGroup:
-    """This process' place in a MultiWorkerMirroredStrategy; waits until all workers are there.
-
-    Call it before TensorFlow's first operation.
-
-    Raises:
-        MailError: this worker's port is in use.
-    """
-    import tensorflow as tf
-    from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
-    from tensorflow.python.eager import context
-
-    from mailcli.models.distribute import ReplicaGroup
-
-    # The strategy would leave it at 10 seconds, after which a worker that pauses ends the training.
-    context.context().configure_coordination_service(
-        service_type="standalone",
-        service_leader="/job:worker/replica:0/task:0",
-        coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=len(cluster.addresses))],
-        heartbeat_timeout_in_ms=int(1000 * _patience(cluster)),
-    )
-    cards = len(tf.config.get_visible_devices("GPU"))
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
-        task_type="worker",
-        task_id=cluster.index,
-        num_accelerators={"GPU": cards},
-        rpc_layer="grpc",
-    )
-    # Longer than what a chief does alone: checkpoints, and the metrics of a validation.
-    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_patience(cluster))
-    try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
-    except tf.errors.UnknownError as error:
-        # Another process may have taken the port since the workers met.
-        raise port_in_use(cluster, f"TensorFlow: {error.message}") from error
-    return ReplicaGroup(strategy, cluster.index, len(cluster.addresses))
-
-
-def _patience(cluster: Cluster) -> float:
-    """Seconds that a message between the workers may take."""
-    return max(cluster.timeout, 60)
+        with distribute.use_replicas(replicas):
+            check_replicas(config, dataset, distribute.replica_count())
+            train_together(config)
 
 
 @contextmanager
-def _explained(cluster: Cluster, links: Links) -> Iterator[None]:
-    """What TensorFlow tells of another worker becomes a MailError."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.OpError as error:
-        raise (links.explained() or _out_of_time(cluster, error) or error) from error
-
-
-def _out_of_time(cluster: Cluster, error: Any) -> MailError | None:
-    """The error to tell of a worker that is there and does not answer; None of what is a fault of ours."""
-    import tensorflow as tf
-
-    if isinstance(error, tf.errors.DeadlineExceededError):
-        return MailError(f"a worker has not answered for {_patience(cluster):g} seconds. Look at each. {AGAIN}")
-    if isinstance(error, tf.errors.UnavailableError | tf.errors.AbortedError):
-        return MailError(f"a worker cannot be reached ({error.message}). Look at each. {AGAIN}")
-    return None
-
-
-@contextmanager
-def _until_the_end(links: Links) -> Iterator[None]:
-    """Tell the others how it ends; the chief ends last."""
+def _end_reported(connections: Connections) -> Iterator[None]:
+    """Report to the other workers how the block ends; the chief ends last."""
     try:
         yield
     except BaseException as error:
-        links.close(getattr(error, "message", None) or type(error).__name__)
+        connections.close(getattr(error, "message", None) or type(error).__name__)
         raise
-    links.close("")
-    links.wait()
+    connections.close("")
+    connections.wait()

@@ -1,6 +1,6 @@
-"""Several runs at once, each in a process of its own with its share of the cores.
+"""Several runs in parallel, each in a process of its own with its share of the cores.
 
-Small batches do not fill many cores: two runs with one thread each are quicker than one after the other with two.
+Small batches do not fill many cores: two runs in parallel with one thread each are faster than two in turn with two.
 """
 
 from __future__ import annotations
@@ -26,59 +26,61 @@ from mailcli.utils.log import LOGGER, log_to_stderr
 from mailcli.utils.signals import sigterm_as_interrupt
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
-#: Seconds between two looks of a worker at whether its parent is still there (ours).
-ORPHAN_SECONDS = 1.0
+#: Seconds between two checks of a worker whether its parent is still there (ours).
+PARENT_CHECK_SECONDS = 1.0
 
 
 class Task(NamedTuple):
-    """A run that is to be made."""
+    """A run to train."""
 
     config: RunConfig
     dataset: Path
+    """The dataset's folder."""
     folders: Folders
     minutes: float | None
+    """Time between checkpoints; None for the default."""
 
 
-def at_once(runs: int, memory: int, asked: int | None) -> tuple[int, int]:
-    """How many runs at once, and the threads of each.
+def jobs_and_threads(runs: int, memory: int, jobs: int | None) -> tuple[int, int]:
+    """The number of runs in parallel, and the threads of each.
 
     Args:
-        runs: how many there are.
-        memory: bytes that one takes.
-        asked: how many the user wants; None for as many as cores and memory allow.
+        runs: the number of runs.
+        memory: bytes that one run takes.
+        jobs: the value of --jobs; None for as many as cores and memory allow.
 
     Raises:
-        MailError: fewer than one is asked for.
+        MailError: `jobs` is less than 1.
     """
     cores = threads()
-    if asked is not None and asked < 1:
-        raise MailError(f"--jobs is {asked}. Expected 1 or more.")
-    jobs = min(asked or min(cores, max((memory_bytes() or memory) // memory, 1)), runs)
-    return jobs, max(1, cores // jobs)
+    if jobs is not None and jobs < 1:
+        raise MailError(f"--jobs is {jobs}. Expected 1 or more.")
+    parallel = min(jobs or min(cores, max((memory_bytes() or memory) // memory, 1)), runs)
+    return parallel, max(1, cores // parallel)
 
 
 def train_all(tasks: Sequence[Task], jobs: int, threads_each: int) -> None:
-    """Make the runs, by seed and row; a two-stage method waits for its baseline.
+    """Train the runs in the given order; a two-stage method waits for its baseline.
 
     Args:
-        tasks: what is missing.
-        jobs: how many at once; one is made in this process.
-        threads_each: of each, where there are several.
+        tasks: the missing runs.
+        jobs: the number of runs in parallel; if it is 1, they are trained in this process.
+        threads_each: the threads of each process, if there are several.
 
     Raises:
-        MailError: a run cannot be made; or one has failed, and all others are finished.
-        Interrupted: by Ctrl-C, when all have written their checkpoints.
+        MailError: a run cannot be trained; or one has failed, after all others have finished.
+        Interrupted: by Ctrl-C, after all runs have written their checkpoints.
     """
     if jobs == 1:
-        _check(tasks)
+        _check_models(tasks)
         for task in tasks:
             _train(task)
     else:
         _Pool(jobs, threads_each).run(tasks)
 
 
-def _check(tasks: Sequence[Task]) -> list[bool]:
-    """Make each model once, so that what cannot be made is told before hours of training; whether each is two-stage."""
+def _check_models(tasks: Sequence[Task]) -> list[bool]:
+    """Build each model once, so that an error shows before hours of training; returns whether each is two-stage."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
     from mailcli.training.train import check
@@ -94,36 +96,36 @@ def _train(task: Task) -> None:
 
 
 class _Pool:
-    """Worker processes. They do not see the terminal's Ctrl-C: this process does, and tells them once each."""
+    """Worker processes. The terminal's Ctrl-C reaches only this process, which forwards it to each of them once."""
 
     def __init__(self, jobs: int, threads_each: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._reports: Any = context.Queue()
         self._stopping: Any = context.Event()
-        initial = (threads_each, os.getpid(), self._reports, self._stopping, LOGGER.level)
-        self._executor = ProcessPoolExecutor(jobs, context, _begin_worker, initial)
+        arguments = (threads_each, os.getpid(), self._reports, self._stopping, LOGGER.level)
+        self._executor = ProcessPoolExecutor(jobs, context, _initialize_worker, arguments)
         self._jobs = jobs
         self._running: dict[Future[None], Task] = {}
         self._failures: list[str] = []
 
     def run(self, tasks: Sequence[Task]) -> None:
-        """Make all runs."""
+        """Train all runs."""
         with process_progress.show_worker_progress(self._reports, len(tasks)) as advance, sigterm_as_interrupt():
             try:
-                two_stage = self._executor.submit(_guarded, _check, tasks).result()
+                two_stage = self._executor.submit(_interruptible, _check_models, tasks).result()
                 waiting = list(zip(tasks, two_stage, strict=True))
                 while waiting or self._running:
                     waiting = self._start(waiting)
                     done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in done:
-                        self._finished(future)
+                        self._finish(future)
                         advance()
             except KeyboardInterrupt:
                 self._stop()
             except BrokenExecutor as error:
                 raise MailError(
-                    "A training process was ended from outside, perhaps for want of memory. What is done is kept, and "
-                    "the same command goes on; with --jobs 1 it needs less memory."
+                    "A training process was killed, possibly out of memory. Finished work is saved; run the same "
+                    "command to resume, with --jobs 1 to use less memory."
                 ) from error
             finally:
                 self._executor.shutdown(cancel_futures=True)
@@ -131,20 +133,20 @@ class _Pool:
             raise MailError(" ".join([f"{len(self._failures)} of {len(tasks)} runs failed.", *self._failures]))
 
     def _start(self, waiting: list[tuple[Task, bool]]) -> list[tuple[Task, bool]]:
-        """Give the idle workers what can begin; what is left."""
-        left: list[tuple[Task, bool]] = []
+        """Give idle workers the tasks that can start; returns the other tasks."""
+        still_waiting: list[tuple[Task, bool]] = []
         for task, two_stage in waiting:
-            # Its baseline is made by a run of its own: until that has ended, this one cannot begin.
+            # Its baseline is a run of its own, which must have ended first.
             baseline = repr(task.config.baseline())
-            ahead = [*self._running.values(), *(other for other, _ in left)]
-            blocked = two_stage and any(repr(other.config) == baseline for other in ahead)
+            unfinished = [*self._running.values(), *(earlier for earlier, _ in still_waiting)]
+            blocked = two_stage and any(repr(earlier.config) == baseline for earlier in unfinished)
             if blocked or len(self._running) >= self._jobs:
-                left.append((task, two_stage))
+                still_waiting.append((task, two_stage))
             else:
-                self._running[self._executor.submit(_guarded, _train, task)] = task
-        return left
+                self._running[self._executor.submit(_interruptible, _train, task)] = task
+        return still_waiting
 
-    def _finished(self, future: Future[None]) -> None:
+    def _finish(self, future: Future[None]) -> None:
         task = self._running.pop(future)
         error = future.exception()
         if isinstance(error, MailError):
@@ -164,16 +166,17 @@ class _Pool:
                 break
             except KeyboardInterrupt:
                 continue
-        told = [error.message for future in self._running if isinstance(error := future.exception(), Interrupted)]
-        raise Interrupted("\n".join([*told, "Interrupted. The same command goes on."]))
+        errors = [future.exception() for future in self._running]
+        messages = [error.message for error in errors if isinstance(error, Interrupted)]
+        raise Interrupted("\n".join([*messages, "Interrupted. Run the same command to resume."]))
 
 
-#: In a worker: whether the parent wants it to stop.
+#: In a worker: the event by which the parent stops it.
 _stopping: Any = None
 
 
-def _begin_worker(threads_each: int, parent: int, reports: Any, stopping: Any, log_level: int) -> None:
-    """Before a worker's first task: its threads, its signals, where its messages and its progress go."""
+def _initialize_worker(threads_each: int, parent: int, reports: Any, stopping: Any, log_level: int) -> None:
+    """Before a worker's first task: set its threads, its signals, and where its messages and progress go."""
     global _stopping
     _stopping = stopping
     limit_threads(threads_each)
@@ -181,28 +184,28 @@ def _begin_worker(threads_each: int, parent: int, reports: Any, stopping: Any, l
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
-        # Out of the terminal's group, so that Ctrl-C reaches the parent alone.
+        # Leave the terminal's process group, so that Ctrl-C reaches only the parent.
         os.setpgrp()
     process_progress.send_progress_to(reports)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
-    """Stop as by Ctrl-C when the parent is gone: nobody would hear of the result."""
+def _watch_parent(parent: int) -> None:
+    """Stop as by Ctrl-C when the parent is gone: nobody would receive the result."""
     while os.getppid() == parent:
-        time.sleep(ORPHAN_SECONDS)
+        time.sleep(PARENT_CHECK_SECONDS)
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def _guarded(work: Any, argument: Any) -> Any:
-    """A task in a worker: Ctrl-C is heard during it and at no other time."""
+def _interruptible(work: Any, argument: Any) -> Any:
+    """Run a task in a worker; Ctrl-C interrupts it and is ignored at all other times."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if _stopping.is_set():
             raise KeyboardInterrupt
         return work(argument)
     except KeyboardInterrupt:
-        # Before the first step, or for the second time.
+        # It came before the first step, or for the second time.
         raise Interrupted("Interrupted before a checkpoint was written.") from None
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,188 +1,71 @@
-"""How the workers of a training find one another, and notice that one has ended.
+"""How the workers of a training find each other before TensorFlow starts, which would wait forever for a missing one.
 
-Worker 0, the chief, is called by the others before TensorFlow starts, which waits without end for a worker that does
-not come. The calls stay open as long as the training: the end of a process is noticed by the end of its call.
+The workers connect to worker 0, the chief. The connections stay open until training ends: a closed one tells that a
+worker has ended.
 """
 
 from __future__ import annotations
 
 import errno
 import ipaddress
-import json
-import logging
 import os
 import socket
-import threading
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 from mailcli.config import differences
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.executors.cluster import Cluster
+from mailcli.experiments.executors.connections import Connection, Connections
 
-logger = logging.getLogger(__name__)
-
-
-#: Seconds that TensorFlow has to fail by itself when a worker is gone (ours); then the process is ended.
-GRACE = 20.0
-#: Seconds between two calls to a chief that does not answer yet (ours).
-_PAUSE = 0.2
-#: The longest message, in bytes (ours); settings are some hundreds.
-_LONGEST = 1 << 20
-
-
-class _Call:
-    """Lines of JSON on a connection."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._rest = b""
-        # A machine that loses its power sends no word.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, name):
-                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
-
-    def tell(self, **message: Any) -> None:
-        self._connection.sendall(json.dumps(message).encode() + b"\n")
-
-    def hear(self, seconds: float | None) -> dict[str, Any] | None:
-        """The next message; None when the other has ended (TimeoutError, ValueError for what is no message)."""
-        self._connection.settimeout(seconds)
-        while b"\n" not in self._rest:
-            try:
-                more = self._connection.recv(1 << 16)
-            except ConnectionError:
-                more = b""
-            if not more:
-                return None
-            self._rest += more
-            if len(self._rest) > _LONGEST:
-                raise ValueError("too long")
-        line, _, self._rest = self._rest.partition(b"\n")
-        found = json.loads(line)
-        if not isinstance(found, dict):
-            raise ValueError("no message")
-        return found
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-@dataclass
-class Links:
-    """The open calls of this worker: the chief's to all, another's to the chief."""
-
-    cluster: Cluster
-    calls: dict[int, _Call] = field(default_factory=dict)
-    plan: Any = None
-    """What the chief has told all when they met."""
-    lost: str = ""
-    """A sentence on the worker that ended before the training did."""
-    _ending: bool = False
-    _finished: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _known: threading.Event = field(default_factory=threading.Event)
-
-    def watch(self) -> None:
-        """From now on notice the end of another worker, and end this process if it cannot end by itself."""
-        for index, call in self.calls.items():
-            threading.Thread(target=self._listen, args=(index, call), daemon=True).start()
-
-    def _listen(self, index: int, call: _Call) -> None:
-        try:
-            told = call.hear(None)
-        except (OSError, ValueError):
-            told = None
-        if told is not None and told.get("end") == "":
-            self._finished.release()
-            return
-        if told is not None and "lost" in told:
-            self.lost = told["lost"]
-        else:
-            why = f" ({told['end']})" if told else ""
-            self.lost = f"{self.cluster.name(index)} has ended before the training did{why}."
-        for other, each in self.calls.items():
-            if other != index:
-                try:
-                    each.tell(lost=self.lost)
-                except OSError:
-                    continue  # it has ended too, and its own listener tells of it
-        self._known.set()
-        time.sleep(GRACE)
-        # TensorFlow is waiting for that worker where no exception reaches it.
-        if not self._ending:
-            logger.error(f"Error: {self.lost} {AGAIN}")
-        os._exit(MailError.exit_code)
-
-    def explained(self) -> MailError | None:
-        """The error to tell when TensorFlow has failed because another worker is gone; None when none is."""
-        self._known.wait(GRACE / 2)
-        self._ending = True
-        return MailError(f"{self.lost} {AGAIN}") if self.lost else None
-
-    def close(self, why: str) -> None:
-        """Say good-bye; `why` is empty when the training is finished."""
-        self._ending = True
-        # The other tells what to do itself.
-        why = why.removesuffix(AGAIN).rstrip(" .")
-        for call in self.calls.values():
-            try:
-                call.tell(end=why)
-            except OSError:
-                continue  # it has ended already
-            # Not closed: the other would take it for an end without a word, were it quicker than the message.
-
-    def wait(self) -> None:
-        """Until all others have finished too: what ends early takes TensorFlow's service of the others along."""
-        for _ in self.calls:
-            self._finished.acquire()
-
-
-#: What to do when a worker is gone.
-AGAIN = "Start all workers again with the same commands: they go on from the last checkpoint."
-#: What `asked` tells of what is installed; other keys that end so tell of files.
+#: The packages whose versions must be equal; their keys in a job.
 VERSIONS = ("mail", "tensorflow", "keras", "numpy")
-_FILE = "_sha256"
+#: Seconds between two attempts to connect to a chief that does not answer yet (ours).
+_PAUSE = 0.2
+#: Seconds that a connected process has to say who it is (ours).
+_GREETING_TIMEOUT = 10
+#: How the keys of a job end that are checksums of files.
+_CHECKSUM = "_sha256"
+_SAME_COMMAND = "Run the same command on all workers, except for --index."
 
 
-def meet(cluster: Cluster, asked: dict[str, Any], plan: Any = None) -> Links:
-    """Wait until all workers are there and want the same.
+def connect(cluster: Cluster, job: dict[str, Any], plan: Any = None) -> Connections:
+    """Connect the workers; return when all are there and have the same job.
 
     Args:
-        cluster: who they are.
-        asked: what this worker was asked to do, plain values; it must be the same for all.
-        plan: of the chief, told to all.
+        cluster: the workers.
+        job: settings, versions and checksums, as plain values; they must be equal on all workers.
+        plan: the chief's, sent to all workers.
 
     Raises:
-        MailError: a worker does not come in time, or was asked for something else.
-        Interrupted: by Ctrl-C; the chief tells those who have come.
+        MailError: a worker does not connect in time, or has another job.
+        Interrupted: by Ctrl-C; the chief reports it to the workers that have connected.
     """
     try:
-        links = _call_together(cluster, asked, plan) if cluster.index == 0 else _call_chief(cluster, asked)
+        connections = _accept_workers(cluster, job, plan) if cluster.index == 0 else _connect_to_chief(cluster, job)
     except KeyboardInterrupt:
         raise Interrupted("Interrupted while waiting for the other workers.") from None
-    links.watch()
-    return links
+    connections.watch()
+    return connections
 
 
-def refuse(cluster: Cluster, why: str) -> None:
-    """As the chief, tell all others that there is nothing to wait for; until they have heard or their time is out."""
-    waiting, until = set(range(1, len(cluster.addresses))), time.monotonic() + cluster.timeout
-    with _listening(cluster) as server:
+def reject_workers(cluster: Cluster, reason: str) -> None:
+    """As a chief that cannot start, send the reason to each worker that connects, until all know it or time is out."""
+    waiting, deadline = set(range(1, len(cluster.addresses))), time.monotonic() + cluster.timeout
+    with _listen(cluster) as server:
         while waiting:
-            call = _called(server, until)
-            if call is None:
+            connection = _accept(server, deadline)
+            if connection is None:
                 return
             try:
-                waiting.discard((call.hear(10) or {}).get("index", 0))
-                call.tell(error=f"{cluster.name(0)} cannot begin: {why}")
+                waiting.discard((connection.receive(_GREETING_TIMEOUT) or {}).get("index", 0))
+                connection.send(error=f"{cluster.name(0)} cannot start: {reason}")
             except (OSError, ValueError, TypeError):
-                continue  # No worker of ours.
+                continue  # Not one of our workers.
 
 
-def _listening(cluster: Cluster) -> socket.socket:
-    """A socket on this worker's port (MailError when another process has it)."""
+def _listen(cluster: Cluster) -> socket.socket:
+    """A socket that listens on this worker's port (MailError if another process uses it)."""
     host, port = cluster.host_and_port(cluster.index)
     try:
         try:
@@ -193,129 +76,124 @@ def _listening(cluster: Cluster) -> socket.socket:
                 raise
         except ValueError:
             pass
-        # A name, which may stand for another interface here, or an address that a router or container has for it.
-        both = socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both else socket.AF_INET
-        return socket.create_server(("", port), family=family, dualstack_ipv6=both, backlog=len(cluster.addresses))
+        # A host name may stand for another interface here, and an address may belong to a router or container host:
+        # listen on all interfaces.
+        dualstack = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if dualstack else socket.AF_INET
+        return socket.create_server(("", port), family=family, dualstack_ipv6=dualstack, backlog=len(cluster.addresses))
     except OSError as error:
-        raise port_in_use(cluster, os.strerror(error.errno or 0)) from error
+        raise port_error(cluster, os.strerror(error.errno or 0)) from error
 
 
-def port_in_use(cluster: Cluster, why: str) -> MailError:
-    """The error to tell of a worker whose port cannot be used."""
+def port_error(cluster: Cluster, reason: str) -> MailError:
+    """The error of a worker that cannot use its port."""
     _, port = cluster.host_and_port(cluster.index)
     return MailError(
-        f"{cluster.name(cluster.index)}: port {port} cannot be used on this machine ({why}). Choose another port, or "
-        "end the process that has it."
+        f"{cluster.name(cluster.index)}: port {port} cannot be used on this machine ({reason}). Choose another port, "
+        "or stop the process that uses it."
     )
 
 
-def _called(server: socket.socket, until: float) -> _Call | None:
-    """The next who calls; None when time is out."""
-    server.settimeout(max(until - time.monotonic(), 0.001))
+def _accept(server: socket.socket, deadline: float) -> Connection | None:
+    """The next connection; None if none comes before the deadline."""
+    server.settimeout(max(deadline - time.monotonic(), 0.001))
     try:
-        return _Call(server.accept()[0])
+        return Connection(server.accept()[0])
     except TimeoutError:
         return None
 
 
-def _call_together(cluster: Cluster, asked: dict[str, Any], plan: Any) -> Links:
-    links, until = Links(cluster, plan=plan), time.monotonic() + cluster.timeout
-    everyone = range(1, len(cluster.addresses))
+def _accept_workers(cluster: Cluster, job: dict[str, Any], plan: Any) -> Connections:
+    """The chief's part: wait for all workers, then send them the plan, or the error that ends them all."""
+    connections, deadline = Connections(cluster, plan=plan), time.monotonic() + cluster.timeout
+    expected = range(1, len(cluster.addresses))
     error = ""
     try:
-        with _listening(cluster) as server:
-            while not error and len(links.calls) < len(everyone):
-                call = _called(server, until)
-                if call:
-                    error = _admit(links, call, asked)
+        with _listen(cluster) as server:
+            while not error and len(connections.by_index) < len(expected):
+                connection = _accept(server, deadline)
+                if connection:
+                    error = _admit(connections, connection, job)
                     continue
-                missing = ", ".join(cluster.name(index) for index in everyone if index not in links.calls)
-                error = f"{missing} did not call within {cluster.timeout:g} seconds. Start it, or see --worker-timeout."
+                missing = ", ".join(cluster.name(index) for index in expected if index not in connections.by_index)
+                error = _timeout_text(missing, "connect", cluster)
     except KeyboardInterrupt:
-        _tell_all(links, error=f"{cluster.name(0)} was interrupted while it waited for the others.")
+        connections.broadcast(error=f"{cluster.name(0)} was interrupted while waiting for the other workers.")
         raise
     if error:
-        _tell_all(links, error=error)
+        connections.broadcast(error=error)
         raise MailError(error)
-    _tell_all(links, plan=plan)
-    return links
+    connections.broadcast(plan=plan)
+    return connections
 
 
-def _tell_all(links: Links, **message: Any) -> None:
-    for call in links.calls.values():
-        try:
-            call.tell(**message)
-        except OSError:
-            continue  # It has ended, which is noticed by its call.
+def _timeout_text(names: str, action: str, cluster: Cluster) -> str:
+    return f"{names} did not {action} within {cluster.timeout:g} seconds. Start it, or raise --worker-timeout."
 
 
-def _admit(links: Links, call: _Call, asked: dict[str, Any]) -> str:
-    """Hear who calls and what it was asked for; what is wrong with it."""
-    cluster = links.cluster
+def _admit(connections: Connections, connection: Connection, job: dict[str, Any]) -> str:
+    """Receive a worker's greeting and keep its connection; returns what is wrong with the worker, or an empty text."""
+    cluster = connections.cluster
     try:
-        told = call.hear(10)
-        if told is None:
-            raise ValueError("nothing said")
-        index, theirs, addresses = told["index"], dict(told["asked"]), tuple(told["addresses"])
+        greeting = connection.receive(_GREETING_TIMEOUT)
+        if greeting is None:
+            raise ValueError("closed without a greeting")
+        index, worker_job, addresses = greeting["index"], dict(greeting["job"]), tuple(greeting["addresses"])
     except (OSError, ValueError, KeyError, TypeError):
-        call.close()  # No worker of ours: whatever looks for open ports.
+        connection.close()  # Not one of our workers, but for example a port scanner.
         return ""
     fault = ""
     if addresses != cluster.addresses:
-        fault = f"a worker calls that was given other --workers ({','.join(map(str, addresses))}). {_SAME}"
-    elif index in links.calls or index not in range(1, len(addresses)):
-        fault = f"two workers were started with --index {index}. {_SAME}"
-    elif theirs != asked:
-        fault = f"{cluster.name(index)} {_other(asked, theirs)}"
-    links.calls[index if index not in links.calls else -1] = call
+        listed = ",".join(map(str, addresses))
+        fault = f"a worker connected with a different --workers list ({listed}). {_SAME_COMMAND}"
+    elif index in connections.by_index or index not in range(1, len(addresses)):
+        fault = f"two workers were started with --index {index}. {_SAME_COMMAND}"
+    elif worker_job != job:
+        fault = f"{cluster.name(index)} {_difference(job, worker_job)}"
+    connections.by_index[index if index not in connections.by_index else -1] = connection
     return fault
 
 
-_SAME = "Give all workers the same command but for --index."
-
-
-def _other(asked: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """How what a worker was asked for differs, and how to mend it: the cause of the most first."""
-    differ = {key for key in {*asked, *theirs} if asked.get(key) != theirs.get(key)}
-    for keys, what, advice in (
-        (differ & set(VERSIONS), "has other versions", "Install the same on all workers."),
-        (differ - {key for key in differ if key.endswith(_FILE)}, "was asked for something else", _SAME),
-        (differ, "has other files", "Copy them from one worker to all, or preprocess the same raw files there."),
+def _difference(job: dict[str, Any], worker_job: dict[str, Any]) -> str:
+    """How a worker's job differs from the chief's, and what to do; only the first kind, which causes the others."""
+    keys = {key for key in {*job, *worker_job} if job.get(key) != worker_job.get(key)}
+    checksums = {key for key in keys if key.endswith(_CHECKSUM)}
+    for kind, fault, advice in (
+        (keys & set(VERSIONS), "has other package versions", "Install the same on all workers."),
+        (keys - checksums, "was started with other settings", _SAME_COMMAND),
+        (checksums, "has other files", "Copy them from one worker to all, or preprocess the same raw files there."),
     ):
-        if keys:
-            told = differences(*({key: _short(key, of[key]) for key in of if key in keys} for of in (asked, theirs)))
-            return f"{what} ({'; '.join(told)}). {advice}"
-    raise AssertionError("they are the same")
+        if kind:
+            values = ({key: _shorten(key, of[key]) for key in of if key in kind} for of in (job, worker_job))
+            return f"{fault} ({'; '.join(differences(*values))}). {advice}"
+    raise AssertionError("the jobs are equal")
 
 
-def _short(key: str, value: Any) -> Any:
-    """The beginning of a checksum, by which two are told apart."""
-    return value[:12] if key.endswith(_FILE) and isinstance(value, str) else value
+def _shorten(key: str, value: Any) -> Any:
+    """The start of a checksum, which is enough to show that two differ."""
+    return value[:12] if key.endswith(_CHECKSUM) and isinstance(value, str) else value
 
 
-def _call_chief(cluster: Cluster, asked: dict[str, Any]) -> Links:
-    # Noticed before it waits for the others; TensorFlow takes the port later.
-    _listening(cluster).close()
-    until = time.monotonic() + cluster.timeout
-    silent = MailError(
-        f"{cluster.name(0)} did not answer within {cluster.timeout:g} seconds. Start it, or see --worker-timeout."
-    )
+def _connect_to_chief(cluster: Cluster, job: dict[str, Any]) -> Connections:
+    """Another worker's part: say hello to the chief and wait for its answer."""
+    # Checked now, not after waiting for the others, when TensorFlow takes the port.
+    _listen(cluster).close()
+    deadline = time.monotonic() + cluster.timeout
     while True:
         try:
-            call = _Call(socket.create_connection(cluster.host_and_port(0), timeout=10))
-            call.tell(index=cluster.index, addresses=cluster.addresses, asked=asked)
-            # It waits as long for the others, from when it began.
-            answer = call.hear(cluster.timeout + 10)
+            connection = Connection(socket.create_connection(cluster.host_and_port(0), timeout=10))
+            connection.send(index=cluster.index, addresses=cluster.addresses, job=job)
+            # The chief waits as long for the other workers, and may have started later.
+            answer = connection.receive(cluster.timeout + 10)
             if answer is not None:
                 break
         except socket.gaierror as error:
-            raise MailError(f"{cluster.name(0)}: the host is not known ({error.strerror}).") from error
+            raise MailError(f"{cluster.name(0)}: unknown host ({error.strerror}).") from error
         except (OSError, ValueError):
-            pass  # not there yet
-        if time.monotonic() > until:
-            raise silent
+            pass  # The chief is not there yet.
+        if time.monotonic() > deadline:
+            raise MailError(_timeout_text(cluster.name(0), "answer", cluster))
         time.sleep(_PAUSE)
     if "error" in answer:
         raise MailError(answer["error"])
-    return Links(cluster, {0: call}, plan=answer.get("plan"))
+    return Connections(cluster, {0: connection}, plan=answer.get("plan"))

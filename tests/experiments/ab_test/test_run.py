@@ -20,9 +20,7 @@ from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import lift
 from mailcli.simulation.ground_truth import Truth
 from mailcli.simulation.world import Settings, World
-from tests.end_to_end.test_cli import SMALL, SMALL_MAIL, home, mail, refused, with_data
-
-__all__ = ["home", "with_data"]
+from tests.helpers.command_line import SMALL, SMALL_MAIL, error_line, mail
 
 
 @pytest.fixture(scope="module")
@@ -252,23 +250,23 @@ def test_as_typed(with_data: Path) -> None:
     assert other["results"][2]["A"] != other["results"][2]["B"]
     # The same seed, arm and run give the same numbers.
     assert f"{other['results'][2]['A']:.3%}" in done.stdout.split("all users")[1].split("B")[1].split("\n")[1]
-    assert refused(mail("abtest", *runs, "--users", "10", "--data", "tiny2")) == (
+    assert error_line(mail("abtest", *runs, "--users", "10", "--data", "tiny2")) == (
         f"--data tiny2: {runs[0]} is a run on 'tiny'. Leave --data out."
     )
     result = with_data / runs[1] / "result.json"
     result.rename(result.with_name("kept"))
-    assert refused(mail(*command)) == f"{runs[1]}: the run is not finished. Give its `mail train` command again."
+    assert error_line(mail(*command)) == f"{runs[1]}: the run is not finished. Give its `mail train` command again."
     result.with_name("kept").rename(result)
     shutil.copytree("data/tiny", "data/other")
     config = with_data / runs[1] / "config.toml"
     text = config.read_text()
     config.write_text(text.replace('data = "tiny"', 'data = "other"'))
-    assert refused(mail(*command)) == (
+    assert error_line(mail(*command)) == (
         f"{runs[0]} is a run on 'tiny', {runs[1]} on 'other'. Expected two runs on one dataset."
     )
     config.write_text(text)
     changed_manifest(with_data / "data" / "tiny", source="changed")
-    assert refused(mail(*command)) == (
+    assert error_line(mail(*command)) == (
         f"{runs[0]}: was trained on another version of the dataset 'tiny' than data/tiny holds. "
         "Train again in another --runs folder."
     )
@@ -299,27 +297,27 @@ def test_no_significant_difference_is_said(with_data: Path) -> None:
             ["--users", "9", "--slate", "7", "--candidates", "7", "--seed", "-1"],
             "--slate is 7. Expected 1 to 6, fewer than the candidates. --seed is -1. Expected 0 or more.",
         ),
-        (["--users", "9", "--format", "tabel"], "--format tabel: no such form. Did you mean 'table'? Known: 'table', "
+        (["--users", "9", "--format", "tabel"], "--format tabel: unknown format. Did you mean 'table'? Known: 'table', "
          "'markdown', 'csv', 'latex', 'json'."),
         (["--users", "9", "--data", "tinny"], "unknown dataset 'tinny'. Did you mean 'tiny'? data holds: 'tiny'."),
     ],
 )  # fmt: skip
 def test_refuses_numbers_that_cannot_be(with_data: Path, arguments: list[str], error: str) -> None:
-    assert refused(mail("abtest", "random", "oracle", *arguments)) == error
+    assert error_line(mail("abtest", "random", "oracle", *arguments)) == error
 
 
 def test_refuses_more_candidates_than_the_test_day_has(with_data: Path, tiny: Dataset) -> None:
     items = len(set(tiny.column("test", "item").tolist()))
-    error = refused(mail("abtest", "random", "oracle", "--users", "9", "--candidates", "5000"))
+    error = error_line(mail("abtest", "random", "oracle", "--users", "9", "--candidates", "5000"))
     assert error == f"--candidates is 5000. Expected 2 to {items}, the test day's items."
 
 
 def test_refuses_what_is_no_run(with_data: Path) -> None:
-    assert refused(mail("abtest", "random", "orcale", "--users", "9")) == (
+    assert error_line(mail("abtest", "random", "orcale", "--users", "9")) == (
         "orcale: is neither a run's folder nor 'oracle' or 'random'. Did you mean 'oracle'? "
         "Expected a folder made by `mail train`."
     )
-    assert refused(mail("abtest", "data", "oracle", "--users", "9")) == (
+    assert error_line(mail("abtest", "data", "oracle", "--users", "9")) == (
         "data: holds no config.toml, so it is not a run folder. Expected one made by `mail train`."
     )
 
@@ -352,7 +350,7 @@ def test_refuses_what_is_no_run(with_data: Path) -> None:
 def test_refuses_data_whose_truth_is_not_known(with_data: Path, changes: dict[str, object], error: str) -> None:
     changed_manifest(with_data / "data" / "tiny", **changes)
     separator = ": "
-    assert refused(mail("abtest", "random", "oracle", "--users", "9")) == f"data/tiny{separator}{error}"
+    assert error_line(mail("abtest", "random", "oracle", "--users", "9")) == f"data/tiny{separator}{error}"
 
 
 def test_another_draw_is_told(with_data: Path, tiny: Dataset) -> None:

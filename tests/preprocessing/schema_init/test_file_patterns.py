@@ -48,6 +48,6 @@ def test_a_file_that_is_given_twice_counts_once(tmp_path: Path) -> None:
     out = tmp_path / "my.toml"
     twice = raw / ".." / "raw" / "log.csv"
     assert run_mail("schema", "init", raw / "log.csv", raw / "users.csv", twice, "-o", out) == (
-        f"{out}: proposed from 2 files; look at its lines with `check this`.\n"
+        f"{out}: proposed from 2 files. Review the lines marked `check this`.\n"
     )
     assert read_schema_file(out).impressions.patterns == ("log.csv",)

@@ -39,7 +39,7 @@ def test_movielens_1m_is_proposed_as_it_is(tmp_path: Path) -> None:
     files = sorted(raw.glob("*.dat"))
     assert (
         run_mail("schema", "init", *files, "-o", out)
-        == f"{out}: proposed from 3 files; look at its lines with `check this`.\n"
+        == f"{out}: proposed from 3 files. Review the lines marked `check this`.\n"
     )
     text = out.read_text(encoding="utf-8")
     assert run_mail("schema", "init", *files) == text
@@ -116,7 +116,7 @@ def test_an_older_file_is_left_as_it_is(tmp_path: Path) -> None:
     out = tmp_path / "mine.toml"
     out.write_text("mine")
     assert mail_error("schema", "init", *sorted((tmp_path / "raw").iterdir()), "-o", out) == (
-        f"{out}: exists, and is left as it is. Choose another name with -o, or move it away."
+        f"{out}: exists already and is left untouched. Choose another name with -o, or move it away."
     )
     assert out.read_text() == "mine"
 

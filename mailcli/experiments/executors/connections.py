@@ -1,0 +1,144 @@
+"""The open connections between the workers of a training, by which each notices that another has ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from mailcli.errors import MailError
+from mailcli.experiments.executors.cluster import Cluster
+from mailcli.utils.log import LOGGER
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that TensorFlow has to fail by itself after a worker is lost (ours); then this process is ended.
+GRACE = 20.0
+#: What to do after a worker is lost.
+RESTART = "Start all workers again with the same commands to resume from the last checkpoint."
+#: The longest message, in bytes (ours); settings take some hundred.
+_LONGEST = 1 << 20
+
+
+class Connection:
+    """Exchanges messages, a line of JSON each, over a socket."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._unread = b""
+        # A machine that loses power closes no connection: keep-alive notices it.
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, name):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+
+    def send(self, **message: Any) -> None:
+        """Send a message (OSError if the other side has closed the connection)."""
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self, timeout: float | None) -> dict[str, Any] | None:
+        """The next message; None if the other side has closed the connection.
+
+        Raises:
+            TimeoutError: no message within `timeout` seconds.
+            ValueError: what was received is not a message.
+        """
+        self._socket.settimeout(timeout)
+        while b"\n" not in self._unread:
+            try:
+                data = self._socket.recv(1 << 16)
+            except ConnectionError:
+                data = b""
+            if not data:
+                return None
+            self._unread += data
+            if len(self._unread) > _LONGEST:
+                raise ValueError("the message is too long")
+        line, _, self._unread = self._unread.partition(b"\n")
+        message = json.loads(line)
+        if not isinstance(message, dict):
+            raise ValueError("the message is not a JSON object")
+        return message
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+@dataclass
+class Connections:
+    """The open connections of this worker: from the chief to all workers, or from another worker to the chief."""
+
+    cluster: Cluster
+    by_index: dict[int, Connection] = field(default_factory=dict)
+    plan: Any = None
+    """The chief's plan, sent to all workers when they connect."""
+    lost: str = ""
+    """A sentence about the worker that stopped before training finished."""
+    _ending: bool = False
+    _finished: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    _lost_is_known: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        """From now on notice when another worker ends, and end this process if it cannot end by itself."""
+        for index, connection in self.by_index.items():
+            threading.Thread(target=self._watch_worker, args=(index, connection), daemon=True).start()
+
+    def _watch_worker(self, index: int, connection: Connection) -> None:
+        try:
+            message = connection.receive(None)
+        except (OSError, ValueError):
+            message = None
+        if message is not None and message.get("end") == "":
+            self._finished.release()
+            return
+        if message is not None and "lost" in message:
+            self.lost = message["lost"]
+        else:
+            reason = f" ({message['end']})" if message else ""
+            self.lost = f"{self.cluster.name(index)} stopped before training finished{reason}."
+        self.broadcast(except_index=index, lost=self.lost)
+        self._lost_is_known.set()
+        time.sleep(GRACE)
+        # TensorFlow is still waiting for that worker, where no exception reaches it.
+        try:
+            if not self._ending:
+                logger.error(f"Error: {self.lost} {RESTART}")
+            # os._exit flushes nothing.
+            for flush in (*(handler.flush for handler in LOGGER.handlers), sys.stdout.flush, sys.stderr.flush):
+                flush()
+        finally:
+            os._exit(MailError.exit_code)
+
+    def broadcast(self, except_index: int | None = None, **message: Any) -> None:
+        """Send a message to all connected workers but one."""
+        for index, connection in self.by_index.items():
+            if index != except_index:
+                try:
+                    connection.send(**message)
+                except OSError:
+                    continue  # It has ended, which the thread that watches it notices.
+
+    def error(self) -> MailError | None:
+        """The error to raise when TensorFlow has failed because a worker is lost; None if none is lost."""
+        self._lost_is_known.wait(GRACE / 2)
+        self._ending = True
+        return MailError(f"{self.lost} {RESTART}") if self.lost else None
+
+    def close(self, reason: str) -> None:
+        """Tell the other workers that this one ends; `reason` is empty if training has finished."""
+        self._ending = True
+        # The receiver adds RESTART itself. The sockets stay open: the receiver would take a closed connection for a
+        # lost worker if it noticed that before the message.
+        self.broadcast(end=reason.removesuffix(RESTART).rstrip(" ."))
+
+    def wait(self) -> None:
+        """Wait until all other workers have finished: TensorFlow's services end with the process that ends first."""
+        for _ in self.by_index:
+            self._finished.acquire()

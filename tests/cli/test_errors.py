@@ -1,0 +1,163 @@
+"""Mistakes on the command line end in one line that says what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command_line import error_line, mail
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["preprocess", "alibaba"],
+            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k'.",
+        ),
+        (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
+        (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 or more."),
+        (
+            ["preprocess", "alimama", "--memory-limit", "lots"],
+            "--memory-limit is 'lots'. Expected a size such as 2GB or 500MB.",
+        ),
+        (
+            ["preprocess", "alimama", "--memory-limit", "0GB"],
+            "--memory-limit is '0GB'. Expected a size such as 2GB or 500MB.",
+        ),
+        (
+            ["preprocess", "alimama", "--sample", "0"],
+            "--sample is 0. Expected a share of the users, above 0 and up to 1 or 100%.",
+        ),
+        (
+            ["preprocess", "alimama", "--sample", "200%"],
+            "--sample is 2. Expected a share of the users, above 0 and up to 1 or 100%.",
+        ),
+        (
+            ["preprocess", "alimama", "--sample", "few"],
+            "Invalid value for '--sample': 'few' is not a share such as 0.001 or 0.1%. Try 'mail preprocess --help'.",
+        ),
+        (
+            ["preprocess", "alimama", "--max-bad-rows", "-1%"],
+            "--max-bad-rows is -0.01. Expected a share of the rows, 0 to 1 or 100%.",
+        ),
+        (
+            ["preprocess", "alimama", "--engine", "sparc"],
+            "unknown engine 'sparc'. Did you mean 'spark'? Known: 'duckdb', 'spark'.",
+        ),
+        (["preprocess", "alimama", "--temp-dir", "no"], "--temp-dir no: is not a folder. Make it first."),
+        (
+            ["preprocess", "alimama", "--name", "../up"],
+            "'../up' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw').",
+        ),
+        (
+            ["simulate", "alibaba", "--users", "20", "--out", "x"],
+            "unknown source 'alibaba'. Did you mean 'alimama'? Known: 'alimama'.",
+        ),
+        (["simulate", "alimama", "--users", "2", "--out", "x"], "--users is 2. Expected 10 or more."),
+        (["describe", "tny"], "unknown dataset 'tny'. Did you mean 'tiny'? data holds: 'tiny'."),
+        (
+            ["compare", "--rows", "MAIL-Bas"],
+            "unknown row 'MAIL-Bas'. Did you mean 'MAIL-Base'? Known: 'EmbLR', 'LLAE', 'BaseDNN', 'MetaEmb', 'MAIL-Base', "
+            "'DMR', 'MAIL-DMR', 'MAIL-None', 'MAIL-Single', 'MAIL-Dual', or ranker+method, e.g. 'din+cvae'.",
+        ),
+        (
+            ["compare", "--rows", "din+cva"],
+            "unknown cold-start method 'cva'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'metaemb', 'none'.",
+        ),
+        (["compare", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
+        (
+            ["train", "--cold-start", "mail", "--set", "cold_start.bogus=1"],
+            "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'bandwidth', 'sigma', 'steps'.",
+        ),
+        (["train", "--data", "tyni"], "unknown dataset 'tyni'. Did you mean 'tiny'? data holds: 'tiny'."),
+        (
+            ["train", "--ranker", "bass"],
+            "unknown ranker 'bass'. Did you mean 'base'? Known: 'base', 'dcnv2', 'deepfm', 'din', 'dmr', 'emblr', 'esmm', 'widedeep'.",
+        ),
+        (
+            ["train", "--cold-start", "male"],
+            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'metaemb', 'none'.",
+        ),
+        (
+            ["train", "--cold-start", "mail", "--variant", "duel"],
+            "unknown variant 'duel'. Did you mean 'dual'? Known: 'none', 'single', 'dual', 'base'.",
+        ),
+        (["train", "--variant", "dual"], "--variant requires --cold-start mail; the method is 'none'."),
+        (
+            ["train", "--protocol", "strct"],
+            "protocol = 'strct': expected one of 'paper', 'strict'. Did you mean 'strict'?",
+        ),
+        (["train", "--set", "epoch=3"], "unknown setting 'epoch'. Did you mean 'epochs'?"),
+        (["train", "--set", "epochs"], "--set epochs: expected KEY=VALUE."),
+        (
+            ["train", "--set", "ranker.unit=3"],
+            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout'.",
+        ),
+        (
+            ["train", "--set", "history=500"],
+            "history = 500: the dataset 'tiny' keeps the last 20 behaviors. Expected 20 or less; more needs `mail preprocess --history 500`.",
+        ),
+        (
+            ["train", "--config", "no.toml"],
+            "no.toml: cannot be read as TOML ([Errno 2] No such file or directory: 'no.toml').",
+        ),
+        (
+            ["ablate", "--variants", "none,sngle"],
+            "unknown variant 'sngle'. Did you mean 'single'? Known: 'none', 'single', 'dual', 'base'.",
+        ),
+        (["ablate", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
+        (["evaluate"], "runs: holds no finished run. Make one with `mail train`."),
+        (["evaluate", "--bootstrap", "-1"], "--bootstrap is -1. Expected 0 (no intervals), or 40 to 100000 draws."),
+        (["evaluate", "--bootstrap", "39"], "--bootstrap is 39. Expected 0 (no intervals), or 40 to 100000 draws."),
+        (
+            ["evaluate", "--bootstrap", "100001"],
+            "--bootstrap is 100001. Expected 0 (no intervals), or 40 to 100000 draws.",
+        ),
+        (
+            ["evaluate", "data"],
+            "data: holds no config.toml, so it is not a run folder. Expected one made by `mail train`.",
+        ),
+    ],
+)
+def test_mistakes_on_the_command_line(with_data: Path, arguments: list[str], message: str) -> None:
+    before = sorted(with_data.rglob("*"))
+    assert error_line(mail(*arguments)) == message
+    left = {p for p in sorted(with_data.rglob("*")) if p.is_file()} - set(before)
+    assert {p.name for p in left} <= {"config.toml"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "No such command 'trian'. Did you mean 'train'? Try 'mail --help'."),
+        (
+            ["--verson"],
+            "No such option '--verson'. (Did you mean one of: '--verbose', '--version'?). Try 'mail --help'.",
+        ),
+        (["schema", "int"], "No such command 'int'. Did you mean 'init'? Try 'mail schema --help'."),
+        (
+            ["train", "--rankr", "base"],
+            "No such option '--rankr'. (Did you mean one of: '--ranker', '--variant', '--workers'?). "
+            "Try 'mail train --help'.",
+        ),
+        (["train", "--seed"], "Option '--seed' requires an argument. Try 'mail train --help'."),
+        (["describe", "a", "b"], "Got unexpected extra argument (b). Try 'mail describe --help'."),
+        (
+            ["simulate", "alimama", "--users", "many", "--out", "x"],
+            "Invalid value for '--users': 'many' is not a valid integer. Try 'mail simulate --help'.",
+        ),
+        (
+            ["evaluate", "--bootstrap", "many"],
+            "Invalid value for '--bootstrap': 'many' is not a valid integer. Try 'mail evaluate --help'.",
+        ),
+        (["simulate", "alimama", "--out", "x"], "Missing option '--users'. Try 'mail simulate --help'."),
+        (["preprocess"], "Missing argument 'SOURCE'. Try 'mail preprocess --help'."),
+    ],
+)
+def test_usage_errors_are_one_line(home: Path, arguments: list[str], message: str) -> None:
+    done = mail(*arguments)
+    assert error_line(done) == message
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""

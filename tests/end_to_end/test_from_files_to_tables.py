@@ -1,0 +1,42 @@
+"""From simulated raw files to tables, by commands as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.helpers.command_line import SMALL, SMALL_MAIL, mail
+
+
+def test_from_simulated_files_to_tables_as_typed(home: Path) -> None:
+    simulated = mail(
+        "simulate",
+        "alimama",
+        "--users",
+        "200",
+        "--seed",
+        "0",
+        "--out",
+        "data/raw/alimama",
+        "--behaviors-per-user",
+        "20",
+    )
+    assert simulated.exit_code == 0, simulated.output
+    assert "Ceiling: the true click probability reaches AUC ." in simulated.output.replace("AUC 0.", "AUC .")
+    preprocessed = mail("preprocess", "alimama")
+    assert preprocessed.exit_code == 0, preprocessed.output
+    assert "alimama (simulated)" in preprocessed.output
+    assert (home / "data" / "alimama" / "dataset.json").is_file()
+    trained = mail("train", "--ranker", "base", *SMALL)
+    assert trained.exit_code == 0, trained.output
+    assert "BaseDNN" in trained.stdout
+    assert "alimama (simulated) | protocol paper, 40% of users new | seeds 0" in trained.stdout
+    table = mail("ablate", "--variants", "none,base", "--seeds", "2", *SMALL, *SMALL_MAIL)
+    assert table.exit_code == 0, table.output
+    for name in ("BaseDNN", "MAIL-None", "MAIL-Base", ".5934", "seeds 0, 1", "±"):
+        assert name in table.stdout
+    assert len(list((home / "runs").rglob("result.json"))) == 6
+    evaluated = mail("evaluate")
+    assert evaluated.exit_code == 0, evaluated.output
+    rows = [line.split(" ")[0] for line in evaluated.stdout.splitlines()[4:7]]
+    assert rows == ["BaseDNN", "MAIL-Base", "MAIL-None"], "the ranker without a method first"
+    assert evaluated.stdout.count("MAIL-None") == 4  # new, old, all, naturally new
