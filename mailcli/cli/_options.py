@@ -158,9 +158,9 @@ VERBOSITY: list[click.Parameter] = [
 def _enable_tracker(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     del ctx
     if value:
-        from mailcli.training.trackers import ask_for
+        from mailcli.training.trackers import enable
 
-        ask_for(str(param.name))
+        enable(str(param.name))
 
 
 #: Where runs are logged in addition to their folders.

@@ -27,8 +27,8 @@ from mailcli.experiments.executors.replicas import (
     set_visible_gpus,
     tensorflow_errors_explained,
 )
-from mailcli.training.run_folder import ElsewhereRun
-from mailcli.training.run_registry import claim, identity
+from mailcli.training.remote_run import RemoteRun
+from mailcli.training.run_registry import find_run, run_identity
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ClusterTrainer:
             # TensorFlow would report a lost worker in many lines of its own; we report it in one.
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         self._job = {
-            **identity(config, dataset),
+            **run_identity(config, dataset),
             **{name: __version__ if name == "mail" else metadata.version(name) for name in VERSIONS},
             "devices": devices,
         }
@@ -125,7 +125,7 @@ class ClusterTrainer:
         def take_part(config: RunConfig) -> None:
             from mailcli.training.train import train
 
-            train(ElsewhereRun(Path(), config), dataset)
+            train(RemoteRun(Path(), config), dataset)
 
         with _end_reported(connections):
             if runs:
@@ -164,7 +164,7 @@ def _train_as_chief(tasks: Sequence[Task], config: RunConfig) -> None:
     task = next(task for task in tasks if task.config == config)
     dataset = Dataset(task.dataset)
     minutes = CHECKPOINT_MINUTES if task.minutes is None else task.minutes
-    train(claim(task.folders.of(config), config, dataset), dataset, minutes=minutes)
+    train(find_run(task.folders.of(config), config, dataset), dataset, minutes=minutes)
 
 
 def _train_in_turn(

@@ -15,9 +15,9 @@ import tensorflow as tf
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.training.checkpoints import Progress
-from mailcli.training.loop import Fit
-from mailcli.training.run_folder import ElsewhereRun
+from mailcli.training.checkpoints import TrainingState
+from mailcli.training.loop import TrainingLoop
+from mailcli.training.remote_run import RemoteRun
 from tests.helpers.workers import (
     BASE_MAIL,
     finish,
@@ -31,11 +31,11 @@ from tests.helpers.workers import (
 
 def test_a_worker_names_no_folder_that_it_does_not_have(tiny: Dataset) -> None:
     config = make_config([{"data": "tiny", "seed": 3, "cold_start": "mail", "cold_start.variant": "base"}])
-    fit = object.__new__(Fit)
-    fit._run, fit._progress = ElsewhereRun(Path(), config), Progress(steps=7)
-    fit._pending = [{"L_rt": tf.constant(1.0)}, {"L_rt": tf.constant(float("nan"))}]
+    loop = object.__new__(TrainingLoop)
+    loop._run, loop._state = RemoteRun(Path(), config), TrainingState(steps=7)
+    loop._pending = [{"L_rt": tf.constant(1.0)}, {"L_rt": tf.constant(float("nan"))}]
     with pytest.raises(MailError) as error:
-        fit._flush()
+        loop._flush()
     assert error.value.message == (
         "base+mail-base, seed 3: L_rt is nan in step 7, of steps 6 to 7. Training stopped. Worker 0 has the checkpoints. "
         "A lower learning_rate may help."
