@@ -13,8 +13,9 @@ from mailcli import plugins
 from mailcli.config import Options, RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.models import ColdStartMethod, distribute, options_of
+from mailcli.models import ColdStartMethod, distribute
 from mailcli.models.batch_spec import batch_signature
+from mailcli.models.contracts import options_of
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.sparse_ops import forget_gradients
