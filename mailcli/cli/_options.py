@@ -19,7 +19,8 @@ from mailcli.utils.hardware import limit_threads
 from mailcli.utils.log import log_to_stderr
 
 if TYPE_CHECKING:
-    from mailcli.reporting.tables import Table
+    from mailcli.reporting.tables import ResultTable
+    from mailcli.reporting.text_table import TextTable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,7 +87,7 @@ CHECKPOINTS = click.option(
 JOBS = click.option(
     "--jobs", type=int, metavar="N", help="Runs at once. [default: as many as cores and memory allow, a core each]"
 )
-#: The forms of a table; report.py makes them.
+#: The forms of a table, made by reporting/formats.py.
 FORMS = ("table", "markdown", "csv", "latex", "json")
 FORMAT = click.option("--format", "form", metavar="NAME", default=FORMS[0], show_default=True, help=f"{quoted(FORMS)}.")
 
@@ -97,11 +98,18 @@ def check_form(name: str) -> None:
         raise MailError(f"--format {name}: no such form.{did_you_mean(name, FORMS)} Known: {quoted(FORMS)}.")
 
 
-def print_tables(tables: Sequence[Table], form: str) -> None:
-    """Print tables in a form that `check_form` has let through."""
-    from mailcli.reporting.formats import FORMATS
+def print_tables(tables: Sequence[ResultTable], form: str) -> None:
+    """Print result tables in a form that `check_form` has let through."""
+    from mailcli.reporting.result_layout import lay_out
 
-    click.echo(FORMATS[form](tables), nl=False)
+    print_text_tables([lay_out(table) for table in tables], form)
+
+
+def print_text_tables(tables: TextTable | Sequence[TextTable], form: str) -> None:
+    """Print one table, or several, in a form that `check_form` has let through."""
+    from mailcli.reporting.formats import render
+
+    click.echo(render(tables, form), nl=False)
 
 
 def _set_log_level(ctx: click.Context, param: click.Parameter, value: bool) -> None:

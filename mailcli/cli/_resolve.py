@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mailcli import plugins
-from mailcli.config import VARIANTS, Options, RunConfig, make_config, parse_settings
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.config import Options, RunConfig, make_config, parse_settings
+from mailcli.errors import MailError
 from mailcli.utils.hardware import has_bfloat16
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
@@ -49,27 +45,25 @@ def resolve(
     Args:
         data_dir: folder of the datasets.
         variant: MAIL's variant, if given.
-        settings: `KEY=VALUE` texts; they win over all else.
-        file: TOML file of settings; options win over it.
+        settings: `KEY=VALUE` texts; they override everything else.
+        file: TOML file of settings; options override it.
         given: other settings by name, None where not given.
 
     Raises:
-        MailError: a name or value is not known, two contradict each other, or the dataset is not found.
+        MailError: a name or value is unknown, two contradict each other, or the dataset is not found.
     """
     from mailcli.data import dataset as datasets
-    from mailcli.experiments.cells import complete
+    from mailcli.experiments.cells import resolve_config
     from mailcli.training.run_registry import settings_of
 
     layers = [settings_of(file)] if file else []
     if file:
         _check_file(file, layers[0])
     layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
-    # Checked whole before the dataset is looked for; without a name, the only dataset there is.
-    asked = make_config([{"data": ""}, *layers])
-    _check_names(asked, variant)
-    dataset = datasets.find(data_dir, asked.data or None)
-    chosen = {"cold_start.variant": variant} if variant else {}
-    config = complete([*layers, chosen], dataset.name, dataset.history)
+    # Everything is checked before the dataset is looked for; without a name, it is the only dataset there is.
+    name = resolve_config(layers, variant=variant).data
+    dataset = datasets.find(data_dir, name or None)
+    config = resolve_config(layers, dataset.name, dataset.history, variant)
     if config.continues:
         raise MailError(
             "continues: names another run's weights. Give that run with `mail train --continue RUN` instead."
@@ -87,35 +81,8 @@ def _check_file(file: Path, settings: Options) -> None:
         raise MailError(f"{file}: {error.message}") from error
 
 
-def _check_names(config: RunConfig, variant: str | None) -> None:
-    """Refuse a ranker, method or variant that is not known, or a variant of nothing (MailError).
-
-    Args:
-        config: what is asked for besides `variant`.
-        variant: the value of --variant, if given.
-    """
-    plugins.check(plugins.RANKERS, config.ranker)
-    plugins.check(plugins.COLD_STARTS, config.cold_start)
-    if config.cold_start != "mail":
-        if variant is not None:
-            raise MailError(f"--variant goes with --cold-start mail, not with '{config.cold_start}'.")
-        return
-    other = config.cold_start_options.get("variant")
-    if variant and other and variant != other:
-        raise MailError(f"variant '{variant}' and cold_start.variant = '{other}' contradict each other. Give one.")
-    for name in (variant, other):
-        if name is not None:
-            check_variant(name)
-
-
 @cache
 def _tell_if_slow() -> None:
     """Once, however many rows a table has."""
     if not has_bfloat16():
         logger.info("This processor has no products of bfloat16 numbers: float32 would be quicker.")
-
-
-def check_variant(name: str) -> None:
-    """Refuse a variant that MAIL does not have (MailError)."""
-    if name not in VARIANTS:
-        raise MailError(f"unknown variant '{name}'.{did_you_mean(name, VARIANTS)} Known: {quoted(VARIANTS)}.")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mailcli.cli._options import FORMAT, JOBS, RANKER, SEEDS, check_form, print_tables, run_options, split_names
-from mailcli.cli._resolve import check_variant, resolve_rows
+from mailcli.cli._resolve import resolve_rows
 from mailcli.config import VARIANTS
 from mailcli.reporting.paper import REPORTED
 
@@ -33,6 +33,8 @@ def ablate(
 ) -> None:
     """The paper's Table 3: the ranker alone and with each variant of MAIL, the paper's numbers beside."""
     check_form(form)
+    from mailcli.experiments.cells import check_variant
+
     chosen = list(dict.fromkeys(split_names(variants)))
     for name in chosen:
         check_variant(name)

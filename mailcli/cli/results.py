@@ -46,28 +46,28 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
     import matplotlib as mpl
 
     from mailcli.errors import MailError
-    from mailcli.experiments.archive import keep
-    from mailcli.experiments.document import Section, document
+    from mailcli.experiments.archive import archive_runs
+    from mailcli.experiments.document import ExperimentSection, render_document
     from mailcli.experiments.plan import read_plan
-    from mailcli.reporting.plots._style import STYLE, caption, save
+    from mailcli.reporting.plots._style import STYLE, caption, save_figure
     from mailcli.reporting.plots.forest import forest
     from mailcli.utils.files import whole
 
     plans = [read_plan(path) for path in files]
     try:
-        said = reading.read_text(encoding="utf-8") if reading else ""
+        text = reading.read_text(encoding="utf-8") if reading else ""
     except (OSError, UnicodeDecodeError) as error:
         raise MailError(f"{reading}: cannot be read ({error}). Expected a Markdown file.") from error
-    found = [keep(plan, runs, kept) for plan in plans]
+    archived = [archive_runs(plan, runs, kept) for plan in plans]
     sections = []
-    for plan, (rows, made) in zip(plans, found, strict=True):
+    for plan, (rows, plan_runs) in zip(plans, archived, strict=True):
         folder = figures / plan.path.stem
         if any(row.baseline for row in rows):
             with mpl.rc_context(STYLE):
-                save(forest(rows, caption(made)), folder, "forest")
+                save_figure(forest(rows, caption(plan_runs)), folder, "forest")
         relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(folder.glob("*.png"))]
-        label = (made[0].result or {})["dataset"]
-        sections.append(Section(plan, plan.tables(rows, label), made, relative))
+        label = (plan_runs[0].result or {})["dataset"]
+        sections.append(ExperimentSection(plan, plan.tables(rows, label), plan_runs, relative))
     with whole(out) as partial:
-        partial.write_text(document(sections, said), encoding="utf-8")
+        partial.write_text(render_document(sections, text), encoding="utf-8")
     click.echo(out)

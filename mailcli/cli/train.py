@@ -10,7 +10,16 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import COLD_START, FORMAT, RANKER, VARIANT, check_form, print_tables, run_options
+from mailcli.cli._options import (
+    COLD_START,
+    FORMAT,
+    RANKER,
+    VARIANT,
+    check_form,
+    print_tables,
+    print_text_tables,
+    run_options,
+)
 from mailcli.cli._resolve import resolve
 from mailcli.config import parse_settings
 from mailcli.errors import MailError
@@ -108,8 +117,8 @@ def _continue(
     parent: Path, given: dict[str, Any], data_dir: Path, runs: Path, minutes: float | None, form: str
 ) -> None:
     """`--continue`; `given` are all other options, None where not given."""
-    from mailcli.experiments.retraining import continue_run, make_sheet
-    from mailcli.reporting.text_table import FORMATS
+    from mailcli.experiments.retraining.run import continue_run
+    from mailcli.experiments.retraining.table import retraining_table
 
     data, settings = given.pop("data"), given.pop("settings")
     changes = {name: given.pop(name) for name in ("precision", "eval_every")}
@@ -119,4 +128,4 @@ def _continue(
         raise MailError(f"--continue takes the settings of {parent}. Leave out {names}.")
     asked = {key: value for key, value in changes.items() if value is not None}
     run = continue_run(parent, data, {**asked, **parse_settings(settings)}, data_dir, runs, minutes)
-    click.echo(FORMATS[form](make_sheet(run, parent)), nl=False)
+    print_text_tables(retraining_table(run, parent), form)

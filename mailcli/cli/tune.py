@@ -46,11 +46,12 @@ def tune(
 
     A search that was stopped goes on when the command is given again, and --trials can be raised.
     """
-    from mailcli.experiments.tuning import Search, parse_ranges, search
+    from mailcli.experiments.search_space import parse_ranges
+    from mailcli.experiments.tuning import Search, run_search
 
     parsed = parse_ranges(ranges)
     config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
-    found = search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
+    found = run_search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
     click.echo(f"{'trial':>5}  validation AUC ({users} users)  settings")
     for record in found[:10]:
         settings = " ".join(f"{key}={value}" for key, value in record.items() if key not in {"trial", "value"})

@@ -20,10 +20,11 @@ from click.testing import CliRunner
 from mailcli import plugins
 from mailcli.cli import main
 from mailcli.config import OPTION_TABLES, RunConfig, make_config
-from mailcli.experiments.archive import keep
+from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.plan import read_plan
 from mailcli.models.features import Features
-from mailcli.reporting.formats import FORMATS
+from mailcli.reporting.formats import render
+from mailcli.reporting.result_layout import lay_out
 from tests.helpers.documents import PAGES, ROOT, Block, Sandbox, blocks, check, parse, small_defaults, smaller
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -85,11 +86,12 @@ def test_rows_of_tables_are_those_of_the_readme() -> None:
 def test_rows_of_a_kept_experiment_are_those_of_its_results(tmp_path: Path) -> None:
     """The README's table of new users under `strict`; `mail results` makes experiments/RESULTS.md of the same."""
     plan = read_plan(ROOT / "experiments" / "table2-ml-100k-strict.toml")
-    rows, made = keep(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
-    table = FORMATS["table"](plan.tables(rows, (made[0].result or {})["dataset"])[:1]).splitlines()
+    rows, runs = archive_runs(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
+    table = plan.tables(rows, (runs[0].result or {})["dataset"])[0]
+    lines = render(lay_out(table), "table").splitlines()
     (block,) = (block for block in BLOCKS if block.page.name == "README.md" and "protocol strict" in block.code)
     shown = [line.rstrip() for line in block.code.splitlines()]
-    assert shown == [line.rstrip() for line in table[: len(shown)]]
+    assert shown == [line.rstrip() for line in lines[: len(shown)]]
     assert len([line for line in shown if "±" in line]) == len(plan.rows)
 
 

@@ -18,7 +18,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.data.schema import SPLITS
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.factory import make_model
 from mailcli.models.step import Step
 from mailcli.preprocessing import transform
@@ -175,7 +175,7 @@ class TestWhatIsShown:
     ) -> None:
         check_vocabularies(late, truth)
         watch = Watch(monkeypatch, late, truth, draws[protocol])
-        run = ensure(config(protocol=protocol, epochs=EPOCHS), late, tmp_path)
+        run = train_if_missing(config(protocol=protocol, epochs=EPOCHS), late, tmp_path)
         watch.check(EPOCHS)
         model = make_model(late, run.config)
         before = model.embedding.table.numpy()
@@ -199,9 +199,9 @@ class TestWhatIsShown:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         settings = config(method=method, protocol=protocol, epochs=1)
-        ensure(settings.baseline(), late, runs)
+        train_if_missing(settings.baseline(), late, runs)
         watch = Watch(monkeypatch, late, truth, draws[protocol])
-        ensure(settings, late, runs)
+        train_if_missing(settings, late, runs)
         watch.check(epochs=0)
         assert watch.fitted == truth.expected("train", draws[protocol]).total()
 
@@ -296,7 +296,7 @@ def test_the_alarm_rings(
     watch = Watch(monkeypatch, late, truth, draws[protocol])
 
     def run() -> None:
-        ensure(config(method="none", protocol=protocol, epochs=EPOCHS), late, tmp_path)
+        train_if_missing(config(method="none", protocol=protocol, epochs=EPOCHS), late, tmp_path)
         watch.check(EPOCHS)
 
     with pytest.raises(LeakError, match=told):
@@ -308,12 +308,12 @@ def test_the_alarm_of_a_fit_rings(
 ) -> None:
     """The ranker is trained as it should be; the method alone is shown all users of the training days."""
     settings = config(method="llae", protocol="strict", epochs=1)
-    baseline = ensure(settings.baseline(), late, runs)
+    baseline = train_if_missing(settings.baseline(), late, runs)
     shutil.copytree(baseline.folder, tmp_path / baseline.folder.relative_to(runs))
     plant("new users are trained on", late, monkeypatch)
     Watch(monkeypatch, late, truth, draws["strict"])
     with pytest.raises(LeakError, match="a method is fitted to [0-9]+ impressions too many and 0 too few"):
-        ensure(settings, late, tmp_path)
+        train_if_missing(settings, late, tmp_path)
 
 
 def test_the_alarm_of_a_look_ahead_in_preprocessing_rings(
@@ -332,7 +332,7 @@ def test_the_alarm_of_a_look_ahead_in_preprocessing_rings(
     dataset = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
     Watch(monkeypatch, dataset, truth, draws["paper"])
     with pytest.raises(LeakError, match="behavior that is hidden or not earlier"):
-        ensure(config(method="none"), dataset, tmp_path / "runs")
+        train_if_missing(config(method="none"), dataset, tmp_path / "runs")
 
 
 def test_the_alarm_of_a_vocabulary_of_all_days_rings(
@@ -375,14 +375,16 @@ class TestAnotherFuture:
         self, ranker: str, method: str, protocol: str, usual: Dataset, late: Dataset, runs: Path
     ) -> None:
         settings = config(ranker, method, protocol=protocol, epochs=1)
-        check_same(*(ensure(settings, dataset, runs / name) for name, dataset in (("usual", usual), (".", late))))
+        check_same(
+            *(train_if_missing(settings, dataset, runs / name) for name, dataset in (("usual", usual), (".", late)))
+        )
 
     def test_the_alarm_rings(self, usual: Dataset, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Prices that are standardised a little differently, as over all days they would be."""
         settings = config(method="none", epochs=1)
-        one = ensure(settings, usual, runs / "usual")
+        one = train_if_missing(settings, usual, runs / "usual")
         replace_columns(monkeypatch, {"items/price": usual.column("items", "price") * np.float32(1.001)})
-        two = ensure(settings, usual, tmp_path)
+        two = train_if_missing(settings, usual, tmp_path)
         with pytest.raises(LeakError, match="step 1 has other losses"):
             check_same(one, two)
 
@@ -495,7 +497,7 @@ def quick_cell(ranker: str, method: str, protocol: str) -> bool:
     ],
 )
 def test_shuffled_labels_give_chance(ranker: str, method: str, protocol: str, shuffled: Dataset, runs: Path) -> None:
-    run = ensure(learner(ranker, method, protocol), shuffled, runs)
+    run = train_if_missing(learner(ranker, method, protocol), shuffled, runs)
     assert check_chance(run) == (6 if ranker == "esmm" else 3)
     # An AUC of .5 because all scores are equal would tell nothing.
     scores = np.load(run.folder / "predictions.npy")
@@ -518,7 +520,7 @@ class TestTheAlarmOfShuffledLabelsRings:
             return {**found, "train": found["train"]._replace(rows=np.arange(len(columns["train/click"])))}
 
         monkeypatch.setattr(train, "views", every)
-        run = ensure(learner("widedeep", "none"), shuffled, tmp_path)
+        run = train_if_missing(learner("widedeep", "none"), shuffled, tmp_path)
         # Measured: .615, 9.7 standard errors.
         with pytest.raises(LeakError, match=r"widedeep.none: AUC of new users is 0\.[56]"):
             check_chance(run)
@@ -533,6 +535,6 @@ class TestTheAlarmOfShuffledLabelsRings:
             return {**batch, "dense": batch["click"][:, None]}
 
         monkeypatch.setattr(Batches, "gather", telling)
-        run = ensure(learner("base", "mail"), shuffled, tmp_path)
+        run = train_if_missing(learner("base", "mail"), shuffled, tmp_path)
         with pytest.raises(LeakError, match=r"base.mail: AUC of new users is"):
             check_chance(run)

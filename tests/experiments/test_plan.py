@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from mailcli.cli import main
 from mailcli.config import make_config
 from mailcli.errors import MailError
-from mailcli.experiments.cells import Folders
-from mailcli.experiments.datasets import dataset_of
+from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.executors.processes import at_once
 from mailcli.experiments.plan import read_plan
 from mailcli.reporting.paper import REPORTED
@@ -59,7 +59,7 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that holds the plan's dataset."""
     folder = tmp_path_factory.mktemp("toy")
     (folder / "toy.toml").write_text(PLAN, encoding="utf-8")
-    dataset_of(read_plan(folder / "toy.toml"), folder / "data")
+    prepare_dataset(read_plan(folder / "toy.toml"), folder / "data")
     return folder / "data"
 
 
@@ -74,7 +74,7 @@ def mail(*arguments: object) -> tuple[int, str, str]:
 def test_the_projects_experiments_are_whole(path: Path) -> None:
     plan = read_plan(path)
     configs, shared = plan.configs("any", 100)
-    folders = Folders(Path("runs"), shared)
+    folders = RunFolders(Path("runs"), shared)
     places = {(folders.of(config), config.cell) for config in configs}
     assert len(places) == len(configs)
     # A baseline is shared by the rows that differ in their cold-start method alone.
@@ -85,12 +85,12 @@ def test_the_projects_experiments_are_whole(path: Path) -> None:
 
 def test_rows_with_own_settings_have_their_own_folder() -> None:
     shared = make_config([{"data": "d"}])
-    folders = Folders(Path("runs"), shared)
+    folders = RunFolders(Path("runs"), shared)
     own = make_config([{"data": "d", "cold_start": "mail", "cold_start.sigma": 2, "cold_start.variant": "base"}])
     assert folders.of(own) == Path("runs/cold_start.sigma=2")
     assert folders.of(own.baseline()) == Path("runs")
     assert folders.of(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
-    assert Folders(Path("runs")).of(own) == Path("runs")
+    assert RunFolders(Path("runs")).of(own) == Path("runs")
 
 
 @pytest.mark.parametrize(
@@ -161,21 +161,21 @@ class TestDatasets:
     """Where an experiment's dataset comes from."""
 
     def test_simulated_where_there_are_no_raw_files_and_told_so(self, plan: Path, toy_data: Path) -> None:
-        dataset = dataset_of(read_plan(plan), toy_data)
+        dataset = prepare_dataset(read_plan(plan), toy_data)
         assert dataset.label == "toy (simulated)"
 
     def test_real_where_the_raw_files_are_there(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
         raw = tmp_path / "data" / "raw" / "alimama"
         shutil.copytree(toy_data / "raw" / "toy", raw)
         # What a simulator wrote is not taken for real ones.
-        assert dataset_of(read_plan(plan), tmp_path / "data").label == "toy (simulated)"
+        assert prepare_dataset(read_plan(plan), tmp_path / "data").label == "toy (simulated)"
         (raw / "SIMULATED.json").unlink()
-        assert dataset_of(read_plan(plan), tmp_path / "data").label == "alimama (real data)"
+        assert prepare_dataset(read_plan(plan), tmp_path / "data").label == "alimama (real data)"
 
     def test_another_simulation_of_that_name_is_refused(self, plan: Path, toy_data: Path) -> None:
         plan.write_text(PLAN.replace("users = 150", "users = 160"), encoding="utf-8")
         with pytest.raises(MailError, match=r"is not the dataset that .*toy.toml asks for \(users: 150 -> 160\)"):
-            dataset_of(read_plan(plan), toy_data)
+            prepare_dataset(read_plan(plan), toy_data)
 
 
 @pytest.mark.slow

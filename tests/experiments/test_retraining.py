@@ -28,8 +28,8 @@ from mailcli.data.numbering import (
 )
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
-from mailcli.experiments.retraining import continue_run
+from mailcli.experiments.cells import train_if_missing
+from mailcli.experiments.retraining.run import continue_run
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
@@ -72,7 +72,7 @@ def whole_home(untrained_home: Path) -> Path:
     home = untrained_home
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        ensure(make_config([SETTINGS]), Dataset(Path("data/day1")), Path("runs"))
+        train_if_missing(make_config([SETTINGS]), Dataset(Path("data/day1")), Path("runs"))
         continue_run(Path(PARENT), "tiny", {}, Path("data"), Path("runs"), None)
     return home
 
@@ -352,7 +352,7 @@ def test_rankers_with_variables_of_their_own_ids_and_a_third_day(home: Path, ran
     settings = {**SETTINGS, "ranker": ranker, "cold_start": "none"}
     for name in ("cold_start.variant", "ranker.units", *SMALL):
         settings.pop(name)
-    first = ensure(make_config([settings]), Dataset(Path("data/day1")), Path("runs"))
+    first = train_if_missing(make_config([settings]), Dataset(Path("data/day1")), Path("runs"))
     second = continue_run(first.folder, "tiny", {"learning_rate": "0.0005"}, Path("data"), Path("runs"), None)
     shutil.copytree("data/tiny", "data/day3")
     changed_manifest(Path("data/day3"), name="day3")

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from mailcli.cli import main
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
-from mailcli.experiments.tuning import Range, parse_ranges
+from mailcli.experiments.cells import train_if_missing
+from mailcli.experiments.search_space import Range, parse_ranges
 from mailcli.training import trackers
 from mailcli.training.loop import Fit
 from tests.models.test_two_tower import config
@@ -142,7 +142,7 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
 @pytest.mark.slow
 def test_event_files_tell_what_history_tells(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
-    run = ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path)
+    run = train_if_missing(config("base", epochs=1, batch_size=256), tiny, tmp_path)
     history, told = run.history(), events(run.folder / "tensorboard")
     for name in ("L_rt", "L_a", "L_v", "L_d"):
         expected = [(line["step"], line[name]) for line in history if "step" in line]
@@ -152,9 +152,11 @@ def test_event_files_tell_what_history_tells(tiny: Dataset, tmp_path: Path, monk
     np.testing.assert_allclose(told["validation/new AUC"], expected, rtol=1e-6)
     # A run folder with event files is reused as any other, and without being asked for there are none.
     monkeypatch.delenv(trackers.VARIABLES["tensorboard"])
-    assert ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path).result == run.result
+    assert train_if_missing(config("base", epochs=1, batch_size=256), tiny, tmp_path).result == run.result
     shutil.rmtree(run.folder)
-    assert not (ensure(config("base", epochs=1, batch_size=256), tiny, tmp_path).folder / "tensorboard").exists()
+    assert not (
+        train_if_missing(config("base", epochs=1, batch_size=256), tiny, tmp_path).folder / "tensorboard"
+    ).exists()
 
 
 class Recorder(ModuleType):
@@ -189,7 +191,7 @@ def test_mlflow_is_told_what_the_run_folder_tells(
     mlflow = Recorder()
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     monkeypatch.setenv(trackers.VARIABLES["mlflow"], "1")
-    run = ensure(config(None, epochs=1, batch_size=256), tiny, tmp_path)
+    run = train_if_missing(config(None, epochs=1, batch_size=256), tiny, tmp_path)
     assert run.result is not None
     assert mlflow.runs == ["base+none seed 0"]
     assert mlflow.tags == {"dataset": "tiny (simulated)", "folder": str(run.folder.resolve())}

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from mailcli.config import make_config
-from mailcli.reporting.formats import FORMATS
+from mailcli.reporting.formats import render
 from mailcli.reporting.paper import REPORTED, row_name
+from mailcli.reporting.result_layout import lay_out
 from mailcli.reporting.rows import Row
 from mailcli.reporting.tables import make_table
 
@@ -33,7 +34,7 @@ MAIL = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": 
 
 
 def rendered(rows: Sequence[Row], form: str = "table", with_paper: bool = False) -> str:
-    return FORMATS[form]([make_table(rows, "Title", REPORTED if with_paper else None)])
+    return render([lay_out(make_table(rows, "Title", REPORTED if with_paper else None))], form)
 
 
 def text_of(rows: Sequence[Row], with_paper: bool = False) -> str:

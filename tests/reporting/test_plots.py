@@ -11,12 +11,13 @@ from click.testing import CliRunner
 
 from mailcli.cli import main
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.auc import auc
-from mailcli.reporting.plots import tsne
-from mailcli.reporting.plots._style import runs_of
-from mailcli.reporting.plots.loss import _moving_mean
-from mailcli.reporting.plots.nearness import nearness
+from mailcli.reporting.plots._style import find_runs
+from mailcli.reporting.plots._users import encode_users
+from mailcli.reporting.plots.loss import moving_mean
+from mailcli.reporting.plots.nearness import measure_nearness
+from mailcli.reporting.plots.tsne import embed_2d
 from mailcli.reporting.plots.warmup import auc_by_known
 from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
@@ -31,7 +32,7 @@ def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
         for variant in (None, "base"):
-            ensure(config(variant, seed=seed, **QUICK), tiny, folder)
+            train_if_missing(config(variant, seed=seed, **QUICK), tiny, folder)
     return folder
 
 
@@ -77,9 +78,13 @@ def test_each_figure_is_written_twice_over(
     ("name", "folders", "told"),
     [
         ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'forest', 'loss', 'nearness', "),
-        ("tsne", ["."], "t-SNE is of one run, and there are 4. Name one run folder."),
-        ("nearness", ["."], "nearness is of one run, and there are 4. Name one run folder."),
-        ("tsne", ["tiny/paper/base+none/seed-0"], "has no cold-start method, so there is nothing generated to draw."),
+        ("tsne", ["."], "t-SNE needs exactly one run; got 4. Name one run folder."),
+        ("nearness", ["."], "nearness needs exactly one run; got 4. Name one run folder."),
+        (
+            "tsne",
+            ["tiny/paper/base+none/seed-0"],
+            "has no cold-start method, so there is no generated behavior to draw.",
+        ),
         ("loss", ["tiny/papr"], "holds no finished run. Make one with `mail train`."),
     ],
 )
@@ -99,7 +104,7 @@ def test_a_table_without_baselines_has_no_forest(runs: Path, data_dir: Path, tmp
     shutil.copytree(runs / "tiny/paper/base+mail-base", tmp_path / "runs/tiny/paper/base+mail-base")
     code, _, err = mail("plot", "forest", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")
     assert code == 2
-    assert "no run has its baseline beside it" in err
+    assert "no run has its baseline next to it" in err
 
 
 def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path, tmp_path: Path) -> None:
@@ -108,11 +113,11 @@ def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path,
         path.write_text(path.read_text().replace('data = "tiny"', 'data = "other"'))
     code, _, err = mail("plot", "loss", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")
     assert code == 2
-    assert "the runs are of other/paper and tiny/paper. Name the runs of one dataset and protocol." in err
+    assert "the runs are on other/paper and tiny/paper. Name runs on one dataset under one protocol." in err
 
 
 def of(runs: Path, cell: str) -> Run:
-    return runs_of([runs / "tiny/paper" / cell / "seed-0"], runs)[0]
+    return find_runs([runs / "tiny/paper" / cell / "seed-0"], runs)[0]
 
 
 @pytest.mark.parametrize("cell", ["base+none", "base+mail-base"])
@@ -150,14 +155,14 @@ def test_more_known_behavior_changes_what_the_model_sees(
 
 
 def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Dataset) -> None:
-    codes = tsne.encode(of(runs, "base+mail-base"), tiny)
-    users = len(codes.new)
-    assert codes.real.shape == codes.generated.shape == (users, 10 * 8)
-    assert codes.attributes.shape == (users, 8)
+    vectors = encode_users(of(runs, "base+mail-base"), tiny)
+    users = len(vectors.new)
+    assert vectors.real.shape == vectors.generated.shape == (users, 10 * 8)
+    assert vectors.attributes.shape == (users, 8)
     # Everyone drawn has behavior, new users too, and what is generated is not it.
-    assert np.abs(codes.real).sum(axis=1).min() > 0
-    assert np.abs(codes.real - codes.generated).sum(axis=1).min() > 0
-    assert 2 <= codes.new.sum() < users
+    assert np.abs(vectors.real).sum(axis=1).min() > 0
+    assert np.abs(vectors.real - vectors.generated).sum(axis=1).min() > 0
+    assert 2 <= vectors.new.sum() < users
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -167,7 +172,7 @@ def test_new_users_are_placed_in_the_map_of_the_old(installed: bool, monkeypatch
         monkeypatch.setitem(__import__("sys").modules, "openTSNE", None)
     rng = np.random.default_rng(0)
     left, right = rng.normal(0, 1, (60, 8)), rng.normal(40, 1, (60, 8))
-    old, new = tsne.embed([left[:50], right[:50]], [left[50:], right[50:]], 0)
+    old, new = embed_2d([left[:50], right[:50]], [left[50:], right[50:]], 0)
     assert [len(group) for group in (*old, *new)] == [50, 50, 10, 10]
     centers = [group.mean(axis=0) for group in old]
     for place, group in enumerate(new):
@@ -178,17 +183,17 @@ def test_new_users_are_placed_in_the_map_of_the_old(installed: bool, monkeypatch
 def test_lengths_and_directions_by_hand() -> None:
     real = np.array([[3.0, 4.0], [0.0, 2.0]])
     generated = np.array([[6.0, 8.0], [1.0, 0.0]])
-    found = nearness(real, generated)
+    found = measure_nearness(real, generated)
     np.testing.assert_allclose(found.real, [5, 2])
     np.testing.assert_allclose(found.generated, [10, 1])
     # (18 + 32) / 50 and 0; against the other's: 16 / 20 and 3 / 5.
     np.testing.assert_allclose(found.own, [1, 0])
     np.testing.assert_allclose(found.others, [0.8, 0.6])
-    assert np.isnan(nearness(real, 0 * generated).own).all()
+    assert np.isnan(measure_nearness(real, 0 * generated).own).all()
 
 
 def test_a_moving_mean_by_hand() -> None:
-    steps, mean = _moving_mean([[1.0, 2.0, 3.0, 9.0], [3.0, 4.0, 5.0]])
+    steps, mean = moving_mean([[1.0, 2.0, 3.0, 9.0], [3.0, 4.0, 5.0]])
     # Three batches in both; a window no longer than that: (2 + 3 + 4) / 3.
     assert steps.tolist() == [3]
     assert mean.tolist() == pytest.approx([3.0])

@@ -23,7 +23,7 @@ from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import complete, ensure
+from mailcli.experiments.cells import resolve_config, train_if_missing
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.serving.dataset_lookup import history_ends
 from mailcli.serving.impression_file import ImpressionFile, Writer
@@ -162,14 +162,14 @@ def without_history(request: Request) -> Request:
 def config_of(dataset: Dataset, cell: str, **more: Any) -> RunConfig:
     ranker, cold_start = cell.split("+")
     own = {**SMALL, **CELLS.get(cell, {}), **more}
-    return complete([{"ranker": ranker, "cold_start": cold_start, **own}], dataset.name, dataset.history)
+    return resolve_config([{"ranker": ranker, "cold_start": cold_start, **own}], dataset.name, dataset.history)
 
 
 @pytest.fixture(scope="module")
 def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """A finished run of each cell."""
     folder = tmp_path_factory.mktemp("runs")
-    return {cell: ensure(config_of(tiny, cell), tiny, folder) for cell in CELLS}
+    return {cell: train_if_missing(config_of(tiny, cell), tiny, folder) for cell in CELLS}
 
 
 @pytest.fixture(scope="module")
@@ -997,7 +997,7 @@ def test_a_model_that_calls_python_cannot_be_exported(
     config = make_config(
         [{"data": "tiny", "ranker": "mine:ranker", **{k: v for k, v in SMALL.items() if "." not in k}}]
     )
-    run = ensure(config, tiny, tmp_path / "runs")
+    run = train_if_missing(config, tiny, tmp_path / "runs")
     told = refused(mail("export", run.folder, "model", "--data-dir", data_dir))
     assert told == (
         "the model calls Python code (tf.py_function or tf.numpy_function), which TensorFlow alone cannot run. "
@@ -1060,7 +1060,7 @@ def same_as_trained(run: Run, raw: Raw, data_dir: Path, folder: Path) -> None:
 def test_every_cold_start_method_can_be_taken_away(
     method: str, tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path
 ) -> None:
-    run = ensure(config_of(tiny, f"base+{method}"), tiny, tmp_path / "runs")
+    run = train_if_missing(config_of(tiny, f"base+{method}"), tiny, tmp_path / "runs")
     same_as_trained(run, raw, data_dir, tmp_path)
 
 
@@ -1069,20 +1069,20 @@ def test_every_cold_start_method_can_be_taken_away(
 def test_every_ranker_can_be_taken_away(ranker: str, tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
     more = {key: value for key, value in SMALL.items() if ranker != "emblr" or key != "ranker.units"}
     own = {"ranker": ranker, "cold_start": "mail", **more, **SMALL_MAIL}
-    run = ensure(complete([own], tiny.name, tiny.history), tiny, tmp_path / "runs")
+    run = train_if_missing(resolve_config([own], tiny.name, tiny.history), tiny, tmp_path / "runs")
     same_as_trained(run, raw, data_dir, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["none", "single", "dual"])
 def test_every_variant_can_be_taken_away(variant: str, tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
-    run = ensure(config_of(tiny, "base+mail", **{"cold_start.variant": variant}), tiny, tmp_path / "runs")
+    run = train_if_missing(config_of(tiny, "base+mail", **{"cold_start.variant": variant}), tiny, tmp_path / "runs")
     same_as_trained(run, raw, data_dir, tmp_path)
 
 
 @pytest.mark.slow
 def test_users_whom_strict_drew_are_unknown_by_id(tiny: Dataset, raw: Raw, data_dir: Path, tmp_path: Path) -> None:
-    run = ensure(config_of(tiny, "base+mail", protocol="strict"), tiny, tmp_path / "runs")
+    run = train_if_missing(config_of(tiny, "base+mail", protocol="strict"), tiny, tmp_path / "runs")
     same_as_trained(run, raw, data_dir, tmp_path)
 
 
@@ -1096,14 +1096,16 @@ def test_a_ranker_from_outside_can_be_taken_away(
     for name in [name for name in sys.modules if name.split(".")[0] == "examples"]:
         monkeypatch.delitem(sys.modules, name)
     own = {"ranker": "examples.last_behavior:LastBehavior", "cold_start": "mail", **SMALL, **SMALL_MAIL}
-    run = ensure(complete([{**own, "ranker.units": "8"}], tiny.name, tiny.history), tiny, tmp_path / "runs")
+    run = train_if_missing(
+        resolve_config([{**own, "ranker.units": "8"}], tiny.name, tiny.history), tiny, tmp_path / "runs"
+    )
     same_as_trained(run, raw, data_dir, tmp_path)
 
 
 @pytest.mark.slow
 def test_two_heads(with_buys: Dataset, tmp_path: Path) -> None:
     own = {"ranker": "esmm", "cold_start": "mail", **SMALL, **SMALL_MAIL}
-    run = ensure(complete([own], with_buys.name, with_buys.history), with_buys, tmp_path / "runs")
+    run = train_if_missing(resolve_config([own], with_buys.name, with_buys.history), with_buys, tmp_path / "runs")
     data = with_buys.folder.parent
     same_as_trained(run, Raw(data / "raw", with_buys), data, tmp_path)
     told = json.loads((tmp_path / "model" / "signature.json").read_text())
@@ -1133,7 +1135,7 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     ]
     (raw / "u.data").write_text("\n".join(ratings) + "\n", encoding="latin-1")
     dataset = preprocess("ml-100k", raw, tmp_path / "data", "films", Options(history=10))
-    run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
+    run = train_if_missing(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     done = mail("export", run.folder, tmp_path / "model", "--data-dir", tmp_path / "data")
     assert done.exit_code == 0, done.output
     test = {name: dataset.column("test", name) for name in ("user", "item", "time")}
@@ -1216,7 +1218,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "shown.csv": "\n".join(["who,sku,at,clicked,page", *shown]) + "\n",
     }
     dataset = made(tmp_path, SCHEMA, files)
-    run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
+    run = train_if_missing(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     done = mail("export", run.folder, tmp_path / "model", "--with-users", "--data-dir", tmp_path / "data")
     assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "model" / "signature.json").read_text())

@@ -23,7 +23,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
 from mailcli.models.rankers import dmr
@@ -81,7 +81,7 @@ def train_until(
     with monkeypatch.context() as patch:
         kill_in_step(patch, number)
         with pytest.raises(Killed):
-            ensure(config(cell), dataset, runs, minutes=0)
+            train_if_missing(config(cell), dataset, runs, minutes=0)
 
 
 def outcome(run: Run) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def undisturbed(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Call
 
     def found(cell: str) -> dict[str, Any]:
         if cell not in known:
-            known[cell] = outcome(ensure(config(cell), tiny, folder))
+            known[cell] = outcome(train_if_missing(config(cell), tiny, folder))
         return known[cell]
 
     return found
@@ -138,7 +138,7 @@ class TestKilled:
             newest = max(int(path.stem.split("-")[1]) for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"))
             assert newest == told
         capsys.readouterr()
-        run = ensure(config(cell), tiny, tmp_path)
+        run = train_if_missing(config(cell), tiny, tmp_path)
         assert capsys.readouterr().err.startswith(f"{run.folder}: goes on after step 51, in epoch 3.\n")
         assert outcome(run) == expected
         assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.optimizers.npz", "best.weights.h5"]
@@ -162,10 +162,10 @@ class TestKilled:
 
                 patch.setattr(Scorer, "__call__", score)
                 with pytest.raises(Killed):
-                    ensure(config("base+mail"), tiny, tmp_path)
+                    train_if_missing(config("base+mail"), tiny, tmp_path)
         with monkeypatch.context() as patch:
             kill_in_step(patch, 1)
-            run = ensure(config("base+mail"), tiny, tmp_path)
+            run = train_if_missing(config("base+mail"), tiny, tmp_path)
         assert outcome(run) == undisturbed("base+mail")
 
     def test_a_damaged_checkpoint_is_left_out_with_a_warning(
@@ -186,7 +186,7 @@ class TestKilled:
             told = capsys.readouterr().err
             assert f"{newest}: is damaged and left out (" in told
             assert "goes on after step 28, in epoch 2." in told
-        assert outcome(ensure(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
+        assert outcome(train_if_missing(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
 
     def test_without_a_whole_checkpoint_it_starts_again(
         self,
@@ -199,7 +199,7 @@ class TestKilled:
         train_until(monkeypatch, 5, tiny, tmp_path)
         for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"):
             path.write_bytes(b"")
-        run = ensure(config("base+mail"), tiny, tmp_path)
+        run = train_if_missing(config("base+mail"), tiny, tmp_path)
         assert capsys.readouterr().err.count("is damaged and left out") == 2
         assert outcome(run) == undisturbed("base+mail")
 
@@ -257,14 +257,14 @@ class TestGuards:
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, "_write", until_full)
             with pytest.raises(MailError) as error:
-                ensure(config("base+mail"), tiny, tmp_path, minutes=0)
+                train_if_missing(config("base+mail"), tiny, tmp_path, minutes=0)
         (folder,) = tmp_path.glob("*/*/*/*/checkpoints")
         assert error.value.message == (
             f"{folder}/step-4.npz: cannot be written (No space left on device). The last good checkpoint is "
             f"{folder}/step-3.npz. Free some space and give the same command again."
         )
         assert sorted(path.name for path in folder.iterdir()) == ["step-2.npz", "step-3.npz"]
-        assert outcome(ensure(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
+        assert outcome(train_if_missing(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
 
     def test_too_little_space_is_told_before_training(
         self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -273,12 +273,12 @@ class TestGuards:
         with pytest.raises(
             MailError, match=r"1 MB are free, and the checkpoints of this run may need \d+ MB. Free some"
         ):
-            ensure(config("base+mail"), tiny, tmp_path)
+            train_if_missing(config("base+mail"), tiny, tmp_path)
 
     def test_a_second_process_is_refused(self, tiny: Dataset, tmp_path: Path) -> None:
         folder = tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
         with Run(folder, config("base+mail")).lock(), pytest.raises(MailError) as error:
-            ensure(config("base+mail"), tiny, tmp_path)
+            train_if_missing(config("base+mail"), tiny, tmp_path)
         assert error.value.message == f"{folder}: another `mail` is training this run. Wait for it."
         assert list(tmp_path.iterdir()) == []
 
@@ -296,7 +296,7 @@ class TestGuards:
 
         monkeypatch.setattr(Step, "__call__", step)
         with pytest.raises(MailError) as error:
-            ensure(config("base+mail"), tiny, tmp_path)
+            train_if_missing(config("base+mail"), tiny, tmp_path)
         (folder,) = tmp_path.glob("*/*/*/*")
         assert error.value.message == (
             f"{folder}: gradient is inf in step 60, of steps 45 to 66. Training stopped. The last good checkpoint is "
@@ -416,7 +416,7 @@ def test_the_second_ctrl_c_stops_at_once(tiny: Dataset, tmp_path: Path, monkeypa
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(Interrupted, match="Interrupted. There is no checkpoint yet. The same command goes on"):
-            ensure(config("base+mail"), tiny, tmp_path)
+            train_if_missing(config("base+mail"), tiny, tmp_path)
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -14,7 +14,7 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.matrix import make_rows
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import Options, preprocess
@@ -54,16 +54,16 @@ def test_the_test_split_is_read_once_training_is_over(
         return finish(*arguments)  # type: ignore[arg-type]
 
     baseline = quick(None)
-    ensure(baseline, tiny, tmp_path)
+    train_if_missing(baseline, tiny, tmp_path)
     monkeypatch.setattr(Dataset, "column", watched)
     monkeypatch.setattr(train, "_finish", finishing)
     # With validations inside the epoch too.
-    ensure(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
+    train_if_missing(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
     assert "click" in told[told.index("the end") :]
 
 
 def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
-    run = ensure(quick(), tiny, tmp_path)
+    run = train_if_missing(quick(), tiny, tmp_path)
     assert run.folder == tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
     files = {path.name for path in run.folder.iterdir()}
     assert files == {
@@ -97,29 +97,29 @@ def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
 
 
 def test_the_same_command_gives_the_same_bytes(tiny: Dataset, tmp_path: Path) -> None:
-    one, two = (ensure(quick(), tiny, tmp_path / name) for name in ("one", "two"))
+    one, two = (train_if_missing(quick(), tiny, tmp_path / name) for name in ("one", "two"))
     for file in ("result.json", "predictions.npy", "history.jsonl", "config.toml"):
         assert (one.folder / file).read_bytes() == (two.folder / file).read_bytes()
-    other = ensure(quick(seed=1), tiny, tmp_path / "one")
+    other = train_if_missing(quick(seed=1), tiny, tmp_path / "one")
     assert (one.folder / "predictions.npy").read_bytes() != (other.folder / "predictions.npy").read_bytes()
 
 
 def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(tiny: Dataset, tmp_path: Path) -> None:
-    run = ensure(quick(None), tiny, tmp_path)
+    run = train_if_missing(quick(None), tiny, tmp_path)
     path = run.folder / "result.json"
     before = path.stat().st_mtime_ns
-    ensure(quick(None), tiny, tmp_path)
+    train_if_missing(quick(None), tiny, tmp_path)
     assert path.stat().st_mtime_ns == before
     first = path.read_bytes()
     path.unlink()
-    assert ensure(quick(None), tiny, tmp_path).folder == run.folder
+    assert train_if_missing(quick(None), tiny, tmp_path).folder == run.folder
     assert path.read_bytes() == first
 
 
 def test_a_run_with_other_settings_is_never_mixed_in(tiny: Dataset, tmp_path: Path) -> None:
-    run = ensure(quick(None), tiny, tmp_path)
+    run = train_if_missing(quick(None), tiny, tmp_path)
     with pytest.raises(MailError) as error:
-        ensure(quick(None, epochs=3), tiny, tmp_path)
+        train_if_missing(quick(None, epochs=3), tiny, tmp_path)
     assert error.value.message == (
         f"{run.folder}: holds a run with other settings (epochs: 2 -> 3). Choose another --runs folder, or delete this one."
     )
@@ -148,7 +148,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(tiny: Dataset, tmp_path: Path) 
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("years of work")
     with pytest.raises(MailError, match=r"is not a run folder of ours \(thesis.txt\)"):
-        ensure(quick(None), tiny, tmp_path)
+        train_if_missing(quick(None), tiny, tmp_path)
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
@@ -168,17 +168,17 @@ def test_rescoring_gives_the_stored_result(tiny: Dataset, data_dir: Path, tmp_pa
 def test_another_version_of_the_dataset_is_refused(
     tiny: Dataset, data_dir: Path, simulated_raw: Path, tmp_path: Path
 ) -> None:
-    run = ensure(quick(None), tiny, tmp_path / "runs")
+    run = train_if_missing(quick(None), tiny, tmp_path / "runs")
     changed = preprocess("alimama", simulated_raw, tmp_path / "data", "tiny", Options(history=21))
     with pytest.raises(MailError, match="was trained on another version of the dataset 'tiny'"):
         rescore([run], tmp_path / "data")
     with pytest.raises(MailError, match="holds a run with other settings .dataset_sha256"):
-        ensure(quick(None), changed, tmp_path / "runs")
+        train_if_missing(quick(None), changed, tmp_path / "runs")
 
 
 def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
     """22 steps an epoch: after steps 9, 18 and 22 of each, until two are not better than the best."""
-    run = ensure(quick(None, eval_every=9, epochs=4), tiny, tmp_path)
+    run = train_if_missing(quick(None, eval_every=9, epochs=4), tiny, tmp_path)
     found = [line for line in run.history() if "validation" in line]
     expected = [22 * epoch + step for epoch in range(4) for step in (9, 18, 22)]
     assert [line["after_step"] for line in found] == expected[: len(found)]
@@ -189,14 +189,14 @@ def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
     assert (run.result["best_step"], run.result["best_epoch"]) == (expected[best], best // 3 + 1)
     assert run.result["validation"] == found[best]["validation"]
     # What is trained is the same: the losses up to the end of the first epoch.
-    at_the_end = ensure(quick(None), tiny, tmp_path / "other").history()
+    at_the_end = train_if_missing(quick(None), tiny, tmp_path / "other").history()
     losses = [line["L_rt"] for line in run.history() if "step" in line]
     assert losses[:22] == [line["L_rt"] for line in at_the_end if "step" in line][:22]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MailError, match=r"is (nan|inf) in step \d+, of steps 1 to \d+. Training stopped. There is no"):
-        ensure(quick(None, learning_rate=1e30), tiny, tmp_path)
+        train_if_missing(quick(None, learning_rate=1e30), tiny, tmp_path)
     assert not list(tmp_path.rglob("result.json"))
 
 
@@ -208,18 +208,18 @@ def test_a_table_beyond_the_memory_is_refused(tiny: Dataset, tmp_path: Path, mon
         match=r"^embedding_dim = 8: [\d,]+ embeddings, their moments and two copies while weights are written or read "
         r"need [\d.]+ GB, and this machine has [\d.]+ GB\. Expected 7 or less\.$",
     ):
-        ensure(quick(None, embedding_dim=8), tiny, tmp_path)
+        train_if_missing(quick(None, embedding_dim=8), tiny, tmp_path)
     assert not list(tmp_path.rglob("config.toml"))
 
 
 def test_history_beyond_the_dataset_is_refused(tiny: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MailError, match=r"history = 21: the dataset 'tiny' keeps the last 20 behaviors"):
-        ensure(quick(None, history=21), tiny, tmp_path)
+        train_if_missing(quick(None, history=21), tiny, tmp_path)
 
 
 def test_a_share_that_leaves_nobody_is_refused(tiny: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MailError, match="without new or old users"):
-        ensure(quick(None, new_share=0.0001), tiny, tmp_path)
+        train_if_missing(quick(None, new_share=0.0001), tiny, tmp_path)
 
 
 def test_groups_of_users_by_hand(tiny: Dataset) -> None:
@@ -243,7 +243,7 @@ def test_zero_shot_losses_fall_within_a_hundred_batches(
     L_v, the reconstruction from the behavior side, falls by a quarter and not by half: what a user rates does not tell the
     random embedding of the user's id.
     """
-    run = ensure(
+    run = train_if_missing(
         make_config(
             [
                 {"data": "ml-100k", "cold_start": "mail", "cold_start.variant": "base", "epochs": 2},
@@ -286,7 +286,7 @@ def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_p
             "cold_start.encoder_units": "64,64,64",
             "cold_start.decoder_units": "64,64",
         }
-        result = ensure(make_config([settings]), dataset, tmp_path / "runs").result
+        result = train_if_missing(make_config([settings]), dataset, tmp_path / "runs").result
         assert result is not None
         auc[strength] = result["test"]["new"]["AUC"]
     # Measured: .51 and .61.

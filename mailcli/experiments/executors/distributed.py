@@ -16,7 +16,7 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.processes import Task
 from mailcli.experiments.executors.rendezvous import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
@@ -60,7 +60,7 @@ class OnDevices:
         # One card needs no copies.
         several = len(tf.config.get_visible_devices("GPU")) > 1
         team = Team(tf.distribute.MirroredStrategy()) if several else None
-        make = partial(_ensure, tasks)
+        make = partial(_train_if_missing, tasks)
         _in_turn([(task.config, Dataset(task.dataset)) for task in tasks], team, make, make)
 
 
@@ -116,7 +116,7 @@ class OnWorkers:
         with _until_the_end(links):
             if tasks:
                 runs = [(task.config, Dataset(task.dataset)) for task in tasks]
-                self._train(links, runs, partial(_lead, tasks), partial(_ensure, tasks))
+                self._train(links, runs, partial(_lead, tasks), partial(_train_if_missing, tasks))
 
     def follow(self, configs: Sequence[RunConfig], dataset: Dataset) -> int:
         """As another worker, do this one's part of the runs that the chief is missing; how many they were."""
@@ -153,9 +153,9 @@ class OnWorkers:
             _in_turn(runs, teams[0], together, alone)
 
 
-def _ensure(tasks: Sequence[Task], config: RunConfig) -> None:
+def _train_if_missing(tasks: Sequence[Task], config: RunConfig) -> None:
     task = next(task for task in tasks if task.config == config)
-    ensure(config, Dataset(task.dataset), task.folders, task.minutes)
+    train_if_missing(config, Dataset(task.dataset), task.folders, task.minutes)
 
 
 def _lead(tasks: Sequence[Task], config: RunConfig) -> None:

@@ -14,8 +14,8 @@ import pytest
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.manifest import seal
-from mailcli.experiments.ab_test.policies import Contender, contender, is_new, policy
-from mailcli.experiments.ab_test.run import Setup, abtest, compare, draw_pages, rank, show
+from mailcli.experiments.ab_test.policies import Contender, is_new, make_policy, parse_contender
+from mailcli.experiments.ab_test.run import Setup, compare, draw_answers, draw_pages, rank, run_ab_test
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import lift
 from mailcli.simulation.ground_truth import Truth
@@ -139,8 +139,8 @@ def test_chance_against_chance_shows_nothing(with_buys: Dataset, buyable: Truth)
         arms = []
         for number, page in enumerate(draw_pages(setup, with_buys)):
             rng = np.random.default_rng([seed, number])
-            shown = rank(policy(Contender("random"), with_buys, buyable), page, setup.slate, rng)
-            arms.append(show(buyable, page.users, shown, is_new(with_buys, RunConfig("buys"), page.users), rng))
+            shown = rank(make_policy(Contender("random"), with_buys, buyable), page, setup.slate, rng)
+            arms.append(draw_answers(buyable, page.users, shown, is_new(with_buys, RunConfig("buys"), page.users), rng))
         found = {(each.users, each.metric): each.observed for each in compare(arms[0], arms[1])}["all", "CTR"]
         assert found.a is not None
         assert found.b is not None
@@ -154,7 +154,7 @@ def test_chance_against_chance_shows_nothing(with_buys: Dataset, buyable: Truth)
 def test_the_oracle_beats_chance_by_what_the_probabilities_say(with_buys: Dataset) -> None:
     world = World(Settings(users=200, seed=1, behaviors_per_user=30, conversions=True))
     setup = Setup(users=60, slate=3, candidates=30, seed=5)
-    found = abtest(setup, with_buys, (Contender("random"), Contender("oracle")))
+    found = run_ab_test(setup, with_buys, (Contender("random"), Contender("oracle")))
     page = draw_pages(setup, with_buys)[1]
     raw = with_buys.column("users", "raw"), with_buys.column("items", "raw")
     best = []
@@ -176,7 +176,7 @@ def test_the_oracle_beats_chance_by_what_the_probabilities_say(with_buys: Datase
 
 def test_expected_rates_are_the_means_of_what_is_drawn(with_buys: Dataset, buyable: Truth) -> None:
     users, shown = np.arange(4), np.array([[0, 1], [2, 3], [4, 5], [6, 7]])
-    draws = [show(buyable, users, shown, users < 2, np.random.default_rng(seed)) for seed in range(4000)]
+    draws = [draw_answers(buyable, users, shown, users < 2, np.random.default_rng(seed)) for seed in range(4000)]
     for name in ("CTR", "CTCVR"):
         expected = draws[0].expected[name]
         mean = np.mean([draw.rates[name] for draw in draws], axis=0)
@@ -201,7 +201,7 @@ def test_the_slate_is_the_top(tiny: Dataset, truth: Truth) -> None:
     scores = np.array([[3, 1, 2, 3, 0, 5]] * 5)
     shown = rank(lambda page, rng: scores[: len(page.users)], page, 3, np.random.default_rng(0))
     assert (shown == page.items[[5, 0, 3]]).all()
-    best = rank(policy(contender("oracle"), tiny, truth), page, 2, np.random.default_rng(0))
+    best = rank(make_policy(parse_contender("oracle"), tiny, truth), page, 2, np.random.default_rng(0))
     values = np.array([truth.click(np.full(6, user), page.items) for user in page.users])
     assert (best[:, 0] == page.items[values.argmax(axis=1)]).all()
 
@@ -356,12 +356,12 @@ def test_refuses_data_whose_truth_is_not_known(with_data: Path, changes: dict[st
 
 
 def test_another_draw_is_told(with_data: Path, tiny: Dataset) -> None:
-    from mailcli.experiments.ab_test.table import make_sheet
+    from mailcli.experiments.ab_test.table import ab_test_table
     from mailcli.training.run_folder import Run
 
     arms = tuple(Contender(str(n), Run(Path(), replace(RunConfig("tiny"), seed=n))) for n in (0, 1))
     setup = Setup(users=20, candidates=30)
-    found = abtest(setup, tiny, (Contender("random"), Contender("random")))
-    notes = make_sheet(setup, tiny, (arms[0], arms[1]), found).notes
+    found = run_ab_test(setup, tiny, (Contender("random"), Contender("random")))
+    notes = ab_test_table(setup, tiny, (arms[0], arms[1]), found).notes
     expected = "the two runs were trained with different draws of new users: each arm's are those of its own run"
     assert expected in notes
