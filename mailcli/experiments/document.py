@@ -42,7 +42,7 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
     parts = [
         "# Results",
         "This file is written by `mail results`, from the small files of finished runs that are kept in `results/`: "
-        "do not edit it. `make results` writes it anew within seconds; each section names the command that trains its "
+        "do not edit it. `make results` rewrites it within seconds; each section names the command that trains its "
         "runs.",
         reading.strip(),
         "## What it was made with",
@@ -112,7 +112,7 @@ def _cost(runs: Sequence[Run]) -> str:
     environments = [run.environment for run in runs]
     minutes = sum(environment["seconds"] for environment in environments) / 60
     return (
-        f"{len(runs)} runs, {minutes:,.0f} minutes of training and evaluation in all, threads of a run: "
+        f"{len(runs)} runs, {minutes:,.0f} minutes of training and evaluation in total, threads per run: "
         f"{_values(environments, 'threads')}"
     )
 

@@ -11,7 +11,7 @@ from mailcli.config import RunConfig
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
 
-ONE_SEED = "one seed: no interval over seeds, so no difference here is known to be significant"
+ONE_SEED = "one seed: no interval over seeds, so significance cannot be assessed"
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
 _SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
 
@@ -33,17 +33,18 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     else:
         notes.append(ONE_SEED)
     notes += _bootstrap_notes(rows) if bootstrapped else []
-    notes.append(f"GAUC leaves out users of one class ({np.mean(shares):.1%} of the test impressions)")
+    share = f"{np.mean(shares):.1%} of the test impressions"
+    notes.append(f"GAUC excludes users whose impressions all have one label ({share})")
     if any(row.against for row in rows):
-        notes.append("RI: against the row that is named, same seed")
+        notes.append("RI: relative improvement over the named row, same seed")
     elif any(row.baseline for row in rows):
-        notes.append("RI: against the same ranker without a cold-start method, same seed")
+        notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
     if any(row.baseline and len(row.seeds) > 1 for row in rows):
-        notes.append("p: two-sided, paired by seed (t-test), Holm-corrected over the rows of a block")
+        notes.append("p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block")
     if with_conversions:
-        notes.append("CTCVR: of impressions that are clicked and then converted, by pCTCVR = pCTR x pCVR")
+        notes.append("CTCVR: click and then conversion, ranked by pCTCVR = pCTR x pCVR")
     if with_reported:
-        notes.append("paper: its numbers on about 6 M impressions of Alimama; not comparable with other data")
+        notes.append("paper: reported on about 6 M impressions of Alimama; not comparable with other data")
     return notes
 
 
@@ -66,7 +67,7 @@ def _settings(config: RunConfig) -> str:
         for name, default in defaults.items()
         if name not in _SHOWN_ELSEWHERE and getattr(config, name) != default
     ]
-    return ", ".join(changed) or "at their defaults"
+    return ", ".join(changed) or "all defaults"
 
 
 def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:
@@ -82,8 +83,8 @@ def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:
     # Where every draw lacks a class, there is no interval either.
     undefined = max(share for share in [0.0, *shares] if share < 1)
     return [
-        f"over users: 95 % interval of the mean beside it, {len(all_draws[0]):,} draws of the test's users with all "
-        "their impressions, the trained models as they are",
-        "over users: not of differences between rows, which share the users and the draws",
-        *([f"over users: draws without both classes are left out (at most {undefined:.1%})"] if undefined else []),
+        f"over users: 95 % interval of the mean to its left, from {len(all_draws[0]):,} bootstrap draws of the test "
+        "users with all their impressions; the trained models stay fixed",
+        "over users: not an interval of the difference between rows, which share users and draws",
+        *([f"over users: draws that lack a label are excluded (at most {undefined:.1%})"] if undefined else []),
     ]

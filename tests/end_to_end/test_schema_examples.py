@@ -224,8 +224,8 @@ def test_a_plan_makes_its_dataset_by_a_schema_file(
     assert prepare_dataset(read_plan(path), tmp_path / "data").manifest == dataset.manifest
     schema.write_text(text + "# another\n")
     assert refused("run", path, "--data-dir", tmp_path / "data") == (
-        f"{dataset.folder}: is not the dataset that {path} asks for: it was made by another mine.toml. Delete it, or give "
-        "the schema file another name."
+        f"{dataset.folder}: is not the dataset that {path} asks for: it was made with another version of "
+        "mine.toml. Delete it, or give the schema file another name."
     )
 
 

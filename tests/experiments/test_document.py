@@ -108,9 +108,9 @@ def test_the_document_by_hand(home: Path) -> None:
         "| MAIL-Base against MAIL-None |",
         "| +28.75 ±15.88, p .028 |",
         "- Better: MAIL-Base against MAIL-None, new users, AUC +28.75 ±15.88 %; ",
-        "RI: against the row that is named, same seed",
+        "RI: relative improvement over the named row, same seed",
         "![forest](figures/toy/forest.png)",
-        "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in all, threads of a run: 1.",
+        "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in total, threads per run: 1.",
     ):
         assert part in text, part
     assert (home / "figures" / "toy" / "forest.svg").is_file()
@@ -171,22 +171,22 @@ def _no_pair(home: Path) -> None:
     [
         (
             _missing,
-            "toy.toml: 2 of 6 runs are neither in runs nor in kept, toy/paper/base+mail-none/seed-0 for one. "
-            "`mail run toy.toml` makes them.",
+            "toy.toml: 2 of 6 runs are neither in runs nor in kept, for example toy/paper/base+mail-none/seed-0. "
+            "Train them with `mail run toy.toml`.",
         ),
         (
             _unfinished,
-            "toy.toml: 1 of 6 runs are neither in runs nor in kept, toy/paper/base+none/seed-1 for one. "
-            "`mail run toy.toml` makes them.",
+            "toy.toml: 1 of 6 runs are neither in runs nor in kept, for example toy/paper/base+none/seed-1. "
+            "Train them with `mail run toy.toml`.",
         ),
         (
             _other_settings,
-            "kept/toy/paper/base+none/seed-0: is of other settings than the experiment (history: 20 -> 10). Delete it "
+            "kept/toy/paper/base+none/seed-0: has other settings than the experiment (history: 20 -> 10). Delete it "
             "and run again.",
         ),
         (
             _other_data,
-            "kept/toy/paper/base+none/seed-0 and kept/toy/paper/base+none/seed-1 are of two versions of the dataset "
+            "kept/toy/paper/base+none/seed-0 and kept/toy/paper/base+none/seed-1 are on two versions of the dataset "
             "'toy'. Delete one of them and run again.",
         ),
         (

@@ -60,7 +60,7 @@ def test_conversions_have_columns_where_a_ranker_scores_them() -> None:
     cells = [[c.strip() for c in line.split("│")] for line in lines]
     assert cells[3][-2:] == ["-", "-"]
     assert cells[4] == ["esmm+none", ".5000", ".4000", "", "", ".6250", ".6000"]
-    assert "CTCVR: of impressions that are clicked and then converted, by pCTCVR = pCTR x pCVR" in notes(both)
+    assert "CTCVR: click and then conversion, ranked by pCTCVR = pCTR x pCVR" in notes(both)
     assert "CTCVR" not in text_of(both[:1])
 
 
@@ -116,10 +116,10 @@ def test_intervals_over_users_are_of_the_mean_over_seeds() -> None:
     assert cells[9][2] == "-"
     assert notes(rows)[2:6] == [
         "±: 95 % interval over seeds; n.s. = no significant difference at 5 %",
-        "over users: 95 % interval of the mean beside it, 41 draws of the test's users with all their impressions, "
-        "the trained models as they are",
-        "over users: not of differences between rows, which share the users and the draws",
-        "over users: draws without both classes are left out (at most 24.4%)",
+        "over users: 95 % interval of the mean to its left, from 41 bootstrap draws of the test users with all their "
+        "impressions; the trained models stay fixed",
+        "over users: not an interval of the difference between rows, which share users and draws",
+        "over users: draws that lack a label are excluded (at most 24.4%)",
     ]
 
 
@@ -127,8 +127,8 @@ def test_one_seed_with_users_drawn() -> None:
     rows = [Row(BASE, (0,), (drawn(result(0.5, 0.7), new=[0.25] * 40, old=[0.7] * 40, all=[0.5] * 40),), None)]
     assert text_of(rows).count(".2500 to .2500") == 1
     said = notes(rows)
-    assert "one seed: no interval over seeds, so no difference here is known to be significant" in said
-    assert not any("left out (at most" in line for line in said)
+    assert "one seed: no interval over seeds, so significance cannot be assessed" in said
+    assert not any("excluded (at most" in line for line in said)
     without = [Row(BASE, (0,), (result(0.5, 0.7),), None)]
     assert "over users" not in text_of(without) + " ".join(notes(without))
 

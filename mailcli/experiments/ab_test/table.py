@@ -66,20 +66,22 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = [f"data {dataset.label} | {setup.users:,} users in each arm | seed {setup.seed}"]
     notes += [f"{letter}: {_describe(arm)}" for letter, arm in zip(ARMS, arms, strict=True)]
-    notes.append(f"each user is shown the first {setup.slate} of {setup.candidates} candidates, the same for all users")
+    notes.append(
+        f"each user sees the top {setup.slate} of {setup.candidates} candidates, which are the same for all users"
+    )
     if not any(outcome.observed.significant for outcome in outcomes):
         notes.append("no significant difference")
     notes += [
-        "n.s. = no significant difference at 5 %; p is two-sided, of users, not corrected for the number of lines",
-        "true lift: by the true probabilities of what was shown, without the chance of single clicks",
+        "n.s. = no significant difference at 5 %; p: two-sided, over users, not corrected for the number of lines",
+        "true lift: from the true probabilities of the items shown, without the noise of single clicks",
     ]
     if any(outcome.observed.lift is None for outcome in outcomes):
-        notes.append("-: fewer than two users, or nothing to count, in an arm")
+        notes.append("-: an arm has fewer than two users, or nothing to count")
     if "CTCVR" not in {outcome.metric for outcome in outcomes}:
-        notes.append("CTCVR is left out: the dataset was simulated without --conversions")
+        notes.append("no CTCVR: the dataset was simulated without --conversions")
     draws = {(arm.run.config.seed, arm.run.config.new_share, arm.run.config.protocol) for arm in arms if arm.run}
     if len(draws) > 1:
-        notes.append("the two runs were trained with different draws of new users: each arm's are those of its own run")
+        notes.append("the two runs were trained with different draws of new users; each arm uses that of its own run")
     notes.append(
         "paper: Section 4.5, MAIL-DMR over DMR, two arms of 3 M users, half a month; not comparable with a simulation"
     )

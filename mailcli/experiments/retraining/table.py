@@ -39,9 +39,9 @@ def retraining_table(run: Run, parent: Path) -> TextTable:
         tuple(_block(meaning, day) for meaning, day in days),
         (
             f"data {result['dataset']} | {draw} | seed {config.seed}",
-            f"before: {parent} as it was; ids that it does not know are unknown to it",
+            f"before: {parent}; ids that are new to it count as unknown",
             f"after: {run.folder}",
-            "forgetting: what the run now makes of the day that it was trained on before; gain: of the new day",
+            "forgetting: the change on the day that the run was trained on before; gain: the change on the new day",
             ONE_SEED,
         ),
         [_record(number, *day, change) for number, day in enumerate(days, start=1) for change in _changes(day[1])],

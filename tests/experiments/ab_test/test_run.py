@@ -239,8 +239,8 @@ def test_as_typed(with_data: Path) -> None:
         "data tiny (simulated) | 150 users in each arm | seed 0",
         f"A: base+none, seed 0, protocol paper, 40% of users new ({runs[0]})",
         f"B: base+mail-base, seed 0, protocol paper, 40% of users new ({runs[1]})",
-        "each user is shown the first 5 of 30 candidates, the same for all users",
-        "CTCVR is left out: the dataset was simulated without --conversions",
+        "each user sees the top 5 of 30 candidates, which are the same for all users",
+        "no CTCVR: the dataset was simulated without --conversions",
         "+13 to +15",
         "paper: Section 4.5, MAIL-DMR over DMR, two arms of 3 M users, half a month",
     ):
@@ -363,5 +363,5 @@ def test_another_draw_is_told(with_data: Path, tiny: Dataset) -> None:
     setup = Setup(users=20, candidates=30)
     found = run_ab_test(setup, tiny, (Contender("random"), Contender("random")))
     notes = ab_test_table(setup, tiny, (arms[0], arms[1]), found).notes
-    expected = "the two runs were trained with different draws of new users: each arm's are those of its own run"
+    expected = "the two runs were trained with different draws of new users; each arm uses that of its own run"
     assert expected in notes
