@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,20 @@ def data_dir(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def tiny(data_dir: Path) -> Dataset:
     """The dataset `tiny`."""
     return Dataset(data_dir / "tiny")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def with_data(home: Path, data_dir: Path) -> Path:
+    """A working folder with the dataset `tiny`."""
+    shutil.copytree(data_dir, home / "data")
+    return home
 
 
 @pytest.fixture(scope="session")

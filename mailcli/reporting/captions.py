@@ -86,5 +86,5 @@ def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:
         f"over users: 95 % interval of the mean to its left, from {len(all_draws[0]):,} bootstrap draws of the test "
         "users with all their impressions; the trained models stay fixed",
         "over users: not an interval of the difference between rows, which share users and draws",
-        *([f"over users: draws that lack a label are excluded (at most {undefined:.1%})"] if undefined else []),
+        *([f"over users: draws without both labels are excluded (at most {undefined:.1%})"] if undefined else []),
     ]

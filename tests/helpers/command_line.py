@@ -1,0 +1,33 @@
+"""Commands as a user types them, in the test's own process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from mailcli.cli import main
+
+#: Settings of a run of a second.
+SMALL = [
+    *("--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=8", "--set", "history=5"),
+    *("--set", "ranker.units=16,8"),
+]
+#: The same for the cold-start method `mail`.
+SMALL_MAIL = ["--set", "cold_start.encoder_units=16,16,16", "--set", "cold_start.decoder_units=16,16"]
+
+
+def mail(*arguments: str | Path) -> Result:
+    """Run `mail` with these arguments."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def error_line(result: Result) -> str:
+    """The error of a command that failed: one line, the last one, and no traceback."""
+    assert result.exit_code == 2, (result.output, result.exception)
+    lines = result.stderr.strip().splitlines()
+    errors = [line for line in lines if line.startswith("Error: ")]
+    assert errors == lines[-1:], "the error is one line, the last one"
+    assert "Usage:" not in result.stderr
+    assert "Traceback" not in result.output
+    return errors[0].removeprefix("Error: ")
