@@ -54,13 +54,13 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
 
 def _section(section: ExperimentSection) -> list[str]:
     plan = section.plan
-    first, *more = (render(lay_out(table), "markdown") for table in section.tables)
+    tables = [render(lay_out(table), "markdown") for table in section.tables]
     # The section's heading is the title of the first table.
-    first = first.replace(f"**{section.tables[0].title}**\n\n", "", 1)
+    tables[0] = tables[0].replace(f"**{section.tables[0].title}**\n\n", "", 1)
     return [
         f"## {plan.title}",
         plan.reading,
-        *(table.strip() for table in (first, *more)),
+        *(table.strip() for table in tables),
         _bullets([line for table in section.tables for line in _summary(table)]),
         *(f"![{path.stem}]({path.as_posix()})" for path in section.figures),
         f"Made by `mail run {plan.path.as_posix()}`: {_cost(section.runs)}.",

@@ -50,12 +50,12 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
 
 def _data(rows: Sequence[Row]) -> str:
     """Dataset, protocol and seeds; the seeds of each row if they differ."""
-    row, result = rows[0], rows[0].results[0]
-    if all(other.seeds == row.seeds for other in rows):
-        seeds = ", ".join(map(str, row.seeds))
+    result = rows[0].results[0]
+    if len({row.seeds for row in rows}) == 1:
+        seeds = ", ".join(map(str, rows[0].seeds))
     else:
         seeds = "; ".join(f"{row_label(row.config)}: {', '.join(map(str, row.seeds))}" for row in rows)
-    protocol = f"{result['protocol']}, {row.config.new_share:.0%} of users new"
+    protocol = f"{result['protocol']}, {rows[0].config.new_share:.0%} of users new"
     return f"data {result['dataset']} | protocol {protocol} | seeds {seeds}"
 
 

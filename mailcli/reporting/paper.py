@@ -56,7 +56,7 @@ def row_name(config: RunConfig) -> str:
 
 
 def row_label(config: RunConfig) -> str:
-    """The row's name with the options that tell it apart from others of that name."""
+    """The row's name, with its options: they distinguish it from other rows of that name."""
     options = {**config.ranker_options, **config.cold_start_options}
     texts = [f"{key}={value}" for key, value in options.items() if key != "variant"]
     return f"{row_name(config)} ({', '.join(texts)})" if texts else row_name(config)

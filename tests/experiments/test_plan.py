@@ -309,6 +309,6 @@ def test_a_run_of_a_version_without_some_setting_is_reused(plan: Path, toy_data:
     assert (second.exit_code, second.stdout) == (0, first.stdout)
     # With another value than the default, it is another run.
     plan.write_text(PLAN.replace("epochs = 2", "epochs = 2\neval_every = 1"), encoding="utf-8")
-    other = mail(*where)
-    assert other.exit_code == 2
-    assert "holds a run with other settings (eval_every: 0 -> 1)" in error_line(other)
+    changed = mail(*where)
+    assert changed.exit_code == 2
+    assert "holds a run with other settings (eval_every: 0 -> 1)" in error_line(changed)

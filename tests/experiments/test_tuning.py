@@ -22,7 +22,8 @@ RANGES = ["--range", "learning_rate=log:1e-4..1e-2", "--range", "ranker.dropout=
 
 
 def tune(data_dir: Path, runs: Path, trials: int, *options: str) -> Result:
-    return mail(*("tune", "--data-dir", data_dir, "--runs", runs, "--trials", str(trials), *SMALL, *RANGES, *options))
+    where: list[str | Path] = ["--data-dir", data_dir, "--runs", runs]
+    return mail("tune", *where, "--trials", str(trials), *SMALL, *RANGES, *options)
 
 
 def settings_and_values(runs: Path) -> list[dict[str, str]]:
