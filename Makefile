@@ -1,9 +1,9 @@
-# Every target makes the virtual environment it needs, once.
+# Every target creates the virtual environment first, if it is missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-# TensorFlow's start-up notes are noise in a demo; errors still show.
+# Hides TensorFlow's start-up messages; errors are still shown.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-slow test-docs check docs results experiments bench clean
@@ -14,37 +14,37 @@ $(READY): setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'
 	touch $(READY)
 
-demo: $(READY)  ## a real table: BaseDNN against MAIL-Base on MovieLens-100K, three seeds
+demo: $(READY)  ## a real table: BaseDNN and MAIL-Base on MovieLens-100K, three seeds
 	$(BIN)/mail run experiments/demo.toml
 
 test: $(READY)  ## the default suite, 9 to 10 minutes on 2 cores
 	$(BIN)/python -m pytest
 
-test-slow: $(READY)
+test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-test-docs: $(READY)  ## follows the pages of README and docs/ with little data: about 15 minutes on 2 cores
+test-docs: $(READY)  ## runs the commands of the README and docs/ with little data: about 15 minutes on 2 cores
 	$(BIN)/python -m pytest -m slow -n 2 tests/end_to_end/test_docs.py
 
-check: $(READY)
+check: $(READY)  ## lint, format, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-#: What experiments/RESULTS.md is made of; MovieLens-1M's files have to be fetched by hand.
+# The experiments of experiments/RESULTS.md; the files of MovieLens-1M must be downloaded by hand.
 EXPERIMENTS := $(sort $(filter-out experiments/demo.toml experiments/table2-ml-1m.toml,$(wildcard experiments/*.toml)))
 
-results: $(READY)  ## experiments/RESULTS.md from the kept results, without training
+results: $(READY)  ## writes experiments/RESULTS.md from the kept results, without training
 	$(BIN)/mail results $(EXPERIMENTS) --reading experiments/READING.md
 
-experiments: $(READY)  ## trains whatever experiments/RESULTS.md needs and is missing: hours
+experiments: $(READY)  ## trains the missing runs of experiments/RESULTS.md: hours
 	$(BIN)/mail run $(EXPERIMENTS)
 
-docs: $(READY)  ## the documentation, into site/
+docs: $(READY)  ## builds the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (30 minutes, 8 GB of disk)
+bench: $(READY)  ## writes speed and memory into benchmarks/RESULTS.md (30 minutes, 8 GB of disk)
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/train.py
@@ -52,6 +52,6 @@ bench: $(READY)  ## speed and memory, as ratios, into benchmarks/RESULTS.md (30 
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/preprocess.py
 
-clean:  ## removes what make and the tools made, never data or runs
+clean:  ## removes what make and the tools created, never data or runs
 	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find mailcli tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

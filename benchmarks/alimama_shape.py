@@ -1,6 +1,6 @@
-"""A dataset of random numbers in Alimama's shape, for measuring speed: its vocabularies, full histories, Zipf's law.
+"""A random dataset in Alimama's shape, to measure speed: its vocabulary sizes, full histories, Zipf's law.
 
-What it holds means nothing; how often ids are equal, and how far apart their rows are, is what costs time.
+The values are meaningless. What matters for time is how often ids repeat and how far apart their rows are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mailcli.data.schema import FIRST_ID, SPLITS
 from mailcli.data.writer import DatasetWriter
 from mailcli.preprocessing.sources.alimama import ACTIONS, Source
 
-#: Ids of the published files, from the speed issue; they add up to 3.14 million rows.
+#: Number of ids in the published files; they add up to 3.14 million rows.
 VOCABULARIES = {
     "user": 1_141_730,
     "item": 846_812,
@@ -24,7 +24,7 @@ VOCABULARIES = {
     "customer": 255_876,
     "brand": 461_529,
 }
-#: Ids of the small vocabularies: ALIMAMA.md's cardinalities, missing values, padding and unknown.
+#: Number of ids of the small vocabularies: the published cardinalities, plus missing, padding and unknown.
 SMALL = {
     "cms_segid": 99,
     "cms_group_id": 15,
@@ -38,12 +38,12 @@ SMALL = {
     "hour": 26,
     "weekday": 9,
 }
-#: Users and impressions of the dataset (ours): enough for many different batches, and quick to write.
+#: Users and impressions of the dataset (ours: enough for many different batches, and quick to write).
 USERS, IMPRESSIONS = 30_000, 200_000
 
 
 def zipf(rng: np.random.Generator, vocabulary: int, *shape: int) -> NDArray[np.int32]:
-    """Ids whose frequency falls with their rank (Zipf's law, exponent 1); ranks are scattered over the ids."""
+    """Ids whose frequency falls with their rank (Zipf's law, exponent 1); ranks are assigned to ids at random."""
     rank = np.minimum((vocabulary - FIRST_ID) ** rng.random(shape), vocabulary - FIRST_ID - 1).astype(np.int64)
     return (FIRST_ID + rng.permutation(vocabulary - FIRST_ID)[rank]).astype(np.int32)
 
@@ -52,21 +52,21 @@ def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: b
     """Write the dataset; every user has a full history of n_v steps.
 
     Args:
-        folder: where to.
+        folder: the folder of the dataset.
         history: n_v.
-        scale: what the large vocabularies are reduced by.
-        spread: keep the vocabularies large, and use as many of their ids, far apart, as the reduced ones have: the
-            same batches, but for where their rows are.
+        scale: factor by which the large vocabularies are reduced.
+        spread: keep the vocabularies large, but use only as many of their ids as the reduced ones have, spread evenly:
+            the same batches, with their rows far apart.
     """
     rng = np.random.default_rng(0)
-    drawn = {name: max(int(size * scale), 3) for name, size in VOCABULARIES.items()} | SMALL
-    sizes = VOCABULARIES | SMALL if spread else drawn
+    reduced = {name: max(int(size * scale), 3) for name, size in VOCABULARIES.items()} | SMALL
+    sizes = VOCABULARIES | SMALL if spread else reduced
     schema = Source.schema
-    items = drawn["item"] - FIRST_ID
+    items = reduced["item"] - FIRST_ID
 
-    def placed(name: str, ids: NDArray) -> NDArray[np.uint32]:
-        apart = (sizes[name] - FIRST_ID) // (drawn[name] - FIRST_ID)
-        return (FIRST_ID + (ids - FIRST_ID) * apart).astype(np.uint32)
+    def spread_out(name: str, ids: NDArray) -> NDArray[np.uint32]:
+        distance = (sizes[name] - FIRST_ID) // (reduced[name] - FIRST_ID)
+        return (FIRST_ID + (ids - FIRST_ID) * distance).astype(np.uint32)
 
     clicks: dict[str, int] = {}
     with DatasetWriter(folder) as writer:
@@ -76,14 +76,18 @@ def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: b
             writer.write("vocabularies", name, np.arange(size - FIRST_ID))
             writer.write("unseen", name, np.arange(0))
         for field in schema.group("attributes"):
-            ids = FIRST_ID + rng.integers(drawn[field.name] - FIRST_ID, size=USERS)
-            writer.write("users", field.name, placed(field.name, ids))
+            ids = FIRST_ID + rng.integers(reduced[field.name] - FIRST_ID, size=USERS)
+            writer.write("users", field.name, spread_out(field.name, ids))
         for field in schema.group("target"):
-            ids = np.arange(FIRST_ID, FIRST_ID + items) if field.name == "item" else zipf(rng, drawn[field.name], items)
-            writer.write("items", field.name, placed(field.name, ids))
+            ids = (
+                np.arange(FIRST_ID, FIRST_ID + items) if field.name == "item" else zipf(rng, reduced[field.name], items)
+            )
+            writer.write("items", field.name, spread_out(field.name, ids))
         writer.write("items", "price", rng.normal(size=items).astype(np.float32))
         for field in schema.group("behavior"):
-            writer.write("behaviors", field.name, placed(field.name, zipf(rng, drawn[field.name], USERS * history)))
+            writer.write(
+                "behaviors", field.name, spread_out(field.name, zipf(rng, reduced[field.name], USERS * history))
+            )
         actions = FIRST_ID + rng.integers(len(ACTIONS), size=USERS * history)
         writer.write("behaviors", "action", actions.astype(np.uint8))
         writer.write("behaviors", "offsets", np.arange(USERS + 1) * history)
@@ -92,7 +96,7 @@ def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: b
             user = np.sort(rng.integers(USERS, size=IMPRESSIONS)).astype(np.int32)
             writer.write(split, "user", user)
             writer.write(split, "time", np.zeros(IMPRESSIONS, np.int64))
-            writer.write(split, "item", zipf(rng, drawn["item"], IMPRESSIONS) - FIRST_ID)
+            writer.write(split, "item", zipf(rng, reduced["item"], IMPRESSIONS) - FIRST_ID)
             writer.write(split, "history_end", (user.astype(np.int64) + 1) * history)
             click = (rng.random(IMPRESSIONS) < 0.05).astype(np.uint8)
             clicks[split] = int(click.sum())

@@ -1,7 +1,7 @@
-"""What the quicker ways of training do to AUC: row-sparse Adam against the paper's, bfloat16 against float32.
+"""Effect of faster training on AUC: row-sparse Adam against the paper's, bfloat16 against float32.
 
-MovieLens-100K, experiments/demo.toml, pairs of runs with the same seed: the same draw of new users, initialization and
-order. Finished runs in runs/demo, runs/adam and runs/bfloat16 are reused.
+MovieLens-100K, experiments/demo.toml, pairs of runs with the same seed: the same new users, initialization and order.
+Finished runs in runs/demo, runs/adam and runs/bfloat16 are reused.
 
 Run: python benchmarks/effects.py (half an hour on 2 cores)
 """
@@ -28,9 +28,9 @@ from mailcli.experiments.plan import read_plan
 HERE = Path(__file__).parent.parent
 SEEDS = range(5)
 CELLS = {"BaseDNN": {"cold_start": "none"}, "MAIL-Base": {"cold_start": "mail", "cold_start.variant": "base"}}
-#: What is compared: the folder of the runs, and the setting that differs.
+#: The runs that are compared: their folder, and the setting that differs.
 DEFAULT = ("demo", {})
-OTHERS = {
+ALTERNATIVES = {
     "optimizer=adam (dense, the paper's)": ("adam", {"optimizer": "adam"}),
     "precision=bfloat16": ("bfloat16", {"precision": "bfloat16"}),
 }
@@ -38,44 +38,45 @@ GROUPS = ("new", "old", "all")
 
 
 def aucs(folder: str, config: RunConfig, data: dataset.Dataset) -> dict[str, list[float]]:
-    """The test AUC of each group by seed; runs that are missing are trained."""
-    found: dict[str, list[float]] = {group: [] for group in GROUPS}
+    """The test AUC of each group by seed; missing runs are trained."""
+    values: dict[str, list[float]] = {group: [] for group in GROUPS}
     for seed in SEEDS:
         result = train_if_missing(replace(config, seed=seed), data, HERE / "runs" / folder).result
         assert result is not None
         for group in GROUPS:
-            found[group].append(result["test"][group]["AUC"])
-    return found
+            values[group].append(result["test"][group]["AUC"])
+    return values
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval (Student's t)."""
+    """The mean and half the width of its 95 % interval (Student's t)."""
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
     return float(np.mean(values)), float(half)
 
 
 def main() -> None:
-    """Train what is missing, compare, record."""
-    data = dataset.find(HERE / "data", "ml-100k")
+    """Train the missing runs, compare, record."""
+    data = dataset.open_dataset(HERE / "data", "ml-100k")
     settings = {"data": "ml-100k", **read_plan(HERE / "experiments" / "demo.toml").settings}
     rows = []
     for name, cell in CELLS.items():
-        folder, more = DEFAULT
-        ours = aucs(folder, make_config([settings, cell, more]), data)
-        for other, (folder, more) in OTHERS.items():
-            theirs = aucs(folder, make_config([settings, cell, more]), data)
+        folder, changes = DEFAULT
+        default = aucs(folder, make_config([settings, cell, changes]), data)
+        for alternative, (folder, changes) in ALTERNATIVES.items():
+            changed = aucs(folder, make_config([settings, cell, changes]), data)
             for group in GROUPS:
-                mean, half = interval(ours[group])
-                change, width = interval(np.subtract(theirs[group], ours[group]).tolist())
-                verdict = "no significant difference" if abs(change) <= width else "a difference"
-                rows.append((name, group, f"{mean:.4f} ±{half:.4f}", other, f"{change:+.4f} ±{width:.4f}", verdict))
-    head = ("cell", "users", "AUC by default", "instead", "change of AUC", "at 95 %")
+                mean, half = interval(default[group])
+                change, width = interval(np.subtract(changed[group], default[group]).tolist())
+                verdict = "no significant difference" if abs(change) <= width else "significant"
+                row = (name, group, f"{mean:.4f} ±{half:.4f}", alternative, f"{change:+.4f} ±{width:.4f}", verdict)
+                rows.append(row)
+    head = ("cell", "users", "default AUC", "alternative", "change of AUC", "at 95 %")
     text = (
         f"{machine('tensorflow', 'keras')}\n\n"
         f"MovieLens-100K (real data), protocol paper, experiments/demo.toml, seeds {SEEDS[0]} to {SEEDS[-1]}, paired "
         f"by seed; ±: 95 % interval over seeds.\n\n{table(head, rows)}"
     )
-    record("Effect of the quicker ways on AUC", text)
+    record("Effect of faster training on AUC", text)
 
 
 if __name__ == "__main__":

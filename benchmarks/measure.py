@@ -1,4 +1,4 @@
-"""Seconds and peak memory of a process, and the sections of RESULTS.md."""
+"""Time and peak memory of a process, and the sections of RESULTS.md."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from typing import NamedTuple
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEAD = """# Benchmarks
 
-Made by `make bench`, but for two sections: `python benchmarks/effects.py` makes *Effect of the quicker ways on AUC*,
-and `python benchmarks/soak.py` makes *Soak*.
+Written by `make bench`, except for two sections: `python benchmarks/effects.py` writes *Effect of faster training on
+AUC*, and `python benchmarks/soak.py` writes *Soak*.
 """
 
 
 class Cost(NamedTuple):
-    """What a process took."""
+    """Time and memory of a process."""
 
     seconds: float
     megabytes: float
-    """Largest resident set: what was in memory at once, pages of mapped files included."""
+    """Largest resident set, pages of mapped files included."""
 
 
 def cost(*arguments: object) -> Cost:
-    """Run a Python process to its end; its output goes to stderr. Raises RuntimeError if it fails."""
+    """Run a Python process; its output goes to stderr (RuntimeError if it fails)."""
     start = time.perf_counter()
     command = [sys.executable, *map(str, arguments)]
     child = os.posix_spawn(sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
-    _, status, used = os.wait4(child, 0)
+    _, status, usage = os.wait4(child, 0)
     if status:
-        raise RuntimeError(f"{' '.join(command)} ended with status {status}")
+        raise RuntimeError(f"{' '.join(command)} failed with status {status}")
     # Kilobytes on Linux, bytes on macOS.
-    return Cost(time.perf_counter() - start, used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+    return Cost(time.perf_counter() - start, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def peak_megabytes() -> float:
     """Largest resident set of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (2**20 if sys.platform == "darwin" else 2**10)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def private_megabytes() -> float:
-    """What this process has in memory now of its own: without the pages of libraries and mapped files (Linux)."""
+    """Memory of this process now, without the pages of libraries and mapped files (Linux)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(dict(line.split(":", 1) for line in status.splitlines())["RssAnon"].split()[0]) / 2**10
 
 
 def machine(*packages: str) -> str:
-    """What the numbers were measured on."""
+    """The machine and the package versions of a measurement."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return f"{os.cpu_count()} cores, {memory:.0f} GB of memory, Python {platform.python_version()}, {versions}."
@@ -67,9 +67,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def record(section: str, text: str) -> None:
-    """Put a section at the end of RESULTS.md, in place of an older one of that name, and print it."""
-    whole = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
+    """Print a section, and append it to RESULTS.md; an older one with the same name is removed."""
+    document = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
     older = re.compile(rf"^## {re.escape(section)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
-    whole = f"{older.sub('', whole).rstrip()}\n\n## {section}\n\n{text.strip()}"
-    RESULTS.write_text(whole + "\n", encoding="utf-8")
+    document = f"{older.sub('', document).rstrip()}\n\n## {section}\n\n{text.strip()}"
+    RESULTS.write_text(document + "\n", encoding="utf-8")
     print(text)

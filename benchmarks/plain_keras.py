@@ -1,4 +1,4 @@
-"""BaseDNN as a user of plain Keras would write it: `Embedding`, `Adam`, `fit`. What `mail` is measured against."""
+"""BaseDNN in plain Keras, with `Embedding`, `Adam` and `fit`: the baseline that `mail` is compared with."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from keras import layers, ops
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 
-#: Columns of a batch by the group that they are summed in.
+#: Columns of a batch, by the group in which they are summed.
 ATTRIBUTES = ("user", *[name for name in SMALL if name not in ("pid", "hour", "weekday")])
 CONTEXT = ("pid", "hour", "weekday")
 TARGET = ("item", "cate", "brand", "campaign", "customer")
 
 
 def make(dataset: Dataset, dim: int, history: int) -> keras.Model:
-    """The model, compiled."""
+    """The compiled model."""
     tables = {name: layers.Embedding(size, dim, name=f"of_{name}") for name, size in dataset.vocabulary_sizes.items()}
     inputs = {
         "attributes": layers.Input((len(ATTRIBUTES),), dtype="int32"),
@@ -32,7 +32,7 @@ def make(dataset: Dataset, dim: int, history: int) -> keras.Model:
     }
 
     def summed(group: str, names: tuple[str, ...]) -> keras.KerasTensor:
-        return layers.Add()([tables[name](inputs[group][:, place]) for place, name in enumerate(names)])
+        return layers.Add()([tables[name](inputs[group][:, column]) for column, name in enumerate(names)])
 
     steps = tables["cate"](inputs["behaviors"][:, :, 0]) + tables["brand"](inputs["behaviors"][:, :, 1])
     steps *= layers.Embedding(6, dim)(inputs["actions"])
@@ -52,7 +52,7 @@ def make(dataset: Dataset, dim: int, history: int) -> keras.Model:
 
 
 class _Times(keras.callbacks.Callback):
-    """When each step ended."""
+    """Records the end time of each step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class _Times(keras.callbacks.Callback):
 
 
 def seconds_per_step(batches: Batches, dim: int, steps: int) -> list[float]:
-    """Seconds of each step of `fit`, on the batches that `mail` trains on; the first five are left out."""
+    """Seconds of each step of `fit` on the batches that `mail` trains on, without the first five."""
     model = make(batches.dataset, dim, batches.history)
 
     def pairs() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:

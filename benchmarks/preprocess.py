@@ -1,9 +1,9 @@
 """`mail preprocess alimama` on simulated logs of 1/100, 1/30 and 1/10 of the real size.
 
-For each size: seconds and peak memory of our preprocessing, of the floor (DuckDB reads the same CSV files into Parquet
-and does nothing else), and of the same job in pandas; then from the dataset to the first training batch.
+For each size: time and peak memory of our preprocessing, of the lower bound (DuckDB only converts the same CSV files to
+Parquet) and of the same work in pandas; then the time from the dataset to the first training batch.
 
-Run: python benchmarks/preprocess.py [--folder DIR] [--sizes 100,30,10]   (some 7 minutes and 8 GB of disk)
+Run: python benchmarks/preprocess.py [--folder DIR] [--sizes 100,30,10]   (about 7 minutes and 8 GB of disk)
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ start = time.perf_counter()
 from mailcli.data.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.data.protocol import views
-from mailcli.data.dataset import find
+from mailcli.data.dataset import open_dataset
 from pathlib import Path
-dataset = find(Path(sys.argv[1]), None)
+dataset = open_dataset(Path(sys.argv[1]), None)
 config = RunConfig(data=dataset.name)
 view = views(dataset, config)["train"]
 batch = next(Batches(dataset, view, config.history, config.batch_size).shuffled(0, 0))
@@ -46,7 +46,7 @@ print(f"first batch of {len(batch['click'])} after {time.perf_counter() - start:
 
 
 def measure(folder: Path, size: int) -> dict[str, Cost]:
-    """The costs at 1/size of the real size."""
+    """The costs for logs of 1/size of the real size."""
     raw = folder / f"raw-{size}"
     costs = {}
     if not raw.exists():
@@ -54,7 +54,7 @@ def measure(folder: Path, size: int) -> dict[str, Cost]:
         costs["simulate"] = cost("-c", MAIL, "simulate", "alimama", *users, "--out", raw)
     with tempfile.TemporaryDirectory(dir=folder) as temp:
         out = Path(temp)
-        # Read once before anything is timed, so that all find the files in the page cache alike.
+        # Read the files once first, so that they are in the page cache for all.
         for path in raw.iterdir():
             with open(path, "rb") as file:
                 while file.read(1 << 24):
@@ -67,57 +67,57 @@ def measure(folder: Path, size: int) -> dict[str, Cost]:
         ours = np.load(out / "data" / "alimama" / "behaviors" / "time.npy", mmap_mode="r")
         theirs = np.load(out / "pandas" / "behavior_time.npy", mmap_mode="r")
         if len(ours) != len(theirs) or int(ours.sum()) != int(theirs.sum()):
-            raise RuntimeError(f"1/{size}: {len(ours)} behaviors stored, pandas keeps {len(theirs)}")
+            raise RuntimeError(f"1/{size}: we keep {len(ours)} behaviors, pandas keeps {len(theirs)}")
     return costs
 
 
-def report(found: dict[int, dict[str, Cost]]) -> str:
+def report(costs: dict[int, dict[str, Cost]]) -> str:
     """The section of RESULTS.md."""
-    sizes = sorted(found, reverse=True)
+    sizes = sorted(costs, reverse=True)
     rows, growth = [], []
     for size in sizes:
-        base = found[size]["floor"]
+        floor = costs[size]["floor"]
         for name in ("floor", "mail", "pandas", "first batch", "simulate"):
-            if name in found[size]:
-                took = found[size][name]
-                ratio = f"{took.seconds / base.seconds:.2f}" if name in {"mail", "pandas"} else ""
-                rows.append([f"1/{size}", name, f"{took.seconds:.1f}", ratio, f"{took.megabytes:,.0f}"])
+            if name in costs[size]:
+                seconds, megabytes = costs[size][name]
+                ratio = f"{seconds / floor.seconds:.2f}" if name in {"mail", "pandas"} else ""
+                rows.append([f"1/{size}", name, f"{seconds:.1f}", ratio, f"{megabytes:,.0f}"])
     for small, large in itertools.pairwise(sizes):
         for name in ("floor", "mail", "pandas"):
-            before, after = found[small][name], found[large][name]
+            before, after = costs[small][name], costs[large][name]
             cells = [f"{after.seconds / before.seconds:.2f}", f"{after.megabytes / before.megabytes:.2f}"]
             growth.append([f"1/{small} to 1/{large} ({small / large:.2f} x)", name, *cells])
     parts = [
         machine("duckdb", "sqlframe", "pandas"),
-        "`floor` is DuckDB reading the same CSV files into Parquet and nothing else; ratios are to it, in one run. "
-        "`first batch` is a new process from its start to the first training batch of 1,024.",
-        table(("size", "what", "seconds", "x floor", "peak MB"), rows),
-        table(("growth", "what", "time", "memory"), growth),
+        "`floor` is DuckDB only converting the same CSV files to Parquet; ratios are relative to it, from one run. "
+        "`first batch` is the time of a new process from its start to the first training batch of 1,024.",
+        table(("size", "program", "seconds", "x floor", "peak MB"), rows),
+        table(("growth", "program", "time", "memory"), growth),
     ]
     if len(sizes) > 1:
-        before, after = found[sizes[-2]]["mail"].seconds, found[sizes[-1]]["mail"].seconds
+        before, after = costs[sizes[-2]]["mail"].seconds, costs[sizes[-1]]["mail"].seconds
         power = math.log(after / before) / math.log(sizes[-2] / sizes[-1])
         parts.append(
             f"Extrapolated to the full size: {after * sizes[-1] / 60:.0f} minutes if time grows in proportion, "
             f"{after * sizes[-1] ** power / 60:.0f} minutes with the growth of the last step (size to the power of "
-            f"{power:.2f}). Not measured: the full size itself."
+            f"{power:.2f}). The full size itself was not measured."
         )
     return "\n\n".join(parts)
 
 
 def main() -> None:
-    """Measure, print, record."""
+    """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--folder", type=Path, help="where the simulated files are kept; deleted at the end if not given"
+        "--folder", type=Path, help="keep the simulated files here; by default they are deleted at the end"
     )
     parser.add_argument("--sizes", default="100,30,10")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temp:
-        folder = chosen.folder or Path(temp)
+        folder = arguments.folder or Path(temp)
         folder.mkdir(parents=True, exist_ok=True)
-        found = {size: measure(folder, size) for size in map(int, chosen.sizes.split(","))}
-    record("Preprocessing", report(found))
+        costs = {size: measure(folder, size) for size in map(int, arguments.sizes.split(","))}
+    record("Preprocessing", report(costs))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Half an hour of training on simulated data: memory, open files and threads, looked at every few seconds.
+"""Half an hour of training on simulated data; memory, open files and threads are sampled every few seconds.
 
 Run: python benchmarks/soak.py [--minutes 30]
 """
@@ -29,12 +29,12 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.utils.hardware import limit_threads
 
-#: Seconds between two looks (ours).
+#: Seconds between two samples (ours).
 EVERY = 5.0
-#: The share of the time at the beginning that is left out: what is made once is made by then (ours).
+#: The initial share of the time that is left out, in which one-time allocations happen (ours).
 WARM = 0.2
-#: Training that would not end by itself; small networks on one thread, so that there are many steps, epochs and
-#: checkpoints: what leaks, leaks at each of them.
+#: Training that does not end by itself. Small networks on one thread, for many steps, epochs and checkpoints: a leak
+#: grows with each of them.
 SETTINGS = {
     "epochs": 100_000,
     "patience": 100_000,
@@ -48,8 +48,8 @@ SETTINGS = {
 MINUTES_OF_CHECKPOINTS = 2.0
 
 
-class Look(NamedTuple):
-    """What one look found."""
+class Sample(NamedTuple):
+    """Resources of the process at one time."""
 
     seconds: float
     megabytes: float
@@ -57,18 +57,18 @@ class Look(NamedTuple):
     threads: int
 
 
-def look(start: float) -> Look:
+def sample(start: float) -> Sample:
     """Resident memory, open files and threads of this process (Linux)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    found = dict(line.split(":", 1) for line in status.splitlines())
+    fields = dict(line.split(":", 1) for line in status.splitlines())
     files = len(list(Path("/proc/self/fd").iterdir()))
-    return Look(time.monotonic() - start, int(found["VmRSS"].split()[0]) / 1024, files, int(found["Threads"]))
+    return Sample(time.monotonic() - start, int(fields["VmRSS"].split()[0]) / 1024, files, int(fields["Threads"]))
 
 
 def main(minutes: float) -> None:
-    """Train, look, record."""
+    """Train, sample, record."""
     limit_threads(1)
-    looks: list[Look] = []
+    samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         simulate_alimama(Settings(users=2000, seed=0), folder / "raw")
@@ -78,7 +78,7 @@ def main(minutes: float) -> None:
         def watch() -> None:
             while time.monotonic() - start < 60 * minutes:
                 time.sleep(EVERY)
-                looks.append(look(start))
+                samples.append(sample(start))
             os.kill(os.getpid(), signal.SIGINT)
 
         threading.Thread(target=watch, daemon=True).start()
@@ -88,24 +88,24 @@ def main(minutes: float) -> None:
             history = next((folder / "runs").rglob("history.jsonl")).read_text(encoding="utf-8").splitlines()
             epochs = sum("validation" in line for line in history)
             steps = len(history) - epochs
-    record("Soak", _report(looks, minutes, steps, epochs))
+    record("Soak", _report(samples, minutes, steps, epochs))
 
 
-def _report(looks: list[Look], minutes: float, steps: int, epochs: int) -> str:
-    warm = looks[int(WARM * len(looks)) :]
-    hours = np.array([each.seconds for each in warm]) / 3600
-    fit = stats.linregress(hours, [each.megabytes for each in warm])
+def _report(samples: list[Sample], minutes: float, steps: int, epochs: int) -> str:
+    warm = samples[int(WARM * len(samples)) :]
+    hours = np.array([point.seconds for point in warm]) / 3600
+    fit = stats.linregress(hours, [point.megabytes for point in warm])
     half = stats.t.ppf(0.975, len(warm) - 2) * fit.stderr
     rows = [
-        (name, *(f"{getattr(each, field):,.0f}" for each in (warm[0], warm[len(warm) // 2], warm[-1])))
+        (name, *(f"{getattr(point, field):,.0f}" for point in (warm[0], warm[len(warm) // 2], warm[-1])))
         for name, field in (("resident MB", "megabytes"), ("open files", "files"), ("threads", "threads"))
     ]
     return (
         f"{machine('tensorflow', 'keras')}\n\n"
         f"Small MAIL-Base on simulated data for {minutes:.0f} minutes: {steps:,} steps, {epochs} epochs, each with "
-        f"validation and a checkpoint. After the first {WARM:.0%} of the time memory changes by {fit.slope:+.1f} "
-        f"±{half:.1f} MB an hour (least squares, {len(warm)} looks).\n\n"
-        f"{table(('', 'after warming up', 'in the middle', 'at the end'), rows)}"
+        f"validation and a checkpoint. After the first {WARM:.0%} of the time, memory changes by {fit.slope:+.1f} "
+        f"±{half:.1f} MB per hour (least squares, {len(warm)} samples).\n\n"
+        f"{table(('', 'after the warm-up', 'in the middle', 'at the end'), rows)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""How long commands take to begin: help and tables without TensorFlow, and a training's first step with it.
+"""Start-up time of commands: help and tables without TensorFlow, and training up to its first step.
 
 Run: python benchmarks/start_up.py
 """
@@ -17,13 +17,13 @@ from measure import machine, record, table
 REPEATS = 7
 RAW = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"
 RUN = "from mailcli.cli import main; main({!r}, standalone_mode=False)"
-#: `mail train`, ended by its first step.
+#: `mail train`, stopped after its first step.
 FIRST_STEP = """
 import sys
 from mailcli.cli import main
 from mailcli.utils.tensorflow_startup import load_tensorflow
 load_tensorflow()
-from mailcli import loop
+from mailcli.training import loop
 make_step = loop.make_step
 def once(*arguments):
     step = make_step(*arguments)
@@ -48,7 +48,7 @@ def seconds(code: str, repeats: int = REPEATS) -> float:
 
 
 def main() -> None:
-    """Measure, print, record."""
+    """Measure and record."""
     with tempfile.TemporaryDirectory() as folder:
         here = ["--data-dir", folder]
         subprocess.run(
@@ -63,9 +63,9 @@ def main() -> None:
             "import tensorflow": ("import tensorflow", REPEATS),
             "mail train, MAIL-Base on MovieLens-100K, to the first step": (FIRST_STEP.format(train), 3),
         }
-        times = {name: seconds(*how) for name, how in commands.items()}
+        times = {name: seconds(code, repeats) for name, (code, repeats) in commands.items()}
     empty = times["python -c pass"]
-    rows = [(name, f"{took:.3f}", f"{took / empty:.1f}") for name, took in times.items()]
+    rows = [(name, f"{duration:.3f}", f"{duration / empty:.1f}") for name, duration in times.items()]
     head = ("command", "seconds", "x an empty Python")
     record("Start-up", f"{machine('click', 'keras', 'tensorflow')}\n\n{table(head, rows)}")
 

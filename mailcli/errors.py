@@ -1,4 +1,4 @@
-"""The one kind of error a user may cause, and what its text is made of."""
+"""The errors that a user can cause, and helpers for their texts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import IO, Any
 import click
 
 #: Characters of a raw line or value that an error quotes (ours: enough to recognize it).
-SHOWN = 100
+MAX_QUOTED = 100
 
 
 class MailError(click.ClickException):
-    """A fault of the input: printed as one line on stderr, exit code 2, never a traceback.
+    """A fault in the input: one line on stderr, exit code 2, never a traceback.
 
     The message names the file, row or key, what was found, what was expected and how to fix it.
     """
@@ -25,18 +25,18 @@ class MailError(click.ClickException):
 
 
 class Interrupted(click.ClickException):
-    """Ctrl-C, once what was done is kept: printed as it is on stderr."""
+    """Ctrl-C, after finished work was saved: the message on stderr, without `Error:`."""
 
-    #: 128 + SIGINT, as shells have it.
+    #: 128 + SIGINT, the shells' convention.
     exit_code = 130
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message alone."""
+        """Print only the message."""
         click.echo(self.message, file=file, err=file is None)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`" Did you mean 'dmr'?"` for the known name most like `name`, or an empty string."""
+    """`" Did you mean 'dmr'?"`, with the known name closest to `name`; empty if none is close."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.5)
     return f" Did you mean '{by_lower_case[close[0]]}'?" if close else ""
@@ -48,9 +48,9 @@ def quoted(names: Iterable[str]) -> str:
 
 
 def shorten(value: object, most: int = 60) -> str:
-    """`repr(value)` for an error text, cut to `most` characters (ours: the line stays one line)."""
+    """`repr(value)` for an error text, cut to `most` characters (ours: the message stays one line)."""
     try:
         text = repr(value)
-    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+    except ValueError:  # Python refuses to print integers of thousands of digits
         text = "a number of thousands of digits"
     return text if len(text) <= most else f"{text[:most]}..."

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import tomllib
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_later_layers_win() -> None:
     assert (config.epochs, config.ranker_options) == (4, {"units": "1,2", "dropout": "0.1"})
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_every_fault_is_reported_at_once() -> None:
     with pytest.raises(MailError) as error:
         make_config(
             [
@@ -53,13 +54,15 @@ def test_every_fault_is_told_at_once() -> None:
             ]
         )
     assert error.value.message == (
-        "unknown setting 'epoch'. Did you mean 'epochs'?; batch_size = 'many': expected a whole number; "
-        "seed = 1.5: expected a whole number; learning_rate = True: expected a number; ranker = 7: expected a text; "
-        "new_share = 2.0: expected a number between 0 and 1."
+        "unknown setting 'epoch'. Did you mean 'epochs'?; ranker = 7: expected a string; "
+        "seed = 1.5: expected a whole number from 0 to 4294967295; "
+        "new_share = 2.0: expected a number between 0 and 1; "
+        "batch_size = 'many': expected a whole number from 1 to 100000000; "
+        "learning_rate = True: expected a positive number."
     )
 
 
-def test_every_value_out_of_range_is_told_at_once() -> None:
+def test_every_value_out_of_range_is_reported_at_once() -> None:
     with pytest.raises(MailError) as error:
         make_config(
             [
@@ -74,10 +77,57 @@ def test_every_value_out_of_range_is_told_at_once() -> None:
             ]
         )
     assert error.value.message == (
-        "protocol = 'papr': expected one of 'paper', 'strict'. Did you mean 'paper'?; seed = -1: expected 0 to 4294967295.; "
-        "new_share = 1.0: expected a number between 0 and 1.; learning_rate = nan: expected a positive number.; "
-        "epochs = 0: expected 1 to 1000000."
+        "seed = -1: expected a whole number from 0 to 4294967295; "
+        "protocol = 'papr': expected one of 'paper', 'strict'. Did you mean 'paper'?; "
+        "new_share = 1.0: expected a number between 0 and 1; learning_rate = nan: expected a positive number; "
+        "epochs = 0: expected a whole number from 1 to 1000000."
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"epochs": "3"}, 3),
+        ({"epochs": 3.0}, 3),
+        ({"learning_rate": "1e-3"}, 0.001),
+        ({"learning_rate": 1}, 1.0),
+        ({"history": " 7 "}, 7),
+    ],
+)
+def test_texts_and_numbers_become_the_fields_type(setting: dict[str, Any], expected: float) -> None:
+    (value,) = (getattr(make_config([{"data": "x", **setting}]), key) for key in setting)
+    assert (type(value), value) == (type(expected), expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "3.0",
+        "",
+        True,
+        None,
+        [],
+        1.5,
+        math.inf,
+        math.nan,
+        pytest.param("9" * 5000, id="text of digits"),
+        pytest.param(10**5000, id="digits"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused_in_one_line(value: object) -> None:
+    with pytest.raises(MailError, match="^epochs = .{1,70}: expected a whole number from 1 to 1000000.$"):
+        make_config([{"data": "x", "epochs": value}])
+
+
+@pytest.mark.parametrize("value", ["inf", math.nan, False, None, {}, "1e400"])
+def test_what_is_no_positive_number_is_refused_in_one_line(value: object) -> None:
+    with pytest.raises(MailError, match="^learning_rate = .{1,70}: expected a positive number.$"):
+        make_config([{"data": "x", "learning_rate": value}])
+
+
+def test_what_continues_a_run_cannot_be_set_by_hand() -> None:
+    with pytest.raises(MailError, match="^continues = 'run': expected no value; use `mail train --continue RUN`.$"):
+        make_config([{"data": "x", "continues": "run"}])
 
 
 @pytest.mark.parametrize("pair", ["epochs", "=3", " =3"])

@@ -24,7 +24,7 @@ from mailcli.training.run_registry import claim
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
-#: Rankers that break the contract, and what is said of each.
+#: Rankers that break the contract, and the error for each.
 BROKEN = {
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return features.query\n": "`call(features, training)` should return click logits of shape [B], or a dict of such "
@@ -56,7 +56,7 @@ BROKEN = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to stand in; what is imported from it is forgotten afterwards."""
+    """The current folder of a test; modules imported from it are removed afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     for name in [name for name in sys.modules if name.split(".")[0] in {"broken", "mine", "examples"}]:
@@ -64,8 +64,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def settings(**more: str) -> dict[str, object]:
-    return {"data": "tiny", "embedding_dim": 8, "history": 10, **more}
+def settings(**others: str) -> dict[str, object]:
+    return {"data": "tiny", "embedding_dim": 8, "history": 10, **others}
 
 
 @pytest.mark.parametrize("code", BROKEN)
@@ -93,7 +93,7 @@ def test_what_breaks_the_contract_is_refused_before_training(folder: Path, tiny:
         ("mine", "unknown ranker 'mine'. Did you mean 'din'?"),
     ],
 )
-def test_what_cannot_be_imported_is_told(folder: Path, name: str, message: str) -> None:
+def test_what_cannot_be_imported_is_reported(folder: Path, name: str, message: str) -> None:
     (folder / "mine.py").write_text("class Ranker:\n    pass\n")
     with pytest.raises(MailError) as error:
         plugins.load(plugins.RANKERS, name)
@@ -149,14 +149,14 @@ def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Dataset) -> None:
 
 def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Dataset) -> None:
     shutil.copytree(ROOT / "examples", folder / "examples")
-    more = {"ranker": "examples.keras_rs_dot:Dlrm", "epochs": "1", "batch_size": "256"}
-    config, other = (make_config([settings(**more), {"seed": seed}]) for seed in (0, 1))
-    found = [
-        [train_if_missing(each, tiny, folder / runs).result for each in order]
-        for runs, order in (("a", (config, other)), ("b", (other, config)))
+    small = {"ranker": "examples.keras_rs_dot:Dlrm", "epochs": "1", "batch_size": "256"}
+    first, second = (make_config([settings(**small), {"seed": seed}]) for seed in (0, 1))
+    results = [
+        [train_if_missing(config, tiny, folder / runs).result for config in order]
+        for runs, order in (("a", (first, second)), ("b", (second, first)))
     ]
-    assert found[0] == found[1][::-1]
-    assert found[0][0] != found[0][1]
+    assert results[0] == results[1][::-1]
+    assert results[0][0] != results[0][1]
 
 
 def test_an_import_does_not_shift_the_seed(folder: Path, tiny: Dataset) -> None:
@@ -169,7 +169,7 @@ def test_an_import_does_not_shift_the_seed(folder: Path, tiny: Dataset) -> None:
     assert (first == second).all()
 
 
-def test_what_cannot_be_made_is_told_before_anything_is_trained(folder: Path, tiny: Dataset) -> None:
+def test_what_cannot_be_made_is_reported_before_anything_is_trained(folder: Path, tiny: Dataset) -> None:
     good = make_config([settings(ranker="emblr")])
     bad = make_config([settings(cold_start="mail"), {"cold_start.bogus": "1"}])
     with pytest.raises(MailError, match="cold-start method 'mail' has no option 'bogus'"):

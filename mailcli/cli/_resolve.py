@@ -62,7 +62,7 @@ def resolve(
     layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]
     # Everything is checked before the dataset is looked for; without a name, it is the only dataset there is.
     name = resolve_config(layers, variant=variant).data
-    dataset = datasets.find(data_dir, name or None)
+    dataset = datasets.open_dataset(data_dir, name or None)
     config = resolve_config(layers, dataset.name, dataset.history, variant)
     if config.continues:
         raise MailError(

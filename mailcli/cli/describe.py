@@ -14,7 +14,7 @@ from mailcli.cli._options import DATA_DIR
 @DATA_DIR
 def describe(dataset: str | None, data_dir: Path) -> None:
     """Show what a dataset holds."""
-    from mailcli.data.dataset import find
+    from mailcli.data.dataset import open_dataset
     from mailcli.reporting.describe import print_description
 
-    print_description(find(data_dir, dataset))
+    print_description(open_dataset(data_dir, dataset))

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 @RUNS
 def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path, runs: Path) -> None:
     """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
-    from mailcli.data.dataset import names
+    from mailcli.data.dataset import dataset_names
     from mailcli.metrics.bootstrap import check_draws
     from mailcli.training.run_registry import finished, open_run
 
@@ -37,7 +37,7 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
     check_form(form)
     chosen = [open_run(folder) for folder in folders]
     if not folders:
-        known = names(data_dir)
+        known = dataset_names(data_dir)
         for run in finished(runs):
             if run.config.data in known:
                 chosen.append(run)

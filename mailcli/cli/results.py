@@ -51,7 +51,7 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
     from mailcli.experiments.plan import read_plan
     from mailcli.reporting.plots._style import STYLE, caption, save_figure
     from mailcli.reporting.plots.forest import forest
-    from mailcli.utils.files import whole
+    from mailcli.utils.files import write_atomically
 
     plans = [read_plan(path) for path in files]
     try:
@@ -68,6 +68,6 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
         relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(folder.glob("*.png"))]
         label = (plan_runs[0].result or {})["dataset"]
         sections.append(ExperimentSection(plan, plan.tables(rows, label), plan_runs, relative))
-    with whole(out) as partial:
+    with write_atomically(out) as partial:
         partial.write_text(render_document(sections, text), encoding="utf-8")
     click.echo(out)

@@ -35,7 +35,7 @@ def run(
     Runs that are finished are reused, runs that were stopped go on.
     """
     check_form(form)
-    from mailcli.data.dataset import find
+    from mailcli.data.dataset import open_dataset
     from mailcli.errors import MailError
     from mailcli.experiments.cells import RunFolders
     from mailcli.experiments.datasets import prepare_dataset
@@ -47,7 +47,7 @@ def run(
     plans = [read_plan(path) for path in files]
     tables = []
     for plan in plans:
-        dataset = find(data_dir, data) if data else prepare_dataset(plan, data_dir)
+        dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
         configs, shared = plan.configs(dataset.name, dataset.history)
         folders = RunFolders(runs, shared)
         rows = make_rows(configs, range(seeds or plan.seeds), dataset, folders, minutes, jobs)

@@ -25,7 +25,7 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
     What was guessed and may be wrong bears the comment `check this`.
     """
     from mailcli.preprocessing.schema_init.propose import propose
-    from mailcli.utils.files import whole
+    from mailcli.utils.files import write_atomically
 
     if out is not None and out.exists():
         raise MailError(f"{out}: exists, and is left as it is. Choose another name with -o, or move it away.")
@@ -36,7 +36,7 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        with whole(out) as partial:
+        with write_atomically(out) as partial:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise MailError(f"{out}: cannot be written ({error.strerror}). Choose another with -o.") from error

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
     type=click.Path(path_type=Path),
     metavar="RUN",
     help="Go on with a finished run on the dataset of the next day (--data): its settings, weights and moments, its "
-    "table grown by the new ids. Forgetting and gain are shown for both days.",
+    "table extend_numbering by the new ids. Forgetting and gain are shown for both days.",
 )
 @click.option(
     "--workers",

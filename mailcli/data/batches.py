@@ -1,6 +1,6 @@
-"""Dataset -> batches of NumPy arrays, gathered from memory-mapped columns and prepared ahead by threads.
+"""Dataset -> batches of NumPy arrays, gathered from memory-mapped columns and prefetched in a thread.
 
-The order of impressions is a pure function of (seed, epoch): step k of an epoch can be made without those before it.
+The order of impressions is a pure function of seed and epoch: any step can be computed without the steps before it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from numpy.typing import DTypeLike, NDArray
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.data.schema import UNKNOWN
-from mailcli.utils.prefetch import ahead
+from mailcli.utils.prefetch import prefetch
 
-#: Batches prepared ahead (ours: enough to smooth over a slow read).
-AHEAD = 4
+#: Batches prepared in advance (ours: enough to smooth over a slow read).
+PREFETCHED = 4
 
 
-Part = TypeVar("Part", NDArray[np.int64], list[tuple[int, int]])
+Items = TypeVar("Items", NDArray[np.int64], list[tuple[int, int]])
 
 
 class Batch(TypedDict):
     """One batch of B impressions; ids are those of each field's own vocabulary."""
 
     attributes: NDArray[np.int32]
-    """[B, columns of the attributes]: n_a, and more where one is multi-valued, its values side by side"""
+    """[B, columns of the attributes]: n_a, or more if an attribute is multi-valued (one column per value)"""
     behaviors: NDArray[np.int32]
     """[B, n_v, behavior fields]; the most recent last, padding in front (id 0)"""
     actions: NDArray[np.int32]
@@ -36,29 +36,29 @@ class Batch(TypedDict):
     context: NDArray[np.int32]
     """[B, n_c]"""
     target: NDArray[np.int32]
-    """[B, columns of the target]: the values of multi-valued fields lie side by side"""
+    """[B, columns of the target]: a multi-valued field has one column per value"""
     dense: NDArray[np.float32]
     """[B, n_dense]"""
     click: NDArray[np.float32]
     """[B]"""
     conversion: NDArray[np.float32]
-    """[B]; zeros where the data has no such label"""
+    """[B]; zeros if the data has no such label"""
     user: NDArray[np.int32]
-    """[B], the user's row in the dataset; it has no embedding"""
+    """[B], the user's row in the dataset; not an embedded id"""
 
 
 class Batches:
-    """The impressions of a view, in batches."""
+    """The impressions of a split, in batches."""
 
     def __init__(
         self, dataset: Dataset, view: View, history: int, batch_size: int, worker: tuple[int, int] = (0, 1)
     ) -> None:
         """Args:
-        dataset, view: which impressions, and who is new among their users.
-        history: n_v of the batches; histories are cut to the most recent.
-        batch_size: B; the last batch of an epoch may be shorter.
-        worker: its place among the workers, and how many there are. Each makes its part: of a shuffled batch its
-            share of the rows, in order its share of the batches.
+        dataset, view: the impressions, and which of their users are new.
+        history: n_v; histories are cut to the most recent behaviors.
+        batch_size: B; the last batch of an epoch may be smaller.
+        worker: the worker's index and the number of workers. Each worker makes its share: of the rows of each
+            shuffled batch, or of the batches in order.
         """
         self.dataset = dataset
         self.view = view
@@ -70,14 +70,16 @@ class Batches:
         return -(-len(self.view.rows) // self.batch_size)
 
     def shuffled(self, seed: int, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch in its own order, from a step on."""
+        """The batches of an epoch in its own random order, starting at a step."""
         rows, size = self.view.rows, self.batch_size
         order = np.random.default_rng([seed, epoch]).permutation(len(rows))
         starts = range(first_step * size, len(rows), size)
-        return ahead(lambda start: self.gather(rows[_part(order[start : start + size], self.worker)]), starts, AHEAD)
+        return prefetch(
+            lambda start: self.gather(rows[_worker_share(order[start : start + size], self.worker)]), starts, PREFETCHED
+        )
 
     def in_order(self) -> Iterator[Batch]:
-        """The batches in the dataset's order, by users: B impressions or less, and no user in two of them but for B."""
+        """The batches in the dataset's order, at most B impressions each; only users with more than B are split."""
         rows = self.view.rows
         user = self.dataset.column(self.view.split, "user")[rows]
         ends = np.append(np.flatnonzero(user[1:] != user[:-1]) + 1, len(rows))
@@ -86,10 +88,11 @@ class Batches:
             most = cuts[-1] + self.batch_size
             last = ends[np.searchsorted(ends, most, side="right") - 1]
             cuts.append(int(last) if cuts[-1] < last <= most else min(most, len(rows)))
-        return ahead(lambda ends: self.gather(rows[slice(*ends)]), _part(list(pairwise(cuts)), self.worker), AHEAD)
+        share = _worker_share(list(pairwise(cuts)), self.worker)
+        return prefetch(lambda limits: self.gather(rows[slice(*limits)]), share, PREFETCHED)
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
-        """The batch of some impressions of the split."""
+        """The batch of the given impressions of the split."""
         dataset, split = self.dataset, self.view.split
         return self.assemble(
             dataset.column(split, "user")[rows],
@@ -109,11 +112,11 @@ class Batches:
         click: NDArray[np.float32],
         conversion: NDArray[np.float32],
     ) -> Batch:
-        """The batch of any B impressions, of the split or not.
+        """The batch of any B impressions, whether in the split or not.
 
         Args:
             user, item: [B], rows of the dataset's tables.
-            history_end: [B], the behavior after the last one that each impression sees.
+            history_end: [B], the index after the last behavior that each impression sees.
             context: [B, n_c], ids.
             click, conversion: [B], labels.
         """
@@ -132,16 +135,16 @@ class Batches:
         )
 
     def context(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """[B, n_c], the ids of the context of impressions of the split."""
+        """[B, n_c], the context ids of impressions of the split."""
         dataset, split = self.dataset, self.view.split
         return _stack([dataset.column(split, field.name)[rows] for field in dataset.schema.group("context")], len(rows))
 
     def _steps(self, names: list[str], places: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """[B, n_v, columns] of the behaviors' columns; PADDING, which is 0, where the mask is false."""
-        found = np.empty((*places.shape, len(names)), np.int32)
-        for place, name in enumerate(names):
-            np.multiply(self.dataset.column("behaviors", name)[places], mask, out=found[:, :, place], casting="unsafe")
-        return found
+        """[B, n_v, columns], ids of the behaviors' fields; PADDING (0) where the mask is false."""
+        ids = np.empty((*places.shape, len(names)), np.int32)
+        for index, name in enumerate(names):
+            np.multiply(self.dataset.column("behaviors", name)[places], mask, out=ids[:, :, index], casting="unsafe")
+        return ids
 
     def _label(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         if name not in self.dataset.schema.labels:
@@ -149,7 +152,7 @@ class Batches:
         return self.dataset.column(self.view.split, name)[rows].astype(np.float32)
 
     def attributes(self, user: NDArray) -> NDArray[np.int32]:
-        """[B, columns of the attributes], the ids of users' attributes; the id of who is anonymous is UNKNOWN."""
+        """[B, columns of the attributes], ids; the user id of anonymous users is UNKNOWN."""
         schema = self.dataset.schema
         hidden = self.view.anonymous[user]
         columns = []
@@ -160,17 +163,17 @@ class Batches:
         return _stack(columns)
 
     def _history(self, user: NDArray, end: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """[B, n_v] places in the behavior columns, and which of them are real; new users have none."""
+        """[B, n_v] rows of the behavior columns, and which of them are real; new users have none."""
         begin = np.where(self.view.new[user], end, self.dataset.offsets[user])
         places = end[:, None] + np.arange(-self.history, 0)
         mask = places >= begin[:, None]
         return np.where(mask, places, 0), mask
 
 
-def _part(whole: Part, worker: tuple[int, int]) -> Part:
-    """A worker's part of a sequence; the parts differ by one at most."""
+def _worker_share(sequence: Items, worker: tuple[int, int]) -> Items:
+    """A worker's share of a sequence; the shares' lengths differ by one at most."""
     index, workers = worker
-    return whole[len(whole) * index // workers : len(whole) * (index + 1) // workers]
+    return sequence[len(sequence) * index // workers : len(sequence) * (index + 1) // workers]
 
 
 def _stack(columns: list[NDArray], rows: int = 0, dtype: DTypeLike = np.int32) -> NDArray:
@@ -178,7 +181,7 @@ def _stack(columns: list[NDArray], rows: int = 0, dtype: DTypeLike = np.int32) -
 
 
 def target_ids(dataset: Dataset, item: NDArray) -> NDArray[np.int32]:
-    """[B, columns of the target], the ids of items; the values of multi-valued fields lie side by side."""
+    """[B, columns of the target], the ids of items; a multi-valued field has one column per value."""
     fields = dataset.schema.group("target")
-    parts = [dataset.column("items", field.name)[item].reshape(len(item), field.values) for field in fields]
-    return np.concatenate(parts, axis=1).astype(np.int32, copy=False)
+    columns = [dataset.column("items", field.name)[item].reshape(len(item), field.values) for field in fields]
+    return np.concatenate(columns, axis=1).astype(np.int32, copy=False)

@@ -1,15 +1,15 @@
-"""The dataset on disk: dataset.json and one memory-mapped `.npy` column per field.
+"""A dataset on disk, opened for reading: dataset.json and one memory-mapped `.npy` column per field.
 
     <name>/dataset.json     format version, schema, vocabulary sizes, counts, sources with size and SHA-256
     <name>/users/           one row per user: raw, and the ids of each attribute
     <name>/items/           one row per item: raw, the ids of each target field, dense features
     <name>/behaviors/       all behaviors sorted by user, then time: field ids, action, time; offsets [users + 1]
     <name>/{train,validation,test}/  one row per impression: user row, item row, context ids, click, time, history_end
-    <name>/vocabularies/    raw values that training shows; the value at index i has id 2 + i
-    <name>/unseen/          the other raw values, whose ids go on behind; readers find UNKNOWN in their place
-    <name>/summary.md       what preprocessing found in the raw files; rejected/ has the rows it could not use
+    <name>/vocabularies/    raw values in the training split; the value at index i has id 2 + i
+    <name>/unseen/          the other raw values, with the ids that follow; they are read as UNKNOWN
+    <name>/summary.md       what preprocessing found in the raw files; rejected/ holds the rows it could not use
 
-A history is never copied: it is the last n_v behaviors before `history_end` in its user's slice.
+Histories are not copied: each is the last n_v behaviors before `history_end` in its user's slice.
 """
 
 from __future__ import annotations
@@ -26,27 +26,25 @@ from mailcli.data.manifest import CHECKSUMS, UNSEEN, read_manifest
 from mailcli.data.schema import SPLITS, UNKNOWN, Group
 from mailcli.errors import MailError, did_you_mean, quoted
 
-DESCRIPTION = "dataset.json"
+MANIFEST = "dataset.json"
 SUMMARY, REJECTED = "summary.md", "rejected"
 
 
 class Dataset:
-    """A finished dataset, opened for reading; columns are memory-mapped and checked when first asked for."""
+    """A finished dataset, opened for reading; columns are memory-mapped, and checked at first use."""
 
     def __init__(self, folder: Path) -> None:
         """Open a dataset.
 
         Raises:
-            MailError: there is no dataset, it is not ours, it has another format version, or it was changed: a key of
-                dataset.json, or the type or length of a column.
+            MailError: the folder is not a dataset, has another format version, or was changed: a key of dataset.json,
+                or the type or length of a column.
         """
         self.folder = folder
-        if not (folder / DESCRIPTION).is_file():
-            raise MailError(
-                f"{folder}: holds no {DESCRIPTION}, so it is not a dataset. Make one with `mail preprocess`."
-            )
-        self.manifest, self.schema = read_manifest(folder / DESCRIPTION)
-        # The folder's, so that a dataset may be renamed.
+        if not (folder / MANIFEST).is_file():
+            raise MailError(f"{folder}: holds no {MANIFEST}, so it is not a dataset. Make one with `mail preprocess`.")
+        self.manifest, self.schema = read_manifest(folder / MANIFEST)
+        # The folder's name, so that a dataset can be renamed.
         self.name = folder.name
         self.vocabulary_sizes: dict[str, int] = self.manifest["vocabulary_sizes"]
         self.counts: dict[str, int] = self.manifest["counts"]
@@ -59,7 +57,7 @@ class Dataset:
         self._lookups: dict[str, NDArray[np.int32]] = {}
 
     def check_history(self, history: int) -> None:
-        """Refuse n_v = `history` beyond what the dataset keeps (MailError)."""
+        """Refuse a history that is longer than the dataset's (MailError)."""
         if history > self.history:
             raise MailError(
                 f"history = {history}: the dataset '{self.name}' keeps the last {self.history} behaviors. "
@@ -69,10 +67,10 @@ class Dataset:
     def column(self, table: str, name: str) -> NDArray:
         """One column, e.g. `column("users", "gender")`; multi-valued ones are [rows, values].
 
-        Ids of values that training does not show are read as UNKNOWN.
+        Ids of values that the training split does not contain are read as UNKNOWN.
 
         Raises:
-            MailError: a value cannot be, or the values are not those that were written.
+            MailError: a value is not allowed, or the values are not those that were written.
         """
         key = f"{table}/{name}"
         if key not in self._columns:
@@ -84,12 +82,12 @@ class Dataset:
             elif key == "behaviors/offsets":
                 check_offsets(header, self.counts["behaviors"])
             lookup = self._lookup(self._vocabulary[key]) if key in self._vocabulary else None
-            self._columns[key] = header.mapped() if lookup is None else _looked_up(header.mapped(), lookup)
+            self._columns[key] = header.mapped() if lookup is None else _translated(header.mapped(), lookup)
         return self._columns[key]
 
     @cached_property
     def _vocabulary(self) -> dict[str, str]:
-        """The vocabulary of each column of ids."""
+        """The vocabulary of each id column, by `table/name`."""
         return {
             f"{table}/{field.name}": field.vocabulary
             for group, tables in _TABLES.items()
@@ -98,7 +96,7 @@ class Dataset:
         }
 
     def _lookup(self, vocabulary: str) -> NDArray[np.int32] | None:
-        """[ids of the files], the id that readers find for each; None where it is the same."""
+        """[ids in the files], the id that each is read as; None if no id changes."""
         if not self.unseen[vocabulary]:
             return None
         if vocabulary not in self._lookups:
@@ -108,20 +106,20 @@ class Dataset:
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """[users + 1]: user u's behaviors are rows offsets[u] to offsets[u + 1]."""
+        """[users + 1]: the behaviors of user u are rows offsets[u] to offsets[u + 1]."""
         return self.column("behaviors", "offsets")
 
     def earlier_behaviors(self, split: str) -> NDArray[np.int64]:
-        """[impressions], how many stored behaviors of its user are earlier than each impression."""
+        """[impressions], the number of its user's behaviors before each impression."""
         return self.column(split, "history_end") - self.offsets[self.column(split, "user")]
 
     @property
     def label(self) -> str:
-        """The name with what tables must say beside it."""
+        """The name, and whether the data is simulated, for tables."""
         return f"{self.name} (simulated)" if self.simulation else f"{self.name} (real data)"
 
 
-#: The tables that hold a group's fields.
+#: The tables that hold each group's fields.
 _TABLES: dict[Group, tuple[str, ...]] = {
     "attributes": ("users",),
     "target": ("items",),
@@ -130,8 +128,8 @@ _TABLES: dict[Group, tuple[str, ...]] = {
 }
 
 
-class _LookedUp:
-    """What of an array a reader needs, each id replaced when its row is read: columns may be larger than the memory."""
+class _TranslatedIds:
+    """An array of ids, translated when rows are read, because a column may be larger than the memory."""
 
     def __init__(self, ids: NDArray, lookup: NDArray[np.int32]) -> None:
         self._ids, self._lookup = ids, lookup
@@ -148,28 +146,28 @@ class _LookedUp:
         return self[:].astype(dtype or self.dtype)
 
 
-def _looked_up(ids: NDArray, lookup: NDArray[np.int32]) -> NDArray:
-    """A view of ids by which others are read."""
-    found: Any = _LookedUp(ids, lookup)
-    return found  # type: ignore[no-any-return]
+def _translated(ids: NDArray, lookup: NDArray[np.int32]) -> NDArray:
+    """A _TranslatedIds, typed as an array."""
+    translated: Any = _TranslatedIds(ids, lookup)
+    return translated  # type: ignore[no-any-return]
 
 
-def names(data_dir: Path) -> list[str]:
-    """Names of the datasets below a data folder, sorted."""
-    return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{DESCRIPTION}"))
+def dataset_names(data_dir: Path) -> list[str]:
+    """The names of the datasets in a data folder, sorted."""
+    return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{MANIFEST}"))
 
 
-def find(data_dir: Path, name: str | None) -> Dataset:
-    """The dataset of that name, or the only one there is.
+def open_dataset(data_dir: Path, name: str | None) -> Dataset:
+    """The dataset of that name, or the only dataset.
 
     Raises:
-        MailError: there is none of that name, or none was named and there is not exactly one.
+        MailError: there is no such dataset, or `name` is None and there is not exactly one dataset.
     """
-    known = names(data_dir)
+    known = dataset_names(data_dir)
     if not known and name:
         raise MailError(
-            f"{data_dir}: holds no dataset, and '{name}' is needed. Make it with `mail preprocess`, or give the folder "
-            "that holds it with --data-dir."
+            f"{data_dir}: holds no dataset, and '{name}' is needed. Make it with `mail preprocess`, or name its folder "
+            "with --data-dir."
         )
     if not known:
         raise MailError(f"{data_dir}: holds no dataset yet. Make one with `mail preprocess ml-100k`.")

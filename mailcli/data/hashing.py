@@ -1,4 +1,4 @@
-"""A hash of the user's raw id: it orders the dataset and draws new users, alike on every machine and engine."""
+"""A hash of the user's raw id, which orders the dataset and draws new users; the same on every machine and engine."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas.util import hash_array
 
-#: 2⁶⁴ / golden ratio, the usual odd step that spreads small salts over all bits (SplitMix64).
+#: 2⁶⁴ / golden ratio, the usual odd increment that spreads small salts over all bits (SplitMix64).
 _STEP = 0x9E3779B97F4A7C15
 
 
 def hash_users(raw: NDArray, salt: int) -> NDArray[np.uint64]:
-    """A uniform 64-bit number per raw id (whole numbers or texts); salts give independent ones.
+    """A uniform 64-bit number for each raw id (integer or string); different salts give independent numbers.
 
     Args:
         raw: [users], the raw ids.
-        salt: any whole number.
+        salt: any integer.
     """
     values = np.asarray(raw)
     base = hash_array(values.astype(object) if values.dtype.kind in "USO" else values.astype(np.int64))
@@ -24,5 +24,5 @@ def hash_users(raw: NDArray, salt: int) -> NDArray[np.uint64]:
 
 
 def share_of_users(raw: NDArray, share: float, salt: int) -> NDArray[np.bool_]:
-    """[users], true for a share of the users, drawn by the hash of (raw id, salt)."""
+    """[users], true for a share of the users, drawn by the hash of raw id and salt."""
     return hash_users(raw, salt) / 2.0**64 < share

@@ -1,4 +1,4 @@
-"""dataset.json: what it must hold, and the checksum by which a description that somebody changed is told."""
+"""dataset.json: what it must hold, and the checksum that detects later changes."""
 
 from __future__ import annotations
 
@@ -6,160 +6,124 @@ import json
 import re
 import zlib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from mailcli.data.schema import FIRST_ID, SPLITS, Schema
 from mailcli.errors import MailError, quoted, shorten
+from mailcli.utils.parsing import read_json
+from mailcli.utils.validation import STRING, Rule, table_faults, whole_number
 
-#: Raised whenever a dataset of before could be misread; only this one is read.
+#: Raised whenever an older dataset could be misread; only this version is read.
 FORMAT = 4
-#: How many values of each vocabulary training does not show.
+#: The number of values of each vocabulary that the training split does not contain.
 UNSEEN = "unseen"
 #: The CRC-32 of each column's values, by `table/name`.
 CHECKSUMS = "columns"
 #: The CRC-32 of all other keys.
 OWN_CHECKSUM = "checksum"
-_KEYS = (
-    *("name", "source", "simulation", "history", "vocabulary_sizes", UNSEEN),
-    *("counts", "schema", CHECKSUMS, OWN_CHECKSUM),
-)
 _TABLES = ("users", "items", "behaviors", *SPLITS)
-_COUNTS = (
-    *_TABLES,
-    *(f"{split}_clicks" for split in SPLITS),
-    "users_without_history",
-    "users_without_profile",
-    "items_without_features",
-)
-#: Names of fields are those of files.
+#: Counts that cannot exceed another one.
+_PARTS = {
+    **{f"{split}_clicks": split for split in SPLITS},
+    "users_without_history": "users",
+    "users_without_profile": "users",
+    "items_without_features": "items",
+}
+#: Names of fields are names of files.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _GROUPS = ("attributes", "behavior", "context", "target")
-#: More than any log has in 22 days (ours).
+#: More than any log holds in 22 days (ours).
 LONGEST_HISTORY = 100_000
+#: Any number that NumPy can count to.
+_COUNT, _POSITIVE, _SIZE = (whole_number(least, 2**63 - 1) for least in (0, 1, FIRST_ID))
+_OBJECT = Rule("an object", lambda value: isinstance(value, dict))
+_REMEDY = "Make the dataset again with `mail preprocess`."
 
 
 def seal(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The description with its own checksum at the end."""
+    """The manifest with its own checksum at the end."""
     return {**manifest, OWN_CHECKSUM: _checksum(manifest)}
 
 
 def _checksum(manifest: dict[str, Any]) -> int:
-    rest = {key: value for key, value in manifest.items() if key != OWN_CHECKSUM}
-    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        OSError, ValueError: it cannot be read, is not JSON, or holds NaN, infinity, or brackets beyond counting.
-    """
-
-    def refuse(text: str) -> NoReturn:
-        raise ValueError(f"{text} is no JSON")
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    content = {key: value for key, value in manifest.items() if key != OWN_CHECKSUM}
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def read_manifest(path: Path) -> tuple[dict[str, Any], Schema]:
-    """The description of a dataset, and its schema.
+    """The manifest of a dataset, and its schema.
 
     Raises:
-        MailError: it is of another format version, was changed, or a key is missing or of the wrong type.
+        MailError: it has another format version, was changed, or a key is missing or has a wrong value.
     """
     try:
         manifest = dict(read_json(path))
         version = manifest["format"]
-        lacking = [key for key in _KEYS if key not in manifest]
+        missing = [key for key in (*_RULES, OWN_CHECKSUM) if key not in manifest]
     except (ValueError, KeyError, TypeError) as error:
-        raise MailError(
-            f"{path}: is not a dataset's description ({error}). Make the dataset again with `mail preprocess`."
-        ) from error
+        raise MailError(f"{path}: is not a valid dataset.json ({error}). {_REMEDY}") from error
     if type(version) is not int or version != FORMAT:
         raise MailError(
-            f"{path}: the dataset has format version {shorten(version)}, this `mail` reads version {FORMAT}. "
-            f"Make the dataset again with `mail preprocess`."
+            f"{path}: the dataset has format version {shorten(version)}, this `mail` reads version {FORMAT}. {_REMEDY}"
         )
-    if lacking:
-        raise MailError(f"{path}: lacks {quoted(lacking)}. Make the dataset again with `mail preprocess`.")
-    try:
-        schema = _checked(manifest)
-    except ValueError as error:
-        raise MailError(f"{path}: {error}. Make the dataset again with `mail preprocess`.") from error
+    if missing:
+        raise MailError(f"{path}: lacks {quoted(missing)}. {_REMEDY}")
+    faults = table_faults(manifest, _RULES, other_keys=True) or _part_faults(manifest)
+    if faults:
+        raise MailError(f"{path}: {'; '.join(faults)}. {_REMEDY}")
     if manifest[OWN_CHECKSUM] != _checksum(manifest):
         raise MailError(
             f"{path}: was changed after `mail preprocess` wrote it: its checksum is not "
-            f"{shorten(manifest[OWN_CHECKSUM])}. Make the dataset again with `mail preprocess`."
+            f"{shorten(manifest[OWN_CHECKSUM])}. {_REMEDY}"
         )
-    return manifest, schema
+    return manifest, Schema.from_json(manifest["schema"])
 
 
-def _checked(manifest: dict[str, Any]) -> Schema:
-    """The schema of a description whose values are all of the right type; ValueError names the first that is not."""
-    for key in ("name", "source"):
-        _expect(isinstance(manifest[key], str), key, manifest[key], "a text")
-    simulation = manifest["simulation"]
-    _expect(simulation is None or isinstance(simulation, dict), "simulation", simulation, "null or an object")
-    _expect_number("history", manifest["history"], 1, LONGEST_HISTORY)
-    schema = _schema(manifest["schema"])
-    sizes, counts = manifest["vocabulary_sizes"], manifest["counts"]
-    _expect(isinstance(sizes, dict), "vocabulary_sizes", sizes, "an object")
-    names = sorted(schema.vocabularies())
-    _expect(sorted(sizes) == names, "vocabulary_sizes", sorted(sizes), f"sizes of {quoted(names)}")
-    for name, size in sizes.items():
-        _expect_number(f"vocabulary_sizes.{name}", size, FIRST_ID)
-    unseen = manifest[UNSEEN]
-    _expect(isinstance(unseen, dict) and sorted(unseen) == names, UNSEEN, unseen, f"numbers of {quoted(names)}")
-    for name, size in unseen.items():
-        _expect_number(f"{UNSEEN}.{name}", size, 0)
-    _expect(isinstance(counts, dict), "counts", counts, "an object")
-    for name in _COUNTS:
-        _expect_number(f"counts.{name}", counts.get(name), 1 if name in _TABLES else 0)
-    for split in SPLITS:
-        clicks = counts[f"{split}_clicks"]
-        _expect(clicks <= counts[split], f"counts.{split}_clicks", clicks, f"at most {counts[split]}")
-    for name in ("users_without_history", "users_without_profile", "items_without_features"):
-        most = counts[name.partition("_")[0]]
-        _expect(counts[name] <= most, f"counts.{name}", counts[name], f"at most {most}")
-    sums = manifest[CHECKSUMS]
-    _expect(isinstance(sums, dict), CHECKSUMS, sums, "an object")
-    for name, value in sums.items():
-        _expect_number(f"{CHECKSUMS}.{name}", value, 0)
-    return schema
-
-
-def _schema(data: Any) -> Schema:
+def _is_schema(data: Any) -> bool:
     try:
         schema = Schema.from_json(data)
-        fields = [
-            isinstance(field.values, int)
-            and field.values >= 1
-            and field.group in _GROUPS
-            and all(isinstance(name, str) and _NAME.fullmatch(name) for name in (field.name, field.vocabulary))
-            for field in schema.fields
-        ]
-        whole = (
-            all(fields)
+        names = [*schema.dense, *(name for field in schema.fields for name in (field.name, field.vocabulary))]
+        return (
+            all(isinstance(field.values, int) and field.values >= 1 for field in schema.fields)
+            and all(field.group in _GROUPS for field in schema.fields)
+            and all(isinstance(name, str) and _NAME.fullmatch(name) for name in names)
             and all(schema.group(group) for group in ("attributes", "behavior", "target"))
             and schema.user in {field.vocabulary for field in schema.group("attributes")}
-            and all(isinstance(name, str) and _NAME.fullmatch(name) for name in schema.dense)
             and all(isinstance(name, str) for name in schema.actions)
             and len(schema.actions) > 0
             and schema.labels in {("click",), ("click", "conversion")}
         )
     except (KeyError, TypeError):
-        whole = False
-    _expect(whole, "schema", data, "the fields, actions, dense features, user and labels of a dataset")
-    return schema
+        return False
 
 
-def _expect(ok: bool, key: str, found: Any, expected: str) -> None:
-    if not ok:
-        raise ValueError(f"'{key}' is {shorten(found)}. Expected {expected}")
+_RULES = {
+    "name": STRING,
+    "source": STRING,
+    "simulation": Rule("null or an object", lambda value: value is None or isinstance(value, dict)),
+    "history": whole_number(1, LONGEST_HISTORY),
+    "vocabulary_sizes": _OBJECT,
+    UNSEEN: _OBJECT,
+    "counts": _OBJECT,
+    "schema": Rule("the fields, actions, dense features, user and labels of a dataset", _is_schema),
+    CHECKSUMS: _OBJECT,
+}
 
 
-def _expect_number(key: str, found: Any, least: int, most: int = 2**63 - 1) -> None:
-    _expect(type(found) is int and least <= found <= most, key, found, f"a whole number from {least} to {most}")
+def _part_faults(manifest: dict[str, Any]) -> list[str]:
+    """The faults of what the objects of a manifest hold."""
+    vocabularies = Schema.from_json(manifest["schema"]).vocabularies()
+    counts = manifest["counts"]
+    rules: dict[str, dict[str, Rule]] = {
+        "vocabulary_sizes": dict.fromkeys(vocabularies, _SIZE),
+        UNSEEN: dict.fromkeys(vocabularies, _COUNT),
+        "counts": dict.fromkeys(_TABLES, _POSITIVE) | dict.fromkeys(_PARTS, _COUNT),
+        CHECKSUMS: dict.fromkeys(manifest[CHECKSUMS], _COUNT),
+    }
+    faults = [
+        text
+        for key, own in rules.items()
+        for text in table_faults(manifest[key], own, f"{key}.", required=own, other_keys=key == "counts")
+    ]
+    limits = {part: whole_number(0, counts[table]) for part, table in _PARTS.items()} if not faults else {}
+    return faults + table_faults(counts, limits, "counts.", other_keys=True)

@@ -1,7 +1,7 @@
-"""A dataset read with the ids of another: what lets a table that was trained on one day go on with the next.
+"""Reads a dataset with the ids of another one, so that a model trained on one day can continue on the next.
 
-A dataset numbers the values that its own training split shows. A run continued on the next day's dataset keeps the ids
-that it knows in their places and puts the new values behind them, so that no row of its table changes its meaning.
+A dataset numbers the values in its own training split. A run that continues on the next day's dataset keeps the ids it
+knows and gives new values the ids after them, so that no row of its embedding table changes its meaning.
 """
 
 from __future__ import annotations
@@ -19,53 +19,53 @@ from numpy.typing import NDArray
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 
-#: The array of a numbering's file that holds the scale of dense features, as JSON in UTF-8.
+#: The array in a numbering's file that holds the scale of dense features, as JSON in UTF-8.
 _DENSE = "dense features"
-#: What reading a damaged file may raise.
-_DAMAGES = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, MemoryError, SyntaxError)
-_KINDS = {"i": "whole numbers", "U": "texts"}
+#: The errors that reading a damaged file may raise.
+_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, MemoryError, SyntaxError)
+_KINDS = {"i": "whole numbers", "U": "strings"}
 
 
 class Numbering(NamedTuple):
     """Which raw value has which id, and how dense features are scaled."""
 
     values: dict[str, NDArray]
-    """By vocabulary; the value at place i has id FIRST_ID + i."""
+    """By vocabulary; the value at index i has id FIRST_ID + i."""
     dense: dict[str, dict[str, float]]
-    """By dense feature, `log1p_mean` and `log1p_std`."""
+    """By dense feature: `log1p_mean` and `log1p_std`."""
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Ids of each vocabulary, padding and unknown included."""
+        """The number of ids of each vocabulary, including PADDING and UNKNOWN."""
         return {name: FIRST_ID + len(values) for name, values in self.values.items()}
 
 
-def numbering_of(dataset: Dataset) -> Numbering:
-    """The ids that a dataset is read with."""
-    return dataset.numbering if isinstance(dataset, Renumbered) else _own(dataset)
+def current_numbering(dataset: Dataset) -> Numbering:
+    """The numbering that a dataset is read with."""
+    return dataset.numbering if isinstance(dataset, RenumberedDataset) else _own_numbering(dataset)
 
 
-def _own(dataset: Dataset) -> Numbering:
-    # The dataset's own, of a renumbered one too.
+def _own_numbering(dataset: Dataset) -> Numbering:
+    """The numbering in the dataset's files, even if it is read with another one."""
     values = {name: np.asarray(Dataset.column(dataset, "vocabularies", name)) for name in dataset.schema.vocabularies()}
     return Numbering(values, dataset.manifest["dense"])
 
 
-def grown(known: Numbering, dataset: Dataset) -> Numbering:
-    """The known ids in their places, then the values that the dataset has besides, ascending; the known scale.
+def extend_numbering(known: Numbering, dataset: Dataset) -> Numbering:
+    """A numbering with the known ids, then the dataset's new values in ascending order; the scale stays the known one.
 
     Raises:
-        MailError: a vocabulary's values are of another type.
+        MailError: the values of a vocabulary have another type.
     """
     values = {}
-    for name, new in _own(dataset).values.items():
+    for name, new in _own_numbering(dataset).values.items():
         old = known.values[name]
         if old.dtype.kind != new.dtype.kind and len(old) and len(new):
             raise MailError(
-                f"{dataset.folder}: the values of '{name}' are {_KINDS[new.dtype.kind]}, those of the day before "
-                f"{_KINDS[old.dtype.kind]}. Expected the same log, later."
+                f"{dataset.folder}: the values of '{name}' are {_KINDS[new.dtype.kind]}, those of the previous day "
+                f"{_KINDS[old.dtype.kind]}. Expected a later part of the same log."
             )
         values[name] = np.concatenate([old, new[_index(old).get_indexer(_index(new)) < 0]]) if len(new) else old
     return Numbering(values, known.dense)
@@ -75,77 +75,77 @@ def _index(values: NDArray) -> pd.Index:
     return pd.Index(values.astype(object) if values.dtype.kind == "U" else values)
 
 
-class Renumbered(Dataset):
-    """A dataset whose columns hold the ids of a numbering, UNKNOWN for values that it lacks; its files are unchanged.
+class RenumberedDataset(Dataset):
+    """A dataset read with the ids of a numbering, UNKNOWN for values that it lacks. The files stay unchanged.
 
-    A value has the numbering's id wherever it is, also where the dataset's own training does not show it.
+    A value has the numbering's id in every split, even if the dataset's own training split does not contain it.
 
     Args:
-        folder: of the dataset.
-        numbering: of the same vocabularies.
+        folder: the dataset's folder.
+        numbering: a numbering of the same vocabularies.
     """
 
     def __init__(self, folder: Path, numbering: Numbering) -> None:
         super().__init__(folder)
         self.numbering = numbering
-        own = _own(self)
+        own = _own_numbering(self)
         for name, values in own.values.items():
-            # What this dataset's training does not show, the numbering may know.
+            # The numbering may know values that this dataset's training split does not contain.
             unseen = Dataset.column(self, "unseen", name)
-            every = np.concatenate([values, unseen]) if len(unseen) else values
-            # get_indexer says -1 for what it lacks, and FIRST_ID - 1 is UNKNOWN.
-            found = _index(numbering.values[name]).get_indexer(_index(every)) + FIRST_ID
-            self._lookups[name] = np.r_[PADDING, UNKNOWN, found].astype(np.int32)
+            all_values = np.concatenate([values, unseen]) if len(unseen) else values
+            # get_indexer returns -1 for missing values, and FIRST_ID - 1 is UNKNOWN.
+            ids = _index(numbering.values[name]).get_indexer(_index(all_values)) + FIRST_ID
+            self._lookups[name] = np.r_[PADDING, UNKNOWN, ids].astype(np.int32)
         self._own_dense = own.dense
         self.vocabulary_sizes = numbering.sizes
 
     def _lookup(self, vocabulary: str) -> NDArray[np.int32]:
-        """[ids of the files], the numbering's id for each."""
+        """[ids in the files], the numbering's id of each."""
         return self._lookups[vocabulary]
 
     def column(self, table: str, name: str) -> NDArray:
-        """One column, as `Dataset.column` gives it, with the numbering's ids, vocabularies and scale."""
+        """As `Dataset.column`, but with the numbering's ids, vocabularies and scale."""
         if table == "vocabularies":
             return self.numbering.values[name]
-        found = super().column(table, name)
+        column = super().column(table, name)
         if table == "items" and name in self.schema.dense:
-            old, own = self.numbering.dense[name], self._own_dense[name]
-            if old == own:
-                return found
-            plain = found.astype(np.float64) * own["log1p_std"] + own["log1p_mean"]
-            return ((plain - old["log1p_mean"]) / old["log1p_std"]).astype(np.float32)
-        return found
+            scale, own_scale = self.numbering.dense[name], self._own_dense[name]
+            if scale == own_scale:
+                return column
+            unscaled = column.astype(np.float64) * own_scale["log1p_std"] + own_scale["log1p_mean"]
+            return ((unscaled - scale["log1p_mean"]) / scale["log1p_std"]).astype(np.float32)
+        return column
 
 
 def save_numbering(path: Path, numbering: Numbering) -> None:
-    """Write a numbering; the same one gives the same bytes."""
-    with whole(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+    """Save a numbering; equal numberings give equal bytes."""
+    with write_atomically(path) as partial, zipfile.ZipFile(partial, "w") as archive:
         arrays = {_DENSE: np.frombuffer(json.dumps(numbering.dense).encode(), np.uint8), **numbering.values}
         for name, array in arrays.items():
-            # With the date that ZipInfo has by itself.
+            # ZipInfo's default date, so that the bytes do not depend on the time.
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def load_numbering(path: Path, checksum: Any) -> Numbering:
-    """Read a numbering (MailError where it is not the one of that `numbering_sha256`)."""
+    """Load a numbering (MailError if its `numbering_sha256` is another one)."""
     try:
         with np.load(path, allow_pickle=False) as file:
             dense = json.loads(file[_DENSE].tobytes().decode())
-            found = Numbering({name: file[name] for name in file.files if name != _DENSE}, dense)
-    except _DAMAGES:
-        found = None
-    if found is None or numbering_sha256(found) != checksum:
+            numbering = Numbering({name: file[name] for name in file.files if name != _DENSE}, dense)
+    except _READ_ERRORS:
+        numbering = None
+    if numbering is None or numbering_sha256(numbering) != checksum:
         raise MailError(
-            f"{path}: is missing or was changed. Delete the run's folder and give its `mail train` command again."
+            f"{path}: is missing or was changed. Delete the run's folder and run its `mail train` command again."
         )
-    return found
+    return numbering
 
 
 def numbering_sha256(numbering: Numbering) -> str:
-    """A SHA-256 of the values, their order and the scale."""
-    found = hashlib.sha256(json.dumps(numbering.dense).encode())
+    """SHA-256 of the values, their order and the scale."""
+    digest = hashlib.sha256(json.dumps(numbering.dense).encode())
     for name, values in numbering.values.items():
-        found.update(f"{name} {values.dtype.str} {len(values)}".encode())
-        found.update(np.ascontiguousarray(values).tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {values.dtype.str} {len(values)}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

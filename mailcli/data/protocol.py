@@ -1,4 +1,4 @@
-"""Who is new: the two protocols, applied to a dataset when a run starts."""
+"""Which users are new: the two protocols, applied to a dataset when a run starts."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class View(NamedTuple):
 
     split: str
     rows: NDArray[np.int64]
-    """Impressions of the split that take part."""
+    """The impressions of the split that are used."""
     new: Mask
     """[users], users whose behaviors are hidden in this split."""
     anonymous: Mask
-    """[users], users whose id is hidden (it counts as unknown) in this split."""
+    """[users], users whose id is hidden in this split: it is read as UNKNOWN."""
 
 
 def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
-    """Train, validation and test under a protocol, for the config's seed and share of new users.
+    """The train, validation and test splits under the config's protocol, seed and share of new users.
 
-    paper: the drawn users lose their behaviors in every split; impressions and ids stay (MAIL Sec. 4.1.1).
+    paper: the drawn users lose their behaviors in every split but keep their impressions and ids (MAIL Sec. 4.1.1).
 
-    strict: the drawn users have no impression in train. A second draw among the others plays new while training.
-    Both are unknown by id, so that the id's embedding for new users is a trained one.
+    strict: the drawn users have no impressions in train. A second draw, from the other users, is treated as new during
+    training. The ids of both are UNKNOWN, so that the embedding that stands for a new user's id is trained.
     """
     raw = dataset.column("users", "raw")
     new = share_of_users(raw, config.new_share, salt=2 * config.seed)
@@ -41,7 +41,7 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     nobody = np.zeros_like(new)
     if config.protocol == "paper":
         return {name: View(name, rows[name], new, nobody) for name in SPLITS}
-    playing = share_of_users(raw, config.new_share, salt=2 * config.seed + 1) & ~new
+    simulated_new = share_of_users(raw, config.new_share, salt=2 * config.seed + 1) & ~new
     rows["train"] = rows["train"][~new[dataset.column("train", "user")]]
-    hidden = {"train": playing, "validation": new, "test": new}
+    hidden = {"train": simulated_new, "validation": new, "test": new}
     return {name: View(name, rows[name], hidden[name], hidden[name]) for name in SPLITS}

@@ -1,4 +1,4 @@
-"""What a dataset is: its categorical fields in groups a, v, c, t, dense features, actions and labels."""
+"""The schema of a dataset: categorical fields in the groups a, v, c and t, dense features, actions and labels."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 Group = Literal["attributes", "behavior", "context", "target"]
 
-#: Id of an empty place (a short history, a short list of genres): never embedded.
+#: Id of an empty place, in a short history or a short list of genres; it has no embedding.
 PADDING = 0
-#: Id of a value that is missing, or that the training split does not have.
+#: Id of a missing value, and of values that the training split does not contain.
 UNKNOWN = 1
 #: The first id of a real value.
 FIRST_ID = 2
 
-#: The splits of the impressions, in the order of their codes in `impressions.split`.
+#: The splits, in the order of their codes in `impressions.split`.
 SPLITS = ("train", "validation", "test")
 
 
@@ -23,31 +23,31 @@ class Field:
     """One categorical field. Fields with the same vocabulary share their embeddings."""
 
     name: str
-    """Column of the table that holds it."""
+    """Its column in the group's table."""
     group: Group
     """attributes = a, behavior = one field of a step of v, context = c, target = t (MAIL Sec. 3.1)."""
     vocabulary: str
-    """Name of the vocabulary: Alimama's ad category and behavior category are both `cate`."""
+    """Name of its vocabulary: Alimama's ad category and behavior category both use `cate`."""
     values: int = 1
-    """Most values of one row; more than 1 for a multi-valued field, such as a film's genres."""
+    """Maximum number of values per row; more than 1 for a multi-valued field, such as a film's genres."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The roles of a dataset's columns; written into dataset.json."""
+    """The roles of a dataset's columns; saved in dataset.json."""
 
     fields: tuple[Field, ...]
     actions: tuple[str, ...]
     """Kinds of behavior; action k has id FIRST_ID + k."""
     dense: tuple[str, ...] = ()
-    """Numbers of an item that are used without an embedding."""
+    """An item's numeric features, used without an embedding."""
     user: str = "user"
-    """Name of the vocabulary of the raw user ids."""
+    """Name of the vocabulary of raw user ids."""
     labels: tuple[str, ...] = ("click",)
-    """The impressions' labels, 0 or 1: click, and conversion where the data has it (only of what was clicked)."""
+    """The impressions' labels, 0 or 1: click, and conversion where the data has it (only after a click)."""
 
     def group(self, group: Group) -> tuple[Field, ...]:
-        """The fields of one group, in their order."""
+        """The fields of one group, in order."""
         return tuple(field for field in self.fields if field.group == group)
 
     def vocabularies(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Schema:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Schema:
-        """The inverse of `to_json`; raises TypeError or KeyError for what is not a schema."""
+        """The inverse of `to_json`; TypeError or KeyError if `data` is not a schema."""
         return cls(
             fields=tuple(Field(**field) for field in data["fields"]),
             actions=tuple(data["actions"]),

@@ -1,4 +1,4 @@
-"""A dataset in the making: everything goes to hidden folders, and takes its place when it is whole."""
+"""Writes a dataset: everything goes to hidden folders, which are renamed when the dataset is complete."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 from contextlib import suppress
@@ -18,27 +17,28 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mailcli.data.columns import checksum
-from mailcli.data.dataset import DESCRIPTION, REJECTED, SUMMARY
-from mailcli.data.manifest import CHECKSUMS, FORMAT, UNSEEN, read_json, seal
+from mailcli.data.dataset import MANIFEST, REJECTED, SUMMARY
+from mailcli.data.manifest import CHECKSUMS, FORMAT, UNSEEN, seal
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
-from mailcli.utils.files import Lock
-from mailcli.utils.resumable import Stages
+from mailcli.utils.files import FolderLock, replace_folder, restore_folder
+from mailcli.utils.parsing import read_json
+from mailcli.utils.resumable import ResumableStages
 
 logger = logging.getLogger(__name__)
 
 
 #: Free bytes below which a failed write means a full disk (ours: one block of a file system).
-FULL = 1 << 16
-_ENTRIES = {DESCRIPTION, SUMMARY, REJECTED, "users", "items", "behaviors", "vocabularies", UNSEEN, *SPLITS}
+FULL_DISK_BYTES = 1 << 16
+_ENTRIES = {MANIFEST, SUMMARY, REJECTED, "users", "items", "behaviors", "vocabularies", UNSEEN, *SPLITS}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def check_target(data_dir: Path, name: str) -> Path:
-    """The folder for a new dataset of that name; what is there already must be a dataset of ours.
+    """The folder for a new dataset of that name; it may hold an older dataset, but nothing else.
 
     Raises:
-        MailError: the name cannot be a folder's, or the folder holds something else.
+        MailError: the name cannot name a folder, or the folder holds something else.
     """
     if not _NAME.fullmatch(name) or name == "raw":
         raise MailError(
@@ -47,28 +47,28 @@ def check_target(data_dir: Path, name: str) -> Path:
     folder = data_dir / name
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise MailError(f"{folder}: is not a folder. Choose another name with --name, or move it away.")
-    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
+    if folder.is_dir() and any(folder.iterdir()) and not _is_dataset(folder):
         raise MailError(
-            f"{folder}: exists and is not a dataset of ours, so it is left alone. "
+            f"{folder}: exists and is not a dataset made by `mail`, so it is left untouched. "
             f"Choose another name with --name, or move it away."
         )
     return folder
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder is a dataset of any version, and holds nothing else."""
+def _is_dataset(folder: Path) -> bool:
+    """Whether a folder is a dataset of any format version, and holds nothing else."""
     try:
-        manifest = read_json(folder / DESCRIPTION)
-        described = isinstance(manifest["format"], int) and {"schema", "vocabulary_sizes"} <= manifest.keys()
+        manifest = read_json(folder / MANIFEST)
+        has_manifest = isinstance(manifest["format"], int) and {"schema", "vocabulary_sizes"} <= manifest.keys()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return described and {path.name for path in folder.iterdir()} <= _ENTRIES
+    return has_manifest and {path.name for path in folder.iterdir()} <= _ENTRIES
 
 
 class DatasetWriter:
-    """A dataset in the making: everything goes to hidden folders, and is renamed when it is whole.
+    """Writes a dataset into a hidden folder, which is renamed when the dataset is complete.
 
-    Finished stages outlive a kill or Ctrl-C, so that the next run goes on from them; an error leaves nothing.
+    Finished stages survive a kill or Ctrl-C, so that the next run resumes after them; an error leaves nothing behind.
 
     Args:
         target: where the dataset will be.
@@ -78,21 +78,19 @@ class DatasetWriter:
     def __init__(self, target: Path, temp_dir: Path | None = None) -> None:
         self.target = target
         self.folder = target.with_name(f".{target.name}.partial")
-        # Stores of one name in different data folders may share the folder for intermediate files.
-        mark = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:8]
-        self.stages = Stages(
-            temp_dir / f".{target.name}-{mark}.work" if temp_dir else target.with_name(f".{target.name}.work")
+        # Datasets of the same name in different data folders may share the folder for intermediate files.
+        target_hash = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:8]
+        self.stages = ResumableStages(
+            temp_dir / f".{target.name}-{target_hash}.work" if temp_dir else target.with_name(f".{target.name}.work")
         )
-        self._old = target.with_name(f".{target.name}.old")
-        self._lock = Lock(target, f"{target}: another `mail preprocess` is making this dataset. Wait for it.")
+        self._lock = FolderLock(target, f"{target}: another `mail preprocess` is making this dataset. Wait for it.")
         self._open: dict[str, ColumnWriter] = {}
         self._checksums: dict[str, int] = {}
 
     def __enter__(self) -> DatasetWriter:
         self._lock.__enter__()
         # What a killed run left behind.
-        if self._old.exists() and not self.target.exists():
-            os.rename(self._old, self.target)
+        restore_folder(self.target)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         self.stages.open()
@@ -101,13 +99,13 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # NumPy's short writes carry no errno, so the disk is asked, before the clean-up frees it.
+        # NumPy's errors for short writes have no errno, so look at the disk before the cleanup frees space.
         full = self._full_folder(error) if isinstance(error, OSError | MailError) else None
         for writer in self._open.values():
             writer.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
-        if isinstance(error, KeyboardInterrupt) and self.stages.any:
-            logger.info(f"Interrupted. {self.stages.folder} keeps what is done: the same command goes on.")
+        if isinstance(error, KeyboardInterrupt) and self.stages.any_finished:
+            logger.info(f"Interrupted. Progress is saved in {self.stages.folder}; run the same command to resume.")
         else:
             self.stages.remove()
         self._lock.__exit__()
@@ -115,24 +113,24 @@ class DatasetWriter:
             raise MailError(f"{full}: the disk is full. Nothing was kept; free some space and start again.") from error
 
     def _full_folder(self, error: BaseException) -> Path | None:
-        """The folder on whose disk there was no space, if that is the error."""
-        told = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+        """The folder whose disk is full, if that caused the error."""
+        says_full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
         folders = [folder.parent for folder in (self.folder, self.stages.folder) if folder.is_dir()]
-        full = [folder for folder in folders if shutil.disk_usage(folder).free < FULL]
-        if not told and not isinstance(error, OSError):
+        full = [folder for folder in folders if shutil.disk_usage(folder).free < FULL_DISK_BYTES]
+        if not says_full and not isinstance(error, OSError):
             return None
-        return full[0] if full else self.target.parent if told else None
+        return full[0] if full else self.target.parent if says_full else None
 
     def write(self, table: str, name: str, values: ArrayLike) -> None:
         """Write a whole column at once."""
         path = self.folder / table
         path.mkdir(exist_ok=True)
-        whole = np.ascontiguousarray(values)
-        np.save(path / f"{name}.npy", whole, allow_pickle=False)
-        self._checksums[f"{table}/{name}"] = checksum(whole)
+        column = np.ascontiguousarray(values)
+        np.save(path / f"{name}.npy", column, allow_pickle=False)
+        self._checksums[f"{table}/{name}"] = checksum(column)
 
     def append(self, table: str, name: str, values: NDArray) -> None:
-        """Append to a column, made with the dtype of the first piece."""
+        """Append to a column; the first piece decides its dtype."""
         key = f"{table}/{name}"
         if key not in self._open:
             (self.folder / table).mkdir(exist_ok=True)
@@ -140,7 +138,7 @@ class DatasetWriter:
         self._open[key].append(values)
 
     def read(self, table: str, name: str) -> NDArray:
-        """A column that was written or appended, memory-mapped; it can be appended to no more."""
+        """A column written so far, memory-mapped; nothing can be appended to it afterwards."""
         self._close(f"{table}/{name}")
         return np.load(self.folder / table / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
@@ -151,33 +149,29 @@ class DatasetWriter:
             self._checksums[key] = writer.checksum
 
     def remove(self, table: str) -> None:
-        """Drop a table that was only an intermediate one."""
+        """Delete an intermediate table."""
         shutil.rmtree(self.folder / table)
 
     def finish(self, manifest: dict[str, Any]) -> None:
-        """Write dataset.json and put the dataset in its place, in place of an older one of ours."""
+        """Write dataset.json, then move the dataset to its folder, replacing an older one."""
         for key in list(self._open):
             self._close(key)
-        # Those of columns that were only intermediate are left out.
+        # Without those of intermediate columns.
         sums = {key: self._checksums[key] for key in sorted(self._checksums) if (self.folder / f"{key}.npy").is_file()}
         text = json.dumps(seal({"format": FORMAT, **manifest, CHECKSUMS: sums}), indent=2, ensure_ascii=False)
-        (self.folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-        shutil.rmtree(self._old, ignore_errors=True)
-        if self.target.exists():
-            os.rename(self.target, self._old)
-        os.rename(self.folder, self.target)
-        shutil.rmtree(self._old, ignore_errors=True)
+        (self.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        replace_folder(self.folder, self.target)
 
 
 class ColumnWriter:
-    """Appends to a `.npy` file of unknown length; NumPy leaves room in the header for the final one."""
+    """Appends to a `.npy` file of unknown length; NumPy's header has room for the final length."""
 
     def __init__(self, path: Path, dtype: DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
         self._rows = 0
         self.checksum = checksum(np.empty(0, self._dtype))
-        """Of the values so far."""
-        self._file = open(path, "wb")  # noqa: SIM115 (open for the writer's life)
+        """Checksum of the values so far."""
+        self._file = open(path, "wb")  # noqa: SIM115 (stays open until `close`)
         self._header()
 
     def _header(self) -> None:
@@ -188,7 +182,7 @@ class ColumnWriter:
         )
 
     def append(self, values: NDArray) -> None:
-        """Add a 1-D piece of the column's dtype."""
+        """Append a 1-D array of the column's dtype."""
         if values.dtype != self._dtype:
             raise TypeError(f"a column of {self._dtype} cannot take {values.dtype}")
         values.tofile(self._file)
@@ -208,6 +202,6 @@ class ColumnWriter:
             self._file.close()
 
     def abandon(self) -> None:
-        """Close the file as it is, because it is about to be deleted."""
+        """Close the file without finishing it, because it is about to be deleted."""
         with suppress(OSError):
             self._file.close()

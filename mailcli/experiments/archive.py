@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mailcli.config import RunConfig, differences, read_toml, to_toml
+from mailcli.config import RunConfig, differences, to_toml
 from mailcli.errors import MailError
 from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.matrix import make_row, with_baselines
@@ -13,7 +13,8 @@ from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
 from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run
 from mailcli.training.run_registry import open_run
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
+from mailcli.utils.parsing import read_toml
 
 #: Enough for tables, captions, and the summary of versions and times.
 ARCHIVED = (CONFIG, ENVIRONMENT, RESULT)
@@ -37,7 +38,7 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
     archived: dict[str, Run] = {}
     missing: list[Path] = []
     for config in with_baselines(configs, seeds):
-        place = folders.of(config) / config.place
+        place = folders.of(config) / config.run_path
         _copy(runs / place, archive / place)
         if (archive / place / RESULT).is_file():
             archived[repr(config)] = _open_checked(archive / place, config)
@@ -57,7 +58,7 @@ def _locate(plan: Plan, runs: Path, archive: Path) -> tuple[list[RunConfig], Run
     for data in plan.datasets:
         configs, shared = plan.configs(data, RunConfig.history)
         folders = RunFolders(Path(), shared)
-        first = folders.of(configs[0]) / configs[0].place
+        first = folders.of(configs[0]) / configs[0].run_path
         if (runs / first / RESULT).is_file() or (archive / first / RESULT).is_file():
             break
     return configs, folders
@@ -69,7 +70,7 @@ def _copy(run: Path, archive: Path) -> None:
         return
     archive.mkdir(parents=True, exist_ok=True)
     for name in ARCHIVED:
-        with whole(archive / name) as partial:
+        with write_atomically(archive / name) as partial:
             shutil.copyfile(run / name, partial)
 
 

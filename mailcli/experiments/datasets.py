@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailcli.data.dataset import Dataset, find, names
+from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.errors import MailError
 from mailcli.experiments.plan import Plan
 from mailcli.preprocessing.pipeline import Options as PreprocessOptions
 from mailcli.preprocessing.pipeline import preprocess
-from mailcli.preprocessing.schema_file.read import read_mapping
+from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.simulated_marker import NAME as MARKER
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
@@ -26,8 +26,8 @@ def prepare_dataset(plan: Plan, data_dir: Path) -> Dataset:
     raw = data_dir / "raw" / plan.source
     if plan.simulate and not _holds_real_files(raw):
         return _simulated(plan, data_dir)
-    if plan.source in names(data_dir):
-        return find(data_dir, plan.source)
+    if plan.source in dataset_names(data_dir):
+        return open_dataset(data_dir, plan.source)
     return preprocess(plan.source, raw, data_dir, None)
 
 
@@ -36,11 +36,11 @@ def _simulated(plan: Plan, data_dir: Path) -> Dataset:
     settings = {key: value for key, value in plan.simulate.items() if key != "name"}
     name = plan.simulate["name"]
     raw = data_dir / "raw" / name
-    if name not in names(data_dir):
+    if name not in dataset_names(data_dir):
         if not (raw / MARKER).is_file():
             simulate_alimama(Settings(**settings), raw)
         preprocess(plan.source, raw, data_dir, name)
-    dataset = find(data_dir, name)
+    dataset = open_dataset(data_dir, name)
     actual = dataset.simulation or {}
     differ = [f"{key}: {actual.get(key)} -> {value}" for key, value in settings.items() if actual.get(key) != value]
     if differ:
@@ -54,10 +54,10 @@ def _simulated(plan: Plan, data_dir: Path) -> Dataset:
 def _from_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:
     """The dataset of a schema file, preprocessed from data/raw/NAME unless it exists."""
     name = schema.stem
-    if name not in names(data_dir):
+    if name not in dataset_names(data_dir):
         return preprocess("tabular", data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
-    dataset = find(data_dir, name)
-    if dataset.manifest.get("mapping", {}).get("text") != read_mapping(schema).text:
+    dataset = open_dataset(data_dir, name)
+    if dataset.manifest.get("mapping", {}).get("text") != read_schema_file(schema).text:
         raise MailError(
             f"{dataset.folder}: is not the dataset that {plan.path} asks for: it was made with another version of "
             f"{schema}. Delete it, or give the schema file another name."

@@ -73,8 +73,8 @@ def _summary(table: ResultTable) -> list[str]:
     for line in table.lines:
         for metric in METRICS if line.users in SUMMARIZED_USERS else ():
             gain = line.improvements[metric]
-            if gain is not None and gain.half is not None:
-                text = f"{line.name}, {TITLES[line.users]}, {metric} {gain.mean:+.2f} ±{gain.half:.2f} %"
+            if gain is not None and gain.half_width is not None:
+                text = f"{line.name}, {TITLES[line.users]}, {metric} {gain.mean:+.2f} ±{gain.half_width:.2f} %"
                 summary[_verdict(gain)].append(text)
     return [f"{verdict}: {'; '.join(texts)}." for verdict, texts in summary.items() if texts]
 

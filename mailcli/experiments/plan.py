@@ -8,27 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
-from mailcli.config import Options, RunConfig, read_toml
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.config import Options, RunConfig
+from mailcli.errors import MailError, did_you_mean, quoted, shorten
 from mailcli.experiments.cells import resolve_config
 from mailcli.reporting.paper import row_label, row_settings
 from mailcli.reporting.rows import METRICS, TITLES, Row
 from mailcli.reporting.tables import Reported, ResultTable, make_table
 from mailcli.simulation.world import Settings
+from mailcli.utils.parsing import read_toml
+from mailcli.utils.validation import NUMBER, STRING, TABLE, Rule, sentence, table_faults, whole_number
 
-_KEYS = {
-    "title": str,
-    "source": str,
-    "schema": str,
-    "seeds": int,
-    "rows": list,
-    "settings": dict,
-    "simulate": dict,
-    "reported": dict,
-    "reading": str,
-    "against": list,
+_RULES = {
+    "title": STRING,
+    "source": STRING,
+    "schema": STRING,
+    "seeds": whole_number(1),
+    "rows": Rule("a list of one row or more", lambda value: isinstance(value, list) and len(value) > 0),
+    "settings": TABLE,
+    "simulate": TABLE,
+    "reported": TABLE,
+    "reading": STRING,
+    "against": Rule("a list of pairs of rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
 }
-_NEEDED = ("title", "source", "rows")
+_REQUIRED = ("title", "source", "rows")
 #: The source of an experiment whose dataset is defined by a schema file.
 SCHEMA = "schema"
 #: As many as the commands' --seeds.
@@ -118,56 +120,48 @@ def _not_found(path: Path) -> MailError:
 
 
 def read_plan(path: Path) -> Plan:
-    """An experiment's file, every fault of it told at once.
+    """The plan in a file.
 
     Raises:
-        MailError: it cannot be read, or a key or value is not known.
+        MailError: it cannot be read, or some keys or values are wrong; every fault is named.
     """
     if not path.exists():
         raise _not_found(path)
-    given = read_toml(path)
-    faults = [f"unknown key '{key}'.{did_you_mean(key, _KEYS)}" for key in given if key not in _KEYS]
-    faults += [f"'{key}' is missing" for key in _NEEDED if key not in given]
-    for key, kind in _KEYS.items():
-        if key in given and type(given[key]) is not kind:
-            faults.append(f"'{key}' = {given[key]!r:.60}: expected {_told(kind)}")
+    content = read_toml(path)
+    faults = table_faults(content, _RULES, required=_REQUIRED)
     if faults:
-        raise MailError(f"{path}: {'; '.join(faults)}.")
-    faults += _source_faults(given["source"], given.get("schema"))
-    rows = [_row(row, faults) for row in given["rows"]]
-    seeds = given.get("seeds", SEEDS)
-    if seeds < 1 or not rows:
-        faults.append("expected one seed and one row or more")
-    simulate = given.get("simulate", {})
-    faults += _simulation_faults(simulate, given["source"])
-    faults += _reported_faults(given.get("reported", {}))
-    for pair in given.get("against", []):
-        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)):
-            faults.append(f"against: {pair!r:.60}: expected pairs of rows, [ROW, OTHER]")
+        raise MailError(f"{path}: {sentence(faults)}")
+    simulate = content.get("simulate", {})
+    rows = [_read_row(row, faults) for row in content["rows"]]
+    faults += _source_faults(content["source"], content.get("schema"))
+    faults += _simulation_faults(simulate, content["source"])
+    faults += _reported_faults(content.get("reported", {}))
     if faults:
-        raise MailError(f"{path}: {'; '.join(faults)}.")
+        raise MailError(f"{path}: {sentence(faults)}")
     return Plan(
         path,
-        given["title"],
-        given["source"],
-        Path(given["schema"]) if "schema" in given else None,
+        content["title"],
+        content["source"],
+        Path(content["schema"]) if "schema" in content else None,
         tuple(rows),
-        seeds,
-        given.get("settings", {}),
+        content.get("seeds", SEEDS),
+        content.get("settings", {}),
         simulate,
-        given.get("reported"),
-        given.get("reading", "").strip(),
-        tuple((one, other) for one, other in given.get("against", [])),
+        content.get("reported"),
+        content.get("reading", "").strip(),
+        tuple((row, other) for row, other in content.get("against", [])),
     )
 
 
-def _told(kind: type) -> str:
-    return {str: "a text", int: "a whole number", list: "a list", dict: "a table"}[kind]
+def _are_pairs(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair) for pair in value
+    )
 
 
 def _source_faults(source: str, schema: str | None) -> list[str]:
     if (source == SCHEMA) != (schema is not None):
-        return [f"'source' = {source!r}: expected both source = '{SCHEMA}' and schema = FILE, or neither"]
+        return [f"source = {source!r}: expected both source = '{SCHEMA}' and schema = FILE, or neither"]
     if source == SCHEMA:
         return []
     try:
@@ -177,15 +171,15 @@ def _source_faults(source: str, schema: str | None) -> list[str]:
     return []
 
 
-def _row(row: Any, faults: list[str]) -> Options:
+def _read_row(row: Any, faults: list[str]) -> Options:
     """A row's settings: a name of the paper's, or `{row = NAME, KEY = VALUE, ...}`."""
-    own = dict(row) if isinstance(row, Mapping) else {"row": row}
-    name = own.pop("row", None)
+    settings = dict(row) if isinstance(row, Mapping) else {"row": row}
+    name = settings.pop("row", None)
     if not isinstance(name, str):
-        faults.append(f"row {row!r:.60}: expected a name, or {{row = NAME, KEY = VALUE}}")
+        faults.append(f"row {shorten(row)}: expected a name, or {{row = NAME, KEY = VALUE}}")
         return {}
     try:
-        return {**row_settings(name), **own}
+        return {**row_settings(name), **settings}
     except MailError as error:
         faults.append(error.message.removesuffix("."))
         return {}
@@ -204,12 +198,14 @@ def _simulation_faults(simulate: Options, source: str) -> list[str]:
 
 
 def _reported_faults(reported: Options) -> list[str]:
-    known = {*METRICS, *(f"RI {metric}" for metric in METRICS)}
-    return [
-        f"reported.{row}.{users}.{metric} = {value!r}: expected a number of {', '.join(sorted(known))} of "
-        f"{', '.join(TITLES)}"
-        for row, by_users in reported.items()
-        for users, by_metric in (by_users.items() if isinstance(by_users, dict) else [("?", {"?": by_users})])
-        for metric, value in (by_metric.items() if isinstance(by_metric, dict) else [("?", by_metric)])
-        if users not in TITLES or metric not in known or type(value) not in {int, float}
-    ]
+    """The faults of `reported.ROW.USERS.METRIC = NUMBER`."""
+    numbers = dict.fromkeys([*METRICS, *(f"RI {metric}" for metric in METRICS)], NUMBER)
+    users = dict.fromkeys(TITLES, TABLE)
+    faults = table_faults(reported, dict.fromkeys(reported, TABLE), "reported.")
+    for row, by_users in reported.items():
+        if isinstance(by_users, dict):
+            faults += table_faults(by_users, users, f"reported.{row}.")
+            for group in users:
+                if isinstance(by_users.get(group), dict):
+                    faults += table_faults(by_users[group], numbers, f"reported.{row}.{group}.")
+    return faults

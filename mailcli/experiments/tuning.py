@@ -23,7 +23,7 @@ from mailcli.experiments.cells import RunFolders, resolve_config
 from mailcli.experiments.search_space import Range, distribution
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import claim
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def _summary(record: Mapping[str, Any]) -> str:
 
 
 def _write_table(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+    with write_atomically(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, records[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)

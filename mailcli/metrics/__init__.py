@@ -1,1 +1,1 @@
-"""AUC, GAUC and RI, their intervals over users and over seeds. NumPy and SciPy alone."""
+"""AUC, GAUC and RI, and their intervals over users and over seeds; only NumPy and SciPy are needed."""

@@ -1,4 +1,4 @@
-"""AUC, GAUC and RI: exact, vectorized, ties counted half. NumPy only."""
+"""AUC, GAUC and RI: exact and vectorized; ties count half. NumPy only."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class GroupAUC(NamedTuple):
-    """GAUC with what had to be left out of it."""
+    """GAUC, and what it excludes."""
 
     value: float
-    """Σ_u n_u · AUC_u / Σ_u n_u; NaN where no user has both classes."""
+    """Σ_u n_u · AUC_u / Σ_u n_u; NaN if no user has both classes."""
     users: int
-    """Users with both classes."""
+    """The number of users with both classes."""
     one_class_users: float
-    """Share of users left out, because all their impressions have one label."""
+    """Share of users excluded because all their impressions have the same label."""
     one_class_impressions: float
-    """Share of impressions left out with them."""
+    """Share of impressions excluded with them."""
 
 
-class ByUser(NamedTuple):
-    """AUC within each user, in ascending order of the users."""
+class AUCByUser(NamedTuple):
+    """AUC of each user, in ascending order of users."""
 
     auc: NDArray[np.float64]
-    """[users]; NaN where a user's impressions have one label."""
+    """[users]; NaN if all impressions of a user have the same label."""
     impressions: NDArray[np.int64]
-    """[users]"""
+    """[users], the number of impressions"""
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve: P(score of a click > score of a non-click), ties counted half.
+    """Area under the ROC curve: P(score of a click > score of a non-click); ties count half.
 
-    The Mann-Whitney form, Σ over clicks (non-clicks below + ½ non-clicks tied) / (n₁ n₀); exact, no thresholds.
-    Time grows as N log N.
+    Computed exactly, without thresholds, as the Mann-Whitney statistic: Σ over clicks (non-clicks below + ½ non-clicks
+    tied) / (n₁ n₀). Takes O(N log N) time.
 
     Args:
         labels: [N], 0 or 1.
-        scores: [N], any finite numbers; only their order counts. float32 is sorted as it is, which is faster.
+        scores: [N], finite; only their order matters. float32 is sorted as float32, which is faster.
 
     Returns:
-        A number in [0, 1]; NaN where all labels are equal or there are none.
+        A number in [0, 1]; NaN if all labels are equal or there are none.
 
     Raises:
         ValueError: the shapes differ, a label is neither 0 nor 1, or a score is not finite.
@@ -54,10 +54,10 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> GroupAUC:
-    """AUC within each user, averaged with the user's impressions as weights (MAIL Sec. 4.1.3, DMR).
+    """AUC of each user, averaged with the numbers of impressions as weights (MAIL Sec. 4.1.3, DMR).
 
     Args:
-        users: [N], an integer per user, in any order.
+        users: [N], an integer id per impression, in any order.
         labels: [N], 0 or 1.
         scores: [N], finite.
 
@@ -66,25 +66,25 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> GroupAUC:
     """
     value, count = auc_by_user(users, labels, scores)
     both = ~np.isnan(value)
-    kept, impressions = int(count[both].sum()), int(count.sum())
+    included, impressions = int(count[both].sum()), int(count.sum())
     return GroupAUC(
-        value=float(value[both] @ count[both] / kept) if kept else float("nan"),
+        value=float(value[both] @ count[both] / included) if included else float("nan"),
         users=int(both.sum()),
         one_class_users=float(1 - both.mean()) if len(value) else 0.0,
-        one_class_impressions=1 - kept / impressions if impressions else 0.0,
+        one_class_impressions=1 - included / impressions if impressions else 0.0,
     )
 
 
-def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> ByUser:
-    """AUC within each user, by one sort of all non-clicks by user and score.
+def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> AUCByUser:
+    """AUC of each user, by sorting all non-clicks once by user and score.
 
     Args:
-        users: [N], an integer per user, in any order.
+        users: [N], an integer id per impression, in any order.
         labels: [N], 0 or 1.
         scores: [N], finite.
 
     Returns:
-        One entry for each user that has impressions.
+        One entry per user with impressions.
 
     Raises:
         ValueError: as `gauc`.
@@ -94,7 +94,7 @@ def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> ByUse
     count = np.bincount(u)
     clicks = np.bincount(u[y], minlength=len(count))
     others = count - clicks
-    # NumPy orders complex numbers by the real part, then by the imaginary one: by user, then by score.
+    # NumPy sorts complex numbers by the real part, then by the imaginary part: here by user, then by score.
     key = np.empty(len(y), np.complex128)
     key.real, key.imag = u, s
     clicked = np.sort(key[y])
@@ -102,13 +102,13 @@ def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> ByUse
     below = _twice_below(np.sort(key[~y]), clicked) - 2 * (np.cumsum(others) - others)[user]
     pairs = clicks * others
     value = np.full(len(count), np.nan)
-    # bincount adds floats, here whole numbers below 2^53: exact.
+    # bincount adds floats; these are whole numbers below 2^53, so the sum is exact.
     np.divide(np.bincount(user, weights=below, minlength=len(count)), 2 * pairs, out=value, where=pairs > 0)
-    return ByUser(value[count > 0], count[count > 0])
+    return AUCByUser(value[count > 0], count[count > 0])
 
 
 def _twice_below(others: NDArray, clicks: NDArray) -> NDArray[np.int64]:
-    """For each click, twice the number of non-clicks below it plus the number of those tied; both sorted."""
+    """For each click, twice the number of non-clicks below it plus the number of ties; both inputs are sorted."""
     return np.searchsorted(others, clicks, "left") + np.searchsorted(others, clicks, "right")
 
 
@@ -127,7 +127,7 @@ def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDA
 
 
 def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
-    """[rows], whole numbers from 0 on in the users' order, none above the number of rows."""
+    """[rows], the users renumbered from 0 in ascending order; no number exceeds the number of rows."""
     u = np.asarray(users)
     if u.shape != (rows,):
         raise ValueError(f"users should have the labels' shape. Received: {u.shape} and {(rows,)}")
@@ -137,7 +137,7 @@ def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
         raise ValueError(f"users should be integers. Received: {u.dtype}")
     u = u.astype(np.int64, copy=False)
     low = int(u.min())
-    # Mostly they lie close together, and no sort is needed.
+    # Ids usually lie close together, so that no sort is needed.
     return u - low if int(u.max()) - low < rows else np.unique(u, return_inverse=True)[1]
 
 

@@ -1,7 +1,8 @@
-"""How far AUC and GAUC depend on which users are in the test: users drawn with replacement, all their impressions each.
+"""Bootstrap intervals of AUC and GAUC: test users are drawn with replacement, each with all of their impressions.
 
-Impressions of one user are alike, so they are not drawn one by one: that would make intervals too narrow. Nothing is
-sorted again for a draw: it is a weight per user, how often the draw has that user, and both metrics are sums of them.
+Impressions of one user are correlated, so drawing them one by one would make the intervals too narrow. A draw is a
+weight per user, the number of times that the user was drawn. Both metrics are weighted sums, so only the first
+computation sorts.
 """
 
 from __future__ import annotations
@@ -17,35 +18,35 @@ from scipy.sparse import csr_array
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc_by_user
 
-#: The fewest draws for an interval (ours): of fewer, less than one lies beyond either end, 2.5 % of them.
+#: The fewest draws for an interval (ours): with fewer, less than one draw (2.5 %) would lie beyond either end.
 MIN_DRAWS = 40
-#: The most (ours): the ends are then known to 1 % of the metric's standard error.
+#: The most (ours): the ends are then accurate to 1 % of the metric's standard error.
 MAX_DRAWS = 100_000
 
 Weights = NDArray[np.int64]
-"""[users], how often each user counts."""
+"""[users], the number of times that each user counts."""
 
 
 def check_draws(draws: int) -> None:
-    """Refuse a number of draws that no interval can be made of; 0 asks for none (MailError)."""
+    """Refuse a number of draws that is too small or too large for intervals (MailError); 0 means no intervals."""
     if draws and not MIN_DRAWS <= draws <= MAX_DRAWS:
         raise MailError(f"--bootstrap is {draws}. Expected 0 (no intervals), or {MIN_DRAWS} to {MAX_DRAWS} draws.")
 
 
-class Weighted:
-    """AUC and GAUC of impressions, each counted as often as its user."""
+class WeightedMetrics:
+    """AUC and GAUC of impressions that are weighted by user."""
 
     def __init__(self, users: ArrayLike, labels: ArrayLike, scores: ArrayLike, population: int) -> None:
-        """Sort once.
+        """Sort the impressions once.
 
         Args:
             users: [N], from 0 to population - 1, in any order.
             labels: [N], 0 or 1.
             scores: [N], finite.
-            population: how many users there are to draw from; some may have no impression among the N.
+            population: the number of users to draw from; some may have none of the N impressions.
 
         Raises:
-            ValueError: as `metrics.gauc`, or a user is not below the population.
+            ValueError: as `auc.gauc`, or a user is not below the population.
         """
         auc, impressions = auc_by_user(users, labels, scores)
         u, clicked, s = np.asarray(users, np.int64), np.asarray(labels) == 1, np.asarray(scores)
@@ -59,15 +60,15 @@ class Weighted:
         self._auc_sums[present] = auc[both] * impressions[both]
         levels, level = np.unique(s[clicked], return_inverse=True)
         self._clicks = _count(level, u[clicked], len(levels), population)
-        # Place 2k lies between the scores of clicks k-1 and k, place 2k+1 on that of k.
-        places = np.searchsorted(levels, s[~clicked], "left") + np.searchsorted(levels, s[~clicked], "right")
-        self._others = _count(places, u[~clicked], 2 * len(levels) + 1, population)
+        # Position 2k lies between the scores of clicks k-1 and k, position 2k+1 at the score of click k.
+        positions = np.searchsorted(levels, s[~clicked], "left") + np.searchsorted(levels, s[~clicked], "right")
+        self._others = _count(positions, u[~clicked], 2 * len(levels) + 1, population)
 
     def auc(self, weights: Weights) -> float:
-        """Σ w_u w_v [s_i > s_j] / Σ w_u w_v over clicks i of users u, non-clicks j of users v, ties counted half.
+        """Σ w_u w_v [s_i > s_j] / Σ w_u w_v over clicks i of users u and non-clicks j of users v; ties count half.
 
-        With weights of one it is `metrics.auc`; a user who counts twice is there twice. NaN where no click or no
-        non-click has a weight.
+        With weights of 1 it equals `auc.auc`; a user of weight 2 counts as two users. NaN if no click or no non-click
+        has a positive weight.
         """
         clicks = self._clicks @ weights
         below = np.cumsum(self._others @ weights)
@@ -76,64 +77,64 @@ class Weighted:
         return int(twice) / (2 * pairs) if pairs else float("nan")
 
     def gauc(self, weights: Weights) -> float:
-        """Σ w_u n_u AUC_u / Σ w_u n_u over the users of both classes; NaN where none of them has a weight."""
+        """Σ w_u n_u AUC_u / Σ w_u n_u over users with both classes; NaN if all their weights are 0."""
         total = weights @ self._impressions
         return float(weights @ self._auc_sums / total) if total else float("nan")
 
 
 def _count(row: NDArray, user: NDArray, rows: int, population: int) -> csr_array:
-    """[rows, population], how often each pair occurs."""
+    """[rows, population], the number of times that each pair occurs."""
     return csr_array((np.ones(len(row), np.int64), (row, user)), shape=(rows, population))
 
 
-def draw(population: int, seed: int, number: int) -> Weights:
-    """One draw of as many users as there are, with replacement: how often each was drawn.
+def draw_users(population: int, seed: int, number: int) -> Weights:
+    """Draw as many users as there are, with replacement; the number of times that each was drawn.
 
     Args:
         population: the number of users.
-        seed, number: decide the draw; number counts the draws of a seed, which can be made in any order.
+        seed, number: the seed, and the draw's number; the draws of a seed can be made in any order.
     """
-    chosen = np.random.default_rng([seed, number]).integers(population, size=population)
-    return np.bincount(chosen, minlength=population)
+    users = np.random.default_rng([seed, number]).integers(population, size=population)
+    return np.bincount(users, minlength=population)
 
 
 def resample(
-    samples: Sequence[Weighted], population: int, draws: int, seed: int
+    samples: Sequence[WeightedMetrics], population: int, draws: int, seed: int
 ) -> Generator[NDArray[np.float64], None, None]:
-    """AUC and GAUC of some samples for one draw of their users after another; draws are made in threads.
+    """AUC and GAUC of each sample, for one draw of users after another; draws are made in threads.
 
     Args:
-        samples: impressions of one population, e.g. those of new and of old users; each sees the same draws.
+        samples: impressions of one population, e.g. of new and of old users; all share the same draws.
         population: the number of users.
-        draws: how many draws.
-        seed: the same seed gives the same draws, and more draws begin with those of fewer.
+        draws: the number of draws.
+        seed: the same seed gives the same draws; a larger number of draws starts with the same ones.
 
     Yields:
         [samples, 2], in the order of the draws.
     """
 
     def metrics_of(number: int) -> NDArray[np.float64]:
-        weights = draw(population, seed, number)
+        weights = draw_users(population, seed, number)
         return np.array([(sample.auc(weights), sample.gauc(weights)) for sample in samples])
 
-    # NumPy and SciPy let go of Python's lock in the long parts.
+    # NumPy and SciPy release the GIL in the long parts.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(metrics_of, range(draws))
 
 
-def interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """The percentile interval (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Sec. 13.3).
+def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """The percentile interval of a bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Sec. 13.3).
 
     Args:
-        values: [draws], a metric of each draw; draws in which it is not defined (NaN) are left out.
-        level: the share of draws between its ends.
+        values: [draws], a metric of each draw; draws in which it is undefined (NaN) are excluded.
+        level: the share of draws inside the interval.
 
     Returns:
-        Its ends; NaN where no draw has a value.
+        Its lower and upper end; NaN if no draw has a value.
     """
-    found = np.asarray(values, dtype=np.float64)
-    found = found[~np.isnan(found)]
-    if not len(found):
+    metric = np.asarray(values, dtype=np.float64)
+    metric = metric[~np.isnan(metric)]
+    if not len(metric):
         return float("nan"), float("nan")
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(metric, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

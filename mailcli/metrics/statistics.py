@@ -1,7 +1,7 @@
-"""Means over seeds, their intervals, and paired comparisons: Student's t by SciPy, Holm's correction by statsmodels.
+"""Means over seeds with intervals, paired comparisons (SciPy's t-test, statsmodels' Holm correction), and A/B lift.
 
-A seed decides the draw of new users, the initialization and the order of impressions, alike for a method and its
-baseline: what differs between the two runs of a seed is the method.
+A seed decides the draw of new users, the initialization and the order of impressions, for a method and its baseline
+alike. So the two runs of a seed differ only in the method, and are compared as a pair.
 """
 
 from __future__ import annotations
@@ -15,35 +15,39 @@ from numpy.typing import NDArray
 
 from mailcli.metrics.auc import relative_improvement
 
-#: The coverage of every interval.
+#: The coverage of every interval; a difference is significant if p < 1 - LEVEL.
 LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds."""
+    """A mean over seeds with its interval."""
 
     mean: float
     deviation: float | None
-    """The standard deviation, with n - 1; None for one seed."""
-    half: float | None
-    """Half the width of the mean's 95 % interval, t(.975, n - 1) · s / √n; None for one seed."""
+    """The sample standard deviation (n - 1); None for one seed."""
+    half_width: float | None
+    """Half the width of the 95 % interval, t(.975, n - 1) · s / √n; None for one seed."""
 
 
 class Improvement(NamedTuple):
-    """RI in per cent: the mean over seeds, each against its own baseline."""
+    """RI in percent: the mean over seeds, each compared with its own baseline."""
 
     mean: float
-    half: float | None
-    """Half the width of the 95 % interval of the paired difference; None for one seed."""
+    half_width: float | None
+    """Half the width of the paired difference's 95 % interval; None for one seed."""
     p: float | None
-    """Two-sided p-value of no difference, the paired t-test's; None for one seed."""
-    adjusted: float | None
-    """The same after Holm's correction over a table's rows."""
+    """Two-sided p-value of the paired t-test; None for one seed."""
+    adjusted_p: float | None
+    """p after Holm's correction for the rows of a table."""
 
     @property
     def significant(self) -> bool:
-        """Whether a difference is shown at 5 %, all rows of the table considered; one seed cannot tell."""
-        return self.adjusted is not None and self.adjusted < 1 - LEVEL
+        """Whether the difference is significant at 5 %, corrected for the rows of the table; never for one seed."""
+        return _is_significant(self.adjusted_p)
+
+
+def _is_significant(p: float | None) -> bool:
+    return p is not None and p < 1 - LEVEL
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -54,27 +58,27 @@ def estimate(values: Sequence[float]) -> Estimate:
     from scipy import stats
 
     deviation = float(data.std(ddof=1))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(data) - 1) * stats.sem(data))
-    return Estimate(float(data.mean()), deviation, half)
+    half_width = float(stats.t.ppf((1 + LEVEL) / 2, len(data) - 1) * stats.sem(data))
+    return Estimate(float(data.mean()), deviation, half_width)
 
 
 def improvement(baseline: Sequence[float], improved: Sequence[float]) -> Improvement:
-    """RI = (b - a) / a · 100 % of each seed (MAIL Sec. 4.1.3), its interval and p-value; not yet corrected.
+    """Mean RI = (b - a) / a · 100 % over seeds (MAIL Sec. 4.1.3), with its interval and uncorrected p-value.
 
     Args:
-        baseline, improved: a and b, a metric of each seed in the same order.
+        baseline, improved: a and b, one value of a metric per seed, in the same order.
     """
-    ri = [relative_improvement(a, b) for a, b in zip(baseline, improved, strict=True)]
-    mean, deviation, half = estimate(ri)
+    differences = [relative_improvement(a, b) for a, b in zip(baseline, improved, strict=True)]
+    mean, deviation, half_width = estimate(differences)
     if deviation is None:
         return Improvement(mean, None, None, None)
-    return Improvement(mean, half, _p_value(ri), None)
+    return Improvement(mean, half_width, _p_value(differences), None)
 
 
 def _p_value(differences: Sequence[float]) -> float:
-    """Of the hypothesis that their mean is 0, by the one-sample t-test."""
+    """The one-sample t-test's p-value of a mean of 0."""
     if len(set(differences)) == 1:
-        # The test divides by their spread: differences that are all 0 speak for no difference, others against.
+        # The test would divide by a standard deviation of 0.
         return 1.0 if differences[0] == 0 else 0.0
     from scipy import stats
 
@@ -82,58 +86,61 @@ def _p_value(differences: Sequence[float]) -> float:
 
 
 def holm(improvements: Sequence[Improvement | None]) -> list[Improvement | None]:
-    """With the p-values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
+    """The improvements with corrected p-values (Holm, Scandinavian Journal of Statistics 6, 1979).
 
     Args:
-        improvements: those of a table's rows, None where a row is a baseline; what has no p-value does not count.
+        improvements: one per row of a table, None for a baseline; only those with a p-value are counted.
     """
-    known = [each.p for each in improvements if each is not None and each.p is not None]
-    if not known:
+    p_values = [row.p for row in improvements if row is not None and row.p is not None]
+    if not p_values:
         return list(improvements)
     from statsmodels.stats.multitest import multipletests
 
-    adjusted = iter(multipletests(known, alpha=1 - LEVEL, method="holm")[1].tolist())
-    return [each if each is None or each.p is None else each._replace(adjusted=next(adjusted)) for each in improvements]
+    adjusted = iter(multipletests(p_values, alpha=1 - LEVEL, method="holm")[1].tolist())
+    return [row if row is None or row.p is None else row._replace(adjusted_p=next(adjusted)) for row in improvements]
 
 
 class Lift(NamedTuple):
-    """B over A."""
+    """The lift of arm B over arm A of an A/B test."""
 
     a: float | None
     """The mean rate of arm A's users; None without users."""
     b: float | None
+    """The same of arm B."""
     lift: float | None
-    """(b / a - 1) · 100 %; None where an arm has fewer than two users or nothing to count."""
+    """(b / a - 1) · 100 %; None if an arm has fewer than two users or a mean of 0."""
     low: float | None
     high: float | None
-    """The ends of its 95 % interval."""
+    """The ends of the lift's 95 % interval."""
     p: float | None
-    """Two-sided, of the hypothesis that there is no lift; below 5 % exactly where the interval leaves out 0."""
+    """Two-sided p-value of no lift; below 5 % exactly when the interval excludes 0."""
 
     @property
     def significant(self) -> bool:
-        """Whether a difference is shown at 5 %; this comparison alone is considered."""
-        return self.p is not None and self.p < 1 - LEVEL
+        """Whether the lift is significant at 5 %, without a correction for several comparisons."""
+        return _is_significant(self.p)
 
 
 def lift(a: NDArray[np.float64], b: NDArray[np.float64]) -> Lift:
-    """The lift by the delta method, for the logarithm of the ratio of two independent means.
+    """The lift, by the delta method for the logarithm of the ratio of two independent means.
 
-    log(b̄ / ā) is about normal with variance s_a² / (n_a ā²) + s_b² / (n_b b̄²) (Deng, Knoblich and Lu, KDD 2018, for
-    rates whose unit is the user). The interval exp(log(b̄ / ā) ± z · s) - 1 cannot go below -100 %.
+    log(b̄ / ā) is approximately normal with variance s_a² / (n_a ā²) + s_b² / (n_b b̄²) (Deng, Knoblich and Lu, KDD
+    2018, for rates per user). The interval exp(log(b̄ / ā) ± z · s) - 1 cannot go below -100 %.
 
     Args:
-        a, b: [users of the arm], each user's rate, e.g. clicks / items shown.
+        a, b: [users of the arm], each user's rate, e.g. clicks / shown items.
     """
     means = [float(rates.mean()) if len(rates) else None for rates in (a, b)]
     if min(len(a), len(b)) < 2 or not means[0] or not means[1]:
         return Lift(means[0], means[1], None, None, None, None)
     from scipy import stats
 
-    spread = math.sqrt(sum(float(x.var(ddof=1)) / (len(x) * m**2) for x, m in zip((a, b), means, strict=True) if m))
+    standard_error = math.sqrt(
+        sum(float(x.var(ddof=1)) / (len(x) * m**2) for x, m in zip((a, b), means, strict=True) if m)
+    )
     log = math.log(means[1] / means[0])
-    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * spread
-    # Without any spread the means are what they are.
-    p = float(2 * stats.norm.sf(abs(log) / spread)) if spread else float(log == 0)
-    value, low, high = (100 * math.expm1(x) for x in (log, log - half, log + half))
+    half_width = float(stats.norm.ppf((1 + LEVEL) / 2)) * standard_error
+    # Rates that do not vary have no standard error: any lift is then certain.
+    p = float(2 * stats.norm.sf(abs(log) / standard_error)) if standard_error else float(log == 0)
+    value, low, high = (100 * math.expm1(x) for x in (log, log - half_width, log + half_width))
     return Lift(means[0], means[1], value, low, high, p)

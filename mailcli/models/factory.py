@@ -13,9 +13,9 @@ from mailcli import plugins
 from mailcli.config import Options, RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.models import ColdStartMethod, distribute
+from mailcli.models import distribute
 from mailcli.models.batch_spec import batch_signature
-from mailcli.models.contracts import options_of
+from mailcli.models.contracts import ColdStartMethod, options_of
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.sparse_ops import forget_gradients
@@ -51,7 +51,7 @@ def _make_model(dataset: Dataset, config: RunConfig) -> TwoTower:
     ranker = _make(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = _make(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
     outside = {config.ranker: plugins.RANKERS, config.cold_start: plugins.COLD_STARTS}
-    if not any(plugins.is_outside(kind, name) for name, kind in outside.items()):
+    if not any(plugins.is_external(kind, name) for name, kind in outside.items()):
         try:
             return TwoTower(embedding, ranker, cold_start, config.history)
         except ValueError as error:
@@ -77,7 +77,7 @@ def _try_as_graph(model: TwoTower, config: RunConfig) -> None:
     make_step(model, config).trace()
 
 
-def _make(kind: plugins.Kind, name: str, options: Options) -> Any:
+def _make(kind: plugins.PluginKind, name: str, options: Options) -> Any:
     """An instance with the options, each cast to the type of the constructor's default."""
     found = _class(kind, name)
     if not isinstance(found, type):
@@ -95,7 +95,7 @@ def _make(kind: plugins.Kind, name: str, options: Options) -> Any:
         raise MailError(f"{kind.title} '{name}': {error}") from error
 
 
-def _class(kind: plugins.Kind, name: str) -> Any:
+def _class(kind: plugins.PluginKind, name: str) -> Any:
     """The class of that name, or a plain function for a ranker.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from mailcli.errors import SHOWN, MailError, did_you_mean, quoted
+from mailcli.errors import MAX_QUOTED, MailError, did_you_mean, quoted
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 
 #: Prices and the like beyond this are no numbers but mistakes, infinity among them (ours).
@@ -146,7 +146,7 @@ class CsvFile:
             raise MailError(f"{self.path}: there is no row below the header.")
         if all(line.count(b",") != len(self.header) - 1 for line in lines):
             text = lines[0].decode("utf-8", errors="replace").strip()
-            raise MailError(f"{self.path}, line 2: {text[:SHOWN]!r} {self._wrong_count(text)}.")
+            raise MailError(f"{self.path}, line 2: {text[:MAX_QUOTED]!r} {self._wrong_count(text)}.")
 
     def frame(self, engine: DataEngine, keep_lines: bool = False) -> DataFrame:
         """The needed columns, typed; `fault` and `line` tell of the rows that cannot be used.
@@ -238,10 +238,10 @@ class CsvFile:
         held = dict(zip(self.header, cells, strict=True))
         if fault >= len(self.columns):
             rule = self.rules[fault - len(self.columns)]
-            found = ", ".join(f"'{name}' holds {held[name][:SHOWN]!r}" for name in rule.columns)
+            found = ", ".join(f"'{name}' holds {held[name][:MAX_QUOTED]!r}" for name in rule.columns)
             return f"{found}. Expected {rule.expected}"
         column = self.columns[fault]
-        return f"column '{column.name}' holds {held[column.name][:SHOWN]!r}. Expected {column.expected}"
+        return f"column '{column.name}' holds {held[column.name][:MAX_QUOTED]!r}. Expected {column.expected}"
 
     def _wrong_count(self, line: str) -> str:
         found = line.count(",") + 1

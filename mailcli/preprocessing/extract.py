@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from mailcli.data.hashing import hash_users, share_of_users
 from mailcli.data.schema import SPLITS
-from mailcli.errors import SHOWN, MailError
+from mailcli.errors import MAX_QUOTED, MailError
 from mailcli.preprocessing.consistency import check_items, check_times, check_users
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.rejects import SECOND, Rejects
 from mailcli.preprocessing.sources._base import RawData
-from mailcli.utils.resumable import Stages
+from mailcli.utils.resumable import ResumableStages
 
 #: Raw bytes per bucket (ours): about eight million behaviors, some 600 MB while a bucket is worked on.
 BUCKET_BYTES = 256 << 20
@@ -78,7 +78,7 @@ class Staging:
         self,
         source: RawData,
         engine: DataEngine,
-        stages: Stages,
+        stages: ResumableStages,
         rejects: Rejects,
         sample: float,
         expect_official: bool,
@@ -125,7 +125,7 @@ class Staging:
         if len(rows) and rows["fault"].null_count == 0:
             first, line = rows["fault"][0].as_py(), rows["line"][0].as_py()
             raise MailError(
-                f"{file.path}: of {len(rows):,} rows from all over the file none can be used. In {line[:SHOWN]!r} "
+                f"{file.path}: of {len(rows):,} rows from all over the file none can be used. In {line[:MAX_QUOTED]!r} "
                 f"{file.explain(first, line)}."
             )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.errors import SHOWN, MailError
+from mailcli.errors import MAX_QUOTED, MailError
 from mailcli.preprocessing.sources._base import RawData
 
 #: Share of a file's rows that may be unusable (ours: a few spoilt rows do not stop hours of work, a wrong file does).
@@ -62,7 +62,7 @@ class Rejects:
         by_line = {line: fault for fault, line in reversed(self._faulty[table])}
         first = file.first_of(by_line)
         place, line = first or ("", next(iter(by_line)))
-        told = f"{place}: " if place else f"{file.path}: the row {line[:SHOWN]!r} "
+        told = f"{place}: " if place else f"{file.path}: the row {line[:MAX_QUOTED]!r} "
         return told + self._explain(table, by_line[line], line)
 
     def _explain(self, table: str, fault: int, line: str) -> str:

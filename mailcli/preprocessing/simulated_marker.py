@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mailcli.data.manifest import read_json
 from mailcli.errors import MailError
+from mailcli.utils.parsing import read_json
 
 NAME = "SIMULATED.json"
 

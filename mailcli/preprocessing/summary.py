@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mailcli.data.schema import SPLITS
-from mailcli.errors import SHOWN
+from mailcli.errors import MAX_QUOTED
 from mailcli.preprocessing.extract import NO_IMPRESSION, TOO_LATE, Staged
 from mailcli.preprocessing.rejects import EXAMPLES, Rejects
 from mailcli.preprocessing.sources._base import TABLES, RawData
@@ -66,7 +66,7 @@ def _reasons(rejects: Rejects) -> Iterator[Cells]:
 
 def _printable(line: str) -> str:
     """A line of a raw file, cut, without what would break a table."""
-    return "".join(c if c.isprintable() and c != "`" else "?" for c in line[:SHOWN])
+    return "".join(c if c.isprintable() and c != "`" else "?" for c in line[:MAX_QUOTED])
 
 
 def _findings(staged: Staged, counts: dict[str, int]) -> Iterator[Cells]:

@@ -25,7 +25,7 @@ from mailcli.preprocessing.engines._base import DataEngine
 from mailcli.preprocessing.extract import Staged
 from mailcli.preprocessing.histories import history_bounds, visible
 from mailcli.preprocessing.vocabulary import Codes, VocabularyBuilder
-from mailcli.utils.prefetch import ahead
+from mailcli.utils.prefetch import prefetch
 from mailcli.utils.progress import progress
 
 #: Rows that are numbered at a time (ours: some 50 MB).
@@ -89,7 +89,7 @@ class Build:
         buckets = np.unique(staged.users["bucket"])
         with progress("sorting histories", len(buckets), "buckets") as advance:
             # While one bucket is merged, the engine sorts the next.
-            for impressions, behaviors in ahead(lambda bucket: self._load(staged, bucket), buckets, 1):
+            for impressions, behaviors in prefetch(lambda bucket: self._load(staged, bucket), buckets, 1):
                 self._merge(impressions, behaviors, per_user)
                 advance(1)
         self.writer.write("behaviors", "offsets", np.r_[0, np.cumsum(per_user)])

@@ -53,9 +53,9 @@ def _estimate(cell: MetricCell) -> TextCell:
     if estimate is None:
         return TextCell("-")
     text = unsigned(estimate.mean)
-    if estimate.half is None or estimate.deviation is None:
+    if estimate.half_width is None or estimate.deviation is None:
         return TextCell(text, rank=cell.rank)
-    return TextCell(f"{text} ±{unsigned(estimate.half)}", f" ({unsigned(estimate.deviation)})", cell.rank)
+    return TextCell(f"{text} ±{unsigned(estimate.half_width)}", f" ({unsigned(estimate.deviation)})", cell.rank)
 
 
 def _over_users(cell: MetricCell) -> TextCell:
@@ -67,9 +67,9 @@ def _improvement(gain: Improvement | None) -> str:
     if gain is None:
         return ""
     text = f"{gain.mean:+.2f}"
-    if gain.half is None or gain.adjusted is None:
+    if gain.half_width is None or gain.adjusted_p is None:
         return text
-    return f"{text} ±{gain.half:.2f}, {_p_value(gain.adjusted)}" + ("" if gain.significant else " n.s.")
+    return f"{text} ±{gain.half_width:.2f}, {_p_value(gain.adjusted_p)}" + ("" if gain.significant else " n.s.")
 
 
 def _reported(line: ResultLine) -> list[TextCell]:

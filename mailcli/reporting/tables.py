@@ -118,6 +118,6 @@ def _improvement(row: Row, users: str, metric: str) -> Improvement | None:
 
 
 def _interval(draws: NDArray[np.float64]) -> tuple[float, float] | None:
-    from mailcli.metrics.bootstrap import interval
+    from mailcli.metrics.bootstrap import percentile_interval
 
-    return None if np.isnan(draws).all() else interval(draws)
+    return None if np.isnan(draws).all() else percentile_interval(draws)

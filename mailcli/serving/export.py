@@ -26,7 +26,7 @@ from mailcli.serving.served_model import OUTPUTS, Served
 from mailcli.serving.signatures import Input, Signature
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
-from mailcli.utils.files import Lock, whole_folder
+from mailcli.utils.files import FolderLock, make_folder_atomically
 
 VERSION = "1"
 SIGNATURE, REQUEST, README = "signature.json", "request.json", "README.md"
@@ -53,12 +53,12 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
     _refuse_existing(folder)
     predictor = Predictor.open(run, data_dir)
     dataset = predictor.dataset
-    with Lock(folder, f"{folder}: another `mail export` is writing it. Wait for it."):
+    with FolderLock(folder, f"{folder}: another `mail export` is writing it. Wait for it."):
         _refuse_existing(folder)
         served = Served(predictor.model, dataset, run.config, with_users)
         graphs = {signature.name: served.concrete(signature) for signature in served.signatures}
         description = _description(run, dataset, served, graphs)
-        with whole_folder(folder) as partial:
+        with make_folder_atomically(folder) as partial:
             # Gradients are not needed, and those of layers would be code.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             try:

@@ -21,7 +21,7 @@ from mailcli.serving.lookups import unknown_ids
 from mailcli.serving.value_checks import Faults, Needed, typed
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     found = Counts(0, 0, 0, 0)
     try:
         with (
-            whole(out, new=True) as partial,
+            write_atomically(out, new=True) as partial,
             Writer(partial, schema) as writer,
             progress("scoring", total, "impressions") as advance,
         ):

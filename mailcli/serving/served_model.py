@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches, target_ids
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import numbering_of
+from mailcli.data.numbering import current_numbering
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.errors import MailError
@@ -231,7 +231,7 @@ class Served:
 
     def _scale(self, name: str, values: Tensor) -> Tensor:
         """As preprocessing did: log(1 + x), standardised; NaN and infinity become the mean."""
-        scale = numbering_of(self._dataset).dense[name]
+        scale = current_numbering(self._dataset).dense[name]
         numbers = tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0))
         numbers = (numbers - scale["log1p_mean"]) / scale["log1p_std"]
         return tf.cast(tf.where(tf.math.is_finite(values), numbers, tf.zeros_like(numbers)), tf.float32)

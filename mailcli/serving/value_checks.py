@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mailcli.errors import SHOWN, MailError
+from mailcli.errors import MAX_QUOTED, MailError
 
 #: Whole numbers, written plainly.
 _WHOLE = r"^(0|-?[1-9][0-9]*)$"
@@ -58,7 +58,7 @@ class Faults:
         if len(places):
             place = places[0].as_py()
             value = values[place].as_py()
-            held = "is empty" if value is None or value in {"", b""} else f"holds {value!r:.{SHOWN}}"
+            held = "is empty" if value is None or value in {"", b""} else f"holds {value!r:.{MAX_QUOTED}}"
             self._add(f"column '{shown(column)}' ", told, self._row(first_row + place), held, len(places))
 
     def add_row(self, row: int, held: str, told: str) -> None:

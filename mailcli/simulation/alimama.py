@@ -31,6 +31,7 @@ from mailcli.preprocessing.simulated_marker import NAME as MARKER
 from mailcli.preprocessing.simulated_marker import write_marker
 from mailcli.preprocessing.sources.alimama import ACTIONS, DAY, DAYS, FIRST_BEHAVIOR, FIRST_IMPRESSION, TEST_DAY
 from mailcli.simulation.world import ATTRIBUTES, Settings, World, pick
+from mailcli.utils.files import make_folder_atomically
 from mailcli.utils.progress import progress
 
 # Proportions of the published files (ALIMAMA.md).
@@ -65,17 +66,9 @@ def simulate_alimama(settings: Settings, out: Path) -> Summary:
     """
     out = Path(os.path.abspath(out))
     _check_folder(settings, out)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        summary = _write(settings, partial)
-        if out.exists():
-            shutil.rmtree(out)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return summary
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with make_folder_atomically(out, replace=True, sync=False) as partial:
+        return _write(settings, partial)
 
 
 def _check_folder(settings: Settings, out: Path) -> None:

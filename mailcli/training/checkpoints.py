@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def read_variables(path: Path) -> list[Callable[[], NDArray]]:
 
 
 def _save(path: Path, variables: Sequence[Any], first: dict[str, NDArray]) -> None:
-    with whole(path) as other, zipfile.ZipFile(other, "w", allowZip64=True) as archive:
+    with write_atomically(path) as other, zipfile.ZipFile(other, "w", allowZip64=True) as archive:
         for name, array in first.items():
             _write(archive, name, array)
         # One after another: a copy of the whole table at once would be as much memory again.

@@ -14,7 +14,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
-from mailcli.metrics.bootstrap import Weighted, resample
+from mailcli.metrics.bootstrap import WeightedMetrics, resample
 from mailcli.models import distribute
 from mailcli.models.batch_spec import batch_signature, to_tensors
 from mailcli.models.two_tower import TwoTower
@@ -102,7 +102,7 @@ def measure_draws(dataset: Dataset, view: View, scores: NDArray[np.floating], dr
     user, groups = _groups(dataset, view)
     present, user = np.unique(user, return_inverse=True)
     samples = {
-        (name, prefix): Weighted(user[group], label[group], column[group], len(present))
+        (name, prefix): WeightedMetrics(user[group], label[group], column[group], len(present))
         for prefix, label, column in _labelled(dataset, view, scores)
         for name, group in groups.items()
     }

@@ -23,9 +23,9 @@ from mailcli.training import collectives
 from mailcli.training.checkpoints import Checkpoints, Progress, check_space, save_variables
 from mailcli.training.evaluate import Scorer, measure
 from mailcli.training.run_folder import Run
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import progress
-from mailcli.utils.signals import Interrupt, postponed
+from mailcli.utils.signals import PostponedInterrupt, postpone_interrupts
 
 logger = logging.getLogger(__name__)
 
@@ -102,14 +102,14 @@ class Fit:
         # Several workers stop together, so in a step: until the next one, validation goes on.
         several = distribute.worker()[1] > 1
         try:
-            with postponed() if several else nullcontext() as together:
+            with postpone_interrupts() if several else nullcontext() as together:
                 while self._progress.epoch <= self._run.config.epochs:
                     if not self._validation_is_due:
-                        with nullcontext(together) if together else postponed() as interrupt:
+                        with nullcontext(together) if together else postpone_interrupts() as interrupt:
                             self._train(interrupt)
                     if self._validate():
                         break
-                if together and collectives.any_of(together.asked):
+                if together and collectives.any_of(together.requested):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise self.interrupted() from None
@@ -135,7 +135,7 @@ class Fit:
         """Whether the steps before a validation are done and it is not: it was cut short, or the run was."""
         return self._stops_at(self._progress.step) and self._progress.validated < self._progress.steps
 
-    def _train(self, interrupt: Interrupt) -> None:
+    def _train(self, interrupt: PostponedInterrupt) -> None:
         """The steps up to the next validation, and a checkpoint: validation changes nothing that is in it."""
         at, config = self._progress, self._run.config
         left = len(self._batches.view.rows) - at.step * config.batch_size
@@ -148,7 +148,7 @@ class Fit:
                 at.steps += 1
                 advance(min(config.batch_size, left))
                 left -= config.batch_size
-                asked = collectives.any_of(interrupt.asked)
+                asked = collectives.any_of(interrupt.requested)
                 if asked or time.monotonic() - self._saved >= self._seconds:
                     self._save()
                 if asked:
@@ -196,7 +196,7 @@ class Fit:
         if found["all"]["AUC"] > before:
             at.best, at.worse = {"best_epoch": at.epoch, "best_step": at.steps, "validation": found}, 0
             if self._run.kept:
-                with whole(self._run.weights) as partial:
+                with write_atomically(self._run.weights) as partial:
                     self._model.save_weights(partial)
                 save_variables(self._run.optimizers, self._step.variables)
         else:

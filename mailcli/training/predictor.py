@@ -9,7 +9,7 @@ import numpy as np
 
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
-from mailcli.data.dataset import Dataset, find
+from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.data.protocol import View, views
 from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
@@ -47,7 +47,7 @@ class Predictor:
         Raises:
             MailError: the dataset is missing, or it or code from outside has changed since the run.
         """
-        dataset = data if isinstance(data, Dataset) else find(data, run.config.data)
+        dataset = data if isinstance(data, Dataset) else open_dataset(data, run.config.data)
         return cls(run, read_as(run, dataset))
 
     @property

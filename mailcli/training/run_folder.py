@@ -28,9 +28,9 @@ import tomli_w
 from numpy.typing import NDArray
 
 from mailcli.config import Options, RunConfig
-from mailcli.data.manifest import read_json
 from mailcli.errors import MailError
-from mailcli.utils.files import Lock, sweep, whole
+from mailcli.utils.files import FolderLock, remove_partials, write_atomically
+from mailcli.utils.parsing import read_json
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
     from mailcli.models.two_tower import TwoTower
@@ -80,9 +80,9 @@ class Run:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes out of the folder (MailError when one is in it); what a kill left in it goes."""
-        with Lock(self.folder, f"{self.folder}: another `mail` is training this run. Wait for it."):
+        with FolderLock(self.folder, f"{self.folder}: another `mail` is training this run. Wait for it."):
             for folder in (self.folder, self.checkpoints):
-                sweep(folder)
+                remove_partials(folder)
             yield
 
     @property
@@ -178,7 +178,7 @@ class Run:
 
     def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
         """Write predictions and metrics; result.json comes last and whole, so it marks the run as finished."""
-        with whole(self.folder / "predictions.npy") as partial:
+        with write_atomically(self.folder / "predictions.npy") as partial:
             np.save(partial, scores, allow_pickle=False)
         _write_json(self.folder / ENVIRONMENT, environment)
         _write_json(self.folder / RESULT, result)
@@ -236,7 +236,7 @@ def _conversions(groups: dict[str, dict[str, Any]]) -> list[Any]:
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    with whole(path) as partial:
+    with write_atomically(path) as partial:
         partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 

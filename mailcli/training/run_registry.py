@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli import plugins
-from mailcli.config import Options, RunConfig, differences, make_config, read_toml, to_toml
-from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import Renumbered, load_numbering
+from mailcli.config import Options, RunConfig, differences, make_config, to_toml
+from mailcli.data.dataset import MANIFEST, Dataset
+from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
-from mailcli.utils.files import intended
+from mailcli.utils.files import file_sha256, final_name
+from mailcli.utils.parsing import read_toml
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
     pass
@@ -22,7 +22,7 @@ from mailcli.training.run_folder import _DATASET, _OURS, CONFIG, NUMBERING, RESU
 
 def fingerprint(dataset: Dataset) -> str:
     """SHA-256 of dataset.json, which holds that of the raw files."""
-    return hashlib.sha256((dataset.folder / "dataset.json").read_bytes()).hexdigest()
+    return file_sha256(dataset.folder / MANIFEST)
 
 
 def _fingerprints(config: RunConfig, dataset: Dataset) -> dict[str, str]:
@@ -52,10 +52,10 @@ def claim(runs: Path, config: RunConfig, dataset: Dataset, others: Mapping[str, 
     Raises:
         MailError: the folder holds something that is not ours, or a run with other settings or data.
     """
-    folder = runs / config.place
+    folder = runs / config.run_path
     settings = {**identity(config, dataset), **(others or {})}
     run = Run(folder, config, settings)
-    strangers = [path.name for path in _entries(folder) if intended(path.name) not in _OURS]
+    strangers = [path.name for path in _entries(folder) if final_name(path.name) not in _OURS]
     if strangers or (folder.exists() and not folder.is_dir()):
         raise MailError(
             f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder."
@@ -126,7 +126,7 @@ def read_as(run: Run, dataset: Dataset) -> Dataset:
     check_unchanged(run, dataset)
     if not run.config.continues:
         return dataset
-    return Renumbered(dataset.folder, load_numbering(run.vocabularies, _settings_of(run).get(NUMBERING)))
+    return RenumberedDataset(dataset.folder, load_numbering(run.vocabularies, _settings_of(run).get(NUMBERING)))
 
 
 def _settings_of(run: Run) -> Options:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import Numbering, Renumbered, numbering_of, save_numbering
+from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering, save_numbering
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.models.embedding import FeatureEmbedding
@@ -97,8 +97,8 @@ class Origin:
         Returns:
             For each day its dataset, and the metrics before and after.
         """
-        earlier = Renumbered(self._dataset.folder, numbering_of(dataset))
-        later = Renumbered(dataset.folder, numbering_of(self._dataset))
+        earlier = RenumberedDataset(self._dataset.folder, current_numbering(dataset))
+        later = RenumberedDataset(dataset.folder, current_numbering(self._dataset))
         after_earlier = _test(earlier, config, scorer, "the day before")
         before_later = _test(later, config, Predictor(self._run, later).score, "the run before")
         before_earlier: Metrics = (self._run.result or {})["test"]

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of recommending."""
+"""Helpers that are independent of recommendation: files, progress, hardware, signals, logging, checks of settings."""

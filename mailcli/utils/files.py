@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that one process writes at a time."""
+"""Files and folders that appear complete or not at all, a lock on a folder, and a file's hash."""
 
 from __future__ import annotations
 
@@ -15,42 +15,46 @@ from filelock import FileLock, Timeout
 
 from mailcli.errors import MailError
 
-#: Begins the name of what is being written, before a mark that nobody can guess: what is there already is a stranger's.
-PARTIAL = ".partial-"
-_MARKED = re.compile(rf"{re.escape(PARTIAL)}[0-9a-f]{{16}}-(.+)")
+#: Starts the name of an unfinished file or folder. Random digits follow, so that no existing file is overwritten.
+PARTIAL_PREFIX = ".partial-"
+_PARTIAL_NAME = re.compile(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{16}}-(.+)")
 
 
-def intended(name: str) -> str:
-    """What an entry of a folder was to become, of one that a kill left unfinished; others keep their name."""
-    found = _MARKED.fullmatch(name)
-    return found[1] if found else name
+def final_name(name: str) -> str:
+    """The name that an unfinished file or folder would have received; any other name unchanged."""
+    match = _PARTIAL_NAME.fullmatch(name)
+    return match[1] if match else name
 
 
-def sweep(folder: Path) -> None:
-    """Delete what kills left unfinished in a folder that no other process is writing to; it need not exist."""
-    for path in folder.glob(f"{PARTIAL}*"):
-        if intended(path.name) != path.name:
+def remove_partials(folder: Path) -> None:
+    """Delete unfinished files and folders that a kill left in a folder; it need not exist.
+
+    No other process may be writing to the folder.
+    """
+    for path in folder.glob(f"{PARTIAL_PREFIX}*"):
+        if final_name(path.name) != path.name:
             _remove(path)
 
 
 @contextmanager
-def whole(path: Path, new: bool = False) -> Iterator[Path]:
-    """Another name in the folder of `path` to write under; the file takes the place of `path` when the block ends.
+def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
+    """Yield a temporary path next to `path`; what is written there replaces `path` when the block ends.
 
-    By then it is on the disk, so that a loss of power leaves the old file or the new one. After an error it is gone.
+    The data is synced to disk first, so a power failure leaves either the old file or the new one. After an error the
+    temporary file is deleted.
 
     Args:
-        path: the file.
-        new: never take the place of a file: FileExistsError where `path` has come to exist.
+        path: the file to write.
+        new: never replace a file: FileExistsError if `path` exists by then.
     """
-    partial = _marked(path)
-    # Made here, not by who writes: with the rights of any new file, and never over another.
+    partial = _partial_path(path)
+    # Created here, not by the caller: with the permissions of any new file, and never over an existing one.
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
         _sync(partial, os.O_RDWR)
         if new:
-            # Whoever makes the name owns it; the moment in which it is empty is the shortest that all disks can do.
+            # Whoever creates the name owns it. It is empty for a moment; not every file system can do better.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         os.replace(partial, path)
     except BaseException:
@@ -60,31 +64,60 @@ def whole(path: Path, new: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Another folder beside `path` to write in; it takes the name `path`, which must be free, when the block ends.
+def make_folder_atomically(path: Path, replace: bool = False, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary folder next to `path`; it is renamed to `path` when the block ends.
 
-    After an error it is gone; what a kill left of one is removed by the next. One process at a time: take a Lock.
+    After an error it is deleted; what a kill leaves behind is deleted by the next call. Only one process at a time may
+    make a folder: use a FolderLock.
+
+    Args:
+        path: the folder to make. Its parent exists.
+        replace: whether it may replace a folder; otherwise `path` must not exist, or be empty.
+        sync: whether the data is synced to disk first, so that it survives a power failure.
     """
-    for left in path.parent.glob(f"{PARTIAL}*"):
-        if intended(left.name) == path.name:
+    for left in path.parent.glob(f"{PARTIAL_PREFIX}*"):
+        if final_name(left.name) == path.name:
             _remove(left)
-    partial = _marked(path)
+    partial = _partial_path(path)
     partial.mkdir()
     try:
         yield partial
-        for file in sorted(partial.rglob("*")):
-            if file.is_file():
-                _sync(file, os.O_RDWR)
-        os.rename(partial, path)
+        if sync:
+            for file in sorted(partial.rglob("*")):
+                if file.is_file():
+                    _sync(file, os.O_RDWR)
+        (replace_folder if replace else os.rename)(partial, path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    _sync_folder(path.parent)
+    if sync:
+        _sync_folder(path.parent)
 
 
-def _marked(path: Path) -> Path:
-    """Ends as the file's own name does, because Keras, NumPy and Matplotlib look at that."""
-    return path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
+def replace_folder(new: Path, path: Path) -> None:
+    """Rename `new` to `path` and delete the old `path`, if any."""
+    old = _old_path(path)
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        os.rename(path, old)
+    os.rename(new, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def restore_folder(path: Path) -> None:
+    """Bring back the old folder if `replace_folder` was killed between its two renames."""
+    old = _old_path(path)
+    if old.exists() and not path.exists():
+        os.rename(old, path)
+
+
+def _old_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _partial_path(path: Path) -> Path:
+    """A hidden name that keeps the file's ending, because Keras, NumPy and Matplotlib look at it."""
+    return path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-{path.name}")
 
 
 def _remove(path: Path) -> None:
@@ -99,63 +132,63 @@ def _sync_folder(folder: Path) -> None:
         _sync(folder, os.O_RDONLY)
 
 
-def _sync(path: Path, how: int) -> None:
-    handle = os.open(path, how)
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-class Lock:
-    """Keeps other processes out of a folder, by a file beside it; a context manager.
+class FolderLock:
+    """Keeps other processes out of a folder by a lock file next to it; a context manager.
 
     Args:
-        folder: need not exist; its parent is made, and goes again if nothing comes to be in it.
-        busy: what to say when another process is in it.
+        folder: need not exist. Missing parents are created, and removed again if they stay empty.
+        busy: the error message when another process holds the lock.
 
     Raises:
-        MailError: another process is in it, or the file beside it is somebody else's.
+        MailError: another process holds the lock, or the lock file's name is taken by another file.
     """
 
     def __init__(self, folder: Path, busy: str) -> None:
         self._busy = busy
         self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
-        self._made: list[Path] = []
+        self._new_folders: list[Path] = []
 
     def __enter__(self) -> None:
         path = Path(self._lock.lock_file)
         if path.exists() and (not path.is_file() or path.stat().st_size):
             # It would be deleted at the end.
             raise MailError(
-                f"{path}: is not a lock of ours, which are empty files. Move it away, or choose another name."
+                f"{path}: is not one of mail's lock files (those are empty). Move it away, or choose another name."
             )
-        self._made = [folder for folder in path.parents if not folder.exists()]
+        self._new_folders = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            # FileLock takes a file that cannot be made for one that is held.
+            # FileLock mistakes a file that cannot be created for one that is locked.
             path.touch()
             self._lock.acquire()
         except Timeout:
             raise MailError(self._busy) from None
         except OSError:
-            self._remove_made()
+            self._remove_new_folders()
             raise
 
     def __exit__(self, *_: object) -> None:
-        # While it is held: afterwards another might hold the file that is unlinked.
+        # Before the release: afterwards another process might hold the file that is unlinked.
         Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
-        self._remove_made()
+        self._remove_new_folders()
 
-    def _remove_made(self) -> None:
-        # The innermost first; one that has come to hold something cannot be removed, and stays with those around it.
+    def _remove_new_folders(self) -> None:
+        # The innermost first; the first one that is not empty stops the loop.
         with suppress(OSError):
-            for folder in self._made:
+            for folder in self._new_folders:
                 folder.rmdir()
 
 
-def sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

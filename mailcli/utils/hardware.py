@@ -1,4 +1,4 @@
-"""What the machine can do, as far as speed and the last bits of a result depend on it."""
+"""The machine's properties on which speed and the last bits of a result depend."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-#: What Linux calls products of bfloat16 numbers: Intel and AMD, Intel's matrix unit, ARM.
-BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
-#: The instructions whose presence decides which of its kernels oneDNN takes.
-KERNELS = {"sse4_1", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "asimd", "sve", *BFLOAT16}
+#: Linux's names of the bfloat16 instructions: Intel and AMD, Intel's matrix unit, ARM.
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+#: The instructions by which oneDNN chooses its kernels.
+KERNEL_FLAGS = {"sse4_1", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "asimd", "sve", *BFLOAT16_FLAGS}
 
 
 @cache
 def _instructions() -> frozenset[str]:
-    """What the processor has of KERNELS; empty where the system does not tell (only Linux does)."""
+    """The processor's KERNEL_FLAGS; empty where the system does not list them (only Linux does)."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return frozenset()
-    told = [line.partition(":")[2].split() for line in text.splitlines() if line.startswith(("flags", "Features"))]
-    return frozenset(told[0]) & KERNELS if told else frozenset()
+    flags = [line.partition(":")[2].split() for line in text.splitlines() if line.startswith(("flags", "Features"))]
+    return frozenset(flags[0]) & KERNEL_FLAGS if flags else frozenset()
 
 
 def has_graphics_card() -> bool:
@@ -31,44 +31,44 @@ def has_graphics_card() -> bool:
 
 
 def has_bfloat16() -> bool:
-    """Whether products of bfloat16 matrices are quick here; a graphics card is taken to have them."""
-    return has_graphics_card() or bool(_instructions() & BFLOAT16)
+    """Whether bfloat16 matrix products are fast on this machine; graphics cards are assumed to support them."""
+    return has_graphics_card() or bool(_instructions() & BFLOAT16_FLAGS)
 
 
 def usable_cores() -> int:
-    """The cores that the process may use (Linux tells), or all: as many threads as TensorFlow takes by itself."""
+    """The cores that the process may use (known on Linux), or all: TensorFlow's default number of threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads() -> int:
-    """How many TensorFlow uses: as many as were asked for, or as there are cores."""
+    """TensorFlow's number of threads: the requested one, or the number of usable cores."""
     return int(os.environ.get("TF_NUM_INTRAOP_THREADS", usable_cores()))
 
 
 def memory_bytes() -> int | None:
-    """The machine's memory; None where the system does not tell."""
+    """The machine's memory; None where the system does not report it."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def table_bytes(rows: int, dim: int) -> int:
-    """Memory that a training needs for its table in float32 at its most.
+    """Peak memory that training needs for a float32 embedding table.
 
-    The table and Adam's two moments, and two copies while Keras writes or reads the weights of the best epoch; a
-    checkpoint, and what the chief tells other workers, take less.
+    The table and Adam's two moments, plus two copies while Keras saves or loads the best epoch's weights. Checkpoints
+    and the chief's broadcast to other workers take less.
     """
     return (3 + 2) * 4 * rows * dim
 
 
 def limit_threads(count: int) -> None:
-    """Let TensorFlow use that many threads; it must not have been imported yet."""
+    """Set TensorFlow's number of threads; call it before TensorFlow is imported."""
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = str(count)
 
 
 def describe() -> dict[str, Any]:
-    """For environment.json."""
+    """The machine's entries of environment.json."""
     return {
         "machine": platform.machine(),
         "cores": os.cpu_count() or 1,

@@ -1,6 +1,6 @@
-"""The messages of a command: the logger `mailcli`, shown on stderr one line each.
+"""The messages of a command: the logger `mailcli`, one line each on stderr.
 
-As a library, mailcli logs and shows nothing; the command line calls `log_to_stderr`.
+Used as a library, mailcli only logs; the command line calls `log_to_stderr` to show the messages.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import logging
 
 import click
 
-#: All loggers of the package are below this one.
+#: The parent of all loggers of the package.
 LOGGER = logging.getLogger("mailcli")
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to what `sys.stderr` is at the time, as Click does, so that nothing is lost when it is redirected."""
+    """Writes to the current `sys.stderr`, as Click does, so that it can be redirected at any time."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
@@ -22,10 +22,10 @@ class _StderrHandler(logging.Handler):
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Show the package's messages from a level up on stderr; calling it again changes the level.
+    """Show the package's messages of a level and above on stderr; call it again to change the level.
 
     Args:
-        level: `logging.INFO`: notes and progress; `WARNING` (`-q`): no progress; `DEBUG` (`-v`): details, too.
+        level: `logging.INFO`: notes and progress; `WARNING` (`-q`): no progress; `DEBUG` (`-v`): details as well.
     """
     if not any(isinstance(handler, _StderrHandler) for handler in LOGGER.handlers):
         LOGGER.addHandler(_StderrHandler())
@@ -33,5 +33,5 @@ def log_to_stderr(level: int = logging.INFO) -> None:
 
 
 def is_quiet() -> bool:
-    """Whether progress is not to be shown (`-q`)."""
+    """Whether progress is hidden (`-q`)."""
     return LOGGER.level > logging.INFO

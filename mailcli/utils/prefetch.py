@@ -1,4 +1,4 @@
-"""Work done in a thread while what came before it is used."""
+"""Items made in a background thread while earlier ones are being used."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(make: Callable[[Item], Result], items: Iterable[Item], depth: int) -> Iterator[Result]:
-    """`make` of each item, in order; while one is used, up to `depth` more are made in a thread."""
-    waiting: deque[Future[Result]] = deque()
+def prefetch(make: Callable[[Item], Result], items: Iterable[Item], depth: int) -> Iterator[Result]:
+    """Yield `make(item)` for each item, in order, while a thread prepares up to `depth` results ahead."""
+    pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(1) as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(make, item))
-                if len(waiting) > depth:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(pool.submit(make, item))
+                if len(pending) > depth:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for left in waiting:
-                left.cancel()
+            for future in pending:
+                future.cancel()

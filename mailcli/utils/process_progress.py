@@ -1,4 +1,4 @@
-"""Progress of several processes in one place: bars on a terminal, a line for each run that has ended elsewhere."""
+"""Progress of several worker processes in one place: bars on a terminal, one line per finished run elsewhere."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mailcli.utils.log import is_quiet
 logger = logging.getLogger(__name__)
 
 
-#: Seconds between two reports of a worker (ours: a terminal is not drawn more often).
-REPORT_EVERY = 0.5
+#: Seconds between two reports of a worker (ours: a terminal need not be redrawn more often).
+SECONDS_PER_REPORT = 0.5
 
 
 class Report(NamedTuple):
-    """How far a worker is."""
+    """A worker's progress."""
 
     pid: int
     title: str
@@ -30,80 +30,81 @@ class Report(NamedTuple):
     total: float
 
 
-def send_to(reports: Any) -> None:
+def send_progress_to(reports: Any) -> None:
     """Send this process's progress to a queue of Reports instead of showing it."""
 
     @contextmanager
-    def forwarded(title: str, total: float, unit: str) -> Iterator[progress.Advance]:
+    def send(title: str, total: float, unit: str) -> Iterator[progress.Advance]:
         del unit
         done = last = 0.0
 
         def advance(amount: float) -> None:
             nonlocal done, last
             done += amount
-            if time.monotonic() - last >= REPORT_EVERY:
+            if time.monotonic() - last >= SECONDS_PER_REPORT:
                 last = time.monotonic()
                 reports.put(Report(os.getpid(), title, done, total))
 
         yield advance
 
-    progress.show_by(forwarded)
+    progress.show_progress_with(send)
 
 
 @contextmanager
-def shown(reports: Any, runs: int) -> Iterator[Callable[[], None]]:
-    """Show what workers report; call the yielded function when a run has ended.
+def show_worker_progress(reports: Any, runs: int) -> Iterator[Callable[[], None]]:
+    """Show the progress that workers report; call the yielded function when a run has finished.
 
     Args:
         reports: a queue of Reports.
-        runs: how many will end.
+        runs: the number of runs.
     """
-    show = _bars if sys.stderr.isatty() and not is_quiet() else _lines
-    with show(runs) as (ended, report):
-        listener = threading.Thread(target=_listen, args=(reports, report), daemon=True)
+    display = _bars if sys.stderr.isatty() and not is_quiet() else _lines
+    with display(runs) as (finish_run, show):
+        listener = threading.Thread(target=_listen, args=(reports, show), daemon=True)
         listener.start()
         try:
-            yield ended
+            yield finish_run
         finally:
             reports.put(None)
             listener.join()
 
 
-def _listen(reports: Any, report: Callable[[Report], None]) -> None:
-    while (found := reports.get()) is not None:
-        report(found)
+def _listen(reports: Any, show: Callable[[Report], None]) -> None:
+    while (report := reports.get()) is not None:
+        show(report)
 
 
-_Shown = tuple[Callable[[], None], Callable[[Report], None]]
+_Display = tuple[Callable[[], None], Callable[[Report], None]]
+"""What to call when a run has finished, and with each report."""
 
 
 @contextmanager
-def _lines(runs: int) -> Iterator[_Shown]:
+def _lines(runs: int) -> Iterator[_Display]:
     start, done = time.monotonic(), 0
 
-    def ended() -> None:
+    def finish_run() -> None:
         nonlocal done
         done += 1
-        left = (time.monotonic() - start) / done * (runs - done)
-        more = f", about {progress.clock(left)} left" if done < runs else ""
-        logger.info(f"{done} of {runs} runs done{more}")
+        seconds_left = (time.monotonic() - start) / done * (runs - done)
+        estimate = f", about {progress.clock(seconds_left)} left" if done < runs else ""
+        logger.info(f"{done} of {runs} runs done{estimate}")
 
-    yield ended, lambda _: None
+    yield finish_run, lambda _: None
 
 
 @contextmanager
-def _bars(runs: int) -> Iterator[_Shown]:
+def _bars(runs: int) -> Iterator[_Display]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        everything = bars.add_task(f"{runs} runs", total=runs)
+        all_runs = bars.add_task(f"{runs} runs", total=runs)
         workers: dict[int, TaskID] = {}
 
-        def report(found: Report) -> None:
-            if found.pid not in workers:
-                workers[found.pid] = bars.add_task(found.title, total=found.total)
-            bars.update(workers[found.pid], description=found.title, completed=found.done, total=found.total)
+        def show(report: Report) -> None:
+            if report.pid not in workers:
+                workers[report.pid] = bars.add_task(report.title, total=report.total)
+            bars.update(workers[report.pid], description=report.title, completed=report.done, total=report.total)
 
-        yield lambda: bars.advance(everything), report
+        yield lambda: bars.advance(all_runs), show

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with speed and time left on a terminal, a line now and then elsewhere."""
+"""Progress on stderr: a bar with speed and remaining time on a terminal, a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ logger = logging.getLogger(__name__)
 
 
 Advance = Callable[[float], None]
-Show = Callable[[str, float, str], AbstractContextManager[Advance]]
-"""What shows a piece of work: called as `progress` is."""
+ProgressDisplay = Callable[[str, float, str], AbstractContextManager[Advance]]
+"""Shows the progress of a task; it has the arguments of `progress`."""
 
-_other: Show | None = None
+_display: ProgressDisplay | None = None
 
 
-def show_by(show: Show) -> None:
-    """Show progress in another way from now on, in the whole process."""
-    global _other
-    _other = show
+def show_progress_with(display: ProgressDisplay) -> None:
+    """Replace the bar and the lines by another display, for the rest of the process."""
+    global _display
+    _display = display
 
 
 #: Seconds between two lines when stderr is a file or a pipe (ours: a log of hours stays readable).
-LINE_EVERY = 10.0
+SECONDS_PER_LINE = 10.0
 
 
 def clock(seconds: float) -> str:
     """`1:02:03` or `2:03`."""
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, whole_seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{whole_seconds:02d}" if hours else f"{minutes}:{whole_seconds:02d}"
 
 
 def _amount(value: float) -> str:
@@ -46,18 +46,18 @@ def _amount(value: float) -> str:
 
 @contextmanager
 def progress(title: str, total: float, unit: str) -> Iterator[Advance]:
-    """Show how far a piece of work is; call the yielded function with the amount just done.
+    """Show the progress of a task; call the yielded function with the amount of work just done.
 
     Args:
-        title: what is being done, e.g. `"epoch 1"`.
+        title: name of the task, e.g. `"epoch 1"`.
         total: the amount of work, in `unit`.
         unit: what is counted, e.g. `"impressions"`.
     """
     if is_quiet():
         yield lambda _: None
         return
-    show = _other or (_bar if sys.stderr.isatty() else _lines)
-    with show(title, total, unit) as advance:
+    display = _display or (_bar if sys.stderr.isatty() else _lines)
+    with display(title, total, unit) as advance:
         yield advance
 
 
@@ -96,7 +96,7 @@ def _lines(title: str, total: float, unit: str) -> Iterator[Advance]:
         nonlocal done, last
         done += amount
         now = time.monotonic()
-        if now - last >= LINE_EVERY and done < total:
+        if now - last >= SECONDS_PER_LINE and done < total:
             last = now
             speed = done / (now - start)
             left = clock((total - done) / speed) if done > total / 100 else "?"

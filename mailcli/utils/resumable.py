@@ -1,6 +1,6 @@
-"""The finished steps of a long job, kept on disk: the same job, interrupted and started again, goes on from them.
+"""The finished stages of a long job, kept on disk: an interrupted job that is started again resumes after them.
 
-A stage is a folder that is renamed to its name when it is whole, so what bears a stage's name is finished.
+A stage is a folder that receives its name when it is complete, so a folder with a stage's name is a finished stage.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mailcli.utils.files import PARTIAL, whole
+from mailcli.utils.files import PARTIAL_PREFIX, make_folder_atomically, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -23,83 +23,82 @@ _KEY = "key.json"
 _TEMP = "temp"
 
 
-class Stages:
+class ResumableStages:
     """The stages of one job.
 
     Args:
-        folder: where they are; nothing else may be in it.
+        folder: holds the stages and nothing else.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.temp = folder / _TEMP
-        """A folder for what need not outlive the run; empty at its start."""
+        """A folder for temporary files; it is emptied when a job starts."""
 
     def open(self) -> None:
-        """Make the folders, and drop what an interrupted run did not finish."""
+        """Make the folders, and delete what an interrupted run did not finish."""
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
-            if path.name == _TEMP or path.name.startswith(PARTIAL):
+            if path.name == _TEMP or path.name.startswith(PARTIAL_PREFIX):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.temp.mkdir()
 
     def begin(self, key: dict[str, Any]) -> None:
-        """Keep an earlier run's stages if it was the same job; say on stderr what is kept, or why nothing is.
+        """Keep the finished stages of an earlier run of the same job; log what is kept, or why nothing is.
 
         Args:
-            key: all that the stages depend on, by the name to tell the user.
+            key: everything that the stages depend on; its keys are names that the user understands.
         """
         key = json.loads(json.dumps({"version of the stages": FORMAT, **key}))
         path = self.folder / _KEY
         finished = [stage.name for stage in self._finished()]
-        # Without its record, a kill came while an older run's stages were deleted: what is left may not be whole.
+        # Without key.json, a run was killed while it deleted its stages: what is left may be incomplete.
         if finished and path.is_file():
-            changed = _changed(path, key)
-            if changed:
-                logger.info(f"Starting over after an interrupted run: {changed}.")
+            changes = _changes(path, key)
+            if changes:
+                logger.info(f"Starting over: {changes}.")
             else:
-                logger.info(f"Going on with an interrupted run: {', '.join(finished)} done already.")
+                logger.info(f"Resuming the interrupted run: {', '.join(finished)} already done.")
                 return
-        self._forget()
+        self._delete_key()
         for stage in self._finished():
             shutil.rmtree(stage)
-        with whole(path) as partial:
+        with write_atomically(path) as partial:
             partial.write_text(json.dumps(key), encoding="utf-8")
 
     def _finished(self) -> list[Path]:
-        stages = [path for path in self.folder.iterdir() if path.is_dir() and path.name != _TEMP]
+        others = (_TEMP, PARTIAL_PREFIX)
+        stages = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(others)]
         return sorted(stages, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
     def run(self, name: str, make: Callable[[Path], object]) -> Path:
-        """The folder of a stage, made by `make` in an empty one unless it is finished already."""
+        """The folder of a stage; unless it is finished already, `make` fills an empty one."""
         folder = self.folder / name
         if not folder.exists():
-            partial = self.folder / f"{PARTIAL}{name}"
-            partial.mkdir()
-            make(partial)
-            partial.rename(folder)
+            with make_folder_atomically(folder, sync=False) as partial:
+                make(partial)
         return folder
 
-    def _forget(self) -> None:
-        """Before a stage is deleted: a stage that is deleted in part still bears its name."""
+    def _delete_key(self) -> None:
+        """Call before deleting stages: a stage that is only partly deleted still has its name."""
         (self.folder / _KEY).unlink(missing_ok=True)
 
     @property
-    def any(self) -> bool:
-        """Whether a stage is finished."""
+    def any_finished(self) -> bool:
+        """Whether at least one stage is finished."""
         return self.folder.is_dir() and bool(self._finished())
 
     def remove(self) -> None:
-        """Drop everything."""
-        self._forget()
+        """Delete all stages."""
+        self._delete_key()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _changed(path: Path, key: dict[str, Any]) -> str:
-    """What is not as it was, in words; empty where nothing differs."""
+def _changes(path: Path, key: dict[str, Any]) -> str:
+    """Which keys changed, in words; empty if none did."""
     try:
         old = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        return "its record cannot be read"
+        return "the interrupted run's record is unreadable"
     names = [name for name in {**old, **key} if old.get(name) != key.get(name)]
-    return ", ".join(names) + (" changed" if names else "")
+    return f"{', '.join(names)} changed since the interrupted run" if names else ""

@@ -1,4 +1,4 @@
-"""Ctrl-C, and a machine that is taken away, put off until a moment that suits."""
+"""Ctrl-C and SIGTERM, postponed to a moment at which a run can stop safely."""
 
 from __future__ import annotations
 
@@ -8,53 +8,53 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: What a pre-empted machine is told with besides Ctrl-C.
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Ctrl-C, and what a preempted machine sends.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupt:
-    """Whether one was asked for."""
+class PostponedInterrupt:
+    """Whether a stop was requested."""
 
-    asked = False
+    requested = False
 
 
 @contextmanager
-def postponed() -> Iterator[Interrupt]:
-    """Note the first signal and go on; a second one stops at once, as it does without this.
+def postpone_interrupts() -> Iterator[PostponedInterrupt]:
+    """Only note the first stop signal; a second one stops the process at once, as usual.
 
-    Only the main thread can have handlers; elsewhere nothing is put off.
+    Only the main thread can have signal handlers; in other threads nothing is postponed.
     """
-    found = Interrupt()
+    interrupt = PostponedInterrupt()
     if threading.current_thread() is not threading.main_thread():
-        yield found
+        yield interrupt
         return
-    before = {each: signal.getsignal(each) for each in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def restore() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     def note(number: int, frame: FrameType | None) -> None:
         del number, frame
-        found.asked = True
+        interrupt.requested = True
         restore()
 
-    for each in SIGNALS:
-        signal.signal(each, note)
+    for number in STOP_SIGNALS:
+        signal.signal(number, note)
     try:
-        yield found
+        yield interrupt
     finally:
         restore()
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM is taken for Ctrl-C meanwhile; in the main thread, which alone can have handlers."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C within the block; only the main thread can have signal handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, handler)

@@ -1,4 +1,4 @@
-"""TensorFlow's start-up without its notes."""
+"""TensorFlow's start-up without its usual messages."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from contextlib import contextmanager
 
 from mailcli.utils.hardware import has_graphics_card
 
-#: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL says.
+#: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL is.
 NOISE = (
     "All log messages before absl::InitializeLog",
     "oneDNN custom operations are on",
-    # At the first transposition of whole numbers of a process.
+    # At a process's first transposition of an integer tensor.
     "oneDNN supports DT_INT64 only on platforms with AVX-512",
 )
-#: What it writes besides where there is no graphics card; where there is one, the same lines tell of a fault.
-NO_CARD = ("Could not find cuda drivers on your machine", "failed call to cuInit")
+#: What it also writes on machines without a graphics card; on others, these lines report a real fault.
+NOISE_WITHOUT_GPU = ("Could not find cuda drivers on your machine", "failed call to cuInit")
 
 
 def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
-    """Import TensorFlow and start it; of what it writes meanwhile, all but the usual notes goes on to stderr.
+    """Import and start TensorFlow, hiding its usual messages on stderr.
 
     Args:
-        begin: called between, before its first operation, and with the real stderr.
+        begin: called after the import and before the first operation, with stderr as it is.
     """
     if "tensorflow" not in sys.modules:
-        with _without_notes():
+        with _without_noise():
             import tensorflow as tf
 
-            # Each run has its own graph, which TensorFlow takes for a mistake after five of them.
+            # Each run has its own graph; after five of them TensorFlow warns of retracing.
             tf.get_logger().setLevel("ERROR")
-            # Looked for once, with notes of its own.
+            # The search for a graphics card writes messages of its own.
             tf.config.list_physical_devices("GPU")
         if begin is None:
             _start()
@@ -43,29 +43,29 @@ def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
 
 
 def _start() -> None:
-    with _without_notes():
+    with _without_noise():
         import tensorflow as tf
 
         tf.transpose(tf.constant([[0]], tf.int64))
 
 
 @contextmanager
-def _without_notes() -> Iterator[None]:
-    """What is written to stderr is held back, and at the end all but the usual notes is told.
+def _without_noise() -> Iterator[None]:
+    """Hold back stderr within the block, then write it without the usual messages.
 
-    TensorFlow's libraries write to file descriptor 2 directly, so Python's own redirection does not see it.
+    TensorFlow's libraries write to file descriptor 2 directly, so redirecting `sys.stderr` would not catch them.
     """
     sys.stderr.flush()
-    real = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(real, 2)
-            os.close(real)
-            kept.seek(0)
-            noise = NOISE if has_graphics_card() else (*NOISE, *NO_CARD)
-            for line in kept.read().decode(errors="replace").splitlines():
-                if not any(known in line for known in noise):
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            captured.seek(0)
+            noise = NOISE if has_graphics_card() else (*NOISE, *NOISE_WITHOUT_GPU)
+            for line in captured.read().decode(errors="replace").splitlines():
+                if not any(message in line for message in noise):
                     sys.stderr.write(f"{line}\n")

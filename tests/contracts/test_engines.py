@@ -15,7 +15,7 @@ from mailcli.preprocessing.engines._base import parse_size
 from mailcli.preprocessing.engines.duckdb import Engine
 from mailcli.preprocessing.pipeline import Options, preprocess
 from tests.helpers import alimama, grouplens
-from tests.preprocessing.test_pipeline import files_of
+from tests.helpers.files import files_of
 
 
 def test_sizes() -> None:

@@ -202,7 +202,7 @@ def test_a_graph_scores_as_the_model_does(with_buys: Dataset, ranker: str, cold_
 
 
 class _PluginContract:
-    kind: plugins.Kind
+    kind: plugins.PluginKind
     base: Any
 
     def plugin(self, name: str) -> Any:
@@ -236,7 +236,7 @@ class TestColdStarts(_PluginContract):
 
 
 @pytest.mark.parametrize("kind", [plugins.SOURCES, plugins.RANKERS, plugins.COLD_STARTS])
-def test_every_plugin_has_its_class_and_a_test(kind: plugins.Kind) -> None:
+def test_every_plugin_has_its_class_and_a_test(kind: plugins.PluginKind) -> None:
     """The meta-test: a file without the well-known class, or a source that no test names, fails here."""
     tests = "".join(path.read_text() for path in Path(__file__).parent.parent.rglob("test_*.py"))
     for name in plugins.names(kind):

@@ -19,34 +19,34 @@ def view(tiny: Dataset) -> View:
 def test_gather_is_the_obvious_loop(tiny: Dataset, view: View) -> None:
     rows = view.rows[::37]
     batch = Batches(tiny, view, history=6, batch_size=8).gather(rows)
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         user, item = tiny.column("train", "user")[row], tiny.column("train", "item")[row]
         end = tiny.column("train", "history_end")[row]
         begin = end if view.new[user] else max(tiny.offsets[user], end - 6)
         steps = list(range(begin, end))
         for name, column in (("behaviors", "cate"), ("actions", "action")):
             expected = [0] * (6 - len(steps)) + [int(tiny.column("behaviors", column)[i]) for i in steps]
-            found = batch["behaviors"][place, :, 0] if name == "behaviors" else batch["actions"][place]
-            assert found.tolist() == expected
+            actual = batch["behaviors"][index, :, 0] if name == "behaviors" else batch["actions"][index]
+            assert actual.tolist() == expected
         attributes = [tiny.column("users", f.name)[user] for f in tiny.schema.group("attributes")]
-        assert batch["attributes"][place].tolist() == attributes
-        assert batch["target"][place].tolist() == [
+        assert batch["attributes"][index].tolist() == attributes
+        assert batch["target"][index].tolist() == [
             tiny.column("items", f.name)[item] for f in tiny.schema.group("target")
         ]
-        assert batch["context"][place].tolist() == [
+        assert batch["context"][index].tolist() == [
             tiny.column("train", f.name)[row] for f in tiny.schema.group("context")
         ]
-        assert batch["dense"][place].tolist() == [tiny.column("items", "price")[item]]
-        assert batch["click"][place] == tiny.column("train", "click")[row]
+        assert batch["dense"][index].tolist() == [tiny.column("items", "price")[item]]
+        assert batch["click"][index] == tiny.column("train", "click")[row]
 
 
 def test_an_epoch_shows_every_impression_once(tiny: Dataset, view: View) -> None:
     batches = Batches(tiny, view, history=2, batch_size=100)
-    found = list(batches.shuffled(seed=0, epoch=1))
-    assert len(found) == len(batches)
-    assert [len(b["click"]) for b in found[:-1]] == [100] * (len(batches) - 1)
-    assert sum(float(b["click"].sum()) for b in found) == tiny.counts["train_clicks"]
-    assert sum(len(b["click"]) for b in found) == tiny.counts["train"]
+    epoch = list(batches.shuffled(seed=0, epoch=1))
+    assert len(epoch) == len(batches)
+    assert [len(b["click"]) for b in epoch[:-1]] == [100] * (len(batches) - 1)
+    assert sum(float(b["click"].sum()) for b in epoch) == tiny.counts["train_clicks"]
+    assert sum(len(b["click"]) for b in epoch) == tiny.counts["train"]
 
 
 def test_order_depends_on_seed_and_epoch_and_can_start_anywhere(tiny: Dataset, view: View) -> None:
@@ -61,9 +61,9 @@ def test_order_depends_on_seed_and_epoch_and_can_start_anywhere(tiny: Dataset, v
     assert items(0, 1, first=3) == items(0, 1)[3:]
 
 
-def test_evaluation_is_in_the_stores_order(tiny: Dataset, view: View) -> None:
-    found = np.concatenate([b["click"] for b in Batches(tiny, view, 2, 77).in_order()])
-    np.testing.assert_array_equal(found, tiny.column("train", "click"))
+def test_evaluation_is_in_the_datasets_order(tiny: Dataset, view: View) -> None:
+    clicks = np.concatenate([b["click"] for b in Batches(tiny, view, 2, 77).in_order()])
+    np.testing.assert_array_equal(clicks, tiny.column("train", "click"))
 
 
 @pytest.mark.parametrize("size", [1, 5, 77, 10_000])
@@ -72,5 +72,5 @@ def test_evaluation_keeps_a_users_impressions_together(tiny: Dataset, view: View
     assert [user for batch in users for user in batch] == tiny.column("train", "user")[view.rows].tolist()
     assert all(0 < len(batch) <= size for batch in users)
     for before, after in pairwise(users):
-        # Only who has more impressions than a batch holds is in two of them.
+        # Only a user with more impressions than a batch holds is in two batches.
         assert before[-1] != after[0] or set(before) == {after[0]}

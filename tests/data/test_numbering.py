@@ -1,4 +1,4 @@
-"""Values that a dataset's training does not show: kept, read as UNKNOWN, and known to a run that goes on with another."""
+"""Values that the training split does not contain: stored, read as UNKNOWN, and known to a run that continues."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import Numbering, Renumbered, grown, numbering_of
+from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering, extend_numbering
 from mailcli.data.schema import UNKNOWN
 from mailcli.experiments.retraining.checks import bucket_differences
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.preprocessing.vocabulary import VocabularyBuilder
 
 DAY = 86_400
-#: Users and items have a city each, one vocabulary for both; items have tags.
+#: Users and items both have a city, of the same vocabulary; items have tags.
 SCHEMA = """
 integers = ["user", "item"]
 
@@ -58,8 +57,8 @@ USERS = "id,lives_in\n1,m\n2,z\n3,p\n"
 ITEMS = "id,made_in,tags\n1,a,x|c\n2,n,b\n3,z,d|x|a|b\n"
 
 
-def made(folder: Path, name: str, log: list[tuple[int, int, int, int]]) -> Dataset:
-    """The dataset of rows (user, item, time, click)."""
+def make_dataset(folder: Path, name: str, log: list[tuple[int, int, int, int]]) -> Dataset:
+    """A dataset of impressions (user, item, time, click)."""
     raw = folder / f"raw-{name}"
     raw.mkdir()
     rows = "".join(",".join(map(str, row)) + "\n" for row in log)
@@ -72,8 +71,8 @@ def made(folder: Path, name: str, log: list[tuple[int, int, int, int]]) -> Datas
 
 @pytest.fixture
 def first(tmp_path: Path) -> Dataset:
-    """Users 1 and 2 and items 1 and 2 are in training; user 3 and item 3 on the test day alone."""
-    return made(
+    """Users 1 and 2 and items 1 and 2 are in training; user 3 and item 3 only on the test day."""
+    return make_dataset(
         tmp_path,
         "day1",
         [
@@ -85,13 +84,13 @@ def first(tmp_path: Path) -> Dataset:
 
 
 def raw(dataset: Dataset, vocabulary: str, ids: Any) -> list[Any]:
-    """The raw values of ids, None of UNKNOWN."""
+    """The raw values of ids, None for UNKNOWN."""
     values = dataset.column("vocabularies", vocabulary)
     return [None if i == UNKNOWN else values[i - 2].item() for i in np.asarray(ids).ravel()]
 
 
 def test_a_vocabulary_that_users_and_items_share_has_one_numbering(first: Dataset) -> None:
-    # Values of users alone, of items alone, and z of both, which training shows as a user's.
+    # Values of users only, of items only, and z of both, which is a user's in training.
     assert first.column("vocabularies", "city").tolist() == ["a", "m", "n", "z"]
     assert first.column("unseen", "city").tolist() == ["p"]
     users = dict(
@@ -107,17 +106,17 @@ def test_a_vocabulary_that_users_and_items_share_has_one_numbering(first: Datase
 def test_lists_are_read_in_ascending_order_with_unknown_first(first: Dataset) -> None:
     assert first.column("vocabularies", "tags").tolist() == ["b", "c", "x"]
     assert first.column("unseen", "tags").tolist() == ["a", "d"]
-    place = {raw: row for row, raw in enumerate(first.column("items", "raw").tolist())}
+    row_of = {raw: row for row, raw in enumerate(first.column("items", "raw").tolist())}
     on_disk = np.load(first.folder / "items" / "tags.npy")
-    assert on_disk[[place[1], place[2], place[3]]].tolist() == [[3, 4, 0, 0], [2, 0, 0, 0], [5, 6, 2, 4]]
-    found = first.column("items", "tags")
-    assert found[[place[1], place[2], place[3]]].tolist() == [[3, 4, 0, 0], [2, 0, 0, 0], [1, 1, 2, 4]]
-    assert found.shape == (3, 4)
+    assert on_disk[[row_of[1], row_of[2], row_of[3]]].tolist() == [[3, 4, 0, 0], [2, 0, 0, 0], [5, 6, 2, 4]]
+    tags = first.column("items", "tags")
+    assert tags[[row_of[1], row_of[2], row_of[3]]].tolist() == [[3, 4, 0, 0], [2, 0, 0, 0], [1, 1, 2, 4]]
+    assert tags.shape == (3, 4)
 
 
 def test_a_value_of_the_run_is_known_wherever_the_next_day_has_it(first: Dataset, tmp_path: Path) -> None:
-    """Day 2 trains on user 3 and item 3 alone; user 1 and item 1, which day 1 trained on, are in its test."""
-    second = made(
+    """Day 2 trains only on user 3 and item 3; user 1 and item 1, known from day 1, are in its test split."""
+    second = make_dataset(
         tmp_path,
         "day2",
         [
@@ -127,16 +126,16 @@ def test_a_value_of_the_run_is_known_wherever_the_next_day_has_it(first: Dataset
         ],
     )
     assert raw(second, "user", second.column("users", "user")).count(None) == 2
-    both = grown(numbering_of(first), second)
+    both = extend_numbering(current_numbering(first), second)
     assert both.values["user"].tolist() == [1, 2, 3]
     assert both.values["item"].tolist() == [1, 2, 3]
-    after, before = Renumbered(second.folder, both), Renumbered(second.folder, numbering_of(first))
+    after, before = RenumberedDataset(second.folder, both), RenumberedDataset(second.folder, current_numbering(first))
     users, items = second.column("users", "raw").tolist(), second.column("items", "raw").tolist()
     assert after.column("users", "user")[:].tolist() == [1 + user for user in users]
     assert after.column("items", "item")[:].tolist() == [1 + item for item in items]
     assert before.column("users", "user")[:].tolist() == [{1: 2, 2: 3, 3: 1}[user] for user in users]
     assert before.column("items", "item")[:].tolist() == [{1: 2, 2: 3, 3: 1}[item] for item in items]
-    # Histories too: item 1 is a step of nobody's in day 2's training.
+    # Histories, too: nobody has item 1 in day 2's training.
     steps = second.column("behaviors", "item")[:]
     assert (steps == UNKNOWN).any()
     assert sorted(raw(after, "item", after.column("behaviors", "item"))) == sorted(
@@ -144,21 +143,13 @@ def test_a_value_of_the_run_is_known_wherever_the_next_day_has_it(first: Dataset
             np.load(second.folder / "behaviors" / "item.npy") - 2
         ].tolist()
     )
-    # The first day's test, read by what came of the run, knows what day 2 taught it.
-    again = Renumbered(first.folder, both)
-    assert again.column("users", "user")[:].tolist() == [1 + user for user in first.column("users", "raw").tolist()]
-
-
-def test_no_value_is_seen_after_the_first_id_was_given() -> None:
-    builder = VocabularyBuilder()
-    builder.see(np.array([5, 3]), np.array([True, False]))
-    assert builder.ids(np.array([3, 5])).tolist() == [3, 2]
-    with pytest.raises(RuntimeError, match="a vocabulary that has given ids cannot see more values"):
-        builder.see(np.array([4]), np.array([True]))
+    # The first day's test, read with the extended numbering, has ids for what day 2 added.
+    reread = RenumberedDataset(first.folder, both)
+    assert reread.column("users", "user")[:].tolist() == [1 + user for user in first.column("users", "raw").tolist()]
 
 
 def test_a_numbering_without_new_values_reads_what_the_dataset_reads(first: Dataset) -> None:
-    same = Renumbered(first.folder, Numbering(numbering_of(first).values, {}))
+    same = RenumberedDataset(first.folder, Numbering(current_numbering(first).values, {}))
     for table, name in (("users", "city"), ("items", "tags"), ("behaviors", "item")):
         assert same.column(table, name)[:].tolist() == first.column(table, name)[:].tolist()
 
@@ -178,7 +169,7 @@ def test_buckets_of_the_other_day_are_shown_with_the_ends_to_give(tmp_path: Path
         )
         days.append(preprocess("tabular", raw, tmp_path / "data", name, Options(schema=raw / "s.toml")))
     first, second = days
-    # Quarters of four users end at the ages of the first three.
+    # The quartiles of four users end at the ages of the first three.
     assert bucket_differences(first, first) == []
     assert bucket_differences(first, second) == [
         "'age': other buckets; copy those of 'one' into the schema file, age: edges = [10.0, 20.0, 30.0]"

@@ -1,4 +1,4 @@
-"""What benchmarks/RESULTS.md says of the machine can be found out where the project is installed as setup.cfg says."""
+"""The package versions that benchmarks/RESULTS.md reports are available after the installation of setup.cfg."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import pytest
 BENCHMARKS = sorted((Path(__file__).parent.parent.parent / "benchmarks").glob("*.py"))
 
 
-def versions_asked_for(path: Path) -> list[str]:
+def reported_packages(path: Path) -> list[str]:
+    """The arguments of a benchmark's calls of `machine`."""
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    asked = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "machine"]
-    return [str(each.value) for call in asked for each in call.args if isinstance(each, ast.Constant)]
+    reports = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "machine"]
+    return [str(argument.value) for call in reports for argument in call.args if isinstance(argument, ast.Constant)]
 
 
 def test_some_are_asked_for() -> None:
-    assert sum(bool(versions_asked_for(path)) for path in BENCHMARKS) >= 6
+    assert sum(bool(reported_packages(path)) for path in BENCHMARKS) >= 6
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_the_packages_whose_versions_are_noted_are_installed(path: Path) -> None:
-    """A name that is not installed would end a benchmark after minutes of measuring."""
-    for name in versions_asked_for(path):
+    """Otherwise a benchmark would fail after minutes of measuring."""
+    for name in reported_packages(path):
         assert version(name)

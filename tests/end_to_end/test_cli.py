@@ -686,7 +686,7 @@ class TestNothingOfTheUsersIsLost:
         (other / "dataset.json").write_text('{"format": "csv"}')
         (other / "my.csv").write_text("mine")
         message = refused(mail("preprocess", "alimama", "--raw", simulated_raw, "--name", "other"))
-        assert "is not a dataset of ours" in message
+        assert "is not a dataset made by `mail`" in message
         assert (other / "my.csv").read_text() == "mine"
 
     def test_a_training_is_not_lost_without_git(self, with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -770,7 +770,7 @@ class TestOddFiles:
 
     def test_settings_of_the_wrong_type(self, with_data: Path) -> None:
         (with_data / "c.toml").write_text("data = 5\n")
-        assert refused(mail("train", "--config", "c.toml")) == "c.toml: data = 5: expected a text"
+        assert refused(mail("train", "--config", "c.toml")) == "c.toml: data = 5: expected a string"
         (with_data / "c.toml").write_text("epoch = 5\n")
         assert refused(mail("train", "--config", "c.toml", "--set", "epochs=3")) == (
             "c.toml: unknown setting 'epoch'. Did you mean 'epochs'?"

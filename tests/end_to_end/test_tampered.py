@@ -161,7 +161,7 @@ def first(value: Any) -> Damage:
 @pytest.mark.parametrize(
     ("column", "damage", "reason"),
     [
-        ("users/age_level", lambda data: b"", "it does not begin as the columns do that `mail preprocess` writes"),
+        ("users/age_level", lambda data: b"", "it does not start like a column that `mail preprocess` writes"),
         ("users/age_level", lambda data: saved(values_of(data)[:2]), "it has 2 values, dataset.json says 3"),
         ("users/age_level", lambda data: saved(values_of(data) * 1.0), "it holds float64, expected ids"),
         ("users/age_level", lambda data: data + b"x", "its 3 values of uint8 do not fill its 132 bytes"),
@@ -311,7 +311,7 @@ def test_a_description_that_is_none(dataset: Path, name: str) -> None:
     (dataset / "dataset.json").write_bytes(RAW_JSON[name])
     told = mail("describe", "--data-dir", dataset.parent)
     assert told
-    assert ": is not a dataset's description (" in told
+    assert ": is not a valid dataset.json (" in told
 
 
 SMALL = ["--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=4", "--set", "history=3",

@@ -78,8 +78,23 @@ def test_the_projects_experiments_are_complete(path: Path) -> None:
     ("old", "new", "error"),
     [
         ("title =", "titel =", "unknown key 'titel'. Did you mean 'title'?; 'title' is missing."),
-        ("seeds = 2", "seeds = '2'", "'seeds' = '2': expected a whole number."),
-        ("seeds = 2", "seeds = 0", "expected one seed and one row or more."),
+        ("seeds = 2", "seeds = '2'", "seeds = '2': expected a whole number, 1 or more."),
+        (
+            "seeds = 2",
+            "seeds = 0\ntitle2 = 3",
+            "unknown key 'title2'. Did you mean 'title'?; seeds = 0: expected a whole ",
+        ),
+        (
+            "rows = [",
+            "rows = []\nagainst = [['BaseDNN', 'MetaEmb']]\nreading = [",
+            "rows = []: expected a list of one row or more; "
+            "reading = ['BaseDNN', 'MetaEmb', {'row': 'MAIL-Base', 'cold_start.enco...: expected a string.",
+        ),
+        (
+            "rows = [",
+            "against = [['BaseDNN']]\nrows = [",
+            "against = [['BaseDNN']]: expected a list of pairs of rows, [ROW, ",
+        ),
         ('"alimama"', '"alimma"', "unknown data source 'alimma'. Did you mean 'alimama'?"),
         ('"MetaEmb"', '"MetaEmbb"', "unknown row 'MetaEmbb'. Did you mean 'MetaEmb'?"),
         ('"MetaEmb"', "7", "row 7: expected a name, or {row = NAME, KEY = VALUE}."),
@@ -88,9 +103,19 @@ def test_the_projects_experiments_are_complete(path: Path) -> None:
         ('name = "toy"', "", "'simulate' needs a 'name' for the dataset, and the source 'alimama'."),
         ("users = 150", "users = 1", "'simulate': --users is 1. Expected 10 or more."),
         ("users = 150", "user = 150", "'simulate': "),
-        ("AUC = 0.5934", "AOC = 0.5934", "reported.MAIL-Base.new.AOC = 0.5934: expected a number of AUC, GAUC, "),
-        ("AUC = 0.5934", 'AUC = "x"', "reported.MAIL-Base.new.AUC = 'x': expected a number of AUC, GAUC, "),
-        ("[reported.MAIL-Base.new]", "[reported.MAIL-Base.nu]", "reported.MAIL-Base.nu.AUC = 0.5934: expected "),
+        ("AUC = 0.5934", "AOC = 0.5934", "unknown key 'reported.MAIL-Base.new.AOC'. Did you mean 'AUC'?"),
+        ("AUC = 0.5934", 'AUC = "x"', "reported.MAIL-Base.new.AUC = 'x': expected a number."),
+        (
+            "[reported.MAIL-Base.new]",
+            "[reported.MAIL-Base.nw]",
+            "unknown key 'reported.MAIL-Base.nw'. Did you mean 'new'?",
+        ),
+        ("[reported.MAIL-Base.new]", "[reported.MAIL-Base]", "unknown key 'reported.MAIL-Base.AUC'."),
+        (
+            "[reported.MAIL-Base.new]\nAUC = 0.5934",
+            "[reported]\nMAIL-Base = 5",
+            "reported.MAIL-Base = 5: expected a table.",
+        ),
         ("title", "[[", "cannot be read as TOML"),
     ],
 )

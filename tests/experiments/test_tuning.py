@@ -53,7 +53,7 @@ def test_a_wrong_range_is_refused(text: str) -> None:
         ([], "nothing to search: name one setting or more with --range, e.g. learning_rate=log:1e-4..1e-2."),
         (["--range", "epochs=1..2", "--range", "epochs=1..3"], "--range epochs: is named twice."),
         (["--range", "epoch=1..2"], "unknown setting 'epoch'. Did you mean 'epochs'?"),
-        (["--range", "epochs=0..2"], "epochs = 0: expected 1 to 1000000."),
+        (["--range", "epochs=0..2"], "epochs = 0: expected a whole number from 1 to 1000000."),
         (
             ["--range", "epochs=1..2", "--users", "nwe"],
             "--users nwe: no such group. Did you mean 'new'? Known: 'all', ",

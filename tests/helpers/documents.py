@@ -1,9 +1,9 @@
-"""The README and the pages of docs/: their code blocks, and a folder in which one page's blocks run in their order.
+"""The README and the pages of docs/: their code blocks, and a sandbox folder in which the blocks of a page run in order.
 
-A page says what a test has to know in comments that readers do not see, before a block:
+Comments before a block, which readers do not see, hold what a test must know:
 
-`<!-- not run: REASON -->`  its commands need what a test has not (a network, a cluster, an hour); they are parsed only.
-`<!-- before: COMMAND -->`  run before the block: what a page takes for granted, such as a dataset.
+`<!-- not run: REASON -->`  the commands need something that tests lack (a network, a cluster, an hour): only parse them.
+`<!-- before: COMMAND -->`  run this before the block: what the page takes for granted, such as a dataset.
 
 A block with a title (```toml title="mydata.toml"`) is written to that file.
 """
@@ -31,23 +31,26 @@ from mailcli.config import RunConfig, make_config, parse_settings
 from tests.helpers import grouplens
 
 ROOT = Path(__file__).parent.parent.parent
+#: Pages whose code blocks are checked and run.
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-#: Languages of blocks; `text` is output, and not compared.
+#: Everything whose links and file names are checked.
+DOCUMENTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+#: Languages of blocks; `text` is output, which is not compared.
 LANGUAGES = ("python", "toml", "json", "csv", "sh", "text")
-#: Files that a page gives its reader.
+#: Languages of the files that a page gives its reader.
 FILES = ("toml", "csv")
-#: What blocks use besides `mail`; harmless in a folder of their own.
+#: Other commands than `mail` that blocks may use; harmless in a sandbox.
 TOOLS = ("cat", "cp", "head", "ls", "mkdir")
-#: As much data and as many runs as show that a command works: the most that an option may ask for.
-MOST = {"--users": 150, "--seeds": 2, "--trials": 2, "--bootstrap": 40}
-#: The same for `mail abtest`, whose two arms have users of their own.
-ARM = {"--users": 60}
-#: Fewer than the items of so little data.
+#: The largest values of options in a sandbox: enough data and runs to show that a command works.
+LIMITS = {"--users": 150, "--seeds": 2, "--trials": 2, "--bootstrap": 40}
+#: The same for `mail abtest`, which splits the users into two arms.
+ABTEST_LIMITS = {"--users": 60}
+#: Fewer than the items of such a small dataset.
 CANDIDATES = ("--candidates", "50")
-#: Settings that are small wherever a page does not give them.
+#: Small defaults for the settings that a page does not give.
 SMALL = {"embedding_dim": 4, "epochs": 1}
 
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*) *(?P<rest>.*)$")
+_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*) *(?P<info>.*)$")
 _TITLE = re.compile(r'title="([^"]+)"')
 _COMMENT = re.compile(r"^ *<!-- (not run|before): (.+) -->$")
 
@@ -63,14 +66,14 @@ class Block:
     code: str
     before: tuple[str, ...]
     reason: str | None
-    """Why its commands are not run; None where they are."""
+    """Why its commands are not run; None if they are."""
 
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line}"
 
     @property
     def commands(self) -> list[list[str]]:
-        """The words of each command of a shell block, comments left out and continued lines joined."""
+        """The words of each command of a shell block, without comments, continued lines joined."""
         return words_of(self.code)
 
 
@@ -81,10 +84,10 @@ def words_of(code: str) -> list[list[str]]:
 
 
 def blocks(page: Path) -> list[Block]:
-    """A page's blocks.
+    """The blocks of a page.
 
     Raises:
-        ValueError: one has no end.
+        ValueError: a block has no end.
     """
     return list(_blocks(page, enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)))
 
@@ -100,8 +103,8 @@ def _blocks(page: Path, lines: Iterator[tuple[int, str]]) -> Iterator[Block]:
                     break
                 body.append(inner)
             else:
-                raise ValueError(f"{page}:{number}: a block without an end")
-            title = _TITLE.search(fence["rest"])
+                raise ValueError(f"{page}:{number}: the block has no end")
+            title = _TITLE.search(fence["info"])
             before = tuple(text for kind, text in comments if kind == "before")
             reasons = [text for kind, text in comments if kind == "not run"]
             yield Block(
@@ -121,7 +124,7 @@ def _blocks(page: Path, lines: Iterator[tuple[int, str]]) -> Iterator[Block]:
 
 
 def check(block: Block) -> None:
-    """Refuse a block that cannot be right, without running anything (AssertionError that names its place)."""
+    """Find errors in a block without running it (AssertionError with its page and line)."""
     assert block.language in LANGUAGES, f"{block}: the language is '{block.language}'. Expected one of {LANGUAGES}"
     if block.language == "python":
         compile(block.code, str(block), "exec")
@@ -130,17 +133,17 @@ def check(block: Block) -> None:
     if block.language == "json":
         json.loads(block.code)
     if block.language in FILES and not _is_an_example(block):
-        # A plan, schema or table that no command reads could say anything.
-        used = " ".join(other.code for other in blocks(block.page) if other.language in {"sh", "python"})
-        assert block.title, f"{block}: has no title, so no command of the page can read it, and is no file of examples/"
-        assert block.title in used, f"{block}: no command of the page reads {block.title}"
+        # The content of a file that no command reads would not be tested.
+        commands = " ".join(code.code for code in blocks(block.page) if code.language in {"sh", "python"})
+        assert block.title, f"{block}: has no title, so no command of the page can read it, and is not in examples/"
+        assert block.title in commands, f"{block}: no command of the page reads {block.title}"
     if block.language == "sh":
         for words in [*block.commands, *words_of("\n".join(block.before))]:
             _check_command(block, words)
 
 
 def _is_an_example(block: Block) -> bool:
-    """Whether a block shows a file of examples/, which has a test of its own."""
+    """Whether a block shows a file of examples/, which has its own test."""
     return any(
         block.code == path.read_text(encoding="utf-8") for path in (ROOT / "examples").rglob(f"*.{block.language}")
     )
@@ -151,19 +154,17 @@ def _check_command(block: Block, words: list[str]) -> None:
         try:
             parse(words[1:])
         except Exception as error:
-            told = error.format_message() if isinstance(error, click.ClickException) else error
-            raise AssertionError(f"{block}: `{shlex.join(words)}`: {told}") from error
+            message = error.format_message() if isinstance(error, click.ClickException) else error
+            raise AssertionError(f"{block}: `{shlex.join(words)}`: {message}") from error
     elif words[0] == "make":
         targets = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert set(words[1:]) <= set(targets), f"{block}: the Makefile has not all of {words[1:]}"
+        assert set(words[1:]) <= set(targets), f"{block}: the Makefile lacks some of {words[1:]}"
     if words[0] not in {"mail", *TOOLS}:
-        assert block.reason, (
-            f"{block}: `{shlex.join(words)}` cannot be run by a test. Say why: <!-- not run: REASON -->"
-        )
+        assert block.reason, f"{block}: a test cannot run `{shlex.join(words)}`. Say why: <!-- not run: REASON -->"
 
 
 def parse(words: list[str]) -> dict[str, Any]:
-    """The values of a `mail` command line, by name, its callbacks not called (click.UsageError)."""
+    """The values of a `mail` command line, by name, without calling callbacks (click.UsageError)."""
     if words[0] in {"--help", "--version"}:
         return {}
     if words[0] not in main.commands:
@@ -172,17 +173,17 @@ def parse(words: list[str]) -> dict[str, Any]:
     while isinstance(command, click.Group) and words and words[0] in command.commands:
         command, words = command.commands[words[0]], words[1:]
     context = click.Context(command, info_name=command.name)
-    found, extra, _ = command.make_parser(context).parse_args(words)
+    parsed, extra, _ = command.make_parser(context).parse_args(words)
     if extra:
         raise click.UsageError(f"unexpected {extra}")
-    # What is not given is there too, as a mark of Click's own.
-    given = {
-        name: value for name, value in found.items() if isinstance(value, (str, bool, list, tuple)) and value != ()
+    # Click marks missing options with a value of its own.
+    texts = {
+        name: value for name, value in parsed.items() if isinstance(value, (str, bool, list, tuple)) and value != ()
     }
-    missing = [p.name for p in command.params if p.required and p.name not in given]
-    if missing and "help" not in given:
-        raise click.UsageError(f"without {missing}")
-    values = {p.name: p.type_cast_value(context, given[p.name]) for p in command.params if p.name in given}
+    missing = [p.name for p in command.params if p.required and p.name not in texts]
+    if missing and "help" not in texts:
+        raise click.UsageError(f"missing {missing}")
+    values = {p.name: p.type_cast_value(context, texts[p.name]) for p in command.params if p.name in texts}
     if "settings" in values:
         make_config([{"data": "any"}, parse_settings(values["settings"])])
     return values
@@ -197,14 +198,14 @@ class Sandbox:
         for plan in (folder / "experiments").glob("*.toml"):
             text = plan.read_text(encoding="utf-8")
             for key in ("seeds", "users"):
-                text = re.sub(rf"^{key} = \d+$", f"{key} = {MOST[f'--{key}']}", text, flags=re.MULTILINE)
+                text = re.sub(rf"^{key} = \d+$", f"{key} = {LIMITS[f'--{key}']}", text, flags=re.MULTILINE)
             plan.write_text(text, encoding="utf-8")
         grouplens.write(folder / "data" / "raw" / "ml-100k", users=40, ratings=20)
         self.folder = folder
         self.names: dict[str, Any] = {"__name__": "page"}
 
     def run(self, block: Block) -> None:
-        """Write a titled block, execute Python, run commands; the current folder must be the sandbox."""
+        """Write a titled block, execute Python, run commands. The current folder must be the sandbox."""
         for words in words_of("\n".join(block.before)):
             self._command(block, words)
         if block.title:
@@ -223,27 +224,27 @@ class Sandbox:
         if words[0] in TOOLS:
             subprocess.run(words, cwd=self.folder, check=True, capture_output=True)
             return
-        # As a shell does.
-        given = [name for word in words[1:] for name in (sorted(glob(word)) or [word])]
-        done = CliRunner().invoke(main, smaller(given), catch_exceptions=True)
-        if done.exception and not isinstance(done.exception, SystemExit):
-            raise AssertionError(f"{block}: `{shlex.join(words)}` raised") from done.exception
-        assert done.exit_code == 0, f"{block}: `{shlex.join(words)}`: {done.stderr}"
+        # Expand patterns, as a shell does.
+        arguments = [path for word in words[1:] for path in (sorted(glob(word)) or [word])]
+        result = CliRunner().invoke(main, smaller(arguments), catch_exceptions=True)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise AssertionError(f"{block}: `{shlex.join(words)}` raised") from result.exception
+        assert result.exit_code == 0, f"{block}: `{shlex.join(words)}`: {result.stderr}"
 
 
 def smaller(words: list[str]) -> list[str]:
-    """The same command for less data and fewer runs (MOST)."""
-    made, most = list(words), MOST | (ARM if words[0] == "abtest" else {})
-    for place, word in enumerate(words[:-1]):
-        if word in most and words[place + 1].isdigit():
-            made[place + 1] = str(min(int(words[place + 1]), most[word]))
+    """The same command for less data and fewer runs (LIMITS)."""
+    command, limits = list(words), LIMITS | (ABTEST_LIMITS if words[0] == "abtest" else {})
+    for position, word in enumerate(words[:-1], start=1):
+        if word in limits and words[position].isdigit():
+            command[position] = str(min(int(words[position]), limits[word]))
     if words[0] == "abtest":
-        made += [*CANDIDATES]
-    return made
+        command += [*CANDIDATES]
+    return command
 
 
 def small_defaults() -> tuple[Any, ...]:
-    """The defaults of RunConfig's constructor with SMALL's in their places."""
+    """The defaults of RunConfig's constructor, replaced by SMALL's where it has them."""
     names = list(RunConfig.__dataclass_fields__)[1:]
     return tuple(
         SMALL.get(name, default) for name, default in zip(names, RunConfig.__init__.__defaults__ or (), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 
 from mailcli.cli import main
 from mailcli.data.dataset import Dataset
+from mailcli.utils.files import file_sha256
 
 #: Files that are hard to write down in code; its README tells of each.
 CORRUPT = Path(__file__).parent.parent / "corrupt"
@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         whole = path.is_file() and not path.is_symlink()
-        found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest() if whole else ""
+        found[str(path.relative_to(folder))] = file_sha256(path) if whole else ""
     return found
 
 

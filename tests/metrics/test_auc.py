@@ -16,7 +16,7 @@ rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(-3, 
 
 
 def test_auc_by_hand() -> None:
-    # Clicks score .8 and .4, non-clicks .6 and .2: three of four pairs are in order.
+    # Clicks score .8 and .4, non-clicks .6 and .2: three of four pairs are in the right order.
     assert auc([1, 0, 1, 0], [0.8, 0.6, 0.4, 0.2]) == 0.75
 
 
@@ -58,21 +58,21 @@ def test_agrees_with_scikit_learn_on_many_rows() -> None:
 
 
 def test_every_user_agrees_with_scikit_learn() -> None:
-    # Skewed users, 5 % clicks, a third of the scores tied; float32, as models give them.
+    # Users of very different sizes, 5 % clicks, a third of the scores tied; float32, as models return them.
     rng = np.random.default_rng(1)
     users = (300 * rng.random(30_000) ** 3).astype(np.int32)
     labels = rng.random(30_000) < 0.05
     scores = rng.random(30_000, np.float32)
     scores[::3] = scores[::3].round(1)
-    found = auc_by_user(users, labels, scores)
+    result = auc_by_user(users, labels, scores)
     expected, impressions = [], []
     for user in range(300):
         own = labels[users == user], scores[users == user]
         expected.append(roc_auc_score(*own) if 0 < own[0].sum() < len(own[0]) else math.nan)
         impressions.append(len(own[0]))
     assert any(map(math.isnan, expected))
-    np.testing.assert_allclose(found.auc, expected, rtol=0, atol=1e-12, equal_nan=True)
-    np.testing.assert_array_equal(found.impressions, impressions)
+    np.testing.assert_allclose(result.auc, expected, rtol=0, atol=1e-12, equal_nan=True)
+    np.testing.assert_array_equal(result.impressions, impressions)
 
 
 @given(rows)
@@ -81,8 +81,8 @@ def test_scores_of_either_precision_and_any_integers_for_users(data: list[tuple[
     expected = gauc(users, labels, scores)
     np.testing.assert_equal(gauc(users, labels, scores.astype(np.float32)), expected)
     assert auc(labels, scores.astype(np.float32)) == pytest.approx(auc(labels, scores), nan_ok=True, abs=0)
-    for others in ((users * 60 - 120).astype(np.int8), (users - 2) * 2**61, users.astype(np.uint64) << 40):
-        np.testing.assert_equal(gauc(others, labels, scores), expected)
+    for ids in ((users * 60 - 120).astype(np.int8), (users - 2) * 2**61, users.astype(np.uint64) << 40):
+        np.testing.assert_equal(gauc(ids, labels, scores), expected)
 
 
 def test_two_zeros_are_one_score() -> None:
@@ -91,27 +91,27 @@ def test_two_zeros_are_one_score() -> None:
 
 
 def test_gauc_by_hand() -> None:
-    # User 7: AUC 1 of 2 rows; user 3: AUC .5 of 3 rows; user 5: one class, left out.
+    # User 7: AUC 1 of 2 rows; user 3: AUC .5 of 3 rows; user 5: one class, excluded.
     users = [7, 3, 5, 7, 3, 3, 5, 5]
     labels = [1, 1, 0, 0, 0, 0, 0, 0]
     scores = [0.9, 0.5, 0.3, 0.1, 0.6, 0.4, 0.2, 0.1]
-    found = gauc(users, labels, scores)
-    assert found.value == pytest.approx((2 * 1 + 3 * 0.5) / 5)
-    assert found.users == 2
-    assert found.one_class_users == pytest.approx(1 / 3)
-    assert found.one_class_impressions == pytest.approx(3 / 8)
+    result = gauc(users, labels, scores)
+    assert result.value == pytest.approx((2 * 1 + 3 * 0.5) / 5)
+    assert result.users == 2
+    assert result.one_class_users == pytest.approx(1 / 3)
+    assert result.one_class_impressions == pytest.approx(3 / 8)
 
 
 def test_users_of_one_class_only() -> None:
-    found = gauc([1, 2], [0, 1], [0.1, 0.2])
-    assert math.isnan(found.value)
-    assert found.one_class_users == 1
+    result = gauc([1, 2], [0, 1], [0.1, 0.2])
+    assert math.isnan(result.value)
+    assert result.one_class_users == 1
 
 
 def test_no_impressions() -> None:
-    found = gauc([], [], [])
-    assert math.isnan(found.value)
-    assert found[1:] == (0, 0.0, 0.0)
+    result = gauc([], [], [])
+    assert math.isnan(result.value)
+    assert result[1:] == (0, 0.0, 0.0)
 
 
 def test_relative_improvement_of_the_paper() -> None:

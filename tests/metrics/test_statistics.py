@@ -1,4 +1,4 @@
-"""Intervals and p-values: by hand, and against simulated seeds whose truth is known."""
+"""Intervals and p-values: by hand, and on simulated seeds with a known truth."""
 
 from __future__ import annotations
 
@@ -8,62 +8,63 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mailcli.metrics.bootstrap import Weighted, interval, resample
+from mailcli.metrics.auc import auc
+from mailcli.metrics.bootstrap import WeightedMetrics, percentile_interval, resample
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 
-#: Simulated experiments.
+#: The number of simulated experiments.
 DRAWS = 2000
-#: What 2,000 draws of a true 95 % give with all but certainty: .95 ± 4 standard errors.
+#: Nearly certain limits for 2,000 draws with a true coverage of 95 %: .95 ± 4 standard errors.
 COVERED = (0.93, 0.97)
 
 
 def test_an_estimate_by_hand() -> None:
     # Values 1, 2, 3: mean 2, s = 1, t(.975, 2) = 4.302653, half = 4.302653 / √3.
-    found = estimate([1, 2, 3])
-    assert (found.mean, found.deviation) == (2, 1)
-    assert found.half == pytest.approx(2.484138, abs=1e-5)
+    result = estimate([1, 2, 3])
+    assert (result.mean, result.deviation) == (2, 1)
+    assert result.half_width == pytest.approx(2.484138, abs=1e-5)
     assert estimate([5]) == (5, None, None)
 
 
 def test_an_improvement_by_hand() -> None:
     # RI 10, 12, 14 %: mean 12, s = 2, t = 12 / (2 / √3) = 10.3923; with 2 degrees of freedom p = 1 - t / √(2 + t²).
-    found = improvement([0.5, 0.5, 0.5], [0.55, 0.56, 0.57])
+    result = improvement([0.5, 0.5, 0.5], [0.55, 0.56, 0.57])
     t = 12 / (2 / math.sqrt(3))
-    assert found.mean == pytest.approx(12)
-    assert found.half == pytest.approx(4.968276, abs=1e-5)
-    assert found.p == pytest.approx(1 - t / math.sqrt(2 + t * t), abs=1e-9)
+    assert result.mean == pytest.approx(12)
+    assert result.half_width == pytest.approx(4.968276, abs=1e-5)
+    assert result.p == pytest.approx(1 - t / math.sqrt(2 + t * t), abs=1e-9)
     assert list(improvement([0.5], [0.55])) == [pytest.approx(10), None, None, None]
 
 
 @pytest.mark.parametrize(("improved", "p"), [([0.5, 0.5], 1.0), ([0.6, 0.6], 0.0)])
 def test_seeds_that_do_not_differ_at_all(improved: list[float], p: float) -> None:
-    """A two-stage method leaves old users as they are: there is nothing to divide by."""
+    """A two-stage method does not change old users: the standard deviation is 0."""
     assert improvement([0.5, 0.5], improved).p == p
 
 
-def of(*ps: float | None) -> list[Improvement | None]:
+def with_p_values(*ps: float | None) -> list[Improvement | None]:
     return [None if p is None else Improvement(1.0, 0.5, p, None) for p in ps]
 
 
 def test_holm_by_hand() -> None:
-    # Sorted .01, .03, .04: times 3, 2, 1 and never falling: .03, .06, .06. Baselines and single seeds do not count.
-    found = holm([*of(0.01, None, 0.04, 0.03), Improvement(1.0, None, None, None)])
-    adjusted = [None if each is None else each.adjusted for each in found]
+    # Sorted .01, .03, .04: times 3, 2, 1 and never decreasing: .03, .06, .06. Baselines and single seeds do not count.
+    corrected = holm([*with_p_values(0.01, None, 0.04, 0.03), Improvement(1.0, None, None, None)])
+    adjusted = [None if row is None else row.adjusted_p for row in corrected]
     assert adjusted == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06), None]
-    assert [each.significant for each in found if each] == [True, False, False, False]
-    assert holm(of(None)) == [None]
+    assert [row.significant for row in corrected if row] == [True, False, False, False]
+    assert holm(with_p_values(None)) == [None]
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_intervals_cover_the_truth(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
-    found = [estimate(values.tolist()) for values in rng.normal(0.58, 0.01, (DRAWS, seeds))]
-    covered = np.mean([abs(each.mean - 0.58) <= (each.half or 0) for each in found])
+    means = [estimate(values.tolist()) for values in rng.normal(0.58, 0.01, (DRAWS, seeds))]
+    covered = np.mean([abs(mean.mean - 0.58) <= (mean.half_width or 0) for mean in means])
     assert COVERED[0] <= covered <= COVERED[1]
 
 
 def simulated(rng: np.random.Generator, effect: float, seeds: int) -> Improvement:
-    """Seeds that move baseline and method together, ten times as much as the effect of a method varies."""
+    """Seeds that shift baseline and method together, ten times as much as the method's effect varies."""
     baseline = rng.normal(0.58, 0.02, seeds)
     return improvement(baseline.tolist(), (baseline * (1 + rng.normal(effect, 0.2, seeds) / 100)).tolist())
 
@@ -71,31 +72,31 @@ def simulated(rng: np.random.Generator, effect: float, seeds: int) -> Improvemen
 @pytest.mark.parametrize("effect", [0.0, 1.22])
 def test_paired_intervals_cover_a_known_improvement(effect: float) -> None:
     rng = np.random.default_rng(7)
-    found = [simulated(rng, effect, 5) for _ in range(DRAWS)]
-    covered = np.mean([abs(each.mean - effect) <= (each.half or 0) for each in found])
+    improvements = [simulated(rng, effect, 5) for _ in range(DRAWS)]
+    covered = np.mean([abs(row.mean - effect) <= (row.half_width or 0) for row in improvements])
     assert COVERED[0] <= covered <= COVERED[1]
 
 
 def test_p_values_are_uniform_without_an_effect() -> None:
     rng = np.random.default_rng(11)
-    found = np.array([simulated(rng, 0.0, 5).p for _ in range(DRAWS)], float)
-    assert stats.kstest(found, "uniform").pvalue > 0.01
-    assert 0.035 <= np.mean(found < 0.05) <= 0.065
+    p_values = np.array([simulated(rng, 0.0, 5).p for _ in range(DRAWS)], float)
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+    assert 0.035 <= np.mean(p_values < 0.05) <= 0.065
 
 
 def test_p_values_find_a_known_effect() -> None:
     rng = np.random.default_rng(13)
-    found = np.array([simulated(rng, 1.22, 5).p for _ in range(200)], float)
-    assert np.mean(found < 0.05) > 0.99
+    p_values = np.array([simulated(rng, 1.22, 5).p for _ in range(200)], float)
+    assert np.mean(p_values < 0.05) > 0.99
 
 
 @pytest.mark.slow
 def test_a_table_without_effects_rarely_shows_one() -> None:
-    """With seven rows of no effect one test in three would show one by chance; Holm keeps it at 5 %."""
+    """With seven rows without effect, one table in three would show one by chance; Holm keeps it at 5 %."""
     rng = np.random.default_rng(17)
     tables = [holm([simulated(rng, 0.0, 5) for _ in range(7)]) for _ in range(DRAWS // 10)]
-    corrected = np.mean([any(each.significant for each in table if each) for table in tables])
-    raw = np.mean([any(each.p < 0.05 for each in table if each and each.p is not None) for table in tables])
+    corrected = np.mean([any(row.significant for row in table if row) for table in tables])
+    raw = np.mean([any(row.p < 0.05 for row in table if row and row.p is not None) for table in tables])
     # 5 % and 3 standard errors of 200 tables.
     assert corrected <= 0.1
     assert raw > 0.2
@@ -103,25 +104,25 @@ def test_a_table_without_effects_rarely_shows_one() -> None:
 
 @pytest.mark.slow
 def test_intervals_over_users_cover_the_truth() -> None:
-    """Users differ in taste, so their impressions are alike: intervals over impressions would be too narrow."""
+    """Users differ in taste, so their impressions are correlated: intervals over impressions would be too narrow."""
     rng = np.random.default_rng(19)
-    users, each = 150, 8
+    users, per_user = 150, 8
 
     def sample(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        user = np.repeat(np.arange(count), each)
+        user = np.repeat(np.arange(count), per_user)
         taste = rng.normal(0, 1.0, count)[user]
         score = rng.normal(0, 1, count)[user] + rng.normal(0, 1, len(user))
         label = rng.random(len(user)) < 1 / (1 + np.exp(1.5 - taste - 0.5 * score))
         return user, label.astype(int), score
-
-    from mailcli.metrics.auc import auc
 
     _, labels, scores = sample(400_000)
     truth = auc(labels, scores)
     inside = 0
     for number in range(DRAWS):
         user, labels, scores = sample(users)
-        drawn = [values[0, 0] for values in resample([Weighted(user, labels, scores, users)], users, 200, number)]
-        low, high = interval(drawn)
+        drawn = [
+            values[0, 0] for values in resample([WeightedMetrics(user, labels, scores, users)], users, 200, number)
+        ]
+        low, high = percentile_interval(drawn)
         inside += low <= truth <= high
     assert COVERED[0] <= inside / DRAWS <= COVERED[1]

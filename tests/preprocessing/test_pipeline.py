@@ -26,6 +26,7 @@ from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from tests.helpers import alimama, grouplens, oracles
+from tests.helpers.files import files_of
 
 DAY = 86400
 START = 1494000000
@@ -215,11 +216,6 @@ def test_visible_by_hand() -> None:
     begin, end = np.array([0, 0, 6]), np.array([3, 6, 6])
     # Windows of two: 1-2, 4-5, and none.
     assert visible(begin, end, 8, history=2).tolist() == [False, True, True, False, True, True, False, False]
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file of a dataset."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def columns(dataset: Dataset) -> dict[str, bytes]:

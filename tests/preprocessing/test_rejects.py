@@ -77,7 +77,7 @@ def test_a_log_that_is_all_wrong_is_told_before_anything_slow(
     (raw / "SIMULATED.json").unlink()
     header = alimama.HEADERS["behavior_log"]
     (raw / "behavior_log.csv").write_text(header + "\n" + "1,1494000000000,pv,1,1\n" * 5000)
-    monkeypatch.setattr("mailcli.utils.resumable.Stages.run", lambda *_: pytest.fail("a stage was begun"))
+    monkeypatch.setattr("mailcli.utils.resumable.ResumableStages.run", lambda *_: pytest.fail("a stage was begun"))
     with pytest.raises(MailError) as error:
         preprocess("alimama", raw, tmp_path / "data", None)
     assert error.value.message == (

@@ -33,7 +33,7 @@ from mailcli.serving.signatures import Input, fitting
 from mailcli.serving.value_checks import Faults, Needed, typed
 from mailcli.training.run_folder import Run
 from tests.helpers import leakage
-from tests.preprocessing.schema_file.test_tables import FILES, SCHEMA, made
+from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
 
 ROOT = Path(__file__).parent.parent.parent
 #: A missing whole number, as signature.json tells it.
@@ -714,8 +714,8 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
         assert told.endswith(f"). Delete the folder {bare} and train again.")
         arguments = [runs[ODD].folder if each == "{}" else each for each in command]
         assert refused(mail(*arguments, "--data-dir", lost)) == (
-            f"{lost}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or give the folder that "
-            "holds it with --data-dir."
+            f"{lost}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or name its folder "
+            "with --data-dir."
         )
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "unfinished", "bare"}
 
@@ -1217,7 +1217,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "log-1.csv": "\n".join(["who,at,what,kind", *log]) + "\n",
         "shown.csv": "\n".join(["who,sku,at,clicked,page", *shown]) + "\n",
     }
-    dataset = made(tmp_path, SCHEMA, files)
+    dataset = make_dataset(tmp_path, SCHEMA, files)
     run = train_if_missing(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     done = mail("export", run.folder, tmp_path / "model", "--with-users", "--data-dir", tmp_path / "data")
     assert done.exit_code == 0, done.output

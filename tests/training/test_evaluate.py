@@ -11,7 +11,7 @@ from mailcli.config import make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
-from mailcli.metrics.bootstrap import draw
+from mailcli.metrics.bootstrap import draw_users
 from mailcli.models.factory import make_model
 from mailcli.training.evaluate import DRAWS_SEED, Scorer, measure, measure_draws
 from tests.helpers import oracles
@@ -50,7 +50,7 @@ def test_a_draw_of_users_is_drawn_rows_of_every_group(with_buys: Dataset, view: 
         for column, (prefix, label) in enumerate((("", "click"), ("CTCVR ", "conversion"))):
             y = with_buys.column("test", label)[view.rows]
             for number in range(3):
-                drawn = np.repeat(present, draw(len(present), DRAWS_SEED, number)).tolist()
+                drawn = np.repeat(present, draw_users(len(present), DRAWS_SEED, number)).tolist()
                 expected = oracles.resampled(
                     user[rows].tolist(), y[rows].tolist(), scores[rows, column].tolist(), drawn
                 )

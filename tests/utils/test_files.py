@@ -1,4 +1,4 @@
-"""Files and folders that are written whole, and what is beside them."""
+"""Files and folders that are written atomically, and the files next to them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,25 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.utils.files import Lock, intended, sweep, whole, whole_folder
+from mailcli.utils.files import (
+    FolderLock,
+    final_name,
+    make_folder_atomically,
+    remove_partials,
+    restore_folder,
+    write_atomically,
+)
 
-#: What a kill leaves of `a.csv`.
-LEFT = ".partial-0123456789abcdef-a.csv"
-#: Names that are like it.
-THEIRS = ["partial-a.csv", ".partial-a.csv", ".partial-0123456789ABCDEF-a.csv", ".partial-0123456789abcdef-", "a.csv"]
+#: What a kill leaves behind of `a.csv`.
+PARTIAL = ".partial-0123456789abcdef-a.csv"
+#: Similar names of other programs' files.
+OTHER_NAMES = [
+    "partial-a.csv",
+    ".partial-a.csv",
+    ".partial-0123456789ABCDEF-a.csv",
+    ".partial-0123456789abcdef-",
+    "a.csv",
+]
 
 
 def names(folder: Path) -> list[str]:
@@ -24,12 +37,12 @@ def names(folder: Path) -> list[str]:
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("old")
-    with suppress(KeyboardInterrupt), whole(path) as partial:
+    with suppress(KeyboardInterrupt), write_atomically(path) as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "old")
-    with whole(path) as partial:
-        assert intended(partial.name) == "a.csv"
+    with write_atomically(path) as partial:
+        assert final_name(partial.name) == "a.csv"
         partial.write_text("new")
         assert path.read_text() == "old"
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "new")
@@ -37,94 +50,113 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
 
 def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    with whole(path) as one:
-        one.write_text("one")
-        with whole(path) as two:
-            two.write_text("two")
-        assert path.read_text() == "two"
-    assert (names(tmp_path), path.read_text()) == (["a.csv"], "one")
+    with write_atomically(path) as outer:
+        outer.write_text("outer")
+        with write_atomically(path) as inner:
+            inner.write_text("inner")
+        assert path.read_text() == "inner"
+    assert (names(tmp_path), path.read_text()) == (["a.csv"], "outer")
 
 
 def test_a_new_file_takes_the_place_of_none(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    with whole(path, new=True) as partial:
+    with write_atomically(path, new=True) as partial:
         partial.write_text("first")
-    with pytest.raises(FileExistsError), whole(path, new=True) as partial:
+    with pytest.raises(FileExistsError), write_atomically(path, new=True) as partial:
         partial.write_text("second")
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "first")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
 def test_files_and_folders_have_the_rights_of_any_new_one(tmp_path: Path) -> None:
-    before = os.umask(0o027)
+    umask = os.umask(0o027)
     try:
         for new in (False, True):
-            with whole(tmp_path / f"a{new}", new=new):
+            with write_atomically(tmp_path / f"a{new}", new=new):
                 pass
-        with whole_folder(tmp_path / "folder"):
+        with make_folder_atomically(tmp_path / "folder"):
             pass
     finally:
-        os.umask(before)
-    found = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
-    assert found == {"aFalse": "0o640", "aTrue": "0o640", "folder": "0o750"}
+        os.umask(umask)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    assert modes == {"aFalse": "0o640", "aTrue": "0o640", "folder": "0o750"}
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "a") as partial:
+    with make_folder_atomically(tmp_path / "a") as partial:
         (partial / "1").mkdir()
         (partial / "1" / "x").write_text("x")
         assert not (tmp_path / "a").exists()
     assert sorted(path.name for path in (tmp_path / "a").rglob("*")) == ["1", "x"]
-    with suppress(KeyboardInterrupt), whole_folder(tmp_path / "b") as partial:
+    with suppress(KeyboardInterrupt), make_folder_atomically(tmp_path / "b") as partial:
         (partial / "x").write_text("x")
         raise KeyboardInterrupt
     (tmp_path / "c").mkdir()
-    (tmp_path / "c" / "x").write_text("theirs")
-    with pytest.raises(OSError, match="not empty"), whole_folder(tmp_path / "c"):
+    (tmp_path / "c" / "x").write_text("x")
+    with pytest.raises(OSError, match="not empty"), make_folder_atomically(tmp_path / "c"):
         pass
     assert names(tmp_path) == ["a", "c"]
 
 
 def test_what_a_kill_left_of_a_folder_goes_and_nothing_else(tmp_path: Path) -> None:
-    other = ".partial-0123456789abcdef-b"
-    for name in (LEFT, other, "partial-a.csv", ".partial-a.csv"):
+    partial_b = ".partial-0123456789abcdef-b"
+    for name in (PARTIAL, partial_b, "partial-a.csv", ".partial-a.csv"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x").write_text("x")
-    with whole_folder(tmp_path / "a.csv"):
+    with make_folder_atomically(tmp_path / "a.csv"):
         pass
-    assert names(tmp_path) == [other, ".partial-a.csv", "a.csv", "partial-a.csv"]
+    assert names(tmp_path) == [partial_b, ".partial-a.csv", "a.csv", "partial-a.csv"]
+
+
+def test_a_folder_may_replace_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for text in ("old", "new"):
+        with make_folder_atomically(path, replace=True, sync=False) as partial:
+            (partial / text).write_text(text)
+            assert names(path) == ["old"] if text == "new" else not path.exists()
+        assert (names(tmp_path), names(path)) == (["a"], [text])
+    # A kill between the two renames of a replacement.
+    path.rename(tmp_path / ".a.old")
+    restore_folder(path)
+    assert (names(tmp_path), names(path)) == (["a"], ["new"])
+    restore_folder(path)
+    assert names(tmp_path) == ["a"]
 
 
 def test_what_kills_left_is_told_from_what_is_somebody_elses(tmp_path: Path) -> None:
-    assert intended(LEFT) == "a.csv"
-    assert [intended(name) for name in THEIRS] == THEIRS
-    for name in (LEFT, *THEIRS):
+    assert final_name(PARTIAL) == "a.csv"
+    assert [final_name(name) for name in OTHER_NAMES] == OTHER_NAMES
+    for name in (PARTIAL, *OTHER_NAMES):
         (tmp_path / name).write_text("")
     folder = tmp_path / ".partial-fedcba9876543210-b"
     (folder / "x").mkdir(parents=True)
-    sweep(tmp_path)
-    assert names(tmp_path) == sorted(THEIRS)
-    sweep(tmp_path / "nowhere")
+    remove_partials(tmp_path)
+    assert names(tmp_path) == sorted(OTHER_NAMES)
+    remove_partials(tmp_path / "nowhere")
 
 
 def test_a_lock_leaves_a_file_alone_that_is_not_its_own(tmp_path: Path) -> None:
-    theirs = tmp_path / ".poetry.lock"
-    theirs.write_text("pinned")
-    with pytest.raises(MailError) as error, Lock(tmp_path / "poetry", "busy"):
+    path = tmp_path / ".poetry.lock"
+    path.write_text("pinned")
+    with pytest.raises(MailError) as error, FolderLock(tmp_path / "poetry", "busy"):
         pass
     assert error.value.message == (
-        f"{theirs}: is not a lock of ours, which are empty files. Move it away, or choose another name."
+        f"{path}: is not one of mail's lock files (those are empty). Move it away, or choose another name."
     )
-    assert theirs.read_text() == "pinned"
-    # What a kill leaves of a lock is empty.
-    theirs.write_text("")
-    with Lock(tmp_path / "poetry", "busy"), pytest.raises(MailError, match="^busy$"), Lock(tmp_path / "poetry", "busy"):
+    assert path.read_text() == "pinned"
+    # A lock file that a kill left behind is empty.
+    path.write_text("")
+    with (
+        FolderLock(tmp_path / "poetry", "busy"),
+        pytest.raises(MailError, match="^busy$"),
+        FolderLock(tmp_path / "poetry", "busy"),
+    ):
         pass
     assert names(tmp_path) == []
 
 
 def test_a_lock_that_cannot_be_made_is_not_taken_for_one_that_is_held(tmp_path: Path) -> None:
     long = "x" * 250
-    with pytest.raises(OSError, match="File name too long"), Lock(tmp_path / "a" / "b" / long, "busy"):
+    with pytest.raises(OSError, match="File name too long"), FolderLock(tmp_path / "a" / "b" / long, "busy"):
         pass
     assert names(tmp_path) == []

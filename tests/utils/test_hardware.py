@@ -1,4 +1,4 @@
-"""What the machine can do, and the options that depend on it."""
+"""The machine's properties, and the options that depend on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mailcli.utils import hardware
 
 
 def cpuinfo(monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
-    """Let the system tell that of its processor; None for a system that does not tell."""
+    """Pretend that this is the content of /proc/cpuinfo; None if there is no such file."""
 
     def read(path: Path, **_: object) -> str:
         if text is None:
@@ -34,7 +34,7 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "quick"),
+    ("text", "fast"),
     [
         ("processor : 0\nflags\t\t: fpu avx2 avx512f avx512_bf16 \n", True),
         ("processor : 0\nflags\t\t: fpu amx_bf16\n", True),
@@ -44,9 +44,9 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
         (None, False),
     ],
 )
-def test_bfloat16_is_told_by_the_processor(monkeypatch: pytest.MonkeyPatch, text: str | None, quick: bool) -> None:
+def test_bfloat16_is_told_by_the_processor(monkeypatch: pytest.MonkeyPatch, text: str | None, fast: bool) -> None:
     cpuinfo(monkeypatch, text)
-    assert hardware.has_bfloat16() == quick
+    assert hardware.has_bfloat16() == fast
     assert "fpu" not in hardware.describe()["instructions"]
     hardware._instructions.cache_clear()
 
@@ -56,24 +56,23 @@ def test_a_processor_without_it_is_told_of_once(
 ) -> None:
     monkeypatch.setattr(_resolve, "has_bfloat16", lambda: False)
     _resolve._tell_if_slow.cache_clear()
-    settings = ["--set", "history=21"]  # more than the dataset has: refused before anything is trained
-    where = ["--data-dir", str(data_dir), "--runs", str(tmp_path)]
-    done = CliRunner().invoke(main, ["compare", "--precision", "bfloat16", *settings, *where])
+    settings = ["--set", "history=21"]  # more than the dataset holds: refused before anything is trained
+    folders = ["--data-dir", str(data_dir), "--runs", str(tmp_path)]
+    result = CliRunner().invoke(main, ["compare", "--precision", "bfloat16", *settings, *folders])
     note = "This processor has no products of bfloat16 numbers: float32 would be quicker."
-    assert done.output.count(note) == 1
-    assert done.exit_code == 2
+    assert result.output.count(note) == 1
+    assert result.exit_code == 2
     _resolve._tell_if_slow.cache_clear()
 
 
 def test_an_unknown_precision_is_refused(data_dir: Path) -> None:
-    done = CliRunner().invoke(main, ["train", "--precision", "bfloat61", "--data-dir", str(data_dir)])
-    assert done.exit_code == 2
-    assert "precision = 'bfloat61': expected one of 'float32', 'bfloat16'. Did you mean 'bfloat16'?" in done.output
+    result = CliRunner().invoke(main, ["train", "--precision", "bfloat61", "--data-dir", str(data_dir)])
+    assert result.exit_code == 2
+    assert "precision = 'bfloat61': expected one of 'float32', 'bfloat16'. Did you mean 'bfloat16'?" in result.output
 
 
 def test_threads_are_those_of_tensorflow() -> None:
-    code = "from mailcli.cli import main; main(['evaluate', '--threads', '1', '--runs', 'none'], standalone_mode=False)"
-    # TensorFlow tells how many it may use in the size of its pool, which /proc shows by name.
+    # The number of threads is the size of TensorFlow's pool, whose threads /proc lists by name.
     code = (
         "import os\n"
         "from mailcli.utils.hardware import limit_threads\n"
@@ -83,19 +82,21 @@ def test_threads_are_those_of_tensorflow() -> None:
         "names = [open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir('/proc/self/task')]\n"
         "print(sum(name.startswith('tf_') for name in names), names)\n"
     )
-    found = {}
+    outputs = {}
     for count in ("1", "3"):
-        asked = code.replace("limit_threads(1)", f"limit_threads({count})")
-        done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=os.environ)
-        found[count] = done.stdout
-    assert found["1"] != found["3"], found
+        limited = code.replace("limit_threads(1)", f"limit_threads({count})")
+        process = subprocess.run(
+            [sys.executable, "-c", limited], capture_output=True, text=True, check=True, env=os.environ
+        )
+        outputs[count] = process.stdout
+    assert outputs["1"] != outputs["3"], outputs
 
 
 @pytest.mark.parametrize("command", ["train", "compare", "ablate", "evaluate"])
 def test_no_threads_are_refused(command: str) -> None:
-    done = CliRunner().invoke(main, [command, "--threads", "0"])
-    assert done.exit_code == 2
-    assert "Invalid value for '--threads': 0 is not in the range x>=1." in done.output
+    result = CliRunner().invoke(main, [command, "--threads", "0"])
+    assert result.exit_code == 2
+    assert "Invalid value for '--threads': 0 is not in the range x>=1." in result.output
 
 
 def test_threads_are_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

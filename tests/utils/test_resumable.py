@@ -1,4 +1,4 @@
-"""An interrupted preprocessing goes on where it was, and gives the same dataset."""
+"""Interrupted preprocessing resumes after its last finished stage, and gives the same dataset."""
 
 from __future__ import annotations
 
@@ -14,34 +14,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mailcli.data.dataset import names
-from mailcli.data.writer import DatasetWriter
+from mailcli.data.dataset import dataset_names
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
-from mailcli.utils.resumable import Stages
-from tests.preprocessing.test_pipeline import files_of
+from mailcli.utils.resumable import ResumableStages
+from tests.helpers.files import files_of
 
 STAGES = ("users", "items", "impressions", "keys", "behaviors", "shown")
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, last: str) -> list[str]:
-    """Ctrl-C once the stage is finished; the stages that are made, as they are made."""
-    run = Stages.run
-    made: list[str] = []
+    """Simulate Ctrl-C after a stage; returns the list to which the stages are added as they are made."""
+    run = ResumableStages.run
+    stages: list[str] = []
 
-    def patched(self: Stages, name: str, make: Callable[[Path], object]) -> Path:
-        def noted(folder: Path) -> None:
-            made.append(name)
+    def patched(self: ResumableStages, name: str, make: Callable[[Path], object]) -> Path:
+        def record_and_make(folder: Path) -> None:
+            stages.append(name)
             make(folder)
 
-        folder = run(self, name, noted)
+        folder = run(self, name, record_and_make)
         if name == last:
             raise KeyboardInterrupt
         return folder
 
-    monkeypatch.setattr(Stages, "run", patched)
-    return made
+    monkeypatch.setattr(ResumableStages, "run", patched)
+    return stages
 
 
 @pytest.mark.parametrize("last", STAGES)
@@ -58,13 +57,13 @@ def test_goes_on_after_the_last_finished_stage(
         with pytest.raises(KeyboardInterrupt):
             preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
     work = tmp_path / ".tiny.work"
-    assert capsys.readouterr().err == f"Interrupted. {work} keeps what is done: the same command goes on.\n"
-    assert names(tmp_path) == []
-    done = STAGES[: STAGES.index(last) + 1]
-    made = stop_after(monkeypatch, "none")
+    assert capsys.readouterr().err == f"Interrupted. Progress is saved in {work}; run the same command to resume.\n"
+    assert dataset_names(tmp_path) == []
+    finished = STAGES[: STAGES.index(last) + 1]
+    stages = stop_after(monkeypatch, "none")
     dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
-    assert capsys.readouterr().err == f"Going on with an interrupted run: {', '.join(done)} done already.\n"
-    assert made == list(STAGES[len(done) :])
+    assert capsys.readouterr().err == f"Resuming the interrupted run: {', '.join(finished)} already done.\n"
+    assert stages == list(STAGES[len(finished) :])
     assert files_of(dataset.folder) == files_of(data_dir / "tiny")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
@@ -77,10 +76,10 @@ def test_starts_over_and_says_why_when_the_input_is_another(
         with pytest.raises(KeyboardInterrupt):
             preprocess("alimama", simulated_raw, tmp_path, "tiny")
     capsys.readouterr()
-    made = stop_after(monkeypatch, "none")
+    stages = stop_after(monkeypatch, "none")
     dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(sample=0.5))
-    assert capsys.readouterr().err == "Starting over after an interrupted run: --sample changed.\n"
-    assert made == list(STAGES)
+    assert capsys.readouterr().err == "Starting over: --sample changed since the interrupted run.\n"
+    assert stages == list(STAGES)
     assert dataset.counts["users"] < 200
 
 
@@ -88,24 +87,24 @@ def test_starts_over_and_says_why_when_the_input_is_another(
 def test_a_kill_while_stages_are_deleted_does_no_harm(
     simulated_raw: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unlinked: int
 ) -> None:
-    """The folder of stages is deleted after success; some files go, then power does."""
-    left = [unlinked]
+    """The folder of stages is deleted after success; the power fails when some of its files are gone."""
+    remaining = [unlinked]
     unlink = os.unlink
 
-    def cut(path: Path, **more: int) -> None:
-        if not left[0]:
+    def unlink_some(path: Path, **options: int) -> None:
+        if not remaining[0]:
             raise KeyboardInterrupt
-        left[0] -= 1
-        unlink(path, **more)
+        remaining[0] -= 1
+        unlink(path, **options)
 
-    def remove(self: Stages) -> None:
-        self._forget()
+    def remove(self: ResumableStages) -> None:
+        self._delete_key()
         with monkeypatch.context() as patch:
-            patch.setattr(os, "unlink", cut)
+            patch.setattr(os, "unlink", unlink_some)
             shutil.rmtree(self.folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stages, "remove", remove)
+        patch.setattr(ResumableStages, "remove", remove)
         with pytest.raises(KeyboardInterrupt):
             preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
     assert (tmp_path / ".tiny.work").is_dir()
@@ -114,7 +113,7 @@ def test_a_kill_while_stages_are_deleted_does_no_harm(
 
 
 def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = Stages(tmp_path / "work")
+    stages = ResumableStages(tmp_path / "work")
     stages.open()
     stages.begin({"--sample": 1.0})
     stages.run("one", lambda folder: None)
@@ -128,7 +127,7 @@ def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: p
 def test_a_record_half_written_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / ".partial-0123456789abcdef-key.json").write_text("{")
-    stages = Stages(tmp_path / "work")
+    stages = ResumableStages(tmp_path / "work")
     stages.open()
     assert [path.name for path in stages.folder.iterdir()] == ["temp"]
 
@@ -143,20 +142,6 @@ def test_an_error_keeps_nothing(simulated_raw: Path, tmp_path: Path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kill_between_the_last_two_renames_loses_nothing(
-    simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=3))
-    old.folder.rename(tmp_path / ".tiny.old")
-    with DatasetWriter(tmp_path / "tiny"):
-        assert names(tmp_path) == ["tiny"]
-
-
-def test_stores_of_one_name_may_share_the_folder_for_intermediate_files(tmp_path: Path) -> None:
-    one, two = (DatasetWriter(tmp_path / data / "tiny", tmp_path) for data in ("a", "b"))
-    assert one.stages.folder != two.stages.folder
-
-
 def command(raw: Path, data: Path) -> subprocess.Popen[bytes]:
     code = "from mailcli.cli import main; main()"
     options: list[str | Path] = ["preprocess", "alimama", "--raw", raw, "--data-dir", data]
@@ -164,7 +149,7 @@ def command(raw: Path, data: Path) -> subprocess.Popen[bytes]:
         [sys.executable, "-c", code, *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        # As a user has it: pytest's workers may ignore Ctrl-C.
+        # As in a shell: pytest's workers may ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )
 
@@ -182,22 +167,22 @@ def test_kill_9_at_ten_random_moments(tmp_path: Path) -> None:
     until_work_begins(undisturbed)
     start = time.monotonic()
     assert running.wait() == 0
-    whole = time.monotonic() - start
+    duration = time.monotonic() - start
     resumed = killed = 0
-    for number, moment in enumerate(np.random.default_rng(0).uniform(0, 0.9 * whole, 30)):
+    for number, moment in enumerate(np.random.default_rng(0).uniform(0, 0.9 * duration, 30)):
         data = tmp_path / f"data{number}"
         running = command(raw, data)
         until_work_begins(data)
         time.sleep(moment)
         running.kill()
         if running.wait() == 0:
-            continue  # it was faster this time
-        assert names(data) in ([], ["alimama"])
+            continue  # it finished before the kill
+        assert dataset_names(data) in ([], ["alimama"])
         again = command(raw, data)
-        _, told = again.communicate()
-        assert again.returncode == 0, told
+        _, messages = again.communicate()
+        assert again.returncode == 0, messages
         killed += 1
-        resumed += b"Going on" in told
+        resumed += b"Resuming" in messages
         assert files_of(data / "alimama") == files_of(undisturbed / "alimama"), f"killed after {moment:.2f} s"
         assert [path.name for path in data.iterdir()] == ["alimama"]
         if killed == 10:
@@ -214,8 +199,8 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     while not (data / ".alimama.work" / "impressions").is_dir():
         time.sleep(0.01)
     os.kill(running.pid, signal.SIGINT)
-    _, told = running.communicate()
+    _, messages = running.communicate()
     assert running.returncode == 130
-    assert b"keeps what is done: the same command goes on." in told
-    assert b"Traceback" not in told
-    assert names(data) == []
+    assert b"run the same command to resume." in messages
+    assert b"Traceback" not in messages
+    assert dataset_names(data) == []

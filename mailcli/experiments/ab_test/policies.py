@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
-from mailcli.data.batches import AHEAD, Batch, Batches
-from mailcli.data.dataset import Dataset, find
+from mailcli.data.batches import PREFETCHED, Batch, Batches
+from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, did_you_mean
 from mailcli.simulation.ground_truth import Truth
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import check_unchanged, open_run
-from mailcli.utils.prefetch import ahead
+from mailcli.utils.prefetch import prefetch
 
 #: Policies without a run: rank by the true click probability, or by random numbers.
 ORACLE, RANDOM = "oracle", "random"
@@ -75,7 +75,7 @@ def common_dataset(contenders: list[Contender], data_dir: Path, data: str | None
             )
     if runs and data is not None and data != runs[0].config.data:
         raise MailError(f"--data {data}: {runs[0].folder} is a run on '{runs[0].config.data}'. Leave --data out.")
-    dataset = find(data_dir, runs[0].config.data if runs else data)
+    dataset = open_dataset(data_dir, runs[0].config.data if runs else data)
     for run in runs:
         check_unchanged(run, dataset)
     return dataset
@@ -124,7 +124,7 @@ class _Pages(Batches):
     def in_order(self) -> Iterator[Batch]:
         """User by user, the order in which `Scorer` reads them."""
         starts = range(0, len(self.view.rows), self.batch_size)
-        return ahead(lambda start: self.gather(self.view.rows[start : start + self.batch_size]), starts, AHEAD)
+        return prefetch(lambda start: self.gather(self.view.rows[start : start + self.batch_size]), starts, PREFETCHED)
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of some pairs of user and candidate."""

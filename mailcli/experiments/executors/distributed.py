@@ -202,7 +202,7 @@ def _check(config: RunConfig, dataset: Dataset, count: int) -> None:
             f"impressions, and each of {count} replicas takes a part of it. Choose another batch_size."
         )
     for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
-        if plugins.is_outside(kind, name) and not getattr(plugins.load(kind, name), "by_shares", False):
+        if plugins.is_external(kind, name) and not getattr(plugins.load(kind, name), "by_shares", False):
             raise MailError(
                 f"{kind.title} '{name}': is not known to be right on several replicas, where losses, batch "
                 "normalization and dropout need those of mailcli. Use them and say `by_shares = True` in the class, or "

@@ -23,7 +23,7 @@ from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.log import LOGGER, log_to_stderr
-from mailcli.utils.signals import terminated_as_interrupted
+from mailcli.utils.signals import sigterm_as_interrupt
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: Seconds between two looks of a worker at whether its parent is still there (ours).
@@ -108,7 +108,7 @@ class _Pool:
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Make all runs."""
-        with process_progress.shown(self._reports, len(tasks)) as advance, terminated_as_interrupted():
+        with process_progress.show_worker_progress(self._reports, len(tasks)) as advance, sigterm_as_interrupt():
             try:
                 two_stage = self._executor.submit(_guarded, _check, tasks).result()
                 waiting = list(zip(tasks, two_stage, strict=True))
@@ -183,7 +183,7 @@ def _begin_worker(threads_each: int, parent: int, reports: Any, stopping: Any, l
     if hasattr(os, "setpgrp"):
         # Out of the terminal's group, so that Ctrl-C reaches the parent alone.
         os.setpgrp()
-    process_progress.send_to(reports)
+    process_progress.send_progress_to(reports)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from mailcli.data.dataset import Dataset, find, names
+from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError, quoted
 from mailcli.training.run_folder import Run
@@ -18,8 +18,8 @@ _FIELD_TABLES = (("users", "attributes"), ("items", "features"), ("behaviors", "
 def open_parent_dataset(parent: Run, data_dir: Path) -> Dataset:
     """The dataset that a run was trained on, read with the run's ids (MailError if it has changed)."""
     name = parent.config.data
-    if name in names(data_dir):
-        dataset = find(data_dir, name)
+    if name in dataset_names(data_dir):
+        dataset = open_dataset(data_dir, name)
         if fingerprint(dataset) == trained_on(parent):
             return read_as(parent, dataset)
     raise MailError(

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import OPTION_TABLES, RunConfig, to_toml
-from mailcli.data.dataset import Dataset, find
-from mailcli.data.numbering import Renumbered, grown, numbering_of, numbering_sha256
+from mailcli.data.dataset import Dataset, open_dataset
+from mailcli.data.numbering import RenumberedDataset, current_numbering, extend_numbering, numbering_sha256
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.retraining.checks import check_next_dataset, check_resumable, open_parent_dataset
 from mailcli.training.run_folder import NUMBERING, Run
 from mailcli.training.run_registry import claim, open_run
-from mailcli.utils.files import sha256
+from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: The settings that may change from day to day; weights, optimizer state and groups of users depend on all others.
@@ -43,15 +43,15 @@ def continue_run(
     """
     if data is None:
         raise MailError("--continue: name the next day's dataset with --data.")
-    parent, dataset = open_run(folder), find(data_dir, data)
+    parent, dataset = open_run(folder), open_dataset(data_dir, data)
     earlier = open_parent_dataset(parent, data_dir)
     check_next_dataset(parent, earlier, dataset)
     load_tensorflow()
     check_resumable(parent)
-    numbering = grown(numbering_of(earlier), dataset)
+    numbering = extend_numbering(current_numbering(earlier), dataset)
     config = _config(parent, dataset, changes)
     dataset.check_history(config.history)
-    checksums = {_OPTIMIZERS: sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
+    checksums = {_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
     run = claim(runs, config, dataset, checksums)
     if run.result is None:
         from mailcli.training.train import CHECKPOINT_MINUTES, train
@@ -59,7 +59,7 @@ def continue_run(
 
         continued = ContinuedRun(run.folder, config, run.settings, numbering=numbering)
         interval = CHECKPOINT_MINUTES if minutes is None else minutes
-        train(continued, Renumbered(dataset.folder, numbering), None, interval, Origin(parent, earlier))
+        train(continued, RenumberedDataset(dataset.folder, numbering), None, interval, Origin(parent, earlier))
     return run
 
 
@@ -74,5 +74,5 @@ def _config(parent: Run, dataset: Dataset, changes: Mapping[str, Any]) -> RunCon
             f"--continue keeps the settings of {parent.folder}: {quoted(fixed)} cannot be changed. Only these can: "
             f"{quoted(CHANGEABLE)}."
         )
-    continues = {"continues": sha256(parent.weights)}
+    continues = {"continues": file_sha256(parent.weights)}
     return resolve_config([to_toml(parent.config), continues, dict(changes)], dataset.name, dataset.history)

@@ -1,6 +1,6 @@
-"""What a schema file says: which columns of files are users, items, behaviors and impressions.
+"""What a schema file says: which columns of which files are users, items, behaviors and impressions.
 
-docs/your-own-data.md has all keys; mapfile.py reads them.
+docs/your-own-data.md lists all keys; read.py reads them.
 """
 
 from __future__ import annotations
@@ -11,136 +11,134 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal
 
-#: What DuckDB reads without an extension.
+#: Encodings that DuckDB reads without an extension.
 ENCODINGS = ("utf-8", "latin-1", "utf-16")
-#: Units of a time that is a number, and how many of each are in a second.
+#: Units of numeric times, with the number of each in a second.
 UNITS = {"s": 1, "ms": 1000, "us": 1_000_000}
-#: Times of the dataset are seconds since 1970, below this (ours: the year 4147; milliseconds of our days are above).
-LATEST = 1 << 36
-#: Context that is made of the time.
+#: Times of the dataset are seconds since 1970, below this (ours: the year 4147; today's times in ms are above it).
+TIME_LIMIT = 1 << 36
+#: Context fields derived from the time.
 CLOCKS = ("hour", "weekday")
-#: How the impressions may be split.
+#: Ways to split the impressions.
 SPLIT_KINDS = ("time", "day", "user_share", "column", "file")
 #: Comparisons of a rule with a number, in SQL.
 COMPARISONS = {"at_least": ">=", "at_most": "<=", "above": ">", "below": "<"}
-#: Values that a multi-valued field keeps room for (ours; ml-100k's films have six genres at most).
-MOST = 10
-#: Actions have ids in one byte, and two ids are no actions.
-MOST_ACTIONS = 254
-#: Parts that quantiles may cut a number into (ours).
-MOST_QUANTILES = 1000
+#: Default room of a multi-valued field (ours; films of ml-100k have at most six genres).
+DEFAULT_MAX_VALUES = 10
+#: Largest room of a multi-valued field (ours).
+LIST_LIMIT = 1000
+#: Action ids are one byte, and two of them are reserved.
+MAX_ACTIONS = 254
+#: Most quantiles of a field (ours).
+MAX_QUANTILES = 1000
 
-Kind = Literal["category", "list", "bucket", "dense", "clock"]
+FieldKind = Literal["category", "list", "bucket", "dense", "clock"]
 
 
 @dataclass(frozen=True)
-class Form:
-    """How the texts of a table's files are written."""
+class TextFormat:
+    """How the text files of a table are written."""
 
     separator: str = ","
     encoding: str = "utf-8"
     quote: str = '"'
     """Empty: quotes have no meaning."""
     missing: tuple[str, ...] = ("",)
-    """Texts that stand for a missing value."""
+    """Strings that stand for a missing value."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a value is: a column, or what a regular expression's first group finds in it."""
+class ColumnRef:
+    """Where a value comes from: a column, or the first group of a regular expression in it."""
 
-    column: str
+    name: str
     extract: str = ""
 
 
 @dataclass(frozen=True)
-class FieldMap:
-    """A field, and how its values come from a column."""
+class FieldDefinition:
+    """A field, and how its values are made from a column."""
 
     name: str
     key: str
-    """In the schema file, for errors."""
-    place: Place
-    kind: Kind
+    """Its key in the schema file, for error messages."""
+    column: ColumnRef
+    kind: FieldKind
     vocabulary: str
     separator: str = ""
-    """Of a list in a text; empty for a list of Parquet, or what `extract_all` finds."""
+    """Of a list written as text; empty for a Parquet list or for `extract_all`."""
     extract_all: str = ""
     clock: str = ""
-    """One of CLOCKS: made of the time, not of a column."""
-    most: int = 1
+    """One of CLOCKS: derived from the time, not from a column."""
+    max_values: int = 1
     edges: tuple[float, ...] = ()
-    """Lower ends of all buckets but the first."""
+    """Lower bounds of all buckets but the first."""
     quantiles: int = 0
-    """Parts with as many training users (or items) each, in place of edges; 0: not."""
+    """Number of buckets with equally many training users (or items), instead of edges; 0: none."""
 
 
 @dataclass(frozen=True)
-class TimeMap:
-    """A time: a number of units since 1970, or a text."""
+class TimeDefinition:
+    """A time: a number of units since 1970, or text."""
 
-    place: Place
+    column: ColumnRef
     unit: str = "s"
     format: str = ""
-    """strptime's, for a text."""
+    """Of text, for strptime."""
     offset: int = 0
-    """Seconds that local time is ahead of UTC."""
+    """Seconds by which local time is ahead of UTC."""
 
     @property
     def zoned(self) -> bool:
-        """Whether the texts say by themselves how far they are from UTC; the offset is then that of hours and days."""
+        """Whether the text contains its own UTC offset; `offset` is then only that of hours and days."""
         return not {"%z", "%Z"}.isdisjoint(re.findall(r"%-?.", self.format))
 
 
 @dataclass(frozen=True)
-class RuleMap:
-    """True or false of a row."""
+class RuleDefinition:
+    """A condition on one column, true or false for each row."""
 
     key: str
     column: str
     comparison: str = ""
     """One of COMPARISONS, `one_of`, or empty: the column itself is true or false."""
     number: float = 0.0
-    texts: tuple[str, ...] = ()
-    holds: bool = True
-    """Of a column that is true or false: which of them is meant."""
-
-    @property
-    def expected(self) -> str:
-        """What the column must hold, for an error text."""
-        return {"": "0 or 1, true or false", "one_of": "a text"}.get(self.comparison, "a number")
+    values: tuple[str, ...] = ()
+    """Of `one_of`."""
+    holds_if: bool = True
+    """Of a true/false column: the value for which the rule holds."""
 
 
 @dataclass(frozen=True)
-class ActionMap:
-    """The action of a behavior: a constant, or a column of a few known values."""
+class ActionDefinition:
+    """The action of a behavior: a constant, or a column with a few known values."""
 
     names: tuple[str, ...]
     column: str = ""
 
 
 @dataclass(frozen=True)
-class Files:
-    """The files of a table. Without `patterns` the table comes from the impressions' files."""
+class TableFiles:
+    """The files of a table. Without `patterns` the table is read from the impressions' files."""
 
     role: str
     patterns: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    """Names of the columns of files without a header line."""
-    form: Form = field(default_factory=Form)
+    """Column names of files without a header line."""
+    format: TextFormat = field(default_factory=TextFormat)
 
 
 @dataclass(frozen=True)
 class Join:
-    """Further columns of the impressions, from files with a row per value of a common column."""
+    """More columns for the impressions, from files with one row per value of a shared column."""
 
-    files: Files
+    files: TableFiles
     on: str
 
 
 @dataclass(frozen=True)
-class SplitMap:
-    """How impressions are split; what does not belong to `by` is empty."""
+class SplitDefinition:
+    """How the impressions are split; whatever `by` does not need is empty."""
 
     by: str
     validation: tuple[str, ...] = ()
@@ -157,43 +155,48 @@ class SplitMap:
 
 
 @dataclass(frozen=True)
-class Mapping:
+class SchemaFile:
     """A checked schema file."""
 
     path: Path
-    users: Files
-    user_key: Place | None
+    users: TableFiles
+    user_key: ColumnRef | None
     """None where the users' attributes are in the impressions' files."""
-    attributes: tuple[FieldMap, ...]
-    items: Files
-    item_key: Place | None
-    features: tuple[FieldMap, ...]
-    behaviors: Files
-    behavior_user: Place
-    behavior_time: TimeMap | None
+    attributes: tuple[FieldDefinition, ...]
+    items: TableFiles
+    item_key: ColumnRef | None
+    features: tuple[FieldDefinition, ...]
+    behaviors: TableFiles
+    behavior_user: ColumnRef
+    behavior_time: TimeDefinition | None
     """None: each user has lists of behaviors, older than every impression."""
-    action: ActionMap
-    steps: tuple[FieldMap, ...]
-    behaviors_where: tuple[RuleMap, ...]
-    impressions: Files
+    action: ActionDefinition
+    behavior_fields: tuple[FieldDefinition, ...]
+    behaviors_where: tuple[RuleDefinition, ...]
+    impressions: TableFiles
     join: Join | None
-    user: Place
-    item: Place
-    time: TimeMap | None
+    user: ColumnRef
+    item: ColumnRef
+    time: TimeDefinition | None
     """None: impressions have no time."""
-    click: RuleMap
-    conversion: RuleMap | None
-    context: tuple[FieldMap, ...]
-    impressions_where: tuple[RuleMap, ...]
-    split: SplitMap
+    click: RuleDefinition
+    conversion: RuleDefinition | None
+    context: tuple[FieldDefinition, ...]
+    impressions_where: tuple[RuleDefinition, ...]
+    split: SplitDefinition
     integers: frozenset[str]
-    """Vocabularies whose values are whole numbers; the others' are texts."""
+    """Vocabularies whose values are whole numbers; all others hold strings."""
     text: str
     """The file as it was read, for the dataset's record."""
 
+    @property
+    def fields(self) -> tuple[FieldDefinition, ...]:
+        """The fields of all tables."""
+        return (*self.attributes, *self.features, *self.behavior_fields, *self.context)
 
-def seconds(moment: int | datetime, offset: int) -> int:
-    """A moment of `_moment` as UTC seconds; one without an offset is local time, `offset` seconds ahead of UTC."""
+
+def utc_seconds(moment: int | datetime, offset: int) -> int:
+    """A moment in UTC seconds; a datetime without an offset is local time, `offset` seconds ahead of UTC."""
     if isinstance(moment, int):
         return moment
     if moment.tzinfo is None:

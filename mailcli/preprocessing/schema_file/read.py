@@ -1,216 +1,159 @@
-"""Reads a schema file and checks it as far as that needs no data; every fault is told at once, with its key."""
+"""Reads a schema file and checks it without looking at the data; all faults are reported at once, with their keys."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from pathlib import Path
 
-from mailcli.config import read_toml
-from mailcli.errors import MailError, quoted
+from mailcli.errors import MailError
 from mailcli.preprocessing.schema_file.cross_checks import contradictions
 from mailcli.preprocessing.schema_file.definition import (
     ENCODINGS,
-    LATEST,
-    SPLIT_KINDS,
-    Files,
-    Form,
+    ColumnRef,
     Join,
-    Mapping,
-    Place,
-    RuleMap,
-    SplitMap,
+    RuleDefinition,
+    SchemaFile,
+    TableFiles,
+    TextFormat,
 )
-from mailcli.preprocessing.schema_file.read_fields import (
+from mailcli.preprocessing.schema_file.read_columns import (
     read_action,
-    read_fields,
-    read_place,
+    read_column,
     read_rule,
     read_rules,
     read_time,
 )
-from mailcli.preprocessing.schema_file.toml_table import Section
+from mailcli.preprocessing.schema_file.read_fields import read_fields
+from mailcli.preprocessing.schema_file.read_split import read_split
+from mailcli.preprocessing.schema_file.toml_table import TomlTable
+from mailcli.utils.parsing import read_toml
+
+_NOT_WITHOUT_FILES = "no such key without 'files': the table is read from the impressions' files"
 
 
-def read_mapping(path: Path) -> Mapping:
-    """A schema file, checked as far as that needs no data.
+def read_schema_file(path: Path) -> SchemaFile:
+    """A schema file, checked as far as possible without the data.
 
     Raises:
-        MailError: it cannot be read as TOML, or one line with all its faults.
+        MailError: it is not valid TOML, or one line with all its faults.
     """
-    mapping, faults = parse_mapping(path)
+    schema, faults = parse_schema_file(path)
     if faults:
         raise MailError(f"{path}: {'; '.join(faults)}.")
-    return mapping
+    return schema
 
 
-def parse_mapping(path: Path) -> tuple[Mapping, list[str]]:
-    """A schema file and its faults; what is wrong or missing is empty in the mapping (MailError: it is no TOML)."""
+def parse_schema_file(path: Path) -> tuple[SchemaFile, list[str]]:
+    """A schema file and its faults; what is wrong or missing is left empty (MailError: it is not valid TOML)."""
     faults: list[str] = []
-    root = Section(read_toml(path), "", faults)
-    mapping = _mapping(path, root)
-    root.done()
-    return mapping, faults + contradictions(mapping, faults)
+    root = TomlTable(read_toml(path), "", faults)
+    schema = _read(path, root)
+    root.check_unknown_keys()
+    return schema, faults + contradictions(schema, faults)
 
 
-def _mapping(path: Path, root: Section) -> Mapping:
-    form = _form(root.section("format"), Form())
-    integers = frozenset(root.texts("integers"))
-    impressions = root.section("impressions", required=True)
-    shown = _files(impressions, "impressions", form, None)
-    users, items, behaviors = (root.section(name) for name in ("users", "items", "behaviors"))
-    if "users" not in root.given or not users.peek("attributes"):
+def _read(path: Path, root: TomlTable) -> SchemaFile:
+    text_format = _text_format(root.table("format"), TextFormat())
+    integers = frozenset(root.strings("integers"))
+    impressions = root.table("impressions", required=True)
+    impression_files = _table_files(impressions, "impressions", text_format, None)
+    users, items, behaviors = (root.table(role) for role in ("users", "items", "behaviors"))
+    if "users" not in root.values or not users.get("attributes"):
         root.faults.append(
-            "users.attributes: there is no user attribute besides the id. Expected one or more, such as age, gender "
-            "or city: MAIL invents a new user's behavior from the attributes, so it cannot be used without"
+            "users.attributes: there is no user attribute except the id. Expected at least one, such as age, gender "
+            "or city: MAIL invents a new user's behavior from the attributes and cannot work without them"
         )
-    if "behaviors" not in root.given:
+    if "behaviors" not in root.values:
         root.faults.append(
             "'behaviors' is missing. Expected what users did before an impression; it may be in the impressions' files"
         )
-    of_users, of_items = (_files(each, name, form, shown) for each, name in ((users, "users"), (items, "items")))
-    of_behaviors = _files(behaviors, "behaviors", form, shown)
-    joined = impressions.section("join") if impressions.peek("join") else None
+    user_files, item_files, behavior_files = (
+        _table_files(table, table.name, text_format, impression_files) for table in (users, items, behaviors)
+    )
+    joined = impressions.table("join") if impressions.get("join") else None
     time = read_time(impressions)
-    mapping = Mapping(
+    # The arguments are evaluated in this order, which is that of the faults in the error message.
+    schema = SchemaFile(
         path,
-        of_users,
-        _key(users, "user", of_users),
+        user_files,
+        _key(users, "user", user_files),
         read_fields(users, "attributes", {"category", "list", "bucket"}),
-        of_items,
-        _key(items, "item", of_items),
+        item_files,
+        _key(items, "item", item_files),
         read_fields(items, "features", {"category", "list", "bucket", "dense"}),
-        of_behaviors,
-        read_place(behaviors, "user", "behaviors" in root.given),
+        behavior_files,
+        read_column(behaviors, "user", "behaviors" in root.values),
         read_time(behaviors, time.offset if time else 0),
         read_action(behaviors),
         read_fields(behaviors, "fields", {"category", "bucket", "list"}),
         read_rules(behaviors, "where"),
-        shown,
-        _join(joined, form) if joined else None,
-        read_place(impressions, "user"),
-        read_place(impressions, "item"),
+        impression_files,
+        _join(joined, text_format) if joined else None,
+        read_column(impressions, "user"),
+        read_column(impressions, "item"),
         time,
-        read_rule(impressions, "click", required=True) or RuleMap("", ""),
+        read_rule(impressions, "click", required=True) or RuleDefinition("", ""),
         read_rule(impressions, "conversion"),
         read_fields(impressions, "context", {"category", "bucket", "clock"}),
         read_rules(impressions, "where"),
-        _split(root.section("split", required=True)),
+        read_split(root.table("split", required=True)),
         integers,
         path.read_text(encoding="utf-8"),
     )
-    for section in (users, items, behaviors, impressions, *([joined] if joined else [])):
-        section.done()
-    if "behaviors" in root.given and not mapping.steps:
+    for table in (users, items, behaviors, impressions, *([joined] if joined else [])):
+        table.check_unknown_keys()
+    if "behaviors" in root.values and not schema.behavior_fields:
         root.faults.append("behaviors.fields: there is none. Expected the item, or a field of items.features")
-    return mapping
+    return schema
 
 
-def _form(section: Section, default: Form, own: bool = True) -> Form:
-    """The keys that say how a table's files are written; `own` for a section that has no others."""
-    separator = section.text("separator", default.separator)
+def _text_format(table: TomlTable, default: TextFormat) -> TextFormat:
+    """`[format]`: how the files of all tables are written."""
+    text_format = _format_keys(table, default)
+    table.check_unknown_keys()
+    return text_format
+
+
+def _format_keys(table: TomlTable, default: TextFormat) -> TextFormat:
+    """How text files are written, by the keys of `[format]` or of a table."""
+    separator = table.string("separator", default.separator)
     if not 1 <= len(separator.encode()) <= 4:
-        section.fault("separator", "a text of 1 to 4 bytes")
+        table.fault("separator", "a string of 1 to 4 bytes")
         separator = default.separator
-    quote = section.text("quote", default.quote if len(separator) == 1 else "")
+    quote = table.string("quote", default.quote if len(separator) == 1 else "")
     if len(quote.encode()) > 1 or (quote and len(separator) > 1):
-        section.fault("quote", "one ASCII character, or '' for none (and none with a separator of several)")
+        table.fault("quote", "one ASCII character, or '' for none (required with a separator of several characters)")
         quote = default.quote if len(separator) == 1 else ""
-    encoding = section.choice("encoding", ENCODINGS, default.encoding)
-    missing = section.texts("missing") or default.missing
-    if own:
-        section.done()
-    return Form(separator, encoding, quote, tuple(dict.fromkeys(("", *missing))))
+    encoding = table.choice("encoding", ENCODINGS, default.encoding)
+    missing = table.strings("missing") or default.missing
+    return TextFormat(separator, encoding, quote, tuple(dict.fromkeys(("", *missing))))
 
 
-def _files(section: Section, role: str, form: Form, shown: Files | None) -> Files:
-    form = _form(section, form, own=False)
-    patterns, columns = section.texts("files"), section.texts("columns")
+def _table_files(
+    table: TomlTable, role: str, text_format: TextFormat, impression_files: TableFiles | None
+) -> TableFiles:
+    """The files of a table; without its own, `impression_files` must be given."""
+    text_format = _format_keys(table, text_format)
+    patterns, columns = table.strings("files"), table.strings("columns")
     if not patterns:
-        if shown is None:
-            section.fault("files", "a file, or several")
+        if impression_files is None:
+            table.fault("files", "one or more files")
         elif columns:
-            section.fault("columns", "nothing without 'files': the table is read from the impressions' files")
-        return Files(role, (), (), shown.form if shown else form)
+            table.fault("columns", _NOT_WITHOUT_FILES)
+        return TableFiles(role, (), (), impression_files.format if impression_files else text_format)
     if len(set(columns)) != len(columns):
-        section.fault("columns", "names that differ")
-    return Files(role, patterns, columns, form)
+        table.fault("columns", "distinct names")
+    return TableFiles(role, patterns, columns, text_format)
 
 
-def _join(section: Section, form: Form) -> Join:
-    files = _files(section, "join", form, None)
-    return Join(files, section.text("on", required=True))
+def _join(table: TomlTable, text_format: TextFormat) -> Join:
+    files = _table_files(table, "join", text_format, None)
+    return Join(files, table.string("on", required=True))
 
 
-def _key(section: Section, name: str, files: Files) -> Place | None:
-    """The key of a table with files of its own."""
+def _key(table: TomlTable, key: str, files: TableFiles) -> ColumnRef | None:
+    """The id column of a table with its own files."""
     if files.patterns:
-        return read_place(section, name)
-    if section.peek(name):
-        section.fault(name, "nothing without 'files': the table is read from the impressions' files")
-        section.text(name, "")
+        return read_column(table, key)
+    if table.get(key):
+        table.fault(key, _NOT_WITHOUT_FILES)
     return None
-
-
-def _split(section: Section) -> SplitMap:
-    by = section.choice("by", SPLIT_KINDS, "", required=True)
-    made = SplitMap(by)
-    if not by:  # which is noted; the other keys are those of one kind
-        return made
-    if by == "time":
-        made = SplitMap(
-            by, validation_from=_moment(section, "validation_from"), test_from=_moment(section, "test_from")
-        )
-    elif by in {"day", "user_share"}:
-        names = ("validation_days", "test_days") if by == "day" else ("validation", "test")
-        sizes = [section.number(name, 0, whole=by == "day", required=True) for name in names]
-        low, high = (1, 10_000) if by == "day" else (0, 1)
-        for name, size in zip(names, sizes, strict=True):
-            if not (low <= size <= high) or (by == "user_share" and size in {0, 1}):
-                section.fault(name, "a whole number from 1" if by == "day" else "a share between 0 and 1")
-        if by == "user_share" and sum(sizes) >= 1:
-            section.fault("test", "shares of validation and test that leave some for train")
-        made = SplitMap(by, validation_size=sizes[0], test_size=sizes[1])
-    elif by in {"column", "file"}:
-        column = section.text("column", required=True) if by == "column" else ""
-        share = section.peek("validation")
-        drawn = isinstance(share, float)
-        named = ["train", "test"] if drawn else ["train", "validation", "test"]
-        lists = {name: section.texts(name, required=True) for name in named}
-        size = section.number("validation", 0) if drawn else 0
-        if drawn and not 0 < size < 1:
-            section.fault("validation", "a share of the training rows between 0 and 1, or values of the split")
-        made = SplitMap(
-            by,
-            column=column,
-            train=lists["train"],
-            validation=lists.get("validation", ()),
-            test=lists["test"],
-            validation_size=size,
-        )
-        values = [value for each in lists.values() for value in each]
-        twice = sorted({value for value in values if values.count(value) > 1})
-        if twice:
-            section.fault("test", f"values of one split each, and {quoted(twice)} are in several")
-    section.done()
-    return made
-
-
-def _moment(section: Section, key: str) -> int | datetime:
-    """Seconds since 1970, or a date or time; without an offset of its own it is local, which is told by its type."""
-    value = section.take(key)
-    if value is None:  # which is noted
-        return 0
-    if type(value) is int and abs(value) < LATEST:
-        return value
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            section.fault(key, "seconds since 1970, or a date or time such as 2022-05-07")
-            return 0
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day)
-    section.fault(key, "seconds since 1970, or a date or time such as 2022-05-07")
-    return 0

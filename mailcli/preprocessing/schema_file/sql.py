@@ -1,4 +1,4 @@
-"""Files in DuckDB's SQL: all their columns as texts."""
+"""The files of a table in DuckDB's SQL, with all columns as text."""
 
 from __future__ import annotations
 
@@ -7,47 +7,58 @@ import glob
 import pyarrow as pa
 
 from mailcli.preprocessing.engines.duckdb import identifier, literal
-from mailcli.preprocessing.schema_file.locate import Located, is_list
+from mailcli.preprocessing.schema_file.locate import LocatedFiles
+from mailcli.preprocessing.schema_file.parquet import is_list, is_time
 
-#: Bytes of the longest line (ours: lists of thousands of behaviors fit).
+#: Longest line in bytes (ours: lists of thousands of behaviors fit).
 MAX_LINE = 4 << 20
 
 
-def scan(located: Located, first: int, tell: bool) -> str:
-    """All columns of a table's files in SQL, as texts `#0`, `#1`, ... (from `first` on) and `#file`, the path."""
-    paths = f"[{', '.join(literal(glob.escape(str(path))) for path in located.paths)}]"
-    places = [f"#{first + place}" for place in range(len(located.header))]
-    if located.parquet:
-        # By place, because DuckDB takes `a` and `A` for one name.
-        columns = (
-            f"{_as_text(identifier(place), located.types[name])} AS {identifier(place)}"
-            for name, place in zip(located.header, places, strict=True)
+def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
+    """A query for all columns of some files as text.
+
+    Args:
+        files: the files of a table.
+        first: number of the first column.
+        keep_rejects: whether DuckDB keeps the lines that it cannot split, for the engine to report.
+
+    Returns:
+        SQL with the columns `#FIRST`, `#FIRST + 1`, ... and `#file`, the path.
+    """
+    paths = f"[{', '.join(literal(glob.escape(str(path))) for path in files.paths)}]"
+    columns = [f"#{first + number}" for number in range(len(files.header))]
+    if files.parquet:
+        # By position, because DuckDB treats `a` and `A` as the same name.
+        texts = (
+            f"{_as_text(identifier(column), files.types[name])} AS {identifier(column)}"
+            for name, column in zip(files.header, columns, strict=True)
         )
         source = f"read_parquet({paths}, hive_partitioning = false, filename = '#file')"
-        names = ", ".join(map(identifier, [*places, "#file"]))
-        return f'SELECT {", ".join(columns)}, "#file" FROM {source} AS t({names})'
-    form = located.form
-    types = ", ".join(f"{literal(place)}: 'VARCHAR'" for place in places)
+        names = ", ".join(map(identifier, [*columns, "#file"]))
+        return f'SELECT {", ".join(texts)}, "#file" FROM {source} AS t({names})'
+    text_format = files.format
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
     return (
-        f"SELECT * FROM read_csv({paths}, auto_detect = false, header = {str(located.has_header).lower()}, "
-        f"delim = {literal(form.separator)}, quote = {literal(form.quote)}, escape = {literal(form.quote)}, "
-        f"encoding = {literal(form.encoding)}, columns = {{{types}}}, ignore_errors = true, "
-        # A field that is not there is null, an empty one is not: the text that stands for null is in no file.
-        f"store_rejects = {str(tell).lower()}, nullstr = {literal(chr(1))}, max_line_size = {MAX_LINE}, "
-        "hive_partitioning = false, filename = '#file')"
+        f"SELECT * FROM read_csv({paths}, auto_detect = false, header = {str(files.has_header).lower()}, "
+        f"delim = {literal(text_format.separator)}, quote = {literal(text_format.quote)}, "
+        f"escape = {literal(text_format.quote)}, encoding = {literal(text_format.encoding)}, columns = {{{types}}}, "
+        # A missing field is null, an empty one is not: no file contains the text that stands for null.
+        f"ignore_errors = true, store_rejects = {str(keep_rejects).lower()}, nullstr = {literal(chr(1))}, "
+        f"max_line_size = {MAX_LINE}, hive_partitioning = false, filename = '#file')"
     )
 
 
-def _as_text(column: str, kind: pa.DataType) -> str:
-    """A column of Parquet as a text or a list of texts; truth values as 0 and 1, times as seconds, NaN as missing."""
-    if is_list(kind):
-        numbers = pa.types.is_floating(kind.value_type)
-        return f"list_filter({column}, lambda x: NOT isnan(x))::VARCHAR[]" if numbers else f"{column}::VARCHAR[]"
-    if pa.types.is_floating(kind):
+def _as_text(column: str, data_type: pa.DataType) -> str:
+    """A Parquet column as text or a list of texts: Booleans as 0 and 1, times as seconds, NaN as missing."""
+    if is_list(data_type):
+        if pa.types.is_floating(data_type.value_type):
+            return f"list_filter({column}, lambda x: NOT isnan(x))::VARCHAR[]"
+        return f"{column}::VARCHAR[]"
+    if pa.types.is_floating(data_type):
         return f"(CASE WHEN NOT isnan({column}) THEN {column} END)::VARCHAR"
-    if pa.types.is_boolean(kind):
+    if pa.types.is_boolean(data_type):
         return f"{column}::INTEGER::VARCHAR"
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        instant = column if pa.types.is_timestamp(kind) and kind.tz else f"{column}::TIMESTAMP"
+    if is_time(data_type):
+        instant = column if pa.types.is_timestamp(data_type) and data_type.tz else f"{column}::TIMESTAMP"
         return f"(epoch_us({instant}) // 1000000)::VARCHAR"
     return f"{column}::VARCHAR"

@@ -1,4 +1,4 @@
-"""The tables of a schema file, on the files that were found: what they lack, and what becomes of their columns."""
+"""The tables of a schema file on the files that were located."""
 
 from __future__ import annotations
 
@@ -6,157 +6,182 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailcli.preprocessing.engines.duckdb import literal
-from mailcli.preprocessing.schema_file.definition import FieldMap, Mapping, Place, TimeMap
-from mailcli.preprocessing.schema_file.file_checks import located_for, splits_of, table_faults
-from mailcli.preprocessing.schema_file.locate import Located, locate
-from mailcli.preprocessing.schema_file.row_checks import Check
-from mailcli.preprocessing.schema_file.table import MappedTable
+from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TimeDefinition
+from mailcli.preprocessing.schema_file.file_checks import file_faults, splits_of_file
+from mailcli.preprocessing.schema_file.locate import LocatedFiles, files_of, locate
+from mailcli.preprocessing.schema_file.raw_file import RowCheck
+from mailcli.preprocessing.schema_file.table import SqlTable
 
 DAY = 86400
-#: The column of the impressions that holds the split's code, and prefixes of what they hold of users and items.
+#: The column of the impressions with the split's code, and the prefixes of their columns for users and items.
 SPLIT, USER, ITEM = "split.code", "users.", "items."
-#: The column of the impressions with a number from 0 to 1 by a hash of the row.
+#: The column of the impressions with a number from 0 to 1, a hash of the row.
 DRAW = "split.draw"
 
 
-class Tables:
-    """The files of a mapping and its tables.
+class SchemaTables:
+    """The files of a schema file and the tables in them.
 
     Args:
-        mapping: the checked schema file.
-        raw: folder of the raw files.
-        faults: takes what the files lack.
+        schema: the checked schema file.
+        raw: the raw folder.
+        faults: the list to which the faults of the files are added.
     """
 
-    def __init__(self, mapping: Mapping, raw: Path, faults: list[str]) -> None:
-        self.map = m = mapping
+    def __init__(self, schema: SchemaFile, raw: Path, faults: list[str]) -> None:
+        self.schema = schema
         self.raw = raw
-        groups = (m.users, m.items, m.behaviors, m.impressions, m.join.files if m.join else None)
-        self.at: dict[str, Located | None] = {
-            each.role: locate(each, raw, faults) for each in groups if each and each.patterns
+        tables = [schema.users, schema.items, schema.behaviors, schema.impressions]
+        tables += [schema.join.files] if schema.join else []
+        self.files: dict[str, LocatedFiles | None] = {
+            table.role: locate(table, raw, faults) for table in tables if table.patterns
         }
-        faults += table_faults(m, self.at, raw, faults)
+        faults += file_faults(schema, self.files, raw, faults)
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All files, each once."""
-        return tuple(dict.fromkeys(path for located in self.at.values() if located for path in located.paths))
+        return tuple(dict.fromkeys(path for files in self.files.values() if files for path in files.paths))
 
     def splits_of(self, path: Path) -> list[int]:
-        """The codes of the splits whose patterns fit a file of the impressions."""
-        return splits_of(self.map.split, path, self.raw)
+        """The codes of the splits whose patterns match a file of the impressions."""
+        return splits_of_file(self.schema.split, path, self.raw)
 
-    def located(self, role: str) -> Located | None:
-        """The files of a table; those of the impressions where it has none of its own."""
-        return located_for(self.map, self.at, role)
+    def files_of(self, role: str) -> LocatedFiles | None:
+        """The files of a table; those of the impressions if it has none of its own."""
+        return files_of(self.schema, self.files, role)
 
-    def table(self, role: str) -> MappedTable:
-        """A table without columns yet, on the files of a role."""
-        located = self.located(role)
-        joined = self.at.get("join") if located is self.at["impressions"] else None
-        assert located is not None
-        on = self.map.join.on if self.map.join else ""
-        return MappedTable(located, self.map.integers, joined, on if joined else "")
+    def _table(self, role: str) -> SqlTable:
+        """A table without any columns yet, on the files of a role."""
+        files = self.files_of(role)
+        assert files is not None
+        joined = self.files.get("join") if files is self.files["impressions"] else None
+        on = self.schema.join.on if self.schema.join and joined else ""
+        return SqlTable(files, self.schema.integers, joined, on=on)
 
-    def users(self) -> MappedTable:
+    def users(self) -> SqlTable:
         """The users' own files."""
-        table = self.table("users")
-        table.key("user", self.map.user_key or self.map.user)
-        for each in self.map.attributes:
-            table.field(each)
-        return table
+        schema = self.schema
+        return self._entities("users", "user", schema.user_key or schema.user, schema.attributes)
 
-    def items(self) -> MappedTable:
+    def items(self) -> SqlTable:
         """The items' own files."""
-        table = self.table("items")
-        table.key("item", self.map.item_key or self.map.item)
-        for each in self.map.features:
-            table.field(each)
+        schema = self.schema
+        return self._entities("items", "item", schema.item_key or schema.item, schema.features)
+
+    def _entities(self, role: str, key: str, column: ColumnRef, fields: Sequence[FieldDefinition]) -> SqlTable:
+        table = self._table(role)
+        table.add_key(key, column)
+        for field in fields:
+            table.add_field(field)
         return table
 
-    def impressions(self) -> MappedTable:
-        """The impressions, and what is in their files of users and items."""
-        m = self.map
-        table = self.table("impressions")
-        table.key("user", m.user)
-        table.key("item", m.item)
+    def impressions(self) -> SqlTable:
+        """The impressions, with the fields of users and items that are in their files."""
+        schema = self.schema
+        table = self._table("impressions")
+        table.add_key("user", schema.user)
+        table.add_key("item", schema.item)
         table.values["time"] = "0::BIGINT"
-        if m.time:
-            table.time(m.time)
-        click = table.rule(m.click)
-        table.values["click"] = f"{click}::INTEGER"
-        if m.conversion:
-            bought = table.rule(m.conversion)
-            table.values["conversion"] = f"{bought}::INTEGER"
-            columns = tuple(dict.fromkeys((m.click.column, m.conversion.column)))
-            table.checks.append(Check(columns, "no conversion without a click", f"{bought} AND NOT {click}"))
-        for each in m.context:
-            if each.kind == "clock":
-                table.values[each.name] = _clock(each.clock, table.values["time"], m.time)
+        if schema.time:
+            table.add_time(schema.time)
+        self._add_labels(table)
+        for field in schema.context:
+            if field.kind == "clock":
+                table.values[field.name] = _clock(field.clock, table.values["time"], schema.time)
             else:
-                table.field(each, each.edges)
-        if m.split.by == "column":
+                table.add_field(field, field.edges)
+        if schema.split.by == "column":
             self._add_split(table)
-        if m.split.by in {"column", "file"}:
+        if schema.split.by in {"column", "file"}:
             table.values[DRAW] = f"(md5_number_lower({table.line()}) % 1000000)::DOUBLE / 1000000"
-        for prefix, files, fields in ((USER, m.users, m.attributes), (ITEM, m.items, m.features)):
+        for prefix, files, fields in (
+            (USER, schema.users, schema.attributes),
+            (ITEM, schema.items, schema.features),
+        ):
             if not files.patterns:
-                self._add_fields(table, fields, prefix)
-        table.conditions += [table.rule(rule) for rule in m.impressions_where]
+                self._add_prefixed(table, fields, prefix)
+        table.conditions += [table.rule(rule) for rule in schema.impressions_where]
         return table
 
-    def _add_split(self, table: MappedTable) -> None:
+    def _add_labels(self, table: SqlTable) -> None:
+        """Click and conversion; a conversion without a click is a fault."""
+        schema = self.schema
+        click = table.rule(schema.click)
+        table.values["click"] = f"{click}::INTEGER"
+        if schema.conversion:
+            conversion = table.rule(schema.conversion)
+            table.values["conversion"] = f"{conversion}::INTEGER"
+            columns = tuple(dict.fromkeys((schema.click.column, schema.conversion.column)))
+            is_wrong = f"{conversion} AND NOT {click}"
+            table.checks.append(RowCheck(columns, "no conversion without a click", is_wrong))
+
+    def _add_split(self, table: SqlTable) -> None:
         """The code of the split that a column names."""
-        split = self.map.split
-        text = table.text(Place(split.column))
+        split = self.schema.split
+        text = table.text(ColumnRef(split.column))
         cases = " ".join(
             f"WHEN {text} IN ({', '.join(map(literal, names))}) THEN {code}"
             for code, names in enumerate((split.train, split.validation, split.test))
             if names
         )
-        table.values[SPLIT] = f"(CASE {cases} END)"
-        names = [*split.train, *split.validation, *split.test]
-        expected = f"one of {', '.join(map(repr, names))}"
-        table.checks.append(Check((split.column,), expected, f"{table.values[SPLIT]} IS NULL"))
+        _add_code(table, SPLIT, split.column, f"(CASE {cases} END)", [*split.train, *split.validation, *split.test])
 
-    def _add_fields(self, table: MappedTable, fields: Sequence[FieldMap], prefix: str) -> None:
-        """Fields of another role, under names of their own."""
-        before = dict(table.values)
-        made = {}
-        for each in fields:
-            table.field(each)
-            made[prefix + each.name] = table.values.pop(each.name)
-        table.values = {**before, **made}
+    @staticmethod
+    def _add_prefixed(table: SqlTable, fields: Sequence[FieldDefinition], prefix: str) -> None:
+        """Fields of users or items, under prefixed names."""
+        values = dict(table.values)
+        prefixed = {}
+        for field in fields:
+            table.add_field(field)
+            prefixed[prefix + field.name] = table.values.pop(field.name)
+        table.values = {**values, **prefixed}
 
-    def behaviors(self) -> MappedTable:
+    def behaviors(self) -> SqlTable:
         """The behaviors."""
-        m = self.map
-        table = self.table("behaviors")
-        table.key("user", m.behavior_user)
-        if m.behavior_time:
-            table.time(m.behavior_time)
-        if m.action.column:
-            text = table.text(Place(m.action.column))
-            codes = " ".join(f"WHEN {literal(name)} THEN {code}" for code, name in enumerate(m.action.names))
-            table.values["action"] = f"(CASE {text} {codes} END)::INTEGER"
-            expected = f"one of {', '.join(map(repr, m.action.names))}"
-            table.checks.append(Check((m.action.column,), expected, f"{table.values['action']} IS NULL"))
-        else:
-            table.values["action"] = "0"
-        for each in m.steps:
-            table.field(each, each.edges, ordered=True)
-        if m.behavior_time is None and len(m.steps) > 1:
-            lengths = [f"coalesce(len({table.values[each.name]}), 0)" for each in m.steps]
-            wrong = " OR ".join(f"{length} <> {lengths[0]}" for length in lengths[1:])
-            table.checks.append(Check(tuple(each.place.column for each in m.steps), "lists of one length", wrong))
-        if m.behavior_time is None and self.located("behaviors") is self.at["impressions"] and m.split.by == "column":
-            self._add_split(table)
-        table.conditions += [table.rule(rule) for rule in m.behaviors_where]
+        schema = self.schema
+        table = self._table("behaviors")
+        table.add_key("user", schema.behavior_user)
+        if schema.behavior_time:
+            table.add_time(schema.behavior_time)
+        self._add_action(table)
+        for field in schema.behavior_fields:
+            table.add_field(field, field.edges, ordered=True)
+        if schema.behavior_time is None:
+            self._check_lengths(table)
+            if schema.split.by == "column" and self.files_of("behaviors") is self.files["impressions"]:
+                self._add_split(table)
+        table.conditions += [table.rule(rule) for rule in schema.behaviors_where]
         return table
 
+    def _add_action(self, table: SqlTable) -> None:
+        """The action's index into the schema's actions."""
+        action = self.schema.action
+        if not action.column:
+            table.values["action"] = "0"
+            return
+        text = table.text(ColumnRef(action.column))
+        cases = " ".join(f"WHEN {literal(name)} THEN {code}" for code, name in enumerate(action.names))
+        _add_code(table, "action", action.column, f"(CASE {text} {cases} END)::INTEGER", action.names)
 
-def _clock(clock: str, time: str, of: TimeMap | None) -> str:
-    """The hour of the day, or the day of the week from Thursday, 1970-01-01, in local time."""
-    # A week more, so that a local time before 1970 is not negative: SQL would round it the other way.
-    local = f"({time} + {(of.offset if of else 0) + 7 * DAY})"
+    def _check_lengths(self, table: SqlTable) -> None:
+        """Several lists of behaviors in a row must have the same length."""
+        fields = self.schema.behavior_fields
+        if len(fields) > 1:
+            lengths = [f"coalesce(len({table.values[field.name]}), 0)" for field in fields]
+            is_wrong = " OR ".join(f"{length} <> {lengths[0]}" for length in lengths[1:])
+            columns = tuple(field.column.name for field in fields)
+            table.checks.append(RowCheck(columns, "lists of the same length", is_wrong))
+
+
+def _add_code(table: SqlTable, name: str, column: str, sql: str, values: Sequence[str]) -> None:
+    """A column with a number for each of a few values; any other value is a fault."""
+    table.values[name] = sql
+    table.checks.append(RowCheck((column,), f"one of {', '.join(map(repr, values))}", f"{sql} IS NULL"))
+
+
+def _clock(clock: str, time: str, definition: TimeDefinition | None) -> str:
+    """The hour of the day, or the day of the week counted from Thursday, 1970-01-01, in local time."""
+    # A week is added so that a local time before 1970 is not negative, which SQL would round the other way.
+    local = f"({time} + {(definition.offset if definition else 0) + 7 * DAY})"
     return f"({local} % {DAY} // 3600)::INTEGER" if clock == "hour" else f"({local} // {DAY} % 7)::INTEGER"

@@ -1,4 +1,4 @@
-"""A table of a TOML file, read key by key: what is wrong is noted with its key, unknown keys at the end."""
+"""A TOML table, read key by key: each fault is recorded with its key, unknown keys at the end."""
 
 from __future__ import annotations
 
@@ -10,82 +10,82 @@ from typing import Any
 from mailcli.errors import did_you_mean, quoted, shorten
 
 
-def is_told(faults: Iterable[str], key: str) -> bool:
-    """Whether one of the faults is of a key, or of one in its table."""
+def has_fault(faults: Iterable[str], key: str) -> bool:
+    """Whether one of the faults is about a key, or about a key inside its table."""
     return any(fault.startswith((f"{key} ", f"{key}:", f"{key}.")) for fault in faults)
 
 
-class Section:
-    """One table. Of each key the first fault is noted: what else is wrong with it follows from that.
+class TomlTable:
+    """One table. Only the first fault of each key is recorded, since the others usually follow from it.
 
     Args:
-        given: its keys and values; anything else is noted, and counts as an empty table of which nothing is noted; as
-            does None, a table that is missing, without a note.
+        values: its keys and values. Anything but a table is a fault and counts as an empty table without further
+            faults; so does None, a missing table, but without a fault of its own.
         name: its own key, dotted; empty for the whole file.
-        faults: takes what is wrong.
+        faults: the list to which faults are added.
     """
 
-    def __init__(self, given: Any, name: str, faults: list[str]) -> None:
+    def __init__(self, values: Any, name: str, faults: list[str]) -> None:
         self.name = name
-        self.given: dict[str, Any] = given if isinstance(given, dict) else {}
-        self.faults = faults if isinstance(given, dict) else []
-        if given is not None and not isinstance(given, dict):
-            faults.append(f"{name} = {shorten(given)}: expected a table")
+        self.values: dict[str, Any] = values if isinstance(values, dict) else {}
+        self.faults = faults if isinstance(values, dict) else []
+        if values is not None and not isinstance(values, dict):
+            faults.append(f"{name} = {shorten(values)}: expected a table")
         self._known: set[str] = set()
         self._wrong: set[str] = set()
 
     def path(self, key: str) -> str:
-        """A key of this table, from the file's top."""
+        """A key of this table, dotted from the top of the file."""
         return ".".join(part for part in (self.name, key) if part)
 
-    def fault(self, key: str, expected: str, found: str = "") -> None:
-        """Note that a key's value is not what was expected, unless it is known to be wrong."""
+    def fault(self, key: str, expected: str, with_value: bool = True) -> None:
+        """Record that a key does not hold what was expected, unless it already has a fault."""
         if key in self._wrong:
             return
         self._wrong.add(key)
-        value = self.given.get(key) if key else self.given
-        held = f" = {shorten(value)}" if value is not None and not found else ""
-        self.faults.append(f"{self.path(key)}{held}: expected {expected}")
+        value = self.values.get(key) if key else self.values
+        actual = f" = {shorten(value)}" if value is not None and with_value else ""
+        self.faults.append(f"{self.path(key)}{actual}: expected {expected}")
 
-    def peek(self, key: str) -> Any:
-        """A key's value as it is; None where it is missing."""
+    def get(self, key: str) -> Any:
+        """The value of a key; None if it is missing."""
         self._known.add(key)
-        return self.given.get(key)
+        return self.values.get(key)
 
-    def take(self, key: str) -> Any:
-        """A needed key's value as it is, None and a fault where it is missing."""
-        if key not in self.given and key not in self._wrong:
+    def require(self, key: str) -> Any:
+        """The value of a required key; None and a fault if it is missing."""
+        if key not in self.values and key not in self._wrong:
             self.faults.append(f"{self.path(key)} is missing")
             self._wrong.add(key)
-        return self.peek(key)
+        return self.get(key)
 
-    def _get(self, key: str, required: bool) -> Any:
-        return self.take(key) if required else self.peek(key)
+    def _read(self, key: str, required: bool) -> Any:
+        return self.require(key) if required else self.get(key)
 
-    def text(self, key: str, default: str = "", required: bool = False) -> str:
-        """A text; of a needed one, not empty."""
-        value = self._get(key, required)
+    def string(self, key: str, default: str = "", required: bool = False) -> str:
+        """A string; a required one must not be empty."""
+        value = self._read(key, required)
         if value is None:
             return default
         if not isinstance(value, str) or (required and not value):
-            self.fault(key, "a text")
+            self.fault(key, "a string")
             return default
         return value
 
-    def texts(self, key: str, required: bool = False) -> tuple[str, ...]:
-        """A text or a list of texts, in which whole numbers will do."""
-        value = self._get(key, required)
+    def strings(self, key: str, required: bool = False) -> tuple[str, ...]:
+        """A string or a list of strings; whole numbers are accepted as strings."""
+        value = self._read(key, required)
         if value is None:
             return ()
-        each = value if isinstance(value, list) else [value]
-        if not each or not all(isinstance(one, str | int) and not isinstance(one, bool) for one in each):
-            self.fault(key, "a text, or a list of texts")
+        parts = value if isinstance(value, list) else [value]
+        if not parts or not all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts):
+            self.fault(key, "a string, or a list of strings")
             return ()
-        return tuple(map(str, each))
+        return tuple(map(str, parts))
 
     def choice(self, key: str, known: Sequence[str], default: str, required: bool = False) -> str:
-        """One of a few texts."""
-        value = self._get(key, required)
+        """One of a few strings."""
+        value = self._read(key, required)
         if value is None:
             return default
         if value not in known:
@@ -96,7 +96,7 @@ class Section:
 
     def number(self, key: str, default: float, whole: bool = False, required: bool = False) -> float:
         """A number."""
-        value = self._get(key, required)
+        value = self._read(key, required)
         if value is None:
             return default
         if not _is_number(value) or (whole and not isinstance(value, int)):
@@ -106,7 +106,7 @@ class Section:
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """A list of numbers."""
-        value = self._get(key, False)
+        value = self.get(key)
         if value is None:
             return ()
         if not isinstance(value, list) or not all(map(_is_number, value)):
@@ -115,15 +115,15 @@ class Section:
         return tuple(map(float, value))
 
     def flag(self, key: str) -> bool:
-        """True or false; false where it is missing."""
-        value = self._get(key, False)
+        """True or false; false if it is missing."""
+        value = self.get(key)
         if value is not None and not isinstance(value, bool):
             self.fault(key, "true or false")
         return value is True
 
     def regex(self, key: str) -> str:
         """A regular expression with one group, whose text is the value."""
-        text = self.text(key)
+        text = self.string(key)
         try:
             if not text or re.compile(text).groups == 1:
                 return text
@@ -132,21 +132,22 @@ class Section:
             self.fault(key, f"a regular expression ({error})")
         return ""
 
-    def section(self, key: str, required: bool = False) -> Section:
-        """A table in this one; an empty one where it is missing."""
-        value = self._get(key, required)
-        return Section(value if value is not None or required else {}, self.path(key), self.faults)
+    def table(self, key: str, required: bool = False) -> TomlTable:
+        """A table inside this one; an empty one if it is missing."""
+        value = self._read(key, required)
+        return TomlTable(value if value is not None or required else {}, self.path(key), self.faults)
 
-    def sections(self, key: str) -> list[Section]:
+    def tables(self, key: str) -> list[TomlTable]:
         """A list of tables."""
-        value = self._get(key, False)
-        return [Section(each, self.path(f"{key}[{place}]"), self.faults) for place, each in enumerate(value)]
+        return [
+            TomlTable(value, self.path(f"{key}[{number}]"), self.faults) for number, value in enumerate(self.get(key))
+        ]
 
-    def done(self) -> None:
-        """Note the keys that nobody asked for."""
-        for key in self.given:
+    def check_unknown_keys(self) -> None:
+        """Record the keys that nobody has read."""
+        for key in self.values:
             if key not in self._known:
-                hint = did_you_mean(key, self._known - set(self.given))
+                hint = did_you_mean(key, self._known - set(self.values))
                 self.faults.append(f"{self.path(key)}: unknown key.{hint}".removesuffix("."))
 
 

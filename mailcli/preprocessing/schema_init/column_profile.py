@@ -1,4 +1,4 @@
-"""What one column may hold, by its values in the first rows: ids, numbers, truth values, times, lists."""
+"""What one column seems to hold, judged by its first rows: ids, numbers, Booleans, times, lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 
 _CLOCKS = (" %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M", "T%H:%M")
-#: Forms of times that are recognized; of several that fit, the first is taken.
+#: Time formats that are recognized; the first that fits is used.
 TIME_FORMATS = (
     *(f"%Y-%m-%d{clock}{zone}" for clock in _CLOCKS for zone in ("", "Z", "%z", " %z", " UTC")),
     *(
@@ -20,133 +20,133 @@ TIME_FORMATS = (
     ),
     "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%Y-%m-%d", "%Y%m%d%H%M%S", "%Y%m%d",
 )  # fmt: skip
-#: Digits of forms that are nothing else; strptime would take other numbers for such times.
+#: Lengths of formats made of digits only; strptime would also accept other numbers.
 _DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14}
-#: Texts that stand for missing values in files of many makers.
+#: Common ways to write a missing value.
 MISSING = ("NULL", "null", "NA", "N/A", "NaN", "nan", "None", "UNKNOWN", "\\N", "?")
-#: Separators inside a field that make it a list, and the share of the values that must have one (ours).
+#: Separators that make a value a list, and the share of values that must contain one (ours).
 LIST_SEPARATORS, LIST_SHARE = ("|", ";", ","), 0.2
-#: Units of numbers that are times, and the least of each (ours: 1973); from `TOO_LARGE` on a number is none.
-UNITS_LEAST, TOO_LARGE = (("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e17
+#: Units of numeric times, and the smallest number in each (ours: 1973); a number from TIME_LIMIT on is not a time.
+SMALLEST_TIMES, TIME_LIMIT = (("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e17
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"-?\d+(?:\.\d{3})*,(\d+)")
 
 
 @dataclass(frozen=True)
-class Profile:
-    """One column by the values of the first rows."""
+class ColumnProfile:
+    """One column, judged by the values of the first rows."""
 
     name: str
     values: tuple[str, ...]
-    """Without missing ones; of Parquet's times the seconds since 1970."""
+    """Without missing values; Parquet times in seconds since 1970."""
     missing: tuple[str, ...] = ()
-    """Texts that seem to stand for missing values."""
+    """Values that seem to mean missing."""
     is_time: bool = False
-    """A time or date of Parquet."""
+    """A Parquet time or date."""
     lengths: tuple[int, ...] | None = None
-    """How many values each list of Parquet has; None where the column holds no lists."""
-    unfit: str = ""
-    """What a column of Parquet holds that neither an id nor a field can be made of."""
+    """Length of each Parquet list; None if the column does not hold lists."""
+    unusable: str = ""
+    """What a Parquet column holds that can be neither an id nor a field, such as `maps`."""
 
     @property
-    def single(self) -> bool:
-        """Whether a row holds one value, which may be an id or a label."""
-        return self.lengths is None and not self.unfit
+    def is_single(self) -> bool:
+        """Whether each row holds one value, which may be an id or a label."""
+        return self.lengths is None and not self.unusable
 
     @cached_property
     def distinct(self) -> int:
-        """How many different values there are."""
+        """Number of distinct values."""
         return len(set(self.values))
 
     @property
-    def unique(self) -> bool:
-        """Whether no value is there twice."""
+    def is_unique(self) -> bool:
+        """Whether no value occurs twice."""
         return self.distinct == len(self.values)
 
     @cached_property
-    def whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether all values are plain whole numbers."""
         return bool(self.values) and all(_INTEGER.fullmatch(value) for value in self.values)
 
     @cached_property
-    def number(self) -> bool:
+    def is_number(self) -> bool:
         """Whether all values are numbers."""
         return bool(self.values) and all(
             _NUMBER.fullmatch(value) and math.isfinite(float(value)) for value in self.values
         )
 
     @cached_property
-    def binary(self) -> bool:
+    def is_binary(self) -> bool:
         """Whether all values are 0 or 1, or all are true or false."""
         if not self.values:
             return False
-        if self.number:
+        if self.is_number:
             return {float(value) for value in self.values} <= {0.0, 1.0}
         return {value.lower() for value in self.values} <= {"true", "false"}
 
     @cached_property
-    def decimal_comma(self) -> bool:
-        """Whether all values are numbers with a comma for a point, and as many digits behind it, as prices have."""
-        found = [_DECIMAL_COMMA.fullmatch(value) for value in self.values]
-        digits = {len(each[1]) if each else 0 for each in found}
-        return len(digits) == 1 and digits != {0}
+    def has_decimal_comma(self) -> bool:
+        """Whether all values are numbers with a decimal comma and equally many digits after it, like prices."""
+        matches = [_DECIMAL_COMMA.fullmatch(value) for value in self.values]
+        decimals = {len(match[1]) if match else 0 for match in matches}
+        return len(decimals) == 1 and decimals != {0}
 
     @cached_property
     def list_separator(self) -> str:
-        """What separates the values of a list; empty where the column holds none."""
-        for each in LIST_SEPARATORS:
-            having = [value for value in self.values if each in value]
-            # A title has blanks after its commas, an interval such as "(0,10]" has brackets.
-            if len(having) > LIST_SHARE * len(self.values) and not any(
-                f"{each} " in value or value[0] in "([" for value in having
+        """What separates the values of a list; empty if the column does not hold lists."""
+        for separator in LIST_SEPARATORS:
+            lists = [value for value in self.values if separator in value]
+            # Titles have blanks after their commas, intervals such as "(0,10]" have brackets.
+            if len(lists) > LIST_SHARE * len(self.values) and not any(
+                f"{separator} " in value or value[0] in "([" for value in lists
             ):
-                return "" if each == "," and self.decimal_comma else each
+                return "" if separator == "," and self.has_decimal_comma else separator
         return ""
 
     @property
-    def most(self) -> int:
-        """The most values of a list, each counted once."""
+    def max_values(self) -> int:
+        """Largest number of distinct values in a list."""
         if self.lengths is not None:
             return max(self.lengths, default=0)
         separator = self.list_separator
         lists = ({part.strip() for part in value.split(separator)} - {""} for value in self.values)
-        return max((len(each) for each in lists), default=0) if separator else 1
+        return max(map(len, lists), default=0) if separator else 1
 
     @cached_property
     def time_formats(self) -> tuple[str, ...]:
-        """The forms in which all values may be times that are written as texts."""
+        """The formats in which all values may be times written as text."""
         texts = set(self.values)
         if not texts or not all(re.search(r"\d", text) for text in texts):
             return ()
-        return tuple(form for form in TIME_FORMATS if all(_is_time(text, form) for text in texts))
+        return tuple(time_format for time_format in TIME_FORMATS if all(_is_time(text, time_format) for text in texts))
 
     @property
     def unit(self) -> str:
-        """What a number counts since 1970, by its size; empty where it may be no such time."""
-        greatest = max(map(float, self.values)) if self.number else 0.0
-        return next((unit for unit, least in UNITS_LEAST if least <= greatest < TOO_LARGE), "")
+        """The unit of numbers that may count the time since 1970, by their size; empty if they do not."""
+        largest = max(map(float, self.values)) if self.is_number else 0.0
+        return next((unit for unit, smallest in SMALLEST_TIMES if smallest <= largest < TIME_LIMIT), "")
 
 
-def _is_time(text: str, form: str) -> bool:
-    # A `Z` is an offset to Python and none to DuckDB.
-    if ("%z" in form and text.endswith("Z")) or len(text) != _DIGITS.get(form, len(text)):
+def _is_time(text: str, time_format: str) -> bool:
+    # Python accepts `Z` as an offset, DuckDB does not.
+    if ("%z" in time_format and text.endswith("Z")) or len(text) != _DIGITS.get(time_format, len(text)):
         return False
     try:
-        year = datetime.strptime(text, form).year
+        year = datetime.strptime(text, time_format).year
     except ValueError:
         return False
-    return form not in _DIGITS or 1900 <= year <= 2100
+    return time_format not in _DIGITS or 1900 <= year <= 2100
 
 
-def merged(columns: Sequence[Profile]) -> Profile:
-    """One column by the first rows of several files."""
+def merge_profiles(columns: Sequence[ColumnProfile]) -> ColumnProfile:
+    """One column, judged by the first rows of several files."""
     first = columns[0]
-    return Profile(
+    return ColumnProfile(
         first.name,
         tuple(value for column in columns for value in column.values),
         tuple(dict.fromkeys(text for column in columns for text in column.missing)),
         first.is_time,
         None if first.lengths is None else tuple(length for column in columns for length in column.lengths or ()),
-        first.unfit,
+        first.unusable,
     )

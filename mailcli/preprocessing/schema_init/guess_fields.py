@@ -1,4 +1,4 @@
-"""The lines of a proposed schema file that make fields of columns."""
+"""The lines of a proposed schema file that turn columns into fields."""
 
 from __future__ import annotations
 
@@ -8,52 +8,53 @@ from dataclasses import dataclass
 
 import tomli_w
 
+from mailcli.preprocessing.schema_file.definition import LIST_LIMIT
 from mailcli.preprocessing.schema_file.read_fields import RESERVED
-from mailcli.preprocessing.schema_init.column_profile import Profile
+from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 
-#: What is written behind whatever was guessed.
+#: Marks every guess.
 CHECK = "# check this"
-#: Numbers with more different values than this are cut into quantiles (ours).
-FEW, PARTS = 30, 8
-#: Texts of which more than this share differ tell rows apart, not kinds of them (ours).
-NAMES_SHARE, NAMES_LEAST = 0.8, 20
-#: The most values that a schema file may give a list room for.
-MOST_ROOM = 1000
+#: Numbers with more distinct values than FEW are cut into QUANTILES (ours).
+FEW, QUANTILES = 30, 8
+#: Strings of which more than this share are distinct identify rows and do not group them (ours).
+DISTINCT_SHARE, DISTINCT_MIN = 0.8, 20
+#: A year in parentheses at the end, as in film titles.
+_YEAR = r"\((\d{4})\)\s*$"
 
 
 @dataclass(frozen=True)
-class Guess:
-    """How a column may be a field."""
+class FieldGuess:
+    """How a column may become a field."""
 
     value: str
     """In TOML: the column, or a table."""
     note: str = ""
-    """The comment behind it."""
-    used: bool = True
+    """The comment after it."""
+    active: bool = True
     """False: the line is commented out."""
-    plain: bool = False
-    """Whether it is categorical: the column as it is."""
+    is_category: bool = False
+    """Whether the column is used as it is."""
     name: str = ""
-    """What to call it; empty: as the column."""
+    """Name of the field; empty: that of the column."""
 
     def line(self, name: str) -> str:
         """The line of the schema file."""
-        return f"{'' if self.used else '# '}{name} = {self.value}{'    ' if self.note else ''}{self.note}"
+        return f"{'' if self.active else '# '}{name} = {self.value}{'    ' if self.note else ''}{self.note}"
 
 
 def toml_string(text: str) -> str:
-    """A text as TOML has it."""
+    """A string in TOML."""
     return tomli_w.dumps({"a": text}).removeprefix("a = ").rstrip("\n")
 
 
-def array(texts: Sequence[str]) -> str:
-    """A list of texts as TOML has it."""
+def toml_array(texts: Sequence[str]) -> str:
+    """A list of strings in TOML."""
     return f"[{', '.join(map(toml_string, texts))}]"
 
 
-def field_name(name: str, used: set[str]) -> str:
-    """A field's name for a column's, which is then one of those used: lower-case letters, digits and `_`."""
-    name = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:90] or "field"
+def field_name(column: str, used: set[str]) -> str:
+    """An unused field name for a column, which is added to `used`: lower-case letters, digits and `_`."""
+    name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")[:90] or "field"
     name = name if name[0].isalpha() else f"f_{name}"
     name = f"{name}_" if name in RESERVED else name
     while name in used:
@@ -62,73 +63,75 @@ def field_name(name: str, used: set[str]) -> str:
     return name
 
 
-def guesses(columns: Sequence[Profile]) -> dict[str, tuple[str, Guess]]:
-    """The fields that columns may be: by the column's name, the field's name and its line."""
+def guess_fields(columns: Sequence[ColumnProfile]) -> dict[str, tuple[str, FieldGuess]]:
+    """Field name and guess of each column, by the column's name."""
     used: set[str] = set()
-    found = {}
+    guesses = {}
     for column in columns:
         if column.name:
             guess = guess_field(column)
-            found[column.name] = (field_name(guess.name or column.name, used), guess)
-    return found
+            guesses[column.name] = (field_name(guess.name or column.name, used), guess)
+    return guesses
 
 
-def field_lines(columns: Sequence[Profile]) -> Iterator[str]:
+def field_lines(columns: Sequence[ColumnProfile]) -> Iterator[str]:
     """A line for each column."""
-    yield from (guess.line(name) for name, guess in guesses(columns).values())
-    yield from nameless(columns)
+    yield from (guess.line(name) for name, guess in guess_fields(columns).values())
+    yield from unnamed_note(columns)
 
 
-def nameless(columns: Sequence[Profile]) -> Iterator[str]:
-    """What is said of a column that has no name."""
+def unnamed_note(columns: Sequence[ColumnProfile]) -> Iterator[str]:
+    """A comment about columns without a name."""
     if any(not column.name for column in columns):
         yield "# A column without a name is left out."
 
 
-def guess_field(column: Profile) -> Guess:
-    """How a column may be a field of users or items."""
+def guess_field(column: ColumnProfile) -> FieldGuess:
+    """How a column may become a field of users or items."""
     name = toml_string(column.name)
-    differ = column.distinct > NAMES_LEAST and column.distinct > NAMES_SHARE * len(column.values)
-    if column.unfit:
-        return Guess(name, f"{CHECK}: {column.unfit} of Parquet cannot be a field", used=False)
+    if column.unusable:
+        return FieldGuess(name, f"{CHECK}: Parquet {column.unusable} cannot be a field", active=False)
     if not column.values:
-        return Guess(name, f"{CHECK}: no value in the first rows", used=False)
+        return FieldGuess(name, f"{CHECK}: no values in the first rows", active=False)
     if column.lengths is not None:
-        return _list(column, "list = true", "")
+        return _guess_list(column, "list = true", "")
     if _has_years(column):
-        return Guess(f"{{column = {name}, extract = '\\((\\d{{4}})\\)\\s*$'}}", "# at its end", name="year")
+        return FieldGuess(f"{{column = {name}, extract = '{_YEAR}'}}", "# the year at its end", name="year")
+    quantiles = f"{{column = {name}, quantiles = {QUANTILES}}}"
     if column.is_time and column.distinct > FEW:
-        return Guess(f"{{column = {name}, quantiles = {PARTS}}}", f"{CHECK}: a time, cut into {PARTS} parts")
+        return FieldGuess(quantiles, f"{CHECK}: a time, in {QUANTILES} quantiles")
     if column.is_time:
-        return Guess(name, f"{CHECK}: a time, by its seconds since 1970", plain=True)
+        return FieldGuess(name, f"{CHECK}: a time, in seconds since 1970", is_category=True)
     if column.time_formats:
-        return Guess(f"{{column = {name}, extract = '(\\d{{4}})'}}", f"{CHECK}: a date, of which the year is taken")
-    if column.list_separator and not column.number:
-        return _list(column, f"separator = {toml_string(column.list_separator)}", "a list? ")
-    if column.number and column.distinct > FEW and not _is_code(column):
-        return Guess(f"{{column = {name}, quantiles = {PARTS}}}", f"{CHECK}: a number, cut into {PARTS} parts")
-    if differ and not column.whole and not _is_code(column):
-        return Guess(name, f"{CHECK}: nearly every value is another, so it tells no kinds apart", used=False)
-    note = f"{CHECK}: texts, as numbers with a comma for a point are no numbers here" if column.decimal_comma else ""
-    return Guess(name, note, plain=True)
+        return FieldGuess(f"{{column = {name}, extract = '(\\d{{4}})'}}", f"{CHECK}: a date; only its year is used")
+    if column.list_separator and not column.is_number:
+        return _guess_list(column, f"separator = {toml_string(column.list_separator)}", "a list? ")
+    if column.is_number and column.distinct > FEW and not _is_code(column):
+        return FieldGuess(quantiles, f"{CHECK}: a number, in {QUANTILES} quantiles")
+    is_distinct = column.distinct > DISTINCT_MIN and column.distinct > DISTINCT_SHARE * len(column.values)
+    if is_distinct and not column.is_whole and not _is_code(column):
+        return FieldGuess(name, f"{CHECK}: nearly all values are distinct: a poor category", active=False)
+    note = f"{CHECK}: strings, because decimal commas are not read as numbers" if column.has_decimal_comma else ""
+    return FieldGuess(name, note, is_category=True)
 
 
-def _list(column: Profile, how: str, note: str) -> Guess:
-    room = min(max(2 * column.most, 1), MOST_ROOM)
-    value = f"{{column = {toml_string(column.name)}, {how}, most = {room}}}"
-    if column.most > MOST_ROOM:
-        return Guess(value, f"{CHECK}: lists of up to {column.most:,} values, {MOST_ROOM:,} at most may be", used=False)
-    return Guess(value, f"{CHECK}: {note}room for twice the values of the first rows")
+def _guess_list(column: ColumnProfile, keys: str, note: str) -> FieldGuess:
+    room = min(max(2 * column.max_values, 1), LIST_LIMIT)
+    value = f"{{column = {toml_string(column.name)}, {keys}, most = {room}}}"
+    if column.max_values > LIST_LIMIT:
+        note = f"{CHECK}: lists of up to {column.max_values:,} values, but at most {LIST_LIMIT:,} are allowed"
+        return FieldGuess(value, note, active=False)
+    return FieldGuess(value, f"{CHECK}: {note}room for twice as many values as in the first rows")
 
 
-def _has_years(column: Profile) -> bool:
-    """Whether nearly all values end in a year in brackets, as titles of films do."""
-    years = [value for value in column.values if re.search(r"\((\d{4})\)\s*$", value)]
+def _has_years(column: ColumnProfile) -> bool:
+    """Whether nearly all values end in a year in parentheses, as film titles do."""
+    years = [value for value in column.values if re.search(_YEAR, value)]
     return bool(years) and len(years) > 0.9 * len(column.values)
 
 
-def _is_code(column: Profile) -> bool:
-    """Whether digits are a code, such as a postcode or an id, and no number."""
-    plain = re.sub(r"[^a-z]", "", column.name.lower())
-    leading = any(len(value) > 1 and value.startswith("0") and "." not in value for value in column.values)
-    return leading or plain.endswith("id") or "zip" in plain or "postcode" in plain or plain.endswith("code")
+def _is_code(column: ColumnProfile) -> bool:
+    """Whether digits are a code, such as a postcode or an id, rather than a number."""
+    letters = re.sub(r"[^a-z]", "", column.name.lower())
+    has_leading_zero = any(len(value) > 1 and value.startswith("0") and "." not in value for value in column.values)
+    return has_leading_zero or "zip" in letters or "postcode" in letters or letters.endswith(("id", "code"))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.schema_file.definition import Form
-from mailcli.preprocessing.schema_init.column_profile import Profile, merged
-from mailcli.preprocessing.schema_init.sniff import Sampled
+from mailcli.preprocessing.schema_file.definition import TextFormat
+from mailcli.preprocessing.schema_init.column_profile import ColumnProfile, merge_profiles
+from mailcli.preprocessing.schema_init.file_sample import FileSample
 
-#: Names of columns, in lower case without what is no letter, by what they are likely to hold.
+#: Column names, reduced to lower-case letters, by what such columns are likely to hold.
 USER = re.compile(r"(user|member|customer|visitor|client|person|account)(id|index|no|key)?|uid|memberid")
 ITEM = re.compile(
     r"(item|movie|video|product|ad|adgroup|article|book|news|song|track|photo|goods|content|listing)(id|index|no|key)?"
@@ -23,122 +23,144 @@ TIME = re.compile(
 CLICK = re.compile(r"(is)?(click|clicked|clk)|label|target")
 RATING = re.compile(r"ratings?|stars|score")
 CONVERSION = re.compile(r"(is)?(conversion|converted|purchase|purchased|buy|bought|order|ordered)")
-ACTION = re.compile(r"(action|behavior|behavior|event|btag|type|eventtype|behaviortype)")
-#: Forms of dates, which tell less than a time beside them.
-_DAYS = ("%Y%m%d", "%Y-%m-%d")
+ACTION = re.compile(r"(action|behaviou?r|event|btag|type|eventtype|behaviortype)")
+#: Date formats, which say less than a time in the same file.
+_DATES = ("%Y%m%d", "%Y-%m-%d")
 
 
 @dataclass(frozen=True)
-class Role:
-    """A table's files, and the columns that were recognized in them."""
+class RecognizedTable:
+    """The files of a table, and the columns that were recognized in them."""
 
-    files: tuple[Sampled, ...]
-    columns: tuple[Profile, ...]
-    """By the rows of all files."""
-    user: Profile | None
-    item: Profile | None
-    time: Profile | None
-    unread: Profile | None
-    """A time by its name, of a form that is not known; None beside a time."""
-    click: Profile | None
-    rating: Profile | None
-    conversion: Profile | None
-    action: Profile | None
+    files: tuple[FileSample, ...]
+    columns: tuple[ColumnProfile, ...]
+    """Judged by the rows of all files."""
+    user: ColumnProfile | None
+    item: ColumnProfile | None
+    time: ColumnProfile | None
+    unknown_time: ColumnProfile | None
+    """A time by its name, in an unknown format; None if there is a `time`."""
+    click: ColumnProfile | None
+    rating: ColumnProfile | None
+    conversion: ColumnProfile | None
+    action: ColumnProfile | None
 
     @property
-    def first(self) -> Sampled:
-        """The first file, with which the others agree in names, types, separator and quotes."""
+    def first(self) -> FileSample:
+        """The first file; the others have the same names, types, separator and quotes."""
         return self.files[0]
 
     @property
-    def form(self) -> Form:
-        """How the files are written; the encoding is that of the first that is not UTF-8, as plain letters are both."""
-        encodings = [each.form.encoding for each in self.files]
-        return replace(self.first.form, encoding=next((each for each in encodings if each != "utf-8"), "utf-8"))
+    def format(self) -> TextFormat:
+        """How the files are written. The encoding is the first that is not UTF-8, since ASCII files look like UTF-8."""
+        encodings = [file.format.encoding for file in self.files]
+        encoding = next((encoding for encoding in encodings if encoding != "utf-8"), "utf-8")
+        return replace(self.first.format, encoding=encoding)
 
     @property
-    def others(self) -> list[Profile]:
+    def other_columns(self) -> list[ColumnProfile]:
         """The columns that were not recognized."""
-        own = (self.user, self.item, self.time, self.unread, self.click, self.rating, self.conversion, self.action)
-        return [column for column in self.columns if column not in own]
+        recognized = (
+            self.user, self.item, self.time, self.unknown_time, self.click, self.rating, self.conversion, self.action
+        )  # fmt: skip
+        return [column for column in self.columns if column not in recognized]
 
 
 @dataclass(frozen=True)
-class Roles:
-    """The tables that were found."""
+class RecognizedTables:
+    """The tables that were recognized."""
 
-    users: Role | None
-    items: Role | None
-    behaviors: Role | None
-    """None where they are the earlier rows of the impressions."""
-    shown: Role
-    lost: tuple[Sampled, ...]
-    """Files that are none of these."""
+    users: RecognizedTable | None
+    items: RecognizedTable | None
+    behaviors: RecognizedTable | None
+    """None if they are the earlier rows of the impressions."""
+    impressions: RecognizedTable
+    unused: tuple[FileSample, ...]
+    """Files that belong to none of these."""
 
     @property
-    def used(self) -> list[Role]:
-        """The tables that there are."""
-        return [role for role in (self.users, self.items, self.behaviors, self.shown) if role]
+    def all(self) -> list[RecognizedTable]:
+        """The tables that exist."""
+        return [table for table in (self.users, self.items, self.behaviors, self.impressions) if table]
 
 
-def find_roles(files: Sequence[Sampled]) -> Roles:
-    """The tables that files are.
+def recognize_tables(files: Sequence[FileSample]) -> RecognizedTables:
+    """The tables that some files contain.
 
     Raises:
         MailError: none is a log of what users were shown.
     """
-    roles = _grouped(files)
-    logs = [role for role in roles if role.user and role.item and (role.time or role.unread or role.click)]
-    labelled = [role for role in logs if role.click or role.rating]
-    if not labelled:
-        held = "; ".join(f"{role.first.path.name}: {', '.join(map(_told, role.columns))}" for role in roles)
+    tables = _group(files)
+    logs = [
+        table for table in tables if table.user and table.item and (table.time or table.unknown_time or table.click)
+    ]
+    labeled = [table for table in logs if table.click or table.rating]
+    if not labeled:
+        columns = "; ".join(f"{table.first.path.name}: {', '.join(map(_describe, table.columns))}" for table in tables)
         raise MailError(
             f"none of the files looks like a log of what users were shown: a user, an item, a time, and a click or a "
-            f"rating, under names such as user_id, item_id, timestamp, click. Found: {held}. Name the columns so, or "
-            "write the schema file by hand from examples/schemas."
+            f"rating, with names such as user_id, item_id, timestamp, click. Found: {columns}. Rename the columns, or "
+            "write the schema file by hand, starting from examples/schemas."
         )
-    shown = max(labelled, key=lambda role: (bool(role.click), bool(role.time)))
-    one_each = [role for role in roles if role.user and role.user.unique and not role.item and not role.action]
-    users = min(one_each, key=lambda role: bool(role.time), default=None)
-    items = next((role for role in roles if role.item and not role.user and role.item.unique), None)
-    earlier = (
-        role
-        for role in roles
-        if role.user and (role.time or role.unread) and role not in labelled and role is not users
+    impressions = max(labeled, key=lambda table: (bool(table.click), bool(table.time)))
+    one_row_per_user = [
+        table for table in tables if table.user and table.user.is_unique and not table.item and not table.action
+    ]
+    users = min(one_row_per_user, key=lambda table: bool(table.time), default=None)
+    items = next((table for table in tables if table.item and not table.user and table.item.is_unique), None)
+    behaviors = next(
+        (
+            table
+            for table in tables
+            if table.user and (table.time or table.unknown_time) and table not in labeled and table is not users
+        ),
+        None,
     )
-    found = Roles(users, items, next(earlier, None), shown, ())
-    return replace(found, lost=tuple(each for role in roles if role not in found.used for each in role.files))
+    recognized = RecognizedTables(users, items, behaviors, impressions, ())
+    unused = tuple(file for table in tables if table not in recognized.all for file in table.files)
+    return replace(recognized, unused=unused)
 
 
-def _told(column: Profile) -> str:
-    return f"{column.name} ({column.unfit})" if column.unfit else column.name
+def _describe(column: ColumnProfile) -> str:
+    return f"{column.name} ({column.unusable})" if column.unusable else column.name
 
 
-def _grouped(files: Sequence[Sampled]) -> list[Role]:
-    """Files with the same columns are one table's."""
-    found: dict[tuple[object, ...], list[Sampled]] = {}
-    for each in files:
-        key = (each.names, each.types, each.has_header, each.form.separator, each.form.quote)
-        found.setdefault(key, []).append(each)
-    return [_role(tuple(group)) for group in found.values()]
+def _group(files: Sequence[FileSample]) -> list[RecognizedTable]:
+    """Files with the same columns belong to the same table."""
+    groups: dict[tuple[object, ...], list[FileSample]] = {}
+    for file in files:
+        key = (file.names, file.types, file.has_header, file.format.separator, file.format.quote)
+        groups.setdefault(key, []).append(file)
+    return [_recognize_columns(tuple(group)) for group in groups.values()]
 
 
-def _role(files: tuple[Sampled, ...]) -> Role:
-    columns = tuple(merged(parts) for parts in zip(*(each.columns for each in files), strict=True))
+def _recognize_columns(files: tuple[FileSample, ...]) -> RecognizedTable:
+    columns = tuple(merge_profiles(parts) for parts in zip(*(file.columns for file in files), strict=True))
 
-    def all_named(pattern: re.Pattern[str]) -> list[Profile]:
-        return [each for each in columns if each.single and pattern.fullmatch(re.sub(r"[^a-z]", "", each.name.lower()))]
+    def all_named(pattern: re.Pattern[str]) -> list[ColumnProfile]:
+        return [
+            column
+            for column in columns
+            if column.is_single and pattern.fullmatch(re.sub(r"[^a-z]", "", column.name.lower()))
+        ]
 
-    def first(pattern: re.Pattern[str], binary: bool = False) -> Profile | None:
-        return next((each for each in all_named(pattern) if each.binary or not binary), None)
+    def first_named(pattern: re.Pattern[str], binary: bool = False) -> ColumnProfile | None:
+        return next((column for column in all_named(pattern) if column.is_binary or not binary), None)
 
-    named = all_named(TIME)
-    times = [each for each in named if each.is_time or each.time_formats or each.unit]
-    times.sort(key=lambda each: each.time_formats[:1] in [(form,) for form in _DAYS])
-    unread = [each for each in named if each.values and not times]
-    rating = first(RATING)
-    return Role(
-        files, columns, first(USER), first(ITEM), times[0] if times else None, unread[0] if unread else None,
-        first(CLICK, binary=True), rating if rating and rating.number else None, first(CONVERSION, binary=True),
-        first(ACTION),
-    )  # fmt: skip
+    time_names = all_named(TIME)
+    times = [column for column in time_names if column.is_time or column.time_formats or column.unit]
+    times.sort(key=lambda column: column.time_formats[:1] in [(date,) for date in _DATES])
+    unknown_times = [column for column in time_names if column.values and not times]
+    rating = first_named(RATING)
+    return RecognizedTable(
+        files,
+        columns,
+        user=first_named(USER),
+        item=first_named(ITEM),
+        time=times[0] if times else None,
+        unknown_time=unknown_times[0] if unknown_times else None,
+        click=first_named(CLICK, binary=True),
+        rating=rating if rating and rating.is_number else None,
+        conversion=first_named(CONVERSION, binary=True),
+        action=first_named(ACTION),
+    )

@@ -6,7 +6,6 @@ the action. Test = each user's last 20 %, validation = the 10 % before.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import subprocess
@@ -25,6 +24,7 @@ from mailcli.data.schema import Field, Schema
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.sources._base import RawData
+from mailcli.utils.files import file_sha256
 
 #: The pip package that carries the files, and the SHA-256 of its wheel.
 PACKAGE = "recbole==1.2.1"
@@ -201,7 +201,7 @@ def _obtain(folder: Path) -> Path:
                     f"Try again, or unpack GroupLens' ml-100k.zip and give its folder with --raw."
                 )
             (Path(temp) / WHEEL).rename(wheel)
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    found = file_sha256(wheel)
     if found != WHEEL_SHA256:
         raise MailError(f"{wheel}: SHA-256 is {found}. Expected {WHEEL_SHA256}. Delete the file and start again.")
     return wheel

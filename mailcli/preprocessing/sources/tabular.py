@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailcli.data.schema import Field, Group, Schema
-from mailcli.errors import SHOWN, MailError
+from mailcli.errors import MAX_QUOTED, MailError
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
-from mailcli.preprocessing.schema_file.definition import FieldMap, Files, Mapping
-from mailcli.preprocessing.schema_file.read import parse_mapping
+from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile, TableFiles
+from mailcli.preprocessing.schema_file.read import parse_schema_file
 from mailcli.preprocessing.schema_file.splits import split_of_file, split_sql
-from mailcli.preprocessing.schema_file.tables import ITEM, SPLIT, USER, Tables
+from mailcli.preprocessing.schema_file.tables import ITEM, SPLIT, USER, SchemaTables
 from mailcli.preprocessing.sources._base import RawData
 
 
@@ -27,9 +27,9 @@ class Source(RawData):
             raise MailError(
                 "the source 'tabular' reads files by a schema file. Give it: mail preprocess NAME --schema FILE"
             )
-        self.map, faults = parse_mapping(schema)
+        self.map, faults = parse_schema_file(schema)
         m = self.map
-        self.tables = tables = Tables(m, raw, faults)
+        self.tables = tables = SchemaTables(m, raw, faults)
         if faults:
             raise MailError(f"{schema}: {'; '.join(faults)}.")
         self.mapping = {"file": schema.name, "text": m.text}
@@ -42,7 +42,8 @@ class Source(RawData):
         self.profiles = tables.users() if m.users.patterns else self.shown
         self.features = tables.items() if m.items.patterns else self.shown
         self.csv = {
-            "users": self.profiles, "items": self.features, "impressions": self.shown, "behaviors": self.log
+            "users": self.profiles.raw_file, "items": self.features.raw_file, "impressions": self.shown.raw_file,
+            "behaviors": self.log.raw_file,
         }  # fmt: skip
 
     def users(self, engine: DataEngine) -> DataFrame:
@@ -53,27 +54,27 @@ class Source(RawData):
         """The items' files; or of each item's impressions the features of the earliest."""
         return self._small(engine, "items", self.map.items, self.map.features)
 
-    def _small(self, engine: DataEngine, role: str, files: Files, fields: Sequence[FieldMap]) -> DataFrame:
+    def _small(self, engine: DataEngine, role: str, files: TableFiles, fields: Sequence[FieldDefinition]) -> DataFrame:
         """Users or items, numbers in buckets."""
         table = self.profiles if role == "users" else self.features
         key = role.removesuffix("s")
         sql = table.sql(keep_lines=True) if files.patterns else self._earliest(key, fields)
         edges = {each.name: each.edges for each in fields if each.edges}
         if any(each.quantiles for each in fields):
-            once = table.sql(tell=False) if files.patterns else sql
+            once = table.sql(keep_rejects=False) if files.patterns else sql
             edges |= self._quantiles(engine, once, key, [each for each in fields if each.quantiles])
         columns = [
             _bucket(each.name, edges[each.name]) if each.name in edges else identifier(each.name) for each in fields
         ]
         return engine.sql(f"SELECT {', '.join([key, *columns])}, fault, line FROM ({sql})", table.path)
 
-    def _split(self, tell: bool) -> str:
-        return split_sql(self.tables, self.shown, tell)
+    def _split(self, keep_rejects: bool) -> str:
+        return split_sql(self.tables, self.shown, keep_rejects)
 
-    def _earliest(self, key: str, fields: Sequence[FieldMap]) -> str:
+    def _earliest(self, key: str, fields: Sequence[FieldDefinition]) -> str:
         """One row per user or item by impressions: of equally early ones the first in the order of the values."""
         nothing = "NULL::INTEGER AS fault, '' AS line"
-        shown = f"({self._split(tell=False)}) WHERE fault IS NULL"
+        shown = f"({self._split(keep_rejects=False)}) WHERE fault IS NULL"
         if not fields:
             return f"SELECT DISTINCT {key}, {nothing} FROM {shown}"
         prefix = USER if key == "user" else ITEM
@@ -84,14 +85,14 @@ class Source(RawData):
         return f"SELECT {key}, {columns}, {nothing} FROM (SELECT {key}, {row} FROM {shown} GROUP BY {key})"
 
     def _quantiles(
-        self, engine: DataEngine, table: str, key: str, fields: Sequence[FieldMap]
+        self, engine: DataEngine, table: str, key: str, fields: Sequence[FieldDefinition]
     ) -> dict[str, tuple[float, ...]]:
         """Lower ends of buckets that hold about as many training users (or items) each, by the field's name."""
         wanted = []
         for each in fields:
             shares = ", ".join(repr(part / each.quantiles) for part in range(1, each.quantiles))
             wanted.append(f"quantile_disc({identifier(each.name)}, [{shares}]) AS {identifier(each.name)}")
-        trained = f"SELECT {key} FROM ({self._split(tell=False)}) WHERE fault IS NULL AND split = 0"
+        trained = f"SELECT {key} FROM ({self._split(keep_rejects=False)}) WHERE fault IS NULL AND split = 0"
         columns = ", ".join([key, *(identifier(each.name) for each in fields)])
         # Of several rows of one key, the pipeline keeps one, too.
         theirs = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
@@ -118,19 +119,20 @@ class Source(RawData):
         bad = f"SELECT fault, line FROM ({table}) WHERE fault IS NOT NULL ORDER BY line LIMIT 1"
         rows = engine.collect(engine.sql(bad, file.path)).to_pylist()
         return "".join(
-            f"{file.path}: the row {row['line'][:SHOWN]!r} {file.explain(row['fault'], row['line'])}. " for row in rows
+            f"{file.path}: the row {row['line'][:MAX_QUOTED]!r} {file.explain(row['fault'], row['line'])}. "
+            for row in rows
         )
 
     def impressions(self, engine: DataEngine) -> DataFrame:
         """The impressions with their split."""
         names = ["user", "item", "time", *(each.name for each in self.map.context), *self.schema.labels]
         columns = ", ".join(map(identifier, names))
-        sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(tell=True)})"
+        sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(keep_rejects=True)})"
         return engine.sql(sql, self.shown.path)
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """A row per behavior; of files with lists, one row per user is taken apart."""
-        names = [each.name for each in self.map.steps]
+        names = [each.name for each in self.map.behavior_fields]
         if self.map.behavior_time:
             columns = ", ".join(map(identifier, ("user", "time", "action", *names)))
             return engine.sql(f"SELECT {columns}, fault, line FROM ({self.log.sql()})", self.log.path)
@@ -142,8 +144,8 @@ class Source(RawData):
         Of a user's lists in several rows those of training rows (or files) come first, then the first in the order of
         the values: nothing tells which are older.
         """
-        located, by, rank = self.tables.located("behaviors"), self.map.split.by, "0"
-        if by == "column" and located is self.tables.at["impressions"]:
+        located, by, rank = self.tables.files_of("behaviors"), self.map.split.by, "0"
+        if by == "column" and located is self.tables.files["impressions"]:
             rank = identifier(SPLIT)
         elif by == "file" and located:
             rank = split_of_file(self.tables, located)
@@ -159,21 +161,23 @@ class Source(RawData):
         return (
             f"SELECT user, place - n - 1 AS time, 0 AS action, {steps}, NULL::INTEGER AS fault, NULL AS line "
             f"FROM ({apart}) UNION ALL BY NAME SELECT user, NULL AS time, 0 AS action, {nulls}, fault, line "
-            f"FROM ({self.log.sql(tell=False)}) WHERE fault IS NOT NULL"
+            f"FROM ({self.log.sql(keep_rejects=False)}) WHERE fault IS NOT NULL"
         )
 
 
-def _schema(m: Mapping) -> Schema:
+def _schema(m: SchemaFile) -> Schema:
     """The roles of the dataset's columns; the ids of user and item are fields too."""
 
-    def fields(group: Group, given: Sequence[FieldMap]) -> list[Field]:
-        return [Field(each.name, group, each.vocabulary, 1 if group == "behavior" else each.most) for each in given]
+    def fields(group: Group, given: Sequence[FieldDefinition]) -> list[Field]:
+        return [
+            Field(each.name, group, each.vocabulary, 1 if group == "behavior" else each.max_values) for each in given
+        ]
 
     return Schema(
         (
             Field("user", "attributes", "user"),
             *fields("attributes", m.attributes),
-            *fields("behavior", m.steps),
+            *fields("behavior", m.behavior_fields),
             *fields("context", m.context),
             Field("item", "target", "item"),
             *fields("target", [each for each in m.features if each.kind != "dense"]),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.data.dataset import Dataset, find
+from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
 from mailcli.training.run_folder import Run
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -34,7 +34,7 @@ def encode_single_run(runs: Sequence[Run], data_dir: Path, figure: str) -> tuple
     """The only run of a figure, and the vectors of its users (MailError if there are several runs)."""
     if len(runs) != 1:
         raise MailError(f"{figure} needs exactly one run; got {len(runs)}. Name one run folder.")
-    return runs[0], encode_users(runs[0], find(data_dir, runs[0].config.data))
+    return runs[0], encode_users(runs[0], open_dataset(data_dir, runs[0].config.data))
 
 
 def encode_users(run: Run, dataset: Dataset) -> UserVectors:

@@ -60,7 +60,7 @@ def _error_bar(axis: Any, gain: Improvement, y: float, style: int, label: str | 
     axis.errorbar(
         gain.mean,
         y,
-        xerr=gain.half,
+        xerr=gain.half_width,
         color=COLORS[style],
         marker=MARKERS[style],
         markersize=4,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mailcli.data.batches import Batch, Batches
-from mailcli.data.dataset import Dataset, find
+from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc
 from mailcli.metrics.statistics import estimate
@@ -35,7 +35,7 @@ class Plot:
         figure = Figure(figsize=(COLUMN * 1.4, 3.0), layout="constrained")
         axis = figure.subplots()
         for number, (cell, group) in enumerate(group_by_cell(runs)):
-            by_seed = [auc_by_known(run, find(data_dir, run.config.data)) for run in group]
+            by_seed = [auc_by_known(run, open_dataset(data_dir, run.config.data)) for run in group]
             known = sorted(by_seed[0])
             estimates = [estimate([aucs[count] for aucs in by_seed]) for count in known]
             axis.errorbar(

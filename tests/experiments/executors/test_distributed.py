@@ -826,11 +826,11 @@ def test_what_a_byte_and_a_message_cost_is_fitted(monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent.parent.parent / "benchmarks"))
     scaling = importlib.import_module("scaling")
     lines = [
-        scaling.Measured("a", "0.3", 8, 1, {"ms": 70.0, "told": 0, "messages": 0}),
-        scaling.Measured("a", "0.3", 4, 1, {"ms": 40.0, "told": 0, "messages": 0}),
-        scaling.Measured("a", "0.3", 8, 2, {"ms": 40 + 30 + 15.0, "told": 60_000, "messages": 30}),
-        scaling.Measured("b", "0.3", 4, 1, {"ms": 10.0, "told": 0, "messages": 0}),
-        scaling.Measured("b", "0.3", 8, 2, {"ms": 10 + 2 + 5.0, "told": 4_000, "messages": 10}),
+        scaling.Line("a", "0.3", 8, 1, {"ms": 70.0, "bytes": 0, "messages": 0}),
+        scaling.Line("a", "0.3", 4, 1, {"ms": 40.0, "bytes": 0, "messages": 0}),
+        scaling.Line("a", "0.3", 8, 2, {"ms": 40 + 30 + 15.0, "bytes": 60_000, "messages": 30}),
+        scaling.Line("b", "0.3", 4, 1, {"ms": 10.0, "bytes": 0, "messages": 0}),
+        scaling.Line("b", "0.3", 8, 2, {"ms": 10 + 2 + 5.0, "bytes": 4_000, "messages": 10}),
     ]
     bandwidth, latency = scaling.fit(lines)
     assert (bandwidth, latency) == (pytest.approx(1000), pytest.approx(0.5))

@@ -13,10 +13,10 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import (
     Numbering,
-    Renumbered,
-    grown,
+    RenumberedDataset,
+    current_numbering,
+    extend_numbering,
     load_numbering,
-    numbering_of,
     numbering_sha256,
     save_numbering,
 )
@@ -31,25 +31,25 @@ def raw_values(values: np.ndarray, ids: np.ndarray) -> list[Any]:
 
 
 def test_new_values_are_put_behind_the_known_ones(tiny: Dataset) -> None:
-    own = numbering_of(tiny)
+    own = current_numbering(tiny)
     half = {name: values[::2][::-1] for name, values in own.values.items()}
-    extended = grown(Numbering(half, {"price": {"log1p_mean": 1.0, "log1p_std": 2.0}}), tiny)
+    extended = extend_numbering(Numbering(half, {"price": {"log1p_mean": 1.0, "log1p_std": 2.0}}), tiny)
     for name, values in own.values.items():
         expected = [*values[::2][::-1], *(value for row, value in enumerate(values) if row % 2)]
         assert extended.values[name].tolist() == expected
     assert extended.dense == {"price": {"log1p_mean": 1.0, "log1p_std": 2.0}}
     # A third day moves none of them.
-    assert grown(extended, tiny).values["cate"].tolist() == extended.values["cate"].tolist()
+    assert extend_numbering(extended, tiny).values["cate"].tolist() == extended.values["cate"].tolist()
 
 
 def test_columns_are_read_with_the_ids_of_the_other_day(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
-    known = numbering_of(first)
-    both = grown(known, second)
+    known = current_numbering(first)
+    both = extend_numbering(known, second)
     assert all(both.sizes[name] >= size for name, size in first.vocabulary_sizes.items())
     assert both.sizes["user"] > first.vocabulary_sizes["user"]
     assert both.sizes["item"] > first.vocabulary_sizes["item"]
-    before, after = Renumbered(second.folder, known), Renumbered(second.folder, both)
+    before, after = RenumberedDataset(second.folder, known), RenumberedDataset(second.folder, both)
     unknown = 0
     for table, name, vocabulary in (
         ("users", "user", "user"), ("users", "age_level", "age_level"), ("items", "item", "item"),
@@ -65,14 +65,16 @@ def test_columns_are_read_with_the_ids_of_the_other_day(days: tuple[Dataset, Dat
     assert unknown
     # Columns without ids stay, and the first day is read as it is.
     assert (after.column("test", "click") == second.column("test", "click")).all()
-    same = Renumbered(first.folder, both)
+    same = RenumberedDataset(first.folder, both)
     assert (same.column("behaviors", "cate")[:] == first.column("behaviors", "cate")).all()
     assert (same.column("items", "price") == first.column("items", "price")).all()
 
 
 def test_prices_are_on_the_scale_of_the_first_day(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
-    prices = Renumbered(second.folder, grown(numbering_of(first), second)).column("items", "price")
+    prices = RenumberedDataset(second.folder, extend_numbering(current_numbering(first), second)).column(
+        "items", "price"
+    )
     price = {raw: prices[row] for row, raw in enumerate(second.column("items", "raw").tolist())}
     for row, raw in enumerate(first.column("items", "raw").tolist()):
         assert price[raw] == pytest.approx(first.column("items", "price")[row], abs=1e-5)
@@ -82,11 +84,11 @@ def test_prices_are_on_the_scale_of_the_first_day(days: tuple[Dataset, Dataset])
 def test_a_batch_has_other_ids_and_nothing_else(days: tuple[Dataset, Dataset]) -> None:
     first, second = days
     config = make_config([{**SETTINGS, "data": "tiny"}])
-    numbering = grown(numbering_of(first), second)
+    numbering = extend_numbering(current_numbering(first), second)
     rows = np.arange(0, second.counts["test"], 7)
     batches = [
         Batches(dataset, views(dataset, config)["test"], 20, 64).gather(rows)
-        for dataset in (second, Renumbered(second.folder, numbering))
+        for dataset in (second, RenumberedDataset(second.folder, numbering))
     ]
     for number, field in enumerate(second.schema.group("behavior")):
         own, renumbered = (batch["behaviors"][:, :, number] for batch in batches)
@@ -98,13 +100,13 @@ def test_a_batch_has_other_ids_and_nothing_else(days: tuple[Dataset, Dataset]) -
 
 
 def test_values_of_another_type_are_refused(tiny: Dataset) -> None:
-    known = numbering_of(tiny)
+    known = current_numbering(tiny)
     texts = Numbering({**known.values, "brand": np.array(["a"])}, known.dense)
     with pytest.raises(MailError) as error:
-        grown(texts, tiny)
+        extend_numbering(texts, tiny)
     assert error.value.message == (
-        f"{tiny.folder}: the values of 'brand' are whole numbers, those of the day before texts. "
-        "Expected the same log, later."
+        f"{tiny.folder}: the values of 'brand' are whole numbers, those of the previous day strings. "
+        "Expected a later part of the same log."
     )
 
 
@@ -127,5 +129,5 @@ def test_ids_are_kept_in_a_file(tmp_path: Path) -> None:
         with pytest.raises(MailError) as error:
             load_numbering(path, checksum)
         assert error.value.message == (
-            f"{path}: is missing or was changed. Delete the run's folder and give its `mail train` command again."
+            f"{path}: is missing or was changed. Delete the run's folder and run its `mail train` command again."
         )

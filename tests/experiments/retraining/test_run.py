@@ -15,7 +15,7 @@ import tensorflow as tf
 from mailcli.config import make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import Renumbered, numbering_of
+from mailcli.data.numbering import RenumberedDataset, current_numbering
 from mailcli.data.protocol import views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.retraining.run import continue_run
@@ -37,10 +37,10 @@ def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
     assert [day["dataset"] for day in days] == ["day1 (simulated)", "tiny (simulated)"]
     assert days[0]["before"] == (parent.result or {})["test"]
     assert days[1]["after"] == (child.result or {})["test"]
-    numbering = numbering_of(read_as(child, datasets[1]))
-    model = make_model(Renumbered(datasets[0].folder, numbering), child.config)
+    numbering = current_numbering(read_as(child, datasets[1]))
+    model = make_model(RenumberedDataset(datasets[0].folder, numbering), child.config)
     child.restore(model)
-    old_day = Renumbered(datasets[0].folder, numbering)
+    old_day = RenumberedDataset(datasets[0].folder, numbering)
     view = views(old_day, child.config)["test"]
     scores = Scorer(model, 20)(Batches(old_day, view, 20, 256), "test")
     assert days[0]["after"] == measure(old_day, view, scores)
@@ -78,7 +78,7 @@ def test_as_typed(home: Path) -> None:
     vocabularies = Path(CHILD) / "vocabularies.npz"
     vocabularies.write_bytes(vocabularies.read_bytes()[:-1])
     assert error_line(mail("evaluate", CHILD)) == (
-        f"{vocabularies}: is missing or was changed. Delete the run's folder and give its `mail train` command again."
+        f"{vocabularies}: is missing or was changed. Delete the run's folder and run its `mail train` command again."
     )
 
 
@@ -119,7 +119,7 @@ def test_rankers_with_variables_of_their_own_ids_and_a_third_day(home: Path, ran
 
 
 def load_ids(run: Run) -> dict[str, list[Any]]:
-    numbering = numbering_of(read_as(run, Dataset(Path("data") / run.config.data)))
+    numbering = current_numbering(read_as(run, Dataset(Path("data") / run.config.data)))
     return {name: values.tolist() for name, values in numbering.values.items()}
 
 

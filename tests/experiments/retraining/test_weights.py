@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
-from mailcli.data.numbering import Renumbered, grown, numbering_of
+from mailcli.data.numbering import RenumberedDataset, current_numbering, extend_numbering
 from mailcli.errors import MailError
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.factory import make_model
@@ -49,7 +49,9 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
 def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> None:
     parent = open_run(Path(PARENT))
     first = Dataset(Path("data/day1"))
-    second = Renumbered(Path("data/tiny"), grown(numbering_of(first), Dataset(Path("data/tiny"))))
+    second = RenumberedDataset(
+        Path("data/tiny"), extend_numbering(current_numbering(first), Dataset(Path("data/tiny")))
+    )
     before = make_model(first, parent.config)
     parent.restore(before)
     with np.load(parent.optimizers) as file:
@@ -66,7 +68,7 @@ def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> Non
     assert len(moments) == 2
     known = np.zeros(new.rows, bool)
     for name in first.schema.vocabularies():
-        values = numbering_of(second).values[name].tolist()
+        values = current_numbering(second).values[name].tolist()
         for number, value in enumerate(first.column("vocabularies", name).tolist()):
             row, old_row = new.start[name] + 2 + values.index(value), old.start[name] + 2 + number
             assert (table[row] == old.table.numpy()[old_row]).all()

@@ -1,4 +1,4 @@
-"""Tables of a schema file that do not fit one another: ids, attributes without values, times, the source of a fault."""
+"""Tables of a schema file that are not consistent: ids, attributes without values, times; and which fault comes first."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
-from tests.preprocessing.schema_file.test_tables import FILES, SCHEMA, WIDE, WIDE_FILE, made, replaced
+from tests.helpers.schema_files import (
+    FILES,
+    SCHEMA,
+    WIDE,
+    WIDE_FILE,
+    edited,
+    make_dataset,
+)
 
 
 def refused(folder: Path, schema: str, files: dict[str, str], max_bad_rows: float = 0.001) -> str:
     with pytest.raises(MailError) as error:
-        made(folder, schema, files, max_bad_rows=max_bad_rows)
+        make_dataset(folder, schema, files, max_bad_rows=max_bad_rows)
     assert error.value.exit_code == 2
     assert not (folder / "data").exists()
     return error.value.message.replace(str(folder), "HERE")
 
 
-#: Ids that are numbers: those of the users' files as they are, those of the other files with '.0'.
+#: Numeric ids: plain in users.csv, with '.0' in the other files.
 NUMBERS = {"ann": "13", "bob": "14", "cid": "15", "dan": "16"}
 
 
 def numbered(text: str, end: str) -> str:
-    return re.sub("^(ann|bob|cid|dan)", lambda found: NUMBERS[found[0]] + end, text, flags=re.MULTILINE)
+    return re.sub("^(ann|bob|cid|dan)", lambda match: NUMBERS[match[0]] + end, text, flags=re.MULTILINE)
 
 
 def test_ids_that_are_written_otherwise_are_refused(tmp_path: Path) -> None:
@@ -37,7 +44,7 @@ def test_ids_that_are_written_otherwise_are_refused(tmp_path: Path) -> None:
 
 def test_many_users_without_a_profile_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "\n".join(FILES["users.csv"].splitlines()[:4]) + "\n"
-    made(tmp_path, SCHEMA, {**FILES, "users.csv": text})
+    make_dataset(tmp_path, SCHEMA, {**FILES, "users.csv": text})
     assert capsys.readouterr().err == (
         "Note: 1 of 4 users of the impressions (25.00%) are not in users.csv, for example 'dan'.\n"
         "Note: 1 of 3 items of the impressions (33.33%) are not in items.csv, for example 'x3'.\n"
@@ -45,8 +52,8 @@ def test_many_users_without_a_profile_are_noted(tmp_path: Path, capsys: pytest.C
 
 
 def test_items_without_features_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    schema = replaced(("price = {column", "#"))
-    made(tmp_path, schema, {**FILES, "items.csv": "sku,kind,price\n1,hat,10\n2,shoe,20\n"})
+    schema = edited(("price = {column", "#"))
+    make_dataset(tmp_path, schema, {**FILES, "items.csv": "sku,kind,price\n1,hat,10\n2,shoe,20\n"})
     assert capsys.readouterr().err == (
         f"Note: {tmp_path}/raw/shown.csv: no item of the impressions is in items.csv, for example 'x1'; its items are such "
         "as '1'. They have no features.\n"
@@ -57,7 +64,7 @@ def test_items_without_features_are_noted(tmp_path: Path, capsys: pytest.Capture
 def test_attributes_without_any_value_are_refused(tmp_path: Path, row: str) -> None:
     # dan has no training impression.
     text = "id,city,hobbies,age,income\n" + "".join(f"{user},{row}\n" for user in ("ann", "bob", "cid"))
-    schema = replaced(("income = {column", "#"))
+    schema = edited(("income = {column", "#"))
     assert refused(tmp_path, schema, {**FILES, "users.csv": text + "dan,Oslo,go,3,4\n"}) == (
         "HERE/raw/users.csv: no user of the training split has a value of 'city', 'hobbies', 'age'. Expected some: MAIL "
         "invents a new user's behavior from the attributes."
@@ -65,53 +72,53 @@ def test_attributes_without_any_value_are_refused(tmp_path: Path, row: str) -> N
 
 
 def test_behaviors_decades_before_all_impressions_are_refused(tmp_path: Path) -> None:
-    """Seconds that are read as milliseconds are of January 1970: all would be history, those after a click too."""
+    """Seconds read as milliseconds fall into January 1970: all would be history, even behaviors after a click."""
     new = 1_700_000_000
-    shown = re.sub(r"(?<=x\d,)\d+", lambda found: str(new + int(found[0])), FILES["shown.csv"])
+    impressions = re.sub(r"(?<=x\d,)\d+", lambda match: str(new + int(match[0])), FILES["shown.csv"])
     logs = {
-        name: re.sub(r"(?<=,)\d+(?=,)", lambda found: str(new + int(found[0])), FILES[name])
+        name: re.sub(r"(?<=,)\d+(?=,)", lambda match: str(new + int(match[0])), FILES[name])
         for name in ("log-1.csv", "log-2.csv")
     }
-    schema = replaced(
+    schema = edited(
         ('time = "at"\naction', 'time = {column = "at", unit = "ms"}\naction'),
         ("validation_from = 2000\ntest_from = 3000", f"validation_from = {new + 2000}\ntest_from = {new + 3000}"),
     )
-    assert refused(tmp_path, schema, {**FILES, **logs, "shown.csv": shown}) == (
+    assert refused(tmp_path, schema, {**FILES, **logs, "shown.csv": impressions}) == (
         "HERE/raw/log-1.csv: its last behavior, of 1970-01-20 16:13:22, is more than ten years before the first impression, "
         "of 2023-11-14 22:15:00. Expected times of one clock: is the unit of one of them another?"
     )
 
 
-# What is told first is what is wrong
+# The cause is reported before its consequences
 
 LABELS = "column 'clicked' holds 'yes'. Expected 0 or 1, true or false; or impressions.click = "
 LABELS += '{column = "clicked", equals = "yes"}'
 
 
-def labelled(text: str) -> str:
-    """A file whose last column but one, or last, is the label: as yes and no."""
-    return re.sub(r",([01])(?=,[pqr]$|$)", lambda found: ",yes" if found[1] == "1" else ",no", text, flags=re.MULTILINE)
+def with_yes_and_no(text: str) -> str:
+    """A file whose label, the last or second to last column, is written as yes and no."""
+    return re.sub(r",([01])(?=,[pqr]$|$)", lambda match: ",yes" if match[1] == "1" else ",no", text, flags=re.MULTILINE)
 
 
 def test_labels_that_are_wrong_are_told_where_users_come_from_their_files(tmp_path: Path) -> None:
-    schema = replaced(('where = "clicked"\n', ""), schema=WIDE)
-    assert refused(tmp_path, schema, {"wide.csv": labelled(WIDE_FILE)}) == (
+    schema = edited(('where = "clicked"\n', ""), schema=WIDE)
+    assert refused(tmp_path, schema, {"wide.csv": with_yes_and_no(WIDE_FILE)}) == (
         f"HERE/raw/wide.csv, line 2: {LABELS}. 7 of 7 rows (100.00%) cannot be used, --max-bad-rows allows 0.1%. "
         "Mend or remove them."
     )
-    assert refused(tmp_path, schema, {"wide.csv": labelled(WIDE_FILE)}, max_bad_rows=1) == (
+    assert refused(tmp_path, schema, {"wide.csv": with_yes_and_no(WIDE_FILE)}, max_bad_rows=1) == (
         f"HERE/raw/wide.csv, line 2: {LABELS}. No row can be used."
     )
 
 
 def test_labels_that_are_wrong_are_told_before_quantiles(tmp_path: Path) -> None:
-    assert refused(tmp_path, SCHEMA, {**FILES, "shown.csv": labelled(FILES["shown.csv"])}).startswith(
+    assert refused(tmp_path, SCHEMA, {**FILES, "shown.csv": with_yes_and_no(FILES["shown.csv"])}).startswith(
         f"HERE/raw/shown.csv, line 2: {LABELS}. 9 of 9 rows"
     )
 
 
 def test_quantiles_of_texts_are_told_with_the_text(tmp_path: Path) -> None:
-    schema = replaced(('{column = "income", quantiles = 2}', '{column = "city", quantiles = 2}'))
+    schema = edited(('{column = "income", quantiles = 2}', '{column = "city", quantiles = 2}'))
     assert refused(tmp_path, schema, FILES) == (
         "HERE/raw/users.csv: the row 'ann,Rome,chess|go,17,10' column 'city' holds 'Rome'. Expected a number or nothing. "
         "HERE/my.toml: users.attributes.income: no user of the train split has a number there, of which there could be "
@@ -120,7 +127,7 @@ def test_quantiles_of_texts_are_told_with_the_text(tmp_path: Path) -> None:
 
 
 def test_a_condition_that_never_holds_is_told(tmp_path: Path) -> None:
-    schema = replaced(('time = "at"\nclick', 'time = "at"\nwhere = {column = "page", equals = "z"}\nclick'))
+    schema = edited(('time = "at"\nclick', 'time = "at"\nwhere = {column = "page", equals = "z"}\nclick'))
     assert refused(tmp_path, schema, FILES) == (
         "HERE/raw/shown.csv: no row can be used: there is none, or none for which `where` holds."
     )

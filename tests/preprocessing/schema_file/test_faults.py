@@ -1,4 +1,4 @@
-"""Schema files that cannot be used: every fault with its key, what was found and what was expected."""
+"""Schema files that cannot be used: each fault with its key, its value, and what was expected."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from mailcli.errors import MailError
 from mailcli.preprocessing.sources.tabular import Source
-from tests.preprocessing.schema_file.test_tables import FILES, SCHEMA, write
+from tests.helpers.schema_files import (
+    FILES,
+    SCHEMA,
+    write_files,
+)
 
-EXAMPLES = Path(__file__).parent.parent.parent.parent / "examples" / "schemas"
 
-
-def told(folder: Path, schema: str) -> str:
-    """What is said of a schema file, without its path and the full stop."""
-    raw = write(folder / "raw", FILES)
+def faults_of(folder: Path, schema: str) -> str:
+    """The faults of a schema file, without its path and the final period."""
+    raw = write_files(folder / "raw", FILES)
     path = folder / "my.toml"
     path.write_text(schema, encoding="utf-8")
     with pytest.raises(MailError) as error:
@@ -32,7 +34,7 @@ def told(folder: Path, schema: str) -> str:
     return text.removeprefix(f"{path}: ").removesuffix(".").replace(str(folder), "HERE")
 
 
-#: What is put in place of what, and all that is told of it.
+#: A text of SCHEMA, its replacement, and the faults that this causes.
 FAULTS = [
     # Keys
     ('user = "id"\n', 'user = "id"\nsalt = 1\n', "users.salt: unknown key"),
@@ -40,9 +42,9 @@ FAULTS = [
     ('user = "id"\n', 'usr = "id"\n', "users.user is missing; users.usr: unknown key. Did you mean 'user'?"),
     ('edges = [18, 30]', 'edgs = [18, 30]', "users.attributes.age.edgs: unknown key. Did you mean 'edges'?"),
     # Types
-    ('user = "id"\n', "user = 7\n", "users.user = 7: expected a text"),
-    ('[users]\n', "integers = 7.5\n[users]\n", "integers = 7.5: expected a text, or a list of texts"),
-    ('page = "page"', "page = 1979-05-27", "impressions.context.page = datetime.date(1979, 5, 27): expected a text"),
+    ('user = "id"\n', "user = 7\n", "users.user = 7: expected a string"),
+    ('[users]\n', "integers = 7.5\n[users]\n", "integers = 7.5: expected a string, or a list of strings"),
+    ('page = "page"', "page = 1979-05-27", "impressions.context.page = datetime.date(1979, 5, 27): expected a string"),
     ("edges = [18, 30]", 'edges = "x"', "users.attributes.age.edges = 'x': expected a list of numbers"),
     ("edges = [18, 30]", "edges = [30, 18]", "users.attributes.age.edges = [30, 18]: expected numbers in ascending order"),
     ("quantiles = 2", "quantiles = 1", "users.attributes.income.quantiles = 1: expected a whole number from 2 to 1000"),
@@ -50,17 +52,15 @@ FAULTS = [
     ("most = 3", "most = 0", "users.attributes.hobbies.most = 0: expected a whole number from 1 to 1000"),
     ("dense = true", 'dense = "yes"', "items.features.price.dense = 'yes': expected true or false"),
     ("quantiles = 2", "quantiles = 2, edges = [1]",
-     "users.attributes.income.quantiles = 2: expected nothing beside 'edges': a field is one or the other"),
+     "users.attributes.income.quantiles = 2: expected either 'edges' or 'quantiles', not both"),
     ("quantiles = 2", "dense = true", "users.attributes.income.dense = True: expected another kind of field: "
      "users.attributes may have 'edges', 'extract_all', 'list', 'quantiles', 'separator'"),
     ('city = "city"', 'city = {column = "city", extract = "["}', "users.attributes.city.extract = '[': expected a regular "
      "expression (unterminated character set at position 0)"),
     ('city = "city"', 'city = {column = "city", extract = "abc"}', "users.attributes.city.extract = 'abc': expected a regular "
      "expression with one group ( ), whose text is the value"),
-    ('city = "city"', 'City = "city"', "users.attributes.City: expected a name of lower-case letters, digits and '_' that "
-     "has no meaning of its own"),
-    ('city = "city"', 'user = "city"', "users.attributes.user: expected a name of lower-case letters, digits and '_' that "
-     "has no meaning of its own"),
+    ('city = "city"', 'City = "city"', "users.attributes.City: expected a name of lower-case letters, digits and '_' that is not reserved"),
+    ('city = "city"', 'user = "city"', "users.attributes.user: expected a name of lower-case letters, digits and '_' that is not reserved"),
     ("quantiles = 2", "quantiles = 0", "users.attributes.income.quantiles = 0: expected a whole number from 2 to 1000"),
     ("quantiles = 2", "quantiles = true", "users.attributes.income.quantiles = True: expected a whole number"),
     ("edges = [18, 30]", "edges = 30", "users.attributes.age.edges = 30: expected a list of numbers"),
@@ -75,45 +75,46 @@ FAULTS = [
     ("action = {", "acton = {", "behaviors.acton: unknown key. Did you mean 'action'?"),
     # Roles
     ('{column = "what", values = ["view", "buy"]}', '"view"', "behaviors.action = 'view': expected a table"),
-    ('page = "page"', 'page = "clicked"', "impressions.context.page: reads the column 'clicked', of which impressions.click "
-     "is made. Expected another: the model would be given what it has to predict"),
+    ('page = "page"', 'page = "clicked"', "impressions.context.page: reads the column 'clicked', the label of impressions.click. Expected "
+     "another column: the model would see what it has to predict"),
     ('click = "clicked"', f'click = {{column = "clicked", at_least = 1{400 * "0"}}}', f"impressions.click.at_least = "
      f"1{59 * '0'}...: expected a number"),
-    ('["view", "buy"]', "[]", "behaviors.action.values = []: expected a text, or a list of texts"),
+    ('["view", "buy"]', "[]", "behaviors.action.values = []: expected a string, or a list of strings"),
     ('{column = "what", values = ["view", "buy"]}', '{constant = "view", column = "what"}', "behaviors.action = {'constant': "
      "'view', 'column': 'what'}: expected {constant = NAME}, or {column = NAME, values = [...]}"),
-    ('kind = "kind"\n\n[impr', 'sort = "kind"\n\n[impr', "behaviors.fields.sort: its vocabulary 'sort' is of no target field. "
-     "Expected one of 'item', 'kind', as a behavior is compared with the target; name it with vocabulary = NAME"),
+    ('kind = "kind"\n\n[impr', 'sort = "kind"\n\n[impr', "behaviors.fields.sort: no target field uses its vocabulary 'sort'. "
+     "Expected one of 'item', 'kind', because behaviors are compared with the target; set it with vocabulary = NAME"),
     ('click = "clicked"', 'click = {column = "clicked", at_lest = 1}', "impressions.click.at_lest: unknown key. Did you mean "
      "'at_least'?"),
-    ('click = "clicked"', 'click = {column = "clicked", at_least = 1, below = 2}', "impressions.click.below = 2: expected one "
-     "comparison, and 'at_least' is another"),
+    ('click = "clicked"', 'click = {column = "clicked", at_least = 1, below = 2}', "impressions.click.below = 2: expected a "
+     "single comparison, but there is also 'at_least'"),
     ('click = "clicked"', "", "impressions.click is missing"),
     ('time = "at"\nclick', 'time = {column = "at", unit = "min"}\nclick', "impressions.time.unit = 'min': expected one of "
      "'s', 'ms', 'us'"),
     ('time = "at"\nclick', 'time = {column = "at", unit = "ms", format = "%Y"}\nclick', "impressions.time.unit = 'ms': expected "
-     "not both 'unit', of a number, and 'format', of a text"),
+     "either 'unit' (for numbers) or 'format' (for text), not both"),
     ('time = "at"\nclick', 'time = {column = "at", utc_offset = "8h"}\nclick', "impressions.time.utc_offset = '8h': expected "
      "hours and minutes such as '+08:00'"),
     ('time = "at"\nclick', "click", "split.by = 'time': needs impressions.time, which is missing; ..."),
-    ('time = "at"\nclick', 'time = {column = "at", format = "%Q"}\nclick', "impressions.time.format = '%Q': expected a form of "
-     "times that DuckDB (strptime) knows, such as %Y-%m-%d %H:%M:%S (Invalid Input Error: Failed to parse format "
+    ('time = "at"\nclick', 'time = {column = "at", format = "%Q"}\nclick', "impressions.time.format = '%Q': expected a time "
+     "format that DuckDB (strptime) supports, such as %Y-%m-%d %H:%M:%S (Invalid Input Error: Failed to parse format "
      "specifier %Q: Unrecognized format for strftime/strptime: %Q)"),
-    ('time = "at"\naction', 'time = {column = "at", format = "%Y-%"}\naction', "behaviors.time.format = '%Y-%': expected a form "
-     "of times that DuckDB (strptime) knows, such as %Y-%m-%d %H:%M:%S (Invalid Input Error: Failed to parse format "
+    ('time = "at"\naction', 'time = {column = "at", format = "%Y-%"}\naction', "behaviors.time.format = '%Y-%': expected a time "
+     "format that DuckDB (strptime) supports, such as %Y-%m-%d %H:%M:%S (Invalid Input Error: Failed to parse format "
      "specifier %Y-%: Trailing format character %)"),
     ('hour = {clock = "hour"}', 'hour = {clock = "minute"}', "impressions.context.hour.clock = 'minute': expected one of "
      "'hour', 'weekday'"),
     ('page = "page"', 'page = {column = "page", quantiles = 3}', "impressions.context.page.quantiles = 3: expected 'edges': "
-     "quantiles are those of training users or items alone"),
+     "only fields of users and items can have quantiles"),
     ("[users]\n", '[format]\nencoding = "utf8"\n[users]\n', "format.encoding = 'utf8': expected one of 'utf-8', 'latin-1', "
      "'utf-16'. Did you mean 'utf-8'?"),
-    ("[users]\n", '[format]\nseparator = ""\n[users]\n', "format.separator = '': expected a text of 1 to 4 bytes"),
+    ("[users]\n", '[format]\nseparator = ""\n[users]\n', "format.separator = '': expected a string of 1 to 4 bytes"),
     ("[users]\n", '[format]\nseparator = "::"\nquote = "~"\n[users]\n', "format.quote = '~': expected one ASCII character, or '' for "
-     "none (and none with a separator of several); users.files: users.csv: 'id,city,hobbies,age,income' has 1 field, ..."),
-    ("[users]\n", '[format]\nquote = "é"\n[users]\n', "format.quote = 'é': expected one ASCII character, or '' for none (and "
-     "none with a separator of several)"),
-    ("[users]\n", 'integers = ["itm"]\n[users]\n', "integers: 'itm' is no vocabulary of ids. Did you mean 'item'? Known: "
+     "none (required "
+     "with a separator of several characters); users.files: users.csv: 'id,city,hobbies,age,income' has 1 field, ..."),
+    ("[users]\n", '[format]\nquote = "é"\n[users]\n', "format.quote = 'é': expected one ASCII character, or '' for none (required "
+     "with a separator of several characters)"),
+    ("[users]\n", 'integers = ["itm"]\n[users]\n', "integers: 'itm' is not a vocabulary of ids. Did you mean 'item'? Known: "
      "'age', 'city', 'hobbies', 'hour', 'income', 'item', 'kind', 'page', 'user', 'weekday'"),
     # Splits
     ("test_from = 3000", "test_from = 2000", "split.test_from: expected a time after split.validation_from"),
@@ -132,14 +133,14 @@ FAULTS = [
      "split.test = 0.5: expected shares of validation and test that leave some for train"),
     ('by = "time"\nvalidation_from = 2000\ntest_from = 3000',
      'by = "column"\ncolumn = "page"\ntrain = ["p", "q"]\nvalidation = "q"\ntest = "r"',
-     "split.test = 'r': expected values of one split each, and 'q' are in several"),
+     "split.test = 'r': expected each value in only one split; repeated: 'q'"),
     ('by = "time"\nvalidation_from = 2000\ntest_from = 3000',
      'by = "file"\ntrain = "shown*"\nvalidation = "s*.csv"\ntest = "t*.csv"',
-     "split: the file shown.csv belongs to several splits. Expected one pattern that fits it"),
+     "split: the file shown.csv matches the patterns of several splits. Expected exactly one"),
     # Files and columns
     ('"users.csv"', '"user.csv"', "users.files = 'user.csv': no such file in the folder HERE/raw. Did you mean 'users.csv'?"),
-    ('"log-*.csv"', '"*.csv"', "behaviors.files: log-1.csv has other columns than items.csv. Expected the same in the same "
-     "order"),
+    ('"log-*.csv"', '"*.csv"', "behaviors.files: log-1.csv and items.csv have different columns. Expected the same "
+     "columns in the same order"),
     ('city = "city"', 'city = "town"', "users.attributes.city = 'town': users.csv has no such column. It has: 'id', 'city', "
      "'hobbies', 'age', 'income'"),
     ('column = "hobbies"', 'column = "hobby"', "users.attributes.hobbies = 'hobby': users.csv has no such column. Did you mean "
@@ -147,12 +148,12 @@ FAULTS = [
     ('click = "clicked"', 'click = "click"', "impressions.click = 'click': shown.csv has no such column. Did you mean "
      "'clicked'? It has: 'who', 'sku', 'at', 'clicked', 'page'"),
     ('city = "city"', 'city = {column = "city", extract = "(?=a)(b)"}', "users.attributes.city.extract = '(?=a)(b)': expected a "
-     "regular expression that DuckDB (RE2) knows (..."),
+     "regular expression that DuckDB (RE2) supports (..."),
     ('files = "users.csv"', 'files = "users.csv"\nseparator = ";"', "users.files: users.csv: "
      "'id,city,hobbies,age,income' has 1 field, separated by ';'. Expected several; the separator may be ','"),
-    ('files = "users.csv"', 'files = "users.csv"\ncolumns = ["id", "id"]', "users.columns = ['id', 'id']: expected names that "
-     "differ; users.files: users.csv has more than one column 'id'. Expected names that differ"),
-    ('files = "users.csv"\n', "", "users.user = 'id': expected nothing without 'files': the table is read from the "
+    ('files = "users.csv"', 'files = "users.csv"\ncolumns = ["id", "id"]', "users.columns = ['id', 'id']: expected distinct names; "
+     "users.files: users.csv has more than one column 'id'. Expected distinct names"),
+    ('files = "users.csv"\n', "", "users.user = 'id': expected no such key without 'files': the table is read from the "
      "impressions' files; users.attributes.city = 'city': shown.csv has no such column. ..."),
 ]  # fmt: skip
 
@@ -160,11 +161,11 @@ FAULTS = [
 @pytest.mark.parametrize(("old", "new", "expected"), FAULTS, ids=[f"{number}" for number in range(len(FAULTS))])
 def test_a_fault_is_told_with_its_key(tmp_path: Path, old: str, new: str, expected: str) -> None:
     assert SCHEMA.count(old) >= 1
-    found = told(tmp_path, SCHEMA.replace(old, new, 1))
+    faults = faults_of(tmp_path, SCHEMA.replace(old, new, 1))
     if expected.endswith("..."):
-        assert found.startswith(expected.removesuffix("..."))
+        assert faults.startswith(expected.removesuffix("..."))
     else:
-        assert found == expected
+        assert faults == expected
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
@@ -178,8 +179,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         ('"log-*.csv"', '"logs-*.csv"'),
     ):
         schema = schema.replace(old, new, 1)
-    assert told(tmp_path, schema) == (
-        "users.user = 7: expected a text; users.attributes.age.edges = [30, 18]: expected numbers in ascending order; "
+    assert faults_of(tmp_path, schema) == (
+        "users.user = 7: expected a string; users.attributes.age.edges = [30, 18]: expected numbers in ascending order; "
         "items.features.price.dens: unknown key. Did you mean 'dense'?; split.test_from is missing; split.test_form: "
         "unknown key. Did you mean 'test_from'?; users.file: unknown key; behaviors.files = 'logs-*.csv': no such file in the folder HERE/raw. Did you mean "
         "'log-2.csv'?; impressions.context.page = 'pages': shown.csv has no such column. Did you mean 'page'? It has: "
@@ -188,7 +189,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_what_keys_say_together_is_told_with_the_rest(tmp_path: Path) -> None:
-    """A mistake in one key does not hide that of others, unless they need it."""
+    """A fault in one key does not hide the faults of others, unless they depend on it."""
     schema = 'integers = ["usr"]\n' + SCHEMA
     for old, new in (
         ('city = "city"', 'city = {column = "city", sep = "|"}'),
@@ -197,10 +198,10 @@ def test_what_keys_say_together_is_told_with_the_rest(tmp_path: Path) -> None:
     ):
         assert schema.count(old) == 1
         schema = schema.replace(old, new)
-    assert told(tmp_path, schema) == (
-        "users.attributes.city.sep: unknown key. Did you mean 'separator'?; behaviors.fields.itm: its vocabulary 'itm' is of no target field. Did you "
-        "mean 'item'? Expected one of 'item', 'kind', as a behavior is compared with the target; name it with vocabulary = "
-        "NAME; integers: 'usr' is no vocabulary of ids. Did you mean 'user'? Known: 'age', 'city', 'hobbies', 'hour', "
+    assert faults_of(tmp_path, schema) == (
+        "users.attributes.city.sep: unknown key. Did you mean 'separator'?; behaviors.fields.itm: "
+        "no target field uses its vocabulary 'itm'. Did you mean 'item'? Expected one of 'item', 'kind', because behaviors are "
+        "compared with the target; set it with vocabulary = NAME; integers: 'usr' is not a vocabulary of ids. Did you mean 'user'? Known: 'age', 'city', 'hobbies', 'hour', "
         "'income', 'item', 'itm', 'kind', 'page', 'user', 'weekday'; split.test_from: expected a time after "
         "split.validation_from"
     )
@@ -215,15 +216,15 @@ def test_what_keys_say_together_is_told_with_the_rest(tmp_path: Path) -> None:
 )
 def test_of_what_is_no_table_nothing_else_is_told(tmp_path: Path, wrong: str, expected: str) -> None:
     key = wrong.split(" ", maxsplit=1)[0]
-    rest = SCHEMA[SCHEMA.index("[items]") if key == "users" else SCHEMA.index("[behaviors]") :]
+    tables = SCHEMA[SCHEMA.index("[items]") if key == "users" else SCHEMA.index("[behaviors]") :]
     users = SCHEMA[: SCHEMA.index("[items]")] if key == "items" else ""
-    found = told(tmp_path, f"{wrong}{users}{rest}")
-    assert found.startswith(expected.removesuffix("...")) if expected.endswith("...") else found == expected
+    faults = faults_of(tmp_path, f"{wrong}{users}{tables}")
+    assert faults.startswith(expected.removesuffix("...")) if expected.endswith("...") else faults == expected
 
 
 def test_all_columns_that_lack_are_told_at_once(tmp_path: Path) -> None:
     schema = SCHEMA.replace('"id"', '"uid"').replace('"kind"', '"sort"').replace('"page"', '"pages"')
-    assert told(tmp_path, schema) == (
+    assert faults_of(tmp_path, schema) == (
         "users.user = 'uid': users.csv has no such column. Did you mean 'id'? It has: 'id', 'city', 'hobbies', 'age', "
         "'income'; items.features.kind = 'sort': items.csv has no such column. It has: 'sku', 'kind', 'price'; "
         "behaviors.fields.kind = 'sort': log-1.csv has no such column. It has: 'who', 'at', 'what', 'kind'; "
@@ -232,13 +233,13 @@ def test_all_columns_that_lack_are_told_at_once(tmp_path: Path) -> None:
     )
 
 
-def places(table: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The keys of a table, and of those in it."""
-    found = []
+def key_paths(table: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The paths of all keys of a table, including those of inner tables."""
+    paths = []
     for key, value in table.items():
-        found.append((*above, key))
-        found += places(value, (*above, key)) if isinstance(value, dict) else []
-    return found
+        paths.append((*above, key))
+        paths += key_paths(value, (*above, key)) if isinstance(value, dict) else []
+    return paths
 
 
 WHOLE = tomllib.loads(SCHEMA)
@@ -250,21 +251,21 @@ ODD: list[Any] = [
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from(places(WHOLE)), st.sampled_from([*ODD, None])), min_size=1, max_size=3))
+@given(st.lists(st.tuples(st.sampled_from(key_paths(WHOLE)), st.sampled_from([*ODD, None])), min_size=1, max_size=3))
 def test_whatever_stands_in_it_is_read_or_refused(tmp_path: Path, changes: list[tuple[tuple[str, ...], Any]]) -> None:
-    """Any key gone or of any value: a mapping, or one line that names the file; never a traceback."""
-    raw = write(tmp_path / "raw", FILES)
-    given = copy.deepcopy(WHOLE)
+    """Any key missing or with any value: a schema file, or one line that names the file; never a traceback."""
+    raw = write_files(tmp_path / "raw", FILES)
+    changed = copy.deepcopy(WHOLE)
     for (*above, key), value in changes:
-        table: Any = given
-        for each in above:
-            table = table.get(each) if isinstance(table, dict) else None
+        table: Any = changed
+        for name in above:
+            table = table.get(name) if isinstance(table, dict) else None
         if isinstance(table, dict):
             table.pop(key, None)
             if value is not None:
                 table[key] = copy.deepcopy(value)
     path = tmp_path / "my.toml"
-    path.write_text(tomli_w.dumps(given), encoding="utf-8")
+    path.write_text(tomli_w.dumps(changed), encoding="utf-8")
     try:
         Source(raw, tmp_path, path)
     except MailError as error:

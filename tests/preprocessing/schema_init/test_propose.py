@@ -1,4 +1,4 @@
-"""mail schema init: what it proposes can be read, and for MovieLens-1M used as it is."""
+"""`mail schema init`: the proposed lines, and proposals for files in the form of published datasets."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from hypothesis import strategies as st
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.preprocessing.pipeline import Options, preprocess
-from mailcli.preprocessing.schema_file.read import read_mapping
+from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.schema_init.propose import propose
 from mailcli.preprocessing.sources.tabular import Source
-from tests.end_to_end.test_schema_examples import EXAMPLES, ok, refused
 from tests.helpers import rawforms
-from tests.preprocessing.schema_file.test_tables import write
+from tests.helpers.proposals import FILES, log
+from tests.helpers.schema_files import (
+    EXAMPLES,
+    mail_error,
+    run_mail,
+    write_files,
+)
 from tests.preprocessing.test_pipeline import columns
 
 
@@ -33,22 +38,22 @@ def test_movielens_1m_is_proposed_as_it_is(tmp_path: Path) -> None:
     rawforms.movielens(raw)
     files = sorted(raw.glob("*.dat"))
     assert (
-        ok("schema", "init", *files, "-o", out)
+        run_mail("schema", "init", *files, "-o", out)
         == f"{out}: proposed from 3 files; look at its lines with `check this`.\n"
     )
     text = out.read_text(encoding="utf-8")
-    assert ok("schema", "init", *files) == text
-    found = columns(by_file(tmp_path, raw, out, "proposed"))
+    assert run_mail("schema", "init", *files) == text
+    proposed_columns = columns(by_file(tmp_path, raw, out, "proposed"))
     expected = columns(by_file(tmp_path, raw, EXAMPLES / "movielens-1m.toml", "example"))
-    # The example takes the region of a postcode.
-    assert {key for key in found if "zip" not in key} == {key for key in expected if "zip" not in key}
-    assert all(found[key] == expected[key] for key in found if "zip" not in key)
+    # The example uses only the region of a postcode.
+    assert {key for key in proposed_columns if "zip" not in key} == {key for key in expected if "zip" not in key}
+    assert all(proposed_columns[key] == expected[key] for key in proposed_columns if "zip" not in key)
     for line in (
         'columns = ["UserID", "Gender", "Age", "Occupation", "Zip-code"]',
         'click = {column = "Rating", at_least = 4}    # check this: what counts as a click',
-        'genres = {column = "Genres", separator = "|", most = 6}    # check this: a list? room for twice the values of the first rows',
+        'genres = {column = "Genres", separator = "|", most = 6}    # check this: a list? room for twice as many values as in the first rows',
         'encoding = "latin-1"    # check this: the file is not UTF-8',
-        'integers = ["user", "item"]    # check this: a later row with another id is set aside',
+        'integers = ["user", "item"]    # check this: later rows with other ids are set aside',
     ):
         assert line in text.splitlines()
 
@@ -56,16 +61,16 @@ def test_movielens_1m_is_proposed_as_it_is(tmp_path: Path) -> None:
 def test_kuairand_is_proposed_and_read(tmp_path: Path) -> None:
     raw, out = tmp_path / "raw", tmp_path / "k.toml"
     rawforms.kuairand(raw)
-    ok("schema", "init", *sorted(raw.glob("*.csv")), "-o", out)
-    m = read_mapping(out)
-    assert m.impressions.patterns == ("log_standard_4_*_1k.csv",)
-    assert (m.time.place.column, m.time.unit) == ("time_ms", "ms") if m.time else None
-    assert m.click.column == "is_click"
-    # What a user did with a video is no context.
-    assert [each.name for each in m.context] == ["hour", "weekday"]
-    assert m.users.form.missing == ("", "UNKNOWN")
-    assert {each.name: each.kind for each in m.features}["tag"] == "list"
-    assert {each.name: each.kind for each in m.attributes}["fans_user_num_range"] == "category"
+    run_mail("schema", "init", *sorted(raw.glob("*.csv")), "-o", out)
+    schema = read_schema_file(out)
+    assert schema.impressions.patterns == ("log_standard_4_*_1k.csv",)
+    assert (schema.time.column.name, schema.time.unit) == ("time_ms", "ms") if schema.time else None
+    assert schema.click.column == "is_click"
+    # What a user did with a video is not context.
+    assert [field.name for field in schema.context] == ["hour", "weekday"]
+    assert schema.users.format.missing == ("", "UNKNOWN")
+    assert {field.name: field.kind for field in schema.features}["tag"] == "list"
+    assert {field.name: field.kind for field in schema.attributes}["fans_user_num_range"] == "category"
     Source(raw, tmp_path, out)
 
 
@@ -91,58 +96,39 @@ def test_parquet_and_several_tables(tmp_path: Path) -> None:
     text = propose(sorted(tmp_path.glob("*.parquet")), "mydata.toml")
     path = tmp_path / "mydata.toml"
     path.write_text(text, encoding="utf-8")
-    m = read_mapping(path)
-    assert m.users.patterns == ("people.parquet",)
-    assert [(each.name, each.kind, each.most) for each in m.attributes] == [
+    schema = read_schema_file(path)
+    assert schema.users.patterns == ("people.parquet",)
+    assert [(field.name, field.kind, field.max_values) for field in schema.attributes] == [
         ("born", "category", 1),
         ("likes", "list", 4),
     ]
-    assert m.behaviors.patterns == ("history.parquet",)
-    assert m.action.names == ("b", "v")
-    assert [each.name for each in m.steps] == ["kind"]
-    assert m.impressions.patterns == ("shown.parquet",)
-    assert m.split.by == "day"
-    assert m.integers == frozenset()
+    assert schema.behaviors.patterns == ("history.parquet",)
+    assert schema.action.names == ("b", "v")
+    assert [field.name for field in schema.behavior_fields] == ["kind"]
+    assert schema.impressions.patterns == ("shown.parquet",)
+    assert schema.split.by == "day"
+    assert schema.integers == frozenset()
     Source(tmp_path, tmp_path, path)
-
-
-def test_what_cannot_be_guessed_is_refused(tmp_path: Path) -> None:
-    raw = write(tmp_path, {"a.csv": "x,y\n1,2\n3,4\n", "empty.csv": "", "one.txt": "word\nother\n"})
-    assert refused("schema", "init", raw / "a.csv") == (
-        "none of the files looks like a log of what users were shown: a user, an item, a time, and a click or a rating, "
-        "under names such as user_id, item_id, timestamp, click. Found: a.csv: x, y. Name the columns so, or write the "
-        "schema file by hand from examples/schemas."
-    )
-    assert refused("schema", "init", raw / "b.csv") == (
-        f"{raw}/b.csv: is not a file. Expected CSV, another separated text, or Parquet."
-    )
-    assert refused("schema", "init", raw / "empty.csv") == f"{raw}/empty.csv: the file is empty. Expected rows."
-    assert refused("schema", "init", raw / "one.txt") == (
-        f"{raw}/one.txt: no separator splits its first 2 lines into as many fields each; the first is 'word'. Expected one "
-        "of '::', '\\t', ';', '|', ','."
-    )
-    (raw / "bad.parquet").write_bytes(b"PAR")
-    assert refused("schema", "init", raw / "bad.parquet").startswith(f"{raw}/bad.parquet: cannot be read as Parquet (")
 
 
 def test_an_older_file_is_left_as_it_is(tmp_path: Path) -> None:
     rawforms.movielens(tmp_path / "raw")
     out = tmp_path / "mine.toml"
     out.write_text("mine")
-    assert refused("schema", "init", *sorted((tmp_path / "raw").iterdir()), "-o", out) == (
+    assert mail_error("schema", "init", *sorted((tmp_path / "raw").iterdir()), "-o", out) == (
         f"{out}: exists, and is left as it is. Choose another name with -o, or move it away."
     )
     assert out.read_text() == "mine"
 
 
 def test_without_attributes_there_is_a_place_for_them(tmp_path: Path) -> None:
-    raw = write(
+    raw = write_files(
         tmp_path, {"log.csv": "user_id,item_id,timestamp,clicked,city\nu1,i1,1600000000,1,R\nu1,i2,1600000001,0,R\n"}
     )
     path = tmp_path / "my.toml"
     path.write_text(propose([raw / "log.csv"], "my.toml"), encoding="utf-8")
-    with pytest.raises(MailError, match=r"users.attributes: there is no user attribute besides the id"):
-        read_mapping(path)
+    with pytest.raises(MailError, match=r"users.attributes: there is no user attribute except the id"):
+        read_schema_file(path)
     text = path.read_text(encoding="utf-8")
     assert '# city = "city"' in text
     path.write_text(text.replace('# city = "city"', 'city = "city"', 1), encoding="utf-8")
@@ -166,8 +152,79 @@ def test_whatever_the_columns_are_called_the_proposal_is_toml(
     try:
         text = propose([tmp_path / "log.csv"], "my.toml")
     except MailError as error:
-        # A zero byte, names that differ in blanks alone, or a first line that is no header.
-        told = ("zero bytes", "more than one column", "none of the files")
-        assert any(each in error.message for each in told)  # noqa: PT017
+        # A zero byte, names that differ only in blanks, or a first line that is not a header.
+        reasons = ("zero bytes", "more than one column", "none of the files")
+        assert any(reason in error.message for reason in reasons)  # noqa: PT017
         return
     assert tomllib.loads(text)["impressions"]["click"] == "click"
+
+
+@pytest.mark.parametrize("label", [("False", "True"), ("false", "true")])
+def test_true_and_false_are_labels(tmp_path: Path, label: tuple[str, str]) -> None:
+    raw = write_files(tmp_path / "raw", {**FILES, "log.csv": log(label=label)})
+    lines = propose(sorted(raw.iterdir()), "my.toml").splitlines()
+    assert 'click = "click"' in lines
+    assert 'where = "click"' in lines
+
+
+def test_the_day_or_the_month_first(tmp_path: Path) -> None:
+    raw = write_files(
+        tmp_path, {**FILES, "log.csv": "user_id,item_id,date,click\nu1,i1,02/03/2024,1\nu2,i1,04/05/2024,0\n"}
+    )
+    lines = propose([raw / "users.csv", raw / "log.csv"], "my.toml").splitlines()
+    line = 'time = {column = "date", format = "%d/%m/%Y"}    # check this: or is it %m/%d/%Y?'
+    assert lines.count(line) == 2
+
+
+def test_a_time_of_unknown_form_is_asked_for(tmp_path: Path) -> None:
+    raw = write_files(
+        tmp_path, {**FILES, "log.csv": "user_id,item_id,created_at,click\nu1,i1,14th Nov,1\nu2,i1,15th Nov,0\n"}
+    )
+    path = tmp_path / "my.toml"
+    path.write_text(propose([raw / "users.csv", raw / "log.csv"], "my.toml"), encoding="utf-8")
+    line = '# time = {column = "created_at", format = ""}    # check this: what is the format of \'14th Nov\'?'
+    assert path.read_text(encoding="utf-8").splitlines().count(line) == 2
+    with pytest.raises(MailError, match=r"split.by = 'day': needs impressions.time, which is missing"):
+        read_schema_file(path)
+
+
+def test_a_list_has_room_for_more_than_the_first_rows_have(tmp_path: Path) -> None:
+    long = "|".join(map(str, range(501)))
+    longer = "|".join(map(str, range(1001)))
+    users = f"user_id,city,a,b,c\nu1,Rome,x|y|x,{long},{longer}\nu2,Oslo,x,1,1\n"
+    raw = write_files(tmp_path, {**FILES, "users.csv": users})
+    lines = propose([raw / "users.csv", raw / "log.csv"], "my.toml").splitlines()
+    note = "    # check this: a list? room for twice as many values as in the first rows"
+    for line in (
+        f'a = {{column = "a", separator = "|", most = 4}}{note}',
+        f'b = {{column = "b", separator = "|", most = 1000}}{note}',
+        '# c = {column = "c", separator = "|", most = 1000}    # check this: lists of up to 1,001 values, but at most 1,000 are allowed',
+    ):  # fmt: skip
+        assert line in lines
+
+
+def test_columns_are_judged_by_all_parts(tmp_path: Path) -> None:
+    raw = write_files(
+        tmp_path,
+        {
+            "users.csv": "user_id,city\n1,Rome\nb,Oslo\n",
+            "log-1.csv": "user_id,item_id,timestamp,click\n1,1,1700000000,1\n",
+            "log-2.csv": "user_id,item_id,timestamp,click\nb,2,1700000000,NA\n",
+        },
+    )
+    lines = propose(sorted(raw.glob("*.csv")), "my.toml").splitlines()
+    assert 'integers = ["item"]    # check this: later rows with other ids are set aside' in lines
+    assert 'missing = ["NA"]    # check this: these seem to be missing values' in lines
+
+
+def test_a_folder_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
+    raw = write_files(tmp_path / "raw", FILES)
+    out = tmp_path / "no" / "my.toml"
+    assert mail_error("schema", "init", *sorted(raw.iterdir()), "-o", out) == (
+        f"{out}: there is no folder {tmp_path}/no. Make it first, or choose another with -o."
+    )
+    assert not out.parent.exists()
+    long = tmp_path / ("x" * 250 + ".toml")
+    assert mail_error("schema", "init", *sorted(raw.iterdir()), "-o", long) == (
+        f"{long}: cannot be written (File name too long). Choose another with -o."
+    )

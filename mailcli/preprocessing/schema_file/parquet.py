@@ -1,0 +1,31 @@
+"""Parquet files: their names, and what their columns hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+#: Extensions of Parquet files.
+PARQUET = (".parquet", ".pq")
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its name."""
+    return path.suffix.lower() in PARQUET
+
+
+def is_list(data_type: pa.DataType) -> bool:
+    """Whether a column holds lists."""
+    return pa.types.is_list(data_type) or pa.types.is_large_list(data_type) or pa.types.is_fixed_size_list(data_type)
+
+
+def is_time(data_type: pa.DataType) -> bool:
+    """Whether a column holds times or dates."""
+    return pa.types.is_timestamp(data_type) or pa.types.is_date(data_type)
+
+
+def is_readable(data_type: pa.DataType) -> bool:
+    """Whether a column holds single values that can be written as text, or lists of such values."""
+    value = data_type.value_type if is_list(data_type) else data_type
+    return not (pa.types.is_nested(value) or pa.types.is_binary(value) or pa.types.is_large_binary(value))

@@ -1,0 +1,154 @@
+"""The files behind a table: explains rows that cannot be used, and finds their lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from mailcli.errors import MAX_QUOTED
+from mailcli.preprocessing.csv_file import damaged
+from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
+from mailcli.preprocessing.schema_file.locate import LocatedFiles
+from mailcli.preprocessing.schema_file.text_file import is_gzip, open_text, split_row
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """What a row must contain."""
+
+    columns: tuple[str, ...]
+    expected: str
+    is_wrong: str
+    """SQL that is true for a row that cannot be used."""
+    hint: Callable[[str], str] | None = None
+    """From the value of the first column to what may have to change in the schema file."""
+
+
+def rule_hint(rule: RuleDefinition, value: str) -> str:
+    """The label may be written differently."""
+    return f"; or {rule.key} = {{column = {json.dumps(rule.column)}, equals = {json.dumps(value)}}}" if value else ""
+
+
+def time_hint(time: TimeDefinition, value: str) -> str:
+    """The time may be in another unit, or text."""
+    if time.format:
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        has_digits = any(character.isdigit() for character in value)
+        return '; or a format such as "%Y-%m-%d %H:%M:%S", if it is text' if has_digits else ""
+    units = [unit for unit, count in UNITS.items() if count > UNITS[time.unit] and 0 <= number < TIME_LIMIT * count]
+    return f'; or unit = "{units[0]}"' if units and number >= TIME_LIMIT * UNITS[time.unit] else ""
+
+
+@dataclass(frozen=True)
+class SchemaRawFile:
+    """The files of a table as a RawFile.
+
+    Args:
+        files: the files.
+        checks: the checks of each row. Fault number k is a violation of checks[k]; len(checks) is a line that cannot be
+            split into fields.
+    """
+
+    files: LocatedFiles
+    checks: Sequence[RowCheck]
+
+    @property
+    def path(self) -> Path:
+        """The first file."""
+        return self.files.paths[0]
+
+    def expected(self, fault: int) -> str:
+        """What rows with a fault should have contained, in a few words."""
+        if fault == len(self.checks):
+            return f"{len(self.files.header)} fields of {self.files.format.encoding} text"
+        check = self.checks[fault]
+        return f"{', '.join(check.columns)}: {check.expected}"
+
+    def explain(self, fault: int, line: str) -> str:
+        """What is wrong with a row: what it contains, and what was expected."""
+        cells = self._cells(line)
+        if fault == len(self.checks) or cells is None:
+            return self._explain_unsplit(0 if cells is None else len(cells))
+        check = self.checks[fault]
+        row = dict(zip(self.files.header, cells, strict=False))
+        contents = ", ".join(
+            f"column '{name}' holds {row[name][:MAX_QUOTED]!r}"
+            if name in row
+            else f"joined column '{name}' holds another"
+            for name in check.columns
+        )
+        hint = check.hint(row.get(check.columns[0], "")) if check.hint else ""
+        return f"{contents}. Expected {check.expected}{hint}"
+
+    def _explain_unsplit(self, count: int) -> str:
+        """What is wrong with a row of `count` fields that DuckDB could not split."""
+        header = self.files.header
+        if count != len(header):
+            return f"has {count} fields. Expected {len(header)}: {','.join(header)}"
+        encoding = self.files.format.encoding
+        hint = '; or encoding = "latin-1", which accepts any bytes' if encoding == "utf-8" else ""
+        return f"is not {encoding} text with closed quotes. Expected such text{hint}"
+
+    def _cells(self, line: str) -> list[str] | None:
+        """The values of a row; None if it cannot be split."""
+        if self.files.parquet:
+            return ["" if value is None else str(value) for value in json.loads(line).values()]
+        try:
+            return split_row(line, self.files.format)
+        except csv.Error:
+            return None
+
+    def broken(self, lines: Sequence[str]) -> pa.Table:
+        """`fault` and `line` of lines that the engine could not split."""
+        texts = [line.strip("\r\n") for line in lines]
+        return pa.table(
+            {"fault": pa.array([len(self.checks)] * len(texts), pa.int32()), "line": pa.array(texts, pa.string())}
+        )
+
+    def scattered(self, folder: Path, count: int) -> None:
+        """No sample of rows from all over the files: their first rows were checked when they were located."""
+        del folder, count
+
+    def check_whole(self) -> None:
+        """Read .gz files to their end (MailError): a damaged one makes good rows look wrong."""
+        if any(map(is_gzip, self.files.paths)):
+            self.first_of(())
+
+    def first_of(self, lines: Collection[str]) -> tuple[str, str] | None:
+        """Place and text of the first line among `lines`; None for Parquet, or if a row spans lines."""
+        if self.files.parquet:
+            return None
+        lines, encoding = set(lines), self.files.format.encoding
+        errors = "surrogateescape" if encoding == "utf-8" else "replace"
+        for path in self.files.paths:
+            try:
+                with open_text(path, encoding, errors) as file:
+                    for number, text in enumerate(file, start=1):
+                        line = text.rstrip("\r\n")
+                        line = line if line in lines else _as_read_by_duckdb(line, lines)
+                        if line in lines and (number > 1 or not self.files.has_header):
+                            return f"{path}, line {number}", line
+            except (OSError, EOFError, zlib.error) as error:
+                raise damaged(path, error) from error
+        return None
+
+
+def _as_read_by_duckdb(line: str, lines: Collection[str]) -> str:
+    """A line with invalid UTF-8 as it is among `lines`: DuckDB replaced each invalid byte, and some others, by '?'."""
+    if line.isascii() or not any("\udc80" <= character <= "\udcff" for character in line):
+        return line
+    raw = line.encode("utf-8", "surrogateescape")
+    for candidate in lines:
+        replaced = candidate.encode()
+        if len(replaced) == len(raw) and all(new in {old, ord("?")} for new, old in zip(replaced, raw, strict=True)):
+            return candidate
+    return line

@@ -1,0 +1,105 @@
+"""The keys of a schema file that turn columns into ids, times, labels and actions."""
+
+from __future__ import annotations
+
+import re
+
+from mailcli.preprocessing.schema_file.definition import (
+    COMPARISONS,
+    MAX_ACTIONS,
+    UNITS,
+    ActionDefinition,
+    ColumnRef,
+    RuleDefinition,
+    TimeDefinition,
+)
+from mailcli.preprocessing.schema_file.toml_table import TomlTable
+
+_UTC_OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
+
+
+def read_column(table: TomlTable, key: str, required: bool = True) -> ColumnRef:
+    """A column name, or `{column = NAME, extract = REGEX}`."""
+    if not isinstance(table.get(key), dict):
+        return ColumnRef(table.string(key, required=required))
+    inner = table.table(key)
+    column = ColumnRef(inner.string("column", required=True), inner.regex("extract"))
+    inner.check_unknown_keys()
+    return column
+
+
+def read_time(table: TomlTable, offset: int = 0) -> TimeDefinition | None:
+    """`time`: a column of seconds, or `{column = NAME, unit = "ms"}`; None if it is missing.
+
+    Args:
+        table: the table that contains it.
+        offset: seconds by which local time is ahead of UTC, unless `utc_offset` is given.
+    """
+    if not isinstance(table.get("time"), dict):
+        name = table.string("time", "")
+        return TimeDefinition(ColumnRef(name), offset=offset) if name else None
+    inner = table.table("time")
+    column = ColumnRef(inner.string("column", required=True), inner.regex("extract"))
+    unit, time_format = inner.choice("unit", tuple(UNITS), ""), inner.string("format", "")
+    if unit and time_format:
+        inner.fault("unit", "either 'unit' (for numbers) or 'format' (for text), not both")
+    offset = _utc_offset(inner) if "utc_offset" in inner.values else offset
+    inner.check_unknown_keys()
+    return TimeDefinition(column, unit or "s", time_format, offset)
+
+
+def _utc_offset(table: TomlTable) -> int:
+    match = _UTC_OFFSET.fullmatch(table.string("utc_offset"))
+    if not match or int(match[2]) > 14 or int(match[3]) > 59:
+        table.fault("utc_offset", "hours and minutes such as '+08:00'")
+        return 0
+    return int(f"{match[1]}1") * (int(match[2]) * 3600 + int(match[3]) * 60)
+
+
+def read_rule(table: TomlTable, key: str, required: bool = False) -> RuleDefinition | None:
+    """A column of 0/1 or true/false, or a comparison such as `{column = NAME, at_least = 4}`."""
+    value = table.get(key)
+    if value is None and not required:
+        return None
+    if not isinstance(value, dict):
+        return RuleDefinition(table.path(key), table.string(key, required=required))
+    return _comparison(table.table(key))
+
+
+def _comparison(table: TomlTable) -> RuleDefinition:
+    column = table.string("column", required=True)
+    comparisons = [name for name in (*COMPARISONS, "equals", "one_of") if table.get(name) is not None]
+    numbers = {name: table.number(name, 0.0) for name in COMPARISONS}
+    equals = table.get("equals")
+    values = (*(() if isinstance(equals, bool) else table.strings("equals")), *table.strings("one_of"))
+    table.check_unknown_keys()
+    if len(comparisons) > 1:
+        table.fault(comparisons[1], f"a single comparison, but there is also '{comparisons[0]}'")
+    if not comparisons or isinstance(equals, bool):
+        return RuleDefinition(table.name, column, holds_if=equals is not False)
+    comparison = comparisons[0] if comparisons[0] in COMPARISONS else "one_of"
+    return RuleDefinition(table.name, column, comparison, float(numbers.get(comparison, 0.0)), values)
+
+
+def read_rules(table: TomlTable, key: str) -> tuple[RuleDefinition, ...]:
+    """`where`: a rule, or a list of rules that must all hold."""
+    if isinstance(table.get(key), list):
+        return tuple(_comparison(inner) for inner in table.tables(key))
+    rule = read_rule(table, key)
+    return (rule,) if rule else ()
+
+
+def read_action(table: TomlTable) -> ActionDefinition:
+    """`action`: `{constant = NAME}`, or `{column = NAME, values = [...]}`."""
+    if table.get("action") is None:
+        return ActionDefinition(("behavior",))
+    inner = table.table("action")
+    column, constant, names = inner.string("column", ""), inner.string("constant", ""), inner.strings("values")
+    inner.check_unknown_keys()
+    if bool(column) == bool(constant):
+        inner.fault("", "{constant = NAME}, or {column = NAME, values = [...]}")
+    elif column and not 1 <= len(names) <= MAX_ACTIONS:
+        inner.fault("values", f"1 to {MAX_ACTIONS} actions that the column may contain")
+    elif len(set(names)) != len(names):
+        inner.fault("values", "distinct actions")
+    return ActionDefinition(names if column else (constant,), column)

@@ -1,0 +1,85 @@
+"""Text files with separated values: opening them, reading their lines, splitting these into fields."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+from mailcli.preprocessing.schema_file.definition import TextFormat
+
+#: Common separators, the longest first.
+SEPARATORS = ("::", "\t", ";", "|", ",")
+#: Characters of a line that are read at once (ours).
+LINE_LIMIT = 1 << 20
+
+
+@contextmanager
+def open_text(path: Path, encoding: str, errors: str = "replace") -> Iterator[IO[str]]:
+    """A text file, plain or .gz, with its own line endings.
+
+    Args:
+        path: the file.
+        encoding: one of ENCODINGS; a byte order mark is skipped.
+        errors: what to do with invalid bytes, as in `open`.
+    """
+    opener = gzip.open if is_gzip(path) else open
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    with opener(path, "rt", encoding=codec, errors=errors, newline="") as file:
+        yield file  # type: ignore[misc]
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is compressed, by its name."""
+    return path.suffix == ".gz"
+
+
+def utf_16_order(path: Path) -> Literal["", "little", "big"]:
+    """The byte order of a UTF-16 file by its byte order mark; empty for any other file."""
+    with gzip.open(path) if is_gzip(path) else open(path, "rb") as file:
+        mark = file.read(2)
+    return "little" if mark == b"\xff\xfe" else "big" if mark == b"\xfe\xff" else ""
+
+
+def read_lines(file: IO[str]) -> Iterator[str]:
+    """The lines of a file with their endings; a longer line than LINE_LIMIT comes in pieces."""
+    return iter(lambda: file.readline(LINE_LIMIT), "")
+
+
+def read_rows(file: IO[str], text_format: TextFormat, strict: bool = False) -> Iterator[list[str]]:
+    """The rows of a file, split into fields. Within quotes, a row may span lines.
+
+    Args:
+        file: a file of `open_text`.
+        text_format: separator and quote.
+        strict: whether text after a closing quote is an error, as it is for DuckDB.
+
+    Raises:
+        csv.Error: a quote is never closed, or `strict` is violated.
+    """
+    lines = read_lines(file)
+    if text_format.quote:
+        return csv.reader(lines, delimiter=text_format.separator, quotechar=text_format.quote, strict=strict)
+    return (line.rstrip("\r\n").split(text_format.separator) if line.strip() else [] for line in lines)
+
+
+def is_blank(row: Sequence[str]) -> bool:
+    """Whether a row of `read_rows` is a blank line."""
+    return not row or (len(row) == 1 and not row[0].strip())
+
+
+def split_row(text: str, text_format: TextFormat) -> list[str]:
+    """The fields of one row (csv.Error: its quotes are wrong)."""
+    if not text_format.quote:
+        return text.split(text_format.separator)
+    lines = io.StringIO(text, newline="")
+    return next(csv.reader(lines, delimiter=text_format.separator, quotechar=text_format.quote), [])
+
+
+def repeated_name(header: Sequence[str]) -> str | None:
+    """The first column name that occurs more than once; None if all are distinct."""
+    return next((name for name in header if header.count(name) > 1), None)

@@ -1,0 +1,174 @@
+"""SQL that turns text columns into ids, times, labels and fields, and the checks that each row must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import pyarrow as pa
+
+from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.schema_file.definition import (
+    COMPARISONS,
+    TIME_LIMIT,
+    UNITS,
+    ColumnRef,
+    FieldDefinition,
+    RuleDefinition,
+    TimeDefinition,
+)
+from mailcli.preprocessing.schema_file.locate import LocatedFiles
+from mailcli.preprocessing.schema_file.parquet import is_time
+from mailcli.preprocessing.schema_file.raw_file import RowCheck, rule_hint, time_hint
+
+#: How Boolean values, which sql.py reads as digits, may be written.
+_BOOLEANS = {"true": "1", "false": "0"}
+
+
+@dataclass
+class TypedColumns:
+    """The columns of one table, added one by one.
+
+    Args:
+        files: its files.
+        integers: vocabularies whose values are whole numbers.
+        joined: more files, joined to the rows of `files`.
+    """
+
+    files: LocatedFiles
+    integers: frozenset[str]
+    joined: LocatedFiles | None = None
+    values: dict[str, str] = field(default_factory=dict)
+    """SQL of each new column, by its name."""
+    checks: list[RowCheck] = field(default_factory=list)
+
+    def _raw(self, column: str) -> str:
+        """A column of the files as text (or a list of texts), null where it is missing."""
+        if column in self.files.header:
+            number = self.files.header.index(column)
+        else:
+            assert self.joined is not None
+            number = len(self.files.header) + self.joined.header.index(column)
+        return f'"#{number}"'
+
+    def _parquet_type(self, column: str) -> pa.DataType | None:
+        return {**(self.joined.types if self.joined else {}), **self.files.types}.get(column)
+
+    def text(self, column: ColumnRef) -> str:
+        """A value as text, null where it is missing."""
+        text = self._raw(column.name)
+        if column.extract:
+            text = f"regexp_extract({text}, {literal(column.extract)}, 1)"
+        return f"(CASE WHEN {text} NOT IN {_tuple(self.files.format.missing)} THEN {text} END)"
+
+    def add_key(self, name: str, column: ColumnRef) -> None:
+        """The user or item, which is never missing."""
+        text = self.text(column)
+        self.values[name] = self._id(text, name)
+        expected = "a whole number" if name in self.integers else "a value"
+        self._check(column.name, expected, f"{self._is_not_id(text, name)} OR {text} IS NULL")
+
+    def _check(self, column: str, expected: str, is_wrong: str) -> None:
+        self.checks.append(RowCheck((column,), expected, is_wrong))
+
+    def _id(self, text: str, vocabulary: str) -> str:
+        return f"try_cast({text} AS BIGINT)" if vocabulary in self.integers else text
+
+    def _is_not_id(self, text: str, vocabulary: str) -> str:
+        """Whether a text should be a whole number and is not: casting it back and forth refuses '1.0' and '01'."""
+        if vocabulary not in self.integers:
+            return "false"
+        return f"({text} IS NOT NULL AND coalesce(try_cast({text} AS BIGINT)::VARCHAR <> {text}, true))"
+
+    def add_time(self, time: TimeDefinition) -> None:
+        """The column `time`, in seconds since 1970."""
+        text = self.text(time.column)
+        data_type = self._parquet_type(time.column.name)
+        if data_type is not None and is_time(data_type):
+            is_local = pa.types.is_date(data_type) or data_type.tz is None
+            value = f"(try_cast({text} AS BIGINT) - {time.offset if is_local else 0})"
+            expected = "a time"
+        elif time.format:
+            moment = f"epoch_us(try_strptime({text}, {literal(time.format)}))"
+            value = f"({moment} // 1000000 - {0 if time.zoned else time.offset})"
+            expected = f"a time written as {time.format}"
+        else:
+            # Casting to a whole number would round: half a second before an impression would become its own second.
+            floored = f"try_cast(floor(try_cast({text} AS DOUBLE)) AS BIGINT)"
+            is_whole = f"regexp_full_match({text}, '[0-9]+')"
+            number = f"(CASE WHEN {is_whole} THEN try_cast({text} AS BIGINT) ELSE {floored} END)"
+            value = f"({number} // {UNITS[time.unit]})"
+            expected = f"a time in {time.unit} since 1970, from 0 to {TIME_LIMIT * UNITS[time.unit] - 1}"
+        is_wrong = f"coalesce({value} NOT BETWEEN 0 AND {TIME_LIMIT - 1}, true)"
+        # Arithmetic with a huge number would overflow.
+        self.values["time"] = f"(CASE WHEN NOT {is_wrong} THEN {value} END)"
+        self.checks.append(RowCheck((time.column.name,), expected, is_wrong, partial(time_hint, time)))
+
+    def rule(self, rule: RuleDefinition) -> str:
+        """A rule in SQL: true, false, or null and a fault where the column does not hold what it compares."""
+        text = self.text(ColumnRef(rule.column))
+        if rule.comparison == "one_of":
+            data_type, values = self._parquet_type(rule.column), rule.values
+            if data_type is not None and pa.types.is_boolean(data_type):
+                values = tuple(_BOOLEANS.get(value.lower(), value) for value in values)
+            # A missing value is none of them.
+            return f"coalesce({text} IN {_tuple(values)}, false)"
+        number = f"try_cast({text} AS DOUBLE)"
+        if rule.comparison:
+            holds = f"({number} {COMPARISONS[rule.comparison]} {rule.number!r})"
+            self._check(rule.column, "a number", f"{holds} IS NULL")
+            return holds
+        words = " ".join(f"WHEN '{word}' THEN {digit}" for word, digit in _BOOLEANS.items())
+        value = f"coalesce(CASE lower({text}) {words} END, {number})"
+        if_one, if_zero = ("true", "false") if rule.holds_if else ("false", "true")
+        holds = f"(CASE {value} WHEN 1 THEN {if_one} WHEN 0 THEN {if_zero} END)"
+        self.checks.append(
+            RowCheck((rule.column,), "0 or 1, true or false", f"{holds} IS NULL", partial(rule_hint, rule))
+        )
+        return holds
+
+    def add_field(self, field: FieldDefinition, edges: Sequence[float] = (), ordered: bool = False) -> None:
+        """A field; a number without edges stays a number (a dense field, or one whose quantiles are not yet known)."""
+        if field.kind == "list":
+            self._add_list(field, ordered)
+            return
+        column, text = field.column.name, self.text(field.column)
+        if field.kind == "category":
+            self.values[field.name] = self._id(text, field.vocabulary)
+            if field.vocabulary in self.integers:
+                self._check(column, "a whole number or nothing", self._is_not_id(text, field.vocabulary))
+            return
+        number = f"try_cast({text} AS DOUBLE)"
+        is_wrong = f"({text} IS NOT NULL AND NOT coalesce(isfinite({number}), false))"
+        self._check(column, "a number or nothing", is_wrong)
+        bounds = ", ".join(map(repr, map(float, edges)))
+        bucket = f"len(list_filter([{bounds}], lambda edge: {number} >= edge))"
+        self.values[field.name] = f"(CASE WHEN {number} IS NOT NULL THEN {bucket} END)" if edges else number
+
+    def _add_list(self, field: FieldDefinition, ordered: bool) -> None:
+        """Several values, without missing ones; without repeated ones, too, where their order means nothing."""
+        column, text = field.column.name, self._raw(field.column.name)
+        if field.separator:
+            parts = f"string_split({self.text(field.column)}, {literal(field.separator)})"
+        elif field.extract_all:
+            parts = f"regexp_extract_all({text}, {literal(field.extract_all)}, 1)"
+        else:
+            parts = text
+        missing = _tuple(self.files.format.missing)
+        values = f"list_filter(list_transform({parts}, lambda x: trim(x)), lambda x: x NOT IN {missing})"
+        values = values if ordered else f"list_distinct({values})"
+        if field.vocabulary in self.integers:
+            self.values[field.name] = f"list_transform({values}, lambda x: try_cast(x AS BIGINT))"
+            not_whole = f"list_filter({values}, lambda x: coalesce(try_cast(x AS BIGINT)::VARCHAR <> x, true))"
+            self._check(column, "whole numbers", f"coalesce(len({not_whole}) > 0, false)")
+        else:
+            self.values[field.name] = values
+        if not ordered:
+            expected = f"at most {field.max_values} values (most = {field.max_values})"
+            self._check(column, expected, f"coalesce(len({values}) > {field.max_values}, false)")
+
+
+def _tuple(texts: Sequence[str]) -> str:
+    """Texts as SQL has them behind IN."""
+    return f"({', '.join(map(literal, texts))})"

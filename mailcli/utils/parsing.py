@@ -1,0 +1,40 @@
+"""TOML and JSON files, read safely."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mailcli.errors import MailError
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file (MailError if it cannot be read)."""
+    if path.exists() and not path.is_file():
+        # Reading a pipe or a device might never end.
+        raise MailError(f"{path}: is not a file. Expected a TOML file of settings.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise MailError(f"{path}: cannot be read as TOML (it is nested too deeply).") from None
+    except (OSError, ValueError) as error:
+        # Not only TOMLDecodeError: a number of 5,000 digits raises another ValueError.
+        raise MailError(f"{path}: cannot be read as TOML ({error}).") from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        OSError, ValueError: it cannot be read, is not JSON, contains NaN or infinity, or is nested too deeply.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not valid JSON")
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

@@ -1,0 +1,10 @@
+"""Folders compared by their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The content of every file in a folder, by relative path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -1,0 +1,64 @@
+"""Files of a table that cannot be used are refused with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mailcli.errors import MailError
+from mailcli.preprocessing.schema_file.definition import TableFiles, TextFormat
+from mailcli.preprocessing.schema_file.locate import locate
+from tests.helpers.schema_files import (
+    FILES,
+    SCHEMA,
+    edited,
+    raw_rows,
+    write_files,
+)
+
+
+def test_names_that_are_there_twice_are_refused(tmp_path: Path) -> None:
+    raw = write_files(tmp_path, {})
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), raw / "u.parquet")
+    faults: list[str] = []
+    assert locate(TableFiles("users", ("u.parquet",)), raw, faults) is None
+    assert faults == ["users.files: u.parquet has more than one column 'a'. Expected distinct names"]
+
+
+def test_a_wrong_number_of_fields_is_told_of_the_first_row(tmp_path: Path) -> None:
+    files = {**FILES, "users.csv": 'id,city,hobbies,age,income\nann,"Rome\nItaly",go,1\n'}
+    with pytest.raises(MailError) as error:
+        raw_rows(tmp_path, SCHEMA, files)
+    assert error.value.message == (
+        f"{tmp_path}/my.toml: users.files: users.csv: 'ann,Rome\\nItaly,go,1' has 4 fields. Expected 5, separated by ',': "
+        "id,city,hobbies,age,income."
+    )
+
+
+@pytest.mark.parametrize("name", ["users.zip", "users.csv.ZST"])
+def test_packed_files_are_refused(tmp_path: Path, name: str) -> None:
+    raw = write_files(tmp_path / "raw", FILES)
+    (raw / name).write_bytes(b"PK\3\4\n\n")
+    with pytest.raises(MailError) as error:
+        raw_rows(tmp_path, edited(('"users.csv"', f'"{name}"')))
+    assert error.value.message == (
+        f"{tmp_path}/my.toml: users.files: {name} is compressed. Expected an uncompressed file, or .gz."
+    )
+
+
+def test_the_folder_of_the_raw_files_may_be_a_file(tmp_path: Path) -> None:
+    raw = write_files(tmp_path, FILES)
+    faults: list[str] = []
+    assert locate(TableFiles("users", ("users.csv",)), raw / "items.csv", faults) is None
+    assert faults == [f"users.files = 'users.csv': no such file in the folder {raw}/items.csv, which is a file"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_utf_16_is_told_by_its_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "users.csv").write_bytes(FILES["users.csv"].encode("utf-16"))
+    faults: list[str] = []
+    assert locate(TableFiles("users", ("users.csv",), format=TextFormat(encoding=encoding)), tmp_path, faults) is None
+    assert faults == [f"users.files: users.csv is UTF-16, but encoding is '{encoding}'. Expected encoding = \"utf-16\""]

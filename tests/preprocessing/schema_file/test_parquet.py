@@ -1,0 +1,125 @@
+"""Parquet files: types of columns, lists, Booleans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from mailcli.errors import MailError
+from mailcli.preprocessing.sources._base import TABLES
+from tests.helpers.schema_files import (
+    FILES,
+    SCHEMA,
+    edited,
+    raw_rows,
+    write_files,
+)
+
+
+def users_of(folder: Path, columns: dict[str, Any], attributes: str) -> list[Any]:
+    """The rows of users with ids and some Parquet columns."""
+    (folder / "raw").mkdir(exist_ok=True)
+    count = len(next(iter(columns.values())))
+    pq.write_table(pa.table({"id": [f"u{place}" for place in range(count)], **columns}), folder / "raw" / "u.parquet")
+    schema = 'users.files = "u.parquet"\nusers.user = "id"\n[users.attributes]\n' + f"{attributes}\n"
+    schema += SCHEMA[SCHEMA.index("[items]") :]
+    return sorted(raw_rows(folder, schema, FILES, "users"), key=lambda row: row["user"])
+
+
+def error_of(folder: Path, columns: dict[str, Any], attributes: str) -> str:
+    with pytest.raises(MailError) as error:
+        users_of(folder, columns, attributes)
+    return error.value.message.removeprefix(f"{folder}/my.toml: ")
+
+
+def test_columns_that_differ_in_case_alone(tmp_path: Path) -> None:
+    rows = users_of(tmp_path, {"a": ["p", "q"], "A": ["r", "s"], "n": [1, 2]}, 'upper = "A"\nlower = "a"')
+    assert [(row["upper"], row["lower"]) for row in rows] == [("r", "p"), ("s", "q")]
+    assert rows[1]["line"] == '{"id":"u1","a":"q","A":"s","n":"2"}'
+
+
+def test_not_a_number_is_a_missing_value(tmp_path: Path) -> None:
+    nan = float("nan")
+    columns = {"a": pa.array([1.5, nan, None]), "b": pa.array([[1.5, nan], [nan], None], pa.list_(pa.float64()))}
+    rows = users_of(tmp_path, columns, 'a = {column = "a", edges = [1]}\nb = {column = "b", list = true}')
+    assert [(row["fault"], row["a"], row["b"]) for row in rows] == [
+        (None, 1, ["1.5"]),
+        (None, None, []),
+        (None, None, None),
+    ]
+
+
+def test_lists_of_one_length_are_lists(tmp_path: Path) -> None:
+    columns = {"a": pa.array([["x", "y"], ["z", "z"]], pa.list_(pa.string(), 2))}
+    rows = users_of(tmp_path, columns, 'a = {column = "a", list = true}')
+    assert [sorted(row["a"]) for row in rows] == [["x", "y"], ["z"]]
+
+
+def test_categories_of_pandas_are_texts(tmp_path: Path) -> None:
+    rows = users_of(tmp_path, {"a": pa.array(["x", "y"]).dictionary_encode()}, 'a = "a"')
+    assert [row["a"] for row in rows] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("values", "list_", "kind"),
+    [
+        (pa.array([{"x": 1}]), False, "struct<x: int64>"),
+        (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), False, "map<string, int64 ('a')>"),
+        (pa.array([b"ab"]), False, "binary"),
+        (pa.array([[[1]]]), True, "list<element: list<element: int64>>"),
+    ],
+)
+def test_other_kinds_of_parquet_are_error_of(tmp_path: Path, values: Any, list_: bool, kind: str) -> None:
+    spec = '{column = "a", list = true}' if list_ else '"a"'
+    assert error_of(tmp_path, {"a": values}, f"a = {spec}") == (
+        f"users.attributes.a: column 'a' holds {kind}. Expected strings, numbers, Booleans, times, or lists of these."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ('"b"', [1, 0]),
+        ('{column = "b"}', [1, 0]),
+        ('{column = "b", equals = true}', [1, 0]),
+        ('{column = "b", equals = false}', [0, 1]),
+        ('{column = "b", equals = "True"}', [1, 0]),
+        ('{column = "b", one_of = ["false"]}', [0, 1]),
+        ('{column = "b", equals = 1}', [1, 0]),
+    ],
+)
+def test_truth_values_of_parquet_in_rules(tmp_path: Path, rule: str, expected: list[int]) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    table = {"who": ["ann", "ann"], "sku": ["x1", "x1"], "at": [1, 2], "b": [True, False], "page": ["p", "p"]}
+    pq.write_table(pa.table(table), raw / "shown.PARQUET")
+    schema = edited(('"shown.csv"', '"shown.PARQUET"'), ('click = "clicked"', f"click = {rule}"))
+    assert [row["click"] for row in raw_rows(tmp_path, schema)] == expected
+
+
+def test_parquet_gives_the_same_dataset(tmp_path: Path) -> None:
+    """Parquet numbers, Booleans, times and lists instead of text."""
+    raw = write_files(tmp_path / "raw", FILES)
+    for path in sorted(raw.glob("*.csv")):
+        table = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(null_values=["?"]))
+        if "hobbies" in table.column_names:
+            lists = [text.split("|") if text else None for text in table["hobbies"].to_pylist()]
+            table = table.set_column(2, "hobbies", pa.array(lists, pa.list_(pa.string())))
+        if "clicked" in table.column_names:
+            table = table.set_column(3, "clicked", table["clicked"].cast(pa.bool_()))
+            table = table.set_column(2, "at", table["at"].cast(pa.timestamp("s")).cast(pa.timestamp("ms")))
+        pq.write_table(table, path.with_suffix(".parquet"))
+        path.unlink()
+    schema = edited((".csv", ".parquet"), ('separator = "|"', "list = true"))
+    for table in TABLES:
+        rows, expected = raw_rows(tmp_path, schema, {}, table), raw_rows(tmp_path / "csv", SCHEMA, None, table)
+        for some in (rows, expected):
+            for row in some:
+                del row["line"]
+                row["hobbies"] = sorted(row.get("hobbies") or [])
+        assert sorted(map(str, rows)) == sorted(map(str, expected))

@@ -1,0 +1,113 @@
+"""Rows that cannot be used: the reason, the line, and what the schema file may need."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from mailcli.errors import MailError
+from tests.helpers.schema_files import (
+    FILES,
+    SCHEMA,
+    edited,
+    make_dataset,
+    write_files,
+)
+from tests.preprocessing.test_pipeline import columns
+
+
+def test_unusable_rows_are_set_aside_with_the_reason(tmp_path: Path) -> None:
+    bad = {
+        "shown.csv": {
+            ",x1,200,1,p": "column 'who' holds ''. Expected a value",
+            "ann,x1,soon,1,p": "column 'at' holds 'soon'. Expected a time in s since 1970, from 0 to 68719476735",
+            "ann,x1,1650485801301,1,p": "column 'at' holds '1650485801301'. "
+            'Expected a time in s since 1970, from 0 to 68719476735; or unit = "ms"',
+            "ann,x1,200,2,p": "column 'clicked' holds '2'. Expected 0 or 1, true or false; or impressions.click = "
+            '{column = "clicked", equals = "2"}',
+            "ann,x1,200": "has 3 fields. Expected 5: who,sku,at,clicked,page",
+            "ann,x1,200,1,p,q,r": "has 7 fields. Expected 5: who,sku,at,clicked,page",
+        },
+        "users.csv": {
+            "eva,Rome,,old,1": "column 'age' holds 'old'. Expected a number or nothing",
+            "eva,Rome,a|b|c|d,1,1": "column 'hobbies' holds 'a|b|c|d'. Expected at most 3 values (most = 3)",
+            "eva,Rome,,1,nan": "column 'income' holds 'nan'. Expected a number or nothing",
+        },
+        "items.csv": {"x9,hat,cheap": "column 'price' holds 'cheap'. Expected a number or nothing"},
+        "log-1.csv": {"ann,100,look,hat": "column 'what' holds 'look'. Expected one of 'view', 'buy'"},
+    }
+    files = {name: text + "".join(f"{line}\n" for line in bad.get(name, {})) for name, text in FILES.items()}
+    dataset = make_dataset(tmp_path, SCHEMA, files, max_bad_rows=0.5)
+    for name, expected in bad.items():
+        with open(dataset.folder / "rejected" / name, newline="") as file:
+            assert {row["row"]: row["reason"] for row in csv.DictReader(file)} == expected
+    assert columns(dataset) == columns(make_dataset(tmp_path / "clean", SCHEMA))
+
+
+def test_too_many_stop_it_and_the_first_is_named(tmp_path: Path) -> None:
+    files = {**FILES, "log-2.csv": FILES["log-2.csv"] + "ann,400,look,hat\n"}
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, SCHEMA, files)
+    assert error.value.message == (
+        f"{tmp_path}/raw/log-2.csv, line 4: column 'what' holds 'look'. Expected one of 'view', 'buy'. 1 of 6 rows "
+        "(16.67%) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_conversion_without_a_click_is_unusable(tmp_path: Path) -> None:
+    schema = edited(('click = "clicked"', 'click = "clicked"\nconversion = "bought"'))
+    head, *rows = FILES["shown.csv"].splitlines()
+    text = "\n".join([f"{head},bought", *(f"{row},0" for row in rows), "ann,x1,200,0,p,1"]) + "\n"
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, schema, {**FILES, "shown.csv": text})
+    assert error.value.message.startswith(
+        f"{tmp_path}/raw/shown.csv, line 11: column 'clicked' holds '0', column 'bought' holds '1'. Expected no "
+        "conversion without a click. 1 of 10 rows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            "ann,x1,200,yes,p",
+            "column 'clicked' holds 'yes'. Expected 0 or 1, true or false; or impressions.click = "
+            '{column = "clicked", equals = "yes"}',
+        ),
+        (
+            "ann,x1,1650485801301,1,p",
+            "column 'at' holds '1650485801301'. Expected a time in s since 1970, from 0 to 68719476735; or unit = \"ms\"",
+        ),
+        (
+            "ann,x1,1650485801301000,1,p",
+            "column 'at' holds '1650485801301000'. Expected a time in s since 1970, from 0 to 68719476735; or unit = "
+            '"us"',
+        ),
+        (
+            "ann,x1,2022-04-20,1,p",
+            "column 'at' holds '2022-04-20'. Expected a time in s since 1970, from 0 to 68719476735; or a format such as "
+            '"%Y-%m-%d %H:%M:%S", if it is text',
+        ),
+    ],
+)
+def test_the_reason_says_what_the_schema_file_may_need(tmp_path: Path, row: str, reason: str) -> None:
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, SCHEMA, {**FILES, "shown.csv": FILES["shown.csv"] + f"{row}\n"})
+    assert error.value.message == (
+        f"{tmp_path}/raw/shown.csv, line 11: {reason}. 1 of 10 rows (10.00%) cannot be used, --max-bad-rows allows 0.1%. "
+        "Mend or remove them."
+    )
+
+
+def test_bytes_that_are_no_utf_8_are_named_with_their_line(tmp_path: Path) -> None:
+    raw = write_files(tmp_path / "raw", FILES)
+    (raw / "users.csv").write_bytes(FILES["users.csv"].encode() + b"eva,K\xf6ln,,1,1\n")
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, SCHEMA, {})
+    assert error.value.message == (
+        f'{raw}/users.csv, line 6: is not utf-8 text with closed quotes. Expected such text; or encoding = "latin-1", '
+        "which accepts any bytes. 1 of 5 rows (20.00%) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
+    )

@@ -1,0 +1,36 @@
+"""What a column may hold: times and their formats."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import duckdb
+import pytest
+
+from mailcli.preprocessing.schema_init.column_profile import TIME_FORMATS, ColumnProfile
+
+
+@pytest.mark.parametrize("time_format", TIME_FORMATS)
+def test_a_form_of_times_is_read_by_the_engine_as_it_was_meant(time_format: str) -> None:
+    written = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC).strftime(time_format)
+    assert ColumnProfile("a", (written,)).time_formats[0] == time_format
+    (seconds,) = duckdb.execute(f"SELECT epoch_us(try_strptime('{written}', '{time_format}')) // 1000000").fetchall()
+    # 2023-11-14 is 19,675 days after 1970-01-01.
+    day, clock = 19_675 * 86_400, 22 * 3600 + 13 * 60
+    if "%H" not in time_format and "%I" not in time_format:
+        clock = 0
+    elif "%S" in time_format:
+        clock += 20
+    assert seconds == (day + clock,)
+
+
+def test_numbers_are_times_of_digits_alone_only_if_nothing_else_is_likely() -> None:
+    assert ColumnProfile("a", ("20231114", "20240101")).time_formats == ("%Y%m%d",)
+    assert ColumnProfile("a", ("199011",)).time_formats == ()
+    assert ColumnProfile("a", ("12340506",)).time_formats == ()
+    assert ColumnProfile("a", ("2024-01-01T10:00:00Z", "2024-01-01T10:00:00+00:00")).time_formats == ()
+    assert ColumnProfile("a", ("1700000000",)).unit == "s"
+    assert ColumnProfile("a", ("1700000000000",)).unit == "ms"
+    assert ColumnProfile("a", ("1700000000000000",)).unit == "us"
+    # Schema files have no unit for nanoseconds.
+    assert ColumnProfile("a", ("1700000000000000000",)).unit == ""
