@@ -217,11 +217,11 @@ def work(job: dict[str, Any]) -> None:
 
     dataset = Dataset(Path(job["dataset"]))
     config = make_config([{"data": dataset.name}, job["settings"]])
-    with distribute.on(teams[0]) if several else nullcontext():
+    with distribute.use_replicas(teams[0]) if several else nullcontext():
         model = make_model(dataset, config)
         step = make_step(model, config)
         data = Batches(dataset, views(dataset, config)["train"], config.history, config.batch_size, distribute.worker())
-        starts = [model.embedding.start[field.vocabulary] for field in dataset.schema.group("behavior")]
+        starts = [model.embedding.first_row[field.vocabulary] for field in dataset.schema.group("behavior")]
         seconds, traffic, distinct = [], [], []
         for _, batch in zip(range(WARM_UP + job["steps"]), data.shuffled(0, 1), strict=False):
             tensors = to_tensors(batch)

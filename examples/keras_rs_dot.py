@@ -1,4 +1,4 @@
-"""A model made of another library's layers (DLRM): mail train --ranker examples.keras_rs_dot:Dlrm"""
+"""A model built from another library's layers (DLRM): mail train --ranker examples.keras_rs_dot:Dlrm"""
 
 import keras
 import keras_rs
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 class Dlrm(keras.Model):
-    """Dot products of all pairs of embedded fields, the pooled history as one of them, then a network."""
+    """Dot products of all pairs of embedded fields, including the pooled history, then a network."""
 
     def __init__(self, units: int = 64):
         super().__init__()

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 
 class LastBehavior(keras.layers.Layer):
-    """Looks at the user, the last behavior and the target, and at nothing else."""
+    """Looks only at the user, the last behavior and the target."""
 
     def __init__(self, units: int = 64, **kwargs):
         super().__init__(**kwargs)

@@ -7,7 +7,7 @@ from mailcli.models import ColdStartMethod, invent_behaviors, mean_behavior, squ
 
 
 class TypicalBehavior(ColdStartMethod):
-    """Predicts the mean step of a history from the attributes; a new user's history is that step, repeated."""
+    """Predicts the mean step of a history from the attributes; a new user gets a history of that step, repeated."""
 
     co_trained = True
 

@@ -38,16 +38,16 @@ BROKEN = {
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return features.query.numpy()[:, 0]\n": "should return click logits of shape [B]",
     "import keras\nclass R(keras.layers.Layer):\n    def __init__(self):\n        pass\n": "Expected a ranker",
-    "import keras\nR = keras.layers.Dense(1)\n": "ranker 'broken:R': is made already, so a second run would go on with the "
-    "weights of the first. Give its class.",
+    "import keras\nR = keras.layers.Dense(1)\n": "ranker 'broken:R': is an instance: a second run would start from the "
+    "first one's weights. Give its class.",
     "from mailcli.models import RankingTower\nclass R(RankingTower):\n    pass\n": "NotImplementedError",
     "R = 5\n": "should be a keras.layers.Layer with `call(features, training)`, or such a function. Received: int 5",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return {'buy': features.query[:, 0]}\n": "Received for one impression: {'buy': (1,)}",
     "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
     "        return {'click': features.query[:, 0], 'conversion': features.query[:, 1]}\n": "it needs the label 'conversion', "
-    "and the dataset has 'click' alone (a schema file names one as impressions.conversion, `mail simulate --conversions` makes "
-    "one up)",
+    "but the dataset has only 'click' (a schema file names its column as impressions.conversion; "
+    "`mail simulate --conversions` simulates one)",
     "class R:\n    pass\n": "ranker 'broken:R': should be a keras.layers.Layer with `call(features, training)`, or such",
     "import keras\nclass R(keras.layers.Layer):\n    def __init__(self, width, **kwargs):\n"
     "        super().__init__(**kwargs)\n": "missing 1 required positional argument: 'width'",

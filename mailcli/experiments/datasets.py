@@ -10,7 +10,7 @@ from mailcli.experiments.plan import Plan
 from mailcli.preprocessing.pipeline import Options as PreprocessOptions
 from mailcli.preprocessing.pipeline import preprocess
 from mailcli.preprocessing.schema_file.read import read_schema_file
-from mailcli.preprocessing.simulated_marker import NAME as MARKER
+from mailcli.preprocessing.simulated_marker import MARKER
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 

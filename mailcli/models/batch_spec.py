@@ -19,13 +19,12 @@ def batch_signature(schema: Schema, history: int) -> dict[str, tf.TensorSpec]:
     """Shapes and types of a batch, for tf.function: one trace serves every batch size."""
     return {
         name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=name)
-        for name, tensor in _one_impression(schema, history).items()
+        for name, tensor in example_batch(schema, history).items()
     }
 
 
-def _one_impression(schema: Schema, history: int) -> dict[str, Tensor]:
-    """A batch of one impression of unknown values."""
-    columns = sum(field.values for field in schema.group("target"))
+def example_batch(schema: Schema, history: int) -> dict[str, Tensor]:
+    """A batch of one impression whose values are all unknown."""
 
     def ids(*shape: int) -> np.ndarray:
         return np.full((1, *shape), UNKNOWN, np.int32)
@@ -36,7 +35,7 @@ def _one_impression(schema: Schema, history: int) -> dict[str, Tensor]:
             behaviors=ids(history, len(schema.group("behavior"))),
             actions=ids(history),
             context=ids(len(schema.group("context"))),
-            target=ids(columns),
+            target=ids(sum(field.values for field in schema.group("target"))),
             dense=np.zeros((1, len(schema.dense)), np.float32),
             click=np.zeros(1, np.float32),
             conversion=np.zeros(1, np.float32),

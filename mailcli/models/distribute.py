@@ -1,9 +1,8 @@
-"""One step on several replicas, each with its part of the batch: what they must tell one another to compute as one.
+"""One training step on several replicas, each with its part of the batch, that computes what one replica would.
 
-A step runs once on every replica of a tf.distribute.Strategy. What a replica computes of a sum or a mean over the whole
-batch is its share: the shares of all replicas add up to what one replica alone computes of the whole batch, and so do
-the gradients of the shares. With one replica every function here gives its argument back, and no node is added to the
-graph.
+A step runs once on every replica of a tf.distribute.Strategy. Of a sum or mean over the whole batch, each replica
+computes its share: the shares of all replicas add up to what a single replica computes on the whole batch, and so do
+the gradients of the shares. With one replica, every function here returns its argument and adds no node to the graph.
 """
 
 from __future__ import annotations
@@ -19,263 +18,277 @@ import tensorflow as tf
 
 from mailcli.models.features import Tensor
 
-#: Numbers that one block of Philox gives: what TensorFlow's float32 and bfloat16 samplers take of it at a time.
+#: Numbers per block of Philox, the random generator behind TensorFlow's float32 and bfloat16 samplers.
 _BLOCK = 4
 #: Philox in tf.random.Algorithm.
 _PHILOX = 1
 
 
-class Part(NamedTuple):
-    """Where the rows of this replica are among those of all, in the order of the whole batch."""
+class RowRange(NamedTuple):
+    """The rows of this replica among those of all replicas, in the order of the whole batch."""
 
-    before: Tensor
-    """Rows of the replicas before this one, int64."""
-    own: Tensor
-    """Its own."""
+    start: Tensor
+    """How many rows the earlier replicas have, int64."""
+    size: Tensor
+    """How many rows this replica has."""
     total: Tensor
-    """Of all replicas."""
+    """How many rows all replicas have."""
 
 
-Parts = tuple[Part, ...]
+RowRanges = tuple[RowRange, ...]
 
 
-class Team(NamedTuple):
-    """The replicas of a training, of this process and of others."""
+class ReplicaGroup(NamedTuple):
+    """The replicas of a training run, in this process and in others."""
 
     strategy: Any
     """tf.distribute.Strategy"""
-    place: int = 0
-    """Which of the workers this process is."""
-    workers: int = 1
+    worker_index: int = 0
+    """The index of this process among the workers."""
+    worker_count: int = 1
 
 
-# Of this process, while models are trained on several replicas.
-_teams: list[Team] = []
-# The pieces of the rows at hand; a replica has a thread, and a thread a context, of its own.
-_parts: ContextVar[Parts] = ContextVar("parts", default=())
+# The groups entered by `use_replicas` in this process, the current one last.
+_groups: list[ReplicaGroup] = []
+# The ranges of the current rows. A replica has a thread, and a thread a context, of its own.
+_row_ranges: ContextVar[RowRanges] = ContextVar("row_ranges", default=())
 
 
 @contextmanager
-def on(team: Team) -> Iterator[None]:
-    """Inside, models are made and trained on these replicas."""
-    _teams.append(team)
+def use_replicas(group: ReplicaGroup) -> Iterator[None]:
+    """Build and train models on these replicas inside the `with` block."""
+    _groups.append(group)
     try:
         yield
     finally:
-        _teams.pop()
+        _groups.pop()
 
 
-def team() -> Team | None:
-    """That of `on`; None where one replica is all there is."""
-    return _teams[-1] if _teams else None
+def replica_group() -> ReplicaGroup | None:
+    """The group of `use_replicas`; None with a single replica."""
+    return _groups[-1] if _groups else None
 
 
 def worker() -> tuple[int, int]:
-    """This process' place among the workers, and how many there are."""
-    return (_teams[-1].place, _teams[-1].workers) if _teams else (0, 1)
+    """The index of this process among the workers, and the number of workers."""
+    return (_groups[-1].worker_index, _groups[-1].worker_count) if _groups else (0, 1)
 
 
-def count() -> int:
-    """How many replicas there are."""
-    return int(_teams[-1].strategy.num_replicas_in_sync) if _teams else 1
+def worker_index() -> int:
+    """The index of this process among the workers."""
+    return worker()[0]
+
+
+def worker_count() -> int:
+    """The number of workers."""
+    return worker()[1]
+
+
+def replica_count() -> int:
+    """The number of replicas."""
+    return int(_groups[-1].strategy.num_replicas_in_sync) if _groups else 1
 
 
 @contextmanager
 def scope() -> Iterator[None]:
-    """Inside, every replica gets a copy of each variable; not around keras.utils.clear_session, which forgets it."""
-    if not _teams:
+    """Give every replica a copy of each variable; keras.utils.clear_session, which ends the scope, stays outside."""
+    if not _groups:
         yield
         return
 
-    def copied(make: Any, **given: Any) -> Any:
-        # All replicas assign the same, so that there is nothing to be summed or sent.
-        return make(**{**given, "aggregation": tf.VariableAggregation.NONE})
+    def create_copies(create: Any, **options: Any) -> Any:
+        # All replicas assign the same values, so nothing has to be summed or sent.
+        return create(**{**options, "aggregation": tf.VariableAggregation.NONE})
 
-    with _teams[-1].strategy.scope(), tf.variable_creator_scope(copied):
+    with _groups[-1].strategy.scope(), tf.variable_creator_scope(create_copies):
         yield
 
 
 def _context() -> Any | None:
-    """The replica's context, where there are several; outside a step there is none."""
+    """The replica context; None outside a step and with a single replica."""
     context = tf.distribute.get_replica_context()
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def several() -> bool:
-    """Whether this is a step on one of several replicas."""
+def is_distributed() -> bool:
+    """Whether this code runs in a step on one of several replicas."""
     return _context() is not None
 
 
-def total(x: Tensor) -> Tensor:
+def all_reduce_sum(x: Tensor) -> Tensor:
     """Σ of x over the replicas, the same on all of them; its gradient is that of the sum of the shares."""
     context = _context()
     return x if context is None else context.all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
-def everyone(x: Tensor) -> Tensor:
+def all_gather(x: Tensor) -> Tensor:
     """The rows [n, ...] of all replicas, in the order of the whole batch."""
     context = _context()
     return x if context is None else context.all_gather(x, axis=0)
 
 
-def total_of_each(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """`total` of tensors of one type, as one message."""
-    flat = total(tf.concat([tf.reshape(x, [-1]) for x in tensors], axis=0))
+def all_reduce_sums(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """`all_reduce_sum` of several tensors of one type, in one message."""
+    flat = all_reduce_sum(tf.concat([tf.reshape(x, [-1]) for x in tensors], axis=0))
     parts = tf.split(flat, [tf.size(x) for x in tensors])
     return [tf.reshape(part, tf.shape(x)) for part, x in zip(parts, tensors, strict=True)]
 
 
-def total_gradients(gradients: Sequence[Any]) -> list[Any]:
-    """The gradients of the whole batch from those of the shares; those of table rows stay rows of tf.IndexedSlices.
+def all_reduce_gradients(gradients: Sequence[Any]) -> list[Any]:
+    """The gradients of the whole batch from those of the shares; gradients of table rows stay tf.IndexedSlices.
 
-    None, of a variable that the loss does not depend on, stays None.
+    None, the gradient of a variable that the loss does not depend on, stays None.
     """
-    if not several():
+    if not is_distributed():
         return list(gradients)
-    dense = {place: g for place, g in enumerate(gradients) if tf.is_tensor(g) and not _is_sparse(g)}
-    summed = dict(zip(dense, total_of_each(list(dense.values())), strict=True)) if dense else {}
-    return [_together(g) if _is_sparse(g) else summed.get(place) for place, g in enumerate(gradients)]
+    dense = {index: g for index, g in enumerate(gradients) if tf.is_tensor(g) and not _is_sparse(g)}
+    summed = dict(zip(dense, all_reduce_sums(list(dense.values())), strict=True)) if dense else {}
+    return [_all_reduce_slices(g) if _is_sparse(g) else summed.get(index) for index, g in enumerate(gradients)]
 
 
 def _is_sparse(gradient: Any) -> bool:
     return isinstance(gradient, tf.IndexedSlices)
 
 
-def _together(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """Rows and values of all replicas, a row once."""
-    rows, place = tf.unique(everyone(gradient.indices))
-    values = tf.math.unsorted_segment_sum(everyone(gradient.values), place, tf.size(rows))
+def _all_reduce_slices(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """The rows of all replicas, each row once, with the sum of its values."""
+    rows, position = tf.unique(all_gather(gradient.indices))
+    values = tf.math.unsorted_segment_sum(all_gather(gradient.values), position, tf.size(rows))
     return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
 
-def mine(batch: dict[str, Tensor], local: int) -> dict[str, Tensor]:
-    """The replica's part of a worker's part of a batch.
+def replica_batch(batch: dict[str, Tensor], local_replicas: int) -> dict[str, Tensor]:
+    """This replica's part of its worker's part of a batch; the parts differ by at most one row.
 
     Args:
-        batch: of the worker, whose `local` replicas take parts that differ by one row at most.
-        local: how many replicas a worker has.
+        batch: the worker's part.
+        local_replicas: the number of replicas of a worker.
     """
-    if local == 1:
+    if local_replicas == 1:
         return batch
     context = tf.distribute.get_replica_context()
-    place = tf.cast(context.replica_id_in_sync_group, tf.int32) % local
-    # Where the batch is, so that a card is sent its part alone.
+    index = tf.cast(context.replica_id_in_sync_group, tf.int32) % local_replicas
+    # Split on the CPU, where the batch is, so that a graphics card is sent only its part.
     with tf.device("CPU:0"):
         rows = tf.shape(batch["click"])[0]
-        first, end = (rows * place) // local, (rows * (place + 1)) // local
-        return {name: tensor[first:end] for name, tensor in batch.items()}
+        start, end = (rows * index) // local_replicas, (rows * (index + 1)) // local_replicas
+        return {name: tensor[start:end] for name, tensor in batch.items()}
 
 
-def run_on_all(step: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
-    """A step of a batch that gives the same on all replicas, as one of a worker's part of it; for tf.function."""
-    if not _teams:
+def run_on_replicas(step: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+    """Run a step on all replicas of this worker, each on its part of the worker's batch; for use in tf.function.
+
+    Args:
+        step: must return the same on all replicas.
+    """
+    if not _groups:
         return step
-    chosen = _teams[-1].strategy
-    local = len(chosen.extended.worker_devices)
+    strategy = _groups[-1].strategy
+    local_replicas = len(strategy.extended.worker_devices)
 
-    def on_replicas(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        found = chosen.run(lambda: step(mine(batch, local)))
-        return {name: chosen.experimental_local_results(each)[0] for name, each in found.items()}
+    def distributed_step(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        outputs = strategy.run(lambda: step(replica_batch(batch, local_replicas)))
+        return {name: strategy.experimental_local_results(output)[0] for name, output in outputs.items()}
 
-    return on_replicas
+    return distributed_step
 
 
 @contextmanager
-def rows(*counts: Tensor) -> Iterator[list[Parts]]:
-    """Tell the other replicas how many rows of each kind this one has, in one message.
+def exchange_row_counts(*counts: Tensor) -> Iterator[list[RowRanges]]:
+    """Exchange with the other replicas, in one message, how many rows of each kind every replica has.
 
-    Yields the parts of each kind, for `only`; inside, the rows at hand are those of the first.
+    Yields the ranges of each kind, for `use_rows`; inside the block, the current rows are those of the first kind.
     """
     context = _context()
     assert context is not None
-    # Not int32, which cards keep in the host's memory.
+    # int64, because graphics cards keep int32 in the host's memory.
     own = tf.stack([tf.cast(count, tf.int64) for count in counts])
-    place = tf.cast(context.replica_id_in_sync_group, tf.int32)
-    table = total(tf.one_hot(place, context.num_replicas_in_sync, dtype=tf.int64)[:, None] * own[None])
-    earlier = tf.range(context.num_replicas_in_sync)[:, None] < place
-    before = tf.reduce_sum(tf.where(earlier, table, tf.zeros_like(table)), axis=0)
-    everything = tf.reduce_sum(table, axis=0)
-    found: list[Parts] = [(Part(before[kind], own[kind], everything[kind]),) for kind in range(len(counts))]
-    with only(found[0]):
-        yield found
+    index = tf.cast(context.replica_id_in_sync_group, tf.int32)
+    table = all_reduce_sum(tf.one_hot(index, context.num_replicas_in_sync, dtype=tf.int64)[:, None] * own[None])
+    earlier = tf.range(context.num_replicas_in_sync)[:, None] < index
+    start = tf.reduce_sum(tf.where(earlier, table, tf.zeros_like(table)), axis=0)
+    total = tf.reduce_sum(table, axis=0)
+    ranges: list[RowRanges] = [(RowRange(start[kind], own[kind], total[kind]),) for kind in range(len(counts))]
+    with use_rows(ranges[0]):
+        yield ranges
 
 
 @contextmanager
-def only(parts: Parts) -> Iterator[None]:
-    """Inside, the rows at hand are those."""
-    token = _parts.set(parts)
+def use_rows(ranges: RowRanges) -> Iterator[None]:
+    """Make these the current rows inside the `with` block."""
+    token = _row_ranges.set(ranges)
     try:
         yield
     finally:
-        _parts.reset(token)
+        _row_ranges.reset(token)
 
 
 @contextmanager
-def repeated(times: int) -> Iterator[None]:
-    """Inside, the rows at hand are so many copies of those outside, one after the other."""
-    parts = _parts.get()
-    if times == 1 or not parts:
+def repeated_rows(times: int) -> Iterator[None]:
+    """Make the current rows, repeated `times` times one after the other, the current ones inside the `with` block."""
+    ranges = _row_ranges.get()
+    if times == 1 or not ranges:
         yield
         return
-    (part,) = parts
-    everything = times * part.total
-    with only(tuple(Part(part.before + k * part.total, part.own, everything) for k in range(times))):
+    (rows,) = ranges
+    total = times * rows.total
+    with use_rows(tuple(RowRange(rows.start + k * rows.total, rows.size, total) for k in range(times))):
         yield
 
 
-def count_rows(x: Tensor) -> Tensor:
-    """int32, how many rows x, which has one for each row at hand, has on all replicas together."""
-    return tf.cast(_at_hand()[0].total, tf.int32) if several() else tf.shape(x)[0]
+def global_row_count(x: Tensor) -> Tensor:
+    """int32, the rows of x on all replicas together; x must have one row for each current row."""
+    return tf.cast(_current_rows()[0].total, tf.int32) if is_distributed() else tf.shape(x)[0]
 
 
-def mean(x: Tensor) -> Tensor:
-    """The share of the mean of x [rows at hand]; with one replica the mean."""
-    if not several():
+def mean_share(x: Tensor) -> Tensor:
+    """This replica's share of the mean of x [current rows]; with one replica, the mean."""
+    if not is_distributed():
         return tf.reduce_mean(x)
-    return tf.math.divide_no_nan(tf.reduce_sum(x), tf.cast(count_rows(x), x.dtype))
+    return tf.math.divide_no_nan(tf.reduce_sum(x), tf.cast(global_row_count(x), x.dtype))
 
 
-def _at_hand() -> Parts:
-    parts = _parts.get()
-    if not parts:
-        raise RuntimeError("with several replicas a step begins by `rows`")
-    return parts
+def _current_rows() -> RowRanges:
+    ranges = _row_ranges.get()
+    if not ranges:
+        raise RuntimeError("on several replicas, a step must begin with `exchange_row_counts`")
+    return ranges
 
 
 def uniform(x: Tensor, generator: Any) -> Tensor:
-    """U[0, 1) in the shape and type of x [rows at hand, ...], what keras.random.uniform draws for the whole batch."""
-    if not several():
+    """U[0, 1) in the shape and type of x [current rows, ...]: its rows of keras.random.uniform for the whole batch."""
+    if not is_distributed():
         return keras.random.uniform(tf.shape(x), dtype=x.dtype, seed=generator)
-    return _draw(tf.raw_ops.StatelessRandomUniformV2, x, generator)
+    return _sample(tf.raw_ops.StatelessRandomUniformV2, x, generator)
 
 
 def normal(x: Tensor, generator: Any) -> Tensor:
-    """N(0, 1) in the shape and type of x [rows at hand, ...], what keras.random.normal draws for the whole batch."""
-    if not several():
+    """N(0, 1) in the shape and type of x [current rows, ...]: its rows of keras.random.normal for the whole batch."""
+    if not is_distributed():
         return keras.random.normal(tf.shape(x), dtype=x.dtype, seed=generator)
-    return _draw(tf.raw_ops.StatelessRandomNormalV2, x, generator)
+    return _sample(tf.raw_ops.StatelessRandomNormalV2, x, generator)
 
 
-def _draw(sampler: Any, x: Tensor, generator: Any) -> Tensor:
-    """The replica's rows of what Keras draws for all: the numbers are counted, so that one may begin anywhere."""
-    # As keras.src.backend.tensorflow.random has it.
+def _sample(sampler: Any, x: Tensor, generator: Any) -> Tensor:
+    """This replica's rows of what Keras samples for the whole batch: Philox has a counter, so any row can be first."""
+    # As in keras.src.backend.tensorflow.random.
     seed = tf.cast(tf.math.floormod(generator.next(), np.iinfo(np.int32).max - 1), tf.int32)
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
-    parts = _at_hand()
+    ranges = _current_rows()
     shape = tf.shape(x, tf.int64)
     width = tf.reduce_prod(shape[1:])
-    drawn = []
-    for part in parts:
-        first, size = (tf.cast(each, tf.int64) * width for each in (part.before, part.own))
-        skipped = first % _BLOCK
-        at = _advanced(counter, first // _BLOCK)
-        flat = sampler(shape=[skipped + size], key=key, counter=at, alg=_PHILOX, dtype=x.dtype)
-        drawn.append(flat[skipped:])
-    return tf.reshape(tf.concat(drawn, axis=0) if len(drawn) > 1 else drawn[0], shape)
+    samples = []
+    for rows in ranges:
+        start, size = (tf.cast(count, tf.int64) * width for count in (rows.start, rows.size))
+        skipped = start % _BLOCK
+        block = _advance(counter, start // _BLOCK)
+        flat = sampler(shape=[skipped + size], key=key, counter=block, alg=_PHILOX, dtype=x.dtype)
+        samples.append(flat[skipped:])
+    return tf.reshape(tf.concat(samples, axis=0) if len(samples) > 1 else samples[0], shape)
 
 
-def _advanced(counter: Tensor, blocks: Tensor) -> Tensor:
-    """A counter [2] of 128 bits, the lower half first, so many blocks on."""
+def _advance(counter: Tensor, blocks: Tensor) -> Tensor:
+    """The 128-bit counter [2], its lower half first, moved on by a number of blocks."""
     low = counter[0] + tf.cast(blocks, tf.uint64)
-    carried = tf.cast(tf.cast(low < counter[0], tf.int32), tf.uint64)
-    return tf.stack([low, counter[1] + carried])
+    carry = tf.cast(tf.cast(low < counter[0], tf.int32), tf.uint64)
+    return tf.stack([low, counter[1] + carry])

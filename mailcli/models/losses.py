@@ -1,6 +1,6 @@
 """The losses of MAIL: reconstruction (3)-(4), MMD (5)-(6), clicks (13). Each is 0 for a batch without rows.
 
-On several replicas each computes its share (models/distribute.py); the shares add up to the loss of the whole batch.
+On several replicas, each computes its share (models/distribute.py); the shares add up to the loss of the whole batch.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tens
 
     Args:
         reconstruction, truth: [B, n].
-        reduction: "mean" divides by n, as the published code does; "sum" is the formula's letter.
+        reduction: "mean" divides by n, as the published code does; "sum" does not, as the formula is written.
     """
     rows = tf.reduce_sum(tf.math.squared_difference(tf.cast(reconstruction, truth.dtype), truth), axis=1)
     if reduction == "mean":
         rows /= tf.cast(tf.shape(truth)[1], rows.dtype)
-    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.count_rows(rows), rows.dtype))
+    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.global_row_count(rows), rows.dtype))
 
 
 def adaptive_sigma(p: Tensor, q: Tensor) -> Tensor:
-    """σ with 2σ² = the mean squared distance of two rows of p and q together, a scalar without a gradient.
+    """σ with 2σ² = the mean squared distance between rows of p and q pooled, a scalar without a gradient.
 
-    Codes that are much closer than a fixed σ all have a kernel near 1, much farther ones near 0; neither has a gradient
-    to speak of. Gretton et al. (JMLR 13, 2012) take the median distance; the mean is a closed form, twice the variance.
+    With a fixed σ, the kernel is near 1 for all codes that are much closer than σ and near 0 for all that are much
+    farther apart; in both cases its gradient vanishes. Gretton et al. (JMLR 13, 2012) use the median distance; the mean
+    has a closed form, twice the variance.
 
     Args:
         p, q: [B, d_h].
     """
-    # What several replicas tell one another cannot be bfloat16.
-    both = tf.stop_gradient(tf.concat([distribute.everyone(tf.cast(code, tf.float32)) for code in (p, q)], axis=0))
+    # Messages between replicas cannot be bfloat16.
+    both = tf.stop_gradient(tf.concat([distribute.all_gather(tf.cast(code, tf.float32)) for code in (p, q)], axis=0))
     variance = tf.reduce_sum(tf.math.reduce_variance(both, axis=0))
-    # Codes that are all alike have no distance: any σ will do.
+    # If all codes are equal, any σ will do.
     return tf.sqrt(tf.where(variance > 0, variance, 1.0))
 
 
@@ -49,19 +50,19 @@ def mmd2(p: Tensor, q: Tensor, sigma: float | Tensor) -> Tensor:
         p, q: [B, d_h].
         sigma: σ of the kernel.
     """
-    # Differences of close codes: of their distances bfloat16 would keep two digits.
+    # bfloat16 would keep two digits of the distance between close codes.
     p, q = (tf.cast(code, tf.float32) if code.dtype == tf.bfloat16 else code for code in (p, q))
-    # A replica has its rows of each matrix of pairs, and the columns of all.
-    all_p, all_q = distribute.everyone(p), distribute.everyone(q)
+    # A replica computes its rows of each matrix of pairs, over the columns of all replicas.
+    all_p, all_q = distribute.all_gather(p), distribute.all_gather(q)
     return _mean_kernel(p, all_p, sigma) + _mean_kernel(q, all_q, sigma) - 2 * _mean_kernel(p, all_q, sigma)
 
 
 def _mean_kernel(x: Tensor, y: Tensor, sigma: float | Tensor) -> Tensor:
-    """Mean of exp(-||x_i - y_j||² / (2σ²)), by ||x||² + ||y||² - 2xᵀy, so that no [B, B, d_h] is built."""
+    """Mean of exp(-||x_i - y_j||² / (2σ²)), as ||x||² + ||y||² - 2xᵀy, so that no [B, B, d_h] is built."""
     norms = tf.reduce_sum(x * x, axis=1)[:, None] + tf.reduce_sum(y * y, axis=1)[None, :]
     distance = tf.maximum(norms - 2 * tf.matmul(x, y, transpose_b=True), 0.0)
     kernel = tf.exp(-distance / (2 * sigma**2))
-    pairs = distribute.count_rows(x) * tf.shape(y)[0]
+    pairs = distribute.global_row_count(x) * tf.shape(y)[0]
     return tf.math.divide_no_nan(tf.reduce_sum(kernel), tf.cast(pairs, kernel.dtype))
 
 
@@ -72,7 +73,7 @@ def click_loss(click: Tensor, logit: Tensor) -> Tensor:
         click: [B], 0 or 1.
         logit: [B], before the sigmoid.
     """
-    return distribute.mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=click, logits=logit))
+    return distribute.mean_share(tf.nn.sigmoid_cross_entropy_with_logits(labels=click, logits=logit))
 
 
 def ctcvr_loss(conversion: Tensor, click_logit: Tensor, conversion_logit: Tensor) -> Tensor:
@@ -83,13 +84,13 @@ def ctcvr_loss(conversion: Tensor, click_logit: Tensor, conversion_logit: Tensor
         click_logit, conversion_logit: [B], before the sigmoids.
     """
     log_p = tf.math.log_sigmoid(click_logit) + tf.math.log_sigmoid(conversion_logit)
-    # 1 - p of a product near 1 is lost to rounding; bounded away from it, the gradient stays finite.
-    log_rest = tf.math.log(-tf.math.expm1(tf.minimum(log_p, -1e-7)))
-    return -distribute.mean(conversion * log_p + (1 - conversion) * log_rest)
+    # Near p = 1, rounding loses 1 - p; with log p bounded away from 0 the gradient stays finite.
+    log_complement = tf.math.log(-tf.math.expm1(tf.minimum(log_p, -1e-7)))
+    return -distribute.mean_share(conversion * log_p + (1 - conversion) * log_complement)
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) || N(prior)) of each row, diagonal Gaussians, averaged over the batch.
+    """KL(N(mean, variance) || N(prior)) of each row for diagonal Gaussians, averaged over the batch.
 
     ½ Σ [log σ_p² - log σ² - 1 + (σ² + (μ - μ_p)²) / σ_p²]
 
@@ -98,4 +99,4 @@ def kl_divergence(mean: Tensor, log_variance: Tensor, prior_mean: Tensor, prior_
     """
     ratio = (tf.exp(log_variance) + tf.math.squared_difference(mean, prior_mean)) / tf.exp(prior_log_variance)
     rows = 0.5 * tf.reduce_sum(prior_log_variance - log_variance - 1 + ratio, axis=1)
-    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.count_rows(rows), rows.dtype))
+    return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.global_row_count(rows), rows.dtype))

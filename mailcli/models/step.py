@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from mailcli.config import RunConfig
 from mailcli.models import distribute
-from mailcli.models.batch_spec import batch_signature
 from mailcli.models.features import Tensor
 from mailcli.models.optimizers import Optimizers, SparseAdam
 from mailcli.models.two_tower import TwoTower
@@ -26,32 +25,31 @@ def make_optimizers(config: RunConfig) -> Optimizers:
 
 
 class Step:
-    """Algorithm 1 as one graph for every batch size, with the two optimizers that it moves the model by.
+    """Algorithm 1 as one graph for every batch size, with its two optimizers.
 
     Call: a batch of tensors -> the losses by name.
     """
 
-    def __init__(self, model: TwoTower, optimizers: Optimizers, history: int) -> None:
+    def __init__(self, model: TwoTower, optimizers: Optimizers) -> None:
         with distribute.scope():
             if model.zero_shot_variables:
                 optimizers.zero_shot.build(model.zero_shot_variables)
             optimizers.ranking.build(model.ranking_variables)
-        # For checkpoints: the state of both optimizers.
+        # The state of both optimizers, for checkpoints.
         self.variables: list[Any] = [*optimizers.zero_shot.variables, *optimizers.ranking.variables]
-        signature = batch_signature(model.embedding.schema, history)
-        step = distribute.run_on_all(lambda batch: model.train_step(batch, optimizers))
-        self._graph = tf.function(step, input_signature=[signature])
+        step = distribute.run_on_replicas(lambda batch: model.train_step(batch, optimizers))
+        self._graph = tf.function(step, input_signature=[model.batch_signature])
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """One step; the model's losses by name."""
+        """Run one step; the losses by name."""
         losses: dict[str, Tensor] = self._graph(batch)
         return losses
 
     def trace(self) -> None:
-        """Make the graph without running it."""
+        """Build the graph without running it."""
         self._graph.get_concrete_function()
 
 
 def make_step(model: TwoTower, config: RunConfig) -> Step:
     """The training step of a run."""
-    return Step(model, make_optimizers(config), config.history)
+    return Step(model, make_optimizers(config))

@@ -10,13 +10,13 @@ import tensorflow as tf
 from mailcli.data.schema import PADDING, Schema
 from mailcli.errors import quoted
 from mailcli.models import distribute
-from mailcli.models.batch_spec import _one_impression
+from mailcli.models.batch_spec import batch_signature, example_batch
 from mailcli.models.contracts import ColdStartMethod, RankingTower, added_losses
-from mailcli.models.distribute import Parts
+from mailcli.models.distribute import RowRanges
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.losses import click_loss, ctcvr_loss
-from mailcli.models.optimizers import Optimizers, move
+from mailcli.models.optimizers import Optimizers, apply_gradients
 
 
 class TwoTower(keras.Model):
@@ -29,7 +29,7 @@ class TwoTower(keras.Model):
         history: n_v.
 
     Raises:
-        RuntimeError: the variables of G_A and G_B overlap or miss one.
+        RuntimeError: a trainable variable belongs to both G_A and G_B, or to neither.
     """
 
     def __init__(
@@ -39,14 +39,15 @@ class TwoTower(keras.Model):
         self.embedding = embedding
         self.ranker = ranker
         self.cold_start = cold_start
-        self._build_on(_one_impression(embedding.schema, history), history)
+        self.history = history
+        self._make_variables()
 
-    def _build_on(self, batch: dict[str, Tensor], history: int) -> None:
-        features = self.embedding(batch)
-        spec = self.embedding.spec(history)
+    def _make_variables(self) -> None:
+        spec = self.embedding.spec(self.history)
+        features = self.embedding(example_batch(spec.schema, self.history))
         if isinstance(self.ranker, RankingTower):
             self.ranker.build_for(spec)
-        # The ranker first: with the same seed it then begins alike beside every cold-start method.
+        # The ranker first: with the same seed, it then starts from the same weights with every cold-start method.
         _check_output(self.ranker(features, training=False), spec.schema)
         self.cold_start.build_for(spec)
         self.cold_start.built = True
@@ -58,18 +59,23 @@ class TwoTower(keras.Model):
             raise RuntimeError("each trainable variable should belong to exactly one of the two optimizers")
 
     @property
+    def batch_signature(self) -> dict[str, tf.TensorSpec]:
+        """Shapes and types of the batches that the model takes, for tf.function."""
+        return batch_signature(self.embedding.schema, self.history)
+
+    @property
     def zero_shot_variables(self) -> list[Any]:
-        """What G_A moves."""
+        """What G_A updates."""
         return self.cold_start.trainable_variables if self.cold_start.co_trained else []
 
     @property
     def ranking_variables(self) -> list[Any]:
-        """What G_B moves: the table, the ranker, and a cold-start method without losses of its own."""
+        """What G_B updates: the table, the ranker, and a cold-start method without losses of its own."""
         own = [] if self.cold_start.co_trained else self.cold_start.trainable_variables
         return [*self.embedding.trainable_variables, *self.ranker.trainable_variables, *own]
 
     def call(self, batch: dict[str, Tensor], training: bool = False) -> Tensor:
-        """Logits of a click [B] of a batch: flag (9), v̂ (8), assembly (10), ranking tower."""
+        """Click logits [B] of a batch: flag (9), v̂ (8), assembly (10), ranking tower."""
         return click_logit(self._outputs(self.embedding(batch), training))
 
     def _outputs(self, features: Features, training: bool) -> Tensor:
@@ -79,11 +85,11 @@ class TwoTower(keras.Model):
         return self.ranker(features, training=training)
 
     def probabilities(self, batch: dict[str, Tensor]) -> Tensor:
-        """[B, labels of the ranker]: pCTR, and pCTCVR = pCTR · pCVR of a ranker with two heads."""
+        """[B, labels of the ranker]: pCTR, and pCTCVR = pCTR · pCVR for a ranker with two heads."""
         return self.probabilities_of(self.embedding(batch))
 
     def probabilities_of(self, features: Features) -> Tensor:
-        """`probabilities` of a batch that is embedded already."""
+        """`probabilities` of a batch that is already embedded."""
         heads = _heads(self._outputs(features, training=False))
         click = tf.sigmoid(heads["click"])
         parts = [click, click * tf.sigmoid(heads["conversion"])] if "conversion" in heads else [click]
@@ -93,26 +99,26 @@ class TwoTower(keras.Model):
         """Algorithm 1 on one batch.
 
         Returns:
-            The losses by name: L_rt; L_extra of `add_loss`; L_ctcvr of a ranker with two heads; where there is a
-            zero-shot tower its terms and their sum L_zst; and the norms of the gradients that G_B and G_A apply.
+            The losses by name: L_rt; L_extra from `add_loss`; L_ctcvr for a ranker with two heads; with a zero-shot
+            tower, its terms and their sum L_zst; and the norms of the gradients that G_B and G_A apply.
         """
-        if not distribute.several():
+        if not distribute.is_distributed():
             return self._train_step(batch, optimizers, ())
-        # Of all that follows, each replica computes its share; what is told is the sum.
+        # Each replica computes its share of every loss; the sums of the shares are returned.
         is_new = tf.reduce_all(batch["actions"] == PADDING, axis=1)
         old = tf.math.count_nonzero(~is_new)
-        with distribute.rows(tf.shape(batch["click"])[0], old) as (_, old_rows):
-            told = self._train_step(batch, optimizers, old_rows)
-        norms = {name: told.pop(name) for name in ("gradient", "gradient_zst") if name in told}
-        return dict(zip(told, distribute.total_of_each(list(told.values())), strict=True)) | norms
+        with distribute.exchange_row_counts(tf.shape(batch["click"])[0], old) as (_, old_rows):
+            losses = self._train_step(batch, optimizers, old_rows)
+        norms = {name: losses.pop(name) for name in ("gradient", "gradient_zst") if name in losses}
+        return dict(zip(losses, distribute.all_reduce_sums(list(losses.values())), strict=True)) | norms
 
-    def _train_step(self, batch: dict[str, Tensor], optimizers: Optimizers, old_rows: Parts) -> dict[str, Tensor]:
-        """The losses, or a replica's shares of them; `old_rows` are the parts of the old users' rows."""
+    def _train_step(self, batch: dict[str, Tensor], optimizers: Optimizers, old_rows: RowRanges) -> dict[str, Tensor]:
+        """The losses, or a replica's shares of them; `old_rows` are the ranges of the old users' rows."""
         losses: dict[str, Tensor] = {}
         with tf.GradientTape() as tape:
             features = self.embedding(batch)  # step 1: flag, Eq. (9)
             if self.cold_start.co_trained:
-                with tape.stop_recording(), distribute.only(old_rows):
+                with tape.stop_recording(), distribute.use_rows(old_rows):
                     losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3
             heads, extra = self._heads_and_extra(features)  # steps 4-5
             losses["L_rt"] = click_loss(batch["click"], heads["click"])  # step 6, Eq. (13)
@@ -124,12 +130,12 @@ class TwoTower(keras.Model):
                 losses["L_ctcvr"] = ctcvr_loss(batch["conversion"], heads["click"], heads["conversion"])
                 total += losses["L_ctcvr"]
         gradients = tape.gradient(total, self.ranking_variables)
-        applied = move(optimizers.ranking, gradients, self.ranking_variables)  # step 7
+        applied = apply_gradients(optimizers.ranking, gradients, self.ranking_variables)  # step 7
         return {**losses, "gradient": tf.linalg.global_norm(applied)}
 
     def _heads_and_extra(self, features: Features) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Logits, and what the ranker has added by `add_loss`."""
-        if not distribute.several():
+        """The logits, and the losses that the ranker added with `add_loss`."""
+        if not distribute.is_distributed():
             heads = _heads(self._outputs(features, training=True))
             return heads, self.ranker.losses
         with added_losses() as extra:
@@ -142,23 +148,26 @@ class TwoTower(keras.Model):
             losses = self.cold_start.zero_shot_losses(old, training=True)
             total = tf.add_n(list(losses.values()))
         gradients = tape.gradient(total, self.zero_shot_variables)
-        applied = move(optimizer, gradients, self.zero_shot_variables)
+        applied = apply_gradients(optimizer, gradients, self.zero_shot_variables)
         return {**losses, "L_zst": total, "gradient_zst": tf.linalg.global_norm(applied)}
 
 
 def click_logit(output: Tensor) -> Tensor:
-    """[B], the click logits in what a ranker returns."""
+    """The click logits [B] in a ranker's output."""
     return _heads(output)["click"]
 
 
 def _heads(output: Tensor) -> dict[str, Tensor]:
-    heads = output if isinstance(output, dict) else {"click": output}
-    return {name: tf.cast(logit, tf.float32) for name, logit in heads.items()}
+    return {name: tf.cast(logit, tf.float32) for name, logit in _by_name(output).items()}
+
+
+def _by_name(output: Any) -> dict[str, Any]:
+    return output if isinstance(output, dict) else {"click": output}
 
 
 def _check_output(output: Any, schema: Schema) -> None:
-    """Refuse a ranker that breaks the contract, or asks for a label that the data lacks (ValueError)."""
-    heads = output if isinstance(output, dict) else {"click": output}
+    """Refuse a ranker that breaks the contract or needs a label that the dataset lacks (ValueError)."""
+    heads = _by_name(output)
     shapes = {name: tuple(getattr(logit, "shape", ("no tensor",))) for name, logit in heads.items()}
     known = "click" in heads and not set(heads) - {"click", "conversion"}
     if (
@@ -172,6 +181,6 @@ def _check_output(output: Any, schema: Schema) -> None:
         )
     if set(heads) - set(schema.labels):
         raise ValueError(
-            f"it needs the label 'conversion', and the dataset has {quoted(schema.labels)} alone "
-            "(a schema file names one as impressions.conversion, `mail simulate --conversions` makes one up)"
+            f"it needs the label 'conversion', but the dataset has only {quoted(schema.labels)} "
+            "(a schema file names its column as impressions.conversion; `mail simulate --conversions` simulates one)"
         )

@@ -1,4 +1,4 @@
-"""Whether the raw tables fit one another: users and items that the tables know, times of one clock."""
+"""Whether the raw tables fit one another: users and items are in their tables, times are in one unit."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mailcli.preprocessing.sources._base import RawData
 
 logger = logging.getLogger(__name__)
 
-
-#: Share of users or items that the tables may lack without a note (ours; Ali_Display_Ad_Click lacks one user in 20).
-UNKNOWN = 0.2
-#: Seconds between the last behavior and the first impression that are no pause but another unit (ours: ten years).
-PAUSE = 10 * 365 * 86400
+#: Share of users or items that may lack a row in their table without a note (ours; in Ali_Display_Ad_Click, one user
+#: in 20 lacks one).
+MAX_UNKNOWN = 0.2
+#: Seconds from the last behavior to the first impression above which the units must differ (ours: ten years).
+LONGEST_PAUSE = 10 * 365 * 86400
 
 
 def check_users(source: RawData, users: pa.Table, profiles: pa.Table) -> None:
-    """Say on stderr if many users of the impressions have no profile.
+    """Log a note if many users of the impressions have no profile.
 
     Args:
         source: the raw data, for the names of its files.
@@ -32,31 +32,39 @@ def check_users(source: RawData, users: pa.Table, profiles: pa.Table) -> None:
         profiles: the user table.
 
     Raises:
-        MailError: none of them has one, or no attribute has a value: MAIL could learn nothing from attributes.
+        MailError: none of them has a profile, or no attribute has a value: MAIL learns from attributes.
     """
-    lost = _lost(users["user"], profiles["user"])
-    if len(lost) and len(lost) == len(users):
-        raise MailError(f"{_told(source, 'user', lost, profiles['user'])} Expected ids that are written alike in both.")
-    if len(lost) > UNKNOWN * len(users):
-        _note(source, "user", lost, len(users))
+    unknown = _missing_from(profiles["user"], users["user"])
+    if len(unknown) and len(unknown) == len(users):
+        raise MailError(
+            f"{_none_known(source, 'user', unknown, profiles['user'])} Ids must be written the same way in both files."
+        )
+    if len(unknown) > MAX_UNKNOWN * len(users):
+        _note(source, "user", unknown, len(users))
     trained = users["user"].filter(pc.greater(users["train"], 0))
-    of_train = profiles.filter(pc.is_in(profiles["user"], value_set=_values(trained, profiles["user"])))
+    of_train = profiles.filter(pc.is_in(profiles["user"], value_set=_cast(trained, profiles["user"])))
     names = [field.name for field in source.schema.group("attributes") if field.name != "user"]
     if names and not any(_has_value(of_train[name]) for name in names):
         raise MailError(
-            f"{_file(source, 'user')}: no user of the training split has a value of {quoted(names)}. Expected some: "
+            f"{source.path_of('users')}: no user of the training split has a value of {quoted(names)}. Expected some: "
             "MAIL invents a new user's behavior from the attributes."
         )
 
 
 def check_items(source: RawData, items: pa.Table, features: pa.Table) -> None:
-    """Say on stderr if the item table lacks many of the items of the impressions; an item's id alone may do."""
+    """Log a note if many items of the impressions have no row in the item table; the id may be enough.
+
+    Args:
+        source: the raw data, for the names of its files.
+        items: those of impressions and item table, with their number of impressions.
+        features: the item table.
+    """
     shown = items["item"].filter(pc.greater(items["impressions"], 0))
-    lost = _lost(shown, features["item"])
-    if len(lost) and len(lost) == len(shown):
-        logger.warning(f"Note: {_told(source, 'item', lost, features['item'])} They have no features.")
-    elif len(lost) > UNKNOWN * len(shown):
-        _note(source, "item", lost, len(shown))
+    unknown = _missing_from(features["item"], shown)
+    if len(unknown) and len(unknown) == len(shown):
+        logger.warning(f"Note: {_none_known(source, 'item', unknown, features['item'])} They have no features.")
+    elif len(unknown) > MAX_UNKNOWN * len(shown):
+        _note(source, "item", unknown, len(shown))
 
 
 def check_times(source: RawData, behaviors: Iterable[Path], impressions: Iterable[Path]) -> None:
@@ -65,46 +73,40 @@ def check_times(source: RawData, behaviors: Iterable[Path], impressions: Iterabl
     Args:
         source: the raw data, for the names of its files.
         behaviors: Parquet files with a column `time`.
-        impressions: as well.
+        impressions: Parquet files with a column `time`.
 
     Raises:
-        MailError: one of the two was read in a wrong unit, which would put each click into its own history.
+        MailError: one of the two is in another unit; each click would then be part of its own history.
     """
-    last, first = max(_times(behaviors), default=0), min(_times(impressions), default=0)
-    if first - last > PAUSE:
-        name = _file(source, "behavior")
+    last, first = max(_extreme_times(behaviors), default=0), min(_extreme_times(impressions), default=0)
+    if first - last > LONGEST_PAUSE:
         raise MailError(
-            f"{name}: its last behavior, of {_date(last)}, is more than ten years before the first impression, of "
-            f"{_date(first)}. Expected times of one clock: is the unit of one of them another?"
+            f"{source.path_of('behaviors')}: its last behavior, of {_date(last)}, is more than ten years before the "
+            f"first impression, of {_date(first)}. Are both in the same unit (seconds, milliseconds)?"
         )
 
 
-def _lost(shown: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray:
+def _missing_from(known: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values that are not known."""
-    return shown.filter(pc.invert(pc.is_in(shown, value_set=_values(known, shown))))
+    return values.filter(pc.invert(pc.is_in(values, value_set=_cast(known, values))))
 
 
-def _values(values: pa.ChunkedArray, like: pa.ChunkedArray) -> pa.Array:
+def _cast(values: pa.ChunkedArray, like: pa.ChunkedArray) -> pa.Array:
     return values.cast(like.type).combine_chunks()
 
 
-def _told(source: RawData, key: str, lost: pa.ChunkedArray, known: pa.ChunkedArray) -> str:
+def _none_known(source: RawData, key: str, unknown: pa.ChunkedArray, known: pa.ChunkedArray) -> str:
     return (
-        f"{_file(source, 'impression')}: no {key} of the impressions is in {_file(source, key).name}, for example "
-        f"{pc.min(lost).as_py()!r}; its {key}s are such as {pc.min(known).as_py()!r}."
+        f"{source.path_of('impressions')}: no {key} of the impressions is in {source.path_of(f'{key}s').name}, for "
+        f"example {pc.min(unknown).as_py()!r}; {key}s there look like {pc.min(known).as_py()!r}."
     )
 
 
-def _note(source: RawData, key: str, lost: pa.ChunkedArray, count: int) -> None:
+def _note(source: RawData, key: str, unknown: pa.ChunkedArray, count: int) -> None:
     logger.warning(
-        f"Note: {len(lost):,} of {count:,} {key}s of the impressions ({len(lost) / count:.2%}) are not in "
-        f"{_file(source, key).name}, for example {pc.min(lost).as_py()!r}."
+        f"Note: {len(unknown):,} of {count:,} {key}s of the impressions ({len(unknown) / count:.2%}) are not in "
+        f"{source.path_of(f'{key}s').name}, for example {pc.min(unknown).as_py()!r}."
     )
-
-
-def _file(source: RawData, key: str) -> Path:
-    """The file behind a table."""
-    return source.csv[f"{key}s"].path if source.csv else source.files[0]
 
 
 def _has_value(column: pa.ChunkedArray) -> bool:
@@ -113,17 +115,17 @@ def _has_value(column: pa.ChunkedArray) -> bool:
     return bool(column.null_count < len(column))
 
 
-def _times(paths: Iterable[Path]) -> list[int]:
-    """The least and the greatest time of each part of Parquet files, which their footers say."""
-    found = []
+def _extreme_times(paths: Iterable[Path]) -> list[int]:
+    """The least and the greatest time of each row group of Parquet files, from their footers."""
+    times = []
     for path in paths:
-        meta = pq.ParquetFile(path).metadata
-        place = meta.schema.names.index("time")
-        for group in range(meta.num_row_groups):
-            kept = meta.row_group(group).column(place).statistics
-            if kept is not None and kept.has_min_max:
-                found += [kept.min, kept.max]
-    return found
+        metadata = pq.ParquetFile(path).metadata
+        column = metadata.schema.names.index("time")
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(column).statistics
+            if statistics is not None and statistics.has_min_max:
+                times += [statistics.min, statistics.max]
+    return times
 
 
 def _date(time: int) -> str:

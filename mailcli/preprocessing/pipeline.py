@@ -1,16 +1,9 @@
-"""Raw files -> dataset: checks before, folders around, the record after; extract.py and transform.py do the work."""
+"""Raw files -> dataset: checks before, folders and record around; extract.py and transform.py do the work."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from mailcli import plugins
@@ -19,47 +12,44 @@ from mailcli.data.dataset import REJECTED, SUMMARY, Dataset
 from mailcli.data.manifest import LONGEST_HISTORY
 from mailcli.data.writer import DatasetWriter, check_target
 from mailcli.errors import MailError
-from mailcli.preprocessing.csv_file import damaged
 from mailcli.preprocessing.engines._base import MEMORY_LIMIT, DataEngine, parse_size
-from mailcli.preprocessing.extract import Staging
+from mailcli.preprocessing.extract import Extraction
+from mailcli.preprocessing.fingerprints import fingerprints, stamps
 from mailcli.preprocessing.rejects import MAX_BAD_ROWS, Rejects
 from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.summary import summary
-from mailcli.preprocessing.transform import Build
-
-#: Bytes that are read at a time (ours).
-READ_BYTES = 1 << 22
+from mailcli.preprocessing.transform import Transform
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a dataset is made."""
+    """How a dataset is made; the options of `mail preprocess`."""
 
     history: int = RunConfig.history
     """n_v, the most behaviors an impression can see."""
     sample: float = 1.0
-    """Share of the users that are kept, by a hash of their id: a smaller share is part of a larger one."""
+    """Share of the users to keep, by a hash of their id: a smaller sample is part of a larger one."""
     drop_duplicates: bool = False
-    """Whether of behaviors that are alike in all columns one alone is kept."""
+    """Whether behaviors that are equal in all columns are stored once."""
     max_bad_rows: float = MAX_BAD_ROWS
     """Largest share of a file's rows that may be set aside as unusable."""
     expect_official: bool = False
     """Whether rows and distinct values must be those of the published files."""
     engine: str = "duckdb"
-    """A file of mailcli/engines."""
+    """A file of mailcli/preprocessing/engines."""
     spark_master: str | None = None
     """URL of a Spark cluster; None for this machine."""
     memory_limit: str = MEMORY_LIMIT
-    """What the engine may use, e.g. "2GB"; a bucket's 600 MB come on top."""
+    """Memory of the engine, e.g. "2GB"; a bucket's 600 MB are extra."""
     threads: int | None = None
-    """How many the engine uses; None for all cores."""
+    """Threads of the engine; None for all cores."""
     temp_dir: Path | None = None
-    """Folder for intermediate files; None for the data folder's own disk."""
+    """Folder for intermediate files; None for the data folder."""
     schema: Path | None = None
     """The schema file of the source `tabular`; None for the others."""
 
     def check(self) -> None:
-        """Raises MailError for what cannot be."""
+        """Raise MailError for an impossible value."""
         if not 1 <= self.history <= LONGEST_HISTORY:
             raise MailError(f"--history is {self.history}. Expected 1 to {LONGEST_HISTORY}.")
         if not 0 < self.sample <= 1:
@@ -79,14 +69,14 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     """Make the dataset `data_dir/name` from raw files.
 
     Args:
-        source: name of the raw format, a file of mailcli/sources.
+        source: name of the raw format, a file of mailcli/preprocessing/sources.
         raw: folder of the raw files.
         data_dir: folder of the datasets.
         name: name of the dataset; None for the source's own.
-        options: how.
+        options: how to make it.
 
     Raises:
-        MailError: the raw data or an option is not usable, or the target folder is not ours.
+        MailError: the raw data or an option is not usable, or the target folder holds something else.
     """
     reader = plugins.load(plugins.SOURCES, source)
     engine_class = plugins.load(plugins.ENGINES, options.engine)
@@ -95,25 +85,25 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     options.check()
     if options.schema and options.engine != "duckdb":
         raise MailError(
-            f"--engine {options.engine}: a schema file's tables are read by DuckDB alone. Leave out --engine."
+            f"--engine {options.engine}: files with a schema file are read only by DuckDB. Leave out --engine."
         )
     memory = parse_size(options.memory_limit)
     with DatasetWriter(target, options.temp_dir) as writer:
         raw_data: RawData = reader(raw, writer.stages.temp, *([options.schema] if options.schema else []))
         if options.expect_official and not raw_data.official:
-            raise MailError(f"--expect-official: nothing is known of the published files of '{source}'.")
-        before = _stamps(raw_data.files, raw)
+            raise MailError(f"--expect-official: the published files of '{source}' are not known.")
+        before = stamps(raw_data.files, raw)
         job = {"source": source, "engine": options.engine, "--sample": options.sample, **before}
         writer.stages.begin(job | ({"the schema file": dict(raw_data.mapping)} if raw_data.mapping else {}))
         with (
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
-            _fingerprints(raw_data.files, raw) as prints,
+            fingerprints(raw_data.files, raw) as future,
         ):
-            found = _make(raw_data, engine, writer, name, options)
-            files = prints.result()
-        changed = [file for file, stamp in _stamps(raw_data.files, raw).items() if stamp != before[file]]
+            contents = _write_columns(raw_data, engine, writer, name, options)
+            files = future.result()
+        changed = [file for file, stamp in stamps(raw_data.files, raw).items() if stamp != before[file]]
         if changed:
-            raise MailError(f"{raw / changed[0]}: has changed while it was read. Start again when it is whole.")
+            raise MailError(f"{raw / changed[0]}: changed while it was being read. Start again when it is complete.")
         writer.finish(
             {
                 "name": name,
@@ -122,7 +112,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
                 "history": options.history,
                 "sample": options.sample,
                 "duplicates": "dropped" if options.drop_duplicates else "kept",
-                **found,
+                **contents,
                 **({"mapping": dict(raw_data.mapping)} if raw_data.mapping else {}),
                 "schema": raw_data.schema.to_json(),
                 "files": files,
@@ -131,57 +121,19 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     return Dataset(target)
 
 
-def _make(source: RawData, engine: DataEngine, writer: DatasetWriter, name: str, options: Options) -> dict[str, Any]:
-    """All columns, summary.md and rejected/; what they give for dataset.json."""
+def _write_columns(
+    source: RawData, engine: DataEngine, writer: DatasetWriter, name: str, options: Options
+) -> dict[str, Any]:
+    """Write all columns, summary.md and rejected/; returns what they add to dataset.json."""
     rejects = Rejects(source, options.max_bad_rows)
-    staged = Staging(source, engine, writer.stages, rejects, options.sample, options.expect_official).run()
-    found = Build(source.schema, engine, writer, options.history, options.drop_duplicates).run(staged)
+    extraction = Extraction(source, engine, writer.stages, rejects, options.sample, options.expect_official)
+    extracted = extraction.run()
+    contents = Transform(source.schema, engine, writer, options.history, options.drop_duplicates).run(extracted)
     title = (
         f"{name} ({'simulated' if source.simulation else 'real data'}), n_v {options.history}, "
         f"{options.sample * 100:g}% of the users, duplicates {'dropped' if options.drop_duplicates else 'kept'}"
     )
-    text = summary(title, source, staged, rejects, found["counts"])
+    text = summary(title, source, extracted, rejects, contents["counts"])
     (writer.folder / SUMMARY).write_text(text, encoding="utf-8")
     rejects.write(writer.folder / REJECTED)
-    return found
-
-
-def _stamps(files: tuple[Path, ...], raw: Path) -> dict[str, list[int]]:
-    """Size and time of change of each file: what tells whether it is the same."""
-    return {_name(path, raw): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
-
-
-def _name(path: Path, raw: Path) -> str:
-    """A file's name from the folder of the raw files on."""
-    return str(path.relative_to(raw)) if path.is_relative_to(raw) else str(path)
-
-
-@contextmanager
-def _fingerprints(files: tuple[Path, ...], raw: Path) -> Iterator[Future[list[dict[str, Any]]]]:
-    """Size and SHA-256 of the files, found in a thread that ends with the block."""
-    stop = Event()
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            yield pool.submit(lambda: [_fingerprint(path, raw, stop) for path in files])
-        finally:
-            stop.set()
-
-
-def _fingerprint(path: Path, raw: Path, stop: Event) -> dict[str, Any]:
-    """One file's; a .gz is unpacked to its end, because DuckDB takes one that was cut off for a shorter one."""
-    digest = hashlib.sha256()
-    for chunk in _chunks(path, open, stop):
-        digest.update(chunk)
-    if path.suffix == ".gz":
-        try:
-            for _ in _chunks(path, gzip.open, stop):
-                pass
-        except (EOFError, zlib.error, OSError) as error:
-            raise damaged(path, error) from error
-    return {"file": _name(path, raw), "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _chunks(path: Path, opener: Callable[[Path, str], Any], stop: Event) -> Iterator[bytes]:
-    with opener(path, "rb") as file:
-        while not stop.is_set() and (chunk := file.read(READ_BYTES)):
-            yield chunk
+    return contents

@@ -1,4 +1,4 @@
-"""SIMULATED.json: the note beside simulated raw files, so that they never pass for real ones."""
+"""SIMULATED.json: the note next to simulated raw files, so that they never pass for real ones."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from typing import Any
 from mailcli.errors import MailError
 from mailcli.utils.parsing import read_json
 
-NAME = "SIMULATED.json"
+#: Name of the note.
+MARKER = "SIMULATED.json"
 
 
 def write_marker(folder: Path, files: Sequence[Path], settings: dict[str, Any]) -> None:
     """Note the simulator's settings and the sizes of the files it wrote."""
     note = {**settings, "files": {path.name: path.stat().st_size for path in files}}
-    (folder / NAME).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    (folder / MARKER).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
 
 def read_marker(folder: Path, files: Sequence[Path]) -> dict[str, Any] | None:
-    """The simulator's settings, or None where the files are not simulated.
+    """The simulator's settings, or None if the files are not simulated.
 
     Raises:
-        MailError: the note cannot be read, or was written for other files than these.
+        MailError: the note cannot be read, or was written for other files.
     """
-    path = folder / NAME
+    path = folder / MARKER
     if not path.is_file():
         return None
     try:
@@ -37,20 +38,19 @@ def read_marker(folder: Path, files: Sequence[Path]) -> dict[str, Any] | None:
         raise MailError(f"{path}: cannot be read ({error}). Simulate the files again.") from error
     for file in files:
         noted = sizes.get(file.name.removesuffix(".gz"))
-        size = _plain_size(file)
+        size = _unpacked_size(file)
         if noted is None or size != (noted % 2**32 if file.suffix == ".gz" else noted):
             raise MailError(
                 f"{path}: was not written for {file.name} ({size} bytes, the note says {noted}), so it is not known "
-                f"whether the data is simulated. "
-                f"Keep real and simulated files in different folders."
+                "whether the data is simulated. Keep real and simulated files in different folders."
             )
     return note
 
 
-def _plain_size(file: Path) -> int:
-    """Bytes of the file, unpacked; of a .gz modulo 2³², as its last four bytes say (RFC 1952)."""
+def _unpacked_size(file: Path) -> int:
+    """Bytes of the unpacked file; of a .gz modulo 2³², from its last four bytes (RFC 1952)."""
     if file.suffix != ".gz" or file.stat().st_size < 4:
         return file.stat().st_size
-    with open(file, "rb") as opened:
-        opened.seek(-4, 2)
-        return int.from_bytes(opened.read(4), "little")
+    with open(file, "rb") as packed:
+        packed.seek(-4, 2)
+        return int.from_bytes(packed.read(4), "little")

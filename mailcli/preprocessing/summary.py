@@ -1,4 +1,4 @@
-"""summary.md: what preprocessing found in the raw files, for a person to read."""
+"""summary.md: what preprocessing found in the raw files, for people to read."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pyarrow.compute as pc
 
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MAX_QUOTED
-from mailcli.preprocessing.extract import NO_IMPRESSION, TOO_LATE, Staged
+from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, TOO_LATE, ExtractedTables
 from mailcli.preprocessing.rejects import EXAMPLES, Rejects
 from mailcli.preprocessing.sources._base import TABLES, RawData
 
 Cells = Sequence[object]
 
 
-def summary(title: str, source: RawData, staged: Staged, rejects: Rejects, counts: dict[str, int]) -> str:
+def summary(title: str, source: RawData, extracted: ExtractedTables, rejects: Rejects, counts: dict[str, int]) -> str:
     """The text of summary.md.
 
     Args:
-        title: name of the dataset and the settings it was made with.
+        title: name and settings of the dataset.
         source: the raw data.
-        staged: its tables.
+        extracted: its tables.
         rejects: the rows that could not be used.
         counts: those of dataset.json.
     """
@@ -33,11 +33,11 @@ def summary(title: str, source: RawData, staged: Staged, rejects: Rejects, count
         "## Rows set aside",
         *_table(("table", "expected", "rows", "for example"), _reasons(rejects), "None."),
         "## Findings",
-        *_table(("what", "how many", "for example"), _findings(staged, counts)),
+        *_table(("what", "how many", "for example"), _findings(extracted, counts)),
         "## Impressions",
         *_table(("split", "impressions", "clicks", "CTR"), _splits(counts)),
         "## Values",
-        *_table(("column", "different", "missing", "least", "greatest", "published"), _values(source, staged)),
+        *_table(("column", "distinct", "missing", "least", "greatest", "published"), _values(source, extracted)),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -54,8 +54,8 @@ def _row(cells: Cells) -> str:
 
 def _files(source: RawData, rejects: Rejects) -> Iterator[Cells]:
     for table in TABLES:
-        file = source.csv[table].path.name if table in source.csv else ", ".join(path.name for path in source.files)
-        yield table, file, rejects.rows[table], rejects.count(table)
+        paths = [source.raw_files[table].path] if table in source.raw_files else source.files
+        yield table, ", ".join(path.name for path in paths), rejects.rows[table], rejects.count(table)
 
 
 def _reasons(rejects: Rejects) -> Iterator[Cells]:
@@ -65,28 +65,28 @@ def _reasons(rejects: Rejects) -> Iterator[Cells]:
 
 
 def _printable(line: str) -> str:
-    """A line of a raw file, cut, without what would break a table."""
+    """A line of a raw file, shortened, without what would break a table."""
     return "".join(c if c.isprintable() and c != "`" else "?" for c in line[:MAX_QUOTED])
 
 
-def _findings(staged: Staged, counts: dict[str, int]) -> Iterator[Cells]:
-    users, items = staged.users, staged.items
-    known = pc.is_in(users["user"], value_set=staged.profiles["user"].cast(users["user"].type).combine_chunks())
-    lonely = users.filter(pc.invert(known))
-    lost = items.filter(pc.invert(items["known"]))
-    of_lonely = sum(pc.sum(lonely[name]).as_py() or 0 for name in SPLITS)
+def _findings(extracted: ExtractedTables, counts: dict[str, int]) -> Iterator[Cells]:
+    users, items = extracted.users, extracted.items
+    profiles = extracted.profiles["user"].cast(users["user"].type).combine_chunks()
+    no_profile = users.filter(pc.invert(pc.is_in(users["user"], value_set=profiles)))
+    no_features = items.filter(pc.invert(items["known"]))
+    without_profile = sum(pc.sum(no_profile[name]).as_py() or 0 for name in SPLITS)
     total = sum(counts[name] for name in SPLITS)
-    yield "users of impressions without a profile", len(lonely), _examples(lonely["user"])
-    yield "impressions of these", of_lonely, f"{of_lonely / total:.2%} of all"
-    yield "items of impressions without a row in the item table", len(lost), _examples(lost["item"])
-    yield "impressions of these", pc.sum(lost["impressions"]).as_py() or 0, ""
+    yield "users of impressions without a profile", len(no_profile), _examples(no_profile["user"])
+    yield "their impressions", without_profile, f"{without_profile / total:.2%} of all"
+    yield "items of impressions without a row in the item table", len(no_features), _examples(no_features["item"])
+    yield "their impressions", pc.sum(no_features["impressions"]).as_py() or 0, ""
     yield "users without a behavior before an impression (naturally new)", counts["users_without_history"], ""
     yield "impressions without a behavior before them", counts["impressions_without_history"], ""
-    yield "behaviors of users without an impression that is kept, not stored", staged.unseen[NO_IMPRESSION], ""
-    yield "behaviors not before their user's last impression, not stored", staged.unseen[TOO_LATE], ""
+    yield "behaviors of users without an impression in the dataset (dropped)", extracted.ignored[NO_IMPRESSION], ""
+    yield "behaviors not before their user's last impression (dropped)", extracted.ignored[TOO_LATE], ""
     yield "exact duplicates among the other behaviors", counts["duplicate_behaviors"], ""
-    yield "behaviors older than the last n_v of every impression, not stored", counts["older_behaviors"], ""
-    yield "behaviors stored", counts["behaviors"], ""
+    yield "behaviors older than the last n_v of every impression (dropped)", counts["older_behaviors"], ""
+    yield "behaviors in the dataset", counts["behaviors"], ""
 
 
 def _examples(column: pa.ChunkedArray) -> str:
@@ -99,14 +99,14 @@ def _splits(counts: dict[str, int]) -> Iterator[Cells]:
         yield name, counts[name], clicks, f"{clicks / counts[name]:.2%}"
 
 
-def _values(source: RawData, staged: Staged) -> Iterator[Cells]:
-    for name, found in staged.facts.items():
+def _values(source: RawData, extracted: ExtractedTables) -> Iterator[Cells]:
+    for name, count in extracted.facts.items():
         table, column = name.split(".")
         if column == "rows":
             continue
-        known = {"users": staged.profiles, "items": staged.features}.get(table)
-        ends: Cells = ("", "", "")
-        if known is not None:
-            low, high = pc.min_max(known[column]).values()
-            ends = (known[column].null_count, f"`{low}`", f"`{high}`")
-        yield name, found, *ends, source.official.get(name, "")
+        rows = {"users": extracted.profiles, "items": extracted.features}.get(table)
+        details: Cells = ("", "", "")
+        if rows is not None:
+            low, high = pc.min_max(rows[column]).values()
+            details = (rows[column].null_count, f"`{low}`", f"`{high}`")
+        yield name, count, *details, source.official.get(name, "")

@@ -1,4 +1,4 @@
-"""Vocabularies: from a raw value to its id, fitted on what the training split shows."""
+"""Vocabularies: raw value -> id, fitted on the training split."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 from mailcli.data.schema import FIRST_ID
 
-#: Stands for a missing value among codes; never taken in, so its id is UNKNOWN.
+#: The code of a missing value; it is in no vocabulary, so its id is UNKNOWN.
 MISSING = np.iinfo(np.int64).min
 
 Codes = NDArray[np.int64]
 
 
 class VocabularyBuilder:
-    """Values of one vocabulary: first turned to codes, then all seen, at last numbered.
+    """One vocabulary in the making: values become codes (`codes`), are collected (`see`), and get ids (`ids`).
 
-    Whole numbers are their own codes; texts get codes in order of appearance, so that long columns hold numbers only.
-    Ids are given in ascending order of the value, hence do not depend on the order of rows, files or buckets: first to
-    the values that training shows, which are the vocabulary, then to the others.
+    Whole numbers are their own codes; texts get codes in order of appearance, so that long columns hold only numbers.
+    Ids ascend with the value, so they do not depend on the order of rows, files or buckets. Values seen in training
+    come first; they are the vocabulary. Unseen values follow.
     """
 
     def __init__(self) -> None:
         self._texts: dict[str, int] = {}
         self._trained: Codes = np.empty(0, np.int64)
-        self._others: Codes = np.empty(0, np.int64)
+        self._other: Codes = np.empty(0, np.int64)
         self._is_text = False
         self._index: pd.Index | None = None
 
@@ -43,43 +43,43 @@ class VocabularyBuilder:
         return lookup[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1]
 
     def see(self, codes: Codes, trained: NDArray[np.bool_]) -> None:
-        """Take values in: those of which `trained` is true into the vocabulary, because training impressions show them.
+        """Collect values; those with `trained` are in training impressions or their histories, and join the vocabulary.
 
         Raises:
-            RuntimeError: ids were given already, and would be others now.
+            RuntimeError: ids have been given, and would now change.
         """
         if self._index is not None:
             raise RuntimeError("a vocabulary that has given ids cannot see more values")
-        self._trained = _joined(self._trained, codes[trained])
-        self._others = _joined(self._others, codes[~trained])
+        self._trained = _union(self._trained, codes[trained])
+        self._other = _union(self._other, codes[~trained])
 
     def values(self) -> NDArray:
         """The vocabulary: raw values in ascending order; the value at index i has id FIRST_ID + i."""
         return self._sorted(self._trained)[0]
 
     def unseen(self) -> NDArray:
-        """The values that training does not show, ascending; their ids go on where those of the vocabulary end."""
-        return self._sorted(self._only_others)[0]
+        """Values not seen in training, in ascending order; their ids follow those of the vocabulary."""
+        return self._sorted(self._unseen_codes)[0]
 
     @property
-    def _only_others(self) -> Codes:
-        return np.setdiff1d(self._others, self._trained, assume_unique=True)
+    def _unseen_codes(self) -> Codes:
+        return np.setdiff1d(self._other, self._trained, assume_unique=True)
 
     def ids(self, codes: Codes) -> NDArray[np.int64]:
-        """The ids of codes that were seen; UNKNOWN for a missing value. Those from len(self) on are unseen values'."""
-        # get_indexer says -1 for what it lacks, and FIRST_ID - 1 is UNKNOWN.
+        """The ids of collected codes; UNKNOWN for a missing value. Ids from len(self) on are those of unseen values."""
+        # get_indexer returns -1 for codes it lacks, and FIRST_ID - 1 is UNKNOWN.
         return self._numbered().get_indexer(pd.Index(codes)) + FIRST_ID
 
     @property
     def total(self) -> int:
-        """How many ids there are, those of unseen values included."""
+        """Number of ids, those of unseen values included."""
         return FIRST_ID + len(self._numbered())
 
     def _numbered(self) -> pd.Index:
         """The codes in the order of their ids."""
         if self._index is None:
-            both = [self._sorted(each)[1] for each in (self._trained, self._only_others)]
-            self._index = pd.Index(np.concatenate(both))
+            parts = [self._sorted(codes)[1] for codes in (self._trained, self._unseen_codes)]
+            self._index = pd.Index(np.concatenate(parts))
         return self._index
 
     def _sorted(self, codes: Codes) -> tuple[NDArray, Codes]:
@@ -91,11 +91,11 @@ class VocabularyBuilder:
         return texts[order], codes[order]
 
     def __len__(self) -> int:
-        """How many ids the vocabulary has, padding and unknown included."""
+        """Number of ids of the vocabulary, padding and unknown included."""
         return FIRST_ID + len(self._trained)
 
 
-def _joined(known: Codes, codes: Codes) -> Codes:
-    """The different codes of both, ascending, without MISSING."""
-    fresh = pd.unique(codes)
-    return np.union1d(known, fresh[fresh != MISSING])
+def _union(known: Codes, codes: Codes) -> Codes:
+    """The distinct codes of both, in ascending order, without MISSING."""
+    new = pd.unique(codes)
+    return np.union1d(known, new[new != MISSING])

@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.preprocessing.csv_file import LONGEST
+from mailcli.preprocessing.csv_file import LONGEST_LINE
 from mailcli.serving.value_checks import Faults, Needed, decoded, fits, is_bytes, shown
 
 FORMS = (".csv", ".parquet")
@@ -168,7 +168,7 @@ class ImpressionFile:
 def _lines(file: BinaryIO) -> Iterator[str]:
     """The lines of a file from the first that is not empty."""
     first = True
-    while line := file.readline(LONGEST).decode("utf-8-sig" if first else "utf-8"):
+    while line := file.readline(LONGEST_LINE).decode("utf-8-sig" if first else "utf-8"):
         if not first or line.strip("\r\n"):
             first = False
             yield line

@@ -1,1 +1,1 @@
-"""A world with known truth, and its raw files."""
+"""A simulated world whose true click probabilities are known, and its raw files."""

@@ -17,7 +17,7 @@ _CHUNK = 1 << 23
 
 def share(variables: Iterable[Any]) -> None:
     """Give every worker the bits of the chief's variables, which need no second copy in memory."""
-    if distribute.worker()[1] == 1:
+    if distribute.worker_count() == 1:
         return
     for variable in variables:
         _share(variable)
@@ -43,7 +43,7 @@ def _share(variable: Any) -> None:
 
 def _copies(variable: Any) -> Sequence[Any]:
     """The variable of each replica of this worker, of one of Keras."""
-    chosen = distribute.team()
+    chosen = distribute.replica_group()
     assert chosen is not None
     copies: Sequence[Any] = chosen.strategy.experimental_local_results(variable.value)
     return copies
@@ -61,12 +61,12 @@ def tell(text: str) -> str:
 
 def any_of(asked: bool) -> bool:
     """Whether any worker asks."""
-    return asked if distribute.worker()[1] == 1 else bool(_sum(np.array([asked], np.int64))[0])
+    return asked if distribute.worker_count() == 1 else bool(_sum(np.array([asked], np.int64))[0])
 
 
 def gathered(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows [n, m] of all workers, one after the other."""
-    return rows if distribute.worker()[1] == 1 else _run(_gather, tf.constant(rows))
+    return rows if distribute.worker_count() == 1 else _run(_gather, tf.constant(rows))
 
 
 def _array_from_chief(array: NDArray) -> NDArray:
@@ -78,7 +78,7 @@ def _array_from_chief(array: NDArray) -> NDArray:
 def _from_chief(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bits, as whole numbers to which the others add zeros."""
     numbers = np.zeros(-(-len(data) // 8), np.int64)
-    if distribute.worker()[0] == 0:
+    if distribute.worker_index() == 0:
         numbers.view(np.uint8)[: len(data)] = data
     return _sum(numbers).view(np.uint8)[: len(data)]
 
@@ -88,16 +88,16 @@ def _sum(x: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _add(x: Any, first: Any) -> Any:
-    return distribute.total(x * tf.cast(first, x.dtype))
+    return distribute.all_reduce_sum(x * tf.cast(first, x.dtype))
 
 
 def _gather(x: Any, first: Any) -> Any:
-    return distribute.everyone(x[: tf.where(first, tf.shape(x)[0], 0)])
+    return distribute.all_gather(x[: tf.where(first, tf.shape(x)[0], 0)])
 
 
 @tf.function(reduce_retracing=True)
 def _on_all(what: Any, x: Any) -> Any:
-    chosen = distribute.team()
+    chosen = distribute.replica_group()
     assert chosen is not None
     local = len(chosen.strategy.extended.worker_devices)
 

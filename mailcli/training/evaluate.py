@@ -16,7 +16,7 @@ from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import WeightedMetrics, resample
 from mailcli.models import distribute
-from mailcli.models.batch_spec import batch_signature, to_tensors
+from mailcli.models.batch_spec import to_tensors
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
 from mailcli.utils.progress import progress
@@ -35,9 +35,8 @@ Draws = dict[str, dict[str, NDArray[np.float64]]]
 class Scorer:
     """The probabilities of a model; traced once."""
 
-    def __init__(self, model: TwoTower, history: int) -> None:
-        signature = batch_signature(model.embedding.schema, history)
-        self._score = tf.function(model.probabilities, input_signature=[signature])
+    def __init__(self, model: TwoTower) -> None:
+        self._score = tf.function(model.probabilities, input_signature=[model.batch_signature])
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
         """[impressions], scores of a view in the dataset's order; [impressions, 2] of a ranker with pCTCVR besides.
@@ -47,7 +46,7 @@ class Scorer:
         heads = self.heads
         # All that is kept of an impression.
         scores = np.empty((len(batches.view.rows), heads), np.float32)
-        done, mine = 0, len(scores) // distribute.worker()[1]
+        done, mine = 0, len(scores) // distribute.worker_count()
         with progress(title, mine, "impressions") as advance:
             for batch in batches.in_order():
                 found = self.scores_of(batch)

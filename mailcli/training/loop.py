@@ -85,7 +85,7 @@ class Fit:
         """Where the run stands, of the checkpoint that is there; every worker gets the chief's."""
         run = self._run
         found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
-        if distribute.worker()[1] > 1:
+        if distribute.worker_count() > 1:
             told = json.loads(collectives.tell(json.dumps(asdict(found) if found else None)))
             found = Progress(**told) if told else None
             if found:
@@ -100,7 +100,7 @@ class Fit:
             Interrupted: by Ctrl-C; what was done is kept.
         """
         # Several workers stop together, so in a step: until the next one, validation goes on.
-        several = distribute.worker()[1] > 1
+        several = distribute.worker_count() > 1
         try:
             with postpone_interrupts() if several else nullcontext() as together:
                 while self._progress.epoch <= self._run.config.epochs:

@@ -66,7 +66,7 @@ class Predictor:
     @cached_property
     def score(self) -> Scorer:
         """The model's probabilities; traced once."""
-        return Scorer(self.model, self.config.history)
+        return Scorer(self.model)
 
     @cached_property
     def test(self) -> View:

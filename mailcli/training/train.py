@@ -12,7 +12,7 @@ from mailcli.data.protocol import View, views
 from mailcli.errors import Interrupted, MailError
 from mailcli.models import distribute
 from mailcli.models.factory import make_model
-from mailcli.models.sparse_ops import forget_gradients
+from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives, trackers
 from mailcli.training.environment import environment
@@ -53,7 +53,7 @@ def train(
         with run.lock():
             return _train(run, dataset, baseline, minutes, origin)
     finally:
-        forget_gradients()
+        clear_custom_gradients()
 
 
 def choose(
@@ -71,7 +71,7 @@ def choose(
         with run.lock():
             return _Training(run, dataset, baseline, minutes).best
     finally:
-        forget_gradients()
+        clear_custom_gradients()
 
 
 def _train(run: Run, dataset: Dataset, baseline: Run | None, minutes: float, origin: Origin | None) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class _Training:
             # Before the model is made, so that random numbers are the same in a run that was stopped.
             origin.load()
         self.model, splits = check(run.config, dataset)
-        self.scorer = Scorer(self.model, run.config.history)
+        self.scorer = Scorer(self.model)
         self.batches = {name: _batches(dataset, view, run.config) for name, view in splits.items()}
         self.fit: Fit | None = None
         """None of a two-stage method."""

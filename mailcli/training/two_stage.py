@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
-from mailcli.models.batch_spec import batch_signature, to_tensors
+from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import TrainingData
 from mailcli.models.two_tower import TwoTower, click_logit
 from mailcli.training.evaluate import Scorer, measure
@@ -36,8 +36,7 @@ def fit_to(
 def training_data(model: TwoTower, dataset: Dataset, batches: Batches, seed: int) -> TrainingData:
     """What a two-stage method sees of the training split."""
     view = batches.view
-    signature = batch_signature(dataset.schema, batches.history)
-    embed = tf.function(model.embedding, input_signature=[signature])
+    embed = tf.function(model.embedding, input_signature=[model.batch_signature])
     users = dataset.column("train", "user")[view.rows].astype(np.int64)
     return TrainingData(
         features=lambda: (embed(to_tensors(batch)) for batch in batches.in_order()),

@@ -151,4 +151,4 @@ def _places(old: FeatureEmbedding, new: FeatureEmbedding) -> Iterator[NDArray[np
     """[old rows], the row of each in the new table, in parts."""
     for name in old.start:
         yield new.start[name] + np.arange(old.vocabulary_sizes[name])
-    yield new.action_start + np.arange(old.actions)
+    yield new.first_action_row + np.arange(old.actions)

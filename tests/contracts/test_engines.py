@@ -1,4 +1,4 @@
-"""The same dataset from every engine, and what an engine refuses."""
+"""Every engine gives the same dataset, and refuses what it cannot do."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TestSpark:
         raw = tmp_path / "raw [1] o'x" / "user=1"
         shutil.copytree(simulated_raw, raw)
         alimama.spoil(raw)
-        monkeypatch.setattr("mailcli.preprocessing.extract.BUCKET_BYTES", 100_000)
+        monkeypatch.setattr("mailcli.preprocessing.buckets.BUCKET_BYTES", 100_000)
         datasets = [
             preprocess(
                 "alimama",
@@ -88,17 +88,17 @@ class TestDuckDB:
     def test_a_spark_master_goes_with_spark(self, tmp_path: Path, simulated_raw: Path) -> None:
         with pytest.raises(MailError) as error:
             preprocess("alimama", simulated_raw, tmp_path, None, Options(spark_master="spark://somewhere:7077"))
-        assert error.value.message == "--spark-master spark://somewhere:7077: goes with --engine spark."
+        assert error.value.message == "--spark-master spark://somewhere:7077: needs --engine spark."
 
     def test_ctrl_c_during_a_statement_is_ctrl_c(self, tmp_path: Path) -> None:
-        """As DuckDB does it: an error of its own, caused by Ctrl-C."""
+        """DuckDB raises an error of its own, caused by Ctrl-C."""
         engine = Engine(tmp_path, 10**9, None, None)
-        told = RuntimeError("Query interrupted")
-        told.__cause__ = KeyboardInterrupt()
+        interrupted = RuntimeError("Query interrupted")
+        interrupted.__cause__ = KeyboardInterrupt()
         with pytest.raises(KeyboardInterrupt):
-            engine.__exit__(RuntimeError, told, None)
+            engine.__exit__(RuntimeError, interrupted, None)
 
 
 @pytest.mark.parametrize("name", plugins.names(plugins.ENGINES))
 def test_every_engine_has_a_test(name: str) -> None:
-    assert f"test{name}" in {thing.lower() for thing in globals()}
+    assert f"test{name}" in {name_.lower() for name_ in globals()}

@@ -1,4 +1,4 @@
-"""`--precision bfloat16`: every ranker and every method trains in it, near float32, with float32 variables and scores."""
+"""`--precision bfloat16`: every ranker and every method trains in it, close to float32, with float32 variables and scores."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from mailcli.data.protocol import views
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
-from tests.contracts.test_models import BATCH, COLD_STARTS, RANKERS, config_of
-
-CELLS = [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for method in COLD_STARTS if method != "mail")]
+from tests.helpers.models import AXES, BATCH, config_of
 
 
-# Two cells hold most of the layers; the others take half a minute.
+# Two cells have most of the layers; the others take half a minute.
 @pytest.mark.parametrize(
     ("ranker", "cold_start"),
     [
         pytest.param(*cell, marks=[] if cell in {("dmr", "mail"), ("base", "cvae")} else pytest.mark.slow)
-        for cell in CELLS
+        for cell in AXES
     ],
 )
 def test_products_in_bfloat16_change_little(ranker: str, cold_start: str, with_buys: Dataset) -> None:
@@ -33,11 +31,11 @@ def test_products_in_bfloat16_change_little(ranker: str, cold_start: str, with_b
     batches = [to_tensors(batch) for batch in Batches(with_buys, view, full.history, BATCH).shuffled(0, 1)]
     expected = np.asarray(make_model(with_buys, full).probabilities(batches[0]))
     model = make_model(with_buys, half)
-    found = np.asarray(model.probabilities(batches[0]))
-    assert found.dtype == np.float32
+    scores = np.asarray(model.probabilities(batches[0]))
+    assert scores.dtype == np.float32
     # bfloat16 has 8 bits: three digits of a logit near 0.
-    np.testing.assert_allclose(found, expected, atol=0.02)
-    assert (found != expected).any(), "nothing was computed in bfloat16"
+    np.testing.assert_allclose(scores, expected, atol=0.02)
+    assert (scores != expected).any(), "nothing was computed in bfloat16"
     assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
     step = make_step(model, half)
     losses = [step(batch) for batch in batches[:3]]

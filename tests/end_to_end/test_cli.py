@@ -151,8 +151,8 @@ def test_compare_prints_the_papers_rows_each_from_its_own_run(with_data: Path) -
 
 def test_esmm_needs_conversions_and_scores_them(with_data: Path) -> None:
     assert refused(mail("train", "--ranker", "esmm", *SMALL)) == (
-        "esmm+none on tiny: it needs the label 'conversion', and the dataset has 'click' alone "
-        "(a schema file names one as impressions.conversion, `mail simulate --conversions` makes one up)"
+        "esmm+none on tiny: it needs the label 'conversion', but the dataset has only 'click' "
+        "(a schema file names its column as impressions.conversion; `mail simulate --conversions` simulates one)"
     )
     made = mail("simulate", "alimama", "--users", "150", "--out", "raw", "--behaviors-per-user", "20", "--conversions")
     assert made.exit_code == 0, made.output
@@ -251,7 +251,7 @@ def test_without_raw_files_the_answer_says_which_where_and_how(home: Path) -> No
 
 def unusable(rows: str, share: str) -> str:
     """The end of an error about rows."""
-    return f"{rows} rows ({share}) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
+    return f"{rows} rows ({share}) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
 
 
 Change = Callable[[dict[str, list[str]]], None]
@@ -338,7 +338,7 @@ def drop(stem: str, keep: slice) -> Change:
         ),
         (
             lambda rows: rows["ad_feature"].append("10,5,1,1,6,1.0"),
-            "raw/ad_feature.csv, line 2: is not the only row of its item. Expected one row each. "
+            "raw/ad_feature.csv, line 2: has the same item as another row. Expected one row per item. "
             + unusable("1 of 2", "50.00%"),
         ),
         (
@@ -770,7 +770,7 @@ class TestOddFiles:
 
     def test_settings_of_the_wrong_type(self, with_data: Path) -> None:
         (with_data / "c.toml").write_text("data = 5\n")
-        assert refused(mail("train", "--config", "c.toml")) == "c.toml: data = 5: expected a string"
+        assert refused(mail("train", "--config", "c.toml")) == "c.toml: data = 5: expected a string."
         (with_data / "c.toml").write_text("epoch = 5\n")
         assert refused(mail("train", "--config", "c.toml", "--set", "epochs=3")) == (
             "c.toml: unknown setting 'epoch'. Did you mean 'epochs'?"
@@ -815,7 +815,7 @@ class TestTamperedRuns:
 
     def test_a_damaged_config(self, run: Path) -> None:
         (run / "config.toml").write_text("epochs = 1\n")
-        assert refused(mail("evaluate", run)) == "data: no dataset is named"
+        assert refused(mail("evaluate", run)) == "data: no dataset is named."
 
     def test_missing_weights(self, run: Path) -> None:
         (run / "checkpoints" / "best.weights.h5").unlink()

@@ -221,7 +221,7 @@ SAME: dict[str, Damage] = {
     "gz: two members": lambda data: gzip.compress(data[:150]) + gzip.compress(data[150:]),
 }
 REFUSED: dict[str, tuple[Damage, str]] = {
-    "mixed line ends": (lambda data: data.replace(b"\n", b"\r\n", 3), "its lines do not all end alike"),
+    "mixed line ends": (lambda data: data.replace(b"\n", b"\r\n", 3), "has mixed line endings"),
     "gz: zeros behind": (lambda data: gzip.compress(data) + bytes(512), "Input is not a GZIP stream|cut off"),
     "gz: garbage behind": (lambda data: gzip.compress(data) + b"garbage", "is cut off or damaged|GZIP|cannot be read"),
     "gz: wrong CRC": (lambda data: gzip.compress(data)[:-8] + bytes(8), "is cut off or damaged|GZIP|cannot be read"),
@@ -264,7 +264,7 @@ def test_a_file_that_vanishes(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def vanish(*_: object) -> None:
         (home / "raw" / "raw_sample.csv").unlink()
 
-    monkeypatch.setattr("mailcli.preprocessing.extract.Staging._check_log", vanish)
+    monkeypatch.setattr("mailcli.preprocessing.extract.Extraction._check_log", vanish)
     assert "raw_sample.csv" in str(mail("preprocess", "alimama", "--raw", "raw"))
     assert not (home / "data").exists()
 

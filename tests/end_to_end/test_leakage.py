@@ -21,7 +21,7 @@ from mailcli.data.schema import SPLITS
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.factory import make_model
 from mailcli.models.step import Step
-from mailcli.preprocessing import transform
+from mailcli.preprocessing import history_writer
 from mailcli.preprocessing.histories import history_bounds
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.vocabulary import VocabularyBuilder
@@ -29,9 +29,9 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train
 from mailcli.training.run_folder import Run
-from tests.contracts.test_models import COLD_STARTS, QUICK, RANKERS
 from tests.helpers.alimama import DAY, START
 from tests.helpers.leakage import Draw, LeakError, Truth, Watch, check_rows, check_vocabularies
+from tests.helpers.models import COLD_STARTS, QUICK, RANKERS
 from tests.helpers.oracles import read_csv
 
 EPOCHS = 2
@@ -328,7 +328,7 @@ def test_the_alarm_of_a_look_ahead_in_preprocessing_rings(
     def ahead(b_row: Any, b_time: Any, row: Any, time: Any) -> Any:
         return history_bounds(b_row, b_time, row, time + 3600)
 
-    monkeypatch.setattr(transform, "history_bounds", ahead)
+    monkeypatch.setattr(history_writer, "history_bounds", ahead)
     dataset = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
     Watch(monkeypatch, dataset, truth, draws["paper"])
     with pytest.raises(LeakError, match="behavior that is hidden or not earlier"):

@@ -178,7 +178,7 @@ history = 20
 def test_one_toml_file_makes_dataset_and_table_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """GroupLens' three files in data/raw/movielens-1m, and nothing but TOML: the dataset and the paper's Table 2."""
     monkeypatch.chdir(EXAMPLES.parent.parent)
-    rawforms.movielens(tmp_path / "data" / "raw" / "movielens-1m", users=60, films=40, each=20)
+    rawforms.movielens(tmp_path / "data" / "raw" / "movielens-1m", users=60, films=40, ratings_per_user=20)
     command = ("run", "experiments/table2-ml-1m.toml", "--seeds", 1, "--jobs", 1)
     folders = ("--data-dir", tmp_path / "data", "--runs", tmp_path / "runs")
     output = run_mail(*command, *folders)
@@ -244,13 +244,13 @@ def test_the_command_says_what_goes_with_what(tmp_path: Path) -> None:
         "--name yours: with --schema the dataset's name is the argument, 'mine'. Give one."
     )
     assert mail_error("preprocess", "tabular", *data) == (
-        "the source 'tabular' reads files by a schema file. Give it: mail preprocess NAME --schema FILE"
+        "the source 'tabular' needs a schema file: mail preprocess NAME --schema FILE"
     )
     assert mail_error("preprocess", "mine", "--schema", tmp_path / "no.toml", *data).startswith(
         f"{tmp_path}/no.toml: cannot be read as TOML ("
     )
     assert mail_error("preprocess", "mine", "--schema", schema, "--expect-official", *data) == (
-        "--expect-official: nothing is known of the published files of 'tabular'."
+        "--expect-official: the published files of 'tabular' are not known."
     )
     assert mail_error("preprocess", "Mine!", "--schema", schema, *data) == (
         "'Mine!' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."
@@ -271,7 +271,7 @@ def test_other_engines_are_refused_with_one_line(tmp_path: Path) -> None:
         mail_error(
             "preprocess", "mine", "--schema", schema, "--engine", "spark", "--raw", raw, "--data-dir", tmp_path / "data"
         )
-        == "--engine spark: a schema file's tables are read by DuckDB alone. Leave out --engine."
+        == "--engine spark: files with a schema file are read only by DuckDB. Leave out --engine."
     )
     assert not (tmp_path / "data").exists()
 
@@ -286,7 +286,9 @@ def test_an_interrupted_run_goes_on_unless_the_schema_file_changed(
 
     schema.write_text(SCHEMA)
     with monkeypatch.context() as patch:
-        patch.setattr("mailcli.preprocessing.pipeline.Build.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "mailcli.preprocessing.pipeline.Transform.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 run()

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 import mailcli
-from mailcli.preprocessing.sources import ml_100k
+from mailcli.preprocessing.sources import _ml_100k_files
 from mailcli.training.checkpoints import Checkpoints, Progress
 from tests.helpers.hostile import Trap, saved
 
@@ -118,6 +118,6 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path, monkeypatch:
         archive.writestr(f"{inside}.user", "user_id:t\tage:t\tgender:t\toccupation:t\tzip_code:t\n1\t2\tM\tx\t9\n")
         archive.writestr(f"{inside}.item", "item_id:t\tmovie_title:t\trelease_year:t\tclass:t\n1\tx\t1999\tDrama\n")
     before = sorted(tmp_path.parent.rglob("*"))
-    ratings, _, _ = ml_100k._read_package(tmp_path / "wheel")
+    ratings, _, _ = _ml_100k_files.read_package(tmp_path / "wheel")
     assert ratings.to_numpy().tolist() == [[1, 1, 5, 7]]
     assert sorted(tmp_path.parent.rglob("*")) == before

@@ -1,4 +1,4 @@
-"""Made-up raw files in Alimama's form."""
+"""Made-up raw files in Alimama's format."""
 
 from __future__ import annotations
 
@@ -20,15 +20,24 @@ HEADERS = {
 }
 
 
+#: The profile of user 1.
+PROFILE = "1,0,1,1,1,,1,0,"
+
+
 def both_classes(user: int, ad: int, day: int) -> list[Impression]:
     """A click and a non-click on a day (0-5 train, 6 validation, 7 test)."""
     noon = START + day * DAY + DAY // 2
     return [(user, noon, ad, 0), (user, noon + 1, ad, 1)]
 
 
-def rest(user: int, ad: int) -> list[Impression]:
-    """What the validation and test splits need at least."""
+def validation_and_test(user: int, ad: int) -> list[Impression]:
+    """The least that the validation and test splits need."""
     return both_classes(user, ad, day=6) + both_classes(user, ad, day=7)
+
+
+def sample_rows(impressions: Sequence[Impression]) -> list[str]:
+    """Lines of raw_sample."""
+    return [f"{user},{time},{ad},430548_1007,{1 - click},{click}" for user, time, ad, click in impressions]
 
 
 def write(
@@ -39,33 +48,33 @@ def write(
 ) -> None:
     """Write the four files; ads are (ad, category, brand), behaviors (user, time, category, brand)."""
     rows = {
-        "raw_sample": [f"{u},{t},{ad},430548_1007,{1 - click},{click}" for u, t, ad, click in impressions],
+        "raw_sample": sample_rows(impressions),
         "ad_feature": [f"{ad},{cate},1,1,{brand or 'NULL'},9.5" for ad, cate, brand in ads],
-        "user_profile": ["1,0,1,1,1,,1,0,"],
+        "user_profile": [PROFILE],
         "behavior_log": [f"{u},{t},pv,{cate},{brand}" for u, t, cate, brand in behaviors],
     }
     write_rows(folder, rows)
 
 
 def write_rows(folder: Path, rows: dict[str, list[str]]) -> None:
-    """Write files of given lines below their headers."""
+    """Write files of these lines below their headers."""
     folder.mkdir(parents=True)
     for stem, lines in rows.items():
         (folder / f"{stem}.csv").write_text("\n".join([HEADERS[stem], *lines]) + "\n")
 
 
 def good_rows() -> dict[str, list[str]]:
-    """Rows of a set that is right."""
-    shown = both_classes(1, 10, day=0) + rest(1, 10)
+    """The smallest files without a fault, as rows by file."""
+    impressions = both_classes(1, 10, day=0) + validation_and_test(1, 10)
     return {
-        "raw_sample": [f"{u},{t},{ad},430548_1007,{1 - click},{click}" for u, t, ad, click in shown],
+        "raw_sample": sample_rows(impressions),
         "ad_feature": ["10,500,1,1,600,9.5"],
-        "user_profile": ["1,0,1,1,1,,1,0,"],
+        "user_profile": [PROFILE],
         "behavior_log": [f"1,{START - 50},pv,5,6", f"1,{START - 40},buy,7,8"],
     }
 
 
-#: Lines that cannot be used, by file, with the reason that is given.
+#: Lines that cannot be used, by file, with the reason in `rejected/`.
 BAD_ROWS = {
     "raw_sample": {
         f"1,{START + 9},10,p,1,1": "'nonclk' holds '1', 'clk' holds '1'. Expected nonclk = 1 - clk",
@@ -97,7 +106,7 @@ BAD_ROWS = {
 
 
 def spoil(raw: Path) -> None:
-    """Append BAD_ROWS to the four files; to the log also missing values, blank lines, a line beyond what engines keep."""
+    """Append BAD_ROWS to the four files; to the log also missing values, blank lines, a line longer than engines keep."""
     for stem, lines in BAD_ROWS.items():
         with open(raw / f"{stem}.csv", "a") as file:
             file.write("\n".join(lines) + "\n")

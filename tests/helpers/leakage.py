@@ -360,7 +360,7 @@ class Watch:
         at = 0
         for features in data.features():
             end = at + len(features.user)
-            found.update(self._decoder.features(features, data.clicks[at:end], embedding.start))
+            found.update(self._decoder.features(features, data.clicks[at:end], embedding.first_row))
             at = end
         self.fitted += at
         compare("a method is fitted to", found, self._fittable)
@@ -369,7 +369,7 @@ class Watch:
             raise LeakError(f"{data.old.sum()} impressions count as those of old users. Expected {old}")
 
     def _check_fit(self, features: Features, clicks: NDArray, embedding: FeatureEmbedding) -> None:
-        for each in self._decoder.features(features, clicks, embedding.start):
+        for each in self._decoder.features(features, clicks, embedding.first_row):
             if each not in self._fittable:
                 raise LeakError(f"a method is fitted to what no training impression shows: {each}")
 

@@ -1,6 +1,8 @@
-"""A process of its own for tests/experiments/executors/test_distributed.py: the same steps on one replica and on several logical processors.
+"""The same training steps on one replica and on several logical CPUs, in a process of its own.
 
-python -m tests.helpers.on_replicas DATA_DIR REPLICAS SETTINGS -> a line of JSON: losses of each, weights, draws.
+For tests/experiments/executors/test_distributed.py:
+python -m tests.helpers.on_replicas DATA_DIR REPLICAS SETTINGS -> a line of JSON: the losses and weights of both, and
+whether random numbers are the same.
 """
 
 from __future__ import annotations
@@ -29,16 +31,16 @@ from mailcli.models.factory import make_model
 from mailcli.models.rankers import dmr
 from mailcli.models.step import make_step
 
-#: Batches of 64, and those that do not divide; of one of 3 rows each of 3 replicas has one, which may be a new user's.
+#: Batches of 64, and sizes that do not divide evenly; with 3 rows on 3 replicas, each has one, which may be a new user's.
 SIZES = (64, 64, 7, 3, 64, 3, 64)
 
 
-def steps(dataset: Dataset, settings: dict[str, Any], team: distribute.Team | None) -> dict[str, Any]:
-    """Losses of the steps, the weights after them, and the bytes of table gradients that were told."""
+def train(dataset: Dataset, settings: dict[str, Any], group: distribute.ReplicaGroup | None) -> dict[str, Any]:
+    """The losses of all steps, and the weights after them."""
     config = make_config([{"data": dataset.name}, settings])
     with ExitStack() as stack:
-        if team:
-            stack.enter_context(distribute.on(team))
+        if group:
+            stack.enter_context(distribute.use_replicas(group))
         model = make_model(dataset, config)
         step = make_step(model, config)
         data = Batches(dataset, views(dataset, config)["train"], config.history, config.batch_size)
@@ -56,8 +58,8 @@ def steps(dataset: Dataset, settings: dict[str, Any], team: distribute.Team | No
         }
 
 
-#: Draws: ours and Keras', widths that fill Philox' blocks of four and that do not, and copies of the rows.
-DRAWS = {
+#: Our samplers and Keras'; widths that fill Philox' blocks of four and widths that do not; rows once and repeated.
+SAMPLERS = {
     f"{name} {width} {times}": (ours, theirs, width, times)
     for name, ours, theirs in (
         ("uniform", distribute.uniform, keras.random.uniform),
@@ -68,39 +70,41 @@ DRAWS = {
 }
 
 
-def draws(team: distribute.Team) -> dict[str, bool]:
-    """Whether the replicas' parts of random numbers are what Keras draws for all 11 rows."""
-    with distribute.on(team), distribute.scope():
-        generators = {name: keras.random.SeedGenerator(5) for name in DRAWS}
+def same_random_numbers(group: distribute.ReplicaGroup) -> dict[str, bool]:
+    """Whether the replicas' random numbers together are what Keras samples for all 11 rows."""
+    with distribute.use_replicas(group), distribute.scope():
+        generators = {name: keras.random.SeedGenerator(5) for name in SAMPLERS}
 
-    def draw(batch: dict[str, Any]) -> dict[str, Any]:
-        x, found = batch["click"], {}
-        with distribute.rows(tf.shape(x)[0]):
-            for name, (ours, _, width, times) in DRAWS.items():
-                with distribute.repeated(times):
-                    drawn = ours(tf.tile(x[:, :width], [times, 1]), generators[name])
-                parts = [distribute.everyone(part) for part in tf.split(drawn, times)]
-                found[name] = tf.concat(parts, axis=0)
-        return found
+    def sample(batch: dict[str, Any]) -> dict[str, Any]:
+        x, samples = batch["click"], {}
+        with distribute.exchange_row_counts(tf.shape(x)[0]):
+            for name, (ours, _, width, times) in SAMPLERS.items():
+                with distribute.repeated_rows(times):
+                    own_rows = ours(tf.tile(x[:, :width], [times, 1]), generators[name])
+                parts = [distribute.all_gather(part) for part in tf.split(own_rows, times)]
+                samples[name] = tf.concat(parts, axis=0)
+        return samples
 
-    with distribute.on(team):
-        got = tf.function(distribute.run_on_all(draw))({"click": tf.zeros([11, 4])})
+    with distribute.use_replicas(group):
+        samples = tf.function(distribute.run_on_replicas(sample))({"click": tf.zeros([11, 4])})
     return {
-        name: bool(np.array_equal(got[name], theirs((11 * times, width), seed=keras.random.SeedGenerator(5)).numpy()))
-        for name, (_, theirs, width, times) in DRAWS.items()
+        name: bool(
+            np.array_equal(samples[name], theirs((11 * times, width), seed=keras.random.SeedGenerator(5)).numpy())
+        )
+        for name, (_, theirs, width, times) in SAMPLERS.items()
     }
 
 
 def main() -> None:
-    """See above."""
+    """Print the comparison."""
     folder, count, settings = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
     dmr.NEGATIVES = 10
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    team = distribute.Team(tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]))
+    group = distribute.ReplicaGroup(tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]))
     dataset = Dataset(folder / "tiny")
-    found = {"one": steps(dataset, settings, None), "several": steps(dataset, settings, team)}
-    print(json.dumps({**found, "draws": draws(team) if count == 3 else {}}))
+    runs = {"one": train(dataset, settings, None), "several": train(dataset, settings, group)}
+    print(json.dumps({**runs, "draws": same_random_numbers(group) if count == 3 else {}}))
 
 
 if __name__ == "__main__":

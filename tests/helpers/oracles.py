@@ -1,4 +1,4 @@
-"""Slow and obvious: what the fast code must agree with."""
+"""Slow and obvious implementations, with which the fast code must agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 def auc(labels: Sequence[int], scores: Sequence[float]) -> float:
-    """Every pair of a click and a non-click; a tie counts half."""
+    """Over all pairs of a click and a non-click; a tie counts half."""
     won = total = 0.0
     for y1, s1 in zip(labels, scores, strict=True):
         for y0, s0 in zip(labels, scores, strict=True):
@@ -25,7 +25,7 @@ def auc(labels: Sequence[int], scores: Sequence[float]) -> float:
 
 
 def gauc(users: Sequence[int], labels: Sequence[int], scores: Sequence[float]) -> float:
-    """User by user."""
+    """One user at a time."""
     weighted = weight = 0.0
     for user in set(users):
         rows = [i for i, u in enumerate(users) if u == user]
@@ -37,18 +37,23 @@ def gauc(users: Sequence[int], labels: Sequence[int], scores: Sequence[float]) -
 
 
 def resampled(
-    users: Sequence[int], labels: Sequence[int], scores: Sequence[float], drawn: Sequence[int]
+    users: Sequence[int], labels: Sequence[int], scores: Sequence[float], draw: Sequence[int]
 ) -> tuple[float, float]:
-    """AUC and GAUC of the rows of each drawn user in turn; who is drawn twice is two users with the same rows."""
-    rows = [(place, i) for place, user in enumerate(drawn) for i, u in enumerate(users) if u == user]
-    places = [place for place, _ in rows]
+    """AUC and GAUC of a bootstrap draw of users; a user drawn twice counts as two users with the same rows."""
+    rows = [(number, i) for number, user in enumerate(draw) for i, u in enumerate(users) if u == user]
+    numbers = [number for number, _ in rows]
     drawn_labels, drawn_scores = [labels[i] for _, i in rows], [scores[i] for _, i in rows]
-    return auc(drawn_labels, drawn_scores), gauc(places, drawn_labels, drawn_scores)
+    return auc(drawn_labels, drawn_scores), gauc(numbers, drawn_labels, drawn_scores)
 
 
 def leaky(x: NDArray[Any]) -> NDArray[Any]:
     """LeakyReLU with slope 0.2."""
     return np.where(x > 0, x, 0.2 * x)
+
+
+def sigmoid(x: Any) -> NDArray[np.float64]:
+    """1 / (1 + e⁻ˣ)."""
+    return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -58,18 +63,18 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def histories(raw: Path, n_v: int) -> dict[tuple[int, int], list[tuple[int, str, str]]]:
-    """Alimama: (user, time of an impression) -> sorted (time, category, brand) of the behaviors that it may see."""
+    """Alimama: (user, time of an impression) -> sorted (time, category, brand) of the behaviors it may see."""
     log = defaultdict(list)
     for row in read_csv(raw / "behavior_log.csv"):
         time = int(row["time_stamp"])
-        # 22 days that end with 2017-05-13 in UTC+8: from 1492790400 on, before 1494691200.
+        # The 22 days up to 2017-05-13 in UTC+8: from 1492790400, before 1494691200.
         if 1492790400 <= time < 1494691200:
             log[int(row["user"])].append((time, row["btag"], row["cate"], row["brand"]))
     actions = ("pv", "cart", "fav", "buy")
     for rows in log.values():
         rows.sort(key=lambda r: (r[0], actions.index(r[1]), int(r[2]), int(r[3])))
-    found = {}
+    visible = {}
     for row in read_csv(raw / "raw_sample.csv"):
         key = int(row["user"]), int(row["time_stamp"])
-        found[key] = [(t, c, b) for t, _, c, b in log[key[0]] if t < key[1]][-n_v:]
-    return found
+        visible[key] = [(t, c, b) for t, _, c, b in log[key[0]] if t < key[1]][-n_v:]
+    return visible

@@ -1,4 +1,4 @@
-"""Made-up files in the raw forms of MovieLens-1M, KuaiRand and Ali-CCP, small enough to be worked by hand."""
+"""Made-up files in the formats of MovieLens-1M, KuaiRand and Ali-CCP, small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 
-def movielens(folder: Path, users: int = 30, films: int = 20, each: int = 12) -> None:
+def movielens(folder: Path, users: int = 30, films: int = 20, ratings_per_user: int = 12) -> None:
     """users.dat, movies.dat and ratings.dat: `::`, Latin-1, no header line."""
     folder.mkdir(parents=True)
     rng = random.Random(0)
@@ -23,7 +23,7 @@ def movielens(folder: Path, users: int = 30, films: int = 20, each: int = 12) ->
     ratings = []
     for user in range(1, users + 1):
         time = 956_700_000 + rng.randrange(10**6)
-        for film in rng.sample(range(1, films + 1), each):
+        for film in rng.sample(range(1, films + 1), ratings_per_user):
             time += rng.randrange(1, 5000)
             ratings.append(f"{user}::{film}::{rng.randint(1, 5)}::{time}")
     for name, lines in (("users", profiles), ("movies", titles), ("ratings", ratings)):
@@ -68,11 +68,11 @@ def kuairand(folder: Path, users: int = 12, videos: int = 8) -> None:
     logs: dict[str, list[str]] = {"4_08_to_4_21": [LOG], "4_22_to_5_08": [LOG]}
     for day in range(4):
         for user in range(users):
-            for shown in range(3):
-                time = 1000 * (FIRST_DAY + DAY * day + 3600 * (1 + 7 * shown) + user) + 301
-                click = int((user + shown + day) % 2)
+            for impression in range(3):
+                time = 1000 * (FIRST_DAY + DAY * day + 3600 * (1 + 7 * impression) + user) + 301
+                click = int((user + impression + day) % 2)
                 logs["4_08_to_4_21" if day < 2 else "4_22_to_5_08"].append(
-                    f"{user},{(user + shown + day) % videos},2022050{5 + day},100,{time},{click},0,0,0,0,0,0,1,2,0,0,0,0,{shown}"
+                    f"{user},{(user + impression + day) % videos},2022050{5 + day},100,{time},{click},0,0,0,0,0,0,1,2,0,0,0,0,{impression}"
                 )
     (folder / "user_features_1k.csv").write_text("\n".join(profiles) + "\n")
     (folder / "video_features_basic_1k.csv").write_text("\n".join(films) + "\n")
@@ -81,14 +81,14 @@ def kuairand(folder: Path, users: int = 12, videos: int = 8) -> None:
 
 
 def packed(*features: tuple[str, str, str]) -> str:
-    """Ali-CCP's list of (field, id, value)."""
-    return "\x01".join(f"{field}\x02{each}\x03{value}" for field, each, value in features)
+    """Ali-CCP's encoding of a list of (field, id, value)."""
+    return "\x01".join(f"{field}\x02{feature}\x03{value}" for field, feature, value in features)
 
 
 def ali_ccp(folder: Path, users: int = 10) -> None:
     """The skeletons and common features of train and test; user u is `10u`, item i `20i`, category c `30c`."""
     folder.mkdir(parents=True)
-    for name, each in (("train", 12), ("test", 4)):
+    for name, impressions in (("train", 12), ("test", 4)):
         common: list[str] = []
         skeleton: list[str] = []
         for user in range(users):
@@ -96,10 +96,14 @@ def ali_ccp(folder: Path, users: int = 10) -> None:
             history = [("109_14", f"30{(user + step) % 4}", "0.69315") for step in range(user % 4)]
             of_user = [("101", f"10{user}", "1.0"), ("121", str(user % 5), "1.0"), ("124", str(user % 2), "1.0")]
             common.append(f"{index},{len(of_user + history)},{packed(*of_user, *history)}")
-            for shown in range(each):
-                click = int((user + shown) % 2 == 0)
-                bought = int(click and shown % 4 == 0)
-                of_item = [("205", f"20{shown % 6}", "1.0"), ("206", f"30{shown % 4}", "1.0"), ("207", "7", "1.0")]
+            for impression in range(impressions):
+                click = int((user + impression) % 2 == 0)
+                bought = int(click and impression % 4 == 0)
+                of_item = [
+                    ("205", f"20{impression % 6}", "1.0"),
+                    ("206", f"30{impression % 4}", "1.0"),
+                    ("207", "7", "1.0"),
+                ]
                 of_item += [("210", "901", "1.0"), ("210", "902", "1.0"), ("216", "55", "1.0"), ("301", "1", "1.0")]
                 sample = len(skeleton) + 1
                 skeleton.append(f"{sample},{click},{bought},{index},{len(of_item)},{packed(*of_item)}")

@@ -1,4 +1,4 @@
-"""The shared table, by hand."""
+"""The shared embedding table, by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mailcli.models.embedding import FeatureEmbedding
 
 @pytest.fixture
 def embedding() -> FeatureEmbedding:
-    """Vocabularies u (5 ids), i (4 ids), g (6 ids), one action; every row of the table has its own number in it."""
+    """Vocabularies u (5 ids), i (4 ids), g (6 ids), two actions; every row of the table is [its index, 1]."""
     schema = Schema(
         fields=(
             Field("u", "attributes", "u"),
@@ -82,7 +82,7 @@ def test_a_multi_valued_attribute_is_the_mean_of_its_values() -> None:
     embedding.build(None)
     table = embedding.table.numpy()
     batch = {
-        # User 2 with hobbies 3 and 5, user 3 with an unknown one; 0 is an empty place.
+        # User 2 has the hobbies 3 and 5, user 3 an unknown one; 0 is padding.
         "attributes": tf.constant([[2, 3, 5, 0], [3, 1, 0, 0]]),
         "behaviors": tf.constant([[[2]], [[0]]]),
         "actions": tf.constant([[2], [0]]),
@@ -92,7 +92,7 @@ def test_a_multi_valued_attribute_is_the_mean_of_its_values() -> None:
         "user": tf.constant([0, 1]),
     }
     features = embedding(batch)
-    # Users have the rows 0 to 3 of the table, hobbies 4 to 9, items 10 to 12.
+    # Users have rows 0 to 3 of the table, hobbies 4 to 9, items 10 to 12.
     expected = [[table[2], (table[7] + table[9]) / 2], [table[3], table[5]]]
     np.testing.assert_allclose(features.attributes, expected, rtol=1e-6)
     assert features.table_rows.numpy().tolist() == [[2, 7, 9, 0, 12], [3, 5, 0, 0, 12]]

@@ -1,3 +1,5 @@
+"""The shared layers in NumPy, equation by equation."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -19,20 +21,20 @@ def test_attention_pooling_is_equations_1_and_2() -> None:
     layer = AttentionPooling(4)
     layer.build((None, 3, 2))
     layer.set_weights([w, b, z])
-    found = layer(tf.constant(x, tf.float32), tf.constant(mask)).numpy()
+    pooled = layer(tf.constant(x, tf.float32), tf.constant(mask)).numpy()
     for row in range(2):
-        places = [i for i in range(3) if mask[row, i]]
-        e = np.array([(z.T @ np.tanh(w.T @ x[row, i] + b)).item() for i in places])
+        positions = [i for i in range(3) if mask[row, i]]
+        e = np.array([(z.T @ np.tanh(w.T @ x[row, i] + b)).item() for i in positions])
         alpha = np.exp(e) / np.exp(e).sum()
-        expected = sum(a * x[row, i] for a, i in zip(alpha, places, strict=True))
-        np.testing.assert_allclose(found[row], expected, atol=1e-6)
+        expected = sum(a * x[row, i] for a, i in zip(alpha, positions, strict=True))
+        np.testing.assert_allclose(pooled[row], expected, atol=1e-6)
 
 
 def test_attention_over_an_empty_history_is_zero() -> None:
     layer = AttentionPooling(4)
     layer.build((None, 3, 2))
-    found = layer(tf.ones([1, 3, 2]), tf.zeros([1, 3], tf.bool))
-    np.testing.assert_array_equal(found, np.zeros((1, 2)))
+    pooled = layer(tf.ones([1, 3, 2]), tf.zeros([1, 3], tf.bool))
+    np.testing.assert_array_equal(pooled, np.zeros((1, 2)))
 
 
 def test_attention_without_a_mask_sees_every_place() -> None:

@@ -1,4 +1,4 @@
-"""SparseAdam against Keras' Adam, and against the formula row by row."""
+"""SparseAdam against Keras' Adam, and row by row against the formula."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def variable(rows: int = 5) -> keras.Variable:
     return keras.Variable(np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32))
 
 
-def gathered(rows: list[int], seed: int) -> tf.IndexedSlices:
-    """A gradient as tf.gather's is."""
+def gradient_of_rows(rows: list[int], seed: int) -> tf.IndexedSlices:
+    """A gradient like that of tf.gather."""
     values = np.random.default_rng(seed).normal(size=(len(rows), 3)).astype(np.float32)
     return tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant([5, 3]))
 
@@ -28,12 +28,12 @@ def test_equals_keras_adam_when_all_rows_are_in_every_batch() -> None:
     ours, theirs = variable(), variable()
     sparse, dense = SparseAdam(RATE, epsilon=EPSILON), keras.optimizers.Adam(RATE, epsilon=EPSILON)
     for step in range(100):
-        gradient = gathered([4, 0, 0, 3, 1, 2, 4, 2, 2], step)
+        gradient = gradient_of_rows([4, 0, 0, 3, 1, 2, 4, 2, 2], step)
         sparse.apply([gradient], [ours])
         dense.apply([tf.convert_to_tensor(gradient)], [theirs])
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    for one, other in zip(sparse.variables[2:], dense.variables[2:], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    for moment, dense_moment in zip(sparse.variables[2:], dense.variables[2:], strict=True):
+        np.testing.assert_allclose(moment, dense_moment, rtol=1e-5, atol=1e-7)
 
 
 def test_moves_the_rows_of_the_batch_by_the_formula_and_no_others() -> None:
@@ -43,10 +43,10 @@ def test_moves_the_rows_of_the_batch_by_the_formula_and_no_others() -> None:
     m, v = np.zeros((5, 3)), np.zeros((5, 3))
     optimizer = SparseAdam(RATE, epsilon=EPSILON)
     for t, (rows, seed) in enumerate(batches, start=1):
-        gradient = gathered(rows, seed)
+        gradient = gradient_of_rows(rows, seed)
         optimizer.apply([gradient], [w])
         for row in set(rows):
-            g = sum(gradient.values.numpy()[k].astype(np.float64) for k, at in enumerate(rows) if at == row)
+            g = sum(gradient.values.numpy()[k].astype(np.float64) for k, index in enumerate(rows) if index == row)
             m[row] = BETA_1 * m[row] + (1 - BETA_1) * g
             v[row] = BETA_2 * v[row] + (1 - BETA_2) * g**2
             m_hat, v_hat = m[row] / (1 - BETA_1**t), v[row] / (1 - BETA_2**t)
@@ -54,7 +54,7 @@ def test_moves_the_rows_of_the_batch_by_the_formula_and_no_others() -> None:
     np.testing.assert_allclose(w, expected, rtol=1e-5, atol=1e-6)
     for untouched in (2, 4):
         np.testing.assert_array_equal(w[untouched], variable()[untouched])
-    moments = [np.asarray(each) for each in optimizer.variables[2:]]
+    moments = [np.asarray(moment) for moment in optimizer.variables[2:]]
     assert not any(moment[[2, 4]].any() for moment in moments)
     assert all(moment[[0, 1, 3]].all() for moment in moments)
 
@@ -76,7 +76,7 @@ def test_a_vector_of_weights_has_rows_too() -> None:
     w = keras.Variable(np.zeros(4, np.float32))
     gradient = tf.IndexedSlices(tf.constant([1.0, 2.0, 4.0]), tf.constant([2, 0, 2]), tf.constant([4]))
     SparseAdam(RATE, epsilon=EPSILON).apply([gradient], [w])
-    # The first step of Adam is the rate, in the direction of the sign.
+    # Adam's first step has the size of the rate and the direction of the sign.
     np.testing.assert_allclose(w, [-RATE, 0, -RATE, 0], rtol=1e-5)
 
 

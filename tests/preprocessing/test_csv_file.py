@@ -1,3 +1,5 @@
+"""A raw CSV file: typed values, faulty rows explained, faults of the whole file reported at once."""
+
 from __future__ import annotations
 
 import re
@@ -8,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.csv_file import Column, CsvFile, Rule
+from mailcli.preprocessing.csv_columns import Column, Rule
+from mailcli.preprocessing.csv_file import CsvFile
 from mailcli.preprocessing.engines.duckdb import Engine
 
 COLUMNS = (
@@ -37,9 +40,9 @@ def read(csv: CsvFile, temp: Path) -> list[dict[str, object]]:
 
 def test_values_are_typed(tmp_path: Path) -> None:
     rows = [GOOD, {**GOOD, "maybe": "NULL", "id": "8"}, {**GOOD, "maybe": "", "when": "19", "id": "9"}]
-    found = read(write(tmp_path / "f.csv", *rows), tmp_path)
+    rows_read = read(write(tmp_path / "f.csv", *rows), tmp_path)
     first = {"id": 7, "maybe": 3, "price": 1.5, "tag": "pv", "when": 10, "fault": None, "line": None}
-    assert found == [first, {**first, "maybe": None, "id": 8}, {**first, "maybe": None, "when": 19, "id": 9}]
+    assert rows_read == [first, {**first, "maybe": None, "id": 8}, {**first, "maybe": None, "when": 19, "id": 9}]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_a_rule_sees_typed_values(tmp_path: Path) -> None:
 
 
 def allowed(column: str, value: str) -> bool:
-    """The rules once more, by regular expressions and Python's own numbers."""
+    """The rules again, with regular expressions and Python's own numbers."""
     if column == "maybe" and value in {"", "NULL"}:
         return True
     if column == "price":
@@ -114,17 +117,17 @@ def test_lines_that_cannot_be_split_are_told_by_write(tmp_path: Path) -> None:
         frame = csv.frame(engine).withColumn("part", engine.functions.lit(0))
         lines = engine.collect(frame)["line"].to_pylist()
         broken = engine.write(frame, tmp_path / "out", "reading", "part")
-    # The stray quote spoils its own row alone.
+    # The stray quote spoils only its own row.
     assert sorted(line or "" for line in lines) == ["", "", '"7,3,1.5,pv,10', "7,3", "7,3"]
-    # What DuckDB cannot split at all; bytes that are no UTF-8 it shows as ?.
+    # Lines that DuckDB cannot split at all; it shows bytes that are not UTF-8 as "?".
     assert sorted(broken)[0] == "1,2,3,4,5,6,7,8"
     assert len(broken) == 2
-    told = csv.broken(["7,3", "7,3,1.5,pv,10"])
-    assert told["line"].to_pylist() == ["7,3", "7,3,1.5,pv,10"]
-    few, strange = [csv.explain(fault, line) for fault, line in zip(*told.to_pydict().values(), strict=True)]
-    assert few == "has 2 fields. Expected 5: id,maybe,price,tag,when"
-    assert strange == "is not UTF-8 text. Expected UTF-8"
-    assert csv.expected(told["fault"][0].as_py()) == "5 fields of UTF-8 text"
+    faulty = csv.broken(["7,3", "7,3,1.5,pv,10"])
+    assert faulty["line"].to_pylist() == ["7,3", "7,3,1.5,pv,10"]
+    too_few, not_utf8 = [csv.explain(fault, line) for fault, line in zip(*faulty.to_pydict().values(), strict=True)]
+    assert too_few == "has 2 fields. Expected 5: id,maybe,price,tag,when"
+    assert not_utf8 == "is not UTF-8 text. Expected UTF-8"
+    assert csv.expected(faulty["fault"][0].as_py()) == "5 fields of UTF-8 text"
 
 
 def test_another_separator_is_told_at_once(tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_mixed_line_ends_are_told(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes((",".join(GOOD) + "\n" + GOOD_LINE + "\r\n" + GOOD_LINE + "\n").encode())
     with pytest.raises(
-        MailError, match=r"f.csv: its lines do not all end alike \(\\n, \\r\\n or \\r\). Make them all \\n."
+        MailError, match=r"f.csv: has mixed line endings \(\\n, \\r\\n or \\r\). Convert them all to \\n."
     ):
         read(CsvFile(path, COLUMNS), tmp_path)
 

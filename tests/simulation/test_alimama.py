@@ -1,3 +1,5 @@
+"""Simulated files look like the published ones, quirks included."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -10,30 +12,25 @@ from mailcli.errors import MailError
 from mailcli.preprocessing.simulated_marker import read_marker
 from mailcli.simulation.alimama import Summary, simulate_alimama
 from mailcli.simulation.world import Settings
+from tests.helpers.alimama import HEADERS
 from tests.helpers.oracles import read_csv
 
-HEADERS = {
-    "raw_sample": "user,time_stamp,adgroup_id,pid,nonclk,clk",
-    "ad_feature": "adgroup_id,cate_id,campaign_id,customer,brand,price",
-    "user_profile": "userid,cms_segid,cms_group_id,final_gender_code,age_level,pvalue_level,shopping_level,occupation,new_user_class_level ",
-    "behavior_log": "user,time_stamp,btag,cate,brand",
-}
 USERS = 3000
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
     folder = tmp_path_factory.mktemp("sim") / "set"
     return folder, simulate_alimama(Settings(users=USERS, seed=4, behaviors_per_user=40), folder)
 
 
-def test_headers_are_the_published_ones_to_the_letter(made: tuple[Path, Summary]) -> None:
+def test_headers_are_the_published_ones_to_the_letter(simulated: tuple[Path, Summary]) -> None:
     for stem, header in HEADERS.items():
-        assert (made[0] / f"{stem}.csv").read_text().split("\n")[0] == header
+        assert (simulated[0] / f"{stem}.csv").read_text().split("\n")[0] == header
 
 
-def test_proportions_of_the_published_files(made: tuple[Path, Summary]) -> None:
-    folder, summary = made
+def test_proportions_of_the_published_files(simulated: tuple[Path, Summary]) -> None:
+    folder, summary = simulated
     sample, ads = read_csv(folder / "raw_sample.csv"), read_csv(folder / "ad_feature.csv")
     log, users = read_csv(folder / "behavior_log.csv"), read_csv(folder / "user_profile.csv")
     assert summary.impressions == len(sample)
@@ -49,8 +46,8 @@ def test_proportions_of_the_published_files(made: tuple[Path, Summary]) -> None:
     assert Counter(row["btag"] for row in log)["pv"] / len(log) == pytest.approx(0.9526, abs=0.01)
 
 
-def test_quirks_of_the_published_files(made: tuple[Path, Summary]) -> None:
-    folder, _ = made
+def test_quirks_of_the_published_files(simulated: tuple[Path, Summary]) -> None:
+    folder, _ = simulated
     sample, log = read_csv(folder / "raw_sample.csv"), read_csv(folder / "behavior_log.csv")
     ads = [int(row["adgroup_id"]) for row in sample]
     times = [int(row["time_stamp"]) for row in sample]
@@ -66,12 +63,12 @@ def test_quirks_of_the_published_files(made: tuple[Path, Summary]) -> None:
     assert min(int(row["time_stamp"]) for row in log) < 0
     assert max(int(row["time_stamp"]) for row in log) > 2_000_000_000
     assert any(int(row["time_stamp"]) >= 1494000000 for row in log), "behaviors overlap the impression days"
-    lonely = {row["user"] for row in sample} - {row["user"] for row in log}
-    assert lonely, "naturally new users"
+    without_behavior = {row["user"] for row in sample} - {row["user"] for row in log}
+    assert without_behavior, "naturally new users"
 
 
-def test_the_ceiling_is_above_chance_and_recorded(made: tuple[Path, Summary]) -> None:
-    folder, summary = made
+def test_the_ceiling_is_above_chance_and_recorded(simulated: tuple[Path, Summary]) -> None:
+    folder, summary = simulated
     assert 0.7 < summary.ceiling_auc < 0.8
     note = read_marker(folder, [folder / f"{stem}.csv" for stem in HEADERS])
     assert note is not None
@@ -99,7 +96,7 @@ def test_a_simulated_set_is_replaced_but_nothing_else(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
-def test_real_files_beside_a_stale_note_are_refused(tmp_path: Path) -> None:
+def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "set"
     simulate_alimama(Settings(users=50, behaviors_per_user=5), out)
     path = out / "ad_feature.csv"

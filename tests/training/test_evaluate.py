@@ -86,7 +86,7 @@ def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
     view = views(with_buys, config)["test"]
     view = view._replace(rows=view.rows[:40])
     batches = Batches(with_buys, view, config.history, config.batch_size)
-    scores = Scorer(make_model(with_buys, config), config.history)(batches, "scoring test")
+    scores = Scorer(make_model(with_buys, config))(batches, "scoring test")
     assert scores.dtype == np.float32
     assert scores.shape == (40, 2)
     # Sixteen or less, because a user's impressions stay together.

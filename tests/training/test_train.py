@@ -25,14 +25,14 @@ from mailcli.training import train
 from mailcli.training.evaluate import measure
 from mailcli.training.run_registry import claim, open_run
 from mailcli.utils import hardware
-from tests.models.test_two_tower import config
+from tests.helpers.models import mail_config
 
 #: Two epochs are enough to see that a run works.
 QUICK = {"epochs": 2, "batch_size": 256}
 
 
 def quick(variant: str | None = "base", **more: object) -> RunConfig:
-    return config(variant, **{**QUICK, **more})
+    return mail_config(variant, **{**QUICK, **more})
 
 
 @pytest.mark.parametrize("method", ["mail", "eszsl"])

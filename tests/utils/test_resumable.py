@@ -136,7 +136,7 @@ def test_an_error_keeps_nothing(simulated_raw: Path, tmp_path: Path, monkeypatch
     def stop(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("mailcli.preprocessing.transform.Build._number_logs", stop)
+    monkeypatch.setattr("mailcli.preprocessing.transform.Transform._write_log_ids", stop)
     with pytest.raises(RuntimeError, match="a bug"):
         preprocess("alimama", simulated_raw, tmp_path, "half")
     assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ from mailcli.training.run_registry import claim, identity
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
-    from mailcli.models.distribute import Team
+    from mailcli.models.distribute import ReplicaGroup
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +55,11 @@ class OnDevices:
         load_tensorflow(lambda: _choose(self._devices))
         import tensorflow as tf
 
-        from mailcli.models.distribute import Team
+        from mailcli.models.distribute import ReplicaGroup
 
         # One card needs no copies.
         several = len(tf.config.get_visible_devices("GPU")) > 1
-        team = Team(tf.distribute.MirroredStrategy()) if several else None
+        team = ReplicaGroup(tf.distribute.MirroredStrategy()) if several else None
         make = partial(_train_if_missing, tasks)
         _in_turn([(task.config, Dataset(task.dataset)) for task in tasks], team, make, make)
 
@@ -170,7 +170,7 @@ def _lead(tasks: Sequence[Task], config: RunConfig) -> None:
 
 def _in_turn(
     runs: Sequence[Wanted],
-    team: Team | None,
+    team: ReplicaGroup | None,
     together: Callable[[RunConfig], object],
     alone: Callable[[RunConfig], object],
 ) -> None:
@@ -180,11 +180,11 @@ def _in_turn(
 
     for config, dataset in runs:
         if team is None or is_two_stage(config):
-            if team is None or team.place == 0:
+            if team is None or team.worker_index == 0:
                 alone(config)
             continue
-        with distribute.on(team):
-            _check(config, dataset, distribute.count())
+        with distribute.use_replicas(team):
+            _check(config, dataset, distribute.replica_count())
             together(config)
 
 
@@ -202,11 +202,11 @@ def _check(config: RunConfig, dataset: Dataset, count: int) -> None:
             f"impressions, and each of {count} replicas takes a part of it. Choose another batch_size."
         )
     for kind, name in ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)):
-        if plugins.is_external(kind, name) and not getattr(plugins.load(kind, name), "by_shares", False):
+        if plugins.is_external(kind, name) and not getattr(plugins.load(kind, name), "supports_replicas", False):
             raise MailError(
-                f"{kind.title} '{name}': is not known to be right on several replicas, where losses, batch "
-                "normalization and dropout need those of mailcli. Use them and say `by_shares = True` in the class, or "
-                "train on one."
+                f"{kind.title} '{name}': has not declared support for several replicas, where losses, "
+                "batch normalization and dropout must be those of mailcli.models. Use them and set "
+                "`supports_replicas = True` in the class, or train on one replica."
             )
 
 
@@ -224,7 +224,7 @@ def _choose(devices: Devices) -> None:
     tf.config.set_visible_devices(cards if devices == "all" else cards[:devices], "GPU")
 
 
-def team_of(cluster: Cluster) -> Team:
+def team_of(cluster: Cluster) -> ReplicaGroup:
     """This process' place in a MultiWorkerMirroredStrategy; waits until all workers are there.
 
     Call it before TensorFlow's first operation.
@@ -236,7 +236,7 @@ def team_of(cluster: Cluster) -> Team:
     from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
     from tensorflow.python.eager import context
 
-    from mailcli.models.distribute import Team
+    from mailcli.models.distribute import ReplicaGroup
 
     # The strategy would leave it at 10 seconds, after which a worker that pauses ends the training.
     context.context().configure_coordination_service(
@@ -260,7 +260,7 @@ def team_of(cluster: Cluster) -> Team:
     except tf.errors.UnknownError as error:
         # Another process may have taken the port since the workers met.
         raise port_in_use(cluster, f"TensorFlow: {error.message}") from error
-    return Team(strategy, cluster.index, len(cluster.addresses))
+    return ReplicaGroup(strategy, cluster.index, len(cluster.addresses))
 
 
 def _patience(cluster: Cluster) -> float:

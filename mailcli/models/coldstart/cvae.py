@@ -1,4 +1,4 @@
-"""A conditional variational autoencoder from attributes to behavior: CVAR's idea turned to users."""
+"""A conditional variational autoencoder from attributes to behavior: the idea of CVAR, applied to users."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
 from mailcli.models.layers import AttentionPooling, leaky_relu
 from mailcli.models.losses import kl_divergence, squared_error
 
-#: Bounds of log σ² (ours): beyond them exp() leaves float32's useful range.
-LOG_VARIANCE = 8.0
+#: Bound of |log σ²| (ours): beyond it, exp() leaves the useful range of float32.
+MAX_LOG_VARIANCE = 8.0
 
 
 class ColdStart(ColdStartMethod):
-    """CVAE: attributes to behavior by way of a latent Gaussian (CVAR, Zhao et al., SIGIR 2022).
+    """CVAE: from attributes to behavior through a latent Gaussian (CVAR, Zhao et al., SIGIR 2022).
 
     q(z|v) from pooled behavior, p(z|a) from pooled attributes, decoder z -> v. L_rec = |D(z) - v|², z ~ q;
-    L_kl = KL(q(z|v) || p(z|a)). A new user's v̂ = D(mean of p(z|a)). Embeddings enter through stop_gradient.
+    L_kl = KL(q(z|v) || p(z|a)). A new user's v̂ = D(mean of p(z|a)). Gradients to the embeddings are stopped.
 
     Args:
         latent: width of z.
-        units: hidden width of both encoders and of the decoder.
-        kl_weight: of L_kl, whose terms are summed over z while L_rec's are averaged (ours).
+        units: hidden width of both encoders and the decoder.
+        kl_weight: weight of L_kl, which sums over the dimensions of z, while L_rec averages over those of v (ours).
         attention_units: d_r of the attention pooling, MAIL Eq. (1).
     """
 
@@ -44,16 +44,12 @@ class ColdStart(ColdStartMethod):
             raise ValueError("`latent`, `units` and `attention_units` should be 1 or more")
         if kl_weight < 0:
             raise ValueError(f"`kl_weight` should be at least 0. Received: {kl_weight}")
-        self.settings: dict[str, Any] = {
-            "latent": latent,
-            "units": units,
-            "kl_weight": kl_weight,
-            "attention_units": attention_units,
-        }
+        widths = {"latent": latent, "units": units, "attention_units": attention_units}
+        self.settings: dict[str, Any] = {**widths, "kl_weight": kl_weight}
 
     @property
     def co_trained(self) -> bool:
-        """True: G_A trains it by L_rec and L_kl."""
+        """True: G_A trains it with L_rec and L_kl."""
         return True
 
     def build_for(self, spec: Spec) -> None:
@@ -70,7 +66,7 @@ class ColdStart(ColdStartMethod):
         self.decoder = _network(s["latent"], (s["units"], spec.history * spec.dim))
 
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
-        """L_rec and L_kl of impressions of old users."""
+        """L_rec and L_kl over impressions of old users."""
         features = features.frozen()
         prior = self._gaussian(self.prior, self.pool_a(features.attributes))
         mean, log_variance = self._gaussian(self.posterior, self.pool_v(features.behaviors, features.behavior_mask))
@@ -84,7 +80,7 @@ class ColdStart(ColdStartMethod):
 
     def _gaussian(self, network: Sequence[Any], h: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = tf.split(tf.cast(_run(network, h), tf.float32), 2, axis=1)
-        return mean, tf.clip_by_value(log_variance, -LOG_VARIANCE, LOG_VARIANCE)
+        return mean, tf.clip_by_value(log_variance, -MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
 
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
         """v̂ [B, n_v, d] of a [B, n_a, d], from the mean of p(z|a), and Σ v̂_i [B, d]."""
@@ -93,7 +89,7 @@ class ColdStart(ColdStartMethod):
         return v_hat, tf.reduce_sum(v_hat, axis=1)
 
     def complete(self, features: Features, training: bool = False) -> Features:
-        """v̂ in place of v where flag is true, MAIL Eq. (10)."""
+        """Put v̂ in place of v where flag is true, MAIL Eq. (10)."""
         del training
         return invent_behaviors(features, self.generate)
 

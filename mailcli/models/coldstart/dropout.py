@@ -1,4 +1,4 @@
-"""DropoutNet's idea (Volkovs et al., NeurIPS 2017), for users' histories."""
+"""The idea of DropoutNet (Volkovs et al., NeurIPS 2017), applied to users' histories."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mailcli.models.features import Features, Spec, without_behaviors
 
 
 class ColdStart(ColdStartMethod):
-    """Dropout: histories hidden at random while training (DropoutNet, Volkovs et al., NeurIPS 2017).
+    """Dropout: histories hidden at random in training (DropoutNet, Volkovs et al., NeurIPS 2017).
 
-    The ranker learns to do without behavior; nothing is invented, and nothing is added at inference. The cheapest
-    baseline, which another method must beat to be worth its cost.
+    The ranker learns to do without behavior; nothing is invented, and nothing changes at inference. The cheapest
+    baseline: another method must beat it to be worth its cost.
 
     Args:
         rate: share of old users' impressions whose history is hidden (DropoutNet's 0.5).
@@ -29,12 +29,12 @@ class ColdStart(ColdStartMethod):
         self.rate = rate
 
     def build_for(self, spec: Spec) -> None:
-        """Make the source of random numbers; here, after the ranker, whose initialization it must not shift."""
+        """Make the random generator; here, after the ranker, so that the ranker's initialization does not change."""
         del spec
         self.random = keras.random.SeedGenerator()
 
     def complete(self, features: Features, training: bool = False) -> Features:
-        """While training, some histories made empty; at inference, the same features."""
+        """In training, empty some histories; at inference, return the features unchanged."""
         if not training:
             return features
         hidden = distribute.uniform(tf.cast(features.is_new, tf.float32), self.random) < self.rate

@@ -18,31 +18,31 @@ from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
 REDUCTIONS = ("mean", "sum")
 BANDWIDTHS = ("fixed", "adaptive")
 STEPS = ("all", "typical")
-#: How fast the share of histories that fill a step is forgotten (ours; as Keras' batch normalization).
-MOMENTUM = 0.99
+#: Momentum of the moving share of histories that fill a step (ours; that of Keras' batch normalization).
+FILLED_MOMENTUM = 0.99
 
 
 class ColdStart(ColdStartMethod):
     """MAIL: dual autoencoders invent behavior from attributes (Feng et al., CIKM 2021).
 
-    Eqs. (1)-(8), aligned by MMD; v̂ = D2(E1(h_a)) for new users.
-
-    Embeddings enter through stop_gradient: neither loss moves the table by way of this tower.
+    Eqs. (1)-(8), aligned by MMD; v̂ = D2(E1(h_a)) for new users. Gradients to the embeddings are stopped: neither loss
+    changes the table through this tower.
 
     Args:
-        variant: base, trained by Eq. (7); dual, by (3) + (4); single, by (3); none, a linear map from a to v without a
-            loss of its own, trained by the click loss (MAIL Table 3).
-        reduction: of the squared errors, "sum" over dimensions as Eq. (3) is written, or "mean" as in the published
+        variant: base, trained with Eq. (7); dual, with (3) + (4); single, with (3); none, a linear map from a to v
+            without a loss of its own, trained with the click loss (MAIL Table 3).
+        reduction: of the squared errors over dimensions, "sum" as Eq. (3) is written, or "mean" as in the published
             code.
-        attention_units: d_r of Eq. (1), as d of the paper's settings (ours; the paper does not tell).
+        attention_units: d_r of Eq. (1) (ours: equal to the paper's d; the paper does not say).
         encoder_units: widths of E1 and E2, Eq. (15).
         decoder_units: hidden widths of D1 and D2, Eq. (16).
         dropout: rate in encoders and decoders (MAIL Sec. 4.1.4).
-        bandwidth: of the MMD's kernel, Eq. (6): "adaptive" takes it from the distances of a batch's codes (ours: they
-            are far below 1, where a fixed one has no gradient; experiments/RESULTS.md); "fixed" is the paper's letter.
+        bandwidth: of the MMD kernel, Eq. (6): "adaptive" follows the distances between a batch's codes (ours: these
+            are far below 1, where a fixed bandwidth has no gradient; experiments/RESULTS.md); "fixed" is as in the
+            paper.
         sigma: σ of a fixed bandwidth.
-        steps: of v̂ that count as behavior: "all" n_v, or the "typical" ones, which more than half of the old users'
-            histories fill; the others are zero, as padding is. The variant none, which does not see them, has all.
+        steps: which steps of v̂ count as behavior: "all" n_v, or the "typical" ones, which more than half of the old
+            users' histories fill; the others are zero, like padding. For variant none, which sees no histories, all.
     """
 
     def __init__(
@@ -94,17 +94,17 @@ class ColdStart(ColdStartMethod):
 
     @property
     def co_trained(self) -> bool:
-        """True but for the variant none, which has no loss of its own."""
+        """True except for variant none, which has no loss of its own."""
         return self.variant != "none"
 
     def build_for(self, spec: Spec) -> None:
-        """Make the variables for a [n_a, d] and v [n_v, d]; only those that the variant trains."""
+        """Make the variables for a [n_a, d] and v [n_v, d], only those that the variant trains."""
         n_a, n_v, dim = spec.n_a, spec.history, spec.dim
         self.n_v, self.dim = n_v, dim
         s = self.settings
         code = s["encoder_units"][-1]
         if s["steps"] == "typical":
-            # At first all count.
+            # All steps count at first.
             self.filled = self.add_weight(shape=(n_v,), initializer="ones", trainable=False, name="filled")
         if self.variant == "none":
             self.linear = _built(keras.layers.Dense(n_v * dim), (None, n_a * dim))
@@ -118,9 +118,9 @@ class ColdStart(ColdStartMethod):
             self.e2 = _built(ResidualEncoder(s["encoder_units"], s["dropout"]), (None, dim))
 
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
-        """L_a (3), L_v (4) and L_d (5) of impressions of old users; L_zst (7) is their sum.
+        """L_a (3), L_v (4) and L_d (5) over impressions of old users; L_zst (7) is their sum.
 
-        Terms that the variant is not trained by are left out.
+        Terms that the variant does not train with are left out.
         """
         features = features.frozen()
         codes = {"L_a": self.e1(self.pool_a(features.attributes), training=training)}
@@ -133,17 +133,19 @@ class ColdStart(ColdStartMethod):
             fixed = self.settings["bandwidth"] == "fixed"
             losses["L_d"] = mmd2(p, q, self.settings["sigma"] if fixed else adaptive_sigma(p, q))
         if training and self.settings["steps"] == "typical":
-            self._count(features.behavior_mask)
+            self._update_filled(features.behavior_mask)
         return losses
 
-    def _count(self, mask: Tensor) -> None:
+    def _update_filled(self, mask: Tensor) -> None:
         """Update the share of old users' histories that fill each step; a batch without old users changes nothing."""
-        rows = tf.cast(distribute.count_rows(mask), tf.float32)
-        share = tf.math.divide_no_nan(distribute.total(tf.reduce_sum(tf.cast(mask, tf.float32), axis=0)), rows)
-        self.filled.assign(tf.where(rows > 0, MOMENTUM * self.filled + (1 - MOMENTUM) * share, self.filled))
+        rows = tf.cast(distribute.global_row_count(mask), tf.float32)
+        share = tf.math.divide_no_nan(distribute.all_reduce_sum(tf.reduce_sum(tf.cast(mask, tf.float32), axis=0)), rows)
+        self.filled.assign(
+            tf.where(rows > 0, FILLED_MOMENTUM * self.filled + (1 - FILLED_MOMENTUM) * share, self.filled)
+        )
 
-    def _counts(self) -> Tensor | None:
-        """[n_v] bool, which steps of v̂ count as behavior, the last one always; None for all."""
+    def _counting_steps(self) -> Tensor | None:
+        """[n_v] bool, which steps of v̂ count as behavior (always the last one); None for all."""
         if self.settings["steps"] == "all":
             return None
         return tf.concat([self.filled[:-1] > 0.5, [True]], axis=0)
@@ -151,15 +153,15 @@ class ColdStart(ColdStartMethod):
     def _reconstructions(self, codes: dict[str, Tensor], a: Tensor, v: Tensor, training: bool) -> dict[str, Tensor]:
         """||D1(code) - a||² + ||D2(code) - v||²: L_a, Eq. (3), for code = p; L_v, Eq. (4), for code = q.
 
-        Both codes go through the decoders at once, as one batch.
+        Both codes go through the decoders as one batch.
         """
         both = tf.concat(list(codes.values()), axis=0)
-        with distribute.repeated(len(codes)):
+        with distribute.repeated_rows(len(codes)):
             decoded = [decoder(both, training=training) for decoder in (self.d1, self.d2)]
-        of_a, of_v = (tf.split(each, len(codes), axis=0) for each in decoded)
+        a_hats, v_hats = (tf.split(output, len(codes), axis=0) for output in decoded)
         return {
             name: squared_error(a_hat, a, self.reduction) + squared_error(v_hat, v, self.reduction)
-            for name, a_hat, v_hat in zip(codes, of_a, of_v, strict=True)
+            for name, a_hat, v_hat in zip(codes, a_hats, v_hats, strict=True)
         }
 
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,8 +169,8 @@ class ColdStart(ColdStartMethod):
 
         Steps that do not count (`steps`) are zero.
 
-        The last layer is linear, so the sum is also that of its weights: a ranker that reads the sum alone spares a
-        graph the widest layer.
+        The last layer is linear, so the sum is computed from the sums of its weights: for a ranker that reads only the
+        sum, the graph does without the widest layer.
         """
         attributes = tf.stop_gradient(attributes)
         if self.variant == "none":
@@ -177,16 +179,16 @@ class ColdStart(ColdStartMethod):
             x, last = self.d2.hidden(self.e1(self.pool_a(attributes))), self.d2.last
         v_hat = tf.reshape(last(x), [-1, self.n_v, self.dim])
         weights = [tf.reshape(w.value, [-1, self.n_v, self.dim]) for w in (last.kernel, last.bias)]
-        counts = self._counts()
+        counts = self._counting_steps()
         if counts is not None:
-            v_hat, *weights = (part * tf.cast(counts, part.dtype)[:, None] for part in (v_hat, *weights))
+            v_hat, *weights = (x * tf.cast(counts, x.dtype)[:, None] for x in (v_hat, *weights))
         summed = [tf.reduce_sum(w, axis=1) for w in weights]
         return v_hat, tf.matmul(tf.cast(x, summed[0].dtype), summed[0]) + summed[1]
 
     def complete(self, features: Features, training: bool = False) -> Features:
-        """v̂ in place of v where flag is true, Eq. (10)."""
+        """Put v̂ in place of v where flag is true, Eq. (10)."""
         del training
-        return invent_behaviors(features, self.generate, self._counts())
+        return invent_behaviors(features, self.generate, self._counting_steps())
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -7,9 +7,9 @@ from mailcli.models.features import Features
 
 
 class ColdStart(ColdStartMethod):
-    """None: the features of new users as they are, the baseline of every RI."""
+    """None: new users keep their empty histories; the baseline of every RI."""
 
     def complete(self, features: Features, training: bool = False) -> Features:
-        """The same features."""
+        """The features unchanged."""
         del training
         return features

@@ -1,4 +1,4 @@
-"""Pieces that several rankers are made of."""
+"""Building blocks that several rankers share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from mailcli.models.contracts import RankingTower
 from mailcli.models.features import Features, Spec, Tensor
-from mailcli.models.layers import MASKED, BatchNormalization, Dropout, leaky_relu, weighted_sum
-from mailcli.models.sparse_ops import collect, gather_rows, spread
+from mailcli.models.layers import MASKED_SCORE, BatchNormalization, Dropout, leaky_relu, weighted_sum
+from mailcli.models.sparse_ops import gather_masked, gather_rows, scatter_masked
 
 #: Widths of the attention scorers of DIN (Sec. 4.3) and DMR (published code).
 SCORER_UNITS = (80, 40)
@@ -23,27 +23,27 @@ def pooled(features: Features) -> Tensor:
     return tf.concat([a, features.behavior_sum, c, t, features.dense], axis=1)
 
 
-def fields(features: Features) -> Tensor:
-    """The embeddings of all fields, one vector each, the pooled behavior as one more: [B, n_a + n_c + n_t + 1, d].
+def field_embeddings(features: Features) -> Tensor:
+    """The embeddings of all fields and the pooled behavior, one vector each: [B, n_a + n_c + n_t + 1, d].
 
-    Behavior is averaged over all n_v places, its padding too: a virtual history is reconstructed with it.
+    Behavior is averaged over all n_v positions, padding included: virtual histories are reconstructed with theirs.
     """
     behavior = features.behavior_sum / features.behaviors.shape[1]
     parts = (features.attributes, features.context, features.target, behavior[:, None])
     return tf.concat(parts, axis=1)
 
 
-def flat_fields(features: Features) -> Tensor:
-    """`fields` side by side, and the dense features: [B, (n_a + n_c + n_t + 1) d + n_dense]."""
-    each = fields(features)
-    return tf.concat([tf.reshape(each, [-1, each.shape[1] * each.shape[2]]), features.dense], axis=1)
+def flat_field_embeddings(features: Features) -> Tensor:
+    """`field_embeddings` and the dense features, concatenated: [B, (n_a + n_c + n_t + 1) d + n_dense]."""
+    fields = field_embeddings(features)
+    return tf.concat([tf.reshape(fields, [-1, fields.shape[1] * fields.shape[2]]), features.dense], axis=1)
 
 
 class Tower(keras.layers.Layer):
     """h = LeakyReLU(BN(Dense(Dropout(h)))) for each width: MAIL Eq. (12).
 
     Args:
-        units: widths.
+        units: widths of the layers.
         dropout: rate before each layer.
     """
 
@@ -61,7 +61,7 @@ class Tower(keras.layers.Layer):
 
 
 class TowerRanker(RankingTower):
-    """A ranker whose logit is Dense_1(tower(x)), x being its own.
+    """A ranker with logit Dense_1(tower(x)); each subclass has an x of its own.
 
     Args:
         units: widths of the hidden layers (MAIL Sec. 4.1.4).
@@ -84,7 +84,7 @@ class TowerRanker(RankingTower):
 
 
 class Wide(keras.layers.Layer):
-    """Σ w[id] over the ids of a, c and t, and the dense features times their weights: logistic regression on ids.
+    """Σ w[id] over the ids of a, c and t, plus the dense features times their weights: logistic regression on ids.
 
     Call: features -> [B].
     """
@@ -93,7 +93,7 @@ class Wide(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
 
     def build_for(self, spec: Spec) -> None:
-        """One weight per row of the shared table, zero at first."""
+        """Make one weight per row of the shared table, initially zero."""
         self.weight = self.add_weight(shape=(spec.rows,), initializer="zeros", name="weight")
         if spec.schema.dense:
             self.dense_weight = self.add_weight(shape=(len(spec.schema.dense), 1), initializer="zeros", name="dense")
@@ -102,19 +102,28 @@ class Wide(keras.layers.Layer):
     def call(self, features: Features) -> Tensor:
         """The linear part of the logit."""
         rows = features.table_rows
-        chosen = tf.gather(self.weight.value, rows) * tf.cast(rows != 0, self.compute_dtype)
-        logit = tf.reduce_sum(chosen, axis=1)
+        weights = tf.gather(self.weight.value, rows) * tf.cast(rows != 0, self.compute_dtype)
+        logit = tf.reduce_sum(weights, axis=1)
         if features.dense.shape[1]:
             logit += tf.matmul(features.dense, self.dense_weight)[:, 0]
         return logit
 
 
+class WideRanker(TowerRanker):
+    """A ranker with a wide part, logistic regression on ids, next to its tower."""
+
+    def build_for(self, spec: Spec) -> None:
+        """Make the weights of the ids."""
+        self.wide = Wide()
+        self.wide.build_for(spec)
+
+
 class StepScorer(keras.layers.Layer):
-    """The score of each behavior step for a query: a network on [q, h, q - h, q ⊙ h].
+    """Scores each behavior step against a query, with a network on [q, h, q - h, q ⊙ h].
 
     Args:
         activation: of the hidden layers.
-        units: their widths.
+        units: widths of the hidden layers.
 
     Call: queries [M, d], steps [M, d] -> [M].
     """
@@ -127,7 +136,7 @@ class StepScorer(keras.layers.Layer):
         self.score = keras.layers.Dense(1)
 
     def build(self, query_shape: Sequence[int | None], steps_shape: Sequence[int | None]) -> None:
-        """Make the weights; `kernel` has the rows of q, h, q - h and q ⊙ h one after the other."""
+        """Make the weights; `kernel` has the rows for q, h, q - h and q ⊙ h, in this order."""
         del query_shape
         dim = steps_shape[-1]
         assert dim is not None
@@ -139,9 +148,9 @@ class StepScorer(keras.layers.Layer):
 
     def call(self, query: Tensor, steps: Tensor) -> Tensor:
         """Raw scores of pairs of a query and a step."""
-        of_query, of_step, of_difference, of_product = tf.split(self.kernel.value, 4)
-        # W [q, h, q - h, q ⊙ h] = W' [q, h, q ⊙ h]: q - h needs no place of its own.
-        kernel = tf.concat([of_query + of_difference, of_step - of_difference, of_product], axis=0)
+        query_rows, step_rows, difference_rows, product_rows = tf.split(self.kernel.value, 4)
+        # W [q, h, q - h, q ⊙ h] = W' [q, h, q ⊙ h]: q - h needs no input of its own.
+        kernel = tf.concat([query_rows + difference_rows, step_rows - difference_rows, product_rows], axis=0)
         hidden = self.activate(tf.matmul(tf.concat([query, steps, query * steps], axis=1), kernel) + self.bias)
         for layer in self.rest:
             hidden = layer(hidden)
@@ -149,30 +158,30 @@ class StepScorer(keras.layers.Layer):
 
 
 class RealSteps(NamedTuple):
-    """The M real behavior steps of a batch, one after the other: no work is done for padding and empty histories."""
+    """The M real behavior steps of a batch, concatenated: nothing is computed for padding and empty histories."""
 
     mask: Tensor
     """[B, n_v]"""
-    at: Tensor
-    """[M, 2], the impression and the place of each."""
+    indices: Tensor
+    """[M, 2], the impression and the position of each."""
     steps: Tensor
     """[M, d]"""
 
     @classmethod
-    def of(cls, behaviors: Tensor, mask: Tensor) -> RealSteps:
-        """Those of v [B, n_v, d] that the mask [B, n_v] tells."""
-        return cls(mask, tf.where(mask), collect(behaviors, mask))
+    def from_mask(cls, behaviors: Tensor, mask: Tensor) -> RealSteps:
+        """The steps of v [B, n_v, d] where the mask [B, n_v] is true."""
+        return cls(mask, tf.where(mask), gather_masked(behaviors, mask))
 
-    def each(self, of_impression: Tensor) -> Tensor:
-        """[B, n] -> [M, n], what belongs to each step's impression."""
-        return gather_rows(of_impression, self.at[:, 0])
+    def per_step(self, per_impression: Tensor) -> Tensor:
+        """[B, n] -> [M, n], the row of each step's impression."""
+        return gather_rows(per_impression, self.indices[:, 0])
 
-    def spread(self, scores: Tensor) -> Tensor:
+    def to_histories(self, scores: Tensor) -> Tensor:
         """[M] -> [B, n_v], zeros elsewhere."""
-        return spread(scores[:, None], self.mask)[:, :, 0]
+        return scatter_masked(scores[:, None], self.mask)[:, :, 0]
 
 
 def attend(scores: Tensor, mask: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
     """Softmax over the real steps: weights [B, n_v] and the weighted history [B, d] (zeros where there is none)."""
-    weights = tf.nn.softmax(tf.where(mask, scores, MASKED))
+    weights = tf.nn.softmax(tf.where(mask, scores, MASKED_SCORE))
     return weights, weighted_sum(weights * tf.cast(mask, weights.dtype), steps)

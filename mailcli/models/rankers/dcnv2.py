@@ -9,16 +9,16 @@ import keras_rs
 import tensorflow as tf
 
 from mailcli.models.features import Features, Tensor
-from mailcli.models.rankers._blocks import TowerRanker, flat_fields
+from mailcli.models.rankers._blocks import TowerRanker, flat_field_embeddings
 
 
 class Ranker(TowerRanker):
-    """DCN V2, parallel form: cross layers beside a network (Wang et al., WWW 2021).
+    """DCN V2, parallel form: cross layers next to a network (Wang et al., WWW 2021).
 
-    x_{l+1} = x_0 ⊙ (W_l x_l + b_l) + x_l, by Keras Recommenders; logit = Dense_1([x_L, tower(x_0)]).
+    x_{l+1} = x_0 ⊙ (W_l x_l + b_l) + x_l, from Keras Recommenders; logit = Dense_1([x_L, tower(x_0)]).
 
     Args:
-        cross_layers: L.
+        cross_layers: L, the number of cross layers.
         units: widths of the deep part.
         dropout: rate before each of its layers.
     """
@@ -34,7 +34,7 @@ class Ranker(TowerRanker):
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""
-        x0 = x = flat_fields(features)
+        x0 = x = flat_field_embeddings(features)
         for layer in self.cross:
             x = layer(x0, x)
         return self.logit(tf.concat([x, self.tower(x0, training=training)], axis=1))[:, 0]

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.layers import weighted_sum
-from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, flat_fields
+from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, flat_field_embeddings
 
 
 class Ranker(TowerRanker):
@@ -26,12 +26,12 @@ class Ranker(TowerRanker):
 
     def interest(self, features: Features) -> Tensor:
         """v_U [B, d]; zeros for an empty history."""
-        real = RealSteps.of(features.behaviors, features.behavior_mask)
-        weights = real.spread(self.scorer(real.each(features.query), real.steps))
+        real = RealSteps.from_mask(features.behaviors, features.behavior_mask)
+        weights = real.to_histories(self.scorer(real.per_step(features.query), real.steps))
         return weighted_sum(weights, features.behaviors)
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""
         interest = self.interest(features)
-        x = tf.concat([flat_fields(features), interest, interest * features.query], axis=1)
+        x = tf.concat([flat_field_embeddings(features), interest, interest * features.query], axis=1)
         return self.deep(x, training)

@@ -13,7 +13,7 @@ from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, attend, pooled
 from mailcli.models.sparse_ops import gather_rows
 
-#: Classes drawn for the sampled softmax, and the weight of the match loss (published code).
+#: Classes sampled for the softmax, and the weight of the match loss (published code).
 NEGATIVES, MATCH_WEIGHT = 2000, 0.1
 
 
@@ -40,35 +40,35 @@ class Ranker(TowerRanker):
         self.match_weight = match_weight
 
     def build_for(self, spec: Spec) -> None:
-        """Make the position embeddings and the two networks; classes are the ids of a step's first field."""
+        """Make the position embeddings and the two networks; the classes are the ids of a step's first field."""
         if spec.history < 2:
             raise ValueError("history = 1: the match loss predicts a behavior from those before it. Expected 2 or more")
         self.position = self.add_weight(shape=(spec.history, spec.dim), initializer="glorot_uniform", name="position")
         self.i2i = ItemToItem(spec.dim, context=2 * spec.dim)
-        self.u2i = UserToItem(spec.dim, spec.vocabulary_sizes[spec.steps_vocabulary])
+        self.u2i = UserToItem(spec.dim, spec.vocabulary_sizes[spec.step_vocabulary])
 
     def call(self, features: Features, training: bool = False) -> Tensor:
-        """Logits [B]; while training the match loss is added."""
+        """Logits [B]; in training, the match loss is added."""
         steps, mask = features.behaviors, features.behavior_mask
-        real = RealSteps.of(steps, mask)
-        contexts, which = self._contexts(features, real)
-        attended, relevance, _ = self.i2i(features.query, real, contexts, which, steps, mask)
-        user, last_but_one, _ = self.u2i(real, contexts, which, steps, mask)
+        real = RealSteps.from_mask(steps, mask)
+        contexts, pair_index = self._contexts(features, real)
+        attended, relevance, _ = self.i2i(features.query, real, contexts, pair_index, steps, mask)
+        user, earlier_user, _ = self.u2i(real, contexts, pair_index, steps, mask)
         match = tf.reduce_sum(user * tf.cast(self.u2i.items(features.target_id), user.dtype), axis=1)
         if training:
-            self.add_loss(self.match_weight * self.u2i.match_loss(last_but_one, features.step_ids))
+            self.add_loss(self.match_weight * self.u2i.match_loss(earlier_user, features.step_ids))
         crossed = features.behavior_sum * features.query
         scores = tf.stack([relevance, match], axis=1)
         x = tf.concat([pooled(features), crossed, attended, scores], axis=1)
         return self.deep(x, training)
 
     def _contexts(self, features: Features, real: RealSteps) -> tuple[Tensor, Tensor]:
-        """[n_v · actions, 2d], [position, action] of every pair of them, and the pair of each real step [M]."""
+        """[position, action] for every pair of them, [n_v · actions, 2d], and the pair of each real step [M]."""
         position = self.position.value
         action = tf.cast(features.action_table, position.dtype)
         count = action.shape[0]
         pairs = tf.concat([tf.repeat(position, count, axis=0), tf.tile(action, [position.shape[0], 1])], axis=1)
-        return pairs, tf.cast(real.at[:, 1], tf.int32) * count + tf.gather_nd(features.action_ids, real.at)
+        return pairs, tf.cast(real.indices[:, 1], tf.int32) * count + tf.gather_nd(features.action_ids, real.indices)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -79,7 +79,8 @@ class ItemToItem(keras.layers.Layer):
     """Attention of the target on the history (DMR Sec. "Item-to-Item Network").
 
     Query = PReLU(Dense([target, position, action])), scored against each step; r_i2i is the sum of the raw scores.
-    W [target, position, action] is added up of the target's part, once an impression, and the context's, once a pair.
+    W [target, position, action] is the sum of the target's part, computed once per impression, and the context's,
+    computed once per pair of position and action.
 
     Args:
         dim: width of a behavior step.
@@ -94,36 +95,36 @@ class ItemToItem(keras.layers.Layer):
         self.scorer = StepScorer("sigmoid")
 
     def call(
-        self, target: Tensor, real: RealSteps, contexts: Tensor, which: Tensor, steps: Tensor, mask: Tensor
+        self, target: Tensor, real: RealSteps, contexts: Tensor, pair_index: Tensor, steps: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Attended history [B, d], r_i2i [B], weights [B, n_v].
 
         Args:
             target: [B, d].
             real: the M real steps.
-            contexts: [pairs, 2d], distinct positions and actions.
-            which: [M], the pair of each real step.
+            contexts: [pairs, 2d], distinct pairs of position and action.
+            pair_index: [M], the pair of each real step.
             steps: [B, n_v, d].
             mask: [B, n_v] bool.
         """
-        of_target, of_context = tf.split(self.align.kernel.value, [target.shape[1], contexts.shape[1]])
-        of_pair = tf.matmul(contexts, of_context) + self.align.bias.value
-        query = real.each(tf.matmul(target, of_target)) + gather_rows(of_pair, which)
-        scores = real.spread(self.scorer(self.prelu(query), real.steps))
+        target_kernel, context_kernel = tf.split(self.align.kernel.value, [target.shape[1], contexts.shape[1]])
+        pair_part = tf.matmul(contexts, context_kernel) + self.align.bias.value
+        query = real.per_step(tf.matmul(target, target_kernel)) + gather_rows(pair_part, pair_index)
+        scores = real.to_histories(self.scorer(self.prelu(query), real.steps))
         weights, attended = attend(scores, mask, steps)
         return attended, tf.reduce_sum(scores, axis=1), weights
 
 
 class UserToItem(keras.layers.Layer):
-    """A user vector from the history alone, and the items' own vectors (DMR Sec. "User-to-Item Network").
+    """A user vector from the history only, and a vector per item (DMR Sec. "User-to-Item Network").
 
-    Of the published T x T attention the last row (the whole history) and the one before it (the history without its
-    last step) are used, and these two are computed.
+    Of the published T x T attention, only the two rows that are used are computed: the last (the whole history) and the
+    one before it (the history without its last step).
 
     Args:
         dim: width of a behavior step.
-        classes: how many items there are.
-        vector: width of a user's and an item's vector; None for `dim`.
+        classes: the number of items.
+        vector: width of the user and item vectors; None for `dim`.
     """
 
     def __init__(self, dim: int, classes: int, vector: int | None = None, **kwargs: Any) -> None:
@@ -134,7 +135,7 @@ class UserToItem(keras.layers.Layer):
         self.scorer = StepScorer("sigmoid")
         self.project = keras.layers.Dense(self.vector)
         self.project_prelu = keras.layers.PReLU()
-        # In float32 whatever the precision: rows are gathered, and a table cast to another type would be copied whole.
+        # float32 whatever the precision: rows are gathered, and a table cast to another type would be copied whole.
         self.item_vectors = self.add_weight(
             shape=(classes, self.vector), initializer="glorot_uniform", autocast=False, name="item_vectors"
         )
@@ -144,16 +145,16 @@ class UserToItem(keras.layers.Layer):
         )
 
     def call(
-        self, real: RealSteps, contexts: Tensor, which: Tensor, steps: Tensor, mask: Tensor
+        self, real: RealSteps, contexts: Tensor, pair_index: Tensor, steps: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """User vectors [B, vector] of the whole history and of all but its last step, and the raw scores [B, n_v].
 
         The arguments are those of ItemToItem.
         """
-        query = gather_rows(self.prelu(self.align(contexts)), which)
-        scores = real.spread(self.scorer(query, real.steps))
+        query = gather_rows(self.prelu(self.align(contexts)), pair_index)
+        scores = real.to_histories(self.scorer(query, real.steps))
         _, whole = attend(scores, mask, steps)
-        # Left-padded: the last place is the last behavior.
+        # Left-padded: the last position is the last behavior.
         before = tf.concat([mask[:, :-1], tf.zeros_like(mask[:, -1:])], axis=1)
         _, earlier = attend(scores, before, steps)
         return self._vector(whole), self._vector(earlier), scores
@@ -166,17 +167,17 @@ class UserToItem(keras.layers.Layer):
         return tf.gather(self.item_vectors.value, ids)
 
     def match_loss(self, user: Tensor, step_ids: Tensor) -> Tensor:
-        """Softmax over 2,000 sampled items, or all where there are no more; mean over users with two behaviors."""
-        at = tf.where((step_ids[:, -1] != 0) & (step_ids[:, -2] != 0))[:, 0]
-        user, label = tf.cast(tf.gather(user, at), tf.float32), tf.gather(step_ids[:, -1], at)
+        """Softmax over NEGATIVES sampled items, or all if there are no more; mean over users with two behaviors."""
+        rows = tf.where((step_ids[:, -1] != 0) & (step_ids[:, -2] != 0))[:, 0]
+        user, label = tf.cast(tf.gather(user, rows), tf.float32), tf.gather(step_ids[:, -1], rows)
         if self.classes <= NEGATIVES:
             logits = tf.matmul(user, self.item_vectors.value, transpose_b=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=logits)
         else:
-            # Uniform, with replacement: ids are in the order of raw values, not of frequency as TensorFlow's own
-            # sampler supposes; and that one keeps its state where a checkpoint does not reach.
-            drawn = keras.random.randint((NEGATIVES,), 0, self.classes, dtype="int64", seed=self.random)
-            often = tf.constant(NEGATIVES / self.classes)
+            # Uniform, with replacement. TensorFlow's own sampler supposes ids ordered by frequency (ours are ordered by
+            # raw value), and no checkpoint reaches its state.
+            sampled = keras.random.randint((NEGATIVES,), 0, self.classes, dtype="int64", seed=self.random)
+            expected_count = tf.constant(NEGATIVES / self.classes)
             losses = tf.nn.sampled_softmax_loss(
                 self.item_vectors.value,
                 self.item_biases.value,
@@ -184,7 +185,11 @@ class UserToItem(keras.layers.Layer):
                 user,
                 NEGATIVES,
                 self.classes,
-                sampled_values=(drawn, tf.fill([tf.size(label), 1], often), tf.fill([NEGATIVES], often)),
+                sampled_values=(
+                    sampled,
+                    tf.fill([tf.size(label), 1], expected_count),
+                    tf.fill([NEGATIVES], expected_count),
+                ),
             )
-        count = distribute.total(tf.cast(tf.shape(losses)[0], losses.dtype))
+        count = distribute.all_reduce_sum(tf.cast(tf.shape(losses)[0], losses.dtype))
         return tf.math.divide_no_nan(tf.reduce_sum(losses), count)

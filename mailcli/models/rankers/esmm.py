@@ -15,9 +15,8 @@ from mailcli.models.rankers._blocks import Tower, pooled
 class Ranker(RankingTower):
     """ESMM: pCTCVR = pCTR x pCVR, trained on all impressions (Ma et al., SIGIR 2018).
 
-    Two towers on one table.
-
-    It needs the label `conversion`. The loss is L_rt (13) for clicks and `ctcvr_loss` for the product.
+    Two towers on one table. Needs the label `conversion`; the loss is L_rt (13) for clicks plus `ctcvr_loss` for the
+    product.
 
     Args:
         units: widths of the hidden layers of each tower.
@@ -31,7 +30,7 @@ class Ranker(RankingTower):
         self.logits = {name: keras.layers.Dense(1, dtype="float32") for name in self.towers}
 
     def call(self, features: Features, training: bool = False) -> dict[str, Tensor]:
-        """Logits [B] of a click, and of a conversion after a click."""
+        """Logits [B] of a click and of a conversion after a click."""
         z = pooled(features)
         return {name: self.logits[name](tower(z, training=training))[:, 0] for name, tower in self.towers.items()}
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from mailcli.models.features import Features, Spec, Tensor
-from mailcli.models.rankers._blocks import TowerRanker, Wide, flat_fields
+from mailcli.models.features import Features, Tensor
+from mailcli.models.rankers._blocks import WideRanker, flat_field_embeddings
 
 
-class Ranker(TowerRanker):
-    """Wide & Deep: logistic regression on ids beside a network (Cheng et al., DLRS 2016).
+class Ranker(WideRanker):
+    """Wide & Deep: logistic regression on ids next to a network (Cheng et al., DLRS 2016).
 
-    logit = Σ w[id] + Dense_1(tower(all fields side by side, the mean of v as one of them)).
+    logit = Σ w[id] + Dense_1(tower(all fields concatenated)); the mean of v is one field.
 
     Args:
         units: widths of the deep part.
         dropout: rate before each of its layers.
     """
 
-    def build_for(self, spec: Spec) -> None:
-        """Make the weights of the ids."""
-        self.wide = Wide()
-        self.wide.build_for(spec)
-
     def call(self, features: Features, training: bool = False) -> Tensor:
         """Logits [B]."""
-        return self.wide(features) + self.deep(flat_fields(features), training)
+        return self.wide(features) + self.deep(flat_field_embeddings(features), training)

@@ -1,1 +1,1 @@
-"""Where preprocessing runs: one file per engine."""
+"""Engines of preprocessing: one file each."""

@@ -1,7 +1,7 @@
-"""Where preprocessing runs: one file per engine, each behind the PySpark DataFrame API.
+"""Engines of preprocessing: one file each, behind the PySpark DataFrame API.
 
-Everything that depends on the engine is here; the steps themselves (sources/, staging.py) use DataFrame methods and
-`engine.functions` alone, so that another engine needs no change to them.
+Everything that depends on an engine is in this package. The other modules of preprocessing use only DataFrame methods
+and `engine.functions`, so a new engine needs no change to them.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ import pyarrow as pa
 from mailcli.errors import MailError
 from mailcli.utils.progress import progress
 
-#: A PySpark DataFrame or SQLFrame's twin of it.
+#: A PySpark DataFrame, or SQLFrame's equivalent.
 DataFrame = Any
 
 #: Memory that an engine may use before it spills to disk (ours: well below a laptop's).
 MEMORY_LIMIT = "2GB"
-#: Seconds between two looks at a running statement (ours: quick enough for a smooth bar).
-POLL = 0.2
+#: Characters of an engine's error text that are passed on (ours: it may hold a whole row, or a Java trace).
+LONGEST_ERROR = 300
+#: Seconds between two updates of the progress bar (ours: it moves smoothly).
+POLL_SECONDS = 0.2
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]B)", re.IGNORECASE)
 
 
 class DataEngine(ABC):
-    """What preprocessing asks of an engine. A subclass is the class `Engine` of its module, used in `with`.
+    """What preprocessing needs of an engine. A subclass is the class `Engine` of its module, a context manager.
 
     Args:
         temp_dir: folder for what does not fit into memory.
         memory: bytes the engine may use.
-        threads: how many it uses; None for all cores.
+        threads: number of threads; None for all cores.
         master: URL of a cluster, for an engine that runs on one; None for this machine.
 
     Raises:
@@ -43,7 +45,7 @@ class DataEngine(ABC):
     """
 
     functions: Any
-    """`pyspark.sql.functions`, or its twin."""
+    """`pyspark.sql.functions`, or SQLFrame's equivalent."""
 
     @abstractmethod
     def __init__(self, temp_dir: Path, memory: int, threads: int | None, master: str | None) -> None: ...
@@ -52,8 +54,9 @@ class DataEngine(ABC):
     def read_csv(self, path: Path, columns: int) -> DataFrame:
         """A CSV file with a header line and without quotes, plain or .gz.
 
-        Text columns c0, c1, ... by place, since names in the file may be anything; an empty field is null. A line with
-        too few or too many fields is either a row whose column `broken` holds its text, or is told by `write`.
+        Text columns are c0, c1, ... by position, since names in the file may be anything; an empty field may be null. A
+        line with too few or too many fields is either a row whose column `broken` holds its text, or is returned by
+        `write`.
         """
 
     @abstractmethod
@@ -61,13 +64,13 @@ class DataEngine(ABC):
         """A Parquet file, or the files directly in a folder."""
 
     def sql(self, query: str, file: Path) -> DataFrame:
-        """What a query in DuckDB's SQL gives, read when it is asked for; a schema file's tables are such.
+        """The result of a query in DuckDB's SQL, evaluated lazily; the tables of a schema file are such queries.
 
         Args:
             query: one SELECT.
-            file: what to name when an input cannot be read.
+            file: the file to name if an input cannot be read.
         """
-        raise NotImplementedError("preprocess.py refuses a schema file with another engine than DuckDB")
+        raise NotImplementedError("pipeline.py accepts schema files only with DuckDB")
 
     @abstractmethod
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
@@ -89,7 +92,7 @@ class DataEngine(ABC):
 
     @abstractmethod
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Give back memory and temporary files."""
+        """Free memory and temporary files."""
 
 
 def parse_size(text: str) -> int:
@@ -104,24 +107,26 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * 1000 ** ("KMGT".index(match[2][0].upper()) + 1))
 
 
-def watched(title: str, run: Callable[[], object], done: Callable[[], float], cancel: Callable[[], object]) -> None:
-    """Run a statement in a thread, so that a bar moves and Ctrl-C interrupts it.
+def run_with_progress(
+    title: str, run: Callable[[], object], done: Callable[[], float], cancel: Callable[[], object]
+) -> None:
+    """Run a statement in a thread, with a progress bar; Ctrl-C interrupts it.
 
     Args:
-        title: what the bar says.
-        run: the statement; its error is raised here.
-        done: how much of it is done, in %.
+        title: label of the bar.
+        run: runs the statement; its error is raised here.
+        done: the progress in %.
         cancel: makes `run` end early.
     """
     with ThreadPoolExecutor(1) as pool, progress(title, 100, "%") as advance:
         running = pool.submit(run)
-        seen = 0.0
+        shown = 0.0
         try:
             while not running.done():
-                time.sleep(POLL / 4 if seen == 0 else POLL)
-                now = min(max(done(), seen), 100.0)
-                advance(now - seen)
-                seen = now
+                time.sleep(POLL_SECONDS / 4 if shown == 0 else POLL_SECONDS)
+                percent = min(max(done(), shown), 100.0)
+                advance(percent - shown)
+                shown = percent
         except KeyboardInterrupt:
             cancel()
             raise

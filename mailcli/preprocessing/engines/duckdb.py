@@ -1,4 +1,4 @@
-"""DuckDB inside this process, under the PySpark DataFrame API by SQLFrame: nothing to install or start."""
+"""DuckDB in this process, with the PySpark DataFrame API by SQLFrame: nothing to install or start."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from sqlframe.duckdb import functions as duckdb_functions
 from sqlframe.duckdb.types import StringType, StructField, StructType
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines._base import DataEngine, DataFrame, watched
+from mailcli.preprocessing.engines._base import LONGEST_ERROR, DataEngine, DataFrame, run_with_progress
 
-#: Characters of DuckDB's error texts that are passed on (ours: they may hold a whole row).
-SHOWN = 300
 _CSV = {
     "header": True,
     "auto_detect": False,
     "delim": ",",
-    # A stray quote spoils its own row alone, and rows can be split without reading what stands before them.
+    # A stray quote then spoils only its own row, and DuckDB can split a file into parts that are read in parallel.
     "quote": "",
     "ignore_errors": True,
     "store_rejects": True,
-    # A field that is not there is null, an empty one is not: the text that stands for null is in no file.
+    # A missing field is null, an empty one is not: no file contains the text that stands for null.
     "null_padding": True,
     "nullstr": "\x01",
 }
@@ -42,21 +40,21 @@ def identifier(column: str) -> str:
 
 
 class Engine(DataEngine):
-    """Larger-than-memory tables spill to `temp_dir`."""
+    """DuckDB; tables larger than memory spill to `temp_dir`."""
 
     functions = duckdb_functions
 
     def __init__(self, temp_dir: Path, memory: int, threads: int | None, master: str | None) -> None:
         if master is not None:
-            raise MailError(f"--spark-master {master}: goes with --engine spark.")
+            raise MailError(f"--spark-master {master}: needs --engine spark.")
         self._connection = duckdb.connect()
         self._connection.execute(f"SET temp_directory = {literal(temp_dir)}")
         self._connection.execute(f"SET memory_limit = '{memory} bytes'")
         self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
-        # Row order is set by explicit sorts alone; DuckDB then streams with flat memory.
+        # Only explicit sorts set an order; without this, DuckDB would need memory to keep that of the input.
         self._connection.execute("SET preserve_insertion_order = false")
-        # DuckDB cannot know how long a CSV file is: it took the log for the small side of the join and kept it in
-        # memory (9.9 GB for 72 M rows; 0.9 GB with the sides as they are written, the small one on the right).
+        # DuckDB cannot estimate the rows of a CSV file: it mistook the log for the small side of the join and kept it
+        # in memory (9.9 GB for 72 M rows; 0.9 GB with the sides as written, the small one on the right).
         self._connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
         if threads is not None:
             self._connection.execute(f"SET threads = {threads}")
@@ -65,12 +63,12 @@ class Engine(DataEngine):
         self._views = 0
 
     def read_csv(self, path: Path, columns: int) -> DataFrame:
-        """One column more than the file has is read, because DuckDB puts up with a comma at the end of a line.
+        """A CSV file, read with an extra column, because DuckDB ignores a comma at the end of a line.
 
-        Lines with more fields still, or that are not UTF-8, it keeps aside in a table of its own.
+        Lines with even more fields, or that are not UTF-8, go to a table of DuckDB's, which `write` reads.
         """
         F = self.functions
-        names = [f"c{place}" for place in range(columns + 1)]
+        names = [f"c{position}" for position in range(columns + 1)]
         schema = StructType([StructField(name, StringType()) for name in names])
         self._csv_file = path
         # SQLFrame does not escape this text, unlike that of a Parquet file.
@@ -80,17 +78,17 @@ class Engine(DataEngine):
         return frame.select(*names[:-1], F.when(broken, F.concat_ws(",", *names)).alias("broken"))
 
     def read_parquet(self, path: Path) -> DataFrame:
-        """By a view, because SQLFrame reads a path with a quote in it as SQL."""
+        """Parquet as a view, because SQLFrame takes a path with a quote for SQL."""
         files = glob.escape(str(path)) + ("/*.parquet" if path.is_dir() else "")
         self._views += 1
-        # DuckDB would make columns of folders that look like `column=value`, ours or the user's.
+        # Otherwise DuckDB adds a column for each folder named `column=value`, ours or the user's.
         self._connection.execute(
             f"CREATE VIEW parquet_{self._views} AS FROM read_parquet({literal(files)}, hive_partitioning = false)"
         )
         return self._session.table(f"parquet_{self._views}")
 
     def sql(self, query: str, file: Path) -> DataFrame:
-        """By a view, because SQLFrame would parse it and write it anew."""
+        """A query as a view, because SQLFrame would parse and rewrite it."""
         self._csv_file = file
         self._views += 1
         try:
@@ -100,66 +98,64 @@ class Engine(DataEngine):
         return self._session.table(f"query_{self._views}")
 
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
-        """A `COPY` that streams."""
+        """A streaming `COPY`."""
         target = f"{literal(folder)} (FORMAT parquet, PARTITION_BY ({partition_by}), OVERWRITE_OR_IGNORE)"
         copy = f"COPY ({self._sql(frame)}) TO {target}"
         folder.mkdir(parents=True)
         connection = self._connection
         try:
-            watched(title, lambda: connection.execute(copy), connection.query_progress, connection.interrupt)
+            run_with_progress(title, lambda: connection.execute(copy), connection.query_progress, connection.interrupt)
             return self._broken_lines()
         except duckdb.Error as error:
             raise self._translated(error) from error
 
     def _broken_lines(self) -> list[str]:
-        """The lines that DuckDB put aside since the last call."""
+        """The lines that DuckDB rejected since the last call."""
         if not self._connection.execute("FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchall():
             return []
-        # One line can have several errors, and is one line even if another reads the same.
+        # A line can have several errors; equal lines at different places count separately.
         lines = "SELECT any_value(csv_line) FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
         rows = self._connection.execute(f"{lines} GROUP BY file_path, line").fetchall()
         self._connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
         return [text for (text,) in rows]
 
     def collect(self, frame: DataFrame) -> pa.Table:
-        """At once, without a bar."""
+        """All rows, without a progress bar."""
         try:
             table = self._connection.execute(self._sql(frame)).to_arrow_table()
-            # They would be told again by the `write` that follows.
+            # Otherwise the next `write` would return them, too.
             self._broken_lines()
             return table
         except duckdb.Error as error:
             raise self._translated(error) from error
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # SQLFrame keeps one session per process: without this the next engine would be given the closed one.
+        # SQLFrame keeps one session per process: without this, the next engine would get the closed one.
         self._session.stop()
         self._connection.close()
         if error and isinstance(error.__cause__, KeyboardInterrupt):
-            # DuckDB answers Ctrl-C during a statement with an error of its own.
+            # DuckDB turns Ctrl-C during a statement into an error of its own.
             raise KeyboardInterrupt from error
 
     def _sql(self, frame: DataFrame) -> str:
-        # Not optimized by SQLGlot, which writes a row's checks out again wherever `fault` is used; DuckDB optimizes
-        # too.
+        # Not optimized by SQLGlot, which would repeat a row's checks wherever `fault` is used; DuckDB optimizes anyway.
         return frame.sql(pretty=False, optimize=False, dialect="duckdb")
 
     def _translated(self, error: duckdb.Error) -> Exception:
-        """DuckDB's complaint about an input or the disk as one line; any other error is a bug and stays."""
+        """DuckDB's error about an input or the disk as one line; any other error is a bug and stays as it is."""
         text = str(error).split("Possible fixes:")[0].strip()
-        told = re.search(r"^  file = (.+)$", str(error), re.MULTILINE)
-        if told:
-            self._csv_file = Path(told[1])
-        if "CSV" in text:
-            # Where DuckDB does not say which file, what is read last is what it read.
-            if "invalid state" in text:
-                text = "its lines do not all end alike (\\n, \\r\\n or \\r). Make them all \\n."
-            return MailError(f"{self._csv_file}: {text[:SHOWN]}")
-        if "GZIP" in text:
-            return MailError(f"{self._csv_file}: {text[:SHOWN]}")
+        # Without a file in DuckDB's text, it is the one read last.
+        file = re.search(r"^  file = (.+)$", str(error), re.MULTILINE)
+        if file:
+            self._csv_file = Path(file[1])
+        if "CSV" in text and "invalid state" in text:
+            text = "has mixed line endings (\\n, \\r\\n or \\r). Convert them all to \\n."
+            return MailError(f"{self._csv_file}: {text}")
+        if "CSV" in text or "GZIP" in text:
+            return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
         if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
-            return MailError(text[:SHOWN])
+            return MailError(text[:LONGEST_ERROR])
         if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
-            # Values that no check of a row took for wrong, or a file that is not what its name says.
-            return MailError(f"{self._csv_file}: {text[:SHOWN]}")
+            # Values that no check found faulty, or a file that is not what its name says.
+            return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
         return error

@@ -11,13 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines._base import DataEngine, DataFrame, watched
+from mailcli.preprocessing.engines._base import LONGEST_ERROR, DataEngine, DataFrame, run_with_progress
 
-#: Characters of Spark's error texts that are passed on (ours: they may hold a Java trace).
-SHOWN = 300
-#: Parts of a shuffle on one machine (ours: Spark's own 200 are for a cluster, each costs some 10 ms).
+#: Partitions of a shuffle on one machine (ours: Spark's default of 200 is for a cluster; each costs some 10 ms).
 LOCAL_PARTITIONS = 16
-#: Spark's notes at its start are noise; errors still show.
+#: Spark's messages at its start are noise; errors still show.
 _LOG = """\
 rootLogger.level = error
 rootLogger.appenderRef.stderr.ref = console
@@ -33,16 +31,16 @@ _CSV: dict[str, bool | int | str] = {
     "quote": "",
     "mode": "PERMISSIVE",
     "columnNameOfCorruptRecord": "broken",
-    # Otherwise only the fields that are used are looked at, and a line's count of them is not.
+    # Otherwise Spark reads only the fields that are used, and does not count those of a line.
     "columnPruning": False,
     "maxCharsPerColumn": -1,
-    # Spark's own 20,480 would stop it at a line that is all commas.
+    # Spark's default of 20,480 would make it fail at a line of commas.
     "maxColumns": 1_000_000,
 }
 
 
 class Engine(DataEngine):
-    """A Spark session of its own, stopped at the end; needs the extra `mail[spark]` and Java 17 or newer."""
+    """Spark in a session of its own, stopped at the end; needs the extra `mail[spark]` and Java 17 or newer."""
 
     def __init__(self, temp_dir: Path, memory: int, threads: int | None, master: str | None) -> None:
         try:
@@ -55,7 +53,7 @@ class Engine(DataEngine):
         self.functions = pyspark.sql.functions
         temp_dir.mkdir(parents=True, exist_ok=True)
         (temp_dir / "log4j2.properties").write_text(_LOG)
-        # Arrow alone is used of what this speaks of.
+        # The warning is about pandas; only Arrow is used.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         settings: dict[str, Any] = {
             "spark.driver.memory": f"{memory >> 20}m",
@@ -69,7 +67,7 @@ class Engine(DataEngine):
             "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={temp_dir / 'log4j2.properties'}",
         }
         if master is None:
-            # Nobody else need reach it, and a host name that does not resolve would stop it.
+            # Nobody else needs to reach it, and a host name that does not resolve would stop it.
             settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
             settings["spark.sql.shuffle.partitions"] = LOCAL_PARTITIONS
         builder = SparkSession.builder.appName("mail preprocess").master(master or f"local[{threads or '*'}]")
@@ -80,37 +78,38 @@ class Engine(DataEngine):
         except (PySparkException, Py4JError, OSError) as error:
             java = shutil.which("java") or "JAVA_HOME" in os.environ
             where = f" on {master}" if master else ""
-            help_ = "" if java else " No Java was found: install 17 or newer."
-            raise MailError(f"Spark cannot start{where} ({_first_line(error)}).{help_}") from error
+            fix = "" if java else " No Java was found: install 17 or newer."
+            raise MailError(f"Spark cannot start{where} ({_first_line(error)}).{fix}") from error
         self._error = PySparkException
 
     def read_csv(self, path: Path, columns: int) -> DataFrame:
-        """Spark puts the text of a broken line into the column `broken` of its row."""
-        schema = ", ".join([*(f"c{place} string" for place in range(columns)), "broken string"])
+        """A CSV file; Spark puts the text of a broken line into the column `broken` of its row."""
+        schema = ", ".join([*(f"c{position} string" for position in range(columns)), "broken string"])
         return self._session.read.options(**_CSV).schema(schema).csv(_pattern(path))
 
     def read_parquet(self, path: Path) -> DataFrame:
-        """As Spark reads it."""
+        """Parquet, as Spark reads it."""
         return self._session.read.parquet(_pattern(path))
 
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
-        """Shuffled by the column first, so that a part is one file and not one of every task's."""
+        """Parquet, shuffled by the column first, so that each part is one file and not one per task."""
         writer = frame.repartition(partition_by).write.partitionBy(partition_by)
+        context = self._session.sparkContext
         try:
-            watched(title, lambda: writer.parquet(str(folder)), self._done, self._session.sparkContext.cancelAllJobs)
+            run_with_progress(title, lambda: writer.parquet(str(folder)), self._done, context.cancelAllJobs)
         except self._error as error:
             raise self._translated(error) from error
         return []
 
     def _done(self) -> float:
-        """How much of the running stages' tasks is done, in %."""
+        """Share of the running stages' tasks that are done, in %."""
         tracker = self._session.sparkContext.statusTracker()
         stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
         total = sum(stage.numTasks for stage in stages if stage)
         return 100 * sum(stage.numCompletedTasks for stage in stages if stage) / total if total else 0.0
 
     def collect(self, frame: DataFrame) -> pa.Table:
-        """By Arrow batches."""
+        """All rows, as Arrow batches."""
         try:
             return frame.toArrow()
         except self._error as error:
@@ -120,7 +119,7 @@ class Engine(DataEngine):
         self._session.stop()
 
     def _translated(self, error: Exception) -> Exception:
-        """A full disk or a lost input as one line; any other error is a bug and stays."""
+        """A full disk or a missing input as one line; any other error is a bug and stays as it is."""
         text = str(error)
         for known in (
             "No space left on device",
@@ -130,18 +129,18 @@ class Engine(DataEngine):
             "OutOfMemoryError",
         ):
             if known in text:
-                at = text.index(known)
-                return MailError(f"Spark: {text[at : at + SHOWN]}")
+                start = text.index(known)
+                return MailError(f"Spark: {text[start : start + LONGEST_ERROR]}")
         return error
 
 
 def _first_line(error: Exception) -> str:
-    """What happened, without Java's trace; of an error of Java's own, what Java says."""
+    """What happened, without Java's stack trace; for a Java exception, its own message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(": ")] or lines
-    return told[0].removeprefix(": ")[:SHOWN]
+    java_lines = [line for line in lines if line.startswith(": ")]
+    return (java_lines or lines)[0].removeprefix(": ")[:LONGEST_ERROR]
 
 
 def _pattern(path: Path) -> str:
-    """A path without wildcards, as Hadoop escapes them."""
+    """A path whose wildcards are escaped as Hadoop expects."""
     return "".join(f"\\{character}" if character in "*?[]{}\\" else character for character in str(path))

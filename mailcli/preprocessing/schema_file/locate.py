@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mailcli.errors import MAX_QUOTED, did_you_mean, quoted
-from mailcli.preprocessing.csv_file import HEAD
+from mailcli.preprocessing.csv_file import HEAD_LINES
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_file.text_file import (
@@ -151,7 +151,7 @@ def _first_rows(rows: Iterator[list[str]]) -> list[list[str]]:
     """The first rows that are not blank."""
     first: list[list[str]] = []
     try:
-        first.extend(row for row in islice(rows, HEAD) if not is_blank(row))
+        first.extend(row for row in islice(rows, HEAD_LINES) if not is_blank(row))
     except csv.Error:  # a quote is not closed: reported with its row when all rows are read
         return first or [[]]
     return first

@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from mailcli.errors import MAX_QUOTED
-from mailcli.preprocessing.csv_file import damaged
+from mailcli.preprocessing.engines._base import DataEngine
+from mailcli.preprocessing.raw_file import damaged
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.text_file import is_gzip, open_text, split_row
@@ -114,9 +115,9 @@ class SchemaRawFile:
             {"fault": pa.array([len(self.checks)] * len(texts), pa.int32()), "line": pa.array(texts, pa.string())}
         )
 
-    def scattered(self, folder: Path, count: int) -> None:
-        """No sample of rows from all over the files: their first rows were checked when they were located."""
-        del folder, count
+    def check_sample(self, engine: DataEngine, folder: Path) -> None:
+        """Nothing to do: the first rows of the files were checked when they were located."""
+        del engine, folder
 
     def check_whole(self) -> None:
         """Read .gz files to their end (MailError): a damaged one makes good rows look wrong."""

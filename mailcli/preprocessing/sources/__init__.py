@@ -1,1 +1,1 @@
-"""One file per raw format; each turns its files into the same four tables."""
+"""Sources of raw data: one file per format."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from mailcli.data.schema import Schema
-from mailcli.preprocessing.csv_file import RawFile
+from mailcli.data.schema import Field, Group, Schema
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
+from mailcli.preprocessing.raw_file import RawFile
 
 #: The tables of a dataset, in the order in which they are read.
 TABLES = ("users", "items", "impressions", "behaviors")
@@ -20,10 +20,10 @@ class RawData(ABC):
     """The four tables of a dataset, read from its raw files.
 
     A subclass is the class `Source` of its module. Its constructor takes the folder of the raw files and a folder for
-    intermediate files, and checks all that is cheap: that the files are there and their headers are right.
+    intermediate files, and checks all that is cheap: that the files exist and their headers are right.
 
-    Besides its own columns each table has two that tell of rows that cannot be used: `fault`, a number that the table's
-    file explains or null, and `line`, the text of a faulty row.
+    Besides its own columns, each table has two for rows that cannot be used: `fault`, a number that the table's file
+    explains, or null; and `line`, the text of a faulty row.
     """
 
     name: str
@@ -32,15 +32,15 @@ class RawData(ABC):
     files: tuple[Path, ...]
     """The raw files, recorded in the dataset with size and SHA-256."""
     simulation: dict[str, Any] | None = None
-    """The simulator's settings where the files are simulated: every table then says so."""
+    """The simulator's settings if the files are simulated; every table of results then says so."""
     official: ClassVar[Mapping[str, int]] = {}
     """Rows (`users.rows`) and distinct values (`items.brand`) of the published files."""
-    csv: Mapping[str, RawFile] = MappingProxyType({})
-    """The checked file behind each table; empty where a source checks its files by itself."""
-    shown_first: bool = False
-    """Whether users or items are made of the impressions: what is wrong with these has to be told before."""
+    raw_files: Mapping[str, RawFile] = MappingProxyType({})
+    """The checked file behind each table; empty if a source checks its files by itself."""
+    impressions_first: bool = False
+    """Whether users or items are made from the impressions, whose faults must then be reported first."""
     mapping: Mapping[str, Any] = MappingProxyType({})
-    """What the dataset keeps of a schema file; empty for a form that needs none."""
+    """What the dataset keeps of a schema file; empty for a source without one."""
 
     @abstractmethod
     def __init__(self, raw: Path, work: Path) -> None:
@@ -48,7 +48,7 @@ class RawData(ABC):
 
     @abstractmethod
     def users(self, engine: DataEngine) -> DataFrame:
-        """`user` and one column per attribute; a user that impressions have and this lacks has unknown attributes."""
+        """`user` and one column per attribute; a user who is only in the impressions has unknown attributes."""
 
     @abstractmethod
     def items(self, engine: DataEngine) -> DataFrame:
@@ -61,3 +61,12 @@ class RawData(ABC):
     @abstractmethod
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """`user, time, action` (an index into schema.actions), one column per behavior field."""
+
+    def path_of(self, table: str) -> Path:
+        """The file behind a table, for error texts."""
+        return self.raw_files[table].path if self.raw_files else self.files[0]
+
+
+def fields(group: Group, *names: str) -> tuple[Field, ...]:
+    """Single-valued fields of one group, each with the vocabulary of its own name."""
+    return tuple(Field(name, group, name) for name in names)

@@ -6,25 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from mailcli.data.schema import Field, Schema
+from mailcli.data.schema import Schema
 from mailcli.errors import MailError
-from mailcli.preprocessing.csv_file import Column, CsvFile, Rule
+from mailcli.preprocessing.csv_columns import Column, Rule
+from mailcli.preprocessing.csv_file import CsvFile
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.simulated_marker import read_marker
-from mailcli.preprocessing.sources._base import RawData
+from mailcli.preprocessing.sources._base import RawData, fields
 
-#: Impressions begin on 2017-05-06 00:00 and end on 2017-05-13 24:00, UTC+8 whatever the machine's time zone.
+#: Impressions are from 2017-05-06 00:00 to 2017-05-13 24:00 in UTC+8, whatever the machine's time zone.
 FIRST_IMPRESSION = 1494000000
 DAY = 86400
 DAYS = 8
-#: Days 1-6 train, 7 validates, 8 tests (MAIL Sec. 4.1.1 takes days 1-7 and 8; the 7th chooses when to stop).
+#: Days 1-6 are for training, 7 for validation, 8 for test (MAIL Sec. 4.1.1: days 1-7 and 8; here the 7th decides when
+#: to stop).
 VALIDATION_DAY, TEST_DAY = 6, 7
-#: Behaviors cover 22 days up to the last impression day; the log has a few negative or absurd times.
+#: Behaviors cover the 22 days up to the last impression day; the log has a few negative or absurd times.
 FIRST_BEHAVIOR = FIRST_IMPRESSION + (DAYS - 22) * DAY
 #: btag, in the order of their frequency in the published log.
 ACTIONS = ("pv", "cart", "fav", "buy")
 
-_PROFILE = (
+PROFILE_FIELDS = (
     "cms_segid",
     "cms_group_id",
     "final_gender_code",
@@ -51,7 +53,7 @@ COLUMNS = {
         Column("brand", optional=True, missing="NULL"),
         Column("price", "double"),
     ),
-    "user_profile": (Column("userid"), *(Column(name, optional=True) for name in _PROFILE)),
+    "user_profile": (Column("userid"), *(Column(name, optional=True) for name in PROFILE_FIELDS)),
     "behavior_log": (
         Column("user"),
         Column("time_stamp", at_least=FIRST_BEHAVIOR, below=FIRST_IMPRESSION + DAYS * DAY),
@@ -63,7 +65,7 @@ COLUMNS = {
 RULES = {
     "raw_sample": (Rule(("nonclk", "clk"), "nonclk = 1 - clk", lambda F: F.col("nonclk") + F.col("clk") != 1),),
 }
-#: A column that the simulator adds to raw_sample and the published file does not have: bought after the click.
+#: A column of simulated raw_sample files, not of the published one: whether a click led to a purchase.
 BUY = "buy"
 BUY_COLUMN = Column(BUY, values=("0", "1"))
 BUY_RULE = Rule((BUY, "clk"), f"{BUY} = 0 without a click", lambda F: F.col(BUY) > F.col("clk"))
@@ -77,24 +79,16 @@ STEMS = {
 
 
 class Source(RawData):
-    """Taobao display ads: 26.6 M impressions, 723 M behaviors (or a simulated set in the same form)."""
+    """Taobao display ads: 26.6 M impressions, 723 M behaviors (or simulated files in the same format)."""
 
     name = "alimama"
-    csv: dict[str, CsvFile]
+    raw_files: dict[str, CsvFile]
     schema = Schema(
         fields=(
-            Field("user", "attributes", "user"),
-            *(Field(name, "attributes", name) for name in _PROFILE),
-            Field("cate", "behavior", "cate"),
-            Field("brand", "behavior", "brand"),
-            Field("pid", "context", "pid"),
-            Field("hour", "context", "hour"),
-            Field("weekday", "context", "weekday"),
-            Field("item", "target", "item"),
-            Field("cate", "target", "cate"),
-            Field("brand", "target", "brand"),
-            Field("campaign", "target", "campaign"),
-            Field("customer", "target", "customer"),
+            *fields("attributes", "user", *PROFILE_FIELDS),
+            *fields("behavior", "cate", "brand"),
+            *fields("context", "pid", "hour", "weekday"),
+            *fields("target", "item", "cate", "brand", "campaign", "customer"),
         ),
         actions=ACTIONS,
         dense=("price",),
@@ -122,38 +116,38 @@ class Source(RawData):
 
     def __init__(self, raw: Path, work: Path) -> None:
         del work
-        found = {stem: _find(raw, stem) for stem in COLUMNS}
-        missing = [f"{stem}.csv" for stem, path in found.items() if path is None]
+        paths = {stem: _find(raw, stem) for stem in COLUMNS}
+        missing = [f"{stem}.csv" for stem, path in paths.items() if path is None]
         if missing:
             raise MailError(
                 f"{raw}: {', '.join(missing)} not found. Looked for {', '.join(f'{s}.csv' for s in COLUMNS)} "
                 f"(or .csv.gz). Get them from Tianchi, data set 56 'Ad Display/Click Data on Taobao.com' "
                 f"(a free login), or simulate them: mail simulate alimama --users 2000 --seed 0 --out {raw}"
             )
-        self.csv = {
+        self.raw_files = {
             table: CsvFile(path, COLUMNS[stem], RULES.get(stem, ()))
             for table, stem in STEMS.items()
-            if (path := found[stem])
+            if (path := paths[stem])
         }
-        if BUY in self.csv["impressions"].header:
-            path = self.csv["impressions"].path
-            self.csv["impressions"] = CsvFile(
-                path, (*COLUMNS["raw_sample"], BUY_COLUMN), (*RULES["raw_sample"], BUY_RULE)
+        sample = self.raw_files["impressions"]
+        if BUY in sample.header:
+            self.raw_files["impressions"] = CsvFile(
+                sample.path, (*sample.columns, BUY_COLUMN), (*sample.rules, BUY_RULE)
             )
             self.schema = replace(self.schema, labels=("click", "conversion"))
-        self.files = tuple(csv.path for csv in self.csv.values())
+        self.files = tuple(file.path for file in self.raw_files.values())
         self.simulation = read_marker(raw, self.files)
 
     def users(self, engine: DataEngine) -> DataFrame:
         """One row per profile; an empty field stays null."""
         F = engine.functions
-        frame = self.csv["users"].frame(engine, keep_lines=True)
-        return frame.select(F.col("userid").alias("user"), *_PROFILE, "fault", "line")
+        frame = self.raw_files["users"].frame(engine, keep_lines=True)
+        return frame.select(F.col("userid").alias("user"), *PROFILE_FIELDS, "fault", "line")
 
     def items(self, engine: DataEngine) -> DataFrame:
         """One row per ad; the brand `NULL` is null."""
         F = engine.functions
-        frame = self.csv["items"].frame(engine, keep_lines=True)
+        frame = self.raw_files["items"].frame(engine, keep_lines=True)
         return frame.select(
             F.col("adgroup_id").alias("item"),
             F.col("cate_id").alias("cate"),
@@ -173,7 +167,7 @@ class Source(RawData):
         bought = [F.col(BUY).cast("int").alias("conversion")] if "conversion" in self.schema.labels else []
         split = F.when(day == TEST_DAY, F.lit(2)).when(day == VALIDATION_DAY, F.lit(1)).otherwise(F.lit(0))
         return (
-            self.csv["impressions"]
+            self.raw_files["impressions"]
             .frame(engine)
             .select(
                 "user",
@@ -191,12 +185,12 @@ class Source(RawData):
         )
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
-        """The log; a row of an absurd time (before the 22 days, or after the last impression day) is faulty."""
+        """The log; a time before the 22 days or after the last impression day makes a row faulty."""
         F = engine.functions
         action = F.lit(None)
         for code, tag in enumerate(ACTIONS):
             action = F.when(F.col("btag") == tag, F.lit(code)).otherwise(action)
-        frame = self.csv["behaviors"].frame(engine)
+        frame = self.raw_files["behaviors"].frame(engine)
         time = F.col("time_stamp").alias("time")
         return frame.select("user", time, action.cast("int").alias("action"), "cate", "brand", "fault", "line")
 

@@ -1,4 +1,4 @@
-"""Files of your own, mapped by a schema file: mail preprocess NAME --schema FILE (docs/your-own-data.md)."""
+"""TableFiles of your own, mapped by a schema file: mail preprocess NAME --schema FILE (docs/your-own-data.md)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from mailcli.preprocessing.sources._base import RawData
 
 
 class Source(RawData):
-    """CSV, other separated texts or Parquet, by a schema file of yours; read by DuckDB alone."""
+    """CSV, other delimited text or Parquet, mapped by a schema file of yours; read only by DuckDB."""
 
     name = "tabular"
 
     def __init__(self, raw: Path, work: Path, schema: Path | None = None) -> None:
         del work
         if schema is None:
-            raise MailError(
-                "the source 'tabular' reads files by a schema file. Give it: mail preprocess NAME --schema FILE"
-            )
+            raise MailError("the source 'tabular' needs a schema file: mail preprocess NAME --schema FILE")
         self.map, faults = parse_schema_file(schema)
         m = self.map
         self.tables = tables = SchemaTables(m, raw, faults)
@@ -35,36 +33,40 @@ class Source(RawData):
         self.mapping = {"file": schema.name, "text": m.text}
         self.schema = _schema(m)
         self.files = tables.paths
-        counted = any(each.quantiles for each in (*m.attributes, *m.features))
-        self.shown_first = counted or not (m.users.patterns and m.items.patterns)
+        has_quantiles = any(field.quantiles for field in (*m.attributes, *m.features))
+        self.impressions_first = has_quantiles or not (m.users.patterns and m.items.patterns)
         self.shown, self.log = tables.impressions(), tables.behaviors()
-        # What has no files of its own is checked with the impressions.
+        # Users and items without files of their own are checked with the impressions.
         self.profiles = tables.users() if m.users.patterns else self.shown
         self.features = tables.items() if m.items.patterns else self.shown
-        self.csv = {
-            "users": self.profiles.raw_file, "items": self.features.raw_file, "impressions": self.shown.raw_file,
+        self.raw_files = {
+            "users": self.profiles.raw_file,
+            "items": self.features.raw_file,
+            "impressions": self.shown.raw_file,
             "behaviors": self.log.raw_file,
-        }  # fmt: skip
+        }
 
     def users(self, engine: DataEngine) -> DataFrame:
-        """The users' files; or of each user's impressions the attributes of the earliest."""
+        """The users' files; without them, the attributes in each user's earliest impression."""
         return self._small(engine, "users", self.map.users, self.map.attributes)
 
     def items(self, engine: DataEngine) -> DataFrame:
-        """The items' files; or of each item's impressions the features of the earliest."""
+        """The items' files; without them, the features in each item's earliest impression."""
         return self._small(engine, "items", self.map.items, self.map.features)
 
     def _small(self, engine: DataEngine, role: str, files: TableFiles, fields: Sequence[FieldDefinition]) -> DataFrame:
-        """Users or items, numbers in buckets."""
+        """Users or items, with bucketed numbers."""
         table = self.profiles if role == "users" else self.features
         key = role.removesuffix("s")
         sql = table.sql(keep_lines=True) if files.patterns else self._earliest(key, fields)
-        edges = {each.name: each.edges for each in fields if each.edges}
-        if any(each.quantiles for each in fields):
-            once = table.sql(keep_rejects=False) if files.patterns else sql
-            edges |= self._quantiles(engine, once, key, [each for each in fields if each.quantiles])
+        edges = {field.name: field.edges for field in fields if field.edges}
+        with_quantiles = [field for field in fields if field.quantiles]
+        if with_quantiles:
+            rows = table.sql(keep_rejects=False) if files.patterns else sql
+            edges |= self._quantiles(engine, rows, key, with_quantiles)
         columns = [
-            _bucket(each.name, edges[each.name]) if each.name in edges else identifier(each.name) for each in fields
+            _bucket(field.name, edges[field.name]) if field.name in edges else identifier(field.name)
+            for field in fields
         ]
         return engine.sql(f"SELECT {', '.join([key, *columns])}, fault, line FROM ({sql})", table.path)
 
@@ -72,50 +74,51 @@ class Source(RawData):
         return split_sql(self.tables, self.shown, keep_rejects)
 
     def _earliest(self, key: str, fields: Sequence[FieldDefinition]) -> str:
-        """One row per user or item by impressions: of equally early ones the first in the order of the values."""
-        nothing = "NULL::INTEGER AS fault, '' AS line"
+        """One row per user or item, from its earliest impression; of several, the first in the order of the values."""
+        no_fault = "NULL::INTEGER AS fault, '' AS line"
         shown = f"({self._split(keep_rejects=False)}) WHERE fault IS NULL"
         if not fields:
-            return f"SELECT DISTINCT {key}, {nothing} FROM {shown}"
+            return f"SELECT DISTINCT {key}, {no_fault} FROM {shown}"
         prefix = USER if key == "user" else ITEM
-        names = [each.name for each in fields]
+        names = [field.name for field in fields]
         values = ", ".join(f"{literal(name)}: {identifier(prefix + name)}" for name in names)
         row = f"min({{'time': time, 'split': split, 'held': {{{values}}}}})['held'] AS held"
         columns = ", ".join(f"held[{literal(name)}] AS {identifier(name)}" for name in names)
-        return f"SELECT {key}, {columns}, {nothing} FROM (SELECT {key}, {row} FROM {shown} GROUP BY {key})"
+        return f"SELECT {key}, {columns}, {no_fault} FROM (SELECT {key}, {row} FROM {shown} GROUP BY {key})"
 
     def _quantiles(
         self, engine: DataEngine, table: str, key: str, fields: Sequence[FieldDefinition]
     ) -> dict[str, tuple[float, ...]]:
-        """Lower ends of buckets that hold about as many training users (or items) each, by the field's name."""
-        wanted = []
-        for each in fields:
-            shares = ", ".join(repr(part / each.quantiles) for part in range(1, each.quantiles))
-            wanted.append(f"quantile_disc({identifier(each.name)}, [{shares}]) AS {identifier(each.name)}")
+        """Lower ends of buckets with about equally many training users (or items), by the field's name."""
+        quantiles = []
+        for field in fields:
+            shares = ", ".join(repr(part / field.quantiles) for part in range(1, field.quantiles))
+            quantiles.append(f"quantile_disc({identifier(field.name)}, [{shares}]) AS {identifier(field.name)}")
         trained = f"SELECT {key} FROM ({self._split(keep_rejects=False)}) WHERE fault IS NULL AND split = 0"
-        columns = ", ".join([key, *(identifier(each.name) for each in fields)])
-        # Of several rows of one key, the pipeline keeps one, too.
-        theirs = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
-        once = f"SELECT DISTINCT ON ({key}) {columns} FROM {theirs} ORDER BY ALL"
-        found = engine.collect(engine.sql(f"SELECT count(*) AS n, {', '.join(wanted)} FROM ({once})", self.shown.path))
+        columns = ", ".join([key, *(identifier(field.name) for field in fields)])
+        # One row per key, as the pipeline keeps.
+        rows = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
+        unique = f"SELECT DISTINCT ON ({key}) {columns} FROM {rows} ORDER BY ALL"
+        sql = f"SELECT count(*) AS n, {', '.join(quantiles)} FROM ({unique})"
+        result = engine.collect(engine.sql(sql, self.shown.path))
         edges = {}
-        for each in fields:
-            ends = found[each.name][0].as_py()
-            if ends is None and key == "user" and not found["n"][0].as_py():
-                # No training user is in the users' files, which matching.py tells better, once they are read.
+        for field in fields:
+            ends = result[field.name][0].as_py()
+            if ends is None and key == "user" and not result["n"][0].as_py():
+                # No training user is in the users' files; consistency.py explains that better, once they are read.
                 ends = []
             if ends is None:
                 raise MailError(
-                    f"{self._bad_row(engine, table, key)}{self.map.path}: {each.key}: no {key} of the train split has "
-                    "a number there, of which there could be quantiles."
+                    f"{self._bad_row(engine, table, key)}{self.map.path}: {field.key}: no {key} of the train split has "
+                    "a number there, so quantiles cannot be computed."
                 )
-            edges[each.name] = tuple(sorted(set(ends)))
+            edges[field.name] = tuple(sorted(set(ends)))
         self.mapping = {**self.mapping, "edges": {**self.mapping.get("edges", {}), **edges}}
         return edges
 
     def _bad_row(self, engine: DataEngine, table: str, key: str) -> str:
-        """What is wrong with the first row of users or items that cannot be used; empty where all can."""
-        file = self.csv[f"{key}s"]
+        """What is wrong with the first row of users or items that cannot be used; empty if there is none."""
+        file = self.raw_files[f"{key}s"]
         bad = f"SELECT fault, line FROM ({table}) WHERE fault IS NOT NULL ORDER BY line LIMIT 1"
         rows = engine.collect(engine.sql(bad, file.path)).to_pylist()
         return "".join(
@@ -125,71 +128,69 @@ class Source(RawData):
 
     def impressions(self, engine: DataEngine) -> DataFrame:
         """The impressions with their split."""
-        names = ["user", "item", "time", *(each.name for each in self.map.context), *self.schema.labels]
+        names = ["user", "item", "time", *(field.name for field in self.map.context), *self.schema.labels]
         columns = ", ".join(map(identifier, names))
         sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(keep_rejects=True)})"
         return engine.sql(sql, self.shown.path)
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
-        """A row per behavior; of files with lists, one row per user is taken apart."""
-        names = [each.name for each in self.map.behavior_fields]
+        """One row per behavior; in files with lists, one row per user is unnested."""
+        names = [field.name for field in self.map.behavior_fields]
         if self.map.behavior_time:
             columns = ", ".join(map(identifier, ("user", "time", "action", *names)))
             return engine.sql(f"SELECT {columns}, fault, line FROM ({self.log.sql()})", self.log.path)
-        return engine.sql(self._taken_apart(names), self.log.path)
+        return engine.sql(self._unnested(names), self.log.path)
 
-    def _taken_apart(self, names: Sequence[str]) -> str:
-        """Behaviors at the times -n, ..., -1, before every impression, of lists of n.
+    def _unnested(self, names: Sequence[str]) -> str:
+        """Behaviors from lists of n, at the times -n, ..., -1, hence before every impression.
 
-        Of a user's lists in several rows those of training rows (or files) come first, then the first in the order of
-        the values: nothing tells which are older.
+        If several rows have lists of the same user, those of training rows (or files) are preferred, then the first in
+        the order of the values: which are older is not known.
         """
-        located, by, rank = self.tables.files_of("behaviors"), self.map.split.by, "0"
-        if by == "column" and located is self.tables.files["impressions"]:
+        files, by, rank = self.tables.files_of("behaviors"), self.map.split.by, "0"
+        if by == "column" and files is self.tables.files["impressions"]:
             rank = identifier(SPLIT)
-        elif by == "file" and located:
-            rank = split_of_file(self.tables, located)
+        elif by == "file" and files:
+            rank = split_of_file(self.tables, files)
         values = ", ".join(f"{literal(name)}: {identifier(name)}" for name in names)
         count = f"len(held[{literal(names[0])}])"
         chosen = (
             f"SELECT user, min({{'rank': {rank}, 'held': {{{values}}}}})['held'] AS held FROM ({self.log.sql()}) "
             f"WHERE fault IS NULL AND {identifier(names[0])} IS NOT NULL GROUP BY user"
         )
-        apart = f"SELECT user, held, {count} AS n, unnest(range(1, {count} + 1)) AS place FROM ({chosen})"
+        unnested = f"SELECT user, held, {count} AS n, unnest(range(1, {count} + 1)) AS place FROM ({chosen})"
         steps = ", ".join(f"held[{literal(name)}][place] AS {identifier(name)}" for name in names)
         nulls = ", ".join(f"NULL AS {identifier(name)}" for name in names)
         return (
             f"SELECT user, place - n - 1 AS time, 0 AS action, {steps}, NULL::INTEGER AS fault, NULL AS line "
-            f"FROM ({apart}) UNION ALL BY NAME SELECT user, NULL AS time, 0 AS action, {nulls}, fault, line "
+            f"FROM ({unnested}) UNION ALL BY NAME SELECT user, NULL AS time, 0 AS action, {nulls}, fault, line "
             f"FROM ({self.log.sql(keep_rejects=False)}) WHERE fault IS NOT NULL"
         )
 
 
-def _schema(m: SchemaFile) -> Schema:
+def _schema(mapping: SchemaFile) -> Schema:
     """The roles of the dataset's columns; the ids of user and item are fields too."""
 
-    def fields(group: Group, given: Sequence[FieldDefinition]) -> list[Field]:
-        return [
-            Field(each.name, group, each.vocabulary, 1 if group == "behavior" else each.max_values) for each in given
-        ]
+    def fields(group: Group, maps: Sequence[FieldDefinition]) -> list[Field]:
+        return [Field(m.name, group, m.vocabulary, 1 if group == "behavior" else m.max_values) for m in maps]
 
     return Schema(
         (
             Field("user", "attributes", "user"),
-            *fields("attributes", m.attributes),
-            *fields("behavior", m.behavior_fields),
-            *fields("context", m.context),
+            *fields("attributes", mapping.attributes),
+            *fields("behavior", mapping.behavior_fields),
+            *fields("context", mapping.context),
             Field("item", "target", "item"),
-            *fields("target", [each for each in m.features if each.kind != "dense"]),
+            *fields("target", [field for field in mapping.features if field.kind != "dense"]),
         ),
-        m.action.names,
-        dense=tuple(each.name for each in m.features if each.kind == "dense"),
-        labels=("click", "conversion") if m.conversion else ("click",),
+        mapping.action.names,
+        dense=tuple(field.name for field in mapping.features if field.kind == "dense"),
+        labels=("click", "conversion") if mapping.conversion else ("click",),
     )
 
 
 def _bucket(name: str, edges: Sequence[float]) -> str:
-    """How many of the edges a number reaches."""
+    """SQL for the bucket of a number: how many of the edges it reaches."""
     ends = ", ".join(map(repr, edges))
     column = identifier(name)
     return (

@@ -117,7 +117,7 @@ def test_refuses_what_is_no_run(with_data: Path) -> None:
         (
             {"simulation": None},
             "'tiny' is real data, so the true probabilities of a click are not known. "
-            "Expected a dataset made of the files of `mail simulate`.",
+            "Expected a dataset made from files of `mail simulate`.",
         ),
         (
             {"sample": 0.5},
@@ -131,7 +131,7 @@ def test_refuses_what_is_no_run(with_data: Path) -> None:
         ),
         (
             {"simulation": {"users": 300, "seed": 2, "behaviors_per_user": 30, "ceiling_auc": 0.7}},
-            "its world cannot be made again from the simulator's settings, so the true probabilities are not known "
+            "its world cannot be rebuilt from the simulator's settings, so the true probabilities are not known "
             "(it was simulated by another version). Simulate and preprocess it again.",
         ),
     ],

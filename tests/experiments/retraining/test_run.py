@@ -42,7 +42,7 @@ def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
     child.restore(model)
     old_day = RenumberedDataset(datasets[0].folder, numbering)
     view = views(old_day, child.config)["test"]
-    scores = Scorer(model, 20)(Batches(old_day, view, 20, 256), "test")
+    scores = Scorer(model)(Batches(old_day, view, 20, 256), "test")
     assert days[0]["after"] == measure(old_day, view, scores)
     assert days[0]["after"] != days[0]["before"]
     assert days[1]["after"] != days[1]["before"]

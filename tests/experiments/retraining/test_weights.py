@@ -74,8 +74,8 @@ def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> Non
             assert (table[row] == old.table.numpy()[old_row]).all()
             known[row] = True
         known[new.start[name] : new.start[name] + 2] = True
-    known[new.action_start :] = True
-    assert (table[new.action_start :] == old.table.numpy()[old.action_start :]).all()
+    known[new.first_action_row :] = True
+    assert (table[new.first_action_row :] == old.table.numpy()[old.first_action_row :]).all()
     assert (table[~known] == fresh[~known]).all()
     assert (~known).sum() == new.rows - old.rows > 50
     assert all((moment[~known] == 0).all() for moment in moments)

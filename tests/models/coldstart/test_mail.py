@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mailcli.models.coldstart.mail import ColdStart
-from tests.helpers.features import DIM, N_A, N_V, some_features, spec
+from tests.helpers.features import DIM, N_A, N_V, layer_weights, some_features, spec
 from tests.helpers.oracles import leaky
 
 SMALL: dict[str, Any] = {"attention_units": 3, "encoder_units": (6, 5, 4), "decoder_units": (5, 6)}
@@ -22,12 +22,8 @@ def tower(variant: str = "base", **options: Any) -> ColdStart:
     return layer
 
 
-def weights(layer: Any) -> list[np.ndarray]:
-    return [np.asarray(w, np.float64) for w in layer.get_weights()]
-
-
 def pool(x: np.ndarray, layer: Any, mask: np.ndarray) -> np.ndarray:
-    w, b, z = weights(layer)
+    w, b, z = layer_weights(layer)
     e = np.where(mask, (np.tanh(x @ w + b) @ z)[..., 0], -np.inf)
     alpha = np.exp(e - e.max(axis=1, keepdims=True))
     alpha /= alpha.sum(axis=1, keepdims=True)
@@ -35,7 +31,7 @@ def pool(x: np.ndarray, layer: Any, mask: np.ndarray) -> np.ndarray:
 
 
 def residual(x: np.ndarray, layer: Any, linear: bool) -> np.ndarray:
-    w1, b1, w2, b2, w3, b3 = weights(layer)
+    w1, b1, w2, b2, w3, b3 = layer_weights(layer)
     z1 = leaky(x @ w1 + b1)
     z2 = leaky(np.hstack([z1, x]) @ w2 + b2)
     out = np.hstack([z2, x]) @ w3 + b3
@@ -57,17 +53,17 @@ def test_losses_are_equations_3_to_6() -> None:
     def kernel(s: np.ndarray, t: np.ndarray) -> float:
         return float(np.mean([[np.exp(-((i - j) ** 2).sum() / 2) for j in t] for i in s]))
 
-    found = layer.zero_shot_losses(x)
-    assert float(found["L_a"]) == pytest.approx(reconstruction(p), rel=1e-5)
-    assert float(found["L_v"]) == pytest.approx(reconstruction(q), rel=1e-5)
-    assert float(found["L_d"]) == pytest.approx(kernel(p, p) + kernel(q, q) - 2 * kernel(p, q), abs=1e-6)
+    losses = layer.zero_shot_losses(x)
+    assert float(losses["L_a"]) == pytest.approx(reconstruction(p), rel=1e-5)
+    assert float(losses["L_v"]) == pytest.approx(reconstruction(q), rel=1e-5)
+    assert float(losses["L_d"]) == pytest.approx(kernel(p, p) + kernel(q, q) - 2 * kernel(p, q), abs=1e-6)
 
 
 def test_averaged_errors_are_those_of_the_published_code() -> None:
     x = some_features(5)
-    mean, summed = tower(reduction="mean").zero_shot_losses(x), tower().zero_shot_losses(x)
-    # One term is a mean over 6 numbers, the other over 8, so the sum lies between 6 and 8 times the mean.
-    assert 6 * float(mean["L_a"]) < float(summed["L_a"]) < 8 * float(mean["L_a"])
+    mean, total = tower(reduction="mean").zero_shot_losses(x), tower().zero_shot_losses(x)
+    # One term is a mean over 6 numbers, the other over 8: the sum is between 6 and 8 times the mean.
+    assert 6 * float(mean["L_a"]) < float(total["L_a"]) < 8 * float(mean["L_a"])
 
 
 def test_virtual_behavior_is_equation_8() -> None:
@@ -79,7 +75,7 @@ def test_virtual_behavior_is_equation_8() -> None:
 
 def test_variant_none_is_a_linear_map_without_a_loss() -> None:
     layer, x = tower("none"), some_features(4)
-    w, b = weights(layer.linear)
+    w, b = layer_weights(layer.linear)
     expected = np.asarray(x.attributes).reshape(4, -1) @ w + b
     np.testing.assert_allclose(layer.generate(x.attributes)[0], expected.reshape(4, N_V, DIM), atol=1e-5)
     assert not layer.co_trained
@@ -101,16 +97,16 @@ def test_variants_of_table_3(variant: str, terms: set[str]) -> None:
 
 def test_equation_10_replaces_v_of_new_users_alone() -> None:
     layer, x = tower(), some_features(5, new=[1, 3])
-    done = layer.complete(x)
+    completed = layer.complete(x)
     generated = layer.generate(x.attributes)[0].numpy()
     for row in range(5):
         if row in {1, 3}:
-            np.testing.assert_allclose(done.behaviors[row], generated[row], atol=1e-6)
-            assert done.behavior_mask[row].numpy().all()
+            np.testing.assert_allclose(completed.behaviors[row], generated[row], atol=1e-6)
+            assert completed.behavior_mask[row].numpy().all()
         else:
-            np.testing.assert_array_equal(done.behaviors[row], x.behaviors[row])
-            np.testing.assert_array_equal(done.behavior_mask[row], x.behavior_mask[row])
-    assert done.attributes is x.attributes
+            np.testing.assert_array_equal(completed.behaviors[row], x.behaviors[row])
+            np.testing.assert_array_equal(completed.behavior_mask[row], x.behavior_mask[row])
+    assert completed.attributes is x.attributes
 
 
 @pytest.mark.parametrize("variant", ["none", "single", "dual", "base"])
@@ -123,7 +119,7 @@ def test_no_gradient_reaches_the_embeddings(variant: str) -> None:
             total += tf.add_n(list(layer.zero_shot_losses(x, training=True).values()))
     gradient = tape.gradient(total, [x.attributes, x.behaviors], unconnected_gradients="zero")
     assert not np.asarray(gradient[0]).any()
-    # v passes through for old users; the row that is summed is a new user's, so nothing comes back either.
+    # v passes through for old users; only a new user's row is summed, so no gradient reaches v either.
     assert not np.asarray(gradient[1]).any()
 
 
@@ -145,26 +141,26 @@ def test_an_adaptive_bandwidth_is_that_of_the_codes() -> None:
     a3, v3, mask = (np.asarray(t, np.float64) for t in (x.attributes, x.behaviors, x.behavior_mask))
     p = residual(pool(a3, layer.pool_a, np.ones((5, N_A), bool)), layer.e1, linear=False)
     q = residual(pool(v3, layer.pool_v, mask > 0), layer.e2, linear=False)
-    every = np.concatenate([p, q])
-    two_sigma_squared = np.mean([((i - j) ** 2).sum() for i in every for j in every])
+    codes = np.concatenate([p, q])
+    two_sigma_squared = np.mean([((i - j) ** 2).sum() for i in codes for j in codes])
 
     def kernel(s: np.ndarray, t: np.ndarray) -> float:
         return float(np.mean([[np.exp(-((i - j) ** 2).sum() / two_sigma_squared) for j in t] for i in s]))
 
-    found = layer.zero_shot_losses(x)
-    assert float(found["L_d"]) == pytest.approx(kernel(p, p) + kernel(q, q) - 2 * kernel(p, q), abs=1e-6)
+    losses = layer.zero_shot_losses(x)
+    assert float(losses["L_d"]) == pytest.approx(kernel(p, p) + kernel(q, q) - 2 * kernel(p, q), abs=1e-6)
 
 
 def test_typical_steps_are_those_that_most_histories_fill() -> None:
     layer, x = tower(steps="typical"), some_features(4)
-    everything = tower().generate(x.attributes)[0].numpy()
-    np.testing.assert_array_equal(layer.generate(x.attributes)[0], everything)
-    # The first steps are seldom filled; the last one always counts.
+    full = tower().generate(x.attributes)[0].numpy()
+    np.testing.assert_array_equal(layer.generate(x.attributes)[0], full)
+    # The first steps are rarely filled; the last one always counts.
     layer.filled.assign([0.2] * (N_V - 2) + [0.7, 0.1])
     v_hat, total = layer.generate(x.attributes)
     np.testing.assert_array_equal(v_hat[:, :-2], 0)
-    np.testing.assert_array_equal(v_hat[:, -2:], everything[:, -2:])
-    np.testing.assert_allclose(total, everything[:, -2:].sum(axis=1), atol=1e-5)
+    np.testing.assert_array_equal(v_hat[:, -2:], full[:, -2:])
+    np.testing.assert_allclose(total, full[:, -2:].sum(axis=1), atol=1e-5)
     completed = layer.complete(x._replace(is_new=tf.constant([True, False, False, True])))
     assert completed.behavior_mask.numpy()[0].tolist() == [False] * (N_V - 2) + [True, True]
     np.testing.assert_array_equal(completed.behavior_mask[1], x.behavior_mask[1])

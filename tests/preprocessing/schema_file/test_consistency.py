@@ -37,8 +37,8 @@ def numbered(text: str, end: str) -> str:
 def test_ids_that_are_written_otherwise_are_refused(tmp_path: Path) -> None:
     files = {name: numbered(text, "" if name == "users.csv" else ".0") for name, text in FILES.items()}
     assert refused(tmp_path, SCHEMA, files) == (
-        "HERE/raw/shown.csv: no user of the impressions is in users.csv, for example '13.0'; its users are such as '13'. "
-        "Expected ids that are written alike in both."
+        "HERE/raw/shown.csv: no user of the impressions is in users.csv, for example '13.0'; users there look like '13'. "
+        "Ids must be written the same way in both files."
     )
 
 
@@ -55,8 +55,8 @@ def test_items_without_features_are_noted(tmp_path: Path, capsys: pytest.Capture
     schema = edited(("price = {column", "#"))
     make_dataset(tmp_path, schema, {**FILES, "items.csv": "sku,kind,price\n1,hat,10\n2,shoe,20\n"})
     assert capsys.readouterr().err == (
-        f"Note: {tmp_path}/raw/shown.csv: no item of the impressions is in items.csv, for example 'x1'; its items are such "
-        "as '1'. They have no features.\n"
+        f"Note: {tmp_path}/raw/shown.csv: no item of the impressions is in items.csv, for example 'x1'; items there look "
+        "like '1'. They have no features.\n"
     )
 
 
@@ -85,7 +85,7 @@ def test_behaviors_decades_before_all_impressions_are_refused(tmp_path: Path) ->
     )
     assert refused(tmp_path, schema, {**FILES, **logs, "shown.csv": impressions}) == (
         "HERE/raw/log-1.csv: its last behavior, of 1970-01-20 16:13:22, is more than ten years before the first impression, "
-        "of 2023-11-14 22:15:00. Expected times of one clock: is the unit of one of them another?"
+        "of 2023-11-14 22:15:00. Are both in the same unit (seconds, milliseconds)?"
     )
 
 
@@ -104,7 +104,7 @@ def test_labels_that_are_wrong_are_told_where_users_come_from_their_files(tmp_pa
     schema = edited(('where = "clicked"\n', ""), schema=WIDE)
     assert refused(tmp_path, schema, {"wide.csv": with_yes_and_no(WIDE_FILE)}) == (
         f"HERE/raw/wide.csv, line 2: {LABELS}. 7 of 7 rows (100.00%) cannot be used, --max-bad-rows allows 0.1%. "
-        "Mend or remove them."
+        "Fix or remove them."
     )
     assert refused(tmp_path, schema, {"wide.csv": with_yes_and_no(WIDE_FILE)}, max_bad_rows=1) == (
         f"HERE/raw/wide.csv, line 2: {LABELS}. No row can be used."
@@ -121,13 +121,13 @@ def test_quantiles_of_texts_are_told_with_the_text(tmp_path: Path) -> None:
     schema = edited(('{column = "income", quantiles = 2}', '{column = "city", quantiles = 2}'))
     assert refused(tmp_path, schema, FILES) == (
         "HERE/raw/users.csv: the row 'ann,Rome,chess|go,17,10' column 'city' holds 'Rome'. Expected a number or nothing. "
-        "HERE/my.toml: users.attributes.income: no user of the train split has a number there, of which there could be "
-        "quantiles."
+        "HERE/my.toml: users.attributes.income: no user of the train split has a number there, so quantiles "
+        "cannot be computed."
     )
 
 
 def test_a_condition_that_never_holds_is_told(tmp_path: Path) -> None:
     schema = edited(('time = "at"\nclick', 'time = "at"\nwhere = {column = "page", equals = "z"}\nclick'))
     assert refused(tmp_path, schema, FILES) == (
-        "HERE/raw/shown.csv: no row can be used: there is none, or none for which `where` holds."
+        "HERE/raw/shown.csv: no row can be used: the file has none, or `where` is true for none."
     )

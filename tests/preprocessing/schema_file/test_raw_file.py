@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
+from tests.helpers.datasets import columns
 from tests.helpers.schema_files import (
     FILES,
     SCHEMA,
@@ -15,7 +16,6 @@ from tests.helpers.schema_files import (
     make_dataset,
     write_files,
 )
-from tests.preprocessing.test_pipeline import columns
 
 
 def test_unusable_rows_are_set_aside_with_the_reason(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_too_many_stop_it_and_the_first_is_named(tmp_path: Path) -> None:
         make_dataset(tmp_path, SCHEMA, files)
     assert error.value.message == (
         f"{tmp_path}/raw/log-2.csv, line 4: column 'what' holds 'look'. Expected one of 'view', 'buy'. 1 of 6 rows "
-        "(16.67%) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
+        "(16.67%) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
     )
     assert not (tmp_path / "data").exists()
 
@@ -98,7 +98,7 @@ def test_the_reason_says_what_the_schema_file_may_need(tmp_path: Path, row: str,
         make_dataset(tmp_path, SCHEMA, {**FILES, "shown.csv": FILES["shown.csv"] + f"{row}\n"})
     assert error.value.message == (
         f"{tmp_path}/raw/shown.csv, line 11: {reason}. 1 of 10 rows (10.00%) cannot be used, --max-bad-rows allows 0.1%. "
-        "Mend or remove them."
+        "Fix or remove them."
     )
 
 
@@ -109,5 +109,5 @@ def test_bytes_that_are_no_utf_8_are_named_with_their_line(tmp_path: Path) -> No
         make_dataset(tmp_path, SCHEMA, {})
     assert error.value.message == (
         f'{raw}/users.csv, line 6: is not utf-8 text with closed quotes. Expected such text; or encoding = "latin-1", '
-        "which accepts any bytes. 1 of 5 rows (20.00%) cannot be used, --max-bad-rows allows 0.1%. Mend or remove them."
+        "which accepts any bytes. 1 of 5 rows (20.00%) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
     )

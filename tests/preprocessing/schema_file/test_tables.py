@@ -12,6 +12,7 @@ from mailcli.data.schema import FIRST_ID, SPLITS
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.sources._base import TABLES
 from tests.helpers import grouplens
+from tests.helpers.datasets import columns
 from tests.helpers.schema_files import (
     FILES,
     SCHEMA,
@@ -24,7 +25,6 @@ from tests.helpers.schema_files import (
     raw_values,
     values_by_user,
 )
-from tests.preprocessing.test_pipeline import columns
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.schema_init.propose import propose
 from mailcli.preprocessing.sources.tabular import Source
 from tests.helpers import rawforms
+from tests.helpers.datasets import columns
 from tests.helpers.proposals import FILES, log
 from tests.helpers.schema_files import (
     EXAMPLES,
@@ -26,7 +27,6 @@ from tests.helpers.schema_files import (
     run_mail,
     write_files,
 )
-from tests.preprocessing.test_pipeline import columns
 
 
 def by_file(folder: Path, raw: Path, schema: Path, name: str) -> Dataset:

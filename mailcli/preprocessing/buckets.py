@@ -1,0 +1,116 @@
+"""The dataset's users and items in order, and the bucket of each user: a part of the users that fits into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mailcli.data.hashing import hash_users, share_of_users
+from mailcli.data.schema import SPLITS, Schema
+from mailcli.preprocessing.engines._base import DataEngine
+
+#: Raw bytes per bucket (ours): about eight million behaviors, some 600 MB while a bucket is worked on.
+BUCKET_BYTES = 256 << 20
+#: How much larger a log is than its .gz (ours, from the simulated log; only the size of buckets depends on it).
+GZIP_RATIO = 4
+#: Most users of a bucket (ours): a history's key has 22 bits for them.
+USERS_PER_BUCKET = 1 << 20
+#: Salts of the hashes that order and sample users; draws of new users have others.
+ORDER_SALT, SAMPLE_SALT = -1, -2
+
+
+def assign_buckets(
+    engine: DataEngine,
+    impressions: Path,
+    known_items: pa.ChunkedArray,
+    raw_files: tuple[Path, ...],
+    sample: float,
+    folder: Path,
+) -> None:
+    """Write `users.parquet` and `items.parquet`: users in order of (hash, raw id), items in order of the raw id.
+
+    Args:
+        engine: reads the impressions.
+        impressions: folder of the usable impressions.
+        known_items: the raw ids of the item table.
+        raw_files: their size decides the number of buckets.
+        sample: share of the users to keep.
+        folder: where to write.
+    """
+    F = engine.functions
+    frame = engine.read_parquet(impressions)
+    users = engine.collect(frame.groupBy("user").agg(F.max("time").alias("last"), *_counts(F)))
+    users = users.filter(pa.array(share_of_users(_raw_ids(users), sample, SAMPLE_SALT)))
+    raw = _raw_ids(users)
+    key = hash_users(raw, ORDER_SALT)
+    order = np.lexsort((raw.astype(np.str_) if raw.dtype == object else raw, key))
+    size = sum(path.stat().st_size * (GZIP_RATIO if path.suffix == ".gz" else 1) for path in raw_files)
+    buckets = max(1, int(size * sample) // BUCKET_BYTES, len(raw) // USERS_PER_BUCKET)
+    users = users.take(pa.array(order))
+    users = users.append_column("row", pa.array(np.arange(len(order), dtype=np.int32)))
+    # The dataset's order is that of the hash, so equal parts of the hash's range are runs of consecutive users.
+    users = users.append_column("bucket", pa.array((key[order] / 2.0**64 * buckets).astype(np.int32)))
+    pq.write_table(users, folder / "users.parquet")
+    kept_users = engine.read_parquet(folder / "users.parquet").select("user")
+    shown_items = engine.collect(
+        frame.join(kept_users, on="user").groupBy("item").agg(F.count(F.lit(1)).alias("impressions"))
+    )
+    pq.write_table(_all_items(known_items, shown_items), folder / "items.parquet")
+
+
+def split_impressions(engine: DataEngine, schema: Schema, impressions: Path, keys: Path, folder: Path) -> None:
+    """Write the impressions below `rows/bucket=N`, with the rows of their users and items.
+
+    Args:
+        engine: reads and writes them.
+        schema: names their columns.
+        impressions: folder of the usable impressions.
+        keys: folder of `assign_buckets`.
+        folder: where to write.
+    """
+    users = engine.read_parquet(keys / "users.parquet").select("user", "row", "bucket")
+    items = engine.read_parquet(keys / "items.parquet").select("item", "item_row")
+    context = [field.name for field in schema.group("context")]
+    frame = (
+        engine.read_parquet(impressions)
+        .drop("bucket")
+        .join(users, on="user")
+        .join(items, on="item")
+        .select("row", "item_row", "time", *context, *schema.labels, "split", "bucket")
+    )
+    engine.write(frame, folder / "rows", "splitting impressions", "bucket")
+
+
+def _raw_ids(users: pa.Table) -> Any:
+    return users["user"].combine_chunks().to_numpy(zero_copy_only=False)
+
+
+def _counts(F: Any) -> Iterator[Any]:
+    """Impressions and clicks by split; DuckDB's sums are wider than Spark's."""
+    for number, name in enumerate(SPLITS):
+        in_split = F.col("split") == F.lit(number)
+        yield F.sum(in_split.cast("bigint")).cast("bigint").alias(name)
+        yield F.sum((in_split & (F.col("click") == F.lit(1))).cast("bigint")).cast("bigint").alias(f"{name}_clicks")
+
+
+def _all_items(known: pa.ChunkedArray, shown: pa.Table) -> pa.Table:
+    """Items of the item table and of impressions in order of the raw id: `item, item_row, impressions, known`."""
+    known = known.cast(shown["item"].type).combine_chunks()
+    unknown = pc.invert(pc.is_in(shown["item"], value_set=known))
+    items = pa.concat_arrays([known, *shown["item"].filter(unknown).chunks])
+    items = items.take(pc.sort_indices(items))
+    position = pc.index_in(items, value_set=shown["item"].combine_chunks())
+    return pa.table(
+        {
+            "item": items,
+            "item_row": np.arange(len(items), dtype=np.int32),
+            "impressions": pc.fill_null(shown["impressions"].combine_chunks().take(position), 0),
+            "known": pc.is_in(items, value_set=known),
+        }
+    )

@@ -1,0 +1,45 @@
+"""What extraction leaves for the steps after it: checked tables in memory, long logs in Parquet by bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+#: Buckets of rows that the dataset will not have: unusable; of a user without impressions; not before the user's last
+#: impression. Buckets of users are numbered from 0.
+REJECTED, NO_IMPRESSION, TOO_LATE = -1, -2, -3
+
+
+@dataclass(frozen=True)
+class ExtractedTables:
+    """The raw tables, typed and checked."""
+
+    profiles: pa.Table
+    """The user table, each user once."""
+    features: pa.Table
+    """The item table, each item once."""
+    users: pa.Table
+    """The impressions' users in the dataset's order: `user, row, bucket, last`, clicks and impressions by split."""
+    items: pa.Table
+    """Items of table and impressions in the dataset's order: `item, item_row, impressions, known` (by the table)."""
+    impressions: Path
+    """Impressions below `bucket=N`: `row, item_row, time`, context fields, labels, `split`."""
+    behaviors: Path
+    """Behaviors before their user's last impression below `bucket=N`: `row, time, action`, behavior fields."""
+    facts: dict[str, int]
+    """Rows and distinct values, by the names of RawData.official."""
+    ignored: dict[int, int]
+    """How many behaviors are in the buckets NO_IMPRESSION and TOO_LATE."""
+
+
+def count_rows(folder: Path) -> int:
+    """Rows of the Parquet files below a folder."""
+    return sum(pq.ParquetFile(path).metadata.num_rows for path in folder.rglob("*.parquet"))
+
+
+def read_parquet(path: Path) -> pa.Table | None:
+    """A Parquet file, or the files directly in a folder; None if there is nothing."""
+    return pq.read_table(path, partitioning=None) if path.exists() else None

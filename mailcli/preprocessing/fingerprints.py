@@ -1,0 +1,67 @@
+"""Size and SHA-256 of raw files, computed in a thread while the engine works; and whether files have changed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from mailcli.preprocessing.raw_file import damaged
+
+#: Bytes read at a time (ours).
+READ_BYTES = 1 << 22
+
+
+def stamps(files: tuple[Path, ...], raw: Path) -> dict[str, list[int]]:
+    """Size and modification time of each file, which show whether it has changed."""
+    return {_name(path, raw): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+
+
+@contextmanager
+def fingerprints(files: tuple[Path, ...], raw: Path) -> Iterator[Future[list[dict[str, Any]]]]:
+    """Name, size and SHA-256 of each file, from a thread that ends with the block.
+
+    Args:
+        files: the raw files.
+        raw: their folder; names are relative to it.
+
+    Raises:
+        MailError: a .gz is damaged (raised by the future).
+    """
+    stop = Event()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(lambda: [_fingerprint(path, raw, stop) for path in files])
+        finally:
+            stop.set()
+
+
+def _fingerprint(path: Path, raw: Path, stop: Event) -> dict[str, Any]:
+    """One file's; a .gz is unpacked to its end, because DuckDB reads a truncated one as a shorter file."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(path, open, stop):
+        digest.update(chunk)
+    if path.suffix == ".gz":
+        try:
+            for _ in _chunks(path, gzip.open, stop):
+                pass
+        except (EOFError, zlib.error, OSError) as error:
+            raise damaged(path, error) from error
+    return {"file": _name(path, raw), "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _name(path: Path, raw: Path) -> str:
+    """A file's name relative to the folder of the raw files."""
+    return str(path.relative_to(raw)) if path.is_relative_to(raw) else str(path)
+
+
+def _chunks(path: Path, opener: Callable[[Path, str], Any], stop: Event) -> Iterator[bytes]:
+    with opener(path, "rb") as file:
+        while not stop.is_set() and (chunk := file.read(READ_BYTES)):
+            yield chunk

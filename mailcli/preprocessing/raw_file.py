@@ -1,0 +1,55 @@
+"""What preprocessing needs of the file behind a table, whatever its form: rows that cannot be used, explained."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from mailcli.errors import MailError
+from mailcli.preprocessing.engines._base import DataEngine
+
+
+class RawFile(Protocol):
+    """The file behind a table; its rows come from the source."""
+
+    @property
+    def path(self) -> Path:
+        """The file, or the first of several."""
+        ...
+
+    def expected(self, fault: int) -> str:
+        """What rows with a fault should have held, in a few words."""
+        ...
+
+    def explain(self, fault: int, line: str) -> str:
+        """What is wrong with a row: what was found, and what was expected."""
+        ...
+
+    def broken(self, lines: Sequence[str]) -> pa.Table:
+        """`fault` and `line` of lines that the engine could not split."""
+        ...
+
+    def check_sample(self, engine: DataEngine, folder: Path) -> None:
+        """Refuse a file none of whose rows seems usable, before anything slow (MailError).
+
+        Args:
+            engine: reads the sample.
+            folder: for intermediate files.
+        """
+        ...
+
+    def check_whole(self) -> None:
+        """Read a .gz to its end (MailError)."""
+        ...
+
+    def first_of(self, lines: Collection[str]) -> tuple[str, str] | None:
+        """Place and text of the first line that is among `lines`; None if that is not known."""
+        ...
+
+
+def damaged(path: Path, error: Exception) -> MailError:
+    """The error for a file that cannot be read to its end."""
+    return MailError(f"{path}: is cut off or damaged ({error}). Get the file again.")

@@ -1,0 +1,145 @@
+"""Raw tables on the engine: rows typed, those that cannot be used set aside, the others kept as Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mailcli.errors import MailError
+from mailcli.preprocessing.engines._base import DataEngine, DataFrame
+from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, REJECTED, TOO_LATE, count_rows, read_parquet
+from mailcli.preprocessing.rejects import DUPLICATE_KEY, Rejects
+from mailcli.preprocessing.sources._base import RawData
+from mailcli.utils.resumable import ResumableStages
+
+#: Characters kept of a line that cannot be used: as many as DuckDB keeps.
+LONGEST_LINE = 10_000
+
+
+class TableReader:
+    """Reads each raw table once; each is a stage.
+
+    Args:
+        source: the raw data.
+        engine: reads and writes it.
+        stages: where finished stages are kept.
+        rejects: takes the rows that cannot be used.
+    """
+
+    def __init__(self, source: RawData, engine: DataEngine, stages: ResumableStages, rejects: Rejects) -> None:
+        self.source = source
+        self.schema = source.schema
+        self.engine = engine
+        self.stages = stages
+        self.rejects = rejects
+        self.facts: dict[str, int] = {}
+        """Rows and distinct values of the tables read so far, by the names of RawData.official."""
+
+    def users(self) -> pa.Table:
+        """The user table, each user once."""
+        return self._unique_rows("users", self.source.users(self.engine))
+
+    def items(self) -> pa.Table:
+        """The item table, each item once."""
+        return self._unique_rows("items", self.source.items(self.engine))
+
+    def _unique_rows(self, table: str, frame: DataFrame) -> pa.Table:
+        """A small table in memory, one row per key: of several rows, the first in the order of their text."""
+        stage, good = self._usable(table, frame)
+        rows = self.engine.collect(self.engine.read_parquet(good).drop("bucket", "fault"))
+        key = table.removesuffix("s")
+        rows = rows.sort_by([(key, "ascending"), ("line", "ascending")])
+        keys = rows[key].to_numpy()
+        repeated = np.r_[False, keys[1:] == keys[:-1]]
+        if repeated.any():
+            lines = rows["line"].filter(pa.array(repeated))
+            faults = pa.array([DUPLICATE_KEY] * len(lines), pa.int32())
+            self._set_faulty_aside(table, stage, pa.table({"fault": faults, "line": lines}))
+        rows = rows.filter(pa.array(~repeated)).drop_columns("line")
+        for name in rows.column_names:
+            if not pa.types.is_list(rows[name].type):
+                self.facts[f"{table}.{name}"] = pc.count_distinct(rows[name], mode="only_valid").as_py()
+        return rows
+
+    def impressions(self) -> Path:
+        """The folder of the impressions that can be used."""
+        _, good = self._usable("impressions", self.source.impressions(self.engine))
+        F = self.engine.functions
+        names = ["user", *(field.name for field in self.schema.group("context"))]
+        counts = self.engine.collect(
+            self.engine.read_parquet(good).agg(*(F.countDistinct(name).alias(name) for name in names))
+        )
+        self.facts |= {f"impressions.{name}": counts[name][0].as_py() for name in names}
+        return good
+
+    def behaviors(self, user_keys: Path) -> Path:
+        """The folder of the log, split by bucket; of a row in a negative bucket only its text is kept.
+
+        Args:
+            user_keys: Parquet file with `user, row, bucket, last`.
+        """
+        F = self.engine.functions
+        users = self.engine.read_parquet(user_keys).select("user", "row", "bucket", "last")
+        fields = [field.name for field in self.schema.group("behavior")]
+        bucket = (
+            F.when(F.col("fault").isNotNull(), F.lit(REJECTED))
+            .when(F.col("row").isNull(), F.lit(NO_IMPRESSION))
+            .when(F.col("time") >= F.col("last"), F.lit(TOO_LATE))
+            .otherwise(F.col("bucket"))
+        )
+        joined = self.source.behaviors(self.engine).join(users, on="user", how="left")
+        in_dataset = F.col("bucket") >= 0
+        columns = (F.when(in_dataset, F.col(name)).alias(name) for name in ("row", "time", "action", *fields))
+        stage = self._stage(
+            "behaviors", joined.withColumn("bucket", bucket).select(*columns, "fault", "line", "bucket")
+        )
+        self._set_faulty_aside("behaviors", stage)
+        return stage / "rows"
+
+    # Every table
+
+    def _stage(self, table: str, frame: DataFrame) -> Path:
+        """The folder with the rows of a raw table, split by the frame's column `bucket`."""
+
+        def write(folder: Path) -> None:
+            lines = self.engine.write(frame, folder / "rows", f"reading {table}", "bucket")
+            if lines:
+                pq.write_table(self.source.raw_files[table].broken(lines), folder / "broken.parquet")
+
+        return self.stages.run(table, write)
+
+    def _usable(self, table: str, frame: DataFrame) -> tuple[Path, Path]:
+        """The stage of a table that is not split by user, and the folder of its usable rows (MailError for none)."""
+        F = self.engine.functions
+        bucket: Any = F.when(F.col("fault").isNotNull(), F.lit(REJECTED)).otherwise(F.lit(0))
+        stage = self._stage(table, frame.withColumn("bucket", bucket))
+        self._set_faulty_aside(table, stage)
+        good = stage / "rows" / "bucket=0"
+        if not good.exists():
+            first = self.rejects.first(table)
+            if first:
+                raise MailError(f"{first}. No row can be used.")
+            path = self.source.raw_files[table].path
+            raise MailError(f"{path}: no row can be used: the file has none, or `where` is true for none.")
+        return stage, good
+
+    def _set_faulty_aside(self, table: str, stage: Path, repeated: pa.Table | None = None) -> None:
+        """Count a table's rows, and set aside those that cannot be used (`repeated`: of a key that had its row)."""
+        none = pa.table({"fault": pa.array([], pa.int32()), "line": pa.array([], pa.string())})
+        broken = read_parquet(stage / "broken.parquet") or none
+        rejected = read_parquet(stage / "rows" / f"bucket={REJECTED}") or none
+        parts = [part.select(["fault", "line"]) for part in (broken, rejected, repeated or none)]
+        # Spark marks columns that cannot be null.
+        faulty = pa.concat_tables(parts, promote_options="default")
+        # A blank line is not a row; Spark does not report it.
+        blank = pc.equal(pc.utf8_trim_whitespace(faulty["line"]), "")
+        rows = count_rows(stage / "rows") + len(broken) - (pc.sum(blank).as_py() or 0)
+        faulty = faulty.filter(pc.invert(blank))
+        lines = pc.utf8_slice_codeunits(faulty["line"], 0, LONGEST_LINE)
+        self.facts[f"{table}.rows"] = rows
+        self.rejects.set_aside(table, rows, faulty.set_column(faulty.schema.get_field_index("line"), "line", lines))

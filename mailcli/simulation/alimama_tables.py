@@ -1,0 +1,145 @@
+"""The tables of Alimama's raw files, drawn from the simulated world chunk by chunk; quirks of the real files included.
+
+The order of the draws is fixed: the same seed must give the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mailcli.preprocessing.sources.alimama import ACTIONS, DAY, DAYS, FIRST_BEHAVIOR, FIRST_IMPRESSION
+from mailcli.simulation.world import ATTRIBUTES, World, draw_interests
+
+# Proportions of the published files (ALIMAMA.md).
+IMPRESSIONS_PER_USER = 23
+NO_PROFILE = 79_961 / 1_141_729
+NO_BEHAVIOR = 5_389 / 1_141_729
+NULL_BRAND = 0.29
+DUPLICATES = 0.07
+ACTION_SHARES = np.array([688.9, 15.9, 9.3, 9.1]) / 723.2
+ROWS_PER_ABSURD_TIME = 2_000
+PIDS = ("430548_1007", "430539_1007")
+#: Share of impressions on the second of PIDS (ours).
+SECOND_PID = 0.4
+
+
+class TableChunk(NamedTuple):
+    """The rows of some users."""
+
+    users: int
+    """How many users."""
+    profiles: pa.Table
+    behaviors: pa.Table
+    impressions: pa.Table
+    probability: NDArray[np.float32]
+    """[impressions], the true click probability."""
+
+
+def draw_ads(world: World) -> pa.Table:
+    """The ad table."""
+    rng = np.random.default_rng([world.settings.seed, 1])
+    brand = world.brands(world.ad_category, rng).astype(str).astype(object)
+    brand[rng.random(world.ads) < NULL_BRAND] = "NULL"
+    campaign = rng.integers(1, world.ads // 2 + 2, world.ads)
+    return pa.table(
+        {
+            "adgroup_id": np.arange(1, world.ads + 1),
+            "cate_id": world.ad_category + 1,
+            "campaign_id": campaign,
+            "customer": campaign * 6 // 10 + 1,
+            "brand": brand,
+            "price": np.round(np.exp(rng.normal(5, 1.5, world.ads)).clip(0.01, 1e8), 2),
+        }
+    )
+
+
+def draw_chunks(world: World) -> Iterator[TableChunk]:
+    """The other tables, some users at a time."""
+    for number, ids, attributes, theta, rng in world.chunks():
+        # Purchases have their own generator, so that all else is the same without them.
+        buy_rng = np.random.default_rng([world.settings.seed, 3, number]) if world.settings.conversions else None
+        impressions, probability = _impressions(world, ids, theta, rng, buy_rng)
+        profiles = _profiles(ids, attributes, rng)
+        yield TableChunk(len(ids), profiles, _behaviors(world, ids, theta, rng), impressions, probability)
+
+
+def _profiles(ids: NDArray, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator) -> pa.Table:
+    rows = np.flatnonzero(rng.random(len(ids)) >= NO_PROFILE)
+    columns: dict[str, Any] = {"userid": ids[rows]}
+    for name, (_, empty) in ATTRIBUTES.items():
+        # These three begin at 0 in the published file, the others at 1.
+        first = 0 if name in {"cms_segid", "age_level", "occupation"} else 1
+        header = f"{name} " if name == "new_user_class_level" else name
+        columns[header] = pa.array(attributes[name][rows] + first, mask=rng.random(len(rows)) < empty)
+    return pa.table(columns)
+
+
+def _behaviors(world: World, ids: NDArray, theta: NDArray[np.float64], rng: np.random.Generator) -> pa.Table:
+    mean = world.settings.behaviors_per_user
+    # Activity differs much between users: a Poisson count with a gamma-distributed rate, shape 2 (ours).
+    count = rng.poisson(rng.gamma(2.0, mean / 2, len(ids)))
+    count[rng.random(len(ids)) < NO_BEHAVIOR] = 0
+    user = np.repeat(np.arange(len(ids)), count)
+    category = world.category_sampler.draw(draw_interests(theta[user], rng), rng)
+    columns = {
+        "user": ids[user],
+        "time_stamp": _session_times(user, FIRST_BEHAVIOR, FIRST_IMPRESSION + DAYS * DAY, rng),
+        "btag": rng.choice(len(ACTIONS), len(user), p=ACTION_SHARES),
+        "cate": category + 1,
+        "brand": world.brands(category, rng),
+    }
+    # An exact duplicate repeats the row before it.
+    duplicate = np.flatnonzero(rng.random(len(user)) < DUPLICATES)
+    duplicate = duplicate[(duplicate > 0) & (user[duplicate] == user[duplicate - 1])]
+    for values in columns.values():
+        values[duplicate] = values[duplicate - 1]
+    # At most two, and none if the log is so small that they would exceed the default of --max-bad-rows.
+    absurd = np.array((-2_082_686_353, 2_038_000_000))[: len(user) // ROWS_PER_ABSURD_TIME]
+    columns["time_stamp"][rng.integers(max(len(user), 1), size=len(absurd))] = absurd
+    order = rng.permutation(len(user))
+    table = {name: values[order] for name, values in columns.items()}
+    btag = pa.DictionaryArray.from_arrays(table["btag"].astype(np.int8), pa.array(ACTIONS)).cast(pa.string())
+    return pa.table({**table, "btag": btag})
+
+
+def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Times in bursts of about five: a burst begins anywhere, its steps are 0 to 60 seconds apart (ties included)."""
+    is_first = rng.random(len(user)) < 0.2
+    is_first |= np.r_[True, user[1:] != user[:-1]][: len(user)]
+    begin = rng.integers(first, end - DAY // 24, len(user))
+    step = np.where(is_first, 0, rng.integers(0, 61, len(user)))
+    total = np.cumsum(step)
+    burst = np.maximum.accumulate(np.where(is_first, np.arange(len(user)), 0))
+    return np.minimum(begin[burst] + total - total[burst], end - 1)
+
+
+def _impressions(
+    world: World,
+    ids: NDArray,
+    theta: NDArray[np.float64],
+    rng: np.random.Generator,
+    buy_rng: np.random.Generator | None,
+) -> tuple[pa.Table, NDArray[np.float32]]:
+    """The impressions, with a column `buy` if there is a generator for it, and their true click probability."""
+    user = np.repeat(np.arange(len(ids)), rng.geometric(1 / IMPRESSIONS_PER_USER, len(ids)))
+    ad = world.draw_ads(theta[user], rng)
+    affinity = world.affinity(theta[user], ad)
+    probability = world.click(affinity)
+    click = (rng.random(len(user)) < probability).astype(np.int64)
+    pid = pa.array(PIDS).take(pa.array((rng.random(len(user)) < SECOND_PID).astype(np.int64)))
+    table = {
+        "user": ids[user],
+        "time_stamp": _session_times(user, FIRST_IMPRESSION, FIRST_IMPRESSION + DAYS * DAY, rng),
+        "adgroup_id": ad + 1,
+        "pid": pid,
+        "nonclk": 1 - click,
+        "clk": click,
+    }
+    if buy_rng is not None:
+        table["buy"] = click * (buy_rng.random(len(user)) < world.buy(affinity))
+    return pa.table(table), probability.astype(np.float32)

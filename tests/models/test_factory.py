@@ -1,0 +1,63 @@
+"""Options, seeds, and the memory of earlier models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tensorflow.python.framework import ops
+
+from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
+from mailcli.models.factory import make_model
+from mailcli.models.step import make_step
+from tests.helpers.models import changes, mail_config, values
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"ranker.unit": "8"},
+            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout'.",
+        ),
+        ({"ranker.units": "8,x"}, "ranker 'base': `units` should be like (512, 256). Received: '8,x'"),
+        (
+            {"cold_start.sigma": "wide"},
+            "cold-start method 'mail': `sigma` should be like 1.0. Received: 'wide'",
+        ),
+        (
+            {"cold_start.reduction": "max"},
+            "cold-start method 'mail': `reduction` should be one of ('mean', 'sum'). Received: reduction='max'",
+        ),
+    ],
+)
+def test_wrong_options_are_named(tiny: Dataset, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(MailError) as error:
+        make_model(tiny, mail_config(**settings))
+    assert error.value.message == message
+
+
+def test_same_seed_same_weights(tiny: Dataset) -> None:
+    first, same_seed, new_seed = (make_model(tiny, mail_config(seed=seed)) for seed in (3, 3, 4))
+    assert not any(changes(values(first.variables), values(same_seed.variables)))
+    assert changes(values(first.embedding.variables), values(new_seed.embedding.variables)) == [True]
+
+
+@pytest.mark.slow
+def test_a_second_model_leaves_nothing_behind(tiny: Dataset) -> None:
+    """TensorFlow keeps custom gradients forever, with everything they refer to, such as a model's graph."""
+
+    def registered() -> int:
+        return sum(name.startswith("CustomGradient") for name in ops.gradient_registry.list())
+
+    def trace() -> None:
+        config = mail_config("base", ranker="dmr")
+        make_step(make_model(tiny, config), config).trace()
+
+    trace()
+    count = registered()
+    assert count > 0
+    for _ in range(2):
+        trace()
+        assert registered() == count
