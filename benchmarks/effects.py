@@ -22,7 +22,7 @@ from scipy import stats
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data import dataset
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.plan import read_plan
 
 HERE = Path(__file__).parent.parent
@@ -41,7 +41,7 @@ def aucs(folder: str, config: RunConfig, data: dataset.Dataset) -> dict[str, lis
     """The test AUC of each group by seed; missing runs are trained."""
     values: dict[str, list[float]] = {group: [] for group in GROUPS}
     for seed in SEEDS:
-        result = ensure(replace(config, seed=seed), data, HERE / "runs" / folder).result
+        result = train_if_missing(replace(config, seed=seed), data, HERE / "runs" / folder).result
         assert result is not None
         for group in GROUPS:
             values[group].append(result["test"][group]["AUC"])

@@ -23,7 +23,7 @@ from scipy import stats
 
 from mailcli.config import make_config
 from mailcli.errors import Interrupted
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
@@ -83,7 +83,7 @@ def main(minutes: float) -> None:
 
         threading.Thread(target=watch, daemon=True).start()
         try:
-            ensure(make_config([{"data": "soak", **SETTINGS}]), data, folder / "runs", MINUTES_OF_CHECKPOINTS)
+            train_if_missing(make_config([{"data": "soak", **SETTINGS}]), data, folder / "runs", MINUTES_OF_CHECKPOINTS)
         except Interrupted:
             history = next((folder / "runs").rglob("history.jsonl")).read_text(encoding="utf-8").splitlines()
             epochs = sum("validation" in line for line in history)

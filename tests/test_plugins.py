@@ -15,7 +15,7 @@ from mailcli import plugins
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.matrix import make_rows
 from mailcli.models.factory import make_model
 from mailcli.reporting.rescore import rescore
@@ -152,7 +152,7 @@ def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Datase
     small = {"ranker": "examples.keras_rs_dot:Dlrm", "epochs": "1", "batch_size": "256"}
     first, second = (make_config([settings(**small), {"seed": seed}]) for seed in (0, 1))
     results = [
-        [ensure(config, tiny, folder / runs).result for config in order]
+        [train_if_missing(config, tiny, folder / runs).result for config in order]
         for runs, order in (("a", (first, second)), ("b", (second, first)))
     ]
     assert results[0] == results[1][::-1]
@@ -179,7 +179,9 @@ def test_what_cannot_be_made_is_reported_before_anything_is_trained(folder: Path
 
 def test_evaluate_notices_other_code(folder: Path, tiny: Dataset, data_dir: Path) -> None:
     (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
-    run = ensure(make_config([settings(ranker="mine:bias", epochs="1", batch_size="512")]), tiny, folder / "runs")
+    run = train_if_missing(
+        make_config([settings(ranker="mine:bias", epochs="1", batch_size="512")]), tiny, folder / "runs"
+    )
     sys.modules.pop("mine")
     (folder / "mine.py").write_text("def bias(features, training):\n    return 2 * features.query[:, 0]\n")
     importlib.invalidate_caches()

@@ -21,7 +21,8 @@ from mailcli.utils.hardware import limit_threads
 from mailcli.utils.log import log_to_stderr
 
 if TYPE_CHECKING:
-    from mailcli.reporting.tables import Table
+    from mailcli.reporting.tables import ResultTable
+    from mailcli.reporting.text_table import TextTable
 
 logger = logging.getLogger(__name__)
 
@@ -122,18 +123,18 @@ def check_form(name: str) -> None:
         raise MailError(f"--format {name}: unknown format.{did_you_mean(name, FORMS)} Known: {quoted(FORMS)}.")
 
 
-def print_tables(tables: Sequence[Table], form: str) -> None:
+def print_tables(tables: Sequence[ResultTable], form: str) -> None:
     """Print tables of results in a format that `check_form` accepts."""
-    from mailcli.reporting.formats import FORMATS
+    from mailcli.reporting.result_layout import lay_out
 
-    click.echo(FORMATS[form](tables), nl=False)
+    print_text_tables([lay_out(table) for table in tables], form)
 
 
-def print_text_table(table: Any, form: str) -> None:
-    """Print a reporting.text_table in a format that `check_form` accepts."""
-    from mailcli.reporting.text_table import FORMATS
+def print_text_tables(tables: TextTable | Sequence[TextTable], form: str) -> None:
+    """Print one table, or several, in a form that `check_form` has let through."""
+    from mailcli.reporting.formats import render
 
-    click.echo(FORMATS[form](table), nl=False)
+    click.echo(render(tables, form), nl=False)
 
 
 def _set_log_level(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailcli import plugins
-from mailcli.config import VARIANTS, Options, RunConfig, make_config, parse_settings
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.config import Options, RunConfig, make_config, parse_settings
+from mailcli.errors import MailError
 from mailcli.utils.hardware import has_bfloat16
 
 if TYPE_CHECKING:
@@ -54,10 +53,10 @@ def resolve(
         options: other settings by name, None if not set.
 
     Raises:
-        MailError: a name or value is not known, two contradict each other, or the dataset is not found.
+        MailError: a name or value is unknown, two contradict each other, or the dataset is not found.
     """
     from mailcli.data import dataset as datasets
-    from mailcli.experiments.cells import complete
+    from mailcli.experiments.cells import resolve_config
     from mailcli.training.run_registry import read_settings
 
     layers = [read_settings(file)] if file else []
@@ -65,11 +64,9 @@ def resolve(
         _check_file(file, layers[0])
     layers += [{key: value for key, value in options.items() if value is not None}, parse_settings(settings)]
     # All settings are checked before the dataset is looked up; without a name it is the only one in the folder.
-    requested = make_config([{"data": ""}, *layers])
-    _check_names(requested, variant)
-    dataset = datasets.open_dataset(data_dir, requested.data or None)
-    variant_layer = {"cold_start.variant": variant} if variant else {}
-    config = complete([*layers, variant_layer], dataset.name, dataset.history)
+    name = resolve_config(layers, variant=variant).data
+    dataset = datasets.open_dataset(data_dir, name or None)
+    config = resolve_config(layers, dataset.name, dataset.history, variant)
     if config.continues:
         raise MailError(
             "continues: names the run whose weights to start from. Use `mail train --continue RUN` instead."
@@ -88,37 +85,8 @@ def _check_file(file: Path, settings: Options) -> None:
         raise MailError(f"{file}: {error.message}") from error
 
 
-def _check_names(config: RunConfig, variant: str | None) -> None:
-    """Reject an unknown ranker, method or variant, or a variant of a method that has none (MailError).
-
-    Args:
-        config: the requested settings without `variant`.
-        variant: the value of --variant, or None.
-    """
-    plugins.check(plugins.RANKERS, config.ranker)
-    plugins.check(plugins.COLD_STARTS, config.cold_start)
-    if config.cold_start != "mail":
-        if variant is not None:
-            raise MailError(f"--variant requires --cold-start mail; the method is '{config.cold_start}'.")
-        return
-    variant_setting = config.cold_start_options.get("variant")
-    if variant and variant_setting and variant != variant_setting:
-        raise MailError(
-            f"--variant {variant} contradicts cold_start.variant = '{variant_setting}'. Set only one of them."
-        )
-    for name in (variant, variant_setting):
-        if name is not None:
-            check_variant(name)
-
-
 @cache
 def _note_slow_bfloat16() -> None:
     """Log it once, even for a table of many rows."""
     if not has_bfloat16():
         logger.info("This processor has no bfloat16 instructions; float32 will be faster.")
-
-
-def check_variant(name: str) -> None:
-    """Reject an unknown variant of MAIL (MailError)."""
-    if name not in VARIANTS:
-        raise MailError(f"unknown variant '{name}'.{did_you_mean(name, VARIANTS)} Known: {quoted(VARIANTS)}.")

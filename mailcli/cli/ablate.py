@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mailcli.cli._options import FORMAT, JOBS, RANKER, RUN_OPTIONS, SEEDS, check_form, print_tables, split_names
-from mailcli.cli._resolve import check_variant, resolve_rows
+from mailcli.cli._resolve import resolve_rows
 from mailcli.config import VARIANTS
 from mailcli.reporting.paper import REPORTED
 
@@ -38,6 +38,8 @@ def ablate(
 ) -> None:
     """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
     check_form(form)
+    from mailcli.experiments.cells import check_variant
+
     names = list(dict.fromkeys(split_names(variants)))
     for name in names:
         check_variant(name)

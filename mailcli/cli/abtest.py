@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import DATA_DIR, FORMAT, THREADS, check_form, print_text_table
+from mailcli.cli._options import DATA_DIR, FORMAT, THREADS, check_form, print_text_tables
 
 
 @click.command(short_help="A simulated online A/B test of two runs.")
@@ -43,15 +43,14 @@ def abtest(a: str, b: str, data: str | None, form: str, data_dir: Path, **number
     probability) or `random`. The table shows CTR, CTCVR, and B's lift over A with 95% intervals over users.
     """
     check_form(form)
-    from mailcli.experiments.ab_test.policies import common_dataset, contender
-    from mailcli.experiments.ab_test.run import Setup
-    from mailcli.experiments.ab_test.run import abtest as run_test
-    from mailcli.experiments.ab_test.table import make_sheet
+    from mailcli.experiments.ab_test.policies import common_dataset, parse_contender
+    from mailcli.experiments.ab_test.run import Setup, run_ab_test
+    from mailcli.experiments.ab_test.table import ab_test_table
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
-    arms = (contender(a), contender(b))
+    arms = (parse_contender(a), parse_contender(b))
     dataset = common_dataset([*arms], data_dir, data)
     if any(arm.run for arm in arms):
         load_tensorflow()
     setup = Setup(**numbers)
-    print_text_table(make_sheet(setup, dataset, arms, run_test(setup, dataset, arms)), form)
+    print_text_tables(ab_test_table(setup, dataset, arms, run_ab_test(setup, dataset, arms)), form)

@@ -22,13 +22,13 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
     plugins.check(plugins.PLOTS, name)
     import matplotlib as mpl
 
-    from mailcli.reporting.plots._style import STYLE, runs_of, save
+    from mailcli.reporting.plots._style import STYLE, find_runs, save_figure
 
-    chosen = runs_of(folders, runs)
+    chosen = find_runs(folders, runs)
     with mpl.rc_context(STYLE):
         figures = plugins.load(plugins.PLOTS, name)().draw(chosen, data_dir)
         for stem, figure in figures.items():
-            for path in save(figure, out, stem):
+            for path in save_figure(figure, out, stem):
                 click.echo(path)
 
 

@@ -31,27 +31,27 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
     """
     import matplotlib as mpl
 
-    from mailcli.experiments.archive import keep
-    from mailcli.experiments.document import Section, document
+    from mailcli.experiments.archive import archive_runs
+    from mailcli.experiments.document import ExperimentSection, render_document
     from mailcli.experiments.plan import read_plan
-    from mailcli.reporting.plots._style import STYLE, caption, save
+    from mailcli.reporting.plots._style import STYLE, caption, save_figure
     from mailcli.reporting.plots.forest import forest
     from mailcli.utils.files import write_atomically
 
     plans = [read_plan(path) for path in files]
     introduction = _read_markdown(reading) if reading else ""
-    archived = [keep(plan, runs, kept) for plan in plans]
+    archived = [archive_runs(plan, runs, kept) for plan in plans]
     sections = []
     for plan, (rows, runs_of_plan) in zip(plans, archived, strict=True):
         folder = figures / plan.path.stem
         if any(row.baseline for row in rows):
             with mpl.rc_context(STYLE):
-                save(forest(rows, caption(runs_of_plan)), folder, "forest")
+                save_figure(forest(rows, caption(runs_of_plan)), folder, "forest")
         relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(folder.glob("*.png"))]
         label = (runs_of_plan[0].result or {})["dataset"]
-        sections.append(Section(plan, plan.tables(rows, label), runs_of_plan, relative))
+        sections.append(ExperimentSection(plan, plan.tables(rows, label), runs_of_plan, relative))
     with write_atomically(out) as partial:
-        partial.write_text(document(sections, introduction), encoding="utf-8")
+        partial.write_text(render_document(sections, introduction), encoding="utf-8")
     click.echo(out)
 
 

@@ -37,8 +37,8 @@ def run(
     """
     check_form(form)
     from mailcli.data.dataset import open_dataset
-    from mailcli.experiments.cells import Folders
-    from mailcli.experiments.datasets import dataset_of
+    from mailcli.experiments.cells import RunFolders
+    from mailcli.experiments.datasets import prepare_dataset
     from mailcli.experiments.matrix import make_rows
     from mailcli.experiments.plan import read_plan
 
@@ -47,9 +47,9 @@ def run(
     plans = [read_plan(path) for path in files]
     tables = []
     for plan in plans:
-        dataset = open_dataset(data_dir, data) if data else dataset_of(plan, data_dir)
+        dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
         configs, shared = plan.configs(dataset.name, dataset.history)
-        folders = Folders(runs, shared)
+        folders = RunFolders(runs, shared)
         rows = make_rows(configs, range(seeds or plan.seeds), dataset, folders, minutes, jobs)
         tables += plan.tables(rows, dataset.label)
     print_tables(tables, form)

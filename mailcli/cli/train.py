@@ -19,7 +19,7 @@ from mailcli.cli._options import (
     check_form,
     path_option,
     print_tables,
-    print_text_table,
+    print_text_tables,
 )
 from mailcli.cli._resolve import resolve
 from mailcli.config import parse_settings
@@ -129,7 +129,8 @@ def _continue(
         minutes: time between checkpoints.
         form: format of the table.
     """
-    from mailcli.experiments.retraining import continue_run, make_sheet
+    from mailcli.experiments.retraining.run import continue_run
+    from mailcli.experiments.retraining.table import retraining_table
 
     data, settings = options.pop("data"), options.pop("settings")
     allowed = {name: options.pop(name) for name in ("precision", "eval_every")}
@@ -139,4 +140,4 @@ def _continue(
         raise MailError(f"--continue keeps the settings of {parent}. Leave out {names}.")
     changes = {key: value for key, value in allowed.items() if value is not None}
     run = continue_run(parent, data, {**changes, **parse_settings(settings)}, data_dir, runs, minutes)
-    print_text_table(make_sheet(run, parent), form)
+    print_text_tables(retraining_table(run, parent), form)

@@ -49,11 +49,12 @@ def tune(
 
     To resume an interrupted search, run the same command; --trials may be raised.
     """
-    from mailcli.experiments.tuning import Search, parse_ranges, search
+    from mailcli.experiments.search_space import parse_ranges
+    from mailcli.experiments.tuning import Search, run_search
 
     parsed = parse_ranges(ranges)
     config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
-    records = search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
+    records = run_search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
     click.echo(f"{'trial':>5}  validation AUC ({users} users)  settings")
     for record in records[:10]:
         click.echo(f"{record['trial']:>5}  {record['value']:<28.4f}  {' '.join(_pairs(record))}")

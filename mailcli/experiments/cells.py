@@ -1,4 +1,4 @@
-"""A run that a table needs: reused where it is finished, trained where it is missing."""
+"""The run of a cell: its settings with all defaults filled in, its folder, and training it if it is missing."""
 
 from __future__ import annotations
 
@@ -7,68 +7,100 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailcli import plugins
-from mailcli.config import Options, RunConfig, make_config
+from mailcli.config import VARIANTS, Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
+#: MAIL's variant where none is named: the model of the paper's Table 2.
+DEFAULT_VARIANT = "base"
+
+
+def resolve_config(
+    layers: Iterable[Options],
+    data: str | None = None,
+    history: int = RunConfig.history,
+    variant: str | None = None,
+) -> RunConfig:
+    """The checked config of a run, with MAIL's variant written out.
+
+    Args:
+        layers: settings; later layers override earlier ones.
+        data: the dataset's name; None for the one that the layers name, empty if they name none.
+        history: n_v of the dataset. Where it is below the default, it becomes the default.
+        variant: the value of --variant.
+
+    Raises:
+        MailError: a name or value is unknown, or two contradict each other.
+    """
+    layers = [{"data": "", "history": min(RunConfig.history, history)}, *layers]
+    if data is not None:
+        layers.append({"data": data})
+    config = make_config(layers)
+    plugins.check(plugins.RANKERS, config.ranker)
+    plugins.check(plugins.COLD_STARTS, config.cold_start)
+    if config.cold_start != "mail":
+        if variant is not None:
+            raise MailError(f"--variant requires --cold-start mail; the method is '{config.cold_start}'.")
+        return config
+    option = config.cold_start_options.get("variant")
+    if variant is None:
+        variant = option if option is not None else DEFAULT_VARIANT
+    elif option is not None and variant != option:
+        raise MailError(f"--variant {variant} contradicts cold_start.variant = '{option}'. Set only one of them.")
+    check_variant(variant)
+    # Written out, so that the default and `--variant base` are the same cell.
+    return make_config([*layers, {"cold_start.variant": variant}])
+
+
+def check_variant(name: str) -> None:
+    """Refuse a variant that MAIL does not have (MailError)."""
+    if name not in VARIANTS:
+        raise MailError(f"unknown variant '{name}'.{did_you_mean(name, VARIANTS)} Known: {quoted(VARIANTS)}.")
+
 
 @dataclass(frozen=True)
-class Folders:
+class RunFolders:
     """Where the runs of a table are.
 
-    Rows of one cell that differ by a setting have the same place in a folder of runs, so each has a folder of its own.
+    Rows of the same cell that differ in a setting would share a folder, so each gets a folder of runs of its own.
     """
 
     runs: Path
     shared: RunConfig | None = None
-    """The settings that the rows share; None where all rows have the same."""
+    """The settings that the rows share; None if no row has settings of its own."""
 
     def of(self, config: RunConfig) -> Path:
-        """The folder of runs for a config: `runs`, or one in it named by what differs from the shared settings."""
+        """The folder of runs for a config: `runs`, or one inside it named by what differs from the shared settings."""
         own = _own_settings(config, self.shared) if self.shared else []
         return self.runs / ",".join(own) if own else self.runs
 
 
-def complete(layers: Iterable[Options], data: str, history: int) -> RunConfig:
-    """The checked config of a run on a dataset, MAIL's variant written out.
-
-    Args:
-        layers: settings, later ones winning.
-        data: the dataset's name.
-        history: n_v of the dataset: one with fewer than the default is used as it is, unless more is asked for.
-
-    Raises:
-        MailError: a name or value is not known.
-    """
-    layers = [{"data": data, "history": min(RunConfig.history, history)}, *layers, {"data": data}]
-    config = make_config(layers)
-    plugins.check(plugins.RANKERS, config.ranker)
-    plugins.check(plugins.COLD_STARTS, config.cold_start)
-    if config.cold_start == "mail" and "variant" not in config.cold_start_options:
-        # So that the default and `--variant base` are one cell.
-        config = make_config([*layers, {"cold_start.variant": "base"}])
-    return config
-
-
 def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:
-    """`key=value` of what a row sets besides its cell and seed."""
-    cell = {"ranker", "cold_start", "seed"}
-    found = []
+    """`key=value` for each setting of a row besides its cell and seed."""
+    settings = []
     for key, value in vars(config).items():
         if isinstance(value, dict):
             options = value.items() - vars(shared)[key].items()
             kind = key.removesuffix("_options")
-            found += sorted(f"{kind}.{name}={option}" for name, option in options if name != "variant")
-        elif key not in cell and value != vars(shared)[key]:
-            found.append(f"{key}={value}")
-    return found
+            settings += sorted(f"{kind}.{name}={option}" for name, option in options if name != "variant")
+        elif key not in {"ranker", "cold_start", "seed"} and value != vars(shared)[key]:
+            settings.append(f"{key}={value}")
+    return settings
 
 
-def ensure(config: RunConfig, dataset: Dataset, runs: Path | Folders, minutes: float | None = None) -> Run:
-    """The finished run of a config, trained if need be; `minutes` between checkpoints, None for the default."""
-    folders = runs if isinstance(runs, Folders) else Folders(runs)
+def train_if_missing(config: RunConfig, dataset: Dataset, runs: Path | RunFolders, minutes: float | None = None) -> Run:
+    """The finished run of a config, trained if it is missing.
+
+    Args:
+        config: the run's settings.
+        dataset: the dataset that they name.
+        runs: folder of the runs.
+        minutes: between two checkpoints; None for the default.
+    """
+    folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
     run = find_run(folders.of(config), config, dataset)
     if run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
@@ -76,6 +108,7 @@ def ensure(config: RunConfig, dataset: Dataset, runs: Path | Folders, minutes: f
         from mailcli.models.factory import is_two_stage
         from mailcli.training.train import CHECKPOINT_MINUTES, train
 
-        baseline = ensure(config.baseline(), dataset, folders, minutes) if is_two_stage(config) else None
+        two_stage = is_two_stage(config)
+        baseline = train_if_missing(config.baseline(), dataset, folders, minutes) if two_stage else None
         train(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
     return run

@@ -1,4 +1,4 @@
-"""The dataset that a plan needs: found, made from raw files, or simulated."""
+"""The dataset that an experiment needs: the one on disk, or a new one from raw or simulated files."""
 
 from __future__ import annotations
 
@@ -15,57 +15,56 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 
 
-def dataset_of(plan: Plan, data_dir: Path) -> Dataset:
-    """The dataset of an experiment: made from raw files where they are, otherwise simulated if the plan says so.
+def prepare_dataset(plan: Plan, data_dir: Path) -> Dataset:
+    """The dataset of an experiment, preprocessed if need be: real data if its raw files exist, otherwise simulated.
 
     Raises:
-        MailError: it cannot be made; or one of that name was simulated with other settings.
+        MailError: it cannot be made; or the dataset of that name was made from other settings.
     """
     if plan.schema:
-        return _by_schema(plan, plan.schema, data_dir)
+        return _from_schema(plan, plan.schema, data_dir)
     raw = data_dir / "raw" / plan.source
-    if not plan.simulate or _is_real(raw):
-        return (
-            open_dataset(data_dir, plan.source)
-            if plan.source in dataset_names(data_dir)
-            else _made(plan.source, raw, data_dir)
-        )
+    if plan.simulate and not _holds_real_files(raw):
+        return _simulated(plan, data_dir)
+    if plan.source in dataset_names(data_dir):
+        return open_dataset(data_dir, plan.source)
+    return preprocess(plan.source, raw, data_dir, None)
+
+
+def _simulated(plan: Plan, data_dir: Path) -> Dataset:
+    """The simulated dataset of an experiment (MailError if it was simulated with other settings)."""
     settings = {key: value for key, value in plan.simulate.items() if key != "name"}
     name = plan.simulate["name"]
+    raw = data_dir / "raw" / name
     if name not in dataset_names(data_dir):
-        raw = data_dir / "raw" / name
         if not (raw / MARKER).is_file():
             simulate_alimama(Settings(**settings), raw)
-        _made(plan.source, raw, data_dir, name)
+        preprocess(plan.source, raw, data_dir, name)
     dataset = open_dataset(data_dir, name)
-    found = dataset.simulation or {}
-    differ = [f"{key}: {found.get(key)} -> {value}" for key, value in settings.items() if found.get(key) != value]
+    actual = dataset.simulation or {}
+    differ = [f"{key}: {actual.get(key)} -> {value}" for key, value in settings.items() if actual.get(key) != value]
     if differ:
         raise MailError(
             f"{dataset.folder}: is not the dataset that {plan.path} asks for ({'; '.join(differ)}). Delete it and "
-            f"{data_dir / 'raw' / name}, or give the plan's dataset another name."
+            f"{raw}, or give the plan's dataset another name."
         )
     return dataset
 
 
-def _by_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:
-    """The dataset of a schema file, made from data/raw/NAME unless it is there."""
+def _from_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:
+    """The dataset of a schema file, preprocessed from data/raw/NAME unless it exists."""
     name = schema.stem
     if name not in dataset_names(data_dir):
         return preprocess("tabular", data_dir / "raw" / name, data_dir, name, PreprocessOptions(schema=schema))
     dataset = open_dataset(data_dir, name)
     if dataset.manifest.get("mapping", {}).get("text") != read_schema_file(schema).text:
         raise MailError(
-            f"{dataset.folder}: is not the dataset that {plan.path} asks for: it was made by another {schema}. "
-            "Delete it, or give the schema file another name."
+            f"{dataset.folder}: is not the dataset that {plan.path} asks for: it was made with another version of "
+            f"{schema}. Delete it, or give the schema file another name."
         )
     return dataset
 
 
-def _is_real(raw: Path) -> bool:
-    """Whether a folder holds raw files that no simulator wrote."""
+def _holds_real_files(raw: Path) -> bool:
+    """Whether a folder holds raw files that do not come from the simulator."""
     return any(raw.glob("*.csv*")) and not (raw / MARKER).is_file()
-
-
-def _made(source: str, raw: Path, data_dir: Path, name: str | None = None) -> Dataset:
-    return preprocess(source, raw, data_dir, name)

@@ -1,4 +1,4 @@
-"""Experiments -> one Markdown document: tables, what they say, figures, and what they were made with."""
+"""Experiments -> one Markdown document: tables, what they show, figures, and what they were made with."""
 
 from __future__ import annotations
 
@@ -8,109 +8,112 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.experiments.plan import Plan
-from mailcli.reporting.formats import FORMATS
-from mailcli.reporting.tables import METRICS, TITLES, Line, Table
+from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.formats import render
+from mailcli.reporting.result_layout import lay_out
+from mailcli.reporting.rows import METRICS, TITLES
+from mailcli.reporting.tables import ResultTable
 from mailcli.training.run_folder import Run
 
-#: Which groups of users the summary of a table tells of; "all" is these two, the naturally new are few.
-TOLD = ("new", "old")
+#: The groups of users in the summary of a table: "all" is these two, and the naturally new are few.
+SUMMARIZED_USERS = ("new", "old")
 
 
 @dataclass(frozen=True)
-class Section:
+class ExperimentSection:
     """One experiment."""
 
     plan: Plan
-    tables: Sequence[Table]
+    tables: Sequence[ResultTable]
     runs: Sequence[Run]
-    """All runs behind the tables, baselines too."""
+    """All runs behind the tables, with baselines."""
     figures: Sequence[Path]
     """Relative to the document."""
 
 
-def document(sections: Sequence[Section], reading: str) -> str:
+def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
     """The whole document.
 
     Args:
         sections: one per experiment.
-        reading: what all of them say together, in Markdown; it stands first.
+        reading: what they show together, in Markdown; it comes first.
     """
-    every = [run for section in sections for run in section.runs]
+    runs = [run for section in sections for run in section.runs]
     parts = [
         "# Results",
         "This file is written by `mail results`, from the small files of finished runs that are kept in `results/`: "
-        "do not edit it. `make results` writes it anew within seconds; each section names the command that trains its "
+        "do not edit it. `make results` rewrites it within seconds; each section names the command that trains its "
         "runs.",
         reading.strip(),
         "## What it was made with",
-        _bullets(_environments(every)),
+        _bullets(_environments(runs)),
         *(part for section in sections for part in _section(section)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _section(section: Section) -> list[str]:
+def _section(section: ExperimentSection) -> list[str]:
     plan = section.plan
+    tables = [render(lay_out(table), "markdown") for table in section.tables]
+    # The section's heading is the title of the first table.
+    tables[0] = tables[0].replace(f"**{section.tables[0].title}**\n\n", "", 1)
     return [
         f"## {plan.title}",
         plan.reading,
-        *(
-            FORMATS["markdown"]([table]).replace(f"**{table.title}**\n\n", "", 1).strip()
-            for table in section.tables[:1]
-        ),
-        *(FORMATS["markdown"]([table]).strip() for table in section.tables[1:]),
+        *(table.strip() for table in tables),
         _bullets([line for table in section.tables for line in _summary(table)]),
         *(f"![{path.stem}]({path.as_posix()})" for path in section.figures),
         f"Made by `mail run {plan.path.as_posix()}`: {_cost(section.runs)}.",
     ]
 
 
-def _summary(table: Table) -> list[str]:
-    """The differences of a table by what can be said of them."""
-    found: dict[str, list[str]] = {"Better": [], "Worse": [], "No significant difference": []}
-    for line in (line for line in table.lines if line.users in TOLD):
-        for metric in METRICS:
+def _summary(table: ResultTable) -> list[str]:
+    """The differences of a table, grouped by what can be said about them."""
+    summary: dict[str, list[str]] = {"Better": [], "Worse": [], "No significant difference": []}
+    for line in table.lines:
+        for metric in METRICS if line.users in SUMMARIZED_USERS else ():
             gain = line.improvements[metric]
-            if gain is None or gain.half_width is None:
-                continue
-            kind = "No significant difference" if not gain.significant else "Better" if gain.mean > 0 else "Worse"
-            found[kind].append(_told(line, metric))
-    return [f"{kind}: {'; '.join(told)}." for kind, told in found.items() if told]
+            if gain is not None and gain.half_width is not None:
+                text = f"{line.name}, {TITLES[line.users]}, {metric} {gain.mean:+.2f} ±{gain.half_width:.2f} %"
+                summary[_verdict(gain)].append(text)
+    return [f"{verdict}: {'; '.join(texts)}." for verdict, texts in summary.items() if texts]
 
 
-def _told(line: Line, metric: str) -> str:
-    gain = line.improvements[metric]
-    assert gain is not None
-    return f"{line.name}, {TITLES[line.users]}, {metric} {gain.mean:+.2f} ±{gain.half_width:.2f} %"
+def _verdict(gain: Improvement) -> str:
+    if not gain.significant:
+        return "No significant difference"
+    return "Better" if gain.mean > 0 else "Worse"
 
 
 def _environments(runs: Sequence[Run]) -> list[str]:
-    """Machines, versions and times; what the runs have in common, or the range of it."""
-    found = [run.environment for run in runs]
+    """Machines, versions and dates: what the runs have in common, or all values."""
+    environments = [run.environment for run in runs]
     versions = ("python", "tensorflow", "keras", "numpy", "pandas", "scipy")
     machines = {
-        f"{each['machine']}, {each['cores']} cores, {each['gpus']} GPUs, {', '.join(each['instructions'])}"
-        for each in found
+        f"{environment['machine']}, {environment['cores']} cores, {environment['gpus']} GPUs, "
+        f"{', '.join(environment['instructions'])}"
+        for environment in environments
     }
-    finished = sorted(each["finished"] for each in found)
+    dates = sorted(environment["finished"][:10] for environment in environments)
+    commits = [{"commit": (environment["commit"] or "none")[:9]} for environment in environments]
     return [
-        f"{len({run.folder for run in runs})} runs, finished {finished[0][:10]} to {finished[-1][:10]}",
+        f"{len({run.folder for run in runs})} runs, finished {dates[0]} to {dates[-1]}",
         f"machine: {'; '.join(sorted(machines))}",
-        "versions: " + ", ".join(f"{name} {_values(found, name)}" for name in versions),
-        f"commits: {_values([{'commit': (each['commit'] or 'none')[:9]} for each in found], 'commit')}",
+        "versions: " + ", ".join(f"{name} {_values(environments, name)}" for name in versions),
+        f"commits: {_values(commits, 'commit')}",
     ]
 
 
 def _values(environments: Sequence[dict[str, Any]], key: str) -> str:
-    return " and ".join(sorted({str(each.get(key, "not told")) for each in environments}))
+    return " and ".join(sorted({str(environment.get(key, "not recorded")) for environment in environments}))
 
 
 def _cost(runs: Sequence[Run]) -> str:
-    found = [run.environment for run in runs]
-    seconds = sum(each["seconds"] for each in found)
-    threads = _values(found, "threads")
+    environments = [run.environment for run in runs]
+    minutes = sum(environment["seconds"] for environment in environments) / 60
     return (
-        f"{len(runs)} runs, {seconds / 60:,.0f} minutes of training and evaluation in all, threads of a run: {threads}"
+        f"{len(runs)} runs, {minutes:,.0f} minutes of training and evaluation in total, threads per run: "
+        f"{_values(environments, 'threads')}"
     )
 
 

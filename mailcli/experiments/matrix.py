@@ -1,4 +1,4 @@
-"""Cells x seeds -> rows of a table: what is finished is reused, what is missing is trained, several runs at once."""
+"""Cells x seeds -> rows of a table: finished runs are reused, missing ones are trained, several at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import Folders
+from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
 from mailcli.reporting.rows import Result, Row
 from mailcli.training.run_folder import Run
@@ -23,68 +23,76 @@ def make_rows(
     configs: Iterable[RunConfig],
     seeds: Iterable[int],
     dataset: Dataset,
-    runs: Path | Folders,
+    runs: Path | RunFolders,
     minutes: float | None = None,
     jobs: int | None = None,
     trainer: Callable[[Sequence[Task]], None] | None = None,
 ) -> list[Row]:
-    """Rows for cells, each with its baseline: the same ranker alone with the same seed, hence the same draw.
+    """Rows for cells, each with its baseline: the same ranker without a method, same seed, hence same new users.
 
     Args:
         configs: the cells, with any seed.
-        seeds: those of the rows.
+        seeds: the seeds of every row.
         dataset: the dataset.
         runs: folder of the runs.
         minutes: between two checkpoints of a training; None for the default.
-        jobs: how many runs at once; None for as many as cores and memory allow.
-        trainer: what makes the missing runs, or is told that none is missing; None for processes of this machine.
+        jobs: how many runs to train at once; None for as many as cores and memory allow.
+        trainer: trains the missing runs; also called when none is missing. None for processes of this machine.
 
     Raises:
-        MailError: a run cannot be made, or has failed; the others are finished then.
-        Interrupted: by Ctrl-C; what was done is kept.
+        MailError: a run cannot be made, or has failed; the others are finished by then.
+        Interrupted: by Ctrl-C; what is done is kept.
     """
-    folders = runs if isinstance(runs, Folders) else Folders(runs)
+    folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
     configs, seeds = list(configs), tuple(seeds)
-    wanted = with_baselines(configs, seeds)
-    found = {repr(config): find_run(folders.of(config), config, dataset) for config in wanted}
-    missing = [run for run in found.values() if run.result is None]
+    needed = with_baselines(configs, seeds)
+    runs_by_config = {repr(config): find_run(folders.of(config), config, dataset) for config in needed}
+    missing = [run for run in runs_by_config.values() if run.result is None]
+    tasks = [Task(run.config, dataset.folder, folders, minutes) for run in missing]
     if trainer:
-        trainer([Task(run.config, dataset.folder, folders, minutes) for run in missing])
+        trainer(tasks)
     elif missing:
-        # Of all runs, not of the missing ones: a run's threads decide its last bits, and a run that is made again
-        # should be the same.
-        jobs, threads_each = jobs_and_threads(len(wanted), max(_memory(config, dataset) for config in wanted), jobs)
-        if len(found) > 1:
-            _tell(list(found.values()), jobs)
-        train_all([Task(run.config, dataset.folder, folders, minutes) for run in missing], jobs, threads_each)
-    return [row(config, seeds, found) for config in configs]
+        # Computed from all runs, not from the missing ones: the number of threads decides the last bits of a result,
+        # and a run that is trained again should give the same result.
+        jobs, threads_per_run = jobs_and_threads(len(needed), max(_memory(config, dataset) for config in needed), jobs)
+        if len(runs_by_config) > 1:
+            _log_progress(list(runs_by_config.values()), jobs)
+        train_all(tasks, jobs, threads_per_run)
+    return [make_row(config, seeds, runs_by_config) for config in configs]
 
 
 def with_baselines(configs: Sequence[RunConfig], seeds: Sequence[int]) -> list[RunConfig]:
-    """Each config and its baseline with each seed, once; by seed, so that few seeds are whole before many."""
-    every = [replace(each, seed=seed) for seed in seeds for config in configs for each in (config.baseline(), config)]
-    return list({repr(config): config for config in every}.values())
+    """Each config and its baseline with each seed, once; seed by seed, so that the first seeds are complete early."""
+    configs = [replace(cell, seed=seed) for seed in seeds for config in configs for cell in (config.baseline(), config)]
+    return list({repr(config): config for config in configs}.values())
 
 
 def _memory(config: RunConfig, dataset: Dataset) -> int:
-    """About what a run takes, in bytes: the table and what goes with it, and 2 GB (ours: benchmarks/RESULTS.md)."""
+    """About what a run takes, in bytes: the table with its optimizer, and 2 GB (ours: benchmarks/RESULTS.md)."""
     return 2 * 10**9 + table_bytes(sum(dataset.vocabulary_sizes.values()), config.embedding_dim)
 
 
-def _tell(runs: Sequence[Run], jobs: int) -> None:
-    """Say on stderr what there is and what is yet to be done."""
+def _log_progress(runs: Sequence[Run], jobs: int) -> None:
+    """Report how many runs are finished and how many are left."""
     finished = sum(run.result is not None for run in runs)
     begun = sum(run.has_begun and run.result is None for run in runs)
-    rest = len(runs) - finished - begun
-    parts = [f"{finished} finished", *([f"{begun} to go on with"] if begun else []), f"{rest} to train"]
-    logger.info(f"{len(runs)} runs: {', '.join(parts)}; {jobs} at once.")
+    counts = [f"{finished} finished"]
+    counts += [f"{begun} to resume"] if begun else []
+    counts.append(f"{len(runs) - finished - begun} to train")
+    logger.info(f"{len(runs)} runs: {', '.join(counts)}; {jobs} at once.")
 
 
-def row(config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run]) -> Row:
-    """The row of a cell; all its runs are finished."""
+def make_row(config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run]) -> Row:
+    """The row of a cell whose runs are all finished.
 
-    def results(wanted: RunConfig) -> tuple[Result, ...]:
-        found = [runs[repr(replace(wanted, seed=seed))].result for seed in seeds]
-        return tuple(result for result in found if result is not None)
+    Args:
+        config: the cell, with any seed.
+        seeds: the seeds of the row.
+        runs: by the `repr` of their config; the baseline's runs, too.
+    """
+
+    def results(cell: RunConfig) -> tuple[Result, ...]:
+        by_seed = [runs[repr(replace(cell, seed=seed))].result for seed in seeds]
+        return tuple(result for result in by_seed if result is not None)
 
     return Row(config, seeds, results(config), results(config.baseline()) if config.cold_start != "none" else None)

@@ -1,4 +1,4 @@
-"""An experiment: a TOML file that names a dataset, rows, seeds and settings, and so a table (experiments/*.toml)."""
+"""An experiment: a TOML file with the dataset, rows, seeds and settings of a table (experiments/*.toml)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from mailcli import plugins
 from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
-from mailcli.experiments.cells import complete
-from mailcli.reporting.paper import row_settings
-from mailcli.reporting.rows import Row
-from mailcli.reporting.tables import METRICS, TITLES, Reported, Table, label, make_table
+from mailcli.experiments.cells import resolve_config
+from mailcli.reporting.paper import row_label, row_settings
+from mailcli.reporting.rows import METRICS, TITLES, Row
+from mailcli.reporting.tables import Reported, ResultTable, make_table
 from mailcli.simulation.world import Settings
 from mailcli.utils.parsing import read_toml
 from mailcli.utils.validation import NUMBER, STRING, TABLE, Rule, sentence, table_faults, whole_number
@@ -31,7 +31,7 @@ _RULES = {
     "against": Rule("a list of pairs of rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
 }
 _REQUIRED = ("title", "source", "rows")
-#: The source of a plan whose dataset is made by a schema file.
+#: The source of an experiment whose dataset is defined by a schema file.
 SCHEMA = "schema"
 #: As many as the commands' --seeds.
 SEEDS = 3
@@ -39,80 +39,84 @@ SEEDS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What an experiment's file says."""
+    """The contents of an experiment's file."""
 
     path: Path
     title: str
     source: str
-    """The raw form, a file of mailcli/sources, whose dataset has this name; or SCHEMA."""
+    """The raw format, a file of mailcli/preprocessing/sources, which also names the dataset; or SCHEMA."""
     schema: Path | None
-    """The schema file, from the current folder on; its dataset has the file's name, without its end."""
+    """The schema file, relative to the current folder; the dataset has its name, without the extension."""
     rows: tuple[Options, ...]
-    """Settings of each row, its ranker and cold-start method among them."""
+    """Settings of each row, including its ranker and cold-start method."""
     seeds: int
     settings: Options
-    """Those that all rows share."""
+    """Settings that all rows share."""
     simulate: Options
-    """`name` of the dataset and settings of the simulator, where the raw files are not there; empty: never."""
+    """`name` of the dataset and settings of the simulator, used if there are no raw files; empty: never simulate."""
     reported: Reported | None
-    """The paper's numbers, to stand beside; empty where it gives none."""
+    """The paper's numbers, shown next to ours; None for no such columns."""
     reading: str
-    """What the numbers say, in plain words, for RESULTS.md."""
+    """What the numbers show, in words, for RESULTS.md."""
     against: tuple[tuple[str, str], ...] = ()
-    """Pairs of rows, by the names that the table has: how much better the first is than the second, seed by seed."""
+    """Pairs of rows, by their names in the table: by how much the first is better than the second, seed by seed."""
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The names that its dataset may have: of the real files or the schema file, and of the simulated ones."""
+        """Possible names of its dataset: the name for real files or the schema file, then that for simulated ones."""
         real = self.schema.stem if self.schema else self.source
         return (real, *([self.simulate["name"]] if self.simulate else []))
 
     def title_on(self, dataset: str) -> str:
-        """The title of the table on a dataset, given as `Dataset.label` does: it never hides that data is simulated."""
+        """The title of the table on a dataset, given by its `Dataset.label`; says so if the data is simulated."""
         return f"{self.title}, simulated" if dataset.endswith("(simulated)") else self.title
 
     def configs(self, data: str, history: int) -> tuple[list[RunConfig], RunConfig]:
         """The configs of the rows, seed 0, on a dataset with n_v = history; and the settings that they share.
 
         Raises:
-            MailError: a name or value is not known; the file is named.
+            MailError: a name or value is unknown; the message names the file.
         """
         try:
-            shared = complete([self.settings], data, history)
-            configs = [complete([self.settings, row], data, history) for row in self.rows]
+            shared = resolve_config([self.settings], data, history)
+            configs = [resolve_config([self.settings, row], data, history) for row in self.rows]
         except MailError as error:
             raise MailError(f"{self.path}: {error.message}") from error
-        rows = [label(config) for config in configs]
+        labels = [row_label(config) for config in configs]
         for name in (name for pair in self.against for name in pair):
-            if rows.count(name) != 1:
+            if labels.count(name) != 1:
                 raise MailError(
-                    f"{self.path}: 'against': {rows.count(name) or 'no'} rows are called '{name}'."
-                    f"{did_you_mean(name, rows)} Rows: {quoted(rows)}."
+                    f"{self.path}: 'against': {labels.count(name) or 'no'} rows are called '{name}'."
+                    f"{did_you_mean(name, labels)} Rows: {quoted(labels)}."
                 )
         return [replace(config, seed=0) for config in configs], shared
 
-    def tables(self, rows: Sequence[Row], dataset: str) -> list[Table]:
-        """The table of all rows, and that of the rows that are compared with each other, if there are any.
+    def tables(self, rows: Sequence[Row], dataset: str) -> list[ResultTable]:
+        """The table of all rows, and one of the rows in `against`, if there are any.
 
         Args:
-            rows: of `configs`, in its order.
-            dataset: as `Dataset.label`.
+            rows: those of `configs`, in the same order.
+            dataset: its `Dataset.label`.
         """
         title = self.title_on(dataset)
-        named = {label(row.config): row for row in rows}
-        compared = [replace(named[one], baseline=named[other].results, against=other) for one, other in self.against]
-        more = [make_table(compared, f"{title}: row against row")] if compared else []
-        return [make_table(rows, title, self.reported), *more]
+        tables = [make_table(rows, title, self.reported)]
+        if self.against:
+            by_label = {row_label(row.config): row for row in rows}
+            compared = [
+                replace(by_label[first], baseline=by_label[second].results, against=second)
+                for first, second in self.against
+            ]
+            tables.append(make_table(compared, f"{title}: row against row"))
+        return tables
 
 
 def _not_found(path: Path) -> MailError:
-    """Of an experiment's file; tells of those of the folder `experiments`, where there is one."""
-    known = sorted(Path("experiments").glob("*.toml"))
-    close = (
-        did_you_mean(path.stem, (each.stem for each in known)).replace(" '", " 'experiments/").replace("'?", ".toml'?")
-    )
-    holds = f" experiments holds {quoted(each.name for each in known)}." if known else ""
-    return MailError(f"{path}: not found.{close} Expected the TOML file of an experiment.{holds}")
+    """The error for a missing file; lists the experiments in the folder `experiments`, if there is one."""
+    files = sorted(Path("experiments").glob("*.toml"))
+    hint = did_you_mean(path.stem, (file.stem for file in files))
+    hint = hint.replace(" '", " 'experiments/").replace("'?", ".toml'?")
+    contents = f" experiments holds {quoted(file.name for file in files)}." if files else ""
+    return MailError(f"{path}: not found.{hint} Expected the TOML file of an experiment.{contents}")
 
 
 def read_plan(path: Path) -> Plan:

@@ -1,8 +1,6 @@
-"""What a dataset holds, as `mail describe` prints it."""
+"""What a dataset holds, and which models there are: `mail describe` and `mail models`."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from rich.console import Console, Group
@@ -12,73 +10,79 @@ from mailcli import plugins
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
 
+#: Columns of text; all others hold numbers.
+_LEFT_ALIGNED = {"note", "group", "vocabulary", "name", "what it is"}
+#: Columns of a terminal table that is piped or redirected (ours: wide enough for every table).
+_PIPE_WIDTH = 130
+
 
 def describe(dataset: Dataset) -> Group:
     """Tables, fields, vocabularies, history lengths, CTR and naturally new users of a dataset."""
-    return Group(*_blocks(dataset))
-
-
-def _blocks(dataset: Dataset) -> Iterator[Table | str]:
-    counts = dataset.counts
     manifest = dataset.manifest
-    yield f"{dataset.label}: source {manifest['source']}, format {manifest['format']}, n_v {dataset.history}"
+    lines = [f"{dataset.label}: source {manifest['source']}, format {manifest['format']}, n_v {dataset.history}"]
     if dataset.simulation:
-        shown = ", ".join(
+        settings = ", ".join(
             f"{key} {value:.6g}" if isinstance(value, int | float) else f"{key} {value}"
             for key, value in dataset.simulation.items()
         )
-        yield f"simulated: {shown}"
-    splits = _table("split", "impressions", "clicks", "CTR", "users", "without history")
-    for name in SPLITS:
-        empty = (dataset.earlier_behaviors(name) == 0).mean()
-        clicks = counts[f"{name}_clicks"]
-        splits.add_row(
-            name,
-            f"{counts[name]:,}",
+        lines.append(f"simulated: {settings}")
+    return Group(*lines, _splits(dataset), _tables(dataset), _fields(dataset), _histories(dataset))
+
+
+def _splits(dataset: Dataset) -> Table:
+    counts = dataset.counts
+    table = _table("split", "impressions", "clicks", "CTR", "users", "without history")
+    for split in SPLITS:
+        without_history = (dataset.earlier_behaviors(split) == 0).mean()
+        clicks = counts[f"{split}_clicks"]
+        table.add_row(
+            split,
+            f"{counts[split]:,}",
             f"{clicks:,}",
-            f"{clicks / counts[name]:.2%}",
-            f"{len(np.unique(dataset.column(name, 'user'))):,}",
-            f"{empty:.2%}",
+            f"{clicks / counts[split]:.2%}",
+            f"{len(np.unique(dataset.column(split, 'user'))):,}",
+            f"{without_history:.2%}",
         )
-    yield splits
-    tables = _table("table", "rows", "note")
-    lonely = counts["users_without_history"]
-    tables.add_row(
-        "users",
-        f"{counts['users']:,}",
-        f"{counts['users_without_profile']:,} without profile; {lonely:,} naturally new (no visible behavior)",
+    return table
+
+
+def _tables(dataset: Dataset) -> Table:
+    counts = dataset.counts
+    table = _table("table", "rows", "note")
+    users_note = (
+        f"{counts['users_without_profile']:,} without profile; {counts['users_without_history']:,} naturally new "
+        "(no visible behavior)"
     )
-    tables.add_row("items", f"{counts['items']:,}", f"{counts['items_without_features']:,} without features")
-    tables.add_row("behaviors", f"{counts['behaviors']:,}", f"actions: {', '.join(dataset.schema.actions)}")
-    yield tables
-    fields = _table("field", "group", "vocabulary", "ids (with padding, unknown)")
+    table.add_row("users", f"{counts['users']:,}", users_note)
+    table.add_row("items", f"{counts['items']:,}", f"{counts['items_without_features']:,} without features")
+    table.add_row("behaviors", f"{counts['behaviors']:,}", f"actions: {', '.join(dataset.schema.actions)}")
+    return table
+
+
+def _fields(dataset: Dataset) -> Table:
+    table = _table("field", "group", "vocabulary", "ids (with padding, unknown)")
     for field in dataset.schema.fields:
-        many = f", up to {field.values} values" if field.values > 1 else ""
-        fields.add_row(
-            field.name, field.group + many, field.vocabulary, f"{dataset.vocabulary_sizes[field.vocabulary]:,}"
-        )
+        several = f", up to {field.values} values" if field.values > 1 else ""
+        size = dataset.vocabulary_sizes[field.vocabulary]
+        table.add_row(field.name, field.group + several, field.vocabulary, f"{size:,}")
     for name in dataset.schema.dense:
-        fields.add_row(name, "target, a number", "", "")
-    yield fields
-    yield _histories(dataset)
+        table.add_row(name, "target, a number", "", "")
+    return table
 
 
 def _histories(dataset: Dataset) -> Table:
     """Quantiles of the history length that training impressions see."""
-    length = np.minimum(dataset.earlier_behaviors("train"), dataset.history)
+    lengths = np.minimum(dataset.earlier_behaviors("train"), dataset.history)
     table = _table("history length in train", *(f"{q}%" for q in (0, 25, 50, 75, 100)), "mean")
-    quantiles = np.quantile(length, (0, 0.25, 0.5, 0.75, 1))
-    table.add_row("", *(f"{q:.0f}" for q in quantiles), f"{length.mean():.1f}")
+    quantiles = np.quantile(lengths, (0, 0.25, 0.5, 0.75, 1))
+    table.add_row("", *(f"{quantile:.0f}" for quantile in quantiles), f"{lengths.mean():.1f}")
     return table
 
 
 def _table(*columns: str) -> Table:
     table = Table(show_edge=False, pad_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(
-            name,
-            justify="left" if number == 0 or name in {"note", "group", "vocabulary", "name", "what it is"} else "right",
-        )
+        table.add_column(name, justify="left" if number == 0 or name in _LEFT_ALIGNED else "right")
     return table
 
 
@@ -88,11 +92,11 @@ def print_description(dataset: Dataset) -> None:
 
 
 def print_models() -> None:
-    """Print every ranker and cold-start method, with what it is and where it comes from."""
+    """Print all rankers and cold-start methods, each with a line that says what it is and its source."""
     table = _table("", "name", "what it is")
     for kind in (plugins.RANKERS, plugins.COLD_STARTS):
-        for number, (name, line) in enumerate(plugins.summaries(kind).items()):
-            table.add_row(kind.title if number == 0 else "", name, line.rstrip("."))
+        for number, (name, summary) in enumerate(plugins.summaries(kind).items()):
+            table.add_row(kind.title if number == 0 else "", name, summary.rstrip("."))
         table.add_section()
     _console().print(table)
 
@@ -100,5 +104,5 @@ def print_models() -> None:
 def _console() -> Console:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 130
+        console.width = _PIPE_WIDTH
     return console

@@ -1,8 +1,6 @@
-"""Names and numbers of the MAIL paper (Tables 2-3 and their text); a number that the text does not give is not here."""
+"""Row names and results of the MAIL paper (Tables 2-3 and their text); what the text does not report is missing."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from mailcli import plugins
 from mailcli.config import VARIANTS, RunConfig
@@ -26,7 +24,7 @@ TABLE_3: dict[str, dict[str, str]] = {
 }
 ROWS = {**TABLE_2, **TABLE_3}
 
-#: Test metrics on Alimama, paper protocol: row -> users -> metric.
+#: Test metrics on Alimama under the paper protocol: row -> users -> metric.
 REPORTED: dict[str, dict[str, dict[str, float]]] = {
     "BaseDNN": {"new": {"AUC": 0.5862, "GAUC": 0.5658}, "old": {"AUC": 0.6271, "GAUC": 0.5897}},
     "MetaEmb": {
@@ -47,24 +45,32 @@ REPORTED: dict[str, dict[str, dict[str, float]]] = {
 
 
 def row_name(config: RunConfig) -> str:
-    """The paper's name of a cell, or `ranker+method` where it has none."""
+    """The paper's name of a cell, or `ranker+method` if the paper has none."""
+    default_variant = "base" if config.cold_start == "mail" else None
+    variant = config.cold_start_options.get("variant", default_variant)
+    cell = (config.ranker, config.cold_start, variant)
     for name, row in () if config.continues else ROWS.items():
-        same = (row["ranker"], row["cold_start"]) == (config.ranker, config.cold_start)
-        default = "base" if config.cold_start == "mail" else None
-        if same and row.get("cold_start.variant") == config.cold_start_options.get("variant", default):
+        if (row["ranker"], row["cold_start"], row.get("cold_start.variant")) == cell:
             return name
     return config.cell
 
 
+def row_label(config: RunConfig) -> str:
+    """The row's name, with its options: they distinguish it from other rows of that name."""
+    options = {**config.ranker_options, **config.cold_start_options}
+    texts = [f"{key}={value}" for key, value in options.items() if key != "variant"]
+    return f"{row_name(config)} ({', '.join(texts)})" if texts else row_name(config)
+
+
 def row_settings(name: str) -> dict[str, str]:
-    """The settings of a row: a name of the paper's, in any case, or `ranker+method`.
+    """The settings of a row, named as in the paper (case does not matter) or as `ranker+method`.
 
     Raises:
         MailError: the name is neither.
     """
-    by_lower = {known.lower(): row for known, row in ROWS.items()}
-    if name.lower() in by_lower:
-        return by_lower[name.lower()]
+    by_lower_case = {known.lower(): row for known, row in ROWS.items()}
+    if name.lower() in by_lower_case:
+        return by_lower_case[name.lower()]
     ranker, plus, method = name.partition("+")
     if not plus:
         raise MailError(
@@ -73,8 +79,3 @@ def row_settings(name: str) -> dict[str, str]:
     plugins.check(plugins.RANKERS, ranker)
     plugins.check(plugins.COLD_STARTS, method)
     return {"ranker": ranker, "cold_start": method, **({"cold_start.variant": "base"} if method == "mail" else {})}
-
-
-def reported(row: str, users: str) -> dict[str, Any]:
-    """The paper's numbers for a row and group of users; empty where the text gives none."""
-    return REPORTED.get(row, {}).get(users, {})

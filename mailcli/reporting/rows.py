@@ -1,20 +1,31 @@
-"""A row of a table: a cell's results and those of its baseline."""
+"""A row of a result table: the results of a cell and those of its baseline, by seed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import baseline_result
 
+METRICS = ("AUC", "GAUC")
+#: Further metrics of rankers that score conversions, too.
+CONVERSION_METRICS = ("CTCVR AUC", "CTCVR GAUC")
+#: Groups of users in the order of a table's blocks, with the headings.
+TITLES = {"new": "new users", "old": "old users", "all": "all users", "natural": "naturally new"}
+
 Result = dict[str, Any]
+"""The contents of a run's result.json; `rescore` may add `over_users`."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: a cell with its results and those of its baseline, both in the order of the seeds."""
+    """One row of a table: a cell's results and those of its baseline, both in the order of the seeds."""
 
     config: RunConfig
     seeds: tuple[int, ...]
@@ -22,16 +33,31 @@ class Row:
     baseline: tuple[Result, ...] | None
     """None where the cell is a baseline itself, or its baseline has not been run."""
     against: str | None = None
-    """The row whose results stand as the baseline's, where that is another than the ranker alone."""
+    """Label of the row whose results serve as the baseline, where that is not the ranker without a method."""
 
 
-def row_of(scored: list[tuple[Run, Result]]) -> Row:
-    """Runs that differ by the seed alone as a row, with their baselines where all are there."""
+def row_of(scored: Sequence[tuple[Run, Result]]) -> Row:
+    """The row of runs that differ only by their seed; with the baselines if all of them exist."""
     baselines = [baseline_result(run) for run, _ in scored]
-    paired = tuple(b for b in baselines if b is not None)
+    existing = tuple(baseline for baseline in baselines if baseline is not None)
     return Row(
         scored[0][0].config,
         tuple(run.config.seed for run, _ in scored),
         tuple(result for _, result in scored),
-        paired if len(paired) == len(scored) else None,
+        existing if len(existing) == len(scored) else None,
     )
+
+
+def metric_by_seed(results: Sequence[Mapping[str, Any]], users: str, metric: str) -> list[float] | None:
+    """A metric of one group of users for each seed; None if a seed lacks it."""
+    values = [result["test"].get(users, {}).get(metric) for result in results]
+    return None if None in values else values
+
+
+def bootstrap_means(row: Row, users: str, metric: str) -> NDArray[np.float64] | None:
+    """[draws], a metric's mean over seeds for each bootstrap draw of the test users.
+
+    NaN where a draw lacks a class for some seed. None if users were not drawn, or if a seed lacks the metric.
+    """
+    by_seed = [result.get("over_users", {}).get(users, {}).get(metric) for result in row.results]
+    return None if any(draws is None for draws in by_seed) else np.mean(by_seed, axis=0)

@@ -11,7 +11,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering, extend_numbering
 from mailcli.data.schema import UNKNOWN
-from mailcli.experiments.retraining import _other_buckets
+from mailcli.experiments.retraining.checks import bucket_differences
 from mailcli.preprocessing.pipeline import Options, preprocess
 
 DAY = 86_400
@@ -170,7 +170,7 @@ def test_buckets_of_the_other_day_are_shown_with_the_ends_to_give(tmp_path: Path
         days.append(preprocess("tabular", raw, tmp_path / "data", name, Options(schema=raw / "s.toml")))
     first, second = days
     # The quartiles of four users end at the ages of the first three.
-    assert _other_buckets(first, first) == []
-    assert _other_buckets(first, second) == [
-        "other buckets of 'age'; give them those of 'one' in the schema file, age: edges = [10.0, 20.0, 30.0]"
+    assert bucket_differences(first, first) == []
+    assert bucket_differences(first, second) == [
+        "'age': other buckets; copy those of 'one' into the schema file, age: edges = [10.0, 20.0, 30.0]"
     ]

@@ -13,7 +13,7 @@ import pytest
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
 from mailcli.utils import hardware
@@ -56,14 +56,14 @@ def environment(run: Run) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def first(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return ensure(config(), tiny, tmp_path_factory.mktemp("first"))
+    return train_if_missing(config(), tiny, tmp_path_factory.mktemp("first"))
 
 
 def test_another_dataset_in_between_changes_nothing(
     first: Run, tiny: Dataset, with_buys: Dataset, tmp_path: Path
 ) -> None:
-    ensure(make_config([OTHER]), with_buys, tmp_path)
-    again = ensure(config(), tiny, tmp_path)
+    train_if_missing(make_config([OTHER]), with_buys, tmp_path)
+    again = train_if_missing(config(), tiny, tmp_path)
     assert again.folder != first.folder
     assert outcome(again) == outcome(first)
 
@@ -138,7 +138,7 @@ def test_threads_and_onednn_are_those_that_were_asked_for(monkeypatch: pytest.Mo
 
 
 def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, tiny: Dataset, tmp_path: Path) -> None:
-    other_seed = ensure(config(seed=1), tiny, tmp_path)
+    other_seed = train_if_missing(config(seed=1), tiny, tmp_path)
     assert first.result is not None
     assert other_seed.result is not None
     tests = first.result["test"], other_seed.result["test"]

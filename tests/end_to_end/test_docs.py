@@ -15,10 +15,11 @@ from click.testing import CliRunner
 from mailcli import plugins
 from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
-from mailcli.experiments.archive import keep
+from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.plan import read_plan
 from mailcli.models.features import Features
-from mailcli.reporting.formats import FORMATS
+from mailcli.reporting.formats import render
+from mailcli.reporting.result_layout import lay_out
 from tests.helpers.documents import (
     DOCUMENTS,
     PAGES,
@@ -147,22 +148,24 @@ def test_rows_of_tables_are_those_of_the_readme() -> None:
 def test_rows_of_a_kept_experiment_are_those_of_its_results(tmp_path: Path) -> None:
     """The README's table of new users under `strict`; `mail results` writes experiments/RESULTS.md from the same."""
     plan = read_plan(ROOT / "experiments" / "table2-ml-100k-strict.toml")
-    rows, runs = keep(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
-    table = FORMATS["table"](plan.tables(rows, (runs[0].result or {})["dataset"])[:1]).splitlines()
+    rows, runs = archive_runs(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
+    table = plan.tables(rows, (runs[0].result or {})["dataset"])[0]
+    printed = render(lay_out(table), "table").splitlines()
     (block,) = (block for block in BLOCKS if block.page.name == "README.md" and "protocol strict" in block.code)
     lines = [line.rstrip() for line in block.code.splitlines()]
-    assert lines == [line.rstrip() for line in table[: len(lines)]]
+    assert lines == [line.rstrip() for line in printed[: len(lines)]]
     assert len([line for line in lines if "±" in line]) == len(plan.rows)
 
 
 def test_notes_of_a_table_are_those_that_are_printed(tmp_path: Path) -> None:
     """Below the README's table of `make demo`; numbers and settings differ from one experiment to another."""
     plan = read_plan(ROOT / "experiments" / "table2-ml-100k.toml")
-    rows, runs = keep(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
-    table = FORMATS["table"](plan.tables(rows, (runs[0].result or {})["dataset"]))
+    rows, runs = archive_runs(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
+    tables = plan.tables(rows, (runs[0].result or {})["dataset"])
+    text = render([lay_out(table) for table in tables], "table")
     (block,) = (block for block in BLOCKS if block.page.name == "README.md" and "settings: " in block.code)
     _, notes = block.code.split("settings: ")
-    printed = {re.sub(r"\d+\.\d", "0.0", line.rstrip()) for line in table.splitlines()}
+    printed = {re.sub(r"\d+\.\d", "0.0", line.rstrip()) for line in text.splitlines()}
     assert {re.sub(r"\d+\.\d", "0.0", line.rstrip()) for line in notes.splitlines()[1:]} <= printed
 
 

@@ -200,7 +200,7 @@ def test_the_docs_have_the_example() -> None:
 def test_a_plan_makes_its_dataset_by_a_schema_file(
     movielens: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mailcli.experiments.datasets import dataset_of
+    from mailcli.experiments.datasets import prepare_dataset
     from mailcli.experiments.plan import read_plan
 
     rawforms.movielens(tmp_path / "data" / "raw" / "mine")
@@ -210,14 +210,14 @@ def test_a_plan_makes_its_dataset_by_a_schema_file(
     path = tmp_path / "plan.toml"
     path.write_text(PLAN.format(schema="mine.toml", rows='["BaseDNN"]'))
     monkeypatch.chdir(tmp_path)
-    dataset = dataset_of(read_plan(path), tmp_path / "data")
+    dataset = prepare_dataset(read_plan(path), tmp_path / "data")
     assert dataset.name == "mine"
     assert dataset.counts == movielens.counts
-    assert dataset_of(read_plan(path), tmp_path / "data").manifest == dataset.manifest
+    assert prepare_dataset(read_plan(path), tmp_path / "data").manifest == dataset.manifest
     schema.write_text(text + "# another\n")
     assert mail_error("run", path, "--data-dir", tmp_path / "data") == (
-        f"{dataset.folder}: is not the dataset that {path} asks for: it was made by another mine.toml. Delete it, or give "
-        "the schema file another name."
+        f"{dataset.folder}: is not the dataset that {path} asks for: it was made with another version of "
+        "mine.toml. Delete it, or give the schema file another name."
     )
 
 

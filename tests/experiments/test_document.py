@@ -1,4 +1,4 @@
-"""`mail results`: tables from kept results alone, and what is refused."""
+"""`mail results`: tables from archived results only, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import Result
 
-from mailcli.cli import main
 from mailcli.utils import hardware
+from tests.helpers.command_line import error_line, mail
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -47,7 +48,7 @@ history = {history}
 
 
 def write_run(runs: Path, cell: str, seed: int, sha: str = "0", history: int = 10) -> Path:
-    """A finished run's small files, by hand, and a large one that is not to be kept."""
+    """A finished run's small files, by hand, and a large one that is not to be archived."""
     folder = runs / "toy" / "paper" / cell / f"seed-{seed}"
     folder.mkdir(parents=True)
     method, _, variant = cell.removeprefix("base+").partition("-")
@@ -84,16 +85,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def results(*more: str) -> tuple[int, str, str]:
-    where = ["--kept", "kept", "--figures", "figures", "--out", "R.md"]
-    done = CliRunner().invoke(main, ["results", "toy.toml", *where, *more])
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, done.stderr
+def results(*options: str) -> Result:
+    return mail("results", "toy.toml", "--kept", "kept", "--figures", "figures", "--out", "R.md", *options)
 
 
 def test_the_document_by_hand(home: Path) -> None:
-    assert results("--reading", "reading.md") == (0, "R.md\n", "")
+    done = results("--reading", "reading.md")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "R.md\n", "")
     text = (home / "R.md").read_text(encoding="utf-8")
     for part in (
         "\nAll in all, a toy.\n",
@@ -108,27 +106,27 @@ def test_the_document_by_hand(home: Path) -> None:
         "| MAIL-Base against MAIL-None |",
         "| +28.75 ±15.88, p .028 |",
         "- Better: MAIL-Base against MAIL-None, new users, AUC +28.75 ±15.88 %; ",
-        "RI: against the row that is named, same seed",
+        "RI: relative improvement over the named row, same seed",
         "![forest](figures/toy/forest.png)",
-        "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in all, threads of a run: 1.",
+        "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in total, threads per run: 1.",
     ):
         assert part in text, part
     assert (home / "figures" / "toy" / "forest.svg").is_file()
 
 
-def test_kept_results_are_enough_and_give_the_same_document(home: Path) -> None:
+def test_archived_results_are_enough_and_give_the_same_document(home: Path) -> None:
     results()
     first = (home / "R.md").read_bytes()
-    kept = sorted(path.name for path in (home / "kept").rglob("seed-*/*"))
-    assert kept == sorted(["config.toml", "environment.json", "result.json"] * 6)
+    names = sorted(path.name for path in (home / "kept").rglob("seed-*/*"))
+    assert names == sorted(["config.toml", "environment.json", "result.json"] * 6)
     shutil.rmtree(home / "runs")
     (home / "R.md").unlink()
-    assert results()[0] == 0
+    assert results().exit_code == 0
     assert (home / "R.md").read_bytes() == first
 
 
 @pytest.mark.slow
-def test_a_run_that_is_made_anew_takes_the_place_of_the_kept_one(home: Path) -> None:
+def test_a_run_that_is_trained_again_replaces_the_archived_one(home: Path) -> None:
     results()
     path = home / "runs/toy/paper/base+mail-base/seed-0/result.json"
     path.write_text(path.read_text().replace("0.51", "0.53"), encoding="utf-8")
@@ -167,26 +165,26 @@ def _no_pair(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "error"),
     [
         (
             _missing,
-            "toy.toml: 2 of 6 runs are neither in runs nor in kept, toy/paper/base+mail-none/seed-0 for one. "
-            "`mail run toy.toml` makes them.",
+            "toy.toml: 2 of 6 runs are neither in runs nor in kept, for example toy/paper/base+mail-none/seed-0. "
+            "Train them with `mail run toy.toml`.",
         ),
         (
             _unfinished,
-            "toy.toml: 1 of 6 runs are neither in runs nor in kept, toy/paper/base+none/seed-1 for one. "
-            "`mail run toy.toml` makes them.",
+            "toy.toml: 1 of 6 runs are neither in runs nor in kept, for example toy/paper/base+none/seed-1. "
+            "Train them with `mail run toy.toml`.",
         ),
         (
             _other_settings,
-            "kept/toy/paper/base+none/seed-0: is of other settings than the experiment (history: 20 -> 10). Delete it "
+            "kept/toy/paper/base+none/seed-0: has other settings than the experiment (history: 20 -> 10). Delete it "
             "and run again.",
         ),
         (
             _other_data,
-            "kept/toy/paper/base+none/seed-0 and kept/toy/paper/base+none/seed-1 are of two versions of the dataset "
+            "kept/toy/paper/base+none/seed-0 and kept/toy/paper/base+none/seed-1 are on two versions of the dataset "
             "'toy'. Delete one of them and run again.",
         ),
         (
@@ -198,27 +196,30 @@ def _no_pair(home: Path) -> None:
             "toy.toml: 'against': no rows are called 'MAIL-Nonne'. Did you mean 'MAIL-None'? Rows: 'BaseDNN', "
             "'MAIL-None', 'MAIL-Base'.",
         ),
-        (_no_pair, "toy.toml: against: 'MAIL-Base': expected pairs of rows, [ROW, OTHER]."),
+        (_no_pair, "toy.toml: against = ['MAIL-Base']: expected a list of pairs of rows, [ROW, OTHER]."),
     ],
 )
-def test_what_cannot_be_told_is_refused_in_one_line(home: Path, change: object, told: str) -> None:
-    change(home)  # type: ignore[operator]
-    assert results() == (2, "", f"Error: {told}\n")
+def test_incomplete_or_mixed_results_are_refused_in_one_line(
+    home: Path, change: Callable[[Path], None], error: str
+) -> None:
+    change(home)
+    done = results()
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"Error: {error}\n")
     assert not (home / "R.md").exists()
 
 
-def test_a_reading_that_is_not_there_is_told(home: Path) -> None:
-    code, out, err = results("--reading", "raeding.md")
-    assert (code, out) == (2, "")
-    assert err.startswith("Error: raeding.md: cannot be read (")
+def test_a_missing_reading_is_refused(home: Path) -> None:
+    done = results("--reading", "raeding.md")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert error_line(done).startswith("raeding.md: cannot be read (")
     assert not (home / "kept").exists()
 
 
 @pytest.mark.slow
-def test_the_projects_document_is_that_of_its_kept_results(tmp_path: Path) -> None:
+def test_the_projects_document_is_that_of_its_archived_results(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     written = (tmp_path / "experiments/RESULTS.md").read_bytes()
-    # As the Makefile has it: the demo's runs are some of table 2's; MovieLens-1M's files have to be fetched by hand.
+    # As in the Makefile: the demo's runs are some of table 2's; MovieLens-1M's files must be fetched by hand.
     paths = [
         path for path in sorted((ROOT / "experiments").glob("*.toml")) if path.stem not in {"demo", "table2-ml-1m"}
     ]
@@ -235,16 +236,16 @@ def test_a_table_of_the_projects_is_reproduced_by_its_command(tmp_path: Path) ->
     code = "from mailcli.cli import main; main()"
     command = [sys.executable, "-c", code, "run", "experiments/demo.toml", "--format", "json"]
     subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    made = sorted((tmp_path / "runs").rglob("result.json"))
-    assert len(made) == 6
-    for path in made:
-        kept = tmp_path / "experiments/results" / path.relative_to(tmp_path / "runs")
-        now, then = (json.loads(each.read_text())["test"] for each in (path, kept))
-        environments = [json.loads((each.parent / "environment.json").read_text()) for each in (path, kept)]
+    paths = sorted((tmp_path / "runs").rglob("result.json"))
+    assert len(paths) == 6
+    for path in paths:
+        archived = tmp_path / "experiments/results" / path.relative_to(tmp_path / "runs")
+        now, then = (json.loads(file.read_text())["test"] for file in (path, archived))
+        here, there = (json.loads((file.parent / "environment.json").read_text()) for file in (path, archived))
         keys = (*hardware.describe(), "tensorflow", "keras", "commit")
-        same = all(environments[0][key] == environments[1][key] for key in keys)
-        # The same bits of the same code on the same machine. Otherwise sums are rounded otherwise, which training makes
-        # larger: 7e-5 of AUC were seen between two commits; a table's intervals are .002 and more.
+        same = all(here[key] == there[key] for key in keys)
+        # The same code on the same machine gives the same bits. Otherwise sums are rounded differently, which training
+        # amplifies: 7e-5 of AUC were seen between two commits; a table's intervals are .002 and more.
         tolerance = 0 if same else 0.002
         for users, metrics in then.items():
             for name, value in metrics.items():

@@ -1,4 +1,4 @@
-"""Experiments: files of experiments/, their datasets, and `mail run`."""
+"""Experiments: the files in experiments/, their datasets, and `mail run`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from mailcli.cli import main
-from mailcli.config import make_config
 from mailcli.errors import MailError
-from mailcli.experiments.cells import Folders
-from mailcli.experiments.datasets import dataset_of
+from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.executors.processes import jobs_and_threads
 from mailcli.experiments.plan import read_plan
 from mailcli.reporting.paper import REPORTED
+from tests.helpers.command_line import error_line, mail
 
 EXPERIMENTS = sorted((Path(__file__).parent.parent.parent / "experiments").glob("*.toml"))
 
@@ -59,38 +57,21 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that holds the plan's dataset."""
     folder = tmp_path_factory.mktemp("toy")
     (folder / "toy.toml").write_text(PLAN, encoding="utf-8")
-    dataset_of(read_plan(folder / "toy.toml"), folder / "data")
+    prepare_dataset(read_plan(folder / "toy.toml"), folder / "data")
     return folder / "data"
 
 
-def mail(*arguments: object) -> tuple[int, str, str]:
-    done = CliRunner().invoke(main, [str(each) for each in arguments], catch_exceptions=True)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, done.stderr
-
-
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_the_projects_experiments_are_whole(path: Path) -> None:
+def test_the_projects_experiments_are_complete(path: Path) -> None:
     plan = read_plan(path)
     configs, shared = plan.configs("any", 100)
-    folders = Folders(Path("runs"), shared)
+    folders = RunFolders(Path("runs"), shared)
     places = {(folders.of(config), config.cell) for config in configs}
     assert len(places) == len(configs)
-    # A baseline is shared by the rows that differ in their cold-start method alone.
+    # Rows that differ only in their cold-start method share a baseline.
     assert all(folders.of(config.baseline()) == folders.of(config) for config in configs if config.cold_start == "none")
     for row, numbers in (plan.reported or {}).items():
         assert REPORTED[row] == numbers
-
-
-def test_rows_with_own_settings_have_their_own_folder() -> None:
-    shared = make_config([{"data": "d"}])
-    folders = Folders(Path("runs"), shared)
-    own = make_config([{"data": "d", "cold_start": "mail", "cold_start.sigma": 2, "cold_start.variant": "base"}])
-    assert folders.of(own) == Path("runs/cold_start.sigma=2")
-    assert folders.of(own.baseline()) == Path("runs")
-    assert folders.of(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
-    assert Folders(Path("runs")).of(own) == Path("runs")
 
 
 @pytest.mark.parametrize(
@@ -138,36 +119,33 @@ def test_rows_with_own_settings_have_their_own_folder() -> None:
         ("title", "[[", "cannot be read as TOML"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_reported_in_one_line(
-    plan: Path, toy_data: Path, old: str, new: str, error: str
-) -> None:
+def test_a_file_with_a_fault_is_refused_in_one_line(plan: Path, toy_data: Path, old: str, new: str, error: str) -> None:
     plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
-    code, out, err = mail("run", plan, "--data-dir", toy_data, "--runs", plan.parent / "runs")
-    assert (code, out) == (2, "")
-    assert err.startswith(f"Error: {plan}: ")
-    assert error in err
-    assert err.count("\n") == 1
+    done = mail("run", plan, "--data-dir", toy_data, "--runs", plan.parent / "runs")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: {plan}: ")
+    assert error in error_line(done)
+    assert done.stderr.count("\n") == 1
     assert not (plan.parent / "runs").exists()
 
 
-def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_is_reported_with_those_that_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    told = "Error: nothing.toml: not found. Expected the TOML file of an experiment."
-    assert mail("run", "nothing.toml") == (2, "", f"{told}\n")
+    expected = "nothing.toml: not found. Expected the TOML file of an experiment."
+    assert error_line(mail("run", "nothing.toml")) == expected
     (tmp_path / "experiments").mkdir()
     for name in ("demo.toml", "table2-ml-100k.toml"):
         (tmp_path / "experiments" / name).touch()
     holds = " experiments holds 'demo.toml', 'table2-ml-100k.toml'."
-    assert mail("run", "zzz") == (2, "", f"{told}{holds}\n".replace("nothing.toml", "zzz"))
+    assert error_line(mail("run", "zzz")) == f"{expected}{holds}".replace("nothing.toml", "zzz")
     for typed in ("demo.toml", "experiments/dmo.toml", "demmo"):
-        assert mail("run", typed)[2] == (
-            f"Error: {typed}: not found. Did you mean 'experiments/demo.toml'? "
-            f"Expected the TOML file of an experiment.{holds}\n"
+        assert error_line(mail("run", typed)) == (
+            f"{typed}: not found. Did you mean 'experiments/demo.toml'? Expected the TOML file of an experiment.{holds}"
         )
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "error"),
     [
         (["--seeds", "0"], "--seeds is 0. Expected 1 or more."),
         (["--jobs", "0"], "--jobs is 0. Expected 1 or more."),
@@ -175,56 +153,56 @@ def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, mo
         (["--data", "tyo"], "unknown dataset 'tyo'. Did you mean 'toy'?"),
     ],
 )
-def test_wrong_options_are_told_in_one_line(plan: Path, toy_data: Path, options: list[str], told: str) -> None:
-    code, out, err = mail("run", plan, "--data-dir", toy_data, "--runs", plan.parent / "runs", *options)
-    assert (code, out) == (2, "")
-    assert err.startswith(f"Error: {told}")
+def test_wrong_options_are_refused_in_one_line(plan: Path, toy_data: Path, options: list[str], error: str) -> None:
+    done = mail("run", plan, "--data-dir", toy_data, "--runs", plan.parent / "runs", *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert error_line(done).startswith(error)
     assert not list(plan.parent.glob("runs/**/config.toml"))
 
 
 class TestDatasets:
     """Where an experiment's dataset comes from."""
 
-    def test_simulated_where_there_are_no_raw_files_and_told_so(self, plan: Path, toy_data: Path) -> None:
-        dataset = dataset_of(read_plan(plan), toy_data)
+    def test_simulated_and_labeled_so_without_raw_files(self, plan: Path, toy_data: Path) -> None:
+        dataset = prepare_dataset(read_plan(plan), toy_data)
         assert dataset.label == "toy (simulated)"
 
-    def test_real_where_the_raw_files_are_there(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
+    def test_real_with_raw_files(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
         raw = tmp_path / "data" / "raw" / "alimama"
         shutil.copytree(toy_data / "raw" / "toy", raw)
-        # What a simulator wrote is not taken for real ones.
-        assert dataset_of(read_plan(plan), tmp_path / "data").label == "toy (simulated)"
+        # Files from the simulator are not taken for real ones.
+        assert prepare_dataset(read_plan(plan), tmp_path / "data").label == "toy (simulated)"
         (raw / "SIMULATED.json").unlink()
-        assert dataset_of(read_plan(plan), tmp_path / "data").label == "alimama (real data)"
+        assert prepare_dataset(read_plan(plan), tmp_path / "data").label == "alimama (real data)"
 
     def test_another_simulation_of_that_name_is_refused(self, plan: Path, toy_data: Path) -> None:
         plan.write_text(PLAN.replace("users = 150", "users = 160"), encoding="utf-8")
         with pytest.raises(MailError, match=r"is not the dataset that .*toy.toml asks for \(users: 150 -> 160\)"):
-            dataset_of(read_plan(plan), toy_data)
+            prepare_dataset(read_plan(plan), toy_data)
 
 
 @pytest.mark.slow
-def test_a_run_that_is_deleted_is_made_again_alone_and_the_table_is_the_same(
+def test_only_a_deleted_run_is_trained_again_and_the_table_is_the_same(
     plan: Path, toy_data: Path, tmp_path: Path
 ) -> None:
-    where = ["--data-dir", toy_data, "--runs", tmp_path / "runs", "--jobs", "1"]
-    _, first, err = mail("run", plan, *where, "--format", "json")
-    assert err.startswith("6 runs: 0 finished, 6 to train; 1 at once.\n")
+    where: list[str | Path] = ["--data-dir", toy_data, "--runs", tmp_path / "runs", "--jobs", "1"]
+    first = mail("run", plan, *where, "--format", "json")
+    assert first.stderr.startswith("6 runs: 0 finished, 6 to train; 1 at once.\n")
     results = sorted((tmp_path / "runs").rglob("result.json"))
     times = {path: path.stat().st_mtime_ns for path in results}
-    # MAIL has settings of its own here, hence a folder of its own; its baseline is the shared one.
+    # MAIL has settings of its own here, and so a folder of its own; its baseline is the shared one.
     assert {path.parent.parent.name for path in results} == {"base+none", "base+metaemb", "base+mail-base"}
     deleted = next(path for path in results if "mail-base/seed-1" in str(path)).parent
     shutil.rmtree(deleted)
-    _, second, err = mail("run", plan, *where, "--format", "json")
-    assert err.startswith("6 runs: 5 finished, 1 to train; 1 at once.\n")
-    assert second == first
+    second = mail("run", plan, *where, "--format", "json")
+    assert second.stderr.startswith("6 runs: 5 finished, 1 to train; 1 at once.\n")
+    assert second.stdout == first.stdout
     assert {path for path in results if path.stat().st_mtime_ns != times[path]} == {deleted / "result.json"}
-    # Nothing is trained for another form, fewer seeds, or the short form of the same table.
-    _, shown, err = mail("run", plan, *where, "--seeds", "1")
-    assert "one seed: no interval" in shown
-    assert err == ""
-    (table,) = json.loads(first)
+    # Nothing is trained for another format or fewer seeds.
+    one_seed = mail("run", plan, *where, "--seeds", "1")
+    assert "one seed: no interval" in one_seed.stdout
+    assert one_seed.stderr == ""
+    (table,) = json.loads(first.stdout)
     auc = next(
         r for r in table["results"] if (r["users"], r["row"].split()[0], r["metric"]) == ("new", "MAIL-Base", "AUC")
     )
@@ -232,10 +210,10 @@ def test_a_run_that_is_deleted_is_made_again_alone_and_the_table_is_the_same(
     assert auc["p_holm"] >= auc["p"]
 
 
-def command(plan: Path, data: Path, runs: Path, *more: str) -> subprocess.Popen[str]:
+def command(plan: Path, data: Path, runs: Path, *options: str) -> subprocess.Popen[str]:
     """`mail run` with two processes, as typed."""
     code = "from mailcli.cli import main; main()"
-    where = ["run", str(plan), "--data-dir", str(data), "--runs", str(runs), "--jobs", "2", *more]
+    where = ["run", str(plan), "--data-dir", str(data), "--runs", str(runs), "--jobs", "2", *options]
     return subprocess.Popen(
         [sys.executable, "-c", code, *where],
         stdout=subprocess.PIPE,
@@ -251,68 +229,66 @@ def bytes_of(runs: Path) -> dict[str, bytes]:
 
 
 class TestSeveralAtOnce:
-    """Processes of their own."""
+    """Several training processes."""
 
     @pytest.mark.slow
-    def test_ctrl_c_keeps_what_is_done_and_the_end_is_the_same(
+    def test_ctrl_c_keeps_what_is_done_and_the_result_is_the_same(
         self, plan: Path, toy_data: Path, tmp_path: Path
     ) -> None:
         plan.write_text(PLAN.replace("epochs = 2", "epochs = 6\npatience = 6"), encoding="utf-8")
-        whole = command(plan, toy_data, tmp_path / "undisturbed")
-        table, told = whole.communicate()
-        assert whole.returncode == 0, told
-        assert told.startswith("6 runs: 0 finished, 6 to train; 2 at once.\n")
-        assert "6 of 6 runs done\n" in told
-        runs = tmp_path / "stopped"
+        undisturbed = command(plan, toy_data, tmp_path / "undisturbed")
+        table, messages = undisturbed.communicate()
+        assert undisturbed.returncode == 0, messages
+        assert messages.startswith("6 runs: 0 finished, 6 to train; 2 at once.\n")
+        assert "6 of 6 runs done\n" in messages
+        runs = tmp_path / "interrupted"
         running = command(plan, toy_data, runs, "--checkpoint-every", "0")
         while running.poll() is None and len(list(runs.rglob("step-*.npz"))) < 3:
             time.sleep(0.001)
         running.send_signal(signal.SIGINT)
-        _, told = running.communicate()
+        _, messages = running.communicate()
         assert running.returncode == 130
-        assert "Traceback" not in told
-        assert told.endswith("Interrupted. Run the same command to resume.\n")
+        assert "Traceback" not in messages
+        assert messages.endswith("Interrupted. The same command goes on.\n")
         assert list(runs.rglob("step-*.npz"))
-        again = command(plan, toy_data, runs)
-        found, told = again.communicate()
-        assert again.returncode == 0, told
-        assert " to go on with, " in told.splitlines()[0]
-        assert "resuming after step" in told
-        assert found == table
+        resumed = command(plan, toy_data, runs)
+        resumed_table, messages = resumed.communicate()
+        assert resumed.returncode == 0, messages
+        assert " to resume, " in messages.splitlines()[0]
+        assert "goes on after step" in messages
+        assert resumed_table == table
         assert bytes_of(runs) == bytes_of(tmp_path / "undisturbed")
 
-    def test_a_run_that_fails_leaves_the_others_whole(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
+    def test_a_run_that_fails_does_not_stop_the_others(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
         plan.write_text(
             PLAN.replace('"MetaEmb"', '{row = "BaseDNN", learning_rate = 1e30}').replace("seeds = 2", "seeds = 1"),
             encoding="utf-8",
         )
         running = command(plan, toy_data, tmp_path / "runs")
-        out, told = running.communicate()
+        out, messages = running.communicate()
         assert (running.returncode, out) == (2, "")
-        assert "Error: 1 of 3 runs failed. base+none, seed 0: " in told
-        assert "Training stopped." in told
+        assert "Error: 1 of 3 runs failed. base+none, seed 0: " in messages
+        assert "Training stopped." in messages
         assert len(list((tmp_path / "runs").rglob("result.json"))) == 2
 
     @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
-    def test_a_worker_that_the_system_ends_is_told_in_one_line(
-        self, plan: Path, toy_data: Path, tmp_path: Path
-    ) -> None:
+    def test_a_killed_process_is_reported_in_one_line(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
         running = command(plan, toy_data, tmp_path / "runs", "--checkpoint-every", "0")
         while running.poll() is None and not list((tmp_path / "runs").rglob("step-*.npz")):
             time.sleep(0.001)
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
         workers = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         os.kill(workers[0], signal.SIGKILL)
-        _, told = running.communicate()
+        _, messages = running.communicate()
         assert running.returncode == 2
-        assert "Traceback" not in told
-        assert "Error: A training process was killed, possibly out of memory." in told
+        assert "Traceback" not in messages
+        assert "Error: A training process was ended from outside, perhaps for want of memory." in messages
 
 
 @pytest.mark.parametrize(
-    ("runs", "memory", "asked", "cores", "expected"),
+    ("runs", "memory", "jobs", "cores", "expected"),
     [
-        # A core each; more memory than there is for two; fewer runs than cores; as asked.
+        # One core each; too little memory for two; fewer runs than cores; as many as requested.
         (30, 2, None, 8, (8, 1)),
         (30, 4, None, 8, (5, 1)),
         (3, 1, None, 8, (3, 2)),
@@ -326,27 +302,38 @@ def test_how_many_at_once(
     monkeypatch: pytest.MonkeyPatch,
     runs: int,
     memory: int,
-    asked: int | None,
+    jobs: int | None,
     cores: int,
     expected: Sequence[int],
 ) -> None:
     monkeypatch.setattr("mailcli.experiments.executors.processes.threads", lambda: cores)
     monkeypatch.setattr("mailcli.experiments.executors.processes.memory_bytes", lambda: 20)
-    assert jobs_and_threads(runs, memory, asked) == expected
+    assert jobs_and_threads(runs, memory, jobs) == expected
 
 
 @pytest.mark.slow
-def test_a_run_of_a_version_that_lacked_a_setting_is_reused(plan: Path, toy_data: Path, tmp_path: Path) -> None:
-    where = ["run", plan, "--data-dir", toy_data, "--runs", tmp_path / "runs", "--seeds", "1", "--jobs", "1"]
-    _, first, _ = mail(*where)
+def test_a_run_of_a_version_without_some_setting_is_reused(plan: Path, toy_data: Path, tmp_path: Path) -> None:
+    where: list[str | Path] = [
+        "run",
+        plan,
+        "--data-dir",
+        toy_data,
+        "--runs",
+        tmp_path / "runs",
+        "--seeds",
+        "1",
+        "--jobs",
+        "1",
+    ]
+    first = mail(*where)
     for path in (tmp_path / "runs").rglob("config.toml"):
         text = path.read_text(encoding="utf-8")
         assert "eval_every = 0\n" in text
         path.write_text(text.replace("eval_every = 0\n", ""), encoding="utf-8")
-    code, second, _ = mail(*where)
-    assert (code, second) == (0, first)
-    # Other than the default, it would be another run.
+    second = mail(*where)
+    assert (second.exit_code, second.stdout) == (0, first.stdout)
+    # With another value than the default, it is another run.
     plan.write_text(PLAN.replace("epochs = 2", "epochs = 2\neval_every = 1"), encoding="utf-8")
-    code, _, err = mail(*where)
-    assert code == 2
-    assert "holds a run with other settings (eval_every: 0 -> 1)" in err
+    changed = mail(*where)
+    assert changed.exit_code == 2
+    assert "holds a run with other settings (eval_every: 0 -> 1)" in error_line(changed)

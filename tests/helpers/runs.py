@@ -11,7 +11,7 @@ import pytest
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
 from mailcli.training.run_folder import Run
 
@@ -68,7 +68,7 @@ def train_until(
     with monkeypatch.context() as patch:
         kill_in_step(patch, number)
         with pytest.raises(Killed):
-            ensure(config(cell), dataset, runs, minutes=0)
+            train_if_missing(config(cell), dataset, runs, minutes=0)
 
 
 def outcome(run: Run) -> dict[str, bytes]:

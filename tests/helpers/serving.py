@@ -17,7 +17,7 @@ from mailcli.cli import main
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
-from mailcli.experiments.cells import complete
+from mailcli.experiments.cells import resolve_config
 from mailcli.training.run_folder import Run
 from tests.helpers import leakage_truth
 
@@ -159,7 +159,7 @@ def config_of(dataset: Dataset, cell: str, **changes: Any) -> RunConfig:
     """The config of a small run of a cell."""
     ranker, cold_start = cell.split("+")
     settings = {**SMALL, **CELLS.get(cell, {}), **changes}
-    return complete([{"ranker": ranker, "cold_start": cold_start, **settings}], dataset.name, dataset.history)
+    return resolve_config([{"ranker": ranker, "cold_start": cold_start, **settings}], dataset.name, dataset.history)
 
 
 def drawn_as_new(dataset: Dataset, config: RunConfig) -> np.ndarray:

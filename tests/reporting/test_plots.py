@@ -7,19 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from mailcli.cli import main
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import ensure
+from mailcli.data.protocol import views
+from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.auc import auc
-from mailcli.reporting.plots import tsne
-from mailcli.reporting.plots._style import runs_of
-from mailcli.reporting.plots.loss import _moving_mean
-from mailcli.reporting.plots.nearness import nearness
+from mailcli.reporting.plots._style import find_runs
+from mailcli.reporting.plots._users import encode_users
+from mailcli.reporting.plots.loss import moving_mean
+from mailcli.reporting.plots.nearness import measure_nearness
+from mailcli.reporting.plots.tsne import embed_2d
 from mailcli.reporting.plots.warmup import auc_by_known
 from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
+from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
 
 QUICK = {"epochs": 1, "batch_size": 256}
@@ -27,19 +28,12 @@ QUICK = {"epochs": 1, "batch_size": 256}
 
 @pytest.fixture(scope="module")
 def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seeds of MAIL-Base and of the ranker alone."""
+    """Two seeds of MAIL-Base and of the ranker without a method."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
         for variant in (None, "base"):
-            ensure(mail_config(variant, seed=seed, **QUICK), tiny, folder)
+            train_if_missing(mail_config(variant, seed=seed, **QUICK), tiny, folder)
     return folder
-
-
-def mail(*arguments: object) -> tuple[int, str, str]:
-    done = CliRunner().invoke(main, [str(each) for each in arguments])
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -62,9 +56,10 @@ def test_each_figure_is_written_twice_over(
 ) -> None:
     folders = [runs / cell for cell in cells]
     for out in ("one", "two"):
-        code, told, _ = mail("plot", name, *folders, "--data-dir", data_dir, "--out", tmp_path / out)
-        assert code == 0
-        assert told.splitlines() == [str(tmp_path / out / f"{stem}{end}") for stem in files for end in (".png", ".svg")]
+        done = mail("plot", name, *folders, "--data-dir", data_dir, "--out", tmp_path / out)
+        assert done.exit_code == 0, done.output
+        paths = [str(tmp_path / out / f"{stem}{suffix}") for stem in files for suffix in (".png", ".svg")]
+        assert done.stdout.splitlines() == paths
     for stem in files:
         assert (tmp_path / "one" / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
         svg = (tmp_path / "one" / f"{stem}.svg").read_text()
@@ -74,90 +69,94 @@ def test_each_figure_is_written_twice_over(
 
 
 @pytest.mark.parametrize(
-    ("name", "folders", "told"),
+    ("name", "folders", "error"),
     [
         ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'forest', 'loss', 'nearness', "),
-        ("tsne", ["."], "t-SNE is of one run, and there are 4. Name one run folder."),
-        ("nearness", ["."], "nearness is of one run, and there are 4. Name one run folder."),
-        ("tsne", ["tiny/paper/base+none/seed-0"], "has no cold-start method, so there is nothing generated to draw."),
+        ("tsne", ["."], "t-SNE needs exactly one run; got 4. Name one run folder."),
+        ("nearness", ["."], "nearness needs exactly one run; got 4. Name one run folder."),
+        (
+            "tsne",
+            ["tiny/paper/base+none/seed-0"],
+            "has no cold-start method, so there is no generated behavior to draw.",
+        ),
         ("loss", ["tiny/papr"], "holds no finished run. Make one with `mail train`."),
     ],
 )
 def test_what_cannot_be_drawn_is_told_in_one_line(
-    name: str, folders: list[str], told: str, runs: Path, data_dir: Path, tmp_path: Path
+    name: str, folders: list[str], error: str, runs: Path, data_dir: Path, tmp_path: Path
 ) -> None:
-    where = [runs / folder for folder in folders]
-    code, out, err = mail("plot", name, *where, "--data-dir", data_dir, "--out", tmp_path / "figures")
-    assert (code, out) == (2, "")
-    assert err.startswith("Error: ")
-    assert told in err
-    assert err.count("\n") == 1
+    paths = [runs / folder for folder in folders]
+    done = mail("plot", name, *paths, "--data-dir", data_dir, "--out", tmp_path / "figures")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: ")
+    assert error in error_line(done)
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "figures").exists()
 
 
 def test_a_table_without_baselines_has_no_forest(runs: Path, data_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "tiny/paper/base+mail-base", tmp_path / "runs/tiny/paper/base+mail-base")
-    code, _, err = mail("plot", "forest", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")
-    assert code == 2
-    assert "no run has its baseline beside it" in err
+    done = mail("plot", "forest", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")
+    assert done.exit_code == 2
+    assert "no run has its baseline next to it" in error_line(done)
 
 
 def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(runs, tmp_path / "runs")
     for path in (tmp_path / "runs/tiny/paper/base+none").rglob("config.toml"):
         path.write_text(path.read_text().replace('data = "tiny"', 'data = "other"'))
-    code, _, err = mail("plot", "loss", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")
-    assert code == 2
-    assert "the runs are of other/paper and tiny/paper. Name the runs of one dataset and protocol." in err
+    done = mail("plot", "loss", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")
+    assert done.exit_code == 2
+    assert "the runs are on other/paper and tiny/paper. Name runs on one dataset under one protocol." in error_line(
+        done
+    )
 
 
-def of(runs: Path, cell: str) -> Run:
-    return runs_of([runs / "tiny/paper" / cell / "seed-0"], runs)[0]
+def first_seed(runs: Path, cell: str) -> Run:
+    return find_runs([runs / "tiny/paper" / cell / "seed-0"], runs)[0]
 
 
 @pytest.mark.parametrize("cell", ["base+none", "base+mail-base"])
 def test_no_known_behavior_is_what_the_run_itself_scored(cell: str, runs: Path, tiny: Dataset) -> None:
     """With 0 known, a new user is as hidden as in the test itself: the AUC of those with behavior in the raw data."""
-    run = of(runs, cell)
-    found = auc_by_known(run, tiny)
-    assert list(found) == [0, 1, 2, 5, 10]
+    run = first_seed(runs, cell)
+    aucs = auc_by_known(run, tiny)
+    assert list(aucs) == [0, 1, 2, 5, 10]
     scores = np.load(run.folder / "predictions.npy")
     result = run.result
     assert result is not None
-    from mailcli.data.protocol import views
-
     user = tiny.column("test", "user")
     chosen = views(tiny, run.config)["test"].new[user] & (tiny.earlier_behaviors("test") > 0)
     clicks = tiny.column("test", "click")
-    # Impressions are batched anew, so the last bits of a score may differ, and with them a tie.
-    assert found[0] == pytest.approx(auc(clicks[chosen], scores[chosen]), abs=1e-4)
+    # Impressions are batched differently, so the last bits of a score may differ, and with them a tie.
+    assert aucs[0] == pytest.approx(auc(clicks[chosen], scores[chosen]), abs=1e-4)
 
 
 def test_more_known_behavior_changes_what_the_model_sees(
     runs: Path, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[int] = []
+    longest: list[int] = []
     call = Scorer.__call__
 
     def score(self: Scorer, batches: object, title: str) -> object:
         steps = [int((batch["actions"] > 0).sum(axis=1).max()) for batch in batches.in_order()]  # type: ignore[attr-defined]
-        seen.append(max(steps))
+        longest.append(max(steps))
         return call(self, batches, title)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Scorer, "__call__", score)
-    auc_by_known(of(runs, "base+none"), tiny)
-    assert seen == [0, 1, 2, 5, 10]
+    auc_by_known(first_seed(runs, "base+none"), tiny)
+    assert longest == [0, 1, 2, 5, 10]
 
 
 def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Dataset) -> None:
-    codes = tsne.encode(of(runs, "base+mail-base"), tiny)
-    users = len(codes.new)
-    assert codes.real.shape == codes.generated.shape == (users, 10 * 8)
-    assert codes.attributes.shape == (users, 8)
-    # Everyone drawn has behavior, new users too, and what is generated is not it.
-    assert np.abs(codes.real).sum(axis=1).min() > 0
-    assert np.abs(codes.real - codes.generated).sum(axis=1).min() > 0
-    assert 2 <= codes.new.sum() < users
+    vectors = encode_users(first_seed(runs, "base+mail-base"), tiny)
+    users = len(vectors.new)
+    assert vectors.real.shape == vectors.generated.shape == (users, 10 * 8)
+    assert vectors.attributes.shape == (users, 8)
+    # All of these users have behavior, new users too, and the generated behavior is different.
+    assert np.abs(vectors.real).sum(axis=1).min() > 0
+    assert np.abs(vectors.real - vectors.generated).sum(axis=1).min() > 0
+    assert 2 <= vectors.new.sum() < users
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -167,28 +166,28 @@ def test_new_users_are_placed_in_the_map_of_the_old(installed: bool, monkeypatch
         monkeypatch.setitem(__import__("sys").modules, "openTSNE", None)
     rng = np.random.default_rng(0)
     left, right = rng.normal(0, 1, (60, 8)), rng.normal(40, 1, (60, 8))
-    old, new = tsne.embed([left[:50], right[:50]], [left[50:], right[50:]], 0)
+    old, new = embed_2d([left[:50], right[:50]], [left[50:], right[50:]], 0)
     assert [len(group) for group in (*old, *new)] == [50, 50, 10, 10]
     centers = [group.mean(axis=0) for group in old]
-    for place, group in enumerate(new):
+    for number, group in enumerate(new):
         distances = [np.linalg.norm(group - center, axis=1) for center in centers]
-        assert (distances[place] < distances[1 - place]).all()
+        assert (distances[number] < distances[1 - number]).all()
 
 
 def test_lengths_and_directions_by_hand() -> None:
     real = np.array([[3.0, 4.0], [0.0, 2.0]])
     generated = np.array([[6.0, 8.0], [1.0, 0.0]])
-    found = nearness(real, generated)
-    np.testing.assert_allclose(found.real, [5, 2])
-    np.testing.assert_allclose(found.generated, [10, 1])
+    nearness = measure_nearness(real, generated)
+    np.testing.assert_allclose(nearness.real, [5, 2])
+    np.testing.assert_allclose(nearness.generated, [10, 1])
     # (18 + 32) / 50 and 0; against the other's: 16 / 20 and 3 / 5.
-    np.testing.assert_allclose(found.own, [1, 0])
-    np.testing.assert_allclose(found.others, [0.8, 0.6])
-    assert np.isnan(nearness(real, 0 * generated).own).all()
+    np.testing.assert_allclose(nearness.own, [1, 0])
+    np.testing.assert_allclose(nearness.others, [0.8, 0.6])
+    assert np.isnan(measure_nearness(real, 0 * generated).own).all()
 
 
 def test_a_moving_mean_by_hand() -> None:
-    steps, mean = _moving_mean([[1.0, 2.0, 3.0, 9.0], [3.0, 4.0, 5.0]])
-    # Three batches in both; a window no longer than that: (2 + 3 + 4) / 3.
+    steps, mean = moving_mean([[1.0, 2.0, 3.0, 9.0], [3.0, 4.0, 5.0]])
+    # Both have three batches, so the window is three long: (2 + 3 + 4) / 3.
     assert steps.tolist() == [3]
     assert mean.tolist() == pytest.approx([3.0])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.training.run_folder import Run
 from tests.helpers.serving import CELL, CELLS, RawRequests, config_of, drawn_as_new, mail, run_models
 from tests.helpers.serving_requests import around_last_behavior, misfit_requests, request_variants, unknown_impressions
@@ -19,7 +19,7 @@ from tests.helpers.serving_requests import around_last_behavior, misfit_requests
 def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """A finished run of each cell."""
     folder = tmp_path_factory.mktemp("runs")
-    return {cell: ensure(config_of(tiny, cell), tiny, folder) for cell in CELLS}
+    return {cell: train_if_missing(config_of(tiny, cell), tiny, folder) for cell in CELLS}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import complete, ensure
+from mailcli.experiments.cells import resolve_config, train_if_missing
 from mailcli.training.run_folder import Run
 from tests.helpers.serving import (
     SMALL,
@@ -51,7 +51,7 @@ def check_same_scores(run: Run, raw: RawRequests, data_dir: Path, folder: Path) 
 def test_every_cold_start_method_can_be_taken_away(
     method: str, tiny: Dataset, raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
-    run = ensure(config_of(tiny, f"base+{method}"), tiny, tmp_path / "runs")
+    run = train_if_missing(config_of(tiny, f"base+{method}"), tiny, tmp_path / "runs")
     check_same_scores(run, raw, data_dir, tmp_path)
 
 
@@ -62,7 +62,7 @@ def test_every_ranker_can_be_taken_away(
 ) -> None:
     small = {key: value for key, value in SMALL.items() if ranker != "emblr" or key != "ranker.units"}
     settings = {"ranker": ranker, "cold_start": "mail", **small, **SMALL_MAIL}
-    run = ensure(complete([settings], tiny.name, tiny.history), tiny, tmp_path / "runs")
+    run = train_if_missing(resolve_config([settings], tiny.name, tiny.history), tiny, tmp_path / "runs")
     check_same_scores(run, raw, data_dir, tmp_path)
 
 
@@ -71,7 +71,7 @@ def test_every_ranker_can_be_taken_away(
 def test_every_variant_can_be_taken_away(
     variant: str, tiny: Dataset, raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
-    run = ensure(config_of(tiny, "base+mail", **{"cold_start.variant": variant}), tiny, tmp_path / "runs")
+    run = train_if_missing(config_of(tiny, "base+mail", **{"cold_start.variant": variant}), tiny, tmp_path / "runs")
     check_same_scores(run, raw, data_dir, tmp_path)
 
 
@@ -79,7 +79,7 @@ def test_every_variant_can_be_taken_away(
 def test_users_whom_strict_drew_are_unknown_by_id(
     tiny: Dataset, raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
-    run = ensure(config_of(tiny, "base+mail", protocol="strict"), tiny, tmp_path / "runs")
+    run = train_if_missing(config_of(tiny, "base+mail", protocol="strict"), tiny, tmp_path / "runs")
     check_same_scores(run, raw, data_dir, tmp_path)
 
 
@@ -93,14 +93,16 @@ def test_a_ranker_from_outside_can_be_taken_away(
     for name in [name for name in sys.modules if name.split(".")[0] == "examples"]:
         monkeypatch.delitem(sys.modules, name)
     settings = {"ranker": "examples.last_behavior:LastBehavior", "cold_start": "mail", **SMALL, **SMALL_MAIL}
-    run = ensure(complete([{**settings, "ranker.units": "8"}], tiny.name, tiny.history), tiny, tmp_path / "runs")
+    run = train_if_missing(
+        resolve_config([{**settings, "ranker.units": "8"}], tiny.name, tiny.history), tiny, tmp_path / "runs"
+    )
     check_same_scores(run, raw, data_dir, tmp_path)
 
 
 @pytest.mark.slow
 def test_two_heads(with_buys: Dataset, tmp_path: Path) -> None:
     settings = {"ranker": "esmm", "cold_start": "mail", **SMALL, **SMALL_MAIL}
-    run = ensure(complete([settings], with_buys.name, with_buys.history), with_buys, tmp_path / "runs")
+    run = train_if_missing(resolve_config([settings], with_buys.name, with_buys.history), with_buys, tmp_path / "runs")
     data = with_buys.folder.parent
     check_same_scores(run, RawRequests(data / "raw", with_buys), data, tmp_path)
     description = json.loads((tmp_path / "model" / "signature.json").read_text())

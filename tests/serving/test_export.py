@@ -14,7 +14,7 @@ import tensorflow as tf
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.serving.served_model import refuse_python
 from mailcli.training.predictor import Predictor
@@ -181,7 +181,7 @@ def test_a_model_that_calls_python_cannot_be_exported(
     config = make_config(
         [{"data": "tiny", "ranker": "mine:ranker", **{k: v for k, v in SMALL.items() if "." not in k}}]
     )
-    run = ensure(config, tiny, tmp_path / "runs")
+    run = train_if_missing(config, tiny, tmp_path / "runs")
     error = refused(mail("export", run.folder, "model", "--data-dir", data_dir))
     assert error == (
         "the model calls Python code (tf.py_function or tf.numpy_function), which TensorFlow alone cannot run. "

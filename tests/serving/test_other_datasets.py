@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import Options, preprocess
 from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
 from tests.helpers.serving import (
@@ -49,7 +49,7 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     ]
     (raw / "u.data").write_text("\n".join(ratings) + "\n", encoding="latin-1")
     dataset = preprocess("ml-100k", raw, tmp_path / "data", "films", Options(history=10))
-    run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
+    run = train_if_missing(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     result = mail("export", run.folder, tmp_path / "model", "--data-dir", tmp_path / "data")
     assert result.exit_code == 0, result.output
     test = {name: dataset.column("test", name) for name in ("user", "item", "time")}
@@ -135,7 +135,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "shown.csv": "\n".join(["who,sku,at,clicked,page", *impression_rows]) + "\n",
     }
     dataset = make_dataset(tmp_path, SCHEMA, files)
-    run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
+    run = train_if_missing(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     result = mail("export", run.folder, tmp_path / "model", "--with-users", "--data-dir", tmp_path / "data")
     assert result.exit_code == 0, result.output
     description = json.loads((tmp_path / "model" / "signature.json").read_text())

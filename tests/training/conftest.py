@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.rankers import dmr
 from tests.helpers.runs import Undisturbed, config, outcome
 
@@ -20,7 +20,7 @@ def undisturbed(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Undi
         # `few_classes` changes the runs of DMR.
         key = cell, dmr.NEGATIVES
         if key not in outcomes:
-            outcomes[key] = outcome(ensure(config(cell), tiny, folder / str(dmr.NEGATIVES)))
+            outcomes[key] = outcome(train_if_missing(config(cell), tiny, folder / str(dmr.NEGATIVES)))
         return outcomes[key]
 
     return outcome_of

@@ -18,7 +18,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
 from mailcli.training import variable_files
@@ -52,7 +52,7 @@ class TestDamaged:
             stderr = capsys.readouterr().err
             assert f"{newest}: is damaged; skipping it (" in stderr
             assert "resuming after step 28 (epoch 2)." in stderr
-        assert outcome(ensure(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
+        assert outcome(train_if_missing(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
 
     def test_without_a_whole_checkpoint_it_starts_again(
         self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch, capsys: Capture
@@ -60,7 +60,7 @@ class TestDamaged:
         train_until(monkeypatch, 5, tiny, tmp_path)
         for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"):
             path.write_bytes(b"")
-        run = ensure(config("base+mail"), tiny, tmp_path)
+        run = train_if_missing(config("base+mail"), tiny, tmp_path)
         assert capsys.readouterr().err.count("is damaged; skipping it") == 2
         assert outcome(run) == undisturbed("base+mail")
 
@@ -104,14 +104,14 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     with monkeypatch.context() as patch:
         patch.setattr(variable_files, "_write", until_full)
         with pytest.raises(MailError) as error:
-            ensure(config("base+mail"), tiny, tmp_path, minutes=0)
+            train_if_missing(config("base+mail"), tiny, tmp_path, minutes=0)
     (folder,) = tmp_path.glob("*/*/*/*/checkpoints")
     assert error.value.message == (
         f"{folder}/step-4.npz: cannot be written (No space left on device). The last good checkpoint is "
         f"{folder}/step-3.npz. Free some space and run the same command again."
     )
     assert sorted(path.name for path in folder.iterdir()) == ["step-2.npz", "step-3.npz"]
-    assert outcome(ensure(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
+    assert outcome(train_if_missing(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
 
 
 def test_too_little_space_is_told_before_training(
@@ -119,7 +119,7 @@ def test_too_little_space_is_told_before_training(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
     with pytest.raises(MailError, match=r"1 MB are free, and the checkpoints of this run may need \d+ MB. Free some"):
-        ensure(config("base+mail"), tiny, tmp_path)
+        train_if_missing(config("base+mail"), tiny, tmp_path)
 
 
 def test_what_a_checkpoint_holds_is_all_that_a_step_changes(tiny: Dataset, tmp_path: Path) -> None:
@@ -143,8 +143,8 @@ def test_debug_messages_report_what_a_run_reads_and_writes(
 ) -> None:
     """As `-v` shows them."""
     with caplog.at_level(logging.DEBUG, logger="mailcli.training"):
-        run = ensure(config("base+mail", epochs=1), tiny, tmp_path)
-        ensure(config("base+mail", epochs=1), tiny, tmp_path)
+        run = train_if_missing(config("base+mail", epochs=1), tiny, tmp_path)
+        train_if_missing(config("base+mail", epochs=1), tiny, tmp_path)
     messages = [re.sub(r"\d\.\d+", "#", record.message) for record in caplog.records]
     assert messages == [
         f"{run.folder}: no run of this config.",

@@ -12,7 +12,7 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
 from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
@@ -43,7 +43,7 @@ class TestKilled:
             newest = max(int(path.stem.split("-")[1]) for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"))
             assert newest == last_checkpoint
         capsys.readouterr()
-        run = ensure(config(cell), tiny, tmp_path)
+        run = train_if_missing(config(cell), tiny, tmp_path)
         assert capsys.readouterr().err.startswith(f"{run.folder}: resuming after step 51 (epoch 3).\n")
         assert outcome(run) == expected
         assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.optimizers.npz", "best.weights.h5"]
@@ -63,17 +63,17 @@ class TestKilled:
 
                 patch.setattr(Scorer, "__call__", score)
                 with pytest.raises(Killed):
-                    ensure(config("base+mail"), tiny, tmp_path)
+                    train_if_missing(config("base+mail"), tiny, tmp_path)
         with monkeypatch.context() as patch:
             kill_in_step(patch, 1)
-            run = ensure(config("base+mail"), tiny, tmp_path)
+            run = train_if_missing(config("base+mail"), tiny, tmp_path)
         assert outcome(run) == undisturbed("base+mail")
 
 
 def test_a_second_process_is_refused(tiny: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
     with Run(folder, config("base+mail")).lock(), pytest.raises(MailError) as error:
-        ensure(config("base+mail"), tiny, tmp_path)
+        train_if_missing(config("base+mail"), tiny, tmp_path)
     assert error.value.message == f"{folder}: another `mail` process is training this run. Wait for it."
     assert list(tmp_path.iterdir()) == []
 
@@ -92,7 +92,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(
 
     monkeypatch.setattr(Step, "__call__", step)
     with pytest.raises(MailError) as error:
-        ensure(config("base+mail"), tiny, tmp_path)
+        train_if_missing(config("base+mail"), tiny, tmp_path)
     (folder,) = tmp_path.glob("*/*/*/*")
     assert error.value.message == (
         f"{folder}: gradient is inf in step 60, of steps 45 to 66. Training stopped. The last good checkpoint is "
@@ -119,6 +119,6 @@ def test_the_second_ctrl_c_stops_at_once(tiny: Dataset, tmp_path: Path, monkeypa
         with pytest.raises(
             Interrupted, match="Interrupted. There is no checkpoint yet. Run the same command to resume"
         ):
-            ensure(config("base+mail"), tiny, tmp_path)
+            train_if_missing(config("base+mail"), tiny, tmp_path)
     finally:
         signal.signal(signal.SIGINT, before)

@@ -14,7 +14,7 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.matrix import make_rows
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import Options, preprocess
@@ -54,16 +54,16 @@ def test_the_test_split_is_read_once_training_is_over(
         return finish(*arguments)  # type: ignore[arg-type]
 
     baseline = quick(None)
-    ensure(baseline, tiny, tmp_path)
+    train_if_missing(baseline, tiny, tmp_path)
     monkeypatch.setattr(Dataset, "column", watched)
     monkeypatch.setattr(train, "_finish", finishing)
     # Validating inside the epoch as well.
-    ensure(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
+    train_if_missing(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
     assert "click" in events[events.index("the end") :]
 
 
 def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
-    run = ensure(quick(), tiny, tmp_path)
+    run = train_if_missing(quick(), tiny, tmp_path)
     assert run.folder == tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
     files = {path.name for path in run.folder.iterdir()}
     assert files == {
@@ -97,29 +97,29 @@ def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
 
 
 def test_the_same_command_gives_the_same_bytes(tiny: Dataset, tmp_path: Path) -> None:
-    run, same = (ensure(quick(), tiny, tmp_path / name) for name in ("runs", "same"))
+    run, same = (train_if_missing(quick(), tiny, tmp_path / name) for name in ("runs", "same"))
     for file in ("result.json", "predictions.npy", "history.jsonl", "config.toml"):
         assert (run.folder / file).read_bytes() == (same.folder / file).read_bytes()
-    other_seed = ensure(quick(seed=1), tiny, tmp_path / "runs")
+    other_seed = train_if_missing(quick(seed=1), tiny, tmp_path / "runs")
     assert (run.folder / "predictions.npy").read_bytes() != (other_seed.folder / "predictions.npy").read_bytes()
 
 
 def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(tiny: Dataset, tmp_path: Path) -> None:
-    run = ensure(quick(None), tiny, tmp_path)
+    run = train_if_missing(quick(None), tiny, tmp_path)
     path = run.folder / "result.json"
     before = path.stat().st_mtime_ns
-    ensure(quick(None), tiny, tmp_path)
+    train_if_missing(quick(None), tiny, tmp_path)
     assert path.stat().st_mtime_ns == before
     first = path.read_bytes()
     path.unlink()
-    assert ensure(quick(None), tiny, tmp_path).folder == run.folder
+    assert train_if_missing(quick(None), tiny, tmp_path).folder == run.folder
     assert path.read_bytes() == first
 
 
 def test_a_run_with_other_settings_is_never_mixed_in(tiny: Dataset, tmp_path: Path) -> None:
-    run = ensure(quick(None), tiny, tmp_path)
+    run = train_if_missing(quick(None), tiny, tmp_path)
     with pytest.raises(MailError) as error:
-        ensure(quick(None, epochs=3), tiny, tmp_path)
+        train_if_missing(quick(None, epochs=3), tiny, tmp_path)
     assert error.value.message == (
         f"{run.folder}: holds a run with other settings (epochs: 2 -> 3). Choose another --runs folder, or delete this one."
     )
@@ -147,7 +147,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(tiny: Dataset, tmp_path: Path) 
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("years of work")
     with pytest.raises(MailError, match=r"is not a run folder; it holds thesis.txt"):
-        ensure(quick(None), tiny, tmp_path)
+        train_if_missing(quick(None), tiny, tmp_path)
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
@@ -167,17 +167,17 @@ def test_rescoring_gives_the_stored_result(tiny: Dataset, data_dir: Path, tmp_pa
 def test_another_version_of_the_dataset_is_refused(
     tiny: Dataset, data_dir: Path, simulated_raw: Path, tmp_path: Path
 ) -> None:
-    run = ensure(quick(None), tiny, tmp_path / "runs")
+    run = train_if_missing(quick(None), tiny, tmp_path / "runs")
     changed = preprocess("alimama", simulated_raw, tmp_path / "data", "tiny", Options(history=21))
     with pytest.raises(MailError, match="was trained on another version of the dataset 'tiny'"):
         rescore([run], tmp_path / "data")
     with pytest.raises(MailError, match="holds a run with other settings .dataset_sha256"):
-        ensure(quick(None), changed, tmp_path / "runs")
+        train_if_missing(quick(None), changed, tmp_path / "runs")
 
 
 def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
     """22 steps per epoch: validated after steps 9, 18 and 22 of each, until two in a row do not beat the best."""
-    run = ensure(quick(None, eval_every=9, epochs=4), tiny, tmp_path)
+    run = train_if_missing(quick(None, eval_every=9, epochs=4), tiny, tmp_path)
     validations = [line for line in run.history() if "validation" in line]
     expected = [22 * epoch + step for epoch in range(4) for step in (9, 18, 22)]
     assert [line["after_step"] for line in validations] == expected[: len(validations)]
@@ -188,14 +188,14 @@ def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
     assert (run.result["best_step"], run.result["best_epoch"]) == (expected[best], best // 3 + 1)
     assert run.result["validation"] == validations[best]["validation"]
     # Training itself is the same: the losses up to the end of the first epoch.
-    validated_at_end = ensure(quick(None), tiny, tmp_path / "other").history()
+    validated_at_end = train_if_missing(quick(None), tiny, tmp_path / "other").history()
     losses = [line["L_rt"] for line in run.history() if "step" in line]
     assert losses[:22] == [line["L_rt"] for line in validated_at_end if "step" in line][:22]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MailError, match=r"is (nan|inf) in step \d+, of steps 1 to \d+. Training stopped. There is no"):
-        ensure(quick(None, learning_rate=1e30), tiny, tmp_path)
+        train_if_missing(quick(None, learning_rate=1e30), tiny, tmp_path)
     assert not list(tmp_path.rglob("result.json"))
 
 
@@ -207,18 +207,18 @@ def test_a_table_beyond_the_memory_is_refused(tiny: Dataset, tmp_path: Path, mon
         match=r"^embedding_dim = 8: [\d,]+ embeddings, their moments and two copies while weights are written or read "
         r"need [\d.]+ GB, and this machine has [\d.]+ GB\. Expected 7 or less\.$",
     ):
-        ensure(quick(None, embedding_dim=8), tiny, tmp_path)
+        train_if_missing(quick(None, embedding_dim=8), tiny, tmp_path)
     assert not list(tmp_path.rglob("config.toml"))
 
 
 def test_history_beyond_the_dataset_is_refused(tiny: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MailError, match=r"history = 21: the dataset 'tiny' keeps the last 20 behaviors"):
-        ensure(quick(None, history=21), tiny, tmp_path)
+        train_if_missing(quick(None, history=21), tiny, tmp_path)
 
 
 def test_a_share_that_leaves_nobody_is_refused(tiny: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MailError, match="without new or old users"):
-        ensure(quick(None, new_share=0.0001), tiny, tmp_path)
+        train_if_missing(quick(None, new_share=0.0001), tiny, tmp_path)
 
 
 def test_groups_of_users_by_hand(tiny: Dataset) -> None:
@@ -242,7 +242,7 @@ def test_zero_shot_losses_fall_within_a_hundred_batches(
     L_v, the reconstruction from behaviors, falls by a quarter rather than by half: a user's ratings do not reveal the
     random embedding of the user's id.
     """
-    run = ensure(
+    run = train_if_missing(
         make_config(
             [
                 {"data": "ml-100k", "cold_start": "mail", "cold_start.variant": "base", "epochs": 2},
@@ -285,7 +285,7 @@ def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_p
             "cold_start.encoder_units": "64,64,64",
             "cold_start.decoder_units": "64,64",
         }
-        result = ensure(make_config([settings]), dataset, tmp_path / "runs").result
+        result = train_if_missing(make_config([settings]), dataset, tmp_path / "runs").result
         assert result is not None
         auc[strength] = result["test"]["new"]["AUC"]
     # Measured: .51 and .61.

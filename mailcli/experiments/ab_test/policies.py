@@ -1,4 +1,4 @@
-"""What ranks the candidates of an arm of a simulated A/B test: a finished run, the truth, or chance."""
+"""How an arm of a simulated A/B test ranks its candidates: by a finished run, the true probabilities, or chance."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import check_unchanged, open_run
 from mailcli.utils.prefetch import prefetch
 
-#: Names that stand for no run: by the true click probability, and by random numbers.
+#: Policies without a run: rank by the true click probability, or by random numbers.
 ORACLE, RANDOM = "oracle", "random"
 BUILT_IN = (ORACLE, RANDOM)
 
 
 class Page(NamedTuple):
-    """What is to be ranked."""
+    """What is ranked: the same candidates for each of some users."""
 
     users: NDArray[np.int64]
     """[n], rows of the dataset."""
     contexts: NDArray[np.int64]
-    """[n], the impression of the test split whose context each user's page has."""
+    """[n], test impressions: the context of each user's page is that of the impression."""
     items: NDArray[np.int64]
-    """[m], the candidates of every page, rows of the dataset."""
+    """[m], the candidates, rows of the dataset."""
 
 
 Policy = Callable[[Page, np.random.Generator], NDArray]
-"""[n, m], scores; the largest are shown."""
+"""[n, m], scores; the items with the largest are shown."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Contender:
     run: Run | None = None
 
 
-def contender(name: str) -> Contender:
-    """A run's folder, `oracle` or `random` (MailError for what is none of these)."""
+def parse_contender(name: str) -> Contender:
+    """The contender of a run's folder, `oracle` or `random` (MailError for anything else)."""
     if name in BUILT_IN:
         return Contender(name)
     if "/" not in name and not Path(name).exists():
@@ -61,16 +61,16 @@ def contender(name: str) -> Contender:
 
 
 def common_dataset(contenders: list[Contender], data_dir: Path, data: str | None) -> Dataset:
-    """The dataset of the runs, unchanged since; the named one, or the only one, where there is no run.
+    """The dataset of the runs, unchanged since; without runs, the named dataset or the only one there is.
 
     Raises:
-        MailError: the runs are of several datasets or not of the named one, or theirs is missing or has changed.
+        MailError: the runs are on several datasets or not on the named one, or their dataset is missing or changed.
     """
-    runs = [each.run for each in contenders if each.run]
-    for other in runs[1:]:
-        if other.config.data != runs[0].config.data:
+    runs = [contender.run for contender in contenders if contender.run]
+    for run in runs[1:]:
+        if run.config.data != runs[0].config.data:
             raise MailError(
-                f"{runs[0].folder} is a run on '{runs[0].config.data}', {other.folder} on '{other.config.data}'. "
+                f"{runs[0].folder} is a run on '{runs[0].config.data}', {run.folder} on '{run.config.data}'. "
                 "Expected two runs on one dataset."
             )
     if runs and data is not None and data != runs[0].config.data:
@@ -82,23 +82,23 @@ def common_dataset(contenders: list[Contender], data_dir: Path, data: str | None
 
 
 def is_new(dataset: Dataset, config: RunConfig, users: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """[n], MAIL's flag (9) under a config's draw: users whose behaviors are hidden, and those who have none."""
+    """[n], the flag of Eq. (9) in a config's draw: users whose behaviors are hidden, and those without any."""
     return views(dataset, config)["test"].new[users] | (dataset.offsets[users + 1] == dataset.offsets[users])
 
 
-def policy(chosen: Contender, dataset: Dataset, truth: Truth) -> Policy:
-    """What ranks for a contender."""
-    if chosen.run is not None:
-        return _of_run(chosen.run, dataset)
-    if chosen.name == RANDOM:
+def make_policy(contender: Contender, dataset: Dataset, truth: Truth) -> Policy:
+    """The policy by which a contender ranks."""
+    if contender.run is not None:
+        return _policy_of_run(contender.run, dataset)
+    if contender.name == RANDOM:
         return lambda page, rng: rng.random((len(page.users), len(page.items)))
     return lambda page, _: truth.click(
         np.repeat(page.users, len(page.items)), np.tile(page.items, len(page.users))
     ).reshape(len(page.users), -1)
 
 
-def _of_run(run: Run, dataset: Dataset) -> Policy:
-    """By pCTR of the run's best checkpoint; TensorFlow is loaded."""
+def _policy_of_run(run: Run, dataset: Dataset) -> Policy:
+    """Ranks by the pCTR of the run's best checkpoint; loads TensorFlow."""
     from mailcli.training.predictor import Predictor
 
     predictor = Predictor.open(run, dataset)
@@ -106,15 +106,15 @@ def _of_run(run: Run, dataset: Dataset) -> Policy:
     def scores(page: Page, rng: np.random.Generator) -> NDArray:
         del rng
         pages = _Pages(predictor.dataset, predictor.test, run.config, page)
-        found = predictor.score(pages, f"ranking by {run.config.cell}")
-        # Of a ranker with two heads, the first.
-        return found.reshape(len(page.users), len(page.items), -1)[:, :, 0]
+        values = predictor.score(pages, f"ranking by {run.config.cell}")
+        # pCTR is the first head of a ranker with two.
+        return values.reshape(len(page.users), len(page.items), -1)[:, :, 0]
 
     return scores
 
 
 class _Pages(Batches):
-    """Every user with every candidate, in batches; histories end with a user's last behavior."""
+    """Every user with every candidate, in batches; a history ends with the user's last behavior."""
 
     def __init__(self, dataset: Dataset, view: View, config: RunConfig, page: Page) -> None:
         rows = np.arange(len(page.users) * len(page.items))
@@ -122,13 +122,13 @@ class _Pages(Batches):
         self._page = page
 
     def in_order(self) -> Iterator[Batch]:
-        """By users, as `Scorer` reads them."""
+        """User by user, the order in which `Scorer` reads them."""
         starts = range(0, len(self.view.rows), self.batch_size)
         return prefetch(lambda start: self.gather(self.view.rows[start : start + self.batch_size]), starts, PREFETCHED)
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
-        """The batch of some pairs."""
-        place, item = np.divmod(rows, len(self._page.items))
-        user = self._page.users[place]
-        context, labels = self.context(self._page.contexts[place]), np.zeros(len(rows), np.float32)
+        """The batch of some pairs of user and candidate."""
+        position, item = np.divmod(rows, len(self._page.items))
+        user = self._page.users[position]
+        context, labels = self.context(self._page.contexts[position]), np.zeros(len(rows), np.float32)
         return self.assemble(user, self._page.items[item], self.dataset.offsets[user + 1], context, labels, labels)

@@ -15,7 +15,7 @@ from mailcli import __version__
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.connections import Connections
 from mailcli.experiments.executors.processes import Task
@@ -154,7 +154,7 @@ class ClusterTrainer:
 
 def _train_alone(tasks: Sequence[Task], config: RunConfig) -> None:
     task = next(task for task in tasks if task.config == config)
-    ensure(config, Dataset(task.dataset), task.folders, task.minutes)
+    train_if_missing(config, Dataset(task.dataset), task.folders, task.minutes)
 
 
 def _train_as_chief(tasks: Sequence[Task], config: RunConfig) -> None:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments.cells import Folders, ensure
+from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.log import LOGGER, log_to_stderr
@@ -36,7 +36,7 @@ class Task(NamedTuple):
     config: RunConfig
     dataset: Path
     """The dataset's folder."""
-    folders: Folders
+    folders: RunFolders
     minutes: float | None
     """Time between checkpoints; None for the default."""
 
@@ -92,7 +92,7 @@ def _check_models(tasks: Sequence[Task]) -> list[bool]:
 
 
 def _train(task: Task) -> None:
-    ensure(task.config, Dataset(task.dataset), task.folders, task.minutes)
+    train_if_missing(task.config, Dataset(task.dataset), task.folders, task.minutes)
 
 
 class _Pool:

@@ -1,1 +1,1 @@
-"""One file per kind of figure, each with a class `Plot`: a new file is a new `mail plot NAME`."""
+"""One file per kind of figure, each with a class `Plot`: a new file adds a new `mail plot NAME`."""

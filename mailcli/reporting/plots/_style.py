@@ -1,4 +1,4 @@
-"""What all figures share: colors that color-blind readers tell apart, a size for print, PNG and SVG."""
+"""What all figures share: which runs they show, their captions, a colorblind-safe palette, PNG and SVG files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
-from mailcli.reporting.tables import label
+from mailcli.reporting.paper import row_label
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import finished_runs, open_run
 from mailcli.utils.files import write_atomically
@@ -16,9 +16,9 @@ from mailcli.utils.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Okabe and Ito's palette (Color Universal Design, 2008), yellow left out: it cannot be seen on white.
+#: Okabe and Ito's palette (Color Universal Design, 2008), without yellow, which is hard to see on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-#: Told apart without colors too.
+#: So that lines can be distinguished without colors, too.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: Inches: a column of a two-column paper is 3.3 wide, a page 7.
 COLUMN, PAGE = 3.3, 7.0
@@ -32,45 +32,50 @@ STYLE: Any = {
 }
 
 
-def runs_of(folders: Sequence[Path], runs: Path) -> list[Run]:
-    """The finished runs in or below the folders; all below `runs` where none is named (MailError without any)."""
-    found: list[Run] = []
+def find_runs(folders: Sequence[Path], runs: Path) -> list[Run]:
+    """The finished runs in or below the folders, or below `runs` if none is given (MailError without any)."""
+    selected: list[Run] = []
     for folder in folders or [runs]:
         if (folder / "config.toml").is_file():
-            found.append(open_run(folder))
+            selected.append(open_run(folder))
         else:
-            found += finished_runs(folder)
-    return found
+            selected += finished_runs(folder)
+    return selected
 
 
-def by_cell(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
-    """The runs of each cell by the name that tables have, in the order of the seeds; sorted by name."""
-    ordered = sorted(runs, key=lambda run: (label(run.config), run.config.seed))
-    for name, group in groupby(ordered, key=lambda run: label(run.config)):
-        yield name, list(group)
+def group_by_cell(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
+    """The runs of each cell, in the order of their seeds; by the cell's name in tables, sorted."""
+    ordered = sorted(runs, key=lambda run: (row_label(run.config), run.config.seed))
+    for label, group in groupby(ordered, key=lambda run: row_label(run.config)):
+        yield label, list(group)
 
 
 def caption(runs: Sequence[Run]) -> str:
-    """Data, protocol and seeds of runs that share a figure.
+    """Data, protocol and seeds of the runs in one figure.
 
     Raises:
-        MailError: they differ in data or protocol, so no figure should hold them together.
+        MailError: they differ in data or protocol, so they should not be in one figure.
     """
     kinds = sorted({(run.config.data, run.config.protocol) for run in runs})
     if len(kinds) > 1:
         first, second = ("/".join(kind) for kind in kinds[:2])
-        raise MailError(f"the runs are of {first} and {second}. Name the runs of one dataset and protocol.")
+        raise MailError(f"the runs are on {first} and {second}. Name runs on one dataset under one protocol.")
     result: dict[str, Any] = runs[0].result or {}
     seeds = ", ".join(map(str, sorted({run.config.seed for run in runs})))
     return f"{result['dataset']}, protocol {result['protocol']}, seeds {seeds}"
 
 
-def save(figure: Figure, out: Path, name: str) -> list[Path]:
-    """Write `name`.png and `name`.svg into a folder; their paths."""
+def run_caption(run: Run) -> str:
+    """The caption of a figure of a single run."""
+    return f"{run.config.cell} on {caption([run])}"
+
+
+def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:
+    """Write `name`.png and `name`.svg into a folder, and return their paths."""
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / f"{name}.png", out / f"{name}.svg"]
     for path in paths:
         with write_atomically(path) as partial:
-            # Without the date, the same runs give the same bytes.
+            # Without the date, so that the same runs give the same bytes.
             figure.savefig(partial, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
     return paths

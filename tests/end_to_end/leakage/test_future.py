@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.training.run_folder import Run
 from tests.helpers.leakage import LeakError
 from tests.helpers.leakage_runs import TWO_STAGE, config, replace_columns
@@ -47,14 +47,16 @@ class TestAnotherFuture:
         self, ranker: str, method: str, protocol: str, usual: Dataset, late: Dataset, runs: Path
     ) -> None:
         settings = config(ranker, method, protocol=protocol, epochs=1)
-        check_same(*(ensure(settings, dataset, runs / name) for name, dataset in (("usual", usual), (".", late))))
+        check_same(
+            *(train_if_missing(settings, dataset, runs / name) for name, dataset in (("usual", usual), (".", late)))
+        )
 
     def test_the_alarm_rings(self, usual: Dataset, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Prices are standardized slightly differently, as if over all days."""
         settings = config(method="none", epochs=1)
-        expected = ensure(settings, usual, runs / "usual")
+        expected = train_if_missing(settings, usual, runs / "usual")
         replace_columns(monkeypatch, {"items/price": usual.column("items", "price") * np.float32(1.001)})
-        leaking = ensure(settings, usual, tmp_path)
+        leaking = train_if_missing(settings, usual, tmp_path)
         with pytest.raises(LeakError, match="step 1 has other losses"):
             check_same(expected, leaking)
 

@@ -13,7 +13,7 @@ import pytest
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
 from mailcli.preprocessing import history_writer
 from mailcli.preprocessing.histories import history_bounds
@@ -104,7 +104,7 @@ def test_the_alarm_rings(
     watch = Watch(monkeypatch, late, truth, draws[protocol])
 
     def run() -> None:
-        ensure(config(method="none", protocol=protocol, epochs=EPOCHS), late, tmp_path)
+        train_if_missing(config(method="none", protocol=protocol, epochs=EPOCHS), late, tmp_path)
         watch.check(EPOCHS)
 
     with pytest.raises(LeakError, match=message):
@@ -116,12 +116,12 @@ def test_the_alarm_of_a_fit_rings(
 ) -> None:
     """The ranker is trained correctly; only the method is fitted to all users of the training days."""
     settings = config(method="llae", protocol="strict", epochs=1)
-    baseline = ensure(settings.baseline(), late, runs)
+    baseline = train_if_missing(settings.baseline(), late, runs)
     shutil.copytree(baseline.folder, tmp_path / baseline.folder.relative_to(runs))
     plant("new users are trained on", late, monkeypatch)
     Watch(monkeypatch, late, truth, draws["strict"])
     with pytest.raises(LeakError, match="a method is fitted to [0-9]+ impressions too many and 0 too few"):
-        ensure(settings, late, tmp_path)
+        train_if_missing(settings, late, tmp_path)
 
 
 def test_the_alarm_of_a_look_ahead_in_preprocessing_rings(
@@ -140,7 +140,7 @@ def test_the_alarm_of_a_look_ahead_in_preprocessing_rings(
     dataset = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
     Watch(monkeypatch, dataset, truth, draws["paper"])
     with pytest.raises(LeakError, match="behavior that is hidden or not earlier"):
-        ensure(config(method="none"), dataset, tmp_path / "runs")
+        train_if_missing(config(method="none"), dataset, tmp_path / "runs")
 
 
 def test_the_alarm_of_a_vocabulary_of_all_days_rings(

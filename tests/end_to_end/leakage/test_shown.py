@@ -8,7 +8,7 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.models.factory import make_model
 from tests.helpers.leakage import LeakError, Watch, check_rows, check_vocabularies
 from tests.helpers.leakage_runs import EPOCHS, PROTOCOLS, TWO_STAGE, config
@@ -52,7 +52,7 @@ class TestWhatIsShown:
     ) -> None:
         check_vocabularies(late, truth)
         watch = Watch(monkeypatch, late, truth, draws[protocol])
-        run = ensure(config(protocol=protocol, epochs=EPOCHS), late, tmp_path)
+        run = train_if_missing(config(protocol=protocol, epochs=EPOCHS), late, tmp_path)
         watch.check(EPOCHS)
         model = make_model(late, run.config)
         before = model.embedding.table.numpy()
@@ -76,8 +76,8 @@ class TestWhatIsShown:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         settings = config(method=method, protocol=protocol, epochs=1)
-        ensure(settings.baseline(), late, runs)
+        train_if_missing(settings.baseline(), late, runs)
         watch = Watch(monkeypatch, late, truth, draws[protocol])
-        ensure(settings, late, runs)
+        train_if_missing(settings, late, runs)
         watch.check(epochs=0)
         assert watch.fitted == truth.expected("train", draws[protocol]).total()

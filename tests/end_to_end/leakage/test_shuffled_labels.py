@@ -14,7 +14,7 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
-from mailcli.experiments.cells import ensure
+from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
@@ -126,7 +126,7 @@ def quick_cell(ranker: str, method: str, protocol: str) -> bool:
     ],
 )
 def test_shuffled_labels_give_chance(ranker: str, method: str, protocol: str, shuffled: Dataset, runs: Path) -> None:
-    run = ensure(learner(ranker, method, protocol), shuffled, runs)
+    run = train_if_missing(learner(ranker, method, protocol), shuffled, runs)
     assert check_chance(run) == (6 if ranker == "esmm" else 3)
     # Equal scores would give an AUC of .5 as well.
     scores = np.load(run.folder / "predictions.npy")
@@ -149,7 +149,7 @@ class TestTheAlarmOfShuffledLabelsRings:
             return {**original, "train": original["train"]._replace(rows=np.arange(len(columns["train/click"])))}
 
         monkeypatch.setattr(train, "views", all_rows)
-        run = ensure(learner("widedeep", "none"), shuffled, tmp_path)
+        run = train_if_missing(learner("widedeep", "none"), shuffled, tmp_path)
         # Measured: .615, 9.7 standard errors.
         with pytest.raises(LeakError, match=r"widedeep.none: AUC of new users is 0\.[56]"):
             check_chance(run)
@@ -164,6 +164,6 @@ class TestTheAlarmOfShuffledLabelsRings:
             return {**batch, "dense": batch["click"][:, None]}
 
         monkeypatch.setattr(Batches, "gather", gather_with_label)
-        run = ensure(learner("base", "mail"), shuffled, tmp_path)
+        run = train_if_missing(learner("base", "mail"), shuffled, tmp_path)
         with pytest.raises(LeakError, match=r"base.mail: AUC of new users is"):
             check_chance(run)

@@ -1,0 +1,1 @@
+"""Daily retraining: `mail train --continue`."""

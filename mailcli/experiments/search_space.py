@@ -1,0 +1,81 @@
+"""The values that `mail tune --range` searches for one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from mailcli.errors import MailError
+
+
+class Range(NamedTuple):
+    """The possible values of one setting.
+
+    Its `repr` is in study.log, to recognize a search: renaming the class or a field would make old searches unusable.
+    """
+
+    key: str
+    low: float
+    high: float
+    log: bool
+    whole: bool
+    """Whether the values are whole numbers."""
+    choices: tuple[str, ...]
+    """The texts to choose from; empty for a range of numbers."""
+
+    @property
+    def first(self) -> Any:
+        """The first choice or lowest number."""
+        return self.choices[0] if self.choices else self._number(self.low)
+
+    @property
+    def last(self) -> Any:
+        """The last choice or highest number."""
+        return self.choices[-1] if self.choices else self._number(self.high)
+
+    def _number(self, value: float) -> float:
+        return int(value) if self.whole else value
+
+
+def parse_ranges(texts: Sequence[str]) -> list[Range]:
+    """`KEY=LOW..HIGH`, `KEY=log:LOW..HIGH` or `KEY=A|B|C`.
+
+    Raises:
+        MailError: a text is none of these, or two have the same key.
+    """
+    if not texts:
+        raise MailError("nothing to search: name one setting or more with --range, e.g. learning_rate=log:1e-4..1e-2.")
+    ranges = [_parse(text) for text in texts]
+    keys = [setting.key for setting in ranges]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise MailError(f"--range {key}: is named twice.")
+    return ranges
+
+
+def _parse(text: str) -> Range:
+    wrong = MailError(f"--range {text}: expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C.")
+    key, _, values = text.partition("=")
+    if not key.strip() or not values.strip():
+        raise wrong
+    if "|" in values:
+        return Range(key.strip(), 0, 0, False, False, tuple(value.strip() for value in values.split("|")))
+    low, dots, high = values.removeprefix("log:").partition("..")
+    log = values.startswith("log:")
+    try:
+        numbers = float(low), float(high)
+    except ValueError:
+        raise wrong from None
+    if not dots or not numbers[0] < numbers[1] or (log and numbers[0] <= 0):
+        raise wrong
+    integers = low.strip().lstrip("-").isdecimal() and high.strip().lstrip("-").isdecimal()
+    return Range(key.strip(), *numbers, log, integers, ())
+
+
+def distribution(optuna: Any, setting: Range) -> Any:
+    """Optuna's distribution of a setting."""
+    if setting.choices:
+        return optuna.distributions.CategoricalDistribution(setting.choices)
+    if setting.whole:
+        return optuna.distributions.IntDistribution(int(setting.low), int(setting.high), log=setting.log)
+    return optuna.distributions.FloatDistribution(setting.low, setting.high, log=setting.log)

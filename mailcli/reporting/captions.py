@@ -1,0 +1,90 @@
+"""The notes under a result table: data, protocol and seeds, how its intervals are made, what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+
+import numpy as np
+
+from mailcli.config import RunConfig
+from mailcli.reporting.paper import row_label
+from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
+
+ONE_SEED = "one seed: no interval over seeds, so significance cannot be assessed"
+#: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
+_SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
+
+
+def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: bool, with_reported: bool) -> list[str]:
+    """What the reader of any number in the table must know.
+
+    Args:
+        rows: those of the table.
+        bootstrapped: whether there are intervals over users.
+        with_conversions: whether there are columns for conversions.
+        with_reported: whether the paper's numbers are shown.
+    """
+    several_seeds = any(len(row.seeds) > 1 for row in rows)
+    shares = [result["test"]["all"]["one_class_impressions"] for row in rows for result in row.results]
+    notes = [_data(rows), f"settings: {_settings(rows[0].config)}"]
+    if several_seeds:
+        notes.append("±: 95 % interval over seeds; n.s. = no significant difference at 5 %")
+    else:
+        notes.append(ONE_SEED)
+    notes += _bootstrap_notes(rows) if bootstrapped else []
+    share = f"{np.mean(shares):.1%} of the test impressions"
+    notes.append(f"GAUC excludes users whose impressions all have one label ({share})")
+    if any(row.against for row in rows):
+        notes.append("RI: relative improvement over the named row, same seed")
+    elif any(row.baseline for row in rows):
+        notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
+    if any(row.baseline and len(row.seeds) > 1 for row in rows):
+        notes.append("p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block")
+    if with_conversions:
+        notes.append("CTCVR: click and then conversion, ranked by pCTCVR = pCTR x pCVR")
+    if with_reported:
+        notes.append("paper: reported on about 6 M impressions of Alimama; not comparable with other data")
+    return notes
+
+
+def _data(rows: Sequence[Row]) -> str:
+    """Dataset, protocol and seeds; the seeds of each row if they differ."""
+    result = rows[0].results[0]
+    if len({row.seeds for row in rows}) == 1:
+        seeds = ", ".join(map(str, rows[0].seeds))
+    else:
+        seeds = "; ".join(f"{row_label(row.config)}: {', '.join(map(str, row.seeds))}" for row in rows)
+    protocol = f"{result['protocol']}, {rows[0].config.new_share:.0%} of users new"
+    return f"data {result['dataset']} | protocol {protocol} | seeds {seeds}"
+
+
+def _settings(config: RunConfig) -> str:
+    """The settings that the rows share and that differ from the defaults."""
+    defaults = {field.name: field.default for field in fields(RunConfig) if field.default is not MISSING}
+    changed = [
+        f"{name} {getattr(config, name)}"
+        for name, default in defaults.items()
+        if name not in _SHOWN_ELSEWHERE and getattr(config, name) != default
+    ]
+    return ", ".join(changed) or "all defaults"
+
+
+def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:
+    """What the intervals over users show, and what they do not."""
+    all_draws = [
+        draws
+        for row in rows
+        for users in TITLES
+        for metric in (*METRICS, *CONVERSION_METRICS)
+        if (draws := bootstrap_means(row, users, metric)) is not None
+    ]
+    shares = [float(np.isnan(draws).mean()) for draws in all_draws]
+    # Where every draw lacks a class, there is no interval either.
+    undefined = max(share for share in [0.0, *shares] if share < 1)
+    return [
+        f"over users: 95 % interval of the mean to its left, from {len(all_draws[0]):,} bootstrap draws of the test "
+        "users with all their impressions; the trained models stay fixed",
+        "over users: not an interval of the difference between rows, which share users and draws",
+        *([f"over users: draws without both labels are excluded (at most {undefined:.1%})"] if undefined else []),
+    ]

@@ -1,0 +1,79 @@
+"""Real and generated behavior of some test users, for the figures that compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mailcli.data.dataset import Dataset, open_dataset
+from mailcli.errors import MailError
+from mailcli.training.run_folder import Run
+from mailcli.utils.tensorflow_startup import load_tensorflow
+
+#: Old users and new users, at most so many each (ours: more points make a map unreadable).
+USERS = 300
+
+
+class UserVectors(NamedTuple):
+    """The behavior and attributes of some users, one row per user."""
+
+    real: NDArray[np.float32]
+    """v, flattened [n_v · d]"""
+    generated: NDArray[np.float32]
+    """v̂, flattened"""
+    attributes: NDArray[np.float32]
+    """h_a, Eq. (2); the mean attribute if the method has no attention"""
+    new: NDArray[np.bool_]
+
+
+def encode_single_run(runs: Sequence[Run], data_dir: Path, figure: str) -> tuple[Run, UserVectors]:
+    """The only run of a figure, and the vectors of its users (MailError if there are several runs)."""
+    if len(runs) != 1:
+        raise MailError(f"{figure} needs exactly one run; got {len(runs)}. Name one run folder.")
+    return runs[0], encode_users(runs[0], open_dataset(data_dir, runs[0].config.data))
+
+
+def encode_users(run: Run, dataset: Dataset) -> UserVectors:
+    """v, v̂ and h_a of up to 300 old and 300 new test users, at their last impressions.
+
+    The behavior of drawn new users is hidden from the model, but we know it: it is what v̂ should be like.
+
+    Raises:
+        MailError: the run's method generates no behavior, or too few users have behavior.
+    """
+    load_tensorflow()
+    import tensorflow as tf
+
+    from mailcli.models.batch_spec import to_tensors
+    from mailcli.models.features import without_behaviors
+    from mailcli.training.predictor import Predictor
+
+    predictor = Predictor.open(run, dataset)
+    dataset, config = predictor.dataset, run.config
+    if config.cold_start == "none":
+        raise MailError(f"{run.folder}: has no cold-start method, so there is no generated behavior to draw.")
+    model, view = predictor.model, predictor.test
+    user = dataset.column("test", "user")[view.rows]
+    with_behavior = np.flatnonzero(dataset.earlier_behaviors("test")[view.rows] > 0)
+    # `unique` gives each user's first impression in the reversed order.
+    last = with_behavior[len(with_behavior) - 1 - np.unique(user[with_behavior][::-1], return_index=True)[1]]
+    is_new = view.new[user[last]]
+    chosen = np.concatenate([_sample(last[is_new == flag], config.seed) for flag in (False, True)])
+    new = view.new[user[chosen]]
+    if min(new.sum(), (~new).sum()) < 2:
+        raise MailError(f"{run.folder}: fewer than two old or two new test users have behavior.")
+    batches = predictor.batches(predictor.test_with_all_histories)
+    features = model.embedding(to_tensors(batches.gather(view.rows[chosen])))
+    completed = model.cold_start.complete(without_behaviors(features, tf.ones(len(chosen), tf.bool)))
+    pool = getattr(model.cold_start, "pool_a", None)
+    h_a = pool(features.attributes) if pool else tf.reduce_mean(features.attributes, axis=1)
+    v, v_hat = (tf.reshape(x.behaviors, [len(chosen), -1]).numpy() for x in (features, completed))
+    return UserVectors(v, v_hat, np.asarray(h_a), new)
+
+
+def _sample(rows: NDArray, seed: int) -> NDArray:
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:USERS])

@@ -1,0 +1,120 @@
+"""Lays the numbers of a result table out as text: columns, cells and records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.rows import METRICS, TITLES
+from mailcli.reporting.tables import MetricCell, ResultLine, ResultTable
+from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
+
+#: Explains what only the Markdown form shows.
+_MARKDOWN_LEGEND = "(in brackets: standard deviation over seeds); best bold, second best underlined"
+
+
+def lay_out(table: ResultTable) -> TextTable:
+    """The table as text, the numbers rounded as the paper prints them."""
+    return TextTable(
+        table.title,
+        tuple(_head(table)),
+        tuple(TextBlock(TITLES[block[0].users], [_line(table, line) for line in block]) for block in table.blocks),
+        table.notes,
+        _records(table),
+        # A pipe would end a cell if a note were moved into the table.
+        (*(note.replace("|", "/") for note in table.notes), _MARKDOWN_LEGEND),
+    )
+
+
+def _head(table: ResultTable) -> list[str]:
+    def names(metrics: tuple[str, ...]) -> list[str]:
+        return [name for metric in metrics for name in ([metric, "over users"] if table.bootstrapped else [metric])]
+
+    gains = [f"RI {metric} %" for metric in METRICS]
+    reported = ["paper AUC", "GAUC", "RI %"] if table.with_reported else []
+    return ["", *names(METRICS), *gains, *names(table.metrics[len(METRICS) :]), *reported]
+
+
+def _line(table: ResultTable, line: ResultLine) -> list[TextCell]:
+    """A line's cells, in the order of `_head`."""
+
+    def cells(metrics: tuple[str, ...]) -> list[TextCell]:
+        pairs = [(_estimate(line.cells[metric]), _over_users(line.cells[metric])) for metric in metrics]
+        return [cell for pair in pairs for cell in (pair if table.bootstrapped else pair[:1])]
+
+    gains = [TextCell(_improvement(line.improvements[metric])) for metric in METRICS]
+    reported = _reported(line) if table.with_reported else []
+    return [TextCell(line.name), *cells(METRICS), *gains, *cells(table.metrics[len(METRICS) :]), *reported]
+
+
+def _estimate(cell: MetricCell) -> TextCell:
+    """`.5600 ±.0248`, and in brackets the standard deviation."""
+    estimate = cell.estimate
+    if estimate is None:
+        return TextCell("-")
+    text = unsigned(estimate.mean)
+    if estimate.half_width is None or estimate.deviation is None:
+        return TextCell(text, rank=cell.rank)
+    return TextCell(f"{text} ±{unsigned(estimate.half_width)}", f" ({unsigned(estimate.deviation)})", cell.rank)
+
+
+def _over_users(cell: MetricCell) -> TextCell:
+    return TextCell(" to ".join(map(unsigned, cell.over_users)) if cell.over_users else "-")
+
+
+def _improvement(gain: Improvement | None) -> str:
+    """`+12.00 ±4.97, p .018`."""
+    if gain is None:
+        return ""
+    text = f"{gain.mean:+.2f}"
+    if gain.half_width is None or gain.adjusted_p is None:
+        return text
+    return f"{text} ±{gain.half_width:.2f}, {_p_value(gain.adjusted_p)}" + ("" if gain.significant else " n.s.")
+
+
+def _reported(line: ResultLine) -> list[TextCell]:
+    """AUC, GAUC and RI as the paper reports them, empty where it gives none."""
+    numbers = line.reported
+    texts = [unsigned(numbers[metric]) if metric in numbers else "" for metric in METRICS]
+    texts.append(f"{numbers['RI AUC']:+.2f}" if "RI AUC" in numbers else "")
+    return [TextCell(text) for text in texts]
+
+
+def _p_value(p: float) -> str:
+    return "p <.001" if p < 0.001 else f"p {p:.3f}".replace(" 0.", " .")
+
+
+def _records(table: ResultTable) -> list[dict[str, Any]]:
+    """A flat record for each line and metric."""
+    return [
+        {
+            "users": line.users,
+            "row": line.name,
+            "metric": metric,
+            **_cell_numbers(cell),
+            **_improvement_numbers(line.improvements.get(metric)),
+            "reported": line.reported.get(metric),
+            "reported_RI": line.reported.get(f"RI {metric}"),
+            "seeds": " ".join(map(str, line.seeds)),
+        }
+        for line in table.lines
+        for metric, cell in line.cells.items()
+    ]
+
+
+def _cell_numbers(cell: MetricCell) -> dict[str, Any]:
+    mean, deviation, half = cell.estimate or (None, None, None)
+    low, high = cell.over_users or (None, None)
+    return {
+        "mean": mean,
+        "deviation": deviation,
+        "half_width_95": half,
+        "place": cell.rank or None,
+        "over_users_low": low,
+        "over_users_high": high,
+    }
+
+
+def _improvement_numbers(gain: Improvement | None) -> dict[str, Any]:
+    mean, half, p, adjusted = gain or (None, None, None, None)
+    return {"RI": mean, "RI_half_width_95": half, "p": p, "p_holm": adjusted}

@@ -1,0 +1,154 @@
+"""What `mail train --continue` refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mailcli.preprocessing.pipeline import Options, preprocess
+from tests.helpers.command_line import error_line, mail
+from tests.helpers.manifests import edit_manifest
+from tests.helpers.retraining import CHILD, PARENT
+
+
+@pytest.mark.slow
+def test_a_changed_parent_is_error_line(home: Path) -> None:
+    weights = Path(PARENT) / "checkpoints" / "best.weights.h5"
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    error = error_line(mail("train", "--continue", PARENT, "--data", "tiny"))
+    assert error.startswith(f"{CHILD}: holds a run with other settings (continues: '")
+    assert error.endswith("). Choose another --runs folder, or delete this one.")
+
+
+def test_a_run_whose_moments_are_damaged_is_refused_and_leaves_no_folder(home: Path) -> None:
+    moments = Path(PARENT) / "checkpoints" / "best.optimizers.npz"
+    data = moments.read_bytes()
+    moments.write_bytes(data[: len(data) // 2])
+    command = ["train", "--continue", PARENT, "--data", "tiny", "--runs", "others"]
+    assert error_line(mail(*command)).startswith(f"{moments}: is damaged")
+    assert not Path("others").exists()
+    # So the same command succeeds once the file is repaired.
+    moments.write_bytes(data)
+    assert mail(*command).exit_code == 0
+
+
+def unfinished() -> None:
+    (Path(PARENT) / "result.json").unlink()
+
+
+def without_optimizers() -> None:
+    (Path(PARENT) / "checkpoints" / "best.optimizers.npz").unlink()
+
+
+def with_short_histories() -> None:
+    preprocess("alimama", Path("raw"), Path("data"), "short", Options(history=5))
+
+
+def with_other_fields() -> None:
+    shutil.copytree("data/tiny", "data/other")
+    manifest = json.loads(Path("data/other/dataset.json").read_text())
+    schema = {**manifest["schema"], "dense": []}
+    schema["fields"] = [field for field in schema["fields"] if field["name"] != "campaign"]
+    sizes = {name: size for name, size in manifest["vocabulary_sizes"].items() if name != "campaign"}
+    unseen = {name: size for name, size in manifest["unseen"].items() if name != "campaign"}
+    edit_manifest(Path("data/other"), schema=schema, vocabulary_sizes=sizes, unseen=unseen)
+
+
+def without_the_first_day() -> None:
+    Path("data/day1").rename("gone")
+
+
+def preprocessed_again() -> None:
+    preprocess("alimama", Path("raw"), Path("data"), "day1", Options(history=20, sample=0.5))
+
+
+def no_change() -> None:
+    pass
+
+
+CHANGEABLE = (
+    "'epochs', 'patience', 'eval_every', 'batch_size', 'learning_rate', 'zero_shot_learning_rate', 'optimizer', "
+    "'precision', 'embedding_init'"
+)
+FIRST_DAY_NEEDED = (
+    f"data/day1: is missing or has changed since {PARENT} was trained on it, and its ids and test split are needed. "
+    "Keep the datasets of both days: `mail preprocess ... --name NAME` writes the next day's next to it."
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "arguments", "error"),
+    [
+        (no_change, [PARENT], "--continue: name the next day's dataset with --data."),
+        (no_change, [PARENT, "--data", "tinny"],
+         "unknown dataset 'tinny'. Did you mean 'tiny'? data holds: 'day1', 'tiny'."),
+        (no_change, ["runs", "--data", "tiny"],
+         "runs: holds no config.toml, so it is not a run folder. Expected one made by `mail train`."),
+        (no_change, [PARENT, "--data", "day1"],
+         f"--data day1: is the dataset that {PARENT} was trained on. Expected that of the next day, made by "
+         "`mail preprocess ... --name NAME`."),
+        (unfinished, [PARENT, "--data", "tiny"],
+         f"{PARENT}: the run is not finished. Run its `mail train` command again."),
+        (without_optimizers, [PARENT, "--data", "tiny"],
+         f"{PARENT}/checkpoints/best.optimizers.npz: is missing, so the run cannot be continued (runs of older "
+         "versions do not keep their optimizers). Train it again in another --runs folder."),
+        (without_the_first_day, [PARENT, "--data", "tiny"], FIRST_DAY_NEEDED),
+        (preprocessed_again, [PARENT, "--data", "tiny"], FIRST_DAY_NEEDED),
+        (no_change, [PARENT.replace("mail-base", "mail-bse"), "--data", "tiny"],
+         f"{PARENT.replace('mail-base', 'mail-bse')}: there is no such folder. Did you mean "
+         "'base+mail-base'? Expected one made by `mail train`."),
+        (with_short_histories, [PARENT, "--data", "short"],
+         "history = 20: the dataset 'short' keeps the last 5 behaviors. Expected 5 or less; more needs "
+         "`mail preprocess --history 20`."),
+        (with_other_fields, [PARENT, "--data", "other"],
+         "--data other: does not have the form of 'day1' (fields: 'campaign' missing; dense features: 'price' "
+         "missing). Expected a dataset from the same source."),
+        (no_change, [PARENT, "--data", "tiny", "--ranker", "dmr", "--seed", "3"],
+         f"--continue keeps the settings of {PARENT}. Leave out --seed, --ranker."),
+        (no_change, [PARENT, "--data", "tiny", "--set", "embedding_dim=9", "--set", "ranker.units=3"],
+         f"--continue keeps the settings of {PARENT}: 'embedding_dim', 'ranker.units' cannot be changed. Only these "
+         f"can: {CHANGEABLE}."),
+        (no_change, [PARENT, "--data", "tiny", "--set", "embedding_dim=9", "--set", "epoch=3"],
+         "unknown setting 'epoch'. Did you mean 'epochs'?"),
+    ],
+)  # fmt: skip
+def test_refuses(home: Path, simulated_raw: Path, change: Callable[[], None], arguments: list[str], error: str) -> None:
+    (home / "raw").symlink_to(simulated_raw)
+    change()
+    assert error_line(mail("train", "--continue", *arguments)) == error
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["day1", "tiny"]
+
+
+@pytest.mark.parametrize("options", [["--workers", "a:1,b:2", "--index", "0"], ["--devices", "2"]])
+def test_several_devices_cannot_continue(options: list[str]) -> None:
+    assert error_line(mail("train", "--continue", PARENT, "--data", "tiny", *options)) == (
+        "--continue trains in one process on one device. Leave out --workers and --devices, and unset TF_CONFIG."
+    )
+
+
+@pytest.mark.slow
+def test_a_two_stage_method_is_error_line(home: Path) -> None:
+    folder = Path("runs/day1/paper/base+llae/seed-0")
+    shutil.copytree(PARENT, folder)
+    (folder / "config.toml").write_text(
+        (folder / "config.toml").read_text().replace('"mail"', '"llae"').split("[cold_start_options]")[0]
+        + "[cold_start_options]\n"
+    )
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**result, "cell": "base+llae"}))
+    assert error_line(mail("train", "--continue", folder, "--data", "tiny")) == (
+        f"{folder}: 'llae' is fitted to a trained ranker, so there is nothing to continue. Continue the run of base+none "
+        "instead."
+    )
+
+
+@pytest.mark.slow
+def test_the_settings_of_a_continued_run_are_not_for_another(home: Path) -> None:
+    assert error_line(mail("train", "--config", f"{CHILD}/config.toml")) == (
+        "continues: names the run whose weights to start from. Use `mail train --continue RUN` instead."
+    )

@@ -1,0 +1,67 @@
+"""The settings of a cell's run with their defaults filled in, and the folders of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailcli.config import RunConfig, make_config
+from mailcli.errors import MailError
+from mailcli.experiments.cells import RunFolders, resolve_config
+
+
+def test_defaults_are_filled_in() -> None:
+    config = resolve_config([{"ranker": "dmr"}], "toy", 20)
+    assert config == make_config([{"data": "toy", "ranker": "dmr", "history": 20}])
+    # A dataset with longer histories than the default is read with the default, and a setting overrides both.
+    assert resolve_config([], "toy", 500).history == RunConfig.history
+    assert resolve_config([{"history": 50}, {"history": 30}], "toy", 20).history == 30
+    # The dataset in use replaces the name in the settings; without one, that name stays.
+    assert resolve_config([{"data": "other"}], "toy").data == "toy"
+    assert resolve_config([{"data": "other"}]).data == "other"
+    assert resolve_config([]).data == ""
+
+
+def test_the_variant_of_mail_is_written_out() -> None:
+    mail = {"cold_start": "mail"}
+    base = resolve_config([mail], "toy")
+    assert base.cell == "base+mail-base"
+    assert resolve_config([mail], "toy", variant="base") == base
+    assert resolve_config([mail, {"cold_start.variant": "base"}], "toy", variant="base") == base
+    assert resolve_config([mail], "toy", variant="dual").cell == "base+mail-dual"
+    assert resolve_config([mail, {"cold_start.variant": "single"}], "toy").cell == "base+mail-single"
+
+
+@pytest.mark.parametrize(
+    ("settings", "variant", "error"),
+    [
+        ({"ranker": "dmrr"}, None, "unknown ranker 'dmrr'. Did you mean 'dmr'?"),
+        ({"cold_start": "mial"}, None, "unknown cold-start method 'mial'. Did you mean 'mail'?"),
+        ({"cold_start": "cvae"}, "base", "--variant goes with --cold-start mail, not with 'cvae'."),
+        ({"cold_start": "mail"}, "dul", "unknown variant 'dul'. Did you mean 'dual'?"),
+        ({"cold_start": "mail", "cold_start.variant": ""}, None, "unknown variant ''."),
+        (
+            {"cold_start": "mail", "cold_start.variant": "base"},
+            "dual",
+            "variant 'dual' and cold_start.variant = 'base' contradict each other. Give one.",
+        ),
+    ],
+)
+def test_unknown_names_and_contradictions_are_refused(
+    settings: dict[str, Any], variant: str | None, error: str
+) -> None:
+    with pytest.raises(MailError) as refused:
+        resolve_config([settings], "toy", variant=variant)
+    assert refused.value.message.startswith(error)
+
+
+def test_rows_with_own_settings_have_their_own_folder() -> None:
+    shared = make_config([{"data": "d"}])
+    folders = RunFolders(Path("runs"), shared)
+    own = make_config([{"data": "d", "cold_start": "mail", "cold_start.sigma": 2, "cold_start.variant": "base"}])
+    assert folders.of(own) == Path("runs/cold_start.sigma=2")
+    assert folders.of(own.baseline()) == Path("runs")
+    assert folders.of(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
+    assert RunFolders(Path("runs")).of(own) == Path("runs")

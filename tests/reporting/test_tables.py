@@ -1,0 +1,135 @@
+"""The numbers of result tables, as a terminal shows them, and the notes below."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from mailcli.config import make_config
+from mailcli.reporting.formats import render
+from mailcli.reporting.paper import REPORTED
+from mailcli.reporting.result_layout import lay_out
+from mailcli.reporting.rows import Row
+from mailcli.reporting.tables import make_table
+from tests.helpers.results import BASE, MAIL, result, with_draws
+
+
+def notes_of(rows: Sequence[Row]) -> list[str]:
+    return list(make_table(rows, "Title").notes)
+
+
+def text_of(rows: Sequence[Row], with_paper: bool = False) -> str:
+    """The table on a terminal, without its title and notes."""
+    table = make_table(rows, "Title", REPORTED if with_paper else None)
+    lines = render([lay_out(table)], "table").splitlines()
+    return "\n".join(lines[1 : -len(notes_of(rows))])
+
+
+def cells_of(text: str) -> list[list[str]]:
+    """The cells of each line of a table."""
+    return [[cell.strip() for cell in line.split("│")] for line in text.splitlines()]
+
+
+def head_of(text: str) -> list[str]:
+    """The names of a table's columns."""
+    return [name.strip() for name in text.splitlines()[0].split("┃")]
+
+
+def test_conversions_have_columns_where_a_ranker_scores_them() -> None:
+    scored = result(0.5, 0.7)
+    for group in scored["test"].values():
+        group |= {"CTCVR AUC": 0.625, "CTCVR GAUC": 0.6}
+    rows = [
+        Row(BASE, (0,), (result(0.5, 0.7),), None),
+        Row(make_config([{"data": "toy", "ranker": "esmm"}]), (0,), (scored,), None),
+    ]
+    text = text_of(rows)
+    assert head_of(text)[-2:] == ["CTCVR AUC", "CTCVR GAUC"]
+    cells = cells_of(text)
+    assert cells[3][-2:] == ["-", "-"]
+    assert cells[4] == ["esmm+none", ".5000", ".4000", "", "", ".6250", ".6000"]
+    assert "CTCVR: click and then conversion, ranked by pCTCVR = pCTR x pCVR" in notes_of(rows)
+    assert "CTCVR" not in text_of(rows[:1])
+
+
+def test_table_by_hand() -> None:
+    baseline = (result(0.5, 0.7), result(0.5, 0.7), result(0.5, 0.7))
+    better = (result(0.55, 0.7), result(0.56, 0.71), result(0.57, 0.69))
+    rows = [Row(BASE, (0, 1, 2), baseline, None), Row(MAIL, (0, 1, 2), better, baseline)]
+    text = text_of(rows)
+    assert head_of(text) == ["", "AUC", "GAUC", "RI AUC %", "RI GAUC %"]
+    cells = cells_of(text)
+    assert cells[2][0] == "new users"
+    assert cells[3] == ["BaseDNN", ".5000 ±.0000", ".4000 ±.0000", "", ""]
+    # s = .01: half = .0248; RI 10, 12, 14 %: half 4.97.
+    assert cells[4] == ["MAIL-Base", ".5600 ±.0248", ".4600 ±.0248", "+12.00 ±4.97, p .009", "+15.00 ±6.21, p .009"]
+    # Old users: RI 0, 1.43, -1.43 %.
+    assert cells[8][3] == "+0.00 ±3.55, p 1.000 n.s."
+
+
+def test_one_seed_has_no_interval_and_the_table_says_so() -> None:
+    rows = [Row(MAIL, (4,), (result(0.55, 0.7),), (result(0.5, 0.7),))]
+    assert "+10.00" in text_of(rows)
+    assert "±" not in text_of(rows)
+    notes = " ".join(notes_of(rows))
+    assert "one seed: no interval" in notes
+    assert "toy (simulated) | protocol paper, 40% of users new | seeds 4" in notes
+    assert "25.0% of the test impressions" in notes
+
+
+def test_intervals_over_users_are_of_the_mean_over_seeds() -> None:
+    # Draws .50, .51 ... .90 of one seed and .70, .71 ... 1.10 of the other: means .60 ... 1.00, of which 2.5 % on
+    # either side are .61 and .99.
+    grid = [0.5 + 0.01 * i for i in range(41)]
+    seeds = [
+        with_draws(result(0.7, 0.6), new=grid, old=[0.6] * 41, all=[math.nan] * 41),
+        with_draws(result(0.9, 0.6), new=[0.2 + v for v in grid], old=[0.6] * 31 + [math.nan] * 10, all=[0.5] * 41),
+    ]
+    rows = [Row(MAIL, (0, 1), tuple(seeds), (result(0.5, 0.6), result(0.5, 0.6)))]
+    text = text_of(rows)
+    assert head_of(text) == ["", "AUC", "over users", "GAUC", "over users", "RI AUC %", "RI GAUC %"]
+    cells = cells_of(text)
+    assert cells[3][2] == ".6100 to .9900"
+    assert cells[3][4] == ".5100 to .8900"
+    assert cells[3][5] == "+60.00 ±254.12, p .205 n.s."
+    # Draws that lack a class for one of the seeds are left out: 10 of 41. All of them: no interval.
+    assert cells[6][2] == ".6000 to .6000"
+    assert cells[9][2] == "-"
+    assert notes_of(rows)[2:6] == [
+        "±: 95 % interval over seeds; n.s. = no significant difference at 5 %",
+        "over users: 95 % interval of the mean to its left, from 41 bootstrap draws of the test users with all their "
+        "impressions; the trained models stay fixed",
+        "over users: not an interval of the difference between rows, which share users and draws",
+        "over users: draws without both labels are excluded (at most 24.4%)",
+    ]
+
+
+def test_one_seed_with_users_drawn() -> None:
+    scored = with_draws(result(0.5, 0.7), new=[0.25] * 40, old=[0.7] * 40, all=[0.5] * 40)
+    rows = [Row(BASE, (0,), (scored,), None)]
+    assert text_of(rows).count(".2500 to .2500") == 1
+    notes = notes_of(rows)
+    assert "one seed: no interval over seeds, so significance cannot be assessed" in notes
+    assert not any("excluded (at most" in note for note in notes)
+    without = [Row(BASE, (0,), (result(0.5, 0.7),), None)]
+    assert "over users" not in text_of(without) + " ".join(notes_of(without))
+
+
+def test_the_papers_numbers_stand_beside_and_a_missing_one_stays_empty() -> None:
+    single = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "single"}])
+    dual = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "dual"}])
+    rows = [Row(config, (0,), (result(0.5, 0.6),), None) for config in (MAIL, single, dual)]
+    cells = [line[-3:] for line in cells_of(text_of(rows, with_paper=True))[3:6]]
+    assert cells == [[".5934", ".5710", "+1.22"], [".5844", "", ""], ["", "", ""]]
+
+
+def test_against_a_baseline_of_zero_there_is_no_improvement() -> None:
+    """A GAUC of 0, which a handful of users can have: RI is undefined, and the table is still made."""
+    table = make_table([Row(MAIL, (0,), (result(0.5, 0.7),), (result(0.1, 0.7),))], "Title")
+    (new,) = (line for line in table.lines if line.users == "new")
+    assert new.improvements["GAUC"] is None
+    gain = new.improvements["AUC"]
+    assert gain is not None
+    assert gain.mean == pytest.approx(400)

@@ -1,0 +1,108 @@
+"""Where runs are logged besides their folders: TensorBoard and MLflow."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from mailcli.data.dataset import Dataset
+from mailcli.experiments.cells import train_if_missing
+from mailcli.training import trackers
+from tests.helpers.command_line import error_line, mail
+from tests.helpers.models import mail_config
+
+
+def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values by name."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    return {
+        name: [(event.step, float(tensor_util.make_ndarray(event.tensor_proto))) for event in accumulator.Tensors(name)]
+        for name in accumulator.Tags()["tensors"]
+    }
+
+
+@pytest.mark.slow
+def test_event_files_hold_what_the_history_holds(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
+    run = train_if_missing(mail_config("base", epochs=1, batch_size=256), tiny, tmp_path)
+    history, logged = run.history(), events(run.folder / "tensorboard")
+    for name in ("L_rt", "L_a", "L_v", "L_d"):
+        expected = [(line["step"], line[name]) for line in history if "step" in line]
+        np.testing.assert_allclose(logged[f"training/{name}"], expected, rtol=1e-6)
+    (validation,) = [line for line in history if "validation" in line]
+    expected = [(validation["after_step"], validation["validation"]["new"]["AUC"])]
+    np.testing.assert_allclose(logged["validation/new AUC"], expected, rtol=1e-6)
+    # A run folder with event files is reused as any other; without the option there are none.
+    monkeypatch.delenv(trackers.VARIABLES["tensorboard"])
+    assert train_if_missing(mail_config("base", epochs=1, batch_size=256), tiny, tmp_path).result == run.result
+    shutil.rmtree(run.folder)
+    assert not (
+        train_if_missing(mail_config("base", epochs=1, batch_size=256), tiny, tmp_path).folder / "tensorboard"
+    ).exists()
+
+
+class Recorder(ModuleType):
+    """Takes the place of `mlflow`, which has too many dependencies to be installed for a test, and records its calls."""
+
+    def __init__(self) -> None:
+        super().__init__("mlflow")
+        self.runs: list[str] = []
+        self.tags: dict[str, str] = {}
+        self.params: dict[str, object] = {}
+        self.metrics: list[tuple[str, float, int | None]] = []
+
+    def start_run(self, run_name: str) -> object:
+        self.runs.append(run_name)
+        return nullcontext()
+
+    def set_tags(self, tags: dict[str, str]) -> None:
+        self.tags |= tags
+
+    def log_params(self, params: dict[str, object]) -> None:
+        self.params |= params
+
+    def log_metric(self, key: str, value: float, step: int | None = None) -> None:
+        # MLflow's rule for names.
+        assert re.fullmatch(r"[\w. /-]+", key), key
+        self.metrics.append((key, value, step))
+
+
+def test_mlflow_logs_what_the_run_folder_holds(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = Recorder()
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    monkeypatch.setenv(trackers.VARIABLES["mlflow"], "1")
+    run = train_if_missing(mail_config(None, epochs=1, batch_size=256), tiny, tmp_path)
+    assert run.result is not None
+    assert mlflow.runs == ["base+none seed 0"]
+    assert mlflow.tags == {"dataset": "tiny (simulated)", "folder": str(run.folder.resolve())}
+    assert (mlflow.params["ranker"], mlflow.params["batch_size"], mlflow.params["ranker_options.units"]) == (
+        "base",
+        256,
+        run.config.ranker_options["units"],
+    )
+    steps = [(line["step"], line["L_rt"]) for line in run.history() if "step" in line]
+    assert [(step, value) for key, value, step in mlflow.metrics if key == "training.L_rt"] == steps
+    assert ("test.new AUC", run.result["test"]["new"]["AUC"], None) in mlflow.metrics
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_a_tracker_that_is_not_installed_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    done = mail("train", f"--{name}")
+    assert done.exit_code == 2
+    assert error_line(done) == f"--{name}: {name} is not installed. Install it with: pip install {name}."
+    assert trackers.VARIABLES[name] not in os.environ
