@@ -19,7 +19,7 @@ from mailcli.experiments.cells import ensure
 from mailcli.experiments.matrix import make_rows
 from mailcli.models.factory import make_model
 from mailcli.reporting.rescore import rescore
-from mailcli.training.run_registry import claim
+from mailcli.training.run_registry import find_run
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -138,13 +138,13 @@ def test_an_entry_point_is_known_by_its_name(folder: Path, monkeypatch: pytest.M
 def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Dataset) -> None:
     (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 0]\n")
     config = make_config([settings(ranker="mine:bias")])
-    claim(folder / "runs", config, tiny).begin()
-    assert claim(folder / "runs", config, tiny).config == config
+    find_run(folder / "runs", config, tiny).begin()
+    assert find_run(folder / "runs", config, tiny).config == config
     sys.modules.pop("mine")
     (folder / "mine.py").write_text("def bias(features, training):\n    return features.query[:, 1] + 1\n")
     importlib.invalidate_caches()
     with pytest.raises(MailError, match=r"holds a run with other settings \(ranker_sha256: '"):
-        claim(folder / "runs", config, tiny)
+        find_run(folder / "runs", config, tiny)
 
 
 def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Dataset) -> None:
@@ -183,7 +183,9 @@ def test_evaluate_notices_other_code(folder: Path, tiny: Dataset, data_dir: Path
     sys.modules.pop("mine")
     (folder / "mine.py").write_text("def bias(features, training):\n    return 2 * features.query[:, 0]\n")
     importlib.invalidate_caches()
-    with pytest.raises(MailError, match="'mine:bias' has changed since. Train again in another --runs folder."):
+    with pytest.raises(
+        MailError, match="'mine:bias' has changed since training. Train again in another --runs folder."
+    ):
         rescore([run], data_dir)
 
 

@@ -125,9 +125,9 @@ VERBOSITY: list[click.Parameter] = [
 def _ask_for(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     del ctx
     if value:
-        from mailcli.training.trackers import ask_for
+        from mailcli.training.trackers import enable
 
-        ask_for(str(param.name))
+        enable(str(param.name))
 
 
 #: How runs are told of besides their folders.

@@ -58,9 +58,9 @@ def resolve(
     """
     from mailcli.data import dataset as datasets
     from mailcli.experiments.cells import complete
-    from mailcli.training.run_registry import settings_of
+    from mailcli.training.run_registry import read_settings
 
-    layers = [settings_of(file)] if file else []
+    layers = [read_settings(file)] if file else []
     if file:
         _check_file(file, layers[0])
     layers += [{key: value for key, value in given.items() if value is not None}, parse_settings(settings)]

@@ -31,14 +31,14 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
     """Score the test split anew with the best checkpoint of each RUN (all finished ones by default)."""
     from mailcli.data.dataset import dataset_names
     from mailcli.metrics.bootstrap import check_draws
-    from mailcli.training.run_registry import finished, open_run
+    from mailcli.training.run_registry import finished_runs, open_run
 
     check_draws(bootstrap)
     check_form(form)
     chosen = [open_run(folder) for folder in folders]
     if not folders:
-        known = dataset_names(data_dir)
-        for run in finished(runs):
+        known = names(data_dir)
+        for run in finished_runs(runs):
             if run.config.data in known:
                 chosen.append(run)
             else:

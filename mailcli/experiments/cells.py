@@ -10,7 +10,7 @@ from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import claim
+from mailcli.training.run_registry import find_run
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -69,7 +69,7 @@ def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:
 def ensure(config: RunConfig, dataset: Dataset, runs: Path | Folders, minutes: float | None = None) -> Run:
     """The finished run of a config, trained if need be; `minutes` between checkpoints, None for the default."""
     folders = runs if isinstance(runs, Folders) else Folders(runs)
-    run = claim(folders.of(config), config, dataset)
+    run = find_run(folders.of(config), config, dataset)
     if run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()

@@ -13,7 +13,7 @@ from mailcli.experiments.cells import Folders
 from mailcli.experiments.executors.processes import Task, at_once, train_all
 from mailcli.reporting.rows import Result, Row
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import claim
+from mailcli.training.run_registry import find_run
 from mailcli.utils.hardware import table_bytes
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def make_rows(
     folders = runs if isinstance(runs, Folders) else Folders(runs)
     configs, seeds = list(configs), tuple(seeds)
     wanted = with_baselines(configs, seeds)
-    found = {repr(config): claim(folders.of(config), config, dataset) for config in wanted}
+    found = {repr(config): find_run(folders.of(config), config, dataset) for config in wanted}
     missing = [run for run in found.values() if run.result is None]
     if trainer:
         trainer([Task(run.config, dataset.folder, folders, minutes) for run in missing])
@@ -74,7 +74,7 @@ def _memory(config: RunConfig, dataset: Dataset) -> int:
 def _tell(runs: Sequence[Run], jobs: int) -> None:
     """Say on stderr what there is and what is yet to be done."""
     finished = sum(run.result is not None for run in runs)
-    begun = sum(run.began and run.result is None for run in runs)
+    begun = sum(run.has_begun and run.result is None for run in runs)
     rest = len(runs) - finished - begun
     parts = [f"{finished} finished", *([f"{begun} to go on with"] if begun else []), f"{rest} to train"]
     logger.info(f"{len(runs)} runs: {', '.join(parts)}; {jobs} at once.")

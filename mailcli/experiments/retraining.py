@@ -14,9 +14,16 @@ from mailcli.data.schema import Schema
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.reporting.tables import TITLES
 from mailcli.reporting.text_table import Sheet
-from mailcli.training.run_folder import NUMBERING, Run
-from mailcli.training.run_registry import claim, fingerprint, open_run, read_as, trained_on
-from mailcli.utils.files import file_sha256
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import (
+    NUMBERING,
+    dataset_sha256,
+    find_run,
+    open_run,
+    read_with_run_ids,
+    trained_dataset_sha256,
+)
+from mailcli.utils.files import sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What the next day may do in another way; all else is what the run's weights, moments and groups of users are of.
@@ -58,25 +65,25 @@ def continue_run(
     numbering = extend_numbering(current_numbering(earlier), dataset)
     config = _config(parent, dataset, changes)
     dataset.check_history(config.history)
-    others = {_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
-    run = claim(runs, config, dataset, others)
+    others = {_OPTIMIZERS: sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
+    run = find_run(runs, config, dataset, others)
     if run.result is None:
         from mailcli.training.train import CHECKPOINT_MINUTES, train
-        from mailcli.training.warm_start import ContinuedRun, Origin
+        from mailcli.training.warm_start import ContinuedRun, WarmStart
 
         continued = ContinuedRun(run.folder, config, run.settings, numbering=numbering)
         every = CHECKPOINT_MINUTES if minutes is None else minutes
-        train(continued, RenumberedDataset(dataset.folder, numbering), None, every, Origin(parent, earlier))
+        train(continued, Renumbered(dataset.folder, numbering), None, every, WarmStart(parent, earlier))
     return run
 
 
 def _dataset_of(parent: Run, data_dir: Path) -> Dataset:
     """The dataset that a run was trained on, read with the ids of its table (MailError where it is not as it was)."""
     name = parent.config.data
-    if name in dataset_names(data_dir):
-        dataset = open_dataset(data_dir, name)
-        if fingerprint(dataset) == trained_on(parent):
-            return read_as(parent, dataset)
+    if name in names(data_dir):
+        dataset = find(data_dir, name)
+        if dataset_sha256(dataset) == trained_dataset_sha256(parent):
+            return read_with_run_ids(parent, dataset)
     raise MailError(
         f"{data_dir / name}: is missing or was made again, and {parent.folder} was trained on it as it was: its ids "
         "and its test split are needed. Keep the datasets of both days; `mail preprocess ... --name NAME` makes the "
@@ -86,7 +93,7 @@ def _dataset_of(parent: Run, data_dir: Path) -> Dataset:
 
 def _check_dataset(parent: Run, earlier: Dataset, dataset: Dataset) -> None:
     """Refuse a dataset that is the run's own, or of another form (MailError)."""
-    if fingerprint(dataset) == fingerprint(earlier):
+    if dataset_sha256(dataset) == dataset_sha256(earlier):
         raise MailError(
             f"--data {dataset.name}: is what {parent.folder} was trained on. Expected the dataset of the next day, "
             "made by `mail preprocess ... --name NAME`."

@@ -21,8 +21,8 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import Folders
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import claim
-from mailcli.utils.files import write_atomically
+from mailcli.training.run_registry import find_run
+from mailcli.utils.files import whole
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -205,15 +205,15 @@ def _made(config: RunConfig, dataset: Dataset, folders: Folders, minutes: float 
     """A trial's run and its best epoch; trained as `mail train` does, but for the test."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
-    from mailcli.training.train import CHECKPOINT_MINUTES, choose
+    from mailcli.training.train import CHECKPOINT_MINUTES, train_for_validation
 
-    run = claim(folders.of(config), config, dataset)
+    run = find_run(folders.of(config), config, dataset)
     baseline = None
     if is_two_stage(config):
-        baseline = claim(folders.of(config.baseline()), config.baseline(), dataset)
+        baseline = find_run(folders.of(config.baseline()), config.baseline(), dataset)
         if not baseline.weights.is_file():
             _made(config.baseline(), dataset, folders, minutes)
-    return run, choose(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
+    return run, train_for_validation(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
 
 
 def _records(study: Any) -> list[dict[str, Any]]:

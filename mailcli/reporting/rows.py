@@ -7,7 +7,7 @@ from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import baseline_of
+from mailcli.training.run_registry import baseline_result
 
 Result = dict[str, Any]
 
@@ -27,7 +27,7 @@ class Row:
 
 def row_of(scored: list[tuple[Run, Result]]) -> Row:
     """Runs that differ by the seed alone as a row, with their baselines where all are there."""
-    baselines = [baseline_of(run) for run, _ in scored]
+    baselines = [baseline_result(run) for run, _ in scored]
     paired = tuple(b for b in baselines if b is not None)
     return Row(
         scored[0][0].config,

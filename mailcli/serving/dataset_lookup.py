@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 
-class Places:
+class ValueLookup:
     """Where raw values stand in a column of distinct ones, a vocabulary or a table's raw ids; -1 for what it lacks."""
 
     def __init__(self, values: NDArray) -> None:

@@ -22,7 +22,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
 from mailcli.errors import MailError
-from mailcli.serving.served_model import OUTPUTS, Served
+from mailcli.serving.served_model import OUTPUTS, ServedModel
 from mailcli.serving.signatures import Input, Signature
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
@@ -55,7 +55,7 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
     dataset = predictor.dataset
     with FolderLock(folder, f"{folder}: another `mail export` is writing it. Wait for it."):
         _refuse_existing(folder)
-        served = Served(predictor.model, dataset, run.config, with_users)
+        served = ServedModel(predictor.model, dataset, run.config, with_users)
         graphs = {signature.name: served.concrete(signature) for signature in served.signatures}
         description = _description(run, dataset, served, graphs)
         with make_folder_atomically(folder) as partial:
@@ -84,7 +84,7 @@ def _refuse_existing(folder: Path) -> None:
 # What it says of itself
 
 
-def _description(run: Run, dataset: Dataset, served: Served, graphs: dict[str, Any]) -> dict[str, Any]:
+def _description(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, Any]) -> dict[str, Any]:
     result = run.result or {}
     heads = list(graphs["serving_default"].structured_outputs)
     outputs = [name for name in OUTPUTS if name in heads]
@@ -135,7 +135,7 @@ def answer(graph: Any, signature: Signature, request: dict[str, Any]) -> dict[st
     return {name: [[float(f"{x:.7g}") for x in row] for row in t.numpy()] for name, t in graph(**tensors).items()}
 
 
-def example(dataset: Dataset, config: RunConfig, served: Served) -> dict[str, Any]:
+def example(dataset: Dataset, config: RunConfig, served: ServedModel) -> dict[str, Any]:
     """A request of `serving_default`: an old user of the test split, the last behaviors, some candidates."""
     view = views(dataset, config)["test"]
     user, ends = dataset.column("test", "user"), dataset.column("test", "history_end")

@@ -13,8 +13,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.preprocessing.csv_file import LONGEST_LINE
-from mailcli.serving.value_checks import Faults, Needed, decoded, fits, is_bytes, shown
+from mailcli.preprocessing.csv_file import LONGEST
+from mailcli.serving.value_checks import Faults, RequiredColumn, decode_texts, fits, is_bytes, shown
 
 FORMS = (".csv", ".parquet")
 #: Bytes that are read at once: no row can be longer (ours).
@@ -73,7 +73,7 @@ class ImpressionFile:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")
         return names
 
-    def require(self, needed: list[Needed]) -> None:
+    def require(self, needed: list[RequiredColumn]) -> None:
         """Refuse a file that lacks a column, or has one of a type that cannot be (MailError tells of all)."""
         lost = [each.name for each in needed if each.name not in self.columns]
         if lost:
@@ -83,7 +83,7 @@ class ImpressionFile:
             told = "; ".join(f"'{n.name}' holds {self.schema.field(n.name).type}, expected {n.expected}" for n in wrong)
             raise MailError(f"{self.path}: {told}.")
 
-    def _told_lost(self, lost: list[str], needed: list[Needed]) -> str:
+    def _told_lost(self, lost: list[str], needed: list[RequiredColumn]) -> str:
         expected = [each.name for each in needed]
         used = next((mark for mark in _SEPARATORS if mark in self.columns[0]), None)
         if len(self.columns) == 1 and used:
@@ -161,7 +161,7 @@ class ImpressionFile:
             def fault(wrong: pa.Array, told: str, name: str = name, column: pa.Array = column) -> None:
                 faults.add(name, told, wrong, column, first_row)
 
-            columns.append(decoded(column, fault))
+            columns.append(decode_texts(column, fault))
         return pa.record_batch(columns, schema=self.schema)
 
 
@@ -178,7 +178,7 @@ def _unreadable(path: Path, error: Exception) -> MailError:
     return MailError(f"{path}: cannot be read ({error}).")
 
 
-class Writer:
+class ImpressionWriter:
     """Writes tables to a `.csv` or `.parquet`; a context manager."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -190,7 +190,7 @@ class Writer:
         else:
             self._file = pq.ParquetWriter(path, schema)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> ImpressionWriter:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,7 +12,7 @@ from mailcli.data.schema import PADDING, UNKNOWN, Field
 from mailcli.models.features import Tensor
 
 
-def latest(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def last_steps(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The last `count` steps that have an action, in their order, with padding in front.
 
     Args:
@@ -39,7 +39,7 @@ def unknown_ids(fields: tuple[Field, ...]) -> NDArray[np.int32]:
     return np.array([place for part in parts for place in part], np.int32)
 
 
-def packed(ids: Tensor, empty: Tensor) -> Tensor:
+def pack_values(ids: Tensor, empty: Tensor) -> Tensor:
     """[..., values], ascending ids at the front and PADDING behind; one UNKNOWN where there is no value."""
     largest = tf.int32.max
     ids = tf.sort(tf.where(empty, largest, ids), axis=-1)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from mailcli.data.batches import Batch
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.errors import MailError, quoted
-from mailcli.serving.dataset_lookup import Places, history_ends
-from mailcli.serving.impression_file import ImpressionFile, Writer, check_form
+from mailcli.serving.dataset_lookup import ValueLookup, history_ends
+from mailcli.serving.impression_file import ImpressionFile, ImpressionWriter, check_form
 from mailcli.serving.lookups import unknown_ids
-from mailcli.serving.value_checks import Faults, Needed, typed
+from mailcli.serving.value_checks import Faults, RequiredColumn, cast_column
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
 from mailcli.utils.files import write_atomically
@@ -77,12 +77,12 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     found = Counts(0, 0, 0, 0)
     try:
         with (
-            write_atomically(out, new=True) as partial,
-            Writer(partial, schema) as writer,
+            whole(out, new=True) as partial,
+            ImpressionWriter(partial, schema) as writer,
             progress("scoring", total, "impressions") as advance,
         ):
             for piece, batch, counts in asked.batches(rows):
-                scores = scorer.scores_of(batch)
+                scores = scorer.score_batch(batch)
                 columns = [*piece.columns, *(pa.array(scores[:, place]) for place in range(len(added)))]
                 writer.write(pa.record_batch(columns, schema=schema))
                 found = Counts(*(a + b for a, b in zip(found, counts, strict=True)))
@@ -111,21 +111,22 @@ class _Impressions:
         self._dataset, self._source = dataset, source
         schema = dataset.schema
         self._batches = predictor.batches(predictor.test_with_all_histories if all_histories else predictor.test)
-        self._users = Places(dataset.column("users", "raw"))
-        self._items = Places(dataset.column("items", "raw"))
+        self._users = ValueLookup(dataset.column("users", "raw"))
+        self._items = ValueLookup(dataset.column("items", "raw"))
         context = schema.group("context")
         profile = [field for field in schema.group("attributes") if field.vocabulary != schema.user]
         self._vocabularies = {
-            field.vocabulary: Places(dataset.column("vocabularies", field.vocabulary)) for field in (*context, *profile)
+            field.vocabulary: ValueLookup(dataset.column("vocabularies", field.vocabulary))
+            for field in (*context, *profile)
         }
         self._context = [(self._needed(field.name, field.vocabulary), field.vocabulary) for field in context]
         self._profile = [(self._needed(field.name, field.vocabulary), field.vocabulary) for field in profile]
         self._many = [field.name for field in profile if field.values > 1]
         self._lost_profile = self._many or [each.name for each, _ in self._profile if each.name not in source.columns]
         self._key = {
-            "user": Needed("user", self._users.is_text, False),
-            "item": Needed("item", self._items.is_text, False),
-            "time": Needed("time", False, False),
+            "user": RequiredColumn("user", self._users.is_text, False),
+            "item": RequiredColumn("item", self._items.is_text, False),
+            "time": RequiredColumn("time", False, False),
         }
         needed = [*self._key.values(), *(each for each, _ in self._context)]
         if not self._lost_profile:
@@ -141,8 +142,8 @@ class _Impressions:
                 f"{lacks}."
             )
 
-    def _needed(self, name: str, vocabulary: str) -> Needed:
-        return Needed(name, self._vocabularies[vocabulary].is_text, True)
+    def _needed(self, name: str, vocabulary: str) -> RequiredColumn:
+        return RequiredColumn(name, self._vocabularies[vocabulary].is_text, True)
 
     def check(self, rows: int) -> int:
         """How many rows there are; every fault of the file is told before anything is scored (MailError)."""
@@ -166,12 +167,12 @@ class _Impressions:
             done += len(piece)
 
     def _read(self, piece: pa.RecordBatch, first_row: int, faults: Faults) -> _Rows:
-        def column(needed: Needed) -> pa.Array:
+        def column(needed: RequiredColumn) -> pa.Array:
             raw = piece.column(needed.name)
-            return typed(raw, needed, lambda wrong, told: faults.add(needed.name, told, wrong, raw, first_row))
+            return cast_column(raw, needed, lambda wrong, told: faults.add(needed.name, told, wrong, raw, first_row))
 
-        def ids(fields: list[tuple[Needed, str]]) -> NDArray[np.int32]:
-            # Places are -1 for what a vocabulary lacks, and FIRST_ID - 1 is UNKNOWN.
+        def ids(fields: list[tuple[RequiredColumn, str]]) -> NDArray[np.int32]:
+            # ValueLookup are -1 for what a vocabulary lacks, and FIRST_ID - 1 is UNKNOWN.
             found = [self._vocabularies[vocabulary](column(needed)) + FIRST_ID for needed, vocabulary in fields]
             return np.stack(found, axis=1).astype(np.int32) if found else np.empty((len(piece), 0), np.int32)
 

@@ -20,8 +20,8 @@ from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
 from mailcli.errors import MailError
 from mailcli.models.features import Tensor
 from mailcli.models.two_tower import TwoTower
-from mailcli.serving.lookups import latest, lookup, packed, unknown_ids
-from mailcli.serving.signatures import Input, Inputs, Signature, fitting
+from mailcli.serving.lookups import last_steps, lookup, pack_values, unknown_ids
+from mailcli.serving.signatures import Input, Inputs, Signature, check_shapes
 
 #: The outputs, in the order of `TwoTower.probabilities`.
 OUTPUTS = ("click", "ctcvr")
@@ -31,7 +31,7 @@ PYTHON_OPERATIONS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 LARGEST_GRAPH = 2_000_000_000
 
 
-class Served:
+class ServedModel:
     """The scores of U users x N candidates from raw values.
 
     Args:
@@ -128,7 +128,7 @@ class Served:
         users, candidates = tf.unstack(tf.shape(target)[:2])
         each = tf.repeat(tf.range(users), candidates)
         rows = tf.size(each)
-        steps, actions = latest(steps, actions, self._n_v)
+        steps, actions = last_steps(steps, actions, self._n_v)
         of_user = self._model.embedding(
             {
                 "attributes": attributes,
@@ -173,7 +173,7 @@ class Served:
         """
 
         def answer(**given: Tensor) -> dict[str, Tensor]:
-            raw = fitting(signature.inputs, given)
+            raw = check_shapes(signature.inputs, given)
             attributes = self._attributes(raw)
             users = tf.shape(attributes)[0]
             target, dense = self._known_items(raw["item"]) if _by_id(signature) else self._given_items(raw)
@@ -197,7 +197,7 @@ class Served:
         for each, field in zip(inputs, fields, strict=True):
             found = self._ids(each, raw)
             many = field.values > 1
-            parts.append(packed(found, raw[each.name] == each.missing) if many else found[..., None])
+            parts.append(pack_values(found, raw[each.name] == each.missing) if many else found[..., None])
         return tf.concat(parts, axis=-1)
 
     def _stacked(self, inputs: list[Input], raw: dict[str, Tensor], users: Tensor) -> Tensor:

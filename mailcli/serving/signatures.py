@@ -128,7 +128,7 @@ class Inputs:
         return asked
 
 
-def fitting(inputs: tuple[Input, ...], raw: dict[str, Tensor]) -> dict[str, Tensor]:
+def check_shapes(inputs: tuple[Input, ...], raw: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a request, of one U, T and N: what is made of them waits until all of them were compared.
 
     A server does not compare shapes with the signature's, some kernels divide by a size that is zero, and others

@@ -21,7 +21,7 @@ _LARGEST_FLOAT = 2**53 - 1
 TOLD = 5
 
 
-class Needed(NamedTuple):
+class RequiredColumn(NamedTuple):
     """A column that is read."""
 
     name: str
@@ -93,7 +93,7 @@ class Faults:
         raise MailError(f"{self._path}: {' '.join(lines)}")
 
 
-def decoded(column: pa.Array, fault: Callable[[pa.Array, str], None]) -> pa.Array:
+def decode_texts(column: pa.Array, fault: Callable[[pa.Array, str], None]) -> pa.Array:
     """A column of bytes as texts; `fault` is told which rows are no texts, and what was expected."""
     try:
         return column.cast(pa.string())
@@ -105,7 +105,7 @@ def decoded(column: pa.Array, fault: Callable[[pa.Array, str], None]) -> pa.Arra
         return pa.array(texts, pa.string())
 
 
-def typed(column: pa.Array, needed: Needed, fault: Callable[[pa.Array, str], None]) -> pa.Array:
+def cast_column(column: pa.Array, needed: RequiredColumn, fault: Callable[[pa.Array, str], None]) -> pa.Array:
     """A column as texts or as whole numbers, null where a value is missing or wrong.
 
     Args:
@@ -148,7 +148,7 @@ def _plain(column: pa.Array, fault: Callable[[pa.Array, str], None]) -> pa.Array
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if is_bytes(column.type):
-        return decoded(column, fault)
+        return decode_texts(column, fault)
     return column.cast(pa.string()) if is_text(column.type) or pa.types.is_null(column.type) else column
 
 
@@ -162,7 +162,7 @@ def is_bytes(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def fits(kind: pa.DataType, needed: Needed) -> bool:
+def fits(kind: pa.DataType, needed: RequiredColumn) -> bool:
     """Whether values of an Arrow type may be what is needed."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     numbers = pa.types.is_integer(kind) or (pa.types.is_floating(kind) and not needed.is_text)

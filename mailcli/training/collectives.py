@@ -1,4 +1,4 @@
-"""What the workers of a training tell one another besides their steps: variables, where the run stands, scores."""
+"""What the workers of a training exchange besides gradients: variables, the training state, scores."""
 
 from __future__ import annotations
 
@@ -11,72 +11,72 @@ from numpy.typing import NDArray
 
 from mailcli.models import distribute
 
-#: Bytes that go in one message (ours); what a message takes in memory is some times as much.
+#: Bytes of a message (ours); sending it takes several times as much memory.
 _CHUNK = 1 << 23
 
 
-def share(variables: Iterable[Any]) -> None:
-    """Give every worker the bits of the chief's variables, which need no second copy in memory."""
-    if distribute.worker_count() == 1:
+def broadcast(variables: Iterable[Any]) -> None:
+    """Give every worker the chief's variables, bit by bit and without a second copy of them in memory."""
+    if distribute.worker()[1] == 1:
         return
     for variable in variables:
-        _share(variable)
+        _broadcast_variable(variable)
 
 
-def _share(variable: Any) -> None:
-    """Some rows at a time: a table may be half of what a machine holds."""
+def _broadcast_variable(variable: Any) -> None:
+    """Some rows at a time: a table may take half of a machine's memory."""
     index, _ = distribute.worker()
     copies = _copies(variable)
     if not copies[0].shape.rank:
-        rows = _array_from_chief(np.asarray(copies[0]))
+        value = _array_from_chief(np.asarray(copies[0]))
         for copy in copies if index else ():
-            copy.assign(rows)
+            copy.assign(value)
         return
     count = copies[0].shape[0]
     step = max(_CHUNK * count // max(copies[0].shape.num_elements() * copies[0].dtype.size, 1), 1)
     for start in range(0, count, step):
         rows = _array_from_chief(copies[0][start : start + step].numpy())
-        # The chief has them.
+        # The chief has them already.
         for copy in copies if index else ():
             copy[start : start + step].assign(rows)
 
 
 def _copies(variable: Any) -> Sequence[Any]:
-    """The variable of each replica of this worker, of one of Keras."""
-    chosen = distribute.replica_group()
-    assert chosen is not None
-    copies: Sequence[Any] = chosen.strategy.experimental_local_results(variable.value)
+    """A Keras variable's copies on the replicas of this worker."""
+    team = distribute.team()
+    assert team is not None
+    copies: Sequence[Any] = team.strategy.experimental_local_results(variable.value)
     return copies
 
 
-def tell(text: str) -> str:
-    """The chief's text, which may be longer or shorter than this worker's."""
+def broadcast_text(text: str) -> str:
+    """The chief's text; that of the other workers may have another length."""
     index, workers = distribute.worker()
     if workers == 1:
         return text
     data = np.frombuffer(text.encode() if index == 0 else b"", np.uint8)
     size = int(_sum(np.array([len(data)], np.int64))[0])
-    return _from_chief(data if index == 0 else np.zeros(size, np.uint8)).tobytes().decode()
+    return _bytes_from_chief(data if index == 0 else np.zeros(size, np.uint8)).tobytes().decode()
 
 
-def any_of(asked: bool) -> bool:
-    """Whether any worker asks."""
-    return asked if distribute.worker_count() == 1 else bool(_sum(np.array([asked], np.int64))[0])
+def any_worker(flag: bool) -> bool:
+    """Whether the flag is set on any worker."""
+    return flag if distribute.worker()[1] == 1 else bool(_sum(np.array([flag], np.int64))[0])
 
 
-def gathered(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rows [n, m] of all workers, one after the other."""
-    return rows if distribute.worker_count() == 1 else _run(_gather, tf.constant(rows))
+def gather_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows [n, m] of all workers, in the order of the workers."""
+    return rows if distribute.worker()[1] == 1 else _run(_gather, tf.constant(rows))
 
 
 def _array_from_chief(array: NDArray) -> NDArray:
-    """The chief's, of an array that is as large as this worker's."""
+    """The chief's array, of the same shape as this worker's."""
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return _from_chief(data).view(array.dtype).reshape(array.shape)
+    return _bytes_from_chief(data).view(array.dtype).reshape(array.shape)
 
 
-def _from_chief(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bits, as whole numbers to which the others add zeros."""
+def _bytes_from_chief(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Sent as a sum of whole numbers, to which the other workers add zeros."""
     numbers = np.zeros(-(-len(data) // 8), np.int64)
     if distribute.worker_index() == 0:
         numbers.view(np.uint8)[: len(data)] = data
@@ -87,27 +87,27 @@ def _sum(x: NDArray[np.int64]) -> NDArray[np.int64]:
     return _run(_add, tf.constant(x))
 
 
-def _add(x: Any, first: Any) -> Any:
-    return distribute.all_reduce_sum(x * tf.cast(first, x.dtype))
+def _add(x: Any, is_first: Any) -> Any:
+    return distribute.total(x * tf.cast(is_first, x.dtype))
 
 
-def _gather(x: Any, first: Any) -> Any:
-    return distribute.all_gather(x[: tf.where(first, tf.shape(x)[0], 0)])
+def _gather(x: Any, is_first: Any) -> Any:
+    return distribute.everyone(x[: tf.where(is_first, tf.shape(x)[0], 0)])
 
 
 @tf.function(reduce_retracing=True)
-def _on_all(what: Any, x: Any) -> Any:
-    chosen = distribute.replica_group()
-    assert chosen is not None
-    local = len(chosen.strategy.extended.worker_devices)
+def _on_all(operation: Any, x: Any) -> Any:
+    team = distribute.team()
+    assert team is not None
+    replicas = len(team.strategy.extended.worker_devices)
 
     def on_replica() -> Any:
         # One replica speaks for its worker.
-        place = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return what(x, tf.equal(tf.cast(place, tf.int32) % local, 0))
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return operation(x, tf.equal(tf.cast(number, tf.int32) % replicas, 0))
 
-    return chosen.strategy.experimental_local_results(chosen.strategy.run(on_replica))[0]
+    return team.strategy.experimental_local_results(team.strategy.run(on_replica))[0]
 
 
-def _run(what: Any, x: Any) -> NDArray:
-    return _on_all(what, x).numpy()
+def _run(operation: Any, x: Any) -> NDArray:
+    return _on_all(operation, x).numpy()

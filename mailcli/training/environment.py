@@ -17,7 +17,7 @@ from mailcli.utils import hardware
 
 
 def environment(seconds: float) -> dict[str, Any]:
-    """What a result depends on besides its config: versions and machine; and how long it took."""
+    """The contents of environment.json: versions and machine, and how many seconds the run took."""
     return {
         "mail": __version__,
         "commit": _commit(),
@@ -34,7 +34,7 @@ def environment(seconds: float) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the code, where it is a checkout and git is there."""
+    """The commit of the code, if it is a Git checkout and git is installed."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None

@@ -1,4 +1,4 @@
-"""Scores of a split, and the metrics of new, old and all users; how they vary with the users."""
+"""Scores of a split, the metrics of new, old and all users, and how they vary from user to user."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
 from mailcli.utils.progress import progress
 
-#: What the columns of a Scorer's output are scores of: a prefix of the metrics' names, and the label.
+#: For each column of a Scorer's output: the prefix of its metrics' names, and its label.
 LABELS = (("", "click"), ("CTCVR", "conversion"))
 
-#: Decides the draws of users (ours): one number, so that all runs on a dataset see the same draws.
+#: Seed of the draws of users (ours): a constant, so that all runs on a dataset are measured on the same draws.
 DRAWS_SEED = 0
 
 Metrics = dict[str, dict[str, Any]]
 Draws = dict[str, dict[str, NDArray[np.float64]]]
-"""Group -> metric -> [draws], NaN where a draw lacks a class."""
+"""Group -> metric -> [draws], NaN for draws in which a class is missing."""
 
 
 class Scorer:
@@ -39,41 +39,43 @@ class Scorer:
         self._score = tf.function(model.probabilities, input_signature=[model.batch_signature])
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
-        """[impressions], scores of a view in the dataset's order; [impressions, 2] of a ranker with pCTCVR besides.
+        """Scores of a view in the dataset's order: [impressions], or [impressions, 2] of a ranker with pCTCVR as well.
 
-        Several workers score a part each, and every one gets all.
+        With several workers each scores a part, and every one gets all scores.
         """
         heads = self.heads
-        # All that is kept of an impression.
+        # Nothing else is kept of an impression, so memory stays small.
         scores = np.empty((len(batches.view.rows), heads), np.float32)
-        done, mine = 0, len(scores) // distribute.worker_count()
-        with progress(title, mine, "impressions") as advance:
+        done, share = 0, len(scores) // distribute.worker()[1]
+        with progress(title, share, "impressions") as advance:
             for batch in batches.in_order():
-                found = self.scores_of(batch)
-                scores[done : done + len(found)] = found
-                done += len(found)
-                advance(len(found))
-        scores = collectives.gathered(scores[:done])
+                batch_scores = self.score_batch(batch)
+                scores[done : done + len(batch_scores)] = batch_scores
+                done += len(batch_scores)
+                advance(len(batch_scores))
+        scores = collectives.gather_rows(scores[:done])
         return scores[:, 0] if heads == 1 else scores
 
     @property
     def heads(self) -> int:
-        """How many scores an impression has: 1, or 2 with pCTCVR."""
+        """The number of scores per impression: 1, or 2 with pCTCVR."""
         return int(self._score.get_concrete_function().output_shapes[1])
 
-    def scores_of(self, batch: Batch) -> NDArray[np.float32]:
+    def score_batch(self, batch: Batch) -> NDArray[np.float32]:
         """[B, heads], the scores of one batch."""
-        found: NDArray[np.float32] = self._score(to_tensors(batch)).numpy()
-        return found
+        scores: NDArray[np.float32] = self._score(to_tensors(batch)).numpy()
+        return scores
 
 
 def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metrics:
-    """AUC and GAUC of each group of impressions that is not empty; of conversions too, where they are scored.
+    """AUC and GAUC of each non-empty group of impressions; those of conversions as well, if they are scored.
 
-    `new` is MAIL's flag, Eq. (9); `old` the others; `natural` those that the raw data itself shows without behavior.
+    `new` is MAIL's flag, Eq. (9); `old` is the rest; `natural` are impressions without behaviors in the raw data.
 
     Args:
-        scores: [impressions of the view], or [impressions, 2], as Scorer gives them.
+        dataset: the dataset.
+        view: what was scored.
+        scores: [impressions of the view], or [impressions, 2], as Scorer returns them.
 
     Raises:
         MailError: a score is not finite.
@@ -81,43 +83,45 @@ def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metri
     if not np.isfinite(scores).all():
         raise MailError(f"{view.split}: a score is not finite. Training has diverged; a lower learning_rate may help.")
     user, groups = _groups(dataset, view)
-    found: Metrics = {name: {} for name in groups}
-    for prefix, label, column in _labelled(dataset, view, scores):
+    metrics: Metrics = {name: {} for name in groups}
+    for prefix, label, column in _labeled_scores(dataset, view, scores):
         for name, group in groups.items():
-            found[name] |= _of(prefix, user[group], label[group], column[group])
-    return found
+            metrics[name] |= _group_metrics(prefix, user[group], label[group], column[group])
+    return metrics
 
 
 def measure_draws(dataset: Dataset, view: View, scores: NDArray[np.floating], draws: int) -> Draws:
-    """AUC and GAUC of the groups of `measure` for draws of the view's users with replacement.
+    """AUC and GAUC of the groups of `measure`, for draws of the view's users with replacement (bootstrap).
 
-    All groups, and all runs on the dataset, see the same draws. A user who is drawn brings the impressions of each
-    group along, so that groups are larger in one draw and smaller in another.
+    All groups, and all runs on the dataset, are measured on the same draws. A drawn user brings along all of their
+    impressions, so the size of a group varies from draw to draw.
 
     Args:
-        scores: finite; as in `measure`.
-        draws: how many.
+        dataset: the dataset.
+        view: what was scored.
+        scores: as in `measure`, and finite.
+        draws: the number of draws.
     """
     user, groups = _groups(dataset, view)
-    present, user = np.unique(user, return_inverse=True)
+    users, user = np.unique(user, return_inverse=True)
     samples = {
-        (name, prefix): WeightedMetrics(user[group], label[group], column[group], len(present))
-        for prefix, label, column in _labelled(dataset, view, scores)
+        (name, prefix): Weighted(user[group], label[group], column[group], len(users))
+        for prefix, label, column in _labeled_scores(dataset, view, scores)
         for name, group in groups.items()
     }
     values = np.empty((draws, len(samples), 2))
     with progress("drawing users", draws, "draws") as advance:
-        for number, drawn in enumerate(resample(list(samples.values()), len(present), draws, DRAWS_SEED)):
-            values[number] = drawn
+        for number, metrics in enumerate(resample(list(samples.values()), len(users), draws, DRAWS_SEED)):
+            values[number] = metrics
             advance(1)
-    found: Draws = {name: {} for name in groups}
+    by_group: Draws = {name: {} for name in groups}
     for (name, prefix), (aucs, gaucs) in zip(samples, values.transpose(1, 2, 0), strict=True):
-        found[name] |= {f"{prefix} AUC".strip(): aucs, f"{prefix} GAUC".strip(): gaucs}
-    return found
+        by_group[name] |= {f"{prefix} AUC".strip(): aucs, f"{prefix} GAUC".strip(): gaucs}
+    return by_group
 
 
 def _groups(dataset: Dataset, view: View) -> tuple[NDArray, dict[str, NDArray[np.bool_]]]:
-    """[impressions], the user of each; and which of them are in the groups that are not empty."""
+    """[impressions], the user of each; and for each non-empty group a mask of its impressions."""
     user = dataset.column(view.split, "user")[view.rows]
     unseen = dataset.earlier_behaviors(view.split)[view.rows] == 0
     new = view.new[user] | unseen
@@ -125,29 +129,29 @@ def _groups(dataset: Dataset, view: View) -> tuple[NDArray, dict[str, NDArray[np
     return user, {name: group for name, group in groups.items() if group.any()}
 
 
-def _labelled(dataset: Dataset, view: View, scores: NDArray) -> Iterator[tuple[str, NDArray, NDArray]]:
-    """What is scored: the prefix of its metrics, labels and scores."""
+def _labeled_scores(dataset: Dataset, view: View, scores: NDArray) -> Iterator[tuple[str, NDArray, NDArray]]:
+    """For each column of the scores: the prefix of its metrics' names, labels and scores."""
     columns = scores.reshape(len(view.rows), -1).T
     for column, (prefix, label) in zip(columns, LABELS, strict=False):
         yield prefix, dataset.column(view.split, label)[view.rows], column
 
 
-def _of(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
+def _group_metrics(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
     by_user = gauc(user, label, scores)
-    found = {
-        "AUC": _or_none(auc(label, scores)),
-        "GAUC": _or_none(by_user.value),
+    area, grouped, clicks = _or_none(auc(label, scores)), _or_none(by_user.value), int(label.sum())
+    if prefix:
+        return {f"{prefix} AUC": area, f"{prefix} GAUC": grouped, "conversions": clicks}
+    return {
+        "AUC": area,
+        "GAUC": grouped,
         "impressions": len(label),
-        "clicks": int(label.sum()),
+        "clicks": clicks,
         "users": int(np.count_nonzero(np.bincount(user))),
         "one_class_users": by_user.one_class_users,
         "one_class_impressions": by_user.one_class_impressions,
     }
-    if prefix:
-        return {f"{prefix} AUC": found["AUC"], f"{prefix} GAUC": found["GAUC"], "conversions": found["clicks"]}
-    return found
 
 
 def _or_none(value: float) -> float | None:
-    """JSON has no NaN: a metric that is not defined is null."""
+    """None, JSON's null, for a metric that is undefined: JSON has no NaN."""
     return None if np.isnan(value) else value

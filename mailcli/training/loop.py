@@ -1,4 +1,4 @@
-"""The training loop of one run: steps, checkpoints, validation, the best epoch. It goes on where a killed one was."""
+"""The training loop of one run: steps, checkpoints, validation, the best epoch. It resumes an interrupted run."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ from mailcli.models.features import Tensor
 from mailcli.models.step import Step, make_step
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
-from mailcli.training.checkpoints import Checkpoints, Progress, check_space, save_variables
+from mailcli.training.checkpoints import Checkpoints, TrainingState, check_disk_space
 from mailcli.training.evaluate import Scorer, measure
 from mailcli.training.run_folder import Run
-from mailcli.utils.files import write_atomically
+from mailcli.training.variable_files import save_variables
+from mailcli.utils.files import whole
 from mailcli.utils.progress import progress
 from mailcli.utils.signals import PostponedInterrupt, postpone_interrupts
 
 logger = logging.getLogger(__name__)
 
 
-#: Steps whose losses are fetched and written together (ours): the loop then seldom waits for a step to end.
+#: Steps whose losses are fetched and written together (ours): the loop then rarely waits for a step to end.
 LOG_EVERY = 50
-#: What a worker that does not write the run's folder tells of it.
-_ELSEWHERE = "Worker 0 has the checkpoints."
+#: What a worker that does not write the run folder says about checkpoints.
+_CHIEF_HAS_CHECKPOINTS = "Worker 0 has the checkpoints."
 
 
-class Fit:
-    """Trains a model until validation no longer improves; the best epoch's weights are saved.
+class TrainingLoop:
+    """Trains a model until validation no longer improves, and saves the best epoch's weights.
 
     Args:
-        run: where to; it goes on with the checkpoint that is there.
+        run: the run to write; it resumes from the checkpoint that is there.
         dataset: the dataset.
-        model: of the run's config, as it was initialized.
+        model: of the run's config, newly initialized.
         scorer: of the model.
         batches: of the splits train and validation.
         minutes: between two checkpoints.
-        start: called with the model and its step where there is no checkpoint, to begin from other variables.
+        warm_start: sets the variables of the model and its step where there is no checkpoint.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Fit:
         scorer: Scorer,
         batches: dict[str, Batches],
         minutes: float,
-        start: Callable[[TwoTower, Step], None] | None = None,
+        warm_start: Callable[[TwoTower, Step], None] | None = None,
     ) -> None:
         self._run, self._dataset, self._model, self._scorer = run, dataset, model, scorer
         self._batches, self._validation = batches["train"], batches["validation"]
@@ -66,142 +67,159 @@ class Fit:
         self._checkpoints = Checkpoints(run.checkpoints, variables)
         self._pending: list[dict[str, Tensor]] = []
         self._seconds, self._saved = 60 * minutes, time.monotonic()
-        found = self._restored(variables)
-        if found is None:
-            if start:
-                # It may refuse, and then there must be no folder.
-                start(model, self._step)
-            run.begin()
-            if run.kept:
-                check_space(run.folder, variables)
-        else:
-            if run.kept:
-                logger.info(f"{run.folder}: goes on after step {found.steps}, in epoch {found.epoch}.")
-            run.cut_history(found.history_bytes)
-        self._progress = found or Progress()
         self._stream: Iterator[Batch] | None = None
+        restored = self._restore(variables)
+        if restored is None:
+            if warm_start:
+                # Before the folder exists, because it may raise an error.
+                warm_start(model, self._step)
+            run.begin()
+            if run.is_local:
+                check_disk_space(run.folder, variables)
+        else:
+            if run.is_local:
+                logger.info(f"{run.folder}: resuming after step {restored.steps} (epoch {restored.epoch}).")
+            run.truncate_history(restored.history_bytes)
+        self._state = restored or TrainingState()
 
-    def _restored(self, variables: list[Any]) -> Progress | None:
-        """Where the run stands, of the checkpoint that is there; every worker gets the chief's."""
+    def _restore(self, variables: list[Any]) -> TrainingState | None:
+        """The state of the newest checkpoint, with its variables; every worker gets the chief's."""
         run = self._run
-        found = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.began else None
-        if distribute.worker_count() > 1:
-            told = json.loads(collectives.tell(json.dumps(asdict(found) if found else None)))
-            found = Progress(**told) if told else None
-            if found:
-                collectives.share(variables)
-        return found
+        state = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.has_begun else None
+        if distribute.worker()[1] > 1:
+            values = json.loads(collectives.broadcast_text(json.dumps(asdict(state) if state else None)))
+            state = TrainingState(**values) if values else None
+            if state:
+                collectives.broadcast(variables)
+        return state
 
-    def best(self) -> dict[str, Any]:
-        """Train to the end; what result.json says of the best epoch.
+    def train(self) -> dict[str, Any]:
+        """Train to the end; what result.json says about the best epoch.
 
         Raises:
             MailError: a loss or gradient is not finite, or a checkpoint cannot be written.
-            Interrupted: by Ctrl-C; what was done is kept.
+            Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         """
-        # Several workers stop together, so in a step: until the next one, validation goes on.
-        several = distribute.worker_count() > 1
+        # Several workers stop together, at the end of a step: a validation is finished first.
+        several = distribute.worker()[1] > 1
         try:
-            with postpone_interrupts() if several else nullcontext() as together:
-                while self._progress.epoch <= self._run.config.epochs:
+            with postponed() if several else nullcontext() as shared_interrupt:
+                while self._state.epoch <= self._run.config.epochs:
                     if not self._validation_is_due:
-                        with nullcontext(together) if together else postpone_interrupts() as interrupt:
-                            self._train(interrupt)
+                        with nullcontext(shared_interrupt) if shared_interrupt else postponed() as interrupt:
+                            self._train_until_validation(interrupt)
                     if self._validate():
                         break
-                if together and collectives.any_of(together.requested):
+                if shared_interrupt and collectives.any_worker(shared_interrupt.asked):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise self.interrupted() from None
-        return self._progress.best
+        return self._state.best
 
     def interrupted(self) -> Interrupted:
-        """What Ctrl-C is answered with."""
-        if not self._run.kept:
-            return Interrupted(f"Interrupted. {_ELSEWHERE} The same commands go on from there.")
-        return Interrupted(f"Interrupted. {self._checkpoints.told()} The same command goes on from there.")
+        """The error that ends the command after Ctrl-C."""
+        if not self._run.is_local:
+            return Interrupted(f"Interrupted. {_CHIEF_HAS_CHECKPOINTS} Run the same commands to resume.")
+        return Interrupted(f"Interrupted. {self._checkpoints.describe_newest()} Run the same command to resume.")
 
-    def clear(self) -> None:
+    def delete_checkpoints(self) -> None:
         """Delete the checkpoints of a finished run."""
-        self._checkpoints.clear()
+        self._checkpoints.delete_all()
 
-    def _stops_at(self, step: int) -> bool:
-        """Whether training stops for a validation after a step of an epoch."""
+    def _is_validated_after(self, step: int) -> bool:
+        """Whether a validation follows this step of an epoch."""
         every = self._run.config.eval_every
         return step == len(self._batches) or bool(every and step and step % every == 0)
 
     @property
     def _validation_is_due(self) -> bool:
-        """Whether the steps before a validation are done and it is not: it was cut short, or the run was."""
-        return self._stops_at(self._progress.step) and self._progress.validated < self._progress.steps
+        """Whether the run was interrupted between the last step before a validation and the end of the validation."""
+        return self._is_validated_after(self._state.step) and self._state.validated < self._state.steps
 
-    def _train(self, interrupt: PostponedInterrupt) -> None:
-        """The steps up to the next validation, and a checkpoint: validation changes nothing that is in it."""
-        at, config = self._progress, self._run.config
-        left = len(self._batches.view.rows) - at.step * config.batch_size
+    def _train_until_validation(self, interrupt: Interrupt) -> None:
+        """The steps up to the next validation, then a checkpoint: validation changes no variable."""
+        state, config = self._state, self._run.config
+        left = len(self._batches.view.rows) - state.step * config.batch_size
         if self._stream is None:
-            self._stream = self._batches.shuffled(config.seed, at.epoch, at.step)
-        with progress(f"{config.cell}, seed {config.seed}, epoch {at.epoch}", left, "impressions") as advance:
+            self._stream = self._batches.shuffled(config.seed, state.epoch, state.step)
+        with progress(f"{config.cell}, seed {config.seed}, epoch {state.epoch}", left, "impressions") as advance:
             for batch in self._stream:
                 self._pending.append(self._step(to_tensors(batch)))
-                at.step += 1
-                at.steps += 1
+                state.step += 1
+                state.steps += 1
                 advance(min(config.batch_size, left))
                 left -= config.batch_size
-                asked = collectives.any_of(interrupt.requested)
-                if asked or time.monotonic() - self._saved >= self._seconds:
+                stop = collectives.any_worker(interrupt.asked)
+                if stop or time.monotonic() - self._saved >= self._seconds:
                     self._save()
-                if asked:
+                if stop:
                     raise KeyboardInterrupt
                 if len(self._pending) == LOG_EVERY:
                     self._flush()
-                if self._stops_at(at.step):
+                if self._is_validated_after(state.step):
                     break
             self._save()
 
     def _save(self) -> None:
         self._flush()
-        self._progress.history_bytes = self._run.history_bytes()
-        if self._run.kept:
-            self._checkpoints.save(self._progress)
+        self._state.history_bytes = self._run.history_bytes()
+        if self._run.is_local:
+            self._checkpoints.save(self._state)
         self._saved = time.monotonic()
 
     def _flush(self) -> None:
-        """Write the losses of the last steps (MailError when one is not finite)."""
-        first = self._progress.steps - len(self._pending) + 1
+        """Write the losses of the last steps (MailError if one is not finite)."""
+        first = self._state.steps - len(self._pending) + 1
         lines = [
-            {"step": number, "epoch": self._progress.epoch, **{name: float(value) for name, value in losses.items()}}
-            for number, losses in enumerate(self._pending, start=first)
+            {"step": step, "epoch": self._state.epoch, **{name: float(value) for name, value in losses.items()}}
+            for step, losses in enumerate(self._pending, start=first)
         ]
         self._pending.clear()
         self._run.log(lines)
         for line in lines:
-            wrong = [name for name, value in line.items() if not math.isfinite(value)]
-            if wrong:
-                run = self._run
-                where = run.folder if run.kept else f"{run.config.cell}, seed {run.config.seed}"
-                raise MailError(
-                    f"{where}: {wrong[0]} is {line[wrong[0]]} in step {line['step']}, of steps {first} to "
-                    f"{self._progress.steps}. Training stopped. "
-                    f"{self._checkpoints.told() if run.kept else _ELSEWHERE} A lower learning_rate may help."
-                )
+            for name, value in line.items():
+                if not math.isfinite(value):
+                    raise MailError(
+                        f"{self._label}: {name} is {value} in step {line['step']}, of steps {first} to "
+                        f"{self._state.steps}. Training stopped. {self._describe_checkpoint()} A lower learning_rate "
+                        "may help."
+                    )
+
+    @property
+    def _label(self) -> str:
+        """The run, for an error text."""
+        run = self._run
+        return str(run.folder) if run.is_local else f"{run.config.cell}, seed {run.config.seed}"
+
+    def _describe_checkpoint(self) -> str:
+        return self._checkpoints.describe_newest() if self._run.is_local else _CHIEF_HAS_CHECKPOINTS
 
     def _validate(self) -> bool:
-        """Measure the model, keep its weights if it is the best; whether training should end."""
-        at = self._progress
+        """Measure the model and save its weights if it is the best so far; whether training should end."""
+        state = self._state
         scores = self._scorer(self._validation, "scoring validation")
-        found = measure(self._dataset, self._validation.view, scores)
-        self._run.log([{"epoch": at.epoch, "after_step": at.steps, "validation": found}])
-        before = at.best["validation"]["all"]["AUC"] if "validation" in at.best else -math.inf
-        if found["all"]["AUC"] > before:
-            at.best, at.worse = {"best_epoch": at.epoch, "best_step": at.steps, "validation": found}, 0
-            if self._run.kept:
-                with write_atomically(self._run.weights) as partial:
-                    self._model.save_weights(partial)
-                save_variables(self._run.optimizers, self._step.variables)
+        metrics = measure(self._dataset, self._validation.view, scores)
+        self._run.log([{"epoch": state.epoch, "after_step": state.steps, "validation": metrics}])
+        best_auc = state.best["validation"]["all"]["AUC"] if "validation" in state.best else -math.inf
+        if metrics["all"]["AUC"] > best_auc:
+            state.best = {"best_epoch": state.epoch, "best_step": state.steps, "validation": metrics}
+            state.worse = 0
+            self._save_best()
         else:
-            at.worse += 1
-        at.validated = at.steps
-        if at.step == len(self._batches):
-            at.epoch, at.step, self._stream = at.epoch + 1, 0, None
-        return at.worse >= self._run.config.patience
+            state.worse += 1
+        state.validated = state.steps
+        if state.step == len(self._batches):
+            state.epoch, state.step, self._stream = state.epoch + 1, 0, None
+        return state.worse >= self._run.config.patience
+
+    def _save_best(self) -> None:
+        if not self._run.is_local:
+            return
+        with whole(self._run.weights) as partial:
+            self._model.save_weights(partial)
+        save_variables(self._run.optimizers, self._step.variables)
+        state = self._state
+        logger.debug(
+            f"{self._run.folder}: best validation AUC so far, {state.best['validation']['all']['AUC']:.4f}, after step "
+            f"{state.steps} (epoch {state.epoch}); weights written."
+        )

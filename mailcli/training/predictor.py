@@ -15,21 +15,21 @@ from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
 from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import read_as
+from mailcli.training.run_registry import read_with_run_ids
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
 class Predictor:
     """The best epoch of a finished run, on a dataset.
 
-    The model is made when it is first asked for, so that all that is cheap can be checked before.
+    The model is created on first use, so that cheap checks can come first.
 
     Args:
-        run: finished.
-        dataset: read with the run's ids, as `Predictor.open` does.
+        run: a finished run.
+        dataset: a dataset with the run's ids; `Predictor.open` reads it that way.
 
     Raises:
-        MailError: the run's histories are longer than those the dataset keeps.
+        MailError: the run's histories are longer than the dataset's.
 
     Example:
         >>> predictor = Predictor.open(open_run(folder), Path("data"))
@@ -42,13 +42,17 @@ class Predictor:
 
     @classmethod
     def open(cls, run: Run, data: Path | Dataset) -> Predictor:
-        """A run on its own dataset, given as it is or by the folder of the datasets.
+        """A run on its own dataset.
+
+        Args:
+            run: a finished run.
+            data: the dataset, or the folder of the datasets.
 
         Raises:
-            MailError: the dataset is missing, or it or code from outside has changed since the run.
+            MailError: the dataset is missing, or it or an outside ranker or method has changed since training.
         """
-        dataset = data if isinstance(data, Dataset) else open_dataset(data, run.config.data)
-        return cls(run, read_as(run, dataset))
+        dataset = data if isinstance(data, Dataset) else find(data, run.config.data)
+        return cls(run, read_with_run_ids(run, dataset))
 
     @property
     def config(self) -> RunConfig:
@@ -57,7 +61,7 @@ class Predictor:
 
     @cached_property
     def model(self) -> TwoTower:
-        """The model with the best epoch's weights (MailError when they do not fit)."""
+        """The model with the best epoch's weights (MailError if they do not fit)."""
         load_tensorflow()
         model = make_model(self.dataset, self.config)
         self.run.restore(model)
@@ -65,19 +69,19 @@ class Predictor:
 
     @cached_property
     def score(self) -> Scorer:
-        """The model's probabilities; traced once."""
-        return Scorer(self.model)
+        """Computes the model's probabilities; traced once."""
+        return Scorer(self.model, self.config.history)
 
     @cached_property
     def test(self) -> View:
-        """The test split under the run's draw of new users."""
+        """The test split, with the run's draw of new users."""
         return views(self.dataset, self.config)["test"]
 
     @property
     def test_with_all_histories(self) -> View:
-        """The test split with no user drawn as new."""
+        """The test split without a draw: every user keeps their history."""
         return self.test._replace(new=np.zeros_like(self.test.new))
 
     def batches(self, view: View | None = None) -> Batches:
-        """A view in batches of the run's size; the test split by default."""
+        """A view, by default the test split, in batches of the run's size."""
         return Batches(self.dataset, view or self.test, self.config.history, self.config.batch_size)

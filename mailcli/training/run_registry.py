@@ -1,79 +1,93 @@
-"""Which run belongs to a config: found, claimed, reused, refused when it has changed."""
+"""Finds the run of a config; refuses a folder with other settings or data."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, to_toml
 from mailcli.data.dataset import MANIFEST, Dataset
 from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
-from mailcli.utils.files import file_sha256, final_name
-from mailcli.utils.parsing import read_toml
+from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, entries
+from mailcli.utils.files import intended
 
-if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most of what reads runs does not need it
-    pass
-from mailcli.training.run_folder import _DATASET, _OURS, CONFIG, NUMBERING, RESULT, Run, _entries
+logger = logging.getLogger(__name__)
 
-
-def fingerprint(dataset: Dataset) -> str:
-    """SHA-256 of dataset.json, which holds that of the raw files."""
-    return file_sha256(dataset.folder / MANIFEST)
+#: The key of config.toml for the dataset.
+_DATASET = "dataset_sha256"
+#: The key of config.toml for the ids of a run that continues another.
+NUMBERING = "vocabularies_sha256"
 
 
-def _fingerprints(config: RunConfig, dataset: Dataset) -> dict[str, str]:
-    """What a run depends on besides its settings: the dataset, and code from outside."""
-    found = {
-        _DATASET: fingerprint(dataset),
+def dataset_sha256(dataset: Dataset) -> str:
+    """SHA-256 of dataset.json, which in turn holds the SHA-256 of the raw files."""
+    return hashlib.sha256((dataset.folder / "dataset.json").read_bytes()).hexdigest()
+
+
+def _checksums(config: RunConfig, dataset: Dataset) -> dict[str, str]:
+    """SHA-256 of what a run depends on besides its settings: the dataset, and an outside ranker or method."""
+    checksums = {
+        _DATASET: dataset_sha256(dataset),
         "ranker_sha256": plugins.code_sha256(plugins.RANKERS, config.ranker),
         "cold_start_sha256": plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: checksum for key, checksum in checksums.items() if checksum}
 
 
-def identity(config: RunConfig, dataset: Dataset) -> Options:
-    """All that a run's result depends on: its settings, the dataset, and code from outside."""
-    return {**_fingerprints(config, dataset), **to_toml(config)}
+def run_identity(config: RunConfig, dataset: Dataset) -> Options:
+    """All that a run's result depends on: its settings, the dataset, and the code of an outside ranker or method."""
+    return {**_checksums(config, dataset), **to_toml(config)}
 
 
-def claim(runs: Path, config: RunConfig, dataset: Dataset, others: Mapping[str, str] | None = None) -> Run:
-    """The run of that config: finished and reusable, or one that `begin` makes a folder for.
+def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping[str, str] | None = None) -> Run:
+    """The run of a config: finished, unfinished, or not begun yet.
 
     Args:
         runs: folder of the runs.
         config: of the run.
         dataset: the dataset.
-        others: SHA-256 of what the run depends on besides, by a key that ends with `_sha256`.
+        checksums: SHA-256 of what else the run depends on, by keys that end with `_sha256`.
 
     Raises:
-        MailError: the folder holds something that is not ours, or a run with other settings or data.
+        MailError: the folder is not a run folder, or holds a run with other settings or data.
     """
-    folder = runs / config.run_path
-    settings = {**identity(config, dataset), **(others or {})}
+    folder = runs / config.place
+    settings = {**run_identity(config, dataset), **(checksums or {})}
     run = Run(folder, config, settings)
-    strangers = [path.name for path in _entries(folder) if final_name(path.name) not in _OURS]
-    if strangers or (folder.exists() and not folder.is_dir()):
-        raise MailError(
-            f"{folder}: is not a run folder of ours ({', '.join(strangers[:3])}). Choose another --runs folder."
-        )
+    _check_folder(folder)
     if (folder / CONFIG).is_file():
-        # A version without some setting did what is its default now.
-        defaults = {each.name: each.default for each in fields(RunConfig) if each.default is not MISSING}
-        differ = differences({**defaults, **read_toml(folder / CONFIG)}, settings)
-        if differ:
+        # An older version that lacked a setting did what is now the default.
+        defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
+        changes = differences({**defaults, **read_toml(folder / CONFIG)}, settings)
+        if changes:
             raise MailError(
-                f"{folder}: holds a run with other settings ({'; '.join(differ)}). "
+                f"{folder}: holds a run with other settings ({'; '.join(changes)}). "
                 f"Choose another --runs folder, or delete this one."
             )
+    state = "finished" if (folder / RESULT).exists() else "unfinished" if run.has_begun else "no"
+    logger.debug(f"{folder}: {state} run of this config.")
     return run
 
 
-def settings_of(path: Path) -> Options:
-    """The settings of a TOML file: a run's config.toml, or one of the user's (MailError when it cannot be read)."""
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything but a run, so that nothing of somebody else's is deleted (MailError)."""
+    if folder.exists() and not folder.is_dir():
+        raise MailError(f"{folder}: is not a folder. Choose another --runs folder.")
+    unknown = [path.name for path in entries(folder) if intended(path.name) not in ENTRIES]
+    if unknown:
+        raise MailError(
+            f"{folder}: is not a run folder; it holds {', '.join(unknown[:3])}. Choose another --runs folder."
+        )
+
+
+def read_settings(path: Path) -> Options:
+    """The settings in a TOML file: a run's config.toml, or one of the user's (MailError if it cannot be read)."""
     return {key: value for key, value in read_toml(path).items() if not key.endswith("_sha256")}
 
 
@@ -81,60 +95,60 @@ def open_run(folder: Path) -> Run:
     """A finished run.
 
     Raises:
-        MailError: the folder is not a run's, or the run is not finished.
+        MailError: the folder is not a run folder, or the run is not finished.
     """
     if not folder.exists():
         raise MailError(
-            f"{folder}: there is no such folder.{_nearest_folder(folder)} Expected one made by `mail train`."
+            f"{folder}: there is no such folder.{_suggest_folder(folder)} Expected one made by `mail train`."
         )
     if not (folder / CONFIG).is_file():
         raise MailError(f"{folder}: holds no {CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
-    run = Run(folder, make_config([settings_of(folder / CONFIG)]))
+    run = Run(folder, make_config([read_settings(folder / CONFIG)]))
     if run.result is None:
-        raise MailError(f"{folder}: the run is not finished. Give its `mail train` command again.")
+        raise MailError(f"{folder}: the run is not finished. Run its `mail train` command again.")
     return run
 
 
-def _nearest_folder(folder: Path) -> str:
-    """`" Did you mean 'base+mail'?"` for the name most like that of the first folder that is missing on the way."""
-    missing = next(each for each in (*reversed(folder.parents), folder) if not each.exists())
-    beside = missing.parent.iterdir() if missing.parent.is_dir() else ()
-    return did_you_mean(missing.name, [each.name for each in beside if each.is_dir()])
+def _suggest_folder(folder: Path) -> str:
+    """`" Did you mean 'base+mail'?"` for the folder most like the first one on the path that does not exist."""
+    missing = next(path for path in (*reversed(folder.parents), folder) if not path.exists())
+    siblings = missing.parent.iterdir() if missing.parent.is_dir() else ()
+    return did_you_mean(missing.name, [path.name for path in siblings if path.is_dir()])
 
 
-def trained_on(run: Run) -> str | None:
-    """SHA-256 of the dataset.json of the dataset that a run was trained on."""
-    return _settings_of(run).get(_DATASET)
+def trained_dataset_sha256(run: Run) -> str | None:
+    """SHA-256 of the dataset.json that a run was trained on."""
+    return _config_toml(run).get(_DATASET)
 
 
 def check_unchanged(run: Run, dataset: Dataset) -> None:
-    """Refuse to score a run on another version of its dataset, or by other code from outside (MailError)."""
-    now, then = _fingerprints(run.config, dataset), _settings_of(run)
-    changed = [key for key, value in now.items() if then.get(key) != value]
+    """Refuse to score a run on another version of its dataset, or with changed outside code (MailError)."""
+    trained = _config_toml(run)
+    changed = [key for key, checksum in _checksums(run.config, dataset).items() if trained.get(key) != checksum]
     if changed and changed[0] != _DATASET:
-        what = run.config.ranker if changed[0] == "ranker_sha256" else run.config.cold_start
-        raise MailError(f"{run.folder}: '{what}' has changed since. Train again in another --runs folder.")
+        name = run.config.ranker if changed[0] == "ranker_sha256" else run.config.cold_start
+        raise MailError(f"{run.folder}: '{name}' has changed since training. Train again in another --runs folder.")
     if changed:
         raise MailError(
-            f"{run.folder}: was trained on another version of the dataset '{dataset.name}' than {dataset.folder} "
-            f"holds. Train again in another --runs folder."
+            f"{run.folder}: was trained on another version of the dataset '{dataset.name}' than the one in "
+            f"{dataset.folder}. Train again in another --runs folder."
         )
 
 
-def read_as(run: Run, dataset: Dataset) -> Dataset:
-    """The unchanged dataset with the ids that the run's table has (MailError as `check_unchanged`)."""
+def read_with_run_ids(run: Run, dataset: Dataset) -> Dataset:
+    """A run's dataset, with the ids of the run's embedding table (MailError as `check_unchanged`)."""
     check_unchanged(run, dataset)
     if not run.config.continues:
         return dataset
-    return RenumberedDataset(dataset.folder, load_numbering(run.vocabularies, _settings_of(run).get(NUMBERING)))
+    return Renumbered(dataset.folder, load_numbering(run.vocabularies, _config_toml(run).get(NUMBERING)))
 
 
-def _settings_of(run: Run) -> Options:
+def _config_toml(run: Run) -> Options:
     return read_toml(run.folder / CONFIG)
 
 
-def baseline_of(run: Run) -> dict[str, Any] | None:
-    """result.json of the run's baseline, where the same runs folder holds it finished; None for a baseline itself."""
+def baseline_result(run: Run) -> dict[str, Any] | None:
+    """result.json of a run's baseline, if it is finished and in the same runs folder; None for a baseline itself."""
     if run.config.cold_start == "none":
         return None
     config = run.config.baseline()
@@ -145,8 +159,8 @@ def baseline_of(run: Run) -> dict[str, Any] | None:
     return baseline.result if baseline.config == config else None
 
 
-def finished(runs: Path) -> list[Run]:
-    """All finished runs below a folder, sorted by path (MailError when there is none)."""
+def finished_runs(runs: Path) -> list[Run]:
+    """All finished runs below a folder, sorted by path (MailError if there are none)."""
     folders = sorted(path.parent for path in runs.rglob(f"seed-*/{RESULT}"))
     if not folders:
         raise MailError(f"{runs}: holds no finished run. Make one with `mail train`.")

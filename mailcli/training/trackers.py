@@ -1,6 +1,6 @@
-"""What else is told of a run besides its folder: TensorBoard's event files while it trains, MLflow when it has ended.
+"""Trackers of a run besides its folder: TensorBoard's event files during training, MLflow at the end.
 
-Asked for by environment variables, as threads are, so that the processes of `mail run` hear of it too.
+They are enabled by environment variables, so that the processes of `mail run` inherit them.
 """
 
 from __future__ import annotations
@@ -15,76 +15,78 @@ from mailcli.config import to_toml
 from mailcli.errors import MailError
 from mailcli.training.run_folder import Run
 
-#: The variables by the option that sets them.
+#: The environment variable of each option.
 VARIABLES = {"tensorboard": "MAIL_TENSORBOARD", "mlflow": "MAIL_MLFLOW"}
 
 
-def ask_for(option: str) -> None:
-    """Let every run of this process and of those it starts be told of so (MailError where it is not installed)."""
+def enable(option: str) -> None:
+    """Track every run of this process and its child processes (MailError if the tracker is not installed)."""
     if importlib.util.find_spec(option) is None:
         raise MailError(f"--{option}: {option} is not installed. Install it with: pip install {option}.")
     os.environ[VARIABLES[option]] = "1"
 
 
-def begin(run: Run) -> None:
-    """Call when a run's history is as long as its checkpoint: event files are written anew, with what it tells."""
+def start(run: Run) -> None:
+    """Write event files from now on, first those of the history so far; call once it is truncated to the checkpoint."""
     if VARIABLES["tensorboard"] not in os.environ:
         return
     import tensorflow as tf
 
-    folder = run.folder / "tensorboard"
-    shutil.rmtree(folder, ignore_errors=True)
-    writer = tf.summary.create_file_writer(str(folder))
+    shutil.rmtree(run.tensorboard, ignore_errors=True)
+    writer = tf.summary.create_file_writer(str(run.tensorboard))
 
-    def tell(lines: list[dict[str, Any]]) -> None:
+    def write(lines: list[dict[str, Any]]) -> None:
         with writer.as_default():
             for line in lines:
                 for name, value, step in _scalars(line):
                     tf.summary.scalar(name, value, step=step)
         writer.flush()
 
-    # A run that has just begun has none.
-    tell(run.history() if run.history_bytes() else [])
-    run.listeners.append(tell)
+    # A run that has just begun has no history.
+    write(run.history() if run.history_bytes() else [])
+    run.listeners.append(write)
 
 
 def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
-    """Name, value and step of what a line of history.jsonl tells."""
+    """The scalars in a line of history.jsonl: name, value and step."""
     if "step" in line:
         for name, value in line.items():
             if name not in {"step", "epoch"}:
                 yield f"training/{name}", value, line["step"]
     elif "after_step" in line:
-        for users, found in line["validation"].items():
-            for metric in ("AUC", "GAUC"):
-                if found[metric] is not None:
-                    yield f"validation/{users} {metric}", found[metric], line["after_step"]
+        for name, value in _metrics(line["validation"]):
+            yield f"validation/{name}", value, line["after_step"]
 
 
-def end(run: Run) -> None:
-    """Call when a run has its result."""
+def _metrics(groups: dict[str, dict[str, Any]]) -> Iterator[tuple[str, float]]:
+    """The defined metrics of each group of users: name and value."""
+    for group, metrics in groups.items():
+        for name in ("AUC", "GAUC"):
+            if metrics[name] is not None:
+                yield f"{group} {name}", metrics[name]
+
+
+def finish(run: Run) -> None:
+    """Log a finished run to MLflow, if it is enabled."""
     run.listeners.clear()
     if VARIABLES["mlflow"] not in os.environ:
         return
     import mlflow
 
+    result = run.result or {}
     with mlflow.start_run(run_name=f"{run.config.cell} seed {run.config.seed}"):
-        mlflow.set_tags({"dataset": (run.result or {})["dataset"], "folder": str(run.folder.resolve())})
-        mlflow.log_params(_flat(to_toml(run.config)))
+        mlflow.set_tags({"dataset": result["dataset"], "folder": str(run.folder.resolve())})
+        mlflow.log_params(_flatten(to_toml(run.config)))
         for line in run.history():
             for name, value, step in _scalars(line):
                 mlflow.log_metric(name.replace("/", "."), value, step=step)
-        for users, found in (run.result or {})["test"].items():
-            for metric in ("AUC", "GAUC"):
-                if found[metric] is not None:
-                    mlflow.log_metric(f"test.{users} {metric}", found[metric])
+        for name, value in _metrics(result["test"]):
+            mlflow.log_metric(f"test.{name}", value)
 
 
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Tables of options as `ranker_options.units`."""
-    found: dict[str, Any] = {}
+def _flatten(settings: dict[str, Any]) -> dict[str, Any]:
+    """Options by dotted keys, as in `ranker_options.units`."""
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
-        found |= (
-            {f"{key}.{name}": option for name, option in value.items()} if isinstance(value, dict) else {key: value}
-        )
-    return found
+        flat |= {f"{key}.{name}": option for name, option in value.items()} if isinstance(value, dict) else {key: value}
+    return flat

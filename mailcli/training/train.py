@@ -1,7 +1,8 @@
-"""One run: the loop, the best checkpoint by validation AUC, the final evaluation on test."""
+"""One run: the training loop, the best epoch by validation AUC, the final evaluation on the test split."""
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -17,13 +18,15 @@ from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives, trackers
 from mailcli.training.environment import environment
 from mailcli.training.evaluate import Scorer, measure
-from mailcli.training.loop import Fit
+from mailcli.training.loop import TrainingLoop
 from mailcli.training.run_folder import Run
-from mailcli.training.two_stage import fit_to
-from mailcli.training.warm_start import Origin
+from mailcli.training.two_stage import fit_two_stage
+from mailcli.training.warm_start import WarmStart
 from mailcli.utils import hardware
 
-#: Minutes between two checkpoints (ours: what a killed run loses, against a second or two of writing).
+logger = logging.getLogger(__name__)
+
+#: Minutes between two checkpoints (ours: the work a killed run loses, against the second or two a checkpoint takes).
 CHECKPOINT_MINUTES = 10.0
 
 
@@ -32,37 +35,38 @@ def train(
     dataset: Dataset,
     baseline: Run | None = None,
     minutes: float = CHECKPOINT_MINUTES,
-    origin: Origin | None = None,
+    warm_start: WarmStart | None = None,
 ) -> dict[str, Any]:
     """Train, keep the best epoch by validation AUC, evaluate it on test, write the run folder.
 
     Args:
-        run: where to; a run that was stopped goes on from its last checkpoint.
-        dataset: the dataset.
-        baseline: for a two-stage method, the finished run of the ranker alone, whose best epoch it is fitted to.
+        run: the run to write; an interrupted run resumes from its last checkpoint.
+        dataset: the dataset; with a warm start, read with the new run's ids.
+        baseline: for a two-stage method, the finished run of its ranker without a method; the method is fitted to its
+            best epoch.
         minutes: between two checkpoints.
-        origin: the run that this one goes on with; the dataset has its ids then.
+        warm_start: the run to continue.
 
     Returns:
         The contents of result.json.
 
     Raises:
-        MailError: an option is wrong, histories are longer than the dataset's, or a loss is not finite.
+        MailError: an option is invalid, the history is longer than the dataset's, or a loss is not finite.
     """
     try:
         with run.lock():
-            return _train(run, dataset, baseline, minutes, origin)
+            return _train(run, dataset, baseline, minutes, warm_start)
     finally:
         clear_custom_gradients()
 
 
-def choose(
+def train_for_validation(
     run: Run, dataset: Dataset, baseline: Run | None = None, minutes: float = CHECKPOINT_MINUTES
 ) -> dict[str, Any]:
-    """Train as `train` does and stop before the test split is read, for `mail tune`.
+    """Train like `train`, but stop before the test split is read: for `mail tune`.
 
     Returns:
-        What result.json would say of the best epoch: its number and the validation's metrics.
+        What result.json would say about the best epoch: its number and the validation metrics.
 
     Raises:
         MailError: as `train`.
@@ -74,55 +78,60 @@ def choose(
         clear_custom_gradients()
 
 
-def _train(run: Run, dataset: Dataset, baseline: Run | None, minutes: float, origin: Origin | None) -> dict[str, Any]:
-    # Another process may have been quicker; the other workers have to hear of it.
-    if collectives.any_of(run.result is not None):
+def _train(
+    run: Run, dataset: Dataset, baseline: Run | None, minutes: float, warm_start: WarmStart | None
+) -> dict[str, Any]:
+    # Another process may have finished it first; then the other workers must know, too.
+    if collectives.any_worker(run.result is not None):
+        logger.debug(f"{run.folder}: finished in the meantime; reusing its result.")
         return run.result or {}
     started = time.monotonic()
-    training = _Training(run, dataset, baseline, minutes, origin)
+    training = _Training(run, dataset, baseline, minutes, warm_start)
     try:
-        result = _finish(run, dataset, training, started, origin)
+        result = _finish(run, dataset, training, started, warm_start)
     except KeyboardInterrupt:
-        raise (training.fit.interrupted() if training.fit else Interrupted("Interrupted.")) from None
-    if training.fit and run.kept:
-        training.fit.clear()
-    if run.kept:
-        trackers.end(run)
+        raise (training.loop.interrupted() if training.loop else Interrupted("Interrupted.")) from None
+    if run.is_local:
+        if training.loop:
+            training.loop.delete_checkpoints()
+        trackers.finish(run)
     return result
 
 
 class _Training:
-    """A model trained to its end, its best epoch on the disk."""
+    """A model trained to the end, with its best epoch on disk."""
 
     def __init__(
-        self, run: Run, dataset: Dataset, baseline: Run | None, minutes: float, origin: Origin | None = None
+        self, run: Run, dataset: Dataset, baseline: Run | None, minutes: float, warm_start: WarmStart | None = None
     ) -> None:
-        if origin:
-            # Before the model is made, so that random numbers are the same in a run that was stopped.
-            origin.load()
-        self.model, splits = check(run.config, dataset)
-        self.scorer = Scorer(self.model)
+        if warm_start:
+            # Before the model is created, so that random numbers are the same when an interrupted run resumes.
+            warm_start.load()
+        self.model, splits = prepare(run.config, dataset)
+        self.scorer = Scorer(self.model, run.config.history)
         self.batches = {name: _batches(dataset, view, run.config) for name, view in splits.items()}
-        self.fit: Fit | None = None
-        """None of a two-stage method."""
+        self.loop: TrainingLoop | None = None
+        """None for a two-stage method."""
         if baseline:
             run.begin()
-            self.best = fit_to(baseline, run, dataset, self.model, self.scorer, self.batches)
+            self.best = fit_two_stage(baseline, run, dataset, self.model, self.scorer, self.batches)
         else:
-            start = origin.into if origin else None
-            self.fit = Fit(run, dataset, self.model, self.scorer, self.batches, minutes, start)
-            if origin:
-                origin.forget()
-            if run.kept:
-                trackers.begin(run)
-            self.best = self.fit.best()
+            initialize = warm_start.initialize if warm_start else None
+            self.loop = TrainingLoop(run, dataset, self.model, self.scorer, self.batches, minutes, initialize)
+            if warm_start:
+                warm_start.release()
+            if run.is_local:
+                trackers.start(run)
+            self.best = self.loop.train()
 
 
-def _finish(run: Run, dataset: Dataset, training: _Training, started: float, origin: Origin | None) -> dict[str, Any]:
+def _finish(
+    run: Run, dataset: Dataset, training: _Training, started: float, warm_start: WarmStart | None
+) -> dict[str, Any]:
     """Evaluate the best epoch on test, once, and write the result."""
     config, test = run.config, training.batches["test"]
     run.restore(training.model)
-    collectives.share(training.model.variables)
+    collectives.broadcast(training.model.variables)
     scores = training.scorer(test, "scoring test")
     result = {
         "cell": config.cell,
@@ -132,28 +141,28 @@ def _finish(run: Run, dataset: Dataset, training: _Training, started: float, ori
         **training.best,
         "test": measure(dataset, test.view, scores),
     }
-    if origin:
-        result["days"] = origin.days(config, dataset, training.scorer, result["test"])
+    if warm_start:
+        result["days"] = warm_start.measure_days(config, dataset, training.scorer, result["test"])
     run.finish(scores, environment(time.monotonic() - started), result)
     return result
 
 
-def check(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, View]]:
-    """The model and the splits of a run that is yet to begin.
+def prepare(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, View]]:
+    """The model and the splits of a run that has not begun.
 
     Raises:
-        MailError: they cannot be made.
+        MailError: the config does not suit the dataset or this machine.
     """
     dataset.check_history(config.history)
     _check_memory(config, dataset)
     model = make_model(dataset, config)
     splits = views(dataset, config)
-    _check_views(splits, config)
+    _check_splits(splits, config)
     return model, splits
 
 
 def _check_memory(config: RunConfig, dataset: Dataset) -> None:
-    """Refuse a table that cannot be held: the system would kill the process without a word (MailError)."""
+    """Refuse an embedding table that does not fit in memory: the system would kill the process silently (MailError)."""
     rows, memory = sum(dataset.vocabulary_sizes.values()), hardware.memory_bytes()
     needed = hardware.table_bytes(rows, config.embedding_dim)
     if memory and needed > memory:
@@ -164,12 +173,12 @@ def _check_memory(config: RunConfig, dataset: Dataset) -> None:
         )
 
 
-def _check_views(splits: dict[str, View], config: RunConfig) -> None:
+def _check_splits(splits: dict[str, View], config: RunConfig) -> None:
     for name, view in splits.items():
         if not len(view.rows) or view.new.all() or not view.new.any():
             raise MailError(
-                f"seed {config.seed}, new_share {config.new_share}: the draw leaves the {name} split without "
-                f"impressions, or without new or old users. Expected more users, or another share."
+                f"seed {config.seed}, new_share {config.new_share}: the draw of new users leaves the {name} split "
+                f"without impressions, or without new or old users. Expected more users, or another share."
             )
 
 

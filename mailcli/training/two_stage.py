@@ -17,19 +17,23 @@ from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
 
 
-def fit_to(
+def fit_two_stage(
     baseline: Run, run: Run, dataset: Dataset, model: TwoTower, scorer: Scorer, batches: dict[str, Batches]
 ) -> dict[str, Any]:
-    """The baseline's table and ranker, and the two-stage method fitted to them."""
+    """Copy the baseline's table and ranker, fit the method to them, and save the weights.
+
+    Returns:
+        What result.json says about the best epoch.
+    """
     trained = Predictor(baseline, dataset).model
     model.embedding.set_weights(trained.embedding.get_weights())
     model.ranker.set_weights(trained.ranker.get_weights())
     model.cold_start.fit(training_data(model, dataset, batches["train"], run.config.seed))
     model.save_weights(run.weights)
     validation = batches["validation"]
-    found = measure(dataset, validation.view, scorer(validation, "scoring validation"))
-    best = {"best_epoch": (baseline.result or {}).get("best_epoch"), "validation": found}
-    run.log([{"fitted to epoch": best["best_epoch"], "validation": found}])
+    metrics = measure(dataset, validation.view, scorer(validation, "scoring validation"))
+    best = {"best_epoch": (baseline.result or {}).get("best_epoch"), "validation": metrics}
+    run.log([{"fitted to epoch": best["best_epoch"], "validation": metrics}])
     return best
 
 
@@ -43,7 +47,7 @@ def training_data(model: TwoTower, dataset: Dataset, batches: Batches, seed: int
         clicks=dataset.column("train", "click")[view.rows].astype(np.float32),
         users=users,
         old=~view.new[users] & (dataset.earlier_behaviors("train")[view.rows] > 0),
-        gather=lambda places: embed(to_tensors(batches.gather(view.rows[places]))),
+        gather=lambda positions: embed(to_tensors(batches.gather(view.rows[positions]))),
         ranker=lambda features: click_logit(model.ranker(features, training=False)),
         seed=seed,
     )

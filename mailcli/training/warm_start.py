@@ -1,4 +1,4 @@
-"""The run that another one goes on with: its weights and moments put into a larger table, its metrics set beside."""
+"""Continuing a finished run on another dataset: its weights and moments in a larger table, both days measured."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from mailcli.errors import MailError
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
-from mailcli.training.checkpoints import read_variables
 from mailcli.training.evaluate import Metrics, Scorer, measure
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
+from mailcli.training.variable_files import read_variables
 
-#: The variable of an optimizer that is a setting.
-_RATE = "learning_rate"
+#: The optimizers' variable that is a setting: the new run has its own.
+_LEARNING_RATE = "learning_rate"
 
 
 @dataclass(frozen=True)
 class ContinuedRun(Run):
-    """A run that goes on with another; its folder holds the ids of its table."""
+    """A run that continues another; its folder also holds the ids of its embedding table."""
 
     numbering: Numbering | None = None
 
     def begin(self) -> None:
-        """Make the folder anew, with config.toml and the ids."""
+        """Empty the folder and write config.toml and the ids."""
         super().begin()
         if self.numbering is not None:
             save_numbering(self.vocabularies, self.numbering)
 
 
-class Origin:
-    """What a run goes on with.
+class WarmStart:
+    """Starts a run from the weights and optimizer moments of another one, the parent.
 
     Args:
-        run: finished, with its optimizers.
-        dataset: its dataset, read with its ids.
+        run: the parent, finished, with its optimizers.
+        dataset: the parent's dataset, read with its ids.
     """
 
     def __init__(self, run: Run, dataset: Dataset) -> None:
@@ -53,28 +53,30 @@ class Origin:
         self._weights: list[NDArray] = []
 
     def load(self) -> None:
-        """Read the best epoch's weights."""
+        """Read the weights of the parent's best epoch."""
         model = Predictor(self._run, self._dataset).model
         self._weights = [np.asarray(weight) for weight in model.weights]
         self._embedding = model.embedding
 
-    def forget(self) -> None:
-        """Let go of the weights."""
+    def release(self) -> None:
+        """Free the memory of the weights."""
         self._weights = []
 
-    def into(self, model: TwoTower, step: Step) -> None:
-        """Put weights and moments into a model whose vocabularies begin with those of the run.
+    def initialize(self, model: TwoTower, step: Step) -> None:
+        """Copy weights and moments into a model whose vocabularies start with the parent's.
 
-        Rows of new ids keep what they are: weights as they were initialized, moments zero.
+        Rows of new ids are left as they are: newly initialized weights, zero moments.
 
         Raises:
             MailError: a variable has another shape, and not because of new ids.
         """
-        grow = _Growth(self._run, self._embedding, model.embedding)
+        expand = _VariableExpander(self._run, self._embedding, model.embedding)
         if len(self._weights) != len(model.weights):
-            raise MailError(f"{self._run.folder}: has {len(self._weights)} weights, and now {len(model.weights)}.")
+            raise MailError(
+                f"{self._run.folder}: has {len(self._weights)} weights, but the new model has {len(model.weights)}."
+            )
         for old, weight in zip(self._weights, model.weights, strict=True):
-            weight.assign(grow(old, weight))
+            weight.assign(expand(old, weight))
         moments = read_variables(self._run.optimizers)
         if len(moments) != len(step.variables):
             raise MailError(
@@ -82,25 +84,25 @@ class Origin:
                 "run again in another --runs folder."
             )
         for read, variable in zip(moments, step.variables, strict=True):
-            if variable.name != _RATE:
-                variable.assign(grow(read(), variable))
+            if variable.name != _LEARNING_RATE:
+                variable.assign(expand(read(), variable))
 
-    def days(self, config: RunConfig, dataset: Dataset, scorer: Scorer, after: Metrics) -> list[dict[str, Any]]:
-        """What the test splits of both days say of the run and of what it became: forgetting and gain.
+    def measure_days(self, config: RunConfig, dataset: Dataset, scorer: Scorer, after: Metrics) -> list[dict[str, Any]]:
+        """Metrics of the parent (before) and the new run (after) on the test splits of both days: forgetting and gain.
 
         Args:
             config: of the new run.
-            dataset: its dataset, read with its ids.
-            scorer: of its best epoch.
-            after: its test metrics.
+            dataset: the new run's dataset, read with its ids.
+            scorer: of the new run's best epoch.
+            after: the new run's test metrics.
 
         Returns:
             For each day its dataset, and the metrics before and after.
         """
-        earlier = RenumberedDataset(self._dataset.folder, current_numbering(dataset))
-        later = RenumberedDataset(dataset.folder, current_numbering(self._dataset))
-        after_earlier = _test(earlier, config, scorer, "the day before")
-        before_later = _test(later, config, Predictor(self._run, later).score, "the run before")
+        earlier = Renumbered(self._dataset.folder, numbering_of(dataset))
+        later = Renumbered(dataset.folder, numbering_of(self._dataset))
+        after_earlier = _measure_test(earlier, config, scorer, "the day before")
+        before_later = _measure_test(later, config, Predictor(self._run, later).score, "the run before")
         before_earlier: Metrics = (self._run.result or {})["test"]
         return [
             {"dataset": earlier.label, "before": before_earlier, "after": after_earlier},
@@ -108,46 +110,47 @@ class Origin:
         ]
 
 
-def _test(dataset: Dataset, config: RunConfig, scorer: Scorer, title: str) -> Metrics:
+def _measure_test(dataset: Dataset, config: RunConfig, scorer: Scorer, title: str) -> Metrics:
     """Metrics of a dataset's test split."""
     view = views(dataset, config)["test"]
     batches = Batches(dataset, view, config.history, config.batch_size)
     return measure(dataset, view, scorer(batches, f"scoring {title}"))
 
 
-class _Growth:
-    """Variables of a run -> the same for larger vocabularies.
+class _VariableExpander:
+    """Expands a run's variables to larger vocabularies.
 
-    What has a row for each row of the shared table, or for each id of a vocabulary, keeps the rows of the known ids.
+    A variable with a row for each row of the shared table, or for each id of a vocabulary, keeps the rows of the known
+    ids; the rows of new ids are those of the new variable.
     """
 
     def __init__(self, run: Run, old: FeatureEmbedding, new: FeatureEmbedding) -> None:
         self._run = run
-        self._rows = old.rows, new.rows
-        self._sizes = {(size, new.vocabulary_sizes[name]) for name, size in old.vocabulary_sizes.items()}
-        self._places = np.concatenate(list(_places(old, new)))
+        self._table_rows = old.rows, new.rows
+        self._vocabulary_sizes = {(size, new.vocabulary_sizes[name]) for name, size in old.vocabulary_sizes.items()}
+        self._positions = np.concatenate(list(_new_positions(old, new)))
 
     def __call__(self, old: NDArray, variable: Any) -> NDArray:
-        """The value for a variable; `old` is the run's."""
+        """The value for a variable, given its value in the old run."""
         shape = tuple(variable.shape)
         if old.shape == shape:
             return old
         if old.ndim and old.shape[1:] == shape[1:]:
-            sizes = old.shape[0], shape[0]
-            found = np.array(variable)
-            if sizes == self._rows:
-                found[self._places] = old
-                return found
-            if sizes in self._sizes:
-                found[: len(old)] = old
-                return found
+            rows = old.shape[0], shape[0]
+            value = np.array(variable)
+            if rows == self._table_rows:
+                value[self._positions] = old
+                return value
+            if rows in self._vocabulary_sizes:
+                value[: len(old)] = old
+                return value
         raise MailError(
             f"{self._run.folder}: its variable {variable.path} has the shape {old.shape}, expected {shape}: it does "
-            "not grow with the ids. Train anew on this dataset instead."
+            "not grow with the ids. Train from scratch on this dataset instead."
         )
 
 
-def _places(old: FeatureEmbedding, new: FeatureEmbedding) -> Iterator[NDArray[np.int64]]:
+def _new_positions(old: FeatureEmbedding, new: FeatureEmbedding) -> Iterator[NDArray[np.int64]]:
     """[old rows], the row of each in the new table, in parts."""
     for name in old.start:
         yield new.start[name] + np.arange(old.vocabulary_sizes[name])

@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 import mailcli
-from mailcli.preprocessing.sources import _ml_100k_files
-from mailcli.training.checkpoints import Checkpoints, Progress
+from mailcli.preprocessing.sources import ml_100k
+from mailcli.training.checkpoints import Checkpoints, TrainingState
 from tests.helpers.hostile import Trap, saved
 
 
@@ -81,11 +81,11 @@ BAD_CHECKPOINTS = {
 def test_a_checkpoint_that_is_none_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     variables = [Variable(np.zeros((2, 3), np.float32)), Variable(np.zeros(4, np.int64))]
     (tmp_path / "step-5.npz").write_bytes(BAD_CHECKPOINTS[name])
-    assert Checkpoints(tmp_path, variables).restore(10, steps_of_epoch=100) is None
-    assert f"{tmp_path}/step-5.npz: is damaged and left out (" in capsys.readouterr().err
+    assert Checkpoints(tmp_path, variables).restore(10, steps_per_epoch=100) is None
+    assert f"{tmp_path}/step-5.npz: is damaged; skipping it (" in capsys.readouterr().err
     assert not variables[0].values.any()
     (tmp_path / "step-4.npz").write_bytes(packed())
-    assert Checkpoints(tmp_path, variables).restore(10, steps_of_epoch=100) == Progress(1, 2, 2, 10)
+    assert Checkpoints(tmp_path, variables).restore(10, steps_per_epoch=100) == TrainingState(1, 2, 2, 10)
 
 
 PACKAGE = Path(mailcli.__file__).parent

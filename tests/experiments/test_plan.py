@@ -277,7 +277,7 @@ class TestSeveralAtOnce:
         found, told = again.communicate()
         assert again.returncode == 0, told
         assert " to go on with, " in told.splitlines()[0]
-        assert "goes on after step" in told
+        assert "resuming after step" in told
         assert found == table
         assert bytes_of(runs) == bytes_of(tmp_path / "undisturbed")
 

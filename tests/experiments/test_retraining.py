@@ -36,11 +36,11 @@ from mailcli.models.step import make_step
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.training.evaluate import Scorer, measure
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import open_run, read_as
-from mailcli.training.warm_start import Origin, _Growth
+from mailcli.training.run_registry import open_run, read_with_run_ids
+from mailcli.training.warm_start import WarmStart, _VariableExpander
 from tests.end_to_end.test_cli import mail, refused
 from tests.experiments.ab_test.test_run import changed_manifest
-from tests.training.test_resume import SMALL, Killed, kill_in_step, outcome
+from tests.helpers.runs import SMALL, Killed, kill_in_step, outcome
 
 SETTINGS: dict[str, Any] = {
     "data": "day1",
@@ -210,7 +210,7 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
     names = schema.vocabularies()
     sizes = dict.fromkeys(names, 4)
     old, new = FeatureEmbedding(schema, sizes, 2), FeatureEmbedding(schema, {**sizes, names[0]: 5, names[-1]: 7}, 2)
-    grow = _Growth(Run(Path("run"), RunConfig("x")), old, new)
+    grow = _VariableExpander(Run(Path("run"), RunConfig("x")), old, new)
     values = np.arange(old.rows, dtype=np.float32)
     found = grow(values, tf.Variable(np.full(new.rows, -1.0, np.float32)))
     middle, last = 4 * (len(names) - 2), len(names) * 4
@@ -224,7 +224,7 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
         grow(np.ones((8, 3)), SimpleNamespace(shape=(9, 3), path="dense/kernel"))
     assert error.value.message == (
         "run: its variable dense/kernel has the shape (8, 3), expected (9, 3): it does not grow with the ids. "
-        "Train anew on this dataset instead."
+        "Train from scratch on this dataset instead."
     )
 
 
@@ -239,12 +239,12 @@ def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> Non
     with np.load(parent.optimizers) as file:
         kept = {array.shape: array for array in (file[name] for name in file.files) if array.ndim == 2}
     config = make_config([{**SETTINGS, "data": "tiny", "learning_rate": 0.5}])
-    origin = Origin(parent, first)
-    origin.load()
+    warm_start = WarmStart(parent, first)
+    warm_start.load()
     fresh = make_model(second, config).embedding.table.numpy()
     model = make_model(second, config)
     step = make_step(model, config)
-    origin.into(model, step)
+    warm_start.initialize(model, step)
     old, new = before.embedding, model.embedding
     table, moments = new.table.numpy(), [v.numpy() for v in step.variables if tuple(v.shape) == new.table.shape]
     assert len(moments) == 2
@@ -285,8 +285,8 @@ def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
     assert [day["dataset"] for day in found] == ["day1 (simulated)", "tiny (simulated)"]
     assert found[0]["before"] == (parent.result or {})["test"]
     assert found[1]["after"] == (child.result or {})["test"]
-    numbering = current_numbering(read_as(child, datasets[1]))
-    model = make_model(RenumberedDataset(datasets[0].folder, numbering), child.config)
+    numbering = numbering_of(read_with_run_ids(child, datasets[1]))
+    model = make_model(Renumbered(datasets[0].folder, numbering), child.config)
     child.restore(model)
     old_day = RenumberedDataset(datasets[0].folder, numbering)
     view = views(old_day, child.config)["test"]
@@ -339,7 +339,7 @@ def test_a_killed_run_goes_on_exactly(home: Path, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(Killed):
             continue_run(Path(PARENT), "tiny", {}, Path("data"), Path("runs"), 0)
     run = continue_run(Path(PARENT), "tiny", {}, Path("data"), Path("runs"), None)
-    assert f"{CHILD}: goes on after step 8, in epoch 1.\n" in capsys.readouterr().err
+    assert f"{CHILD}: resuming after step 8 (epoch 1).\n" in capsys.readouterr().err
     assert outcome(run) == expected
     assert arrays(run.optimizers) == moments
 
@@ -368,7 +368,7 @@ def test_rankers_with_variables_of_their_own_ids_and_a_third_day(home: Path, ran
 
 
 def load_ids(run: Run) -> dict[str, list[Any]]:
-    numbering = current_numbering(read_as(run, Dataset(Path("data") / run.config.data)))
+    numbering = numbering_of(read_with_run_ids(run, Dataset(Path("data") / run.config.data)))
     return {name: values.tolist() for name, values in numbering.values.items()}
 
 
@@ -449,7 +449,7 @@ CHANGEABLE = (
          f"--data day1: is what {PARENT} was trained on. Expected the dataset of the next day, made by "
          "`mail preprocess ... --name NAME`."),
         (unfinished, [PARENT, "--data", "tiny"],
-         f"{PARENT}: the run is not finished. Give its `mail train` command again."),
+         f"{PARENT}: the run is not finished. Run its `mail train` command again."),
         (without_moments, [PARENT, "--data", "tiny"],
          f"{PARENT}/checkpoints/best.optimizers.npz: is missing, so the run cannot be gone on with (runs of older "
          "versions do not keep their optimizers). Train it again in another --runs folder."),

@@ -21,8 +21,8 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import ensure
 from mailcli.experiments.tuning import Range, parse_ranges
 from mailcli.training import trackers
-from mailcli.training.loop import Fit
-from tests.helpers.models import mail_config
+from mailcli.training.loop import TrainingLoop
+from tests.models.test_two_tower import config
 
 SMALL = [
     *("--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=4", "--set", "history=5"),
@@ -100,9 +100,9 @@ def test_a_search_that_is_stopped_goes_on_and_never_reads_the_test_split(
     assert "Best of 3 on the validation split: --set learning_rate=" in told
     assert not list(whole.rglob("result.json"))
     # Stopped in the second trial, before its validation.
-    runs, seen, validate = tmp_path / "runs", 0, Fit._validate
+    runs, seen, validate = tmp_path / "runs", 0, TrainingLoop._validate
 
-    def killed(self: Fit) -> bool:
+    def killed(self: TrainingLoop) -> bool:
         nonlocal seen
         seen += 1
         if seen == 2:
@@ -110,12 +110,12 @@ def test_a_search_that_is_stopped_goes_on_and_never_reads_the_test_split(
         return validate(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Fit, "_validate", killed)
+        patch.setattr(TrainingLoop, "_validate", killed)
         assert tune(data_dir, runs, 2)[0] == 130
     code, _, err = tune(data_dir, runs, 3)
     assert code == 0
     assert "1 of 3 trials are done." in err
-    assert "goes on after step" in err
+    assert "resuming after step" in err
     expected = [{key: row[key] for key in row if key != "trial"} for row in read(whole)]
     assert [{key: row[key] for key in row if key != "trial"} for row in read(runs)] == expected
     assert len(expected) == 3

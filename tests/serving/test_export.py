@@ -26,11 +26,11 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import complete, ensure
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.serving.dataset_lookup import history_ends
-from mailcli.serving.impression_file import ImpressionFile, Writer
-from mailcli.serving.lookups import latest, packed
+from mailcli.serving.impression_file import ImpressionFile, ImpressionWriter
+from mailcli.serving.lookups import last_steps, pack_values
 from mailcli.serving.served_model import _refuse_python
-from mailcli.serving.signatures import Input, fitting
-from mailcli.serving.value_checks import Faults, Needed, typed
+from mailcli.serving.signatures import Input, check_shapes
+from mailcli.serving.value_checks import Faults, RequiredColumn, cast_column
 from mailcli.training.run_folder import Run
 from tests.helpers import leakage
 from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
@@ -401,10 +401,10 @@ def test_the_folder_tells_how_to_ask(exported: dict[str, Path], answers: dict[st
 def test_the_last_steps_with_an_action_are_kept() -> None:
     steps = tf.constant([[[1, 11], [2, 12], [3, 13], [4, 14]], [[5, 15], [6, 16], [7, 17], [8, 18]]])
     actions = tf.constant([[2, 0, 3, 4], [0, 0, 5, 0]])
-    kept, of = latest(steps, actions, 2)
+    kept, of = last_steps(steps, actions, 2)
     assert kept.numpy().tolist() == [[[3, 13], [4, 14]], [[0, 0], [7, 17]]]
     assert of.numpy().tolist() == [[3, 4], [0, 5]]
-    kept, of = latest(steps[:, :0], actions[:, :0], 2)
+    kept, of = last_steps(steps[:, :0], actions[:, :0], 2)
     assert kept.numpy().tolist() == [[[0, 0], [0, 0]], [[0, 0], [0, 0]]]
     assert of.numpy().tolist() == [[0, 0], [0, 0]]
 
@@ -412,7 +412,7 @@ def test_the_last_steps_with_an_action_are_kept() -> None:
 def test_values_of_a_list_are_put_in_order_and_an_empty_list_is_one_unknown() -> None:
     ids = tf.constant([[[9, 1, 4], [1, 1, 1], [1, 7, 1]]])
     empty = tf.constant([[[False, True, False], [True, True, True], [False, False, False]]])
-    assert packed(ids, empty).numpy().tolist() == [[[4, 9, 0], [1, 0, 0], [1, 1, 7]]]
+    assert pack_values(ids, empty).numpy().tolist() == [[[4, 9, 0], [1, 0, 0], [1, 1, 7]]]
 
 
 def failed(message: str) -> str:
@@ -428,7 +428,7 @@ def test_an_input_of_another_shape_is_told_by_name() -> None:
     # As a server: shapes are not compared before the graph runs.
     @tf.function
     def sizes(**given: tf.Tensor) -> list[tf.Tensor]:
-        return [tf.size(tensor) for tensor in fitting(inputs, given).values()]
+        return [tf.size(tensor) for tensor in check_shapes(inputs, given).values()]
 
     free = {name: tf.TensorSpec(None, tf.int64) for name in good}
     graph = sizes.get_concrete_function(**free)
@@ -621,7 +621,7 @@ def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(text, encoding="utf-8")
     source = ImpressionFile(tmp_path / "in.csv")
     schema = source.schema.append(pa.field("score", pa.float32()))
-    with Writer(tmp_path / "out.csv", schema) as writer:
+    with ImpressionWriter(tmp_path / "out.csv", schema) as writer:
         for piece in source.pieces(2, Faults(source.path)):
             scores = pa.array([0.1, 1 / 3][: len(piece)], pa.float32())
             writer.write(pa.record_batch([*piece.columns, scores], schema=schema))
@@ -642,7 +642,7 @@ def test_values_are_typed_as_the_dataset_has_them() -> None:
             if any(places):
                 wrong[told] = places
 
-        found: list[Any] = typed(values, Needed("x", is_text, optional), fault).to_pylist()
+        found: list[Any] = cast_column(values, RequiredColumn("x", is_text, optional), fault).to_pylist()
         return found
 
     number = "a whole number or nothing."
@@ -701,7 +701,7 @@ def test_runs_that_cannot_be_exported_or_scored(runs: dict[str, Run], raw: Raw, 
     (bare / "checkpoints" / "best.weights.h5").unlink()
     texts = {
         lost: f"{lost}: there is no such folder. Expected one made by `mail train`.",
-        unfinished: f"{unfinished}: the run is not finished. Give its `mail train` command again.",
+        unfinished: f"{unfinished}: the run is not finished. Run its `mail train` command again.",
     }
     for command in commands:
         for folder, text in texts.items():
@@ -753,14 +753,14 @@ def test_a_file_that_comes_to_be_while_scores_are_written_is_left_alone(
 ) -> None:
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
-    write = Writer.write
+    write = ImpressionWriter.write
 
-    def late(self: Writer, piece: pa.RecordBatch) -> None:
+    def late(self: ImpressionWriter, piece: pa.RecordBatch) -> None:
         write(self, piece)
         # As another `mail score` with the same name of the result, which is done first.
         out.write_text("theirs")
 
-    monkeypatch.setattr(Writer, "write", late)
+    monkeypatch.setattr(ImpressionWriter, "write", late)
     assert refused(score(runs[ODD], tmp_path / "in.csv", out, data_dir)) == (
         f"{out}: another program has made it meanwhile, so it is left alone. Nothing was kept; choose another name."
     )
@@ -963,7 +963,7 @@ def test_ctrl_c_ends_as_shells_have_it(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Writer, "write", stop)
+    monkeypatch.setattr(ImpressionWriter, "write", stop)
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     done = score(runs[ODD], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
     assert done.exit_code == 130
@@ -1013,7 +1013,7 @@ def test_a_full_disk_keeps_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mailcli.serving.score_file.Writer.write", full)
+    monkeypatch.setattr("mailcli.serving.score_file.ImpressionWriter.write", full)
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
     assert refused(score(runs[ODD], tmp_path / "in.csv", out, data_dir)) == (

@@ -1,3 +1,5 @@
+"""Scores and metrics of a view, against slow reference implementations."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -19,67 +21,69 @@ from tests.helpers import oracles
 
 @pytest.fixture(scope="module")
 def view(with_buys: Dataset) -> View:
-    """The test split of `buys`, whose users have clicks and conversions; a third of the users, so that it is quick."""
-    whole = views(with_buys, make_config([{"data": "buys"}]))["test"]
-    return whole._replace(rows=whole.rows[with_buys.column("test", "user") % 3 == 0])
+    """The test split of `buys`, whose users have clicks and conversions; only a third of the users, for speed."""
+    test = views(with_buys, make_config([{"data": "buys"}]))["test"]
+    return test._replace(rows=test.rows[with_buys.column("test", "user") % 3 == 0])
 
 
 def groups_of(dataset: Dataset, view: View) -> dict[str, list[bool]]:
-    """Which impressions are in which group, one by one."""
-    found: dict[str, list[bool]] = {"new": [], "old": [], "all": [], "natural": []}
+    """Whether each impression is in each group, one by one."""
+    groups: dict[str, list[bool]] = {"new": [], "old": [], "all": [], "natural": []}
     for row in view.rows:
         user = int(dataset.column(view.split, "user")[row])
         unseen = int(dataset.column(view.split, "history_end")[row]) == int(dataset.offsets[user])
         new = unseen or bool(view.new[user])
         for name, member in (("new", new), ("old", not new), ("all", True), ("natural", unseen)):
-            found[name].append(member)
-    return found
+            groups[name].append(member)
+    return groups
 
 
 def test_a_draw_of_users_is_drawn_rows_of_every_group(with_buys: Dataset, view: View) -> None:
     rng = np.random.default_rng(0)
     scores = rng.random((len(view.rows), 2)).round(1).astype(np.float32)
-    found = measure_draws(with_buys, view, scores, 3)
+    metrics = measure_draws(with_buys, view, scores, 3)
     user = with_buys.column("test", "user")[view.rows]
-    present = sorted(set(user.tolist()))
+    users = sorted(set(user.tolist()))
     for name, members in groups_of(with_buys, view).items():
         rows = np.flatnonzero(members)
         if not len(rows):
-            assert name not in found
+            assert name not in metrics
             continue
         for column, (prefix, label) in enumerate((("", "click"), ("CTCVR ", "conversion"))):
             y = with_buys.column("test", label)[view.rows]
             for number in range(3):
-                drawn = np.repeat(present, draw_users(len(present), DRAWS_SEED, number)).tolist()
+                drawn = np.repeat(users, draw(len(users), DRAWS_SEED, number)).tolist()
                 expected = oracles.resampled(
                     user[rows].tolist(), y[rows].tolist(), scores[rows, column].tolist(), drawn
                 )
-                ours = found[name][f"{prefix}AUC"][number], found[name][f"{prefix}GAUC"][number]
-                np.testing.assert_allclose(ours, expected, atol=1e-12, equal_nan=True)
+                actual = metrics[name][f"{prefix}AUC"][number], metrics[name][f"{prefix}GAUC"][number]
+                np.testing.assert_allclose(actual, expected, atol=1e-12, equal_nan=True)
 
 
 def test_metrics_are_those_of_the_groups(with_buys: Dataset, view: View) -> None:
     scores = np.random.default_rng(1).random(len(view.rows), np.float32).round(1)
-    found = measure(with_buys, view, scores)
+    metrics = measure(with_buys, view, scores)
     user, y = (with_buys.column("test", name)[view.rows] for name in ("user", "click"))
     for name, members in groups_of(with_buys, view).items():
         rows = np.flatnonzero(members)
         if len(rows):
-            labels, of_group = y[rows].tolist(), scores[rows].tolist()
-            assert found[name]["AUC"] == pytest.approx(oracles.auc(labels, of_group), abs=1e-12)
-            assert found[name]["GAUC"] == pytest.approx(oracles.gauc(user[rows].tolist(), labels, of_group), abs=1e-12)
-            assert found[name]["users"] == len(set(user[rows].tolist()))
+            labels, group_scores = y[rows].tolist(), scores[rows].tolist()
+            assert metrics[name]["AUC"] == pytest.approx(oracles.auc(labels, group_scores), abs=1e-12)
+            assert metrics[name]["GAUC"] == pytest.approx(
+                oracles.gauc(user[rows].tolist(), labels, group_scores), abs=1e-12
+            )
+            assert metrics[name]["users"] == len(set(user[rows].tolist()))
 
 
 def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
     with_buys: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[Any] = []
+    calls: list[Any] = []
 
     @contextmanager
-    def recorded(*said: Any) -> Iterator[Callable[[float], None]]:
-        told.append(said)
-        yield told.append
+    def recorded(*arguments: Any) -> Iterator[Callable[[float], None]]:
+        calls.append(arguments)
+        yield calls.append
 
     monkeypatch.setattr("mailcli.training.evaluate.progress", recorded)
     config = make_config([{"data": "buys", "history": 10, "ranker": "esmm", "batch_size": 16}])
@@ -89,5 +93,5 @@ def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
     scores = Scorer(make_model(with_buys, config))(batches, "scoring test")
     assert scores.dtype == np.float32
     assert scores.shape == (40, 2)
-    # Sixteen or less, because a user's impressions stay together.
-    assert told == [("scoring test", 40, "impressions"), 16, 13, 11]
+    # At most sixteen, because a user's impressions stay together.
+    assert calls == [("scoring test", 40, "impressions"), 16, 13, 11]

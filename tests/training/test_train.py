@@ -1,4 +1,4 @@
-"""Runs from end to end."""
+"""Whole runs: what they leave behind, what is reused, and what is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train
 from mailcli.training.evaluate import measure
-from mailcli.training.run_registry import claim, open_run
+from mailcli.training.run_registry import find_run, open_run
 from mailcli.utils import hardware
 from tests.helpers.models import mail_config
 
@@ -39,27 +39,27 @@ def quick(variant: str | None = "base", **more: object) -> RunConfig:
 def test_the_test_split_is_read_once_training_is_over(
     method: str, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Co-trained and two-stage alike: no column of it before the final evaluation, and its labels then."""
-    told: list[str] = []
+    """With a co-trained and a two-stage method: no column before the final evaluation, and the labels then."""
+    events: list[str] = []
     column, finish = Dataset.column, train._finish
 
     def watched(self: Dataset, table: str, name: str) -> object:
         if table == "test":
-            assert "the end" in told, f"{name} of the test split was read before the final evaluation"
-            told.append(name)
+            assert "the end" in events, f"{name} of the test split was read before the final evaluation"
+            events.append(name)
         return column(self, table, name)
 
     def finishing(*arguments: object) -> object:
-        told.append("the end")
+        events.append("the end")
         return finish(*arguments)  # type: ignore[arg-type]
 
     baseline = quick(None)
     ensure(baseline, tiny, tmp_path)
     monkeypatch.setattr(Dataset, "column", watched)
     monkeypatch.setattr(train, "_finish", finishing)
-    # With validations inside the epoch too.
+    # Validating inside the epoch as well.
     ensure(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
-    assert "click" in told[told.index("the end") :]
+    assert "click" in events[events.index("the end") :]
 
 
 def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
@@ -97,11 +97,11 @@ def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
 
 
 def test_the_same_command_gives_the_same_bytes(tiny: Dataset, tmp_path: Path) -> None:
-    one, two = (ensure(quick(), tiny, tmp_path / name) for name in ("one", "two"))
+    run, same = (ensure(quick(), tiny, tmp_path / name) for name in ("runs", "same"))
     for file in ("result.json", "predictions.npy", "history.jsonl", "config.toml"):
-        assert (one.folder / file).read_bytes() == (two.folder / file).read_bytes()
-    other = ensure(quick(seed=1), tiny, tmp_path / "one")
-    assert (one.folder / "predictions.npy").read_bytes() != (other.folder / "predictions.npy").read_bytes()
+        assert (run.folder / file).read_bytes() == (same.folder / file).read_bytes()
+    other_seed = ensure(quick(seed=1), tiny, tmp_path / "runs")
+    assert (run.folder / "predictions.npy").read_bytes() != (other_seed.folder / "predictions.npy").read_bytes()
 
 
 def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(tiny: Dataset, tmp_path: Path) -> None:
@@ -128,18 +128,17 @@ def test_a_run_with_other_settings_is_never_mixed_in(tiny: Dataset, tmp_path: Pa
 def test_what_a_kill_left_of_a_file_makes_a_run_folder_nobody_elses(tiny: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "paper" / "base+none" / "seed-0"
     (folder / "checkpoints").mkdir(parents=True)
-    left = [".partial-0123456789abcdef-result.json", "checkpoints/.partial-0123456789abcdef-step-7.npz"]
-    for name in left:
+    for name in (".partial-0123456789abcdef-result.json", "checkpoints/.partial-0123456789abcdef-step-7.npz"):
         (folder / name).write_text("half")
-    run = claim(tmp_path, quick(None), tiny)
+    run = find_run(tmp_path, quick(None), tiny)
     assert run.folder == folder
     with run.lock():
         assert [path.name for path in folder.rglob("*")] == ["checkpoints"]
     for name in ("partial-result.json", ".partial-0123456789abcdef-thesis.txt"):
         (folder / name).write_text("years of work")
         with pytest.raises(MailError) as error:
-            claim(tmp_path, quick(None), tiny)
-        assert error.value.message == (f"{folder}: is not a run folder of ours ({name}). Choose another --runs folder.")
+            find_run(tmp_path, quick(None), tiny)
+        assert error.value.message == (f"{folder}: is not a run folder; it holds {name}. Choose another --runs folder.")
         (folder / name).unlink()
 
 
@@ -147,7 +146,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(tiny: Dataset, tmp_path: Path) 
     folder = tmp_path / "tiny" / "paper" / "base+none" / "seed-0"
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("years of work")
-    with pytest.raises(MailError, match=r"is not a run folder of ours \(thesis.txt\)"):
+    with pytest.raises(MailError, match=r"is not a run folder; it holds thesis.txt"):
         ensure(quick(None), tiny, tmp_path)
     assert (folder / "thesis.txt").read_text() == "years of work"
 
@@ -177,21 +176,21 @@ def test_another_version_of_the_dataset_is_refused(
 
 
 def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
-    """22 steps an epoch: after steps 9, 18 and 22 of each, until two are not better than the best."""
+    """22 steps per epoch: validated after steps 9, 18 and 22 of each, until two in a row do not beat the best."""
     run = ensure(quick(None, eval_every=9, epochs=4), tiny, tmp_path)
-    found = [line for line in run.history() if "validation" in line]
+    validations = [line for line in run.history() if "validation" in line]
     expected = [22 * epoch + step for epoch in range(4) for step in (9, 18, 22)]
-    assert [line["after_step"] for line in found] == expected[: len(found)]
-    aucs = [line["validation"]["all"]["AUC"] for line in found]
+    assert [line["after_step"] for line in validations] == expected[: len(validations)]
+    aucs = [line["validation"]["all"]["AUC"] for line in validations]
     best = int(np.argmax(aucs))
-    assert len(found) == min(best + 3, 12)
+    assert len(validations) == min(best + 3, 12)
     assert run.result is not None
     assert (run.result["best_step"], run.result["best_epoch"]) == (expected[best], best // 3 + 1)
-    assert run.result["validation"] == found[best]["validation"]
-    # What is trained is the same: the losses up to the end of the first epoch.
-    at_the_end = ensure(quick(None), tiny, tmp_path / "other").history()
+    assert run.result["validation"] == validations[best]["validation"]
+    # Training itself is the same: the losses up to the end of the first epoch.
+    validated_at_end = ensure(quick(None), tiny, tmp_path / "other").history()
     losses = [line["L_rt"] for line in run.history() if "step" in line]
-    assert losses[:22] == [line["L_rt"] for line in at_the_end if "step" in line][:22]
+    assert losses[:22] == [line["L_rt"] for line in validated_at_end if "step" in line][:22]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny: Dataset, tmp_path: Path) -> None:
@@ -225,9 +224,9 @@ def test_a_share_that_leaves_nobody_is_refused(tiny: Dataset, tmp_path: Path) ->
 def test_groups_of_users_by_hand(tiny: Dataset) -> None:
     view = views(tiny, make_config([{"data": "tiny", "protocol": "strict"}]))["test"]
     scores = np.linspace(0.1, 0.9, tiny.counts["test"])
-    found = measure(tiny, view, scores)
-    assert found["new"]["impressions"] + found["old"]["impressions"] == found["all"]["impressions"] == len(scores)
-    assert found["all"]["AUC"] == auc(tiny.column("test", "click"), scores)
+    metrics = measure(tiny, view, scores)
+    assert metrics["new"]["impressions"] + metrics["old"]["impressions"] == metrics["all"]["impressions"] == len(scores)
+    assert metrics["all"]["AUC"] == auc(tiny.column("test", "click"), scores)
 
 
 NARROW = {"cold_start.encoder_units": "256,128,128", "cold_start.decoder_units": "128,256"}
@@ -238,9 +237,9 @@ NARROW = {"cold_start.encoder_units": "256,128,128", "cold_start.decoder_units":
 def test_zero_shot_losses_fall_within_a_hundred_batches(
     ml_100k: Dataset, tmp_path: Path, widths: dict[str, str]
 ) -> None:
-    """MAIL Fig. 4 at the paper's settings, errors averaged as in its published code; a narrower tower is faster.
+    """MAIL Fig. 4 at the paper's settings, with errors averaged as in its published code; a narrower tower is faster.
 
-    L_v, the reconstruction from the behavior side, falls by a quarter and not by half: what a user rates does not tell the
+    L_v, the reconstruction from behaviors, falls by a quarter rather than by half: a user's ratings do not reveal the
     random embedding of the user's id.
     """
     run = ensure(
@@ -267,7 +266,7 @@ def test_zero_shot_losses_fall_within_a_hundred_batches(
 
 @pytest.mark.slow
 def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_path: Path) -> None:
-    """Interests fully determined by attributes, against interests independent of them."""
+    """Interests that attributes determine completely, compared with interests that are independent of them."""
     auc = {}
     for strength in (0.0, 1.0):
         raw = tmp_path / f"raw-{strength:.0f}"

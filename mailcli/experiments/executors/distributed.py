@@ -20,8 +20,8 @@ from mailcli.experiments.cells import ensure
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.processes import Task
 from mailcli.experiments.executors.rendezvous import AGAIN, VERSIONS, Links, meet, port_in_use, refuse
-from mailcli.training.run_folder import ElsewhereRun
-from mailcli.training.run_registry import claim, identity
+from mailcli.training.remote_run import RemoteRun
+from mailcli.training.run_registry import find_run, run_identity
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class OnWorkers:
             # Else TensorFlow tells in many lines of its own what one line of ours tells: that another worker is gone.
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         self._asked = {
-            **identity(config, dataset),
+            **run_identity(config, dataset),
             **{name: __version__ if name == "mail" else metadata.version(name) for name in VERSIONS},
             "devices": devices,
         }
@@ -126,7 +126,7 @@ class OnWorkers:
         def take_part(config: RunConfig) -> None:
             from mailcli.training.train import train
 
-            train(ElsewhereRun(Path(), config), dataset)
+            train(RemoteRun(Path(), config), dataset)
 
         with _until_the_end(links):
             if wanted:
@@ -165,7 +165,7 @@ def _lead(tasks: Sequence[Task], config: RunConfig) -> None:
     task = next(task for task in tasks if task.config == config)
     dataset = Dataset(task.dataset)
     minutes = CHECKPOINT_MINUTES if task.minutes is None else task.minutes
-    train(claim(task.folders.of(config), config, dataset), dataset, minutes=minutes)
+    train(find_run(task.folders.of(config), config, dataset), dataset, minutes=minutes)
 
 
 def _in_turn(

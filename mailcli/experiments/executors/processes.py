@@ -81,11 +81,11 @@ def _check(tasks: Sequence[Task]) -> list[bool]:
     """Make each model once, so that what cannot be made is told before hours of training; whether each is two-stage."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
-    from mailcli.training.train import check
+    from mailcli.training.train import prepare
 
     cells = {repr(replace(task.config, seed=0)): task for task in reversed(tasks)}
     for task in reversed(cells.values()):
-        check(task.config, Dataset(task.dataset))
+        prepare(task.config, Dataset(task.dataset))
     return [is_two_stage(task.config) for task in tasks]
 
 

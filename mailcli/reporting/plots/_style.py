@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mailcli.errors import MailError
 from mailcli.reporting.tables import label
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import finished, open_run
-from mailcli.utils.files import write_atomically
+from mailcli.training.run_registry import finished_runs, open_run
+from mailcli.utils.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ def runs_of(folders: Sequence[Path], runs: Path) -> list[Run]:
         if (folder / "config.toml").is_file():
             found.append(open_run(folder))
         else:
-            found += finished(folder)
+            found += finished_runs(folder)
     return found
 
 

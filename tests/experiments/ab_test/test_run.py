@@ -257,7 +257,7 @@ def test_as_typed(with_data: Path) -> None:
     )
     result = with_data / runs[1] / "result.json"
     result.rename(result.with_name("kept"))
-    assert refused(mail(*command)) == f"{runs[1]}: the run is not finished. Give its `mail train` command again."
+    assert refused(mail(*command)) == f"{runs[1]}: the run is not finished. Run its `mail train` command again."
     result.with_name("kept").rename(result)
     shutil.copytree("data/tiny", "data/other")
     config = with_data / runs[1] / "config.toml"
@@ -269,7 +269,7 @@ def test_as_typed(with_data: Path) -> None:
     config.write_text(text)
     changed_manifest(with_data / "data" / "tiny", source="changed")
     assert refused(mail(*command)) == (
-        f"{runs[0]}: was trained on another version of the dataset 'tiny' than data/tiny holds. "
+        f"{runs[0]}: was trained on another version of the dataset 'tiny' than the one in data/tiny. "
         "Train again in another --runs folder."
     )
 

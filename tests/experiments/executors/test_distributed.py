@@ -31,9 +31,9 @@ from mailcli.experiments.executors import distributed as workers_of_mail
 from mailcli.experiments.executors import rendezvous
 from mailcli.experiments.executors.cluster import Cluster, parse
 from mailcli.experiments.executors.rendezvous import Links, meet
-from mailcli.training.checkpoints import Progress
-from mailcli.training.loop import Fit
-from mailcli.training.run_folder import ElsewhereRun
+from mailcli.training.checkpoints import TrainingState
+from mailcli.training.loop import TrainingLoop
+from mailcli.training.remote_run import RemoteRun
 
 TWO = "a:1,b:2"
 CHIEF = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}'
@@ -489,11 +489,11 @@ def test_seconds_are_told_where_they_have_passed() -> None:
 
 def test_a_worker_tells_of_no_folder_that_it_does_not_have(tiny: Dataset) -> None:
     config = make_config([{"data": "tiny", "seed": 3, "cold_start": "mail", "cold_start.variant": "base"}])
-    fit = object.__new__(Fit)
-    fit._run, fit._progress = ElsewhereRun(Path(), config), Progress(steps=7)
-    fit._pending = [{"L_rt": tf.constant(1.0)}, {"L_rt": tf.constant(float("nan"))}]
+    loop = object.__new__(TrainingLoop)
+    loop._run, loop._state = RemoteRun(Path(), config), TrainingState(steps=7)
+    loop._pending = [{"L_rt": tf.constant(1.0)}, {"L_rt": tf.constant(float("nan"))}]
     with pytest.raises(MailError) as error:
-        fit._flush()
+        loop._flush()
     assert error.value.message == (
         "base+mail-base, seed 3: L_rt is nan in step 7, of steps 6 to 7. Training stopped. Worker 0 has the checkpoints. "
         "A lower learning_rate may help."
@@ -517,9 +517,9 @@ def peak(place):
     Path("/proc/self/clear_refs").write_text("5")
     status = lambda key: int(re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
     before = status("VmRSS")
-    team = distribute.ReplicaGroup(tf.distribute.MirroredStrategy(["CPU:0"]), place, 2)
-    with distribute.use_replicas(team):
-        collectives.share([table, *others])
+    team = distribute.Team(tf.distribute.MirroredStrategy(["CPU:0"]), place, 2)
+    with distribute.on(team):
+        collectives.broadcast([table, *others])
     return status("VmHWM") - before
 
 def total(variable):
@@ -698,7 +698,7 @@ def test_a_killed_workers_job_goes_on(two_workers: Path, data_dir: Path, tmp_pat
         assert len([line for line in lines if line.startswith(("Error", "Traceback"))]) == 1
         again = finish([start(command) for command in commands(data_dir, runs, 2, CELLS["base+mail"])])
         assert [code for code, _ in again] == [0, 0], again
-        assert any("goes on after step" in line for line in again[0][1])
+        assert any("resuming after step" in line for line in again[0][1])
         # The other has no folder to tell of.
         assert len(again[1][1]) == 1, again[1][1]
         assert curves(runs) == curves(two_workers)
@@ -750,7 +750,7 @@ def test_a_chief_that_is_refused_tells_the_others(data_dir: Path, tmp_path: Path
     (folder / "mine.txt").write_text("")
     (chief, told), (other, lines) = finish([start(each) for each in commands(data_dir, tmp_path, 2, {})], 60)
     assert (chief, other) == (2, 2)
-    why = f"{folder}: is not a run folder of ours (mine.txt). Choose another --runs folder."
+    why = f"{folder}: is not a run folder; it holds mine.txt. Choose another --runs folder."
     name = told[0].partition(")")[0] + ")"
     assert told == [f"{name} cannot begin. It waits for the others to tell them; Ctrl-C ends it.", f"Error: {why}"]
     assert lines == [f"Error: {name} cannot begin: {why}"]
@@ -795,8 +795,8 @@ def test_ctrl_c_in_one_worker_stops_all_with_a_checkpoint(data_dir: Path, tmp_pa
     (code, chief), (other, lines) = finish(running, 60)
     assert (code, other) == (130, 130), (chief, lines)
     (newest,) = sorted(history.parent.glob("checkpoints/step-*.npz"), key=lambda path: path.stat().st_mtime)[-1:]
-    assert chief[-1] == f"Interrupted. The last good checkpoint is {newest}. The same command goes on from there."
-    assert lines[-1] == "Interrupted. Worker 0 has the checkpoints. The same commands go on from there."
+    assert chief[-1] == f"Interrupted. The last good checkpoint is {newest}. Run the same command to resume."
+    assert lines[-1] == "Interrupted. Worker 0 has the checkpoints. Run the same commands to resume."
 
 
 def wait_for(happened: Callable[[], bool], running: list[subprocess.Popen[str]]) -> None:

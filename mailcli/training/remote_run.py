@@ -1,0 +1,58 @@
+"""A run whose folder another worker writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mailcli.training.run_folder import Run
+
+if TYPE_CHECKING:
+    from mailcli.models.two_tower import TwoTower
+
+
+class RemoteRun(Run):
+    """A run on a worker that is not the chief: it reads and writes no files."""
+
+    @property
+    def is_local(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def has_begun(self) -> bool:
+        """False: only the chief knows."""
+        return False
+
+    @property
+    def result(self) -> None:
+        """None."""
+        return None
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock nothing."""
+        yield
+
+    def restore(self, model: TwoTower) -> None:
+        """Do nothing: the chief broadcasts its weights."""
+
+    def log(self, lines: list[dict[str, Any]]) -> None:
+        """Do nothing."""
+
+    def history_bytes(self) -> int:
+        """0"""
+        return 0
+
+    def truncate_history(self, size: int) -> None:
+        """Do nothing."""
+
+    def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
+        """Do nothing."""

@@ -1,0 +1,170 @@
+"""Checkpoints: damaged ones are skipped, a full disk spares the older one, and nothing is missing from them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import views
+from mailcli.errors import MailError
+from mailcli.experiments.cells import ensure
+from mailcli.models.batch_spec import to_tensors
+from mailcli.models.factory import make_model
+from mailcli.training import variable_files
+from mailcli.training.evaluate import Scorer
+from mailcli.training.loop import TrainingLoop
+from mailcli.training.run_folder import Run
+from tests.helpers.runs import config, outcome, train_until
+
+
+def flip_bit(data: bytes) -> bytes:
+    """One bit in the middle is flipped."""
+    changed = bytearray(data)
+    changed[len(changed) // 2] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.usefixtures("few_classes")
+class TestDamaged:
+    """A checkpoint that is damaged, or does not belong to the run, is skipped with a warning."""
+
+    def test_a_damaged_checkpoint_is_left_out_with_a_warning(
+        self,
+        tiny: Dataset,
+        tmp_path: Path,
+        undisturbed: Callable[[str], dict[str, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        train_until(monkeypatch, 30, tiny, tmp_path)
+        (folder,) = tmp_path.glob("*/*/*/*/checkpoints")
+        newest = folder / "step-29.npz"
+        intact = newest.read_bytes()
+        for damaged in (intact[: len(intact) // 2], flip_bit(intact), b"", b"no zip at all"):
+            newest.write_bytes(damaged)
+            train_until(monkeypatch, 1, tiny, tmp_path)
+            stderr = capsys.readouterr().err
+            assert f"{newest}: is damaged; skipping it (" in stderr
+            assert "resuming after step 28 (epoch 2)." in stderr
+        assert outcome(ensure(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
+
+    def test_without_a_whole_checkpoint_it_starts_again(
+        self,
+        tiny: Dataset,
+        tmp_path: Path,
+        undisturbed: Callable[[str], dict[str, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        train_until(monkeypatch, 5, tiny, tmp_path)
+        for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"):
+            path.write_bytes(b"")
+        run = ensure(config("base+mail"), tiny, tmp_path)
+        assert capsys.readouterr().err.count("is damaged; skipping it") == 2
+        assert outcome(run) == undisturbed("base+mail")
+
+    def test_a_checkpoint_beyond_its_epoch_is_left_out(
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """For example one that was made with other data: it would skip the rest of the epoch."""
+        train_until(monkeypatch, 5, tiny, tmp_path)
+        (newest,) = tmp_path.glob("*/*/*/*/checkpoints/step-4.npz")
+        with np.load(newest) as file:
+            arrays = dict(file)
+        state = json.loads(arrays["progress"].tobytes()) | {"step": 23}
+        np.savez(newest, **{**arrays, "progress": np.frombuffer(json.dumps(state).encode(), np.uint8)})
+        train_until(monkeypatch, 1, tiny, tmp_path)
+        stderr = capsys.readouterr().err
+        assert f"{newest}: is damaged; skipping it (it is at step 23 of an epoch of 22)." in stderr
+        assert "resuming after step 3 (epoch 1)." in stderr
+
+    def test_a_checkpoint_without_its_history_is_left_out(
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        train_until(monkeypatch, 5, tiny, tmp_path)
+        (history,) = tmp_path.glob("*/*/*/*/history.jsonl")
+        history.unlink()
+        train_until(monkeypatch, 1, tiny, tmp_path)
+        assert capsys.readouterr().err.count("(history.jsonl is shorter than it expects)") == 2
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    tiny: Dataset,
+    tmp_path: Path,
+    undisturbed: Callable[[str], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkpoints, write = 0, variable_files._write
+
+    def until_full(archive: Any, name: str, array: Any) -> None:
+        nonlocal checkpoints
+        checkpoints += name == "20"
+        if checkpoints > 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(archive, name, array)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(variable_files, "_write", until_full)
+        with pytest.raises(MailError) as error:
+            ensure(config("base+mail"), tiny, tmp_path, minutes=0)
+    (folder,) = tmp_path.glob("*/*/*/*/checkpoints")
+    assert error.value.message == (
+        f"{folder}/step-4.npz: cannot be written (No space left on device). The last good checkpoint is "
+        f"{folder}/step-3.npz. Free some space and run the same command again."
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["step-2.npz", "step-3.npz"]
+    assert outcome(ensure(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
+
+
+def test_too_little_space_is_told_before_training(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
+    with pytest.raises(MailError, match=r"1 MB are free, and the checkpoints of this run may need \d+ MB. Free some"):
+        ensure(config("base+mail"), tiny, tmp_path)
+
+
+def test_what_a_checkpoint_holds_is_all_that_a_step_changes(tiny: Dataset, tmp_path: Path) -> None:
+    """Every variable that two steps change is in the checkpoint: none is forgotten."""
+    settings = config("dmr+cvae")
+    model = make_model(tiny, settings)
+    batches = {name: Batches(tiny, view, 20, 256) for name, view in views(tiny, settings).items()}
+    loop = TrainingLoop(Run(tmp_path / "run", settings), tiny, model, Scorer(model, 20), batches, minutes=9)
+    variables = loop._checkpoints._variables
+    arrays = [np.asarray(variable) for variable in variables]
+    batch = to_tensors(next(batches["train"].shuffled(0, 1)))
+    losses = {name: float(value) for name, value in loop._step(batch).items()}
+    assert {name: float(value) for name, value in loop._step(batch).items()} != losses
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    assert {name: float(value) for name, value in loop._step(batch).items()} == losses
+
+
+def test_debug_messages_report_what_a_run_reads_and_writes(
+    tiny: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `-v` shows them."""
+    with caplog.at_level(logging.DEBUG, logger="mailcli.training"):
+        run = ensure(config("base+mail", epochs=1), tiny, tmp_path)
+        ensure(config("base+mail", epochs=1), tiny, tmp_path)
+    messages = [re.sub(r"\d\.\d+", "#", record.message) for record in caplog.records]
+    assert messages == [
+        f"{run.folder}: no run of this config.",
+        f"{run.folder}: starting a new run.",
+        f"{run.checkpoints}/step-22.npz: checkpoint of step 22 written in # s.",
+        f"{run.folder}: best validation AUC so far, #, after step 22 (epoch 1); weights written.",
+        f"{run.weights}: weights loaded in # s.",
+        f"{run.folder}: finished run of this config.",
+    ]

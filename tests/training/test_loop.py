@@ -1,0 +1,129 @@
+"""The training loop: an interrupted run ends like one that was not, and diverging losses stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailcli.data.dataset import Dataset
+from mailcli.errors import Interrupted, MailError
+from mailcli.experiments.cells import ensure
+from mailcli.models.step import Step
+from mailcli.training.evaluate import Scorer
+from mailcli.training.run_folder import Run
+from tests.helpers.runs import CELLS, Killed, config, kill_in_step, outcome, train_until
+
+
+@pytest.mark.usefixtures("few_classes")
+class TestKilled:
+    """In this process: a step that does not return."""
+
+    @pytest.mark.parametrize(
+        "cell",
+        [pytest.param(cell, marks=[] if cell == "base+mail" else pytest.mark.slow) for cell in CELLS],
+    )
+    def test_goes_on_at_the_next_step(
+        self,
+        cell: str,
+        tiny: Dataset,
+        tmp_path: Path,
+        undisturbed: Callable[[str], dict[str, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        expected = undisturbed(cell)
+        # Within the first epoch, right after its end, and in the last epoch.
+        for steps, last_checkpoint in ((9, 8), (15, 22), (30, 51)):
+            train_until(monkeypatch, steps, tiny, tmp_path, cell)
+            newest = max(int(path.stem.split("-")[1]) for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"))
+            assert newest == last_checkpoint
+        capsys.readouterr()
+        run = ensure(config(cell), tiny, tmp_path)
+        assert capsys.readouterr().err.startswith(f"{run.folder}: resuming after step 51 (epoch 3).\n")
+        assert outcome(run) == expected
+        assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.optimizers.npz", "best.weights.h5"]
+        assert [json.loads(line).get("step") for line in expected["history.jsonl"].splitlines()][:3] == [1, 2, 3]
+
+    def test_in_validation_and_on_test_nothing_is_trained_again(
+        self,
+        tiny: Dataset,
+        tmp_path: Path,
+        undisturbed: Callable[[str], dict[str, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        for name in ("scoring validation", "scoring test"):
+            with monkeypatch.context() as patch:
+                call = Scorer.__call__
+
+                def score(self: Scorer, batches: Any, title: str, name: str = name, call: Any = call) -> Any:
+                    if title == name:
+                        raise Killed
+                    return call(self, batches, title)
+
+                patch.setattr(Scorer, "__call__", score)
+                with pytest.raises(Killed):
+                    ensure(config("base+mail"), tiny, tmp_path)
+        with monkeypatch.context() as patch:
+            kill_in_step(patch, 1)
+            run = ensure(config("base+mail"), tiny, tmp_path)
+        assert outcome(run) == undisturbed("base+mail")
+
+
+def test_a_second_process_is_refused(tiny: Dataset, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
+    with Run(folder, config("base+mail")).lock(), pytest.raises(MailError) as error:
+        ensure(config("base+mail"), tiny, tmp_path)
+    assert error.value.message == f"{folder}: another `mail` process is training this run. Wait for it."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Step.__call__
+    calls = 0
+
+    def step(self: Step, batch: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        losses = call(self, batch)
+        return {**losses, "gradient": losses["gradient"] * float("inf")} if calls == 60 else losses
+
+    monkeypatch.setattr(Step, "__call__", step)
+    with pytest.raises(MailError) as error:
+        ensure(config("base+mail"), tiny, tmp_path)
+    (folder,) = tmp_path.glob("*/*/*/*")
+    assert error.value.message == (
+        f"{folder}: gradient is inf in step 60, of steps 45 to 66. Training stopped. The last good checkpoint is "
+        f"{folder}/checkpoints/step-44.npz. A lower learning_rate may help."
+    )
+
+
+def test_the_second_ctrl_c_stops_at_once(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Step.__call__
+    calls = 0
+
+    def step(self: Step, batch: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            raise AssertionError("the second signal was ignored")
+        return call(self, batch)
+
+    monkeypatch.setattr(Step, "__call__", step)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(
+            Interrupted, match="Interrupted. There is no checkpoint yet. Run the same command to resume"
+        ):
+            ensure(config("base+mail"), tiny, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
