@@ -1,4 +1,4 @@
-"""Raw values -> rows of a dataset, and the history that an impression of a given time may see."""
+"""Raw values -> rows of a dataset, and the history that an impression at a given time may see."""
 
 from __future__ import annotations
 
@@ -9,32 +9,36 @@ from numpy.typing import NDArray
 
 
 class ValueLookup:
-    """Where raw values stand in a column of distinct ones, a vocabulary or a table's raw ids; -1 for what it lacks."""
+    """Finds raw values in a column of distinct ones: a vocabulary, or the raw ids of a table.
+
+    Args:
+        values: the column.
+    """
 
     def __init__(self, values: NDArray) -> None:
         self.is_text = values.dtype.kind == "U"
         self._index = pd.Index(values.astype(object) if self.is_text else values.astype(np.int64))
 
     def __call__(self, column: pa.Array) -> NDArray[np.int64]:
-        """[rows], of a column of texts or whole numbers, as the values are; -1 for a null."""
+        """[rows], the position of each value, -1 for unknown values and nulls; strings or int64, like the values."""
         encoded = column.dictionary_encode()
         known = self._index.get_indexer(pd.Index(encoded.dictionary.to_pylist(), dtype=self._index.dtype))
-        lookup = np.append(known, -1)
-        return lookup[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        positions = np.append(known, -1)
+        return positions[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
 def history_ends(
     b_time: NDArray[np.integer], begin: NDArray[np.integer], end: NDArray[np.integer], time: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """The end of what is strictly earlier within slices of sorted behaviors, by bisection: no key of all is made.
+    """The end of the strictly earlier behaviors in slices of sorted ones, by bisection of all slices at once.
 
     Args:
-        b_time: [N], times that ascend within each slice; may be memory-mapped.
+        b_time: [N], times of behaviors, ascending within each slice; may be memory-mapped.
         begin, end: [M], the slice of each impression's user.
-        time: [M], of the impressions.
+        time: [M], times of the impressions.
 
     Returns:
-        [M], the first place of the slice whose time is not smaller, or `end`.
+        [M], the first position in the slice whose time is not smaller, or `end`.
     """
     low, high = begin.astype(np.int64), end.astype(np.int64)
     while (open_ := np.flatnonzero(low < high)).size:

@@ -1,4 +1,4 @@
-"""Files of impressions to score, CSV or Parquet: read a piece at a time, every fault named by row and column."""
+"""Reads the impressions of a CSV or Parquet file, some rows at a time; every fault is reported by row and column."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
@@ -14,22 +14,22 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.preprocessing.csv_file import LONGEST
-from mailcli.serving.value_checks import Faults, RequiredColumn, decode_texts, fits, is_bytes, shown
+from mailcli.serving.faults import Faults, printable
+from mailcli.serving.value_checks import RequiredColumn, decode_bytes, is_bytes, is_convertible
 
-FORMS = (".csv", ".parquet")
+FORMATS = (".csv", ".parquet")
 #: Bytes that are read at once: no row can be longer (ours).
 BLOCK = 16 << 20
-#: What other programs write in place of a comma.
+#: What other programs write instead of a comma.
 _SEPARATORS = (";", "\t", "|")
-_ONE_ROW = (
-    "one value for each name of the header; texts with a comma or a line break stand in quotes, which are closed."
-)
+_ONE_VALUE_EACH = "one value for each name in the header; quote strings that contain a comma or a line break."
+_UNCLOSED = "does not end", f"a row of at most {BLOCK >> 20} MB whose quotes are closed."
 
 
-def check_form(path: Path) -> None:
-    """Refuse a file's name that does not tell its form (MailError)."""
-    if path.suffix not in FORMS:
-        raise MailError(f"{path}: the name should end in {' or '.join(FORMS)}, which tells the form of the file.")
+def check_format(path: Path) -> None:
+    """Refuse a file name that does not say its format (MailError)."""
+    if path.suffix not in FORMATS:
+        raise MailError(f"{path}: the name must end in {' or '.join(FORMATS)}, which says the file's format.")
 
 
 class ImpressionFile:
@@ -39,18 +39,18 @@ class ImpressionFile:
         path: a `.csv` with a header, or a `.parquet`.
 
     Raises:
-        MailError: it is missing, empty, or neither; or its header has a name twice.
+        MailError: it is missing, empty, of another format, or a name occurs twice in its header.
     """
 
     def __init__(self, path: Path) -> None:
-        check_form(path)
+        check_format(path)
         if not path.is_file():
             raise MailError(f"{path}: {'is not a file' if path.exists() else 'there is no such file'}.")
         self.path = path
         self._is_csv = path.suffix == ".csv"
         self._has_rows = True
         try:
-            # Values of a CSV stay the texts that they are.
+            # The values of a CSV stay strings.
             names = self._header() if self._is_csv else []
             self.schema = pa.schema([(name, pa.string()) for name in names]) if names else pq.read_schema(path)
         except UnicodeError as error:
@@ -61,11 +61,11 @@ class ImpressionFile:
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if twice:
             raise MailError(
-                f"{path}: more than one column is named {quoted(map(shown, twice))}. Expected each name once."
+                f"{path}: more than one column is named {quoted(map(printable, twice))}. Expected each name once."
             )
 
     def _header(self) -> list[str]:
-        """The names of a CSV, of the first line that is not empty."""
+        """The names in a CSV's header, its first line that is not blank."""
         with open(self.path, "rb") as file:
             names = next(csv.reader(_lines(file)), [])
             self._has_rows = bool(file.read(1))
@@ -73,138 +73,111 @@ class ImpressionFile:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")
         return names
 
-    def require(self, needed: list[RequiredColumn]) -> None:
-        """Refuse a file that lacks a column, or has one of a type that cannot be (MailError tells of all)."""
-        lost = [each.name for each in needed if each.name not in self.columns]
-        if lost:
-            raise MailError(f"{self.path}: {self._told_lost(lost, needed)}")
-        wrong = [each for each in needed if not fits(self.schema.field(each.name).type, each)]
-        if wrong:
-            told = "; ".join(f"'{n.name}' holds {self.schema.field(n.name).type}, expected {n.expected}" for n in wrong)
-            raise MailError(f"{self.path}: {told}.")
+    def require(self, required: list[RequiredColumn]) -> None:
+        """Refuse a file that lacks columns or has some of an unsuitable type (MailError names them all)."""
+        missing = [column.name for column in required if column.name not in self.columns]
+        if missing:
+            raise MailError(f"{self.path}: {self._describe_missing(missing, required)}")
+        faults = [
+            f"'{column.name}' holds {kind}, expected {column.expected}"
+            for column in required
+            if not is_convertible(kind := self.schema.field(column.name).type, column)
+        ]
+        if faults:
+            raise MailError(f"{self.path}: {'; '.join(faults)}.")
 
-    def _told_lost(self, lost: list[str], needed: list[RequiredColumn]) -> str:
-        expected = [each.name for each in needed]
-        used = next((mark for mark in _SEPARATORS if mark in self.columns[0]), None)
-        if len(self.columns) == 1 and used:
-            return f"the header is {self.columns[0]!r}. Expected ',' between the names and values, not {used!r}."
+    def _describe_missing(self, missing: list[str], required: list[RequiredColumn]) -> str:
+        expected = [column.name for column in required]
+        separator = next((mark for mark in _SEPARATORS if mark in self.columns[0]), None)
+        if len(self.columns) == 1 and separator:
+            return f"the header is {self.columns[0]!r}. Expected ',' between the names and values, not {separator!r}."
         others = [name for name in self.columns if name.isprintable() and name not in expected]
-        hints = "".join(dict.fromkeys(did_you_mean(name, others) for name in lost))
-        columns = ", ".join(map(shown, self.columns))
-        return f"no column {quoted(lost)}.{hints} The file's columns are: {columns}. Expected: {', '.join(expected)}."
+        hints = "".join(dict.fromkeys(did_you_mean(name, others) for name in missing))
+        columns = ", ".join(map(printable, self.columns))
+        return (
+            f"no column {quoted(missing)}.{hints} The file's columns are: {columns}. Expected: {', '.join(expected)}."
+        )
 
-    def check_writable(self, form: str) -> None:
-        """Refuse columns that a result of a form cannot hold: a CSV has texts (MailError)."""
-        types = {each.name: each.type for each in self.schema if is_bytes(each.type) or pa.types.is_nested(each.type)}
-        if form == ".csv" and types:
-            told = "; ".join(f"'{shown(name)}' holds {kind}" for name, kind in types.items())
+    def check_writable(self, suffix: str) -> None:
+        """Refuse columns that a result of that format cannot hold: a CSV has only text (MailError)."""
+        columns = [column for column in self.schema if is_bytes(column.type) or pa.types.is_nested(column.type)]
+        if suffix == ".csv" and columns:
+            listed = "; ".join(f"'{printable(column.name)}' holds {column.type}" for column in columns)
             raise MailError(
-                f"{self.path}: {told}, which a CSV cannot hold. Give the result a name that ends in .parquet."
+                f"{self.path}: {listed}, which a CSV cannot hold. Give the result a name that ends in .parquet."
             )
 
-    def pieces(self, rows: int, faults: Faults) -> Iterator[pa.RecordBatch]:
-        """The file in pieces of that many rows or less; rows that are none are left out, and told of to `faults`.
+    def read(self, rows: int, faults: Faults) -> Iterator[pa.RecordBatch]:
+        """The file in batches of at most so many rows; malformed rows are skipped and added to `faults`.
 
         Raises:
             MailError: the file cannot be read.
         """
         try:
-            for batch in self._csv(faults) if self._is_csv else pq.ParquetFile(self.path).iter_batches(rows):
+            for batch in self._read_csv(faults) if self._is_csv else pq.ParquetFile(self.path).iter_batches(rows):
                 for start in range(0, len(batch), rows):
                     yield batch.slice(start, rows)
         except (OSError, pa.ArrowInvalid) as error:
             raise _unreadable(self.path, error) from error
 
-    def _csv(self, faults: Faults) -> Iterator[pa.RecordBatch]:
+    def _read_csv(self, faults: Faults) -> Iterator[pa.RecordBatch]:
         if not self._has_rows:
             return
-        read, left_out, last = 0, 0, b""
-        unending = "does not end", f"a row of at most {BLOCK >> 20} MB whose quotes are closed."
+        read, skipped, last_value = 0, 0, b""
 
-        def wrong(row: pa.csv.InvalidRow) -> str:
-            nonlocal left_out
-            left_out += 1
-            # The header has number 1.
-            faults.skip(row.number - 1, f"has {row.actual_columns} values", f"{row.expected_columns}, {_ONE_ROW}")
+        def skip(row: pa.csv.InvalidRow) -> str:
+            nonlocal skipped
+            skipped += 1
+            # Arrow counts the header as row 1.
+            problem, expected = f"has {row.actual_columns} values", f"{row.expected_columns}, {_ONE_VALUE_EACH}"
+            faults.skip(row.number - 1, problem, expected)
             return "skip"
 
         # An empty field is a null, and is written as an empty field again.
         convert = pa.csv.ConvertOptions(
             column_types={name: pa.binary() for name in self.columns}, null_values=[""], strings_can_be_null=True
         )
-        parse = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=wrong)
-        # One thread, so that it knows the number of a faulty row.
+        parse = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
+        # Only a single thread knows the numbers of faulty rows.
         options = pa.csv.ReadOptions(use_threads=False, block_size=BLOCK)
         try:
             with pa.csv.open_csv(self.path, options, parse, convert) as reader:
                 for batch in reader:
-                    yield self._texts(batch, read + 1, faults)
+                    yield self._decode(batch, read + 1, faults)
                     read += len(batch)
-                    last = batch.column(len(self.columns) - 1)[-1].as_py() if len(batch) else last
+                    last_value = batch.column(len(self.columns) - 1)[-1].as_py() if len(batch) else last_value
         except pa.ArrowInvalid as error:
             if "straddl" not in str(error):
                 raise
-            faults.add_row(read + left_out + 1, *unending)
-        # Arrow takes what follows an open quote for the last value.
-        if b"\n" in (last or b"") and not self._ends_with_quote():
-            faults.add_row(read + left_out, *unending)
+            faults.add_row(read + skipped + 1, *_UNCLOSED)
+        # Arrow reads all that follows an unclosed quote as the last value.
+        if b"\n" in (last_value or b"") and not self._ends_with_quote():
+            faults.add_row(read + skipped, *_UNCLOSED)
 
     def _ends_with_quote(self) -> bool:
         with open(self.path, "rb") as file:
             file.seek(-min(file.seek(0, os.SEEK_END), 1000), os.SEEK_END)
             return file.read().rstrip(b"\r\n").endswith(b'"')
 
-    def _texts(self, batch: pa.RecordBatch, first_row: int, faults: Faults) -> pa.RecordBatch:
+    def _decode(self, batch: pa.RecordBatch, first_row: int, faults: Faults) -> pa.RecordBatch:
         columns = []
         for name, column in zip(self.columns, batch.columns, strict=True):
 
-            def fault(wrong: pa.Array, told: str, name: str = name, column: pa.Array = column) -> None:
-                faults.add(name, told, wrong, column, first_row)
+            def report(wrong: pa.Array, expected: str, name: str = name, column: pa.Array = column) -> None:
+                faults.add(name, expected, wrong, column, first_row)
 
-            columns.append(decode_texts(column, fault))
+            columns.append(decode_bytes(column, report))
         return pa.record_batch(columns, schema=self.schema)
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
-    """The lines of a file from the first that is not empty."""
-    first = True
-    while line := file.readline(LONGEST_LINE).decode("utf-8-sig" if first else "utf-8"):
-        if not first or line.strip("\r\n"):
-            first = False
+    """The lines of a file from the first that is not blank."""
+    is_first = True
+    while line := file.readline(LONGEST).decode("utf-8-sig" if is_first else "utf-8"):
+        if not is_first or line.strip("\r\n"):
+            is_first = False
             yield line
 
 
 def _unreadable(path: Path, error: Exception) -> MailError:
     return MailError(f"{path}: cannot be read ({error}).")
-
-
-class ImpressionWriter:
-    """Writes tables to a `.csv` or `.parquet`; a context manager."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        if path.suffix == ".csv":
-            self._file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
-            # Not Arrow's writer, which puts all texts in quotes.
-            self._csv = csv.writer(self._file, lineterminator="\n")
-            self._csv.writerow(schema.names)
-        else:
-            self._file = pq.ParquetWriter(path, schema)
-
-    def __enter__(self) -> ImpressionWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, piece: pa.RecordBatch) -> None:
-        """Append rows."""
-        if isinstance(self._file, pq.ParquetWriter):
-            self._file.write_batch(piece)
-        else:
-            self._csv.writerows(zip(*(_texts(column) for column in piece.columns), strict=True))
-
-
-def _texts(column: pa.Array) -> list[Any]:
-    """What a CSV holds of a column; numbers have as many digits as their type needs, a null none."""
-    values: list[Any] = (column.cast(pa.string()) if pa.types.is_floating(column.type) else column).to_pylist()
-    return values

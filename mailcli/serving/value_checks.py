@@ -1,24 +1,22 @@
-"""Values of a file that is scored: typed as the dataset has them, and every fault named by row and column."""
+"""Values of an impression file, converted to the dataset's types."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mailcli.errors import MAX_QUOTED, MailError
-
-#: Whole numbers, written plainly.
-_WHOLE = r"^(0|-?[1-9][0-9]*)$"
-#: The largest that a column holds; one as long is compared by its digits. The smallest stands for a missing value.
+#: Whole numbers in plain notation.
+_WHOLE_NUMBER = r"^(0|-?[1-9][0-9]*)$"
+#: The largest whole number of a column; the smallest int64 stands for a missing value.
 _LARGEST = 2**63 - 1
-#: The largest that a column of floats tells from its neighbours.
+#: Up to here a column of floats represents every whole number.
 _LARGEST_FLOAT = 2**53 - 1
-#: Kinds of faults at most that one error tells of (ours: the line stays one line).
-TOLD = 5
+
+Report = Callable[[pa.Array, str], None]
+"""Called with a mask of faulty values, and with what was expected of them."""
 
 
 class RequiredColumn(NamedTuple):
@@ -27,143 +25,96 @@ class RequiredColumn(NamedTuple):
     name: str
     is_text: bool
     optional: bool
-    """Whether a value may be missing."""
+    """Whether values may be missing."""
 
     @property
     def expected(self) -> str:
-        """What a value should be."""
-        return ("a text" if self.is_text else "a whole number") + (" or nothing" if self.optional else "")
+        """What a value should be, for an error text."""
+        return ("a string" if self.is_text else "a whole number") + (" or nothing" if self.optional else "")
 
 
-def shown(name: str) -> str:
-    """A column's name for an error text."""
-    return name if name.isprintable() else repr(name)
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds strings."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-class Faults:
-    """What is wrong with a file's rows: the first of each kind, and how many there are. The first row has number 1."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        # (whose fault, what was expected) -> (row, what was found, how many rows)
-        self._found: dict[tuple[str, str], tuple[int, str, int]] = {}
-        self._skipped: list[int] = []
-
-    def add(self, column: str, told: str, wrong: pa.Array, values: pa.Array, first_row: int) -> None:
-        """Take the rows where `wrong` is true; `told` says what was expected.
-
-        `first_row` is that of the values; rows that were skipped are not counted in it.
-        """
-        places = pc.indices_nonzero(wrong.fill_null(False))
-        if len(places):
-            place = places[0].as_py()
-            value = values[place].as_py()
-            held = "is empty" if value is None or value in {"", b""} else f"holds {value!r:.{MAX_QUOTED}}"
-            self._add(f"column '{shown(column)}' ", told, self._row(first_row + place), held, len(places))
-
-    def add_row(self, row: int, held: str, told: str) -> None:
-        """Take a row that is faulty as a whole."""
-        self._add("", told, row, held, 1)
-
-    def skip(self, row: int, held: str, told: str) -> None:
-        """Take a row that is faulty as a whole and is not read; call it in the order of rows."""
-        self._skipped.append(row)
-        self.add_row(row, held, told)
-
-    def _row(self, row: int) -> int:
-        """The number of a row among all, of its number among those that are read."""
-        for skipped in self._skipped:
-            if skipped > row:
-                break
-            row += 1
-        return row
-
-    def _add(self, whose: str, told: str, row: int, held: str, count: int) -> None:
-        first, text, before = self._found.get((whose, told), (row, held, 0))
-        self._found[whose, told] = (*min((first, text), (row, held)), before + count)
-
-    def check(self) -> None:
-        """Tell of all that was found (MailError)."""
-        if not self._found:
-            return
-        lines = []
-        for (whose, told), (row, held, count) in list(self._found.items())[:TOLD]:
-            more = f" ({count:,} rows)" if count > 1 else ""
-            lines.append(f"row {row:,}{more}: {whose}{held}. Expected {told}")
-        raise MailError(f"{self._path}: {' '.join(lines)}")
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds bytes of any length, which may encode strings."""
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def decode_texts(column: pa.Array, fault: Callable[[pa.Array, str], None]) -> pa.Array:
-    """A column of bytes as texts; `fault` is told which rows are no texts, and what was expected."""
+def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
+    """Whether values of an Arrow type may be what is required."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    is_number = pa.types.is_integer(kind) or (pa.types.is_floating(kind) and not required.is_text)
+    return is_text(kind) or is_bytes(kind) or is_number or pa.types.is_null(kind)
+
+
+def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> pa.Array:
+    """A column as strings or int64, null where a value is missing or faulty.
+
+    Args:
+        column: of a type that `is_convertible`.
+        required: what it should hold.
+        report: called with faulty values.
+    """
+    column = _decode(column, report)
+    if not required.optional:
+        is_missing = column.is_null()
+        if is_text(column.type):
+            is_missing = pc.or_(is_missing, pc.equal(column, "").fill_null(False))
+        report(is_missing, f"{required.expected}.")
+    if required.is_text:
+        return _empty_as_null(column.cast(pa.string()))
+    return _cast_to_integers(column, f"{required.expected}.", report)
+
+
+def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Array:
+    largest = _LARGEST
+    if is_text(column.type):
+        column = _empty_as_null(column)
+        is_whole = pc.match_substring_regex(column, _WHOLE_NUMBER)
+        # A number as long as the largest is compared digit by digit.
+        digits, length = pc.utf8_ltrim(column, "-"), len(str(_LARGEST))
+        is_as_long = pc.equal(pc.utf8_length(digits), length)
+        in_range = pc.or_(
+            pc.less(pc.utf8_length(digits), length), pc.and_(is_as_long, pc.less_equal(digits, str(_LARGEST)))
+        )
+    elif pa.types.is_floating(column.type):
+        # pandas stores whole numbers as floats if one is missing.
+        column = pc.if_else(pc.is_nan(column), None, column)
+        is_whole, largest = pc.equal(pc.floor(column), column), _LARGEST_FLOAT
+        in_range = pc.less_equal(pc.abs(column), float(_LARGEST_FLOAT))
+    else:
+        # Decimals, because no integer type of Arrow holds the values of all others.
+        numbers = column.cast(pa.decimal128(20))
+        is_whole = pc.equal(numbers, numbers)
+        in_range = pc.less_equal(pc.abs(numbers), pa.scalar(_LARGEST).cast(numbers.type))
+    report(pc.invert(is_whole), expected)
+    report(pc.and_(is_whole, pc.invert(in_range)), f"a whole number between -{largest} and {largest}.")
+    return pc.if_else(pc.and_(is_whole, in_range), column, None).cast(pa.int64())
+
+
+def _empty_as_null(column: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(column, ""), None, column)
+
+
+def _decode(column: pa.Array, report: Report) -> pa.Array:
+    """A column of strings or bytes as Arrow's plain strings, others as they are; no dictionary encoding."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if is_bytes(column.type):
+        return decode_bytes(column, report)
+    return column.cast(pa.string()) if is_text(column.type) or pa.types.is_null(column.type) else column
+
+
+def decode_bytes(column: pa.Array, report: Report) -> pa.Array:
+    """A column of bytes as strings; what is not UTF-8 is reported, and decoded with replacement characters."""
     try:
         return column.cast(pa.string())
     except pa.ArrowInvalid:
         values = column.to_pylist()
         texts = [None if value is None else value.decode(errors="replace") for value in values]
         wrong = [text is not None and text.encode() != value for value, text in zip(values, texts, strict=True)]
-        fault(pa.array(wrong), "UTF-8: save the file in that encoding.")
+        report(pa.array(wrong), "UTF-8: save the file in that encoding.")
         return pa.array(texts, pa.string())
-
-
-def cast_column(column: pa.Array, needed: RequiredColumn, fault: Callable[[pa.Array, str], None]) -> pa.Array:
-    """A column as texts or as whole numbers, null where a value is missing or wrong.
-
-    Args:
-        column: of a type that `fits`.
-        needed: what it should hold.
-        fault: told which rows are wrong, and what was expected.
-    """
-    expected = f"{needed.expected}."
-    column = _plain(column, fault)
-    if not needed.optional:
-        empty = column.is_null()
-        fault(pc.or_(empty, pc.equal(column, "").fill_null(False)) if is_text(column.type) else empty, expected)
-    if needed.is_text:
-        texts = column.cast(pa.string())
-        return pc.if_else(pc.equal(texts, ""), None, texts)
-    largest = _LARGEST
-    if is_text(column.type):
-        column = pc.if_else(pc.equal(column, ""), None, column)
-        whole = pc.match_substring_regex(column, _WHOLE)
-        digits, length = pc.utf8_ltrim(column, "-"), len(str(_LARGEST))
-        as_long = pc.equal(pc.utf8_length(digits), length)
-        held = pc.or_(pc.less(pc.utf8_length(digits), length), pc.and_(as_long, pc.less_equal(digits, str(_LARGEST))))
-    elif pa.types.is_floating(column.type):
-        # What pandas makes of whole numbers among which one is missing.
-        column = pc.if_else(pc.is_nan(column), None, column)
-        whole, largest = pc.equal(pc.floor(column), column), _LARGEST_FLOAT
-        held = pc.less_equal(pc.abs(column), float(_LARGEST_FLOAT))
-    else:
-        # Decimals, because no whole number of Arrow holds all others.
-        numbers = column.cast(pa.decimal128(20))
-        whole, held = pc.equal(numbers, numbers), pc.less_equal(pc.abs(numbers), pa.scalar(_LARGEST).cast(numbers.type))
-    # Compared where it is a number at all.
-    fault(pc.invert(whole), expected)
-    fault(pc.and_(whole, pc.invert(held)), f"a whole number between -{largest} and {largest}.")
-    return pc.if_else(pc.and_(whole, held), column, None).cast(pa.int64())
-
-
-def _plain(column: pa.Array, fault: Callable[[pa.Array, str], None]) -> pa.Array:
-    """A column of texts as Arrow's strings, others as they are; none is encoded."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if is_bytes(column.type):
-        return decode_texts(column, fault)
-    return column.cast(pa.string()) if is_text(column.type) or pa.types.is_null(column.type) else column
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is one of texts."""
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def is_bytes(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is one of bytes of any length, which may be texts."""
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-def fits(kind: pa.DataType, needed: RequiredColumn) -> bool:
-    """Whether values of an Arrow type may be what is needed."""
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    numbers = pa.types.is_integer(kind) or (pa.types.is_floating(kind) and not needed.is_text)
-    return is_text(kind) or is_bytes(kind) or numbers or pa.types.is_null(kind)

@@ -1,0 +1,175 @@
+"""What an exported model says about itself: signature.json with an example request, and README.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mailcli import __version__
+from mailcli.config import RunConfig, to_toml
+from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import views
+from mailcli.data.schema import FIRST_ID
+from mailcli.serving.served_model import OUTPUTS, ServedModel
+from mailcli.serving.signatures import Input, Signature
+from mailcli.training.run_folder import Run
+
+#: Behaviors and candidates in the example request (ours: short enough to read).
+EXAMPLE_STEPS, EXAMPLE_ITEMS = 3, 2
+_MEANINGS = {"click": "pCTR", "ctcvr": "pCTCVR = pCTR x pCVR"}
+
+
+def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, Any]) -> dict[str, Any]:
+    """The contents of signature.json.
+
+    Args:
+        run: the exported run.
+        dataset: its dataset.
+        served: the exported model.
+        graphs: its graphs by signature.
+    """
+    result = run.result or {}
+    heads = list(graphs["serving_default"].structured_outputs)
+    outputs = [name for name in OUTPUTS if name in heads]
+    request = example_request(dataset, run.config, served)
+    response = run_signature(graphs["serving_default"], served.signatures[0], request)
+    return {
+        "mail": __version__,
+        "tensorflow": tf.__version__,
+        "dataset": dataset.label,
+        "cell": run.config.cell,
+        "protocol": run.config.protocol,
+        "seed": run.config.seed,
+        "best_epoch": result.get("best_epoch"),
+        "test": result.get("test"),
+        "history": run.config.history,
+        "actions": list(dataset.schema.actions),
+        "signatures": {
+            signature.name: {
+                "meaning": signature.meaning,
+                "inputs": {given.name: _describe_input(dataset, given) for given in signature.inputs},
+                "outputs": {
+                    name: {"dtype": "float32", "shape": ["U", "N"], "meaning": _MEANINGS[name]} for name in outputs
+                },
+            }
+            for signature in served.signatures
+        },
+        "request": {"signature_name": "serving_default", "inputs": request},
+        # TensorFlow Serving omits the name of a single output.
+        "response": {"outputs": response if len(outputs) > 1 else response[outputs[0]]},
+        "settings": to_toml(run.config),
+    }
+
+
+def _describe_input(dataset: Dataset, given: Input) -> dict[str, Any]:
+    description = {
+        "dtype": given.spec.dtype.name,
+        "shape": given.axes,
+        "field": given.field,
+        "meaning": given.meaning,
+    }
+    if given.vocabulary:
+        known_values = dataset.vocabulary_sizes[given.vocabulary] - FIRST_ID
+        description |= {"vocabulary": given.vocabulary, "known_values": known_values}
+    # JSON has no NaN.
+    return {**description, "missing": "NaN" if given.spec.dtype == tf.float32 else given.missing}
+
+
+def run_signature(graph: Any, signature: Signature, request: dict[str, Any]) -> dict[str, Any]:
+    """The outputs for a request of plain lists, rounded to the digits that float32 holds."""
+    tensors = {
+        given.name: tf.reshape(tf.constant(request[given.name], given.spec.dtype), np.shape(request[given.name]))
+        for given in signature.inputs
+    }
+    return {
+        name: [[float(f"{score:.7g}") for score in row] for row in scores.numpy()]
+        for name, scores in graph(**tensors).items()
+    }
+
+
+def example_request(dataset: Dataset, config: RunConfig, served: ServedModel) -> dict[str, Any]:
+    """A request of `serving_default`: an old user of the test split, their last behaviors, some candidates."""
+    view = views(dataset, config)["test"]
+    user, ends = dataset.column("test", "user"), dataset.column("test", "history_end")
+    is_old = ~view.new[user] & (ends > dataset.offsets[user])
+    row = int(np.argmax(is_old))
+    begin = int(dataset.offsets[user[row]]) if is_old[row] else int(ends[row])
+    steps = np.arange(max(begin, int(ends[row]) - EXAMPLE_STEPS), int(ends[row]))
+    candidates = np.array([*dict.fromkeys(dataset.column("test", "item")[row:].tolist())][:EXAMPLE_ITEMS])
+    request: dict[str, Any] = {}
+    for given in served.inputs.users:
+        ids = dataset.column("users", given.field)[user[row : row + 1]]
+        request[given.name] = raw_values(dataset, given, ids)
+    # A user who is not in the vocabulary still has a raw id in the user table.
+    request[served.inputs.user.name] = dataset.column("users", "raw")[user[row : row + 1]].tolist()
+    for given in served.inputs.history:
+        ids = dataset.column("behaviors", given.field)[steps]
+        actions = [dataset.schema.actions[k - FIRST_ID] for k in ids] if given.vocabulary is None else []
+        request[given.name] = [actions or raw_values(dataset, given, ids)]
+    for given in served.inputs.context:
+        request[given.name] = raw_values(dataset, given, dataset.column("test", given.field)[row : row + 1])
+    return {**request, "item": [dataset.column("items", "raw")[candidates].tolist()]}
+
+
+def raw_values(dataset: Dataset, given: Input, ids: NDArray) -> list[Any]:
+    """The raw values of ids, in lists of the same shape; the missing value where an id has none."""
+    if ids.ndim > 1:
+        return [raw_values(dataset, given, row) for row in ids]
+    values = dataset.column("vocabularies", given.vocabulary or "")
+    return [values[k - FIRST_ID].item() if k >= FIRST_ID else given.missing for k in ids.astype(np.int64)]
+
+
+def readme(name: str, description: dict[str, Any]) -> str:
+    """README.md of an exported model."""
+    tables = []
+    for signature, contents in description["signatures"].items():
+        rows = "\n".join(
+            f"| `{key}` | {given['dtype']} | [{', '.join(map(str, given['shape']))}] | {given['meaning']} |"
+            for key, given in contents["inputs"].items()
+        )
+        tables.append(
+            f"### {signature}: {contents['meaning']}\n\n| input | type | shape | meaning |\n|---|---|---|---|\n{rows}"
+        )
+    outputs = " and ".join(f"`{key}` ({output['meaning']})" for key, output in contents["outputs"].items())
+    return f"""# {name}: {description["cell"]} on {description["dataset"]}
+
+Written by mail {description["mail"]} with TensorFlow {description["tensorflow"]}.
+Protocol {description["protocol"]}, seed {description["seed"]}, best epoch {description["best_epoch"]}.
+signature.json has the same for programs, with the test metrics and all settings.
+
+The folder `1` is a SavedModel. It needs only TensorFlow:
+
+```sh
+tensorflow_model_server --rest_api_port=8501 --model_name=mail --model_base_path="$PWD"
+```
+
+```sh
+curl -d @request.json http://localhost:8501/v1/models/mail:predict
+```
+
+request.json:
+
+```json
+{json.dumps(description["request"], ensure_ascii=False)}
+```
+
+The response:
+
+```json
+{json.dumps(description["response"], ensure_ascii=False)}
+```
+
+## Signatures
+
+A request is for U users with N candidates each; T is the length of the longest history and may be 0. Values are those
+of the dataset's columns. A value that does not occur in the training split counts as unknown, and so does a missing
+one: the whole number -9223372036854775808, an empty string, or NaN. Histories are oldest first. Places whose action is
+none of {", ".join(description["actions"])} are skipped; of the others, the last {description["history"]} count.
+A user without any is new. Outputs are {outputs}, float32 [U, N].
+
+{(chr(10) * 2).join(tables)}
+"""

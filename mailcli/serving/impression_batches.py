@@ -1,0 +1,197 @@
+"""Rows of an impression file -> batches of the dataset's ids."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mailcli.data.batches import Batch
+from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
+from mailcli.errors import MailError, quoted
+from mailcli.serving.dataset_lookup import ValueLookup, history_ends
+from mailcli.serving.faults import Faults
+from mailcli.serving.impression_file import ImpressionFile
+from mailcli.serving.lookups import unknown_ids
+from mailcli.serving.value_checks import RequiredColumn, cast_column
+from mailcli.training.predictor import Predictor
+
+logger = logging.getLogger(__name__)
+
+
+class Counts(NamedTuple):
+    """How many impressions were scored, and of whom."""
+
+    impressions: int
+    new: int
+    """Of users without behaviors: in the raw data, by the protocol, or because the dataset does not have the user."""
+    unknown_users: int
+    """Of users who are not in the dataset."""
+    unknown_items: int
+    """Of items that are not in the dataset."""
+
+
+class _FieldColumn(NamedTuple):
+    """The column of a field, and where its values get their ids."""
+
+    column: RequiredColumn
+    vocabulary: ValueLookup
+
+
+class _LookedUpRows(NamedTuple):
+    """Rows of the file, their values replaced by positions and ids."""
+
+    user: NDArray[np.int64]
+    """Rows of the user table; -1 for unknown users."""
+    raw_user: NDArray[np.int64]
+    """A number for each distinct raw user."""
+    item: NDArray[np.int64]
+    """Rows of the item table; -1 for unknown items."""
+    time: NDArray[np.int64]
+    context: NDArray[np.int32]
+    """[B, n_c], ids."""
+    profile: NDArray[np.int32] | None
+    """[B, n_a - 1], ids of the attributes except the user's own; None if the file lacks one of them."""
+
+
+class ImpressionBatches:
+    """Reads an impression file as batches.
+
+    Args:
+        predictor: its run decides who is new, and n_v.
+        source: the file.
+        all_histories: whether users drawn as new keep their histories.
+
+    Raises:
+        MailError: the file lacks a column, or one has an unsuitable type.
+    """
+
+    def __init__(self, predictor: Predictor, source: ImpressionFile, all_histories: bool) -> None:
+        dataset = predictor.dataset
+        self._dataset, self._source = dataset, source
+        schema = dataset.schema
+        self._batches = predictor.batches(predictor.test_with_all_histories if all_histories else predictor.test)
+        self._users = ValueLookup(dataset.column("users", "raw"))
+        self._items = ValueLookup(dataset.column("items", "raw"))
+        self._vocabularies: dict[str, ValueLookup] = {}
+        profile = [field for field in schema.group("attributes") if field.vocabulary != schema.user]
+        self._context = [self._field_column(field) for field in schema.group("context")]
+        self._profile = [self._field_column(field) for field in profile]
+        self._multi_valued = [field.name for field in profile if field.values > 1]
+        self._missing_profile = self._multi_valued or [
+            field.column.name for field in self._profile if field.column.name not in source.columns
+        ]
+        self._user = RequiredColumn("user", self._users.is_text, optional=False)
+        self._item = RequiredColumn("item", self._items.is_text, optional=False)
+        self._time = RequiredColumn("time", is_text=False, optional=False)
+        self._check_columns()
+
+    def _field_column(self, field: Field) -> _FieldColumn:
+        name = field.vocabulary
+        if name not in self._vocabularies:
+            self._vocabularies[name] = ValueLookup(self._dataset.column("vocabularies", name))
+        vocabulary = self._vocabularies[name]
+        return _FieldColumn(RequiredColumn(field.name, vocabulary.is_text, optional=True), vocabulary)
+
+    def _check_columns(self) -> None:
+        required = [self._user, self._item, self._time, *(field.column for field in self._context)]
+        profile = [field.column for field in self._profile]
+        if not self._missing_profile:
+            required += profile
+        self._source.require(list({column.name: column for column in required}.values()))
+        unused = [column.name for column in profile if column.name in self._source.columns and column not in required]
+        if unused:
+            reason = (
+                f"a file cannot hold {quoted(self._multi_valued)}"
+                if self._multi_valued
+                else f"it lacks {quoted(self._missing_profile)}"
+            )
+            logger.warning(
+                f"{self._source.path}: {quoted(unused)} not used: users who are not in the dataset need all "
+                f"attributes, and {reason}."
+            )
+
+    def check(self, rows: int) -> int:
+        """The number of rows; every fault in the file is reported before anything is scored (MailError)."""
+        faults, total = Faults(self._source.path), 0
+        for piece in self._source.read(rows, faults):
+            self._look_up(piece, total + 1, faults)
+            total += len(piece)
+        faults.check()
+        if not total:
+            raise MailError(f"{self._source.path}: there is no row. Expected impressions.")
+        return total
+
+    def batches(self, rows: int) -> Iterator[tuple[pa.RecordBatch, Batch, Counts]]:
+        """The file's rows, at most so many at a time, with their batch."""
+        faults, done = Faults(self._source.path), 0
+        for piece in self._source.read(rows, faults):
+            looked_up = self._look_up(piece, done + 1, faults)
+            # Checked before, but another process may have changed the file since.
+            faults.check()
+            yield piece, *self._batch(looked_up)
+            done += len(piece)
+
+    def _look_up(self, piece: pa.RecordBatch, first_row: int, faults: Faults) -> _LookedUpRows:
+        def cast(column: RequiredColumn) -> pa.Array:
+            raw = piece.column(column.name)
+            return cast_column(
+                raw, column, lambda wrong, expected: faults.add(column.name, expected, wrong, raw, first_row)
+            )
+
+        def ids(fields: list[_FieldColumn]) -> NDArray[np.int32]:
+            # A value that is not in the vocabulary has position -1, and FIRST_ID - 1 is UNKNOWN.
+            columns = [field.vocabulary(cast(field.column)) + FIRST_ID for field in fields]
+            return np.stack(columns, axis=1).astype(np.int32) if columns else np.empty((len(piece), 0), np.int32)
+
+        raw_user = cast(self._user)
+        user = self._users(raw_user)
+        if self._missing_profile:
+            is_unknown = pc.and_(pa.array(user < 0), raw_user.is_valid())
+            faults.add("user", self._expected_user(), is_unknown, piece.column("user"), first_row)
+        return _LookedUpRows(
+            user,
+            raw_user.dictionary_encode().indices.fill_null(0).to_numpy(zero_copy_only=False),
+            self._items(cast(self._item)),
+            cast(self._time).fill_null(0).to_numpy(zero_copy_only=False),
+            ids(self._context),
+            None if self._missing_profile else ids(self._profile),
+        )
+
+    def _expected_user(self) -> str:
+        """What was expected of an unknown user, if the file lacks attributes."""
+        alternative = (
+            f", because a file cannot hold the values of {', '.join(self._multi_valued)}"
+            if self._multi_valued
+            else f", or add columns with the users' attributes: {', '.join(self._missing_profile)}"
+        )
+        return f"a user of the dataset '{self._dataset.name}'. Remove such rows{alternative}."
+
+    def _batch(self, rows: _LookedUpRows) -> tuple[Batch, Counts]:
+        dataset, schema = self._dataset, self._dataset.schema
+        is_unknown_user, is_unknown_item = rows.user < 0, rows.item < 0
+        # Row 0 stands in for an unknown user or item until its values are filled in.
+        user, item = np.where(is_unknown_user, 0, rows.user), np.where(is_unknown_item, 0, rows.item)
+        begin = dataset.offsets[user]
+        end = np.where(is_unknown_user, begin, dataset.offsets[user + 1])
+        ends = history_ends(dataset.column("behaviors", "time"), begin, end, rows.time)
+        labels = np.zeros(len(user), np.float32)
+        batch = self._batches.assemble(user, item, ends, rows.context, labels, labels)
+        if rows.profile is not None:
+            fields = schema.group("attributes")
+            profile_columns = [number for number, field in enumerate(fields) if field.vocabulary != schema.user]
+            attributes = np.full((len(user), len(fields)), UNKNOWN, np.int32)
+            attributes[:, profile_columns] = rows.profile
+            batch["attributes"][is_unknown_user] = attributes[is_unknown_user]
+        batch["target"][is_unknown_item] = unknown_ids(schema.group("target"))
+        batch["dense"][is_unknown_item] = 0
+        # Each unknown user has a number of their own, so that their behavior is invented once.
+        unknown_number = dataset.counts["users"] + rows.raw_user
+        batch["user"] = np.where(is_unknown_user, unknown_number, user).astype(np.int32)
+        new = int(np.count_nonzero(batch["actions"][:, -1] == PADDING))
+        return batch, Counts(len(user), new, int(is_unknown_user.sum()), int(is_unknown_item.sum()))

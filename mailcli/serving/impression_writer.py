@@ -1,0 +1,42 @@
+"""Writes scored impressions to a CSV or Parquet file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+class ImpressionWriter:
+    """Writes tables to a `.csv` or `.parquet` file; a context manager."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        if path.suffix == ".csv":
+            self._file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
+            # Not Arrow's writer, which quotes all strings.
+            self._csv = csv.writer(self._file, lineterminator="\n")
+            self._csv.writerow(schema.names)
+        else:
+            self._file = pq.ParquetWriter(path, schema)
+
+    def __enter__(self) -> ImpressionWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Append rows."""
+        if isinstance(self._file, pq.ParquetWriter):
+            self._file.write_batch(rows)
+        else:
+            self._csv.writerows(zip(*(_csv_values(column) for column in rows.columns), strict=True))
+
+
+def _csv_values(column: pa.Array) -> list[Any]:
+    """A column as a CSV holds it: floats with as many digits as their type needs, a null as an empty field."""
+    values: list[Any] = (column.cast(pa.string()) if pa.types.is_floating(column.type) else column).to_pylist()
+    return values

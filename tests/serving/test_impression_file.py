@@ -1,0 +1,190 @@
+"""Impression files: how they are read, and how every fault is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from mailcli.errors import MailError
+from mailcli.serving.faults import Faults
+from mailcli.serving.impression_file import ImpressionFile
+from mailcli.serving.impression_writer import ImpressionWriter
+from mailcli.training.run_folder import Run
+from tests.helpers.serving import (
+    CELL,
+    PROFILE,
+    RawRequests,
+    refused,
+    score,
+)
+
+
+def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
+    text = 'a,b,c\n1,x,\n007,"say ""so"", or",\n,-1.50,é\n'
+    (tmp_path / "in.csv").write_text(text, encoding="utf-8")
+    source = ImpressionFile(tmp_path / "in.csv")
+    schema = source.schema.append(pa.field("score", pa.float32()))
+    with ImpressionWriter(tmp_path / "out.csv", schema) as writer:
+        for rows in source.read(2, Faults(source.path)):
+            scores = pa.array([0.1, 1 / 3][: len(rows)], pa.float32())
+            writer.write(pa.record_batch([*rows.columns, scores], schema=schema))
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8") == (
+        'a,b,c,score\n1,x,,0.1\n007,"say ""so"", or",,0.33333334\n,-1.50,é,0.1\n'
+    )
+
+
+BAD_FILES = {
+    "no column": (
+        lambda impressions: impressions.drop(columns=["pid", "item"]).rename(columns={"time": "tme"}),
+        "no column 'item', 'time', 'pid'. Did you mean 'tme'? The file's columns are: user, tme, hour, weekday. "
+        "Expected: user, item, time, pid, hour, weekday.",
+    ),
+    "an unknown user": (
+        lambda impressions: impressions.assign(user=[*impressions["user"].iloc[:3], -5, -6]),
+        "row 4 (2 rows): column 'user' holds '-5'. Expected a user of the dataset 'tiny'. Remove such rows, or add "
+        f"columns with the users' attributes: {', '.join(PROFILE)}.",
+    ),
+    "values": (
+        lambda impressions: impressions.assign(
+            time=["soon", "1", "2", "3", None], item=["1", "2", "3", "4", "1.5"], hour=[1, 2, "x", "y", 3]
+        ),
+        "row 5: column 'item' holds '1.5'. Expected a whole number. row 1 (2 rows): column 'time' holds 'soon'. Expected a "
+        "whole number. row 3 (2 rows): column 'hour' holds 'x'. Expected a whole number or nothing.",
+    ),
+    "a score": (
+        lambda impressions: impressions.assign(score=1),
+        "has a column 'score' already. Rename it: the scores get that name.",
+    ),
+    "no rows": (lambda impressions: impressions.iloc[:0], "there is no row. Expected impressions."),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_file_that_cannot_be_scored_says_why(
+    case: str, runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+) -> None:
+    spoil, text = BAD_FILES[case]
+    spoil(raw.test.iloc[:5]).to_csv(tmp_path / "in.csv", index=False)
+    result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
+    assert refused(result) == f"{tmp_path / 'in.csv'}: {text}"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_files_that_cannot_be_read_or_written(
+    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+) -> None:
+    run = runs[CELL]
+    good = tmp_path / "in.csv"
+    raw.test.iloc[:5].to_csv(good, index=False)
+    (tmp_path / "taken.csv").write_text("mine")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "twice.csv").write_text("user,user\n1,1\n")
+    (tmp_path / "lines.csv").write_text("\n\r\n")
+    (tmp_path / "header.csv").write_text("user,item,time,pid,hour,weekday")
+    (tmp_path / "latin.csv").write_bytes(b"us\xe9r\n")
+    for name, mark in (("semicolon", ";"), ("tab", "\t")):
+        (tmp_path / f"{name}.csv").write_text(mark.join(("user", "item", "time", "pid", "hour", "weekday\n")))
+    (tmp_path / "nul.csv").write_bytes(b"user\0,item,time,pid,hour,weekday\n")
+    (tmp_path / "text.parquet").write_text("user,item\n")
+    raw.test.assign(note=b"x", tags=pd.Series([[1]] * len(raw.test))).to_parquet(tmp_path / "bytes.parquet")
+    raw.test.assign(time=pd.to_datetime(raw.test["time"], unit="s"), hour=1.5).to_parquet(tmp_path / "dates.parquet")
+    cases = [
+        (good, "out.tsv", "{out}: the name must end in .csv or .parquet, which says the file's format."),
+        (good, "taken.csv", "{out}: exists already. Expected the name of a new file; choose another, or delete it."),
+        (good, "a/out.csv", f"{{out}}: there is no folder {tmp_path / 'a'}. Make it first."),
+        (tmp_path / "in.txt", "out.csv", "{file}: the name must end in .csv or .parquet, which says the file's format."),
+        (tmp_path / "no.csv", "out.csv", "{file}: there is no such file."),
+        (tmp_path / "empty.csv", "out.csv", "{file}: the file is empty. Expected a header line and rows."),
+        (tmp_path / "twice.csv", "out.csv", "{file}: more than one column is named 'user'. Expected each name once."),
+        (tmp_path / "lines.csv", "out.csv", "{file}: the file is empty. Expected a header line and rows."),
+        (tmp_path / "header.csv", "out.csv", "{file}: there is no row. Expected impressions."),
+        (tmp_path / "latin.csv", "out.csv", "{file}: the header is not UTF-8 ('utf-8' codec can't decode byte 0xe9 in position 2: invalid continuation byte). Save the file in that encoding."),
+        (tmp_path / "semicolon.csv", "out.csv", "{file}: the header is 'user;item;time;pid;hour;weekday'. Expected ',' between the names and values, not ';'."),
+        (tmp_path / "tab.csv", "out.csv", "{file}: the header is 'user\\titem\\ttime\\tpid\\thour\\tweekday'. Expected ',' between the names and values, not '\\t'."),
+        (tmp_path / "nul.csv", "out.csv", "{file}: no column 'user'. The file's columns are: 'user\\x00', item, time, pid, hour, weekday. Expected: user, item, time, pid, hour, weekday."),
+        (tmp_path / "text.parquet", "out.csv", "{file}: cannot be read (Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.)."),
+        (tmp_path / "bytes.parquet", "out.csv", "{file}: 'note' holds binary; 'tags' holds list<element: int64>, which a CSV cannot hold. Give the result a name that ends in .parquet."),
+        (tmp_path / "dates.parquet", "out.csv", "{file}: 'time' holds timestamp[us], expected a whole number."),
+    ]  # fmt: skip
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for file, name, text in cases:
+        out = tmp_path / name
+        assert refused(score(run, file, out, data_dir)) == text.format(file=file, out=out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert (tmp_path / "taken.csv").read_text() == "mine"
+
+
+#: The header of a file with the columns that `tiny` needs.
+HEADER = "user,item,time,pid,hour,weekday"
+ONE_VALUE_EACH = "one value for each name in the header; quote strings that contain a comma or a line break."
+UNCLOSED = "does not end. Expected a row of at most 16 MB whose quotes are closed."
+#: Rows below that header, and the error.
+BAD_ROWS = {
+    # Blank lines are not numbered; malformed rows are.
+    "ragged, not UTF-8 and wrong": (
+        [b"U,1,1,a,1,1", b"", b"U,1,1", b"U,x,1,caf\xe9,1,1", b"U,1,1,a,1,1,7,8", b"U,y,1,\xe9,1,1", b"U,1,1"],
+        f"row 2 (3 rows): has 3 values. Expected 6, {ONE_VALUE_EACH} "
+        "row 3 (2 rows): column 'pid' holds b'caf\\xe9'. Expected UTF-8: save the file in that encoding. "
+        "row 3 (2 rows): column 'item' holds 'x'. Expected a whole number.",
+    ),
+    "too large": (
+        [b"U,-9223372036854775808,99999999999999999999,a,1,1"],
+        "row 1: column 'item' holds '-9223372036854775808'. Expected a whole number between -9223372036854775807 and "
+        "9223372036854775807. row 1: column 'time' holds '99999999999999999999'. Expected a whole number between "
+        "-9223372036854775807 and 9223372036854775807.",
+    ),
+    "an open quote": (
+        [b"U,1,1,a,1,1", b'U,1,1,"a,1,1', b"U,1,1,a,1,1"],
+        f"row 2: has 4 values. Expected 6, {ONE_VALUE_EACH}",
+    ),
+    "an open quote and many rows": (
+        [b"U,1,1,a,1,1", b'U,1,1,"a,1,1', *[b"U,1,1,a,1,1"] * 3_000_000],
+        f"row 2: {UNCLOSED}",
+    ),
+    "a row beyond what is read at once": ([b"U,1,1,a,1,1", b"U,1,1," + b"a" * (40 << 20) + b",1,1"], f"row 2: {UNCLOSED}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_rows_that_cannot_be_read_are_told_with_all_other_faults(
+    case: str, runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+) -> None:
+    rows, text = BAD_ROWS[case]
+    user = str(raw.test["user"].iloc[0]).encode()
+    lines = [HEADER.encode(), *(user + row.removeprefix(b"U") if row else row for row in rows)]
+    (tmp_path / "in.csv").write_bytes(b"\n".join(lines) + b"\n")
+    result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir, "--batch", "2000000")
+    assert refused(result) == f"{tmp_path / 'in.csv'}: {text}"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_an_open_quote_in_the_last_value_is_no_value(tmp_path: Path) -> None:
+    path, text = tmp_path / "in.csv", "a,b\n1,2\n"
+    for last, message in (
+        (b'3,"x\n4,5', f"{path}: row 2: {UNCLOSED}"),
+        (b'3,"x\n4,5"', None),
+        (b'3,"x\n4,5"\r\n', None),
+    ):
+        path.write_bytes(text.encode() + last)
+        faults = Faults(path)
+        assert sum(len(rows) for rows in ImpressionFile(path).read(9, faults)) == 2
+        if message:
+            with pytest.raises(MailError) as error:
+                faults.check()
+            assert error.value.message == message
+        else:
+            faults.check()
+
+
+def test_rows_of_more_than_a_megabyte_and_blank_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(f'\n\n"a\nb",c\n\n{"x" * 2_000_000},2\n')
+    source, faults = ImpressionFile(path), Faults(path)
+    assert source.columns == ["a\nb", "c"]
+    (rows,) = source.read(9, faults)
+    faults.check()
+    assert rows.to_pylist() == [{"a\nb": "x" * 2_000_000, "c": "2"}]

@@ -1,0 +1,63 @@
+"""Values of an impression file get the types of the dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from mailcli.serving.value_checks import RequiredColumn, cast_column
+
+
+def test_values_are_typed_as_the_dataset_has_them() -> None:
+    wrong: dict[str, list[bool]] = {}
+
+    def read(values: pa.Array, is_text: bool = False, optional: bool = True) -> list[Any]:
+        """The values; `wrong` has a mask of the faulty ones for each expectation."""
+        wrong.clear()
+
+        def report(mask: pa.Array, expected: str) -> None:
+            is_wrong = mask.fill_null(False).to_pylist()
+            if any(is_wrong):
+                wrong[expected] = is_wrong
+
+        converted: list[Any] = cast_column(values, RequiredColumn("x", is_text, optional), report).to_pylist()
+        return converted
+
+    number = "a whole number or nothing."
+    between = "a whole number between -9223372036854775807 and 9223372036854775807."
+    texts = ["0", "-7", "9223372036854775807", "9223372036854775808", "07", "1.0", "", None, "-0"]
+    texts += ["-9223372036854775808", "99999999999999999999", "-9223372036854775807"]
+    numbers = [0, -7, 9223372036854775807, *[None] * 8, -9223372036854775807]
+    for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()):
+        assert read(pa.array(texts).cast(kind)) == numbers
+        assert wrong == {
+            number: [row in {4, 5, 8} for row in range(12)],
+            between: [row in {3, 9, 10} for row in range(12)],
+        }
+    assert read(pa.array(texts).dictionary_encode()) == numbers
+    assert read(pa.array(["1", "", None]), optional=False) == [1, None, None]
+    assert wrong == {"a whole number.": [False, True, True]}
+    assert read(pa.array([1.0, 1.5, float("nan"), None, 2.0**53, -float("inf"), 2.0**53 - 1])) == (
+        [1, *[None] * 5, 9007199254740991]
+    )
+    assert wrong == {
+        number: [False, True, *[False] * 5],
+        "a whole number between -9007199254740991 and 9007199254740991.": [*[False] * 4, True, True, False],
+    }
+    assert read(pa.array([3, None], pa.int32())) == [3, None]
+    assert wrong == {}
+    assert read(pa.array([3, 2**63 - 1, 2**63, None], pa.uint64())) == [3, 9223372036854775807, None, None]
+    assert wrong == {between: [False, False, True, False]}
+    assert read(pa.array([-(2**63), 1 - 2**63], pa.int64())) == [None, -9223372036854775807]
+    assert wrong == {between: [True, False]}
+    assert read(pa.nulls(2)) == [None, None]
+    assert read(pa.nulls(2), optional=False) == [None, None]
+    assert wrong == {"a whole number.": [True, True]}
+    for kind in (pa.string(), pa.string_view(), pa.binary()):
+        assert read(pa.array(["a", "", None]).cast(kind), is_text=True) == ["a", None, None]
+    assert wrong == {}
+    assert read(pa.array([b"a", b"caf\xe9"]), is_text=True) == ["a", "caf\ufffd"]
+    assert wrong == {"UTF-8: save the file in that encoding.": [False, True]}
+    assert read(pa.array([5, 6]), is_text=True) == ["5", "6"]
