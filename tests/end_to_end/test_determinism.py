@@ -1,4 +1,4 @@
-"""The same command gives the same bytes: in a new process, and whatever was trained before in the same one."""
+"""The same command gives the same bytes, in a new process as well as after other trainings in the same one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import h5py
 import pytest
 
 from mailcli.config import RunConfig, make_config
@@ -18,8 +17,9 @@ from mailcli.experiments.cells import ensure
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
 from mailcli.utils import hardware
+from tests.helpers.runs import outcome
 
-#: CVAE samples and BaseDNN drops out: steps are random. Widths and epochs are for speed.
+#: CVAE samples and BaseDNN has dropout, so steps are random. Small, for speed.
 SETTINGS = {
     "history": 20,
     "embedding_dim": 8,
@@ -29,7 +29,7 @@ SETTINGS = {
     "cold_start.units": "16",
 }
 CELL = {"ranker": "base", "cold_start": "cvae"}
-#: As unlike as can be: other labels, losses, optimizer, seed, and the precision that Keras keeps in a global.
+#: As different as possible: labels, losses, optimizer, seed, and the precision, which Keras keeps in a global variable.
 OTHER = {
     "data": "buys",
     "ranker": "esmm",
@@ -42,21 +42,12 @@ OTHER = {
     "precision": "bfloat16",
     "ranker.units": "8",
 }
-FILES = ("config.toml", "history.jsonl", "predictions.npy", "result.json")
-#: What two runs of one command on one machine may differ in.
+#: All that may differ between two runs of one command on one machine.
 WALL_TIME = {"seconds", "finished"}
 
 
-def config(**more: Any) -> RunConfig:
-    return make_config([{"data": "tiny"}, SETTINGS, CELL, more])
-
-
-def outcome(run: Run) -> dict[str, bytes]:
-    """The bytes of a run's files, and those of each of its weights."""
-    found = {name: (run.folder / name).read_bytes() for name in FILES}
-    with h5py.File(run.weights) as file:
-        file.visititems(lambda name, item: found.update({name: item[()].tobytes()} if hasattr(item, "dtype") else {}))
-    return found
+def config(**changes: Any) -> RunConfig:
+    return make_config([{"data": "tiny"}, SETTINGS, CELL, changes])
 
 
 def environment(run: Run) -> dict[str, Any]:
@@ -78,22 +69,22 @@ def test_another_dataset_in_between_changes_nothing(
 
 
 def command(data: Path, runs: Path, settings: dict[str, Any]) -> list[str]:
-    """The arguments of `mail` that train a cell."""
-    named = {key: str(settings[key]) for key in ("ranker", "cold_start", "seed") if key in settings}
-    options = [part for key, value in named.items() for part in (f"--{key.replace('_', '-')}", value)]
-    rest = [f"{key}={value}" for key, value in settings.items() if key not in {*named, "data"}]
-    sets = [part for each in rest for part in ("--set", each)]
+    """The arguments of `mail train` for a cell."""
+    own_options = {key: str(settings[key]) for key in ("ranker", "cold_start", "seed") if key in settings}
+    options = [part for key, value in own_options.items() for part in (f"--{key.replace('_', '-')}", value)]
+    set_texts = [f"{key}={value}" for key, value in settings.items() if key not in {*own_options, "data"}]
+    sets = [part for text in set_texts for part in ("--set", text)]
     return ["train", "--data", data.name, "--data-dir", str(data.parent), "--runs", str(runs), *options, *sets]
 
 
 def in_a_new_process(commands: list[list[str]], folder: Path, hash_seed: str) -> None:
-    """`mail` once for each command, in one process, from a folder of its own."""
+    """Run several commands in one process, in a new folder."""
     folder.mkdir()
     code = (
         "import json, sys; from mailcli.cli import main\n"
-        "for each in json.loads(sys.argv[1]): main(each, standalone_mode=False)"
+        "for arguments in json.loads(sys.argv[1]): main(arguments, standalone_mode=False)"
     )
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code, json.dumps(commands)],
         cwd=folder,
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
@@ -101,12 +92,12 @@ def in_a_new_process(commands: list[list[str]], folder: Path, hash_seed: str) ->
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.slow
 def test_new_processes_give_the_same_bytes(first: Run, tiny: Dataset, with_buys: Dataset, tmp_path: Path) -> None:
-    """One trains nothing else, the other the other dataset before; texts hash differently in the two."""
+    """One trains only this run, the other trains on another dataset first; strings hash differently in the two."""
     train = [command(tiny.folder, tmp_path / name / "runs", {**SETTINGS, **CELL}) for name in ("alone", "after")]
     in_a_new_process([train[0]], tmp_path / "alone", hash_seed="1")
     in_a_new_process(
@@ -126,14 +117,14 @@ def test_new_processes_give_the_same_bytes(first: Run, tiny: Dataset, with_buys:
 
 
 def test_the_environment_tells_what_else_a_result_depends_on(first: Run) -> None:
-    found = environment(first)
-    assert set(found) == {
+    versions = environment(first)
+    assert set(versions) == {
         *("mail", "commit", "python", "keras", "numpy", "pandas", "scipy", "tensorflow"),
         *("machine", "cores", "threads", "onednn", "instructions", "gpus", "workers", "replicas"),
         *WALL_TIME,
     }
-    assert found["threads"] >= 1
-    assert isinstance(found["onednn"], bool)
+    assert versions["threads"] >= 1
+    assert isinstance(versions["onednn"], bool)
 
 
 def test_threads_and_onednn_are_those_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,18 +133,18 @@ def test_threads_and_onednn_are_those_that_were_asked_for(monkeypatch: pytest.Mo
     assert (hardware.describe()["threads"], hardware.describe()["onednn"]) == (3, False)
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):
         monkeypatch.delenv(name)
-    found = hardware.describe()
-    assert (found["threads"], found["onednn"]) == (found["cores"], True)
+    machine = hardware.describe()
+    assert (machine["threads"], machine["onednn"]) == (machine["cores"], True)
 
 
 def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, tiny: Dataset, tmp_path: Path) -> None:
     other = ensure(config(seed=1), tiny, tmp_path)
     assert first.result is not None
     assert other.result is not None
-    one, two = first.result["test"], other.result["test"]
-    assert [(found["new"]["users"], found["new"]["impressions"]) for found in (one, two)] == [(53, 334), (56, 350)]
-    # The test itself is the same, whoever is new in it.
-    assert one["all"]["impressions"] == two["all"]["impressions"] == 827
+    tests = first.result["test"], other.result["test"]
+    assert [(test["new"]["users"], test["new"]["impressions"]) for test in tests] == [(53, 334), (56, 350)]
+    # The test split is the same, whoever is new in it.
+    assert tests[0]["all"]["impressions"] == tests[1]["all"]["impressions"] == 827
     for group in ("new", "old", "all"):
         for metric in ("AUC", "GAUC"):
-            assert one[group][metric] != two[group][metric]
+            assert tests[0][group][metric] != tests[1][group][metric]

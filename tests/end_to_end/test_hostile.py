@@ -342,3 +342,8 @@ def test_an_ellipsis_of_cp1252_in_a_title_is_no_line_end(tmp_path: Path) -> None
             is None
         )
     assert columns(tmp_path / "sone") == columns(tmp_path / "stwo")
+
+
+def test_there_are_hundreds_of_cases() -> None:
+    """Counted in the tables of cases, so that an emptied table is noticed."""
+    assert len(AT_ONCE) * len(alimama.HEADERS) + len(VALUES) + len(ML_REFUSED) * len(ML_FILES) >= 300
