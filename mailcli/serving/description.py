@@ -51,7 +51,7 @@ def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, 
         "signatures": {
             signature.name: {
                 "meaning": signature.meaning,
-                "inputs": {given.name: _describe_input(dataset, given) for given in signature.inputs},
+                "inputs": {input_.name: _describe_input(dataset, input_) for input_ in signature.inputs},
                 "outputs": {
                     name: {"dtype": "float32", "shape": ["U", "N"], "meaning": _MEANINGS[name]} for name in outputs
                 },
@@ -65,25 +65,25 @@ def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, 
     }
 
 
-def _describe_input(dataset: Dataset, given: Input) -> dict[str, Any]:
+def _describe_input(dataset: Dataset, input_: Input) -> dict[str, Any]:
     description = {
-        "dtype": given.spec.dtype.name,
-        "shape": given.axes,
-        "field": given.field,
-        "meaning": given.meaning,
+        "dtype": input_.spec.dtype.name,
+        "shape": input_.axes,
+        "field": input_.field,
+        "meaning": input_.meaning,
     }
-    if given.vocabulary:
-        known_values = dataset.vocabulary_sizes[given.vocabulary] - FIRST_ID
-        description |= {"vocabulary": given.vocabulary, "known_values": known_values}
+    if input_.vocabulary:
+        known_values = dataset.vocabulary_sizes[input_.vocabulary] - FIRST_ID
+        description |= {"vocabulary": input_.vocabulary, "known_values": known_values}
     # JSON has no NaN.
-    return {**description, "missing": "NaN" if given.spec.dtype == tf.float32 else given.missing}
+    return {**description, "missing": "NaN" if input_.spec.dtype == tf.float32 else input_.missing}
 
 
 def run_signature(graph: Any, signature: Signature, request: dict[str, Any]) -> dict[str, Any]:
     """The outputs for a request of plain lists, rounded to the digits that float32 holds."""
     tensors = {
-        given.name: tf.reshape(tf.constant(request[given.name], given.spec.dtype), np.shape(request[given.name]))
-        for given in signature.inputs
+        input_.name: tf.reshape(tf.constant(request[input_.name], input_.spec.dtype), np.shape(request[input_.name]))
+        for input_ in signature.inputs
     }
     return {
         name: [[float(f"{score:.7g}") for score in row] for row in scores.numpy()]
@@ -101,26 +101,26 @@ def example_request(dataset: Dataset, config: RunConfig, served: ServedModel) ->
     steps = np.arange(max(begin, int(ends[row]) - EXAMPLE_STEPS), int(ends[row]))
     candidates = np.array([*dict.fromkeys(dataset.column("test", "item")[row:].tolist())][:EXAMPLE_ITEMS])
     request: dict[str, Any] = {}
-    for given in served.inputs.users:
-        ids = dataset.column("users", given.field)[user[row : row + 1]]
-        request[given.name] = raw_values(dataset, given, ids)
+    for input_ in served.inputs.users:
+        ids = dataset.column("users", input_.field)[user[row : row + 1]]
+        request[input_.name] = raw_values(dataset, input_, ids)
     # A user who is not in the vocabulary still has a raw id in the user table.
     request[served.inputs.user.name] = dataset.column("users", "raw")[user[row : row + 1]].tolist()
-    for given in served.inputs.history:
-        ids = dataset.column("behaviors", given.field)[steps]
-        actions = [dataset.schema.actions[k - FIRST_ID] for k in ids] if given.vocabulary is None else []
-        request[given.name] = [actions or raw_values(dataset, given, ids)]
-    for given in served.inputs.context:
-        request[given.name] = raw_values(dataset, given, dataset.column("test", given.field)[row : row + 1])
+    for input_ in served.inputs.history:
+        ids = dataset.column("behaviors", input_.field)[steps]
+        actions = [dataset.schema.actions[k - FIRST_ID] for k in ids] if input_.vocabulary is None else []
+        request[input_.name] = [actions or raw_values(dataset, input_, ids)]
+    for input_ in served.inputs.context:
+        request[input_.name] = raw_values(dataset, input_, dataset.column("test", input_.field)[row : row + 1])
     return {**request, "item": [dataset.column("items", "raw")[candidates].tolist()]}
 
 
-def raw_values(dataset: Dataset, given: Input, ids: NDArray) -> list[Any]:
+def raw_values(dataset: Dataset, input_: Input, ids: NDArray) -> list[Any]:
     """The raw values of ids, in lists of the same shape; the missing value where an id has none."""
     if ids.ndim > 1:
-        return [raw_values(dataset, given, row) for row in ids]
-    values = dataset.column("vocabularies", given.vocabulary or "")
-    return [values[k - FIRST_ID].item() if k >= FIRST_ID else given.missing for k in ids.astype(np.int64)]
+        return [raw_values(dataset, input_, row) for row in ids]
+    values = dataset.column("vocabularies", input_.vocabulary or "")
+    return [values[k - FIRST_ID].item() if k >= FIRST_ID else input_.missing for k in ids.astype(np.int64)]
 
 
 def readme(name: str, description: dict[str, Any]) -> str:
@@ -128,8 +128,8 @@ def readme(name: str, description: dict[str, Any]) -> str:
     tables = []
     for signature, contents in description["signatures"].items():
         rows = "\n".join(
-            f"| `{key}` | {given['dtype']} | [{', '.join(map(str, given['shape']))}] | {given['meaning']} |"
-            for key, given in contents["inputs"].items()
+            f"| `{key}` | {input_['dtype']} | [{', '.join(map(str, input_['shape']))}] | {input_['meaning']} |"
+            for key, input_ in contents["inputs"].items()
         )
         tables.append(
             f"### {signature}: {contents['meaning']}\n\n| input | type | shape | meaning |\n|---|---|---|---|\n{rows}"

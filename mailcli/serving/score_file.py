@@ -48,9 +48,9 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     impressions = ImpressionBatches(predictor, source, all_histories)
     total = impressions.check(rows)
     added = SCORES[: predictor.score.heads]
-    taken = [name for name in added if name in source.columns]
-    if taken:
-        raise MailError(f"{file}: has a column '{taken[0]}' already. Rename it: the scores get that name.")
+    conflicts = [name for name in added if name in source.columns]
+    if conflicts:
+        raise MailError(f"{file}: has a column '{conflicts[0]}' already. Rename it: the scores get that name.")
     schema = pa.schema([*source.schema, *((name, pa.float32()) for name in added)])
     counts = Counts(0, 0, 0, 0)
     try:

@@ -161,40 +161,40 @@ class ServedModel:
             scores = self._core(attributes, steps, actions, context, target, dense)
             return {name: scores[:, :, head] for head, name in enumerate(OUTPUTS[: scores.shape[2]])}
 
-        specs = {given.name: given.spec for given in signature.inputs}
+        specs = {input_.name: input_.spec for input_ in signature.inputs}
         graph = tf.function(predict).get_concrete_function(**specs)
         refuse_python(graph)
         return graph
 
-    def _ids(self, given: Input, raw: dict[str, Tensor]) -> Tensor:
-        table = self.module.ids[given.vocabulary] if given.vocabulary else self.module.actions
-        return tf.cast(table.lookup(raw[given.name]), tf.int32)
+    def _ids(self, input_: Input, raw: dict[str, Tensor]) -> Tensor:
+        table = self.module.ids[input_.vocabulary] if input_.vocabulary else self.module.actions
+        return tf.cast(table.lookup(raw[input_.name]), tf.int32)
 
     def _columns(self, inputs: list[Input], fields: tuple[Field, ...], raw: dict[str, Tensor]) -> Tensor:
         """[..., columns of the fields], their ids; a multi-valued field has several columns."""
         columns = []
-        for given, field in zip(inputs, fields, strict=True):
-            ids = self._ids(given, raw)
+        for input_, field in zip(inputs, fields, strict=True):
+            ids = self._ids(input_, raw)
             is_multi_valued = field.values > 1
-            columns.append(pack_values(ids, raw[given.name] == given.missing) if is_multi_valued else ids[..., None])
+            columns.append(pack_values(ids, raw[input_.name] == input_.missing) if is_multi_valued else ids[..., None])
         return tf.concat(columns, axis=-1)
 
     def _attributes(self, raw: dict[str, Tensor]) -> Tensor:
-        if any(given.name not in raw for given in self.inputs.users):
+        if any(input_.name not in raw for input_ in self.inputs.users):
             rows = self.module.user_rows.lookup(raw[self.inputs.user.name])
             return tf.gather(self.module.user_ids, rows)
         return self._columns(self.inputs.users, self._schema.group("attributes"), raw)
 
     def _context(self, raw: dict[str, Tensor], users: Tensor) -> Tensor:
         """[U, n_c]"""
-        ids = [self._ids(given, raw) for given in self.inputs.context]
+        ids = [self._ids(input_, raw) for input_ in self.inputs.context]
         return tf.stack(ids, axis=1) if ids else tf.zeros([users, 0], tf.int32)
 
     def _steps(self, raw: dict[str, Tensor], users: Tensor) -> tuple[Tensor, Tensor]:
         *fields, action = self.inputs.history
         if action.name not in raw:
             return tf.zeros([users, 0, len(fields)], tf.int32), tf.zeros([users, 0], tf.int32)
-        return tf.stack([self._ids(given, raw) for given in fields], axis=2), self._ids(action, raw)
+        return tf.stack([self._ids(input_, raw) for input_ in fields], axis=2), self._ids(action, raw)
 
     def _items_by_id(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         rows = self.module.item_rows.lookup(raw)
@@ -204,7 +204,7 @@ class ServedModel:
         fields = self._schema.group("target")
         field_inputs, number_inputs = self.inputs.features[: len(fields)], self.inputs.features[len(fields) :]
         target = self._columns(field_inputs, fields, raw)
-        numbers = [self._scale(given.field, raw[given.name]) for given in number_inputs]
+        numbers = [self._scale(input_.field, raw[input_.name]) for input_ in number_inputs]
         dense = tf.stack(numbers, axis=2) if numbers else tf.zeros(tf.concat([tf.shape(target)[:2], [0]], axis=0))
         return target, dense
 

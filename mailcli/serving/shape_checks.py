@@ -20,28 +20,28 @@ def check_shapes(inputs: tuple[Input, ...], raw: dict[str, Tensor]) -> dict[str,
     """
     # Without the placeholders TensorFlow would infer from the signature that the shapes are equal, and drop the checks.
     shapes = {
-        given.name: tf.shape(tf.raw_ops.PlaceholderWithDefault(input=raw[given.name], shape=tf.TensorShape(None)))
-        for given in inputs
+        input_.name: tf.shape(tf.raw_ops.PlaceholderWithDefault(input=raw[input_.name], shape=tf.TensorShape(None)))
+        for input_ in inputs
     }
     checks: list[tf.Operation] = []
     # One after another, so that of several faults the same one is reported every time.
-    for given in inputs:
+    for input_ in inputs:
         message = [
-            f"input '{given.name}' has the shape",
-            shapes[given.name],
-            f"Expected {len(given.axes)} axes: {given.axes_text}",
+            f"input '{input_.name}' has the shape",
+            shapes[input_.name],
+            f"Expected {len(input_.axes)} axes: {input_.axes_text}",
         ]
         with tf.control_dependencies(checks):
-            checks.append(tf.debugging.Assert(tf.equal(tf.size(shapes[given.name]), len(given.axes)), message))
-    first = {axis: (given.name, number) for given in reversed(inputs) for number, axis in enumerate(given.axes)}
+            checks.append(tf.debugging.Assert(tf.equal(tf.size(shapes[input_.name]), len(input_.axes)), message))
+    first = {axis: (input_.name, number) for input_ in reversed(inputs) for number, axis in enumerate(input_.axes)}
     with tf.control_dependencies(checks):
         sizes = {axis: tf.identity(shapes[name])[number] for axis, (name, number) in first.items() if axis in SIZES}
-    for given in inputs:
-        expected = tf.stack([sizes.get(axis, axis) for axis in given.axes])
-        origins = [f"{axis} is that of '{first[axis][0]}'" for axis in given.axes if axis in SIZES]
-        explanation = f"{given.axes_text}: {', '.join(origins)}"
-        message = [f"input '{given.name}' has the shape", shapes[given.name], "Expected", expected, explanation]
+    for input_ in inputs:
+        expected = tf.stack([sizes.get(axis, axis) for axis in input_.axes])
+        origins = [f"{axis} is that of '{first[axis][0]}'" for axis in input_.axes if axis in SIZES]
+        explanation = f"{input_.axes_text}: {', '.join(origins)}"
+        message = [f"input '{input_.name}' has the shape", shapes[input_.name], "Expected", expected, explanation]
         with tf.control_dependencies(checks):
-            checks.append(tf.debugging.Assert(tf.reduce_all(tf.equal(shapes[given.name], expected)), message))
+            checks.append(tf.debugging.Assert(tf.reduce_all(tf.equal(shapes[input_.name], expected)), message))
     with tf.control_dependencies(checks):
-        return {given.name: tf.identity(raw[given.name]) for given in inputs}
+        return {input_.name: tf.identity(raw[input_.name]) for input_ in inputs}

@@ -79,7 +79,7 @@ class SignatureInputs:
             self._of_field(f, "user", [None] if f.values == 1 else [None, f.values], "attribute of the user")
             for f in schema.group("attributes")
         ]
-        self.user = next(given for given in self.users if given.vocabulary == schema.user)
+        self.user = next(input_ for input_ in self.users if input_.vocabulary == schema.user)
         self.history = [self._of_field(f, "history", [None, None], past) for f in schema.group("behavior")]
         action = tf.TensorSpec([None, None], tf.string, ACTION)
         self.history.append(
@@ -97,7 +97,7 @@ class SignatureInputs:
         for name in schema.dense:
             spec = tf.TensorSpec([None, None], tf.float32, _input_name("item", name))
             self.features.append(Input(spec.name, spec, name, None, "number of the candidates, as in the raw file"))
-        names = [given.name for given in (*self.users, *self.history, *self.context, *self.features)]
+        names = [input_.name for input_ in (*self.users, *self.history, *self.context, *self.features)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MailError(

@@ -98,22 +98,22 @@ def in_a_new_process(commands: list[list[str]], folder: Path, hash_seed: str) ->
 @pytest.mark.slow
 def test_new_processes_give_the_same_bytes(first: Run, tiny: Dataset, with_buys: Dataset, tmp_path: Path) -> None:
     """One trains only this run, the other trains on another dataset first; strings hash differently in the two."""
-    train = [command(tiny.folder, tmp_path / name / "runs", {**SETTINGS, **CELL}) for name in ("alone", "after")]
-    in_a_new_process([train[0]], tmp_path / "alone", hash_seed="1")
+    train = [command(tiny.folder, tmp_path / name / "runs", {**SETTINGS, **CELL}) for name in ("single", "after")]
+    in_a_new_process([train[0]], tmp_path / "single", hash_seed="1")
     in_a_new_process(
         [command(with_buys.folder, tmp_path / "after" / "runs", OTHER), train[1]], tmp_path / "after", hash_seed="2"
     )
     cells = ("base+cvae", "base+none")
-    alone, after = (
+    single, after = (
         {cell: open_run(tmp_path / name / "runs" / "tiny" / "paper" / cell / "seed-0") for cell in cells}
-        for name in ("alone", "after")
+        for name in ("single", "after")
     )
     for cell in cells:
-        assert outcome(alone[cell]) == outcome(after[cell])
+        assert outcome(single[cell]) == outcome(after[cell])
         assert {
-            key for key, value in environment(alone[cell]).items() if environment(after[cell])[key] != value
+            key for key, value in environment(single[cell]).items() if environment(after[cell])[key] != value
         } <= WALL_TIME
-    assert outcome(alone["base+cvae"]) == outcome(first)
+    assert outcome(single["base+cvae"]) == outcome(first)
 
 
 def test_the_environment_tells_what_else_a_result_depends_on(first: Run) -> None:
@@ -138,10 +138,10 @@ def test_threads_and_onednn_are_those_that_were_asked_for(monkeypatch: pytest.Mo
 
 
 def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, tiny: Dataset, tmp_path: Path) -> None:
-    other = ensure(config(seed=1), tiny, tmp_path)
+    other_seed = ensure(config(seed=1), tiny, tmp_path)
     assert first.result is not None
-    assert other.result is not None
-    tests = first.result["test"], other.result["test"]
+    assert other_seed.result is not None
+    tests = first.result["test"], other_seed.result["test"]
     assert [(test["new"]["users"], test["new"]["impressions"]) for test in tests] == [(53, 334), (56, 350)]
     # The test split is the same, whoever is new in it.
     assert tests[0]["all"]["impressions"] == tests[1]["all"]["impressions"] == 827

@@ -123,7 +123,7 @@ def test_a_changed_column(dataset: Path, name: str, column: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "other"),
+    ("column", "swapped_with"),
     [
         ("users/age_level", "users/cms_group_id"),
         ("users/occupation", "users/final_gender_code"),
@@ -136,8 +136,8 @@ def test_a_changed_column(dataset: Path, name: str, column: str) -> None:
         ("behaviors/time", "behaviors/offsets"),
     ],
 )
-def test_swapped_columns(dataset: Path, column: str, other: str) -> None:
-    paths = dataset / f"{column}.npy", dataset / f"{other}.npy"
+def test_swapped_columns(dataset: Path, column: str, swapped_with: str) -> None:
+    paths = dataset / f"{column}.npy", dataset / f"{swapped_with}.npy"
     data = paths[0].read_bytes(), paths[1].read_bytes()
     paths[0].write_bytes(data[1])
     paths[1].write_bytes(data[0])

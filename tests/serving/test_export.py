@@ -125,13 +125,13 @@ def test_the_folder_tells_how_to_ask(exported: dict[str, Path], answers: dict[st
 
 
 def test_a_folder_that_exists_is_left_alone(runs: dict[str, Run], data_dir: Path, tmp_path: Path) -> None:
-    taken = tmp_path / "model"
-    taken.mkdir()
+    existing = tmp_path / "model"
+    existing.mkdir()
     run = runs[CELL].folder
-    assert refused(mail("export", run, taken, "--data-dir", data_dir)) == (
-        f"{taken}: exists already. Expected the name of a new folder; choose another, or delete it."
+    assert refused(mail("export", run, existing, "--data-dir", data_dir)) == (
+        f"{existing}: exists already. Expected the name of a new folder; choose another, or delete it."
     )
-    assert list(taken.iterdir()) == []
+    assert list(existing.iterdir()) == []
     (tmp_path / "file").write_text("")
     error = refused(mail("export", run, tmp_path / "file" / "model", "--data-dir", data_dir))
     assert error.startswith(f"{tmp_path / 'file'}: ")

@@ -123,7 +123,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         for n in range(30)
         for k in range(9)
     ]
-    shown = [
+    impression_rows = [
         f"u{n},{('x1', 'x2')[(k + n) % 2]},{350 * k + 200},{int(rng.random() < 0.4)},p"
         for n in range(30)
         for k in range(10)
@@ -132,7 +132,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "users.csv": "\n".join(["id,city,hobbies,age,income", *rows]) + "\n",
         "items.csv": FILES["items.csv"],
         "log-1.csv": "\n".join(["who,at,what,kind", *log]) + "\n",
-        "shown.csv": "\n".join(["who,sku,at,clicked,page", *shown]) + "\n",
+        "shown.csv": "\n".join(["who,sku,at,clicked,page", *impression_rows]) + "\n",
     }
     dataset = made(tmp_path, SCHEMA, files)
     run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")

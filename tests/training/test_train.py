@@ -31,8 +31,8 @@ from tests.helpers.models import mail_config
 QUICK = {"epochs": 2, "batch_size": 256}
 
 
-def quick(variant: str | None = "base", **more: object) -> RunConfig:
-    return mail_config(variant, **{**QUICK, **more})
+def quick(variant: str | None = "base", **changes: object) -> RunConfig:
+    return config(variant, **{**QUICK, **changes})
 
 
 @pytest.mark.parametrize("method", ["mail", "eszsl"])
