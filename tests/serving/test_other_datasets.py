@@ -75,7 +75,7 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
         "item": item[:, None],
     }
     for name in ("hour", "weekday"):
-        ids = dataset.column("test", name).astype(np.int64)
+        ids = dataset.column("test", name)[:].astype(np.int64)
         known = dataset.column("vocabularies", name)[np.maximum(ids - 2, 0)]
         request[f"context_{name}"] = np.where(ids > 1, known, MISSING)
     names = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"]
