@@ -22,7 +22,6 @@ from mailcli.training.variable_files import DAMAGE_ERRORS, check_stored, save_va
 
 logger = logging.getLogger(__name__)
 
-
 #: Checkpoints that are kept (ours): the older one is a spare, should the newer one be damaged.
 KEPT = 2
 #: The array that holds the training state, as JSON in UTF-8.

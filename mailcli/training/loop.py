@@ -30,7 +30,6 @@ from mailcli.utils.signals import PostponedInterrupt, postpone_interrupts
 
 logger = logging.getLogger(__name__)
 
-
 #: Steps whose losses are fetched and written together (ours): the loop then rarely waits for a step to end.
 LOG_EVERY = 50
 #: What a worker that does not write the run folder says about checkpoints.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ CELLS: dict[str, dict[str, str]] = {
     # Validated after steps 7, 14, 21 and 22 of an epoch.
     "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout", "eval_every": "7", "patience": "9"},
 }
+
+#: Cell -> the outcome of its run when it is not interrupted.
+Undisturbed = Callable[[str], dict[str, bytes]]
+Capture = pytest.CaptureFixture[str]
 
 
 def config(cell: str, **changes: Any) -> RunConfig:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import ensure
 from mailcli.models.rankers import dmr
-from tests.helpers.runs import config, outcome
+from tests.helpers.runs import Undisturbed, config, outcome
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+def undisturbed(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """What each cell's run leaves when it is not interrupted; trained once."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    outcomes: dict[tuple[str, int], dict[str, Any]] = {}
+    outcomes: dict[tuple[str, int], dict[str, bytes]] = {}
 
-    def outcome_of(cell: str) -> dict[str, Any]:
+    def outcome_of(cell: str) -> dict[str, bytes]:
         # `few_classes` changes the runs of DMR.
         key = cell, dmr.NEGATIVES
         if key not in outcomes:

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from mailcli.training import variable_files
 from mailcli.training.evaluate import Scorer
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.run_folder import Run
-from tests.helpers.runs import config, outcome, train_until
+from tests.helpers.runs import Capture, Undisturbed, config, outcome, train_until
 
 
 def flip_bit(data: bytes) -> bytes:
@@ -41,12 +40,7 @@ class TestDamaged:
     """A checkpoint that is damaged, or does not belong to the run, is skipped with a warning."""
 
     def test_a_damaged_checkpoint_is_left_out_with_a_warning(
-        self,
-        tiny: Dataset,
-        tmp_path: Path,
-        undisturbed: Callable[[str], dict[str, Any]],
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
+        self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         train_until(monkeypatch, 30, tiny, tmp_path)
         (folder,) = tmp_path.glob("*/*/*/*/checkpoints")
@@ -61,12 +55,7 @@ class TestDamaged:
         assert outcome(ensure(config("base+mail"), tiny, tmp_path)) == undisturbed("base+mail")
 
     def test_without_a_whole_checkpoint_it_starts_again(
-        self,
-        tiny: Dataset,
-        tmp_path: Path,
-        undisturbed: Callable[[str], dict[str, Any]],
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
+        self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         train_until(monkeypatch, 5, tiny, tmp_path)
         for path in tmp_path.glob("*/*/*/*/checkpoints/step-*.npz"):
@@ -76,7 +65,7 @@ class TestDamaged:
         assert outcome(run) == undisturbed("base+mail")
 
     def test_a_checkpoint_beyond_its_epoch_is_left_out(
-        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         """For example one that was made with other data: it would skip the rest of the epoch."""
         train_until(monkeypatch, 5, tiny, tmp_path)
@@ -91,7 +80,7 @@ class TestDamaged:
         assert "resuming after step 3 (epoch 1)." in stderr
 
     def test_a_checkpoint_without_its_history_is_left_out(
-        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         train_until(monkeypatch, 5, tiny, tmp_path)
         (history,) = tmp_path.glob("*/*/*/*/history.jsonl")
@@ -101,10 +90,7 @@ class TestDamaged:
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(
-    tiny: Dataset,
-    tmp_path: Path,
-    undisturbed: Callable[[str], dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
+    tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoints, write = 0, variable_files._write
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mailcli.experiments.cells import ensure
 from mailcli.models.step import Step
 from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
-from tests.helpers.runs import CELLS, Killed, config, kill_in_step, outcome, train_until
+from tests.helpers.runs import CELLS, Capture, Killed, Undisturbed, config, kill_in_step, outcome, train_until
 
 
 @pytest.mark.usefixtures("few_classes")
@@ -33,9 +32,9 @@ class TestKilled:
         cell: str,
         tiny: Dataset,
         tmp_path: Path,
-        undisturbed: Callable[[str], dict[str, Any]],
+        undisturbed: Undisturbed,
         monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
+        capsys: Capture,
     ) -> None:
         expected = undisturbed(cell)
         # Within the first epoch, right after its end, and in the last epoch.
@@ -51,11 +50,7 @@ class TestKilled:
         assert [json.loads(line).get("step") for line in expected["history.jsonl"].splitlines()][:3] == [1, 2, 3]
 
     def test_in_validation_and_on_test_nothing_is_trained_again(
-        self,
-        tiny: Dataset,
-        tmp_path: Path,
-        undisturbed: Callable[[str], dict[str, Any]],
-        monkeypatch: pytest.MonkeyPatch,
+        self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("scoring validation", "scoring test"):
             with monkeypatch.context() as patch:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mailcli.training.run_folder import Run
-from tests.helpers.runs import CELLS, SETTINGS, config, outcome
+from tests.helpers.runs import CELLS, SETTINGS, Undisturbed, config, outcome
 
 
 def start(data_dir: Path, runs: Path, cell: str = "base+mail") -> subprocess.Popen[str]:
@@ -69,9 +69,7 @@ def kill_often(data_dir: Path, runs: Path, cell: str, moments: Sequence[Any]) ->
 
 
 @pytest.mark.slow
-def test_kill_9_in_a_step_and_in_a_write(
-    data_dir: Path, tmp_path: Path, undisturbed: Callable[[str], dict[str, Any]]
-) -> None:
+def test_kill_9_in_a_step_and_in_a_write(data_dir: Path, tmp_path: Path, undisturbed: Undisturbed) -> None:
     moments: list[Callable[[Path], Callable[[], bool]]] = [
         lambda folder: has_passed(folder, 5),
         lambda folder: lambda: any(folder.glob(".partial-*.npz")) and has_passed(folder, 22)(),
@@ -82,9 +80,7 @@ def test_kill_9_in_a_step_and_in_a_write(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["base+mail", "dmr+cvae", "deepfm+dropout"])
-def test_kill_9_at_eight_random_steps(
-    cell: str, data_dir: Path, tmp_path: Path, undisturbed: Callable[[str], dict[str, Any]]
-) -> None:
+def test_kill_9_at_eight_random_steps(cell: str, data_dir: Path, tmp_path: Path, undisturbed: Undisturbed) -> None:
     """24 kills over three runs: within and between epochs, while checkpoints are written, in validation."""
     rng = np.random.default_rng(sum(map(ord, cell)))
     steps = [int(step) for step in [*np.sort(rng.integers(1, 62, 5)), 22, 44, 66]]
@@ -93,9 +89,7 @@ def test_kill_9_at_eight_random_steps(
     assert outcome(run_of(tmp_path, cell)) == undisturbed(cell)
 
 
-def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(
-    data_dir: Path, tmp_path: Path, undisturbed: Callable[[str], dict[str, Any]]
-) -> None:
+def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(data_dir: Path, tmp_path: Path, undisturbed: Undisturbed) -> None:
     run = run_of(tmp_path, "base+mail")
     process = start(data_dir, tmp_path)
     assert wait_for(process, has_passed(run.checkpoints, 10))
