@@ -37,7 +37,7 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
     check_form(form)
     chosen = [open_run(folder) for folder in folders]
     if not folders:
-        known = names(data_dir)
+        known = dataset_names(data_dir)
         for run in finished_runs(runs):
             if run.config.data in known:
                 chosen.append(run)

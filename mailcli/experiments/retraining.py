@@ -23,7 +23,7 @@ from mailcli.training.run_registry import (
     read_with_run_ids,
     trained_dataset_sha256,
 )
-from mailcli.utils.files import sha256
+from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What the next day may do in another way; all else is what the run's weights, moments and groups of users are of.
@@ -65,7 +65,7 @@ def continue_run(
     numbering = extend_numbering(current_numbering(earlier), dataset)
     config = _config(parent, dataset, changes)
     dataset.check_history(config.history)
-    others = {_OPTIMIZERS: sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
+    others = {_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
     run = find_run(runs, config, dataset, others)
     if run.result is None:
         from mailcli.training.train import CHECKPOINT_MINUTES, train
@@ -73,15 +73,15 @@ def continue_run(
 
         continued = ContinuedRun(run.folder, config, run.settings, numbering=numbering)
         every = CHECKPOINT_MINUTES if minutes is None else minutes
-        train(continued, Renumbered(dataset.folder, numbering), None, every, WarmStart(parent, earlier))
+        train(continued, RenumberedDataset(dataset.folder, numbering), None, every, WarmStart(parent, earlier))
     return run
 
 
 def _dataset_of(parent: Run, data_dir: Path) -> Dataset:
     """The dataset that a run was trained on, read with the ids of its table (MailError where it is not as it was)."""
     name = parent.config.data
-    if name in names(data_dir):
-        dataset = find(data_dir, name)
+    if name in dataset_names(data_dir):
+        dataset = open_dataset(data_dir, name)
         if dataset_sha256(dataset) == trained_dataset_sha256(parent):
             return read_with_run_ids(parent, dataset)
     raise MailError(

@@ -22,7 +22,7 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import Folders
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 logger = logging.getLogger(__name__)

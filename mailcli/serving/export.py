@@ -43,7 +43,7 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
     """
     refuse_existing(folder, "folder")
     predictor = Predictor.open(run, data_dir)
-    with Lock(folder, f"{folder}: another `mail export` is writing it. Wait for it."):
+    with FolderLock(folder, f"{folder}: another `mail export` is writing it. Wait for it."):
         refuse_existing(folder, "folder")
         served = ServedModel(predictor.model, predictor.dataset, run.config, with_users)
         graphs = {signature.name: served.concrete(signature) for signature in served.signatures}
@@ -53,7 +53,7 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
             REQUEST: json.dumps(description["request"], ensure_ascii=False) + "\n",
             README: readme(folder.name, description),
         }
-        with whole_folder(folder) as partial:
+        with make_folder_atomically(folder) as partial:
             # Gradients are not needed, and custom ones would be Python code.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
             try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mailcli.errors import SHOWN, MailError
+from mailcli.errors import MAX_QUOTED, MailError
 
 #: Kinds of faults in one error (ours: the message stays one line).
 MOST_KINDS = 5
@@ -41,7 +41,7 @@ class Faults:
         if len(rows):
             first = rows[0].as_py()
             value = values[first].as_py()
-            problem = "is empty" if value is None or value in {"", b""} else f"holds {value!r:.{SHOWN}}"
+            problem = "is empty" if value is None or value in {"", b""} else f"holds {value!r:.{MAX_QUOTED}}"
             row = self._row_in_file(first_row + first)
             self._add(f"column '{printable(column)}' ", expected, row, problem, len(rows))
 

@@ -55,7 +55,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     counts = Counts(0, 0, 0, 0)
     try:
         with (
-            whole(out, new=True) as partial,
+            write_atomically(out, new=True) as partial,
             ImpressionWriter(partial, schema) as writer,
             progress("scoring", total, "impressions") as advance,
         ):

@@ -210,7 +210,7 @@ class ServedModel:
 
     def _scale(self, name: str, values: Tensor) -> Tensor:
         """As in preprocessing: log(1 + x), standardized; NaN and infinity become the mean."""
-        scale = numbering_of(self._dataset).dense[name]
+        scale = current_numbering(self._dataset).dense[name]
         numbers = tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0))
         numbers = (numbers - scale["log1p_mean"]) / scale["log1p_std"]
         return tf.cast(tf.where(tf.math.is_finite(values), numbers, tf.zeros_like(numbers)), tf.float32)

@@ -17,7 +17,7 @@ _CHUNK = 1 << 23
 
 def broadcast(variables: Iterable[Any]) -> None:
     """Give every worker the chief's variables, bit by bit and without a second copy of them in memory."""
-    if distribute.worker()[1] == 1:
+    if distribute.worker_count() == 1:
         return
     for variable in variables:
         _broadcast_variable(variable)
@@ -43,7 +43,7 @@ def _broadcast_variable(variable: Any) -> None:
 
 def _copies(variable: Any) -> Sequence[Any]:
     """A Keras variable's copies on the replicas of this worker."""
-    team = distribute.team()
+    team = distribute.replica_group()
     assert team is not None
     copies: Sequence[Any] = team.strategy.experimental_local_results(variable.value)
     return copies
@@ -61,12 +61,12 @@ def broadcast_text(text: str) -> str:
 
 def any_worker(flag: bool) -> bool:
     """Whether the flag is set on any worker."""
-    return flag if distribute.worker()[1] == 1 else bool(_sum(np.array([flag], np.int64))[0])
+    return flag if distribute.worker_count() == 1 else bool(_sum(np.array([flag], np.int64))[0])
 
 
 def gather_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows [n, m] of all workers, in the order of the workers."""
-    return rows if distribute.worker()[1] == 1 else _run(_gather, tf.constant(rows))
+    return rows if distribute.worker_count() == 1 else _run(_gather, tf.constant(rows))
 
 
 def _array_from_chief(array: NDArray) -> NDArray:
@@ -88,16 +88,16 @@ def _sum(x: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _add(x: Any, is_first: Any) -> Any:
-    return distribute.total(x * tf.cast(is_first, x.dtype))
+    return distribute.all_reduce_sum(x * tf.cast(is_first, x.dtype))
 
 
 def _gather(x: Any, is_first: Any) -> Any:
-    return distribute.everyone(x[: tf.where(is_first, tf.shape(x)[0], 0)])
+    return distribute.all_gather(x[: tf.where(is_first, tf.shape(x)[0], 0)])
 
 
 @tf.function(reduce_retracing=True)
 def _on_all(operation: Any, x: Any) -> Any:
-    team = distribute.team()
+    team = distribute.replica_group()
     assert team is not None
     replicas = len(team.strategy.extended.worker_devices)
 

@@ -46,7 +46,7 @@ class Scorer:
         heads = self.heads
         # Nothing else is kept of an impression, so memory stays small.
         scores = np.empty((len(batches.view.rows), heads), np.float32)
-        done, share = 0, len(scores) // distribute.worker()[1]
+        done, share = 0, len(scores) // distribute.worker_count()
         with progress(title, share, "impressions") as advance:
             for batch in batches.in_order():
                 batch_scores = self.score_batch(batch)
@@ -105,7 +105,7 @@ def measure_draws(dataset: Dataset, view: View, scores: NDArray[np.floating], dr
     user, groups = _groups(dataset, view)
     users, user = np.unique(user, return_inverse=True)
     samples = {
-        (name, prefix): Weighted(user[group], label[group], column[group], len(users))
+        (name, prefix): WeightedMetrics(user[group], label[group], column[group], len(users))
         for prefix, label, column in _labeled_scores(dataset, view, scores)
         for name, group in groups.items()
     }

@@ -24,7 +24,7 @@ from mailcli.training.checkpoints import Checkpoints, TrainingState, check_disk_
 from mailcli.training.evaluate import Scorer, measure
 from mailcli.training.run_folder import Run
 from mailcli.training.variable_files import save_variables
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import progress
 from mailcli.utils.signals import PostponedInterrupt, postpone_interrupts
 
@@ -85,7 +85,7 @@ class TrainingLoop:
         """The state of the newest checkpoint, with its variables; every worker gets the chief's."""
         run = self._run
         state = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.has_begun else None
-        if distribute.worker()[1] > 1:
+        if distribute.worker_count() > 1:
             values = json.loads(collectives.broadcast_text(json.dumps(asdict(state) if state else None)))
             state = TrainingState(**values) if values else None
             if state:
@@ -100,16 +100,16 @@ class TrainingLoop:
             Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         """
         # Several workers stop together, at the end of a step: a validation is finished first.
-        several = distribute.worker()[1] > 1
+        several = distribute.worker_count() > 1
         try:
-            with postponed() if several else nullcontext() as shared_interrupt:
+            with postpone_interrupts() if several else nullcontext() as shared_interrupt:
                 while self._state.epoch <= self._run.config.epochs:
                     if not self._validation_is_due:
-                        with nullcontext(shared_interrupt) if shared_interrupt else postponed() as interrupt:
+                        with nullcontext(shared_interrupt) if shared_interrupt else postpone_interrupts() as interrupt:
                             self._train_until_validation(interrupt)
                     if self._validate():
                         break
-                if shared_interrupt and collectives.any_worker(shared_interrupt.asked):
+                if shared_interrupt and collectives.any_worker(shared_interrupt.requested):
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise self.interrupted() from None
@@ -135,7 +135,7 @@ class TrainingLoop:
         """Whether the run was interrupted between the last step before a validation and the end of the validation."""
         return self._is_validated_after(self._state.step) and self._state.validated < self._state.steps
 
-    def _train_until_validation(self, interrupt: Interrupt) -> None:
+    def _train_until_validation(self, interrupt: PostponedInterrupt) -> None:
         """The steps up to the next validation, then a checkpoint: validation changes no variable."""
         state, config = self._state, self._run.config
         left = len(self._batches.view.rows) - state.step * config.batch_size
@@ -148,7 +148,7 @@ class TrainingLoop:
                 state.steps += 1
                 advance(min(config.batch_size, left))
                 left -= config.batch_size
-                stop = collectives.any_worker(interrupt.asked)
+                stop = collectives.any_worker(interrupt.requested)
                 if stop or time.monotonic() - self._saved >= self._seconds:
                     self._save()
                 if stop:
@@ -214,7 +214,7 @@ class TrainingLoop:
     def _save_best(self) -> None:
         if not self._run.is_local:
             return
-        with whole(self._run.weights) as partial:
+        with write_atomically(self._run.weights) as partial:
             self._model.save_weights(partial)
         save_variables(self._run.optimizers, self._step.variables)
         state = self._state

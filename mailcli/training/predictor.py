@@ -51,7 +51,7 @@ class Predictor:
         Raises:
             MailError: the dataset is missing, or it or an outside ranker or method has changed since training.
         """
-        dataset = data if isinstance(data, Dataset) else find(data, run.config.data)
+        dataset = data if isinstance(data, Dataset) else open_dataset(data, run.config.data)
         return cls(run, read_with_run_ids(run, dataset))
 
     @property
@@ -70,7 +70,7 @@ class Predictor:
     @cached_property
     def score(self) -> Scorer:
         """Computes the model's probabilities; traced once."""
-        return Scorer(self.model, self.config.history)
+        return Scorer(self.model)
 
     @cached_property
     def test(self) -> View:

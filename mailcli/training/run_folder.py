@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError
 from mailcli.training.run_result import read_result
-from mailcli.utils.files import Lock, sweep, whole
+from mailcli.utils.files import FolderLock, remove_partials, write_atomically
+from mailcli.utils.parsing import read_json
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most code that reads runs does not need it
     from mailcli.models.two_tower import TwoTower
@@ -78,7 +79,7 @@ class Run:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the folder (MailError if another process holds it) and delete what a killed process left behind."""
-        with Lock(self.folder, f"{self.folder}: another `mail` process is training this run. Wait for it."):
+        with FolderLock(self.folder, f"{self.folder}: another `mail` process is training this run. Wait for it."):
             for folder in (self.folder, self.checkpoints):
                 remove_partials(folder)
             yield
@@ -166,7 +167,7 @@ class Run:
 
     def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
         """Write predictions and metrics; result.json comes last, so it marks the run as finished."""
-        with whole(self.folder / _PREDICTIONS) as partial:
+        with write_atomically(self.folder / _PREDICTIONS) as partial:
             np.save(partial, scores, allow_pickle=False)
         _write_json(self.folder / ENVIRONMENT, environment)
         _write_json(self.folder / RESULT, result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -15,7 +14,8 @@ from mailcli.data.dataset import MANIFEST, Dataset
 from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
 from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, entries
-from mailcli.utils.files import intended
+from mailcli.utils.files import file_sha256, final_name
+from mailcli.utils.parsing import read_toml
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ NUMBERING = "vocabularies_sha256"
 
 def dataset_sha256(dataset: Dataset) -> str:
     """SHA-256 of dataset.json, which in turn holds the SHA-256 of the raw files."""
-    return hashlib.sha256((dataset.folder / "dataset.json").read_bytes()).hexdigest()
+    return file_sha256(dataset.folder / MANIFEST)
 
 
 def _checksums(config: RunConfig, dataset: Dataset) -> dict[str, str]:
@@ -57,7 +57,7 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
     Raises:
         MailError: the folder is not a run folder, or holds a run with other settings or data.
     """
-    folder = runs / config.place
+    folder = runs / config.run_path
     settings = {**run_identity(config, dataset), **(checksums or {})}
     run = Run(folder, config, settings)
     _check_folder(folder)
@@ -79,7 +79,7 @@ def _check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but a run, so that nothing of somebody else's is deleted (MailError)."""
     if folder.exists() and not folder.is_dir():
         raise MailError(f"{folder}: is not a folder. Choose another --runs folder.")
-    unknown = [path.name for path in entries(folder) if intended(path.name) not in ENTRIES]
+    unknown = [path.name for path in entries(folder) if final_name(path.name) not in ENTRIES]
     if unknown:
         raise MailError(
             f"{folder}: is not a run folder; it holds {', '.join(unknown[:3])}. Choose another --runs folder."
@@ -140,7 +140,7 @@ def read_with_run_ids(run: Run, dataset: Dataset) -> Dataset:
     check_unchanged(run, dataset)
     if not run.config.continues:
         return dataset
-    return Renumbered(dataset.folder, load_numbering(run.vocabularies, _config_toml(run).get(NUMBERING)))
+    return RenumberedDataset(dataset.folder, load_numbering(run.vocabularies, _config_toml(run).get(NUMBERING)))
 
 
 def _config_toml(run: Run) -> Options:

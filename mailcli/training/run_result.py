@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.config import RunConfig
-from mailcli.data.manifest import read_json
 from mailcli.errors import MailError
+from mailcli.utils.parsing import read_json
 
 _METRICS = ("AUC", "GAUC")
 

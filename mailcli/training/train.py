@@ -108,7 +108,7 @@ class _Training:
             # Before the model is created, so that random numbers are the same when an interrupted run resumes.
             warm_start.load()
         self.model, splits = prepare(run.config, dataset)
-        self.scorer = Scorer(self.model, run.config.history)
+        self.scorer = Scorer(self.model)
         self.batches = {name: _batches(dataset, view, run.config) for name, view in splits.items()}
         self.loop: TrainingLoop | None = None
         """None for a two-stage method."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 
 #: What reading a damaged file may raise; the last three come from an array's header.
 DAMAGE_ERRORS = (
@@ -32,7 +32,7 @@ def save_variables(path: Path, variables: Sequence[Any], named: Mapping[str, NDA
         variables: of Keras or TensorFlow.
         named: arrays that are written first, under these names.
     """
-    with whole(path) as partial_path, zipfile.ZipFile(partial_path, "w", allowZip64=True) as archive:
+    with write_atomically(path) as partial_path, zipfile.ZipFile(partial_path, "w", allowZip64=True) as archive:
         for name, array in (named or {}).items():
             _write(archive, name, array)
         # One at a time: copying a whole table at once would need its memory again.

@@ -99,8 +99,8 @@ class WarmStart:
         Returns:
             For each day its dataset, and the metrics before and after.
         """
-        earlier = Renumbered(self._dataset.folder, numbering_of(dataset))
-        later = Renumbered(dataset.folder, numbering_of(self._dataset))
+        earlier = RenumberedDataset(self._dataset.folder, current_numbering(dataset))
+        later = RenumberedDataset(dataset.folder, current_numbering(self._dataset))
         after_earlier = _measure_test(earlier, config, scorer, "the day before")
         before_later = _measure_test(later, config, Predictor(self._run, later).score, "the run before")
         before_earlier: Metrics = (self._run.result or {})["test"]

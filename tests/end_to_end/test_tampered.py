@@ -311,7 +311,7 @@ def test_a_description_that_is_none(dataset: Path, name: str) -> None:
     (dataset / "dataset.json").write_bytes(RAW_JSON[name])
     error = mail("describe", "--data-dir", dataset.parent)
     assert error
-    assert ": is not a dataset's description (" in error
+    assert ": is not a valid dataset.json (" in error
 
 
 SMALL = ["--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=4", "--set", "history=3",

@@ -285,8 +285,8 @@ def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
     assert [day["dataset"] for day in found] == ["day1 (simulated)", "tiny (simulated)"]
     assert found[0]["before"] == (parent.result or {})["test"]
     assert found[1]["after"] == (child.result or {})["test"]
-    numbering = numbering_of(read_with_run_ids(child, datasets[1]))
-    model = make_model(Renumbered(datasets[0].folder, numbering), child.config)
+    numbering = current_numbering(read_with_run_ids(child, datasets[1]))
+    model = make_model(RenumberedDataset(datasets[0].folder, numbering), child.config)
     child.restore(model)
     old_day = RenumberedDataset(datasets[0].folder, numbering)
     view = views(old_day, child.config)["test"]
@@ -368,7 +368,7 @@ def test_rankers_with_variables_of_their_own_ids_and_a_third_day(home: Path, ran
 
 
 def load_ids(run: Run) -> dict[str, list[Any]]:
-    numbering = numbering_of(read_with_run_ids(run, Dataset(Path("data") / run.config.data)))
+    numbering = current_numbering(read_with_run_ids(run, Dataset(Path("data") / run.config.data)))
     return {name: values.tolist() for name, values in numbering.values.items()}
 
 

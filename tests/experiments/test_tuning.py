@@ -22,7 +22,7 @@ from mailcli.experiments.cells import ensure
 from mailcli.experiments.tuning import Range, parse_ranges
 from mailcli.training import trackers
 from mailcli.training.loop import TrainingLoop
-from tests.models.test_two_tower import config
+from tests.helpers.models import mail_config
 
 SMALL = [
     *("--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=4", "--set", "history=5"),

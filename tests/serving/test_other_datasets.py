@@ -11,6 +11,7 @@ import pytest
 
 from mailcli.experiments.cells import ensure
 from mailcli.preprocessing.pipeline import Options, preprocess
+from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
 from tests.helpers.serving import (
     MISSING,
     Request,
@@ -23,7 +24,6 @@ from tests.helpers.serving import (
     run_models,
     score,
 )
-from tests.preprocessing.schema_file.test_tables import FILES, SCHEMA, made
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "log-1.csv": "\n".join(["who,at,what,kind", *log]) + "\n",
         "shown.csv": "\n".join(["who,sku,at,clicked,page", *impression_rows]) + "\n",
     }
-    dataset = made(tmp_path, SCHEMA, files)
+    dataset = make_dataset(tmp_path, SCHEMA, files)
     run = ensure(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     result = mail("export", run.folder, tmp_path / "model", "--with-users", "--data-dir", tmp_path / "data")
     assert result.exit_code == 0, result.output

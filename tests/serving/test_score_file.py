@@ -133,8 +133,8 @@ def test_runs_that_cannot_be_exported_or_scored(
         )
         assert error.endswith(f"). Delete the folder {bare} and train again.")
         assert refused(mail(name, runs[CELL].folder, *arguments, "--data-dir", missing)) == (
-            f"{missing}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or give the folder that "
-            "holds it with --data-dir."
+            f"{missing}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or name its folder "
+            "with --data-dir."
         )
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "unfinished", "bare"}
 

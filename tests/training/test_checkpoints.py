@@ -127,7 +127,7 @@ def test_what_a_checkpoint_holds_is_all_that_a_step_changes(tiny: Dataset, tmp_p
     settings = config("dmr+cvae")
     model = make_model(tiny, settings)
     batches = {name: Batches(tiny, view, 20, 256) for name, view in views(tiny, settings).items()}
-    loop = TrainingLoop(Run(tmp_path / "run", settings), tiny, model, Scorer(model, 20), batches, minutes=9)
+    loop = TrainingLoop(Run(tmp_path / "run", settings), tiny, model, Scorer(model), batches, minutes=9)
     variables = loop._checkpoints._variables
     arrays = [np.asarray(variable) for variable in variables]
     batch = to_tensors(next(batches["train"].shuffled(0, 1)))

@@ -52,7 +52,7 @@ def test_a_draw_of_users_is_drawn_rows_of_every_group(with_buys: Dataset, view: 
         for column, (prefix, label) in enumerate((("", "click"), ("CTCVR ", "conversion"))):
             y = with_buys.column("test", label)[view.rows]
             for number in range(3):
-                sample = np.repeat(users, draw(len(users), DRAWS_SEED, number)).tolist()
+                sample = np.repeat(users, draw_users(len(users), DRAWS_SEED, number)).tolist()
                 expected = oracles.resampled(
                     user[rows].tolist(), y[rows].tolist(), scores[rows, column].tolist(), sample
                 )

@@ -32,7 +32,7 @@ QUICK = {"epochs": 2, "batch_size": 256}
 
 
 def quick(variant: str | None = "base", **changes: object) -> RunConfig:
-    return config(variant, **{**QUICK, **changes})
+    return mail_config(variant, **{**QUICK, **changes})
 
 
 @pytest.mark.parametrize("method", ["mail", "eszsl"])

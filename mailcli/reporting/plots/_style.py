@@ -11,7 +11,7 @@ from mailcli.errors import MailError
 from mailcli.reporting.tables import label
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import finished_runs, open_run
-from mailcli.utils.files import whole
+from mailcli.utils.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -517,8 +517,8 @@ def peak(place):
     Path("/proc/self/clear_refs").write_text("5")
     status = lambda key: int(re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
     before = status("VmRSS")
-    team = distribute.Team(tf.distribute.MirroredStrategy(["CPU:0"]), place, 2)
-    with distribute.on(team):
+    team = distribute.ReplicaGroup(tf.distribute.MirroredStrategy(["CPU:0"]), place, 2)
+    with distribute.use_replicas(team):
         collectives.broadcast([table, *others])
     return status("VmHWM") - before
 
