@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.preprocessing.csv_file import LONGEST
+from mailcli.preprocessing.csv_file import LONGEST_LINE
 from mailcli.serving.faults import Faults, printable
 from mailcli.serving.value_checks import RequiredColumn, decode_bytes, is_bytes, is_convertible
 
@@ -173,7 +173,7 @@ class ImpressionFile:
 def _lines(file: BinaryIO) -> Iterator[str]:
     """The lines of a file from the first that is not blank."""
     is_first = True
-    while line := file.readline(LONGEST).decode("utf-8-sig" if is_first else "utf-8"):
+    while line := file.readline(LONGEST_LINE).decode("utf-8-sig" if is_first else "utf-8"):
         if not is_first or line.strip("\r\n"):
             is_first = False
             yield line

@@ -70,7 +70,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     home = tmp_path_factory.mktemp("tampered")
     rows = alimama.good_rows()
     rows["behavior_log"] += [f"1,{alimama.START - 30 + step},pv,{step},9" for step in range(20)]
-    impressions = alimama.both_classes(2, 11, 0) + alimama.rest(3, 12)
+    impressions = alimama.both_classes(2, 11, 0) + alimama.validation_and_test(3, 12)
     rows["raw_sample"] += [f"{u},{t},{ad},430548_1008,{1 - click},{click}" for u, t, ad, click in impressions]
     rows["ad_feature"] += ["11,501,2,2,601,8.5", "12,502,3,3,602,7.5"]
     rows["user_profile"] += ["2,1,2,2,2,1,2,1,1", "3,2,3,1,3,2,3,0,2"]

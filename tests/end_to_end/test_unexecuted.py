@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mailcli
-from mailcli.preprocessing.sources import ml_100k
+from mailcli.preprocessing.sources import _ml_100k_files
 from mailcli.training.checkpoints import Checkpoints, TrainingState
 from tests.helpers.bad_checkpoints import BAD_CHECKPOINTS, Variable, checkpoint
 
