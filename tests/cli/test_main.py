@@ -101,7 +101,7 @@ class TestVerbosity:
                 advance(5)
 
         monkeypatch.setattr("mailcli.reporting.describe.print_models", log)
-        monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+        monkeypatch.setattr(progress, "SECONDS_PER_LINE", 0.0)
         return lambda *arguments: mail(*arguments).stderr.splitlines()
 
     @pytest.mark.parametrize(

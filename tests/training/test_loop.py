@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
+from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
+from mailcli.training.checkpoints import TrainingState
 from mailcli.training.evaluate import Scorer
+from mailcli.training.loop import TrainingLoop
+from mailcli.training.remote_run import RemoteRun
 from mailcli.training.run_folder import Run
 from tests.helpers.runs import CELLS, Capture, Killed, Undisturbed, config, kill_in_step, outcome, train_until
 
@@ -122,3 +127,16 @@ def test_the_second_ctrl_c_stops_at_once(tiny: Dataset, tmp_path: Path, monkeypa
             train_if_missing(config("base+mail"), tiny, tmp_path)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_worker_names_no_folder_that_it_does_not_have(tiny: Dataset) -> None:
+    settings = make_config([{"data": "tiny", "seed": 3, "cold_start": "mail", "cold_start.variant": "base"}])
+    loop = object.__new__(TrainingLoop)
+    loop._run, loop._state = RemoteRun(Path(), settings), TrainingState(steps=7)
+    loop._pending = [{"L_rt": tf.constant(1.0)}, {"L_rt": tf.constant(float("nan"))}]
+    with pytest.raises(MailError) as error:
+        loop._flush()
+    assert error.value.message == (
+        "base+mail-base, seed 3: L_rt is nan in step 7, of steps 6 to 7. Training stopped. Worker 0 has the checkpoints. "
+        "A lower learning_rate may help."
+    )
