@@ -14,7 +14,7 @@ GOLDEN = Path(__file__).parent.parent.parent / "golden" / "llae_reference.npz"
 
 def test_five_projections_of_the_published_code() -> None:
     case = np.load(GOLDEN)
-    x, s, xc = (case[name] for name in ("behavior", "attributes", "behavior_corrupted"))
+    x, s, xc = (case[name] for name in ("behaviour", "attributes", "behaviour_corrupted"))
     projections = llae.solve(
         s @ s.T,
         s @ x.T,
