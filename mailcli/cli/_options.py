@@ -131,7 +131,7 @@ def print_tables(tables: Sequence[ResultTable], form: str) -> None:
 
 
 def print_text_tables(tables: TextTable | Sequence[TextTable], form: str) -> None:
-    """Print one table, or several, in a form that `check_form` has let through."""
+    """Print one table, or several, in a format that `check_form` accepts."""
     from mailcli.reporting.formats import render
 
     click.echo(render(tables, form), nl=False)

@@ -152,6 +152,6 @@ class _VariableExpander:
 
 def _new_positions(old: FeatureEmbedding, new: FeatureEmbedding) -> Iterator[NDArray[np.int64]]:
     """[old rows], the row of each in the new table, in parts."""
-    for name in old.start:
-        yield new.start[name] + np.arange(old.vocabulary_sizes[name])
+    for name in old.first_row:
+        yield new.first_row[name] + np.arange(old.vocabulary_sizes[name])
     yield new.first_action_row + np.arange(old.actions)

@@ -39,13 +39,13 @@ def test_the_variant_of_mail_is_written_out() -> None:
     [
         ({"ranker": "dmrr"}, None, "unknown ranker 'dmrr'. Did you mean 'dmr'?"),
         ({"cold_start": "mial"}, None, "unknown cold-start method 'mial'. Did you mean 'mail'?"),
-        ({"cold_start": "cvae"}, "base", "--variant goes with --cold-start mail, not with 'cvae'."),
+        ({"cold_start": "cvae"}, "base", "--variant requires --cold-start mail; the method is 'cvae'."),
         ({"cold_start": "mail"}, "dul", "unknown variant 'dul'. Did you mean 'dual'?"),
         ({"cold_start": "mail", "cold_start.variant": ""}, None, "unknown variant ''."),
         (
             {"cold_start": "mail", "cold_start.variant": "base"},
             "dual",
-            "variant 'dual' and cold_start.variant = 'base' contradict each other. Give one.",
+            "--variant dual contradicts cold_start.variant = 'base'. Set only one of them.",
         ),
     ],
 )

@@ -249,13 +249,13 @@ class TestSeveralAtOnce:
         _, messages = running.communicate()
         assert running.returncode == 130
         assert "Traceback" not in messages
-        assert messages.endswith("Interrupted. The same command goes on.\n")
+        assert messages.endswith("Interrupted. Run the same command to resume.\n")
         assert list(runs.rglob("step-*.npz"))
         resumed = command(plan, toy_data, runs)
         resumed_table, messages = resumed.communicate()
         assert resumed.returncode == 0, messages
         assert " to resume, " in messages.splitlines()[0]
-        assert "goes on after step" in messages
+        assert "resuming after step" in messages
         assert resumed_table == table
         assert bytes_of(runs) == bytes_of(tmp_path / "undisturbed")
 
@@ -282,7 +282,7 @@ class TestSeveralAtOnce:
         _, messages = running.communicate()
         assert running.returncode == 2
         assert "Traceback" not in messages
-        assert "Error: A training process was ended from outside, perhaps for want of memory." in messages
+        assert "Error: A training process was killed, possibly out of memory." in messages
 
 
 @pytest.mark.parametrize(

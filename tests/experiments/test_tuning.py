@@ -101,7 +101,7 @@ def test_an_interrupted_search_resumes_and_never_reads_the_test_split(
     resumed = tune(data_dir, runs, 3)
     assert resumed.exit_code == 0, resumed.output
     assert "1 of 3 trials are done." in resumed.stderr
-    assert "goes on after step" in resumed.stderr
+    assert "resuming after step" in resumed.stderr
     expected = settings_and_values(undisturbed)
     assert settings_and_values(runs) == expected
     assert len(expected) == 3

@@ -56,7 +56,7 @@ def test_as_typed(with_data: Path) -> None:
     config.write_text(text)
     edit_manifest(with_data / "data" / "tiny", source="changed")
     assert error_line(mail(*command)) == (
-        f"{runs[0]}: was trained on another version of the dataset 'tiny' than data/tiny holds. "
+        f"{runs[0]}: was trained on another version of the dataset 'tiny' than the one in data/tiny. "
         "Train again in another --runs folder."
     )
 
@@ -86,7 +86,7 @@ def test_no_significant_difference_is_said(with_data: Path) -> None:
             ["--users", "9", "--slate", "7", "--candidates", "7", "--seed", "-1"],
             "--slate is 7. Expected 1 to 6, fewer than the candidates. --seed is -1. Expected 0 or more.",
         ),
-        (["--users", "9", "--format", "tabel"], "--format tabel: no such form. Did you mean 'table'? Known: 'table', "
+        (["--users", "9", "--format", "tabel"], "--format tabel: unknown format. Did you mean 'table'? Known: 'table', "
          "'markdown', 'csv', 'latex', 'json'."),
         (["--users", "9", "--data", "tinny"], "unknown dataset 'tinny'. Did you mean 'tiny'? data holds: 'tiny'."),
     ],

@@ -28,18 +28,18 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
     names = schema.vocabularies()
     sizes = dict.fromkeys(names, 4)
     old, new = FeatureEmbedding(schema, sizes, 2), FeatureEmbedding(schema, {**sizes, names[0]: 5, names[-1]: 7}, 2)
-    grow = _VariableExpander(Run(Path("run"), RunConfig("x")), old, new)
+    expand = _VariableExpander(Run(Path("run"), RunConfig("x")), old, new)
     values = np.arange(old.rows, dtype=np.float32)
-    grown_values = grow(values, tf.Variable(np.full(new.rows, -1.0, np.float32)))
+    expanded = expand(values, tf.Variable(np.full(new.rows, -1.0, np.float32)))
     middle, last = 4 * (len(names) - 2), len(names) * 4
-    assert grown_values.tolist() == [
+    assert expanded.tolist() == [
         *range(4), -1, *range(4, 4 + middle), *range(4 + middle, last), -1, -1, -1, *range(last, old.rows),
     ]  # fmt: skip
-    of_last = grow(np.ones((4, 3), np.float32), tf.Variable(np.zeros((7, 3), np.float32)))
+    of_last = expand(np.ones((4, 3), np.float32), tf.Variable(np.zeros((7, 3), np.float32)))
     assert of_last.tolist() == [[1, 1, 1]] * 4 + [[0, 0, 0]] * 3
-    assert grow(np.ones((8, 3)), tf.Variable(np.zeros((8, 3)))).tolist() == [[1, 1, 1]] * 8
+    assert expand(np.ones((8, 3)), tf.Variable(np.zeros((8, 3)))).tolist() == [[1, 1, 1]] * 8
     with pytest.raises(MailError) as error:
-        grow(np.ones((8, 3)), SimpleNamespace(shape=(9, 3), path="dense/kernel"))
+        expand(np.ones((8, 3)), SimpleNamespace(shape=(9, 3), path="dense/kernel"))
     assert error.value.message == (
         "run: its variable dense/kernel has the shape (8, 3), expected (9, 3): it does not grow with the ids. "
         "Train from scratch on this dataset instead."
@@ -57,12 +57,12 @@ def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> Non
     with np.load(parent.optimizers) as file:
         saved = {array.shape: array for array in (file[name] for name in file.files) if array.ndim == 2}
     config = make_config([{**SETTINGS, "data": "tiny", "learning_rate": 0.5}])
-    origin = WarmStart(parent, first)
-    origin.load()
+    warm_start = WarmStart(parent, first)
+    warm_start.load()
     fresh = make_model(second, config).embedding.table.numpy()
     model = make_model(second, config)
     step = make_step(model, config)
-    origin.initialize(model, step)
+    warm_start.initialize(model, step)
     old, new = before.embedding, model.embedding
     table, moments = new.table.numpy(), [v.numpy() for v in step.variables if tuple(v.shape) == new.table.shape]
     assert len(moments) == 2
