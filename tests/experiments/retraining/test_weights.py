@@ -70,10 +70,10 @@ def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> Non
     for name in first.schema.vocabularies():
         values = current_numbering(second).values[name].tolist()
         for number, value in enumerate(first.column("vocabularies", name).tolist()):
-            row, old_row = new.start[name] + 2 + values.index(value), old.start[name] + 2 + number
+            row, old_row = new.first_row[name] + 2 + values.index(value), old.first_row[name] + 2 + number
             assert (table[row] == old.table.numpy()[old_row]).all()
             known[row] = True
-        known[new.start[name] : new.start[name] + 2] = True
+        known[new.first_row[name] : new.first_row[name] + 2] = True
     known[new.first_action_row :] = True
     assert (table[new.first_action_row :] == old.table.numpy()[old.first_action_row :]).all()
     assert (table[~known] == fresh[~known]).all()
