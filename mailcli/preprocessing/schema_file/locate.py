@@ -42,6 +42,8 @@ class LocatedFiles:
     """Whether the first line of each file holds the column names; false for Parquet."""
     types: dict[str, pa.DataType]
     """Types of Parquet columns; empty for text files."""
+    has_rows: bool = True
+    """Whether there are rows; not known for Parquet."""
 
     @property
     def parquet(self) -> bool:
@@ -77,12 +79,17 @@ def locate(files: TableFiles, raw: Path, faults: list[str]) -> LocatedFiles | No
     except _UnusableFileError as error:
         faults.append(f"{key}: {error}")
         return None
-    first = parts[0]
-    for path, part in zip(paths, parts, strict=True):
-        if (part.header, part.types) != (first.header, first.types):
+    # A part of a table may be empty, or hold the header line alone, as Spark and Hive write them.
+    first = next((part for part in parts if part.has_rows), None)
+    if first is None:
+        expected = "rows" if files.columns else "a header line and rows"
+        faults.append(f"{key}: {paths[0].name} is empty. Expected {expected}")
+        return None
+    for part in parts:
+        if (part.header or first.header, part.types) != (first.header, first.types):
             faults.append(
-                f"{key}: {path.name} and {paths[0].name} have different columns. Expected the same columns in the same "
-                "order"
+                f"{key}: {part.paths[0].name} and {first.paths[0].name} have different columns. Expected the same "
+                "columns in the same order"
             )
             return None
     return LocatedFiles(files.role, tuple(paths), first.header, files.format, first.has_header, first.types)
@@ -126,12 +133,10 @@ def _text_file(files: TableFiles, path: Path) -> LocatedFiles:
             first_rows = _first_rows(rows)
     except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
         raise _UnusableFileError(f"{path.name} cannot be read ({error})") from error
-    if not first_rows:
-        expected = "rows" if files.columns else "a header line and rows"
-        raise _UnusableFileError(f"{path.name} is empty. Expected {expected}")
     _check_names(path, header)
-    _check_separator(path, files.format.separator, header, first_rows)
-    return LocatedFiles(files.role, (path,), tuple(header), files.format, not files.columns, {})
+    if first_rows:
+        _check_separator(path, files.format.separator, header, first_rows)
+    return LocatedFiles(files.role, (path,), tuple(header), files.format, not files.columns, {}, bool(first_rows))
 
 
 def _check_encoding(path: Path, encoding: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
 
@@ -33,19 +35,37 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
             f"{_as_text(identifier(column), files.types[name])} AS {identifier(column)}"
             for name, column in zip(files.header, columns, strict=True)
         )
-        source = f"read_parquet({paths}, hive_partitioning = false, filename = '#file')"
+        file_column = _unused_name(files.header)
+        source = f"read_parquet({paths}, hive_partitioning = false, filename = {literal(file_column)})"
         names = ", ".join(map(identifier, [*columns, "#file"]))
         return f'SELECT {", ".join(texts)}, "#file" FROM {source} AS t({names})'
     text_format = files.format
+    null_text = literal(_null_text(text_format))
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
     return (
         f"SELECT * FROM read_csv({paths}, auto_detect = false, header = {str(files.has_header).lower()}, "
         f"delim = {literal(text_format.separator)}, quote = {literal(text_format.quote)}, "
         f"escape = {literal(text_format.quote)}, encoding = {literal(text_format.encoding)}, columns = {{{types}}}, "
-        # A missing field is null, an empty one is not: no file contains the text that stands for null.
-        f"ignore_errors = true, store_rejects = {str(keep_rejects).lower()}, nullstr = {literal(chr(1))}, "
+        f"ignore_errors = true, store_rejects = {str(keep_rejects).lower()}, nullstr = {null_text}, "
         f"max_line_size = {MAX_LINE}, hive_partitioning = false, filename = '#file')"
     )
+
+
+def _unused_name(header: Sequence[str]) -> str:
+    """A name for DuckDB's column of file names that no column of the file has, in any case."""
+    name, used = "#file", {column.casefold() for column in header}
+    while name in used:
+        name += "#"
+    return name
+
+
+def _null_text(text_format: TextFormat) -> str:
+    """A text that no file contains, for null: a field that is not there is null, an empty one is not.
+
+    DuckDB refuses one that contains the separator or the quote.
+    """
+    unused = (chr(code) for code in range(1, 8) if chr(code) not in text_format.separator + text_format.quote)
+    return 16 * next(unused)
 
 
 def _as_text(column: str, data_type: pa.DataType) -> str:

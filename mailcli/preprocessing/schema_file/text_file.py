@@ -12,8 +12,8 @@ from typing import IO, Literal
 
 from mailcli.preprocessing.schema_file.definition import TextFormat
 
-#: Common separators, the longest first.
-SEPARATORS = ("::", "\t", ";", "|", ",")
+#: Common separators, the longest first; ^A is that of Hive's text files.
+SEPARATORS = ("::", "\x01", "\t", ";", "|", ",")
 #: Characters of a line that are read at once (ours).
 LINE_LIMIT = 1 << 20
 

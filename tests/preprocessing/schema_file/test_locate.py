@@ -62,3 +62,29 @@ def test_utf_16_is_told_by_its_mark(tmp_path: Path, encoding: str) -> None:
     faults: list[str] = []
     assert locate(TableFiles("users", ("users.csv",), format=TextFormat(encoding=encoding)), tmp_path, faults) is None
     assert faults == [f"users.files: users.csv is UTF-16, but encoding is '{encoding}'. Expected encoding = \"utf-16\""]
+
+
+@pytest.mark.parametrize("part", ["who,at,what,kind\n", "who,at,what,kind", "", "\n"])
+def test_a_part_may_have_no_rows(tmp_path: Path, part: str) -> None:
+    """Spark and Hive write such files for empty partitions; their place among the parts does not matter."""
+    expected = raw_rows(tmp_path / "without", SCHEMA, FILES, "behaviors")
+    for name in ("log-0.csv", "log-9.csv"):
+        assert raw_rows(tmp_path / name, SCHEMA, {**FILES, name: part}, "behaviors") == expected
+
+
+def test_a_part_without_rows_must_have_the_same_columns(tmp_path: Path) -> None:
+    with pytest.raises(MailError) as error:
+        raw_rows(tmp_path, SCHEMA, {**FILES, "log-0.csv": "who,at,kind,what\n"}, "behaviors")
+    assert error.value.message == (
+        f"{tmp_path}/my.toml: behaviors.files: log-0.csv and log-1.csv have different columns. Expected the same columns "
+        "in the same order."
+    )
+
+
+def test_a_table_needs_rows_in_one_part_at_least(tmp_path: Path) -> None:
+    files = {**FILES, "log-1.csv": "who,at,what,kind\n", "log-2.csv": ""}
+    with pytest.raises(MailError) as error:
+        raw_rows(tmp_path, SCHEMA, files, "behaviors")
+    assert error.value.message == (
+        f"{tmp_path}/my.toml: behaviors.files: log-1.csv is empty. Expected a header line and rows."
+    )

@@ -123,3 +123,18 @@ def test_parquet_gives_the_same_dataset(tmp_path: Path) -> None:
                 del row["line"]
                 row["hobbies"] = sorted(row.get("hobbies") or [])
         assert sorted(map(str, rows)) == sorted(map(str, expected))
+
+
+def test_columns_may_have_the_names_that_duckdb_uses(tmp_path: Path) -> None:
+    raw = write_files(tmp_path / "raw", {name: text for name, text in FILES.items() if name != "users.csv"})
+    names = ["id", "#file", "#FILE#", "#0", "filename"]
+    users = pa.table([pa.array(["ann", "bob"]), *(pa.array([name, None]) for name in names[1:])], names=names)
+    pq.write_table(users, raw / "users.parquet")
+    schema = SCHEMA[SCHEMA.index("[items]") :]
+    fields = "".join(f'f{number} = "{name}"\n' for number, name in enumerate(names[1:]))
+    schema = f'[users]\nfiles = "users.parquet"\nuser = "id"\n[users.attributes]\n{fields}' + schema
+    rows = sorted(raw_rows(tmp_path, schema, {}, "users"), key=lambda row: str(row["user"]))
+    assert [[row[f"f{number}"] for number in range(4)] for row in rows] == [
+        ["#file", "#FILE#", "#0", "filename"],
+        [None] * 4,
+    ]

@@ -17,13 +17,12 @@ from mailcli.preprocessing.schema_file.definition import ColumnRef, TableFiles, 
 from mailcli.preprocessing.schema_file.locate import locate
 from mailcli.preprocessing.schema_file.table import SqlTable
 from mailcli.preprocessing.sources._base import TABLES
-from tests.helpers.schema_files import (
-    FILES,
-    SCHEMA,
-    edited,
-    raw_rows,
-    write_files,
-)
+from tests.helpers.schema_files import FILES, SCHEMA, edited, raw_rows, run_mail, write_files
+
+LOG = {
+    "users.txt": "user_id,city\n1,Rome\n2,Oslo\n",
+    "log.txt": "user_id,item_id,timestamp,click\n1,7,1700000000,1\n2,8,1700000001,0\n",
+}
 
 
 def test_whole_numbers_are_written_plainly(tmp_path: Path) -> None:
@@ -47,7 +46,7 @@ CELL = st.text(st.sampled_from(["a", "B", "7", " ", "é", "|", ";", ",", ":", "'
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.text(st.sampled_from("abXY9"), min_size=1, max_size=4), CELL, CELL), min_size=1, max_size=8),
-    st.sampled_from([",", ";", "|", "\t", "::"]),
+    st.sampled_from([",", ";", "|", "\t", "::", "\x01", "\x02"]),
     st.sampled_from(["utf-8", "latin-1", "utf-16"]),
     st.booleans(),
 )
@@ -114,3 +113,9 @@ def test_what_duckdb_cannot_convert_is_told_of_the_file(tmp_path: Path) -> None:
     with Engine(tmp_path / "spill", 10**9, 1, None) as engine, pytest.raises(MailError) as error:
         engine.collect(engine.sql("SELECT ('x' || range)::INTEGER AS a FROM range(1)", tmp_path / "users.csv"))
     assert error.value.message == (f"{tmp_path}/users.csv: Conversion Error: Could not convert string 'x0' to INT32")
+
+
+def test_the_separator_of_hive_is_proposed(tmp_path: Path) -> None:
+    raw = write_files(tmp_path, {name: text.replace(",", "\x01") for name, text in LOG.items()})
+    run_mail("schema", "init", *(raw / name for name in LOG), "-o", tmp_path / "my.toml")
+    assert 'separator = "\\u0001"' in (tmp_path / "my.toml").read_text()

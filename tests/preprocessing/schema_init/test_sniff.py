@@ -28,7 +28,7 @@ def test_what_cannot_be_guessed_is_refused(tmp_path: Path) -> None:
     assert mail_error("schema", "init", raw / "empty.csv") == f"{raw}/empty.csv: the file is empty. Expected rows."
     assert mail_error("schema", "init", raw / "one.txt") == (
         f"{raw}/one.txt: no separator splits its first 2 lines into the same number of fields; the first line is "
-        "'word'. Expected one of '::', '\\t', ';', '|', ','."
+        "'word'. Expected one of '::', '\\x01', '\\t', ';', '|', ','."
     )
     (raw / "bad.parquet").write_bytes(b"PAR")
     assert mail_error("schema", "init", raw / "bad.parquet").startswith(
