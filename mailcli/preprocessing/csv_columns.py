@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from mailcli.errors import quoted
+from mailcli.preprocessing.whole_numbers import without_zeros
 
 #: A larger magnitude is a mistake, not a price; this also refuses infinity (ours).
 LARGEST_NUMBER = 1e308
@@ -17,7 +18,7 @@ _REPLACEMENT = "\ufffd"
 
 @dataclass(frozen=True)
 class Column:
-    """What one column must hold. Whole numbers are written plainly: `12`, not `12.0`, `1e1` or `012`."""
+    """What one column must hold. Whole numbers are written plainly, `12`, or as floats, `12.0`; not `1e1` or `012`."""
 
     name: str
     type: Literal["bigint", "double", "string"] = "bigint"
@@ -52,11 +53,14 @@ class Column:
         Returns:
             (value, fault): the typed value, and whether it is not what the column must hold.
         """
-        text = F.col(position)
+        sql = f"`{position}`"
+        if self.type == "bigint":
+            sql = without_zeros(sql, matches="{} rlike {}")
+        text = F.expr(sql)
         # An empty field is null on one engine and an empty string on another.
         if self.optional:
             text = F.when(~text.isin("", self.missing), text)
-        value = text if self.type == "string" else F.expr(f"try_cast(`{position}` as {self.type})")
+        value = text if self.type == "string" else F.expr(f"try_cast({sql} as {self.type})")
         fault = self._fault(F, text, value)
         if self.at_least is not None or self.below is not None:
             # Arithmetic with an absurd number would overflow.
@@ -72,7 +76,7 @@ class Column:
             return ~text.rlike(_NUMBER) | F.coalesce(~(F.abs(value) < F.lit(LARGEST_NUMBER)), F.lit(True))
         if self.type == "string":
             return (text == F.lit("")) | (F.instr(text, _REPLACEMENT) > 0)
-        # Writing the number out again refuses "1.0", "1e3", " 1" and "01" on every engine.
+        # Writing the number out again refuses "1.5", "1e3", " 1" and "01" on every engine.
         fault = F.coalesce(value.cast("string") != text, F.lit(True))
         if self.at_least is not None:
             fault = fault | (value < F.lit(self.at_least))

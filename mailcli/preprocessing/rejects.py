@@ -91,13 +91,23 @@ class Rejects:
         return [line for row_fault, line in self._faulty[table] if row_fault == fault][:EXAMPLES]
 
     def write(self, folder: Path) -> None:
-        """Write `<file>.csv` with the columns `reason` and `row` for every file that has unusable rows."""
-        for table, faults in self._faulty.items():
-            if not faults:
-                continue
+        """Write `<file>.csv` with the columns `reason` and `row` for every table that has unusable rows."""
+        for table, name in self._names().items():
             folder.mkdir(exist_ok=True)
-            name = self._source.raw_files[table].path.name.removesuffix(".gz")
             with open(folder / name, "w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(("reason", "row"))
-                writer.writerows((self._explain(table, fault, line), line) for fault, line in faults)
+                writer.writerows((self._explain(table, fault, line), line) for fault, line in self._faulty[table])
+
+    def _names(self) -> dict[str, str]:
+        """Where the unusable rows of each table go: named like its first file.
+
+        Several tables may be read from one file, or from files of one name in several folders; then every name begins
+        with its table.
+        """
+        faulty = [table for table, faults in self._faulty.items() if faults]
+        names = {table: self._source.raw_files[table].path.name.removesuffix(".gz") for table in faulty}
+        # Some file systems do not tell upper from lower case.
+        if len({name.lower() for name in names.values()}) == len(names):
+            return names
+        return {table: f"{table}-{name}" for table, name in names.items()}

@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 _WHOLE_NUMBER = r"^(0|-?[1-9][0-9]*)$"
 #: The largest whole number of a column; the smallest int64 stands for a missing value.
 _LARGEST = 2**63 - 1
-#: Up to here a column of floats represents every whole number.
-_LARGEST_FLOAT = 2**53 - 1
+#: A whole number that is written as a float, up to the size at which a float always holds it exactly.
+_WRITTEN_AS_FLOAT = r"^(-?[0-9]{1,15})\.0+$"
+#: By the width of a column of floats, up to where it represents every whole number.
+_LARGEST_FLOAT = {16: 2**11 - 1, 32: 2**24 - 1, 64: 2**53 - 1}
 
 Report = Callable[[pa.Array, str], None]
 """Called with a mask of faulty values, and with what was expected of them."""
@@ -72,7 +74,7 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
 def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Array:
     largest = _LARGEST
     if is_text(column.type):
-        column = _empty_as_null(column)
+        column = pc.replace_substring_regex(_empty_as_null(column), _WRITTEN_AS_FLOAT, r"\1")
         is_whole = pc.match_substring_regex(column, _WHOLE_NUMBER)
         # A number as long as the largest is compared digit by digit.
         digits, length = pc.utf8_ltrim(column, "-"), len(str(_LARGEST))
@@ -83,8 +85,8 @@ def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Arr
     elif pa.types.is_floating(column.type):
         # pandas stores whole numbers as floats if one is missing.
         column = pc.if_else(pc.is_nan(column), None, column)
-        is_whole, largest = pc.equal(pc.floor(column), column), _LARGEST_FLOAT
-        in_range = pc.less_equal(pc.abs(column), float(_LARGEST_FLOAT))
+        is_whole, largest = pc.equal(pc.floor(column), column), _LARGEST_FLOAT[column.type.bit_width]
+        in_range = pc.less_equal(pc.abs(column.cast(pa.float64())), float(largest))
     else:
         # Decimals, because no integer type of Arrow holds the values of all others.
         numbers = column.cast(pa.decimal128(20))

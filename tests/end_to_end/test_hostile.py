@@ -128,7 +128,7 @@ def test_a_file_that_may_not_be_read(home: Path, stem: str) -> None:
 
 WRONG_WHOLE = {
     "text": "x",
-    "float": "1.0",
+    "float": "1.5",
     "scientific": "1e3",
     "space": " 1",
     "tab": "1\t",

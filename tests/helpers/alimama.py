@@ -100,7 +100,7 @@ BAD_ROWS = {
         f'"1,{START},pv,1,2': "column 'user' holds '\"1'. Expected a whole number",
         "1,5,pv,1,2": "column 'time_stamp' holds '5'. Expected a whole number from 1492790400 to 1494691199",
         f" 1,{START},pv,1,2": "column 'user' holds ' 1'. Expected a whole number",
-        f"1,{START},pv,1.0,2": "column 'cate' holds '1.0'. Expected a whole number or nothing",
+        f"1,{START},pv,1.5,2": "column 'cate' holds '1.5'. Expected a whole number or nothing",
     },
 }
 

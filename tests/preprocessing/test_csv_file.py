@@ -45,12 +45,23 @@ def test_values_are_typed(tmp_path: Path) -> None:
     assert rows_read == [first, {**first, "maybe": None, "id": 8}, {**first, "maybe": None, "when": 19, "id": 9}]
 
 
+def test_whole_numbers_may_be_written_as_floats(tmp_path: Path) -> None:
+    row = {**GOOD, "id": "-7.00", "maybe": "123456789012345.0", "when": "10.0"}
+    (row_read,) = read(write(tmp_path / "f.csv", row), tmp_path)
+    good = {"id": -7, "maybe": 123456789012345, "price": 1.5, "tag": "pv", "when": 10}
+    assert row_read == {**good, "fault": None, "line": None}
+
+
 @pytest.mark.parametrize(
     ("column", "value", "expected"),
     [
         ("id", "x1", "a whole number"),
         ("id", "", "a whole number"),
-        ("id", "1.0", "a whole number"),
+        ("id", "1.5", "a whole number"),
+        ("id", "1.0e1", "a whole number"),
+        ("id", "01.0", "a whole number"),
+        ("id", "-0.0", "a whole number"),
+        ("id", "1234567890123456.0", "a whole number"),
         ("id", "1e3", "a whole number"),
         ("id", " 1", "a whole number"),
         ("id", "99999999999999999999", "a whole number"),
@@ -88,6 +99,7 @@ def allowed(column: str, value: str) -> bool:
     if column == "price":
         number = re.fullmatch(r"[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?", value)
         return bool(number) and abs(float(value)) < 1e308
+    value = re.sub(r"^(-?[0-9]{1,15})[.]0+$", r"\1", value)
     if not re.fullmatch("0|-?[1-9][0-9]*", value) or not -(2**63) <= int(value) < 2**63:
         return False
     return column != "when" or 10 <= int(value) < 20

@@ -27,7 +27,7 @@ def test_values_are_typed_as_the_dataset_has_them() -> None:
 
     number = "a whole number or nothing."
     between = "a whole number between -9223372036854775807 and 9223372036854775807."
-    texts = ["0", "-7", "9223372036854775807", "9223372036854775808", "07", "1.0", "", None, "-0"]
+    texts = ["0", "-7", "9223372036854775807", "9223372036854775808", "07", "1.5", "", None, "-0"]
     texts += ["-9223372036854775808", "99999999999999999999", "-9223372036854775807"]
     numbers = [0, -7, 9223372036854775807, *[None] * 8, -9223372036854775807]
     for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()):
@@ -46,6 +46,11 @@ def test_values_are_typed_as_the_dataset_has_them() -> None:
         number: [False, True, *[False] * 5],
         "a whole number between -9007199254740991 and 9007199254740991.": [*[False] * 4, True, True, False],
     }
+    assert read(pa.array([1.0, 2.0**24, 2.0**24 - 1], pa.float32())) == [1, None, 16777215]
+    assert wrong == {"a whole number between -16777215 and 16777215.": [False, True, False]}
+    texts = ["7.0", "-7.00", "123456789012345.0", "1234567890123456.0", "07.0", "-0.0", ".0"]
+    assert read(pa.array(texts)) == [7, -7, 123456789012345, None, None, None, None]
+    assert wrong == {number: [*[False] * 3, *[True] * 4]}
     assert read(pa.array([3, None], pa.int32())) == [3, None]
     assert wrong == {}
     assert read(pa.array([3, 2**63 - 1, 2**63, None], pa.uint64())) == [3, 9223372036854775807, None, None]

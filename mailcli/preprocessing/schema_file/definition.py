@@ -103,8 +103,8 @@ class RuleDefinition:
     comparison: str = ""
     """One of COMPARISONS, `one_of`, or empty: the column itself is true or false."""
     number: float = 0.0
-    values: tuple[str, ...] = ()
-    """Of `one_of`."""
+    values: tuple[str | int, ...] = ()
+    """Of `one_of`; whole numbers are those that were given as numbers."""
     holds_if: bool = True
     """Of a true/false column: the value for which the rule holds."""
 

@@ -31,9 +31,20 @@ class RowCheck:
     """From the value of the first column to what may have to change in the schema file."""
 
 
+#: Labels other than 1, in lower case, for which a rule holds in every log (ours).
+_YES = ("yes", "y", "t", "on")
+
+
 def rule_hint(rule: RuleDefinition, value: str) -> str:
-    """The label may be written differently."""
-    return f"; or {rule.key} = {{column = {json.dumps(rule.column)}, equals = {json.dumps(value)}}}" if value else ""
+    """The label may be written differently; of most values it is not known whether the rule should hold for them."""
+    if not value:
+        return ""
+    equals, meaning = '"..."', ", with the value for which it holds"
+    if value.strip().lower() in _YES:
+        equals, meaning = json.dumps(value), ""
+    elif value.strip() in {"-1", "-1.0"}:  # the other label is then 1
+        equals, meaning = "1", ""
+    return f"; or {rule.key} = {{column = {json.dumps(rule.column)}, equals = {equals}}}{meaning}"
 
 
 def time_hint(time: TimeDefinition, value: str) -> str:

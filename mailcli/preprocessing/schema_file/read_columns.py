@@ -71,7 +71,8 @@ def _comparison(table: TomlTable) -> RuleDefinition:
     comparisons = [name for name in (*COMPARISONS, "equals", "one_of") if table.get(name) is not None]
     numbers = {name: table.number(name, 0.0) for name in COMPARISONS}
     equals = table.get("equals")
-    values = (*(() if isinstance(equals, bool) else table.strings("equals")), *table.strings("one_of"))
+    keys = ("one_of",) if isinstance(equals, bool) else ("equals", "one_of")
+    values = tuple(value for key in keys for value in table.strings_or_whole_numbers(key))
     table.check_unknown_keys()
     if len(comparisons) > 1:
         table.fault(comparisons[1], f"a single comparison, but there is also '{comparisons[0]}'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mailcli.preprocessing.engines.duckdb import literal
@@ -119,13 +119,8 @@ class SchemaTables:
     def _add_split(self, table: SqlTable) -> None:
         """The code of the split that a column names."""
         split = self.schema.split
-        text = table.text(ColumnRef(split.column))
-        cases = " ".join(
-            f"WHEN {text} IN ({', '.join(map(literal, names))}) THEN {code}"
-            for code, names in enumerate((split.train, split.validation, split.test))
-            if names
-        )
-        _add_code(table, SPLIT, split.column, f"(CASE {cases} END)", [*split.train, *split.validation, *split.test])
+        codes = enumerate((split.train, split.validation, split.test))
+        _add_code(table, SPLIT, split.column, {name: code for code, names in codes for name in names})
 
     @staticmethod
     def _add_prefixed(table: SqlTable, fields: Sequence[FieldDefinition], prefix: str) -> None:
@@ -160,9 +155,7 @@ class SchemaTables:
         if not action.column:
             table.values["action"] = "0"
             return
-        text = table.text(ColumnRef(action.column))
-        cases = " ".join(f"WHEN {literal(name)} THEN {code}" for code, name in enumerate(action.names))
-        _add_code(table, "action", action.column, f"(CASE {text} {cases} END)::INTEGER", action.names)
+        _add_code(table, "action", action.column, {name: code for code, name in enumerate(action.names)})
 
     def _check_lengths(self, table: SqlTable) -> None:
         """Several lists of behaviors in a row must have the same length."""
@@ -174,10 +167,13 @@ class SchemaTables:
             table.checks.append(RowCheck(columns, "lists of the same length", is_wrong))
 
 
-def _add_code(table: SqlTable, name: str, column: str, sql: str, values: Sequence[str]) -> None:
-    """A column with a number for each of a few values; any other value is a fault."""
+def _add_code(table: SqlTable, name: str, column: str, codes: Mapping[str, int]) -> None:
+    """A column with a number for each of a few values; any other value is a fault. 1.0 counts as 1 unless listed."""
+    text = table.text(ColumnRef(column))
+    cases = " ".join(f"WHEN {literal(value)} THEN {code}" for value, code in codes.items())
+    sql = f"coalesce(CASE {text} {cases} END, CASE {table.whole(column, text)} {cases} END)::INTEGER"
     table.values[name] = sql
-    table.checks.append(RowCheck((column,), f"one of {', '.join(map(repr, values))}", f"{sql} IS NULL"))
+    table.checks.append(RowCheck((column,), f"one of {', '.join(map(repr, codes))}", f"{sql} IS NULL"))
 
 
 def _clock(clock: str, time: str, definition: TimeDefinition | None) -> str:

@@ -74,6 +74,10 @@ class TomlTable:
 
     def strings(self, key: str, required: bool = False) -> tuple[str, ...]:
         """A string or a list of strings; whole numbers are accepted as strings."""
+        return tuple(map(str, self.strings_or_whole_numbers(key, required)))
+
+    def strings_or_whole_numbers(self, key: str, required: bool = False) -> tuple[str | int, ...]:
+        """A string or a whole number, or a list of them."""
         value = self._read(key, required)
         if value is None:
             return ()
@@ -81,7 +85,7 @@ class TomlTable:
         if not parts or not all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts):
             self.fault(key, "a string, or a list of strings")
             return ()
-        return tuple(map(str, parts))
+        return tuple(parts)
 
     def choice(self, key: str, known: Sequence[str], default: str, required: bool = False) -> str:
         """One of a few strings."""

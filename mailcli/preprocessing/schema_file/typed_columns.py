@@ -19,8 +19,9 @@ from mailcli.preprocessing.schema_file.definition import (
     TimeDefinition,
 )
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
-from mailcli.preprocessing.schema_file.parquet import is_time
+from mailcli.preprocessing.schema_file.parquet import is_list, is_time
 from mailcli.preprocessing.schema_file.raw_file import RowCheck, rule_hint, time_hint
+from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
 
 #: How Boolean values, which sql.py reads as digits, may be written.
 _BOOLEANS = {"true": "1", "false": "0"}
@@ -62,21 +63,34 @@ class TypedColumns:
             text = f"regexp_extract({text}, {literal(column.extract)}, 1)"
         return f"(CASE WHEN {text} NOT IN {_tuple(self.files.format.missing)} THEN {text} END)"
 
+    def whole(self, column: str, text: str) -> str:
+        """SQL for a text of a column; that of a whole number is without `.0`."""
+        data_type = self._parquet_type(column)
+        if data_type is not None and is_list(data_type):
+            data_type = data_type.value_type
+        return without_zeros(text, exact_digits(data_type))
+
     def add_key(self, name: str, column: ColumnRef) -> None:
         """The user or item, which is never missing."""
-        text = self.text(column)
-        self.values[name] = self._id(text, name)
+        text = self._add_id(name, name, column)
         expected = "a whole number" if name in self.integers else "a value"
         self._check(column.name, expected, f"{self._is_not_id(text, name)} OR {text} IS NULL")
+
+    def _add_id(self, name: str, vocabulary: str, column: ColumnRef) -> str:
+        """A column of ids; returns SQL for their texts."""
+        text = self.text(column)
+        if vocabulary in self.integers:
+            text = self.whole(column.name, text)
+            self.values[name] = f"try_cast({text} AS BIGINT)"
+        else:
+            self.values[name] = text
+        return text
 
     def _check(self, column: str, expected: str, is_wrong: str) -> None:
         self.checks.append(RowCheck((column,), expected, is_wrong))
 
-    def _id(self, text: str, vocabulary: str) -> str:
-        return f"try_cast({text} AS BIGINT)" if vocabulary in self.integers else text
-
     def _is_not_id(self, text: str, vocabulary: str) -> str:
-        """Whether a text should be a whole number and is not: casting it back and forth refuses '1.0' and '01'."""
+        """Whether a text should be a whole number and is not: casting it back and forth refuses '1.5' and '01'."""
         if vocabulary not in self.integers:
             return "false"
         return f"({text} IS NOT NULL AND coalesce(try_cast({text} AS BIGINT)::VARCHAR <> {text}, true))"
@@ -109,11 +123,8 @@ class TypedColumns:
         """A rule in SQL: true, false, or null and a fault where the column does not hold what it compares."""
         text = self.text(ColumnRef(rule.column))
         if rule.comparison == "one_of":
-            data_type, values = self._parquet_type(rule.column), rule.values
-            if data_type is not None and pa.types.is_boolean(data_type):
-                values = tuple(_BOOLEANS.get(value.lower(), value) for value in values)
             # A missing value is none of them.
-            return f"coalesce({text} IN {_tuple(values)}, false)"
+            return f"coalesce({self._is_one_of(rule, text)}, false)"
         number = f"try_cast({text} AS DOUBLE)"
         if rule.comparison:
             holds = f"({number} {COMPARISONS[rule.comparison]} {rule.number!r})"
@@ -128,17 +139,30 @@ class TypedColumns:
         )
         return holds
 
+    def _is_one_of(self, rule: RuleDefinition, text: str) -> str:
+        """Whether a column holds one of the rule's values, in SQL; 1 is also 1.0, but the string "1" is not."""
+        data_type, values = self._parquet_type(rule.column), tuple(map(str, rule.values))
+        if data_type is not None and pa.types.is_boolean(data_type):
+            values = tuple(_BOOLEANS.get(value.lower(), value) for value in values)
+        whole = tuple(str(value) for value in rule.values if isinstance(value, int))
+        if data_type is not None and (pa.types.is_floating(data_type) or pa.types.is_decimal(data_type)):
+            # These texts are ours, not the file's.
+            whole = values
+        is_whole = f" OR {self.whole(rule.column, text)} IN {_tuple(whole)}" if whole else ""
+        return f"({text} IN {_tuple(values)}{is_whole})"
+
     def add_field(self, field: FieldDefinition, edges: Sequence[float] = (), ordered: bool = False) -> None:
         """A field; a number without edges stays a number (a dense field, or one whose quantiles are not yet known)."""
         if field.kind == "list":
             self._add_list(field, ordered)
             return
-        column, text = field.column.name, self.text(field.column)
+        column = field.column.name
         if field.kind == "category":
-            self.values[field.name] = self._id(text, field.vocabulary)
+            text = self._add_id(field.name, field.vocabulary, field.column)
             if field.vocabulary in self.integers:
                 self._check(column, "a whole number or nothing", self._is_not_id(text, field.vocabulary))
             return
+        text = self.text(field.column)
         number = f"try_cast({text} AS DOUBLE)"
         is_wrong = f"({text} IS NOT NULL AND NOT coalesce(isfinite({number}), false))"
         self._check(column, "a number or nothing", is_wrong)
@@ -157,6 +181,8 @@ class TypedColumns:
             parts = text
         missing = _tuple(self.files.format.missing)
         values = f"list_filter(list_transform({parts}, lambda x: trim(x)), lambda x: x NOT IN {missing})"
+        if field.vocabulary in self.integers:
+            values = f"list_transform({values}, lambda x: {self.whole(column, 'x')})"
         values = values if ordered else f"list_distinct({values})"
         if field.vocabulary in self.integers:
             self.values[field.name] = f"list_transform({values}, lambda x: try_cast(x AS BIGINT))"

@@ -28,7 +28,8 @@ MISSING = ("NULL", "null", "NA", "N/A", "NaN", "nan", "None", "UNKNOWN", "\\N", 
 LIST_SEPARATORS, LIST_SHARE = ("|", ";", ","), 0.2
 #: Units of numeric times, and the smallest number in each (ours: 1973); a number from TIME_LIMIT on is not a time.
 SMALLEST_TIMES, TIME_LIMIT = (("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e17
-_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+#: Also as a float; of a longer one, `.0` may hide another number.
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})|-?(0|[1-9]\d{0,14})\.0+")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"-?\d+(?:\.\d{3})*,(\d+)")
 
@@ -66,7 +67,7 @@ class ColumnProfile:
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether all values are plain whole numbers."""
+        """Whether all values are whole numbers, written plainly or as floats."""
         return bool(self.values) and all(_INTEGER.fullmatch(value) for value in self.values)
 
     @cached_property

@@ -102,6 +102,37 @@ def test_truth_values_of_parquet_in_rules(tmp_path: Path, rule: str, expected: l
     assert [row["click"] for row in raw_rows(tmp_path, schema)] == expected
 
 
+@pytest.mark.parametrize(
+    ("data_type", "numbers", "expected"),
+    [
+        (pa.float64(), [7.0, 1.5, 123456789012345.0, 2.0**53, None], [7, "fault", 123456789012345, "fault", None]),
+        # 123,456,789 is not a number of 32 bits.
+        (pa.float32(), [7.0, 9_999_999.0, 123_456_789.0], [7, 9_999_999, "fault"]),
+        (pa.decimal128(20, 2), [7, 123456789012345678], [7, 123456789012345678]),
+    ],
+)
+def test_whole_numbers_in_columns_of_floats(
+    tmp_path: Path, data_type: pa.DataType, numbers: list[Any], expected: list[Any]
+) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    count = len(numbers)
+    table = {"who": ["ann"] * count, "sku": ["x1"] * count, "at": range(count), "clicked": [1] * count}
+    pq.write_table(pa.table({**table, "page": pa.array(numbers, data_type)}), raw / "shown.parquet")
+    schema = 'integers = ["page"]\n' + edited(('"shown.csv"', '"shown.parquet"'))
+    rows = raw_rows(tmp_path, schema)
+    assert sorted(str(row["page"] if row["fault"] is None else "fault") for row in rows) == sorted(map(str, expected))
+
+
+def test_strings_of_rules_are_numbers_in_columns_of_floats(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    table = {"who": ["ann"] * 3, "sku": ["x1"] * 3, "at": [1, 2, 3], "b": [1.0, 2.0, None], "page": ["p"] * 3}
+    pq.write_table(pa.table(table), raw / "shown.parquet")
+    schema = edited(('"shown.csv"', '"shown.parquet"'), ('click = "clicked"', 'click = {column = "b", equals = "1"}'))
+    assert [row["click"] for row in raw_rows(tmp_path, schema)] == [1, 0, 0]
+
+
 def test_parquet_gives_the_same_dataset(tmp_path: Path) -> None:
     """Parquet numbers, Booleans, times and lists instead of text."""
     raw = write_files(tmp_path / "raw", FILES)

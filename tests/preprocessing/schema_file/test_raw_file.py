@@ -12,6 +12,8 @@ from tests.helpers.datasets import columns
 from tests.helpers.schema_files import (
     FILES,
     SCHEMA,
+    WIDE,
+    WIDE_FILE,
     edited,
     make_dataset,
     write_files,
@@ -26,7 +28,7 @@ def test_unusable_rows_are_set_aside_with_the_reason(tmp_path: Path) -> None:
             "ann,x1,1650485801301,1,p": "column 'at' holds '1650485801301'. "
             'Expected a time in s since 1970, from 0 to 68719476735; or unit = "ms"',
             "ann,x1,200,2,p": "column 'clicked' holds '2'. Expected 0 or 1, true or false; or impressions.click = "
-            '{column = "clicked", equals = "2"}',
+            '{column = "clicked", equals = "..."}, with the value for which it holds',
             "ann,x1,200": "has 3 fields. Expected 5: who,sku,at,clicked,page",
             "ann,x1,200,1,p,q,r": "has 7 fields. Expected 5: who,sku,at,clicked,page",
         },
@@ -78,6 +80,16 @@ def test_a_conversion_without_a_click_is_unusable(tmp_path: Path) -> None:
             '{column = "clicked", equals = "yes"}',
         ),
         (
+            "ann,x1,200,-1,p",
+            "column 'clicked' holds '-1'. Expected 0 or 1, true or false; or impressions.click = "
+            '{column = "clicked", equals = 1}',
+        ),
+        (
+            "ann,x1,200,No,p",
+            "column 'clicked' holds 'No'. Expected 0 or 1, true or false; or impressions.click = "
+            '{column = "clicked", equals = "..."}, with the value for which it holds',
+        ),
+        (
             "ann,x1,1650485801301,1,p",
             "column 'at' holds '1650485801301'. Expected a time in s since 1970, from 0 to 68719476735; or unit = \"ms\"",
         ),
@@ -111,3 +123,32 @@ def test_bytes_that_are_no_utf_8_are_named_with_their_line(tmp_path: Path) -> No
         f'{raw}/users.csv, line 6: is not utf-8 text with closed quotes. Expected such text; or encoding = "latin-1", '
         "which accepts any bytes. 1 of 5 rows (20.00%) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
     )
+
+
+def test_rows_of_two_tables_of_one_file_are_both_kept(tmp_path: Path) -> None:
+    """Impressions and behaviors are read from wide.csv, and one row each cannot be used."""
+    schema = edited(('action = {constant = "click"}', 'action = {column = "what", values = ["view"]}'), schema=WIDE)
+    schema = schema.replace('where = "clicked"\n', "")
+    head, *rows = WIDE_FILE.splitlines()
+    lines = [f"{head},what", *(f"{row},view" for row in rows), "ann,Rome,20,x1,hat,200,7,view"]
+    lines.append("ann,Rome,20,x1,hat,201,1,odd")
+    dataset = make_dataset(tmp_path, schema, {"wide.csv": "\n".join(lines) + "\n"}, max_bad_rows=0.5)
+    assert {path.name: path.read_text() for path in (dataset.folder / "rejected").iterdir()} == {
+        "impressions-wide.csv": "reason,row\n"
+        "\"column 'clicked' holds '7'. Expected 0 or 1, true or false; or impressions.click = "
+        '{column = ""clicked"", equals = ""...""}, with the value for which it holds","ann,Rome,20,x1,hat,200,7,view"\n',
+        "behaviors-wide.csv": "reason,row\n"
+        "column 'what' holds 'odd'. Expected one of 'view',\"ann,Rome,20,x1,hat,201,1,odd\"\n",
+    }
+
+
+def test_rows_of_files_with_one_name_are_both_kept(tmp_path: Path) -> None:
+    """Users and items are in files of the same name, in other folders."""
+    schema = edited(('"users.csv"', '"users/part.csv"'), ('"items.csv"', '"items/PART.csv"'))
+    for folder in ("users", "items"):
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+    files = {name: text for name, text in FILES.items() if name not in {"users.csv", "items.csv"}}
+    files["users/part.csv"] = FILES["users.csv"] + "eva,Rome,,old,1\n"
+    files["items/PART.csv"] = FILES["items.csv"] + "x9,hat,cheap\n"
+    dataset = make_dataset(tmp_path, schema, files, max_bad_rows=0.5)
+    assert {path.name for path in (dataset.folder / "rejected").iterdir()} == {"users-part.csv", "items-PART.csv"}

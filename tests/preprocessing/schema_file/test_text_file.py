@@ -34,6 +34,52 @@ def test_whole_numbers_are_written_plainly(tmp_path: Path) -> None:
     assert [row["line"] for row in rows if row["fault"] is not None] == ["ann,x1,310,0,07"]
 
 
+def test_whole_numbers_may_be_written_as_floats(tmp_path: Path) -> None:
+    """As pandas writes a column with gaps."""
+    schema = 'integers = ["page"]\n' + SCHEMA
+    pages = ["7.0", "7", "", "-3.00", "1.5", "07.0", "123456789012345.0", "1234567890123456.0"]
+    text = "who,sku,at,clicked,page\n" + "".join(f"ann,x1,{time},1,{page}\n" for time, page in enumerate(pages))
+    rows = raw_rows(tmp_path, schema, {**FILES, "shown.csv": text})
+    assert [row["page"] for row in rows if row["fault"] is None] == [7, 7, None, -3, 123456789012345]
+    assert [row["line"] for row in rows if row["fault"] is not None] == [
+        "ann,x1,4,1,1.5",
+        "ann,x1,5,1,07.0",
+        "ann,x1,7,1,1234567890123456.0",
+    ]
+
+
+def test_whole_numbers_in_lists_may_be_written_as_floats(tmp_path: Path) -> None:
+    schema = 'integers = ["hobbies"]\n' + SCHEMA
+    text = "id,city,hobbies,age,income\nann,Rome,1.0|1|2,17,10\nbob,Rome,3|x,17,10\n"
+    users = {row["user"]: row for row in raw_rows(tmp_path, schema, {**FILES, "users.csv": text}, "users")}
+    assert sorted(users["ann"]["hobbies"]) == [1, 2]
+    assert {user: row["fault"] is None for user, row in users.items()} == {"ann": True, "bob": False}
+
+
+def test_values_that_are_whole_numbers_may_be_written_as_floats(tmp_path: Path) -> None:
+    """Values of rules, actions and splits; a string is only itself."""
+    log = "who,at,what,kind\n" + "".join(f"ann,{n},{what},hat\n" for n, what in enumerate(["1", "2.0", "1.0", "2.5"]))
+    schema = edited(('values = ["view", "buy"]', "values = [1, 2]"))
+    actions = raw_rows(tmp_path, schema, {**FILES, "log-1.csv": log, "log-2.csv": log}, "behaviors")
+    assert sorted(str(row["action"]) for row in actions) == ["0", "0", "0", "0", "1", "1", "None", "None"]
+    for rule, clicks in (
+        ("equals = 1", [1, 1, 0, 0]),
+        ('equals = "1"', [1, 0, 0, 0]),
+        ("one_of = [1, 2]", [1, 1, 1, 0]),
+    ):
+        shown = "who,sku,at,clicked,page\n"
+        shown += "".join(f"ann,x1,{n},{label},p\n" for n, label in enumerate(["1", "1.0", "2.0", ""]))
+        schema = edited(('click = "clicked"', f'click = {{column = "clicked", {rule}}}'))
+        rows = raw_rows(tmp_path, schema, {**FILES, "shown.csv": shown})
+        assert [row["click"] for row in rows] == clicks
+    by_column = 'by = "column"\ncolumn = "clicked"\ntrain = [0]\nvalidation = [1]\ntest = [2]\n'
+    schema = SCHEMA[: SCHEMA.index("by = ")] + by_column
+    schema = schema.replace('click = "clicked"', 'click = {column = "who", equals = "ann"}')
+    shown = "who,sku,at,clicked,page\n" + "".join(f"ann,x1,{n},{n}.0,p\n" for n in range(4))
+    rows = raw_rows(tmp_path, schema, {**FILES, "shown.csv": shown})
+    assert [row["split"] for row in rows if row["fault"] is None] == [0, 1, 2]
+
+
 def test_rows_that_span_lines_are_rows(tmp_path: Path) -> None:
     files = {**FILES, "users.csv": FILES["users.csv"].replace('"Paris, TX"', '"Paris\nTX ""south"""')}
     users = raw_rows(tmp_path, SCHEMA, files, "users")
