@@ -14,7 +14,7 @@ from typing import Literal
 #: Encodings that DuckDB reads without an extension.
 ENCODINGS = ("utf-8", "latin-1", "utf-16")
 #: Units of numeric times, with the number of each in a second.
-UNITS = {"s": 1, "ms": 1000, "us": 1_000_000}
+UNITS = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 #: Times of the dataset are seconds since 1970, below this (ours: the year 4147; today's times in ms are above it).
 TIME_LIMIT = 1 << 36
 #: Context fields derived from the time.

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-_CLOCKS = (" %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M", "T%H:%M")
+_CLOCKS = (
+    " %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M:%S.%n", "T%H:%M:%S.%n", " %H:%M", "T%H:%M",
+)  # fmt: skip
 #: Time formats that are recognized; the first that fits is used.
 TIME_FORMATS = (
     *(f"%Y-%m-%d{clock}{zone}" for clock in _CLOCKS for zone in ("", "Z", "%z", " %z", " UTC")),
@@ -27,7 +29,8 @@ MISSING = ("NULL", "null", "NA", "N/A", "NaN", "nan", "None", "UNKNOWN", "\\N", 
 #: Separators that make a value a list, and the share of values that must contain one (ours).
 LIST_SEPARATORS, LIST_SHARE = ("|", ";", ","), 0.2
 #: Units of numeric times, and the smallest number in each (ours: 1973); a number from TIME_LIMIT on is not a time.
-SMALLEST_TIMES, TIME_LIMIT = (("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e17
+SMALLEST_TIMES, TIME_LIMIT = (("ns", 1e17), ("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e19
+_BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d{1,3}(?!\d)")
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"-?\d+(?:\.\d{3})*,(\d+)")
@@ -119,7 +122,9 @@ class ColumnProfile:
         texts = set(self.values)
         if not texts or not all(re.search(r"\d", text) for text in texts):
             return ()
-        return tuple(time_format for time_format in TIME_FORMATS if all(_is_time(text, time_format) for text in texts))
+        formats = [time_format for time_format in TIME_FORMATS if all(_is_time(text, time_format) for text in texts)]
+        # %n reads whatever %f reads.
+        return tuple(form for form in formats if "%n" not in form or form.replace("%n", "%f") not in formats)
 
     @property
     def unit(self) -> str:
@@ -132,6 +137,8 @@ def _is_time(text: str, time_format: str) -> bool:
     # Python accepts `Z` as an offset, DuckDB does not.
     if ("%z" in time_format and text.endswith("Z")) or len(text) != _DIGITS.get(time_format, len(text)):
         return False
+    if "%n" in time_format:  # unknown to Python: nine digits where its %f has six
+        text, time_format = _BEYOND_MICROSECONDS.sub(r"\1", text), time_format.replace("%n", "%f")
     try:
         year = datetime.strptime(text, time_format).year
     except ValueError:
