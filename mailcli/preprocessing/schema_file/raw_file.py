@@ -87,7 +87,7 @@ class SchemaRawFile:
         contents = ", ".join(
             f"column '{name}' holds {row[name][:MAX_QUOTED]!r}"
             if name in row
-            else f"joined column '{name}' holds another"
+            else f"the {'folder' if name in self.files.folder_columns else 'joined'} column '{name}' holds another"
             for name in check.columns
         )
         hint = check.hint(row.get(check.columns[0], "")) if check.hint else ""

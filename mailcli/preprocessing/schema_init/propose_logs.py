@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailcli.preprocessing.schema_file.folders import folder_columns
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.file_patterns import file_patterns
 from mailcli.preprocessing.schema_init.guess_fields import (
@@ -123,6 +124,9 @@ def impression_lines(impressions: RecognizedTable, folder: Path) -> Iterator[str
             if not column.is_single:
                 note = f"{CHECK}: Parquet {column.unusable or 'lists'} cannot be context"
             yield f"# {field_name(column.name, used)} = {toml_string(column.name)}    {note}"
+    paths = [file.path.resolve() for file in impressions.files]
+    for name in folder_columns(paths, folder):
+        yield f"# {field_name(name, used)} = {toml_string(name)}    {CHECK}: from the names of the folders"
     yield from unnamed_note(impressions.other_columns)
 
 
