@@ -188,6 +188,8 @@ class SchemaFile:
     """Vocabularies whose values are whole numbers; all others hold strings."""
     text: str
     """The file as it was read, for the dataset's record."""
+    takes_first_list: bool = False
+    """Whether one list of behaviors is taken for all rows of a user; otherwise, different lists are refused."""
 
     @property
     def fields(self) -> tuple[FieldDefinition, ...]:
