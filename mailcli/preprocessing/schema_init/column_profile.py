@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from mailcli.preprocessing.schema_file.definition import UNITS
+
 _CLOCKS = (
     " %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M:%S.%n", "T%H:%M:%S.%n", " %H:%M", "T%H:%M",
 )  # fmt: skip
@@ -31,6 +33,8 @@ LIST_SEPARATORS, LIST_SHARE = ("|", ";", ","), 0.2
 #: Units of numeric times, and the smallest number in each (ours: 1973); a number from TIME_LIMIT on is not a time.
 SMALLEST_TIMES, TIME_LIMIT = (("ns", 1e17), ("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e19
 _BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d{1,3}(?!\d)")
+#: Names of columns that are likely to be times, and the seconds in which times of logs are (ours: 2000 to 2040).
+_TIME_NAME, _LIKELY_SECONDS = re.compile("time|date|day|stamp"), (946_684_800, 2_208_988_800)
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"-?\d+(?:\.\d{3})*,(\d+)")
@@ -131,6 +135,24 @@ class ColumnProfile:
         """The unit of numbers that may count the time since 1970, by their size; empty if they do not."""
         largest = max(map(float, self.values)) if self.is_number else 0.0
         return next((unit for unit, smallest in SMALLEST_TIMES if smallest <= largest < TIME_LIMIT), "")
+
+
+def times_by_values(columns: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+    """The columns whose values are times, whatever they are called: the likeliest first."""
+    times = [column for column in columns if column.is_single and _holds_times(column)]
+    return sorted(times, key=lambda column: not _TIME_NAME.search(column.name.lower()))
+
+
+def _holds_times(column: ColumnProfile) -> bool:
+    """Whether the values can hardly be anything else: texts of times, or numbers in a few decades of one unit."""
+    if column.is_time:
+        return True
+    if column.unit and all(map(str.isdecimal, column.values)):
+        # Ids are numbers as well.
+        low, high = (bound * UNITS[column.unit] for bound in _LIKELY_SECONDS)
+        return not column.name.lower().endswith("id") and all(low <= int(value) < high for value in column.values)
+    formats = column.time_formats
+    return bool(formats) and (not column.is_whole or bool(_TIME_NAME.search(column.name.lower())))
 
 
 def _is_time(text: str, time_format: str) -> bool:

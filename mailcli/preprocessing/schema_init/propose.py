@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,10 +41,25 @@ def propose(paths: Sequence[Path], name: str) -> str:
         _split(tables.impressions),
     )
     text = "\n".join(line for part in parts for line in (*part, ""))
+    if not tables.impressions.time and not tables.impressions.unknown_time:
+        logger.warning(_no_time(tables.impressions))
     unused = [_unused_file(file, tables, folder) for file in tables.unused]
     for sentence in unused:
         logger.warning(f"Note: not used: {sentence}.")
     return text + "".join(f"# Not used: {sentence}\n" for sentence in unused)
+
+
+def _no_time(impressions: RecognizedTable) -> str:
+    """What to do with a log without times, perhaps with a history in columns such as hist_1, hist_2."""
+    names = [name for name in impressions.first.names if re.fullmatch(r"\D+[1-9]\d*", name)]
+    stems = {name.rstrip("0123456789") for name in names}
+    lists = [f"{stem}1, {stem}2, ..." for stem in sorted(stems) if {f"{stem}1", f"{stem}2"} <= {*names}]
+    history = f" If {' and '.join(lists)} are what the user did before, leave them out then." if lists else ""
+    return (
+        f"Note: no column of {impressions.first.path.name} looks like a time, so behaviors have to be lists, one per "
+        f"user. If the rows are in order, add their number as a time first (docs/your-own-data.md, Other forms of "
+        f"files).{history}"
+    )
 
 
 def _unused_file(file: FileSample, tables: RecognizedTables, folder: Path) -> str:

@@ -16,7 +16,7 @@ from mailcli.preprocessing.schema_init.guess_fields import (
     toml_string,
     unnamed_note,
 )
-from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables
+from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables, is_named_time
 
 #: Most actions that are proposed (ours).
 MAX_ACTIONS = 20
@@ -144,6 +144,8 @@ def _time_lines(table: RecognizedTable, note: str) -> Iterator[str]:
         value = f"{{column = {column}, format = {toml_string(formats[0])}}}"
     elif not table.time.is_time and table.time.unit != "s":
         value = f'{{column = {column}, unit = "{table.time.unit}"}}'
+    if not is_named_time(table.time):
+        note = f"    {CHECK}: is this the time?{note.removeprefix(f'    {CHECK}:')}"
     if formats[1:]:
         note = f"    {CHECK}: or is it {formats[1]}?"
     yield f"time = {value}{note}"

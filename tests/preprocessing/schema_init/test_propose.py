@@ -265,3 +265,24 @@ def test_a_folder_is_refused_with_a_pattern(tmp_path: Path) -> None:
     with pytest.raises(MailError) as error:
         propose([tmp_path / "log"], "my.toml")
     assert error.value.message == f"{tmp_path}/log: is a folder. Expected its files, such as {tmp_path}/log/*/*.csv."
+
+
+def test_a_time_that_is_called_otherwise_is_to_be_checked(tmp_path: Path) -> None:
+    raw = write_files(tmp_path, {**FILES, "log.csv": FILES["log.csv"].replace("timestamp", "shown")})
+    lines = propose([raw / "users.csv", raw / "log.csv"], "my.toml").splitlines()
+    assert [line for line in lines if line.startswith("time = ")] == [
+        'time = "shown"    # check this: is this the time?',
+        'time = "shown"    # check this: is this the time? hours and days are in UTC; for local time add '
+        'utc_offset = "+08:00", to the behaviors too',
+    ]
+
+
+def test_a_log_without_times_is_named_with_a_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "user_id,item_id,click,hist_1,hist_2\n1,5,1,0,5\n1,3,0,8,4\n"
+    raw = write_files(tmp_path, {**FILES, "ctr.csv": text})
+    propose([raw / "users.csv", raw / "ctr.csv"], "my.toml")
+    assert caplog.messages == [
+        "Note: no column of ctr.csv looks like a time, so behaviors have to be lists, one per user. If the rows are in "
+        "order, add their number as a time first (docs/your-own-data.md, Other forms of files). If hist_1, hist_2, ... "
+        "are what the user did before, leave them out then."
+    ]
