@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN, Field, Schema
+from mailcli.data.texts import ENDS, TEXTS
 from mailcli.errors import MailError
 
 #: Values checked at a time (ours: about 30 MB, which are freed, unlike the pages of a memory map).
@@ -33,7 +34,8 @@ class ColumnSpec(NamedTuple):
 
     kinds: str
     """NumPy's letters of the allowed types, a key of _KINDS."""
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] | None
+    """None if any number of values is allowed."""
     low: int | None = None
     """The smallest allowed value; None if any value is allowed."""
     high: int | None = None
@@ -107,6 +109,16 @@ def expected_columns(
     return specs
 
 
+def text_columns(key: str, expected: ColumnSpec) -> dict[str, ColumnSpec]:
+    """What the two files of a text column must hold (data/texts.py).
+
+    Args:
+        key: `table/name` of the column.
+        expected: what it must hold.
+    """
+    return {f"{key}.{ENDS}": ColumnSpec("i", expected.shape), f"{key}.{TEXTS}": ColumnSpec("u", None)}
+
+
 def damaged_column(path: Path, reason: str) -> MailError:
     """The error for a column that is not as it was written."""
     return MailError(
@@ -132,8 +144,8 @@ def read_header(path: Path, expected: ColumnSpec) -> ColumnHeader:
     shape = tuple(int(number) for number in match.groups()[1:] if number is not None)
     if dtype.kind not in expected.kinds:
         raise damaged_column(path, f"it holds {dtype.name}, expected {_KINDS[expected.kinds]}")
-    if shape != expected.shape:
-        raise damaged_column(path, f"it has {_times(shape)} values, dataset.json says {_times(expected.shape)}")
+    if len(shape) != 1 if expected.shape is None else shape != expected.shape:
+        raise damaged_column(path, f"it has {_times(shape)} values, dataset.json says {_times(expected.shape or ())}")
     if size != offset + dtype.itemsize * int(np.prod(shape, dtype=object)):
         raise damaged_column(path, f"its {_times(shape)} values of {dtype.name} do not fill its {size:,} bytes")
     return ColumnHeader(path, dtype, shape, offset)

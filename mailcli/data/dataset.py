@@ -7,6 +7,7 @@
     <name>/{train,validation,test}/  one row per impression: user row, item row, context ids, click, time, history_end
     <name>/vocabularies/    raw values in the training split; the value at index i has id 2 + i
     <name>/unseen/          the other raw values, with the ids that follow; they are read as UNKNOWN
+    <name>/*/NAME.texts.npy, NAME.ends.npy  instead of a NAME.npy of texts, where a few are long (data/texts.py)
     <name>/summary.md       what preprocessing found in the raw files; rejected/ holds the rows it could not use
 
 Histories are not copied: each is the last n_v behaviors before `history_end` in its user's slice.
@@ -21,9 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.data.columns import check_history_ends, check_offsets, check_values, expected_columns, read_header
+from mailcli.data.columns import (
+    check_history_ends,
+    check_offsets,
+    check_values,
+    damaged_column,
+    expected_columns,
+    read_header,
+    text_columns,
+)
 from mailcli.data.manifest import CHECKSUMS, UNSEEN, read_manifest
 from mailcli.data.schema import SPLITS, UNKNOWN, Group
+from mailcli.data.texts import ENDS, TEXTS, decode_texts
 from mailcli.errors import MailError, did_you_mean, quoted
 
 MANIFEST = "dataset.json"
@@ -52,6 +62,9 @@ class Dataset:
         self.simulation: dict[str, Any] | None = self.manifest["simulation"]
         self.unseen: dict[str, int] = self.manifest[UNSEEN]
         self._expected = expected_columns(self.schema, self.vocabulary_sizes, self.unseen, self.counts)
+        for key in list(self._expected):
+            if f"{key}.{ENDS}" in self.manifest[CHECKSUMS]:
+                self._expected |= text_columns(key, self._expected.pop(key))
         self._headers = {key: read_header(folder / f"{key}.npy", column) for key, column in self._expected.items()}
         self._columns: dict[str, NDArray] = {}
         self._lookups: dict[str, NDArray[np.int32]] = {}
@@ -73,6 +86,8 @@ class Dataset:
             MailError: a value is not allowed, or the values are not those that were written.
         """
         key = f"{table}/{name}"
+        if key not in self._columns and f"{key}.{ENDS}" in self._headers:
+            self._columns[key] = self._texts(table, name)
         if key not in self._columns:
             header = self._headers[key]
             check_values(header, self._expected[key], self.manifest[CHECKSUMS].get(key, -1))
@@ -84,6 +99,14 @@ class Dataset:
             lookup = self._lookup(self._vocabulary[key]) if key in self._vocabulary else None
             self._columns[key] = header.mapped() if lookup is None else _translated(header.mapped(), lookup)
         return self._columns[key]
+
+    def _texts(self, table: str, name: str) -> NDArray:
+        """A text column as Python strings (MailError: its two files do not belong together)."""
+        ends, utf8 = (Dataset.column(self, table, f"{name}.{ending}") for ending in (ENDS, TEXTS))
+        try:
+            return decode_texts(ends, utf8)
+        except ValueError as error:
+            raise damaged_column(self._headers[f"{table}/{name}.{ENDS}"].path, str(error)) from error
 
     @cached_property
     def _vocabulary(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
+from mailcli.data.texts import ENDS, TEXTS, decode_texts, encode_texts, is_text, join_texts
 from mailcli.errors import MailError
 from mailcli.utils.files import write_atomically
 
@@ -25,7 +26,6 @@ from mailcli.utils.files import write_atomically
 _DENSE = "dense features"
 #: The errors that reading a damaged file may raise.
 _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, MemoryError, SyntaxError)
-_KINDS = {"i": "whole numbers", "U": "strings"}
 
 
 class Numbering(NamedTuple):
@@ -62,17 +62,25 @@ def extend_numbering(known: Numbering, dataset: Dataset) -> Numbering:
     values = {}
     for name, new in _own_numbering(dataset).values.items():
         old = known.values[name]
-        if old.dtype.kind != new.dtype.kind and len(old) and len(new):
+        if is_text(old) != is_text(new) and len(old) and len(new):
             raise MailError(
-                f"{dataset.folder}: the values of '{name}' are {_KINDS[new.dtype.kind]}, those of the previous day "
-                f"{_KINDS[old.dtype.kind]}. Expected a later part of the same log."
+                f"{dataset.folder}: the values of '{name}' are {_kind(new)}, those of the previous day {_kind(old)}. "
+                "Expected a later part of the same log."
             )
-        values[name] = np.concatenate([old, new[_index(old).get_indexer(_index(new)) < 0]]) if len(new) else old
+        values[name] = _joined(old, new[_index(old).get_indexer(_index(new)) < 0]) if len(new) else old
     return Numbering(values, known.dense)
 
 
+def _kind(values: NDArray) -> str:
+    return "strings" if is_text(values) else "whole numbers"
+
+
+def _joined(first: NDArray, second: NDArray) -> NDArray:
+    return join_texts(first, second) if is_text(first) and is_text(second) else np.concatenate([first, second])
+
+
 def _index(values: NDArray) -> pd.Index:
-    return pd.Index(values.astype(object) if values.dtype.kind == "U" else values)
+    return pd.Index(values.astype(object) if is_text(values) else values)
 
 
 class RenumberedDataset(Dataset):
@@ -92,7 +100,7 @@ class RenumberedDataset(Dataset):
         for name, values in own.values.items():
             # The numbering may know values that this dataset's training split does not contain.
             unseen = Dataset.column(self, "unseen", name)
-            all_values = np.concatenate([values, unseen]) if len(unseen) else values
+            all_values = _joined(values, unseen) if len(unseen) else values
             # get_indexer returns -1 for missing values, and FIRST_ID - 1 is UNKNOWN.
             ids = _index(numbering.values[name]).get_indexer(_index(all_values)) + FIRST_ID
             self._lookups[name] = np.r_[PADDING, UNKNOWN, ids].astype(np.int32)
@@ -120,11 +128,34 @@ class RenumberedDataset(Dataset):
 def save_numbering(path: Path, numbering: Numbering) -> None:
     """Save a numbering; equal numberings give equal bytes."""
     with write_atomically(path) as partial, zipfile.ZipFile(partial, "w") as archive:
-        arrays = {_DENSE: np.frombuffer(json.dumps(numbering.dense).encode(), np.uint8), **numbering.values}
+        arrays = {_DENSE: np.frombuffer(json.dumps(numbering.dense).encode(), np.uint8), **_parts(numbering.values)}
         for name, array in arrays.items():
             # ZipInfo's default date, so that the bytes do not depend on the time.
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _parts(values: dict[str, NDArray]) -> dict[str, NDArray]:
+    """The arrays of a numbering's file: two for Python strings (data/texts.py), one for all others."""
+    parts: dict[str, NDArray] = {}
+    for name, array in values.items():
+        if array.dtype == object:
+            parts[f"{name}.{ENDS}"], parts[f"{name}.{TEXTS}"] = encode_texts(array)
+        else:
+            parts[name] = array
+    return parts
+
+
+def _whole(parts: dict[str, NDArray]) -> dict[str, NDArray]:
+    """What `_parts` was made of, in the same order."""
+    values = {}
+    for name, array in parts.items():
+        if name.endswith(f".{ENDS}"):
+            name = name.removesuffix(f".{ENDS}")
+            values[name] = decode_texts(array, parts[f"{name}.{TEXTS}"])
+        elif not name.endswith(f".{TEXTS}"):
+            values[name] = array
+    return values
 
 
 def load_numbering(path: Path, checksum: Any) -> Numbering:
@@ -132,7 +163,7 @@ def load_numbering(path: Path, checksum: Any) -> Numbering:
     try:
         with np.load(path, allow_pickle=False) as file:
             dense = json.loads(file[_DENSE].tobytes().decode())
-            numbering = Numbering({name: file[name] for name in file.files if name != _DENSE}, dense)
+            numbering = Numbering(_whole({name: file[name] for name in file.files if name != _DENSE}), dense)
     except _READ_ERRORS:
         numbering = None
     if numbering is None or numbering_sha256(numbering) != checksum:
@@ -145,7 +176,7 @@ def load_numbering(path: Path, checksum: Any) -> Numbering:
 def numbering_sha256(numbering: Numbering) -> str:
     """SHA-256 of the values, their order and the scale."""
     digest = hashlib.sha256(json.dumps(numbering.dense).encode())
-    for name, values in numbering.values.items():
+    for name, values in _parts(numbering.values).items():
         digest.update(f"{name} {values.dtype.str} {len(values)}".encode())
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()

@@ -20,6 +20,7 @@ from mailcli.data.columns import checksum
 from mailcli.data.dataset import MANIFEST, REJECTED, SUMMARY
 from mailcli.data.manifest import CHECKSUMS, FORMAT, UNSEEN, seal
 from mailcli.data.schema import SPLITS
+from mailcli.data.texts import ENDS, TEXTS, encode_texts
 from mailcli.errors import MailError
 from mailcli.utils.files import FolderLock, replace_folder, restore_folder
 from mailcli.utils.parsing import read_json
@@ -122,7 +123,12 @@ class DatasetWriter:
         return full[0] if full else self.target.parent if says_full else None
 
     def write(self, table: str, name: str, values: ArrayLike) -> None:
-        """Write a whole column at once."""
+        """Write a whole column at once; Python strings become a text column (data/texts.py)."""
+        if np.asarray(values).dtype == object:
+            ends, utf8 = encode_texts(np.asarray(values))
+            self.write(table, f"{name}.{ENDS}", ends)
+            self.write(table, f"{name}.{TEXTS}", utf8)
+            return
         path = self.folder / table
         path.mkdir(exist_ok=True)
         column = np.ascontiguousarray(values)

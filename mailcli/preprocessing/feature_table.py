@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mailcli.data.schema import PADDING, UNKNOWN, Field
+from mailcli.data.texts import text_array
 from mailcli.errors import MailError
 from mailcli.preprocessing.vocabulary import VocabularyBuilder
 
@@ -25,8 +26,10 @@ class FeatureTable(NamedTuple):
     """[rows], whether a training impression has the user or item."""
 
     def raw_ids(self) -> NDArray:
-        """[rows], raw ids as whole numbers or fixed-width texts, never objects."""
-        return np.array(self.raw.to_pylist(), np.str_) if pa.types.is_string(self.raw.type) else self.raw.to_numpy()
+        """[rows], raw ids as whole numbers or texts."""
+        return (
+            text_array(self.raw.cast(pa.large_string())) if pa.types.is_string(self.raw.type) else self.raw.to_numpy()
+        )
 
     def add_to(self, vocabularies: dict[str, VocabularyBuilder]) -> None:
         """Add the values of all fields to their vocabularies."""

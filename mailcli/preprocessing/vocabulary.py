@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mailcli.data.schema import FIRST_ID
+from mailcli.data.texts import text_array
 
 #: The code of a missing value; it is in no vocabulary, so its id is UNKNOWN.
 MISSING = np.iinfo(np.int64).min
@@ -86,9 +88,11 @@ class VocabularyBuilder:
         """Raw values in ascending order, and their codes."""
         if not self._is_text:
             return codes, codes
-        texts = np.array(list(self._texts), dtype=np.str_)[codes]
-        order = np.argsort(texts)
-        return texts[order], codes[order]
+        all_texts = pa.array(list(self._texts), pa.large_string())
+        texts = all_texts.take(pa.array(codes))
+        order = pc.sort_indices(texts)  # by UTF-8, which is the order of Unicode
+        width = pc.max(pc.utf8_length(all_texts)).as_py() or 0
+        return text_array(texts.take(order), width), codes[order.to_numpy()]
 
     def __len__(self) -> int:
         """Number of ids of the vocabulary, padding and unknown included."""

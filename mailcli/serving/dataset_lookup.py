@@ -7,6 +7,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mailcli.data.texts import is_text
+
 
 class ValueLookup:
     """Finds raw values in a column of distinct ones: a vocabulary, or the raw ids of a table.
@@ -16,7 +18,7 @@ class ValueLookup:
     """
 
     def __init__(self, values: NDArray) -> None:
-        self.is_text = values.dtype.kind == "U"
+        self.is_text = is_text(values)
         self._index = pd.Index(values.astype(object) if self.is_text else values.astype(np.int64))
 
     def __call__(self, column: pa.Array) -> NDArray[np.int64]:

@@ -120,7 +120,9 @@ def raw_values(dataset: Dataset, input_: Input, ids: NDArray) -> list[Any]:
     if ids.ndim > 1:
         return [raw_values(dataset, input_, row) for row in ids]
     values = dataset.column("vocabularies", input_.vocabulary or "")
-    return [values[k - FIRST_ID].item() if k >= FIRST_ID else input_.missing for k in ids.astype(np.int64)]
+    return [
+        values[k - FIRST_ID : k - FIRST_ID + 1].tolist()[0] if k >= FIRST_ID else input_.missing for k in ids.tolist()
+    ]
 
 
 def readme(name: str, description: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli.data.schema import PADDING, UNKNOWN, Field
+from mailcli.data.texts import is_text
 from mailcli.models.features import Tensor
 
 
@@ -49,7 +50,7 @@ def pack_values(ids: Tensor, is_empty: Tensor) -> Tensor:
 
 def hash_table(values: NDArray, numbers: NDArray, default: int) -> Any:
     """A hash table from raw values to numbers."""
-    dtype = tf.string if values.dtype.kind == "U" else tf.int64
+    dtype = tf.string if is_text(values) else tf.int64
     keys = tf.constant(values if dtype == tf.string else values.astype(np.int64), dtype)
     initializer = tf.lookup.KeyValueTensorInitializer(keys, tf.constant(numbers, tf.int64))
     return tf.lookup.StaticHashTable(initializer, default)

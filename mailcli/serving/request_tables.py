@@ -6,6 +6,7 @@ They are attributes of a tf.Module, so that a SavedModel keeps them.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -26,7 +27,7 @@ def add_vocabularies(module: tf.Module, dataset: Dataset, anonymous: NDArray) ->
         values = dataset.column("vocabularies", name)
         ids = np.arange(FIRST_ID, FIRST_ID + len(values))
         if name == dataset.schema.user:
-            ids = np.where(np.isin(values, anonymous), UNKNOWN, ids)
+            ids = np.where(pd.Index(values).isin(pd.Index(anonymous)), UNKNOWN, ids)
         tables[name] = hash_table(values, ids, UNKNOWN)
     actions = np.array(dataset.schema.actions)
     module.actions = hash_table(actions, np.arange(FIRST_ID, FIRST_ID + len(actions)), PADDING)
@@ -54,12 +55,16 @@ def add_users(module: tf.Module, dataset: Dataset, batches: Batches) -> None:
     module.user_ids = tf.Variable(np.concatenate([ids, unknown]), trainable=False, name="user_ids")
 
 
+def _size(values: NDArray) -> int:
+    return sum(len(text.encode()) for text in values) if values.dtype == object else values.nbytes
+
+
 def check_size(dataset: Dataset, with_users: bool) -> None:
     """Refuse tables that a SavedModel cannot hold (MailError)."""
     columns = [dataset.column("vocabularies", name) for name in dataset.schema.vocabularies()]
     columns += [dataset.column("items", "raw"), *([dataset.column("users", "raw")] if with_users else [])]
     # Each value is stored with a number of eight bytes.
-    size = sum(values.nbytes + 8 * len(values) for values in columns)
+    size = sum(_size(values) + 8 * len(values) for values in columns)
     if size > LARGEST_GRAPH:
         raise MailError(
             f"{dataset.folder}: its vocabularies and items take {size / 1e9:.1f} GB. A SavedModel holds at most "

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import Field
+from mailcli.data.texts import is_text
 from mailcli.errors import MailError
 
 #: Stands for a missing whole number: preprocessing never gives it an id, so no vocabulary has it.
@@ -139,4 +140,4 @@ def _input_name(prefix: str, field: str) -> str:
 
 
 def _dtype(values: np.ndarray) -> tf.DType:
-    return tf.string if values.dtype.kind == "U" else tf.int64
+    return tf.string if is_text(values) else tf.int64

@@ -64,6 +64,8 @@ def _behavior_faults(schema: SchemaFile, valid: _ValidKeys) -> Iterator[str]:
                 f"{field.key}: {problem}. Expected either one row per behavior, with its time, or lists of behaviors "
                 "without times"
             )
+    if has_time and schema.takes_first_list and valid("behaviors.time", "behaviors.several_lists"):
+        yield "behaviors.several_lists: expected no such key, because behaviors.time is given: behaviors are not lists"
     if not has_time and schema.action.column and valid("behaviors.time"):
         yield "behaviors.action.column: expected a constant action for lists of behaviors"
 

@@ -14,7 +14,7 @@ from typing import Literal
 #: Encodings that DuckDB reads without an extension.
 ENCODINGS = ("utf-8", "latin-1", "utf-16")
 #: Units of numeric times, with the number of each in a second.
-UNITS = {"s": 1, "ms": 1000, "us": 1_000_000}
+UNITS = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 #: Times of the dataset are seconds since 1970, below this (ours: the year 4147; today's times in ms are above it).
 TIME_LIMIT = 1 << 36
 #: Context fields derived from the time.
@@ -188,6 +188,8 @@ class SchemaFile:
     """Vocabularies whose values are whole numbers; all others hold strings."""
     text: str
     """The file as it was read, for the dataset's record."""
+    takes_first_list: bool = False
+    """Whether one list of behaviors is taken for all rows of a user; otherwise, different lists are refused."""
 
     @property
     def fields(self) -> tuple[FieldDefinition, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -111,7 +112,12 @@ def _join_faults(schema: SchemaFile, files: FilesByRole) -> list[str]:
     if schema.join is None:
         return []
     both = (files_of(schema, files, "impressions"), files.get("join"))
-    return [fault for side in both for fault in missing_columns("impressions.join.on", [schema.join.on], side)]
+    return [
+        fault
+        for side in both
+        if side
+        for fault in missing_columns("impressions.join.on", [schema.join.on], replace(side, folder_columns=()))
+    ]
 
 
 def _split_faults(split: SplitDefinition, impressions: LocatedFiles, raw: Path) -> list[str]:

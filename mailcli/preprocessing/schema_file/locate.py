@@ -6,7 +6,7 @@ import csv
 import glob
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 from mailcli.errors import MAX_QUOTED, did_you_mean, quoted
 from mailcli.preprocessing.csv_file import HEAD_LINES
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
+from mailcli.preprocessing.schema_file.folders import example_pattern, folder_columns
 from mailcli.preprocessing.schema_file.parquet import is_parquet
+from mailcli.preprocessing.schema_file.part_differences import part_difference
 from mailcli.preprocessing.schema_file.text_file import (
     SEPARATORS,
     is_blank,
@@ -44,6 +46,10 @@ class LocatedFiles:
     """Types of Parquet columns; empty for text files."""
     has_rows: bool = True
     """Whether there are rows; not known for Parquet."""
+    raw: Path = Path()
+    """The raw folder."""
+    folder_columns: tuple[str, ...] = ()
+    """More columns, whose values are in the names of the folders: `date=2022-05-07`."""
 
     @property
     def parquet(self) -> bool:
@@ -79,20 +85,31 @@ def locate(files: TableFiles, raw: Path, faults: list[str]) -> LocatedFiles | No
     except _UnusableFileError as error:
         faults.append(f"{key}: {error}")
         return None
-    # A part of a table may be empty, or hold the header line alone, as Spark and Hive write them.
+    # A part of a table may be empty, or hold only the header line, as Spark and Hive write them.
     first = next((part for part in parts if part.has_rows), None)
     if first is None:
         expected = "rows" if files.columns else "a header line and rows"
         faults.append(f"{key}: {paths[0].name} is empty. Expected {expected}")
         return None
     for part in parts:
-        if (part.header or first.header, part.types) != (first.header, first.types):
+        header = part.header or first.header
+        if (header, part.types) != (first.header, first.types):
+            names = [_relative(path, paths, raw) for path in (part.paths[0], first.paths[0])]
+            columns = [(header, tuple(part.types.values())), (first.header, tuple(first.types.values()))]
             faults.append(
-                f"{key}: {part.paths[0].name} and {first.paths[0].name} have different columns. Expected the same "
-                "columns in the same order"
+                f"{key}: {names[0]} and {names[1]} have different columns: "
+                f"{part_difference(names[0], columns[0], names[1], columns[1])}. Expected the same columns and types in "
+                "the same order"
             )
             return None
-    return LocatedFiles(files.role, tuple(paths), first.header, files.format, first.has_header, first.types)
+    by_folder = tuple(name for name in folder_columns(paths, raw) if name not in first.header)
+    return replace(first, paths=tuple(paths), raw=raw, folder_columns=by_folder)
+
+
+def _relative(path: Path, paths: Sequence[Path], raw: Path) -> str:
+    """A file's name; below the raw folder, if several files have it."""
+    names = [other.name for other in paths]
+    return path.name if names.count(path.name) == 1 else str(path.relative_to(raw))
 
 
 def _matching_paths(key: str, patterns: Iterable[str], raw: Path, faults: list[str]) -> list[Path]:
@@ -100,8 +117,13 @@ def _matching_paths(key: str, patterns: Iterable[str], raw: Path, faults: list[s
     paths: list[Path] = []
     for pattern in patterns:
         matches = [raw / name for name in sorted(glob.glob(pattern, root_dir=raw, recursive=True))]
-        matches = [path for path in matches if path.is_file()]
-        if not matches:
+        folders, matches = [path for path in matches if path.is_dir()], [path for path in matches if path.is_file()]
+        if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+            faults.append(f"{key} = '{pattern}': leads out of the folder of --raw. Expected a path or pattern below it")
+        elif folders and not matches:
+            example = example_pattern(folders[0], pattern)
+            faults.append(f"{key} = '{pattern}': is a folder. Expected files, or a pattern such as '{example}'")
+        elif not matches:
             hint = did_you_mean(pattern, sorted(path.name for path in raw.glob("*"))) if raw.is_dir() else ""
             reason = "" if raw.is_dir() else ", which is a file" if raw.exists() else ", which does not exist"
             faults.append(f"{key} = '{pattern}': no such file in the folder {raw}{reason}.{hint}".removesuffix("."))
@@ -184,7 +206,7 @@ def missing_columns(
     """The faults of a key that names columns of some files, or of files joined to them."""
     if files is None:
         return []
-    known = (*files.header, *(joined.header if joined else ()))
+    known = (*files.header, *(joined.header if joined else ()), *files.folder_columns)
     return [
         f"{key} = '{name}': {files.paths[0].name} has no such column.{did_you_mean(name, known)} "
         f"It has: {quoted(known)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,9 @@ def rule_hint(rule: RuleDefinition, value: str) -> str:
 
 
 def time_hint(time: TimeDefinition, value: str) -> str:
-    """The time may be in another unit, or text."""
+    """The time may be in another unit, text, or text with more digits after the second."""
+    if "%f" in time.format and re.search(r"\.\d{7,9}(?!\d)", value):
+        return "; or a format with %n instead of %f, which reads nine digits after the second"
     if time.format:
         return ""
     try:
@@ -95,7 +98,7 @@ class SchemaRawFile:
         contents = ", ".join(
             f"column '{name}' holds {row[name][:MAX_QUOTED]!r}"
             if name in row
-            else f"joined column '{name}' holds another"
+            else f"the {'folder' if name in self.files.folder_columns else 'joined'} column '{name}' holds another"
             for name in check.columns
         )
         hint = check.hint(row.get(check.columns[0], "")) if check.hint else ""

@@ -98,6 +98,7 @@ def _read(path: Path, root: TomlTable) -> SchemaFile:
         read_split(root.table("split", required=True)),
         integers,
         path.read_text(encoding="utf-8"),
+        behaviors.choice("several_lists", ("first",), "") == "first",
     )
     for table in (users, items, behaviors, impressions, *([joined] if joined else [])):
         table.check_unknown_keys()

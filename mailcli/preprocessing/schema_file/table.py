@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
@@ -22,11 +21,6 @@ class SqlTable(TypedColumns):
     on: str = ""
     conditions: list[str] = field(default_factory=list)
     """SQL; a row belongs to the table only if none of these is false."""
-
-    @property
-    def path(self) -> Path:
-        """The first file."""
-        return self.files.paths[0]
 
     @property
     def raw_file(self) -> SchemaRawFile:

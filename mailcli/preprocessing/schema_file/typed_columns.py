@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -18,6 +19,7 @@ from mailcli.preprocessing.schema_file.definition import (
     RuleDefinition,
     TimeDefinition,
 )
+from mailcli.preprocessing.schema_file.folders import folder_value
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
 from mailcli.preprocessing.schema_file.raw_file import RowCheck, rule_hint, time_hint
@@ -44,13 +46,20 @@ class TypedColumns:
     """SQL of each new column, by its name."""
     checks: list[RowCheck] = field(default_factory=list)
 
+    @property
+    def path(self) -> Path:
+        """The first file."""
+        return self.files.paths[0]
+
     def _raw(self, column: str) -> str:
         """A column of the files as text (or a list of texts), null where it is missing."""
         if column in self.files.header:
             number = self.files.header.index(column)
-        else:
-            assert self.joined is not None
+        elif self.joined and column in self.joined.header:
             number = len(self.files.header) + self.joined.header.index(column)
+        else:
+            assert column in self.files.folder_columns, column
+            return folder_value(column, self.path, self.files.raw)
         return f'"#{number}"'
 
     def _parquet_type(self, column: str) -> pa.DataType | None:
@@ -113,7 +122,9 @@ class TypedColumns:
             is_whole = f"regexp_full_match({text}, '[0-9]+')"
             number = f"(CASE WHEN {is_whole} THEN try_cast({text} AS BIGINT) ELSE {floored} END)"
             value = f"({number} // {UNITS[time.unit]})"
-            expected = f"a time in {time.unit} since 1970, from 0 to {TIME_LIMIT * UNITS[time.unit] - 1}"
+            # DuckDB's whole numbers end before the limit in nanoseconds does, in the year 2262.
+            largest = min(TIME_LIMIT * UNITS[time.unit], 1 << 63) - 1
+            expected = f"a time in {time.unit} since 1970, from 0 to {largest}"
         is_wrong = f"coalesce({value} NOT BETWEEN 0 AND {TIME_LIMIT - 1}, true)"
         # Arithmetic with a huge number would overflow.
         self.values["time"] = f"(CASE WHEN NOT {is_wrong} THEN {value} END)"

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-_CLOCKS = (" %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M", "T%H:%M")
+from mailcli.preprocessing.schema_file.definition import UNITS
+
+_CLOCKS = (
+    " %H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %H:%M:%S.%n", "T%H:%M:%S.%n", " %H:%M", "T%H:%M",
+)  # fmt: skip
 #: Time formats that are recognized; the first that fits is used.
 TIME_FORMATS = (
     *(f"%Y-%m-%d{clock}{zone}" for clock in _CLOCKS for zone in ("", "Z", "%z", " %z", " UTC")),
@@ -27,7 +31,10 @@ MISSING = ("NULL", "null", "NA", "N/A", "NaN", "nan", "None", "UNKNOWN", "\\N", 
 #: Separators that make a value a list, and the share of values that must contain one (ours).
 LIST_SEPARATORS, LIST_SHARE = ("|", ";", ","), 0.2
 #: Units of numeric times, and the smallest number in each (ours: 1973); a number from TIME_LIMIT on is not a time.
-SMALLEST_TIMES, TIME_LIMIT = (("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e17
+SMALLEST_TIMES, TIME_LIMIT = (("ns", 1e17), ("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e19
+_BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d{1,3}(?!\d)")
+#: Names of columns that are likely to be times, and the seconds in which times of logs are (ours: 2000 to 2040).
+_TIME_NAME, _LIKELY_SECONDS = re.compile("time|date|day|stamp"), (946_684_800, 2_208_988_800)
 #: Also as a float; of a longer one, `.0` may hide another number.
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})|-?(0|[1-9]\d{0,14})\.0+")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -120,7 +127,9 @@ class ColumnProfile:
         texts = set(self.values)
         if not texts or not all(re.search(r"\d", text) for text in texts):
             return ()
-        return tuple(time_format for time_format in TIME_FORMATS if all(_is_time(text, time_format) for text in texts))
+        formats = [time_format for time_format in TIME_FORMATS if all(_is_time(text, time_format) for text in texts)]
+        # %n reads whatever %f reads.
+        return tuple(form for form in formats if "%n" not in form or form.replace("%n", "%f") not in formats)
 
     @property
     def unit(self) -> str:
@@ -129,10 +138,30 @@ class ColumnProfile:
         return next((unit for unit, smallest in SMALLEST_TIMES if smallest <= largest < TIME_LIMIT), "")
 
 
+def times_by_values(columns: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+    """The columns whose values are times, whatever they are called: the likeliest first."""
+    times = [column for column in columns if column.is_single and _holds_times(column)]
+    return sorted(times, key=lambda column: not _TIME_NAME.search(column.name.lower()))
+
+
+def _holds_times(column: ColumnProfile) -> bool:
+    """Whether the values can hardly be anything else: texts of times, or numbers in a few decades of one unit."""
+    if column.is_time:
+        return True
+    if column.unit and all(map(str.isdecimal, column.values)):
+        # Ids are numbers as well.
+        low, high = (bound * UNITS[column.unit] for bound in _LIKELY_SECONDS)
+        return not column.name.lower().endswith("id") and all(low <= int(value) < high for value in column.values)
+    formats = column.time_formats
+    return bool(formats) and (not column.is_whole or bool(_TIME_NAME.search(column.name.lower())))
+
+
 def _is_time(text: str, time_format: str) -> bool:
     # Python accepts `Z` as an offset, DuckDB does not.
     if ("%z" in time_format and text.endswith("Z")) or len(text) != _DIGITS.get(time_format, len(text)):
         return False
+    if "%n" in time_format:  # unknown to Python: nine digits where its %f has six
+        text, time_format = _BEYOND_MICROSECONDS.sub(r"\1", text), time_format.replace("%n", "%f")
     try:
         year = datetime.strptime(text, time_format).year
     except ValueError:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mailcli.preprocessing.schema_file.part_differences import part_difference
+from mailcli.preprocessing.schema_init.file_sample import FileSample
 from mailcli.preprocessing.schema_init.guess_fields import CHECK, field_lines, toml_array, toml_string
 from mailcli.preprocessing.schema_init.propose_logs import behavior_lines, file_lines, impression_lines
 from mailcli.preprocessing.schema_init.sniff import sample_file
 from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables, recognize_tables
+
+logger = logging.getLogger(__name__)
 
 
 def propose(paths: Sequence[Path], name: str) -> str:
@@ -35,7 +41,46 @@ def propose(paths: Sequence[Path], name: str) -> str:
         _split(tables.impressions),
     )
     text = "\n".join(line for part in parts for line in (*part, ""))
-    return text + "".join(f"# Not used: {file.path.name}\n" for file in tables.unused)
+    if not tables.impressions.time and not tables.impressions.unknown_time:
+        logger.warning(_no_time(tables.impressions))
+    unused = [_unused_file(file, tables, folder) for file in tables.unused]
+    for sentence in unused:
+        logger.warning(f"Note: not used: {sentence}.")
+    return text + "".join(f"# Not used: {sentence}\n" for sentence in unused)
+
+
+def _no_time(impressions: RecognizedTable) -> str:
+    """What to do with a log without times, perhaps with a history in columns such as hist_1, hist_2."""
+    names = [name for name in impressions.first.names if re.fullmatch(r"\D+[1-9]\d*", name)]
+    stems = {name.rstrip("0123456789") for name in names}
+    lists = [f"{stem}1, {stem}2, ..." for stem in sorted(stems) if {f"{stem}1", f"{stem}2"} <= {*names}]
+    history = f" If {' and '.join(lists)} are what the user did before, leave them out then." if lists else ""
+    return (
+        f"Note: no column of {impressions.first.path.name} looks like a time, so behaviors have to be lists, one per "
+        f"user. If the rows are in order, add their number as a time first (docs/your-own-data.md, Other forms of "
+        f"files).{history}"
+    )
+
+
+def _unused_file(file: FileSample, tables: RecognizedTables, folder: Path) -> str:
+    """A file that is not used, and how it differs from the table that it may be a part of."""
+    names = set(file.names)
+
+    def likeness(table: RecognizedTable) -> tuple[int, bool]:
+        return len(names & set(table.first.names)), len(file.names) == len(table.first.names)
+
+    table = max(tables.all, key=likeness)
+    first, (common, is_as_wide) = table.first, likeness(table)
+    own_name, first_name = (str(each.path.resolve().relative_to(folder)) for each in (file, first))
+    if file.parquet != first.parquet or not (is_as_wide or 2 * common >= len(names)):
+        return own_name
+    if file.has_header != first.has_header:
+        lacking, having = (first_name, own_name) if file.has_header else (own_name, first_name)
+        return f"{own_name}, because {lacking} has no header line and {having} has one"
+    if common and file.format.separator != first.format.separator:
+        return f"{own_name}, which is separated by {file.format.separator!r}, unlike {first_name}"
+    difference = part_difference(own_name, (file.names, file.types), first_name, (first.names, first.types))
+    return f"{own_name}, because {difference}" if difference and common else own_name
 
 
 def _header(folder: Path, name: str, tables: RecognizedTables) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailcli.preprocessing.schema_file.folders import folder_columns
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.file_patterns import file_patterns
 from mailcli.preprocessing.schema_init.guess_fields import (
@@ -15,7 +16,7 @@ from mailcli.preprocessing.schema_init.guess_fields import (
     toml_string,
     unnamed_note,
 )
-from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables
+from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables, is_named_time
 
 #: Most actions that are proposed (ours).
 MAX_ACTIONS = 20
@@ -123,6 +124,9 @@ def impression_lines(impressions: RecognizedTable, folder: Path) -> Iterator[str
             if not column.is_single:
                 note = f"{CHECK}: Parquet {column.unusable or 'lists'} cannot be context"
             yield f"# {field_name(column.name, used)} = {toml_string(column.name)}    {note}"
+    paths = [file.path.resolve() for file in impressions.files]
+    for name in folder_columns(paths, folder):
+        yield f"# {field_name(name, used)} = {toml_string(name)}    {CHECK}: from the names of the folders"
     yield from unnamed_note(impressions.other_columns)
 
 
@@ -140,6 +144,8 @@ def _time_lines(table: RecognizedTable, note: str) -> Iterator[str]:
         value = f"{{column = {column}, format = {toml_string(formats[0])}}}"
     elif not table.time.is_time and table.time.unit != "s":
         value = f'{{column = {column}, unit = "{table.time.unit}"}}'
+    if not is_named_time(table.time):
+        note = f"    {CHECK}: is this the time?{note.removeprefix(f'    {CHECK}:')}"
     if formats[1:]:
         note = f"    {CHECK}: or is it {formats[1]}?"
     yield f"time = {value}{note}"

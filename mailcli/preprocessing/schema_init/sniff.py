@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 from mailcli.errors import MailError
+from mailcli.preprocessing.schema_file.folders import example_pattern
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_file.text_file import repeated_name
 from mailcli.preprocessing.schema_init.file_sample import FileSample
@@ -20,6 +21,8 @@ def sample_file(path: Path) -> FileSample:
     Raises:
         MailError: it cannot be read, is not a table, has no rows, or has two columns of the same name.
     """
+    if path.is_dir():
+        raise MailError(f"{path}: is a folder. Expected its files, such as {example_pattern(path, str(path))}.")
     if not path.is_file():
         raise MailError(f"{path}: is not a file. Expected CSV, other separated text, or Parquet.")
     if is_parquet(path):

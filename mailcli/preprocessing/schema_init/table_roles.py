@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from mailcli.errors import MailError
 from mailcli.preprocessing.schema_file.definition import TextFormat
-from mailcli.preprocessing.schema_init.column_profile import ColumnProfile, merge_profiles
+from mailcli.preprocessing.schema_init.column_profile import ColumnProfile, merge_profiles, times_by_values
 from mailcli.preprocessing.schema_init.file_sample import FileSample
 
 #: Column names, reduced to lower-case letters, by what such columns are likely to hold.
@@ -24,6 +24,8 @@ CLICK = re.compile(r"(is)?(click|clicked|clk)|label|target")
 RATING = re.compile(r"ratings?|stars|score")
 CONVERSION = re.compile(r"(is)?(conversion|converted|purchase|purchased|buy|bought|order|ordered)")
 ACTION = re.compile(r"(action|behaviou?r|event|btag|type|eventtype|behaviortype)")
+#: What a page showed, with labels, as MIND has it; and characters of it that an error quotes (ours).
+_PAGE, _SHOWN = re.compile(r"\S+-[01]( \S+-[01])*"), 40
 #: Date formats, which say less than a time in the same file.
 _DATES = ("%Y%m%d", "%Y-%m-%d")
 
@@ -98,9 +100,9 @@ def recognize_tables(files: Sequence[FileSample]) -> RecognizedTables:
     if not labeled:
         columns = "; ".join(f"{table.first.path.name}: {', '.join(map(_describe, table.columns))}" for table in tables)
         raise MailError(
-            f"none of the files looks like a log of what users were shown: a user, an item, a time, and a click or a "
-            f"rating, with names such as user_id, item_id, timestamp, click. Found: {columns}. Rename the columns, or "
-            "write the schema file by hand, starting from examples/schemas."
+            "none of the files looks like a log of what users were shown: a user, an item, a time, and a click or a "
+            f"rating, with names such as user_id, item_id, timestamp, click. Found: {columns}. {_page_hint(tables)}"
+            "Rename the columns, or write the schema file by hand, starting from examples/schemas."
         )
     impressions = max(labeled, key=lambda table: (bool(table.click), bool(table.time)))
     one_row_per_user = [
@@ -121,6 +123,20 @@ def recognize_tables(files: Sequence[FileSample]) -> RecognizedTables:
     return replace(recognized, unused=unused)
 
 
+def _page_hint(tables: Sequence[RecognizedTable]) -> str:
+    """A sentence about a column that holds what a page showed, as a list: `N1-0 N2-1`, or a Parquet list."""
+    for table in tables:
+        for column in table.columns:
+            is_page = column.values and all(map(_PAGE.fullmatch, column.values))
+            if is_page or (column.lengths is not None and table.user and not table.item):
+                example = f" such as {min(column.values, key=len)[:_SHOWN]!r}" if is_page else ""
+                return (
+                    f"{table.first.path.name}: '{column.name}' may hold lists of impressions{example}: write one row "
+                    "for each first, for example with pandas (docs/your-own-data.md, Other forms of files). "
+                )
+    return ""
+
+
 def _describe(column: ColumnProfile) -> str:
     return f"{column.name} ({column.unusable})" if column.unusable else column.name
 
@@ -134,15 +150,20 @@ def _group(files: Sequence[FileSample]) -> list[RecognizedTable]:
     return [_recognize_columns(tuple(group)) for group in groups.values()]
 
 
+def is_named_time(column: ColumnProfile) -> bool:
+    """Whether a column is called what times are usually called."""
+    return bool(TIME.fullmatch(_letters(column)))
+
+
+def _letters(column: ColumnProfile) -> str:
+    return re.sub(r"[^a-z]", "", column.name.lower())
+
+
 def _recognize_columns(files: tuple[FileSample, ...]) -> RecognizedTable:
     columns = tuple(merge_profiles(parts) for parts in zip(*(file.columns for file in files), strict=True))
 
     def all_named(pattern: re.Pattern[str]) -> list[ColumnProfile]:
-        return [
-            column
-            for column in columns
-            if column.is_single and pattern.fullmatch(re.sub(r"[^a-z]", "", column.name.lower()))
-        ]
+        return [column for column in columns if column.is_single and pattern.fullmatch(_letters(column))]
 
     def first_named(pattern: re.Pattern[str], binary: bool = False) -> ColumnProfile | None:
         return next((column for column in all_named(pattern) if column.is_binary or not binary), None)
@@ -150,13 +171,16 @@ def _recognize_columns(files: tuple[FileSample, ...]) -> RecognizedTable:
     time_names = all_named(TIME)
     times = [column for column in time_names if column.is_time or column.time_formats or column.unit]
     times.sort(key=lambda column: column.time_formats[:1] in [(date,) for date in _DATES])
+    user, item, rating = first_named(USER), first_named(ITEM), first_named(RATING)
+    others = (user, item, rating, first_named(CLICK), first_named(CONVERSION), first_named(ACTION))
+    if not times and user and not user.is_unique:
+        times = times_by_values([column for column in columns if column not in others])
     unknown_times = [column for column in time_names if column.values and not times]
-    rating = first_named(RATING)
     return RecognizedTable(
         files,
         columns,
-        user=first_named(USER),
-        item=first_named(ITEM),
+        user=user,
+        item=item,
         time=times[0] if times else None,
         unknown_time=unknown_times[0] if unknown_times else None,
         click=first_named(CLICK, binary=True),

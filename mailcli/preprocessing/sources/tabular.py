@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailcli.data.schema import Field, Group, Schema
-from mailcli.errors import MAX_QUOTED, MailError
+from mailcli.errors import MAX_QUOTED, MailError, shorten
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile, TableFiles
@@ -140,14 +140,41 @@ class Source(RawData):
             columns = ", ".join(map(identifier, ("user", "time", "action", *names)))
             sql = f"SELECT {columns}, fault, line FROM ({self.behavior_table.sql()})"
         else:
+            if not self.map.takes_first_list:
+                self._check_lists(engine, names)
             sql = self._unnested(names)
         return engine.sql(sql, self.behavior_table.path)
+
+    def _check_lists(self, engine: DataEngine, names: Sequence[str]) -> None:
+        """Refuse different lists of one user (MailError): rows would get the behaviors of other moments, even later."""
+        lists = ", ".join(f"{literal(name)}: coalesce({identifier(name)}, [])" for name in names)
+        table = self.behavior_table
+        rows = f"SELECT user, {{{lists}}} AS lists FROM ({table.sql(keep_rejects=False)}) WHERE fault IS NULL"
+        users = f"SELECT user, min(lists) AS low, max(lists) AS high FROM ({rows}) GROUP BY user"
+        differ = "FILTER (low IS DISTINCT FROM high)"
+        sql = (
+            f"SELECT count(*) AS users, count(*) {differ} AS different, "
+            f"min({{'user': user, 'low': low, 'high': high}}) {differ} AS example FROM ({users})"
+        )
+        (result,) = engine.collect(engine.sql(sql, table.path)).to_pylist()
+        if not result["different"]:
+            return
+        example = result["example"]
+        low, high = example["low"], example["high"]
+        name = next(name for name in names if low[name] != high[name])
+        raise MailError(
+            f"{table.path}: user {example['user']!r} has rows with different lists of behaviors.fields.{name}, for "
+            f"example {shorten(high[name])} and {shorten(low[name])}, as have {result['different']:,} of "
+            f"{result['users']:,} users. Expected one list per user. Give one row per behavior with its time "
+            '(behaviors.time) instead, or set behaviors.several_lists = "first" to take one list for all rows of a '
+            "user."
+        )
 
     def _unnested(self, names: Sequence[str]) -> str:
         """Behaviors from lists of n, at the times -n, ..., -1, hence before every impression.
 
-        If several rows have lists of the same user, those of training rows (or files) are preferred, then the first in
-        the order of the values: which are older is not known.
+        With `several_lists = "first"`, those of training rows (or files) are preferred, then the first in the order of
+        the values: which are older is not known.
         """
         files, by, rank = self.tables.files_of("behaviors"), self.map.split.by, "0"
         if by == "column" and files is self.tables.files["impressions"]:

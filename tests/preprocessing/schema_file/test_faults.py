@@ -90,7 +90,7 @@ FAULTS = [
      "single comparison, but there is also 'at_least'"),
     ('click = "clicked"', "", "impressions.click is missing"),
     ('time = "at"\nclick', 'time = {column = "at", unit = "min"}\nclick', "impressions.time.unit = 'min': expected one of "
-     "'s', 'ms', 'us'"),
+     "'s', 'ms', 'us', 'ns'"),
     ('time = "at"\nclick', 'time = {column = "at", unit = "ms", format = "%Y"}\nclick', "impressions.time.unit = 'ms': expected "
      "either 'unit' (for numbers) or 'format' (for text), not both"),
     ('time = "at"\nclick', 'time = {column = "at", utc_offset = "8h"}\nclick', "impressions.time.utc_offset = '8h': expected "
@@ -139,8 +139,12 @@ FAULTS = [
      "split: the file shown.csv matches the patterns of several splits. Expected exactly one"),
     # Files and columns
     ('"users.csv"', '"user.csv"', "users.files = 'user.csv': no such file in the folder HERE/raw. Did you mean 'users.csv'?"),
-    ('"log-*.csv"', '"*.csv"', "behaviors.files: log-1.csv and items.csv have different columns. Expected the same "
-     "columns in the same order"),
+    ('"log-*.csv"', '"*.csv"', "behaviors.files: log-1.csv and items.csv have different columns: log-1.csv lacks "
+     "'sku', 'price', which items.csv has. Expected the same columns and types in the same order"),
+    ('"log-*.csv"', '"/etc/*.csv"', "behaviors.files = '/etc/*.csv': leads out of the folder of --raw. Expected a path or "
+     "pattern below it"),
+    ('"log-*.csv"', '"a/../../*.csv"', "behaviors.files = 'a/../../*.csv': leads out of the folder of --raw. Expected a "
+     "path or pattern below it"),
     ('city = "city"', 'city = "town"', "users.attributes.city = 'town': users.csv has no such column. It has: 'id', 'city', "
      "'hobbies', 'age', 'income'"),
     ('column = "hobbies"', 'column = "hobby"', "users.attributes.hobbies = 'hobby': users.csv has no such column. Did you mean "

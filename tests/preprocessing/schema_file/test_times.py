@@ -126,6 +126,8 @@ def test_an_offset_in_the_text_is_not_taken_off_twice(tmp_path: Path) -> None:
         ("s", "1.70000000075e9", 1_700_000_000),
         ("ms", "1700000000999.9", 1_700_000_000),
         ("us", "1700000000999999", 1_700_000_000),
+        ("ns", "1700000000999999999", 1_700_000_000),
+        ("ns", "1.7e18", 1_700_000_000),
         ("s", "0.5", 0),
     ],
 )
@@ -136,11 +138,46 @@ def test_fractions_of_a_second_are_cut_off(tmp_path: Path, unit: str, text: str,
 
 
 @pytest.mark.parametrize(
+    ("spec", "text", "reason"),
+    [
+        (
+            'unit = "us"',
+            "1651882669000000000",
+            'Expected a time in us since 1970, from 0 to 68719476735999999; or unit = "ns"',
+        ),
+        (
+            'unit = "ns"',
+            "99000000000000000000",
+            "Expected a time in ns since 1970, from 0 to 9223372036854775807",
+        ),
+        (
+            'format = "%Y-%m-%d %H:%M:%S.%f"',
+            "2022-05-07 00:17:49.123456789",
+            "Expected a time written as %Y-%m-%d %H:%M:%S.%f; or a format with %n instead of %f, which reads nine digits "
+            "after the second",
+        ),
+    ],
+)
+def test_nanoseconds_are_recognized(tmp_path: Path, spec: str, text: str, reason: str) -> None:
+    spec = f'time = {{column = "at", {spec}}}'
+    row = f"who,city,age,sku,kind,at,clicked\nann,Rome,20,x1,hat,{text},1\n"
+    schema = times(spec, spec)
+    (found,) = raw_rows(tmp_path, schema, {"wide.csv": row})
+    file = Source(tmp_path / "raw", tmp_path, tmp_path / "my.toml").raw_files["impressions"]
+    assert file.explain(found["fault"], found["line"]) == f"column 'at' holds '{text}'. {reason}"
+
+
+@pytest.mark.parametrize(
     ("spec", "texts"),
     [
         ('{column = "at", unit = "ms"}', lambda time: str(1000 * time + 999)),
         ('{column = "at", unit = "us"}', lambda time: f"{1_000_000 * time}"),
         ('{column = "at", unit = "ms"}', lambda time: f"{1000 * time}.0"),
+        ('{column = "at", unit = "ns"}', lambda time: f"{1_000_000_000 * time + 999_999_999}"),
+        (
+            '{column = "at", format = "%Y-%m-%d %H:%M:%S.%n"}',
+            lambda time: datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S.999999999"),
+        ),
         (
             '{column = "at", format = "%d.%m.%Y %H:%M:%S"}',
             lambda time: datetime.fromtimestamp(time, UTC).strftime("%d.%m.%Y %H:%M:%S"),

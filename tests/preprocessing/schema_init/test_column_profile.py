@@ -12,7 +12,7 @@ from mailcli.preprocessing.schema_init.column_profile import TIME_FORMATS, Colum
 
 @pytest.mark.parametrize("time_format", TIME_FORMATS)
 def test_a_form_of_times_is_read_by_the_engine_as_it_was_meant(time_format: str) -> None:
-    written = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC).strftime(time_format)
+    written = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC).strftime(time_format.replace("%n", "%f000"))
     assert ColumnProfile("a", (written,)).time_formats[0] == time_format
     (seconds,) = duckdb.execute(f"SELECT epoch_us(try_strptime('{written}', '{time_format}')) // 1000000").fetchall()
     # 2023-11-14 is 19,675 days after 1970-01-01.
@@ -32,5 +32,12 @@ def test_numbers_are_times_of_digits_alone_only_if_nothing_else_is_likely() -> N
     assert ColumnProfile("a", ("1700000000",)).unit == "s"
     assert ColumnProfile("a", ("1700000000000",)).unit == "ms"
     assert ColumnProfile("a", ("1700000000000000",)).unit == "us"
-    # Schema files have no unit for nanoseconds.
-    assert ColumnProfile("a", ("1700000000000000000",)).unit == ""
+    assert ColumnProfile("a", ("1700000000000000000",)).unit == "ns"
+    assert ColumnProfile("a", ("17000000000000000000",)).unit == ""
+
+
+def test_nine_digits_after_the_second_are_nanoseconds() -> None:
+    nine, six = "2023-11-14 22:13:20.123456789", "2023-11-14 22:13:20.123456"
+    assert ColumnProfile("a", (nine, six)).time_formats == ("%Y-%m-%d %H:%M:%S.%n",)
+    assert ColumnProfile("a", (six,)).time_formats == ("%Y-%m-%d %H:%M:%S.%f",)
+    assert ColumnProfile("a", ("2023-11-14 22:13:20.1234567890",)).time_formats == ()

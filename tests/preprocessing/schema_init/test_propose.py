@@ -228,3 +228,61 @@ def test_a_folder_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
     assert mail_error("schema", "init", *sorted(raw.iterdir()), "-o", long) == (
         f"{long}: cannot be written (File name too long). Choose another with -o."
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (
+            "item_id,user_id,timestamp,click\ni1,u1,1700000000,1\n",
+            "column 1 is 'item_id' in log-1.csv, 'user_id' in log.csv",
+        ),
+        ("user_id,item_id\nu1,i1\n", "log-1.csv lacks 'timestamp', 'click', which log.csv has"),
+        ("u1,i1,1700000000,1\nu1,i2,1700000001,1\n", "log-1.csv has no header line and log.csv has one"),
+    ],
+)
+def test_a_part_that_is_left_out_is_named_on_the_terminal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, part: str, reason: str
+) -> None:
+    text = "user_id,item_id,timestamp,click\nu1,i1,1700000000,1\nu2,i2,1700000001,0\n"
+    raw = write_files(tmp_path, {**FILES, "log.csv": text, "log-1.csv": part})
+    proposed = propose([raw / name for name in (*FILES, "log-1.csv")], "my.toml")
+    assert caplog.messages == [f"Note: not used: log-1.csv, because {reason}."]
+    assert proposed.splitlines()[-1] == f"# Not used: log-1.csv, because {reason}"
+
+
+def test_the_names_of_folders_are_proposed_as_columns(tmp_path: Path) -> None:
+    for day in (1, 2):
+        write_files(tmp_path / "log" / f"day={day}", {"part.csv": log()})
+    users = write_files(tmp_path, FILES) / "users.csv"
+    lines = propose([users, *sorted(tmp_path.glob("log/*/part.csv"))], "my.toml").splitlines()
+    assert 'files = "log/day=*/part.csv"' in lines
+    assert '# day = "day"    # check this: from the names of the folders' in lines
+
+
+def test_a_folder_is_refused_with_a_pattern(tmp_path: Path) -> None:
+    write_files(tmp_path / "log" / "day=1", {"part.csv": log()})
+    with pytest.raises(MailError) as error:
+        propose([tmp_path / "log"], "my.toml")
+    assert error.value.message == f"{tmp_path}/log: is a folder. Expected its files, such as {tmp_path}/log/*/*.csv."
+
+
+def test_a_time_that_is_called_otherwise_is_to_be_checked(tmp_path: Path) -> None:
+    raw = write_files(tmp_path, {**FILES, "log.csv": FILES["log.csv"].replace("timestamp", "shown")})
+    lines = propose([raw / "users.csv", raw / "log.csv"], "my.toml").splitlines()
+    assert [line for line in lines if line.startswith("time = ")] == [
+        'time = "shown"    # check this: is this the time?',
+        'time = "shown"    # check this: is this the time? hours and days are in UTC; for local time add '
+        'utc_offset = "+08:00", to the behaviors too',
+    ]
+
+
+def test_a_log_without_times_is_named_with_a_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "user_id,item_id,click,hist_1,hist_2\n1,5,1,0,5\n1,3,0,8,4\n"
+    raw = write_files(tmp_path, {**FILES, "ctr.csv": text})
+    propose([raw / "users.csv", raw / "ctr.csv"], "my.toml")
+    assert caplog.messages == [
+        "Note: no column of ctr.csv looks like a time, so behaviors have to be lists, one per user. If the rows are in "
+        "order, add their number as a time first (docs/your-own-data.md, Other forms of files). If hist_1, hist_2, ... "
+        "are what the user did before, leave them out then."
+    ]

@@ -1,0 +1,86 @@
+"""Lists of behaviors without times: one per user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mailcli.errors import MailError
+from tests.helpers.schema_files import raw_rows
+
+SCHEMA = """
+[users.attributes]
+city = "city"
+[behaviors]
+user = "user"
+[behaviors.fields]
+item = {column = "hist", separator = "|"}
+[impressions]
+files = "log.csv"
+user = "user"
+item = "item"
+click = "click"
+[impressions.context]
+[split]
+by = "column"
+column = "part"
+train = "a"
+validation = "b"
+test = "c"
+"""
+HEAD = "user,item,click,city,part,hist\n"
+#: The first user's later row knows one click more; the last one's first row has none.
+MOMENTS = HEAD + "u1,x,1,r,a,p|q\nu2,x,0,r,a,p\nu3,x,0,r,a,\nu1,y,0,r,c,p|q|x\nu2,y,1,r,c,p\nu3,y,0,r,c,q\n"
+FIRST = SCHEMA.replace(
+    'user = "user"\n[behaviors.fields]', 'user = "user"\nseveral_lists = "first"\n[behaviors.fields]'
+)
+
+
+def behaviors(folder: Path, schema: str, text: str) -> list[tuple[str, int, str]]:
+    rows = raw_rows(folder, schema, {"log.csv": text}, "behaviors")
+    return sorted((row["user"], row["time"], row["item"]) for row in rows)
+
+
+def test_rows_with_the_histories_of_their_moments_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MailError) as error:
+        behaviors(tmp_path, SCHEMA, MOMENTS)
+    assert error.value.message == (
+        f"{tmp_path}/raw/log.csv: user 'u1' has rows with different lists of behaviors.fields.item, for example "
+        "['p', 'q', 'x'] and ['p', 'q'], as have 2 of 3 users. Expected one list per user. Give one row per behavior with "
+        'its time (behaviors.time) instead, or set behaviors.several_lists = "first" to take one list for all rows of a '
+        "user."
+    )
+
+
+def test_a_row_without_a_list_differs_from_one_with_it(tmp_path: Path) -> None:
+    with pytest.raises(MailError, match=r"user 'u3' has rows .* \['q'\] and \[\], as have 1 of 1 users"):
+        behaviors(tmp_path, SCHEMA, HEAD + "u3,x,0,r,a,\nu3,y,0,r,c,q\n")
+
+
+def test_the_order_of_a_list_counts(tmp_path: Path) -> None:
+    with pytest.raises(MailError, match=r"\['q', 'p'\] and \['p', 'q'\]"):
+        behaviors(tmp_path, SCHEMA, HEAD + "u1,x,0,r,a,p|q\nu1,y,0,r,a,q|p\n")
+
+
+def test_equal_lists_are_one(tmp_path: Path) -> None:
+    text = HEAD + "u1,x,1,r,a,p|q\nu1,y,0,r,c,p|q\nu2,y,0,r,c,\n"
+    assert behaviors(tmp_path, SCHEMA, text) == [("u1", -2, "p"), ("u1", -1, "q")]
+
+
+def test_one_of_several_lists_may_be_taken(tmp_path: Path) -> None:
+    """Those of training rows first; a missing list is none."""
+    text = MOMENTS.replace("u3,x,0,r,a,\n", "u3,x,0,r,a,z\nu3,x,0,r,a,y\n")
+    assert behaviors(tmp_path, FIRST, text) == [
+        ("u1", -2, "p"), ("u1", -1, "q"), ("u2", -1, "p"), ("u3", -1, "y"),
+    ]  # fmt: skip
+
+
+def test_behaviors_with_times_are_no_lists(tmp_path: Path) -> None:
+    schema = FIRST.replace("several_lists", 'time = "t"\nseveral_lists')
+    with pytest.raises(
+        MailError, match=r"behaviors.several_lists: expected no such key, because behaviors.time is given"
+    ):
+        behaviors(tmp_path, schema, MOMENTS)
+    with pytest.raises(MailError, match=r"behaviors.several_lists = 'last': expected one of 'first'"):
+        behaviors(tmp_path, FIRST.replace('"first"', '"last"'), MOMENTS)
