@@ -78,7 +78,7 @@ def split_impressions(engine: DataEngine, schema: Schema, impressions: Path, key
     """
     users = engine.read_parquet(keys / "users.parquet").select("user", "row", "bucket")
     items = engine.read_parquet(keys / "items.parquet").select("item", "item_row")
-    context = [field.name for field in schema.group("context")]
+    context = [engine.column(field.name) for field in schema.group("context")]
     frame = (
         engine.read_parquet(impressions)
         .drop("bucket")

@@ -61,11 +61,11 @@ class HistoryWriter:
     def _sorted(self, folder: Path, keys: list[str]) -> pa.Table:
         """Rows in the order of the keys and then all other columns, so that the order of the input does not matter."""
         frame = self.engine.read_parquet(folder)
-        columns = [name for name in frame.columns if name not in {"bucket", "fault", "line"}]
-        order = [*keys, *(name for name in columns if name not in keys)]
+        names = [name for name in frame.columns if name not in {"bucket", "fault", "line"}]
+        order = [*keys, *(name for name in names if name not in keys)]
         # By default, engines differ in where nulls go.
-        by = [self.engine.functions.col(name).asc_nulls_first() for name in order]
-        return self.engine.collect(frame.select(*columns).orderBy(*by))
+        by = [self.engine.column(name).asc_nulls_first() for name in order]
+        return self.engine.collect(frame.select(*map(self.engine.column, names)).orderBy(*by))
 
     def _write(self, impressions: pa.Table, behaviors: pa.Table | None, per_user: NDArray[np.int64]) -> None:
         """Append the behaviors and impressions of one bucket, and add each user's behaviors to `per_user`."""

@@ -50,6 +50,10 @@ class DataEngine(ABC):
     @abstractmethod
     def __init__(self, temp_dir: Path, memory: int, threads: int | None, master: str | None) -> None: ...
 
+    def column(self, name: str) -> Any:
+        """A frame's column by its exact name; `functions.col` and strings would take a name such as `null` for SQL."""
+        return self.functions.col(quoted_column(name))
+
     @abstractmethod
     def read_csv(self, path: Path, columns: int) -> DataFrame:
         """A CSV file with a header line and without quotes, plain or .gz.
@@ -93,6 +97,11 @@ class DataEngine(ABC):
     @abstractmethod
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Free memory and temporary files."""
+
+
+def quoted_column(name: str) -> str:
+    """A column name in Spark's quotes; unquoted, a word of SQL such as `null` would not be a name."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 def parse_size(text: str) -> int:

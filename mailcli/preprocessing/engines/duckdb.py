@@ -13,7 +13,13 @@ from sqlframe.duckdb import functions as duckdb_functions
 from sqlframe.duckdb.types import StringType, StructField, StructType
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines._base import LONGEST_ERROR, DataEngine, DataFrame, run_with_progress
+from mailcli.preprocessing.engines._base import (
+    LONGEST_ERROR,
+    DataEngine,
+    DataFrame,
+    quoted_column,
+    run_with_progress,
+)
 
 _CSV = {
     "header": True,
@@ -80,22 +86,26 @@ class Engine(DataEngine):
     def read_parquet(self, path: Path) -> DataFrame:
         """Parquet as a view, because SQLFrame takes a path with a quote for SQL."""
         files = glob.escape(str(path)) + ("/*.parquet" if path.is_dir() else "")
-        self._views += 1
         # Otherwise DuckDB adds a column for each folder named `column=value`, ours or the user's.
-        self._connection.execute(
-            f"CREATE VIEW parquet_{self._views} AS FROM read_parquet({literal(files)}, hive_partitioning = false)"
-        )
-        return self._session.table(f"parquet_{self._views}")
+        return self._view(f"FROM read_parquet({literal(files)}, hive_partitioning = false)")
 
     def sql(self, query: str, file: Path) -> DataFrame:
         """A query as a view, because SQLFrame would parse and rewrite it."""
         self._csv_file = file
-        self._views += 1
         try:
-            self._connection.execute(f"CREATE VIEW query_{self._views} AS {query}")
+            return self._view(query)
         except duckdb.Error as error:
             raise self._translated(error) from error
-        return self._session.table(f"query_{self._views}")
+
+    def _view(self, query: str) -> DataFrame:
+        """A query as a frame; SQLFrame would take a column name that is a word of SQL for SQL if it were not quoted."""
+        self._views += 1
+        view = f"view_{self._views}"
+        self._connection.execute(f"CREATE VIEW {view} AS {query}")
+        columns = self._connection.execute(f"DESCRIBE {view}").fetchall()
+        # Nothing depends on the types: DuckDB evaluates the frame.
+        self._session.catalog.add_table(view, {quoted_column(name): "string" for name, *_ in columns})
+        return self._session.table(view)
 
     def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
         """A streaming `COPY`."""

@@ -98,8 +98,8 @@ def locate(files: TableFiles, raw: Path, faults: list[str]) -> LocatedFiles | No
             columns = [(header, tuple(part.types.values())), (first.header, tuple(first.types.values()))]
             faults.append(
                 f"{key}: {names[0]} and {names[1]} have different columns: "
-                f"{part_difference(names[0], columns[0], names[1], columns[1])}. Expected the same columns and types in "
-                "the same order"
+                f"{part_difference(names[0], columns[0], names[1], columns[1])}. Expected the same columns and "
+                "types in the same order"
             )
             return None
     by_folder = tuple(name for name in folder_columns(paths, raw) if name not in first.header)
