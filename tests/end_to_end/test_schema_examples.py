@@ -241,7 +241,7 @@ def test_the_command_says_what_goes_with_what(tmp_path: Path) -> None:
     raw = write_files(tmp_path / "raw", FILES)
     data = ("--raw", raw, "--data-dir", tmp_path / "data")
     assert mail_error("preprocess", "mine", "--schema", schema, "--name", "yours", *data) == (
-        "--name yours: with --schema the dataset's name is the argument, 'mine'. Give one."
+        "--name yours: with --schema the argument 'mine' is the dataset's name. Leave out --name."
     )
     assert mail_error("preprocess", "tabular", *data) == (
         "the source 'tabular' needs a schema file: mail preprocess NAME --schema FILE"

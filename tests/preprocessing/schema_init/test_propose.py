@@ -221,12 +221,12 @@ def test_a_folder_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
     raw = write_files(tmp_path / "raw", FILES)
     out = tmp_path / "no" / "my.toml"
     assert mail_error("schema", "init", *sorted(raw.iterdir()), "-o", out) == (
-        f"{out}: there is no folder {tmp_path}/no. Make it first, or choose another with -o."
+        f"{out}: there is no folder {tmp_path}/no. Create it first, or choose another path with -o."
     )
     assert not out.parent.exists()
     long = tmp_path / ("x" * 250 + ".toml")
     assert mail_error("schema", "init", *sorted(raw.iterdir()), "-o", long) == (
-        f"{long}: cannot be written (File name too long). Choose another with -o."
+        f"{long}: cannot be written (File name too long). Choose another path with -o."
     )
 
 
