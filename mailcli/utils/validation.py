@@ -31,8 +31,15 @@ def whole_number(least: int, most: int | None = None) -> Rule:
 
 
 def number_between(low: float, high: float, expected: str) -> Rule:
-    """A number strictly between two limits, never NaN or infinite."""
-    return Rule(expected, lambda value: type(value) in {int, float} and low < value < high)
+    """A number strictly between two limits, never NaN or infinite, that fits into a double."""
+    return Rule(expected, lambda value: type(value) in {int, float} and _is_finite(value) and low < value < high)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the doubles
+        return False
 
 
 NUMBER = number_between(-math.inf, math.inf, "a number")

@@ -28,7 +28,7 @@ def test_evaluate_shows_intervals_over_users_where_asked_for(with_data: Path) ->
         for mean, interval in ((auc, of_auc), (gauc, of_gauc)):
             low, high = map(float, interval.split(" to "))
             assert low < float(mean.split()[0]) < high
-    assert "200 draws of the test's users" in bootstrapped.stdout
+    assert "200 bootstrap draws of the test" in bootstrapped.stdout
     assert "±: 95 % interval over seeds" in bootstrapped.stdout
 
 
@@ -64,7 +64,9 @@ class TestTamperedRuns:
 
     def test_a_copy_is_no_second_seed(self, run: Path, tmp_path: Path) -> None:
         shutil.copytree(run, tmp_path / "copy")
-        assert "are runs of the same settings and seed. Give one of them." in error_line(mail("evaluate", run, "copy"))
+        assert "are runs with the same settings and seed. Give one of them." in error_line(
+            mail("evaluate", run, "copy")
+        )
 
     def test_rows_of_other_seeds_and_settings_are_kept_apart(self, run: Path) -> None:
         assert mail("train", *SMALL[:-1], "ranker.units=8", "--seed", "5").exit_code == 0

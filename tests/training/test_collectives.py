@@ -29,7 +29,7 @@ def peak(place):
     before = status("VmRSS")
     team = distribute.ReplicaGroup(tf.distribute.MirroredStrategy(["CPU:0"]), place, 2)
     with distribute.use_replicas(team):
-        collectives.share([table, *others])
+        collectives.broadcast([table, *others])
     return status("VmHWM") - before
 
 def total(variable):

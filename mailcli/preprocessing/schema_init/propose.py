@@ -71,7 +71,7 @@ def _unused_file(file: FileSample, tables: RecognizedTables, folder: Path) -> st
 
     table = max(tables.all, key=likeness)
     first, (common, is_as_wide) = table.first, likeness(table)
-    own_name, first_name = (str(each.path.resolve().relative_to(folder)) for each in (file, first))
+    own_name, first_name = (str(sample.path.resolve().relative_to(folder)) for sample in (file, first))
     if file.parquet != first.parquet or not (is_as_wide or 2 * common >= len(names)):
         return own_name
     if file.has_header != first.has_header:

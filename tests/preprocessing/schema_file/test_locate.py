@@ -76,8 +76,8 @@ def test_a_part_without_rows_must_have_the_same_columns(tmp_path: Path) -> None:
     with pytest.raises(MailError) as error:
         raw_rows(tmp_path, SCHEMA, {**FILES, "log-0.csv": "who,at,kind,what\n"}, "behaviors")
     assert error.value.message == (
-        f"{tmp_path}/my.toml: behaviors.files: log-0.csv and log-1.csv have different columns. Expected the same columns "
-        "in the same order."
+        f"{tmp_path}/my.toml: behaviors.files: log-0.csv and log-1.csv have different columns: column 3 "
+        "is 'kind' in log-0.csv, 'what' in log-1.csv. Expected the same columns and types in the same order."
     )
 
 
