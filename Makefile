@@ -23,8 +23,8 @@ test: $(READY)  ## the default suite, 9 to 10 minutes on 2 cores
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-test-docs: $(READY)  ## runs the commands of the README and docs/ with little data: about 15 minutes on 2 cores
-	$(BIN)/python -m pytest -m slow -n 2 tests/end_to_end/test_docs.py
+test-docs: $(READY)  ## runs the commands of the README and docs/ with little data: about 5 minutes on 2 cores
+	$(BIN)/python -m pytest -m "slow and not alone" -n 2 tests/end_to_end/test_docs.py
 
 check: $(READY)  ## lint, format, types and import contracts
 	$(BIN)/ruff check .

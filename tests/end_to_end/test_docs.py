@@ -261,17 +261,20 @@ def test_a_block_is_right_as_far_as_can_be_seen(block: Block) -> None:
     check(block)
 
 
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=() if page.name in QUICK else pytest.mark.slow, id=page.name) for page in RUNNABLE],
-)
+#: The order in which a reader may follow the pages in one clone.
+READING_ORDER = ("README", "tutorial", "your-own-ranker", "your-own-method", "alimama", "retraining", "abtest")
+
+
+def marks(page: Path) -> list[pytest.MarkDecorator]:
+    """CI follows the pages of READING_ORDER in one clone, and not once more each by itself."""
+    slow = [] if page.name in QUICK else [pytest.mark.slow]
+    return [*slow, pytest.mark.alone] if page.stem in READING_ORDER else slow
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, marks=marks(page), id=page.name) for page in RUNNABLE])
 def test_what_a_page_tells_to_do_can_be_done(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks in order, in a folder with little data."""
     follow([page], tmp_path, monkeypatch)
-
-
-#: The order in which a reader may follow the pages in one clone.
-READING_ORDER = ("README", "tutorial", "your-own-ranker", "your-own-method", "alimama", "retraining", "abtest")
 
 
 @pytest.mark.slow
