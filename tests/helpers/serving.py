@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from mailcli.cli import main
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.experiments.cells import resolve_config
 from mailcli.training.run_folder import Run
 from tests.helpers import leakage_truth
+from tests.helpers.command_line import mail
 
 #: A missing whole number, as given in signature.json.
 MISSING = -9223372036854775808
@@ -54,19 +54,6 @@ pickle.dump(answers, open(sys.argv[1], "wb"))
 
 Request = dict[str, Any]
 """Input -> values."""
-
-
-def mail(*arguments: object) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def refused(result: Result) -> str:
-    """The error of a failed command, which is its last line."""
-    assert result.exit_code == 2, (result.output, result.exception)
-    lines = result.stderr.strip().splitlines()
-    assert [line for line in lines if line.startswith("Error: ")] == lines[-1:]
-    return lines[-1].removeprefix("Error: ")
 
 
 def score(run: Run, file: Path, out: Path, data_dir: Path, *options: object) -> Result:

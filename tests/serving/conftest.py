@@ -11,7 +11,8 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.training.run_folder import Run
-from tests.helpers.serving import CELL, CELLS, RawRequests, config_of, drawn_as_new, mail, run_models
+from tests.helpers.command_line import mail
+from tests.helpers.serving import CELL, CELLS, RawRequests, config_of, drawn_as_new, run_models
 from tests.helpers.serving_requests import around_last_behavior, misfit_requests, request_variants, unknown_impressions
 
 

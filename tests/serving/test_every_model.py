@@ -14,6 +14,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import resolve_config, train_if_missing
 from mailcli.training.run_folder import Run
+from tests.helpers.command_line import mail
 from tests.helpers.serving import (
     SMALL,
     SMALL_MAIL,
@@ -21,7 +22,6 @@ from tests.helpers.serving import (
     assert_close,
     config_of,
     drawn_as_new,
-    mail,
     run_models,
     score,
 )

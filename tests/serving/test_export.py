@@ -19,17 +19,8 @@ from mailcli.models.batch_spec import to_tensors
 from mailcli.serving.served_model import refuse_python
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
-from tests.helpers.serving import (
-    CELL,
-    CELLS,
-    MISSING,
-    SMALL,
-    RawRequests,
-    assert_close,
-    drawn_as_new,
-    mail,
-    refused,
-)
+from tests.helpers.command_line import error_line, mail
+from tests.helpers.serving import CELL, CELLS, MISSING, SMALL, RawRequests, assert_close, drawn_as_new
 from tests.helpers.serving_requests import request_variants
 
 
@@ -128,12 +119,12 @@ def test_a_folder_that_exists_is_left_alone(runs: dict[str, Run], data_dir: Path
     existing = tmp_path / "model"
     existing.mkdir()
     run = runs[CELL].folder
-    assert refused(mail("export", run, existing, "--data-dir", data_dir)) == (
+    assert error_line(mail("export", run, existing, "--data-dir", data_dir)) == (
         f"{existing}: exists already. Expected the name of a new folder; choose another, or delete it."
     )
     assert list(existing.iterdir()) == []
     (tmp_path / "file").write_text("")
-    error = refused(mail("export", run, tmp_path / "file" / "model", "--data-dir", data_dir))
+    error = error_line(mail("export", run, tmp_path / "file" / "model", "--data-dir", data_dir))
     assert error.startswith(f"{tmp_path / 'file'}: ")
 
 
@@ -149,7 +140,7 @@ def test_a_folder_that_cannot_be_written_is_not_told_as_taken(
         touch(self)
 
     monkeypatch.setattr(Path, "touch", refuse)
-    assert refused(mail("export", runs[CELL].folder, tmp_path / "model", "--data-dir", data_dir)) == (
+    assert error_line(mail("export", runs[CELL].folder, tmp_path / "model", "--data-dir", data_dir)) == (
         f"{tmp_path / '.model.lock'}: No such file or directory. Check the path and its permissions, or choose another."
     )
     assert list(tmp_path.iterdir()) == []
@@ -182,7 +173,7 @@ def test_a_model_that_calls_python_cannot_be_exported(
         [{"data": "tiny", "ranker": "mine:ranker", **{k: v for k, v in SMALL.items() if "." not in k}}]
     )
     run = train_if_missing(config, tiny, tmp_path / "runs")
-    error = refused(mail("export", run.folder, "model", "--data-dir", data_dir))
+    error = error_line(mail("export", run.folder, "model", "--data-dir", data_dir))
     assert error == (
         "the model calls Python code (tf.py_function or tf.numpy_function), which TensorFlow alone cannot run. "
         "Expected TensorFlow operations."
@@ -199,6 +190,6 @@ def test_a_full_disk_keeps_nothing_of_a_model(
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(tf.saved_model, "save", full)
-    error = refused(mail("export", runs[CELL].folder, tmp_path / "model", "--data-dir", data_dir))
+    error = error_line(mail("export", runs[CELL].folder, tmp_path / "model", "--data-dir", data_dir))
     assert error == f"{tmp_path / 'model'}: cannot be written (No space left on device). Nothing was written."
     assert list(tmp_path.iterdir()) == []

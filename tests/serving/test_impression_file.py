@@ -14,13 +14,8 @@ from mailcli.serving.faults import Faults
 from mailcli.serving.impression_file import ImpressionFile
 from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.training.run_folder import Run
-from tests.helpers.serving import (
-    CELL,
-    PROFILE,
-    RawRequests,
-    refused,
-    score,
-)
+from tests.helpers.command_line import error_line
+from tests.helpers.serving import CELL, PROFILE, RawRequests, score
 
 
 def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
@@ -70,7 +65,7 @@ def test_a_file_that_cannot_be_scored_says_why(
     spoil, text = BAD_FILES[case]
     spoil(raw.test.iloc[:5]).to_csv(tmp_path / "in.csv", index=False)
     result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
-    assert refused(result) == f"{tmp_path / 'in.csv'}: {text}"
+    assert error_line(result) == f"{tmp_path / 'in.csv'}: {text}"
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
@@ -113,7 +108,7 @@ def test_files_that_cannot_be_read_or_written(
     before = sorted(path.name for path in tmp_path.iterdir())
     for file, name, text in cases:
         out = tmp_path / name
-        assert refused(score(run, file, out, data_dir)) == text.format(file=file, out=out)
+        assert error_line(score(run, file, out, data_dir)) == text.format(file=file, out=out)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert (tmp_path / "taken.csv").read_text() == "mine"
 
@@ -158,7 +153,7 @@ def test_rows_that_cannot_be_read_are_told_with_all_other_faults(
     lines = [HEADER.encode(), *(user + row.removeprefix(b"U") if row else row for row in rows)]
     (tmp_path / "in.csv").write_bytes(b"\n".join(lines) + b"\n")
     result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir, "--batch", "2000000")
-    assert refused(result) == f"{tmp_path / 'in.csv'}: {text}"
+    assert error_line(result) == f"{tmp_path / 'in.csv'}: {text}"
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 

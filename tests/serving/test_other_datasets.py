@@ -11,6 +11,7 @@ import pytest
 
 from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import Options, preprocess
+from tests.helpers.command_line import error_line, mail
 from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
 from tests.helpers.serving import (
     MISSING,
@@ -19,8 +20,6 @@ from tests.helpers.serving import (
     assertion_text,
     config_of,
     drawn_as_new,
-    mail,
-    refused,
     run_models,
     score,
 )
@@ -184,7 +183,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert_close(pd.read_csv(tmp_path / "out.csv")["score"].to_numpy()[:, None], trained)
     impressions.iloc[:1].assign(user="stranger").to_csv(tmp_path / "in.csv", index=False)
-    assert refused(score(run, tmp_path / "in.csv", tmp_path / "new.csv", tmp_path / "data")) == (
+    assert error_line(score(run, tmp_path / "in.csv", tmp_path / "new.csv", tmp_path / "data")) == (
         f"{tmp_path / 'in.csv'}: row 1: column 'user' holds 'stranger'. Expected a user of the dataset 'mine'. Remove "
         "such rows, because a file cannot hold the values of hobbies."
     )

@@ -13,16 +13,8 @@ import pytest
 
 from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.training.run_folder import Run
-from tests.helpers.serving import (
-    CELL,
-    CELLS,
-    RawRequests,
-    assert_close,
-    drawn_as_new,
-    mail,
-    refused,
-    score,
-)
+from tests.helpers.command_line import error_line, mail
+from tests.helpers.serving import CELL, CELLS, RawRequests, assert_close, drawn_as_new, score
 from tests.helpers.serving_requests import around_last_behavior, unknown_impressions
 
 
@@ -126,13 +118,13 @@ def test_runs_that_cannot_be_exported_or_scored(
     }
     for name, arguments in (("export", [model]), ("score", [file, "-o", out])):
         for folder, text in errors.items():
-            assert refused(mail(name, folder, *arguments, "--data-dir", data_dir)) == text
-        error = refused(mail(name, bare, *arguments, "--data-dir", data_dir))
+            assert error_line(mail(name, folder, *arguments, "--data-dir", data_dir)) == text
+        error = error_line(mail(name, bare, *arguments, "--data-dir", data_dir))
         assert error.startswith(
             f"{bare}/checkpoints/best.weights.h5: is damaged, or does not fit this run's model and dataset ("
         )
         assert error.endswith(f"). Delete the folder {bare} and train again.")
-        assert refused(mail(name, runs[CELL].folder, *arguments, "--data-dir", missing)) == (
+        assert error_line(mail(name, runs[CELL].folder, *arguments, "--data-dir", missing)) == (
             f"{missing}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or name its folder "
             "with --data-dir."
         )
@@ -167,7 +159,7 @@ def test_a_file_that_comes_to_be_while_scores_are_written_is_left_alone(
         out.write_text("theirs")
 
     monkeypatch.setattr(ImpressionWriter, "write", late)
-    assert refused(score(runs[CELL], tmp_path / "in.csv", out, data_dir)) == (
+    assert error_line(score(runs[CELL], tmp_path / "in.csv", out, data_dir)) == (
         f"{out}: was created by another program in the meantime and is left untouched. Nothing was written; choose "
         "another name."
     )
@@ -198,7 +190,7 @@ def test_a_full_disk_keeps_nothing(
     monkeypatch.setattr("mailcli.serving.score_file.ImpressionWriter.write", full)
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
-    assert refused(score(runs[CELL], tmp_path / "in.csv", out, data_dir)) == (
+    assert error_line(score(runs[CELL], tmp_path / "in.csv", out, data_dir)) == (
         f"{out}: cannot be written ([Errno 28] No space left on device). Nothing was written."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
