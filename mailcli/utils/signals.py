@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, postponed to a moment at which a run can stop safely."""
+"""Ctrl-C, SIGTERM and SIGHUP, postponed to a moment at which a run can stop safely."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: Ctrl-C, and what a preempted machine sends.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Ctrl-C, what a preempted machine sends, and what a closed terminal sends (not on Windows).
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class PostponedInterrupt:
@@ -29,6 +29,9 @@ def postpone_interrupts() -> Iterator[PostponedInterrupt]:
         yield interrupt
         return
     handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    if hasattr(signal, "SIGHUP") and handlers[signal.SIGHUP] is signal.SIG_IGN:
+        # `nohup` has started this process so that it outlives its terminal.
+        del handlers[signal.SIGHUP]
 
     def restore() -> None:
         for number, handler in handlers.items():
@@ -39,7 +42,7 @@ def postpone_interrupts() -> Iterator[PostponedInterrupt]:
         interrupt.requested = True
         restore()
 
-    for number in STOP_SIGNALS:
+    for number in handlers:
         signal.signal(number, note)
     try:
         yield interrupt

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
@@ -26,8 +25,8 @@ from mailcli.utils.log import LOGGER, log_to_stderr
 from mailcli.utils.signals import sigterm_as_interrupt
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
-#: Seconds between two checks of a worker whether its parent is still there (ours).
-PARENT_CHECK_SECONDS = 1.0
+#: Seconds that a worker whose parent has ended may take to write its checkpoint (ours); then the worker ends at once.
+CHECKPOINT_SECONDS = 8.0
 
 
 class Task(NamedTuple):
@@ -102,7 +101,7 @@ class _Pool:
         context = multiprocessing.get_context("spawn")
         self._reports: Any = context.Queue()
         self._stopping: Any = context.Event()
-        arguments = (threads_each, os.getpid(), self._reports, self._stopping, LOGGER.level)
+        arguments = (threads_each, self._reports, self._stopping, LOGGER.level)
         self._executor = ProcessPoolExecutor(jobs, context, _initialize_worker, arguments)
         self._jobs = jobs
         self._running: dict[Future[None], Task] = {}
@@ -173,9 +172,11 @@ class _Pool:
 
 #: In a worker: the event by which the parent stops it.
 _stopping: Any = None
+#: In a worker: held while it works on a task.
+_working = threading.Lock()
 
 
-def _initialize_worker(threads_each: int, parent: int, reports: Any, stopping: Any, log_level: int) -> None:
+def _initialize_worker(threads_each: int, reports: Any, stopping: Any, log_level: int) -> None:
     """Before a worker's first task: set its threads, its signals, and where its messages and progress go."""
     global _stopping
     _stopping = stopping
@@ -187,25 +188,33 @@ def _initialize_worker(threads_each: int, parent: int, reports: Any, stopping: A
         # Leave the terminal's process group, so that Ctrl-C reaches only the parent.
         os.setpgrp()
     process_progress.send_progress_to(reports)
-    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _watch_parent(parent: int) -> None:
-    """Stop as by Ctrl-C when the parent is gone: nobody would receive the result."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_SECONDS)
+def _end_with_parent() -> None:
+    """Wait until the parent has ended, for example by a kill; then stop as by Ctrl-C, and end this process.
+
+    It has to be ended: the pool's queues never report that the parent is gone, so it would wait for tasks forever.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent, "it runs in a worker"
+    parent.join()
     os.kill(os.getpid(), signal.SIGINT)
+    _working.acquire(timeout=CHECKPOINT_SECONDS)
+    os._exit(Interrupted.exit_code)
 
 
 def _interruptible(work: Any, argument: Any) -> Any:
     """Run a task in a worker; Ctrl-C interrupts it and is ignored at all other times."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        if _stopping.is_set():
-            raise KeyboardInterrupt
-        return work(argument)
-    except KeyboardInterrupt:
-        # It came before the first step, or for the second time.
-        raise Interrupted("Interrupted before a checkpoint was written.") from None
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with _working:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            parent = multiprocessing.parent_process()
+            if _stopping.is_set() or not (parent and parent.is_alive()):
+                raise KeyboardInterrupt
+            return work(argument)
+        except KeyboardInterrupt:
+            # It came before the first step, or for the second time.
+            raise Interrupted("Interrupted before a checkpoint was written.") from None
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,107 @@
+"""Training processes of `mail run` whose parent is killed, or loses its terminal, or which are killed themselves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PLAN = """
+title = "Two runs"
+source = "alimama"
+seeds = 1
+rows = ["BaseDNN", {row = "MAIL-Base", "cold_start.encoder_units" = "8,8,8", "cold_start.decoder_units" = "8,8"}]
+[settings]
+embedding_dim = 4
+batch_size = 64
+epochs = 3
+patience = 3
+"ranker.units" = "8,4"
+"""
+
+
+@pytest.fixture
+def start_run(data_dir: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Starts `mail run` with two processes on the dataset `tiny`, which writes to the given folder of runs."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN, encoding="utf-8")
+    where = ["run", str(plan), "--data", "tiny", "--data-dir", str(data_dir), "--jobs", "2", "--runs"]
+    code = "from mailcli.cli import main; main()"
+
+    def start(runs: str, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *where, str(tmp_path / runs), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A session of its own, as in a terminal; all its processes are found by its number.
+            start_new_session=True,
+        )
+
+    return start
+
+
+def processes_of_session(session: int) -> list[int]:
+    """The processes of a session that are still alive."""
+    alive = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name in parentheses may hold spaces; state, parent, group and session follow it.
+            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # It has ended since.
+        if int(number) == session and state not in "ZX":
+            alive.append(int(path.parent.name))
+    return alive
+
+
+def ends_within(seconds: float, session: int) -> bool:
+    """Whether all processes of a session end in time; those that do not are killed."""
+    deadline = time.monotonic() + seconds
+    while processes_of_session(session) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = processes_of_session(session)
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+    return not left
+
+
+def files_of(runs: Path) -> dict[str, bytes]:
+    names = ("result.json", "history.jsonl", "predictions.npy", "config.toml")
+    return {str(path.relative_to(runs)): path.read_bytes() for path in sorted(runs.rglob("*")) if path.name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_workers_end_with_their_parent_and_the_same_command_resumes(
+    number: signal.Signals, start_run: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    undisturbed = start_run("undisturbed")
+    table, messages = undisturbed.communicate()
+    assert undisturbed.returncode == 0, messages
+    # Without periodic checkpoints: the only one of the first epoch is that which the parent's end causes.
+    parent = start_run("killed", "--checkpoint-every", "1000")
+    histories = tmp_path / "killed"
+    while parent.poll() is None and not any(path.stat().st_size for path in histories.rglob("history.jsonl")):
+        time.sleep(0.001)
+    assert len(processes_of_session(parent.pid)) > 2
+    parent.send_signal(number)
+    assert ends_within(10, parent.pid)
+    parent.communicate()
+    assert parent.returncode == -number
+    assert list(histories.rglob("step-*.npz"))
+    assert not list(histories.rglob(".partial-*"))
+    assert len(list(histories.rglob("result.json"))) < 2
+    resumed = start_run("killed")
+    resumed_table, messages = resumed.communicate()
+    assert resumed.returncode == 0, messages
+    assert "resuming after step" in messages
+    assert resumed_table == table
+    assert files_of(histories) == files_of(tmp_path / "undisturbed")
