@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import IO, Any
 
 import click
+
+from mailcli.escape import terminal
 
 #: Characters of a raw line or value that an error quotes (ours: enough to recognize it).
 MAX_QUOTED = 100
@@ -21,7 +24,8 @@ class MailError(click.ClickException):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        # A library's message may have several lines.
+        super().__init__(terminal(re.sub(r"\s*\n\s*", " ", message.strip())))
 
 
 class Interrupted(click.ClickException):
@@ -32,7 +36,7 @@ class Interrupted(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print only the message."""
-        click.echo(self.message, file=file, err=file is None)
+        click.echo(terminal(self.message), file=file, err=file is None)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

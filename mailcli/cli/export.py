@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mailcli.cli._options import DATA_DIR, THREADS
+from mailcli.cli._output import print_line
 
 
 @click.command(short_help="Export a finished run as a SavedModel.")
@@ -32,4 +33,4 @@ def export(run: Path, folder: Path, with_users: bool, data_dir: Path) -> None:
 
     signature = write(finished_run, folder, data_dir, with_users)
     names = ", ".join(signature["signatures"])
-    click.echo(f"{folder}: {signature['cell']} on {signature['dataset']}, signatures {names}.")
+    print_line(f"{folder}: {signature['cell']} on {signature['dataset']}, signatures {names}.")

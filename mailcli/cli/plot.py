@@ -8,6 +8,7 @@ import click
 
 from mailcli import plugins
 from mailcli.cli._options import DATA_DIR, RUNS, path_option
+from mailcli.cli._output import print_line
 from mailcli.errors import quoted
 
 
@@ -29,7 +30,7 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
         figures = plugins.load(plugins.PLOTS, name)().draw(chosen, data_dir)
         for stem, figure in figures.items():
             for path in save_figure(figure, out, stem):
-                click.echo(path)
+                print_line(path)
 
 
 plot.help = f"""Draw a figure of finished runs, as PNG and SVG. NAME is {quoted(plugins.names(plugins.PLOTS))}.

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mailcli.cli._options import RUNS, path_option
+from mailcli.cli._output import print_line
 from mailcli.errors import MailError
 
 
@@ -52,7 +53,7 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
         sections.append(ExperimentSection(plan, plan.tables(rows, label), runs_of_plan, relative))
     with write_atomically(out) as partial:
         partial.write_text(render_document(sections, introduction), encoding="utf-8")
-    click.echo(out)
+    print_line(out)
 
 
 def _read_markdown(path: Path) -> str:

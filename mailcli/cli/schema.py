@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mailcli.cli._options import path_option
+from mailcli.cli._output import print_line
 from mailcli.errors import MailError
 
 
@@ -40,4 +41,4 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
     except OSError as error:
         raise MailError(f"{out}: cannot be written ({error.strerror}). Choose another path with -o.") from error
     count = len({path.resolve() for path in files})
-    click.echo(f"{out}: proposed from {count} files. Review the lines marked `check this`.")
+    print_line(f"{out}: proposed from {count} files. Review the lines marked `check this`.")

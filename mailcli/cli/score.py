@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mailcli.cli._options import DATA_DIR, THREADS, path_option
+from mailcli.cli._output import print_line
 
 
 @click.command(short_help="Score a file of impressions with a finished run.")
@@ -37,7 +38,7 @@ def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, dat
     from mailcli.serving.score_file import score as write
 
     counts = write(finished_run, file, out, data_dir, batch, all_histories)
-    click.echo(
+    print_line(
         f"{out}: {counts.impressions:,} impressions; {counts.new:,} without history, {counts.unknown_users:,} with an "
         f"unknown user, {counts.unknown_items:,} with an unknown item."
     )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mailcli.cli._options import path_option
+from mailcli.cli._output import print_line
 from mailcli.errors import MailError, did_you_mean
 
 
@@ -41,11 +42,11 @@ def simulate(source: str, out: Path, **settings: Any) -> None:
     from mailcli.simulation.world import Settings
 
     summary = simulate_alimama(Settings(**settings), out)
-    click.echo(
+    print_line(
         f"{out}: {summary.impressions:,} impressions (CTR {summary.ctr:.2%}), {summary.behaviors:,} behaviors, "
         "simulated."
     )
-    click.echo(
+    print_line(
         f"Ceiling: the true click probability reaches AUC {summary.ceiling_auc:.4f}, GAUC {summary.ceiling_gauc:.4f} "
         "on the test day."
     )

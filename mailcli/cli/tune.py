@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mailcli.cli._options import COLD_START, RANKER, RUN_OPTIONS, VARIANT
+from mailcli.cli._output import print_line
 from mailcli.cli._resolve import resolve
 
 
@@ -55,11 +56,11 @@ def tune(
     parsed = parse_ranges(ranges)
     config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
     records = run_search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
-    click.echo(f"{'trial':>5}  validation AUC ({users} users)  settings")
+    print_line(f"{'trial':>5}  validation AUC ({users} users)  settings")
     for record in records[:10]:
-        click.echo(f"{record['trial']:>5}  {record['value']:<28.4f}  {' '.join(_pairs(record))}")
+        print_line(f"{record['trial']:>5}  {record['value']:<28.4f}  {' '.join(_pairs(record))}")
     best = " ".join(f"--set {pair}" for pair in _pairs(records[0]))
-    click.echo(f"Best of {len(records)} on the validation split: {best}")
+    print_line(f"Best of {len(records)} on the validation split: {best}")
 
 
 def _pairs(record: dict[str, Any]) -> list[str]:

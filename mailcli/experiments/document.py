@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from mailcli.escape import markdown, markdown_code
 from mailcli.experiments.plan import Plan
 from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.formats import render
@@ -56,14 +58,14 @@ def _section(section: ExperimentSection) -> list[str]:
     plan = section.plan
     tables = [render(lay_out(table), "markdown") for table in section.tables]
     # The section's heading is the title of the first table.
-    tables[0] = tables[0].replace(f"**{section.tables[0].title}**\n\n", "", 1)
+    tables[0] = tables[0].removeprefix(f"**{markdown(section.tables[0].title)}**\n\n")
     return [
-        f"## {plan.title}",
+        f"## {markdown(plan.title)}",
         plan.reading,
         *(table.strip() for table in tables),
         _bullets([line for table in section.tables for line in _summary(table)]),
-        *(f"![{path.stem}]({path.as_posix()})" for path in section.figures),
-        f"Made by `mail run {plan.path.as_posix()}`: {_cost(section.runs)}.",
+        *(f"![{markdown(path.stem)}]({quote(path.as_posix())})" for path in section.figures),
+        f"Made by {markdown_code(f'mail run {plan.path.as_posix()}')}: {markdown(_cost(section.runs))}.",
     ]
 
 
@@ -118,4 +120,4 @@ def _cost(runs: Sequence[Run]) -> str:
 
 
 def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {markdown(line)}" for line in lines)

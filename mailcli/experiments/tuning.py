@@ -19,6 +19,7 @@ from typing import Any
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.escape import csv_cell
 from mailcli.experiments.cells import RunFolders, resolve_config
 from mailcli.experiments.search_space import Range, distribution
 from mailcli.training.run_folder import Run
@@ -170,6 +171,7 @@ def _summary(record: Mapping[str, Any]) -> str:
 
 def _write_table(path: Path, records: Sequence[dict[str, Any]]) -> None:
     with write_atomically(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, records[0], lineterminator="\n")
+        rows = [{csv_cell(key): csv_cell(value) for key, value in record.items()} for record in records]
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(records)
+        writer.writerows(rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mailcli.errors import MAX_QUOTED, MailError
+from mailcli.escape import csv_cell
 from mailcli.preprocessing.sources._base import RawData
 
 #: Share of a file's rows that may be unusable (ours: a few bad rows do not stop hours of work, a wrong file does).
@@ -97,7 +98,9 @@ class Rejects:
             with open(folder / name, "w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(("reason", "row"))
-                writer.writerows((self._explain(table, fault, line), line) for fault, line in self._faulty[table])
+                writer.writerows(
+                    (csv_cell(self._explain(table, fault, line)), csv_cell(line)) for fault, line in self._faulty[table]
+                )
 
     def _names(self) -> dict[str, str]:
         """Where the unusable rows of each table go: named like its first file.

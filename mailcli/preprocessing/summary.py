@@ -9,11 +9,14 @@ import pyarrow.compute as pc
 
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MAX_QUOTED
+from mailcli.escape import markdown, markdown_code, markdown_row
 from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, TOO_LATE, ExtractedTables
 from mailcli.preprocessing.rejects import EXAMPLES, Rejects
 from mailcli.preprocessing.sources._base import TABLES, RawData
 
-Cells = Sequence[object]
+Cell = object
+"""A number, a text, or several values of the files as a list."""
+Cells = Sequence[Cell]
 
 
 def summary(title: str, source: RawData, extracted: ExtractedTables, rejects: Rejects, counts: dict[str, int]) -> str:
@@ -27,7 +30,7 @@ def summary(title: str, source: RawData, extracted: ExtractedTables, rejects: Re
         counts: those of dataset.json.
     """
     blocks = [
-        f"# {title}",
+        f"# {markdown(title)}",
         "## Files",
         *_table(("table", "file", "rows", "set aside"), _files(source, rejects)),
         "## Rows set aside",
@@ -42,14 +45,15 @@ def summary(title: str, source: RawData, extracted: ExtractedTables, rejects: Re
     return "\n\n".join(blocks) + "\n"
 
 
-def _table(head: Cells, rows: Iterable[Cells], none: str = "") -> Iterator[str]:
-    lines = [_row(cells) for cells in rows]
-    yield "\n".join([_row(head), "|" + " --- |" * len(head), *lines]) if lines else none
+def _table(head: Sequence[str], rows: Iterable[Cells], none: str = "") -> Iterator[str]:
+    lines = [markdown_row(map(_text, cells)) for cells in rows]
+    yield "\n".join([markdown_row(head), "|" + " --- |" * len(head), *lines]) if lines else none
 
 
-def _row(cells: Cells) -> str:
-    texts = (f"{cell:,}" if isinstance(cell, int) else str(cell).replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(texts)} |"
+def _text(cell: Cell) -> str:
+    if isinstance(cell, list):
+        return " ".join(map(markdown_code, cell))
+    return f"{cell:,}" if isinstance(cell, int) else markdown(cell)
 
 
 def _files(source: RawData, rejects: Rejects) -> Iterator[Cells]:
@@ -61,12 +65,7 @@ def _files(source: RawData, rejects: Rejects) -> Iterator[Cells]:
 def _reasons(rejects: Rejects) -> Iterator[Cells]:
     for table in TABLES:
         for expected, count, examples in rejects.reasons(table):
-            yield table, expected, count, " ".join(f"`{_printable(line)}`" for line in examples)
-
-
-def _printable(line: str) -> str:
-    """A line of a raw file, shortened, without what would break a table."""
-    return "".join(c if c.isprintable() and c != "`" else "?" for c in line[:MAX_QUOTED])
+            yield table, expected, count, [line[:MAX_QUOTED] for line in examples]
 
 
 def _findings(extracted: ExtractedTables, counts: dict[str, int]) -> Iterator[Cells]:
@@ -108,5 +107,5 @@ def _values(source: RawData, extracted: ExtractedTables) -> Iterator[Cells]:
         details: Cells = ("", "", "")
         if rows is not None:
             low, high = pc.min_max(rows[column]).values()
-            details = (rows[column].null_count, f"`{low}`", f"`{high}`")
+            details = (rows[column].null_count, [low], [high])
         yield name, count, *details, source.official.get(name, "")

@@ -9,6 +9,7 @@ from rich.table import Table
 from mailcli import plugins
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
+from mailcli.escape import terminal
 
 #: Columns of text; all others hold numbers.
 _LEFT_ALIGNED = {"note", "group", "vocabulary", "name", "what it is"}
@@ -26,7 +27,7 @@ def describe(dataset: Dataset) -> Group:
             for key, value in dataset.simulation.items()
         )
         lines.append(f"simulated: {settings}")
-    return Group(*lines, _splits(dataset), _tables(dataset), _fields(dataset), _histories(dataset))
+    return Group(*map(terminal, lines), _splits(dataset), _tables(dataset), _fields(dataset), _histories(dataset))
 
 
 def _splits(dataset: Dataset) -> Table:
@@ -55,7 +56,7 @@ def _tables(dataset: Dataset) -> Table:
     )
     table.add_row("users", f"{counts['users']:,}", users_note)
     table.add_row("items", f"{counts['items']:,}", f"{counts['items_without_features']:,} without features")
-    table.add_row("behaviors", f"{counts['behaviors']:,}", f"actions: {', '.join(dataset.schema.actions)}")
+    _add_names(table, "behaviors", f"{counts['behaviors']:,}", f"actions: {', '.join(dataset.schema.actions)}")
     return table
 
 
@@ -64,9 +65,9 @@ def _fields(dataset: Dataset) -> Table:
     for field in dataset.schema.fields:
         several = f", up to {field.values} values" if field.values > 1 else ""
         size = dataset.vocabulary_sizes[field.vocabulary]
-        table.add_row(field.name, field.group + several, field.vocabulary, f"{size:,}")
+        _add_names(table, field.name, field.group + several, field.vocabulary, f"{size:,}")
     for name in dataset.schema.dense:
-        table.add_row(name, "target, a number", "", "")
+        _add_names(table, name, "target, a number", "", "")
     return table
 
 
@@ -86,6 +87,11 @@ def _table(*columns: str) -> Table:
     return table
 
 
+def _add_names(table: Table, *cells: str) -> None:
+    """Add a row with names that a user chose."""
+    table.add_row(*map(terminal, cells))
+
+
 def print_description(dataset: Dataset) -> None:
     """Print the description to stdout."""
     _console().print(describe(dataset))
@@ -96,13 +102,13 @@ def print_models() -> None:
     table = _table("", "name", "what it is")
     for kind in (plugins.RANKERS, plugins.COLD_STARTS):
         for number, (name, summary) in enumerate(plugins.summaries(kind).items()):
-            table.add_row(kind.title if number == 0 else "", name, summary.rstrip("."))
+            _add_names(table, kind.title if number == 0 else "", name, summary.rstrip("."))
         table.add_section()
     _console().print(table)
 
 
 def _console() -> Console:
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     return console

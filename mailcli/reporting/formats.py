@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mailcli.escape import csv_cell, latex, markdown, markdown_row, terminal
 from mailcli.reporting.text_table import TextCell, TextTable
 
 #: How a cell of rank 0, 1 (best) and 2 (second best) is marked in a terminal.
@@ -19,8 +19,6 @@ _TERMINAL_STYLES = ("", "bold", "underline")
 #: The same in Markdown and LaTeX, as the text before and after.
 _MARKDOWN_MARKS = (("", ""), ("**", "**"), ("<u>", "</u>"))
 _LATEX_MARKS = (("", ""), (r"\textbf{", "}"), (r"\underline{", "}"))
-#: Characters that LaTeX would read as commands.
-_LATEX_SPECIAL = re.compile(r"([&%$#_{}])")
 
 
 def render(tables: TextTable | Sequence[TextTable], form: str) -> str:
@@ -41,53 +39,48 @@ def _terminal(table: TextTable) -> str:
     """The best cell of a block is bold, the second best underlined."""
     grid = RichTable(show_edge=False, pad_edge=False)
     for position, name in enumerate(table.head):
-        grid.add_column(name, justify="right" if position else "left", no_wrap=True)
+        grid.add_column(terminal(name), justify="right" if position else "left", no_wrap=True)
     for block in table.blocks:
-        grid.add_row(block.title, style="bold")
+        grid.add_row(terminal(block.title), style="bold")
         for line in block.lines:
-            cells = [Text(cell.text, _TERMINAL_STYLES[cell.rank]) for cell in line]
+            cells = [Text(terminal(cell.text), _TERMINAL_STYLES[cell.rank]) for cell in line]
             grid.add_row(*cells, end_section=line is block.lines[-1])
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     # Numbers are never cut: in a narrow terminal the lines wrap.
     console.width = max(console.width, console.measure(grid, options=console.options.update(width=500)).maximum)
     with console.capture() as captured:
-        console.print(table.title, style="bold")
+        console.print(terminal(table.title), style="bold")
         console.print(grid)
         for note in table.notes:
-            console.print(note, style="dim", soft_wrap=True)
+            console.print(terminal(note), style="dim", soft_wrap=True)
     return captured.get()
 
 
 def _markdown(table: TextTable) -> str:
-    def row(cells: Iterable[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
-
-    width = len(table.head)
-    lines = [f"**{table.title}**", "", row(table.head), row(["---", *["---:"] * (width - 1)])]
+    row, width = markdown_row, len(table.head)
+    lines = [f"**{markdown(table.title)}**", "", row(map(markdown, table.head))]
+    lines.append(row(["---", *["---:"] * (width - 1)]))
     for block in table.blocks:
-        lines.append(row([f"*{block.title}*", *[""] * (width - 1)]))
-        lines += [row(_marked(cell, _MARKDOWN_MARKS) for cell in line) for line in block.lines]
+        lines.append(row([f"*{markdown(block.title)}*", *[""] * (width - 1)]))
+        lines += [row(_marked(cell, _MARKDOWN_MARKS, markdown) for cell in line) for line in block.lines]
     notes = table.notes if table.markdown_notes is None else table.markdown_notes
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes), ""])
+    return "\n".join([*lines, "", *(f"- {markdown(note)}" for note in notes), ""])
 
 
 def _latex(table: TextTable) -> str:
-    def escape(text: str) -> str:
-        return _LATEX_SPECIAL.sub(r"\\\1", text).replace("±", r"$\pm$").replace("<", "$<$")
-
     def row(cells: Iterable[str]) -> str:
         return " & ".join(cells) + r" \\"
 
     width = len(table.head)
-    lines = [r"\begin{table}", rf"\caption{{{escape(table.title)}. {escape('; '.join(table.notes))}.}}"]
-    lines += [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule", row(map(escape, table.head))]
+    lines = [r"\begin{table}", rf"\caption{{{latex(table.title)}. {latex('; '.join(table.notes))}.}}"]
+    lines += [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule", row(map(latex, table.head))]
     for block in table.blocks:
-        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{escape(block.title)}}}}} \\"]
-        lines += [row(_marked(cell, _LATEX_MARKS, escape) for cell in line) for line in block.lines]
+        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex(block.title)}}}}} \\"]
+        lines += [row(_marked(cell, _LATEX_MARKS, latex) for cell in line) for line in block.lines]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def _marked(cell: TextCell, marks: Sequence[tuple[str, str]], escape: Callable[[str], str] = str) -> str:
+def _marked(cell: TextCell, marks: Sequence[tuple[str, str]], escape: Callable[[str], str]) -> str:
     before, after = marks[cell.rank]
     return before + escape(cell.text + cell.detail) + after
 
@@ -98,7 +91,7 @@ def _csv(tables: Sequence[TextTable]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

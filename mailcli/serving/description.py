@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from mailcli.config import RunConfig, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
+from mailcli.escape import json_text, markdown, markdown_code, markdown_row
 from mailcli.serving.served_model import OUTPUTS, ServedModel
 from mailcli.serving.signatures import Input, Signature
 from mailcli.training.run_folder import Run
@@ -125,19 +125,22 @@ def raw_values(dataset: Dataset, input_: Input, ids: NDArray) -> list[Any]:
     ]
 
 
+def _input_row(name: str, description: dict[str, Any]) -> str:
+    shape = ", ".join(map(str, description["shape"]))
+    return markdown_row([markdown_code(name), description["dtype"], f"[{shape}]", markdown(description["meaning"])])
+
+
 def readme(name: str, description: dict[str, Any]) -> str:
     """README.md of an exported model."""
     tables = []
     for signature, contents in description["signatures"].items():
-        rows = "\n".join(
-            f"| `{key}` | {input_['dtype']} | [{', '.join(map(str, input_['shape']))}] | {input_['meaning']} |"
-            for key, input_ in contents["inputs"].items()
-        )
+        rows = "\n".join(_input_row(key, input_) for key, input_ in contents["inputs"].items())
         tables.append(
             f"### {signature}: {contents['meaning']}\n\n| input | type | shape | meaning |\n|---|---|---|---|\n{rows}"
         )
+    actions = markdown(", ".join(description["actions"]))
     outputs = " and ".join(f"`{key}` ({output['meaning']})" for key, output in contents["outputs"].items())
-    return f"""# {name}: {description["cell"]} on {description["dataset"]}
+    return f"""# {markdown(f"{name}: {description['cell']} on {description['dataset']}")}
 
 Written by mail {description["mail"]} with TensorFlow {description["tensorflow"]}.
 Protocol {description["protocol"]}, seed {description["seed"]}, best epoch {description["best_epoch"]}.
@@ -156,13 +159,13 @@ curl -d @request.json http://localhost:8501/v1/models/mail:predict
 request.json:
 
 ```json
-{json.dumps(description["request"], ensure_ascii=False)}
+{json_text(description["request"])}
 ```
 
 The response:
 
 ```json
-{json.dumps(description["response"], ensure_ascii=False)}
+{json_text(description["response"])}
 ```
 
 ## Signatures
@@ -170,7 +173,7 @@ The response:
 A request is for U users with N candidates each; T is the length of the longest history and may be 0. Values are those
 of the dataset's columns. A value that does not occur in the training split counts as unknown, and so does a missing
 one: the whole number -9223372036854775808, an empty string, or NaN. Histories are oldest first. Places whose action is
-none of {", ".join(description["actions"])} are skipped; of the others, the last {description["history"]} count.
+none of {actions} are skipped; of the others, the last {description["history"]} count.
 A user without any is new. Outputs are {outputs}, float32 [U, N].
 
 {(chr(10) * 2).join(tables)}

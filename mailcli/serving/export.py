@@ -8,13 +8,13 @@ DIR/README.md        the same for people
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from mailcli.errors import MailError
+from mailcli.escape import json_text
 from mailcli.serving.description import describe, readme
 from mailcli.serving.output_path import refuse_existing
 from mailcli.serving.served_model import ServedModel
@@ -49,8 +49,8 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
         graphs = {signature.name: served.concrete(signature) for signature in served.signatures}
         description = describe(run, predictor.dataset, served, graphs)
         texts = {
-            SIGNATURE: json.dumps(description, indent=2, ensure_ascii=False) + "\n",
-            REQUEST: json.dumps(description["request"], ensure_ascii=False) + "\n",
+            SIGNATURE: json_text(description, indent=2) + "\n",
+            REQUEST: json_text(description["request"]) + "\n",
             README: readme(folder.name, description),
         }
         with make_folder_atomically(folder) as partial:

@@ -9,6 +9,8 @@ import logging
 
 import click
 
+from mailcli.escape import terminal
+
 #: The parent of all loggers of the package.
 LOGGER = logging.getLogger("mailcli")
 
@@ -21,6 +23,14 @@ class _StderrHandler(logging.Handler):
         click.echo(self.format(record), err=True)
 
 
+class _OneLine(logging.Formatter):
+    """A message as one line; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The message, with nothing that a terminal would obey."""
+        return terminal(super().formatMessage(record))
+
+
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Show the package's messages of a level and above on stderr; call it again to change the level.
 
@@ -28,7 +38,9 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         level: `logging.INFO`: notes and progress; `WARNING` (`-q`): no progress; `DEBUG` (`-v`): details as well.
     """
     if not any(isinstance(handler, _StderrHandler) for handler in LOGGER.handlers):
-        LOGGER.addHandler(_StderrHandler())
+        handler = _StderrHandler()
+        handler.setFormatter(_OneLine())
+        LOGGER.addHandler(handler)
     LOGGER.setLevel(level)
 
 

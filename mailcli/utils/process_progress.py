@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from mailcli.escape import terminal
 from mailcli.utils import progress
 from mailcli.utils.log import is_quiet
 
@@ -97,14 +98,15 @@ def _bars(runs: int) -> Iterator[_Display]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         all_runs = bars.add_task(f"{runs} runs", total=runs)
         workers: dict[int, TaskID] = {}
 
         def show(report: Report) -> None:
+            title = terminal(report.title)
             if report.pid not in workers:
-                workers[report.pid] = bars.add_task(report.title, total=report.total)
-            bars.update(workers[report.pid], description=report.title, completed=report.done, total=report.total)
+                workers[report.pid] = bars.add_task(title, total=report.total)
+            bars.update(workers[report.pid], description=title, completed=report.done, total=report.total)
 
         yield lambda: bars.advance(all_runs), show

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from mailcli.escape import terminal
 from mailcli.utils.log import is_quiet
 
 logger = logging.getLogger(__name__)
@@ -67,14 +68,15 @@ def _bar(title: str, total: float, unit: str) -> Iterator[Advance]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        # A name in brackets is not a style.
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(title, total=total, speed="")
+        task = bars.add_task(terminal(title), total=total, speed="")
         start = time.monotonic()
         done = 0.0
 

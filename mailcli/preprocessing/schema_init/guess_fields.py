@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import tomli_w
-
+from mailcli.escape import toml_string
 from mailcli.preprocessing.schema_file.definition import LIST_LIMIT
 from mailcli.preprocessing.schema_file.read_fields import RESERVED
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
@@ -40,11 +39,6 @@ class FieldGuess:
     def line(self, name: str) -> str:
         """The line of the schema file."""
         return f"{'' if self.active else '# '}{name} = {self.value}{'    ' if self.note else ''}{self.note}"
-
-
-def toml_string(text: str) -> str:
-    """A string in TOML."""
-    return tomli_w.dumps({"a": text}).removeprefix("a = ").rstrip("\n")
 
 
 def toml_array(texts: Sequence[str]) -> str:

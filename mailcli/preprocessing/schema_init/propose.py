@@ -9,9 +9,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mailcli.escape import terminal, toml_string
 from mailcli.preprocessing.schema_file.part_differences import part_difference
 from mailcli.preprocessing.schema_init.file_sample import FileSample
-from mailcli.preprocessing.schema_init.guess_fields import CHECK, field_lines, toml_array, toml_string
+from mailcli.preprocessing.schema_init.guess_fields import CHECK, field_lines, toml_array
 from mailcli.preprocessing.schema_init.propose_logs import behavior_lines, file_lines, impression_lines
 from mailcli.preprocessing.schema_init.sniff import sample_file
 from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables, recognize_tables
@@ -40,13 +41,14 @@ def propose(paths: Sequence[Path], name: str) -> str:
         impression_lines(tables.impressions, folder),
         _split(tables.impressions),
     )
-    text = "\n".join(line for part in parts for line in (*part, ""))
+    # Texts are escaped already, so this changes only comments.
+    text = "\n".join(terminal(line) for part in parts for line in (*part, ""))
     if not tables.impressions.time and not tables.impressions.unknown_time:
         logger.warning(_no_time(tables.impressions))
     unused = [_unused_file(file, tables, folder) for file in tables.unused]
     for sentence in unused:
         logger.warning(f"Note: not used: {sentence}.")
-    return text + "".join(f"# Not used: {sentence}\n" for sentence in unused)
+    return text + "".join(f"# Not used: {terminal(sentence)}\n" for sentence in unused)
 
 
 def _no_time(impressions: RecognizedTable) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailcli.escape import toml_string
 from mailcli.preprocessing.schema_file.folders import folder_columns
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.file_patterns import file_patterns
@@ -13,7 +14,6 @@ from mailcli.preprocessing.schema_init.guess_fields import (
     field_name,
     guess_fields,
     toml_array,
-    toml_string,
     unnamed_note,
 )
 from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables, is_named_time

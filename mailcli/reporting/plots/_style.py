@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
+from mailcli.escape import figure_label
 from mailcli.reporting.paper import row_label
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import finished_runs, open_run
@@ -44,10 +45,10 @@ def find_runs(folders: Sequence[Path], runs: Path) -> list[Run]:
 
 
 def group_by_cell(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
-    """The runs of each cell, in the order of their seeds; by the cell's name in tables, sorted."""
+    """The runs of each cell, in the order of their seeds, with a label: the cell's name in tables. They are sorted."""
     ordered = sorted(runs, key=lambda run: (row_label(run.config), run.config.seed))
     for label, group in groupby(ordered, key=lambda run: row_label(run.config)):
-        yield label, list(group)
+        yield figure_label(label), list(group)
 
 
 def caption(runs: Sequence[Run]) -> str:
@@ -62,12 +63,12 @@ def caption(runs: Sequence[Run]) -> str:
         raise MailError(f"the runs are on {first} and {second}. Name runs on one dataset under one protocol.")
     result: dict[str, Any] = runs[0].result or {}
     seeds = ", ".join(map(str, sorted({run.config.seed for run in runs})))
-    return f"{result['dataset']}, protocol {result['protocol']}, seeds {seeds}"
+    return figure_label(f"{result['dataset']}, protocol {result['protocol']}, seeds {seeds}")
 
 
 def run_caption(run: Run) -> str:
     """The caption of a figure of a single run."""
-    return f"{run.config.cell} on {caption([run])}"
+    return f"{figure_label(run.config.cell)} on {caption([run])}"
 
 
 def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
+from mailcli.escape import figure_label
 from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, caption, group_by_cell
 from mailcli.reporting.rows import METRICS, TITLES, Row, row_of
@@ -49,7 +50,7 @@ def forest(rows: Sequence[Row], title: str) -> Figure:
     for axis, metric in zip(axes, METRICS, strict=True):
         axis.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         axis.set(xlabel=f"RI of {metric}, %")
-    axes[0].set_yticks(range(len(names)), names)
+    axes[0].set_yticks(range(len(names)), [figure_label(name) for name in names])
     axes[0].invert_yaxis()
     axes[1].legend()
     figure.suptitle(f"{title}; filled: significant at 5 %, Holm-corrected", fontsize="small")
