@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError, quoted
+from mailcli.preprocessing.engines._base import DataEngine
+from mailcli.preprocessing.links import Link, check_link
 from mailcli.preprocessing.sources._base import RawData
 
-logger = logging.getLogger(__name__)
-
-#: Share of users or items that may lack a row in their table without a note (ours; in Ali_Display_Ad_Click, one user
-#: in 20 lacks one).
-MAX_UNKNOWN = 0.2
 #: Seconds from the last behavior to the first impression above which the units must differ (ours: ten years).
 LONGEST_PAUSE = 10 * 365 * 86400
 
@@ -34,13 +30,7 @@ def check_users(source: RawData, users: pa.Table, profiles: pa.Table) -> None:
     Raises:
         MailError: none of them has a profile, or no attribute has a value: MAIL learns from attributes.
     """
-    unknown = _missing_from(profiles["user"], users["user"])
-    if len(unknown) and len(unknown) == len(users):
-        raise MailError(
-            f"{_none_known(source, 'user', unknown, profiles['user'])} Ids must be written the same way in both files."
-        )
-    if len(unknown) > MAX_UNKNOWN * len(users):
-        _note(source, "user", unknown, len(users))
+    check_link(_link(source, "user", users["user"], profiles["user"]))
     trained = users["user"].filter(pc.greater(users["train"], 0))
     of_train = profiles.filter(pc.is_in(profiles["user"], value_set=_cast(trained, profiles["user"])))
     names = [field.name for field in source.schema.group("attributes") if field.name != "user"]
@@ -52,19 +42,42 @@ def check_users(source: RawData, users: pa.Table, profiles: pa.Table) -> None:
 
 
 def check_items(source: RawData, items: pa.Table, features: pa.Table) -> None:
-    """Log a note if many items of the impressions have no row in the item table; the id may be enough.
+    """Log a note if many items of the impressions have no row in the item table.
 
     Args:
         source: the raw data, for the names of its files.
         items: those of impressions and item table, with their number of impressions.
         features: the item table.
+
+    Raises:
+        MailError: none of them has a row.
     """
     shown_items = items["item"].filter(pc.greater(items["impressions"], 0))
-    unknown = _missing_from(features["item"], shown_items)
-    if len(unknown) and len(unknown) == len(shown_items):
-        logger.warning(f"Note: {_none_known(source, 'item', unknown, features['item'])} They have no features.")
-    elif len(unknown) > MAX_UNKNOWN * len(shown_items):
-        _note(source, "item", unknown, len(shown_items))
+    check_link(_link(source, "item", shown_items, features["item"]))
+
+
+def check_users_of_behaviors(source: RawData, engine: DataEngine, users: pa.Table) -> None:
+    """Explain behaviors none of which is of a user of the impressions (MailError).
+
+    Args:
+        source: the raw data.
+        engine: reads an example.
+        users: those of the impressions.
+    """
+    behaviors = source.behaviors(engine)
+    fault = engine.column("fault")
+    example = engine.collect(behaviors.where(fault.isNull()).select("user").limit(1))["user"]
+    check_link(
+        Link(
+            source.path_of("behaviors"),
+            "user of the behaviors",
+            f"the impressions ({source.path_of('impressions').name})",
+            count=1,
+            missing=1,
+            example=example[0].as_py(),
+            target_example=pc.min(users["user"]).as_py(),
+        )
+    )
 
 
 def check_times(source: RawData, behaviors: Iterable[Path], impressions: Iterable[Path]) -> None:
@@ -95,17 +108,17 @@ def _cast(values: pa.ChunkedArray, like: pa.ChunkedArray) -> pa.Array:
     return values.cast(like.type).combine_chunks()
 
 
-def _none_known(source: RawData, key: str, unknown: pa.ChunkedArray, known: pa.ChunkedArray) -> str:
-    return (
-        f"{source.path_of('impressions')}: no {key} of the impressions is in {source.path_of(f'{key}s').name}, for "
-        f"example {pc.min(unknown).as_py()!r}; {key}s there look like {pc.min(known).as_py()!r}."
-    )
-
-
-def _note(source: RawData, key: str, unknown: pa.ChunkedArray, count: int) -> None:
-    logger.warning(
-        f"Note: {len(unknown):,} of {count:,} {key}s of the impressions ({len(unknown) / count:.2%}) are not in "
-        f"{source.path_of(f'{key}s').name}, for example {pc.min(unknown).as_py()!r}."
+def _link(source: RawData, key: str, values: pa.ChunkedArray, known: pa.ChunkedArray) -> Link:
+    """The link from the impressions to the table of users or items."""
+    unknown = _missing_from(known, values)
+    return Link(
+        source.path_of("impressions"),
+        f"{key} of the impressions",
+        source.path_of(f"{key}s").name,
+        len(values),
+        len(unknown),
+        pc.min(unknown).as_py(),
+        pc.min(known).as_py(),
     )
 
 

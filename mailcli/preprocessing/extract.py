@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.preprocessing.buckets import assign_buckets, split_impressions
-from mailcli.preprocessing.consistency import check_items, check_times, check_users
+from mailcli.preprocessing.consistency import check_items, check_times, check_users, check_users_of_behaviors
 from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, REJECTED, TOO_LATE, ExtractedTables, count_rows
 from mailcli.preprocessing.table_reader import TableReader
 
@@ -51,6 +51,8 @@ class Extraction:
         split = self.stages.run("shown", lambda folder: self._split_impressions(impressions, keys, folder)) / "rows"
         ignored = {bucket: count_rows(behaviors / f"bucket={bucket}") for bucket in (NO_IMPRESSION, TOO_LATE)}
         if count_rows(behaviors) == sum(ignored.values()) + count_rows(behaviors / f"bucket={REJECTED}"):
+            if ignored[NO_IMPRESSION] and not ignored[TOO_LATE] and self.sample == 1:
+                check_users_of_behaviors(self.source, self.engine, users)
             files = ", ".join(path.name for path in self.source.files)
             raise MailError(f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those.")
         check_times(self.source, behaviors.glob("bucket=[0-9]*/*.parquet"), impressions.glob("*.parquet"))

@@ -104,6 +104,8 @@ class TableReader:
             "behaviors", joined.withColumn("bucket", bucket).select(*columns, "fault", "line", "bucket")
         )
         self._set_faulty_aside("behaviors", stage)
+        if self.facts["behaviors.rows"] == self.rejects.count("behaviors"):
+            raise self._no_usable_row("behaviors")
         return stage / "rows"
 
     # Every table
@@ -126,12 +128,15 @@ class TableReader:
         self._set_faulty_aside(table, stage)
         good = stage / "rows" / "bucket=0"
         if not good.exists():
-            first = self.rejects.first(table)
-            if first:
-                raise MailError(f"{first}. No row can be used.")
-            path = self.source.raw_files[table].path
-            raise MailError(f"{path}: no row can be used: the file has none, or `where` is true for none.")
+            raise self._no_usable_row(table)
         return stage, good
+
+    def _no_usable_row(self, table: str) -> MailError:
+        first = self.rejects.first(table)
+        if first:
+            return MailError(f"{first}. No row can be used.")
+        path = self.source.path_of(table)
+        return MailError(f"{path}: no row can be used: the file has none, or `where` is true for none.")
 
     def _set_faulty_aside(self, table: str, stage: Path, repeated: pa.Table | None = None) -> None:
         """Count a table's rows, and set aside those that cannot be used (`repeated`: of a key that had its row)."""

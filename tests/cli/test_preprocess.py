@@ -128,6 +128,11 @@ def drop(stem: str, keep: slice) -> Change:
         ),
         (
             edit("behavior_log", slice(None), ["2,1493999960,pv,7,8"]),  # type: ignore[arg-type]
+            "raw/behavior_log.csv: no user of the behaviors is in the impressions (raw_sample.csv), for example 2; values "
+            "there look like 1. They must be written the same way in both.",
+        ),
+        (
+            edit("behavior_log", slice(None), ["1,1494691199,pv,7,8"]),  # type: ignore[arg-type]
             "user_profile.csv, ad_feature.csv, raw_sample.csv, behavior_log.csv: no behavior is earlier than an impression of "
             "its user. MAIL learns from those.",
         ),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
 from mailcli.preprocessing.schema_file.sql import select_text
 from mailcli.preprocessing.schema_file.typed_columns import TypedColumns
+from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
 
 
 @dataclass
@@ -19,6 +21,8 @@ class SqlTable(TypedColumns):
     """
 
     on: str = ""
+    has_whole_keys: bool = False
+    """Whether the shared columns are compared as whole numbers, 1.0 as 1; otherwise as texts."""
     conditions: list[str] = field(default_factory=list)
     """SQL; a row belongs to the table only if none of these is false."""
 
@@ -51,16 +55,46 @@ class SqlTable(TypedColumns):
         if self.joined is None:
             return rows
         count = len(self.files.header)
-        key = f'"#{count + self.joined.header.index(self.on)}"'
+        own_key, key = self._keys()
         columns = [f'"#{count + number}"' for number in range(len(self.joined.header))]
         # With several rows for one value, each row of the table would be repeated.
         joined = (
-            f"SELECT * FROM ({select_text(self.joined, count, False)}) "
+            f"SELECT *, {key} AS key FROM ({select_text(self.joined, count, False)}) "
             f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {', '.join(columns)}) = 1"
         )
         names = ", ".join(f"b.{column}" for column in columns)
-        on = f'a."#{self.files.header.index(self.on)}" = b.{key}'
-        return f"SELECT a.*, {names} FROM ({rows}) a LEFT JOIN ({joined}) b ON {on}"
+        return f"SELECT a.*, {names} FROM ({rows}) a LEFT JOIN ({joined}) b ON {own_key} = b.key"
+
+    def _keys(self) -> tuple[str, str]:
+        """SQL for the shared column in the files and in the joined ones."""
+        assert self.joined is not None
+        first = len(self.files.header)
+        keys = [
+            (f'"#{number + files.header.index(self.on)}"', files.types.get(self.on))
+            for number, files in ((0, self.files), (first, self.joined))
+        ]
+        own, other = (
+            without_zeros(key, exact_digits(data_type)) if self.has_whole_keys else key for key, data_type in keys
+        )
+        return own, other
+
+    def key_counts(self) -> str:
+        """A query for the shared column's link: `count`, `missing`, `example` and `target_example`, as in Link."""
+        assert self.joined is not None
+        own_key, key = self._keys()
+        own_rows = select_text(self.files, 0, False)
+        joined_rows = select_text(self.joined, len(self.files.header), False)
+        own = f"SELECT DISTINCT {own_key} AS key FROM ({own_rows}) WHERE {self._is_value(own_key, self.files)}"
+        other = f"SELECT DISTINCT {key} AS key FROM ({joined_rows}) WHERE {self._is_value(key, self.joined)}"
+        return (
+            "SELECT count(*) AS count, count(*) FILTER (b.key IS NULL) AS missing, "
+            "min(a.key) FILTER (b.key IS NULL) AS example, "
+            f"(SELECT min(key) FROM ({other})) AS target_example FROM ({own}) a LEFT JOIN ({other}) b ON a.key = b.key"
+        )
+
+    @staticmethod
+    def _is_value(key: str, files: LocatedFiles) -> str:
+        return f"{key} NOT IN ({', '.join(map(literal, files.format.missing))})"
 
     def line(self) -> str:
         """SQL for the text of a row: as in the file, except for needless quotes; for Parquet, JSON."""

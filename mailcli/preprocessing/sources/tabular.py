@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mailcli.data.schema import Field, Group, Schema
 from mailcli.errors import MAX_QUOTED, MailError, shorten
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.preprocessing.links import Link, check_link
 from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile, TableFiles
 from mailcli.preprocessing.schema_file.read import parse_schema_file
 from mailcli.preprocessing.schema_file.splits import split_of_file, split_sql
@@ -128,10 +130,30 @@ class Source(RawData):
 
     def impressions(self, engine: DataEngine) -> DataFrame:
         """The impressions with their split."""
+        if self.impression_table.joined:
+            self._check_join(engine)
         names = ["user", "item", "time", *(field.name for field in self.map.context), *self.schema.labels]
         columns = ", ".join(map(identifier, names))
         sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(keep_rejects=True)})"
         return engine.sql(sql, self.impression_table.path)
+
+    def _check_join(self, engine: DataEngine) -> None:
+        """The shared column's values of the impressions are in the joined files (MailError: none is).
+
+        If no text is in both, whole numbers are compared: pandas writes 1 as 1.0 in a column with gaps.
+        """
+        table = self.impression_table
+        assert table.joined is not None
+        (counts,) = engine.collect(engine.sql(table.key_counts(), table.path)).to_pylist()
+        if counts["missing"] == counts["count"]:
+            whole = replace(table, has_whole_keys=True)
+            (whole_counts,) = engine.collect(engine.sql(whole.key_counts(), table.path)).to_pylist()
+            if whole_counts["missing"] < whole_counts["count"]:
+                counts = whole_counts
+                table.has_whole_keys = True
+                # Behaviors may be read from the same files.
+                self.behavior_table.has_whole_keys = True
+        check_link(Link(table.path, f"{table.on} of the impressions", table.joined.paths[0].name, **counts))
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """One row per behavior; in files with lists, one row per user is unnested."""

@@ -1,4 +1,4 @@
-"""Tables of a schema file that are not consistent: ids, attributes without values, times; and which fault comes first."""
+"""Tables of a schema file that are not consistent: attributes without values, times; and which fault comes first."""
 
 from __future__ import annotations
 
@@ -24,40 +24,6 @@ def refused(folder: Path, schema: str, files: dict[str, str], max_bad_rows: floa
     assert error.value.exit_code == 2
     assert not (folder / "data").exists()
     return error.value.message.replace(str(folder), "HERE")
-
-
-#: Numeric ids: plain in users.csv, with '.0' in the other files.
-NUMBERS = {"ann": "13", "bob": "14", "cid": "15", "dan": "16"}
-
-
-def numbered(text: str, end: str) -> str:
-    return re.sub("^(ann|bob|cid|dan)", lambda match: NUMBERS[match[0]] + end, text, flags=re.MULTILINE)
-
-
-def test_ids_that_are_written_otherwise_are_refused(tmp_path: Path) -> None:
-    files = {name: numbered(text, "" if name == "users.csv" else ".0") for name, text in FILES.items()}
-    assert refused(tmp_path, SCHEMA, files) == (
-        "HERE/raw/shown.csv: no user of the impressions is in users.csv, for example '13.0'; users there look like '13'. "
-        "Ids must be written the same way in both files."
-    )
-
-
-def test_many_users_without_a_profile_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = "\n".join(FILES["users.csv"].splitlines()[:4]) + "\n"
-    make_dataset(tmp_path, SCHEMA, {**FILES, "users.csv": text})
-    assert capsys.readouterr().err == (
-        "Note: 1 of 4 users of the impressions (25.00%) are not in users.csv, for example 'dan'.\n"
-        "Note: 1 of 3 items of the impressions (33.33%) are not in items.csv, for example 'x3'.\n"
-    )
-
-
-def test_items_without_features_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    schema = edited(("price = {column", "#"))
-    make_dataset(tmp_path, schema, {**FILES, "items.csv": "sku,kind,price\n1,hat,10\n2,shoe,20\n"})
-    assert capsys.readouterr().err == (
-        f"Note: {tmp_path}/raw/shown.csv: no item of the impressions is in items.csv, for example 'x1'; items there look "
-        "like '1'. They have no features.\n"
-    )
 
 
 @pytest.mark.parametrize("row", [",,,", "?,?,,"])
@@ -123,6 +89,13 @@ def test_quantiles_of_texts_are_told_with_the_text(tmp_path: Path) -> None:
         "HERE/raw/users.csv: the row 'ann,Rome,chess|go,17,10' column 'city' holds 'Rome'. Expected a number or nothing. "
         "HERE/my.toml: users.attributes.income: no user of the train split has a number there, so quantiles "
         "cannot be computed."
+    )
+
+
+def test_a_condition_that_never_holds_for_behaviors_is_named(tmp_path: Path) -> None:
+    schema = edited(("action = {column", 'where = {column = "what", equals = "sold"}\naction = {column'))
+    assert refused(tmp_path, schema, FILES) == (
+        "HERE/raw/log-1.csv: no row can be used: the file has none, or `where` is true for none."
     )
 
 
