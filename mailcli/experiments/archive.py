@@ -11,7 +11,8 @@ from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.matrix import make_row, with_baselines
 from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
-from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run
+from mailcli.training.run_checksums import copy_sums
+from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run, check_finished_files
 from mailcli.training.run_registry import open_run
 from mailcli.utils.files import write_atomically
 from mailcli.utils.parsing import read_toml
@@ -68,10 +69,13 @@ def _copy(run: Path, archive: Path) -> None:
     """Copy a finished run's small files, the result last: it marks the run as finished."""
     if not (run / RESULT).is_file() or run.resolve() == archive.resolve():
         return
+    # Before what was archived earlier is replaced.
+    check_finished_files(run)
     archive.mkdir(parents=True, exist_ok=True)
     for name in ARCHIVED:
         with write_atomically(archive / name) as partial:
             shutil.copyfile(run / name, partial)
+    copy_sums(run, archive, ARCHIVED)
 
 
 def _open_checked(folder: Path, config: RunConfig) -> Run:

@@ -7,6 +7,7 @@
     checkpoints/       best.weights.h5, the best epoch by validation AUC; step-<n>.npz until the run is finished;
                        best.optimizers.npz, both optimizers at the best epoch, for `mail train --continue`
     predictions.npy    scores of the test impressions in the dataset's order: pCTR, or pCTR and pCTCVR
+    SHA256SUMS         of a finished run: the SHA-256 of each of these files, by which later changes are noticed
     result.json        metrics; it exists only once the run is finished
     vocabularies.npz   only of a run that continues another: the ids of its embedding table
     tensorboard/       event files, if requested
@@ -31,7 +32,9 @@ from numpy.typing import NDArray
 
 from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError
+from mailcli.training.run_checksums import SUMS, check_files, write_sums
 from mailcli.training.run_result import read_result
+from mailcli.training.weights_file import check_weights_file
 from mailcli.utils.files import FolderLock, remove_partials, write_atomically
 from mailcli.utils.parsing import read_json
 
@@ -43,8 +46,11 @@ logger = logging.getLogger(__name__)
 CONFIG, ENVIRONMENT, RESULT = "config.toml", "environment.json", "result.json"
 _HISTORY, _PREDICTIONS, _VOCABULARIES = "history.jsonl", "predictions.npy", "vocabularies.npz"
 _CHECKPOINTS, _TENSORBOARD = "checkpoints", "tensorboard"
+_WEIGHTS, _OPTIMIZERS = f"{_CHECKPOINTS}/best.weights.h5", f"{_CHECKPOINTS}/best.optimizers.npz"
+#: The files of a finished run that are checked when it is opened; the checkpoints are checked when they are read.
+_SMALL_FILES = (CONFIG, ENVIRONMENT, _HISTORY, _PREDICTIONS, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
-ENTRIES = (CONFIG, RESULT, _HISTORY, _VOCABULARIES, ENVIRONMENT, _PREDICTIONS, _CHECKPOINTS, _TENSORBOARD)
+ENTRIES = (CONFIG, RESULT, _HISTORY, _VOCABULARIES, ENVIRONMENT, _PREDICTIONS, SUMS, _CHECKPOINTS, _TENSORBOARD)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,15 @@ class Run:
         path = self.folder / RESULT
         return read_result(path, self.config) if path.exists() else None
 
+    def check_weights(self) -> None:
+        """Refuse a finished run whose weights were changed since (MailError)."""
+        check_files(self.folder, (_WEIGHTS,), required=(_WEIGHTS,))
+
+    def check_optimizers(self) -> None:
+        """Refuse a finished run whose weights or optimizers were changed since (MailError)."""
+        self.check_weights()
+        check_files(self.folder, (_OPTIMIZERS,), required=())
+
     @property
     def environment(self) -> dict[str, Any]:
         """environment.json of a finished run (MailError if it cannot be read)."""
@@ -110,12 +125,12 @@ class Run:
     @property
     def weights(self) -> Path:
         """The best epoch's weights."""
-        return self.checkpoints / "best.weights.h5"
+        return self.folder / _WEIGHTS
 
     @property
     def optimizers(self) -> Path:
         """Both optimizers at the best epoch; a two-stage method has none."""
-        return self.checkpoints / "best.optimizers.npz"
+        return self.folder / _OPTIMIZERS
 
     @property
     def tensorboard(self) -> Path:
@@ -132,8 +147,13 @@ class Run:
         if self.weights.exists() and not self.weights.is_file():
             # Reading a named pipe might never end.
             raise MailError(f"{self.weights}: is not a file. Delete the folder and train again.")
+        is_finished = (self.folder / RESULT).exists()
+        if is_finished:
+            self.check_weights()
         started = time.monotonic()
         try:
+            if is_finished:
+                check_weights_file(self.weights, model.variables)
             model.load_weights(self.weights)
         except (OSError, ValueError, KeyError) as error:
             raise MailError(
@@ -169,8 +189,16 @@ class Run:
         """Write predictions and metrics; result.json comes last, so it marks the run as finished."""
         with write_atomically(self.folder / _PREDICTIONS) as partial:
             np.save(partial, scores, allow_pickle=False)
-        _write_json(self.folder / ENVIRONMENT, environment)
-        _write_json(self.folder / RESULT, result)
+        _write(self.folder / ENVIRONMENT, _to_json(environment))
+        content = _to_json(result)
+        files = (*_SMALL_FILES, _WEIGHTS, _OPTIMIZERS)
+        write_sums(self.folder, [name for name in files if name != RESULT], {RESULT: content})
+        _write(self.folder / RESULT, content)
+
+
+def check_finished_files(folder: Path) -> None:
+    """Refuse a finished run with a file that was changed since, other than the checkpoints (MailError)."""
+    check_files(folder, _SMALL_FILES, required=(CONFIG, RESULT))
 
 
 def entries(folder: Path) -> list[Path]:
@@ -178,6 +206,10 @@ def entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _write_json(path: Path, data: dict[str, Any]) -> None:
+def _to_json(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, indent=2) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
     with write_atomically(path) as partial:
-        partial.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        partial.write_bytes(content)

@@ -13,7 +13,7 @@ from mailcli.config import Options, RunConfig, differences, make_config, to_toml
 from mailcli.data.dataset import MANIFEST, Dataset
 from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
-from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, entries
+from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries
 from mailcli.utils.files import file_sha256, final_name
 from mailcli.utils.parsing import read_toml
 
@@ -21,8 +21,12 @@ logger = logging.getLogger(__name__)
 
 #: The key of config.toml for the dataset.
 _DATASET = "dataset_sha256"
-#: The key of config.toml for the ids of a run that continues another.
-NUMBERING = "vocabularies_sha256"
+#: Keys of config.toml for the code of an outside ranker or method.
+_RANKER, _COLD_START = "ranker_sha256", "cold_start_sha256"
+#: Keys of config.toml of a run that continues another: its ids, and the other run's optimizers.
+NUMBERING, PARENT_OPTIMIZERS = "vocabularies_sha256", "continues_optimizers_sha256"
+_SHA256 = "_sha256"
+_SHA256_KEYS = (_DATASET, _RANKER, _COLD_START, NUMBERING, PARENT_OPTIMIZERS)
 
 
 def dataset_sha256(dataset: Dataset) -> str:
@@ -34,8 +38,8 @@ def _checksums(config: RunConfig, dataset: Dataset) -> dict[str, str]:
     """SHA-256 of what a run depends on besides its settings: the dataset, and an outside ranker or method."""
     checksums = {
         _DATASET: dataset_sha256(dataset),
-        "ranker_sha256": plugins.code_sha256(plugins.RANKERS, config.ranker),
-        "cold_start_sha256": plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
+        _RANKER: plugins.code_sha256(plugins.RANKERS, config.ranker),
+        _COLD_START: plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
     }
     return {key: checksum for key, checksum in checksums.items() if checksum}
 
@@ -61,6 +65,8 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
     settings = {**run_identity(config, dataset), **(checksums or {})}
     run = Run(folder, config, settings)
     _check_folder(folder)
+    if (folder / RESULT).exists():
+        check_finished_files(folder)
     if (folder / CONFIG).is_file():
         # An older version that lacked a setting did what is now the default.
         defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
@@ -88,7 +94,7 @@ def _check_folder(folder: Path) -> None:
 
 def read_settings(path: Path) -> Options:
     """The settings in a TOML file: a run's config.toml, or one of the user's (MailError if it cannot be read)."""
-    return {key: value for key, value in read_toml(path).items() if not key.endswith("_sha256")}
+    return {key: value for key, value in read_toml(path).items() if not key.endswith(_SHA256)}
 
 
 def open_run(folder: Path) -> Run:
@@ -103,10 +109,25 @@ def open_run(folder: Path) -> Run:
         )
     if not (folder / CONFIG).is_file():
         raise MailError(f"{folder}: holds no {CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
-    run = Run(folder, make_config([read_settings(folder / CONFIG)]))
-    if run.result is None:
+    if not (folder / RESULT).exists():
         raise MailError(f"{folder}: the run is not finished. Run its `mail train` command again.")
+    check_finished_files(folder)
+    run = Run(folder, _read_config(folder / CONFIG))
+    # Raises an error if it is damaged.
+    _ = run.result
     return run
+
+
+def _read_config(path: Path) -> RunConfig:
+    """The config in a run's config.toml (MailError if it has an unknown key or a wrong value)."""
+    settings = read_toml(path)
+    unknown = [key for key in settings if key.endswith(_SHA256) and key not in _SHA256_KEYS]
+    if unknown:
+        raise MailError(f"{path}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], _SHA256_KEYS)}")
+    try:
+        return make_config([read_settings(path)])
+    except MailError as error:
+        raise MailError(f"{path}: {error.message}") from error
 
 
 def _suggest_folder(folder: Path) -> str:
@@ -126,7 +147,7 @@ def check_unchanged(run: Run, dataset: Dataset) -> None:
     trained = _config_toml(run)
     changed = [key for key, checksum in _checksums(run.config, dataset).items() if trained.get(key) != checksum]
     if changed and changed[0] != _DATASET:
-        name = run.config.ranker if changed[0] == "ranker_sha256" else run.config.cold_start
+        name = run.config.ranker if changed[0] == _RANKER else run.config.cold_start
         raise MailError(f"{run.folder}: '{name}' has changed since training. Train again in another --runs folder.")
     if changed:
         raise MailError(

@@ -85,7 +85,7 @@ class WarmStart:
             )
         for read, variable in zip(moments, step.variables, strict=True):
             if variable.name != _LEARNING_RATE:
-                variable.assign(expand(read(), variable))
+                variable.assign(expand(_checked(self._run, read(), variable), variable))
 
     def measure_days(self, config: RunConfig, dataset: Dataset, scorer: Scorer, after: Metrics) -> list[dict[str, Any]]:
         """Metrics of the parent (before) and the new run (after) on the test splits of both days: forgetting and gain.
@@ -108,6 +108,16 @@ class WarmStart:
             {"dataset": earlier.label, "before": before_earlier, "after": after_earlier},
             {"dataset": later.label, "before": before_later, "after": after},
         ]
+
+
+def _checked(run: Run, moment: NDArray, variable: Any) -> NDArray:
+    """A moment as it was read (MailError if it has another type than the variable, or is not finite)."""
+    if str(moment.dtype) != str(variable.dtype) or not np.isfinite(moment).all():
+        raise MailError(
+            f"{run.optimizers}: is damaged: {variable.path} is {moment.dtype}, expected finite {variable.dtype}. Train "
+            "the run again in another --runs folder."
+        )
+    return moment
 
 
 def _measure_test(dataset: Dataset, config: RunConfig, scorer: Scorer, title: str) -> Metrics:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command_line import SMALL, error_line, mail
+from tests.helpers.runs import make_older
 
 
 def test_evaluate_shows_intervals_over_users_where_asked_for(with_data: Path) -> None:
@@ -40,20 +41,25 @@ class TestTamperedRuns:
         assert mail("train", *SMALL).exit_code == 0
         return with_data / "runs" / "tiny" / "paper" / "base+none" / "seed-0"
 
+    @pytest.fixture
+    def old_run(self, run: Path) -> Path:
+        make_older(run)
+        return run
+
     @pytest.mark.parametrize(
         "content", [b"", b"{", b"{}", b"[]", b"\xff\xfe", b'{"test": {}}', b'{"test": {"new": 3}}']
     )
-    def test_a_damaged_result(self, run: Path, content: bytes) -> None:
-        (run / "result.json").write_bytes(content)
+    def test_a_damaged_result(self, old_run: Path, content: bytes) -> None:
+        (old_run / "result.json").write_bytes(content)
         for command in (["evaluate"], ["train", *SMALL]):
             assert "result.json: is damaged. Delete the folder" in error_line(mail(*command))
 
-    def test_a_damaged_config(self, run: Path) -> None:
-        (run / "config.toml").write_text("epochs = 1\n")
-        assert error_line(mail("evaluate", run)) == "data: no dataset is named."
+    def test_a_damaged_config(self, old_run: Path) -> None:
+        (old_run / "config.toml").write_text("epochs = 1\n")
+        assert error_line(mail("evaluate", old_run)) == f"{old_run}/config.toml: data: no dataset is named."
 
-    def test_missing_weights(self, run: Path) -> None:
-        (run / "checkpoints" / "best.weights.h5").unlink()
+    def test_missing_weights(self, old_run: Path) -> None:
+        (old_run / "checkpoints" / "best.weights.h5").unlink()
         assert "does not fit this run's model and dataset" in error_line(mail("evaluate"))
 
     def test_the_same_run_twice_is_one_run(self, run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -123,6 +124,25 @@ def test_archived_results_are_enough_and_give_the_same_document(home: Path) -> N
     (home / "R.md").unlink()
     assert results().exit_code == 0
     assert (home / "R.md").read_bytes() == first
+
+
+def test_archived_results_keep_their_checksums(home: Path) -> None:
+    for result in sorted((home / "runs").rglob("result.json")):
+        result.with_name("predictions.npy").write_bytes(b"scores")
+        files = sorted(result.parent.iterdir())
+        lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+        (result.parent / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+    assert results().exit_code == 0
+    run, kept = (home / folder / "toy/paper/base+none/seed-0" for folder in ("runs", "kept"))
+    names = [line.split()[1] for line in (kept / "SHA256SUMS").read_text(encoding="utf-8").splitlines()]
+    assert names == ["config.toml", "environment.json", "result.json"]
+    before = (kept / "result.json").read_bytes()
+    (run / "result.json").write_bytes(before.replace(b"0.5", b"0.9"))
+    assert error_line(results()).startswith("runs/toy/paper/base+none/seed-0/result.json: was changed after the run")
+    assert (kept / "result.json").read_bytes() == before
+    shutil.rmtree(home / "runs")
+    (kept / "result.json").write_bytes(before.replace(b"0.5", b"0.9"))
+    assert error_line(results()).startswith("kept/toy/paper/base+none/seed-0/result.json: was changed after the run")
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from mailcli.experiments.executors.processes import jobs_and_threads
 from mailcli.experiments.plan import read_plan
 from mailcli.reporting.paper import REPORTED
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.runs import make_older
 
 EXPERIMENTS = sorted((Path(__file__).parent.parent.parent / "experiments").glob("*.toml"))
 
@@ -326,6 +327,7 @@ def test_a_run_of_a_version_without_some_setting_is_reused(plan: Path, toy_data:
         "1",
     ]
     first = mail(*where)
+    make_older(tmp_path / "runs")
     for path in (tmp_path / "runs").rglob("config.toml"):
         text = path.read_text(encoding="utf-8")
         assert "eval_every = 0\n" in text

@@ -22,6 +22,7 @@ from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
+from tests.helpers.runs import make_older
 
 QUICK = {"epochs": 1, "batch_size": 256}
 
@@ -103,6 +104,7 @@ def test_a_table_without_baselines_has_no_forest(runs: Path, data_dir: Path, tmp
 
 def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(runs, tmp_path / "runs")
+    make_older(tmp_path / "runs")
     for path in (tmp_path / "runs/tiny/paper/base+none").rglob("config.toml"):
         path.write_text(path.read_text().replace('data = "tiny"', 'data = "other"'))
     done = mail("plot", "loss", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")

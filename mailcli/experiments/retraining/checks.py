@@ -85,7 +85,7 @@ def _edges(dataset: Dataset) -> dict[str, list[float]]:
 
 
 def check_resumable(parent: Run) -> None:
-    """Refuse a run without optimizer state (MailError)."""
+    """Refuse a run without optimizer state, or with changed weights or optimizers (MailError)."""
     from mailcli.models.factory import is_two_stage
 
     if is_two_stage(parent.config):
@@ -99,3 +99,4 @@ def check_resumable(parent: Run) -> None:
                 f"{path}: is missing, so the run cannot be continued (runs of older versions do not keep their "
                 "optimizers). Train it again in another --runs folder."
             )
+    parent.check_optimizers()

@@ -13,7 +13,7 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.retraining.checks import check_next_dataset, check_resumable, open_parent_dataset
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import NUMBERING, find_run, open_run
+from mailcli.training.run_registry import NUMBERING, PARENT_OPTIMIZERS, find_run, open_run
 from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -22,7 +22,6 @@ CHANGEABLE = (
     *("epochs", "patience", "eval_every", "batch_size", "learning_rate", "zero_shot_learning_rate"),
     *("optimizer", "precision", "embedding_init"),
 )
-_OPTIMIZERS = "continues_optimizers_sha256"
 
 
 def continue_run(
@@ -51,7 +50,7 @@ def continue_run(
     numbering = extend_numbering(current_numbering(earlier), dataset)
     config = _config(parent, dataset, changes)
     dataset.check_history(config.history)
-    checksums = {_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
+    checksums = {PARENT_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
     run = find_run(runs, config, dataset, checksums)
     if run.result is None:
         from mailcli.training.train import CHECKPOINT_MINUTES, train

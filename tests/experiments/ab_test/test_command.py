@@ -11,6 +11,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from tests.helpers.command_line import SMALL, SMALL_MAIL, error_line, mail
 from tests.helpers.manifests import edit_manifest
+from tests.helpers.runs import make_older
 
 
 @pytest.mark.slow
@@ -47,6 +48,7 @@ def test_as_typed(with_data: Path) -> None:
     assert error_line(mail(*command)) == f"{runs[1]}: the run is not finished. Run its `mail train` command again."
     result.with_name("kept").rename(result)
     shutil.copytree("data/tiny", "data/other")
+    make_older(with_data / "runs")
     config = with_data / runs[1] / "config.toml"
     text = config.read_text()
     config.write_text(text.replace('data = "tiny"', 'data = "other"'))

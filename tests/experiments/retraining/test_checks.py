@@ -13,10 +13,12 @@ from mailcli.preprocessing.pipeline import Options, preprocess
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.manifests import edit_manifest
 from tests.helpers.retraining import CHILD, PARENT
+from tests.helpers.runs import make_older
 
 
 @pytest.mark.slow
 def test_a_changed_parent_is_error_line(home: Path) -> None:
+    make_older(Path(PARENT))
     weights = Path(PARENT) / "checkpoints" / "best.weights.h5"
     weights.write_bytes(weights.read_bytes() + b"\0")
     error = error_line(mail("train", "--continue", PARENT, "--data", "tiny"))
@@ -25,6 +27,7 @@ def test_a_changed_parent_is_error_line(home: Path) -> None:
 
 
 def test_a_run_whose_moments_are_damaged_is_refused_and_leaves_no_folder(home: Path) -> None:
+    make_older(Path(PARENT))
     moments = Path(PARENT) / "checkpoints" / "best.optimizers.npz"
     data = moments.read_bytes()
     moments.write_bytes(data[: len(data) // 2])
@@ -135,6 +138,7 @@ def test_several_devices_cannot_continue(options: list[str]) -> None:
 def test_a_two_stage_method_is_error_line(home: Path) -> None:
     folder = Path("runs/day1/paper/base+llae/seed-0")
     shutil.copytree(PARENT, folder)
+    make_older(Path(folder))
     (folder / "config.toml").write_text(
         (folder / "config.toml").read_text().replace('"mail"', '"llae"').split("[cold_start_options]")[0]
         + "[cold_start_options]\n"

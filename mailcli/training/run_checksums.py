@@ -1,0 +1,90 @@
+"""SHA256SUMS of a finished run: the SHA-256 of its files, in the format of `sha256sum`, by which changes are noticed.
+
+The small files are checked when a run is opened, the checkpoints when they are read. Runs of versions that wrote no
+SHA256SUMS are read without these checks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from mailcli.errors import MailError, shorten
+from mailcli.utils.files import file_sha256, write_atomically
+
+SUMS = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_./-]{1,200})\n")
+_REMEDY = "Delete the folder and run its `mail train` command again."
+
+
+def write_sums(folder: Path, names: Iterable[str], contents: Mapping[str, bytes]) -> None:
+    """Write SHA256SUMS.
+
+    Args:
+        folder: of the run.
+        names: files of the folder; those that do not exist are left out.
+        contents: of files that are not written yet, by name.
+    """
+    sums = {name: file_sha256(folder / name) for name in names if (folder / name).is_file()}
+    sums |= {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    _write(folder, sums)
+
+
+def copy_sums(source: Path, target: Path, names: Collection[str]) -> None:
+    """Write SHA256SUMS of a folder that holds copies of some of a run's files; none if the run has none."""
+    sums = _read(source)
+    if sums is None:
+        (target / SUMS).unlink(missing_ok=True)
+    else:
+        _write(target, {name: digest for name, digest in sums.items() if name in names})
+
+
+def _write(folder: Path, sums: Mapping[str, str]) -> None:
+    with write_atomically(folder / SUMS) as partial:
+        partial.write_bytes("".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
+
+
+def check_files(folder: Path, names: Collection[str], required: Collection[str]) -> None:
+    """Refuse a run with a file that was changed or deleted after it had finished (MailError).
+
+    Args:
+        folder: of the run.
+        names: the files to check, as far as SHA256SUMS names them.
+        required: those that it must name.
+    """
+    sums = _read(folder)
+    if sums is None:
+        return
+    unnamed = [name for name in required if name not in sums]
+    if unnamed:
+        raise MailError(f"{folder / SUMS}: has no line for {unnamed[0]}. {_REMEDY}")
+    for name in names:
+        if name in sums:
+            _check_file(folder / name, sums[name])
+
+
+def _check_file(path: Path, digest: str) -> None:
+    if not path.is_file():
+        raise MailError(f"{path}: is missing, although {SUMS} names it. {_REMEDY}")
+    if file_sha256(path) != digest:
+        raise MailError(f"{path}: was changed after the run had finished: its SHA-256 is not that in {SUMS}. {_REMEDY}")
+
+
+def _read(folder: Path) -> dict[str, str] | None:
+    """The SHA-256 of each file, by name; None for a run without SHA256SUMS (MailError if it is damaged)."""
+    path = folder / SUMS
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise MailError(f"{path}: is not a file. {_REMEDY}")
+    sums: dict[str, str] = {}
+    for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(keepends=True), start=1):
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise MailError(
+                f"{path}: line {number} is {shorten(line)}. Expected a SHA-256, two spaces and a file's name. {_REMEDY}"
+            )
+        sums[match[2]] = match[1]
+    return sums
