@@ -17,8 +17,7 @@ from mailcli.cli._options import VERBOSITY
 from mailcli.errors import Interrupted, MailError
 from mailcli.utils.log import log_to_stderr
 
-# Set before TensorFlow and Keras are imported: the project uses TensorFlow, whose start-up messages are noise.
-os.environ["KERAS_BACKEND"] = "tensorflow"
+# Set before TensorFlow is imported: its start-up messages are noise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 

@@ -1,7 +1,12 @@
 """From a batch to features, logits and gradients; what a ranker or method of your own needs is exported here."""
 
-from mailcli.models.contracts import ColdStartMethod, RankingTower, TrainingData
-from mailcli.models.features import (
+from mailcli.utils.keras_startup import import_keras
+
+# Before any module of this package imports Keras, which reads the user's keras.json when it is imported.
+import_keras()
+
+from mailcli.models.contracts import ColdStartMethod, RankingTower, TrainingData  # noqa: E402
+from mailcli.models.features import (  # noqa: E402
     Features,
     Spec,
     invent_behaviors,
@@ -9,8 +14,14 @@ from mailcli.models.features import (
     replace_behaviors,
     without_behaviors,
 )
-from mailcli.models.layers import AttentionPooling, BatchNormalization, Dropout, ResidualDecoder, ResidualEncoder
-from mailcli.models.losses import click_loss, kl_divergence, mmd2, squared_error
+from mailcli.models.layers import (  # noqa: E402
+    AttentionPooling,
+    BatchNormalization,
+    Dropout,
+    ResidualDecoder,
+    ResidualEncoder,
+)
+from mailcli.models.losses import click_loss, kl_divergence, mmd2, squared_error  # noqa: E402
 
 __all__ = [
     "AttentionPooling",

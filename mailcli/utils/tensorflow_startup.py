@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mailcli.utils.hardware import has_graphics_card
+from mailcli.utils.keras_startup import import_keras
 
 #: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL is.
 NOISE = (
@@ -29,6 +30,7 @@ def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
     """
     if "tensorflow" not in sys.modules:
         with _without_noise():
+            import_keras()
             import tensorflow as tf
 
             # Each run has its own graph; after five of them TensorFlow warns of retracing.

@@ -182,7 +182,6 @@ def _initialize_worker(threads_each: int, reports: Any, stopping: Any, log_level
     _stopping = stopping
     limit_threads(threads_each)
     log_to_stderr(log_level)
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         # Leave the terminal's process group, so that Ctrl-C reaches only the parent.
