@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ ORDER_SALT, SAMPLE_SALT = -1, -2
 
 def assign_buckets(
     engine: DataEngine,
+    schema: Schema,
     impressions: Path,
     known_items: pa.ChunkedArray,
     raw_files: tuple[Path, ...],
@@ -37,6 +38,7 @@ def assign_buckets(
 
     Args:
         engine: reads the impressions.
+        schema: names their labels.
         impressions: folder of the usable impressions.
         known_items: the raw ids of the item table.
         raw_files: their size decides the number of buckets.
@@ -45,7 +47,7 @@ def assign_buckets(
     """
     F = engine.functions
     frame = engine.read_parquet(impressions)
-    users = engine.collect(frame.groupBy("user").agg(F.max("time").alias("last"), *_counts(F)))
+    users = engine.collect(frame.groupBy("user").agg(F.max("time").alias("last"), *_counts(F, schema.labels)))
     users = users.filter(pa.array(share_of_users(_raw_ids(users), sample, SAMPLE_SALT)))
     raw = _raw_ids(users)
     key = hash_users(raw, ORDER_SALT)
@@ -93,12 +95,14 @@ def _raw_ids(users: pa.Table) -> Any:
     return users["user"].combine_chunks().to_numpy(zero_copy_only=False)
 
 
-def _counts(F: Any) -> Iterator[Any]:
-    """Impressions and clicks by split; DuckDB's sums are wider than Spark's."""
+def _counts(F: Any, labels: Sequence[str]) -> Iterator[Any]:
+    """Impressions, clicks and conversions by split; DuckDB's sums are wider than Spark's."""
     for number, name in enumerate(SPLITS):
         in_split = F.col("split") == F.lit(number)
         yield F.sum(in_split.cast("bigint")).cast("bigint").alias(name)
-        yield F.sum((in_split & (F.col("click") == F.lit(1))).cast("bigint")).cast("bigint").alias(f"{name}_clicks")
+        for label in labels:
+            holds = (in_split & (F.col(label) == F.lit(1))).cast("bigint")
+            yield F.sum(holds).cast("bigint").alias(f"{name}_{label}s")
 
 
 def _all_items(known: pa.ChunkedArray, shown_items: pa.Table) -> pa.Table:

@@ -5,6 +5,7 @@ Each step is a stage: its folder is complete or missing, and later steps read th
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,9 +15,12 @@ import pyarrow.parquet as pq
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.preprocessing.buckets import assign_buckets, split_impressions
+from mailcli.preprocessing.column_checks import FEWEST_ROWS
 from mailcli.preprocessing.consistency import check_items, check_times, check_users, check_users_of_behaviors
 from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, REJECTED, TOO_LATE, ExtractedTables, count_rows
 from mailcli.preprocessing.table_reader import TableReader
+
+logger = logging.getLogger(__name__)
 
 
 class Extraction:
@@ -59,7 +63,9 @@ class Extraction:
         return ExtractedTables(profiles, features, users, items, split, behaviors, self.reader.facts, ignored)
 
     def _assign_buckets(self, impressions: Path, known_items: pa.ChunkedArray, folder: Path) -> None:
-        assign_buckets(self.engine, impressions, known_items, self.source.files, self.sample, folder)
+        assign_buckets(
+            self.engine, self.source.schema, impressions, known_items, self.source.files, self.sample, folder
+        )
 
     def _split_impressions(self, impressions: Path, keys: Path, folder: Path) -> None:
         split_impressions(self.engine, self.source.schema, impressions, keys, folder)
@@ -101,4 +107,24 @@ class Extraction:
             if clicks[name] in {0, total[name]}:
                 raise MailError(
                     f"{file}: all {total[name]} labels of the {name} split are equal. Expected both classes.{sample}"
+                )
+        if "conversion" in self.source.schema.labels:
+            self._check_conversions(users, clicks)
+
+    def _check_conversions(self, users: pa.Table, clicks: dict[str, int]) -> None:
+        """Training clicks have both conversions and none (MailError: no conversion); a note for the other splits."""
+        file = self.source.path_of("impressions")
+        conversions = {name: pc.sum(users[f"{name}_conversions"]).as_py() or 0 for name in SPLITS}
+        if not conversions["train"]:
+            where = "" if not any(conversions.values()) else " of the train split"
+            raise MailError(
+                f"{file}: every conversion{where} is 0, of {clicks['train']:,} clicks. Expected some with 1; check the "
+                "rule for conversions, or leave it out."
+            )
+        if conversions == clicks and sum(clicks.values()) >= FEWEST_ROWS:
+            logger.warning(f"Note: {file.name}: every click is a conversion, so that conversions tell nothing more.")
+        for name in SPLITS[1:]:
+            if not conversions[name]:
+                logger.warning(
+                    f"Note: {file.name}: no click of the {name} split is a conversion, so that its CTCVR has no AUC."
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,18 @@ from mailcli.data.dataset import REJECTED, SUMMARY, Dataset
 from mailcli.data.manifest import LONGEST_HISTORY
 from mailcli.data.writer import DatasetWriter, check_target
 from mailcli.errors import MailError
+from mailcli.preprocessing.column_checks import check_columns
 from mailcli.preprocessing.engines._base import MEMORY_LIMIT, DataEngine, parse_size
 from mailcli.preprocessing.extract import Extraction
 from mailcli.preprocessing.fingerprints import fingerprints, stamps
+from mailcli.preprocessing.label_copies import describe_copy, label_copies
 from mailcli.preprocessing.rejects import MAX_BAD_ROWS, Rejects
 from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.summary import summary
 from mailcli.preprocessing.table_reader import TableReader
 from mailcli.preprocessing.transform import Transform
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
             fingerprints(raw_data.files, raw) as future,
         ):
-            contents = _write_columns(raw_data, engine, writer, name, options)
+            contents, notes = _write_columns(raw_data, engine, writer, name, options)
             files = future.result()
         changed = [file for file, stamp in stamps(raw_data.files, raw).items() if stamp != before[file]]
         if changed:
@@ -119,22 +124,27 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
                 "files": files,
             }
         )
+    for note in notes:
+        logger.warning(f"Note: {note}.")
     return Dataset(target)
 
 
 def _write_columns(
     source: RawData, engine: DataEngine, writer: DatasetWriter, name: str, options: Options
-) -> dict[str, Any]:
-    """Write all columns, summary.md and rejected/; returns what they add to dataset.json."""
+) -> tuple[dict[str, Any], list[str]]:
+    """Write all columns, summary.md and rejected/; returns what they add to dataset.json, and notes on columns."""
     rejects = Rejects(source, options.max_bad_rows)
     reader = TableReader(source, engine, writer.stages, rejects)
     extracted = Extraction(reader, options.sample, options.expect_official).run()
-    contents = Transform(source.schema, engine, writer, options.history, options.drop_duplicates).run(extracted)
+    transform = Transform(source.schema, engine, writer, options.history, options.drop_duplicates)
+    contents = transform.run(extracted)
+    check_columns(source, engine, transform.seen, transform.vocabularies)
     title = (
         f"{name} ({'simulated' if source.simulation else 'real data'}), n_v {options.history}, "
         f"{options.sample * 100:g}% of the users, duplicates {'dropped' if options.drop_duplicates else 'kept'}"
     )
-    text = summary(title, source, extracted, rejects, contents["counts"])
+    notes = [describe_copy(field, value) for field, value in label_copies(source.schema, writer.read).items()]
+    text = summary(title, source, extracted, rejects, contents["counts"], notes)
     (writer.folder / SUMMARY).write_text(text, encoding="utf-8")
     rejects.write(writer.folder / REJECTED)
-    return contents
+    return contents, notes

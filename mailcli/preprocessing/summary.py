@@ -19,7 +19,14 @@ Cell = object
 Cells = Sequence[Cell]
 
 
-def summary(title: str, source: RawData, extracted: ExtractedTables, rejects: Rejects, counts: dict[str, int]) -> str:
+def summary(
+    title: str,
+    source: RawData,
+    extracted: ExtractedTables,
+    rejects: Rejects,
+    counts: dict[str, int],
+    notes: Sequence[str] = (),
+) -> str:
     """The text of summary.md.
 
     Args:
@@ -28,6 +35,7 @@ def summary(title: str, source: RawData, extracted: ExtractedTables, rejects: Re
         extracted: its tables.
         rejects: the rows that could not be used.
         counts: those of dataset.json.
+        notes: on columns that nobody should trust.
     """
     blocks = [
         f"# {markdown(title)}",
@@ -37,6 +45,7 @@ def summary(title: str, source: RawData, extracted: ExtractedTables, rejects: Re
         *_table(("table", "expected", "rows", "for example"), _reasons(rejects), "None."),
         "## Findings",
         *_table(("what", "how many", "for example"), _findings(extracted, counts)),
+        *(["## Notes", "\n".join(f"- {note[0].upper()}{note[1:]}." for note in notes)] if notes else []),
         "## Impressions",
         *_table(("split", "impressions", "clicks", "CTR"), _splits(counts)),
         "## Values",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mailcli.data.schema import SPLITS, Field, Schema
 from mailcli.data.writer import DatasetWriter
+from mailcli.preprocessing.column_checks import SeenIds
 from mailcli.preprocessing.engines._base import DataEngine
 from mailcli.preprocessing.extracted_tables import ExtractedTables
 from mailcli.preprocessing.feature_table import FeatureTable, field_ids, positions, standardize
@@ -45,6 +46,7 @@ class Transform:
     def run(self, extracted: ExtractedTables) -> dict[str, Any]:
         """Do both steps; returns what they add to dataset.json."""
         self.vocabularies = {name: VocabularyBuilder() for name in self.schema.vocabularies()}
+        self.seen = SeenIds()
         self.counts = _counts(extracted)
         histories = HistoryWriter(
             self.schema, self.engine, self.writer, self.vocabularies, self.history, self.drop_duplicates
@@ -96,7 +98,9 @@ class Transform:
         for name, table in tables.items():
             self.writer.write(name, "raw", table.raw_ids())
             for field, column in table.fields.items():
-                ids = field_ids(field, self.vocabularies[field.vocabulary], column)
+                vocabulary = self.vocabularies[field.vocabulary]
+                ids = field_ids(field, vocabulary, column)
+                self.seen.add(field, vocabulary, ids)
                 self.writer.write(name, field.name, self._smallest_type(field, ids))
 
     def _write_dense(self, extracted: ExtractedTables, rows: pa.Array) -> dict[str, dict[str, float]]:
@@ -119,7 +123,9 @@ class Transform:
             for table, raw_table, raw_name, field in columns:
                 vocabulary = self.vocabularies[field.vocabulary]
                 for codes in _chunks(self.writer.read(raw_table, raw_name)):
-                    self.writer.append(table, field.name, self._smallest_type(field, vocabulary.ids(codes)))
+                    ids = vocabulary.ids(codes)
+                    self.seen.add(field, vocabulary, ids)
+                    self.writer.append(table, field.name, self._smallest_type(field, ids))
                 (self.writer.folder / raw_table / f"{raw_name}.npy").unlink()
                 advance(1)
         self.writer.remove("raw_behaviors")

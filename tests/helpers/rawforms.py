@@ -95,6 +95,7 @@ def ali_ccp(folder: Path, users: int = 10) -> None:
             index = f"{name}{user:012d}"
             history = [("109_14", f"30{(user + step) % 4}", "0.69315") for step in range(user % 4)]
             of_user = [("101", f"10{user}", "1.0"), ("121", str(user % 5), "1.0"), ("124", str(user % 2), "1.0")]
+            of_user += [(field, str(user % 3), "1.0") for field in ("122", "125", "126", "127", "128", "129")]
             common.append(f"{index},{len(of_user + history)},{packed(*of_user, *history)}")
             for impression in range(impressions):
                 click = int((user + impression) % 2 == 0)

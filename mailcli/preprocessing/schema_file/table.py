@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.preprocessing.schema_file.definition import ColumnRef
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
 from mailcli.preprocessing.schema_file.sql import select_text
 from mailcli.preprocessing.schema_file.typed_columns import TypedColumns
 from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
+
+#: A column with the text of another column; no field has a point in its name.
+_TEXT = "file.text"
 
 
 @dataclass
@@ -48,6 +52,13 @@ class SqlTable(TypedColumns):
             f'SELECT {names}, fault, {line} AS line, "#file" FROM '
             f"(SELECT *, {values}, {fault} AS fault FROM ({self._source(keep_rejects)}) WHERE {where})"
         )
+
+    def text_range(self, column: ColumnRef) -> str:
+        """A query for the `least` and the `greatest` text of a column in the rows that can be used."""
+        with_text = replace(self, values={**self.values, _TEXT: self.text(column)})
+        text = identifier(_TEXT)
+        rows = f"({with_text.sql(keep_rejects=False)}) WHERE fault IS NULL"
+        return f"SELECT min({text}::VARCHAR) AS least, max({text}::VARCHAR) AS greatest FROM {rows}"
 
     def _source(self, keep_rejects: bool) -> str:
         """The columns of the files, and of the joined ones, as text."""

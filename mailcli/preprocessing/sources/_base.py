@@ -62,6 +62,18 @@ class RawData(ABC):
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """`user, time, action` (an index into schema.actions), one column per behavior field."""
 
+    def texts_of(self, engine: DataEngine, table: str, field: str, whole: bool) -> tuple[str, ...]:
+        """Up to two different texts of the files from which a field's values are made; none if they are its values.
+
+        Args:
+            engine: reads the files.
+            table: one of TABLES.
+            field: a field of that table.
+            whole: whether to return the whole text of its column instead of what is extracted from it.
+        """
+        del engine, table, field, whole
+        return ()
+
     def path_of(self, table: str) -> Path:
         """The file behind a table, for error texts."""
         return self.raw_files[table].path if self.raw_files else self.files[0]

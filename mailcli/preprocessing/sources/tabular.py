@@ -11,7 +11,7 @@ from mailcli.errors import MAX_QUOTED, MailError, shorten
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.links import Link, check_link
-from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile, TableFiles
+from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TableFiles
 from mailcli.preprocessing.schema_file.read import parse_schema_file
 from mailcli.preprocessing.schema_file.splits import split_of_file, split_sql
 from mailcli.preprocessing.schema_file.tables import ITEM, SPLIT, USER, SchemaTables
@@ -136,6 +136,22 @@ class Source(RawData):
         columns = ", ".join(map(identifier, names))
         sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(keep_rejects=True)})"
         return engine.sql(sql, self.impression_table.path)
+
+    def texts_of(self, engine: DataEngine, table: str, field: str, whole: bool) -> tuple[str, ...]:
+        """The least and the greatest text of the usable rows, for a field whose values are made from texts."""
+        sql_table, definitions = {
+            "users": (self.user_table, self.map.attributes),
+            "items": (self.item_table, self.map.features),
+            "behaviors": (self.behavior_table, self.map.behavior_fields),
+            "impressions": (self.impression_table, self.map.context),
+        }[table]
+        definition = next(definition for definition in definitions if definition.name == field)
+        column = definition.column
+        if not column.name or (definition.kind == "category" and not column.extract):
+            return ()
+        sql = sql_table.text_range(ColumnRef(column.name) if whole else column)
+        (texts,) = engine.collect(engine.sql(sql, sql_table.path)).to_pylist()
+        return tuple(dict.fromkeys(text for text in (texts["least"], texts["greatest"]) if text is not None))
 
     def _check_join(self, engine: DataEngine) -> None:
         """The shared column's values of the impressions are in the joined files (MailError: none is).

@@ -1,0 +1,117 @@
+"""Columns that are the label again, such as the seconds watched after a click: alone, they tell all labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mailcli.data.schema import SPLITS, Field, Group, Schema
+
+#: AUC on validation and test from which a column counts as a copy of the label (ours: far above what any model of
+#: clicks reaches).
+COPY_AUC = 0.99
+#: Clicks, and non-clicks, of validation and test below which a high AUC may be chance (ours).
+FEWEST_OF_CLASS = 10
+
+#: Reads a column of the dataset by its table and name.
+Read = Callable[[str, str], NDArray]
+#: [rows], a whole number from 0 for each impression, such as its user or the id of a value.
+Numbers = NDArray
+_KEYS: dict[Group, tuple[str, str]] = {"attributes": ("user", "users"), "target": ("item", "items")}
+
+
+class _Counts(NamedTuple):
+    """Clicks and non-clicks, by user, item or value."""
+
+    clicks: NDArray[np.float64]
+    others: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, numbers: Numbers, clicked: NDArray[np.bool_], size: int) -> _Counts:
+        """Those of impressions.
+
+        Args:
+            numbers: [impressions], all below `size`.
+            clicked: [impressions].
+            size: of the result.
+        """
+        clicks = np.bincount(numbers[clicked], minlength=size)
+        return cls(clicks.astype(np.float64), (np.bincount(numbers, minlength=size) - clicks).astype(np.float64))
+
+    def by(self, ids: Numbers, size: int) -> _Counts:
+        """Those of users or items, by the values of a field of theirs."""
+        clicks, others = (np.bincount(ids, weights=counts, minlength=size).astype(np.float64) for counts in self)
+        return _Counts(clicks, others)
+
+
+def label_copies(schema: Schema, read: Read) -> dict[Field, float]:
+    """The single-valued fields that tell the labels, each with its AUC; ids of users and items are not looked at.
+
+    The score of a value is its click rate in training, so a field need not be in any order.
+
+    Args:
+        schema: names the fields.
+        read: reads the columns.
+    """
+    clicked = {split: np.asarray(read(split, "click")) == 1 for split in SPLITS}
+    held_out = np.concatenate([clicked[split] for split in SPLITS[1:]])
+    if min(held_out.sum(), (~held_out).sum()) < FEWEST_OF_CLASS:
+        return {}
+    copies = {}
+    for group in ("context", *_KEYS):
+        fields = [field for field in schema.group(group) if field.values == 1 and field.name not in {"user", "item"}]
+        for field, train, rest in _counts_by_value(fields, group, clicked, read):
+            value = _auc_of_rates(train, rest)
+            if value >= COPY_AUC:
+                copies[field] = value
+    return copies
+
+
+def _counts_by_value(
+    fields: list[Field], group: Group, clicked: dict[str, NDArray[np.bool_]], read: Read
+) -> list[tuple[Field, _Counts, _Counts]]:
+    """Clicks and non-clicks by the values of fields of one group, in training and in the other splits."""
+    if group == "context":
+        return [(field, *_of_context(field, clicked, read)) for field in fields]
+    key, table = _KEYS[group]
+    rows = len(read(table, fields[0].name)) if fields else 0
+    by_key = [_Counts.of(np.asarray(read(split, key)), clicked[split], rows) for split in SPLITS]
+    result = []
+    for field in fields:
+        ids = np.asarray(read(table, field.name))
+        train, *rest = (counts.by(ids, int(ids.max()) + 1) for counts in by_key)
+        result.append((field, train, _sum(rest)))
+    return result
+
+
+def _of_context(field: Field, clicked: dict[str, NDArray[np.bool_]], read: Read) -> tuple[_Counts, _Counts]:
+    ids = {split: np.asarray(read(split, field.name)) for split in SPLITS}
+    size = max(int(column.max()) for column in ids.values()) + 1
+    train, *rest = (_Counts.of(ids[split], clicked[split], size) for split in SPLITS)
+    return train, _sum(rest)
+
+
+def _sum(parts: list[_Counts]) -> _Counts:
+    return _Counts(*(np.sum(columns, axis=0) for columns in zip(*parts, strict=True)))
+
+
+def _auc_of_rates(train: _Counts, rest: _Counts) -> float:
+    """The AUC on the other splits of the click rates in training; a value that training lacks has the overall rate."""
+    overall = train.clicks.sum() / (train.clicks.sum() + train.others.sum())
+    # One impression at the overall rate is added to each value.
+    rates = (train.clicks + overall) / (train.clicks + train.others + 1)
+    level = np.unique(rates, return_inverse=True)[1]
+    clicks, others = (np.bincount(level, weights=counts) for counts in rest)
+    below = np.cumsum(others) - others
+    return float((clicks * (below + others / 2)).sum() / (clicks.sum() * others.sum()))
+
+
+def describe_copy(field: Field, value: float) -> str:
+    """What a table of results would not show."""
+    return (
+        f"the field '{field.name}' alone tells clicks from non-clicks (AUC {value:.4f} on validation and test): it may "
+        "be known only after the click"
+    )
