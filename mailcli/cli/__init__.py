@@ -16,6 +16,7 @@ from mailcli import __version__
 from mailcli.cli._options import VERBOSITY
 from mailcli.errors import Interrupted, MailError
 from mailcli.utils.log import log_to_stderr
+from mailcli.utils.system_errors import check_open_files, explain, open_closed_streams
 
 # Set before TensorFlow is imported: its start-up messages are noise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -52,24 +53,32 @@ def _usage_errors_in_one_line(command: Callable[[], str]) -> Iterator[None]:
         raise MailError(f"{message}{end} Try '{path} --help'.") from error
 
 
+@contextmanager
+def _system_errors_in_one_line() -> Iterator[None]:
+    """Turn errors of the operating system into MailErrors, except for those that are faults of the program."""
+    try:
+        yield
+    except OSError as error:
+        raise (explain(error) or error) from error
+
+
 class _Group(_OneLineErrors):
-    """All commands. Ctrl-C and errors of the operating system about a named path end in one line as well."""
+    """All commands. Ctrl-C, and what the machine lacks or refuses, end in one line as well."""
 
     def make_context(self, info_name: str | None, *args: Any, **kwargs: Any) -> click.Context:
+        if open_closed_streams():
+            raise MailError("stdout is closed, so the output would be lost. Write it to a file or to /dev/null.")
         log_to_stderr()
-        return super().make_context(info_name, *args, **kwargs)
+        with _system_errors_in_one_line():
+            return super().make_context(info_name, *args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
+        check_open_files()
         try:
-            return super().invoke(ctx)
+            with _system_errors_in_one_line():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted("Interrupted.") from None
-        except OSError as error:
-            if error.filename is None or isinstance(error, BrokenPipeError):
-                raise
-            raise MailError(
-                f"{error.filename}: {error.strerror}. Check the path and its permissions, or choose another."
-            ) from error
 
 
 @click.group("mail", cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

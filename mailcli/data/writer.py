@@ -90,11 +90,15 @@ class DatasetWriter:
 
     def __enter__(self) -> DatasetWriter:
         self._lock.__enter__()
-        # What a killed run left behind.
-        restore_folder(self.target)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
-        self.stages.open()
+        try:
+            # What a killed run left behind.
+            restore_folder(self.target)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            self.stages.open()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import click
 import numpy as np
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from mailcli import plugins
@@ -94,7 +95,7 @@ def _add_names(table: Table, *cells: str) -> None:
 
 def print_description(dataset: Dataset) -> None:
     """Print the description to stdout."""
-    _console().print(describe(dataset))
+    _print(describe(dataset))
 
 
 def print_models() -> None:
@@ -104,11 +105,14 @@ def print_models() -> None:
         for number, (name, summary) in enumerate(plugins.summaries(kind).items()):
             _add_names(table, kind.title if number == 0 else "", name, summary.rstrip("."))
         table.add_section()
-    _console().print(table)
+    _print(table)
 
 
-def _console() -> Console:
+def _print(text: RenderableType) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
-    return console
+    with console.capture() as captured:
+        console.print(text)
+    # Rich would end the process without a word if the program that reads stdout has ended.
+    click.echo(captured.get(), nl=False)

@@ -12,6 +12,8 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +31,7 @@ from mailcli.preprocessing.simulated_marker import MARKER, write_marker
 from mailcli.preprocessing.sources.alimama import DAY, FIRST_IMPRESSION, TEST_DAY
 from mailcli.simulation.alimama_tables import IMPRESSIONS_PER_USER, TableChunk, draw_ads, draw_chunks
 from mailcli.simulation.world import Settings, World
-from mailcli.utils.files import make_folder_atomically
+from mailcli.utils.files import FolderLock, make_folder_atomically
 from mailcli.utils.progress import progress
 
 #: Bytes of one row in the files, for the check of free disk space (ours).
@@ -51,13 +53,13 @@ def simulate_alimama(settings: Settings, out: Path) -> Summary:
     """Write raw_sample, ad_feature, user_profile and behavior_log.csv with SIMULATED.json into a folder.
 
     Raises:
-        MailError: the folder holds anything but simulated files, or the disk is too small.
+        MailError: the folder holds anything but simulated files, another process writes it, or the disk is too small.
     """
     out = Path(os.path.abspath(out))
-    _check_folder(settings, out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with make_folder_atomically(out, replace=True, sync=False) as partial:
-        return _write(settings, partial)
+    with FolderLock(out, f"{out}: another `mail simulate` is writing this folder. Wait for it."):
+        _check_folder(settings, out)
+        with make_folder_atomically(out, replace=True, sync=False) as partial:
+            return _write(settings, partial)
 
 
 def _check_folder(settings: Settings, out: Path) -> None:
@@ -155,10 +157,19 @@ class _ChunkWriter:
 
 def _sort_by_ad(unsorted: Path, target: Path) -> None:
     """Write the impressions sorted by ad, as the published file is; DuckDB sorts on disk if memory is short."""
-    with duckdb.connect() as connection:
+    with _disk_errors_in_one_line(), duckdb.connect() as connection:
         source = literal(glob.escape(str(unsorted)))
         connection.execute(f"SET temp_directory = {literal(unsorted.parent / 'spill')}")
         connection.execute(
             f"COPY (SELECT * FROM read_parquet({source}) "
             f"ORDER BY adgroup_id, time_stamp, \"user\", clk, pid) TO {literal(target)} (HEADER, DELIMITER ',')"
         )
+
+
+@contextmanager
+def _disk_errors_in_one_line() -> Iterator[None]:
+    """DuckDB's errors about the disk or memory as MailErrors; any other is a bug and stays as it is."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise MailError(f"{str(error).splitlines()[0]}. Free some space and run the same command again.") from error

@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,8 +34,9 @@ from mailcli.errors import MailError
 from mailcli.training.run_checksums import SUMS, check_files, write_sums
 from mailcli.training.run_result import read_result
 from mailcli.training.weights_file import check_weights_file
-from mailcli.utils.files import FolderLock, remove_partials, write_atomically
+from mailcli.utils.files import FolderLock, remove, remove_partials, write_atomically
 from mailcli.utils.parsing import read_json
+from mailcli.utils.system_errors import name_in_write_errors
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most code that reads runs does not need it
     from mailcli.models.two_tower import TwoTower
@@ -72,9 +72,10 @@ class Run:
     def begin(self) -> None:
         """Empty the folder and write config.toml; call it once all settings are known to be valid."""
         for path in entries(self.folder):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove(path)
         self.checkpoints.mkdir(parents=True)
-        (self.folder / CONFIG).write_text(tomli_w.dumps(self.settings), encoding="utf-8")
+        with write_atomically(self.folder / CONFIG) as partial:
+            partial.write_text(tomli_w.dumps(self.settings), encoding="utf-8")
         logger.debug(f"{self.folder}: starting a new run.")
 
     @property
@@ -164,14 +165,16 @@ class Run:
 
     def log(self, lines: list[dict[str, Any]]) -> None:
         """Append lines to history.jsonl."""
-        with open(self.folder / _HISTORY, "a", encoding="utf-8") as file:
+        path = self.folder / _HISTORY
+        with name_in_write_errors(path), open(path, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
         for listener in self.listeners:
             listener(lines)
 
     def history_bytes(self) -> int:
         """The length of history.jsonl, once all of it is on disk."""
-        with open(self.folder / _HISTORY, "ab") as file:
+        path = self.folder / _HISTORY
+        with name_in_write_errors(path), open(path, "ab") as file:
             os.fsync(file.fileno())
             return file.tell()
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mailcli.config import to_toml
 from mailcli.errors import MailError
 from mailcli.training.run_folder import Run
+from mailcli.utils.files import remove
 
 #: The environment variable of each option.
 VARIABLES = {"tensorboard": "MAIL_TENSORBOARD", "mlflow": "MAIL_MLFLOW"}
@@ -32,19 +33,33 @@ def start(run: Run) -> None:
         return
     import tensorflow as tf
 
-    shutil.rmtree(run.tensorboard, ignore_errors=True)
-    writer = tf.summary.create_file_writer(str(run.tensorboard))
+    remove(run.tensorboard)
+    with _tensorboard_errors_in_one_line(run):
+        writer = tf.summary.create_file_writer(str(run.tensorboard))
 
     def write(lines: list[dict[str, Any]]) -> None:
-        with writer.as_default():
+        with _tensorboard_errors_in_one_line(run), writer.as_default():
             for line in lines:
                 for name, value, step in _scalars(line):
                     tf.summary.scalar(name, value, step=step)
-        writer.flush()
+            writer.flush()
 
     # A run that has just begun has no history.
     write(run.history() if run.history_bytes() else [])
     run.listeners.append(write)
+
+
+@contextmanager
+def _tensorboard_errors_in_one_line(run: Run) -> Iterator[None]:
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise MailError(
+            f"{run.tensorboard}: cannot be written ({error.message}). Free some space and run the same command again, "
+            "or leave out --tensorboard."
+        ) from error
 
 
 def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float, int]]:

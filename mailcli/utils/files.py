@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mailcli.errors import MailError
+from mailcli.utils.system_errors import name_in_write_errors
 
 #: Starts the name of an unfinished file or folder. Random digits follow, so that no existing file is overwritten.
 PARTIAL_PREFIX = ".partial-"
@@ -33,7 +34,7 @@ def remove_partials(folder: Path) -> None:
     """
     for path in folder.glob(f"{PARTIAL_PREFIX}*"):
         if final_name(path.name) != path.name:
-            _remove(path)
+            remove(path)
 
 
 @contextmanager
@@ -48,11 +49,13 @@ def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
         new: never replace a file: FileExistsError if `path` exists by then.
     """
     partial = _partial_path(path)
-    # Created here, not by the caller: with the permissions of any new file, and never over an existing one.
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    with name_in_write_errors(path, partial):
+        # Created here, not by the caller: with the permissions of any new file, and never over an existing one.
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
-        yield partial
-        _sync(partial, os.O_RDWR)
+        with name_in_write_errors(path, partial):
+            yield partial
+            _sync(partial, os.O_RDWR)
         if new:
             # Whoever creates the name owns it. It is empty for a moment; not every file system can do better.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -77,15 +80,17 @@ def make_folder_atomically(path: Path, replace: bool = False, sync: bool = True)
     """
     for left in path.parent.glob(f"{PARTIAL_PREFIX}*"):
         if final_name(left.name) == path.name:
-            _remove(left)
+            remove(left)
     partial = _partial_path(path)
-    partial.mkdir()
+    with name_in_write_errors(path, partial):
+        partial.mkdir()
     try:
-        yield partial
-        if sync:
-            for file in sorted(partial.rglob("*")):
-                if file.is_file():
-                    _sync(file, os.O_RDWR)
+        with name_in_write_errors(path, partial):
+            yield partial
+            if sync:
+                for file in sorted(partial.rglob("*")):
+                    if file.is_file():
+                        _sync(file, os.O_RDWR)
         (replace_folder if replace else os.rename)(partial, path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -120,11 +125,12 @@ def _partial_path(path: Path) -> Path:
     return path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-{path.name}")
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it exists; of a link only the link, since what it leads to may be shared."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -144,7 +150,8 @@ class FolderLock:
     """Keeps other processes out of a folder by a lock file next to it; a context manager.
 
     Args:
-        folder: need not exist. Missing parents are created, and removed again if they stay empty.
+        folder: need not exist. Missing parents are created, and removed again if they stay empty. Links that lead to
+            one folder share its lock.
         busy: the error message when another process holds the lock.
 
     Raises:
@@ -153,6 +160,8 @@ class FolderLock:
 
     def __init__(self, folder: Path, busy: str) -> None:
         self._busy = busy
+        if folder.is_symlink():
+            folder = Path(os.path.realpath(folder))
         self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
         self._new_folders: list[Path] = []
 
@@ -164,8 +173,8 @@ class FolderLock:
                 f"{path}: is not one of mail's lock files (those are empty). Move it away, or choose another name."
             )
         self._new_folders = [folder for folder in path.parents if not folder.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             # FileLock mistakes a file that cannot be created for one that is locked.
             path.touch()
             self._lock.acquire()
@@ -184,7 +193,7 @@ class FolderLock:
     def _remove_new_folders(self) -> None:
         # The innermost first; the first one that is not empty stops the loop.
         with suppress(OSError):
-            for folder in self._new_folders:
+            for folder in filter(Path.exists, self._new_folders):
                 folder.rmdir()
 
 

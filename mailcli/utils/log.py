@@ -6,6 +6,7 @@ Used as a library, mailcli only logs; the command line calls `log_to_stderr` to 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import click
 
@@ -19,8 +20,9 @@ class _StderrHandler(logging.Handler):
     """Writes to the current `sys.stderr`, as Click does, so that it can be redirected at any time."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one message."""
-        click.echo(self.format(record), err=True)
+        """Write one message; work goes on without it where stderr is full or its terminal is closed."""
+        with suppress(OSError):
+            click.echo(self.format(record), err=True)
 
 
 class _OneLine(logging.Formatter):

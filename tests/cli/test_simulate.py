@@ -4,12 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
+import pytest
+
+from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import error_line, mail
+
+FILES = ["simulate", "alimama", "--users", "50", "--out", "raw", "--behaviors-per-user", "5"]
 
 
 def test_simulate_leaves_a_strangers_file_alone(home: Path) -> None:
-    arguments = ["simulate", "alimama", "--users", "50", "--out", "raw", "--behaviors-per-user", "5"]
-    assert mail(*arguments).exit_code == 0
+    assert mail(*FILES).exit_code == 0
     (home / "raw" / "notes.txt").write_text("mine")
-    assert "was not written by `mail simulate`" in error_line(mail(*arguments))
+    assert "was not written by `mail simulate`" in error_line(mail(*FILES))
     assert (home / "raw" / "notes.txt").read_text() == "mine"
+
+
+def test_two_do_not_write_one_folder(home: Path) -> None:
+    with FolderLock(home / "raw", ""):
+        error = error_line(mail(*FILES))
+    assert error == f"{home / 'raw'}: another `mail simulate` is writing this folder. Wait for it."
+    assert list(home.iterdir()) == []
+
+
+def test_a_full_disk_under_duckdb_is_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect() -> None:
+        raise duckdb.IOException('IO Error: Could not write file "x": No space left on device')
+
+    monkeypatch.setattr(duckdb, "connect", connect)
+    assert error_line(mail(*FILES)) == (
+        'IO Error: Could not write file "x": No space left on device. Free some space and run the same command again.'
+    )
+    assert list(home.iterdir()) == []

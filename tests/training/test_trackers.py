@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.training import trackers
+from mailcli.training.run_folder import Run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
 
@@ -53,6 +55,40 @@ def test_event_files_hold_what_the_history_holds(
     assert not (
         train_if_missing(mail_config("base", epochs=1, batch_size=256), tiny, tmp_path).folder / "tensorboard"
     ).exists()
+
+
+def test_event_files_that_cannot_be_written_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    def create_file_writer(path: str) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, f"{path}/events; No space left on device")
+
+    monkeypatch.setattr(tf.summary, "create_file_writer", create_file_writer)
+    monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
+    with pytest.raises(MailError) as error:
+        trackers.start(Run(tmp_path, mail_config("base")))
+    assert error.value.message == (
+        f"{tmp_path}/tensorboard: cannot be written ({tmp_path}/tensorboard/events; No space left on device). Free some "
+        "space and run the same command again, or leave out --tensorboard."
+    )
+
+
+def test_a_link_in_a_run_folder_is_replaced_and_what_it_leads_to_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "mine.txt").write_text("mine")
+    run = Run(tmp_path / "run", mail_config("base"))
+    run.folder.mkdir()
+    run.checkpoints.symlink_to(shared)
+    run.tensorboard.symlink_to(shared)
+    monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
+    trackers.start(run)
+    assert not run.tensorboard.is_symlink()
+    run.begin()
+    assert not run.checkpoints.is_symlink()
+    assert [path.name for path in shared.iterdir()] == ["mine.txt"]
 
 
 class Recorder(ModuleType):

@@ -160,3 +160,14 @@ def test_a_lock_that_cannot_be_made_is_not_taken_for_one_that_is_held(tmp_path: 
     with pytest.raises(OSError, match="File name too long"), FolderLock(tmp_path / "a" / "b" / long, "busy"):
         pass
     assert names(tmp_path) == []
+
+
+def test_links_to_one_folder_share_its_lock(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "first").symlink_to("run")
+    (tmp_path / "second").symlink_to(tmp_path / "first")
+    with FolderLock(tmp_path / "first", "first"):
+        for other in ("run", "first", "second"):
+            with pytest.raises(MailError, match=r"^busy$"), FolderLock(tmp_path / other, "busy"):
+                pass
+    assert names(tmp_path) == ["first", "run", "second"]
