@@ -79,9 +79,13 @@ class Batches:
         )
 
     def in_order(self) -> Iterator[Batch]:
-        """The batches in the dataset's order, at most B impressions each; only users with more than B are split."""
-        rows = self.view.rows
-        user = self.dataset.column(self.view.split, "user")[rows]
+        """The batches in the dataset's order, at most B impressions each; only users with more than B are split.
+
+        Raises:
+            MailError: at the end, if the dataset was changed in the meantime.
+        """
+        rows, dataset = self.view.rows, self.dataset
+        user = dataset.column(self.view.split, "user")[rows]
         ends = np.append(np.flatnonzero(user[1:] != user[:-1]) + 1, len(rows))
         cuts = [0]
         while cuts[-1] < len(rows):
@@ -89,7 +93,8 @@ class Batches:
             last = ends[np.searchsorted(ends, most, side="right") - 1]
             cuts.append(int(last) if cuts[-1] < last <= most else min(most, len(rows)))
         share = _worker_share(list(pairwise(cuts)), self.worker)
-        return prefetch(lambda limits: self.gather(rows[slice(*limits)]), share, PREFETCHED)
+        yield from prefetch(lambda limits: self.gather(rows[slice(*limits)]), share, PREFETCHED)
+        dataset.check_files()
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of the given impressions of the split."""

@@ -31,6 +31,7 @@ from mailcli.data.columns import (
     read_header,
     text_columns,
 )
+from mailcli.data.file_watch import FileWatch
 from mailcli.data.manifest import CHECKSUMS, UNSEEN, read_manifest
 from mailcli.data.schema import SPLITS, UNKNOWN, Group
 from mailcli.data.texts import ENDS, TEXTS, decode_texts
@@ -53,6 +54,8 @@ class Dataset:
         self.folder = folder
         if not (folder / MANIFEST).is_file():
             raise MailError(f"{folder}: holds no {MANIFEST}, so it is not a dataset. Make one with `mail preprocess`.")
+        self._watch = FileWatch()
+        self._watch.add([folder / MANIFEST])
         self.manifest, self.schema = read_manifest(folder / MANIFEST)
         # The folder's name, so that a dataset can be renamed.
         self.name = folder.name
@@ -65,9 +68,14 @@ class Dataset:
         for key in list(self._expected):
             if f"{key}.{ENDS}" in self.manifest[CHECKSUMS]:
                 self._expected |= text_columns(key, self._expected.pop(key))
+        self._watch.add(folder / f"{key}.npy" for key in self._expected)
         self._headers = {key: read_header(folder / f"{key}.npy", column) for key, column in self._expected.items()}
         self._columns: dict[str, NDArray] = {}
         self._lookups: dict[str, NDArray[np.int32]] = {}
+
+    def check_files(self) -> None:
+        """Refuse to go on if a file of the dataset was changed since it was opened (MailError)."""
+        self._watch.check()
 
     def check_history(self, history: int) -> None:
         """Refuse a history that is longer than the dataset's (MailError)."""

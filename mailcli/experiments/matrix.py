@@ -58,6 +58,8 @@ def make_rows(
         if len(runs_by_config) > 1:
             _log_progress(list(runs_by_config.values()), jobs)
         train_all(tasks, jobs, threads_per_run)
+    # Each run opens the dataset itself: a table is of one version of it.
+    dataset.check_files()
     return [make_row(config, seeds, runs_by_config) for config in configs]
 
 

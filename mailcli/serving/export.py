@@ -61,6 +61,7 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
             except tf.errors.OpError as error:
                 # Its message is TensorFlow's wording of the operating system's error.
                 raise MailError(f"{folder}: cannot be written ({error.message}). Nothing was written.") from error
+            predictor.dataset.check_files()
             for name, text in texts.items():
                 (partial / name).write_text(text, encoding="utf-8")
     return description

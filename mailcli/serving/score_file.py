@@ -65,6 +65,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
                 writer.write(pa.record_batch(columns, schema=schema))
                 counts = Counts(*(a + b for a, b in zip(counts, piece_counts, strict=True)))
                 advance(len(piece))
+            predictor.dataset.check_files()
     except FileExistsError as error:
         raise MailError(
             f"{out}: was created by another program in the meantime and is left untouched. Nothing was written; choose "

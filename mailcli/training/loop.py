@@ -96,7 +96,7 @@ class TrainingLoop:
         """Train to the end; what result.json says about the best epoch.
 
         Raises:
-            MailError: a loss or gradient is not finite, or a checkpoint cannot be written.
+            MailError: a loss or gradient is not finite, a checkpoint cannot be written, or the dataset was changed.
             Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         """
         # Several workers stop together, at the end of a step: a validation is finished first.
@@ -161,6 +161,8 @@ class TrainingLoop:
 
     def _save(self) -> None:
         self._flush()
+        # Every checkpoint is of steps on the dataset as it was opened.
+        self._dataset.check_files()
         self._state.history_bytes = self._run.history_bytes()
         if self._run.is_local:
             self._checkpoints.save(self._state)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mailcli.config import RunConfig
@@ -51,10 +53,11 @@ def train(
         The contents of result.json.
 
     Raises:
-        MailError: an option is invalid, the history is longer than the dataset's, or a loss is not finite.
+        MailError: an option is invalid, the history is longer than the dataset's, a loss is not finite, or the dataset
+            was changed in the meantime.
     """
     try:
-        with run.lock():
+        with run.lock(), _changes_of_dataset_reported(dataset):
             return _train(run, dataset, baseline, minutes, warm_start)
     finally:
         clear_custom_gradients()
@@ -72,10 +75,22 @@ def train_for_validation(
         MailError: as `train`.
     """
     try:
-        with run.lock():
+        with run.lock(), _changes_of_dataset_reported(dataset):
             return _Training(run, dataset, baseline, minutes).best
     finally:
         clear_custom_gradients()
+
+
+@contextmanager
+def _changes_of_dataset_reported(dataset: Dataset) -> Iterator[None]:
+    """Report any error as one of the dataset, if that was overwritten in the meantime (MailError)."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception:
+        dataset.check_files()
+        raise
 
 
 def _train(
@@ -143,6 +158,7 @@ def _finish(
     }
     if warm_start:
         result["days"] = warm_start.measure_days(config, dataset, training.scorer, result["test"])
+    dataset.check_files()
     run.finish(scores, environment(time.monotonic() - started), result)
     return result
 

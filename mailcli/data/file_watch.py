@@ -1,0 +1,41 @@
+"""Files that stay as they are while they are in use: changes are noticed by inode, size and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mailcli.errors import MailError
+
+#: Inode, bytes, and the time of the last change in nanoseconds.
+_State = tuple[int, int, int]
+
+
+class FileWatch:
+    """Remembers the state of a dataset's files."""
+
+    def __init__(self) -> None:
+        self._states: dict[Path, _State | None] = {}
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Remember the present state of files; call it before they are read."""
+        self._states |= {path: _state(path) for path in paths}
+
+    def check(self) -> None:
+        """Refuse to go on if a file was changed, replaced or deleted since (MailError)."""
+        for path, state in self._states.items():
+            now = _state(path)
+            if now != state:
+                change = "deleted" if now is None else "overwritten"
+                raise MailError(
+                    f"{path}: was {change} while the dataset was in use. Restore the dataset and run the same command "
+                    "again. Expected a dataset that stays as it is: give the other one another name."
+                )
+
+
+def _state(path: Path) -> _State | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
