@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -24,3 +25,12 @@ def test_every_command_and_option_is_explained(name: str) -> None:
         assert part.help, part.name
         assert part.get_short_help_str(limit=80).endswith("."), f"mail --help cuts the line of {part.name}"
         assert all(option.help for option in part.params if isinstance(option, click.Option)), part.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_prints_names_so_that_a_terminal_does_not_obey_them(name: str) -> None:
+    text = (Path(mailcli.cli.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    # The proposal of `mail schema init` is TOML, whose strings are escaped already.
+    assert [line.strip() for line in text.splitlines() if re.search(r"\b(echo|print|secho)\(|std(out|err)", line)] == (
+        ["click.echo(text, nl=False)"] if name == "schema" else []
+    )

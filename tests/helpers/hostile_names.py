@@ -61,29 +61,17 @@ def assert_harmless(output: str) -> None:
 
 
 def markdown_texts(document: str) -> list[str]:
-    """The texts of a document's headings, paragraphs and cells; it must not have any HTML, link or image.
-
-    `<u>` marks the second best of a table.
-    """
+    """The texts of a document's headings, paragraphs and cells; it must not have any HTML, link or image."""
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(document)
     assert {token.type for token in tokens}.isdisjoint({"html_block", "code_block", "hr", "blockquote_open"})
     return [_inline_text(token) for token in tokens if token.type == "inline"]
 
 
 def _inline_text(token: Any) -> str:
-    text = ""
-    for child in token.children:
-        assert child.type in {
-            "text",
-            "text_special",
-            "code_inline",
-            "strong_open",
-            "strong_close",
-            "em_open",
-            "em_close",
-        }
-        text += child.content
-    return text
+    marks = {"strong_open", "strong_close", "em_open", "em_close"}
+    texts = {"text", "text_special", "code_inline", "softbreak"}
+    assert {child.type for child in token.children} <= marks | texts
+    return "".join(" " if child.type == "softbreak" else child.content for child in token.children)
 
 
 def latex_text(source: str) -> str:
