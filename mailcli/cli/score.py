@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ from mailcli.cli._output import print_line
 def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, data_dir: Path) -> None:
     """Score the impressions in FILE (CSV or Parquet) with a finished RUN, and write them with a column `score`.
 
-    FILE has the columns user, item, time and the context fields, with values as in the dataset. The history of an
+    FILE has the columns user, item, time and the context fields, with values as in the raw files. The history of an
     impression holds its user's behaviors in the dataset that are earlier than its time.
     """
     from mailcli.training.run_registry import open_run
@@ -38,7 +39,15 @@ def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, dat
     from mailcli.serving.score_file import score as write
 
     counts = write(finished_run, file, out, data_dir, batch, all_histories)
+    attributes, contexts = map(_by_field, (counts.by_attribute, counts.by_context))
     print_line(
         f"{out}: {counts.impressions:,} impressions; {counts.new:,} without history, {counts.unknown_users:,} with an "
-        f"unknown user, {counts.unknown_items:,} with an unknown item."
+        f"unknown user, {counts.unknown_items:,} with an unknown item, {counts.unknown_attributes:,} with an unknown "
+        f"attribute{attributes}, {counts.unknown_contexts:,} with an unknown context value{contexts}."
     )
+
+
+def _by_field(counts: Mapping[str, int]) -> str:
+    """` (city 2, age 1)`; empty if all counts are 0."""
+    listed = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+    return f" ({listed})" if listed else ""

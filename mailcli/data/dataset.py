@@ -31,9 +31,10 @@ from mailcli.data.columns import (
     read_header,
     text_columns,
 )
+from mailcli.data.derivations import RAW, Derivation, derivations_from_json
 from mailcli.data.file_watch import FileWatch
-from mailcli.data.manifest import CHECKSUMS, UNSEEN, read_manifest
-from mailcli.data.schema import SPLITS, UNKNOWN, Group
+from mailcli.data.manifest import CHECKSUMS, DERIVATIONS, UNSEEN, read_manifest
+from mailcli.data.schema import SPLITS, UNKNOWN, Field, Group
 from mailcli.data.texts import ENDS, TEXTS, decode_texts
 from mailcli.errors import MailError, did_you_mean, quoted
 
@@ -64,6 +65,8 @@ class Dataset:
         self.history: int = self.manifest["history"]
         self.simulation: dict[str, Any] | None = self.manifest["simulation"]
         self.unseen: dict[str, int] = self.manifest[UNSEEN]
+        self.keeps_derivations = DERIVATIONS in self.manifest
+        self._derivations = derivations_from_json(self.manifest.get(DERIVATIONS, {}))
         self._expected = expected_columns(self.schema, self.vocabulary_sizes, self.unseen, self.counts)
         for key in list(self._expected):
             if f"{key}.{ENDS}" in self.manifest[CHECKSUMS]:
@@ -84,6 +87,10 @@ class Dataset:
                 f"history = {history}: the dataset '{self.name}' keeps the last {self.history} behaviors. "
                 f"Expected {self.history} or less; more needs `mail preprocess --history {history}`."
             )
+
+    def derivation(self, field: Field) -> Derivation:
+        """How the values of a field were made from raw ones; RAW, too, if an older version did not record it."""
+        return self._derivations.get(field.group, {}).get(field.name, RAW)
 
     def column(self, table: str, name: str) -> NDArray:
         """One column, e.g. `column("users", "gender")`; multi-valued ones are [rows, values].

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from mailcli.data.derivations import derivations_from_json
 from mailcli.data.schema import FIRST_ID, SPLITS, Schema
 from mailcli.errors import MailError, quoted, shorten
 from mailcli.utils.parsing import read_json
@@ -19,6 +20,8 @@ FORMAT = 4
 UNSEEN = "unseen"
 #: The CRC-32 of each column's values, by `table/name`.
 CHECKSUMS = "columns"
+#: How values of fields were made from raw ones; datasets of older versions lack it.
+DERIVATIONS = "derivations"
 #: The CRC-32 of all other keys.
 OWN_CHECKSUM = "checksum"
 _TABLES = ("users", "items", "behaviors", *SPLITS)
@@ -125,5 +128,22 @@ def _part_faults(manifest: dict[str, Any]) -> list[str]:
         for key, own in rules.items()
         for text in table_faults(manifest[key], own, f"{key}.", required=own, other_keys=key == "counts")
     ]
+    faults += _derivation_faults(manifest)
     limits = {part: whole_number(0, counts[table]) for part, table in _PARTS.items()} if not faults else {}
     return faults + table_faults(counts, limits, "counts.", other_keys=True)
+
+
+def _derivation_faults(manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with the derivations, if there are any."""
+    schema = Schema.from_json(manifest["schema"])
+    fields = {(field.group, field.name) for field in schema.fields}
+    rule = Rule("how values of the dataset's fields were made", lambda value: _are_derivations(value, fields))
+    return table_faults(manifest, {DERIVATIONS: rule}, other_keys=True)
+
+
+def _are_derivations(data: Any, fields: set[tuple[Any, str]]) -> bool:
+    try:
+        derivations = derivations_from_json(data)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return False
+    return all((group, name) in fields for group, names in derivations.items() for name in names)

@@ -10,7 +10,8 @@ from typing import Any
 from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.data.dataset import REJECTED, SUMMARY, Dataset
-from mailcli.data.manifest import LONGEST_HISTORY
+from mailcli.data.derivations import derivations_to_json
+from mailcli.data.manifest import DERIVATIONS, LONGEST_HISTORY
 from mailcli.data.writer import DatasetWriter, check_target
 from mailcli.errors import MailError
 from mailcli.preprocessing.column_checks import check_columns
@@ -121,6 +122,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
                 **contents,
                 **({"mapping": dict(raw_data.mapping)} if raw_data.mapping else {}),
                 "schema": raw_data.schema.to_json(),
+                DERIVATIONS: derivations_to_json(raw_data.derivations),
                 "files": files,
             }
         )

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from mailcli.data.texts import is_text
 
+#: Values that an error or a note may name (ours).
+_EXAMPLES = 3
+
 
 class ValueLookup:
     """Finds raw values in a column of distinct ones: a vocabulary, or the raw ids of a table.
@@ -20,6 +23,8 @@ class ValueLookup:
     def __init__(self, values: NDArray) -> None:
         self.is_text = is_text(values)
         self._index = pd.Index(values.astype(object) if self.is_text else values.astype(np.int64))
+        self.examples: list[str | int] = values[:_EXAMPLES].tolist()
+        """The first values."""
 
     def __call__(self, column: pa.Array) -> NDArray[np.int64]:
         """[rows], the position of each value, -1 for unknown values and nulls; strings or int64, like the values."""

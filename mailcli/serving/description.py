@@ -1,4 +1,4 @@
-"""What an exported model says about itself: signature.json with an example request, and README.md."""
+"""What an exported model says about itself: signature.json, with an example request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mailcli.config import RunConfig, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
-from mailcli.escape import json_text, markdown, markdown_code, markdown_row
+from mailcli.serving.older_datasets import bucketed_fields
 from mailcli.serving.served_model import OUTPUTS, ServedModel
 from mailcli.serving.signatures import Input, Signature
 from mailcli.training.run_folder import Run
@@ -48,6 +48,7 @@ def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, 
         "test": result.get("test"),
         "history": run.config.history,
         "actions": list(dataset.schema.actions),
+        "buckets_by_number": bucketed_fields(dataset),
         "signatures": {
             signature.name: {
                 "meaning": signature.meaning,
@@ -75,6 +76,8 @@ def _describe_input(dataset: Dataset, input_: Input) -> dict[str, Any]:
     if input_.vocabulary:
         known_values = dataset.vocabulary_sizes[input_.vocabulary] - FIRST_ID
         description |= {"vocabulary": input_.vocabulary, "known_values": known_values}
+    if input_.derivation.edges:
+        description |= {"edges": [*input_.derivation.edges]}
     # JSON has no NaN.
     return {**description, "missing": "NaN" if input_.spec.dtype == tf.float32 else input_.missing}
 
@@ -112,69 +115,24 @@ def example_request(dataset: Dataset, config: RunConfig, served: ServedModel) ->
         request[input_.name] = [actions or raw_values(dataset, input_, ids)]
     for input_ in served.inputs.context:
         request[input_.name] = raw_values(dataset, input_, dataset.column("test", input_.field)[row : row + 1])
+    for input_ in served.inputs.time:
+        request[input_.name] = dataset.column("test", "time")[row : row + 1].tolist()
     return {**request, "item": [dataset.column("items", "raw")[candidates].tolist()]}
 
 
 def raw_values(dataset: Dataset, input_: Input, ids: NDArray) -> list[Any]:
-    """The raw values of ids, in lists of the same shape; the missing value where an id has none."""
+    """The raw values of ids, in lists of the same shape; the missing value where an id has none.
+
+    A bucket becomes a number in it: its lower end, or for the first bucket one below its upper end.
+    """
     if ids.ndim > 1:
         return [raw_values(dataset, input_, row) for row in ids]
     values = dataset.column("vocabularies", input_.vocabulary or "")
-    return [
+    raw: list[Any] = [
         values[k - FIRST_ID : k - FIRST_ID + 1].tolist()[0] if k >= FIRST_ID else input_.missing for k in ids.tolist()
     ]
-
-
-def _input_row(name: str, description: dict[str, Any]) -> str:
-    shape = ", ".join(map(str, description["shape"]))
-    return markdown_row([markdown_code(name), description["dtype"], f"[{shape}]", markdown(description["meaning"])])
-
-
-def readme(name: str, description: dict[str, Any]) -> str:
-    """README.md of an exported model."""
-    tables = []
-    for signature, contents in description["signatures"].items():
-        rows = "\n".join(_input_row(key, input_) for key, input_ in contents["inputs"].items())
-        tables.append(
-            f"### {signature}: {contents['meaning']}\n\n| input | type | shape | meaning |\n|---|---|---|---|\n{rows}"
-        )
-    actions = markdown(", ".join(description["actions"]))
-    outputs = " and ".join(f"`{key}` ({output['meaning']})" for key, output in contents["outputs"].items())
-    return f"""# {markdown(f"{name}: {description['cell']} on {description['dataset']}")}
-
-Written by mail {description["mail"]} with TensorFlow {description["tensorflow"]}.
-Protocol {description["protocol"]}, seed {description["seed"]}, best epoch {description["best_epoch"]}.
-signature.json has the same for programs, with the test metrics and all settings.
-
-The folder `1` is a SavedModel. It needs only TensorFlow:
-
-```sh
-tensorflow_model_server --rest_api_port=8501 --model_name=mail --model_base_path="$PWD"
-```
-
-```sh
-curl -d @request.json http://localhost:8501/v1/models/mail:predict
-```
-
-request.json:
-
-```json
-{json_text(description["request"])}
-```
-
-The response:
-
-```json
-{json_text(description["response"])}
-```
-
-## Signatures
-
-A request is for U users with N candidates each; T is the length of the longest history and may be 0. Values are those
-of the dataset's columns. A value that does not occur in the training split counts as unknown, and so does a missing
-one: the whole number -9223372036854775808, an empty string, or NaN. Histories are oldest first. Places whose action is
-none of {actions} are skipped; of the others, the last {description["history"]} count.
-A user without any is new. Outputs are {outputs}, float32 [U, N].
-
-{(chr(10) * 2).join(tables)}
-"""
+    edges = input_.derivation.edges
+    if not edges:
+        return raw
+    numbers = [edges[0] - 1, *edges]
+    return [bucket if bucket == input_.missing else float(numbers[bucket]) for bucket in raw]

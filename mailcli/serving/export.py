@@ -8,6 +8,7 @@ DIR/README.md        the same for people
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ import tensorflow as tf
 
 from mailcli.errors import MailError
 from mailcli.escape import json_text
-from mailcli.serving.description import describe, readme
+from mailcli.serving.description import describe
+from mailcli.serving.export_readme import readme
+from mailcli.serving.older_datasets import bucket_note, bucketed_fields
 from mailcli.serving.output_path import refuse_existing
 from mailcli.serving.served_model import ServedModel
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
 from mailcli.utils.files import FolderLock, make_folder_atomically
 
+logger = logging.getLogger(__name__)
 VERSION = "1"
 SIGNATURE, REQUEST, README = "signature.json", "request.json", "README.md"
 
@@ -45,6 +49,9 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
     predictor = Predictor.open(run, data_dir)
     with FolderLock(folder, f"{folder}: another `mail export` is writing it. Wait for it."):
         refuse_existing(folder, "folder")
+        by_number = bucketed_fields(predictor.dataset)
+        if by_number:
+            logger.warning(bucket_note(predictor.dataset, by_number))
         served = ServedModel(predictor.model, predictor.dataset, run.config, with_users)
         graphs = {signature.name: served.concrete(signature) for signature in served.signatures}
         description = describe(run, predictor.dataset, served, graphs)

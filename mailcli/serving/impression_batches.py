@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -12,13 +13,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mailcli.data.batches import Batch
-from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN, Field
+from mailcli.data.schema import PADDING, UNKNOWN, Field
 from mailcli.errors import MailError, quoted
 from mailcli.serving.dataset_lookup import ValueLookup, history_ends
 from mailcli.serving.faults import Faults
+from mailcli.serving.field_columns import ColumnsIds, FieldColumn, look_up
 from mailcli.serving.impression_file import ImpressionFile
 from mailcli.serving.lookups import unknown_ids
-from mailcli.serving.value_checks import RequiredColumn, cast_column
+from mailcli.serving.older_datasets import bucket_note, bucketed_fields
+from mailcli.serving.value_checks import EXPECTED_TIME, RequiredColumn, cast_column, is_no_time
+from mailcli.serving.value_notes import ValueNotes
 from mailcli.training.predictor import Predictor
 
 logger = logging.getLogger(__name__)
@@ -34,13 +38,31 @@ class Counts(NamedTuple):
     """Of users who are not in the dataset."""
     unknown_items: int
     """Of items that are not in the dataset."""
+    unknown_attributes: int
+    """Of users with an attribute in the file whose value training does not have."""
+    unknown_contexts: int
+    """With a context value that training does not have."""
+    by_attribute: Counter[str]
+    """The unknown attributes, by their names."""
+    by_context: Counter[str]
+    """The unknown context values, by their names."""
+
+    def plus(self, other: Counts) -> Counts:
+        """The counts of both."""
+        return Counts(
+            self.impressions + other.impressions,
+            self.new + other.new,
+            self.unknown_users + other.unknown_users,
+            self.unknown_items + other.unknown_items,
+            self.unknown_attributes + other.unknown_attributes,
+            self.unknown_contexts + other.unknown_contexts,
+            self.by_attribute + other.by_attribute,
+            self.by_context + other.by_context,
+        )
 
 
-class _FieldColumn(NamedTuple):
-    """The column of a field, and where its values get their ids."""
-
-    column: RequiredColumn
-    vocabulary: ValueLookup
+#: Before the first impression.
+NO_COUNTS = Counts(0, 0, 0, 0, 0, 0, Counter(), Counter())
 
 
 class _LookedUpRows(NamedTuple):
@@ -53,10 +75,9 @@ class _LookedUpRows(NamedTuple):
     item: NDArray[np.int64]
     """Rows of the item table; -1 for unknown items."""
     time: NDArray[np.int64]
-    context: NDArray[np.int32]
-    """[B, n_c], ids."""
-    profile: NDArray[np.int32] | None
-    """[B, n_a - 1], ids of the attributes except the user's own; None if the file lacks one of them."""
+    context: ColumnsIds
+    profile: ColumnsIds | None
+    """The attributes except the user's own id; None if the file lacks one of them."""
 
 
 class ImpressionBatches:
@@ -84,23 +105,28 @@ class ImpressionBatches:
         self._profile = [self._field_column(field) for field in profile]
         self._multi_valued = [field.name for field in profile if field.values > 1]
         self._missing_profile = self._multi_valued or [
-            field.column.name for field in self._profile if field.column.name not in source.columns
+            field.name for field in self._profile if field.name not in source.columns
         ]
         self._user = RequiredColumn("user", self._users.is_text, optional=False)
         self._item = RequiredColumn("item", self._items.is_text, optional=False)
         self._time = RequiredColumn("time", is_text=False, optional=False)
         self._check_columns()
 
-    def _field_column(self, field: Field) -> _FieldColumn:
+    def _field_column(self, field: Field) -> FieldColumn:
         name = field.vocabulary
         if name not in self._vocabularies:
             self._vocabularies[name] = ValueLookup(self._dataset.column("vocabularies", name))
-        vocabulary = self._vocabularies[name]
-        return _FieldColumn(RequiredColumn(field.name, vocabulary.is_text, optional=True), vocabulary)
+        return FieldColumn(field, self._vocabularies[name], self._dataset.derivation(field))
 
     def _check_columns(self) -> None:
-        required = [self._user, self._item, self._time, *(field.column for field in self._context)]
-        profile = [field.column for field in self._profile]
+        # An hour or weekday that the file lacks is computed.
+        context = [
+            field.required
+            for field in self._context
+            if field.name in self._source.columns or not field.derivation.clock
+        ]
+        required = [self._user, self._item, self._time, *context]
+        profile = [field.required for field in self._profile]
         if not self._missing_profile:
             required += profile
         self._source.require(list({column.name: column for column in required}.values()))
@@ -115,53 +141,55 @@ class ImpressionBatches:
                 f"{self._source.path}: {quoted(unused)} not used: users who are not in the dataset need all "
                 f"attributes, and {reason}."
             )
+        in_buckets = bucketed_fields(self._dataset)
+        given = [column.name for column in required if column.name in in_buckets]
+        if given:
+            logger.warning(bucket_note(self._dataset, given))
 
     def check(self, rows: int) -> int:
         """The number of rows; every fault in the file is reported before anything is scored (MailError)."""
-        faults, total = Faults(self._source.path), 0
+        faults, notes, total = Faults(self._source.path), ValueNotes(self._source.path), 0
         for piece in self._source.read(rows, faults):
-            self._look_up(piece, total + 1, faults)
+            self._look_up(piece, total + 1, faults, notes)
             total += len(piece)
         faults.check()
         if not total:
             raise MailError(f"{self._source.path}: there is no row. Expected impressions.")
+        notes.log([*self._context, *self._profile])
         return total
 
     def batches(self, rows: int) -> Iterator[tuple[pa.RecordBatch, Batch, Counts]]:
         """The file's rows, at most so many at a time, with their batch."""
         faults, done = Faults(self._source.path), 0
         for piece in self._source.read(rows, faults):
-            looked_up = self._look_up(piece, done + 1, faults)
+            looked_up = self._look_up(piece, done + 1, faults, ValueNotes(self._source.path))
             # Checked before, but another process may have changed the file since.
             faults.check()
             yield piece, *self._batch(looked_up)
             done += len(piece)
 
-    def _look_up(self, piece: pa.RecordBatch, first_row: int, faults: Faults) -> _LookedUpRows:
+    def _look_up(self, piece: pa.RecordBatch, first_row: int, faults: Faults, notes: ValueNotes) -> _LookedUpRows:
         def cast(column: RequiredColumn) -> pa.Array:
             raw = piece.column(column.name)
             return cast_column(
                 raw, column, lambda wrong, expected: faults.add(column.name, expected, wrong, raw, first_row)
             )
 
-        def ids(fields: list[_FieldColumn]) -> NDArray[np.int32]:
-            # A value that is not in the vocabulary has position -1, and FIRST_ID - 1 is UNKNOWN.
-            columns = [field.vocabulary(cast(field.column)) + FIRST_ID for field in fields]
-            return np.stack(columns, axis=1).astype(np.int32) if columns else np.empty((len(piece), 0), np.int32)
-
-        raw_user = cast(self._user)
-        user = self._users(raw_user)
+        # Faults are reported in the order in which the columns are read.
+        raw_user, raw_item, raw_time = (cast(column) for column in (self._user, self._item, self._time))
+        user, item = self._users(raw_user), self._items(raw_item)
+        faults.add("time", EXPECTED_TIME, is_no_time(raw_time), piece.column("time"), first_row)
+        time = raw_time.fill_null(0).to_numpy(zero_copy_only=False)
+        is_stranger = user < 0
+        context = look_up(self._context, piece, cast, time, np.ones(len(piece), bool), notes)
+        profile = None
         if self._missing_profile:
-            is_unknown = pc.and_(pa.array(user < 0), raw_user.is_valid())
+            is_unknown = pc.and_(pa.array(is_stranger), raw_user.is_valid())
             faults.add("user", self._expected_user(), is_unknown, piece.column("user"), first_row)
-        return _LookedUpRows(
-            user,
-            raw_user.dictionary_encode().indices.fill_null(0).to_numpy(zero_copy_only=False),
-            self._items(cast(self._item)),
-            cast(self._time).fill_null(0).to_numpy(zero_copy_only=False),
-            ids(self._context),
-            None if self._missing_profile else ids(self._profile),
-        )
+        else:
+            profile = look_up(self._profile, piece, cast, time, is_stranger, notes)
+        raw_users = raw_user.dictionary_encode().indices.fill_null(0).to_numpy(zero_copy_only=False)
+        return _LookedUpRows(user, raw_users, item, time, context, profile)
 
     def _expected_user(self) -> str:
         """What was expected of an unknown user, if the file lacks attributes."""
@@ -181,12 +209,12 @@ class ImpressionBatches:
         end = np.where(is_unknown_user, begin, dataset.offsets[user + 1])
         ends = history_ends(dataset.column("behaviors", "time"), begin, end, rows.time)
         labels = np.zeros(len(user), np.float32)
-        batch = self._batches.assemble(user, item, ends, rows.context, labels, labels)
+        batch = self._batches.assemble(user, item, ends, rows.context.ids, labels, labels)
         if rows.profile is not None:
             fields = schema.group("attributes")
             profile_columns = [number for number, field in enumerate(fields) if field.vocabulary != schema.user]
             attributes = np.full((len(user), len(fields)), UNKNOWN, np.int32)
-            attributes[:, profile_columns] = rows.profile
+            attributes[:, profile_columns] = rows.profile.ids
             batch["attributes"][is_unknown_user] = attributes[is_unknown_user]
         batch["target"][is_unknown_item] = unknown_ids(schema.group("target"))
         batch["dense"][is_unknown_item] = 0
@@ -194,4 +222,13 @@ class ImpressionBatches:
         unknown_number = dataset.counts["users"] + rows.raw_user
         batch["user"] = np.where(is_unknown_user, unknown_number, user).astype(np.int32)
         new = int(np.count_nonzero(batch["actions"][:, -1] == PADDING))
-        return batch, Counts(len(user), new, int(is_unknown_user.sum()), int(is_unknown_item.sum()))
+        return batch, Counts(
+            len(user),
+            new,
+            int(is_unknown_user.sum()),
+            int(is_unknown_item.sum()),
+            rows.profile.unknown_rows if rows.profile else 0,
+            rows.context.unknown_rows,
+            Counter(rows.profile.unknown if rows.profile else {}),
+            Counter(rows.context.unknown),
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mailcli.errors import MailError
-from mailcli.serving.impression_batches import Counts, ImpressionBatches
+from mailcli.serving.impression_batches import NO_COUNTS, Counts, ImpressionBatches
 from mailcli.serving.impression_file import ImpressionFile, check_format
 from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.serving.output_path import refuse_existing
@@ -26,14 +26,15 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     Args:
         run: a finished run; its best epoch is used.
         file: `.csv` or `.parquet` with the columns user, item, time and the context fields, with values as in the
-            dataset. For users who are not in the dataset it also needs the attributes as columns.
+            raw files: numbers are cut into buckets as in training, and hours and weekdays that it lacks are computed.
+            For users who are not in the dataset it also needs the attributes as columns.
         out: `.csv` or `.parquet`; must not exist.
         data_dir: folder of the datasets.
         rows: impressions per batch.
         all_histories: whether users drawn as new keep their histories.
 
     Returns:
-        How many impressions were scored, and how many have unknown users or items.
+        How many impressions were scored, and how many have unknown users, items, attributes or contexts.
 
     Raises:
         MailError: a file, a value in it or the dataset is invalid; all faults in the file are reported together.
@@ -52,7 +53,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     if conflicts:
         raise MailError(f"{file}: has a column '{conflicts[0]}' already. Rename it: the scores get that name.")
     schema = pa.schema([*source.schema, *((name, pa.float32()) for name in added)])
-    counts = Counts(0, 0, 0, 0)
+    counts = NO_COUNTS
     try:
         with (
             write_atomically(out, new=True) as partial,
@@ -63,7 +64,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
                 scores = predictor.score.score_batch(batch)
                 columns = [*piece.columns, *(pa.array(scores[:, head]) for head in range(len(added)))]
                 writer.write(pa.record_batch(columns, schema=schema))
-                counts = Counts(*(a + b for a, b in zip(counts, piece_counts, strict=True)))
+                counts = counts.plus(piece_counts)
                 advance(len(piece))
             predictor.dataset.check_files()
     except FileExistsError as error:

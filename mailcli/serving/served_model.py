@@ -19,6 +19,7 @@ from mailcli.errors import MailError
 from mailcli.models.features import Tensor
 from mailcli.models.two_tower import TwoTower
 from mailcli.serving.lookups import last_steps, pack_values
+from mailcli.serving.raw_inputs import column_values, is_missing
 from mailcli.serving.request_tables import add_items, add_users, add_vocabularies, check_size
 from mailcli.serving.shape_checks import check_shapes
 from mailcli.serving.signatures import Input, Signature, SignatureInputs
@@ -168,7 +169,7 @@ class ServedModel:
 
     def _ids(self, input_: Input, raw: dict[str, Tensor]) -> Tensor:
         table = self.module.ids[input_.vocabulary] if input_.vocabulary else self.module.actions
-        return tf.cast(table.lookup(raw[input_.name]), tf.int32)
+        return tf.cast(table.lookup(column_values(input_, raw)), tf.int32)
 
     def _columns(self, inputs: list[Input], fields: tuple[Field, ...], raw: dict[str, Tensor]) -> Tensor:
         """[..., columns of the fields], their ids; a multi-valued field has several columns."""
@@ -176,7 +177,9 @@ class ServedModel:
         for input_, field in zip(inputs, fields, strict=True):
             ids = self._ids(input_, raw)
             is_multi_valued = field.values > 1
-            columns.append(pack_values(ids, raw[input_.name] == input_.missing) if is_multi_valued else ids[..., None])
+            columns.append(
+                pack_values(ids, is_missing(input_, raw[input_.name])) if is_multi_valued else ids[..., None]
+            )
         return tf.concat(columns, axis=-1)
 
     def _attributes(self, raw: dict[str, Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.data.dataset import Dataset
+from mailcli.data.derivations import RAW, Derivation
 from mailcli.data.schema import Field
 from mailcli.data.texts import is_text
 from mailcli.errors import MailError
@@ -17,6 +18,8 @@ MISSING_NUMBER = int(np.iinfo(np.int64).min)
 MISSING_TEXT = ""
 #: The input with the actions of the behaviors.
 ACTION = "history_action"
+#: The input with the time, for missing hours and weekdays.
+TIME = "context_time"
 #: Axes whose size a request chooses: users, steps of the longest history, candidates.
 SIZES = ("U", "T", "N")
 #: Inputs that are named without a prefix.
@@ -33,6 +36,8 @@ class Input(NamedTuple):
     vocabulary: str | None
     """Where its values get their ids; None for items of the item table, actions and numbers."""
     meaning: str
+    derivation: Derivation = RAW
+    """How its values are made from what a request gives."""
 
     @property
     def axes(self) -> list[str | int]:
@@ -74,6 +79,7 @@ class SignatureInputs:
 
     def __init__(self, dataset: Dataset, history: int) -> None:
         schema = dataset.schema
+        self._derivation = dataset.derivation
         self._dtypes = {name: _dtype(dataset.column("vocabularies", name)) for name in schema.vocabularies()}
         past = f"behaviors, oldest first; the last {history} count"
         self.users = [
@@ -87,6 +93,10 @@ class SignatureInputs:
             Input(ACTION, action, "action", None, "their actions; places without a known one are skipped")
         )
         self.context = [self._of_field(f, "context", [None], "context of the request") for f in schema.group("context")]
+        clocks = [input_.name for input_ in self.context if input_.derivation.clock]
+        time = tf.TensorSpec([None], tf.int64, TIME)
+        meaning = f"time of the request in seconds since 1970; where it is given, {' and '.join(clocks)} may be missing"
+        self.time = [Input(TIME, time, "time", None, meaning)] if clocks else []
         item = tf.TensorSpec([None, None], _dtype(dataset.column("items", "raw")), "item")
         self.items = [Input("item", item, "item", None, "candidates, by id")]
         self.features = [
@@ -98,7 +108,7 @@ class SignatureInputs:
         for name in schema.dense:
             spec = tf.TensorSpec([None, None], tf.float32, _input_name("item", name))
             self.features.append(Input(spec.name, spec, name, None, "number of the candidates, as in the raw file"))
-        names = [input_.name for input_ in (*self.users, *self.history, *self.context, *self.features)]
+        names = [input_.name for input_ in (*self.users, *self.history, *self.context, *self.time, *self.features)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MailError(
@@ -106,9 +116,11 @@ class SignatureInputs:
             )
 
     def _of_field(self, field: Field, prefix: str, shape: list[int | None], meaning: str) -> Input:
-        name = _input_name(prefix, field.name)
-        spec = tf.TensorSpec(shape, self._dtypes[field.vocabulary], name)
-        return Input(name, spec, field.name, field.vocabulary, meaning)
+        name, derivation = _input_name(prefix, field.name), self._derivation(field)
+        dtype = self._dtypes[field.vocabulary]
+        if derivation.edges:
+            dtype, meaning = tf.float64, f"{meaning}: the number of the raw files, which is cut into buckets"
+        return Input(name, tf.TensorSpec(shape, dtype, name), field.name, field.vocabulary, meaning, derivation)
 
     def signatures(self, with_features: bool, with_users: bool) -> list[Signature]:
         """The kinds of requests.
@@ -117,7 +129,8 @@ class SignatureInputs:
             with_features: whether candidates may be given by their features.
             with_users: whether users may be given by their id alone.
         """
-        users, history, context, items = self.users, self.history, self.context, self.items
+        users, history, items = self.users, self.history, self.items
+        context = [*self.context, *self.time]
         signatures = [
             Signature("serving_default", (*users, *history, *context, *items), "users by attributes, with histories"),
             Signature("new_users", (*users, *context, *items), "users by attributes, without histories"),

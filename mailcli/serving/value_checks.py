@@ -8,14 +8,20 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mailcli.preprocessing.schema_file.definition import TIME_LIMIT
+
 #: Whole numbers in plain notation.
 _WHOLE_NUMBER = r"^(0|-?[1-9][0-9]*)$"
 #: The largest whole number of a column; the smallest int64 stands for a missing value.
 _LARGEST = 2**63 - 1
 #: A whole number that is written as a float, up to the size at which a float always holds it exactly.
 _WRITTEN_AS_FLOAT = r"^(-?[0-9]{1,15})\.0+$"
+#: Numbers as preprocessing reads them; an exponent may make one infinite.
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 #: By the width of a column of floats, up to where it represents every whole number.
 _LARGEST_FLOAT = {16: 2**11 - 1, 32: 2**24 - 1, 64: 2**53 - 1}
+
+EXPECTED_TIME = f"a time in s since 1970, from 0 to {TIME_LIMIT - 1}: divide times in milliseconds by 1000."
 
 Report = Callable[[pa.Array, str], None]
 """Called with a mask of faulty values, and with what was expected of them."""
@@ -28,11 +34,21 @@ class RequiredColumn(NamedTuple):
     is_text: bool
     optional: bool
     """Whether values may be missing."""
+    may_be_fractions: bool = False
+    """Whether numbers need not be whole."""
+    missing: tuple[str, ...] = ()
+    """Strings that stand for a missing value, besides the empty one."""
 
     @property
     def expected(self) -> str:
         """What a value should be, for an error text."""
-        return ("a string" if self.is_text else "a whole number") + (" or nothing" if self.optional else "")
+        number = "a number" if self.may_be_fractions else "a whole number"
+        return ("a string" if self.is_text else number) + (" or nothing" if self.optional else "")
+
+
+def is_no_time(times: pa.Array) -> pa.Array:
+    """Whether whole numbers are outside the limits of times; times in another unit than seconds are."""
+    return pc.or_(pc.less(times, 0), pc.greater_equal(times, TIME_LIMIT))
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -49,11 +65,12 @@ def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
     """Whether values of an Arrow type may be what is required."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     is_number = pa.types.is_integer(kind) or (pa.types.is_floating(kind) and not required.is_text)
+    is_number |= pa.types.is_decimal(kind) and required.may_be_fractions
     return is_text(kind) or is_bytes(kind) or is_number or pa.types.is_null(kind)
 
 
 def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> pa.Array:
-    """A column as strings or int64, null where a value is missing or faulty.
+    """A column as strings, int64 or, where it may hold fractions, float64; null where a value is missing or faulty.
 
     Args:
         column: of a type that `is_convertible`.
@@ -61,6 +78,8 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
         report: called with faulty values.
     """
     column = _decode(column, report)
+    if required.missing and is_text(column.type):
+        column = pc.if_else(pc.is_in(column, pa.array(required.missing, pa.string())), None, column)
     if not required.optional:
         is_missing = column.is_null()
         if is_text(column.type):
@@ -68,7 +87,25 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
         report(is_missing, f"{required.expected}.")
     if required.is_text:
         return _empty_as_null(column.cast(pa.string()))
-    return _cast_to_integers(column, f"{required.expected}.", report)
+    cast = _cast_to_numbers if required.may_be_fractions else _cast_to_integers
+    return cast(column, f"{required.expected}.", report)
+
+
+def _cast_to_numbers(column: pa.Array, expected: str, report: Report) -> pa.Array:
+    """As float64; none of them is infinite."""
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+        # Preprocessing reads the shortest text of a float: 0.7 of 32 bits is 0.7, not 0.69999999.
+        column = column if pa.types.is_float64(column.type) else column.cast(pa.string())
+    if is_text(column.type):
+        text = pc.utf8_trim_whitespace(_empty_as_null(column))
+        is_number = pc.match_substring_regex(text, _NUMBER)
+        report(pc.invert(is_number), expected)
+        column = pc.if_else(is_number, text, None)
+    numbers = column.cast(pa.float64(), safe=False)
+    is_finite = pc.is_finite(numbers)
+    report(pc.invert(is_finite), expected)
+    return pc.if_else(is_finite, numbers, None)
 
 
 def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Array:

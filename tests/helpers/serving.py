@@ -121,7 +121,7 @@ class RawRequests:
             request["history_action"][row, : len(history)] = history["btag"]
             for name in ("cate", "brand"):
                 request[f"history_{name}"][row, : len(history)] = history[name].fillna(MISSING).astype(np.int64)
-        request |= {f"context_{name}": impressions[name].to_numpy() for name in ("pid", "hour", "weekday")}
+        request |= {f"context_{name}": impressions[name].to_numpy() for name in ("pid", "hour", "weekday", "time")}
         return {**request, "item": impressions["item"].to_numpy()[:, None]}
 
     def _steps(self, user: int, time: int, is_hidden: bool) -> pd.DataFrame:

@@ -17,7 +17,7 @@ def request_variants(raw: RawRequests) -> dict[str, tuple[str, Request]]:
     many = {**single, "item": raw.test["item"].unique()[None, :7]}
     unknown: Request = {
         name: np.full_like(value, "?" if value.dtype == object else -7) for name, value in many.items()
-    } | {"history_action": many["history_action"]}
+    } | {"history_action": many["history_action"], "context_time": np.array([MISSING])}
     missing: Request = {
         name: np.full_like(value, "" if value.dtype == object else MISSING) for name, value in many.items()
     } | {"history_action": many["history_action"]}

@@ -106,6 +106,7 @@ def test_the_folder_tells_how_to_ask(exported: dict[str, Path], answers: dict[st
             "context_pid",
             "context_hour",
             "context_weekday",
+            "context_time",
             "item",
         )
     }

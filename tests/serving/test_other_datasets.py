@@ -62,15 +62,15 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
     for row, past in enumerate(steps):
         history["item"][row, : len(past)] = past["item"]
         history["rating"][row, : len(past)] = past["rating"].astype(str)
-    age = np.digitize(20 + user % 40, (0, 18, 25, 35, 45, 50, 56))
     request = {
         "user": user,
         "user_gender": np.array(["M", "F"], object)[user % 2],
-        "user_age": age,
+        "user_age": 20 + user % 40,
         "user_occupation": np.array(["writer", "other"], object)[user % 2],
         "user_zip": np.array([str(u % 10) for u in user], object),
         "history_item": history["item"],
         "history_action": history["rating"],
+        "context_time": test["time"],
         "item": item[:, None],
     }
     for name in ("hour", "weekday"):
@@ -156,13 +156,14 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "user": np.array([f"u{n}" for n in number], object),
         "user_city": np.full(len(user), "Rome", object),
         "user_hobbies": lists,
-        "user_age": np.digitize(age[number], (18, 30)),
-        "user_income": np.digitize(number, dataset.manifest["mapping"]["edges"]["income"]),
+        "user_age": age[number],
+        "user_income": number,
         "history_kind": np.full((len(user), 9), "", object),
         "history_action": np.full((len(user), 9), "", object),
         "context_page": np.full(len(user), "p", object),
         "context_hour": time // 3600 % 24,
         "context_weekday": time // 86400 % 7,
+        "context_time": time,
         "item": dataset.column("items", "raw")[dataset.column("test", "item")][:, None],
     }
     for row, steps in enumerate(past):

@@ -30,7 +30,7 @@ def test_a_file_is_scored_as_the_trainer_scored_it(
     new = drawn_as_new(raw.dataset, runs[cell].config) | (raw.dataset.earlier_behaviors("test") == 0)
     assert result.stdout == (
         f"{tmp_path / 'out.csv'}: {len(impressions):,} impressions; {new.sum():,} without history, 0 with an unknown user, "
-        "0 with an unknown item.\n"
+        "0 with an unknown item, 0 with an unknown attribute, 0 with an unknown context value.\n"
     )
     scored = pd.read_csv(tmp_path / "out.csv")
     pd.testing.assert_frame_equal(scored.drop(columns="score"), impressions)
@@ -53,7 +53,8 @@ def test_users_and_items_that_the_dataset_lacks(
     result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.parquet", data_dir, "--all-histories")
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith(
-        ": 4 impressions; 3 without history, 3 with an unknown user, 2 with an unknown item.\n"
+        ": 4 impressions; 3 without history, 3 with an unknown user, 2 with an unknown item, 1 with an unknown attribute "
+        "(occupation 1), 1 with an unknown context value (hour 1).\n"
     )
     scores = pd.read_parquet(tmp_path / "out.parquet")["score"].to_numpy()
     assert_close(scores, answers["strangers"]["click"][:, 0])

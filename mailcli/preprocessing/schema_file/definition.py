@@ -17,8 +17,6 @@ ENCODINGS = ("utf-8", "latin-1", "utf-16")
 UNITS = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 #: Times of the dataset are seconds since 1970, below this (ours: the year 4147; today's times in ms are above it).
 TIME_LIMIT = 1 << 36
-#: Context fields derived from the time.
-CLOCKS = ("hour", "weekday")
 #: Ways to split the impressions.
 SPLIT_KINDS = ("time", "day", "user_share", "column", "file")
 #: Comparisons of a rule with a number, in SQL.
@@ -69,7 +67,7 @@ class FieldDefinition:
     """Of a list written as text; empty for a Parquet list or for `extract_all`."""
     extract_all: str = ""
     clock: str = ""
-    """One of CLOCKS: derived from the time, not from a column."""
+    """`hour` or `weekday`: derived from the time, not from a column."""
     max_values: int = 1
     edges: tuple[float, ...] = ()
     """Lower bounds of all buckets but the first."""

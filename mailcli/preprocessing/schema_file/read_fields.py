@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from mailcli.data.derivations import CLOCKS
 from mailcli.errors import quoted
 from mailcli.preprocessing.schema_file.definition import (
-    CLOCKS,
     DEFAULT_MAX_VALUES,
     LIST_LIMIT,
     MAX_QUANTILES,

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from mailcli.data.derivations import Derivations
 from mailcli.data.schema import Field, Group, Schema
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.raw_file import RawFile
@@ -41,6 +42,8 @@ class RawData(ABC):
     """Whether users or items are made from the impressions, whose faults must then be reported first."""
     mapping: Mapping[str, Any] = MappingProxyType({})
     """What the dataset keeps of a schema file; empty for a source without one."""
+    derivations: Derivations = MappingProxyType({})
+    """How values of fields are made from raw ones, complete when the tables have been read; for serving."""
 
     @abstractmethod
     def __init__(self, raw: Path, work: Path) -> None:

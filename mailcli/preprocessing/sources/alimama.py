@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
+from mailcli.data.derivations import CLOCKS, Derivation, Derivations
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError
 from mailcli.preprocessing.csv_columns import Column, Rule
@@ -92,6 +94,9 @@ class Source(RawData):
         ),
         actions=ACTIONS,
         dense=("price",),
+    )
+    derivations: Derivations = MappingProxyType(
+        {"context": {clock: Derivation(clock=clock, origin=FIRST_IMPRESSION) for clock in CLOCKS}}
     )
     #: ALIMAMA.md, from the published descriptions.
     official: ClassVar = {

@@ -7,6 +7,7 @@ action. The last 20 % of each user's ratings are for test, the 10 % before them 
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mailcli.data.derivations import CLOCKS, Derivation, Derivations
 from mailcli.data.schema import Field, Schema
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
@@ -46,6 +48,13 @@ class Source(RawData):
             Field("genres", "target", "genres", values=6),
         ),
         actions=("1", "2", "3", "4", "5"),
+    )
+
+    derivations: Derivations = MappingProxyType(
+        {
+            "attributes": {"age": Derivation(edges=AGE_GROUPS)},
+            "context": {clock: Derivation(clock=clock) for clock in CLOCKS},
+        }
     )
 
     #: GroupLens' README of the data set.

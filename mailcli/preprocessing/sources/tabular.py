@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.links import Link, check_link
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TableFiles
+from mailcli.preprocessing.schema_file.field_derivations import field_derivations
 from mailcli.preprocessing.schema_file.read import parse_schema_file
 from mailcli.preprocessing.schema_file.splits import split_of_file, split_sql
 from mailcli.preprocessing.schema_file.tables import ITEM, SPLIT, USER, SchemaTables
@@ -34,6 +35,7 @@ class Source(RawData):
             raise MailError(f"{schema}: {'; '.join(faults)}.")
         self.mapping = {"file": schema.name, "text": m.text}
         self.schema = _schema(m)
+        self.derivations = field_derivations(m)
         self.files = tables.paths
         has_quantiles = any(field.quantiles for field in (*m.attributes, *m.features))
         self.impressions_first = has_quantiles or not (m.users.patterns and m.items.patterns)
@@ -65,7 +67,9 @@ class Source(RawData):
         with_quantiles = [field for field in fields if field.quantiles]
         if with_quantiles:
             rows = table.sql(keep_rejects=False) if files.patterns else sql
-            edges |= self._quantiles(engine, rows, key, with_quantiles)
+            computed = self._quantiles(engine, rows, key, with_quantiles)
+            edges |= computed
+            self._record_edges("attributes" if role == "users" else "target", computed)
         columns = [
             _bucket(field.name, edges[field.name]) if field.name in edges else identifier(field.name)
             for field in fields
@@ -117,6 +121,12 @@ class Source(RawData):
             edges[field.name] = tuple(sorted(set(ends)))
         self.mapping = {**self.mapping, "edges": {**self.mapping.get("edges", {}), **edges}}
         return edges
+
+    def _record_edges(self, group: Group, edges: Mapping[str, tuple[float, ...]]) -> None:
+        """Add edges that were computed to the derivations."""
+        fields = self.derivations[group]
+        updated = {name: replace(fields[name], edges=ends) for name, ends in edges.items()}
+        self.derivations = {**self.derivations, group: {**fields, **updated}}
 
     def _bad_row(self, engine: DataEngine, table: str, key: str) -> str:
         """What is wrong with the first row of users or items that cannot be used; empty if there is none."""

@@ -1,0 +1,266 @@
+"""Values to score are read as those that were trained on: numbers are cut, hours computed, unknown values counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from mailcli.data.dataset import Dataset
+from mailcli.experiments.cells import train_if_missing
+from mailcli.serving.impression_batches import ImpressionBatches
+from mailcli.serving.impression_file import ImpressionFile
+from mailcli.training.predictor import Predictor
+from mailcli.training.run_folder import Run
+from tests.helpers import raw_numbers
+from tests.helpers.command_line import error_line, mail
+from tests.helpers.manifests import edit_manifest
+from tests.helpers.serving import MISSING, assert_close, assertion_text, config_of, score
+
+#: Strangers with numbers around the edges, as a file may write them, and as a request gives them.
+STRANGERS = pd.DataFrame(
+    {
+        "user": [f"s{row}" for row in range(10)],
+        "item": ["x1", "x2"] * 5,
+        "time": 874_860,
+        "page": ["p", "q", "?", "z", "p", "q", "p", "q", "p", "q"],
+        "depth": ["0", "0.7", "0.69", "3", "2.9", "", "1e1", "0", "0", "-1"],
+        "city": ["Rome", "Oslo", "Rome", "?", "Rome", "Oslo", "Rome", "", "Bonn", "Oslo"],
+        "born": ["1984", "1969.9", "1970", "1990.5", " 1990.4 ", "", "?", "-5", "1984", "123456"],
+        "income": ["60", "59.9", "", "1e3", "0", "70", "60.0", "61", "10", "5"],
+    }
+)
+DEPTH = [0, 0.7, 0.69, 3, 2.9, np.nan, 10, 0, 0, -1]
+BORN = [1984, 1969.9, 1970, 1990.5, 1990.4, np.nan, MISSING, -5, 1984, 123456]
+INCOME = [60, 59.9, np.inf, 1000, 0, 70, 60, 61, 10, 5]
+#: The numbers of the buckets, by hand; -1 is missing.
+DEPTH_BUCKETS = [0, 1, 0, 2, 1, -1, 2, 0, 0, 0]
+BORN_BUCKETS = [1, 0, 1, 2, 1, -1, -1, 0, 1, 2]
+INCOME_BUCKETS = [1, 0, -1, 1, 0, 1, 1, 1, 0, 0]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return raw_numbers.make(tmp_path_factory.mktemp("raw"))
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train_if_missing(config_of(dataset, "base+mail"), dataset, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def model(run: Run, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "model"
+    result = mail("export", run.folder, folder, "--data-dir", dataset.folder.parent)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def ids_of(dataset: Dataset, name: str, buckets: list[int]) -> list[int]:
+    """The ids of buckets: 1 for a missing one, from 2 on in the order of the training split's buckets."""
+    known = dataset.column("vocabularies", name).tolist()
+    return [known.index(bucket) + 2 if bucket in known else 1 for bucket in buckets]
+
+
+def predict(model: Path, signature: str, request: dict[str, Any]) -> np.ndarray:
+    graph = tf.saved_model.load(str(model / "1")).signatures[signature]
+    specs = graph.structured_input_signature[1]
+    assert set(request) == set(specs)
+    scores: np.ndarray = graph(**{name: tf.constant(value, specs[name].dtype) for name, value in request.items()})[
+        "click"
+    ].numpy()
+    return scores
+
+
+def request_of_strangers() -> dict[str, Any]:
+    texts = {name: STRANGERS[name].replace("?", "").tolist() for name in ("user", "city", "page")}
+    return {
+        "user": texts["user"],
+        "user_city": texts["city"],
+        "user_born": BORN,
+        "user_income": INCOME,
+        "context_page": texts["page"],
+        "context_depth": DEPTH,
+        "context_hour": [MISSING] * 10,
+        "context_weekday": [MISSING] * 10,
+        "context_time": STRANGERS["time"].tolist(),
+        "item": STRANGERS["item"].to_numpy()[:, None],
+    }
+
+
+def test_a_dataset_keeps_how_its_values_were_made(dataset: Dataset) -> None:
+    missing = {"missing": ["?"]}
+    clock = {"origin": -7200}
+    assert dataset.manifest["derivations"] == {
+        "attributes": {
+            "city": missing,
+            "born": {"edges": [1970.0, 1990.5], **missing},
+            "income": {"edges": [60.0], **missing},
+        },
+        "behavior": {"paid": {"edges": [10.0]}},
+        "context": {
+            "depth": {"edges": [0.7, 3.0]},
+            "hour": {"clock": "hour", **clock},
+            "weekday": {"clock": "weekday", **clock},
+        },
+        "target": {"cost": {"edges": [10.0]}},
+    }
+
+
+def test_raw_numbers_of_a_file_are_cut_as_in_training(run: Run, dataset: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    STRANGERS.to_csv(file, index=False)
+    impressions = ImpressionBatches(Predictor(run, dataset), ImpressionFile(file), False)
+    ((_, batch, counts),) = impressions.batches(100)
+    # The user's id is the first attribute, the page the first context.
+    assert batch["attributes"][:, 2].tolist() == ids_of(dataset, "born", BORN_BUCKETS)
+    assert batch["attributes"][:, 3].tolist() == ids_of(dataset, "income", INCOME_BUCKETS)
+    assert batch["context"][:, 1].tolist() == ids_of(dataset, "depth", DEPTH_BUCKETS)
+    # 874,860 s are 10 days, 3 hours and a minute in UTC, two hours more in local time.
+    assert set(batch["context"][:, 2].tolist()) == set(ids_of(dataset, "hour", [5]))
+    assert set(batch["context"][:, 3].tolist()) == set(ids_of(dataset, "weekday", [3]))
+    assert (counts.unknown_attributes, counts.by_attribute["city"]) == (1, 1)
+    # "?" stands for a missing value in the users' file alone.
+    assert (counts.unknown_contexts, counts.by_context["page"]) == (2, 2)
+
+
+def test_a_file_and_an_exported_model_agree_on_raw_values(
+    run: Run, dataset: Dataset, model: Path, tmp_path: Path
+) -> None:
+    file, data_dir = tmp_path / "in.csv", dataset.folder.parent
+    STRANGERS.to_csv(file, index=False)
+    result = score(run, file, tmp_path / "out.csv", data_dir)
+    assert result.exit_code == 0, result.output
+    assert "10 with an unknown user, 0 with an unknown item, 1 with an unknown attribute (city 1)" in result.stdout
+    scores = pd.read_csv(tmp_path / "out.csv")["score"].to_numpy()
+    assert np.ptp(scores) > 1e-4
+    request = request_of_strangers()
+    assert_close(predict(model, "new_users", request)[:, 0], scores)
+    # Users of the dataset with their histories, whose numbers are cut, too.
+    known = pd.DataFrame({"user": ["u4", "u7"], "item": "x2", "time": 10**6, "page": "p", "depth": [0.7, 5]})
+    known.to_csv(tmp_path / "known.csv", index=False)
+    result = score(run, tmp_path / "known.csv", tmp_path / "known-out.csv", data_dir, "--all-histories")
+    assert result.exit_code == 0, result.output
+    rows = [line.split(",") for line in raw_numbers.FILES["shown.csv"].splitlines()[1:]]
+    clicks = {user: [row for row in rows if row[0] == user and row[3] == "1"] for user in ("u4", "u7")}
+    assert all(len(rows) == 3 for rows in clicks.values())
+    answers = predict(
+        model,
+        "serving_default",
+        {
+            "user": ["u4", "u7"],
+            "user_city": ["Rome", "Oslo"],
+            "user_born": [1984, 2001],
+            "user_income": [40, 70],
+            "history_kind": [[row[6] for row in clicks[user]] for user in clicks],
+            "history_paid": [[float(row[7]) for row in clicks[user]] for user in clicks],
+            "history_action": [["behavior"] * 3] * 2,
+            "context_page": ["p", "p"],
+            "context_depth": [0.7, 5],
+            "context_hour": [MISSING] * 2,
+            "context_weekday": [MISSING] * 2,
+            "context_time": [10**6] * 2,
+            "item": [["x2"], ["x2"]],
+        },
+    )
+    assert_close(answers[:, 0], pd.read_csv(tmp_path / "known-out.csv")["score"].to_numpy())
+
+
+def test_an_exported_model_says_how_raw_values_are_given(model: Path) -> None:
+    description = json.loads((model / "signature.json").read_text())
+    inputs = description["signatures"]["item_features"]["inputs"]
+    assert inputs["user_born"] | {"known_values": 0} == {
+        "dtype": "float64",
+        "shape": ["U"],
+        "field": "born",
+        "meaning": "attribute of the user: the number of the raw files, which is cut into buckets",
+        "vocabulary": "born",
+        "known_values": 0,
+        "edges": [1970.0, 1990.5],
+        "missing": MISSING,
+    }
+    assert inputs["item_cost"]["edges"] == [10.0]
+    assert inputs["context_time"]["meaning"] == (
+        "time of the request in seconds since 1970; where it is given, context_hour and context_weekday may be missing"
+    )
+    text = " ".join((model / "README.md").read_text().split())
+    assert (
+        "`user_born`, `user_income`, `history_paid`, `context_depth`, `item_cost`: give the number of the raw files; the "
+        "model cuts it into buckets as training did, at the `edges` in signature.json."
+    ) in text
+    # A bucket's example is a number in it.
+    assert description["request"]["inputs"]["user_born"][0] in {1969, 1970, 1990.5, MISSING}
+    assert description["request"]["inputs"]["context_time"][0] >= 900_000
+
+
+def test_times_in_another_unit_are_refused(run: Run, dataset: Dataset, model: Path, tmp_path: Path) -> None:
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    for time, row in (([874_860, 1_652_016_474_000], 2), ([-1, 874_860], 1), ([1 << 36, 874_860], 1)):
+        STRANGERS.iloc[:2].assign(time=time).to_csv(file, index=False)
+        assert error_line(score(run, file, out, dataset.folder.parent)) == (
+            f"{file}: row {row}: column 'time' holds '{time[row - 1]}'. Expected a time in s since 1970, from 0 to "
+            "68719476735: divide times in milliseconds by 1000."
+        )
+    assert not out.exists()
+    request = request_of_strangers()
+    request["context_time"][3] = 1_652_016_474_000
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        predict(model, "new_users", request)
+    assert assertion_text(error.value.message).startswith("[input 'context_time' holds] [874860 874860 874860...]")
+
+
+def test_what_preprocessing_refuses_is_refused(run: Run, dataset: Dataset, tmp_path: Path) -> None:
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    STRANGERS.iloc[:4].assign(born=["1984", "old", "inf", "1"], depth=["1", "2", "1e999", "nan"]).to_csv(
+        file, index=False
+    )
+    assert error_line(score(run, file, out, dataset.folder.parent)) == (
+        f"{file}: row 3 (2 rows): column 'depth' holds '1e999'. Expected a number or nothing. row 2 (2 rows): column "
+        "'born' holds 'old'. Expected a number or nothing."
+    )
+    assert not out.exists()
+
+
+def test_values_that_are_probably_read_wrongly_are_noted(run: Run, dataset: Dataset, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    strangers = STRANGERS.iloc[:2].assign(born=[1, 2], page=["a", "b"], hour=[5, 4])
+    strangers.to_csv(file, index=False)
+    result = score(run, file, tmp_path / "out.csv", dataset.folder.parent)
+    assert result.exit_code == 0, result.output
+    notes = [line for line in result.stderr.splitlines() if line.startswith(str(file))]
+    assert notes == [
+        f"{file}: column 'page': none of the 2 values occurs in the training split, for example 'a', so they all count as "
+        "unknown. That split has 'p', 'q', for example.",
+        f"{file}: column 'hour': 1 of 2 values differ from the hour of 'time' as training computed it, for example 4 "
+        "instead of 5. They are used as they are; leave the column out to have it computed.",
+        f"{file}: column 'born': all 2 values could be numbers of buckets, but are read as raw numbers, to be cut at 1970, "
+        "1990.5. Give the numbers that the raw files have.",
+    ]
+
+
+def test_older_datasets_take_the_numbers_of_buckets(
+    run: Run, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = raw_numbers.make(tmp_path).folder
+    manifest = json.loads((folder / "dataset.json").read_text())
+    del manifest["derivations"]
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    edit_manifest(folder)
+    older = Dataset(folder)
+    file = tmp_path / "in.csv"
+    strangers = STRANGERS.iloc[:3].assign(born=[0, 1, 2], income=[0, 1, 0], depth=[2, 1, 0], hour=5, weekday=3)
+    strangers.to_csv(file, index=False)
+    impressions = ImpressionBatches(Predictor(run, older), ImpressionFile(file), False)
+    ((_, batch, _),) = impressions.batches(100)
+    assert batch["attributes"][:, 2].tolist() == ids_of(older, "born", [0, 1, 2])
+    assert batch["context"][:, 1].tolist() == ids_of(older, "depth", [2, 1, 0])
+    assert caplog.messages == [
+        f"{folder}: was made by a version that did not keep the edges of buckets, so 'depth', 'born', 'income' must be given "
+        "as the number of a bucket, 0 below the first edge. To give raw numbers, make the dataset again and train on it."
+    ]
