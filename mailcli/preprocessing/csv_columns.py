@@ -75,7 +75,7 @@ class Column:
             # Engines differ in what else they accept as a number: "1d", "infinity", "0x1p3".
             return ~text.rlike(_NUMBER) | F.coalesce(~(F.abs(value) < F.lit(LARGEST_NUMBER)), F.lit(True))
         if self.type == "string":
-            return (text == F.lit("")) | (F.instr(text, _REPLACEMENT) > 0)
+            return (text == F.lit("")) | (F.instr(text, _REPLACEMENT) > 0) | text.rlike(r"\x00")
         # Writing the number out again refuses "1.5", "1e3", " 1" and "01" on every engine.
         fault = F.coalesce(value.cast("string") != text, F.lit(True))
         if self.at_least is not None:

@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from mailcli.errors import MAX_QUOTED, MailError, did_you_mean
 from mailcli.preprocessing.csv_columns import Column, Rule
-from mailcli.preprocessing.engines._base import DataEngine, DataFrame
+from mailcli.preprocessing.engines._base import BrokenLine, DataEngine, DataFrame
 from mailcli.preprocessing.raw_file import damaged
+from mailcli.preprocessing.row_count import RowFormat
 
 #: Lines at the start of the file of which at least one must have as many fields as the header (ours).
 HEAD_LINES = 100
@@ -123,11 +124,20 @@ class CsvFile:
         """The fault of a line that cannot be split into the header's fields."""
         return len(self.columns) + len(self.rules)
 
-    def broken(self, lines: Sequence[str]) -> pa.Table:
+    def broken(self, lines: Sequence[BrokenLine]) -> pa.Table:
         """`fault` and `line` of lines that the engine could not split."""
-        return pa.table(
-            {"fault": pa.array([self._broken] * len(lines), pa.int32()), "line": pa.array(lines, pa.string())}
-        )
+        texts = pa.array([line.text for line in lines], pa.string())
+        return pa.table({"fault": pa.array([self._broken] * len(lines), pa.int32()), "line": texts})
+
+    @property
+    def key(self) -> str:
+        """There is no schema file."""
+        return ""
+
+    @property
+    def row_formats(self) -> dict[Path, RowFormat | None]:
+        """How the rows are written."""
+        return {self.path: RowFormat(",", "", "utf-8", True, len(self.header))}
 
     def expected(self, fault: int) -> str:
         """What rows with a fault should have held, in a few words."""

@@ -17,7 +17,7 @@ from mailcli.errors import MailError
 from mailcli.preprocessing.buckets import assign_buckets, split_impressions
 from mailcli.preprocessing.column_checks import FEWEST_ROWS
 from mailcli.preprocessing.consistency import check_items, check_times, check_users, check_users_of_behaviors
-from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, REJECTED, TOO_LATE, ExtractedTables, count_rows
+from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, TOO_LATE, ExtractedTables, count_rows
 from mailcli.preprocessing.table_reader import TableReader
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class Extraction:
     def run(self) -> ExtractedTables:
         """Do all steps that are not done yet, from the small tables to the long log."""
         self._check_log()
+        self.reader.joined()
         impressions = self.reader.impressions() if self.source.impressions_first else None
         profiles, features = self.reader.users(), self.reader.items()
         impressions = impressions or self.reader.impressions()
@@ -54,7 +55,7 @@ class Extraction:
         self._check_official()
         split = self.stages.run("shown", lambda folder: self._split_impressions(impressions, keys, folder)) / "rows"
         ignored = {bucket: count_rows(behaviors / f"bucket={bucket}") for bucket in (NO_IMPRESSION, TOO_LATE)}
-        if count_rows(behaviors) == sum(ignored.values()) + count_rows(behaviors / f"bucket={REJECTED}"):
+        if not any(map(count_rows, behaviors.glob("bucket=[0-9]*"))):
             if ignored[NO_IMPRESSION] and not ignored[TOO_LATE] and self.sample == 1:
                 check_users_of_behaviors(self.source, self.engine, users)
             files = ", ".join(path.name for path in self.source.files)

@@ -8,6 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+#: Numbers in the column `fault` of rows that are counted, but neither used as they are nor faulty: `where` is false, or
+#: the row is unnested into the rows of a list. Each has the bucket of its number.
+FILTERED, UNNESTED = -4, -5
 #: Buckets of rows that the dataset will not have: unusable; of a user without impressions; not before the user's last
 #: impression. Buckets of users are numbered from 0.
 REJECTED, NO_IMPRESSION, TOO_LATE = -1, -2, -3

@@ -1,4 +1,7 @@
-"""Size and SHA-256 of raw files, computed in a thread while the engine works; and whether files have changed."""
+"""Size and SHA-256 of raw files, computed in a thread while the engine works; and whether files have changed.
+
+The thread passes on what it reads, so that rows are counted without reading a file again.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,15 @@ def stamps(files: tuple[Path, ...], raw: Path) -> dict[str, list[int]]:
 
 
 @contextmanager
-def fingerprints(files: tuple[Path, ...], raw: Path) -> Iterator[Future[list[dict[str, Any]]]]:
+def fingerprints(
+    files: tuple[Path, ...], raw: Path, feed: Callable[[Path, bytes], None]
+) -> Iterator[Future[list[dict[str, Any]]]]:
     """Name, size and SHA-256 of each file, from a thread that ends with the block.
 
     Args:
         files: the raw files.
         raw: their folder; names are relative to it.
+        feed: gets the content of each file piece by piece, decompressed, and an empty piece at its end.
 
     Raises:
         MailError: a .gz is damaged (raised by the future).
@@ -37,22 +43,25 @@ def fingerprints(files: tuple[Path, ...], raw: Path) -> Iterator[Future[list[dic
     stop = Event()
     with ThreadPoolExecutor(1) as pool:
         try:
-            yield pool.submit(lambda: [_fingerprint(path, raw, stop) for path in files])
+            yield pool.submit(lambda: [_fingerprint(path, raw, stop, feed) for path in files])
         finally:
             stop.set()
 
 
-def _fingerprint(path: Path, raw: Path, stop: Event) -> dict[str, Any]:
+def _fingerprint(path: Path, raw: Path, stop: Event, feed: Callable[[Path, bytes], None]) -> dict[str, Any]:
     """One file's; a .gz is unpacked to its end, because DuckDB reads a truncated one as a shorter file."""
     digest = hashlib.sha256()
     for chunk in _chunks(path, open, stop):
         digest.update(chunk)
+        if path.suffix != ".gz":
+            feed(path, chunk)
     if path.suffix == ".gz":
         try:
-            for _ in _chunks(path, gzip.open, stop):
-                pass
+            for chunk in _chunks(path, gzip.open, stop):
+                feed(path, chunk)
         except (EOFError, zlib.error, OSError) as error:
             raise damaged(path, error) from error
+    feed(path, b"")
     return {"file": _name(path, raw), "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from mailcli.errors import MailError
 from mailcli.preprocessing.column_checks import check_columns
 from mailcli.preprocessing.engines._base import MEMORY_LIMIT, DataEngine, parse_size
 from mailcli.preprocessing.extract import Extraction
+from mailcli.preprocessing.extracted_tables import ExtractedTables
 from mailcli.preprocessing.fingerprints import fingerprints, stamps
 from mailcli.preprocessing.label_copies import describe_copy, label_copies
 from mailcli.preprocessing.rejects import MAX_BAD_ROWS, Rejects
+from mailcli.preprocessing.row_check import RowCheck
 from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.summary import summary
 from mailcli.preprocessing.table_reader import TableReader
@@ -102,15 +105,25 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
         before = stamps(raw_data.files, raw)
         job = {"source": source, "engine": options.engine, "--sample": options.sample, **before}
         writer.stages.begin(job | ({"the schema file": dict(raw_data.mapping)} if raw_data.mapping else {}))
+        row_check = RowCheck(raw_data)
         with (
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
-            fingerprints(raw_data.files, raw) as future,
+            fingerprints(raw_data.files, raw, row_check.feed) as future,
         ):
-            contents, notes = _write_columns(raw_data, engine, writer, name, options)
+            rejects = Rejects(raw_data, options.max_bad_rows)
+            reader = TableReader(raw_data, engine, writer.stages, rejects)
+            try:
+                extracted = Extraction(reader, options.sample, options.expect_official).run()
+            except MailError:
+                # Rows that a quote swallowed may be the cause.
+                if row_check.has_quotes and future.exception() is None:
+                    row_check.check_quotes()
+                raise
             files = future.result()
-        changed = [file for file, stamp in stamps(raw_data.files, raw).items() if stamp != before[file]]
-        if changed:
-            raise MailError(f"{raw / changed[0]}: changed while it was being read. Start again when it is complete.")
+            _check_unchanged(raw_data, raw, before)
+            row_check.compare(rejects.rows)
+            contents, notes = _write_columns(raw_data, engine, writer, name, options, extracted, rejects)
+        _check_unchanged(raw_data, raw, before)
         writer.finish(
             {
                 "name": name,
@@ -131,13 +144,23 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     return Dataset(target)
 
 
+def _check_unchanged(source: RawData, raw: Path, before: Mapping[str, list[int]]) -> None:
+    """The raw files are still those of the beginning (MailError)."""
+    changed = [file for file, stamp in stamps(source.files, raw).items() if stamp != before[file]]
+    if changed:
+        raise MailError(f"{raw / changed[0]}: changed while it was being read. Start again when it is complete.")
+
+
 def _write_columns(
-    source: RawData, engine: DataEngine, writer: DatasetWriter, name: str, options: Options
+    source: RawData,
+    engine: DataEngine,
+    writer: DatasetWriter,
+    name: str,
+    options: Options,
+    extracted: ExtractedTables,
+    rejects: Rejects,
 ) -> tuple[dict[str, Any], list[str]]:
     """Write all columns, summary.md and rejected/; returns what they add to dataset.json, and notes on columns."""
-    rejects = Rejects(source, options.max_bad_rows)
-    reader = TableReader(source, engine, writer.stages, rejects)
-    extracted = Extraction(reader, options.sample, options.expect_official).run()
     transform = Transform(source.schema, engine, writer, options.history, options.drop_duplicates)
     contents = transform.run(extracted)
     check_columns(source, engine, transform.seen, transform.vocabularies)

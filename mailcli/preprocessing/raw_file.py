@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines._base import DataEngine
+from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
+from mailcli.preprocessing.row_count import RowFormat
+
+#: Characters kept of a line that cannot be used: as many as DuckDB keeps.
+LONGEST_LINE = 10_000
 
 
 class RawFile(Protocol):
@@ -28,8 +32,18 @@ class RawFile(Protocol):
         """What is wrong with a row: what was found, and what was expected."""
         ...
 
-    def broken(self, lines: Sequence[str]) -> pa.Table:
+    def broken(self, lines: Sequence[BrokenLine]) -> pa.Table:
         """`fault` and `line` of lines that the engine could not split."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The table of a schema file that says how the file is written; empty for a source without one."""
+        ...
+
+    @property
+    def row_formats(self) -> Mapping[Path, RowFormat | None]:
+        """How the rows of each file are written; None for Parquet."""
         ...
 
     def check_sample(self, engine: DataEngine, folder: Path) -> None:

@@ -12,7 +12,7 @@ from mailcli.errors import MAX_QUOTED
 from mailcli.escape import markdown, markdown_code, markdown_row
 from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, TOO_LATE, ExtractedTables
 from mailcli.preprocessing.rejects import EXAMPLES, Rejects
-from mailcli.preprocessing.sources._base import TABLES, RawData
+from mailcli.preprocessing.sources._base import JOIN, TABLES, RawData
 
 Cell = object
 """A number, a text, or several values of the files as a list."""
@@ -66,13 +66,18 @@ def _text(cell: Cell) -> str:
 
 
 def _files(source: RawData, rejects: Rejects) -> Iterator[Cells]:
-    for table in TABLES:
+    for table in _tables(rejects):
         paths = [source.raw_files[table].path] if table in source.raw_files else source.files
         yield table, ", ".join(path.name for path in paths), rejects.rows[table], rejects.count(table)
 
 
+def _tables(rejects: Rejects) -> list[str]:
+    """The tables that were read, and files joined to them."""
+    return [table for table in (*TABLES, JOIN) if table in rejects.rows]
+
+
 def _reasons(rejects: Rejects) -> Iterator[Cells]:
-    for table in TABLES:
+    for table in _tables(rejects):
         for expected, count, examples in rejects.reasons(table):
             yield table, expected, count, [line[:MAX_QUOTED] for line in examples]
 

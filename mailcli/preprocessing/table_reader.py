@@ -12,13 +12,20 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
-from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, REJECTED, TOO_LATE, count_rows, read_parquet
+from mailcli.preprocessing.extracted_tables import (
+    FILTERED,
+    NO_IMPRESSION,
+    REJECTED,
+    TOO_LATE,
+    UNNESTED,
+    count_rows,
+    read_parquet,
+)
+from mailcli.preprocessing.raw_file import LONGEST_LINE
 from mailcli.preprocessing.rejects import DUPLICATE_KEY, Rejects
-from mailcli.preprocessing.sources._base import RawData
+from mailcli.preprocessing.sources._base import JOIN, RawData
 from mailcli.utils.resumable import ResumableStages
 
-#: Characters kept of a line that cannot be used: as many as DuckDB keeps.
-LONGEST_LINE = 10_000
 #: Columns whose distinct values are counted in one pass (ours: each takes a MB per thread even without rows).
 COUNTED_AT_ONCE = 16
 
@@ -68,6 +75,13 @@ class TableReader:
                 self.facts[f"{table}.{name}"] = pc.count_distinct(rows[name], mode="only_valid").as_py()
         return rows
 
+    def joined(self) -> None:
+        """The rows of files joined to the impressions, which are counted."""
+        frame = self.source.joined(self.engine)
+        if frame is not None:
+            bucket = self._rejected().otherwise(self.engine.functions.lit(0))
+            self._set_faulty_aside(JOIN, self._stage(JOIN, frame.withColumn("bucket", bucket)))
+
     def impressions(self) -> Path:
         """The folder of the impressions that can be used."""
         _, good = self._usable("impressions", self.source.impressions(self.engine))
@@ -90,7 +104,7 @@ class TableReader:
         users = self.engine.read_parquet(user_keys).select("user", "row", "bucket", "last")
         fields = [field.name for field in self.schema.group("behavior")]
         bucket = (
-            F.when(F.col("fault").isNotNull(), F.lit(REJECTED))
+            self._rejected()
             .when(F.col("row").isNull(), F.lit(NO_IMPRESSION))
             .when(F.col("time") >= F.col("last"), F.lit(TOO_LATE))
             .otherwise(F.col("bucket"))
@@ -123,8 +137,7 @@ class TableReader:
     def _usable(self, table: str, frame: DataFrame) -> tuple[Path, Path]:
         """The stage of a table that is not split by user, and the folder of its usable rows (MailError for none)."""
         F = self.engine.functions
-        bucket: Any = F.when(F.col("fault").isNotNull(), F.lit(REJECTED)).otherwise(F.lit(0))
-        stage = self._stage(table, frame.withColumn("bucket", bucket))
+        stage = self._stage(table, frame.withColumn("bucket", self._rejected().otherwise(F.lit(0))))
         self._set_faulty_aside(table, stage)
         good = stage / "rows" / "bucket=0"
         if not good.exists():
@@ -138,6 +151,20 @@ class TableReader:
         path = self.source.path_of(table)
         return MailError(f"{path}: no row can be used: the file has none, or `where` is true for none.")
 
+    def _is_blank(self, table: str, lines: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Whether each line is blank."""
+        file = self.source.raw_files.get(table)
+        formats = [row_format for row_format in file.row_formats.values() if row_format] if file else []
+        if not formats or not formats[0].blank:
+            return pa.chunked_array([np.zeros(len(lines), bool)])
+        return pc.equal(pc.ascii_trim(lines, formats[0].blank), "")
+
+    def _rejected(self) -> Any:
+        """The bucket of a row with a fault, as the beginning of a CASE."""
+        F = self.engine.functions
+        fault = F.col("fault")
+        return F.when(fault.isin(FILTERED, UNNESTED), fault).when(fault.isNotNull(), F.lit(REJECTED))
+
     def _set_faulty_aside(self, table: str, stage: Path, repeated: pa.Table | None = None) -> None:
         """Count a table's rows, and set aside those that cannot be used (`repeated`: of a key that had its row)."""
         none = pa.table({"fault": pa.array([], pa.int32()), "line": pa.array([], pa.string())})
@@ -147,8 +174,11 @@ class TableReader:
         # Spark marks columns that cannot be null.
         faulty = pa.concat_tables(parts, promote_options="default")
         # A blank line is not a row; Spark does not report it.
-        blank = pc.equal(pc.utf8_trim_whitespace(faulty["line"]), "")
-        rows = count_rows(stage / "rows") + len(broken) - (pc.sum(blank).as_py() or 0)
+        blank = self._is_blank(table, faulty["line"])
+        # The rows of a list are not rows of the file.
+        counted = [FILTERED, REJECTED, UNNESTED] if (stage / "rows" / f"bucket={UNNESTED}").exists() else ["*"]
+        rows = sum(count_rows(folder) for bucket in counted for folder in (stage / "rows").glob(f"bucket={bucket}"))
+        rows += len(broken) - (pc.sum(blank).as_py() or 0)
         faulty = faulty.filter(pc.invert(blank))
         lines = pc.utf8_slice_codeunits(faulty["line"], 0, LONGEST_LINE)
         self.facts[f"{table}.rows"] = rows

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 #: Raised whenever a stage of an older version could be misread.
-FORMAT = 1
+FORMAT = 2
 _KEY = "key.json"
 _TEMP = "temp"
 

@@ -136,6 +136,8 @@ def raw_rows(folder: Path, schema: str, files: dict[str, str] | None = None, tab
     source = Source(raw, folder, folder / "my.toml")
     with Engine(folder / "spill", 10**9, 1, None) as engine:
         rows = engine.collect(getattr(source, table)(engine)).to_pylist()
+    # Rows for which `where` is false, or of which a list was read, are only counted.
+    rows = [row for row in rows if row.get("fault") is None or row["fault"] >= 0]
     return sorted(rows, key=lambda row: (str(row.get("time", "")), str(sorted(row.items(), key=str))))
 
 

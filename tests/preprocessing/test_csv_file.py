@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mailcli.errors import MailError
 from mailcli.preprocessing.csv_columns import Column, Rule
 from mailcli.preprocessing.csv_file import CsvFile
+from mailcli.preprocessing.engines._base import BrokenLine
 from mailcli.preprocessing.engines.duckdb import Engine
 
 COLUMNS = (
@@ -132,9 +133,8 @@ def test_lines_that_cannot_be_split_are_told_by_write(tmp_path: Path) -> None:
     # The stray quote spoils only its own row.
     assert sorted(line or "" for line in lines) == ["", "", '"7,3,1.5,pv,10', "7,3", "7,3"]
     # Lines that DuckDB cannot split at all; it shows bytes that are not UTF-8 as "?".
-    assert sorted(broken)[0] == "1,2,3,4,5,6,7,8"
-    assert len(broken) == 2
-    faulty = csv.broken(["7,3", "7,3,1.5,pv,10"])
+    assert sorted(broken) == [("1,2,3,4,5,6,7,8", "fields"), ("?,3,1.5,pv,10", "encoding")]
+    faulty = csv.broken([BrokenLine("7,3"), BrokenLine("7,3,1.5,pv,10", "encoding")])
     assert faulty["line"].to_pylist() == ["7,3", "7,3,1.5,pv,10"]
     too_few, not_utf8 = [csv.explain(fault, line) for fault, line in zip(*faulty.to_pydict().values(), strict=True)]
     assert too_few == "has 2 fields. Expected 5: id,maybe,price,tag,when"

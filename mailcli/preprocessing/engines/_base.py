@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -29,6 +29,14 @@ LONGEST_ERROR = 300
 #: Seconds between two updates of the progress bar (ours: it moves smoothly).
 POLL_SECONDS = 0.2
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]B)", re.IGNORECASE)
+
+
+class BrokenLine(NamedTuple):
+    """A line of a text file that an engine could not split into fields."""
+
+    text: str
+    reason: Literal["fields", "encoding", "quotes", "length"] = "fields"
+    """What is wrong with it: the number of its fields, its bytes, its quotes, or its length."""
 
 
 class DataEngine(ABC):
@@ -77,7 +85,7 @@ class DataEngine(ABC):
         raise NotImplementedError("pipeline.py accepts schema files only with DuckDB")
 
     @abstractmethod
-    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
+    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[BrokenLine]:
         """Write a frame as Parquet below a new folder, split by a column into `column=value/`.
 
         Returns:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -15,12 +17,21 @@ from sqlframe.duckdb.types import StringType, StructField, StructType
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines._base import (
     LONGEST_ERROR,
+    BrokenLine,
     DataEngine,
     DataFrame,
     quoted_column,
     run_with_progress,
 )
 
+#: DuckDB's errors that are not the number of fields; of several in a line, the first here is the cause.
+_REASONS: dict[str, Literal["encoding", "quotes", "length"]] = {
+    "LINE SIZE OVER MAXIMUM": "length",
+    "INVALID ENCODING": "encoding",
+    "UNQUOTED VALUE": "quotes",
+}
+#: Stands for a line whose text DuckDB does not tell.
+_UNKNOWN_TEXT = "(a line with several wrong quotes)"
 _CSV = {
     "header": True,
     "auto_detect": False,
@@ -107,7 +118,7 @@ class Engine(DataEngine):
         self._session.catalog.add_table(view, {quoted_column(name): "string" for name, *_ in columns})
         return self._session.table(view)
 
-    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
+    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[BrokenLine]:
         """A streaming `COPY`."""
         target = f"{literal(folder)} (FORMAT parquet, PARTITION_BY ({partition_by}), OVERWRITE_OR_IGNORE)"
         copy = f"COPY ({self._sql(frame)}) TO {target}"
@@ -119,15 +130,16 @@ class Engine(DataEngine):
         except duckdb.Error as error:
             raise self._translated(error) from error
 
-    def _broken_lines(self) -> list[str]:
+    def _broken_lines(self) -> list[BrokenLine]:
         """The lines that DuckDB rejected since the last call."""
         if not self._connection.execute("FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchall():
             return []
-        # A line can have several errors; equal lines at different places count separately.
-        lines = "SELECT any_value(csv_line) FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
+        # A line can have several errors, some without its text; equal lines at different places count separately.
+        columns = "max(csv_line), list(error_type::VARCHAR)"
+        lines = f"SELECT {columns} FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
         rows = self._connection.execute(f"{lines} GROUP BY file_path, line").fetchall()
         self._connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
-        return [text for (text,) in rows]
+        return [BrokenLine(text or _UNKNOWN_TEXT, _reason(errors)) for text, errors in rows]
 
     def collect(self, frame: DataFrame) -> pa.Table:
         """All rows, without a progress bar."""
@@ -169,3 +181,8 @@ class Engine(DataEngine):
             # Values that no check found faulty, or a file that is not what its name says.
             return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
         return error
+
+
+def _reason(errors: Collection[str]) -> Literal["fields", "encoding", "quotes", "length"]:
+    """What is wrong with a line, by DuckDB's errors."""
+    return next((reason for error, reason in _REASONS.items() if error in errors), "fields")

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines._base import LONGEST_ERROR, DataEngine, DataFrame, run_with_progress
+from mailcli.preprocessing.engines._base import LONGEST_ERROR, BrokenLine, DataEngine, DataFrame, run_with_progress
 
 #: Partitions of a shuffle on one machine (ours: Spark's default of 200 is for a cluster; each costs some 10 ms).
 LOCAL_PARTITIONS = 16
@@ -91,7 +91,7 @@ class Engine(DataEngine):
         """Parquet, as Spark reads it."""
         return self._session.read.parquet(_pattern(path))
 
-    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[str]:
+    def write(self, frame: DataFrame, folder: Path, title: str, partition_by: str) -> list[BrokenLine]:
         """Parquet, shuffled by the column first, so that each part is one file and not one per task."""
         writer = frame.repartition(partition_by).write.partitionBy(partition_by)
         context = self._session.sparkContext

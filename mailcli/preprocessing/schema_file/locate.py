@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MAX_QUOTED, did_you_mean, quoted
 from mailcli.preprocessing.csv_file import HEAD_LINES
+from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
 from mailcli.preprocessing.schema_file.folders import example_pattern, folder_columns
 from mailcli.preprocessing.schema_file.parquet import is_parquet
@@ -55,6 +56,18 @@ class LocatedFiles:
     def parquet(self) -> bool:
         """Whether these are Parquet files."""
         return is_parquet(self.paths[0])
+
+    @property
+    def key(self) -> str:
+        """The table of the schema file that names them."""
+        return "impressions.join" if self.role == "join" else self.role
+
+    @property
+    def row_formats(self) -> dict[Path, RowFormat | None]:
+        """How the rows of each file are written; None for Parquet."""
+        text = self.format
+        row_format = RowFormat(text.separator, text.quote, text.encoding, self.has_header, len(self.header))
+        return dict.fromkeys(self.paths, None if self.parquet else row_format)
 
 
 #: The files by the role of their table; None where they are missing or unusable.

@@ -13,11 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from mailcli.errors import MAX_QUOTED
-from mailcli.preprocessing.engines._base import DataEngine
-from mailcli.preprocessing.raw_file import damaged
+from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
+from mailcli.preprocessing.raw_file import LONGEST_LINE, damaged
+from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
-from mailcli.preprocessing.schema_file.text_file import is_gzip, open_text, split_row
+from mailcli.preprocessing.schema_file.text_file import MAX_LINE_BYTES, is_gzip, open_text, split_row
+
+#: Why a line cannot be split into fields: see BrokenLine.
+REASONS = ("fields", "encoding", "quotes", "length")
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ class SchemaRawFile:
 
     Args:
         files: the files.
-        checks: the checks of each row. Fault number k is a violation of checks[k]; len(checks) is a line that cannot be
-            split into fields.
+        checks: the checks of each row. Fault number k is a violation of checks[k]; from len(checks) on, it is a line
+            that cannot be split, for one of REASONS.
     """
 
     files: LocatedFiles
@@ -83,17 +87,16 @@ class SchemaRawFile:
 
     def expected(self, fault: int) -> str:
         """What rows with a fault should have contained, in a few words."""
-        if fault == len(self.checks):
-            return f"{len(self.files.header)} fields of {self.files.format.encoding} text"
+        if fault >= len(self.checks):
+            return self._expected_of_lines()[REASONS[fault - len(self.checks)]]
         check = self.checks[fault]
         return f"{', '.join(check.columns)}: {check.expected}"
 
     def explain(self, fault: int, line: str) -> str:
         """What is wrong with a row: what it contains, and what was expected."""
-        cells = self._cells(line)
-        if fault == len(self.checks) or cells is None:
-            return self._explain_unsplit(0 if cells is None else len(cells))
-        check = self.checks[fault]
+        if fault >= len(self.checks):
+            return self._explain_unsplit(REASONS[fault - len(self.checks)], line)
+        cells, check = self._cells(line), self.checks[fault]
         row = dict(zip(self.files.header, cells, strict=False))
         contents = ", ".join(
             f"column '{name}' holds {row[name][:MAX_QUOTED]!r}"
@@ -104,30 +107,53 @@ class SchemaRawFile:
         hint = check.hint(row.get(check.columns[0], "")) if check.hint else ""
         return f"{contents}. Expected {check.expected}{hint}"
 
-    def _explain_unsplit(self, count: int) -> str:
-        """What is wrong with a row of `count` fields that DuckDB could not split."""
-        header = self.files.header
-        if count != len(header):
-            return f"has {count} fields. Expected {len(header)}: {','.join(header)}"
-        encoding = self.files.format.encoding
-        hint = '; or encoding = "latin-1", which accepts any bytes' if encoding == "utf-8" else ""
-        return f"is not {encoding} text with closed quotes. Expected such text{hint}"
+    def _expected_of_lines(self) -> dict[str, str]:
+        """What a line should be, by the reason why it could not be split."""
+        return {
+            "fields": f"{len(self.files.header)} fields",
+            "encoding": f"{self.files.format.encoding} text",
+            "quotes": "closed quotes",
+            "length": f"a line of at most {MAX_LINE_BYTES >> 20} MB",
+        }
 
-    def _cells(self, line: str) -> list[str] | None:
-        """The values of a row; None if it cannot be split."""
+    def _explain_unsplit(self, reason: str, line: str) -> str:
+        """What is wrong with a line that DuckDB could not split."""
+        header, encoding = self.files.header, self.files.format.encoding
+        if reason == "encoding":
+            hint = '; or encoding = "latin-1", which accepts any bytes' if encoding == "utf-8" else ""
+            return f"is not {encoding} text. Expected such text{hint}"
+        if reason == "length":
+            size = f"{MAX_LINE_BYTES >> 20} MB ({MAX_LINE_BYTES:,} bytes)"
+            return f"is longer than {size}. Expected a shorter line, for example with fewer values in its list"
+        if reason == "quotes":
+            return 'has text after a closing quote. Expected closed quotes; or quote = "", if quotes have no meaning'
+        count = len(self._cells(line))
+        return f"has {count} fields. Expected {len(header)}: {','.join(header)}"
+
+    def _cells(self, line: str) -> list[str]:
+        """The values of a row; of one whose quotes are wrong, the line itself."""
         if self.files.parquet:
             return ["" if value is None else str(value) for value in json.loads(line).values()]
         try:
             return split_row(line, self.files.format)
         except csv.Error:
-            return None
+            return [line]
 
-    def broken(self, lines: Sequence[str]) -> pa.Table:
+    def broken(self, lines: Sequence[BrokenLine]) -> pa.Table:
         """`fault` and `line` of lines that the engine could not split."""
-        texts = [line.strip("\r\n") for line in lines]
-        return pa.table(
-            {"fault": pa.array([len(self.checks)] * len(texts), pa.int32()), "line": pa.array(texts, pa.string())}
-        )
+        faults = [len(self.checks) + REASONS.index(line.reason) for line in lines]
+        texts = [line.text.strip("\r\n") for line in lines]
+        return pa.table({"fault": pa.array(faults, pa.int32()), "line": pa.array(texts, pa.string())})
+
+    @property
+    def key(self) -> str:
+        """The table of the schema file that names the files."""
+        return self.files.key
+
+    @property
+    def row_formats(self) -> dict[Path, RowFormat | None]:
+        """How the rows of each file are written."""
+        return self.files.row_formats
 
     def check_sample(self, engine: DataEngine, folder: Path) -> None:
         """Nothing to do: the first rows of the files were checked when they were located."""
@@ -149,7 +175,7 @@ class SchemaRawFile:
                 with open_text(path, encoding, errors) as file:
                     for number, text in enumerate(file, start=1):
                         line = text.rstrip("\r\n")
-                        line = line if line in lines else _as_read_by_duckdb(line, lines)
+                        line = line if line in lines else _as_read_by_duckdb(line[:LONGEST_LINE], lines)
                         if line in lines and (number > 1 or not self.files.has_header):
                             return f"{path}, line {number}", line
             except (OSError, EOFError, zlib.error) as error:

@@ -11,9 +11,7 @@ from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
-
-#: Longest line in bytes (ours: lists of thousands of behaviors fit).
-MAX_LINE = 4 << 20
+from mailcli.preprocessing.schema_file.text_file import MAX_LINE_BYTES
 
 
 def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
@@ -47,7 +45,7 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
         f"delim = {literal(text_format.separator)}, quote = {literal(text_format.quote)}, "
         f"escape = {literal(text_format.quote)}, encoding = {literal(text_format.encoding)}, columns = {{{types}}}, "
         f"ignore_errors = true, store_rejects = {str(keep_rejects).lower()}, nullstr = {null_text}, "
-        f"max_line_size = {MAX_LINE}, hive_partitioning = false, filename = '#file')"
+        f"max_line_size = {MAX_LINE_BYTES}, hive_partitioning = false, filename = '#file')"
     )
 
 

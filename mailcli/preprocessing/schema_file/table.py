@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.preprocessing.extracted_tables import FILTERED
 from mailcli.preprocessing.schema_file.definition import ColumnRef
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
@@ -28,7 +29,7 @@ class SqlTable(TypedColumns):
     has_whole_keys: bool = False
     """Whether the shared columns are compared as whole numbers, 1.0 as 1; otherwise as texts."""
     conditions: list[str] = field(default_factory=list)
-    """SQL; a row belongs to the table only if none of these is false."""
+    """SQL; a row belongs to the table only if none of these is false. The others have the fault FILTERED."""
 
     @property
     def raw_file(self) -> SchemaRawFile:
@@ -43,14 +44,22 @@ class SqlTable(TypedColumns):
             keep_rejects: whether the engine keeps the lines that it cannot split, to report them in `write`.
         """
         values = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in self.values.items())
-        faults = " ".join(f"WHEN {check.is_wrong} THEN {number}" for number, check in enumerate(self.checks))
+        tests = [(f"({condition}) IS FALSE", FILTERED) for condition in self.conditions]
+        tests += [(check.is_wrong, number) for number, check in enumerate(self.checks)]
+        faults = " ".join(f"WHEN {test} THEN {number}" for test, number in tests)
         fault = f"(CASE {faults} END)::INTEGER" if faults else "NULL::INTEGER"
-        line = self.line() if keep_lines else f"CASE WHEN fault IS NOT NULL THEN {self.line()} END"
-        names = ", ".join(map(identifier, self.values))
-        where = " AND ".join(f"({condition}) IS NOT FALSE" for condition in self.conditions) or "true"
+        line = self.line() if keep_lines else f"CASE WHEN fault >= 0 THEN {self.line()} END"
+        names = ", ".join(map(self._unless_filtered, self.values))
         return (
             f'SELECT {names}, fault, {line} AS line, "#file" FROM '
-            f"(SELECT *, {values}, {fault} AS fault FROM ({self._source(keep_rejects)}) WHERE {where})"
+            f"(SELECT *, {values}, {fault} AS fault FROM ({self._source(keep_rejects)}))"
+        )
+
+    def _unless_filtered(self, name: str) -> str:
+        """SQL for a column; without values where these would only take up space."""
+        column = identifier(name)
+        return (
+            f"CASE WHEN fault IS DISTINCT FROM {FILTERED} THEN {column} END AS {column}" if self.conditions else column
         )
 
     def text_range(self, column: ColumnRef) -> str:

@@ -14,6 +14,8 @@ from mailcli.preprocessing.schema_file.definition import TextFormat
 
 #: Common separators, the longest first; ^A is that of Hive's text files.
 SEPARATORS = ("::", "\x01", "\t", ";", "|", ",")
+#: Longest line in bytes (ours: lists of hundreds of thousands of behaviors fit).
+MAX_LINE_BYTES = 4 << 20
 #: Characters of a line that are read at once (ours).
 LINE_LIMIT = 1 << 20
 

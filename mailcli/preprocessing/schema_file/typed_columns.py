@@ -27,6 +27,8 @@ from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
 
 #: How Boolean values, which sql.py reads as digits, may be written.
 _BOOLEANS = {"true": "1", "false": "0"}
+#: What a text must be: datasets keep texts without NUL at their ends.
+_NO_NUL = "text without the character NUL"
 
 
 @dataclass
@@ -93,6 +95,7 @@ class TypedColumns:
             self.values[name] = f"try_cast({text} AS BIGINT)"
         else:
             self.values[name] = text
+            self._check(column.name, _NO_NUL, f"coalesce(contains({text}, chr(0)), false)")
         return text
 
     def _check(self, column: str, expected: str, is_wrong: str) -> None:
@@ -201,6 +204,8 @@ class TypedColumns:
             self._check(column, "whole numbers", f"coalesce(len({not_whole}) > 0, false)")
         else:
             self.values[field.name] = values
+            with_nul = f"list_filter({values}, lambda x: contains(x, chr(0)))"
+            self._check(column, _NO_NUL, f"coalesce(len({with_nul}) > 0, false)")
         if not ordered:
             expected = f"at most {field.max_values} values (most = {field.max_values})"
             self._check(column, expected, f"coalesce(len({values}) > {field.max_values}, false)")

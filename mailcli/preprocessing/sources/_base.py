@@ -13,6 +13,8 @@ from mailcli.data.schema import Field, Group, Schema
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.raw_file import RawFile
 
+#: The files that are joined to the impressions, as a table.
+JOIN = "join"
 #: The tables of a dataset, in the order in which they are read.
 TABLES = ("users", "items", "impressions", "behaviors")
 
@@ -38,6 +40,8 @@ class RawData(ABC):
     """Rows (`users.rows`) and distinct values (`items.brand`) of the published files."""
     raw_files: Mapping[str, RawFile] = MappingProxyType({})
     """The checked file behind each table; empty if a source checks its files by itself."""
+    derived: frozenset[str] = frozenset()
+    """The tables that are made from the impressions, so that their rows are not those of their files."""
     impressions_first: bool = False
     """Whether users or items are made from the impressions, whose faults must then be reported first."""
     mapping: Mapping[str, Any] = MappingProxyType({})
@@ -76,6 +80,11 @@ class RawData(ABC):
         """
         del engine, table, field, whole
         return ()
+
+    def joined(self, engine: DataEngine) -> DataFrame | None:
+        """`fault` and `line` of the rows of files that are joined to the impressions; None if there are none."""
+        del engine
+        return None
 
     def path_of(self, table: str) -> Path:
         """The file behind a table, for error texts."""

@@ -10,13 +10,16 @@ from mailcli.data.schema import Field, Group, Schema
 from mailcli.errors import MAX_QUOTED, MailError, shorten
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.preprocessing.extracted_tables import UNNESTED
 from mailcli.preprocessing.links import Link, check_link
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TableFiles
 from mailcli.preprocessing.schema_file.field_derivations import field_derivations
+from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
 from mailcli.preprocessing.schema_file.read import parse_schema_file
 from mailcli.preprocessing.schema_file.splits import split_of_file, split_sql
+from mailcli.preprocessing.schema_file.sql import select_text
 from mailcli.preprocessing.schema_file.tables import ITEM, SPLIT, USER, SchemaTables
-from mailcli.preprocessing.sources._base import RawData
+from mailcli.preprocessing.sources._base import JOIN, RawData
 
 
 class Source(RawData):
@@ -43,12 +46,16 @@ class Source(RawData):
         # Users and items without files of their own are checked with the impressions.
         self.user_table = tables.users() if m.users.patterns else self.impression_table
         self.item_table = tables.items() if m.items.patterns else self.impression_table
+        self.derived = frozenset(table for table, own in (("users", m.users), ("items", m.items)) if not own.patterns)
         self.raw_files = {
             "users": self.user_table.raw_file,
             "items": self.item_table.raw_file,
             "impressions": self.impression_table.raw_file,
             "behaviors": self.behavior_table.raw_file,
         }
+        joined = tables.files.get("join")
+        if joined:
+            self.raw_files[JOIN] = SchemaRawFile(joined, ())
 
     def users(self, engine: DataEngine) -> DataFrame:
         """The users' files; without them, the attributes in each user's earliest impression."""
@@ -131,7 +138,7 @@ class Source(RawData):
     def _bad_row(self, engine: DataEngine, table: str, key: str) -> str:
         """What is wrong with the first row of users or items that cannot be used; empty if there is none."""
         file = self.raw_files[f"{key}s"]
-        bad = f"SELECT fault, line FROM ({table}) WHERE fault IS NOT NULL ORDER BY line LIMIT 1"
+        bad = f"SELECT fault, line FROM ({table}) WHERE fault >= 0 ORDER BY line LIMIT 1"
         rows = engine.collect(engine.sql(bad, file.path)).to_pylist()
         return "".join(
             f"{file.path}: the row {row['line'][:MAX_QUOTED]!r} {file.explain(row['fault'], row['line'])}. "
@@ -180,6 +187,17 @@ class Source(RawData):
                 # Behaviors may be read from the same files.
                 self.behavior_table.has_whole_keys = True
         check_link(Link(table.path, f"{table.on} of the impressions", table.joined.paths[0].name, **counts))
+
+    def joined(self, engine: DataEngine) -> DataFrame | None:
+        """The joined files' rows, none of which is faulty once it is split into fields."""
+        files = self.tables.files.get("join")
+        if files is None:
+            return None
+        # DuckDB checks the encoding of the columns that a query needs.
+        columns = ", ".join(f'"#{number}"' for number in range(len(files.header)))
+        fault = f"(CASE WHEN hash({columns}) IS NULL THEN 0 END)::INTEGER"
+        sql = f"SELECT {fault} AS fault, NULL::VARCHAR AS line FROM ({select_text(files, 0, keep_rejects=True)})"
+        return engine.sql(sql, files.paths[0])
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """One row per behavior; in files with lists, one row per user is unnested."""
@@ -241,8 +259,8 @@ class Source(RawData):
         nulls = ", ".join(f"NULL AS {identifier(name)}" for name in names)
         return (
             f"SELECT user, place - n - 1 AS time, 0 AS action, {steps}, NULL::INTEGER AS fault, NULL AS line "
-            f"FROM ({unnested}) UNION ALL BY NAME SELECT user, NULL AS time, 0 AS action, {nulls}, fault, line "
-            f"FROM ({self.behavior_table.sql(keep_rejects=False)}) WHERE fault IS NOT NULL"
+            f"FROM ({unnested}) UNION ALL BY NAME SELECT user, NULL AS time, 0 AS action, {nulls}, "
+            f"coalesce(fault, {UNNESTED}) AS fault, line FROM ({self.behavior_table.sql(keep_rejects=False)})"
         )
 
 
