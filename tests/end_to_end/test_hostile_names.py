@@ -227,13 +227,14 @@ def record(name: str) -> dict[str, Any]:
     signature = {"meaning": "users", "inputs": {"user": value}, "outputs": outputs}
     keys = ("mail", "tensorflow", "protocol", "seed", "best_epoch", "history")
     own = dict.fromkeys(("cell", "dataset"), name) | {"actions": [name], "signatures": {"serving_default": signature}}
+    own["buckets_by_number"] = [name]
     return dict.fromkeys(keys, 1) | own | {"request": {name: [name]}, "response": {}}
 
 
 @settings(deadline=None)
 @given(NAMES)
 def test_the_page_of_an_export_has_the_names_as_texts(name: str) -> None:
-    from mailcli.serving.description import readme
+    from mailcli.serving.export_readme import readme
 
     text = readme(name, record(name))
     assert_harmless(text)

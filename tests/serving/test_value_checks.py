@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -66,3 +68,26 @@ def test_values_are_typed_as_the_dataset_has_them() -> None:
     assert read(pa.array([b"a", b"caf\xe9"]), is_text=True) == ["a", "caf\ufffd"]
     assert wrong == {"UTF-8: save the file in that encoding.": [False, True]}
     assert read(pa.array([5, 6]), is_text=True) == ["5", "6"]
+
+
+def test_numbers_are_read_as_preprocessing_reads_them() -> None:
+    wrong: list[Any] = []
+
+    def read(values: pa.Array) -> list[Any]:
+        """The numbers; `wrong` has the faulty values."""
+        wrong.clear()
+        column = RequiredColumn("x", is_text=False, optional=True, may_be_fractions=True, missing=("?",))
+        return cast_column(values, column, lambda mask, _: wrong.extend(values.filter(mask).to_pylist())).to_pylist()
+
+    texts = ["18", " 18 ", "1e3", ".5", "5.", "-0.25", "+7", "", "?", None]
+    assert read(pa.array(texts)) == [18, 18, 1000, 0.5, 5, -0.25, 7, None, None, None]
+    assert wrong == []
+    no_numbers = ["x", "nan", "inf", "1e400", "0x10", "1,5", "1_0", "-"]
+    assert read(pa.array(no_numbers).dictionary_encode()) == [None] * 8
+    assert sorted(wrong) == sorted(no_numbers)
+    # The float of 32 bits that is written 0.7 reaches an edge 0.7, though it is smaller.
+    assert read(pa.array(np.array([0.7, np.nan, np.inf], np.float32))) == [0.7, None, None]
+    assert wrong == [float("inf")]
+    assert read(pa.array([1, None, 2**63 - 1])) == [1, None, 2.0**63]
+    assert read(pa.array([Decimal("1.5")])) == [1.5]
+    assert wrong == []
