@@ -136,9 +136,9 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
         for key, value in layer.items():
             table, _, option = key.partition(".")
             if option and table in OPTION_TABLES:
-                options[OPTION_TABLES[table]][option] = _to_text(value)
+                options[OPTION_TABLES[table]][option] = option_text(value)
             elif key in options and isinstance(value, Mapping):
-                options[key].update({name: _to_text(option) for name, option in value.items()})
+                options[key].update({name: option_text(option) for name, option in value.items()})
             elif key in types:
                 values[key] = _convert(value, types[key])
             else:
@@ -151,7 +151,7 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
     return RunConfig(**{**values, **options})
 
 
-def _to_text(value: Any) -> str:
+def option_text(value: Any) -> str:
     """An option as text, as --set gives it: one spelling, so that equal settings are equal."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 

@@ -1,7 +1,8 @@
 """The run folder: what a run leaves on disk, and what may be reused.
 
 <runs>/<dataset>/<protocol>/<cell>/seed-<n>/
-    config.toml        every setting, and the SHA-256 of dataset.json and of the file of an outside ranker or method
+    config.toml        every setting, the defaults of the options that are not set, and the SHA-256 of dataset.json and
+                       of the file of an outside ranker or method
     environment.json   versions, machine, wall time
     history.jsonl      one line per step (losses) and per validation (metrics)
     checkpoints/       best.weights.h5, the best epoch by validation AUC; step-<n>.npz until the run is finished;

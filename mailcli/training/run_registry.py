@@ -13,6 +13,7 @@ from mailcli.config import Options, RunConfig, differences, make_config, to_toml
 from mailcli.data.dataset import MANIFEST, Dataset
 from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
+from mailcli.training.option_defaults import default_tables, set_changed_defaults
 from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries
 from mailcli.utils.files import file_sha256, final_name
 from mailcli.utils.parsing import read_toml
@@ -46,7 +47,7 @@ def _checksums(config: RunConfig, dataset: Dataset) -> dict[str, str]:
 
 def run_identity(config: RunConfig, dataset: Dataset) -> Options:
     """All that a run's result depends on: its settings, the dataset, and the code of an outside ranker or method."""
-    return {**_checksums(config, dataset), **to_toml(config)}
+    return {**_checksums(config, dataset), **to_toml(config), **default_tables(config)}
 
 
 def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping[str, str] | None = None) -> Run:
@@ -63,6 +64,7 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
     """
     folder = runs / config.run_path
     settings = {**run_identity(config, dataset), **(checksums or {})}
+    comparable = set_changed_defaults(settings)
     run = Run(folder, config, settings)
     _check_folder(folder)
     if (folder / RESULT).exists():
@@ -70,7 +72,7 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
     if (folder / CONFIG).is_file():
         # An older version that lacked a setting did what is now the default.
         defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
-        changes = differences({**defaults, **read_toml(folder / CONFIG)}, settings)
+        changes = differences({**defaults, **set_changed_defaults(read_toml(folder / CONFIG))}, comparable)
         if changes:
             raise MailError(
                 f"{folder}: holds a run with other settings ({'; '.join(changes)}). "
@@ -94,7 +96,8 @@ def _check_folder(folder: Path) -> None:
 
 def read_settings(path: Path) -> Options:
     """The settings in a TOML file: a run's config.toml, or one of the user's (MailError if it cannot be read)."""
-    return {key: value for key, value in read_toml(path).items() if not key.endswith(_SHA256)}
+    settings = set_changed_defaults(read_toml(path))
+    return {key: value for key, value in settings.items() if not key.endswith(_SHA256)}
 
 
 def open_run(folder: Path) -> Run:

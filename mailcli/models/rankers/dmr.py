@@ -14,7 +14,8 @@ from mailcli.models.rankers._blocks import RealSteps, StepScorer, TowerRanker, a
 from mailcli.models.sparse_ops import gather_rows
 
 #: Classes sampled for the softmax, and the weight of the match loss (published code).
-NEGATIVES, MATCH_WEIGHT = 2000, 0.1
+NEGATIVES = 2000
+MATCH_WEIGHT = 0.1
 
 
 class Ranker(TowerRanker):

@@ -1,0 +1,114 @@
+"""The options of built-in rankers and cold-start methods and their defaults, read from the code without importing it.
+
+Importing it takes seconds, and a table of finished runs does not need it. config.toml holds the defaults of the options
+that are not set, in tables of their own. If a default has changed since, a run is read as if the old one had been set.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mailcli
+from mailcli import plugins
+from mailcli.config import Options, RunConfig, option_text
+
+#: Tables of config.toml: the options that are set, and the defaults of the others.
+_TABLES = (
+    ("ranker", plugins.RANKERS, "ranker_options", "ranker_defaults"),
+    ("cold_start", plugins.COLD_STARTS, "cold_start_options", "cold_start_defaults"),
+)
+
+
+def default_tables(config: RunConfig) -> dict[str, dict[str, str]]:
+    """The defaults of the options that a config does not set, as config.toml holds them."""
+    tables = {}
+    for key, kind, options, defaults in _TABLES:
+        values = _texts(kind, getattr(config, key))
+        tables[defaults] = {name: text for name, text in values.items() if name not in getattr(config, options)}
+    return {name: table for name, table in tables.items() if table}
+
+
+def set_changed_defaults(settings: Options) -> Options:
+    """The content of config.toml without its defaults; those that have changed since become options that are set."""
+    settings = dict(settings)
+    for key, kind, options, defaults in _TABLES:
+        old, given = settings.get(defaults), settings.get(options, {})
+        if isinstance(old, dict) and isinstance(given, dict):
+            del settings[defaults]
+            now = _texts(kind, str(settings.get(key, getattr(RunConfig, key))))
+            changed = {name: text for name, text in old.items() if now.get(name) != text}
+            if changed:
+                settings[options] = {**changed, **given}
+    return settings
+
+
+def _texts(kind: plugins.PluginKind, name: str) -> dict[str, str]:
+    return {option: option_text(value) for option, value in option_defaults(kind, name).items()}
+
+
+def option_defaults(kind: plugins.PluginKind, name: str) -> dict[str, Any]:
+    """The constructor's keywords and their defaults, by name; empty for a plugin that is not built in."""
+    if plugins.is_external(kind, name):
+        return {}
+    return dict(_class_defaults(f"mailcli.{kind.package}.{name.replace('-', '_')}", kind.class_name))
+
+
+@cache
+def _class_defaults(module: str, class_name: str) -> dict[str, Any]:
+    """The defaults of a class's constructor, which may be that of a base class of mailcli."""
+    for statement in _tree(module).body:
+        if isinstance(statement, ast.ClassDef) and statement.name == class_name:
+            constructor = next((item for item in statement.body if _is_constructor(item)), None)
+            if isinstance(constructor, ast.FunctionDef):
+                return _defaults(constructor.args, module)
+            bases = [base.id for base in statement.bases if isinstance(base, ast.Name)]
+            return _class_defaults(module, bases[0]) if bases else {}
+        if isinstance(statement, ast.ImportFrom) and class_name in {alias.name for alias in statement.names}:
+            origin = statement.module or ""
+            return _class_defaults(origin, class_name) if origin.startswith("mailcli.") else {}
+    return {}
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    path = Path(mailcli.__file__).parent.joinpath(*module.split(".")[1:])
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _is_constructor(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.FunctionDef) and statement.name == "__init__"
+
+
+def _defaults(arguments: ast.arguments, module: str) -> dict[str, Any]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs = list(zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True))
+    keywords = [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
+    return {argument.arg: _value(default, module) for argument, default in [*pairs, *keywords]}
+
+
+def _value(expression: ast.expr, module: str) -> Any:
+    """A literal, or a constant that is one, of the module or of another one of mailcli."""
+    if not isinstance(expression, ast.Name):
+        return ast.literal_eval(expression)
+    for statement in _tree(module).body:
+        if isinstance(statement, ast.ImportFrom) and expression.id in {alias.name for alias in statement.names}:
+            return _value(expression, statement.module or "")
+        value = _assigned(statement, expression.id)
+        if value:
+            return _value(value, module)
+    raise ValueError(f"{module}: the default {expression.id} is no constant of that module")
+
+
+def _assigned(statement: ast.stmt, name: str) -> ast.expr | None:
+    """The value that a statement gives to a name; None if it gives none."""
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    else:
+        return None
+    return statement.value if any(isinstance(target, ast.Name) and target.id == name for target in targets) else None
