@@ -13,6 +13,8 @@ from typing import Literal
 
 #: Encodings that DuckDB reads without an extension.
 ENCODINGS = ("utf-8", "latin-1", "utf-16")
+#: Encodings whose files are copied as UTF-8 before DuckDB reads them, by their names in Python.
+COPIED_ENCODINGS = ("gb18030", "gbk", "gb2312", "big5", "shift_jis", "euc-jp", "euc-kr", "windows-1251", "windows-1252")
 #: Units of numeric times, with the number of each in a second.
 UNITS = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 #: Times of the dataset are seconds since 1970, below this (ours: the year 4147; today's times in ms are above it).

@@ -6,7 +6,7 @@ import csv
 import glob
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mailcli.preprocessing.schema_file.part_differences import part_difference
 from mailcli.preprocessing.schema_file.text_file import (
     SEPARATORS,
     is_blank,
+    looks_like,
     open_text,
     read_rows,
     repeated_name,
@@ -51,6 +52,9 @@ class LocatedFiles:
     """The raw folder."""
     folder_columns: tuple[str, ...] = ()
     """More columns, whose values are in the names of the folders: `date=2022-05-07`."""
+
+    copies: Mapping[Path, Path] = field(default_factory=dict)
+    """The copies as UTF-8 of files in an encoding that DuckDB does not read."""
 
     @property
     def parquet(self) -> bool:
@@ -178,6 +182,8 @@ def _check_encoding(path: Path, encoding: str) -> None:
     """UTF-16 shows in the first two bytes; in another encoding, a zero would follow each letter."""
     if utf_16_order(path) and encoding != "utf-16":
         raise _UnusableFileError(f'{path.name} is UTF-16, but encoding is {encoding!r}. Expected encoding = "utf-16"')
+    if encoding not in {"utf-8", "utf-16"} and looks_like(path, "utf-8"):
+        raise _UnusableFileError(f'{path.name} is UTF-8, but encoding is {encoding!r}. Expected encoding = "utf-8"')
 
 
 def _check_names(path: Path, header: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,13 @@ from mailcli.preprocessing.raw_file import LONGEST_LINE, damaged
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
-from mailcli.preprocessing.schema_file.text_file import MAX_LINE_BYTES, is_gzip, open_text, split_row
+from mailcli.preprocessing.schema_file.text_file import (
+    MAX_LINE_BYTES,
+    is_gzip,
+    looks_like,
+    open_text,
+    split_row,
+)
 
 #: Why a line cannot be split into fields: see BrokenLine.
 REASONS = ("fields", "encoding", "quotes", "length")
@@ -120,8 +127,7 @@ class SchemaRawFile:
         """What is wrong with a line that DuckDB could not split."""
         header, encoding = self.files.header, self.files.format.encoding
         if reason == "encoding":
-            hint = '; or encoding = "latin-1", which accepts any bytes' if encoding == "utf-8" else ""
-            return f"is not {encoding} text. Expected such text{hint}"
+            return f"is not {encoding} text. Expected such text{self._encoding_hint}"
         if reason == "length":
             size = f"{MAX_LINE_BYTES >> 20} MB ({MAX_LINE_BYTES:,} bytes)"
             return f"is longer than {size}. Expected a shorter line, for example with fewer values in its list"
@@ -129,6 +135,15 @@ class SchemaRawFile:
             return 'has text after a closing quote. Expected closed quotes; or quote = "", if quotes have no meaning'
         count = len(self._cells(line))
         return f"has {count} fields. Expected {len(header)}: {','.join(header)}"
+
+    @cached_property
+    def _encoding_hint(self) -> str:
+        """Another encoding that the files may have."""
+        if self.files.format.encoding != "utf-8":
+            return ""
+        if any(looks_like(path, "gb18030") for path in self.files.paths):
+            return '; or encoding = "gb18030", which the file seems to be'
+        return '; or encoding = "latin-1", which accepts any bytes'
 
     def _cells(self, line: str) -> list[str]:
         """The values of a row; of one whose quotes are wrong, the line itself."""
@@ -176,6 +191,8 @@ class SchemaRawFile:
                     for number, text in enumerate(file, start=1):
                         line = text.rstrip("\r\n")
                         line = line if line in lines else _as_read_by_duckdb(line[:LONGEST_LINE], lines)
+                        # In the copy of a file, a byte that is not text is replaced by '?', too.
+                        line = line if line in lines else line.replace("\ufffd", "?")
                         if line in lines and (number > 1 or not self.files.has_header):
                             return f"{path}, line {number}", line
             except (OSError, EOFError, zlib.error) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mailcli.errors import MailError
 from mailcli.preprocessing.schema_file.cross_checks import contradictions
 from mailcli.preprocessing.schema_file.definition import (
+    COPIED_ENCODINGS,
     ENCODINGS,
     ColumnRef,
     Join,
@@ -124,7 +125,7 @@ def _format_keys(table: TomlTable, default: TextFormat) -> TextFormat:
     if len(quote.encode()) > 1 or (quote and len(separator) > 1):
         table.fault("quote", "one ASCII character, or '' for none (required with a separator of several characters)")
         quote = default.quote if len(separator) == 1 else ""
-    encoding = table.choice("encoding", ENCODINGS, default.encoding)
+    encoding = table.choice("encoding", (*ENCODINGS, *COPIED_ENCODINGS), default.encoding)
     missing = table.strings("missing") or default.missing
     return TextFormat(separator, encoding, quote, tuple(dict.fromkeys(("", *missing))))
 

@@ -25,7 +25,7 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
     Returns:
         SQL with the columns `#FIRST`, `#FIRST + 1`, ... and `#file`, the path.
     """
-    paths = f"[{', '.join(literal(glob.escape(str(path))) for path in files.paths)}]"
+    paths = f"[{', '.join(literal(glob.escape(str(files.copies.get(path, path)))) for path in files.paths)}]"
     columns = [f"#{first + number}" for number in range(len(files.header))]
     if files.parquet:
         # By position, because DuckDB treats `a` and `A` as the same name.
@@ -40,10 +40,15 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
     text_format = files.format
     null_text = literal(_null_text(text_format))
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+    path_column = "*"
+    if files.copies:
+        names = " ".join(f"WHEN {literal(str(copy))} THEN {literal(str(path))}" for path, copy in files.copies.items())
+        path_column = f'* REPLACE (CASE "#file" {names} END AS "#file")'
+    encoding = "utf-8" if files.copies else text_format.encoding
     return (
-        f"SELECT * FROM read_csv({paths}, auto_detect = false, header = {str(files.has_header).lower()}, "
+        f"SELECT {path_column} FROM read_csv({paths}, auto_detect = false, header = {str(files.has_header).lower()}, "
         f"delim = {literal(text_format.separator)}, quote = {literal(text_format.quote)}, "
-        f"escape = {literal(text_format.quote)}, encoding = {literal(text_format.encoding)}, columns = {{{types}}}, "
+        f"escape = {literal(text_format.quote)}, encoding = {literal(encoding)}, columns = {{{types}}}, "
         f"ignore_errors = true, store_rejects = {str(keep_rejects).lower()}, nullstr = {null_text}, "
         f"max_line_size = {MAX_LINE_BYTES}, hive_partitioning = false, filename = '#file')"
     )

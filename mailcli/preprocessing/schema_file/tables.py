@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.schema_file.copies import with_copies
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TimeDefinition
 from mailcli.preprocessing.schema_file.file_checks import file_faults, splits_of_file
 from mailcli.preprocessing.schema_file.locate import LocatedFiles, files_of, locate
@@ -37,6 +38,10 @@ class SchemaTables:
             table.role: locate(table, raw, faults) for table in tables if table.patterns
         }
         faults += file_faults(schema, self.files, raw, faults)
+
+    def make_copies(self, folder: Path) -> None:
+        """Copy the files in encodings that DuckDB does not read."""
+        self.files = {role: files and with_copies(files, folder) for role, files in self.files.items()}
 
     @property
     def paths(self) -> tuple[Path, ...]:

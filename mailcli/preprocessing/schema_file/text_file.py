@@ -16,7 +16,9 @@ from mailcli.preprocessing.schema_file.definition import TextFormat
 SEPARATORS = ("::", "\x01", "\t", ";", "|", ",")
 #: Longest line in bytes (ours: lists of hundreds of thousands of behaviors fit).
 MAX_LINE_BYTES = 4 << 20
-#: Characters of a line that are read at once (ours).
+#: Largest share of rare characters among all that are not ASCII, if a file is text in GB18030 (ours).
+_RARE_SHARE = 0.1
+#: Characters that are read at once, of a line or of the beginning of a file (ours).
 LINE_LIMIT = 1 << 20
 
 
@@ -26,7 +28,7 @@ def open_text(path: Path, encoding: str, errors: str = "replace") -> Iterator[IO
 
     Args:
         path: the file.
-        encoding: one of ENCODINGS; a byte order mark is skipped.
+        encoding: one of ENCODINGS or COPIED_ENCODINGS; a byte order mark is skipped.
         errors: what to do with invalid bytes, as in `open`.
     """
     opener = gzip.open if is_gzip(path) else open
@@ -45,6 +47,22 @@ def utf_16_order(path: Path) -> Literal["", "little", "big"]:
     with gzip.open(path) if is_gzip(path) else open(path, "rb") as file:
         mark = file.read(2)
     return "little" if mark == b"\xff\xfe" else "big" if mark == b"\xfe\xff" else ""
+
+
+def looks_like(path: Path, encoding: str) -> bool:
+    """Whether the beginning of a file holds more than ASCII, and all of it is text in an encoding.
+
+    Many pairs of other bytes are text in GB18030, which is why most of its characters must be common ones, those of
+    GB 2312.
+    """
+    try:
+        with open_text(path, encoding, "strict") as file:
+            text = file.read(LINE_LIMIT)
+    except UnicodeDecodeError:
+        return False
+    other = [character for character in text if not character.isascii()]
+    rare = sum(1 for character in other if encoding == "gb18030" and not character.encode("gb2312", "ignore"))
+    return bool(other) and rare <= _RARE_SHARE * len(other)
 
 
 def read_lines(file: IO[str]) -> Iterator[str]:

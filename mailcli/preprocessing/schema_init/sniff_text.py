@@ -14,6 +14,7 @@ from mailcli.preprocessing.schema_file.text_file import (
     LINE_LIMIT,
     SEPARATORS,
     is_blank,
+    looks_like,
     open_text,
     read_rows,
     utf_16_order,
@@ -83,7 +84,7 @@ def _decode(path: Path) -> tuple[str, list[str]]:
     encoding = "utf-16" if order else "utf-8"
     lines = _first_lines(path, encoding)
     if encoding == "utf-8" and any("\ufffd" in line for line in lines):
-        encoding = "latin-1"
+        encoding = "gb18030" if looks_like(path, "gb18030") else "latin-1"
         lines = _first_lines(path, encoding)
     return encoding, lines
 

@@ -28,7 +28,6 @@ class Source(RawData):
     name = "tabular"
 
     def __init__(self, raw: Path, work: Path, schema: Path | None = None) -> None:
-        del work
         if schema is None:
             raise MailError("the source 'tabular' needs a schema file: mail preprocess NAME --schema FILE")
         self.map, faults = parse_schema_file(schema)
@@ -36,6 +35,7 @@ class Source(RawData):
         self.tables = tables = SchemaTables(m, raw, faults)
         if faults:
             raise MailError(f"{schema}: {'; '.join(faults)}.")
+        tables.make_copies(work)
         self.mapping = {"file": schema.name, "text": m.text}
         self.schema = _schema(m)
         self.derivations = field_derivations(m)

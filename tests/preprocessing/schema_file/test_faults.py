@@ -107,7 +107,7 @@ FAULTS = [
     ('page = "page"', 'page = {column = "page", quantiles = 3}', "impressions.context.page.quantiles = 3: expected 'edges': "
      "only fields of users and items can have quantiles"),
     ("[users]\n", '[format]\nencoding = "utf8"\n[users]\n', "format.encoding = 'utf8': expected one of 'utf-8', 'latin-1', "
-     "'utf-16'. Did you mean 'utf-8'?"),
+     "'utf-16', 'gb18030', ..."),
     ("[users]\n", '[format]\nseparator = ""\n[users]\n', "format.separator = '': expected a string of 1 to 4 bytes"),
     ("[users]\n", '[format]\nseparator = "::"\nquote = "~"\n[users]\n', "format.quote = '~': expected one ASCII character, or '' for "
      "none (required "
