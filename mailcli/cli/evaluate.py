@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mailcli.cli._options import DATA_DIR, FORMAT, RUNS, THREADS, check_form, print_tables
 from mailcli.errors import MailError
+
+if TYPE_CHECKING:
+    from mailcli.training.run_folder import Run
 
 logger = logging.getLogger(__name__)
 
@@ -28,25 +32,17 @@ logger = logging.getLogger(__name__)
 @DATA_DIR
 @RUNS
 def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path, runs: Path) -> None:
-    """Score the test split again with the best checkpoint of each RUN, by default of all finished runs."""
-    from mailcli.data.dataset import dataset_names
+    """Score the test split again with the best checkpoint of each RUN, by default of all finished runs.
+
+    A run whose dataset has been made again or whose own code has changed is refused; of all finished runs it is skipped
+    with a warning.
+    """
     from mailcli.metrics.bootstrap import check_draws
-    from mailcli.training.run_registry import finished_runs, open_run
+    from mailcli.training.run_registry import open_run
 
     check_draws(bootstrap)
     check_form(form)
-    chosen = [open_run(folder) for folder in folders]
-    if not folders:
-        known = dataset_names(data_dir)
-        for run in finished_runs(runs):
-            if run.config.data in known:
-                chosen.append(run)
-            else:
-                logger.warning(f"{run.folder}: skipped, since {data_dir} has no dataset '{run.config.data}'.")
-        if not chosen:
-            raise MailError(
-                f"{data_dir}: has none of the datasets of the runs in {runs}. Make one with `mail preprocess`."
-            )
+    chosen = [open_run(folder) for folder in folders] or _up_to_date(runs, data_dir)
     from mailcli.reporting.rescore import rescore
     from mailcli.reporting.tables import make_table
 
@@ -54,3 +50,34 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
         make_table(rows, f"Test metrics on {rows[0].config.data}") for rows in rescore(chosen, data_dir, bootstrap)
     ]
     print_tables(tables, form)
+
+
+def _up_to_date(runs: Path, data_dir: Path) -> list[Run]:
+    """The finished runs whose dataset and code are those of their training; a warning names each of the others.
+
+    Raises:
+        MailError: there is none; the reason is that of the first run.
+    """
+    from mailcli.data.dataset import dataset_names, open_dataset
+    from mailcli.training.run_registry import check_unchanged, finished_runs
+
+    known = dataset_names(data_dir)
+    chosen: list[Run] = []
+    reasons: list[MailError] = []
+    for run in finished_runs(runs):
+        name = run.config.data
+        if name not in known:
+            logger.warning(f"{run.folder}: skipped, since {data_dir} has no dataset '{name}'.")
+            continue
+        try:
+            check_unchanged(run, open_dataset(data_dir, name))
+            chosen.append(run)
+        except MailError as error:
+            reasons.append(error)
+    if reasons and not chosen:
+        raise reasons[0]
+    if not chosen:
+        raise MailError(f"{data_dir}: has none of the datasets of the runs in {runs}. Make one with `mail preprocess`.")
+    for reason in reasons:
+        logger.warning(f"Skipped: {reason.message}")
+    return chosen

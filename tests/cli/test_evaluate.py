@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command_line import SMALL, error_line, mail
+from tests.helpers.manifests import edit_manifest
 from tests.helpers.runs import make_older
 
 
@@ -88,3 +89,22 @@ class TestTamperedRuns:
         assert "seed-0: skipped, since data has no dataset 'tiny'." in done.stderr
         assert "BaseDNN" in done.stdout
         assert "unknown dataset 'tiny'" in error_line(mail("evaluate", run))
+
+    def test_a_run_on_another_version_of_its_dataset_is_skipped_with_a_warning(
+        self, run: Path, with_data: Path
+    ) -> None:
+        shutil.copytree(with_data / "data" / "tiny", with_data / "data" / "other")
+        assert mail("train", "--data", "other", *SMALL).exit_code == 0
+        edit_manifest(with_data / "data" / "tiny", source="again")
+        done = mail("evaluate")
+        assert done.exit_code == 0, done.output
+        reason = (
+            "runs/tiny/paper/base+none/seed-0: was trained on another version of the dataset 'tiny' than the one in "
+            "data/tiny. Train again in another --runs folder."
+        )
+        assert f"Skipped: {reason}\n" in done.stderr
+        assert "Test metrics on other" in done.stdout
+        assert "Test metrics on tiny" not in done.stdout
+        assert error_line(mail("evaluate", "runs/tiny/paper/base+none/seed-0")) == reason
+        shutil.rmtree(with_data / "runs" / "other")
+        assert error_line(mail("evaluate")) == reason
