@@ -155,6 +155,7 @@ class ImpressionBatches:
         faults.check()
         if not total:
             raise MailError(f"{self._source.path}: there is no row. Expected impressions.")
+        notes.log_times(int(self._dataset.column("behaviors", "time").min()))
         notes.log([*self._context, *self._profile])
         return total
 
@@ -180,6 +181,7 @@ class ImpressionBatches:
         user, item = self._users(raw_user), self._items(raw_item)
         faults.add("time", EXPECTED_TIME, is_no_time(raw_time), piece.column("time"), first_row)
         time = raw_time.fill_null(0).to_numpy(zero_copy_only=False)
+        notes.add_times(time)
         is_stranger = user < 0
         context = look_up(self._context, piece, cast, time, np.ones(len(piece), bool), notes)
         profile = None

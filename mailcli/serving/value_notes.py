@@ -35,6 +35,7 @@ class ValueNotes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._latest = -1
         self._columns: dict[FieldColumn, _Column] = {}
 
     def add(self, field: FieldColumn, raw: pa.Array, ids: FieldIds, time: NDArray[np.int64]) -> None:
@@ -53,6 +54,18 @@ class ValueNotes:
             column.may_be_buckets &= pc.all(is_bucket, min_count=0).as_py()
             differs = pc.not_equal(raw, ids.values.cast(pa.float64()))
             column.other_buckets += pc.sum(differs).as_py() or 0
+
+    def add_times(self, time: NDArray[np.int64]) -> None:
+        """Add the times of some impressions."""
+        self._latest = max(self._latest, int(time.max(initial=-1)))
+
+    def log_times(self, first_behavior: int) -> None:
+        """One line if no impression is later than the dataset's first behavior, so that none has a history."""
+        if self._latest <= first_behavior:
+            logger.warning(
+                f"{self._path}: column 'time': the latest is {self._latest}, and the dataset's first behavior is at "
+                f"{first_behavior}, so no impression has a history. Times are in seconds since 1970."
+            )
 
     def log(self, fields: list[FieldColumn]) -> None:
         """One line for each suspicious column."""

@@ -244,6 +244,23 @@ def test_values_that_are_probably_read_wrongly_are_noted(run: Run, dataset: Data
     ]
 
 
+def test_times_before_every_behavior_are_noted(run: Run, dataset: Dataset, tmp_path: Path) -> None:
+    """The first click is that of u3 at 180 s: 10 days since 1970 are before it, if given as the number 10."""
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    known = pd.DataFrame({"user": "u4", "item": "x2", "time": [10, 180], "page": "p", "depth": 1})
+    known.to_csv(file, index=False)
+    result = score(run, file, out, dataset.folder.parent)
+    assert result.exit_code == 0, result.output
+    note = (
+        f"{file}: column 'time': the latest is 180, and the dataset's first behavior is at 180, so no impression has a "
+        "history. Times are in seconds since 1970."
+    )
+    assert note in result.stderr.splitlines()
+    known.assign(time=[10, 181]).to_csv(file, index=False)
+    result = score(run, file, tmp_path / "later.csv", dataset.folder.parent)
+    assert "first behavior" not in result.stderr
+
+
 def test_older_datasets_take_the_numbers_of_buckets(
     run: Run, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
