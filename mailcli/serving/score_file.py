@@ -74,5 +74,5 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
         ) from error
     except OSError as error:
         # Arrow's errors do not name the file.
-        raise MailError(f"{out}: cannot be written ({error}). Nothing was written.") from error
+        raise MailError(f"{out}: cannot be written ({error.strerror or error}). Nothing was written.") from error
     return counts
