@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -18,18 +19,20 @@ from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.errors import MailError, did_you_mean, quoted, shorten
 from mailcli.escape import csv_cell
 from mailcli.experiments.cells import RunFolders, resolve_config
 from mailcli.experiments.search_space import Range, distribution
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
-from mailcli.utils.files import write_atomically
+from mailcli.utils.files import FolderLock, write_atomically
+from mailcli.utils.system_errors import name_in_write_errors
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_STUDY = "study.log"
 #: The groups of users whose AUC can be maximized.
 USERS = ("all", "new", "old")
 
@@ -75,7 +78,17 @@ def run_search(
     search.check()
     optuna = _optuna()
     folder = runs / "tune" / search.name
-    folder.mkdir(parents=True, exist_ok=True)
+    busy = f"{folder}: another `mail tune` of this name is searching. Wait for it, or choose another --name."
+    # Optuna's errors of writing its journal do not name it.
+    with FolderLock(folder, busy), name_in_write_errors(folder / _STUDY):
+        folder.mkdir(exist_ok=True)
+        return _search_on(optuna, search, trials, dataset, folder, minutes)
+
+
+def _search_on(
+    optuna: Any, search: Search, trials: int, dataset: Dataset, folder: Path, minutes: float | None
+) -> list[dict[str, Any]]:
+    """Go on with the search in a folder that no other process uses."""
     study = _open_study(optuna, folder, search)
     done = len(_records(study))
     if done:
@@ -105,17 +118,27 @@ def _optuna() -> Any:
 
 
 def _open_study(optuna: Any, folder: Path, search: Search) -> Any:
-    """The study on disk, or a new one, marked with its search (MailError if it is of another search)."""
+    """The study on disk, or a new one, marked with its search (MailError if it is damaged or of another search)."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    storage = JournalStorage(JournalFileBackend(str(folder / "study.log")))
-    study = optuna.create_study(
-        storage=storage, study_name=search.name, direction="maximize", load_if_exists=True, sampler=None
-    )
+    path = folder / _STUDY
+    _check_journal(path)
+    # The lock of a killed process, for which Optuna would wait: `run_search` holds one of ours.
+    path.with_name(f"{_STUDY}.lock").unlink(missing_ok=True)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        study = optuna.create_study(
+            storage=storage, study_name=search.name, direction="maximize", load_if_exists=True, sampler=None
+        )
+        attributes, _ = study.user_attrs, _records(study)
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError, optuna.exceptions.OptunaError) as error:
+        raise _damaged(path, f"Optuna: {type(error).__name__} {error}") from error
     expected = {"config": repr(search.config), "ranges": repr(sorted(search.ranges)), "users": search.users}
     for key, value in expected.items():
-        known = study.user_attrs.get(key)
+        known = attributes.get(key)
+        if known is not None and not isinstance(known, str):
+            raise _damaged(path, f"its {key} is {known!r:.80}; expected a text")
         if known is None:
             study.set_user_attr(key, value)
         elif known != value:
@@ -124,6 +147,32 @@ def _open_study(optuna: Any, folder: Path, search: Search) -> Any:
                 "delete the folder."
             )
     return study
+
+
+def _check_journal(path: Path) -> None:
+    """Drop the line that a kill or a full disk left unfinished; refuse any other damage (MailError)."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
+        cut = len(lines.pop())
+        logger.warning(f"{path}: line {len(lines) + 1} is cut off; dropping it.")
+        with open(path, "r+b") as file:
+            file.truncate(len(content) - cut)
+    for number, line in enumerate(lines, start=1):
+        try:
+            is_valid = isinstance(json.loads(line), dict)
+        except (ValueError, RecursionError):
+            is_valid = False
+        if not is_valid:
+            raise _damaged(path, f"line {number} is {shorten(line.decode(errors='replace'))}; expected a JSON object")
+
+
+def _damaged(path: Path, reason: str) -> MailError:
+    return MailError(
+        f"{path}: is damaged ({reason}). Delete the folder {path.parent} and search again, or choose another --name."
+    )
 
 
 def _requeue_interrupted(optuna: Any, study: Any) -> None:

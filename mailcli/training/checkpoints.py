@@ -81,12 +81,13 @@ class Checkpoints:
             older.unlink()
         logger.debug(f"{path}: checkpoint of step {state.steps} written in {time.monotonic() - started:.2f} s.")
 
-    def restore(self, history_bytes: int, steps_per_epoch: int) -> TrainingState | None:
+    def restore(self, history_bytes: int, steps_per_epoch: int, has_best: bool = True) -> TrainingState | None:
         """Set the variables to the newest valid checkpoint, with a warning for each damaged one; None without any.
 
         Args:
             history_bytes: the length of history.jsonl; a checkpoint that expects more does not belong to it.
             steps_per_epoch: a checkpoint beyond the end of its epoch does not belong to the run.
+            has_best: whether the best epoch's weights are there, without which the run could not end.
         """
         for path in self._newest_first():
             try:
@@ -95,6 +96,8 @@ class Checkpoints:
                     raise ValueError("history.jsonl is shorter than it expects")
                 if state.step > steps_per_epoch:
                     raise ValueError(f"it is at step {state.step} of an epoch of {steps_per_epoch}")
+                if state.best["best_epoch"] and not has_best:
+                    raise ValueError("the weights of its best epoch are missing")
             except DAMAGE_ERRORS as error:
                 logger.warning(f"{path}: is damaged; skipping it ({error}).")
                 continue

@@ -80,11 +80,15 @@ class TrainingLoop:
                 logger.info(f"{run.folder}: resuming after step {restored.steps} (epoch {restored.epoch}).")
             run.truncate_history(restored.history_bytes)
         self._state = restored or TrainingState()
+        self._history_bytes = run.history_bytes()
 
     def _restore(self, variables: list[Any]) -> TrainingState | None:
         """The state of the newest checkpoint, with its variables; every worker gets the chief's."""
         run = self._run
-        state = self._checkpoints.restore(run.history_bytes(), len(self._batches)) if run.has_begun else None
+        state = None
+        if run.has_begun:
+            has_best = run.weights.is_file()
+            state = self._checkpoints.restore(run.history_bytes(), len(self._batches), has_best)
         if distribute.worker_count() > 1:
             values = json.loads(collectives.broadcast_text(json.dumps(asdict(state) if state else None)))
             state = TrainingState(**values) if values else None
@@ -176,7 +180,7 @@ class TrainingLoop:
             for step, losses in enumerate(self._pending, start=first)
         ]
         self._pending.clear()
-        self._run.log(lines)
+        self._log(lines)
         for line in lines:
             for name, value in line.items():
                 if not math.isfinite(value):
@@ -185,6 +189,13 @@ class TrainingLoop:
                         f"{self._state.steps}. Training stopped. {self._describe_checkpoint()} A lower learning_rate "
                         "may help."
                     )
+
+    def _log(self, lines: list[dict[str, Any]]) -> None:
+        """Append lines to the history (MailError if the folder was changed since the last time)."""
+        run = self._run
+        if run.is_local:
+            run.check_written(self._history_bytes, self._state.best["best_epoch"])
+        self._history_bytes = run.log(lines)
 
     @property
     def _label(self) -> str:
@@ -200,7 +211,7 @@ class TrainingLoop:
         state = self._state
         scores = self._scorer(self._validation, "scoring validation")
         metrics = measure(self._dataset, self._validation.view, scores)
-        self._run.log([{"epoch": state.epoch, "after_step": state.steps, "validation": metrics}])
+        self._log([{"epoch": state.epoch, "after_step": state.steps, "validation": metrics}])
         best_auc = state.best["validation"]["all"]["AUC"] if "validation" in state.best else -math.inf
         if metrics["all"]["AUC"] > best_auc:
             state.best = {"best_epoch": state.epoch, "best_step": state.steps, "validation": metrics}

@@ -44,8 +44,10 @@ class RemoteRun(Run):
     def restore(self, model: TwoTower) -> None:
         """Do nothing: the chief broadcasts its weights."""
 
-    def log(self, lines: list[dict[str, Any]]) -> None:
-        """Do nothing."""
+    def log(self, lines: list[dict[str, Any]]) -> int:
+        """0"""
+        del lines
+        return 0
 
     def history_bytes(self) -> int:
         """0"""

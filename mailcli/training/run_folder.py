@@ -164,13 +164,35 @@ class Run:
             ) from error
         logger.debug(f"{self.weights}: weights loaded in {time.monotonic() - started:.1f} s.")
 
-    def log(self, lines: list[dict[str, Any]]) -> None:
-        """Append lines to history.jsonl."""
+    def log(self, lines: list[dict[str, Any]]) -> int:
+        """Append lines to history.jsonl, and return its length."""
         path = self.folder / _HISTORY
         with name_in_write_errors(path), open(path, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
         for listener in self.listeners:
             listener(lines)
+        return size
+
+    def check_written(self, history_bytes: int, best_epoch: int) -> None:
+        """Notice that another program has changed the folder while the run is training (MailError).
+
+        Args:
+            history_bytes: the length of history.jsonl after the last write.
+            best_epoch: 0 if there are no weights of a best epoch yet.
+        """
+        path = self.folder / _HISTORY
+        if not path.is_file() or path.stat().st_size != history_bytes:
+            what = path
+        elif best_epoch and not self.weights.is_file():
+            what = self.weights
+        else:
+            return
+        raise MailError(
+            f"{what}: was changed or deleted by another program while the run was training. Training stopped; run the "
+            "same command again."
+        )
 
     def history_bytes(self) -> int:
         """The length of history.jsonl, once all of it is on disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.search_space import Range, parse_ranges
 from mailcli.training.loop import TrainingLoop
+from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import error_line, mail
 
 SMALL = [
@@ -111,3 +113,37 @@ def test_an_interrupted_search_resumes_and_never_reads_the_test_split(
     assert other_users.exit_code == 2
     error = "holds a search with other users (all -> new). Choose another --name, or delete the folder."
     assert error in error_line(other_users)
+
+
+def test_two_searches_of_one_name_do_not_meet(data_dir: Path, tmp_path: Path) -> None:
+    with FolderLock(tmp_path / "tune" / "search", ""):
+        error = error_line(tune(data_dir, tmp_path, 1))
+    assert error == (
+        f"{tmp_path}/tune/search: another `mail tune` of this name is searching. Wait for it, or choose another --name."
+    )
+
+
+def test_a_damaged_journal_is_one_line_and_a_cut_one_goes_on(data_dir: Path, tmp_path: Path) -> None:
+    assert tune(data_dir, tmp_path, 1).exit_code == 0
+    expected = settings_and_values(tmp_path)
+    folder = tmp_path / "tune" / "search"
+    journal = folder / "study.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    remedy = f"Delete the folder {folder} and search again, or choose another --name."
+    for damaged, fault in (
+        ([b"[1]\n", *lines], "line 1 is '[1]\\n'; expected a JSON object"),
+        ([lines[0], b"\xff{\n", *lines[1:]], "line 2 is '\ufffd{\\n'; expected a JSON object"),
+        ([*lines, b"{}\n"], "Optuna: KeyError 'op_code'"),
+        ([re.sub(rb'"config":"[^"]*"', b'"config":7', line) for line in lines], "its config is 7; expected a text"),
+    ):
+        journal.write_bytes(b"".join(damaged))
+        error = error_line(tune(data_dir, tmp_path, 1))
+        assert error.startswith(f"{journal}: is damaged ({fault}"), error
+        assert error.endswith(remedy)
+    # A kill while the last line, the trial's value, was written; its lock is left as well.
+    journal.write_bytes(b"".join(lines)[:-9])
+    (folder / "study.log.lock").symlink_to(journal)
+    resumed = tune(data_dir, tmp_path, 1)
+    assert resumed.exit_code == 0, resumed.output
+    assert f"{journal}: line {len(lines)} is cut off; dropping it.\n" in resumed.stderr
+    assert settings_and_values(tmp_path) == expected

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mailcli.errors import MailError
 from mailcli.training.run_folder import Run
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.runs import config, outcome
@@ -46,6 +47,22 @@ def test_a_run_that_cannot_begin_leaves_no_half_settings(function: str, tmp_path
     assert not run.has_begun
     run.begin()
     assert (run.folder / "config.toml").read_text() == 'seed = 0\ndata = "tiny"\n'
+
+
+def test_what_is_deleted_under_a_run_is_named(tmp_path: Path) -> None:
+    run = Run(tmp_path / "seed-0", config("base+mail"))
+    run.begin()
+    size = run.log([{"step": 1}])
+    assert size == len('{"step": 1}\n')
+    run.check_written(size, best_epoch=0)
+    for best_epoch, name in ((1, "checkpoints/best.weights.h5"), (0, "history.jsonl")):
+        (run.folder / name).unlink(missing_ok=True)
+        with pytest.raises(MailError) as error:
+            run.check_written(size, best_epoch)
+        assert error.value.message == (
+            f"{run.folder}/{name}: was changed or deleted by another program while the run was training. Training "
+            "stopped; run the same command again."
+        )
 
 
 @pytest.mark.slow

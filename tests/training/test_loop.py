@@ -140,3 +140,32 @@ def test_a_worker_names_no_folder_that_it_does_not_have(tiny: Dataset) -> None:
         "base+mail-base, seed 3: L_rt is nan in step 7, of steps 6 to 7. Training stopped. Worker 0 has the checkpoints. "
         "A lower learning_rate may help."
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["history.jsonl", "checkpoints/best.weights.h5"])
+def test_what_is_deleted_under_a_run_is_missed_and_the_same_command_ends_it(
+    name: str, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, calls = Step.__call__, 0
+
+    def step(self: Step, batch: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        # In the second epoch, after the first validation.
+        if calls == 30:
+            (path,) = tmp_path.rglob(Path(name).name)
+            path.unlink()
+        return call(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "__call__", step)
+        with pytest.raises(MailError) as error:
+            train_if_missing(config("base+mail"), tiny, tmp_path)
+    (folder,) = tmp_path.glob("*/*/*/seed-0")
+    assert error.value.message == (
+        f"{folder}/{name}: was changed or deleted by another program while the run was training. Training stopped; run "
+        "the same command again."
+    )
+    run = train_if_missing(config("base+mail"), tiny, tmp_path)
+    assert outcome(run) == undisturbed("base+mail")
