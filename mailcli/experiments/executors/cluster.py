@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mailcli.errors import MailError, quoted
@@ -15,6 +16,8 @@ from mailcli.errors import MailError, quoted
 TIMEOUT = 300.0
 #: The longest timeout that can be set (ours): a day.
 LONGEST_TIMEOUT = 86_400.0
+#: The environment variable of a secret that all workers share, so that nobody else can take part.
+SECRET = "MAIL_WORKER_SECRET"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _PORT = re.compile(r"[0-9]{1,5}")
 
@@ -29,6 +32,13 @@ class Cluster:
     """This worker's index in `addresses`; worker 0 is the chief, which writes the run's folder."""
     timeout: float = TIMEOUT
     """Seconds that workers wait for each other."""
+    secret: str = field(default="", repr=False)
+    """The value of the environment variable SECRET."""
+
+    @property
+    def key(self) -> bytes:
+        """The key that authenticates messages: whoever does not know it is no worker of this job."""
+        return hashlib.sha256(json.dumps([*self.addresses, self.secret]).encode()).digest()
 
     def name(self, index: int) -> str:
         """A worker's name in messages."""
@@ -52,7 +62,8 @@ def parse_cluster(workers: str | None, index: int | None, timeout: float, enviro
     addresses = tuple(part.strip() for part in workers.split(",")) if workers is not None else None
     tf_config = _parse_tf_config(environ["TF_CONFIG"]) if environ.get("TF_CONFIG") else None
     if tf_config:
-        return _cluster_of_tf_config(*tf_config, addresses, index, timeout)
+        cluster = _cluster_of_tf_config(*tf_config, addresses, index, timeout)
+        return replace(cluster, secret=environ.get(SECRET, ""))
     if addresses is None:
         if index is not None:
             raise MailError(f"--index {index}: requires --workers HOST:PORT,HOST:PORT as well.")
@@ -67,7 +78,7 @@ def parse_cluster(workers: str | None, index: int | None, timeout: float, enviro
         faults.append(f"--index {index}: {expected}")
     if faults or index is None:
         raise MailError("; ".join(faults) + ".")
-    return Cluster(addresses, index, timeout)
+    return Cluster(addresses, index, timeout, environ.get(SECRET, ""))
 
 
 def _cluster_of_tf_config(

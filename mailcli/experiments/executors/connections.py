@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import os
@@ -27,10 +28,15 @@ _LONGEST = 1 << 20
 
 
 class Connection:
-    """Exchanges messages, a line of JSON each, over a socket."""
+    """Exchanges messages, a line of JSON each with its HMAC, over a socket.
 
-    def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
+    Args:
+        connected: the socket.
+        key: shared by all workers; a message of a process that does not know it counts as invalid.
+    """
+
+    def __init__(self, connected: socket.socket, key: bytes) -> None:
+        self._socket, self._key = connected, key
         self._unread = b""
         # A machine that loses power closes no connection: keep-alive notices it.
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -40,17 +46,20 @@ class Connection:
 
     def send(self, **message: Any) -> None:
         """Send a message (OSError if the other side has closed the connection)."""
-        self._socket.sendall(json.dumps(message).encode() + b"\n")
+        text = json.dumps(message).encode()
+        self._socket.sendall(self._digest(text) + b" " + text + b"\n")
 
     def receive(self, timeout: float | None) -> dict[str, Any] | None:
         """The next message; None if the other side has closed the connection.
 
         Raises:
-            TimeoutError: no message within `timeout` seconds.
-            ValueError: what was received is not a message.
+            TimeoutError: no whole message within `timeout` seconds.
+            ValueError: what was received is not a message of a worker.
         """
-        self._socket.settimeout(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
         while b"\n" not in self._unread:
+            # For all of the message: a stranger may send a byte now and then.
+            self._socket.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
             try:
                 data = self._socket.recv(1 << 16)
             except ConnectionError:
@@ -61,10 +70,17 @@ class Connection:
             if len(self._unread) > _LONGEST:
                 raise ValueError("the message is too long")
         line, _, self._unread = self._unread.partition(b"\n")
-        message = json.loads(line)
+        digest, _, text = line.partition(b" ")
+        # Checked first: JSON of a stranger may be nested so deeply that reading it fails.
+        if not hmac.compare_digest(digest, self._digest(text)):
+            raise ValueError("the message does not come from one of the workers")
+        message = json.loads(text)
         if not isinstance(message, dict):
             raise ValueError("the message is not a JSON object")
         return message
+
+    def _digest(self, text: bytes) -> bytes:
+        return hmac.digest(self._key, text, "sha256").hex().encode()
 
     def close(self) -> None:
         """Close the socket."""

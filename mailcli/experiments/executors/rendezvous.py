@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import os
 import socket
 import time
@@ -15,8 +16,10 @@ from typing import Any
 
 from mailcli.config import differences
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments.executors.cluster import Cluster
+from mailcli.experiments.executors.cluster import SECRET, Cluster
 from mailcli.experiments.executors.connections import Connection, Connections
+
+logger = logging.getLogger(__name__)
 
 #: The packages whose versions must be equal; their keys in a job.
 VERSIONS = ("mail", "tensorflow", "keras", "numpy")
@@ -54,7 +57,7 @@ def reject_workers(cluster: Cluster, reason: str) -> None:
     waiting, deadline = set(range(1, len(cluster.addresses))), time.monotonic() + cluster.timeout
     with _listen(cluster) as server:
         while waiting:
-            connection = _accept(server, deadline)
+            connection = _accept(cluster, server, deadline)
             if connection is None:
                 return
             try:
@@ -94,11 +97,11 @@ def port_error(cluster: Cluster, reason: str) -> MailError:
     )
 
 
-def _accept(server: socket.socket, deadline: float) -> Connection | None:
+def _accept(cluster: Cluster, server: socket.socket, deadline: float) -> Connection | None:
     """The next connection; None if none comes before the deadline."""
     server.settimeout(max(deadline - time.monotonic(), 0.001))
     try:
-        return Connection(server.accept()[0])
+        return Connection(server.accept()[0], cluster.key)
     except TimeoutError:
         return None
 
@@ -111,7 +114,7 @@ def _accept_workers(cluster: Cluster, job: dict[str, Any], plan: Any) -> Connect
     try:
         with _listen(cluster) as server:
             while not error and len(connections.by_index) < len(expected):
-                connection = _accept(server, deadline)
+                connection = _accept(cluster, server, deadline)
                 if connection:
                     error = _admit(connections, connection, job)
                     continue
@@ -128,7 +131,10 @@ def _accept_workers(cluster: Cluster, job: dict[str, Any], plan: Any) -> Connect
 
 
 def _timeout_text(names: str, action: str, cluster: Cluster) -> str:
-    return f"{names} did not {action} within {cluster.timeout:g} seconds. Start it, or raise --worker-timeout."
+    return (
+        f"{names} did not {action} within {cluster.timeout:g} seconds. Start it, with the same --workers and {SECRET} "
+        "as the others, or raise --worker-timeout."
+    )
 
 
 def _admit(connections: Connections, connection: Connection, job: dict[str, Any]) -> str:
@@ -138,15 +144,14 @@ def _admit(connections: Connections, connection: Connection, job: dict[str, Any]
         greeting = connection.receive(_GREETING_TIMEOUT)
         if greeting is None:
             raise ValueError("closed without a greeting")
-        index, worker_job, addresses = greeting["index"], dict(greeting["job"]), tuple(greeting["addresses"])
-    except (OSError, ValueError, KeyError, TypeError):
-        connection.close()  # Not one of our workers, but for example a port scanner.
+        index, worker_job = int(greeting["index"]), dict(greeting["job"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        # Not one of our workers, but for example a port scanner, or a worker of another job.
+        logger.debug(f"{cluster.name(0)}: ignoring a connection of a process that is none of the workers ({error}).")
+        connection.close()
         return ""
     fault = ""
-    if addresses != cluster.addresses:
-        listed = ",".join(map(str, addresses))
-        fault = f"a worker connected with a different --workers list ({listed}). {_SAME_COMMAND}"
-    elif index in connections.by_index or index not in range(1, len(addresses)):
+    if index in connections.by_index or index not in range(1, len(cluster.addresses)):
         fault = f"two workers were started with --index {index}. {_SAME_COMMAND}"
     elif worker_job != job:
         fault = f"{cluster.name(index)} {_difference(job, worker_job)}"
@@ -181,8 +186,8 @@ def _connect_to_chief(cluster: Cluster, job: dict[str, Any]) -> Connections:
     deadline = time.monotonic() + cluster.timeout
     while True:
         try:
-            connection = Connection(socket.create_connection(cluster.host_and_port(0), timeout=10))
-            connection.send(index=cluster.index, addresses=cluster.addresses, job=job)
+            connection = Connection(socket.create_connection(cluster.host_and_port(0), timeout=10), cluster.key)
+            connection.send(index=cluster.index, job=job)
             # The chief waits as long for the other workers, and may have started later.
             answer = connection.receive(cluster.timeout + 10)
             if answer is not None:

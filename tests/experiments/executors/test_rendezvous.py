@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +14,11 @@ import pytest
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.executors import rendezvous
 from mailcli.experiments.executors.cluster import Cluster
+from mailcli.experiments.executors.connections import Connection
 from mailcli.experiments.executors.rendezvous import connect, reject_workers
 from tests.helpers.workers import connect_all, free_ports, local_clusters
+
+START = "Start it, with the same --workers and MAIL_WORKER_SECRET as the others, or raise --worker-timeout."
 
 
 def test_all_receive_the_chiefs_plan() -> None:
@@ -29,13 +34,13 @@ def test_all_receive_the_chiefs_plan() -> None:
 def test_missing_workers_are_named() -> None:
     clusters = local_clusters(4, timeout=0.5)
     missing = f"{clusters[1].name(1)}, {clusters[3].name(3)}"
-    error = f"{missing} did not connect within 0.5 seconds. Start it, or raise --worker-timeout."
+    error = f"{missing} did not connect within 0.5 seconds. {START}"
     assert connect_all([clusters[0], clusters[2]], [{}] * 2) == [error, error]
 
 
 def test_a_chief_that_does_not_answer_is_named() -> None:
     clusters = local_clusters(2, timeout=0.5)
-    error = f"{clusters[0].name(0)} did not answer within 0.5 seconds. Start it, or raise --worker-timeout."
+    error = f"{clusters[0].name(0)} did not answer within 0.5 seconds. {START}"
     assert connect_all(clusters[1:], [{}]) == [error]
 
 
@@ -144,12 +149,26 @@ def test_ctrl_c_while_waiting(index: int, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_two_of_one_index() -> None:
     clusters = local_clusters(3)
-    duplicate = Cluster(clusters[0].addresses, 1)
-    errors = connect_all([clusters[0], clusters[1], duplicate], [{}] * 3)
-    # The second may have found the port of the first in use.
-    assert errors[0] == (
+    greeted: list[Connection] = []
+
+    def greet() -> None:
+        """As a second worker 1 on another machine: on this one it would find the port of the first in use."""
+        while not greeted:
+            try:
+                connected = socket.create_connection(clusters[0].host_and_port(0))
+            except OSError:
+                time.sleep(0.01)
+                continue
+            greeted.append(Connection(connected, clusters[1].key))
+            greeted[0].send(index=1, job={})
+
+    greeting = threading.Thread(target=greet)
+    greeting.start()
+    errors = connect_all(clusters[:2], [{}] * 2)
+    greeting.join()
+    assert errors == [
         "two workers were started with --index 1. Run the same command on all workers, except for --index."
-    )
+    ] * len(errors)
 
 
 def test_a_stranger_is_ignored() -> None:
@@ -157,7 +176,11 @@ def test_a_stranger_is_ignored() -> None:
     host, _, port = clusters[0].addresses[0].rpartition(":")
 
     def knock() -> None:
-        for text in (b"GET / HTTP/1.1\r\n\r\n", b"", b"[1]\n", b'{"index": 1}\n'):
+        nested = b"[" * 100_000 + b"]" * 100_000
+        other_job = b'{"index": 1, "addresses": ["a:1", "b:2"], "job": {}}'
+        # SHA-256 without a key is no HMAC.
+        digest = hashlib.sha256(other_job).hexdigest().encode()
+        for text in (b"GET / HTTP/1.1\r\n\r\n", b"", b"[1]\n", nested + b"\n", digest + b" " + other_job + b"\n"):
             for _ in range(100):
                 try:
                     with socket.create_connection((host, int(port))) as stranger:
@@ -177,6 +200,21 @@ def test_a_stranger_is_ignored() -> None:
     assert worker.plan == "plan"
     assert list(chief[0].by_index) == [1]
     for connections in (chief[0], worker):
+        connections.close("")
+
+
+def test_workers_of_another_list_or_secret_are_strangers() -> None:
+    (chief, worker) = local_clusters(2, timeout=1.0)
+    host = worker.addresses[1].rpartition(":")[0]
+    others = [replace(worker, secret="another"), replace(worker, addresses=(worker.addresses[0], f"{host}:1"))]
+    for other in others:
+        assert other.key not in {chief.key, replace(chief, secret="ours").key}
+    errors = connect_all([chief, others[0]], [{}] * 2)
+    assert errors == [
+        f"{worker.name(1)} did not connect within 1 seconds. {START}",
+        f"{worker.name(0)} did not answer within 1 seconds. {START}",
+    ]
+    for connections in connect_all([replace(cluster, secret="ours") for cluster in local_clusters(2)], [{}] * 2):
         connections.close("")
 
 
