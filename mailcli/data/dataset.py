@@ -1,6 +1,6 @@
 """A dataset on disk, opened for reading: dataset.json and one memory-mapped `.npy` column per field.
 
-    <name>/dataset.json     format version, schema, vocabulary sizes, counts, sources with size and SHA-256
+    <name>/dataset.json     format version, schema, how values were made, vocabulary sizes, counts, sources with SHA-256
     <name>/users/           one row per user: raw, and the ids of each attribute
     <name>/items/           one row per item: raw, the ids of each target field, dense features
     <name>/behaviors/       all behaviors sorted by user, then time: field ids, action, time; offsets [users + 1]
