@@ -169,3 +169,21 @@ def test_columns_may_have_the_names_that_duckdb_uses(tmp_path: Path) -> None:
         ["#file", "#FILE#", "#0", "filename"],
         [None] * 4,
     ]
+
+
+def test_a_damaged_page_is_one_line(tmp_path: Path) -> None:
+    raw = write_files(tmp_path / "raw", {name: text for name, text in FILES.items() if name != "users.csv"})
+    path = raw / "users.parquet"
+    users = pa.table({"id": [f"user-{number}" for number in range(2000)], "city": ["Rome"] * 2000})
+    schema = '[users]\nfiles = "users.parquet"\nuser = "id"\n[users.attributes]\ncity = "city"\n'
+    schema += SCHEMA[SCHEMA.index("[items]") :]
+    pq.write_table(users, path, compression="none")
+    whole, errors = path.read_bytes(), set()
+    for place in range(4, 60, 2):
+        path.write_bytes(whole[:place] + bytes(code ^ 0xFF for code in whole[place : place + 8]) + whole[place + 8 :])
+        try:
+            raw_rows(tmp_path, schema, {}, "users")
+        except MailError as error:
+            errors.add(error.message)
+    assert all(error.startswith(f"{path}: ") and "\n" not in error for error in errors)
+    assert f"{path}: is cut off or damaged (Out of buffer). Get the file again." in errors

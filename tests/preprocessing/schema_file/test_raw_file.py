@@ -125,6 +125,24 @@ def test_bytes_that_are_no_utf_8_are_named_with_their_line(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "line", "fault"),
+    [
+        ("users.csv", "ann,Rome", "ann\0,Rome", 2, "column 'id' holds 'ann\\x00'"),
+        ("users.csv", "Rome", "Ro\0me", 2, "column 'city' holds 'Ro\\x00me'"),
+        ("users.csv", "chess|go", "che\0ss|go", 2, "column 'hobbies' holds 'che\\x00ss|go'"),
+        ("shown.csv", "bob,x1,100,0,q", "bob,x1,100,0,q\0", 4, "column 'page' holds 'q\\x00'"),
+    ],
+)
+def test_a_text_with_nul_is_set_aside(tmp_path: Path, name: str, old: str, new: str, line: int, fault: str) -> None:
+    """NumPy drops NUL at the end of a text, so 'q' and 'q' with NUL would be one value."""
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, SCHEMA, {**FILES, name: FILES[name].replace(old, new, 1)})
+    assert error.value.message.startswith(
+        f"{tmp_path}/raw/{name}, line {line}: {fault}. Expected text without the character NUL. 1 of "
+    )
+
+
 def test_rows_of_two_tables_of_one_file_are_both_kept(tmp_path: Path) -> None:
     """Impressions and behaviors are read from wide.csv, and one row each cannot be used."""
     schema = edited(('action = {constant = "click"}', 'action = {column = "what", values = ["view"]}'), schema=WIDE)
