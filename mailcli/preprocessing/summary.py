@@ -45,7 +45,7 @@ def summary(
         *_table(("table", "expected", "rows", "for example"), _reasons(rejects), "None."),
         "## Findings",
         *_table(("what", "how many", "for example"), _findings(extracted, counts)),
-        *(["## Notes", "\n".join(f"- {note[0].upper()}{note[1:]}." for note in notes)] if notes else []),
+        *(["## Notes", "\n".join(f"- {markdown(note[0].upper() + note[1:])}." for note in notes)] if notes else []),
         "## Impressions",
         *_table(("split", "impressions", "clicks", "CTR"), _splits(counts)),
         "## Values",

@@ -9,6 +9,7 @@ import logging
 import re
 import tempfile
 import tomllib
+from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from mailcli.errors import Interrupted, MailError
 from mailcli.preprocessing.rejects import DUPLICATE_KEY, Rejects
 from mailcli.preprocessing.schema_init.propose import propose
 from mailcli.preprocessing.sources._base import RawData
+from mailcli.preprocessing.summary import summary
 from mailcli.reporting.formats import render
 from mailcli.reporting.text_table import TextTable, text_block
 from tests.helpers.command_line import error_line, mail
@@ -190,6 +192,21 @@ def test_an_error_about_an_argument_is_printable(with_data: Path, arguments: lis
     error = error_line(mail(*arguments))
     assert_harmless(error)
     assert SHOWN_ARGUMENT in error.replace("\\\\", "\\") or SHOWN_ARGUMENT.lower() in error
+
+
+def test_notes_in_the_summary_have_names_as_texts() -> None:
+    splits = {f"{split}{of}": 1 for split in ("train", "validation", "test") for of in ("", "_clicks")}
+    column = pa.chunked_array([pa.array([], pa.string())])
+    numbers = pa.chunked_array([pa.array([], pa.int64())])
+    users = pa.table({"user": column, **dict.fromkeys(("train", "validation", "test"), numbers)})
+    items = pa.table({"item": column, "known": pa.array([], pa.bool_()), "impressions": numbers})
+    extracted: Any = SimpleNamespace(users=users, items=items, profiles={"user": column}, ignored=Counter(), facts={})
+    rejects: Any = SimpleNamespace(rows={})
+    text = summary(WORST, cast(Any, None), extracted, rejects, Counter(splits), [f"the column {WORST} is odd"])
+    assert_harmless(text)
+    texts = markdown_texts(text)
+    assert texts[0] == seen(WORST)
+    assert f"The column {seen(WORST)} is odd." in texts
 
 
 def test_a_dataset_with_hostile_actions_columns_and_values(tmp_path: Path) -> None:
