@@ -23,7 +23,6 @@ from mailcli.preprocessing.engines._base import (
     quoted_column,
     run_with_progress,
 )
-from mailcli.preprocessing.raw_file import damaged
 
 #: DuckDB's errors that are not the number of fields; of several in a line, the first here is the cause.
 _REASONS: dict[str, Literal["encoding", "quotes", "length"]] = {
@@ -178,7 +177,7 @@ class Engine(DataEngine):
             return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
         if type(error) is duckdb.Error and self._csv_file:
             # DuckDB's own faults have a class of their own; this one is from reading a damaged page of Parquet.
-            return damaged(self._csv_file, error)
+            return MailError(f"{self._csv_file}: is cut off or damaged ({text[:LONGEST_ERROR]}). Get the file again.")
         if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
             return MailError(text[:LONGEST_ERROR])
         if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
