@@ -62,6 +62,7 @@ def test_too_many_stop_it_and_nothing_is_kept(spoiled_raw: Path, tmp_path: Path)
 
 def test_bad_rows_at_the_start_alone_are_counted_like_others(tmp_path: Path) -> None:
     rows = alimama.good_rows()
+    rows["ad_feature"] = ["10,7,1,1,8,9.5"]
     rows["behavior_log"] = ["1,5,pv,1,1"] * 1500 + rows["behavior_log"] * 10_000
     alimama.write_rows(tmp_path / "raw", rows)
     dataset = preprocess("alimama", tmp_path / "raw", tmp_path, "s", Options(max_bad_rows=0.1))
