@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +64,13 @@ def _system_errors_in_one_line() -> Iterator[None]:
         raise (explain(error) or error) from error
 
 
+def _escape_what_cannot_be_written() -> None:
+    """Names of fields or files may have characters that the terminal's encoding lacks: write these as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 class _Group(_OneLineErrors):
     """All commands. Ctrl-C, and what the machine lacks or refuses, end in one line as well."""
 
@@ -69,6 +78,7 @@ class _Group(_OneLineErrors):
         if open_closed_streams():
             raise MailError("stdout is closed, so the output would be lost. Write it to a file or to /dev/null.")
         log_to_stderr()
+        _escape_what_cannot_be_written()
         with _system_errors_in_one_line():
             return super().make_context(info_name, *args, **kwargs)
 

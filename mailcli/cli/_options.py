@@ -6,6 +6,7 @@ Nothing slow is imported here: `mail --help` reads this module.
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from mailcli.config import PRECISIONS, VARIANTS
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.hardware import limit_threads
 from mailcli.utils.log import log_to_stderr
+from mailcli.utils.path_names import path_fault
 
 if TYPE_CHECKING:
     from mailcli.reporting.tables import ResultTable
@@ -29,11 +31,28 @@ logger = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class _PathType(click.Path):
+    """A path whose name every library can take."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        fault = path_fault(path)
+        if fault:
+            raise MailError(f"{path}: {fault}.")
+        return path
+
+
+#: The type of an option or argument that is a path.
+PATH = _PathType()
+
+
 def path_option(*names: str, text: str, default: str | None = None, **attributes: Any) -> Callable[[F], F]:
     """An option that takes a path; a default is shown in the help."""
     path = None if default is None else Path(default)
-    kind = click.Path(path_type=Path)
-    return click.option(*names, type=kind, default=path, show_default=path is not None, help=text, **attributes)
+    return click.option(*names, type=PATH, default=path, show_default=path is not None, help=text, **attributes)
 
 
 def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailcli.cli._options import DATA_DIR, FORMAT, RUNS, THREADS, check_form, print_tables
+from mailcli.cli._options import DATA_DIR, FORMAT, PATH, RUNS, THREADS, check_form, print_tables
 from mailcli.errors import MailError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @click.command(short_help="Recompute the test metrics of finished runs.")
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
+@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]")
 @click.option(
     "--bootstrap",
     type=int,

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from mailcli import plugins
-from mailcli.cli._options import DATA_DIR, RUNS, path_option
+from mailcli.cli._options import DATA_DIR, PATH, RUNS, path_option
 from mailcli.cli._output import print_line
 from mailcli.errors import quoted
 
 
 @click.command()
 @click.argument("name", metavar="NAME")
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
+@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]")
 @path_option("--out", default="figures", text="Folder for the figures.")
 @DATA_DIR
 @RUNS

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import RUNS, path_option
+from mailcli.cli._options import PATH, RUNS, path_option
 from mailcli.cli._output import print_line
 from mailcli.errors import MailError
 
 
 @click.command(short_help="Write one document of finished experiments.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
 @path_option(
     "--kept",
     default="experiments/results",

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, RUNS, TRACKERS, check_form, print_tables
+from mailcli.cli._options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, PATH, RUNS, TRACKERS, check_form, print_tables
 from mailcli.errors import MailError
 
 
 @click.command(short_help="Train the missing runs of an experiment and print its table.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
 @click.option("--seeds", type=int, help="Number of seeds, starting from 0. [default: the file's]")
 @click.option("--data", metavar="NAME", help="Dataset to use instead of the file's.")
 @JOBS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import path_option
+from mailcli.cli._options import PATH, path_option
 from mailcli.cli._output import print_line
 from mailcli.errors import MailError
 
@@ -17,7 +17,7 @@ def schema() -> None:
 
 
 @schema.command(short_help="Propose a schema file for your files.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILES...")
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILES...")
 @path_option("-o", "--out", metavar="FILE", text="File to write. [default: print to the terminal]")
 def init(files: tuple[Path, ...], out: Path | None) -> None:
     """Propose a schema file for CSV or Parquet files, from their names and first rows.

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import DATA_DIR, THREADS, path_option
+from mailcli.cli._options import DATA_DIR, PATH, THREADS, path_option
 from mailcli.cli._output import print_line
 
 
 @click.command(short_help="Score a file of impressions with a finished run.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
+@click.argument("file", type=PATH)
 @path_option("-o", "--out", required=True, text="File to write, .csv or .parquet.")
 @click.option(
     "--batch", type=click.IntRange(min=1), default=4096, show_default=True, metavar="N", help="Impressions per batch."

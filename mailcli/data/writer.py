@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 from contextlib import suppress
@@ -80,7 +81,7 @@ class DatasetWriter:
         self.target = target
         self.folder = target.with_name(f".{target.name}.partial")
         # Datasets of the same name in different data folders may share the folder for intermediate files.
-        target_hash = hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:8]
+        target_hash = hashlib.sha256(os.fsencode(target.resolve())).hexdigest()[:8]
         self.stages = ResumableStages(
             temp_dir / f".{target.name}-{target_hash}.work" if temp_dir else target.with_name(f".{target.name}.work")
         )

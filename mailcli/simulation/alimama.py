@@ -6,7 +6,6 @@ kept for the ceiling.
 
 from __future__ import annotations
 
-import glob
 import json
 import math
 import os
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
-from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.engines.duckdb import literal, pattern_of
 from mailcli.preprocessing.simulated_marker import MARKER, write_marker
 from mailcli.preprocessing.sources.alimama import DAY, FIRST_IMPRESSION, TEST_DAY
 from mailcli.simulation.alimama_tables import IMPRESSIONS_PER_USER, TableChunk, draw_ads, draw_chunks
@@ -158,7 +157,7 @@ class _ChunkWriter:
 def _sort_by_ad(unsorted: Path, target: Path) -> None:
     """Write the impressions sorted by ad, as the published file is; DuckDB sorts on disk if memory is short."""
     with _disk_errors_in_one_line(), duckdb.connect() as connection:
-        source = literal(glob.escape(str(unsorted)))
+        source = literal(pattern_of(unsorted))
         connection.execute(f"SET temp_directory = {literal(unsorted.parent / 'spill')}")
         connection.execute(
             f"COPY (SELECT * FROM read_parquet({source}) "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +51,18 @@ def literal(text: Path | str) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
+def pattern_of(path: Path) -> str:
+    """A pattern that matches only this file."""
+    pattern = glob.escape(str(path))
+    # In a pattern, DuckDB takes a backslash for the end of a folder's name, so it is a range of characters.
+    return pattern if pattern == str(path) else pattern.replace("\\", "[[-]]")
+
+
+def paths_literal(paths: Iterable[Path]) -> str:
+    """Files as an SQL list; DuckDB would take characters of their names for patterns."""
+    return f"[{', '.join(literal(pattern_of(path)) for path in paths)}]"
+
+
 def identifier(column: str) -> str:
     """A column's name as a quoted SQL identifier."""
     return '"' + column.replace('"', '""') + '"'
@@ -89,16 +101,16 @@ class Engine(DataEngine):
         schema = StructType([StructField(name, StringType()) for name in names])
         self._csv_file = path
         # SQLFrame does not escape this text, unlike that of a Parquet file.
-        pattern = glob.escape(str(path)).replace("'", "''")
+        pattern = pattern_of(path).replace("'", "''")
         frame = self._session.read.options(**_CSV).csv(pattern, schema=schema)
         broken = F.col(names[-1]).isNotNull() | F.col(names[-2]).isNull()
         return frame.select(*names[:-1], F.when(broken, F.concat_ws(",", *names)).alias("broken"))
 
     def read_parquet(self, path: Path) -> DataFrame:
         """Parquet as a view, because SQLFrame takes a path with a quote for SQL."""
-        files = glob.escape(str(path)) + ("/*.parquet" if path.is_dir() else "")
+        files = paths_literal(sorted(path.glob("*.parquet")) if path.is_dir() else [path])
         # Otherwise DuckDB adds a column for each folder named `column=value`, ours or the user's.
-        return self._view(f"FROM read_parquet({literal(files)}, hive_partitioning = false)")
+        return self._view(f"FROM read_parquet({files}, hive_partitioning = false)")
 
     def sql(self, query: str, file: Path) -> DataFrame:
         """A query as a view, because SQLFrame would parse and rewrite it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mailcli.errors import did_you_mean, quoted
 from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile, utc_seconds
-from mailcli.preprocessing.schema_file.toml_table import has_fault
+from mailcli.preprocessing.schema_file.toml_table import faulty_keys
 
 
 def contradictions(schema: SchemaFile, faults: Sequence[str]) -> list[str]:
@@ -30,10 +30,11 @@ class _ValidKeys:
 
     def __init__(self, faults: Sequence[str]) -> None:
         self._faults = faults
+        self._keys = faulty_keys(faults)
 
     def __call__(self, *keys: str) -> bool:
         """Whether none of these keys, nor any key in their tables, has a fault."""
-        return not any(has_fault(self._faults, key) for key in keys)
+        return self._keys.isdisjoint(keys)
 
     def are_tables(self, *names: str) -> bool:
         """Whether these are tables (whatever is wrong inside them), or optional and missing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,9 @@ from mailcli.preprocessing.schema_file.locate import FilesByRole, LocatedFiles, 
 from mailcli.preprocessing.schema_file.parquet import is_list, is_readable
 from mailcli.preprocessing.schema_file.time_checks import time_faults
 from mailcli.preprocessing.schema_file.toml_table import has_fault
+
+#: Faults of columns that are reported at once (ours: each of them looks for a similar name among all columns).
+MOST_FAULTS = 20
 
 
 def splits_of_file(split: SplitDefinition, path: Path, raw: Path) -> list[int]:
@@ -41,7 +45,9 @@ def file_faults(schema: SchemaFile, files: FilesByRole, raw: Path, faults: Seque
         faults: the faults already known; their consequences are not reported.
     """
     new = [
-        *(fault for column in _columns(schema) for fault in _column_faults(schema, files, *column)),
+        *islice(
+            (fault for column in _columns(schema) for fault in _column_faults(schema, files, *column)), MOST_FAULTS
+        ),
         *_join_faults(schema, files),
         *_sql_faults(schema),
     ]

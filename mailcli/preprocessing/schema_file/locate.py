@@ -29,9 +29,13 @@ from mailcli.preprocessing.schema_file.text_file import (
     repeated_name,
     utf_16_order,
 )
+from mailcli.utils.path_names import path_fault
 
 #: Extensions of compressed files that cannot be read.
 UNSUPPORTED = (".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".rar", ".lz4")
+
+#: Columns of a file that an error lists (ours).
+SHOWN_COLUMNS = 100
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,7 @@ def locate(files: TableFiles, raw: Path, faults: list[str]) -> LocatedFiles | No
 
 def _relative(path: Path, paths: Sequence[Path], raw: Path) -> str:
     """A file's name; below the raw folder, if several files have it."""
-    names = [other.name for other in paths]
-    return path.name if names.count(path.name) == 1 else str(path.relative_to(raw))
+    return path.name if sum(other.name == path.name for other in paths) == 1 else str(path.relative_to(raw))
 
 
 def _matching_paths(key: str, patterns: Iterable[str], raw: Path, faults: list[str]) -> list[Path]:
@@ -134,6 +137,10 @@ def _matching_paths(key: str, patterns: Iterable[str], raw: Path, faults: list[s
     paths: list[Path] = []
     for pattern in patterns:
         matches = [raw / name for name in sorted(glob.glob(pattern, root_dir=raw, recursive=True))]
+        bad = next(((path, fault) for path in matches if (fault := path_fault(path))), None)
+        if bad:
+            faults.append(f"{key} = '{pattern}': {bad[0]}: {bad[1]}")
+            continue
         folders, matches = [path for path in matches if path.is_dir()], [path for path in matches if path.is_file()]
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
             faults.append(f"{key} = '{pattern}': leads out of the folder of --raw. Expected a path or pattern below it")
@@ -226,9 +233,10 @@ def missing_columns(
     if files is None:
         return []
     known = (*files.header, *(joined.header if joined else ()), *files.folder_columns)
+    more = f" and {len(known) - SHOWN_COLUMNS:,} more" if len(known) > SHOWN_COLUMNS else ""
     return [
         f"{key} = '{name}': {files.paths[0].name} has no such column.{did_you_mean(name, known)} "
-        f"It has: {quoted(known)}"
+        f"It has: {quoted(known[:SHOWN_COLUMNS])}{more}"
         for name in names
         if name and name not in known
     ]

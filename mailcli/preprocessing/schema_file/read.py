@@ -25,7 +25,7 @@ from mailcli.preprocessing.schema_file.read_columns import (
 )
 from mailcli.preprocessing.schema_file.read_fields import read_fields
 from mailcli.preprocessing.schema_file.read_split import read_split
-from mailcli.preprocessing.schema_file.toml_table import TomlTable
+from mailcli.preprocessing.schema_file.toml_table import TomlTable, check_texts
 from mailcli.utils.parsing import read_toml
 
 _NOT_WITHOUT_FILES = "no such key without 'files': the table is read from the impressions' files"
@@ -46,7 +46,9 @@ def read_schema_file(path: Path) -> SchemaFile:
 def parse_schema_file(path: Path) -> tuple[SchemaFile, list[str]]:
     """A schema file and its faults; what is wrong or missing is left empty (MailError: it is not valid TOML)."""
     faults: list[str] = []
-    root = TomlTable(read_toml(path), "", faults)
+    values = read_toml(path)
+    check_texts(path, values)
+    root = TomlTable(values, "", faults)
     schema = _read(path, root)
     root.check_unknown_keys()
     return schema, faults + contradictions(schema, faults)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 
 import pyarrow as pa
 
-from mailcli.preprocessing.engines.duckdb import identifier, literal
+from mailcli.preprocessing.engines.duckdb import identifier, literal, paths_literal
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
@@ -25,7 +24,7 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
     Returns:
         SQL with the columns `#FIRST`, `#FIRST + 1`, ... and `#file`, the path.
     """
-    paths = f"[{', '.join(literal(glob.escape(str(files.copies.get(path, path)))) for path in files.paths)}]"
+    paths = paths_literal(files.copies.get(path, path) for path in files.paths)
     columns = [f"#{first + number}" for number in range(len(files.header))]
     if files.parquet:
         # By position, because DuckDB treats `a` and `A` as the same name.

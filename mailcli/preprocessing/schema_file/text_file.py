@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,4 +103,5 @@ def split_row(text: str, text_format: TextFormat) -> list[str]:
 
 def repeated_name(header: Sequence[str]) -> str | None:
     """The first column name that occurs more than once; None if all are distinct."""
-    return next((name for name in header if header.count(name) > 1), None)
+    counts = Counter(header)
+    return next((name for name in header if counts[name] > 1), None)

@@ -5,14 +5,40 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from mailcli.errors import did_you_mean, quoted, shorten
+from mailcli.errors import MailError, did_you_mean, quoted, shorten
+
+
+def faulty_keys(faults: Iterable[str]) -> set[str]:
+    """The keys that faults are about, and the tables that contain them."""
+    keys = {re.split(" = |: | is missing", fault, maxsplit=1)[0] for fault in faults}
+    return {key[:end] for key in keys for end in (len(key), *(match.start() for match in re.finditer("[ :.]", key)))}
 
 
 def has_fault(faults: Iterable[str], key: str) -> bool:
     """Whether one of the faults is about a key, or about a key inside its table."""
     return any(fault.startswith((f"{key} ", f"{key}:", f"{key}.")) for fault in faults)
+
+
+def check_texts(path: Path, value: Any, key: str = "") -> None:
+    """Refuse the character U+0000 in keys and texts (MailError): no library takes it.
+
+    Args:
+        path: the file.
+        value: its content, or what one of its keys holds.
+        key: that key, dotted from the top of the file.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            check_texts(path, name, f"{key}.{name}".removeprefix("."))
+            check_texts(path, inner, f"{key}.{name}".removeprefix("."))
+    elif isinstance(value, list):
+        for inner in value:
+            check_texts(path, inner, key)
+    elif isinstance(value, str) and "\0" in value:
+        raise MailError(f"{path}: {key} = {shorten(value)}: expected a text without the character U+0000. Remove it.")
 
 
 class TomlTable:
@@ -149,9 +175,10 @@ class TomlTable:
 
     def check_unknown_keys(self) -> None:
         """Record the keys that nobody has read."""
+        missing = self._known - set(self.values)
         for key in self.values:
             if key not in self._known:
-                hint = did_you_mean(key, self._known - set(self.values))
+                hint = did_you_mean(key, missing)
                 self.faults.append(f"{self.path(key)}: unknown key.{hint}".removesuffix("."))
 
 

@@ -1,0 +1,17 @@
+"""Paths whose names cannot be handed to the libraries that read the files, all of which expect UTF-8."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def path_fault(path: Path) -> str:
+    """Why a path's name cannot be used, and what to do; empty if it can."""
+    text = str(path)
+    encoding = sys.getfilesystemencoding()
+    if not text.isascii() and encoding != "utf-8":
+        return f"its name cannot be read in the locale's encoding, {encoding}. Set PYTHONUTF8=1, or rename it to ASCII"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "its name is not UTF-8. Rename it"
+    return ""
