@@ -118,7 +118,8 @@ class TableReader:
             "behaviors", joined.withColumn("bucket", bucket).select(*columns, "fault", "line", "bucket")
         )
         self._set_faulty_aside("behaviors", stage)
-        if self.facts["behaviors.rows"] == self.rejects.count("behaviors"):
+        unusable = sum(count_rows(stage / "rows" / f"bucket={bucket}") for bucket in (REJECTED, FILTERED))
+        if count_rows(stage / "rows") == unusable:
             raise self._no_usable_row("behaviors")
         return stage / "rows"
 
