@@ -13,7 +13,7 @@ from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.serving.output_path import refuse_existing
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
-from mailcli.utils.files import write_atomically
+from mailcli.utils.files import FolderLock, remove_partials_of, write_atomically
 from mailcli.utils.progress import progress
 
 #: The columns that are added; the second only for a ranker with two heads.
@@ -53,20 +53,11 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     if conflicts:
         raise MailError(f"{file}: has a column '{conflicts[0]}' already. Rename it: the scores get that name.")
     schema = pa.schema([*source.schema, *((name, pa.float32()) for name in added)])
-    counts = NO_COUNTS
     try:
-        with (
-            write_atomically(out, new=True) as partial,
-            ImpressionWriter(partial, schema) as writer,
-            progress("scoring", total, "impressions") as advance,
-        ):
-            for piece, batch, piece_counts in impressions.batches(rows):
-                scores = predictor.score.score_batch(batch)
-                columns = [*piece.columns, *(pa.array(scores[:, head]) for head in range(len(added)))]
-                writer.write(pa.record_batch(columns, schema=schema))
-                counts = counts.plus(piece_counts)
-                advance(len(piece))
-            predictor.dataset.check_files()
+        with FolderLock(out, f"{out}: another `mail score` is writing it. Wait for it, or choose another name."):
+            # What a killed `mail score` left behind.
+            remove_partials_of(out)
+            return _write_scores(impressions, predictor, out, schema, rows, total)
     except FileExistsError as error:
         raise MailError(
             f"{out}: was created by another program in the meantime and is left untouched. Nothing was written; choose "
@@ -75,4 +66,23 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     except OSError as error:
         # Arrow's errors do not name the file.
         raise MailError(f"{out}: cannot be written ({error.strerror or error}). Nothing was written.") from error
+
+
+def _write_scores(
+    impressions: ImpressionBatches, predictor: Predictor, out: Path, schema: pa.Schema, rows: int, total: int
+) -> Counts:
+    """Write the impressions with their scores to a new file; returns what was counted."""
+    counts = NO_COUNTS
+    with (
+        write_atomically(out, new=True) as partial,
+        ImpressionWriter(partial, schema) as writer,
+        progress("scoring", total, "impressions") as advance,
+    ):
+        for piece, batch, piece_counts in impressions.batches(rows):
+            scores = predictor.score.score_batch(batch)
+            columns = [*piece.columns, *(pa.array(column) for column in scores.T)]
+            writer.write(pa.record_batch(columns, schema=schema))
+            counts = counts.plus(piece_counts)
+            advance(len(piece))
+        predictor.dataset.check_files()
     return counts

@@ -37,6 +37,13 @@ def remove_partials(folder: Path) -> None:
             remove(path)
 
 
+def remove_partials_of(path: Path) -> None:
+    """Delete what a kill left of writing this file or folder. No other process may be writing it: use a FolderLock."""
+    for left in path.parent.glob(f"{PARTIAL_PREFIX}*"):
+        if left.name != path.name and final_name(left.name) == path.name:
+            remove(left)
+
+
 @contextmanager
 def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
     """Yield a temporary path next to `path`; what is written there replaces `path` when the block ends.
@@ -78,9 +85,9 @@ def make_folder_atomically(path: Path, replace: bool = False, sync: bool = True)
         replace: whether it may replace a folder; otherwise `path` must not exist, or be empty.
         sync: whether the data is synced to disk first, so that it survives a power failure.
     """
-    for left in path.parent.glob(f"{PARTIAL_PREFIX}*"):
-        if final_name(left.name) == path.name:
-            remove(left)
+    remove_partials_of(path)
+    if replace:
+        restore_folder(path)
     partial = _partial_path(path)
     with name_in_write_errors(path, partial):
         partial.mkdir()
@@ -110,9 +117,13 @@ def replace_folder(new: Path, path: Path) -> None:
 
 
 def restore_folder(path: Path) -> None:
-    """Bring back the old folder if `replace_folder` was killed between its two renames."""
+    """Bring back the old folder if `replace_folder` was killed between its renames, and delete it if after them."""
     old = _old_path(path)
-    if old.exists() and not path.exists():
+    if not old.exists():
+        return
+    if path.exists():
+        remove(old)
+    else:
         os.rename(old, path)
 
 

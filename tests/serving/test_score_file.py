@@ -13,6 +13,7 @@ import pytest
 
 from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.training.run_folder import Run
+from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.serving import CELL, CELLS, RawRequests, assert_close, drawn_as_new, score
 from tests.helpers.serving_requests import around_last_behavior, unknown_impressions
@@ -130,6 +131,21 @@ def test_runs_that_cannot_be_exported_or_scored(
             "with --data-dir."
         )
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "unfinished", "bare"}
+
+
+def test_what_a_killed_score_left_is_deleted(
+    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+) -> None:
+    raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
+    for name in ("out.csv", "others.csv"):
+        (tmp_path / f".partial-0123456789abcdef-{name}").write_text("user,item")
+    with FolderLock(tmp_path / "out.csv", "busy"):
+        assert error_line(score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)) == (
+            f"{tmp_path}/out.csv: another `mail score` is writing it. Wait for it, or choose another name."
+        )
+    assert score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir).exit_code == 0
+    left = {"in.csv", "out.csv", ".partial-0123456789abcdef-others.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == left
 
 
 def test_files_of_others_are_left_alone(runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path) -> None:

@@ -121,6 +121,20 @@ def test_a_folder_may_replace_an_older_one(tmp_path: Path) -> None:
     assert (names(tmp_path), names(path)) == (["a"], ["new"])
     restore_folder(path)
     assert names(tmp_path) == ["a"]
+    # A kill after both renames.
+    (tmp_path / ".a.old").mkdir()
+    (tmp_path / ".a.old" / "old").write_text("old")
+    restore_folder(path)
+    assert (names(tmp_path), names(path)) == (["a"], ["new"])
+
+
+def test_what_a_kill_left_is_restored_by_the_next_replacement_even_if_that_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    (tmp_path / ".a.old").mkdir()
+    (tmp_path / ".a.old" / "old").write_text("old")
+    with pytest.raises(KeyError), make_folder_atomically(path, replace=True, sync=False):
+        raise KeyError
+    assert (names(tmp_path), names(path)) == (["a"], ["old"])
 
 
 def test_what_kills_left_is_told_from_what_is_somebody_elses(tmp_path: Path) -> None:
