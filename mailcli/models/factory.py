@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,6 +16,7 @@ from mailcli.models import distribute
 from mailcli.models.contracts import ColdStartMethod, options_of
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
+from mailcli.models.option_values import cast_option, option_types
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
@@ -90,7 +90,9 @@ def _instantiate(kind: plugins.PluginKind, name: str, options: Options) -> Any:
             known = f"Known: {quoted(defaults)}." if defaults else "It has none."
             raise MailError(f"{kind.title} '{name}' has no option '{key}'.{did_you_mean(key, defaults)} {known}")
     try:
-        return plugin(**{key: _cast_option(defaults[key], key, value) for key, value in options.items()})
+        types = option_types(plugin) if options else {}
+        cast = {key: cast_option(defaults[key], types.get(key), key, value) for key, value in options.items()}
+        return plugin(**cast)
     except (ValueError, TypeError) as error:
         raise MailError(f"{kind.title} '{name}': {error}") from error
 
@@ -135,18 +137,3 @@ class _FunctionRanker(keras.layers.Layer):
 
     def call(self, features: Features, training: bool = False) -> Tensor:
         return self._function(features, training)
-
-
-def _cast_option(default: Any, key: str, value: Any) -> Any:
-    """A string from --set in the type of the option's default; a TOML value unchanged, if its type is right."""
-    if default is None or default == ():
-        raise ValueError(f"`{key}` has the default {default!r}, so its type is unknown; it cannot be set")
-    try:
-        if isinstance(default, Sequence) and not isinstance(default, str):
-            parts = value.split(",") if isinstance(value, str) else value
-            return tuple(type(default[0])(part) for part in parts)
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[str(value).lower()]
-        return type(default)(value)
-    except (TypeError, ValueError, KeyError):
-        raise ValueError(f"`{key}` should be like {default!r}. Received: {value!r}") from None
