@@ -22,6 +22,7 @@ from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
 from mailcli.training.checkpoints import Checkpoints, TrainingState, check_disk_space
 from mailcli.training.evaluate import Scorer, measure
+from mailcli.training.normalization import NormalizationStatistics
 from mailcli.training.run_folder import Run
 from mailcli.training.variable_files import save_variables
 from mailcli.utils.files import write_atomically
@@ -64,6 +65,7 @@ class TrainingLoop:
         self._step = make_step(model, run.config)
         variables = [*model.variables, *self._step.variables]
         self._checkpoints = Checkpoints(run.checkpoints, variables)
+        self._normalization = NormalizationStatistics(model, self._batches, run.config.seed)
         self._pending: list[dict[str, Tensor]] = []
         self._seconds, self._saved = 60 * minutes, time.monotonic()
         self._stream: Iterator[Batch] | None = None
@@ -140,7 +142,7 @@ class TrainingLoop:
         return self._is_validated_after(self._state.step) and self._state.validated < self._state.steps
 
     def _train_until_validation(self, interrupt: PostponedInterrupt) -> None:
-        """The steps up to the next validation, then a checkpoint: validation changes no variable."""
+        """The steps up to the next validation, then a checkpoint: a validation that is interrupted is repeated."""
         state, config = self._state, self._run.config
         left = len(self._batches.view.rows) - state.step * config.batch_size
         if self._stream is None:
@@ -209,6 +211,7 @@ class TrainingLoop:
     def _validate(self) -> bool:
         """Measure the model and save its weights if it is the best so far; whether training should end."""
         state = self._state
+        self._normalization.update()
         scores = self._scorer(self._validation, "scoring validation")
         metrics = measure(self._dataset, self._validation.view, scores)
         self._log([{"epoch": state.epoch, "after_step": state.steps, "validation": metrics}])
