@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import View
+from mailcli.data.protocol import Mask, View
 from mailcli.data.schema import UNKNOWN
 from mailcli.utils.prefetch import prefetch
 
@@ -98,14 +98,17 @@ class Batches:
 
     def gather(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of the given impressions of the split."""
-        dataset, split = self.dataset, self.view.split
-        return self.assemble(
-            dataset.column(split, "user")[rows],
+        dataset, split, view = self.dataset, self.view.split, self.view
+        user = dataset.column(split, "user")[rows]
+        return self._assemble(
+            user,
             dataset.column(split, "item")[rows],
             dataset.column(split, "history_end")[rows],
             self.context(rows),
             self._label("click", rows),
             self._label("conversion", rows),
+            view.is_new(user, rows),
+            view.is_anonymous(user, rows),
         )
 
     def assemble(
@@ -125,10 +128,25 @@ class Batches:
             context: [B, n_c], ids.
             click, conversion: [B], labels.
         """
+        new, anonymous = self.view.new[user], self.view.anonymous[user]
+        return self._assemble(user, item, history_end, context, click, conversion, new, anonymous)
+
+    def _assemble(
+        self,
+        user: NDArray,
+        item: NDArray,
+        history_end: NDArray,
+        context: NDArray[np.int32],
+        click: NDArray[np.float32],
+        conversion: NDArray[np.float32],
+        new: Mask,
+        anonymous: Mask,
+    ) -> Batch:
+        """As `assemble`, for impressions whose behaviors and ids are hidden where `new` and `anonymous` [B] say so."""
         dataset, schema = self.dataset, self.dataset.schema
-        places, mask = self._history(user, history_end)
+        places, mask = self._history(user, history_end, new)
         return Batch(
-            attributes=self.attributes(user),
+            attributes=self._attributes(user, anonymous),
             behaviors=self._steps([field.name for field in schema.group("behavior")], places, mask),
             actions=self._steps(["action"], places, mask)[:, :, 0],
             context=context,
@@ -158,18 +176,20 @@ class Batches:
 
     def attributes(self, user: NDArray) -> NDArray[np.int32]:
         """[B, columns of the attributes], ids; the user id of anonymous users is UNKNOWN."""
+        return self._attributes(user, self.view.anonymous[user])
+
+    def _attributes(self, user: NDArray, anonymous: Mask) -> NDArray[np.int32]:
         schema = self.dataset.schema
-        hidden = self.view.anonymous[user]
         columns = []
         for field in schema.group("attributes"):
             ids = self.dataset.column("users", field.name)[user]
-            ids = np.where(hidden, UNKNOWN, ids) if field.vocabulary == schema.user else ids
+            ids = np.where(anonymous, UNKNOWN, ids) if field.vocabulary == schema.user else ids
             columns += [ids] if field.values == 1 else list(ids.T)
         return _stack(columns)
 
-    def _history(self, user: NDArray, end: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """[B, n_v] rows of the behavior columns, and which of them are real; new users have none."""
-        begin = np.where(self.view.new[user], end, self.dataset.offsets[user])
+    def _history(self, user: NDArray, end: NDArray, new: Mask) -> tuple[NDArray[np.int64], Mask]:
+        """[B, n_v] rows of the behavior columns, and which of them are real: none where `new` is true."""
+        begin = np.where(new, end, self.dataset.offsets[user])
         places = end[:, None] + np.arange(-self.history, 0)
         mask = places >= begin[:, None]
         return np.where(mask, places, 0), mask

@@ -14,6 +14,12 @@ from mailcli.data.schema import SPLITS
 
 Mask = NDArray[np.bool_]
 
+#: Of the training impressions that do not play new under protocol strict, the share that lacks its user id (ours:
+#: enough to train UNKNOWN beside real behaviors, and little for the ids to lose).
+UNKNOWN_SHARE = 0.1
+#: Distinguishes the draw of impressions that play new from the other random numbers of a seed.
+_STRICT = 3
+
 
 class View(NamedTuple):
     """A split as a run sees it."""
@@ -25,6 +31,18 @@ class View(NamedTuple):
     """[users], users whose behaviors are hidden in this split."""
     anonymous: Mask
     """[users], users whose id is hidden in this split: it is read as UNKNOWN."""
+    plays_new: Mask
+    """[impressions of the split], those of other users that lack their id and behaviors, like those of new users."""
+    plays_unknown: Mask
+    """[impressions of the split], those that lack their id, but not their behaviors."""
+
+    def is_new(self, user: NDArray, rows: NDArray[np.int64]) -> Mask:
+        """[rows], whether an impression's behaviors are hidden; `user` is the user of each."""
+        return self.new[user] | self.plays_new[rows]
+
+    def is_anonymous(self, user: NDArray, rows: NDArray[np.int64]) -> Mask:
+        """[rows], whether an impression's user id is hidden; `user` is the user of each."""
+        return self.anonymous[user] | self.plays_new[rows] | self.plays_unknown[rows]
 
 
 def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
@@ -32,16 +50,25 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
 
     paper: the drawn users lose their behaviors in every split but keep their impressions and ids (MAIL Sec. 4.1.1).
 
-    strict: the drawn users have no impressions in train. A second draw, from the other users, is treated as new during
-    training. The ids of both are UNKNOWN, so that the embedding that stands for a new user's id is trained.
+    strict: the drawn users have no impressions in train. There, a second draw, of the same share, is of impressions:
+    they play new, without id and behaviors. A tenth of the others lack only their id. So the embedding UNKNOWN is
+    trained as it is read at test: by new users, and by users with behaviors of whom training shows no id, whose own
+    embedding has never been trained.
     """
-    raw = dataset.column("users", "raw")
-    new = share_of_users(raw, config.new_share, salt=2 * config.seed)
+    new = share_of_users(dataset.column("users", "raw"), config.new_share, salt=2 * config.seed)
     rows = {name: np.arange(dataset.counts[name]) for name in SPLITS}
     nobody = np.zeros_like(new)
+    nothing = {name: np.zeros(dataset.counts[name], bool) for name in SPLITS}
     if config.protocol == "paper":
-        return {name: View(name, rows[name], new, nobody) for name in SPLITS}
-    simulated_new = share_of_users(raw, config.new_share, salt=2 * config.seed + 1) & ~new
-    rows["train"] = rows["train"][~new[dataset.column("train", "user")]]
-    hidden = {"train": simulated_new, "validation": new, "test": new}
-    return {name: View(name, rows[name], hidden[name], hidden[name]) for name in SPLITS}
+        return {name: View(name, rows[name], new, nobody, nothing[name], nothing[name]) for name in SPLITS}
+    user = dataset.column("train", "user")
+    draw = np.random.default_rng([config.seed, _STRICT]).random(dataset.counts["train"])
+    plays_new = draw < config.new_share
+    plays_unknown = ~plays_new & (draw < config.new_share + UNKNOWN_SHARE * (1 - config.new_share))
+    train = View("train", rows["train"][~new[user]], nobody, nobody, plays_new, plays_unknown)
+    trained = nobody.copy()
+    trained[user[train.rows[~train.is_anonymous(user[train.rows], train.rows)]]] = True
+    # A run that continues another one also knows the ids that were trained there.
+    anonymous = new if config.continues else new | ~trained
+    tests = {name: View(name, rows[name], new, anonymous, nothing[name], nothing[name]) for name in SPLITS[1:]}
+    return {"train": train, **tests}

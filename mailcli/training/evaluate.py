@@ -124,7 +124,7 @@ def _groups(dataset: Dataset, view: View) -> tuple[NDArray, dict[str, NDArray[np
     """[impressions], the user of each; and for each non-empty group a mask of its impressions."""
     user = dataset.column(view.split, "user")[view.rows]
     unseen = dataset.earlier_behaviors(view.split)[view.rows] == 0
-    new = view.new[user] | unseen
+    new = view.is_new(user, view.rows) | unseen
     groups = {"new": new, "old": ~new, "all": np.ones(len(user), bool), "natural": unseen}
     return user, {name: group for name, group in groups.items() if group.any()}
 

@@ -191,7 +191,8 @@ def _check_memory(config: RunConfig, dataset: Dataset) -> None:
 
 def _check_splits(splits: dict[str, View], config: RunConfig) -> None:
     for name, view in splits.items():
-        if not len(view.rows) or view.new.all() or not view.new.any():
+        masks = (view.new, view.plays_new)
+        if not len(view.rows) or any(mask.all() for mask in masks) or not any(mask.any() for mask in masks):
             raise MailError(
                 f"seed {config.seed}, new_share {config.new_share}: the draw of new users leaves the {name} split "
                 f"without impressions, or without new or old users. Expected more users, or another share."

@@ -46,7 +46,7 @@ def training_data(model: TwoTower, dataset: Dataset, batches: Batches, seed: int
         features=lambda: (embed(to_tensors(batch)) for batch in batches.in_order()),
         clicks=dataset.column("train", "click")[view.rows].astype(np.float32),
         users=users,
-        old=~view.new[users] & (dataset.earlier_behaviors("train")[view.rows] > 0),
+        old=~view.is_new(users, view.rows) & (dataset.earlier_behaviors("train")[view.rows] > 0),
         gather=lambda positions: embed(to_tensors(batches.gather(view.rows[positions]))),
         ranker=lambda features: click_logit(model.ranker(features, training=False)),
         seed=seed,

@@ -2,16 +2,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
-from mailcli.data.schema import UNKNOWN
+from mailcli.data.schema import PADDING, UNKNOWN
 
 
-def config(**settings: object) -> RunConfig:
-    return make_config([{"data": "tiny", **settings}])
+def config(**changes: object) -> RunConfig:
+    return make_config([{"data": "tiny", **changes}])
+
+
+class Sampled(Dataset):
+    """A dataset with some columns replaced."""
+
+    columns: dict[tuple[str, str], NDArray]
+
+    def column(self, table: str, name: str) -> NDArray:
+        return self.columns[table, name] if (table, name) in self.columns else super().column(table, name)
 
 
 def test_paper_hides_the_same_users_everywhere_and_keeps_their_impressions(tiny: Dataset) -> None:
@@ -28,23 +40,66 @@ def test_strict_keeps_new_users_out_of_training(tiny: Dataset) -> None:
     new = splits["test"].new
     trained = np.unique(tiny.column("train", "user")[splits["train"].rows])
     assert not new[trained].any(), "a new user of the test split has a training impression"
-    simulated_new = splits["train"].new
-    assert not (simulated_new & new).any()
-    # 40 % of the remaining 60 %.
-    assert 0.15 < simulated_new.mean() < 0.35
     np.testing.assert_array_equal(splits["validation"].new, new)
+
+
+def test_strict_hides_40_percent_of_the_impressions_and_a_tenth_of_the_other_ids(tiny: Dataset) -> None:
+    train = views(tiny, config(protocol="strict"))["train"]
+    user = tiny.column("train", "user")[train.rows]
+    new, anonymous = train.is_new(user, train.rows), train.is_anonymous(user, train.rows)
+    assert not (new & ~anonymous).any()
+    # .4, and .4 + .1 * .6 = .46, within four standard errors.
+    error = 4 * 0.5 / len(user) ** 0.5
+    assert abs(new.mean() - 0.4) < error
+    assert abs(anonymous.mean() - 0.46) < error
+    users = np.unique(user)
+    mixed = [0 < new[user == one].mean() < 1 for one in users if np.count_nonzero(user == one) > 20]
+    assert all(mixed), "a user either always or never plays new"
+
+
+@given(st.data())
+@settings(max_examples=10, deadline=None)
+def test_strict_reads_no_user_id_that_training_never_shows(tiny: Dataset, data: st.DataObject) -> None:
+    """Of whatever training impressions there are: users with none, one or many of them."""
+    seed, kept = data.draw(st.integers(0, 1000)), data.draw(st.integers(300, 600))
+    rng = np.random.default_rng(seed)
+    count = tiny.counts["train"]
+    chosen = np.sort(rng.permutation(count)[:kept])
+    names = [path.stem for path in (tiny.folder / "train").glob("*.npy")]
+    columns = {("train", name): tiny.column("train", name)[chosen] for name in names}
+    dataset = Sampled(tiny.folder)
+    dataset.columns, dataset.counts = columns, {**tiny.counts, "train": kept}
+    splits = views(dataset, config(protocol="strict", seed=seed))
+
+    def shown(name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The user ids that a split shows, and whether each comes with behaviors."""
+        view = splits[name]
+        batch = Batches(dataset, view, 20, 4096).gather(view.rows)
+        return batch["attributes"][:, 0], (batch["actions"] != PADDING).any(axis=1)
+
+    trained, with_behaviors = shown("train")
+    for name in ("validation", "test"):
+        ids, _ = shown(name)
+        assert set(ids.tolist()) <= {*trained.tolist(), UNKNOWN}
+    assert (with_behaviors & (trained == UNKNOWN)).any(), "UNKNOWN beside real behaviors is never trained"
+    # Some id of an old user must be hidden for want of training, or the law above says nothing.
+    view = splits["test"]
+    assert (view.anonymous & ~view.new).any()
 
 
 def test_strict_hides_the_ids_of_new_users(tiny: Dataset) -> None:
     strict = config(protocol="strict", history=10)
-    for name, view in views(tiny, strict).items():
+    for name in ("validation", "test"):
+        view = views(tiny, strict)[name]
+        user = tiny.column(name, "user")[view.rows]
         batch = Batches(tiny, view, 10, 4096).gather(view.rows)
-        hidden = view.new[tiny.column(name, "user")[view.rows]]
+        hidden = view.new[user]
         assert hidden.any()
         assert not hidden.all()
         assert (batch["attributes"][hidden, 0] == UNKNOWN).all()
-        ids = tiny.column("users", "user")[tiny.column(name, "user")[view.rows]]
-        np.testing.assert_array_equal(batch["attributes"][~hidden, 0], ids[~hidden])
+        assert (batch["actions"][hidden] == PADDING).all()
+        visible = ~view.anonymous[user]
+        np.testing.assert_array_equal(batch["attributes"][visible, 0], tiny.column("users", "user")[user[visible]])
 
 
 @pytest.mark.parametrize("protocol", ["paper", "strict"])

@@ -106,7 +106,10 @@ class Watch:
         self._decoder = Decoder(dataset)
         self._draw = draw
         self._expected = {split: truth.expected(split, draw) for split in SPLITS}
-        self._fittable = brandless(self._expected["train"])
+        self._strict = draw.protocol == "strict"
+        allowed = self._expected["train"]
+        self._trainable = {form for shown in allowed for form in forms(shown)} if self._strict else set(allowed)
+        self._fittable = {shown.without_brands() for shown in self._trainable}
         self.trained: Counter[Shown] = Counter()
         self.scored: dict[str, Counter[Shown]] = {split: Counter() for split in SPLITS}
         self.fitted = 0
@@ -178,13 +181,13 @@ class Watch:
         if self._tested:
             raise LeakError("a training step comes after the test split was scored")
         for shown in batch:
-            if shown not in self._expected["train"]:
+            if shown not in self._trainable:
                 raise LeakError(self._reason(shown))
         self.trained.update(batch)
 
     def _reason(self, shown: Shown) -> str:
         """Why a training step must not show this."""
-        if self._draw.protocol == "strict" and shown.user in self._draw.new:
+        if self._strict and shown.user in self._draw.new:
             return f"a training step shows a new user: {shown}"
         without_history = shown._replace(steps=())
         if any(without_history == allowed._replace(steps=()) for allowed in self._expected["train"]):
@@ -202,8 +205,9 @@ class Watch:
             fitted.update(self._decoder.features(features, data.clicks[start:end], embedding.first_row))
             start = end
         self.fitted += start
-        compare("a method is fitted to", fitted, self._fittable)
-        old = sum(count for shown, count in self._expected["train"].items() if shown.steps)
+        self._check_training("a method is fitted to", fitted, brandless(self._expected["train"]), 1)
+        self._known_users = {shown.attributes[0] for shown in fitted}
+        old = sum(count for shown, count in fitted.items() if shown.steps)
         if data.old.sum() != old:
             raise LeakError(f"{data.old.sum()} impressions count as those of old users. Expected {old}")
 
@@ -218,9 +222,51 @@ class Watch:
         Args:
             epochs: 0 for a two-stage method, which takes no step and is validated once.
         """
-        compare("training shows", self.trained, self._expected["train"], epochs)
-        compare("validation shows", self.scored["validation"], self._expected["validation"], max(epochs, 1))
-        compare("the test shows", self.scored["test"], self._expected["test"])
+        self._check_training("training shows", self.trained, self._expected["train"], epochs)
+        if epochs:
+            self._known_users = {shown.attributes[0] for shown in self.trained}
+        compare("validation shows", self.scored["validation"], self._scorable("validation"), max(epochs, 1))
+        compare("the test shows", self.scored["test"], self._scorable("test"))
+
+    def _check_training(self, what: str, actual: Counter[Shown], once: Counter[Shown], times: int) -> None:
+        """Each impression as often as expected; under `strict`, always in the same form, and enough in each form."""
+        if not self._strict:
+            compare(what, actual, once, times)
+            return
+        compare(what, formless(actual), formless(once), times)
+        if not times:
+            return
+        if any(count % times for count in actual.values()):
+            raise LeakError(f"{what} an impression in another form than before")
+        whole = sum(count for shown, count in actual.items() if shown.attributes[0] is not None)
+        share = whole / actual.total()
+        # .6 of .9, less what the raw files do not tell about a user.
+        if not 0.45 < share < 0.6:
+            raise LeakError(f"{what} {share:.0%} of the impressions with their user id. Expected 54%")
+
+    def _scorable(self, split: str) -> Counter[Shown]:
+        """What scoring a split shows; under `strict`, the ids of users of whom training shows none are unknown."""
+        if not self._strict:
+            return self._expected[split]
+        result: Counter[Shown] = Counter()
+        for shown, count in self._expected[split].items():
+            known = shown.attributes[0] in self._known_users
+            result[shown if known else shown._replace(attributes=(None, *shown.attributes[1:]))] += count
+        return result
+
+
+def forms(shown: Shown) -> list[Shown]:
+    """An impression as `strict` may train on it: whole, without its user id, or as a new user's."""
+    unknown = shown._replace(attributes=(None, *shown.attributes[1:]))
+    return [shown, unknown, unknown._replace(steps=())]
+
+
+def formless(counts: Counter[Shown]) -> Counter[Shown]:
+    """The same impressions without what `strict` may hide in training."""
+    result: Counter[Shown] = Counter()
+    for shown, count in counts.items():
+        result[forms(shown)[-1]] += count
+    return result
 
 
 def brandless(counts: Counter[Shown]) -> Counter[Shown]:

@@ -80,18 +80,15 @@ class Draw(NamedTuple):
     protocol: str
     new: set[int]
     """The test split's new users."""
-    new_in_training: set[int]
-    """Users that are treated as new during training."""
 
     @classmethod
     def of(cls, users: Iterable[int], protocol: str, seed: int, share: float) -> Draw:
         raw = np.array(sorted(users))
-        first, second = (set(raw[share_of_users(raw, share, 2 * seed + k)].tolist()) for k in (0, 1))
-        return cls(protocol, first, first if protocol == "paper" else second - first)
+        return cls(protocol, set(raw[share_of_users(raw, share, 2 * seed)].tolist()))
 
     def hidden(self, split: str) -> set[int]:
-        """The users whose behaviors are hidden in a split."""
-        return self.new_in_training if split == "train" else self.new
+        """The users whose behaviors are hidden in a split; `strict` leaves them out of training."""
+        return set() if self.protocol == "strict" and split == "train" else self.new
 
 
 class Truth:
@@ -146,7 +143,10 @@ class Truth:
         return Shown(user, (user, *profile), steps, context, (ad, *self._ads[ad]), impression.click)
 
     def expected(self, split: str, draw: Draw) -> Counter[Shown]:
-        """What a split shows under a protocol, each impression as often as it is in the raw files."""
+        """What a split shows under a protocol, each impression as often as it is in the raw files.
+
+        Training under `strict` shows each in one of its `forms`.
+        """
         strict = draw.protocol == "strict"
         excluded = draw.new if strict and split == "train" else set()
         return Counter(

@@ -113,7 +113,9 @@ def test_no_history_contains_the_present_or_the_future(
         nobody = np.zeros(dataset.counts["users"], bool)
         for split in SPLITS:
             rows = np.arange(dataset.counts[split])
-            batch = Batches(dataset, View(split, rows, nobody, nobody), n_v, 99).gather(rows)
+            nothing = np.zeros(len(rows), bool)
+            view = View(split, rows, nobody, nobody, nothing, nothing)
+            batch = Batches(dataset, view, n_v, 99).gather(rows)
             times = dataset.column("behaviors", "time")
             for row in rows.tolist():
                 user = int(dataset.column("users", "raw")[dataset.column(split, "user")[row]])
