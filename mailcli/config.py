@@ -21,7 +21,7 @@ OPTIMIZERS = ("sparse_adam", "adam")
 #: Precision of matrix products; variables, the embedding table, losses and sums are float32 in both.
 PRECISIONS = ("float32", "bfloat16")
 #: How the embedding table is initialized.
-EMBEDDING_INITS = ("xavier", "small")
+EMBEDDING_INITS = ("xavier", "small", "glorot", "normal")
 #: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
 OPTION_TABLES = {"ranker": "ranker_options", "cold_start": "cold_start_options"}
 

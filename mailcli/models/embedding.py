@@ -5,28 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mailcli.data.schema import FIRST_ID, PADDING, Schema
 from mailcli.models.features import Features, Spec, Tensor
 from mailcli.models.sparse_ops import bag_sum, gather_rows, scatter_masked
 
-#: Half-width of the `small` initialization (ours: 0.1 and 0.03 of Xavier's width did equally well on ml-100k).
-SMALL_LIMIT = 0.01
+#: Half-width of `small` (ours: 0.1 and 0.03 of Xavier's width did equally well on ml-100k), and the standard deviation
+#: of `normal` (published code).
+SMALL_SCALE = 0.01
 
 
 class FeatureEmbedding(keras.layers.Layer):
     """The shared embedding lookup table: all categorical fields of a batch -> Features (MAIL Sec. 3.1).
 
     One variable [sum of the vocabulary sizes, d]; the ids of a field are offset to its vocabulary's part of the table.
-    Xavier initialization with fan_in = fan_out = d, U(±√(3/d)), so that the scale does not depend on the vocabulary; or
-    `small`, U(±0.01) with all actions one, so that v_i starts as the embedding of its item.
+    Its initialization is one of
+
+    - xavier: U(±√(3/d)), fan_in = fan_out = d, so that the scale does not depend on the vocabulary;
+    - small: U(±0.01) with all actions one, so that v_i starts as the embedding of its item;
+    - glorot: U(±√(6/(n + d))) for a vocabulary of n ids, as TensorFlow's default for a table [n, d];
+    - normal: N(0, 0.01²), as in the published code.
 
     Args:
         schema: the fields and their groups.
         vocabulary_sizes: ids per vocabulary, including padding and unknown.
         dim: d.
-        init: "xavier" (MAIL Algorithm 1) or "small" (ours).
+        init: "xavier" (MAIL Algorithm 1), "small" (ours), "glorot" or "normal".
     """
 
     def __init__(
@@ -49,16 +55,21 @@ class FeatureEmbedding(keras.layers.Layer):
 
     def build(self, *_: Any) -> None:
         """Make the table."""
-        limit = SMALL_LIMIT if self.init == "small" else (3 / self.dim) ** 0.5
-        self.table = self.add_weight(
-            shape=(self.rows, self.dim),
-            initializer=keras.initializers.RandomUniform(-limit, limit),
-            name="table",
-        )
+        self.table = self.add_weight(shape=(self.rows, self.dim), initializer=self._initializer(), name="table")
         if self.init == "small":
             actions = tf.range(self.rows)[:, None] >= self.first_action_row
             self.table.assign(tf.where(actions, 1.0, self.table.value))
+        elif self.init == "glorot":
+            sizes = [*(self.vocabulary_sizes[name] for name in self.first_row), self.actions]
+            limits = np.repeat([(6 / (size + self.dim)) ** 0.5 for size in sizes], sizes)
+            self.table.assign(self.table.value * tf.constant(limits[:, None], tf.float32))
         self.built = True
+
+    def _initializer(self) -> Any:
+        if self.init == "normal":
+            return keras.initializers.RandomNormal(stddev=SMALL_SCALE)
+        limit = {"xavier": (3 / self.dim) ** 0.5, "small": SMALL_SCALE, "glorot": 1.0}[self.init]
+        return keras.initializers.RandomUniform(-limit, limit)
 
     def call(self, batch: dict[str, Tensor]) -> Features:
         """Embed a batch (the arrays of mailcli.data.batches.Batch, as tensors)."""
@@ -91,7 +102,8 @@ class FeatureEmbedding(keras.layers.Layer):
             is_new=~tf.reduce_any(mask, axis=1),
             query=tf.add_n([fields[index] for index in self._shared_fields]),
             action_ids=batch["actions"],
-            action_table=actions,
+            # Row 0 is padding, and row 1 an unknown action.
+            action_table=tf.concat([actions, tf.reduce_mean(actions[FIRST_ID:], axis=0, keepdims=True)], axis=0),
             step_ids=batch["behaviors"][:, :, 0],
             target_id=batch["target"][:, self._first_column(self._shared_fields[0])],
             table_rows=tf.concat([attribute_rows, rows["context"], real_target], axis=1),

@@ -52,7 +52,8 @@ class Features(NamedTuple):
     behavior_mask: Tensor
     """[B, n_v] bool, true where there is a behavior"""
     behavior_sum: Tensor
-    """[B, d], Σ v_i; a ranker that reads this instead of `behaviors` keeps [B, n_v, d] out of the scoring graph"""
+    """[B, d], Σ v_i, or what a method predicts for it; a ranker that reads this instead of `behaviors` keeps
+    [B, n_v, d] out of the scoring graph"""
     context: Tensor
     """c [B, n_c, d]"""
     target: Tensor
@@ -64,9 +65,10 @@ class Features(NamedTuple):
     query: Tensor
     """[B, d], the target in the form of a behavior step: the sum of the fields that both have, without an action"""
     action_ids: Tensor
-    """[B, n_v], the action of each step, a row of `action_table`; 0 where there is no real behavior"""
+    """[B, n_v], the action of each step, a row of `action_table`; 0 where there is no behavior"""
     action_table: Tensor
-    """[actions + 2, d], the embeddings of all actions, the same for every impression; row 0 is zero"""
+    """[actions + 3, d], the embeddings of all actions, the same for every impression; row 0 is zero, row 1 that of an
+    unknown action, and the last row the mean of the actions, which invented steps have"""
     step_ids: Tensor
     """[B, n_v], the id of each step's first field, e.g. its category; 0 where there is no real behavior"""
     target_id: Tensor
@@ -89,7 +91,7 @@ class Features(NamedTuple):
 def replace_behaviors(
     features: Features, index: Tensor, behaviors: Tensor, total: Tensor, mask: Tensor | None = None
 ) -> Features:
-    """Replace v at some indices of the batch.
+    """Replace v at some indices of the batch. The steps get the mean action: rankers know no action 0.
 
     Args:
         index: [M], indices in the batch.
@@ -99,7 +101,9 @@ def replace_behaviors(
     """
     index = index[:, None]
     real = tf.ones_like(behaviors[:, :, 0], dtype=tf.bool) if mask is None else mask
+    actions = tf.cast(real, features.action_ids.dtype) * (features.action_table.shape[0] - 1)
     return features._replace(
+        action_ids=tf.tensor_scatter_nd_update(features.action_ids, index, actions),
         behaviors=tf.tensor_scatter_nd_update(features.behaviors, index, behaviors),
         behavior_mask=tf.tensor_scatter_nd_update(features.behavior_mask, index, real),
         behavior_sum=tf.tensor_scatter_nd_update(features.behavior_sum, index, total),
@@ -107,21 +111,28 @@ def replace_behaviors(
 
 
 def invent_behaviors(
-    features: Features, generate: Callable[[Tensor], tuple[Tensor, Tensor]], counts: Tensor | None = None
+    features: Features,
+    generate: Callable[[Tensor], tuple[Tensor, Tensor]],
+    counts: Tensor | Callable[[Tensor], Tensor] | None = None,
 ) -> Features:
     """Put v̂ in place of v where flag is true, MAIL Eq. (10); it is generated once per user of the batch.
 
     Args:
         generate: attributes a [users, n_a, d] -> v̂ [users, n_v, d] and its sum over n_v [users, d].
-        counts: [n_v] bool, which steps count as behavior; None for all.
+        counts: [n_v] bool, which steps count as behavior, or a function of the attributes, [users, n_v] bool; None for
+            all. The others become zero.
     """
     new = tf.where(features.is_new)[:, 0]
     users, user_index = tf.unique(tf.gather(features.user, new))
     first_impressions = tf.math.unsorted_segment_min(new, user_index, tf.size(users))
-    generated = generate(tf.gather(features.attributes, first_impressions))
-    v_hat, total = (tf.cast(x, features.behaviors.dtype) for x in generated)
-    mask = None if counts is None else tf.tile(counts[None], [tf.size(new), 1])
-    return replace_behaviors(features, new, tf.gather(v_hat, user_index), tf.gather(total, user_index), mask)
+    attributes = tf.gather(features.attributes, first_impressions)
+    v_hat, total = (tf.cast(x, features.behaviors.dtype) for x in generate(attributes))
+    mask = tf.ones_like(v_hat[:, :, 0], tf.bool)
+    if counts is not None:
+        mask &= counts(attributes) if callable(counts) else counts[None]
+        v_hat *= tf.cast(mask, v_hat.dtype)[:, :, None]
+    v_hat, total, mask = (tf.gather(x, user_index) for x in (v_hat, total, mask))
+    return replace_behaviors(features, new, v_hat, total, mask)
 
 
 def without_behaviors(features: Features, hidden: Tensor) -> Features:

@@ -24,6 +24,24 @@ def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tens
     return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.global_row_count(rows), rows.dtype))
 
 
+def gaussian_nll(reconstruction: Tensor, truth: Tensor) -> Tensor:
+    """-log N(x; x̂, σ² I) of each row without its constant, averaged over the batch: n/2 (||x̂ - x||² / (n σ²) + log σ²).
+
+    σ² is the batch's own mean squared error, the variance that makes this smallest (σ-VAE, Rybkin et al., ICML 2021,
+    Sec. 4.3). So a variational autoencoder is balanced whatever the scale of its data: with a fixed variance, the
+    reconstruction of embeddings far below 1 weighs nothing against the KL divergence, and the latent code collapses.
+
+    Args:
+        reconstruction, truth: [B, n].
+    """
+    error = squared_error(reconstruction, truth, "mean")
+    # Above 0, so that its logarithm is finite without old users in the batch, where the result is 0.
+    variance = tf.maximum(tf.stop_gradient(distribute.all_reduce_sum(error)), 1e-12)
+    rows = tf.cast(tf.shape(truth)[0], error.dtype)
+    share = tf.math.divide_no_nan(rows, tf.cast(distribute.global_row_count(truth), error.dtype))
+    return truth.shape[1] / 2 * (error / variance + share * tf.math.log(variance))
+
+
 def adaptive_sigma(p: Tensor, q: Tensor) -> Tensor:
     """σ with 2σ² = the mean squared distance between rows of p and q pooled, a scalar without a gradient.
 

@@ -44,6 +44,24 @@ def test_xavier_scale_does_not_depend_on_the_vocabulary() -> None:
     assert 0.99 * limit < np.abs(layer.get_weights()[0]).max() <= limit
 
 
+@pytest.mark.parametrize("init", ["glorot", "normal"])
+def test_other_scales(init: str) -> None:
+    """Two vocabularies of 1,000 and 10,000 ids and the actions, d = 32."""
+    schema = Schema(
+        (Field("u", "attributes", "u"), Field("i", "behavior", "i"), Field("i", "target", "i")), ("view",), (), "u"
+    )
+    layer = FeatureEmbedding(schema, {"u": 1000, "i": 10_000}, 32, init)
+    layer.build()
+    users, items, actions = np.split(layer.table.numpy(), [1000, 11_000])
+    if init == "glorot":
+        # √(6 / (n + 32)), the limits of keras.initializers.GlorotUniform for a table [n, 32].
+        for rows, limit in ((users, 0.07625), (items, 0.024456), (actions, 0.41404)):
+            assert 0.9 * limit < np.abs(rows).max() < limit
+    else:
+        assert users.std() == pytest.approx(0.01, rel=0.02)
+        assert np.abs(actions).max() < 0.05
+
+
 def test_embedding_of_a_batch_by_hand(embedding: FeatureEmbedding) -> None:
     features = embedding(
         {
@@ -62,7 +80,7 @@ def test_embedding_of_a_batch_by_hand(embedding: FeatureEmbedding) -> None:
     np.testing.assert_array_equal(features.behaviors, [[[0, 0], [126, 1]], [[0, 0], [0, 0]]])
     np.testing.assert_array_equal(features.behavior_mask, [[False, True], [False, False]])
     np.testing.assert_array_equal(features.behavior_sum, [[126, 1], [0, 0]])
-    np.testing.assert_array_equal(features.action_table, [[0, 0], [16, 1], [17, 1], [18, 1]])
+    np.testing.assert_array_equal(features.action_table, [[0, 0], [16, 1], [17, 1], [18, 1], [17.5, 1]])
     np.testing.assert_array_equal(features.context, [[[14, 1]], [[10, 1]]])
     # Target item 3 is row 8; genres 2 and 4 are rows 11 and 13, their mean 12; one genre 1 is row 10.
     np.testing.assert_array_equal(features.target, [[[8, 1], [12, 1]], [[6, 1], [10, 1]]])

@@ -9,7 +9,15 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from mailcli.models.losses import adaptive_sigma, click_loss, ctcvr_loss, kl_divergence, mmd2, squared_error
+from mailcli.models.losses import (
+    adaptive_sigma,
+    click_loss,
+    ctcvr_loss,
+    gaussian_nll,
+    kl_divergence,
+    mmd2,
+    squared_error,
+)
 from tests.helpers.oracles import sigmoid
 
 
@@ -103,3 +111,16 @@ def test_kl_is_that_of_the_densities() -> None:
     zeros = tf.zeros([3, 2])
     assert float(kl_divergence(zeros, zeros, zeros, zeros)) == 0
     assert float(kl_divergence(zeros[:0], zeros[:0], zeros[:0], zeros[:0])) == 0
+
+
+def test_gaussian_nll_by_hand() -> None:
+    # Squared errors 1 + 0 and 4 + 1 over two numbers each: mean 1.5. n/2 (1 + log 1.5), n = 2.
+    truth = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+    reconstruction = tf.Variable([[2.0, 2.0], [1.0, 3.0]])
+    with tf.GradientTape() as tape:
+        loss = gaussian_nll(reconstruction, truth)
+    assert float(loss) == pytest.approx(1 + math.log(1.5), rel=1e-6)
+    # The gradient of n/2 log(mean squared error): (x̂ - x) / (rows · 1.5), whatever the scale of the data.
+    np.testing.assert_allclose(tape.gradient(loss, reconstruction), np.array([[1, 0], [-2, -1]]) / 3, rtol=1e-6)
+    # Without old users.
+    assert float(gaussian_nll(tf.zeros([0, 2]), tf.zeros([0, 2]))) == 0

@@ -1,22 +1,28 @@
 """Virtual behavior for methods that predict one vector per user: the mean step of its history.
 
-Every new user gets as many equal steps as old users have on average, so that rankers that sum a history and rankers
-that attend to it both see what they are used to.
+Every new user gets as many equal steps as their attributes predict, so that rankers that sum a history and rankers that
+attend to it both see what they are used to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 import numpy as np
+import scipy.linalg
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli.models.contracts import ColdStartMethod, TrainingData
 from mailcli.models.features import Features, Spec, Tensor, mean_behavior, replace_behaviors
+from mailcli.models.history_length import last_steps
 
 Matrix = NDArray[np.float64]
+
+#: Ridge penalty of the regression of lengths, relative to the mean variance of a signature's entries (ours).
+LENGTH_PENALTY = 0.01
 
 
 def signature_size(spec: Spec) -> int:
@@ -38,30 +44,54 @@ def signature(features: Features, id_index: int) -> Tensor:
 
 
 class VirtualSteps(keras.layers.Layer):
-    """Puts a predicted mean step in place of the empty histories of new users. `fit` sets how many times."""
+    """Puts a predicted mean step in place of the empty histories of new users, as often as their signature predicts.
+
+    n̂ = n̄ + wᵀ(s - s̄), by ridge regression of the lengths of old users' histories on their signatures.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
 
-    def build_for(self, spec: Spec) -> None:
-        """Make the average length, 1 before `fit`."""
-        self.n_v = spec.history
-        self.length = self.add_weight(shape=(), initializer="ones", trainable=False, name="length")
+    def build_for(self, n_v: int, signature_size: int) -> None:
+        """Make w and n̄ - wᵀs̄, which are 0 and 1 before `fit`."""
+        self.n_v = n_v
+        self.slope = self.add_weight(shape=(signature_size,), initializer="zeros", trainable=False, name="slope")
+        self.intercept = self.add_weight(shape=(), initializer="ones", trainable=False, name="length")
         self.built = True
 
-    def fit(self, training: TrainingData) -> None:
-        """Set the length to the mean length of old users' histories, rounded."""
-        lengths = [tf.reduce_sum(tf.cast(f.behavior_mask, tf.int64), axis=1).numpy() for f in training.old_users()]
-        self.length.assign(float(max(round(float(np.concatenate(lengths).mean())), 1)))
+    def fit(self, signatures_and_lengths: Iterable[tuple[Matrix, Matrix]]) -> None:
+        """Regress lengths [B] on signatures [B, n], given in batches."""
+        size = self.slope.shape[0]
+        # Of the rows [s, n], so that the data are read once: their number, sum, and sum of products.
+        count, total, products = 0, np.zeros(size + 1), np.zeros((size + 1, size + 1))
+        for signatures, lengths in signatures_and_lengths:
+            rows = np.column_stack([signatures, lengths])
+            count, total, products = count + len(rows), total + rows.sum(axis=0), products + rows.T @ rows
+        mean = total / count
+        covariance = products / count - np.outer(mean, mean)
+        variance = covariance[:size, :size]
+        penalty = LENGTH_PENALTY * np.trace(variance) / size
+        # Where all users are alike, there is nothing to tell them apart by.
+        slope = (
+            scipy.linalg.solve(variance + penalty * np.eye(size), covariance[:size, size], assume_a="pos")
+            if penalty > 0
+            else np.zeros(size)
+        )
+        self.slope.assign(slope)
+        self.intercept.assign(mean[size] - slope @ mean[:size])
 
-    def call(self, features: Features, mean_step: Tensor) -> Features:
-        """The features with the mean step [new users of the batch, d] repeated where flag is true."""
+    def call(self, features: Features, mean_step: Tensor, signatures: Tensor) -> Features:
+        """The features with histories of equal steps where flag is true.
+
+        Args:
+            features: the batch.
+            mean_step: [M, d], of the M impressions of new users.
+            signatures: [M, n], of the same.
+        """
         new = tf.where(features.is_new)[:, 0]
-        mask = tf.range(self.n_v, 0, -1) <= tf.cast(self.length, tf.int32)
-        steps = mean_step[:, None] * tf.cast(mask, mean_step.dtype)[None, :, None]
-        real = tf.broadcast_to(mask[None], tf.shape(steps)[:2])
-        total = mean_step * tf.reduce_sum(tf.cast(mask, mean_step.dtype))
-        return replace_behaviors(features, new, steps, total, real)
+        mask = last_steps(tf.linalg.matvec(signatures, self.slope.value) + self.intercept, self.n_v)
+        steps = mean_step[:, None] * tf.cast(mask, mean_step.dtype)[:, :, None]
+        return replace_behaviors(features, new, steps, tf.reduce_sum(steps, axis=1), mask)
 
 
 class MeanStepMethod(ColdStartMethod):
@@ -81,8 +111,9 @@ class MeanStepMethod(ColdStartMethod):
     def build_for(self, spec: Spec) -> None:
         """Make the variables."""
         self.id_index = spec.id_index
-        self.make_weights(signature_size(spec), spec.dim)
-        self.steps.build_for(spec)
+        size = signature_size(spec)
+        self.make_weights(size, spec.dim)
+        self.steps.build_for(spec.history, size)
 
     def make_weights(self, signature_size: int, dim: int) -> None:
         """Make the variables that `fit` sets."""
@@ -95,8 +126,16 @@ class MeanStepMethod(ColdStartMethod):
     def complete(self, features: Features, training: bool = False) -> Features:
         """The predicted mean step as the history of new users."""
         del training
-        new = features.rows(tf.where(features.is_new)[:, 0])
-        return self.steps(features, self.mean_step(self.signature(new)))
+        signatures = self.signature(features.rows(tf.where(features.is_new)[:, 0]))
+        return self.steps(features, self.mean_step(signatures), signatures)
+
+    def fit_lengths(self, training: TrainingData) -> None:
+        """Fit the number of steps to the last histories of old users."""
+
+        def lengths(features: Features) -> Matrix:
+            return as_float64(tf.math.count_nonzero(features.behavior_mask, axis=1))
+
+        self.steps.fit((as_float64(self.signature(batch)), lengths(batch)) for batch in training.old_users())
 
     def signature(self, features: Features) -> Tensor:
         """[B, (n_a - 1) d], see `signature`."""

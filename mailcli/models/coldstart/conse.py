@@ -50,7 +50,7 @@ class ColdStart(MeanStepMethod):
             padded[: len(references)] = rows.numpy()
             weight.assign(padded)
         self.count.assign(len(references))
-        self.steps.fit(training)
+        self.fit_lengths(training)
 
     def mean_step(self, signatures: Tensor) -> Tensor:
         """The combination of the nearest users' mean steps."""

@@ -11,23 +11,27 @@ import tensorflow as tf
 from mailcli.models import distribute
 from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
+from mailcli.models.history_length import HistoryLength
 from mailcli.models.layers import AttentionPooling, leaky_relu
-from mailcli.models.losses import kl_divergence, squared_error
+from mailcli.models.losses import gaussian_nll, kl_divergence
 
 #: Bound of |log σ²| (ours): beyond it, exp() leaves the useful range of float32.
 MAX_LOG_VARIANCE = 8.0
+#: Added to the variance in both layer normalizations (ours): far below that of the smallest embeddings, 3e-5.
+NORM_EPSILON = 1e-9
 
 
 class ColdStart(ColdStartMethod):
     """CVAE: from attributes to behavior through a latent Gaussian (CVAR, Zhao et al., SIGIR 2022).
 
-    q(z|v) from pooled behavior, p(z|a) from pooled attributes, decoder z -> v. L_rec = |D(z) - v|², z ~ q;
-    L_kl = KL(q(z|v) || p(z|a)). A new user's v̂ = D(mean of p(z|a)). Gradients to the embeddings are stopped.
+    q(z|v) from pooled behavior, p(z|a) from pooled attributes, decoder z -> v. L_rec = -log N(v; D(z), σ² I), z ~ q,
+    with σ² the mean squared error; L_kl = KL(q(z|v) || p(z|a)). A new user's v̂ = D(mean of p(z|a)), and its number of
+    steps is read off the same mean. Gradients to the embeddings are stopped.
 
     Args:
         latent: width of z.
         units: hidden width of both encoders and the decoder.
-        kl_weight: weight of L_kl, which sums over the dimensions of z, while L_rec averages over those of v (ours).
+        kl_weight: weight of L_kl: 1 for the evidence lower bound.
         attention_units: d_r of the attention pooling, MAIL Eq. (1).
     """
 
@@ -35,7 +39,7 @@ class ColdStart(ColdStartMethod):
         self,
         latent: int = 32,
         units: int = 512,
-        kl_weight: float = 0.01,
+        kl_weight: float = 1.0,
         attention_units: int = 32,
         **kwargs: Any,
     ) -> None:
@@ -61,21 +65,29 @@ class ColdStart(ColdStartMethod):
         self.pool_a.build((None, spec.n_a, spec.dim))
         self.pool_v = AttentionPooling(s["attention_units"])
         self.pool_v.build((None, spec.history, spec.dim))
+        # Embeddings far below 1 would give every user the same code, and the KL divergence would keep it so.
+        self.norm_a, self.norm_v = (keras.layers.LayerNormalization(epsilon=NORM_EPSILON) for _ in range(2))
+        self.norm_a.build((None, spec.dim))
+        self.norm_v.build((None, spec.dim))
         self.prior = _network(spec.dim, (s["units"], 2 * s["latent"]))
         self.posterior = _network(spec.dim, (s["units"], 2 * s["latent"]))
         self.decoder = _network(s["latent"], (s["units"], spec.history * spec.dim))
+        self.length = HistoryLength(spec.history)
+        self.length.build((None, s["latent"]))
 
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
-        """L_rec and L_kl over impressions of old users."""
+        """L_rec and L_kl over impressions of old users; L_n trains the length of v̂, and nothing else."""
         features = features.frozen()
-        prior = self._gaussian(self.prior, self.pool_a(features.attributes))
-        mean, log_variance = self._gaussian(self.posterior, self.pool_v(features.behaviors, features.behavior_mask))
+        prior = self._gaussian(self.prior, self.norm_a(self.pool_a(features.attributes)))
+        pooled = self.pool_v(features.behaviors, features.behavior_mask)
+        mean, log_variance = self._gaussian(self.posterior, self.norm_v(pooled))
         noise = distribute.normal(mean, self.random) if training else 0.0
         v = tf.reshape(features.behaviors, [-1, self.n_v * self.dim])
         decoded = _run(self.decoder, mean + noise * tf.exp(log_variance / 2))
         return {
-            "L_rec": squared_error(decoded, v, "mean"),
+            "L_rec": gaussian_nll(decoded, v),
             "L_kl": self.settings["kl_weight"] * kl_divergence(mean, log_variance, *prior),
+            "L_n": self.length.loss(prior[0], features.behavior_mask),
         }
 
     def _gaussian(self, network: Sequence[Any], h: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,14 +96,17 @@ class ColdStart(ColdStartMethod):
 
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
         """v̂ [B, n_v, d] of a [B, n_a, d], from the mean of p(z|a), and Σ v̂_i [B, d]."""
-        mean, _ = self._gaussian(self.prior, self.pool_a(tf.stop_gradient(attributes)))
+        mean = self._prior_mean(attributes)
         v_hat = tf.reshape(tf.stop_gradient(_run(self.decoder, mean)), [-1, self.n_v, self.dim])
         return v_hat, tf.reduce_sum(v_hat, axis=1)
+
+    def _prior_mean(self, attributes: Tensor) -> Tensor:
+        return self._gaussian(self.prior, self.norm_a(self.pool_a(tf.stop_gradient(attributes))))[0]
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, MAIL Eq. (10)."""
         del training
-        return invent_behaviors(features, self.generate)
+        return invent_behaviors(features, self.generate, lambda a: self.length(self._prior_mean(a)))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -63,7 +63,7 @@ class ColdStart(MeanStepMethod):
         # The mean of |V s|² over users is trace(V (S Sᵀ) Vᵀ) / users.
         length = np.sqrt(np.trace(v @ ss @ v.T) / users)
         self.bilinear.assign(v * np.sqrt(square / users) / length if length else v)
-        self.steps.fit(training)
+        self.fit_lengths(training)
 
     def mean_step(self, signatures: Tensor) -> Tensor:
         """V s."""

@@ -16,14 +16,17 @@ from mailcli.models.features import Tensor
 class ColdStart(MeanStepMethod):
     """LLAE: low-rank linear autoencoder between behavior and attributes (Li et al., AAAI 2019).
 
-    The mean step x of a history is encoded as W x ≈ s, the attributes, and decoded as Wᵀ s; a new user's x is Wᵀ s.
-    `fit` keeps only Gram matrices over the old users.
+    Of each old user, the mean step x of the history and the attributes s, both scaled to length 1 (published code):
+    x is encoded as W x ≈ s and decoded as Wᵀ s. A new user's mean step is b + c Wᵀ s; the published code compares
+    directions only, and b and c, by least squares on old users, give these a length (ours). `fit` keeps only Gram
+    matrices over the old users. For a ranker that adds one score for Σ v to each impression of a user, like EmbLR, GAUC
+    cannot change: the score is the same for all of the user's impressions.
 
     Args:
         low_rank_weight: β (MAIL Sec. 4.1.4).
         reconstruction_weight: λ (the published code's example).
-        rank: r, the number of singular vectors of W Wᵀ that are not penalized (ours).
-        corruption: share of the entries of x that are zeroed for encoding (ours).
+        rank: r, the number of singular vectors of W Wᵀ that are not penalized (published code).
+        corruption: share of the entries of x that are zeroed for encoding (published code).
         iterations: of the two alternating steps (published code).
     """
 
@@ -31,8 +34,8 @@ class ColdStart(MeanStepMethod):
         self,
         low_rank_weight: float = 30.0,
         reconstruction_weight: float = 2.0,
-        rank: int = 16,
-        corruption: float = 0.1,
+        rank: int = 36,
+        corruption: float = 0.05,
         iterations: int = 5,
         **kwargs: Any,
     ) -> None:
@@ -46,32 +49,51 @@ class ColdStart(MeanStepMethod):
         super().__init__({**weights, "rank": rank, "corruption": corruption, "iterations": iterations}, **kwargs)
 
     def make_weights(self, signature_size: int, dim: int) -> None:
-        """Make W, zero before `fit`."""
+        """Make c W and b, zero before `fit`."""
         shape = (signature_size, dim)
         self.projection = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="projection")
+        self.offset = self.add_weight(shape=(dim,), initializer="zeros", trainable=False, name="offset")
 
     def fit(self, training: TrainingData) -> None:
-        """Accumulate S Sᵀ, S Xᵀ, S X_cᵀ and X_c X_cᵀ over old users, then solve for W."""
+        """Accumulate S Sᵀ, S Xᵀ, S X_cᵀ and X_c X_cᵀ over old users, solve for W, then for b and c."""
         s = self.settings
         rng = np.random.default_rng([training.seed, 0])
         n_s, n_x = self.projection.shape
         ss, sx, sxc, xcxc = (np.zeros(shape) for shape in ((n_s, n_s), (n_s, n_x), (n_s, n_x), (n_x, n_x)))
+        count, sum_s, sum_step, s_step = 0, np.zeros(n_s), np.zeros(n_x), np.zeros((n_s, n_x))
         for features in training.old_users():
-            a, x = self.signature_and_mean_step(features)
+            signatures, steps = self.signature_and_mean_step(features)
+            a, x = normalize(signatures), normalize(steps)
             corrupted = x * (rng.random(x.shape) >= s["corruption"])
             ss += a.T @ a
             sx += a.T @ x
             sxc += a.T @ corrupted
             xcxc += corrupted.T @ corrupted
-        projections = solve(
-            ss, sx, sxc, xcxc, s["reconstruction_weight"], s["low_rank_weight"], s["rank"], s["iterations"]
-        )
-        self.projection.assign(projections[-1])
-        self.steps.fit(training)
+            count, sum_s, sum_step, s_step = (
+                count + len(a),
+                sum_s + a.sum(axis=0),
+                sum_step + steps.sum(axis=0),
+                s_step + a.T @ steps,
+            )
+        w = solve(ss, sx, sxc, xcxc, s["reconstruction_weight"], s["low_rank_weight"], s["rank"], s["iterations"])[-1]
+        # Least squares of the mean steps on b + c Wᵀ s: c = covariance / variance, summed over the dimensions.
+        mean_decoded, mean_step = sum_s @ w / count, sum_step / count
+        covariance = np.sum(w * s_step) / count - mean_decoded @ mean_step
+        variance = np.sum(w * (ss @ w)) / count - mean_decoded @ mean_decoded
+        scale = covariance / variance if variance > 0 else 0.0
+        self.projection.assign(scale * w)
+        self.offset.assign(mean_step - scale * mean_decoded)
+        self.fit_lengths(training)
 
     def mean_step(self, signatures: Tensor) -> Tensor:
-        """Wᵀ s."""
-        return tf.matmul(signatures, self.projection)
+        """b + c Wᵀ s."""
+        return self.offset + tf.matmul(tf.math.l2_normalize(signatures, axis=1), self.projection)
+
+
+def normalize(rows: Matrix) -> Matrix:
+    """Each row scaled to length 1; zeros stay zero."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
 
 
 def solve(

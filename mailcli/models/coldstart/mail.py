@@ -12,12 +12,13 @@ from mailcli.config import VARIANTS
 from mailcli.models import distribute
 from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
+from mailcli.models.history_length import HistoryLength, MeanLength
 from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
 from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
 
 REDUCTIONS = ("mean", "sum")
 BANDWIDTHS = ("fixed", "adaptive")
-STEPS = ("all", "typical")
+STEPS = ("predicted", "typical", "all")
 #: Momentum of the moving share of histories that fill a step (ours; that of Keras' batch normalization).
 FILLED_MOMENTUM = 0.99
 
@@ -41,8 +42,10 @@ class ColdStart(ColdStartMethod):
             are far below 1, where a fixed bandwidth has no gradient; experiments/RESULTS.md); "fixed" is as in the
             paper.
         sigma: σ of a fixed bandwidth.
-        steps: which steps of v̂ count as behavior: "all" n_v, or the "typical" ones, which more than half of the old
-            users' histories fill; the others are zero, like padding. For variant none, which sees no histories, all.
+        steps: which steps of v̂ count as behavior for rankers that read them one by one: as many of the last as are
+            "predicted" for each user from p (as the published code does; for variant none, which sees no histories,
+            the mean of old users'), the "typical" ones, which more than half of the old users' histories fill, or
+            "all" n_v. The others are zero, like padding. Σ v̂ is over all n_v: D2 learns to reconstruct padding, too.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class ColdStart(ColdStartMethod):
         dropout: float = 0.5,
         bandwidth: str = "adaptive",
         sigma: float = 1.0,
-        steps: str = "all",
+        steps: str = "predicted",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -108,7 +111,11 @@ class ColdStart(ColdStartMethod):
             self.filled = self.add_weight(shape=(n_v,), initializer="ones", trainable=False, name="filled")
         if self.variant == "none":
             self.linear = _built(keras.layers.Dense(n_v * dim), (None, n_a * dim))
+            if s["steps"] == "predicted":
+                self.mean_length = MeanLength(n_v)
             return
+        if s["steps"] == "predicted":
+            self.length = _built(HistoryLength(n_v), (None, code))
         self.pool_a = _built(AttentionPooling(s["attention_units"]), (None, n_a, dim))
         self.e1 = _built(ResidualEncoder(s["encoder_units"], s["dropout"]), (None, dim))
         self.d1 = _built(ResidualDecoder(s["decoder_units"], n_a * dim, s["dropout"]), (None, code))
@@ -120,7 +127,7 @@ class ColdStart(ColdStartMethod):
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
         """L_a (3), L_v (4) and L_d (5) over impressions of old users; L_zst (7) is their sum.
 
-        Terms that the variant does not train with are left out.
+        Terms that the variant does not train with are left out. L_n trains the length of v̂, and nothing else.
         """
         features = features.frozen()
         codes = {"L_a": self.e1(self.pool_a(features.attributes), training=training)}
@@ -134,6 +141,8 @@ class ColdStart(ColdStartMethod):
             losses["L_d"] = mmd2(p, q, self.settings["sigma"] if fixed else adaptive_sigma(p, q))
         if training and self.settings["steps"] == "typical":
             self._update_filled(features.behavior_mask)
+        if self.settings["steps"] == "predicted":
+            losses["L_n"] = self.length.loss(codes["L_a"], features.behavior_mask)
         return losses
 
     def _update_filled(self, mask: Tensor) -> None:
@@ -144,11 +153,22 @@ class ColdStart(ColdStartMethod):
             tf.where(rows > 0, FILLED_MOMENTUM * self.filled + (1 - FILLED_MOMENTUM) * share, self.filled)
         )
 
-    def _counting_steps(self) -> Tensor | None:
-        """[n_v] bool, which steps of v̂ count as behavior (always the last one); None for all."""
-        if self.settings["steps"] == "all":
-            return None
-        return tf.concat([self.filled[:-1] > 0.5, [True]], axis=0)
+    def counting_steps(self, attributes: Tensor) -> Tensor:
+        """[B, n_v] bool, which steps of v̂ count as behavior for users with attributes a [B, n_a, d]."""
+        steps = self.settings["steps"]
+        if steps == "predicted" and self.variant != "none":
+            return self.length(self._code(attributes))
+        if steps == "predicted":
+            counts = self.mean_length.counting_steps()
+        elif steps == "typical":
+            counts = tf.concat([self.filled[:-1] > 0.5, [True]], axis=0)
+        else:
+            counts = tf.ones([self.n_v], tf.bool)
+        return tf.tile(counts[None], [tf.shape(attributes)[0], 1])
+
+    def _code(self, attributes: Tensor) -> Tensor:
+        """p = E1(h_a), without dropout."""
+        return self.e1(self.pool_a(tf.stop_gradient(attributes)))
 
     def _reconstructions(self, codes: dict[str, Tensor], a: Tensor, v: Tensor, training: bool) -> dict[str, Tensor]:
         """||D1(code) - a||² + ||D2(code) - v||²: L_a, Eq. (3), for code = p; L_v, Eq. (4), for code = q.
@@ -167,28 +187,23 @@ class ColdStart(ColdStartMethod):
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
         """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d], and Σ v̂_i [B, d]; without dropout, as at test time (ours).
 
-        Steps that do not count (`steps`) are zero.
-
         The last layer is linear, so the sum is computed from the sums of its weights: for a ranker that reads only the
         sum, the graph does without the widest layer.
         """
-        attributes = tf.stop_gradient(attributes)
         if self.variant == "none":
-            x, last = _flat(attributes), self.linear
+            x, last = _flat(tf.stop_gradient(attributes)), self.linear
         else:
-            x, last = self.d2.hidden(self.e1(self.pool_a(attributes))), self.d2.last
+            x, last = self.d2.hidden(self._code(attributes)), self.d2.last
         v_hat = tf.reshape(last(x), [-1, self.n_v, self.dim])
-        weights = [tf.reshape(w.value, [-1, self.n_v, self.dim]) for w in (last.kernel, last.bias)]
-        counts = self._counting_steps()
-        if counts is not None:
-            v_hat, *weights = (x * tf.cast(counts, x.dtype)[:, None] for x in (v_hat, *weights))
-        summed = [tf.reduce_sum(w, axis=1) for w in weights]
-        return v_hat, tf.matmul(tf.cast(x, summed[0].dtype), summed[0]) + summed[1]
+        weights = (tf.reshape(w.value, [-1, self.n_v, self.dim]) for w in (last.kernel, last.bias))
+        kernel, bias = (tf.reduce_sum(w, axis=1) for w in weights)
+        return v_hat, tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, Eq. (10)."""
-        del training
-        return invent_behaviors(features, self.generate, self._counting_steps())
+        if training and self.variant == "none" and self.settings["steps"] == "predicted":
+            self.mean_length.observe(features.behavior_mask)
+        return invent_behaviors(features, self.generate, self.counting_steps)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -23,6 +23,10 @@ class ColdStart(ColdStartMethod):
     φ = tanh(W s) / 5, learned with the ranker frozen and behavior hidden: loss = α L(batch 1, φ) +
     (1 - α) L(batch 2, φ - η ∇φ L(batch 1, φ)); both batches show the same users.
 
+    It was made for ids without training. Under protocol `strict` new users have such ids. Under `paper` they keep their
+    training impressions (on MovieLens-100K about 75 each), so φ replaces ids that have been trained, which its authors
+    never do: a loss there says nothing about MetaEmb.
+
     Args:
         alpha: weight of the cold loss (published notebook).
         inner_rate: η, a tenth of the learning rate (published notebook).

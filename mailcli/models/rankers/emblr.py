@@ -14,7 +14,8 @@ from mailcli.models.rankers._blocks import pooled
 class Ranker(RankingTower):
     """EmbLR: logistic regression over pooled embeddings (Feng et al., CIKM 2021).
 
-    logit = wᵀ [Σ a_i, Σ v_i, Σ c_i, Σ t_i, dense] + b.
+    logit = wᵀ [Σ a_i, Σ v_i, Σ c_i, Σ t_i, dense] + b. The parts of a and v are the same for all impressions of a user
+    with the same history, so no cold-start method can change GAUC by them (LLAE's gain in GAUC is 0).
     """
 
     def __init__(self, **kwargs: Any) -> None:

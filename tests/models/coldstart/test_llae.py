@@ -34,10 +34,19 @@ def test_gram_matrices_over_batches_are_those_of_the_whole() -> None:
     method.build_for(spec())
     method.fit(training_data(features, np.zeros(30), np.arange(30)))
     old = ~features.is_new.numpy()
-    s, x = signatures(features)[old].T, mean_steps(features)[old].T  # a user has one impression here
-    expected = llae.solve(s @ s.T, s @ x.T, s @ x.T, x @ x.T, 2.0, 30.0, 2, 5)[-1]
-    np.testing.assert_allclose(method.projection, expected, atol=1e-5)
-    # 28 histories of 73 steps.
-    assert float(method.steps.length) == 3
+    all_signatures, steps = signatures(features), mean_steps(features)[old]  # a user has one impression here
+    unit = all_signatures / np.linalg.norm(all_signatures, axis=1, keepdims=True)
+    s, x = unit[old].T, (steps / np.linalg.norm(steps, axis=1, keepdims=True)).T
+    w = llae.solve(s @ s.T, s @ x.T, s @ x.T, x @ x.T, 2.0, 30.0, 2, 5)[-1]
+    # x ≈ b + c Wᵀ s by NumPy's least squares: a column for c, and one per dimension for b.
+    decoded = s.T @ w
+    design = np.column_stack([decoded.ravel(), np.tile(np.eye(2), (28, 1))])
+    (c, *b), *_ = np.linalg.lstsq(design, steps.ravel())
+    np.testing.assert_allclose(method.projection, c * w, atol=1e-5)
+    np.testing.assert_allclose(method.offset, b, atol=1e-5)
     completed = method.complete(features)
-    np.testing.assert_allclose(completed.behaviors[3, -1], signatures(features)[3] @ expected, atol=1e-4)
+    np.testing.assert_allclose(completed.behaviors[3, -1], b + c * unit[3] @ w, atol=1e-4)
+
+
+def test_a_user_without_attributes_has_the_offset() -> None:
+    np.testing.assert_array_equal(llae.normalize(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]])

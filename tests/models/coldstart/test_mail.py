@@ -85,18 +85,19 @@ def test_variant_none_is_a_linear_map_without_a_loss() -> None:
 @pytest.mark.parametrize(
     ("variant", "terms"), [("single", {"L_a"}), ("dual", {"L_a", "L_v"}), ("base", {"L_a", "L_v", "L_d"})]
 )
-def test_variants_of_table_3(variant: str, terms: set[str]) -> None:
-    layer = tower(variant)
+@pytest.mark.parametrize(("steps", "length"), [("all", set()), ("predicted", {"L_n"})])
+def test_variants_of_table_3(variant: str, terms: set[str], steps: str, length: set[str]) -> None:
+    layer = tower(variant, steps=steps)
     assert layer.co_trained
     with tf.GradientTape() as tape:
         losses = layer.zero_shot_losses(some_features(4), training=True)
         total = tf.add_n(list(losses.values()))
-    assert set(losses) == terms
+    assert set(losses) == terms | length
     assert None not in tape.gradient(total, layer.trainable_variables), "a variable that no loss trains"
 
 
 def test_equation_10_replaces_v_of_new_users_alone() -> None:
-    layer, x = tower(), some_features(5, new=[1, 3])
+    layer, x = tower(steps="all"), some_features(5, new=[1, 3])
     completed = layer.complete(x)
     generated = layer.generate(x.attributes)[0].numpy()
     for row in range(5):
@@ -153,15 +154,13 @@ def test_an_adaptive_bandwidth_is_that_of_the_codes() -> None:
 
 def test_typical_steps_are_those_that_most_histories_fill() -> None:
     layer, x = tower(steps="typical"), some_features(4)
-    full = tower().generate(x.attributes)[0].numpy()
-    np.testing.assert_array_equal(layer.generate(x.attributes)[0], full)
+    full, total = layer.generate(x.attributes)
+    np.testing.assert_allclose(total, full.numpy().sum(axis=1), atol=1e-5)
     # The first steps are rarely filled; the last one always counts.
     layer.filled.assign([0.2] * (N_V - 2) + [0.7, 0.1])
-    v_hat, total = layer.generate(x.attributes)
-    np.testing.assert_array_equal(v_hat[:, :-2], 0)
-    np.testing.assert_array_equal(v_hat[:, -2:], full[:, -2:])
-    np.testing.assert_allclose(total, full[:, -2:].sum(axis=1), atol=1e-5)
     completed = layer.complete(x._replace(is_new=tf.constant([True, False, False, True])))
+    np.testing.assert_array_equal(completed.behaviors[0, :-2], 0)
+    np.testing.assert_array_equal(completed.behaviors[0, -2:], full[0, -2:])
     assert completed.behavior_mask.numpy()[0].tolist() == [False] * (N_V - 2) + [True, True]
     np.testing.assert_array_equal(completed.behavior_mask[1], x.behavior_mask[1])
 
@@ -175,3 +174,54 @@ def test_filled_steps_are_counted_while_training_alone() -> None:
     np.testing.assert_allclose(layer.filled, expected, rtol=1e-6)
     layer.zero_shot_losses(x.rows(tf.zeros(0, tf.int32)), training=True)
     np.testing.assert_allclose(layer.filled, expected, rtol=1e-6)
+
+
+def test_the_last_steps_count_as_many_as_are_predicted() -> None:
+    layer, x = tower(), some_features(5, new=[0, 2])
+    # n̂ = 4 σ(0) = 2 for everybody.
+    layer.length.share.set_weights([np.zeros((4, 1)), np.zeros(1)])
+    completed = layer.complete(x)
+    for row in (0, 2):
+        assert completed.behavior_mask.numpy()[row].tolist() == [False, False, True, True]
+        v_hat, total = (tensor.numpy()[row] for tensor in layer.generate(x.attributes))
+        np.testing.assert_array_equal(completed.behaviors[row], [[0, 0], [0, 0], v_hat[2], v_hat[3]])
+        # D2 reconstructs padding, too: the sum is over all n_v.
+        np.testing.assert_allclose(completed.behavior_sum[row], v_hat.sum(axis=0), atol=1e-6)
+        np.testing.assert_allclose(total, v_hat.sum(axis=0), atol=1e-6)
+    np.testing.assert_array_equal(completed.behavior_mask[1], x.behavior_mask[1])
+
+
+def test_the_length_is_learned_from_the_code_and_changes_nothing_else() -> None:
+    layer, x = tower(), some_features(4)
+    p = residual(pool(np.asarray(x.attributes, np.float64), layer.pool_a, np.ones((4, N_A), bool)), layer.e1, False)
+    weight, bias = layer_weights(layer.length)
+    share = 1 / (1 + np.exp(-(p @ weight + bias)))[:, 0]
+    # The histories have 4, 3, 2 and 1 of 4 steps.
+    expected = np.mean((share - np.array([1, 0.75, 0.5, 0.25])) ** 2)
+    with tf.GradientTape() as tape:
+        loss = layer.zero_shot_losses(x)["L_n"]
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    moved = [
+        v.path
+        for v, g in zip(layer.trainable_variables, tape.gradient(loss, layer.trainable_variables), strict=True)
+        if g is not None
+    ]
+    assert len(moved) == 2
+    assert all("history_length" in path for path in moved)
+
+
+def test_variant_none_has_the_mean_length_of_old_users() -> None:
+    layer, x = tower("none"), some_features(5, new=[0])
+    assert layer.complete(x).behavior_mask.numpy()[0].all()
+    # The other histories have 3, 2, 1 and 4 steps: 2.5 on average, rounded to even.
+    layer.complete(x, training=True)
+    assert layer.complete(x).behavior_mask.numpy()[0].tolist() == [False, False, True, True]
+    assert layer.mean_length.counts.numpy().tolist() == [10, 4]
+
+
+def test_invented_steps_have_the_mean_action() -> None:
+    layer, x = tower(steps="predicted"), some_features(5, new=[0])
+    layer.length.share.set_weights([np.zeros((4, 1)), np.zeros(1)])
+    # The last row of the table of actions.
+    assert layer.complete(x).action_ids.numpy()[0].tolist() == [0, 0, 3, 3]
+    np.testing.assert_array_equal(layer.complete(x).action_ids[1:], x.action_ids[1:])
