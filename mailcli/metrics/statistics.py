@@ -17,6 +17,9 @@ from mailcli.metrics.auc import relative_improvement
 
 #: The coverage of every interval; a difference is significant if p < 1 - LEVEL.
 LEVEL = 0.95
+#: Bound of "no harm", in percent of the baseline's metric (ours: less than half of the gains that MAIL Table 2 reports
+#: for new users' AUC, and five times the losses that its text still calls a loss).
+EQUIVALENCE_BOUND = 0.5
 
 
 class Estimate(NamedTuple):
@@ -39,6 +42,16 @@ class Improvement(NamedTuple):
     """Two-sided p-value of the paired t-test; None for one seed."""
     adjusted_p: float | None
     """p after Holm's correction for the rows of a table."""
+    equivalence_p: float | None = None
+    """p-value of the two one-sided tests for |RI| < EQUIVALENCE_BOUND; None for one seed."""
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether RI is within ±EQUIVALENCE_BOUND at 5 %: no harm and no gain; never for one seed.
+
+        Not the same as not significant, which also holds where an interval is too wide to tell.
+        """
+        return _is_significant(self.equivalence_p)
 
     @property
     def significant(self) -> bool:
@@ -72,7 +85,7 @@ def improvement(baseline: Sequence[float], improved: Sequence[float]) -> Improve
     mean, deviation, half_width = estimate(differences)
     if deviation is None:
         return Improvement(mean, None, None, None)
-    return Improvement(mean, half_width, _p_value(differences), None)
+    return Improvement(mean, half_width, _p_value(differences), None, _equivalence_p(differences))
 
 
 def _p_value(differences: Sequence[float]) -> float:
@@ -83,6 +96,20 @@ def _p_value(differences: Sequence[float]) -> float:
     from scipy import stats
 
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def _equivalence_p(differences: Sequence[float]) -> float:
+    """The larger p-value of two one-sided t-tests, of a mean above -EQUIVALENCE_BOUND and of one below the bound.
+
+    TOST (Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15, 1987).
+    """
+    if len(set(differences)) == 1:
+        return float(abs(differences[0]) >= EQUIVALENCE_BOUND)
+    from scipy import stats
+
+    above = stats.ttest_1samp(differences, -EQUIVALENCE_BOUND, alternative="greater").pvalue
+    below = stats.ttest_1samp(differences, EQUIVALENCE_BOUND, alternative="less").pvalue
+    return float(max(above, below))
 
 
 def holm(improvements: Sequence[Improvement | None]) -> list[Improvement | None]:

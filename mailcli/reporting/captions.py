@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields
 import numpy as np
 
 from mailcli.config import RunConfig
+from mailcli.metrics.statistics import EQUIVALENCE_BOUND
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
 
@@ -40,7 +41,11 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     elif any(row.baseline for row in rows):
         notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
     if any(row.baseline and len(row.seeds) > 1 for row in rows):
-        notes.append("p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block")
+        notes += [
+            "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics",
+            f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no "
+            "harm",
+        ]
     if with_conversions:
         notes.append("CTCVR: click and then conversion, ranked by pCTCVR = pCTR x pCVR")
     if with_reported:

@@ -63,13 +63,17 @@ def _over_users(cell: MetricCell) -> TextCell:
 
 
 def _improvement(gain: Improvement | None) -> str:
-    """`+12.00 ±4.97, p .018`."""
+    """`+12.00 ±4.97, p .018`, with `n.s.` if it is not significant and `≈` if it is practically zero."""
     if gain is None:
         return ""
     text = f"{gain.mean:+.2f}"
     if gain.half_width is None or gain.adjusted_p is None:
         return text
-    return f"{text} ±{gain.half_width:.2f}, {_p_value(gain.adjusted_p)}" + ("" if gain.significant else " n.s.")
+    return f"{text} ±{gain.half_width:.2f}, {_p_value(gain.adjusted_p)}" + _marks(gain)
+
+
+def _marks(gain: Improvement) -> str:
+    return ("" if gain.significant else " n.s.") + (" ≈" if gain.equivalent else "")
 
 
 def _reported(line: ResultLine) -> list[TextCell]:
@@ -116,5 +120,5 @@ def _cell_numbers(cell: MetricCell) -> dict[str, Any]:
 
 
 def _improvement_numbers(gain: Improvement | None) -> dict[str, Any]:
-    mean, half, p, adjusted = gain or (None, None, None, None)
-    return {"RI": mean, "RI_half_width_95": half, "p": p, "p_holm": adjusted}
+    mean, half, p, adjusted, equivalence = gain or (None, None, None, None, None)
+    return {"RI": mean, "RI_half_width_95": half, "p": p, "p_holm": adjusted, "p_equivalence": equivalence}

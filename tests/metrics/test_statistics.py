@@ -33,7 +33,24 @@ def test_an_improvement_by_hand() -> None:
     assert result.mean == pytest.approx(12)
     assert result.half_width == pytest.approx(4.968276, abs=1e-5)
     assert result.p == pytest.approx(1 - t / math.sqrt(2 + t * t), abs=1e-9)
-    assert list(improvement([0.5], [0.55])) == [pytest.approx(10), None, None, None]
+    assert list(improvement([0.5], [0.55])) == [pytest.approx(10), None, None, None, None]
+
+
+def test_equivalence_by_hand() -> None:
+    # RI .1, 0, -.1 %: t = .5 / (.1 / √3) = 8.66 against either bound of .5 %; with 2 degrees of freedom, one-sided,
+    # p = (1 - t / √(2 + t²)) / 2.
+    close = improvement([0.5, 0.5, 0.5], [0.5005, 0.5, 0.4995])
+    t = 0.5 / (0.1 / math.sqrt(3))
+    assert close.equivalence_p == pytest.approx((1 - t / math.sqrt(2 + t * t)) / 2, abs=1e-9)
+    assert close.equivalent
+    # The same mean with ten times the spread: not significant, and not shown to be harmless.
+    wide = improvement([0.5, 0.5, 0.5], [0.505, 0.5, 0.495])
+    assert holm([wide])[0] == wide._replace(adjusted_p=wide.p)
+    assert not wide.equivalent
+    # A loss of .3 ±.02 % is significant and yet within the bounds; of 12 %, of course not.
+    assert improvement([0.5] * 3, [0.4985, 0.49855, 0.49845]).equivalent
+    assert not improvement([0.5] * 3, [0.44] * 3).equivalent
+    assert improvement([0.5] * 3, [0.5] * 3).equivalent
 
 
 @pytest.mark.parametrize(("improved", "p"), [([0.5, 0.5], 1.0), ([0.6, 0.6], 0.0)])
