@@ -67,8 +67,8 @@ class Arm(NamedTuple):
     new: NDArray[np.bool_]
     rates: dict[str, Counts]
     """CTR and, if there are conversions, CTCVR: the share of items that were clicked, or clicked and bought."""
-    expected: dict[str, Counts]
-    """The same by the true probabilities of the items shown, without the noise of single clicks."""
+    expected: tuple[dict[str, Counts], dict[str, Counts]]
+    """The same by the true probabilities of the items that A and that B would show to these users."""
 
 
 class Outcome(NamedTuple):
@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
     """The group's number of users in A and in B."""
     observed: Lift
     expected: float | None
-    """Lift in %, by the true probabilities of the items shown to these users."""
+    """Lift in %, by the true probabilities of what A and B show to the group's users of both arms."""
 
 
 def run_ab_test(setup: Setup, dataset: Dataset, contenders: tuple[Contender, Contender]) -> list[Outcome]:
@@ -101,13 +101,19 @@ def run_ab_test(setup: Setup, dataset: Dataset, contenders: tuple[Contender, Con
     # Without a run, a contender has no new users of its own: those of the other arm's run, or of a default run.
     configs = [contender.run.config for contender in contenders if contender.run]
     default = configs[0] if configs else RunConfig(data=dataset.name)
+    policies = [make_policy(contender, dataset, truth) for contender in contenders]
     arms = []
     for number, (page, contender) in enumerate(zip(pages, contenders, strict=True)):
         config = contender.run.config if contender.run else default
-        policy = make_policy(contender, dataset, truth)
-        slates = rank(policy, page, setup.slate, np.random.default_rng([setup.seed, _RANKING, number]))
+        # Both policies rank for both arms: their expected rates are then those of the same users.
+        slates = [
+            rank(policy, page, setup.slate, np.random.default_rng([setup.seed, _RANKING, number, which]))
+            for which, policy in enumerate(policies)
+        ]
         rng = np.random.default_rng([setup.seed, _ANSWERS, number])
-        arms.append(draw_answers(truth, page.users, slates, is_new(dataset, config, page.users), rng))
+        expected = [expected_rates(truth, page.users, slate) for slate in slates]
+        rates = draw_answers(truth, page.users, slates[number], rng)
+        arms.append(Arm(is_new(dataset, config, page.users), rates, (expected[0], expected[1])))
     return list(compare(arms[0], arms[1]))
 
 
@@ -132,29 +138,35 @@ def rank(policy: Policy, page: Page, slate: int, rng: np.random.Generator) -> ND
 
 
 def draw_answers(
-    truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64], new: NDArray[np.bool_], rng: np.random.Generator
-) -> Arm:
+    truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64], rng: np.random.Generator
+) -> dict[str, Counts]:
     """Draw clicks, and buys of clicked items, with their true probabilities, whatever an item's position.
 
     Args:
         truth: the true probabilities of the dataset.
         users: [n].
         slates: [n, K], the items shown to each user.
-        new: [n], whether a user is new.
         rng: makes the draws.
+
+    Returns:
+        The rates of each user, [n] by name.
     """
+    click, buy = _probabilities(truth, users, slates)
+    clicked = rng.random(click.shape) < click
+    bought = clicked & (rng.random(buy.shape) < buy)
+    return {"CTR": clicked.mean(axis=1)} | ({"CTCVR": bought.mean(axis=1)} if truth.has_conversions else {})
+
+
+def expected_rates(truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64]) -> dict[str, Counts]:
+    """The rates of each user by the true probabilities, without the noise of single clicks, [n] by name."""
+    click, buy = _probabilities(truth, users, slates)
+    return {"CTR": click.mean(axis=1)} | ({"CTCVR": (click * buy).mean(axis=1)} if truth.has_conversions else {})
+
+
+def _probabilities(truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64]) -> tuple[Counts, Counts]:
+    """[n, K], the true probabilities of a click, and of a buy after it."""
     user, item = np.repeat(users, slates.shape[1]), slates.reshape(-1)
-    click, buy = truth.click(user, item), truth.buy(user, item)
-    clicked = rng.random(len(user)) < click
-    bought = clicked & (rng.random(len(user)) < buy)
-    rates, expected = {"CTR": clicked}, {"CTR": click}
-    if truth.has_conversions:
-        rates["CTCVR"], expected["CTCVR"] = bought, click * buy
-    return Arm(
-        new,
-        {name: values.reshape(slates.shape).mean(axis=1) for name, values in rates.items()},
-        {name: values.reshape(slates.shape).mean(axis=1) for name, values in expected.items()},
-    )
+    return truth.click(user, item).reshape(slates.shape), truth.buy(user, item).reshape(slates.shape)
 
 
 def compare(a: Arm, b: Arm) -> Iterator[Outcome]:
@@ -162,12 +174,16 @@ def compare(a: Arm, b: Arm) -> Iterator[Outcome]:
     for users in GROUPS:
         in_a, in_b = (_group(arm, users) for arm in (a, b))
         for metric in a.rates:
+            # The expected rates of A and of B, of the same users of both arms.
+            by_a, by_b = (
+                np.concatenate([a.expected[which][metric][in_a], b.expected[which][metric][in_b]]) for which in (0, 1)
+            )
             yield Outcome(
                 users,
                 metric,
                 (int(in_a.sum()), int(in_b.sum())),
                 lift(a.rates[metric][in_a], b.rates[metric][in_b]),
-                lift(a.expected[metric][in_a], b.expected[metric][in_b]).lift,
+                lift(by_a, by_b).lift,
             )
 
 

@@ -73,7 +73,7 @@ def _notes(
         notes.append("no significant difference")
     notes += [
         "n.s. = no significant difference at 5 %; p: two-sided, over users, not corrected for the number of lines",
-        "true lift: from the true probabilities of the items shown, without the noise of single clicks",
+        "true lift: from the true probabilities of what A and B would show to the same users, those of both arms",
     ]
     if any(outcome.observed.lift is None for outcome in outcomes):
         notes.append("-: an arm has fewer than two users, or nothing to count")

@@ -10,7 +10,16 @@ import pytest
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.ab_test.policies import Contender, is_new, make_policy, parse_contender
-from mailcli.experiments.ab_test.run import Setup, compare, draw_answers, draw_pages, rank, run_ab_test
+from mailcli.experiments.ab_test.run import (
+    Arm,
+    Setup,
+    compare,
+    draw_answers,
+    draw_pages,
+    expected_rates,
+    rank,
+    run_ab_test,
+)
 from mailcli.simulation.ground_truth import Truth
 from mailcli.simulation.world import Settings, World
 from tests.helpers.ground_truth import slow_click_probability
@@ -36,7 +45,9 @@ def test_chance_against_chance_shows_nothing(with_buys: Dataset, buyable: Truth)
             rng = np.random.default_rng([seed, number])
             slates = rank(make_policy(Contender("random"), with_buys, buyable), page, setup.slate, rng)
             new = is_new(with_buys, RunConfig("buys"), page.users)
-            arms.append(draw_answers(buyable, page.users, slates, new, rng))
+            rates = draw_answers(buyable, page.users, slates, rng)
+            expected = expected_rates(buyable, page.users, slates)
+            arms.append(Arm(new, rates, (expected, expected)))
         outcomes = compare(arms[0], arms[1])
         (lift,) = (o.observed for o in outcomes if (o.users, o.metric) == ("all", "CTR"))
         assert lift.a is not None
@@ -74,14 +85,39 @@ def test_the_oracle_beats_chance_by_what_the_probabilities_say(with_buys: Datase
 
 def test_expected_rates_are_the_means_of_what_is_drawn(with_buys: Dataset, buyable: Truth) -> None:
     users, slates = np.arange(4), np.array([[0, 1], [2, 3], [4, 5], [6, 7]])
-    arms = [draw_answers(buyable, users, slates, users < 2, np.random.default_rng(seed)) for seed in range(4000)]
+    draws = [draw_answers(buyable, users, slates, np.random.default_rng(seed)) for seed in range(4000)]
+    by_name = expected_rates(buyable, users, slates)
     for metric in ("CTR", "CTCVR"):
-        expected = arms[0].expected[metric]
-        mean = np.mean([arm.rates[metric] for arm in arms], axis=0)
+        expected = by_name[metric]
+        mean = np.mean([rates[metric] for rates in draws], axis=0)
         np.testing.assert_allclose(mean, expected, atol=4 * math.sqrt(expected.max() / 8000))
     click = buyable.click(np.array([0, 0]), np.array([0, 1]))
-    assert arms[0].expected["CTR"][0] == pytest.approx(click.mean())
-    assert all((arm.rates["CTCVR"] <= arm.rates["CTR"]).all() for arm in arms[:50])
+    assert by_name["CTR"][0] == pytest.approx(click.mean())
+    assert all((rates["CTCVR"] <= rates["CTR"]).all() for rates in draws[:50])
+
+
+def test_the_true_lift_compares_the_policies_on_the_same_users(with_buys: Dataset) -> None:
+    """A policy against itself has no lift at all, whichever users each arm has."""
+    oracle = Contender("oracle")
+    for outcome in run_ab_test(Setup(users=60, slate=3, candidates=30, seed=5), with_buys, (oracle, oracle)):
+        assert outcome.observed.a != outcome.observed.b
+        assert outcome.expected == 0
+
+
+def test_the_true_lift_by_hand() -> None:
+    """New users: one in A, two in B. By A's slates they have rates of .1, .2 and .3, by B's .2, .2 and .5: +50 %."""
+
+    def arm(new: list[bool], by_a: list[float], by_b: list[float]) -> Arm:
+        return Arm(np.array(new), {"CTR": np.array(by_a)}, ({"CTR": np.array(by_a)}, {"CTR": np.array(by_b)}))
+
+    a = arm([True, False, False], [0.1, 0.4, 0.4], [0.2, 0.1, 0.1])
+    b = arm([True, True, False], [0.2, 0.3, 0.4], [0.2, 0.5, 0.2])
+    by_users = {outcome.users: outcome for outcome in compare(a, b)}
+    assert by_users["new"].expected == pytest.approx(50)
+    # Old users: 1.2 and .4.
+    assert by_users["old"].expected == pytest.approx(-100 * 2 / 3)
+    # All: 1.8 and 1.3.
+    assert by_users["all"].expected == pytest.approx(100 * (1.3 / 1.8 - 1))
 
 
 def test_arms_are_disjoint_and_candidates_are_shared(tiny: Dataset) -> None:
