@@ -26,6 +26,11 @@ _DATASET = "dataset_sha256"
 _RANKER, _COLD_START = "ranker_sha256", "cold_start_sha256"
 #: Keys of config.toml of a run that continues another: its ids, and the other run's optimizers.
 NUMBERING, PARENT_OPTIMIZERS = "vocabularies_sha256", "continues_optimizers_sha256"
+#: The key of config.toml for TRAINING_VERSION; a run without it has version 1.
+_VERSION = "training_version"
+#: Raised when the same settings train another model than before, so that no table mixes the two. 2: batch
+#: normalization's statistics, the draw of `strict`, invented steps with a length and an action, LLAE, CVAE.
+TRAINING_VERSION = 2
 _SHA256 = "_sha256"
 _SHA256_KEYS = (_DATASET, _RANKER, _COLD_START, NUMBERING, PARENT_OPTIMIZERS)
 
@@ -46,8 +51,8 @@ def _checksums(config: RunConfig, dataset: Dataset) -> dict[str, str]:
 
 
 def run_identity(config: RunConfig, dataset: Dataset) -> Options:
-    """All that a run's result depends on: its settings, the dataset, and the code of an outside ranker or method."""
-    return {**_checksums(config, dataset), **to_toml(config), **default_tables(config)}
+    """All that a run's result depends on: its settings, the dataset, the code of an outside ranker or method, ours."""
+    return {_VERSION: TRAINING_VERSION, **_checksums(config, dataset), **to_toml(config), **default_tables(config)}
 
 
 def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping[str, str] | None = None) -> Run:
@@ -72,7 +77,7 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
     if (folder / CONFIG).is_file():
         # An older version that lacked a setting did what is now the default.
         defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
-        changes = differences({**defaults, **set_changed_defaults(read_toml(folder / CONFIG))}, comparable)
+        changes = differences({_VERSION: 1, **defaults, **set_changed_defaults(read_toml(folder / CONFIG))}, comparable)
         if changes:
             raise MailError(
                 f"{folder}: holds a run with other settings ({'; '.join(changes)}). "
@@ -97,7 +102,7 @@ def _check_folder(folder: Path) -> None:
 def read_settings(path: Path) -> Options:
     """The settings in a TOML file: a run's config.toml, or one of the user's (MailError if it cannot be read)."""
     settings = set_changed_defaults(read_toml(path))
-    return {key: value for key, value in settings.items() if not key.endswith(_SHA256)}
+    return {key: value for key, value in settings.items() if not key.endswith(_SHA256) and key != _VERSION}
 
 
 def open_run(folder: Path) -> Run:
@@ -146,8 +151,14 @@ def trained_dataset_sha256(run: Run) -> str | None:
 
 
 def check_unchanged(run: Run, dataset: Dataset) -> None:
-    """Refuse to score a run on another version of its dataset, or with changed outside code (MailError)."""
+    """Refuse to score a run on another version of its dataset, or with changed code, outside's or ours (MailError)."""
     trained = _config_toml(run)
+    version = trained.get(_VERSION, 1)
+    if version != TRAINING_VERSION:
+        raise MailError(
+            f"{run.folder}: was trained by another version of mail, whose models differ ({_VERSION} {version}, here "
+            f"{TRAINING_VERSION}). Train again in another --runs folder."
+        )
     changed = [key for key, checksum in _checksums(run.config, dataset).items() if trained.get(key) != checksum]
     if changed and changed[0] != _DATASET:
         name = run.config.ranker if changed[0] == _RANKER else run.config.cold_start

@@ -1,0 +1,61 @@
+"""A run of a version that trained other models is neither reused nor scored, and still read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mailcli.config import make_config
+from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
+from mailcli.experiments.cells import train_if_missing
+from mailcli.training.predictor import Predictor
+from mailcli.training.run_registry import find_run, open_run
+from tests.helpers.runs import SETTINGS, make_older
+
+CONFIG = make_config([SETTINGS, {"epochs": 1}])
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("finished")
+    train_if_missing(CONFIG, tiny, runs)
+    return runs
+
+
+def runs_of_version(number: str, finished: Path, runs: Path) -> Path:
+    """The finished run as one of another version; version 1 wrote no number."""
+    shutil.copytree(finished, runs)
+    make_older(runs)
+    path = runs / CONFIG.run_path / "config.toml"
+    text = path.read_text(encoding="utf-8")
+    assert "training_version = 2\n" in text
+    path.write_text(text.replace("training_version = 2\n", number), encoding="utf-8")
+    return path.parent
+
+
+@pytest.mark.parametrize(("number", "version"), [("", 1), ("training_version = 3\n", 3)])
+def test_another_version(number: str, version: int, finished: Path, tiny: Dataset, tmp_path: Path) -> None:
+    folder = runs_of_version(number, finished, tmp_path / "runs")
+    with pytest.raises(MailError) as error:
+        find_run(tmp_path / "runs", CONFIG, tiny)
+    assert error.value.message == (
+        f"{folder}: holds a run with other settings (training_version: {version} -> 2). "
+        "Choose another --runs folder, or delete this one."
+    )
+    run = open_run(folder)
+    assert run.config == CONFIG
+    assert run.result == open_run(finished / CONFIG.run_path).result
+    with pytest.raises(MailError) as error:
+        Predictor.open(run, tiny)
+    assert error.value.message == (
+        f"{folder}: was trained by another version of mail, whose models differ (training_version {version}, here 2). "
+        "Train again in another --runs folder."
+    )
+
+
+def test_the_same_version(finished: Path, tiny: Dataset) -> None:
+    assert find_run(finished, CONFIG, tiny).result
+    Predictor.open(open_run(finished / CONFIG.run_path), tiny)
