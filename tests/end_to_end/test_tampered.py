@@ -69,7 +69,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A small dataset in its own data folder."""
     home = tmp_path_factory.mktemp("tampered")
     rows = alimama.good_rows()
-    rows["behavior_log"] += [f"1,{alimama.START - 30 + step},pv,{step},9" for step in range(20)]
+    rows["behavior_log"] += [f"1,{alimama.START - 30 + step},pv,{500 + step},{600 + step}" for step in range(20)]
     impressions = alimama.both_classes(2, 11, 0) + alimama.validation_and_test(3, 12)
     rows["raw_sample"] += [f"{u},{t},{ad},430548_1008,{1 - click},{click}" for u, t, ad, click in impressions]
     rows["ad_feature"] += ["11,501,2,2,601,8.5", "12,502,3,3,602,7.5"]

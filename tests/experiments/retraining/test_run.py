@@ -78,7 +78,8 @@ def test_as_typed(home: Path) -> None:
     vocabularies = Path(CHILD) / "vocabularies.npz"
     vocabularies.write_bytes(vocabularies.read_bytes()[:-1])
     assert error_line(mail("evaluate", CHILD)) == (
-        f"{vocabularies}: is missing or was changed. Delete the run's folder and run its `mail train` command again."
+        f"{vocabularies}: was changed after the run had finished: its SHA-256 is not that in SHA256SUMS. Delete the folder "
+        "and run its `mail train` command again."
     )
 
 
