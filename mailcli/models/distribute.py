@@ -89,6 +89,12 @@ def replica_count() -> int:
     return int(_groups[-1].strategy.num_replicas_in_sync) if _groups else 1
 
 
+def device_counts() -> dict[str, int]:
+    """The numbers of workers, replicas and GPUs, as environment.json holds them."""
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return {"workers": worker_count(), "replicas": replica_count(), "gpus": gpus}
+
+
 @contextmanager
 def scope() -> Iterator[None]:
     """Give every replica a copy of each variable; keras.utils.clear_session, which ends the scope, stays outside."""

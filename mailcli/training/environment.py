@@ -5,29 +5,32 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from mailcli import __version__
-from mailcli.models import distribute
 from mailcli.utils import hardware
 
+#: Libraries on whose version the numbers of a run depend.
+LIBRARIES = ("keras", "numpy", "pandas", "scipy", "scikit-learn", "tensorflow")
 
-def environment(seconds: float) -> dict[str, Any]:
-    """The contents of environment.json: versions and machine, and how many seconds the run took."""
+
+def environment(seconds: float, devices: Mapping[str, int]) -> dict[str, Any]:
+    """The contents of environment.json: versions and machine, and how many seconds the run took.
+
+    Args:
+        seconds: of the whole run.
+        devices: the numbers of workers, replicas and GPUs that made it.
+    """
     return {
         "mail": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("keras", "numpy", "pandas", "scipy")},
-        "tensorflow": tf.__version__,
+        **{name: metadata.version(name) for name in LIBRARIES},
         **hardware.describe(),
-        "workers": distribute.worker_count(),
-        "replicas": distribute.replica_count(),
-        "gpus": len(tf.config.list_physical_devices("GPU")),
+        **devices,
         "seconds": round(seconds, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

@@ -21,9 +21,10 @@ from mailcli.models.step import Step, make_step
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
 from mailcli.training.checkpoints import Checkpoints, TrainingState, check_disk_space
-from mailcli.training.evaluate import Scorer, measure
+from mailcli.training.evaluate import measure
 from mailcli.training.normalization import NormalizationStatistics
 from mailcli.training.run_folder import Run
+from mailcli.training.scorer import Scorer
 from mailcli.training.variable_files import save_variables
 from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import progress

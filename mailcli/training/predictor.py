@@ -13,9 +13,9 @@ from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.data.protocol import View, views
 from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
-from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import read_with_run_ids
+from mailcli.training.scorer import Scorer
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import View, views
+from mailcli.data.protocol import View
 from mailcli.errors import Interrupted, MailError
 from mailcli.models import distribute
 from mailcli.models.factory import make_model
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives, trackers
+from mailcli.training.dataset_checks import changes_of_dataset_reported, checked_views
 from mailcli.training.environment import environment
-from mailcli.training.evaluate import Scorer, measure
+from mailcli.training.evaluate import measure
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.run_folder import Run
+from mailcli.training.scorer import Scorer
 from mailcli.training.two_stage import fit_two_stage
 from mailcli.training.warm_start import WarmStart
 from mailcli.utils import hardware
@@ -57,7 +57,7 @@ def train(
             was changed in the meantime.
     """
     try:
-        with run.lock(), _changes_of_dataset_reported(dataset):
+        with run.lock(), changes_of_dataset_reported(dataset):
             return _train(run, dataset, baseline, minutes, warm_start)
     finally:
         clear_custom_gradients()
@@ -75,22 +75,10 @@ def train_for_validation(
         MailError: as `train`.
     """
     try:
-        with run.lock(), _changes_of_dataset_reported(dataset):
+        with run.lock(), changes_of_dataset_reported(dataset):
             return _Training(run, dataset, baseline, minutes).best
     finally:
         clear_custom_gradients()
-
-
-@contextmanager
-def _changes_of_dataset_reported(dataset: Dataset) -> Iterator[None]:
-    """Report any error as one of the dataset, if that was overwritten in the meantime (MailError)."""
-    try:
-        yield
-    except Interrupted:
-        raise
-    except Exception:
-        dataset.check_files()
-        raise
 
 
 def _train(
@@ -159,7 +147,7 @@ def _finish(
     if warm_start:
         result["days"] = warm_start.measure_days(config, dataset, training.scorer, result["test"])
     dataset.check_files()
-    run.finish(scores, environment(time.monotonic() - started), result)
+    run.finish(scores, environment(time.monotonic() - started, distribute.device_counts()), result)
     return result
 
 
@@ -172,9 +160,7 @@ def prepare(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, Vi
     dataset.check_history(config.history)
     _check_memory(config, dataset)
     model = make_model(dataset, config)
-    splits = views(dataset, config)
-    _check_splits(splits, config)
-    return model, splits
+    return model, checked_views(dataset, config)
 
 
 def _check_memory(config: RunConfig, dataset: Dataset) -> None:
@@ -187,16 +173,6 @@ def _check_memory(config: RunConfig, dataset: Dataset) -> None:
             f"are written or read need {needed / 1e9:,.3g} GB, and this machine has {memory / 1e9:,.3g} GB. Expected "
             f"{memory // hardware.table_bytes(rows, 1)} or less."
         )
-
-
-def _check_splits(splits: dict[str, View], config: RunConfig) -> None:
-    for name, view in splits.items():
-        masks = (view.new, view.plays_new)
-        if not len(view.rows) or any(mask.all() for mask in masks) or not any(mask.any() for mask in masks):
-            raise MailError(
-                f"seed {config.seed}, new_share {config.new_share}: the draw of new users leaves the {name} split "
-                f"without impressions, or without new or old users. Expected more users, or another share."
-            )
 
 
 def _batches(dataset: Dataset, view: View, config: RunConfig) -> Batches:

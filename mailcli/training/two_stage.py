@@ -12,9 +12,10 @@ from mailcli.data.dataset import Dataset
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import TrainingData
 from mailcli.models.two_tower import TwoTower, click_logit
-from mailcli.training.evaluate import Scorer, measure
+from mailcli.training.evaluate import measure
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
+from mailcli.training.scorer import Scorer
 
 
 def fit_two_stage(

@@ -18,9 +18,10 @@ from mailcli.errors import MailError
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
-from mailcli.training.evaluate import Metrics, Scorer, measure
+from mailcli.training.evaluate import Metrics, measure
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
+from mailcli.training.scorer import Scorer
 from mailcli.training.variable_files import read_variables
 
 #: The optimizers' variable that is a setting: the new run has its own.

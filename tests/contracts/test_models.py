@@ -22,7 +22,7 @@ from mailcli.models.contracts import ColdStartMethod, RankingTower
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
-from mailcli.training.evaluate import Scorer
+from mailcli.training.scorer import Scorer
 from mailcli.training.two_stage import training_data
 from tests.helpers.models import AXES, BATCH, COLD_STARTS, RANKERS, changes, config_of, values
 

@@ -19,8 +19,8 @@ from mailcli.models.contracts import TrainingData
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features
 from mailcli.models.step import Step
-from mailcli.training import evaluate, loop, train, two_stage
-from mailcli.training.evaluate import Scorer
+from mailcli.training import loop, scorer, train, two_stage
+from mailcli.training.scorer import Scorer
 from tests.helpers.leakage_truth import ACTIONS, ATTRIBUTES, CONTEXT, STEP, TARGET, Draw, Shown, Truth, Value, Values
 
 
@@ -142,7 +142,7 @@ class Watch:
         monkeypatch.setattr(Step, "__call__", spied_step)
         monkeypatch.setattr(Scorer, "__call__", spied_score)
         monkeypatch.setattr(Dataset, "column", spied_read)
-        monkeypatch.setattr(evaluate, "to_tensors", spied_batch)
+        monkeypatch.setattr(scorer, "to_tensors", spied_batch)
         for module in (loop, train, two_stage):
             monkeypatch.setattr(module, "measure", self._spied_measure(module.measure))
         monkeypatch.setattr(two_stage, "training_data", self._spied_data(two_stage.training_data))

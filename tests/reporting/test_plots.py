@@ -18,8 +18,8 @@ from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
 from mailcli.reporting.plots.tsne import embed_2d
 from mailcli.reporting.plots.warmup import auc_by_known
-from mailcli.training.evaluate import Scorer
 from mailcli.training.run_folder import Run
+from mailcli.training.scorer import Scorer
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
 from tests.helpers.runs import make_older

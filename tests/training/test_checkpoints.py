@@ -22,9 +22,9 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
 from mailcli.training import variable_files
-from mailcli.training.evaluate import Scorer
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.run_folder import Run
+from mailcli.training.scorer import Scorer
 from tests.helpers.runs import Capture, Undisturbed, config, outcome, train_until
 
 

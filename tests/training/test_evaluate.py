@@ -15,7 +15,8 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.metrics.bootstrap import draw_users
 from mailcli.models.factory import make_model
-from mailcli.training.evaluate import DRAWS_SEED, Scorer, measure, measure_draws
+from mailcli.training.evaluate import DRAWS_SEED, measure, measure_draws
+from mailcli.training.scorer import Scorer
 from tests.helpers import oracles
 
 
@@ -85,7 +86,7 @@ def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
         calls.append(arguments)
         yield calls.append
 
-    monkeypatch.setattr("mailcli.training.evaluate.progress", recorded)
+    monkeypatch.setattr("mailcli.training.scorer.progress", recorded)
     config = make_config([{"data": "buys", "history": 10, "ranker": "esmm", "batch_size": 16}])
     view = views(with_buys, config)["test"]
     view = view._replace(rows=view.rows[:40])

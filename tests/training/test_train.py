@@ -73,6 +73,7 @@ def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
         "checkpoints",
         "predictions.npy",
         "result.json",
+        "SHA256SUMS",
     }
     scores = np.load(run.folder / "predictions.npy")
     assert scores.shape == (tiny.counts["test"],)
@@ -91,7 +92,7 @@ def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
     history = run.history()
     steps = [line for line in history if "L_rt" in line]
     assert [line["step"] for line in steps] == list(range(1, 2 * math.ceil(tiny.counts["train"] / 256) + 1))
-    assert set(steps[0]) == {"step", "epoch", "L_a", "L_v", "L_d", "L_zst", "L_rt", "gradient", "gradient_zst"}
+    assert set(steps[0]) == {"step", "epoch", "L_a", "L_v", "L_n", "L_d", "L_zst", "L_rt", "gradient", "gradient_zst"}
     assert [line["epoch"] for line in history if "validation" in line] == [1, 2]
     assert open_run(run.folder).config == run.config
 
