@@ -5,6 +5,7 @@ from mailcli.utils.keras_startup import import_keras
 # Before any module of this package imports Keras, which reads the user's keras.json when it is imported.
 import_keras()
 
+from mailcli.models.batch_masks import hide_users, history_lengths, keep_oldest_behaviors  # noqa: E402
 from mailcli.models.contracts import ColdStartMethod, RankingTower, TrainingData  # noqa: E402
 from mailcli.models.features import (  # noqa: E402
     Features,
@@ -35,7 +36,10 @@ __all__ = [
     "Spec",
     "TrainingData",
     "click_loss",
+    "hide_users",
+    "history_lengths",
     "invent_behaviors",
+    "keep_oldest_behaviors",
     "kl_divergence",
     "mean_behavior",
     "mmd2",

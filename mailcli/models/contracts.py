@@ -78,6 +78,13 @@ class ColdStartMethod(keras.layers.Layer):
     def build_for(self, spec: Spec) -> None:
         """Make the variables, or refuse the dataset (ValueError)."""
 
+    def mask_batch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Hide ids or behaviors of a training batch before it is embedded; by default, nothing.
+
+        Only methods that G_B trains may hide something: the others learn from old users as they are.
+        """
+        return batch
+
     def complete(self, features: Features, training: bool = False) -> Features:
         """Fill in what new users lack, MAIL Eq. (10); the features of old users stay as they are."""
         raise NotImplementedError

@@ -37,6 +37,11 @@ class Spec(NamedTuple):
         return [field.vocabulary for field in self.schema.group("attributes")].index(self.schema.user)
 
     @property
+    def id_column(self) -> int:
+        """The column of the user id among a batch's columns of attributes, of which a multi-valued one has several."""
+        return sum(field.values for field in self.schema.group("attributes")[: self.id_index])
+
+    @property
     def step_vocabulary(self) -> str:
         """The vocabulary of a behavior step's first field, e.g. the category."""
         return self.schema.group("behavior")[0].vocabulary

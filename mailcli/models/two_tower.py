@@ -54,6 +54,9 @@ class TwoTower(keras.Model):
         self.built = True
         if self.cold_start.two_stage and self.cold_start.trainable_variables:
             raise RuntimeError("a two-stage method sets its variables in `fit`: none should be trainable")
+        masks = type(self.cold_start).mask_batch is not ColdStartMethod.mask_batch
+        if masks and (self.cold_start.two_stage or self.cold_start.co_trained):
+            raise RuntimeError("only methods that are trained with the click loss may define `mask_batch`")
         owned = [id(v) for v in (*self.zero_shot_variables, *self.ranking_variables)]
         if len(set(owned)) != len(owned) or set(owned) != {id(v) for v in self.trainable_variables}:
             raise RuntimeError("each trainable variable should belong to exactly one of the two optimizers")
@@ -76,6 +79,8 @@ class TwoTower(keras.Model):
 
     def call(self, batch: dict[str, Tensor], training: bool = False) -> Tensor:
         """Click logits [B] of a batch: flag (9), v̂ (8), assembly (10), ranking tower."""
+        if training:
+            batch = self.cold_start.mask_batch(batch)
         return click_logit(self._outputs(self.embedding(batch), training))
 
     def _outputs(self, features: Features, training: bool) -> Tensor:
@@ -116,7 +121,7 @@ class TwoTower(keras.Model):
         """The losses, or a replica's shares of them; `old_rows` are the ranges of the old users' rows."""
         losses: dict[str, Tensor] = {}
         with tf.GradientTape() as tape:
-            features = self.embedding(batch)  # step 1: flag, Eq. (9)
+            features = self.embedding(self.cold_start.mask_batch(batch))  # step 1: flag, Eq. (9)
             if self.cold_start.co_trained:
                 with tape.stop_recording(), distribute.use_rows(old_rows):
                     losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3

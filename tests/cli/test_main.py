@@ -53,7 +53,10 @@ def test_names_and_required_options_are_in_the_help() -> None:
     for command in ("train", "tune"):
         text = " ".join(mail(command, "--help").stdout.split())
         assert "MAIL's zero-shot tower: 'none', 'single', 'dual', 'base'. [default: base]" in text
-        assert "Cold-start method: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'metaemb', 'none'" in text
+        assert (
+            "Cold-start method: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'masked', 'metaemb', 'none'"
+            in text
+        )
     assert "LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable. [required]" in text
     text = " ".join(mail("simulate", "--help").stdout.split())
     assert "--seed INTEGER Random seed: the same seed writes the same files. [default: 0]" in text

@@ -34,6 +34,7 @@ CELLS: dict[str, dict[str, str]] = {
     "typical": {"cold_start": "mail", "cold_start.steps": "typical", "cold_start.bandwidth": "adaptive", **SMALL_MAIL},
     "dmr+cvae": {"ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
     "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout"},
+    "dmr+masked": {"ranker": "dmr", "cold_start": "masked", "cold_start.prefix": "true"},
     "dense": {"optimizer": "adam"},
     "bfloat16": {"precision": "bfloat16", "cold_start": "mail", **SMALL_MAIL},
     "dmr+cvae bfloat16": {"precision": "bfloat16", "ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
