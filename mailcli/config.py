@@ -22,6 +22,8 @@ OPTIMIZERS = ("sparse_adam", "adam")
 PRECISIONS = ("float32", "bfloat16")
 #: How the embedding table is initialized.
 EMBEDDING_INITS = ("xavier", "small", "glorot", "normal")
+#: Users whose validation AUC selects the best epoch.
+SELECTIONS = ("all", "new")
 #: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
 OPTION_TABLES = {"ranker": "ranker_options", "cold_start": "cold_start_options"}
 
@@ -66,6 +68,8 @@ class RunConfig:
     """Validations without a better AUC before training stops (ours)."""
     eval_every: int = 0
     """Steps between validations, in addition to the one at the end of each epoch; 0: only that one (ours)."""
+    select: str = "all"
+    """Users whose validation AUC selects the best epoch and ends training: all, or new (ours)."""
     continues: str = ""
     """SHA-256 of the weights of the run that this one continues (`mail train --continue`); empty for none."""
     ranker_options: Options = field(default_factory=dict)
@@ -111,6 +115,7 @@ _RULES = {
     "epochs": whole_number(1, 10**6),
     "patience": whole_number(1, 10**6),
     "eval_every": whole_number(0, 10**9),
+    "select": one_of(SELECTIONS),
     "continues": Rule(
         "no value; use `mail train --continue RUN`", lambda value: isinstance(value, str) and len(value) in {0, 64}
     ),

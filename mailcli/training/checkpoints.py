@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -43,6 +44,8 @@ class TrainingState:
     """The length of history.jsonl."""
     validated: int = 0
     """The value of `steps` at the last validation."""
+    seconds: float = 0.0
+    """Seconds of training, with validations, in all processes so far; checkpoints of older versions lack it."""
     worse: int = 0
     """Validations since the best one."""
     best: dict[str, Any] = field(default_factory=lambda: {"best_epoch": 0})
@@ -128,7 +131,11 @@ def _read_state(path: Path, variables: Sequence[Any]) -> TrainingState:
     with np.load(path, allow_pickle=False) as file:
         state = TrainingState(**json.loads(file[_STATE].tobytes().decode()))
         best = state.best["best_epoch"]
-        numbers = [value for value in asdict(state).values() if not isinstance(value, dict)] + [best]
+        values = asdict(state)
+        seconds = values.pop("seconds")
+        if type(seconds) not in {int, float} or not 0 <= seconds <= sys.float_info.max:
+            raise ValueError("its seconds are invalid")
+        numbers = [value for value in values.values() if not isinstance(value, dict)] + [best]
         if any(type(number) is not int or number < 0 for number in numbers) or not state.epoch >= max(best, 1):
             raise ValueError("its training state is invalid")
         if best and not 0 <= state.best["validation"]["all"]["AUC"] <= 1:

@@ -17,12 +17,13 @@ from mailcli.utils import hardware
 LIBRARIES = ("keras", "numpy", "pandas", "scipy", "scikit-learn", "tensorflow")
 
 
-def environment(seconds: float, devices: Mapping[str, int]) -> dict[str, Any]:
-    """The contents of environment.json: versions and machine, and how many seconds the run took.
+def environment(seconds: float, devices: Mapping[str, int], cost: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """The contents of environment.json: versions and machine, how many seconds the run took, and its `cost`.
 
     Args:
-        seconds: of the whole run.
+        seconds: of the whole run, in this process.
         devices: the numbers of workers, replicas and GPUs that made it.
+        cost: the number of `parameters`, `training_seconds`, and `scoring_microseconds` per impression.
     """
     return {
         "mail": __version__,
@@ -33,6 +34,7 @@ def environment(seconds: float, devices: Mapping[str, int]) -> dict[str, Any]:
         **devices,
         "seconds": round(seconds, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **({"cost": dict(cost)} if cost else {}),
     }
 
 

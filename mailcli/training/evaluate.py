@@ -13,10 +13,14 @@ from mailcli.data.protocol import View
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import WeightedMetrics, resample
+from mailcli.metrics.calibration import calibration
 from mailcli.utils.progress import progress
 
 #: For each column of a Scorer's output: the prefix of its metrics' names, and its label.
 LABELS = (("", "click"), ("CTCVR", "conversion"))
+
+#: The names of the parts of a Calibration among the metrics.
+CALIBRATION_METRICS = ("log loss", "NE", "ECE")
 
 #: Seed of the draws of users (ours): a constant, so that all runs on a dataset are measured on the same draws.
 DRAWS_SEED = 0
@@ -27,7 +31,9 @@ Draws = dict[str, dict[str, NDArray[np.float64]]]
 
 
 def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metrics:
-    """AUC and GAUC of each non-empty group of impressions; those of conversions as well, if they are scored.
+    """AUC, GAUC and calibration of each non-empty group of impressions; of conversions as well, if they are scored.
+
+    Scores that are not all from 0 to 1 are no probabilities; their calibration is None.
 
     `new` is MAIL's flag, Eq. (9); `old` is the rest; `natural` are impressions without behaviors in the raw data.
 
@@ -44,9 +50,24 @@ def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metri
     user, groups = _groups(dataset, view)
     metrics: Metrics = {name: {} for name in groups}
     for prefix, label, column in _labeled_scores(dataset, view, scores):
+        are_probabilities = bool(((column >= 0) & (column <= 1)).all())
         for name, group in groups.items():
             metrics[name] |= _group_metrics(prefix, user[group], label[group], column[group])
+            metrics[name] |= _group_calibration(prefix, label[group], column[group] if are_probabilities else None)
     return metrics
+
+
+def check_selectable(dataset: Dataset, view: View, users: str) -> None:
+    """Refuse to select the best epoch by users whose impressions lack a label, and so an AUC (MailError)."""
+    _, groups = _groups(dataset, view)
+    impressions = groups.get(users, np.zeros(len(view.rows), bool))
+    clicks, total = int(dataset.column(view.split, "click")[view.rows][impressions].sum()), int(impressions.sum())
+    if clicks in {0, total}:
+        raise MailError(
+            f"select = '{users}': {clicks} of the {total} impressions of {users} users in the {view.split} split are "
+            "clicks, so they have no AUC. Expected clicks and others; choose another `select`, or a dataset with more "
+            "impressions."
+        )
 
 
 def measure_draws(dataset: Dataset, view: View, scores: NDArray[np.floating], draws: int) -> Draws:
@@ -109,6 +130,13 @@ def _group_metrics(prefix: str, user: NDArray, label: NDArray, scores: NDArray) 
         "one_class_users": by_user.one_class_users,
         "one_class_impressions": by_user.one_class_impressions,
     }
+
+
+def _group_calibration(prefix: str, label: NDArray, probabilities: NDArray | None) -> dict[str, float | None]:
+    names = [f"{prefix} {name}".strip() for name in CALIBRATION_METRICS]
+    if probabilities is None:
+        return dict.fromkeys(names)
+    return dict(zip(names, map(_or_none, calibration(label, probabilities)), strict=True))
 
 
 def _or_none(value: float) -> float | None:

@@ -23,7 +23,7 @@ from mailcli.training import collectives
 from mailcli.training.checkpoints import Checkpoints, TrainingState, check_disk_space
 from mailcli.training.evaluate import measure
 from mailcli.training.normalization import NormalizationStatistics
-from mailcli.training.run_folder import Run
+from mailcli.training.run_folder import VALIDATED_STEP, Run
 from mailcli.training.scorer import Scorer
 from mailcli.training.variable_files import save_variables
 from mailcli.utils.files import write_atomically
@@ -83,6 +83,7 @@ class TrainingLoop:
                 logger.info(f"{run.folder}: resuming after step {restored.steps} (epoch {restored.epoch}).")
             run.truncate_history(restored.history_bytes)
         self._state = restored or TrainingState()
+        self._seconds_before, self._started = self._state.seconds, time.monotonic()
         self._history_bytes = run.history_bytes()
 
     def _restore(self, variables: list[Any]) -> TrainingState | None:
@@ -121,6 +122,11 @@ class TrainingLoop:
         except KeyboardInterrupt:
             raise self.interrupted() from None
         return self._state.best
+
+    @property
+    def seconds(self) -> float:
+        """How long training has taken so far, validations included, in all processes of a run that was resumed."""
+        return self._seconds_before + time.monotonic() - self._started
 
     def interrupted(self) -> Interrupted:
         """The error that ends the command after Ctrl-C."""
@@ -171,6 +177,7 @@ class TrainingLoop:
         # Every checkpoint is of steps on the dataset as it was opened.
         self._dataset.check_files()
         self._state.history_bytes = self._run.history_bytes()
+        self._state.seconds = self.seconds
         if self._run.is_local:
             self._checkpoints.save(self._state)
         self._saved = time.monotonic()
@@ -215,9 +222,10 @@ class TrainingLoop:
         self._normalization.update()
         scores = self._scorer(self._validation, "scoring validation")
         metrics = measure(self._dataset, self._validation.view, scores)
-        self._log([{"epoch": state.epoch, "after_step": state.steps, "validation": metrics}])
-        best_auc = state.best["validation"]["all"]["AUC"] if "validation" in state.best else -math.inf
-        if metrics["all"]["AUC"] > best_auc:
+        self._log([{"epoch": state.epoch, VALIDATED_STEP: state.steps, "validation": metrics}])
+        select = self._run.config.select
+        best_auc = state.best["validation"][select]["AUC"] if "validation" in state.best else -math.inf
+        if metrics[select]["AUC"] > best_auc:
             state.best = {"best_epoch": state.epoch, "best_step": state.steps, "validation": metrics}
             state.worse = 0
             self._save_best()
@@ -235,7 +243,8 @@ class TrainingLoop:
             self._model.save_weights(partial)
         save_variables(self._run.optimizers, self._step.variables)
         state = self._state
+        best_auc = state.best["validation"][self._run.config.select]["AUC"]
         logger.debug(
-            f"{self._run.folder}: best validation AUC so far, {state.best['validation']['all']['AUC']:.4f}, after step "
-            f"{state.steps} (epoch {state.epoch}); weights written."
+            f"{self._run.folder}: best validation AUC so far, {best_auc:.4f}, after step {state.steps} (epoch "
+            f"{state.epoch}); weights written."
         )

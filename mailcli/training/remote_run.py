@@ -56,5 +56,9 @@ class RemoteRun(Run):
     def truncate_history(self, size: int) -> None:
         """Do nothing."""
 
+    def validation_curve(self) -> list[dict[str, Any]]:
+        """Nothing: the chief has it."""
+        return []
+
     def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
         """Do nothing."""

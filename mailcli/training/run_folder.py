@@ -3,13 +3,13 @@
 <runs>/<dataset>/<protocol>/<cell>/seed-<n>/
     config.toml        every setting, the defaults of the options that are not set, and the SHA-256 of dataset.json and
                        of the file of an outside ranker or method
-    environment.json   versions, machine, wall time
+    environment.json   versions, machine, wall time, number of parameters, times of training and scoring
     history.jsonl      one line per step (losses) and per validation (metrics)
     checkpoints/       best.weights.h5, the best epoch by validation AUC; step-<n>.npz until the run is finished;
                        best.optimizers.npz, both optimizers at the best epoch, for `mail train --continue`
     predictions.npy    scores of the test impressions in the dataset's order: pCTR, or pCTR and pCTCVR
     SHA256SUMS         of a finished run: the SHA-256 of each of these files, by which later changes are noticed
-    result.json        metrics; it exists only once the run is finished
+    result.json        metrics, the validation curve; it exists only once the run is finished
     vocabularies.npz   only of a run that continues another: the ids of its embedding table
     tensorboard/       event files, if requested
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ CONFIG, ENVIRONMENT, RESULT = "config.toml", "environment.json", "result.json"
 _HISTORY, _PREDICTIONS, _VOCABULARIES = "history.jsonl", "predictions.npy", "vocabularies.npz"
 _CHECKPOINTS, _TENSORBOARD = "checkpoints", "tensorboard"
 _WEIGHTS, _OPTIMIZERS = f"{_CHECKPOINTS}/best.weights.h5", f"{_CHECKPOINTS}/best.optimizers.npz"
+#: The key of a line of history.jsonl that is a validation: the step that it follows.
+VALIDATED_STEP = "after_step"
 #: The files of a finished run that are checked when it is opened; the checkpoints are checked when they are read.
 _SMALL_FILES = (CONFIG, ENVIRONMENT, _HISTORY, _PREDICTIONS, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
@@ -118,6 +121,20 @@ class Run:
         if not isinstance(environment, dict) or not environment:
             raise MailError(f"{path}: is damaged. Delete the folder and run again.")
         return environment
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """`cost` of environment.json; empty for a run of an older version.
+
+        Raises:
+            MailError: it cannot be read, or a value is not a number from 0.
+        """
+        path = self.folder / ENVIRONMENT
+        cost = self.environment.get("cost", {}) if path.is_file() else {}
+        values: list[Any] = list(cost.values()) if isinstance(cost, dict) else [None]
+        if not all(type(value) in {int, float} and 0 <= value <= sys.float_info.max for value in values):
+            raise MailError(f"{path}: is damaged. Delete the folder and run again.")
+        return dict(cost)
 
     @property
     def checkpoints(self) -> Path:
@@ -210,6 +227,20 @@ class Run:
         """The lines of history.jsonl."""
         with open(self.folder / _HISTORY, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
+
+    def validation_curve(self) -> list[dict[str, Any]]:
+        """For each validation its epoch, its step, and the AUC of new, old and all users; empty without a loop."""
+        with open(self.folder / _HISTORY, encoding="utf-8") as file:
+            # There is a line for every step of training, and few validations.
+            lines = [json.loads(line) for line in file if f'"{VALIDATED_STEP}"' in line]
+        return [
+            {
+                "epoch": line["epoch"],
+                "step": line[VALIDATED_STEP],
+                **{users: line["validation"].get(users, {}).get("AUC") for users in ("new", "old", "all")},
+            }
+            for line in lines
+        ]
 
     def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
         """Write predictions and metrics; result.json comes last, so it marks the run as finished."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ from mailcli.errors import MailError
 from mailcli.utils.parsing import read_json
 
 _METRICS = ("AUC", "GAUC")
+#: Metrics that may exceed 1; results of older versions lack them.
+_UNBOUNDED_METRICS = ("log loss", "NE")
+#: Results of older versions lack it.
+_CALIBRATION_ERROR = "ECE"
 
 
 def read_result(path: Path, config: RunConfig) -> dict[str, Any]:
@@ -20,7 +25,7 @@ def read_result(path: Path, config: RunConfig) -> dict[str, Any]:
     """
     try:
         result = dict(read_json(path)) if path.is_file() else {}
-        is_valid = _belongs_to(result, config) and _has_valid_metrics(result["test"])
+        is_valid = _belongs_to(result, config) and _has_valid_metrics(result["test"]) and _has_valid_epochs(result)
     except (ValueError, KeyError, TypeError, AttributeError):
         is_valid = False
     if not is_valid:
@@ -34,9 +39,30 @@ def _belongs_to(result: dict[str, Any], config: RunConfig) -> bool:
 
 
 def _has_valid_metrics(groups: dict[str, dict[str, Any]]) -> bool:
-    metrics = [groups["all"]["one_class_impressions"]]
+    shares = [groups["all"]["one_class_impressions"]]
+    unbounded: list[Any] = []
     for group in groups.values():
-        metrics += [group[name] for name in _METRICS if group[name] is not None]
-        # A ranker with a pCTCVR has metrics of conversions, too.
-        metrics += [value for name, value in group.items() if name.startswith("CTCVR") and value is not None]
-    return all(type(metric) in {int, float} and 0 <= metric <= 1 for metric in metrics)
+        shares += [group[name] for name in _METRICS if group[name] is not None]
+        for name, value in group.items():
+            # A ranker with a pCTCVR has metrics of conversions, too.
+            metric = name.removeprefix("CTCVR ")
+            if value is not None and metric in _UNBOUNDED_METRICS:
+                unbounded.append(value)
+            elif value is not None and (metric == _CALIBRATION_ERROR or metric != name):
+                shares.append(value)
+    return all(_is_number(value, 1) for value in shares) and all(
+        _is_number(value, sys.float_info.max) for value in unbounded
+    )
+
+
+def _has_valid_epochs(result: dict[str, Any]) -> bool:
+    """Results of older versions lack the curve, and those of two-stage methods have none."""
+    epochs = [point["epoch"] for point in result.get("curve", [])]
+    epochs += [point["step"] for point in result.get("curve", [])]
+    if result.get("best_epoch") is not None:
+        epochs.append(result["best_epoch"])
+    return all(type(epoch) is int and epoch >= 0 for epoch in epochs)
+
+
+def _is_number(value: Any, maximum: float) -> bool:
+    return type(value) in {int, float} and 0 <= value <= maximum

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -18,7 +19,7 @@ from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives, trackers
 from mailcli.training.dataset_checks import changes_of_dataset_reported, checked_views
 from mailcli.training.environment import environment
-from mailcli.training.evaluate import measure
+from mailcli.training.evaluate import check_selectable, measure
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
@@ -116,8 +117,10 @@ class _Training:
         self.loop: TrainingLoop | None = None
         """None for a two-stage method."""
         if baseline:
+            started = time.monotonic()
             run.begin()
             self.best = fit_two_stage(baseline, run, dataset, self.model, self.scorer, self.batches)
+            self.seconds = time.monotonic() - started
         else:
             initialize = warm_start.initialize if warm_start else None
             self.loop = TrainingLoop(run, dataset, self.model, self.scorer, self.batches, minutes, initialize)
@@ -126,6 +129,7 @@ class _Training:
             if run.is_local:
                 trackers.start(run)
             self.best = self.loop.train()
+            self.seconds = self.loop.seconds
 
 
 def _finish(
@@ -135,20 +139,32 @@ def _finish(
     config, test = run.config, training.batches["test"]
     run.restore(training.model)
     collectives.broadcast(training.model.variables)
+    began_scoring = time.monotonic()
     scores = training.scorer(test, "scoring test")
+    cost = _cost(training, time.monotonic() - began_scoring, len(scores))
     result = {
         "cell": config.cell,
         "seed": config.seed,
         "protocol": config.protocol,
         "dataset": dataset.label,
         **training.best,
+        **({"curve": run.validation_curve()} if training.loop else {}),
         "test": measure(dataset, test.view, scores),
     }
     if warm_start:
         result["days"] = warm_start.measure_days(config, dataset, training.scorer, result["test"])
     dataset.check_files()
-    run.finish(scores, environment(time.monotonic() - started, distribute.device_counts()), result)
+    run.finish(scores, environment(time.monotonic() - started, distribute.device_counts(), cost), result)
     return result
+
+
+def _cost(training: _Training, scoring_seconds: float, impressions: int) -> dict[str, float]:
+    """`cost` of environment.json: result.json has no times, so that the same training writes the same bytes."""
+    return {
+        "parameters": sum(math.prod(weight.shape) for weight in training.model.weights),
+        "training_seconds": round(training.seconds, 1),
+        "scoring_microseconds": round(1e6 * scoring_seconds / impressions, 2),
+    }
 
 
 def prepare(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, View]]:
@@ -160,7 +176,9 @@ def prepare(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, Vi
     dataset.check_history(config.history)
     _check_memory(config, dataset)
     model = make_model(dataset, config)
-    return model, checked_views(dataset, config)
+    splits = checked_views(dataset, config)
+    check_selectable(dataset, splits["validation"], config.select)
+    return model, splits
 
 
 def _check_memory(config: RunConfig, dataset: Dataset) -> None:

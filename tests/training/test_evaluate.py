@@ -76,6 +76,27 @@ def test_metrics_are_those_of_the_groups(with_buys: Dataset, view: View) -> None
             assert metrics[name]["users"] == len(set(user[rows].tolist()))
 
 
+def test_calibration_is_that_of_the_groups_labels(with_buys: Dataset, view: View) -> None:
+    """Scores .25 for all: the log loss is that of two numbers, the error the distance to the click rate."""
+    metrics = measure(with_buys, view, np.full((len(view.rows), 2), 0.25, np.float32))
+    for name, members in groups_of(with_buys, view).items():
+        rows = view.rows[np.flatnonzero(members)]
+        for prefix, label in (("", "click"), ("CTCVR ", "conversion")):
+            if len(rows):
+                rate = with_buys.column("test", label)[rows].mean()
+                assert metrics[name][f"{prefix}log loss"] == pytest.approx(
+                    -rate * np.log(0.25) - (1 - rate) * np.log(0.75)
+                )
+                assert metrics[name][f"{prefix}ECE"] == pytest.approx(abs(rate - 0.25))
+
+
+def test_scores_that_are_no_probabilities_have_no_calibration(with_buys: Dataset, view: View) -> None:
+    scores = np.linspace(-1, 2, len(view.rows))
+    metrics = measure(with_buys, view, scores)
+    assert [metrics["all"][name] for name in ("log loss", "NE", "ECE")] == [None, None, None]
+    assert metrics["all"]["AUC"] is not None
+
+
 def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
     with_buys: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,8 +74,8 @@ def no_change() -> None:
 
 
 CHANGEABLE = (
-    "'epochs', 'patience', 'eval_every', 'batch_size', 'learning_rate', 'zero_shot_learning_rate', 'optimizer', "
-    "'precision', 'embedding_init'"
+    "'epochs', 'patience', 'eval_every', 'select', 'batch_size', 'learning_rate', 'zero_shot_learning_rate', "
+    "'optimizer', 'precision', 'embedding_init'"
 )
 FIRST_DAY_NEEDED = (
     f"data/day1: is missing or has changed since {PARENT} was trained on it, and its ids and test split are needed. "
