@@ -23,9 +23,10 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
     plugins.check(plugins.PLOTS, name)
     import matplotlib as mpl
 
-    from mailcli.reporting.plots._style import STYLE, find_runs, save_figure
+    from mailcli.reporting.plots._style import STYLE, save_figure
+    from mailcli.training.run_registry import runs_below
 
-    chosen = find_runs(folders, runs)
+    chosen = runs_below(folders or [runs])
     with mpl.rc_context(STYLE):
         figures = plugins.load(plugins.PLOTS, name)().draw(chosen, data_dir)
         for stem, figure in figures.items():

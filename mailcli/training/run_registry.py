@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -200,3 +200,11 @@ def finished_runs(runs: Path) -> list[Run]:
     if not folders:
         raise MailError(f"{runs}: holds no finished run. Make one with `mail train`.")
     return [open_run(folder) for folder in folders]
+
+
+def runs_below(folders: Iterable[Path]) -> list[Run]:
+    """The finished runs in or below some folders (MailError for a folder without any)."""
+    runs: list[Run] = []
+    for folder in folders:
+        runs += [open_run(folder)] if (folder / CONFIG).is_file() else finished_runs(folder)
+    return runs

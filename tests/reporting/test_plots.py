@@ -12,13 +12,13 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.auc import auc
-from mailcli.reporting.plots._style import find_runs
 from mailcli.reporting.plots._users import encode_users
 from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
 from mailcli.reporting.plots.tsne import embed_2d
 from mailcli.reporting.plots.warmup import auc_by_known
 from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import open_run
 from mailcli.training.scorer import Scorer
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
@@ -115,7 +115,7 @@ def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path,
 
 
 def first_seed(runs: Path, cell: str) -> Run:
-    return find_runs([runs / "tiny/paper" / cell / "seed-0"], runs)[0]
+    return open_run(runs / "tiny/paper" / cell / "seed-0")
 
 
 @pytest.mark.parametrize("cell", ["base+none", "base+mail-base"])

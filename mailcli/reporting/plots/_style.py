@@ -11,7 +11,6 @@ from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.reporting.paper import row_label
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import finished_runs, open_run
 from mailcli.utils.files import write_atomically
 
 if TYPE_CHECKING:
@@ -31,17 +30,6 @@ STYLE: Any = {
     "savefig.dpi": 300,
     "svg.hashsalt": "mail",
 }
-
-
-def find_runs(folders: Sequence[Path], runs: Path) -> list[Run]:
-    """The finished runs in or below the folders, or below `runs` if none is given (MailError without any)."""
-    selected: list[Run] = []
-    for folder in folders or [runs]:
-        if (folder / "config.toml").is_file():
-            selected.append(open_run(folder))
-        else:
-            selected += finished_runs(folder)
-    return selected
 
 
 def group_by_cell(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
