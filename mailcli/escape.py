@@ -27,6 +27,8 @@ _LATEX = {
     "<": "$<$",
     ">": "$>$",
     "±": r"$\pm$",
+    "≈": r"$\approx$",
+    "↓": r"$\downarrow$",
 }
 #: How a formula of a spreadsheet begins, also in full-width letters (OWASP, CSV injection).
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")

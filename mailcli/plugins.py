@@ -1,4 +1,4 @@
-"""Finds sources, engines, rankers, cold-start methods and figures by their file's name: a new file is all it takes.
+"""Finds sources, engines, rankers, methods, trivial rows and figures by their file's name: one new file is enough.
 
 `mailcli/<package>/<name>.py` holds one class with the kind's class name. Names are listed without importing anything.
 A name may also be `package.module:Class`, or an entry point of the group `mail.<kind>` of an installed package.
@@ -36,6 +36,7 @@ SOURCES = PluginKind("preprocessing.sources", "Source", "data source")
 ENGINES = PluginKind("preprocessing.engines", "Engine", "engine")
 RANKERS = PluginKind("models.rankers", "Ranker", "ranker")
 COLD_STARTS = PluginKind("models.coldstart", "ColdStart", "cold-start method")
+TRIVIAL_ROWS = PluginKind("trivial", "TrivialRow", "trivial row")
 PLOTS = PluginKind("reporting.plots", "Plot", "figure")
 
 
@@ -68,9 +69,25 @@ def check(kind: PluginKind, name: str, hidden: Collection[str] = ()) -> None:
     """
     if ":" in name or name in names(kind):
         return
+    if kind is RANKERS and is_trivial(name):
+        raise MailError(f"'{name}' is a trivial row, which has no network. Expected a ranker: {quoted(names(kind))}.")
     known = [candidate for candidate in (*names(kind), *_entry_points(kind)) if candidate not in hidden]
+    trivial = names(TRIVIAL_ROWS) if kind is RANKERS else []
     if name not in known:
-        raise MailError(f"unknown {kind.title} '{name}'.{did_you_mean(name, known)} Known: {quoted(known)}.")
+        raise MailError(
+            f"unknown {kind.title} '{name}'.{did_you_mean(name, [*known, *trivial])} Known: {quoted(known)}."
+        )
+
+
+def is_trivial(ranker: str) -> bool:
+    """Whether the ranker of a run is a trivial row: statistics of the training split instead of a network."""
+    return ranker in names(TRIVIAL_ROWS)
+
+
+def check_ranker(name: str) -> None:
+    """Refuse what is neither a ranker nor a trivial row (MailError)."""
+    if not is_trivial(name):
+        check(RANKERS, name)
 
 
 def _entry_points(kind: PluginKind) -> dict[str, str]:

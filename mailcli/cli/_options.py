@@ -94,7 +94,8 @@ RUNS = path_option("--runs", default="runs", text="Folder of the runs.")
 RANKER = click.option(
     "--ranker",
     metavar="NAME",
-    help=f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class. [default: base]",
+    help=f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class; or a trivial row, fitted "
+    f"in seconds: {quoted(plugins.names(plugins.TRIVIAL_ROWS))}. [default: base]",
 )
 COLD_START = click.option(
     "--cold-start",

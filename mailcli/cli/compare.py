@@ -17,7 +17,8 @@ from mailcli.reporting.paper import REPORTED, TABLE_2, row_settings
     "--rows",
     default=",".join(TABLE_2),
     show_default=True,
-    help="Rows of the table, separated by commas: the paper's names, or ranker+method, e.g. din+cvae.",
+    help="Rows of the table, separated by commas: the paper's names, trivial rows (`mail models` "
+    "lists them), or ranker+method, e.g. din+cvae.",
 )
 @SEEDS
 @JOBS

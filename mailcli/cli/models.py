@@ -5,9 +5,12 @@ from __future__ import annotations
 import click
 
 
-@click.command(short_help="List the rankers and cold-start methods.")
+@click.command(short_help="List the rankers, cold-start methods and trivial rows.")
 def models() -> None:
-    """List the rankers and cold-start methods; every ranker works with every method."""
+    """List the rankers, cold-start methods and trivial rows.
+
+    Every ranker works with every method. A trivial row is fitted in seconds, and has no method.
+    """
     from mailcli.reporting.describe import print_models
 
     print_models()

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from mailcli import plugins
 from mailcli.cli._options import (
     COLD_START,
     FORMAT,
@@ -100,6 +101,11 @@ def train(
     gpus = parse_devices(devices)
     config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
 
+    if plugins.is_trivial(config.ranker) and (cluster or devices is not None):
+        raise MailError(
+            f"'{config.ranker}' is a trivial row, fitted in seconds by one process. Leave out --workers and --devices, "
+            "and unset TF_CONFIG."
+        )
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
     trainer: ClusterTrainer | MultiGpuTrainer | None = None
     if cluster:

@@ -12,6 +12,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
+from mailcli.training.trivial_run import train_trivial_row
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: MAIL's variant where none is named: the model of the paper's Table 2.
@@ -39,8 +40,9 @@ def resolve_config(
     if data is not None:
         layers.append({"data": data})
     config = make_config(layers)
-    plugins.check(plugins.RANKERS, config.ranker)
+    plugins.check_ranker(config.ranker)
     plugins.check(plugins.COLD_STARTS, config.cold_start)
+    _check_trivial(config)
     if config.cold_start != "mail":
         if variant is not None:
             raise MailError(f"--variant requires --cold-start mail; the method is '{config.cold_start}'.")
@@ -53,6 +55,22 @@ def resolve_config(
     check_variant(variant)
     # Written out, so that the default and `--variant base` are the same cell.
     return make_config([*layers, {"cold_start.variant": variant}])
+
+
+def _check_trivial(config: RunConfig) -> None:
+    """Refuse a trivial row with a cold-start method or options (MailError)."""
+    if not plugins.is_trivial(config.ranker):
+        return
+    if config.cold_start != "none":
+        raise MailError(
+            f"'{config.ranker}' is a trivial row, without a network that a cold-start method could help. Leave out "
+            f"'{config.cold_start}', or choose a ranker."
+        )
+    if config.ranker_options:
+        raise MailError(
+            f"'{config.ranker}' is a trivial row and has no options. Leave out "
+            f"{quoted(f'ranker.{key}' for key in config.ranker_options)}."
+        )
 
 
 def check_variant(name: str) -> None:
@@ -102,7 +120,9 @@ def train_if_missing(config: RunConfig, dataset: Dataset, runs: Path | RunFolder
     """
     folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
     run = find_run(folders.of(config), config, dataset)
-    if run.result is None:
+    if run.result is None and plugins.is_trivial(config.ranker):
+        train_trivial_row(run, dataset)
+    elif run.result is None:
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()
         from mailcli.models.factory import is_two_stage

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
 from mailcli.reporting.rows import Result, Row
 from mailcli.training.run_folder import Run
@@ -47,16 +48,23 @@ def make_rows(
     configs, seeds = list(configs), tuple(seeds)
     needed = with_baselines(configs, seeds)
     runs_by_config = {repr(config): find_run(folders.of(config), config, dataset) for config in needed}
-    missing = [run for run in runs_by_config.values() if run.result is None]
+    trivial = [run for run in runs_by_config.values() if plugins.is_trivial(run.config.ranker)]
+    for run in trivial:
+        # In seconds, so that a dataset that does not suit them is refused before hours of training.
+        train_if_missing(run.config, dataset, folders)
+    trained = [run for run in runs_by_config.values() if run not in trivial]
+    missing = [run for run in trained if run.result is None]
     tasks = [Task(run.config, dataset.folder, folders, minutes) for run in missing]
     if trainer:
         trainer(tasks)
     elif missing:
         # Computed from all runs, not from the missing ones: the number of threads decides the last bits of a result,
         # and a run that is trained again should give the same result.
-        jobs, threads_per_run = jobs_and_threads(len(needed), max(_memory(config, dataset) for config in needed), jobs)
-        if len(runs_by_config) > 1:
-            _log_progress(list(runs_by_config.values()), jobs)
+        jobs, threads_per_run = jobs_and_threads(
+            len(trained), max(_memory(run.config, dataset) for run in trained), jobs
+        )
+        if len(trained) > 1:
+            _log_progress(trained, jobs)
         train_all(tasks, jobs, threads_per_run)
     # Each run opens the dataset itself: a table is of one version of it.
     dataset.check_files()

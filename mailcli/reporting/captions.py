@@ -7,12 +7,15 @@ from dataclasses import MISSING, fields
 
 import numpy as np
 
+from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.metrics.statistics import EQUIVALENCE_BOUND
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
 
 ONE_SEED = "one seed: no interval over seeds, so significance cannot be assessed"
+#: Before the name of a trivial row, and after a mean that is below that of the best one of its block.
+TRIVIAL_MARK, BELOW_TRIVIAL_MARK = "trivial: ", "↓"
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
 _SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
 
@@ -34,6 +37,11 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     else:
         notes.append(ONE_SEED)
     notes += _bootstrap_notes(rows) if bootstrapped else []
+    if any(plugins.is_trivial(row.config.ranker) for row in rows):
+        notes.append(
+            "trivial: statistics of the training split, fitted in seconds without a network; "
+            f"{BELOW_TRIVIAL_MARK} = below the best trivial row of the block"
+        )
     share = f"{np.mean(shares):.1%} of the test impressions"
     notes.append(f"GAUC excludes users whose impressions all have one label ({share})")
     if any(row.against for row in rows):

@@ -15,7 +15,7 @@ from mailcli.escape import terminal
 #: Columns of text; all others hold numbers.
 _LEFT_ALIGNED = {"note", "group", "vocabulary", "name", "what it is"}
 #: Columns of a terminal table that is piped or redirected (ours: wide enough for every table).
-_PIPE_WIDTH = 130
+_PIPE_WIDTH = 160
 
 
 def describe(dataset: Dataset) -> Group:
@@ -99,9 +99,9 @@ def print_description(dataset: Dataset) -> None:
 
 
 def print_models() -> None:
-    """Print all rankers and cold-start methods, each with a line that says what it is and its source."""
+    """Print all rankers, cold-start methods and trivial rows, each with a line that says what it is and its source."""
     table = _table("", "name", "what it is")
-    for kind in (plugins.RANKERS, plugins.COLD_STARTS):
+    for kind in (plugins.RANKERS, plugins.COLD_STARTS, plugins.TRIVIAL_ROWS):
         for number, (name, summary) in enumerate(plugins.summaries(kind).items()):
             _add_names(table, kind.title if number == 0 else "", name, summary.rstrip("."))
         table.add_section()

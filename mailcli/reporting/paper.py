@@ -45,7 +45,9 @@ REPORTED: dict[str, dict[str, dict[str, float]]] = {
 
 
 def row_name(config: RunConfig) -> str:
-    """The paper's name of a cell, or `ranker+method` if the paper has none."""
+    """The paper's name of a cell, or `ranker+method` if the paper has none; a trivial row has only its own name."""
+    if plugins.is_trivial(config.ranker):
+        return config.ranker
     default_variant = "base" if config.cold_start == "mail" else None
     variant = config.cold_start_options.get("variant", default_variant)
     cell = (config.ranker, config.cold_start, variant)
@@ -63,19 +65,23 @@ def row_label(config: RunConfig) -> str:
 
 
 def row_settings(name: str) -> dict[str, str]:
-    """The settings of a row, named as in the paper (case does not matter) or as `ranker+method`.
+    """The settings of a row: a name of the paper's (case does not matter), a trivial row, or `ranker+method`.
 
     Raises:
-        MailError: the name is neither.
+        MailError: the name is none of these.
     """
+    if plugins.is_trivial(name):
+        return {"ranker": name, "cold_start": "none"}
     by_lower_case = {known.lower(): row for known, row in ROWS.items()}
     if name.lower() in by_lower_case:
         return by_lower_case[name.lower()]
     ranker, plus, method = name.partition("+")
     if not plus:
+        known_names = [*ROWS, *plugins.names(plugins.TRIVIAL_ROWS)]
         raise MailError(
-            f"unknown row '{name}'.{did_you_mean(name, ROWS)} Known: {quoted(ROWS)}, or ranker+method, e.g. 'din+cvae'."
+            f"unknown row '{name}'.{did_you_mean(name, known_names)} Known: {quoted(known_names)}, or ranker+method, "
+            "e.g. 'din+cvae'."
         )
-    plugins.check(plugins.RANKERS, ranker)
+    plugins.check_ranker(ranker)
     plugins.check(plugins.COLD_STARTS, method)
     return {"ranker": ranker, "cold_start": method, **({"cold_start.variant": "base"} if method == "mail" else {})}

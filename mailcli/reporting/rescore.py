@@ -6,9 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mailcli import plugins
+from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.reporting.rows import Result, Row, row_of
+from mailcli.training.evaluate import measure, measure_draws
 from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import check_unchanged
+from mailcli.training.trivial_run import score_trivial_row
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -26,7 +31,6 @@ def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Ro
     Raises:
         MailError: a dataset is missing, or has changed since the run; or two folders hold the same run.
     """
-    load_tensorflow()
     tables: dict[str, dict[str, list[tuple[Run, Result]]]] = {}
     for run in _distinct(runs):
         result = {**(run.result or {}), **_score_test(run, data_dir, draws)}
@@ -55,12 +59,17 @@ def _baselines_first(rows: list[Row]) -> list[Row]:
 
 
 def _score_test(run: Run, data_dir: Path, draws: int) -> Result:
-    """The test metrics of a result, by the run's best checkpoint."""
-    from mailcli.training.evaluate import measure, measure_draws
-    from mailcli.training.predictor import Predictor
+    """The test metrics of a result, by the run's best checkpoint; a trivial row is fitted again."""
+    if plugins.is_trivial(run.config.ranker):
+        dataset = open_dataset(data_dir, run.config.data)
+        check_unchanged(run, dataset)
+        view, scores = score_trivial_row(run.config, dataset)["test"]
+    else:
+        load_tensorflow()
+        from mailcli.training.predictor import Predictor
 
-    predictor = Predictor.open(run, data_dir)
-    dataset, view = predictor.dataset, predictor.test
-    scores = predictor.score(predictor.batches(), "scoring test")
+        predictor = Predictor.open(run, data_dir)
+        dataset, view = predictor.dataset, predictor.test
+        scores = predictor.score(predictor.batches(), "scoring test")
     result = {"test": measure(dataset, view, scores)}
     return {**result, "over_users": measure_draws(dataset, view, scores, draws)} if draws else result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.captions import BELOW_TRIVIAL_MARK, TRIVIAL_MARK
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.tables import MetricCell, ResultLine, ResultTable
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
@@ -44,7 +45,8 @@ def _line(table: ResultTable, line: ResultLine) -> list[TextCell]:
 
     gains = [TextCell(_improvement(line.improvements[metric])) for metric in METRICS]
     reported = _reported(line) if table.with_reported else []
-    return [TextCell(line.name), *cells(METRICS), *gains, *cells(table.metrics[len(METRICS) :]), *reported]
+    name = TextCell(f"{TRIVIAL_MARK}{line.name}" if line.trivial else line.name)
+    return [name, *cells(METRICS), *gains, *cells(table.metrics[len(METRICS) :]), *reported]
 
 
 def _estimate(cell: MetricCell) -> TextCell:
@@ -52,7 +54,7 @@ def _estimate(cell: MetricCell) -> TextCell:
     estimate = cell.estimate
     if estimate is None:
         return TextCell("-")
-    text = unsigned(estimate.mean)
+    text = unsigned(estimate.mean) + (BELOW_TRIVIAL_MARK if cell.below_trivial else "")
     if estimate.half_width is None or estimate.deviation is None:
         return TextCell(text, rank=cell.rank)
     return TextCell(f"{text} ±{unsigned(estimate.half_width)}", f" ({unsigned(estimate.deviation)})", cell.rank)
@@ -94,6 +96,7 @@ def _records(table: ResultTable) -> list[dict[str, Any]]:
         {
             "users": line.users,
             "row": line.name,
+            "trivial": line.trivial,
             "metric": metric,
             **_cell_numbers(cell),
             **_improvement_numbers(line.improvements.get(metric)),
@@ -114,6 +117,7 @@ def _cell_numbers(cell: MetricCell) -> dict[str, Any]:
         "deviation": deviation,
         "half_width_95": half,
         "place": cell.rank or None,
+        "below_trivial": cell.below_trivial,
         "over_users_low": low,
         "over_users_high": high,
     }

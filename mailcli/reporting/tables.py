@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli import plugins
 from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement
 from mailcli.reporting.captions import caption_notes
 from mailcli.reporting.paper import row_label, row_name
@@ -27,6 +28,8 @@ class MetricCell:
     """95 % interval of the mean over users, the trained models fixed; None if users were not drawn."""
     rank: int = 0
     """1 for the best mean of the block, 2 for the second best, 0 for all others."""
+    below_trivial: bool = False
+    """Whether the mean of a row that is not trivial is below that of the best trivial row of the block."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class ResultLine:
     improvements: dict[str, Improvement | None]
     """By metric; None without a baseline."""
     reported: Mapping[str, float]
+    trivial: bool = False
+    """Whether it is fitted in seconds, without a network."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,10 @@ def make_table(rows: Sequence[Row], title: str, reported: Reported | None = None
 def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Reported) -> list[ResultLine]:
     """The lines of one group of users; they are ranked, and Holm-corrected, among themselves."""
     rows = [row for row in rows if any(users in result["test"] for result in row.results)]
-    cells = {metric: _ranked([_cell(row, users, metric) for row in rows]) for metric in metrics}
+    trivial = [plugins.is_trivial(row.config.ranker) for row in rows]
+    cells = {
+        metric: _below_trivial(_ranked([_cell(row, users, metric) for row in rows]), trivial) for metric in metrics
+    }
     gains = {metric: holm([_improvement(row, users, metric) for row in rows]) for metric in METRICS}
     return [
         ResultLine(
@@ -90,6 +98,7 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
             {metric: column[number] for metric, column in cells.items()},
             {metric: column[number] for metric, column in gains.items()},
             reported.get(row_name(row.config), {}).get(users, {}),
+            trivial[number],
         )
         for number, row in enumerate(rows)
     ]
@@ -107,6 +116,19 @@ def _ranked(cells: Sequence[MetricCell]) -> list[MetricCell]:
         return list(cells)
     ranks = {mean: rank for rank, mean in enumerate(means[:2], start=1)}
     return [replace(cell, rank=ranks.get(cell.estimate.mean, 0)) if cell.estimate else cell for cell in cells]
+
+
+def _below_trivial(cells: Sequence[MetricCell], trivial: Sequence[bool]) -> list[MetricCell]:
+    """The cells, marked where a row that is not trivial has a lower mean than the best trivial row."""
+    means = [
+        cell.estimate.mean for cell, is_trivial in zip(cells, trivial, strict=True) if is_trivial and cell.estimate
+    ]
+    if not means:
+        return list(cells)
+    return [
+        replace(cell, below_trivial=not is_trivial and cell.estimate is not None and cell.estimate.mean < max(means))
+        for cell, is_trivial in zip(cells, trivial, strict=True)
+    ]
 
 
 def _improvement(row: Row, users: str, metric: str) -> Improvement | None:

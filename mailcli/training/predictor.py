@@ -14,7 +14,7 @@ from mailcli.data.protocol import View, views
 from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import read_with_run_ids
+from mailcli.training.run_registry import check_has_weights, read_with_run_ids
 from mailcli.training.scorer import Scorer
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -29,7 +29,7 @@ class Predictor:
         dataset: a dataset with the run's ids; `Predictor.open` reads it that way.
 
     Raises:
-        MailError: the run's histories are longer than the dataset's.
+        MailError: it is the run of a trivial row, or its histories are longer than the dataset's.
 
     Example:
         >>> predictor = Predictor.open(open_run(folder), Path("data"))
@@ -37,6 +37,7 @@ class Predictor:
     """
 
     def __init__(self, run: Run, dataset: Dataset) -> None:
+        check_has_weights(run)
         dataset.check_history(run.config.history)
         self.run, self.dataset = run, dataset
 

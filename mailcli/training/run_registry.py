@@ -44,7 +44,7 @@ def _checksums(config: RunConfig, dataset: Dataset) -> dict[str, str]:
     """SHA-256 of what a run depends on besides its settings: the dataset, and an outside ranker or method."""
     checksums = {
         _DATASET: dataset_sha256(dataset),
-        _RANKER: plugins.code_sha256(plugins.RANKERS, config.ranker),
+        _RANKER: None if plugins.is_trivial(config.ranker) else plugins.code_sha256(plugins.RANKERS, config.ranker),
         _COLD_START: plugins.code_sha256(plugins.COLD_STARTS, config.cold_start),
     }
     return {key: checksum for key, checksum in checksums.items() if checksum}
@@ -170,6 +170,15 @@ def check_unchanged(run: Run, dataset: Dataset) -> None:
         )
 
 
+def check_has_weights(run: Run) -> None:
+    """Refuse the run of a trivial row where a network is needed (MailError)."""
+    if plugins.is_trivial(run.config.ranker):
+        raise MailError(
+            f"{run.folder}: '{run.config.ranker}' is a trivial row, whose run keeps no weights to continue, export, "
+            "score or draw. Expected the run of a ranker."
+        )
+
+
 def read_with_run_ids(run: Run, dataset: Dataset) -> Dataset:
     """A run's dataset, with the ids of the run's embedding table (MailError as `check_unchanged`)."""
     check_unchanged(run, dataset)
@@ -203,8 +212,20 @@ def finished_runs(runs: Path) -> list[Run]:
 
 
 def runs_below(folders: Iterable[Path]) -> list[Run]:
-    """The finished runs in or below some folders (MailError for a folder without any)."""
+    """The finished runs in or below some folders, without those of trivial rows that are not named one by one.
+
+    They have neither losses nor weights to draw or audit.
+
+    Raises:
+        MailError: a folder holds no others.
+    """
     runs: list[Run] = []
     for folder in folders:
-        runs += [open_run(folder)] if (folder / CONFIG).is_file() else finished_runs(folder)
+        if (folder / CONFIG).is_file():
+            runs.append(open_run(folder))
+            continue
+        below = [run for run in finished_runs(folder) if not plugins.is_trivial(run.config.ranker)]
+        if not below:
+            raise MailError(f"{folder}: holds only runs of trivial rows. Expected one of a ranker.")
+        runs += below
     return runs

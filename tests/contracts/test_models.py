@@ -208,7 +208,7 @@ class TestColdStarts(_PluginContract):
         self.check(name)
 
 
-@pytest.mark.parametrize("kind", [plugins.SOURCES, plugins.RANKERS, plugins.COLD_STARTS])
+@pytest.mark.parametrize("kind", [plugins.SOURCES, plugins.RANKERS, plugins.COLD_STARTS, plugins.TRIVIAL_ROWS])
 def test_every_plugin_has_its_class_and_a_test(kind: plugins.PluginKind) -> None:
     """The meta-test: a file without the well-known class, or a source that no test names, fails here."""
     tests = "".join(path.read_text() for path in Path(__file__).parent.parent.rglob("test_*.py"))

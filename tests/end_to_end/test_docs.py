@@ -114,7 +114,14 @@ def test_the_readme_and_contributing_name_where_things_are() -> None:
 
 def test_contributing_says_how_to_add_each_kind_of_plugin() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for kind in (plugins.RANKERS, plugins.COLD_STARTS, plugins.SOURCES, plugins.ENGINES, plugins.PLOTS):
+    for kind in (
+        plugins.RANKERS,
+        plugins.COLD_STARTS,
+        plugins.SOURCES,
+        plugins.ENGINES,
+        plugins.PLOTS,
+        plugins.TRIVIAL_ROWS,
+    ):
         folder = kind.package.replace(".", "/")
         assert f"| mailcli/{folder}/{PLACEHOLDER}.py | class `{kind.class_name}`" in text, kind.title
 

@@ -144,3 +144,56 @@ def test_against_a_baseline_of_zero_there_is_no_improvement() -> None:
     gain = new.improvements["AUC"]
     assert gain is not None
     assert gain.mean == pytest.approx(400)
+
+
+class TestTrivialRows:
+    """Marked by their names; other rows are marked where their mean is below that of the best trivial row."""
+
+    RATE, BIAS = (make_config([{"data": "toy", "ranker": name}]) for name in ("item-rate", "item-bias"))
+
+    def rows(self) -> list[Row]:
+        return [
+            Row(self.RATE, (0,), (result(0.55, 0.6),), None),
+            Row(self.BIAS, (0,), (result(0.6, 0.65),), None),
+            Row(BASE, (0,), (result(0.5, 0.7),), None),
+            Row(MAIL, (0,), (result(0.6, 0.64),), (result(0.5, 0.7),)),
+        ]
+
+    def test_marks(self) -> None:
+        lines = [line[:3] for line in cells_of(text_of(self.rows())) if len(line) > 2]
+        assert lines[:10] == [
+            ["new users", "", ""],
+            ["trivial: item-rate", ".5500", ".4500"],
+            ["trivial: item-bias", ".6000", ".5000"],
+            ["BaseDNN", ".5000↓", ".4000↓"],
+            ["MAIL-Base", ".6000", ".5000"],
+            ["old users", "", ""],
+            ["trivial: item-rate", ".6000", ".5000"],
+            ["trivial: item-bias", ".6500", ".5500"],
+            ["BaseDNN", ".7000", ".6000"],
+            ["MAIL-Base", ".6400↓", ".5400↓"],
+        ]
+        note = (
+            "trivial: statistics of the training split, fitted in seconds without a network; ↓ = below the best "
+            "trivial row of the block"
+        )
+        assert note in notes_of(self.rows())
+
+    def test_marks_of_records(self) -> None:
+        records = lay_out(make_table(self.rows(), "Title")).records
+        new = [record for record in records if record["users"] == "new" and record["metric"] == "AUC"]
+        assert [(record["row"], record["trivial"], record["below_trivial"]) for record in new] == [
+            ("item-rate", True, False),
+            ("item-bias", True, False),
+            ("BaseDNN", False, True),
+            ("MAIL-Base", False, False),
+        ]
+
+    def test_a_table_without_them_has_neither_mark_nor_note(self) -> None:
+        assert "↓" not in text_of(self.rows()[2:])
+        assert not any("trivial" in note for note in notes_of(self.rows()[2:]))
+
+    def test_other_forms_have_the_marks(self) -> None:
+        table = lay_out(make_table(self.rows(), "Title"))
+        assert "| BaseDNN | .5000↓ |" in render([table], "markdown")
+        assert r"BaseDNN & .5000$\downarrow$ & " in render([table], "latex")

@@ -13,7 +13,7 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.retraining.checks import check_next_dataset, check_resumable, open_parent_dataset
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import NUMBERING, PARENT_OPTIMIZERS, find_run, open_run
+from mailcli.training.run_registry import NUMBERING, PARENT_OPTIMIZERS, check_has_weights, find_run, open_run
 from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -43,6 +43,7 @@ def continue_run(
     if data is None:
         raise MailError("--continue: name the next day's dataset with --data.")
     parent, dataset = open_run(folder), open_dataset(data_dir, data)
+    check_has_weights(parent)
     earlier = open_parent_dataset(parent, data_dir)
     check_next_dataset(parent, earlier, dataset)
     load_tensorflow()
