@@ -10,6 +10,7 @@ import numpy as np
 from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.metrics.statistics import EQUIVALENCE_BOUND
+from mailcli.reporting.best_epochs import epoch_notes
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
 
@@ -36,6 +37,7 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
         notes.append("±: 95 % interval over seeds; n.s. = no significant difference at 5 %")
     else:
         notes.append(ONE_SEED)
+    notes += epoch_notes(rows)
     notes += _bootstrap_notes(rows) if bootstrapped else []
     if any(plugins.is_trivial(row.config.ranker) for row in rows):
         notes.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.best_epochs import BestEpochs
 from mailcli.reporting.captions import BELOW_TRIVIAL_MARK, TRIVIAL_MARK
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.tables import MetricCell, ResultLine, ResultTable
@@ -103,10 +104,20 @@ def _records(table: ResultTable) -> list[dict[str, Any]]:
             "reported": line.reported.get(metric),
             "reported_RI": line.reported.get(f"RI {metric}"),
             "seeds": " ".join(map(str, line.seeds)),
+            **_epoch_numbers(line.epochs),
         }
         for line in table.lines
         for metric, cell in line.cells.items()
     ]
+
+
+def _epoch_numbers(epochs: BestEpochs | None) -> dict[str, Any]:
+    """The best epoch of each seed, the cap, and how many seeds were still improving when they reached it."""
+    return {
+        "best_epochs": " ".join(map(str, epochs.by_seed)) if epochs else None,
+        "epoch_cap": epochs.cap if epochs else None,
+        "still_improving": epochs.improving if epochs else None,
+    }
 
 
 def _cell_numbers(cell: MetricCell) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mailcli import plugins
 from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement
+from mailcli.reporting.best_epochs import BestEpochs, best_epochs
 from mailcli.reporting.captions import caption_notes
 from mailcli.reporting.paper import row_label, row_name
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means, metric_by_seed
@@ -45,6 +46,8 @@ class ResultLine:
     reported: Mapping[str, float]
     trivial: bool = False
     """Whether it is fitted in seconds, without a network."""
+    epochs: BestEpochs | None = None
+    """None for a row that is not trained by epochs."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
             {metric: column[number] for metric, column in gains.items()},
             reported.get(row_name(row.config), {}).get(users, {}),
             trivial[number],
+            best_epochs(row),
         )
         for number, row in enumerate(rows)
     ]

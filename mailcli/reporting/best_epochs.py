@@ -1,0 +1,67 @@
+"""The best epochs of a row's runs, and whether training ended while they were still improving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mailcli.reporting.paper import row_label
+from mailcli.reporting.rows import Result, Row
+
+
+@dataclass(frozen=True)
+class BestEpochs:
+    """The epochs of a row."""
+
+    by_seed: tuple[int, ...]
+    cap: int
+    """The setting `epochs`, the last epoch that there may be."""
+    improving: int
+    """The number of seeds whose best epoch is the cap, so that more epochs might have been better."""
+
+
+def best_epochs(row: Row) -> BestEpochs | None:
+    """The best epoch of each seed; None if a result has none, such as that of a row which is not trained by epochs."""
+    epochs: list[Any] = [result.get("best_epoch") for result in row.results]
+    if not epochs or None in epochs:
+        return None
+    improving = sum(_ended_improving(result, row.config.epochs, row.config.patience) for result in row.results)
+    return BestEpochs(tuple(epochs), row.config.epochs, improving)
+
+
+def _ended_improving(result: Result, cap: int, patience: int) -> bool:
+    """Whether the best epoch is the cap, and not because patience ended training within it."""
+    steps_after = [point for point in result.get("curve", []) if point["step"] > result.get("best_step", 0)]
+    return result["best_epoch"] >= cap and len(steps_after) < patience
+
+
+def epoch_notes(rows: Sequence[Row]) -> list[str]:
+    """The notes under a table: every row's best epochs beside the cap, and a warning where more might be better."""
+    by_label = {row_label(row.config): epochs for row in rows if (epochs := best_epochs(row)) is not None}
+    if not by_label:
+        return []
+    texts = "; ".join(f"{label} {_text(epochs)}" for label, epochs in by_label.items())
+    return [f"best epoch by validation AUC: {texts}", *_warnings(by_label)]
+
+
+def _text(epochs: BestEpochs) -> str:
+    """`2, 1, 2 of 2` by seed, or `2 of 2` for all."""
+    numbers = epochs.by_seed[:1] if len(set(epochs.by_seed)) == 1 else epochs.by_seed
+    return f"{', '.join(map(str, numbers))} of {epochs.cap}"
+
+
+def _warnings(by_label: dict[str, BestEpochs]) -> list[str]:
+    """A warning for each cap that some rows have reached."""
+    warnings = []
+    for cap in sorted({epochs.cap for epochs in by_label.values() if epochs.improving}):
+        reached = [
+            label + ("" if epochs.improving == len(epochs.by_seed) else f" ({epochs.improving} of its seeds)")
+            for label, epochs in by_label.items()
+            if epochs.improving and epochs.cap == cap
+        ]
+        warnings.append(
+            f"still improving: best epoch {cap} of {cap} in {', '.join(reached)}; not trained to the end, so raise "
+            "the setting epochs before comparing"
+        )
+    return warnings

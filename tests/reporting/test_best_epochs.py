@@ -1,0 +1,72 @@
+"""What a table says about the best epochs of its rows: a note, a warning, and numbers in its records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from mailcli.config import make_config
+from mailcli.reporting.formats import render
+from mailcli.reporting.result_layout import lay_out
+from mailcli.reporting.rows import Row
+from mailcli.reporting.tables import make_table
+from tests.helpers.results import result
+
+BASE = make_config([{"data": "toy", "epochs": 2}])
+MAIL = make_config([{"data": "toy", "epochs": 2, "cold_start": "mail", "cold_start.variant": "base"}])
+LONG = make_config([{"data": "toy", "epochs": 10, "ranker": "din"}])
+
+
+def trained(best_epoch: int | None, **more: Any) -> dict[str, Any]:
+    return {**result(0.5, 0.7), "best_epoch": best_epoch, **more}
+
+
+def notes_on_epochs(rows: list[Row]) -> list[str]:
+    return [note for note in make_table(rows, "Title").notes if "epoch " in note]
+
+
+def test_every_row_has_its_best_epochs_and_the_cap_and_a_warning_if_they_are_equal() -> None:
+    rows = [
+        Row(BASE, (0, 1, 2), (trained(2), trained(1), trained(2)), None),
+        Row(MAIL, (0, 1, 2), (trained(2), trained(2), trained(2)), None),
+        Row(LONG, (0, 1, 2), (trained(7), trained(3), trained(9)), None),
+    ]
+    assert notes_on_epochs(rows) == [
+        "best epoch by validation AUC: BaseDNN 2, 1, 2 of 2; MAIL-Base 2 of 2; din+none 7, 3, 9 of 10",
+        "still improving: best epoch 2 of 2 in BaseDNN (2 of its seeds), MAIL-Base; not trained to the end, so raise "
+        "the setting epochs before comparing",
+    ]
+    assert len(notes_on_epochs(rows[2:])) == 1
+
+
+def test_json_and_csv_have_them_in_every_record() -> None:
+    table = lay_out(make_table([Row(BASE, (0, 1), (trained(2), trained(1)), None)], "Title"))
+    (content,) = json.loads(render([table], "json"))
+    assert {(r["best_epochs"], r["epoch_cap"], r["still_improving"]) for r in content["results"]} == {("2 1", 2, 1)}
+    assert any(note.startswith("still improving: best epoch 2 of 2 in BaseDNN") for note in content["notes"])
+    records = list(csv.DictReader(io.StringIO(render([table], "csv"))))
+    assert {(r["best_epochs"], r["epoch_cap"], r["still_improving"]) for r in records} == {("2 1", "2", "1")}
+
+
+@pytest.mark.parametrize("scored", [result(0.5, 0.7), trained(None)])
+def test_a_row_without_epochs_says_nothing(scored: dict[str, Any]) -> None:
+    rows = [Row(BASE, (0,), (scored,), None)]
+    assert notes_on_epochs(rows) == []
+    assert lay_out(make_table(rows, "Title")).records[0]["best_epochs"] is None
+    # Beside one that has them, it is left out of the note.
+    rows.append(Row(LONG, (0,), (trained(4),), None))
+    assert notes_on_epochs(rows) == ["best epoch by validation AUC: din+none 4 of 10"]
+
+
+@pytest.mark.parametrize(("validations_after", "warns"), [(0, True), (1, True), (2, False)])
+def test_patience_that_ends_training_within_the_last_epoch_is_no_reason_to_warn(
+    validations_after: int, warns: bool
+) -> None:
+    """Patience is 2: after two worse validations, more epochs would not have been trained."""
+    curve = [{"epoch": 2, "step": 30 + number, "all": 0.5} for number in range(1 + validations_after)]
+    rows = [Row(BASE, (0,), (trained(2, best_step=30, curve=curve),), None)]
+    assert any(note.startswith("still improving") for note in notes_on_epochs(rows)) == warns
