@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 #: Raised whenever a stage of an older version could be misread.
-FORMAT = 2
+FORMAT = 3
 _KEY = "key.json"
 _TEMP = "temp"
 

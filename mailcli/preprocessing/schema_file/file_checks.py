@@ -89,6 +89,12 @@ def _columns(schema: SchemaFile) -> Iterator[tuple[str, ColumnRef | None, str, b
         yield rule.key, ColumnRef(rule.column), "behaviors", False
 
 
+def named_columns(schema: SchemaFile) -> frozenset[str]:
+    """The names of all columns of the schema file, whatever table they are in."""
+    names = {column.name for _, column, *_ in _columns(schema) if column}
+    return frozenset(names | ({schema.join.on} if schema.join else set()))
+
+
 def _column_faults(
     schema: SchemaFile, files: FilesByRole, key: str, column: ColumnRef | None, role: str, as_list: bool
 ) -> list[str]:

@@ -7,6 +7,7 @@ import glob
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -36,6 +37,9 @@ UNSUPPORTED = (".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz", ".rar", ".l
 
 #: Columns of a file that an error lists (ours).
 SHOWN_COLUMNS = 100
+#: Columns up to which all are read, so that rows are set aside as they are (ours: DuckDB keeps 2,048 rows of every
+#: column that it reads, which is 130 MB per thread).
+WIDEST_READ = 4000
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class LocatedFiles:
     folder_columns: tuple[str, ...] = ()
     """More columns, whose values are in the names of the folders: `date=2022-05-07`."""
 
+    named: frozenset[str] = frozenset()
+    """The columns that the schema file names."""
     copies: Mapping[Path, Path] = field(default_factory=dict)
     """The copies as UTF-8 of files in an encoding that DuckDB does not read."""
 
@@ -64,6 +70,25 @@ class LocatedFiles:
     def parquet(self) -> bool:
         """Whether these are Parquet files."""
         return is_parquet(self.paths[0])
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether only the columns that the schema file names are read."""
+        return len(self.header) > WIDEST_READ
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The places of the columns that are read."""
+        return tuple(
+            number
+            for number, name in enumerate(self.header)
+            if not self.is_wide or not self.named or name in self.named
+        )
+
+    @property
+    def read_header(self) -> tuple[str, ...]:
+        """The names of the columns that are read."""
+        return tuple(self.header[number] for number in self.numbers)
 
     @property
     def key(self) -> str:
@@ -222,8 +247,17 @@ def _check_separator(path: Path, separator: str, header: Sequence[str], first_ro
         row = first_rows[0]
         raise _UnusableFileError(
             f"{path.name}: {separator.join(row)[:MAX_QUOTED]!r} has {len(row)} fields. Expected {len(header)}, "
-            f"separated by {separator!r}: {','.join(header)}"
+            f"separated by {separator!r}: {first_names(header)}"
         )
+
+
+def first_names(header: Sequence[str]) -> str:
+    """The names of the first columns, for an error text."""
+    return f"{','.join(header[:SHOWN_COLUMNS])}{_more(header)}"
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - SHOWN_COLUMNS:,} more" if len(names) > SHOWN_COLUMNS else ""
 
 
 def missing_columns(
@@ -233,10 +267,9 @@ def missing_columns(
     if files is None:
         return []
     known = (*files.header, *(joined.header if joined else ()), *files.folder_columns)
-    more = f" and {len(known) - SHOWN_COLUMNS:,} more" if len(known) > SHOWN_COLUMNS else ""
     return [
         f"{key} = '{name}': {files.paths[0].name} has no such column.{did_you_mean(name, known)} "
-        f"It has: {quoted(known[:SHOWN_COLUMNS])}{more}"
+        f"It has: {quoted(known[:SHOWN_COLUMNS])}{_more(known)}"
         for name in names
         if name and name not in known
     ]

@@ -18,10 +18,11 @@ from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
 from mailcli.preprocessing.raw_file import LONGEST_LINE, damaged
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
-from mailcli.preprocessing.schema_file.locate import LocatedFiles
+from mailcli.preprocessing.schema_file.locate import LocatedFiles, first_names
 from mailcli.preprocessing.schema_file.text_file import (
     MAX_LINE_BYTES,
     is_gzip,
+    join_row,
     looks_like,
     open_text,
     split_row,
@@ -104,7 +105,7 @@ class SchemaRawFile:
         if fault >= len(self.checks):
             return self._explain_unsplit(REASONS[fault - len(self.checks)], line)
         cells, check = self._cells(line), self.checks[fault]
-        row = dict(zip(self.files.header, cells, strict=False))
+        row = dict(zip(self.files.read_header, cells, strict=False))
         contents = ", ".join(
             f"column '{name}' holds {row[name][:MAX_QUOTED]!r}"
             if name in row
@@ -134,7 +135,7 @@ class SchemaRawFile:
         if reason == "quotes":
             return 'has text after a closing quote. Expected closed quotes; or quote = "", if quotes have no meaning'
         count = len(self._cells(line))
-        return f"has {count} fields. Expected {len(header)}: {','.join(header)}"
+        return f"has {count} fields. Expected {len(header)}: {first_names(header)}"
 
     @cached_property
     def _encoding_hint(self) -> str:
@@ -144,6 +145,13 @@ class SchemaRawFile:
         if any(looks_like(path, "gb18030") for path in self.files.paths):
             return '; or encoding = "gb18030", which the file seems to be'
         return '; or encoding = "latin-1", which accepts any bytes'
+
+    def _columns_read(self, line: str) -> str:
+        """A line of a wide file with only the columns that are read, as in SqlTable.line."""
+        cells = self._cells(line)
+        if len(cells) != len(self.files.header):
+            return line
+        return join_row([cells[number] for number in self.files.numbers], self.files.format)
 
     def _cells(self, line: str) -> list[str]:
         """The values of a row; of one whose quotes are wrong, the line itself."""
@@ -193,6 +201,8 @@ class SchemaRawFile:
                         line = line if line in lines else _as_read_by_duckdb(line[:LONGEST_LINE], lines)
                         # In the copy of a file, a byte that is not text is replaced by '?', too.
                         line = line if line in lines else line.replace("\ufffd", "?")
+                        if self.files.is_wide and line not in lines:
+                            line = self._columns_read(text.rstrip("\r\n"))
                         if line in lines and (number > 1 or not self.files.has_header):
                             return f"{path}, line {number}", line
             except (OSError, EOFError, zlib.error) as error:

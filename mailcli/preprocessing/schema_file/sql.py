@@ -14,7 +14,7 @@ from mailcli.preprocessing.schema_file.text_file import MAX_LINE_BYTES
 
 
 def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
-    """A query for all columns of some files as text.
+    """A query for the columns of some files that are read, as text.
 
     Args:
         files: the files of a table.
@@ -22,16 +22,14 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
         keep_rejects: whether DuckDB keeps the lines that it cannot split, for the engine to report.
 
     Returns:
-        SQL with the columns `#FIRST`, `#FIRST + 1`, ... and `#file`, the path.
+        SQL with the columns `#FIRST`, `#FIRST + 1`, ..., those that are read, and `#file`, the path.
     """
     paths = paths_literal(files.copies.get(path, path) for path in files.paths)
     columns = [f"#{first + number}" for number in range(len(files.header))]
+    read_columns = [(number, identifier(columns[number])) for number in files.numbers]
     if files.parquet:
         # By position, because DuckDB treats `a` and `A` as the same name.
-        texts = (
-            f"{_as_text(identifier(column), files.types[name])} AS {identifier(column)}"
-            for name, column in zip(files.header, columns, strict=True)
-        )
+        texts = (f"{_as_text(name, files.types[files.header[number]])} AS {name}" for number, name in read_columns)
         file_column = _unused_name(files.header)
         source = f"read_parquet({paths}, hive_partitioning = false, filename = {literal(file_column)})"
         names = ", ".join(map(identifier, [*columns, "#file"]))
@@ -39,13 +37,14 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
     text_format = files.format
     null_text = literal(_null_text(text_format))
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
-    path_column = "*"
+    path_column = '"#file"'
     if files.copies:
         names = " ".join(f"WHEN {literal(str(copy))} THEN {literal(str(path))}" for path, copy in files.copies.items())
-        path_column = f'* REPLACE (CASE "#file" {names} END AS "#file")'
+        path_column = f'CASE "#file" {names} END AS "#file"'
     encoding = "utf-8" if files.copies else text_format.encoding
     return (
-        f"SELECT {path_column} FROM read_csv({paths}, auto_detect = false, header = {str(files.has_header).lower()}, "
+        f"SELECT {', '.join(name for _, name in read_columns)}, {path_column} "
+        f"FROM read_csv({paths}, auto_detect = false, header = {str(files.has_header).lower()}, "
         f"delim = {literal(text_format.separator)}, quote = {literal(text_format.quote)}, "
         f"escape = {literal(text_format.quote)}, encoding = {literal(encoding)}, columns = {{{types}}}, "
         f"ignore_errors = true, store_rejects = {str(keep_rejects).lower()}, nullstr = {null_text}, "

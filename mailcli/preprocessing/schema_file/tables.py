@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mailcli.preprocessing.engines.duckdb import literal
 from mailcli.preprocessing.schema_file.copies import with_copies
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TimeDefinition
-from mailcli.preprocessing.schema_file.file_checks import file_faults, splits_of_file
+from mailcli.preprocessing.schema_file.file_checks import file_faults, named_columns, splits_of_file
 from mailcli.preprocessing.schema_file.locate import LocatedFiles, files_of, locate
 from mailcli.preprocessing.schema_file.raw_file import RowCheck
 from mailcli.preprocessing.schema_file.table import SqlTable
@@ -38,6 +39,8 @@ class SchemaTables:
             table.role: locate(table, raw, faults) for table in tables if table.patterns
         }
         faults += file_faults(schema, self.files, raw, faults)
+        named = named_columns(schema)
+        self.files = {role: files and replace(files, named=named) for role, files in self.files.items()}
 
     def make_copies(self, folder: Path) -> None:
         """Copy the files in encodings that DuckDB does not read."""

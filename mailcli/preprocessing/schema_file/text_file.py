@@ -101,6 +101,18 @@ def split_row(text: str, text_format: TextFormat) -> list[str]:
     return next(csv.reader(lines, delimiter=text_format.separator, quotechar=text_format.quote), [])
 
 
+def join_row(cells: Sequence[str], text_format: TextFormat) -> str:
+    """The text of a row, with quotes around the fields that need them."""
+    quote = text_format.quote
+    if not quote:
+        return text_format.separator.join(cells)
+    special = (text_format.separator, quote, "\n", "\r")
+    return text_format.separator.join(
+        quote + cell.replace(quote, quote * 2) + quote if any(text in cell for text in special) else cell
+        for cell in cells
+    )
+
+
 def repeated_name(header: Sequence[str]) -> str | None:
     """The first column name that occurs more than once; None if all are distinct."""
     counts = Counter(header)

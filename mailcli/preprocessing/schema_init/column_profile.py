@@ -24,6 +24,8 @@ TIME_FORMATS = (
     ),
     "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%Y-%m-%d", "%Y%m%d%H%M%S", "%Y%m%d",
 )  # fmt: skip
+#: Characters of the shortest text in any of them, such as 1/1/2000: most columns are not tried.
+_SHORTEST_TIME = 8
 #: Lengths of formats made of digits only; strptime would also accept other numbers.
 _DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14}
 #: Common ways to write a missing value.
@@ -125,7 +127,7 @@ class ColumnProfile:
     def time_formats(self) -> tuple[str, ...]:
         """The formats in which all values may be times written as text."""
         texts = set(self.values)
-        if not texts or not all(re.search(r"\d", text) for text in texts):
+        if not texts or not all(len(text) >= _SHORTEST_TIME and re.search(r"\d", text) for text in texts):
             return ()
         formats = [time_format for time_format in TIME_FORMATS if all(_is_time(text, time_format) for text in texts)]
         # %n reads whatever %f reads.

@@ -12,14 +12,14 @@ from mailcli.errors import MailError
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
-from mailcli.preprocessing.schema_init.file_sample import SAMPLE_ROWS, FileSample
+from mailcli.preprocessing.schema_init.file_sample import FileSample, sampled_rows
 
 
 def sample_parquet(path: Path) -> FileSample:
     """The first rows of a Parquet file (MailError: it cannot be read, or has no rows)."""
     try:
         file = pq.ParquetFile(path)
-        batch = next(file.iter_batches(SAMPLE_ROWS), None)
+        batch = next(file.iter_batches(sampled_rows(len(file.schema_arrow))), None)
     except (OSError, pa.ArrowException) as error:
         raise MailError(f"{path}: cannot be read as Parquet ({error}).") from error
     if batch is None or not batch.num_rows:

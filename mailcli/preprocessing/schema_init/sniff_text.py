@@ -20,7 +20,7 @@ from mailcli.preprocessing.schema_file.text_file import (
     utf_16_order,
 )
 from mailcli.preprocessing.schema_init.column_profile import MISSING, ColumnProfile
-from mailcli.preprocessing.schema_init.file_sample import SAMPLE_ROWS, FileSample
+from mailcli.preprocessing.schema_init.file_sample import SAMPLE_ROWS, FileSample, sampled_rows
 
 #: GroupLens' files have no header line; these are the names in its README.
 KNOWN_COLUMNS = {
@@ -106,6 +106,8 @@ def _rows(path: Path, text_format: TextFormat) -> list[list[str]]:
                 if len(row) < 2 or len(row) != len(rows[0] if rows else row):
                     return []
                 rows.append(row)
+                if len(rows) > sampled_rows(len(row)):
+                    break
         except csv.Error:  # these are not quotes
             return []
     return rows

@@ -194,7 +194,7 @@ class Source(RawData):
         if files is None:
             return None
         # DuckDB checks the encoding of the columns that a query needs.
-        columns = ", ".join(f'"#{number}"' for number in range(len(files.header)))
+        columns = ", ".join(f'"#{number}"' for number in files.numbers)
         fault = f"(CASE WHEN hash({columns}) IS NULL THEN 0 END)::INTEGER"
         sql = f"SELECT {fault} AS fault, NULL::VARCHAR AS line FROM ({select_text(files, 0, keep_rejects=True)})"
         return engine.sql(sql, files.paths[0])
