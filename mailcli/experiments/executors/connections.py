@@ -37,7 +37,7 @@ class Connection:
 
     def __init__(self, connected: socket.socket, key: bytes) -> None:
         self._socket, self._key = connected, key
-        self._unread = b""
+        self._unread, self._is_closed = b"", False
         # A machine that loses power closes no connection: keep-alive notices it.
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
@@ -58,17 +58,11 @@ class Connection:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while b"\n" not in self._unread:
+            if self._is_closed:
+                return None
             # For all of the message: a stranger may send a byte now and then.
             self._socket.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
-            try:
-                data = self._socket.recv(1 << 16)
-            except ConnectionError:
-                data = b""
-            if not data:
-                return None
-            self._unread += data
-            if len(self._unread) > _LONGEST:
-                raise ValueError("the message is too long")
+            self.read_more()
         line, _, self._unread = self._unread.partition(b"\n")
         digest, _, text = line.partition(b" ")
         # Checked first: JSON of a stranger may be nested so deeply that reading it fails.
@@ -78,6 +72,27 @@ class Connection:
         if not isinstance(message, dict):
             raise ValueError("the message is not a JSON object")
         return message
+
+    def read_more(self) -> bool:
+        """Read what has come, or wait for something; whether `receive` will now return at once.
+
+        Raises:
+            TimeoutError: nothing has come.
+            ValueError: the message is too long.
+        """
+        try:
+            data = self._socket.recv(1 << 16)
+        except ConnectionError:
+            data = b""
+        self._is_closed = not data
+        self._unread += data
+        if len(self._unread) > _LONGEST:
+            raise ValueError("the message is too long")
+        return self._is_closed or b"\n" in self._unread
+
+    def fileno(self) -> int:
+        """The socket's number, by which a selector waits for it."""
+        return self._socket.fileno()
 
     def _digest(self, text: bytes) -> bytes:
         return hmac.digest(self._key, text, "sha256").hex().encode()

@@ -18,6 +18,7 @@ from mailcli.config import differences
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.executors.cluster import SECRET, Cluster
 from mailcli.experiments.executors.connections import Connection, Connections
+from mailcli.experiments.executors.greetings import Greeting, Greetings
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,6 @@ logger = logging.getLogger(__name__)
 VERSIONS = ("mail", "tensorflow", "keras", "numpy")
 #: Seconds between two attempts to connect to a chief that does not answer yet (ours).
 _PAUSE = 0.2
-#: Seconds that a connected process has to say who it is (ours).
-_GREETING_TIMEOUT = 10
 #: How the keys of a job end that are checksums of files.
 _CHECKSUM = "_sha256"
 _SAME_COMMAND = "Run the same command on all workers, except for --index."
@@ -55,16 +54,13 @@ def connect(cluster: Cluster, job: dict[str, Any], plan: Any = None) -> Connecti
 def reject_workers(cluster: Cluster, reason: str) -> None:
     """As a chief that cannot start, send the reason to each worker that connects, until all know it or time is out."""
     waiting, deadline = set(range(1, len(cluster.addresses))), time.monotonic() + cluster.timeout
-    with _listen(cluster) as server:
-        while waiting:
-            connection = _accept(cluster, server, deadline)
-            if connection is None:
-                return
+    with _listen(cluster) as server, Greetings(server, cluster.key) as greetings:
+        while waiting and (greeting := greetings.next(deadline)):
             try:
-                waiting.discard((connection.receive(_GREETING_TIMEOUT) or {}).get("index", 0))
-                connection.send(error=f"{cluster.name(0)} cannot start: {reason}")
-            except (OSError, ValueError, TypeError):
-                continue  # Not one of our workers.
+                waiting.discard(int(greeting.message["index"]))
+                greeting.connection.send(error=f"{cluster.name(0)} cannot start: {reason}")
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # Not one of our workers, or it has ended.
 
 
 def _listen(cluster: Cluster) -> socket.socket:
@@ -97,26 +93,17 @@ def port_error(cluster: Cluster, reason: str) -> MailError:
     )
 
 
-def _accept(cluster: Cluster, server: socket.socket, deadline: float) -> Connection | None:
-    """The next connection; None if none comes before the deadline."""
-    server.settimeout(max(deadline - time.monotonic(), 0.001))
-    try:
-        return Connection(server.accept()[0], cluster.key)
-    except TimeoutError:
-        return None
-
-
 def _accept_workers(cluster: Cluster, job: dict[str, Any], plan: Any) -> Connections:
     """The chief's part: wait for all workers, then send them the plan, or the error that ends them all."""
     connections, deadline = Connections(cluster, plan=plan), time.monotonic() + cluster.timeout
     expected = range(1, len(cluster.addresses))
     error = ""
     try:
-        with _listen(cluster) as server:
+        with _listen(cluster) as server, Greetings(server, cluster.key) as greetings:
             while not error and len(connections.by_index) < len(expected):
-                connection = _accept(cluster, server, deadline)
-                if connection:
-                    error = _admit(connections, connection, job)
+                greeting = greetings.next(deadline)
+                if greeting:
+                    error = _admit(connections, greeting, job)
                     continue
                 missing = ", ".join(cluster.name(index) for index in expected if index not in connections.by_index)
                 error = _timeout_text(missing, "connect", cluster)
@@ -137,16 +124,13 @@ def _timeout_text(names: str, action: str, cluster: Cluster) -> str:
     )
 
 
-def _admit(connections: Connections, connection: Connection, job: dict[str, Any]) -> str:
-    """Receive a worker's greeting and keep its connection; returns what is wrong with the worker, or an empty text."""
-    cluster = connections.cluster
+def _admit(connections: Connections, greeting: Greeting, job: dict[str, Any]) -> str:
+    """Keep the connection of a worker that has greeted; returns what is wrong with the worker, or an empty text."""
+    cluster, connection = connections.cluster, greeting.connection
     try:
-        greeting = connection.receive(_GREETING_TIMEOUT)
-        if greeting is None:
-            raise ValueError("closed without a greeting")
-        index, worker_job = int(greeting["index"]), dict(greeting["job"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        # Not one of our workers, but for example a port scanner, or a worker of another job.
+        index, worker_job = int(greeting.message["index"]), dict(greeting.message["job"])
+    except (ValueError, KeyError, TypeError) as error:
+        # Not one of our workers, or one of another version.
         logger.debug(f"{cluster.name(0)}: ignoring a connection of a process that is none of the workers ({error}).")
         connection.close()
         return ""

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments.executors import rendezvous
+from mailcli.experiments.executors import greetings, rendezvous
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.connections import Connection
+from mailcli.experiments.executors.greetings import GREETING_TIMEOUT, Greetings
 from mailcli.experiments.executors.rendezvous import connect, reject_workers
 from tests.helpers.workers import connect_all, free_ports, local_clusters
 
@@ -201,6 +202,50 @@ def test_a_stranger_is_ignored() -> None:
     assert list(chief[0].by_index) == [1]
     for connections in (chief[0], worker):
         connections.close("")
+
+
+def test_silent_strangers_hold_up_no_worker() -> None:
+    clusters = local_clusters(2, timeout=20)
+    address = clusters[0].host_and_port(0)
+    chief: list[Any] = []
+    waiting = threading.Thread(target=lambda: chief.append(connect(clusters[0], {}, "plan")))
+    started = time.monotonic()
+    waiting.start()
+    strangers: list[socket.socket] = []
+    while len(strangers) < 5:
+        try:
+            strangers.append(socket.create_connection(address))
+        except OSError:
+            time.sleep(0.01)
+    # One that has begun a message, too.
+    strangers[0].sendall(b"0123")
+    worker = connect(clusters[1], {})
+    waiting.join()
+    assert worker.plan == "plan"
+    assert time.monotonic() - started < GREETING_TIMEOUT / 2
+    for stranger in strangers:
+        # The chief has closed it.
+        stranger.settimeout(5)
+        assert stranger.recv(1) == b""
+        stranger.close()
+    for connections in (chief[0], worker):
+        connections.close("")
+
+
+def test_a_silent_stranger_is_dropped_in_time_and_the_oldest_of_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(greetings, "MOST_SILENT", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server, Greetings(server, b"key") as waiting:
+        strangers = [socket.create_connection(server.getsockname()) for _ in range(3)]
+        assert waiting.next(time.monotonic() + 0.3) is None
+        strangers[0].settimeout(5)
+        assert strangers[0].recv(1) == b""
+        monkeypatch.setattr(greetings, "GREETING_TIMEOUT", 0.1)
+        late = socket.create_connection(server.getsockname())
+        assert waiting.next(time.monotonic() + 0.5) is None
+        late.settimeout(5)
+        assert late.recv(1) == b""
+        for stranger in (*strangers, late):
+            stranger.close()
 
 
 def test_workers_of_another_list_or_secret_are_strangers() -> None:
