@@ -23,6 +23,7 @@ from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.log import LOGGER, log_to_stderr
 from mailcli.utils.signals import sigterm_as_interrupt
+from mailcli.utils.system_errors import explain
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: Seconds that a worker whose parent has ended may take to write its checkpoint (ours); then the worker ends at once.
@@ -148,6 +149,9 @@ class _Pool:
     def _finish(self, future: Future[None]) -> None:
         task = self._running.pop(future)
         error = future.exception()
+        if isinstance(error, OSError):
+            # Such as a full disk, or a file that may not be read. Without an explanation, it is a bug.
+            error = explain(error) or error
         if isinstance(error, MailError):
             self._failures.append(f"{task.config.cell}, seed {task.config.seed}: {error.message}")
         elif error is not None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+
+from mailcli.config import make_config
+from mailcli.errors import MailError
+from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.executors import processes
 
 PLAN = """
 title = "Two runs"
@@ -75,6 +82,34 @@ def ends_within(seconds: float, session: int) -> bool:
 def files_of(runs: Path) -> dict[str, bytes]:
     names = ("result.json", "history.jsonl", "predictions.npy", "config.toml")
     return {str(path.relative_to(runs)): path.read_bytes() for path in sorted(runs.rglob("*")) if path.name in names}
+
+
+def ended(error: BaseException) -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(error)
+    return future
+
+
+def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(tmp_path: Path) -> None:
+    pool = processes._Pool(2, 1)
+    task = processes.Task(make_config([{"data": "tiny", "seed": 3}]), tmp_path, RunFolders(tmp_path), None)
+    for error in (
+        OSError(errno.ENOSPC, "No space left on device", "runs/a/history.jsonl"),
+        MailError("a loss is not finite."),
+    ):
+        future = ended(error)
+        pool._running[future] = task
+        pool._finish(future)
+    assert pool._failures == [
+        "base+none, seed 3: runs/a/history.jsonl: No space left on device. Free some space and run the same command "
+        "again.",
+        "base+none, seed 3: a loss is not finite.",
+    ]
+    # Without a file or a known cause it is a bug, which keeps its traceback.
+    future = ended(OSError("odd"))
+    pool._running[future] = task
+    with pytest.raises(OSError, match="odd"):
+        pool._finish(future)
 
 
 @pytest.mark.slow
