@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path, runs: Path) -> None:
     """Score the test split again with the best checkpoint of each RUN, by default of all finished runs.
 
-    A run whose dataset has been made again or whose own code has changed is refused; of all finished runs it is skipped
-    with a warning.
+    A run that is damaged, whose dataset has been made again or whose own code has changed is refused; of all finished
+    runs it is skipped with a warning.
     """
     from mailcli.metrics.bootstrap import check_draws
     from mailcli.training.run_registry import open_run
@@ -53,31 +53,29 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
 
 
 def _up_to_date(runs: Path, data_dir: Path) -> list[Run]:
-    """The finished runs whose dataset and code are those of their training; a warning names each of the others.
+    """The whole finished runs whose dataset and code are those of their training; a warning names each of the others.
 
     Raises:
         MailError: there is none; the reason is that of the first run.
     """
     from mailcli.data.dataset import dataset_names, open_dataset
-    from mailcli.training.run_registry import check_unchanged, finished_runs
+    from mailcli.plugins import is_trivial
+    from mailcli.training.run_registry import check_unchanged, finished_runs, keep_usable
 
     known = dataset_names(data_dir)
-    chosen: list[Run] = []
-    reasons: list[MailError] = []
+
+    def check(run: Run) -> Run:
+        check_unchanged(run, open_dataset(data_dir, run.config.data))
+        if not is_trivial(run.config.ranker):  # it has no weights
+            run.check_weights()
+        return run
+
+    with_dataset = []
     for run in finished_runs(runs):
-        name = run.config.data
-        if name not in known:
-            logger.warning(f"{run.folder}: skipped, since {data_dir} has no dataset '{name}'.")
-            continue
-        try:
-            check_unchanged(run, open_dataset(data_dir, name))
-            chosen.append(run)
-        except MailError as error:
-            reasons.append(error)
-    if reasons and not chosen:
-        raise reasons[0]
-    if not chosen:
+        if run.config.data in known:
+            with_dataset.append(run)
+        else:
+            logger.warning(f"{run.folder}: skipped, since {data_dir} has no dataset '{run.config.data}'.")
+    if not with_dataset:
         raise MailError(f"{data_dir}: has none of the datasets of the runs in {runs}. Make one with `mail preprocess`.")
-    for reason in reasons:
-        logger.warning(f"Skipped: {reason.message}")
-    return chosen
+    return keep_usable(with_dataset, check)

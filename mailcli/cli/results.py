@@ -37,7 +37,7 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
     from mailcli.experiments.plan import read_plan
     from mailcli.reporting.plots._style import STYLE, caption, save_figure
     from mailcli.reporting.plots.forest import forest
-    from mailcli.utils.files import write_atomically
+    from mailcli.utils.files import replace_file
 
     plans = [read_plan(path) for path in files]
     introduction = _read_markdown(reading) if reading else ""
@@ -51,7 +51,7 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
         relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(folder.glob("*.png"))]
         label = (runs_of_plan[0].result or {})["dataset"]
         sections.append(ExperimentSection(plan, plan.tables(rows, label), runs_of_plan, relative))
-    with write_atomically(out) as partial:
+    with replace_file(out) as partial:
         partial.write_text(render_document(sections, introduction), encoding="utf-8")
     print_line(out)
 

@@ -25,7 +25,7 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
     Guesses that may be wrong are marked with the comment `check this`.
     """
     from mailcli.preprocessing.schema_init.propose import propose
-    from mailcli.utils.files import write_atomically
+    from mailcli.utils.files import replace_file
 
     if out is not None and out.exists():
         raise MailError(f"{out}: exists already and is left untouched. Choose another name with -o, or move it away.")
@@ -36,7 +36,7 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        with write_atomically(out) as partial:
+        with replace_file(out) as partial:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise MailError(f"{out}: cannot be written ({error.strerror}). Choose another path with -o.") from error

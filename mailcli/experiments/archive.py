@@ -14,7 +14,7 @@ from mailcli.reporting.rows import Row
 from mailcli.training.run_checksums import copy_sums
 from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run, check_finished_files
 from mailcli.training.run_registry import open_run
-from mailcli.utils.files import write_atomically
+from mailcli.utils.files import replace_file
 from mailcli.utils.parsing import read_toml
 
 #: Enough for tables, captions, and the summary of versions and times.
@@ -73,7 +73,7 @@ def _copy(run: Path, archive: Path) -> None:
     check_finished_files(run)
     archive.mkdir(parents=True, exist_ok=True)
     for name in ARCHIVED:
-        with write_atomically(archive / name) as partial:
+        with replace_file(archive / name) as partial:
             shutil.copyfile(run / name, partial)
     copy_sums(run, archive, ARCHIVED)
 

@@ -25,7 +25,7 @@ from mailcli.experiments.cells import RunFolders, resolve_config
 from mailcli.experiments.search_space import Range, distribution
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
-from mailcli.utils.files import FolderLock, write_atomically
+from mailcli.utils.files import FolderLock, replace_file
 from mailcli.utils.system_errors import name_in_write_errors
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -219,7 +219,7 @@ def _summary(record: Mapping[str, Any]) -> str:
 
 
 def _write_table(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    with write_atomically(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+    with replace_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         rows = [{csv_cell(key): csv_cell(value) for key, value in record.items()} for record in records]
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()

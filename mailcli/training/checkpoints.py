@@ -14,12 +14,16 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mailcli.errors import MailError
+from mailcli.training.run_folder import entries
 from mailcli.training.variable_files import DAMAGE_ERRORS, check_stored, save_variables, shape_and_dtype
+
+if TYPE_CHECKING:
+    from mailcli.training.run_folder import Run
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +127,17 @@ class Checkpoints:
     def _newest_first(self) -> list[Path]:
         paths = {int(match[1]): path for path in self._folder.glob("*") if (match := _NAME.fullmatch(path.name))}
         return [paths[steps] for steps in sorted(paths, reverse=True)]
+
+
+def delete_leftovers(run: Run) -> None:
+    """Delete the checkpoints of a finished run, which a kill right after its end left behind."""
+    if not any(_NAME.fullmatch(path.name) for path in entries(run.checkpoints)):
+        return
+    try:
+        with run.lock():
+            Checkpoints(run.checkpoints, ()).delete_all()
+    except MailError:
+        logger.debug(f"{run.folder}: another process is finishing this run, and deletes its checkpoints.")
 
 
 def _read_state(path: Path, variables: Sequence[Any]) -> TrainingState:

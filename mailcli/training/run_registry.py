@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, to_toml
 from mailcli.data.dataset import MANIFEST, Dataset
 from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
+from mailcli.training.checkpoints import delete_leftovers
 from mailcli.training.option_defaults import default_tables, set_changed_defaults
 from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries
 from mailcli.utils.files import file_sha256, final_name
@@ -20,6 +21,7 @@ from mailcli.utils.parsing import read_toml
 
 logger = logging.getLogger(__name__)
 
+_Candidate = TypeVar("_Candidate")
 #: The key of config.toml for the dataset.
 _DATASET = "dataset_sha256"
 #: Keys of config.toml for the code of an outside ranker or method.
@@ -74,6 +76,7 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
     _check_folder(folder)
     if (folder / RESULT).exists():
         check_finished_files(folder)
+        delete_leftovers(run)
     if (folder / CONFIG).is_file():
         # An older version that lacked a setting did what is now the default.
         defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
@@ -204,11 +207,15 @@ def baseline_result(run: Run) -> dict[str, Any] | None:
 
 
 def finished_runs(runs: Path) -> list[Run]:
-    """All finished runs below a folder, sorted by path (MailError if there are none)."""
+    """All finished runs below a folder, sorted by path; a damaged one is skipped with a warning.
+
+    Raises:
+        MailError: there are none, or all are damaged; the reason is that of the first run.
+    """
     folders = sorted(path.parent for path in runs.rglob(f"seed-*/{RESULT}"))
     if not folders:
         raise MailError(f"{runs}: holds no finished run. Make one with `mail train`.")
-    return [open_run(folder) for folder in folders]
+    return keep_usable(folders, open_run)
 
 
 def runs_below(folders: Iterable[Path]) -> list[Run]:
@@ -229,3 +236,23 @@ def runs_below(folders: Iterable[Path]) -> list[Run]:
             raise MailError(f"{folder}: holds only runs of trivial rows. Expected one of a ranker.")
         runs += below
     return runs
+
+
+def keep_usable(candidates: Iterable[_Candidate], check: Callable[[_Candidate], Run]) -> list[Run]:
+    """The runs that pass a check, which raises MailError for others: a warning names each of these.
+
+    Raises:
+        MailError: none passes; the reason is that of the first.
+    """
+    usable: list[Run] = []
+    reasons: list[MailError] = []
+    for candidate in candidates:
+        try:
+            usable.append(check(candidate))
+        except MailError as error:
+            reasons.append(error)
+    if reasons and not usable:
+        raise reasons[0]
+    for reason in reasons:
+        logger.warning(f"Skipped: {reason.message}")
+    return usable

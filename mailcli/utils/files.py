@@ -74,6 +74,16 @@ def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Like `write_atomically`; also deletes what a kill left of writing `path` (MailError: it is being written)."""
+    lock = FolderLock(path, f"{path}: another `mail` process is writing it. Wait for it, or choose another name.")
+    with name_in_write_errors(path, lock.path), lock:
+        remove_partials_of(path)
+        with write_atomically(path) as partial:
+            yield partial
+
+
+@contextmanager
 def make_folder_atomically(path: Path, replace: bool = False, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary folder next to `path`; it is renamed to `path` when the block ends.
 
@@ -176,8 +186,13 @@ class FolderLock:
         self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
         self._new_folders: list[Path] = []
 
+    @property
+    def path(self) -> Path:
+        """The lock file."""
+        return Path(self._lock.lock_file)
+
     def __enter__(self) -> None:
-        path = Path(self._lock.lock_file)
+        path = self.path
         if path.exists() and (not path.is_file() or path.stat().st_size):
             # It would be deleted at the end.
             raise MailError(
@@ -197,7 +212,7 @@ class FolderLock:
 
     def __exit__(self, *_: object) -> None:
         # Before the release: afterwards another process might hold the file that is unlinked.
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self._lock.release()
         self._remove_new_folders()
 

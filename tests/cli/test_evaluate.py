@@ -90,6 +90,26 @@ class TestTamperedRuns:
         assert "BaseDNN" in done.stdout
         assert "unknown dataset 'tiny'" in error_line(mail("evaluate", run))
 
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("result.json", "result.json: was changed after the run had finished"),
+            ("config.toml", "config.toml: was changed after the run had finished"),
+            ("checkpoints/best.weights.h5", "best.weights.h5: was changed after the run had finished"),
+        ],
+    )
+    def test_a_damaged_run_is_skipped_with_a_warning(self, run: Path, name: str, reason: str) -> None:
+        assert mail("train", *SMALL, "--seed", "1").exit_code == 0
+        (run / name).write_bytes((run / name).read_bytes()[:-1])
+        done = mail("evaluate")
+        assert done.exit_code == 0, done.output
+        assert "Skipped: runs/tiny/paper/base+none/seed-0/" in done.stderr
+        assert reason in done.stderr
+        assert "seeds 1\n" in done.stdout
+        assert reason in error_line(mail("evaluate", run))
+        shutil.rmtree(run.parent / "seed-1")
+        assert reason in error_line(mail("evaluate"))
+
     def test_a_run_on_another_version_of_its_dataset_is_skipped_with_a_warning(
         self, run: Path, with_data: Path
     ) -> None:

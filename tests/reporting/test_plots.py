@@ -193,3 +193,22 @@ def test_a_moving_mean_by_hand() -> None:
     # Both have three batches, so the window is three long: (2 + 3 + 4) / 3.
     assert steps.tolist() == [3]
     assert mean.tolist() == pytest.approx([3.0])
+
+
+def test_damaged_runs_of_a_folder_are_skipped_and_leftovers_of_a_kill_swept(runs: Path, tmp_path: Path) -> None:
+    copy, out = tmp_path / "runs", tmp_path / "figures"
+    shutil.copytree(runs, copy)
+    damaged = copy / "tiny/paper/base+none/seed-0"
+    (damaged / "history.jsonl").write_text("{}\n")
+    out.mkdir()
+    for name in ("loss.png", "loss.svg", "thesis.png"):
+        (out / f".partial-0123456789abcdef-{name}").write_bytes(b"half")
+    done = mail("plot", "loss", "--runs", copy, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert f"Skipped: {damaged}/history.jsonl: was changed after the run had finished" in done.stderr
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".partial-0123456789abcdef-thesis.png",
+        "loss.png",
+        "loss.svg",
+    ]
+    assert f"{damaged}/history.jsonl: was changed" in error_line(mail("plot", "loss", damaged, "--out", out))

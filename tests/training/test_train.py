@@ -143,6 +143,18 @@ def test_what_a_kill_left_of_a_file_makes_a_run_folder_nobody_elses(tiny: Datase
         (folder / name).unlink()
 
 
+def test_checkpoints_that_a_kill_left_of_a_finished_run_are_swept(tiny: Dataset, tmp_path: Path) -> None:
+    run = train_if_missing(quick(None), tiny, tmp_path)
+    before = sorted(path.name for path in run.checkpoints.iterdir())
+    left = run.checkpoints / "step-7.npz"
+    left.write_bytes(b"old")
+    with run.lock():  # As while the run's own process deletes them.
+        assert train_if_missing(quick(None), tiny, tmp_path).result == run.result
+    assert left.exists()
+    assert train_if_missing(quick(None), tiny, tmp_path).result == run.result
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == before
+
+
 def test_a_folder_that_is_not_ours_is_left_alone(tiny: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "paper" / "base+none" / "seed-0"
     folder.mkdir(parents=True)

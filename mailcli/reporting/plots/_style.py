@@ -11,7 +11,7 @@ from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.reporting.paper import row_label
 from mailcli.training.run_folder import Run
-from mailcli.utils.files import write_atomically
+from mailcli.utils.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / f"{name}.png", out / f"{name}.svg"]
     for path in paths:
-        with write_atomically(path) as partial:
+        with replace_file(path) as partial:
             # Without the date, so that the same runs give the same bytes.
             figure.savefig(partial, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
     return paths
