@@ -14,6 +14,7 @@ from mailcli.utils.files import (
     final_name,
     make_folder_atomically,
     remove_partials,
+    replace_file,
     restore_folder,
     write_atomically,
 )
@@ -68,6 +69,21 @@ def test_a_new_file_takes_the_place_of_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_what_a_kill_left_of_a_file_goes_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for name in (PARTIAL, *OTHER_NAMES):
+        (tmp_path / name).write_text("old")
+    with replace_file(path) as partial:
+        partial.write_text("new")
+        with pytest.raises(MailError) as error, replace_file(path):
+            pass
+    assert error.value.message == (
+        f"{path}: another `mail` process is writing it. Wait for it, or choose another name."
+    )
+    assert names(tmp_path) == sorted(OTHER_NAMES)
+    assert path.read_text() == "new"
+
+
 def test_files_and_folders_have_the_rights_of_any_new_one(tmp_path: Path) -> None:
     umask = os.umask(0o027)
     try:

@@ -124,6 +124,17 @@ def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: p
     stages.remove()
 
 
+def test_stages_of_an_older_version_are_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Version 1 kept no conversions by split, and no rows for which `where` is false."""
+    stages = ResumableStages(tmp_path / "work")
+    stages.open()
+    (stages.folder / "key.json").write_text('{"version of the stages": 1, "source": "alimama"}')
+    (stages.folder / "keys").mkdir()
+    stages.begin({"source": "alimama"})
+    assert not stages.any_finished
+    assert "Starting over: version of the stages changed since the interrupted run." in capsys.readouterr().err
+
+
 def test_a_record_half_written_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / ".partial-0123456789abcdef-key.json").write_text("{")
