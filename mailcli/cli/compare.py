@@ -9,13 +9,13 @@ import click
 
 from mailcli.cli._options import FORMAT, JOBS, RUN_OPTIONS, SEEDS, check_form, print_tables, split_names
 from mailcli.cli._resolve import resolve_rows
-from mailcli.reporting.paper import REPORTED, TABLE_2, row_settings
+from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, row_settings
 
 
 @click.command(short_help="The paper's Table 2: rankers with and without methods.")
 @click.option(
     "--rows",
-    default=",".join(TABLE_2),
+    default=",".join([*TRIVIAL, *TABLE_2]),
     show_default=True,
     help="Rows of the table, separated by commas: the paper's names, trivial rows (`mail models` "
     "lists them), or ranker+method, e.g. din+cvae.",
@@ -36,8 +36,8 @@ def compare(
 ) -> None:
     """The paper's Table 2: rankers with and without cold-start methods, next to the paper's numbers.
 
-    Missing runs are trained; every number comes from a run folder of its own. RI is relative to the same ranker without
-    a method.
+    Trivial rows are shown above them. Missing runs are trained; every number comes from a run folder of its own. RI is
+    relative to the same ranker without a method.
     """
     check_form(form)
     cells = []
