@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailcli.cli._options import DATA_DIR, FORMAT, PATH, RUNS, THREADS, check_form, print_tables
-from mailcli.errors import MailError
+from mailcli.cli._options import (
+    DATA_DIR,
+    FORMAT,
+    PATH,
+    RUNS,
+    THREADS,
+    check_form,
+    print_tables,
+    print_text_tables,
+    split_names,
+)
+from mailcli.errors import MailError, quoted
 
 if TYPE_CHECKING:
     from mailcli.training.run_folder import Run
@@ -27,11 +37,18 @@ logger = logging.getLogger(__name__)
     metavar="N",
     help="Bootstrap the test users N times, e.g. 1000, and show 95% intervals next to AUC and GAUC.",
 )
+@click.option(
+    "--known",
+    metavar="N,...",
+    help="Instead: AUC and GAUC of the new users with only their last N behaviors given back, e.g. 0,1,2,5,10,30.",
+)
 @THREADS
 @FORMAT
 @DATA_DIR
 @RUNS
-def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path, runs: Path) -> None:
+def evaluate(
+    folders: tuple[Path, ...], bootstrap: int, known: str | None, form: str, data_dir: Path, runs: Path
+) -> None:
     """Score the test split again with the best checkpoint of each RUN, by default of all finished runs.
 
     A run that is damaged, whose dataset has been made again or whose own code has changed is refused; of all finished
@@ -42,7 +59,13 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
 
     check_draws(bootstrap)
     check_form(form)
+    numbers = None if known is None else _parse_known(known, bootstrap)
     chosen = [open_run(folder) for folder in folders] or _up_to_date(runs, data_dir)
+    if numbers is not None:
+        from mailcli.reporting.warm_up_table import warm_up_tables
+
+        print_text_tables(warm_up_tables(chosen, data_dir, numbers), form)
+        return
     from mailcli.reporting.rescore import rescore
     from mailcli.reporting.tables import make_table
 
@@ -50,6 +73,20 @@ def evaluate(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Pat
         make_table(rows, f"Test metrics on {rows[0].config.data}") for rows in rescore(chosen, data_dir, bootstrap)
     ]
     print_tables(tables, form)
+
+
+def _parse_known(text: str, bootstrap: int) -> list[int]:
+    """`"0, 1, 5"` -> `[0, 1, 5]`, ascending (MailError)."""
+    names = split_names(text)
+    wrong = [name for name in names if not (name.isascii() and name.isdigit() and len(name) <= 9)]
+    if wrong:
+        raise MailError(
+            f"--known {text}: {quoted(wrong[:1])} is not a number of behaviors. Expected whole numbers from 0, "
+            "separated by commas, e.g. 0,1,2,5,10,30."
+        )
+    if bootstrap:
+        raise MailError("--known has no intervals over users. Leave out --bootstrap or --known.")
+    return sorted(set(map(int, names)))
 
 
 def _up_to_date(runs: Path, data_dir: Path) -> list[Run]:

@@ -17,6 +17,10 @@ from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, boo
 ONE_SEED = "one seed: no interval over seeds, so significance cannot be assessed"
 #: Before the name of a trivial row, and after a mean that is below that of the best one of its block.
 TRIVIAL_MARK, BELOW_TRIVIAL_MARK = "trivial: ", "↓"
+TRIVIAL_NOTE = (
+    "trivial: statistics of the training split, fitted in seconds without a network; "
+    f"{BELOW_TRIVIAL_MARK} = below the best trivial row of the block"
+)
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
 _SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
 
@@ -32,7 +36,7 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     """
     several_seeds = any(len(row.seeds) > 1 for row in rows)
     shares = [result["test"]["all"]["one_class_impressions"] for row in rows for result in row.results]
-    notes = [_data(rows), f"settings: {_settings(rows[0].config)}"]
+    notes = [data_note(rows), f"settings: {settings_note(rows[0].config)}"]
     if several_seeds:
         notes.append("±: 95 % interval over seeds; n.s. = no significant difference at 5 %")
     else:
@@ -40,10 +44,7 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     notes += epoch_notes(rows)
     notes += _bootstrap_notes(rows) if bootstrapped else []
     if any(plugins.is_trivial(row.config.ranker) for row in rows):
-        notes.append(
-            "trivial: statistics of the training split, fitted in seconds without a network; "
-            f"{BELOW_TRIVIAL_MARK} = below the best trivial row of the block"
-        )
+        notes.append(TRIVIAL_NOTE)
     share = f"{np.mean(shares):.1%} of the test impressions"
     notes.append(f"GAUC excludes users whose impressions all have one label ({share})")
     if any(row.against for row in rows):
@@ -63,7 +64,7 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     return notes
 
 
-def _data(rows: Sequence[Row]) -> str:
+def data_note(rows: Sequence[Row]) -> str:
     """Dataset, protocol and seeds; the seeds of each row if they differ."""
     result = rows[0].results[0]
     if len({row.seeds for row in rows}) == 1:
@@ -74,7 +75,7 @@ def _data(rows: Sequence[Row]) -> str:
     return f"data {result['dataset']} | protocol {protocol} | seeds {seeds}"
 
 
-def _settings(config: RunConfig) -> str:
+def settings_note(config: RunConfig) -> str:
     """The settings that the rows share and that differ from the defaults."""
     defaults = {field.name: field.default for field in fields(RunConfig) if field.default is not MISSING}
     changed = [

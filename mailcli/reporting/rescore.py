@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mailcli import plugins
+from mailcli.config import RunConfig
 from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.reporting.rows import Result, Row, row_of
@@ -31,15 +32,33 @@ def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Ro
     Raises:
         MailError: a dataset is missing, or has changed since the run; or two folders hold the same run.
     """
-    tables: dict[str, dict[str, list[tuple[Run, Result]]]] = {}
+    return [
+        [row_of([(run, {**(run.result or {}), **_score_test(run, data_dir, draws)}) for run in row]) for row in table]
+        for table in group_by_table(runs)
+    ]
+
+
+def group_by_table(runs: Iterable[Run]) -> list[list[list[Run]]]:
+    """The runs by table, that is, by dataset, protocol and shared settings, and by row: its runs differ by their seed.
+
+    Args:
+        runs: a run that is given twice occurs once.
+
+    Raises:
+        MailError: two folders hold the same run.
+    """
+    tables: dict[str, dict[str, list[Run]]] = {}
     for run in _distinct(runs):
-        result = {**(run.result or {}), **_score_test(run, data_dir, draws)}
-        # Each seed of a row continues a run of its own.
-        cell = replace(run.config, continues="", seed=0)
+        cell = cell_of(run.config)
         shared = replace(cell.baseline(), ranker="", ranker_options={})
         table = tables.setdefault(repr(shared), {})
-        table.setdefault(repr((cell, bool(run.config.continues))), []).append((run, result))
-    return [_baselines_first([row_of(scored) for scored in table.values()]) for table in tables.values()]
+        table.setdefault(repr((cell, bool(run.config.continues))), []).append(run)
+    return [_baselines_first(list(table.values())) for table in tables.values()]
+
+
+def cell_of(config: RunConfig) -> RunConfig:
+    """What the seeds of a row have in common; each of them continues a run of its own."""
+    return replace(config, continues="", seed=0)
 
 
 def _distinct(runs: Iterable[Run]) -> list[Run]:
@@ -52,10 +71,10 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
     return list(by_config.values())
 
 
-def _baselines_first(rows: list[Row]) -> list[Row]:
+def _baselines_first(rows: list[list[Run]]) -> list[list[Run]]:
     """Each ranker without a method before its rows with one, as in all tables; rankers in the order of the runs."""
-    rankers = list(dict.fromkeys(row.config.ranker for row in rows))
-    return sorted(rows, key=lambda row: (rankers.index(row.config.ranker), row.config.cold_start != "none"))
+    rankers = list(dict.fromkeys(row[0].config.ranker for row in rows))
+    return sorted(rows, key=lambda row: (rankers.index(row[0].config.ranker), row[0].config.cold_start != "none"))
 
 
 def _score_test(run: Run, data_dir: Path, draws: int) -> Result:

@@ -41,16 +41,16 @@ def _line(table: ResultTable, line: ResultLine) -> list[TextCell]:
     """A line's cells, in the order of `_head`."""
 
     def cells(metrics: tuple[str, ...]) -> list[TextCell]:
-        pairs = [(_estimate(line.cells[metric]), _over_users(line.cells[metric])) for metric in metrics]
+        pairs = [(estimate_cell(line.cells[metric]), _over_users(line.cells[metric])) for metric in metrics]
         return [cell for pair in pairs for cell in (pair if table.bootstrapped else pair[:1])]
 
-    gains = [TextCell(_improvement(line.improvements[metric])) for metric in METRICS]
+    gains = [TextCell(improvement_text(line.improvements[metric])) for metric in METRICS]
     reported = _reported(line) if table.with_reported else []
     name = TextCell(f"{TRIVIAL_MARK}{line.name}" if line.trivial else line.name)
     return [name, *cells(METRICS), *gains, *cells(table.metrics[len(METRICS) :]), *reported]
 
 
-def _estimate(cell: MetricCell) -> TextCell:
+def estimate_cell(cell: MetricCell) -> TextCell:
     """`.5600 ±.0248`, and in brackets the standard deviation."""
     estimate = cell.estimate
     if estimate is None:
@@ -65,7 +65,7 @@ def _over_users(cell: MetricCell) -> TextCell:
     return TextCell(" to ".join(map(unsigned, cell.over_users)) if cell.over_users else "-")
 
 
-def _improvement(gain: Improvement | None) -> str:
+def improvement_text(gain: Improvement | None) -> str:
     """`+12.00 ±4.97, p .018`, with `n.s.` if it is not significant and `≈` if it is practically zero."""
     if gain is None:
         return ""
@@ -99,8 +99,8 @@ def _records(table: ResultTable) -> list[dict[str, Any]]:
             "row": line.name,
             "trivial": line.trivial,
             "metric": metric,
-            **_cell_numbers(cell),
-            **_improvement_numbers(line.improvements.get(metric)),
+            **cell_numbers(cell),
+            **improvement_numbers(line.improvements.get(metric)),
             "reported": line.reported.get(metric),
             "reported_RI": line.reported.get(f"RI {metric}"),
             "seeds": " ".join(map(str, line.seeds)),
@@ -120,7 +120,8 @@ def _epoch_numbers(epochs: BestEpochs | None) -> dict[str, Any]:
     }
 
 
-def _cell_numbers(cell: MetricCell) -> dict[str, Any]:
+def cell_numbers(cell: MetricCell) -> dict[str, Any]:
+    """A cell in a record."""
     mean, deviation, half = cell.estimate or (None, None, None)
     low, high = cell.over_users or (None, None)
     return {
@@ -134,6 +135,7 @@ def _cell_numbers(cell: MetricCell) -> dict[str, Any]:
     }
 
 
-def _improvement_numbers(gain: Improvement | None) -> dict[str, Any]:
+def improvement_numbers(gain: Improvement | None) -> dict[str, Any]:
+    """An improvement in a record."""
     mean, half, p, adjusted, equivalence = gain or (None, None, None, None, None)
     return {"RI": mean, "RI_half_width_95": half, "p": p, "p_holm": adjusted, "p_equivalence": equivalence}

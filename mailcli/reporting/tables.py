@@ -90,7 +90,8 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
     rows = [row for row in rows if any(users in result["test"] for result in row.results)]
     trivial = [plugins.is_trivial(row.config.ranker) for row in rows]
     cells = {
-        metric: _below_trivial(_ranked([_cell(row, users, metric) for row in rows]), trivial) for metric in metrics
+        metric: mark_below_trivial(rank_cells([_cell(row, users, metric) for row in rows]), trivial)
+        for metric in metrics
     }
     gains = {metric: holm([_improvement(row, users, metric) for row in rows]) for metric in METRICS}
     return [
@@ -113,7 +114,7 @@ def _cell(row: Row, users: str, metric: str) -> MetricCell:
     return MetricCell(None if values is None else estimate(values), None if draws is None else _interval(draws))
 
 
-def _ranked(cells: Sequence[MetricCell]) -> list[MetricCell]:
+def rank_cells(cells: Sequence[MetricCell]) -> list[MetricCell]:
     """The cells with the best and second best means ranked; ties share a rank."""
     means = sorted({cell.estimate.mean for cell in cells if cell.estimate}, reverse=True)
     if len(means) < 2:
@@ -122,7 +123,7 @@ def _ranked(cells: Sequence[MetricCell]) -> list[MetricCell]:
     return [replace(cell, rank=ranks.get(cell.estimate.mean, 0)) if cell.estimate else cell for cell in cells]
 
 
-def _below_trivial(cells: Sequence[MetricCell], trivial: Sequence[bool]) -> list[MetricCell]:
+def mark_below_trivial(cells: Sequence[MetricCell], trivial: Sequence[bool]) -> list[MetricCell]:
     """The cells, marked where a row that is not trivial has a lower mean than the best trivial row."""
     means = [
         cell.estimate.mean for cell, is_trivial in zip(cells, trivial, strict=True) if is_trivial and cell.estimate

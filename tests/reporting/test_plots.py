@@ -9,17 +9,13 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import views
 from mailcli.experiments.cells import train_if_missing
-from mailcli.metrics.auc import auc
 from mailcli.reporting.plots._users import encode_users
 from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
 from mailcli.reporting.plots.tsne import embed_2d
-from mailcli.reporting.plots.warmup import auc_by_known
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
-from mailcli.training.scorer import Scorer
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
 from tests.helpers.runs import make_older
@@ -116,38 +112,6 @@ def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path,
 
 def first_seed(runs: Path, cell: str) -> Run:
     return open_run(runs / "tiny/paper" / cell / "seed-0")
-
-
-@pytest.mark.parametrize("cell", ["base+none", "base+mail-base"])
-def test_no_known_behavior_is_what_the_run_itself_scored(cell: str, runs: Path, tiny: Dataset) -> None:
-    """With 0 known, a new user is as hidden as in the test itself: the AUC of those with behavior in the raw data."""
-    run = first_seed(runs, cell)
-    aucs = auc_by_known(run, tiny)
-    assert list(aucs) == [0, 1, 2, 5, 10]
-    scores = np.load(run.folder / "predictions.npy")
-    result = run.result
-    assert result is not None
-    user = tiny.column("test", "user")
-    chosen = views(tiny, run.config)["test"].new[user] & (tiny.earlier_behaviors("test") > 0)
-    clicks = tiny.column("test", "click")
-    # Impressions are batched differently, so the last bits of a score may differ, and with them a tie.
-    assert aucs[0] == pytest.approx(auc(clicks[chosen], scores[chosen]), abs=1e-4)
-
-
-def test_more_known_behavior_changes_what_the_model_sees(
-    runs: Path, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    longest: list[int] = []
-    call = Scorer.__call__
-
-    def score(self: Scorer, batches: object, title: str) -> object:
-        steps = [int((batch["actions"] > 0).sum(axis=1).max()) for batch in batches.in_order()]  # type: ignore[attr-defined]
-        longest.append(max(steps))
-        return call(self, batches, title)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Scorer, "__call__", score)
-    auc_by_known(first_seed(runs, "base+none"), tiny)
-    assert longest == [0, 1, 2, 5, 10]
 
 
 def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Dataset) -> None:

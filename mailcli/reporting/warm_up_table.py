@@ -1,0 +1,157 @@
+"""The warm-up track as tables: AUC and GAUC of new users by the number of their known behaviors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mailcli import plugins
+from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
+from mailcli.reporting.best_epochs import epoch_notes
+from mailcli.reporting.captions import ONE_SEED, TRIVIAL_MARK, TRIVIAL_NOTE, data_note, settings_note
+from mailcli.reporting.paper import row_label
+from mailcli.reporting.rescore import cell_of, group_by_table
+from mailcli.reporting.result_layout import cell_numbers, estimate_cell, improvement_numbers, improvement_text
+from mailcli.reporting.rows import METRICS, Row, row_of
+from mailcli.reporting.tables import MetricCell, mark_below_trivial, rank_cells
+from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
+from mailcli.reporting.warm_up import WarmUp, check_known, measure_warm_up
+from mailcli.training.run_folder import Run
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of the table: a cell of the matrix, with one entry per seed."""
+
+    row: Row
+    by_seed: tuple[WarmUp, ...]
+
+    @property
+    def trivial(self) -> bool:
+        """Whether it is fitted in seconds, without a network."""
+        return plugins.is_trivial(self.row.config.ranker)
+
+    @property
+    def name(self) -> str:
+        """The row's name in records."""
+        return row_label(self.row.config)
+
+    def values(self, metric: str, known: int) -> list[float] | None:
+        """The metric by seed; None if a seed lacks it: no user with clicks and non-clicks has a GAUC."""
+        values = [warm_up.metrics[known][metric] for warm_up in self.by_seed]
+        return None if any(map(math.isnan, values)) else values
+
+
+def warm_up_tables(runs: Sequence[Run], data_dir: Path, known: Sequence[int]) -> list[TextTable]:
+    """A table per dataset, protocol and shared settings; a row's baseline counts if its runs are among these.
+
+    Raises:
+        MailError: a run's histories are shorter than a number of behaviors, or as `measure_warm_up`.
+    """
+    check_known(known, runs)
+    tables = []
+    for table in group_by_table(runs):
+        lines = [
+            _Line(
+                row_of([(run, run.result or {}) for run in row]),
+                tuple(measure_warm_up(run, data_dir, known) for run in row),
+            )
+            for row in table
+        ]
+        tables.append(_table(lines, known))
+    return tables
+
+
+def _table(lines: Sequence[_Line], known: Sequence[int]) -> TextTable:
+    names = [f"{TRIVIAL_MARK}{line.name}" if line.trivial else line.name for line in lines]
+    baselines = [_baseline(line, lines) for line in lines]
+    blocks, gain_blocks, records = [], [], []
+    for metric in METRICS:
+        cells = [_ranked_cells(lines, metric, number) for number in known]
+        gains = [_gains(lines, baselines, metric, number) for number in known]
+        blocks.append(_block(metric, names, [list(map(estimate_cell, column)) for column in cells]))
+        texts = [[TextCell(improvement_text(gain)) for gain in column] for column in gains]
+        gain_blocks.append(_block(f"RI {metric} %", names, texts))
+        records += [
+            {
+                "known": number,
+                "row": line.name,
+                "trivial": line.trivial,
+                "metric": metric,
+                **cell_numbers(cell_column[position]),
+                **improvement_numbers(gain_column[position]),
+                "seeds": " ".join(map(str, line.row.seeds)),
+            }
+            for number, cell_column, gain_column in zip(known, cells, gains, strict=True)
+            for position, line in enumerate(lines)
+        ]
+    blocks += gain_blocks if any(baselines) else []
+    title = f"New users by known behaviors on {lines[0].row.config.data}"
+    return TextTable(title, ("known", *map(str, known)), tuple(blocks), tuple(_notes(lines, known, baselines)), records)
+
+
+def _baseline(line: _Line, lines: Sequence[_Line]) -> _Line | None:
+    """The line of the same ranker without a method and of the same seeds, if it is in the table."""
+    config = line.row.config
+    if config.cold_start == "none":
+        return None
+    wanted = cell_of(config.baseline())
+    matching = [other for other in lines if cell_of(other.row.config) == wanted and other.row.seeds == line.row.seeds]
+    return matching[0] if matching else None
+
+
+def _ranked_cells(lines: Sequence[_Line], metric: str, known: int) -> list[MetricCell]:
+    """One column of a block."""
+    values = [line.values(metric, known) for line in lines]
+    cells = rank_cells([MetricCell(None if numbers is None else estimate(numbers)) for numbers in values])
+    return mark_below_trivial(cells, [line.trivial for line in lines])
+
+
+def _gains(
+    lines: Sequence[_Line], baselines: Sequence[_Line | None], metric: str, known: int
+) -> list[Improvement | None]:
+    """The improvements in one column, Holm-corrected; None without a baseline."""
+
+    def gain(line: _Line, baseline: _Line | None) -> Improvement | None:
+        own, base = line.values(metric, known), baseline.values(metric, known) if baseline else None
+        return None if own is None or base is None or 0 in base else improvement(base, own)
+
+    return holm([gain(*pair) for pair in zip(lines, baselines, strict=True)])
+
+
+def _block(title: str, names: Sequence[str], columns: Sequence[Sequence[TextCell]]) -> TextBlock:
+    """A block of lines from its columns; lines without any text, such as the RI of a baseline, are left out."""
+    lines = zip(names, zip(*columns, strict=True), strict=True)
+    return TextBlock(title, [[TextCell(name), *cells] for name, cells in lines if any(cell.text for cell in cells)])
+
+
+def _notes(lines: Sequence[_Line], known: Sequence[int], baselines: Sequence[_Line | None]) -> list[str]:
+    """What the reader of any number in the table must know."""
+    rows = [line.row for line in lines]
+    several_seeds = any(len(row.seeds) > 1 for row in rows)
+    warm_ups = [warm_up for line in lines for warm_up in line.by_seed]
+    shares = {number: float(np.mean([warm_up.reached[number] for warm_up in warm_ups])) for number in known}
+    notes = [
+        data_note(rows),
+        f"settings: {settings_note(rows[0].config)}",
+        "±: 95 % interval over seeds" if several_seeds else ONE_SEED,
+        "known: how many of their last behaviors the drawn new users have back; an id that the protocol hides stays "
+        "hidden; the same impressions in every column, without users who have no behavior in the raw data",
+        "share of these impressions whose user has as many behaviors (the others show all they have): "
+        + ", ".join(f"{number}: {share:.0%}" for number, share in shares.items()),
+    ]
+    notes += epoch_notes(rows)
+    if any(line.trivial for line in lines):
+        notes.append(TRIVIAL_NOTE + "; they read no behavior of new users, so their columns are alike")
+    if any(baselines):
+        notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
+    if any(baselines) and several_seeds:
+        notes.append(
+            "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over columns; n.s. = no "
+            "significant difference at 5 %"
+        )
+    return notes
