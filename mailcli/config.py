@@ -37,7 +37,7 @@ class RunConfig:
     data: str
     """Name of the dataset."""
     ranker: str = "base"
-    """Ranking tower: a file of mailcli/models/rankers, an entry point, or package.module:Class."""
+    """Ranking tower: a file of mailcli/models/rankers, an entry point, package.module:Class, or a trivial row."""
     cold_start: str = "none"
     """Cold-start method: a file of mailcli/models/coldstart, an entry point, or package.module:Class."""
     seed: int = 0

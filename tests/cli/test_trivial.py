@@ -69,6 +69,7 @@ def test_a_mistyped_name_is_suggested(with_data: Path) -> None:
     "command",
     [
         ["export", "RUN", "served"],
+        ["score", "RUN", "impressions.csv", "--out", "scored.csv"],
         ["plot", "warmup", "RUN"],
         ["plot", "tsne", "RUN"],
         ["abtest", "RUN", "random", "--users", "50"],
@@ -76,12 +77,14 @@ def test_a_mistyped_name_is_suggested(with_data: Path) -> None:
     ],
 )
 def test_what_needs_weights_is_refused_in_a_line(command: list[str], run: Path) -> None:
+    Path("impressions.csv").write_text("user,item,time\n1,1,1\n")
     done = mail(*[str(run) if part == "RUN" else part for part in command])
     assert error_line(done) == (
         f"{run}: 'item-bias' is a trivial row, whose run keeps no weights to continue, export, score or draw. Expected "
         "the run of a ranker."
     )
     assert not Path("served").exists()
+    assert not Path("scored.csv").exists()
 
 
 def test_figures_of_a_folder_leave_trivial_rows_out(run: Path) -> None:
