@@ -70,7 +70,7 @@ def test_a_mistyped_name_is_suggested(with_data: Path) -> None:
     [
         ["export", "RUN", "served"],
         ["score", "RUN", "impressions.csv", "--out", "scored.csv"],
-        ["plot", "warmup", "RUN"],
+        ["plot", "nearness", "RUN"],
         ["plot", "tsne", "RUN"],
         ["abtest", "RUN", "random", "--users", "50"],
         ["train", "--continue", "RUN", "--data", "tiny"],
