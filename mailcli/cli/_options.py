@@ -136,11 +136,26 @@ FORMAT = click.option(
     help=f"Format of the table: {quoted(FORMS)}.",
 )
 
+#: The metrics with a column; reporting/columns.py says what each name stands for.
+COLUMNS = click.option(
+    "--columns",
+    metavar="NAME,...",
+    help="Columns of the table: auc, gauc, logloss, ne, ece, parameters, seconds, us; CSV and JSON have all of them. "
+    "[default: auc,gauc]",
+)
+
 
 def check_form(name: str) -> None:
     """Reject an unknown table format before anything is trained (MailError)."""
     if name not in FORMS:
         raise MailError(f"--format {name}: unknown format.{did_you_mean(name, FORMS)} Known: {quoted(FORMS)}.")
+
+
+def check_columns(names: str | None) -> tuple[str, ...]:
+    """The metrics that --columns names; an unknown one is rejected before anything is trained (MailError)."""
+    from mailcli.reporting.columns import read_columns
+
+    return read_columns(names)
 
 
 def print_tables(tables: Sequence[ResultTable], form: str) -> None:

@@ -7,7 +7,18 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import FORMAT, JOBS, RANKER, RUN_OPTIONS, SEEDS, check_form, print_tables, split_names
+from mailcli.cli._options import (
+    COLUMNS,
+    FORMAT,
+    JOBS,
+    RANKER,
+    RUN_OPTIONS,
+    SEEDS,
+    check_columns,
+    check_form,
+    print_tables,
+    split_names,
+)
 from mailcli.cli._resolve import resolve_rows
 from mailcli.config import VARIANTS
 from mailcli.reporting.paper import REPORTED
@@ -24,6 +35,7 @@ from mailcli.reporting.paper import REPORTED
 @JOBS
 @RANKER
 @FORMAT
+@COLUMNS
 @RUN_OPTIONS
 def ablate(
     variants: str,
@@ -34,10 +46,12 @@ def ablate(
     ranker: str | None,
     minutes: float | None,
     form: str,
+    columns: str | None,
     **options: Any,
 ) -> None:
     """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
     check_form(form)
+    shown = check_columns(columns)
     from mailcli.experiments.cells import check_variant
 
     names = list(dict.fromkeys(split_names(variants)))
@@ -50,4 +64,4 @@ def ablate(
 
     rows = make_rows([configs[0].baseline(), *configs], range(seeds), dataset, runs, minutes, jobs)
     title = f"Ablation (MAIL Table 3) on {dataset.name}, ranker {configs[0].ranker}"
-    print_tables([make_table(rows, title, REPORTED)], form)
+    print_tables([make_table(rows, title, REPORTED, shown)], form)

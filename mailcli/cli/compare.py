@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import FORMAT, JOBS, RUN_OPTIONS, SEEDS, check_form, print_tables, split_names
+from mailcli.cli._options import (
+    COLUMNS,
+    FORMAT,
+    JOBS,
+    RUN_OPTIONS,
+    SEEDS,
+    check_columns,
+    check_form,
+    print_tables,
+    split_names,
+)
 from mailcli.cli._resolve import resolve_rows
 from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, row_settings
 
@@ -23,6 +33,7 @@ from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, row_settings
 @SEEDS
 @JOBS
 @FORMAT
+@COLUMNS
 @RUN_OPTIONS
 def compare(
     rows: str,
@@ -32,6 +43,7 @@ def compare(
     runs: Path,
     minutes: float | None,
     form: str,
+    columns: str | None,
     **options: Any,
 ) -> None:
     """The paper's Table 2: rankers with and without cold-start methods, next to the paper's numbers.
@@ -40,6 +52,7 @@ def compare(
     relative to the same ranker without a method.
     """
     check_form(form)
+    shown = check_columns(columns)
     cells = []
     for name in split_names(rows):
         settings = row_settings(name)
@@ -52,4 +65,4 @@ def compare(
     from mailcli.reporting.tables import make_table
 
     results = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
-    print_tables([make_table(results, f"Comparison (MAIL Table 2) on {dataset.name}", REPORTED)], form)
+    print_tables([make_table(results, f"Comparison (MAIL Table 2) on {dataset.name}", REPORTED, shown)], form)

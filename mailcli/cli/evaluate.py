@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mailcli.cli._options import (
+    COLUMNS,
     DATA_DIR,
     FORMAT,
     PATH,
     RUNS,
     THREADS,
+    check_columns,
     check_form,
     print_tables,
     print_text_tables,
@@ -44,10 +46,17 @@ logger = logging.getLogger(__name__)
 )
 @THREADS
 @FORMAT
+@COLUMNS
 @DATA_DIR
 @RUNS
 def evaluate(
-    folders: tuple[Path, ...], bootstrap: int, known: str | None, form: str, data_dir: Path, runs: Path
+    folders: tuple[Path, ...],
+    bootstrap: int,
+    known: str | None,
+    form: str,
+    columns: str | None,
+    data_dir: Path,
+    runs: Path,
 ) -> None:
     """Score the test split again with the best checkpoint of each RUN, by default of all finished runs.
 
@@ -59,7 +68,10 @@ def evaluate(
 
     check_draws(bootstrap)
     check_form(form)
+    shown = check_columns(columns)
     numbers = None if known is None else _parse_known(known, bootstrap)
+    if numbers is not None and columns is not None:
+        raise MailError("--known shows AUC and GAUC of new users only. Leave out --columns, or --known.")
     chosen = [open_run(folder) for folder in folders] or _up_to_date(runs, data_dir)
     if numbers is not None:
         from mailcli.reporting.warm_up_table import warm_up_tables
@@ -70,7 +82,8 @@ def evaluate(
     from mailcli.reporting.tables import make_table
 
     tables = [
-        make_table(rows, f"Test metrics on {rows[0].config.data}") for rows in rescore(chosen, data_dir, bootstrap)
+        make_table(rows, f"Test metrics on {rows[0].config.data}", columns=shown)
+        for rows in rescore(chosen, data_dir, bootstrap)
     ]
     print_tables(tables, form)
 

@@ -6,7 +6,19 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import CHECKPOINTS, DATA_DIR, FORMAT, JOBS, PATH, RUNS, TRACKERS, check_form, print_tables
+from mailcli.cli._options import (
+    CHECKPOINTS,
+    COLUMNS,
+    DATA_DIR,
+    FORMAT,
+    JOBS,
+    PATH,
+    RUNS,
+    TRACKERS,
+    check_columns,
+    check_form,
+    print_tables,
+)
 from mailcli.errors import MailError
 
 
@@ -16,6 +28,7 @@ from mailcli.errors import MailError
 @click.option("--data", metavar="NAME", help="Dataset to use instead of the file's.")
 @JOBS
 @FORMAT
+@COLUMNS
 @CHECKPOINTS
 @TRACKERS
 @DATA_DIR
@@ -26,6 +39,7 @@ def run(
     data: str | None,
     jobs: int | None,
     form: str,
+    columns: str | None,
     minutes: float | None,
     data_dir: Path,
     runs: Path,
@@ -36,6 +50,7 @@ def run(
     missing. Finished runs are reused, interrupted ones are resumed.
     """
     check_form(form)
+    shown = check_columns(columns)
     from mailcli.data.dataset import open_dataset
     from mailcli.experiments.cells import RunFolders
     from mailcli.experiments.datasets import prepare_dataset
@@ -51,5 +66,5 @@ def run(
         configs, shared = plan.configs(dataset.name, dataset.history)
         folders = RunFolders(runs, shared)
         rows = make_rows(configs, range(seeds or plan.seeds), dataset, folders, minutes, jobs)
-        tables += plan.tables(rows, dataset.label)
+        tables += plan.tables(rows, dataset.label, shown)
     print_tables(tables, form)

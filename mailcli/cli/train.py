@@ -13,10 +13,12 @@ import click
 from mailcli import plugins
 from mailcli.cli._options import (
     COLD_START,
+    COLUMNS,
     FORMAT,
     RANKER,
     RUN_OPTIONS,
     VARIANT,
+    check_columns,
     check_form,
     path_option,
     print_tables,
@@ -61,6 +63,7 @@ logger = logging.getLogger(__name__)
 @click.option("--devices", metavar="N|all", help="Number of this machine's GPUs to train on. [default: 1]")
 @RANKER
 @FORMAT
+@COLUMNS
 @RUN_OPTIONS
 def train(
     parent: Path | None,
@@ -71,6 +74,7 @@ def train(
     runs: Path,
     minutes: float | None,
     form: str,
+    columns: str | None,
     workers: str | None,
     index: int | None,
     worker_timeout: float,
@@ -82,6 +86,7 @@ def train(
     The same ranker without a method is trained as well, since RI is relative to it. Finished runs are reused.
     """
     check_form(form)
+    shown = check_columns(columns)
     cluster = parse_cluster(workers, index, worker_timeout, os.environ)
     if parent is not None:
         if cluster or devices is not None:
@@ -90,7 +95,7 @@ def train(
                 "TF_CONFIG."
             )
         cell = {"cold_start": cold_start, "variant": variant, "seed": seed}
-        _continue(parent, {**cell, **options}, data_dir, runs, minutes, form)
+        _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, minutes, form)
         return
     from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
     from mailcli.experiments.executors.replicas import parse_devices
@@ -119,7 +124,7 @@ def train(
     # One run after the other, each on all cores.
     with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
         rows = make_rows(configs, [config.seed], dataset, runs, minutes, jobs=1, trainer=trainer)
-    print_tables([make_table(rows, f"{config.cell} on {config.data}")], form)
+    print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=shown)], form)
 
 
 def _continue(

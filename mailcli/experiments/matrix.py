@@ -12,7 +12,7 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
-from mailcli.reporting.rows import Result, Row
+from mailcli.reporting.rows import Result, Row, result_of
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
 from mailcli.utils.hardware import table_bytes
@@ -102,7 +102,7 @@ def make_row(config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run])
     """
 
     def results(cell: RunConfig) -> tuple[Result, ...]:
-        by_seed = [runs[repr(replace(cell, seed=seed))].result for seed in seeds]
-        return tuple(result for result in by_seed if result is not None)
+        by_seed = [result_of(runs[repr(replace(cell, seed=seed))]) for seed in seeds]
+        return tuple(result for result in by_seed if result)
 
     return Row(config, seeds, results(config), results(config.baseline()) if config.cold_start != "none" else None)

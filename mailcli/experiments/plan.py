@@ -91,22 +91,23 @@ class Plan:
                 )
         return [replace(config, seed=0) for config in configs], shared
 
-    def tables(self, rows: Sequence[Row], dataset: str) -> list[ResultTable]:
+    def tables(self, rows: Sequence[Row], dataset: str, columns: Sequence[str] = METRICS) -> list[ResultTable]:
         """The table of all rows, and one of the rows in `against`, if there are any.
 
         Args:
             rows: those of `configs`, in the same order.
             dataset: its `Dataset.label`.
+            columns: the metrics to show.
         """
         title = self.title_on(dataset)
-        tables = [make_table(rows, title, self.reported)]
+        tables = [make_table(rows, title, self.reported, columns)]
         if self.against:
             by_label = {row_label(row.config): row for row in rows}
             compared = [
                 replace(by_label[first], baseline=by_label[second].results, against=second)
                 for first, second in self.against
             ]
-            tables.append(make_table(compared, f"{title}: row against row"))
+            tables.append(make_table(compared, f"{title}: row against row", columns=columns))
         return tables
 
 

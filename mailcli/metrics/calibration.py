@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+#: The names of the parts of a Calibration among the metrics of a result.
+CALIBRATION_METRICS = ("log loss", "NE", "ECE")
 #: Equal-mass bins of the calibration error (ours: the usual number; Guo et al., ICML 2017, use 15 of equal width).
 BINS = 15
 #: Probabilities are kept this far from 0 and 1, where the logarithm is infinite: the precision of float32 scores.

@@ -10,7 +10,7 @@ from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
-from mailcli.reporting.rows import Result, Row, row_of
+from mailcli.reporting.rows import Result, Row, result_of, row_of
 from mailcli.training.evaluate import measure, measure_draws
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import check_unchanged
@@ -33,7 +33,7 @@ def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Ro
         MailError: a dataset is missing, or has changed since the run; or two folders hold the same run.
     """
     return [
-        [row_of([(run, {**(run.result or {}), **_score_test(run, data_dir, draws)}) for run in row]) for row in table]
+        [row_of([(run, {**result_of(run), **_score_test(run, data_dir, draws)}) for run in row]) for row in table]
         for table in group_by_table(runs)
     ]
 

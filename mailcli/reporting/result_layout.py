@@ -7,7 +7,8 @@ from typing import Any
 from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.best_epochs import BestEpochs
 from mailcli.reporting.captions import BELOW_TRIVIAL_MARK, TRIVIAL_MARK
-from mailcli.reporting.rows import METRICS, TITLES
+from mailcli.reporting.columns import column_title, number_text
+from mailcli.reporting.rows import CONVERSION_METRICS, COST_METRICS, METRICS, TITLES
 from mailcli.reporting.tables import MetricCell, ResultLine, ResultTable
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
 
@@ -28,35 +29,58 @@ def lay_out(table: ResultTable) -> TextTable:
     )
 
 
-def _head(table: ResultTable) -> list[str]:
-    def names(metrics: tuple[str, ...]) -> list[str]:
-        return [name for metric in metrics for name in ([metric, "over users"] if table.bootstrapped else [metric])]
+def _split_columns(table: ResultTable) -> tuple[list[str], list[str]]:
+    """The columns before those of RI, which have one, and those behind."""
+    with_gain = [metric for metric in table.columns if metric in METRICS]
+    return with_gain, [metric for metric in table.columns if metric not in METRICS]
 
-    gains = [f"RI {metric} %" for metric in METRICS]
+
+def _has_intervals(table: ResultTable, metric: str) -> bool:
+    """Whether a column of intervals over users follows that of a metric."""
+    return table.bootstrapped and metric in (*METRICS, *CONVERSION_METRICS)
+
+
+def _head(table: ResultTable) -> list[str]:
+    def names(metrics: list[str]) -> list[str]:
+        return [
+            name
+            for metric in metrics
+            for name in [column_title(metric), *(["over users"] if _has_intervals(table, metric) else [])]
+        ]
+
+    with_gain, others = _split_columns(table)
+    gains = [f"RI {metric} %" for metric in with_gain]
     reported = ["paper AUC", "GAUC", "RI %"] if table.with_reported else []
-    return ["", *names(METRICS), *gains, *names(table.metrics[len(METRICS) :]), *reported]
+    return ["", *names(with_gain), *gains, *names(others), *reported]
 
 
 def _line(table: ResultTable, line: ResultLine) -> list[TextCell]:
     """A line's cells, in the order of `_head`."""
 
-    def cells(metrics: tuple[str, ...]) -> list[TextCell]:
-        pairs = [(estimate_cell(line.cells[metric]), _over_users(line.cells[metric])) for metric in metrics]
-        return [cell for pair in pairs for cell in (pair if table.bootstrapped else pair[:1])]
+    def cells(metrics: list[str]) -> list[TextCell]:
+        return [
+            cell
+            for metric in metrics
+            for cell in [
+                estimate_cell(line.cells[metric], metric),
+                *([_over_users(line.cells[metric])] if _has_intervals(table, metric) else []),
+            ]
+        ]
 
-    gains = [TextCell(improvement_text(line.improvements[metric])) for metric in METRICS]
+    with_gain, others = _split_columns(table)
+    gains = [TextCell(improvement_text(line.improvements[metric])) for metric in with_gain]
     reported = _reported(line) if table.with_reported else []
     name = TextCell(f"{TRIVIAL_MARK}{line.name}" if line.trivial else line.name)
-    return [name, *cells(METRICS), *gains, *cells(table.metrics[len(METRICS) :]), *reported]
+    return [name, *cells(with_gain), *gains, *cells(others), *reported]
 
 
-def estimate_cell(cell: MetricCell) -> TextCell:
-    """`.5600 ±.0248`, and in brackets the standard deviation."""
+def estimate_cell(cell: MetricCell, metric: str = METRICS[0]) -> TextCell:
+    """`.5600 ±.0248`, and in brackets the standard deviation; of what a row costs only the mean."""
     estimate = cell.estimate
     if estimate is None:
         return TextCell("-")
-    text = unsigned(estimate.mean) + (BELOW_TRIVIAL_MARK if cell.below_trivial else "")
-    if estimate.half_width is None or estimate.deviation is None:
+    text = number_text(metric, estimate.mean) + (BELOW_TRIVIAL_MARK if cell.below_trivial else "")
+    if metric in COST_METRICS or estimate.half_width is None or estimate.deviation is None:
         return TextCell(text, rank=cell.rank)
     return TextCell(f"{text} ±{unsigned(estimate.half_width)}", f" ({unsigned(estimate.deviation)})", cell.rank)
 
@@ -108,6 +132,8 @@ def _records(table: ResultTable) -> list[dict[str, Any]]:
         }
         for line in table.lines
         for metric, cell in line.cells.items()
+        # A row costs the same whoever the users are.
+        if metric not in COST_METRICS or line.users == "all"
     ]
 
 

@@ -16,11 +16,13 @@ from mailcli.training.run_registry import baseline_result
 METRICS = ("AUC", "GAUC")
 #: Further metrics of rankers that score conversions, too.
 CONVERSION_METRICS = ("CTCVR AUC", "CTCVR GAUC")
+#: What a row costs, under `cost` of a result; runs of older versions and trivial rows lack it.
+COST_METRICS = ("parameters", "training_seconds", "scoring_microseconds")
 #: Groups of users in the order of a table's blocks, with the headings.
 TITLES = {"new": "new users", "old": "old users", "all": "all users", "natural": "naturally new"}
 
 Result = dict[str, Any]
-"""The contents of a run's result.json; `rescore` may add `over_users`."""
+"""The contents of a run's result.json, and its `cost`; `rescore` may add `over_users`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Row:
     """None where the cell is a baseline itself, or its baseline has not been run."""
     against: str | None = None
     """Label of the row whose results serve as the baseline, where that is not the ranker without a method."""
+
+
+def result_of(run: Run) -> Result:
+    """The result of a finished run with its cost (MailError if a file is damaged); empty if it is not finished."""
+    result = run.result
+    return {} if result is None else {**result, "cost": run.cost}
 
 
 def row_of(scored: Sequence[tuple[Run, Result]]) -> Row:
@@ -51,6 +59,12 @@ def row_of(scored: Sequence[tuple[Run, Result]]) -> Row:
 def metric_by_seed(results: Sequence[Mapping[str, Any]], users: str, metric: str) -> list[float] | None:
     """A metric of one group of users for each seed; None if a seed lacks it."""
     values = [result["test"].get(users, {}).get(metric) for result in results]
+    return None if None in values else values
+
+
+def cost_by_seed(results: Sequence[Mapping[str, Any]], metric: str) -> list[float] | None:
+    """What each seed costs, by one of COST_METRICS; None if a seed lacks it."""
+    values = [result.get("cost", {}).get(metric) for result in results]
     return None if None in values else values
 
 

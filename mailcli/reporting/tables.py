@@ -9,11 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli import plugins
+from mailcli.metrics.calibration import CALIBRATION_METRICS
 from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement
 from mailcli.reporting.best_epochs import BestEpochs, best_epochs
 from mailcli.reporting.captions import caption_notes
+from mailcli.reporting.columns import column_notes, direction
 from mailcli.reporting.paper import row_label, row_name
-from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means, metric_by_seed
+from mailcli.reporting.rows import (
+    CONVERSION_METRICS,
+    COST_METRICS,
+    METRICS,
+    TITLES,
+    Row,
+    bootstrap_means,
+    cost_by_seed,
+    metric_by_seed,
+)
 
 Reported = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Row -> users -> metric or `RI metric` -> a number that a paper reports; what it does not report is missing."""
@@ -55,7 +66,8 @@ class ResultTable:
     """A table of results with its caption."""
 
     title: str
-    metrics: tuple[str, ...]
+    columns: tuple[str, ...]
+    """The metrics that have a column; the lines may have more, for programs."""
     lines: tuple[ResultLine, ...]
     notes: tuple[str, ...]
     bootstrapped: bool
@@ -69,20 +81,34 @@ class ResultTable:
         return [block for block in blocks if block]
 
 
-def make_table(rows: Sequence[Row], title: str, reported: Reported | None = None) -> ResultTable:
+def make_table(
+    rows: Sequence[Row], title: str, reported: Reported | None = None, columns: Sequence[str] = METRICS
+) -> ResultTable:
     """The table of some rows: one block each for new, old, all and naturally new users.
 
     Args:
         rows: on one dataset, under one protocol.
         title: what the table shows.
         reported: a paper's numbers, to be shown next to ours; None for no such columns.
+        columns: the metrics to show, from `columns.COLUMNS`; those of conversions are added where they exist.
     """
     bootstrapped = any("over_users" in result for row in rows for result in row.results)
     with_conversions = any(CONVERSION_METRICS[0] in result["test"]["all"] for row in rows for result in row.results)
-    metrics = (*METRICS, *(CONVERSION_METRICS if with_conversions else ()))
+    conversions = [f"CTCVR {metric}" for metric in columns if direction(metric)] if with_conversions else []
+    shown = (*columns, *conversions)
+    metrics = tuple(dict.fromkeys([*METRICS, *shown, *_further_metrics(rows)]))
     lines = [line for users in TITLES for line in _block(rows, users, metrics, reported or {})]
     notes = caption_notes(rows, bootstrapped, with_conversions, reported is not None)
-    return ResultTable(title, metrics, tuple(lines), tuple(notes), bootstrapped, reported is not None)
+    notes += column_notes(shown)
+    return ResultTable(title, shown, tuple(lines), tuple(notes), bootstrapped, reported is not None)
+
+
+def _further_metrics(rows: Sequence[Row]) -> list[str]:
+    """The other metrics that some result has: JSON and CSV have them whatever is shown."""
+    results = [result for row in rows for result in row.results]
+    names = [*CONVERSION_METRICS, *CALIBRATION_METRICS, *(f"CTCVR {name}" for name in CALIBRATION_METRICS)]
+    measured = [name for name in names if any(name in result["test"]["all"] for result in results)]
+    return measured + [name for name in COST_METRICS if any(name in result.get("cost", {}) for result in results)]
 
 
 def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Reported) -> list[ResultLine]:
@@ -90,8 +116,7 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
     rows = [row for row in rows if any(users in result["test"] for result in row.results)]
     trivial = [plugins.is_trivial(row.config.ranker) for row in rows]
     cells = {
-        metric: mark_below_trivial(rank_cells([_cell(row, users, metric) for row in rows]), trivial)
-        for metric in metrics
+        metric: _compared([_cell(row, users, metric) for row in rows], trivial, direction(metric)) for metric in metrics
     }
     gains = {metric: holm([_improvement(row, users, metric) for row in rows]) for metric in METRICS}
     return [
@@ -110,28 +135,47 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
 
 
 def _cell(row: Row, users: str, metric: str) -> MetricCell:
+    if metric in COST_METRICS:
+        costs = cost_by_seed(row.results, metric)
+        return MetricCell(None if costs is None else estimate(costs))
     values, draws = metric_by_seed(row.results, users, metric), bootstrap_means(row, users, metric)
     return MetricCell(None if values is None else estimate(values), None if draws is None else _interval(draws))
 
 
-def rank_cells(cells: Sequence[MetricCell]) -> list[MetricCell]:
+def _compared(cells: Sequence[MetricCell], trivial: Sequence[bool], direction: int) -> list[MetricCell]:
+    """The cells of a metric, ranked and marked.
+
+    Args:
+        cells: of the rows.
+        trivial: whether each row is trivial.
+        direction: 1 where higher is better, -1 where lower is, 0 where rows are not compared.
+    """
+    return mark_below_trivial(rank_cells(cells, direction), trivial, direction) if direction else list(cells)
+
+
+def rank_cells(cells: Sequence[MetricCell], direction: int = 1) -> list[MetricCell]:
     """The cells with the best and second best means ranked; ties share a rank."""
-    means = sorted({cell.estimate.mean for cell in cells if cell.estimate}, reverse=True)
+    means = sorted({cell.estimate.mean for cell in cells if cell.estimate}, reverse=direction > 0)
     if len(means) < 2:
         return list(cells)
     ranks = {mean: rank for rank, mean in enumerate(means[:2], start=1)}
     return [replace(cell, rank=ranks.get(cell.estimate.mean, 0)) if cell.estimate else cell for cell in cells]
 
 
-def mark_below_trivial(cells: Sequence[MetricCell], trivial: Sequence[bool]) -> list[MetricCell]:
-    """The cells, marked where a row that is not trivial has a lower mean than the best trivial row."""
+def mark_below_trivial(cells: Sequence[MetricCell], trivial: Sequence[bool], direction: int = 1) -> list[MetricCell]:
+    """The cells, marked where a row that is not trivial has a worse mean than the best trivial row."""
     means = [
-        cell.estimate.mean for cell, is_trivial in zip(cells, trivial, strict=True) if is_trivial and cell.estimate
+        direction * cell.estimate.mean
+        for cell, is_trivial in zip(cells, trivial, strict=True)
+        if is_trivial and cell.estimate
     ]
     if not means:
         return list(cells)
     return [
-        replace(cell, below_trivial=not is_trivial and cell.estimate is not None and cell.estimate.mean < max(means))
+        replace(
+            cell,
+            below_trivial=not is_trivial and cell.estimate is not None and direction * cell.estimate.mean < max(means),
+        )
         for cell, is_trivial in zip(cells, trivial, strict=True)
     ]
 

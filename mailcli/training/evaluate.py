@@ -13,14 +13,11 @@ from mailcli.data.protocol import View
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import WeightedMetrics, resample
-from mailcli.metrics.calibration import calibration
+from mailcli.metrics.calibration import CALIBRATION_METRICS, calibration
 from mailcli.utils.progress import progress
 
 #: For each column of a Scorer's output: the prefix of its metrics' names, and its label.
 LABELS = (("", "click"), ("CTCVR", "conversion"))
-
-#: The names of the parts of a Calibration among the metrics.
-CALIBRATION_METRICS = ("log loss", "NE", "ECE")
 
 #: Seed of the draws of users (ours): a constant, so that all runs on a dataset are measured on the same draws.
 DRAWS_SEED = 0
