@@ -199,6 +199,14 @@ def run_on_replicas(step: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> C
     return distributed_step
 
 
+def on_each_replica(function: Callable[..., None]) -> Callable[..., None]:
+    """A function that changes variables without a message, run by every replica of this worker."""
+    if not _groups:
+        return function
+    strategy = _groups[-1].strategy
+    return lambda *arguments: strategy.run(function, args=arguments)
+
+
 @contextmanager
 def exchange_row_counts(*counts: Tensor) -> Iterator[list[RowRanges]]:
     """Exchange with the other replicas, in one message, how many rows of each kind every replica has.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,6 +17,9 @@ from mailcli.models.sparse_ops import bag_sum, gather_rows, scatter_masked
 #: of `normal` (published code).
 SMALL_SCALE = 0.01
 
+Outstanding = Callable[[Any, Tensor], Tensor]
+"""A table and some of its rows [U] -> what is to be added to them [U, d]."""
+
 
 class FeatureEmbedding(keras.layers.Layer):
     """The shared embedding lookup table: all categorical fields of a batch -> Features (MAIL Sec. 3.1).
@@ -23,20 +27,20 @@ class FeatureEmbedding(keras.layers.Layer):
     One variable [sum of the vocabulary sizes, d]; the ids of a field are offset to its vocabulary's part of the table.
     Its initialization is one of
 
+    - normal: N(0, 0.01²), as in the published code;
     - xavier: U(±√(3/d)), fan_in = fan_out = d, so that the scale does not depend on the vocabulary;
     - small: U(±0.01) with all actions one, so that v_i starts as the embedding of its item;
-    - glorot: U(±√(6/(n + d))) for a vocabulary of n ids, as TensorFlow's default for a table [n, d];
-    - normal: N(0, 0.01²), as in the published code.
+    - glorot: U(±√(6/(n + d))) for a vocabulary of n ids, as TensorFlow's default for a table [n, d].
 
     Args:
         schema: the fields and their groups.
         vocabulary_sizes: ids per vocabulary, including padding and unknown.
         dim: d.
-        init: "xavier" (MAIL Algorithm 1), "small" (ours), "glorot" or "normal".
+        init: "normal", "xavier" (MAIL Algorithm 1), "small" (ours) or "glorot".
     """
 
     def __init__(
-        self, schema: Schema, vocabulary_sizes: dict[str, int], dim: int, init: str = "xavier", **kwargs: Any
+        self, schema: Schema, vocabulary_sizes: dict[str, int], dim: int, init: str = "normal", **kwargs: Any
     ) -> None:
         # float32 whatever the precision: a table cast to another type would be copied whole.
         super().__init__(dtype="float32", **kwargs)
@@ -71,14 +75,19 @@ class FeatureEmbedding(keras.layers.Layer):
         limit = {"xavier": (3 / self.dim) ** 0.5, "small": SMALL_SCALE, "glorot": 1.0}[self.init]
         return keras.initializers.RandomUniform(-limit, limit)
 
-    def call(self, batch: dict[str, Tensor]) -> Features:
-        """Embed a batch (the arrays of mailcli.data.batches.Batch, as tensors)."""
+    def call(self, batch: dict[str, Tensor], outstanding: Outstanding | None = None) -> Features:
+        """Embed a batch (the arrays of mailcli.data.batches.Batch, as tensors).
+
+        Args:
+            batch: the batch.
+            outstanding: what the optimizer has yet to add to rows of the table; see SparseAdam.
+        """
         mask = batch["actions"] != PADDING
         # [steps, 2], impression and position of each real step: nothing is computed for padding.
         real = tf.where(mask)
         rows = {group: batch[group] + self._first_rows(group) for group in ("attributes", "context", "target")}
         rows["behavior"] = tf.gather_nd(batch["behaviors"], real) + self._first_rows("behavior")
-        embeddings, indices = self._gather(rows)
+        embeddings, indices = self._gather(rows, outstanding)
         actions = tf.gather(embeddings, tf.range(self.actions)) * tf.constant([[0.0]] + [[1.0]] * (self.actions - 1))
         action = tf.gather_nd(batch["actions"], real)
         count = tf.shape(mask, tf.int64)[0]
@@ -115,7 +124,7 @@ class FeatureEmbedding(keras.layers.Layer):
         rows = [self.first_row[field.vocabulary] for field in self.schema.group(group) for _ in range(field.values)]
         return tf.constant(rows, tf.int32)
 
-    def _gather(self, rows: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _gather(self, rows: dict[str, Tensor], outstanding: Outstanding | None) -> tuple[Tensor, dict[str, Tensor]]:
         """The embeddings of a batch's distinct rows, all actions first, and the index of each id among them.
 
         The table, whose rows lie far apart in memory, is read once and gets one gradient, without duplicates.
@@ -126,7 +135,10 @@ class FeatureEmbedding(keras.layers.Layer):
         sizes = [self.actions, *(tf.size(ids) for ids in rows.values())]
         parts = tf.split(indices, sizes)[1:]
         by_group = {name: tf.reshape(part, tf.shape(rows[name])) for name, part in zip(rows, parts, strict=True)}
-        return tf.gather(self.table.value, distinct), by_group
+        embeddings = tf.gather(self.table.value, distinct)
+        if outstanding is not None:
+            embeddings += tf.stop_gradient(outstanding(self.table, distinct))
+        return embeddings, by_group
 
     def _behavior_sum(
         self, embeddings: Tensor, indices: Tensor, impression: Tensor, actions: Tensor, action: Tensor, count: Tensor

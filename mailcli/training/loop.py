@@ -219,6 +219,7 @@ class TrainingLoop:
     def _validate(self) -> bool:
         """Measure the model and save its weights if it is the best so far; whether training should end."""
         state = self._state
+        self._step.catch_up()
         self._normalization.update()
         scores = self._scorer(self._validation, "scoring validation")
         metrics = measure(self._dataset, self._validation.view, scores)

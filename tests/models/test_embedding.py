@@ -38,7 +38,7 @@ def test_one_table_holds_all_vocabularies_and_actions(embedding: FeatureEmbeddin
 
 def test_xavier_scale_does_not_depend_on_the_vocabulary() -> None:
     schema = Schema(fields=(Field("u", "attributes", "u"),), actions=())
-    layer = FeatureEmbedding(schema, {"u": 2000}, dim=32)
+    layer = FeatureEmbedding(schema, {"u": 2000}, dim=32, init="xavier")
     layer.build()
     limit = (6 / (32 + 32)) ** 0.5
     assert 0.99 * limit < np.abs(layer.get_weights()[0]).max() <= limit
