@@ -16,7 +16,7 @@ from mailcli.utils.validation import STRING, TABLE, Rule, number_between, one_of
 PROTOCOLS = ("paper", "strict")
 #: MAIL's zero-shot tower, Table 3 of the paper.
 VARIANTS = ("none", "single", "dual", "base")
-#: G_A and G_B. sparse_adam updates only the embeddings in the batch; adam is the paper's dense one.
+#: G_A and G_B. sparse_adam touches only the embeddings in the batch; adam is the paper's dense one.
 OPTIMIZERS = ("sparse_adam", "adam")
 #: Precision of matrix products; variables, the embedding table, losses and sums are float32 in both.
 PRECISIONS = ("float32", "bfloat16")
@@ -56,7 +56,8 @@ class RunConfig:
     batch_size: int = 1024
     """Impressions per step (MAIL Sec. 4.1.4)."""
     optimizer: str = "sparse_adam"
-    """sparse_adam: a step updates only the embeddings in its batch. adam: it updates all of them, as in the paper."""
+    """sparse_adam: a step touches only the embeddings in its batch, and catches up what their momentum has missed.
+    adam: it moves all of them, as in the paper."""
     precision: str = "float32"
     """Precision of matrix products: float32, or bfloat16, which is twice as fast on processors that support it."""
     learning_rate: float = 0.001

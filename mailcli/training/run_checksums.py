@@ -60,14 +60,16 @@ def check_files(folder: Path, names: Collection[str], required: Collection[str])
     unnamed = [name for name in required if name not in sums]
     if unnamed:
         raise MailError(f"{folder / SUMS}: has no line for {unnamed[0]}. {_REMEDY}")
+    # All of them: a name that was changed is that of no file.
+    for name in sums:
+        if not (folder / name).is_file():
+            raise MailError(f"{folder / name}: is missing, although {SUMS} names it. {_REMEDY}")
     for name in names:
         if name in sums:
             _check_file(folder / name, sums[name])
 
 
 def _check_file(path: Path, digest: str) -> None:
-    if not path.is_file():
-        raise MailError(f"{path}: is missing, although {SUMS} names it. {_REMEDY}")
     if file_sha256(path) != digest:
         raise MailError(f"{path}: was changed after the run had finished: its SHA-256 is not that in {SUMS}. {_REMEDY}")
 
