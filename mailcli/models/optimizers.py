@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from mailcli.models import distribute
 from mailcli.models.features import Tensor
@@ -24,10 +26,10 @@ class SparseAdam(keras.optimizers.Adam):
     Keras' Adam. There, a row whose gradient is 0 moves on by its momentum, in every step. Here a row is only touched
     when it is in a batch. What it has missed in the k steps between is caught up then, in closed form: m β₁ᵏ, v β₂ᵏ,
 
-        w - α m / (√v + ε) · Σ_{j=1..k} (β₁ / √β₂)ʲ
+        w - m / (√v + ε) · Σ_{j=1..k} α_{t+j} (β₁ / √β₂)ʲ
 
-    This is exact but for ε and the change of α in those steps. `outstanding` tells the forward pass about it, and
-    `catch_up` settles it for all rows before a model is scored or saved.
+    This is exact but for ε, and the same whether it is done at once or in parts. `outstanding` tells the forward pass
+    about it, and `catch_up` settles it for all rows before a model is scored or saved.
 
     A variable whose gradient is a plain tensor is updated whole, in one pass over it.
     """
@@ -37,6 +39,7 @@ class SparseAdam(keras.optimizers.Adam):
         if self.built:
             return
         super().build(variables)
+        self._sums = future_sums(self.beta_1, self.beta_2)
         self._updated = [
             self.add_variable((max([1, *variable.shape[:1]]),), "zeros", "int32", name="updated")
             for variable in variables
@@ -68,12 +71,16 @@ class SparseAdam(keras.optimizers.Adam):
     def _missed(self, index: int, rows: Tensor, m: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The shift of the weights and the moments m and v [U, ...] of rows, after their steps without a gradient."""
         updated = tf.gather(self._updated[index].value, rows)
-        k = tf.where(updated > 0, tf.cast(self.iterations, updated.dtype) - updated, 0)
-        shape = [-1, *[1] * (len(m.shape) - 1)]
-        k, first = (tf.reshape(tf.cast(x, m.dtype), shape) for x in (k, updated + 1))
-        ratio = self.beta_1 / self.beta_2**0.5
-        total = ratio * (1 - tf.pow(tf.cast(ratio, m.dtype), k)) / (1 - ratio)
-        shift = -self._alpha(first, m.dtype) * m / (tf.sqrt(v) + self.epsilon) * total
+        now = tf.cast(self.iterations, updated.dtype)
+        k = tf.where(updated > 0, now - updated, 0)
+        sums, last = tf.constant(self._sums, m.dtype), len(self._sums) - 1
+        before, after = (tf.gather(sums, tf.minimum(step, last)) for step in (updated, updated + k))
+        # A column for matrices, whose rows have one step each.
+        k, before, after = (
+            tf.reshape(tf.cast(x, m.dtype), [-1, *[1] * (len(m.shape) - 1)]) for x in (k, before, after)
+        )
+        total = before - tf.pow(tf.cast(self.beta_1 / self.beta_2**0.5, m.dtype), k) * after
+        shift = -tf.cast(self.learning_rate, m.dtype) * m / (tf.sqrt(v) + self.epsilon) * total
         return shift, m * tf.pow(tf.cast(self.beta_1, m.dtype), k), v * tf.pow(tf.cast(self.beta_2, v.dtype), k)
 
     def _alpha(self, step: Tensor, dtype: Any) -> Tensor:
@@ -82,10 +89,10 @@ class SparseAdam(keras.optimizers.Adam):
         return tf.cast(self.learning_rate, dtype) * tf.sqrt(1 - power_2) / (1 - power_1)
 
     def _write(self, index: int, rows: Tensor, w: Tensor, m: Tensor, v: Tensor, step: Tensor) -> None:
-        """Store the new values of rows, and the step that they are of."""
+        """Write the new values of rows, and the step that they are of."""
         # scatter_update copies whole rows; scatter_sub is ten times slower.
-        for stored, x in ((self._trainable_variables, w), (self._momentums, m), (self._velocities, v)):
-            stored[index].value.scatter_update(tf.IndexedSlices(x, rows))
+        for variables, x in ((self._trainable_variables, w), (self._momentums, m), (self._velocities, v)):
+            variables[index].value.scatter_update(tf.IndexedSlices(x, rows))
         steps = tf.fill([tf.size(rows)], tf.cast(step, tf.int32))
         self._updated[index].value.scatter_update(tf.IndexedSlices(steps, rows))
 
@@ -117,6 +124,24 @@ class SparseAdam(keras.optimizers.Adam):
             epsilon=tf.cast(self.epsilon, dtype),
             grad=gradient,
         )
+
+
+def future_sums(beta_1: float, beta_2: float) -> NDArray[np.float64]:
+    """F(t) = Σ_{j≥1} rʲ a(t + j), r = β₁ / √β₂, a(t) = √(1 - β₂ᵗ) / (1 - β₁ᵗ), for t = 0, 1, ... until a is 1.
+
+    How far a momentum of 1 moves a weight after step t, at a rate of 1 and √v = 1, while gradients are 0. In k steps it
+    moves it by F(t) - rᵏ F(t + k). Backward, F(t) = r (a(t + 1) + F(t + 1)).
+    """
+    ratio = beta_1 / beta_2**0.5
+    # Until β₂ᵗ is below the precision of float32.
+    steps = math.ceil(math.log(1e-9) / math.log(beta_2))
+    t = np.arange(1, steps + 1)
+    factors = np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    sums = np.empty(steps + 1)
+    sums[steps] = ratio / (1 - ratio)
+    for step in range(steps - 1, -1, -1):
+        sums[step] = ratio * (factors[step] + sums[step + 1])
+    return sums
 
 
 def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:

@@ -43,7 +43,7 @@ OTHER = {
     "ranker.units": "8",
 }
 #: All that may differ between two runs of one command on one machine.
-WALL_TIME = {"seconds", "finished"}
+WALL_TIME = {"seconds", "finished", "cost"}
 
 
 def config(**changes: Any) -> RunConfig:
@@ -119,7 +119,7 @@ def test_new_processes_give_the_same_bytes(first: Run, tiny: Dataset, with_buys:
 def test_the_environment_tells_what_else_a_result_depends_on(first: Run) -> None:
     versions = environment(first)
     assert set(versions) == {
-        *("mail", "commit", "python", "keras", "numpy", "pandas", "scipy", "tensorflow"),
+        *("mail", "commit", "python", "keras", "numpy", "pandas", "scipy", "scikit-learn", "tensorflow"),
         *("machine", "cores", "threads", "onednn", "instructions", "gpus", "workers", "replicas"),
         *WALL_TIME,
     }

@@ -145,12 +145,22 @@ class Watch:
         monkeypatch.setattr(scorer, "to_tensors", spied_batch)
         for module in (loop, train, two_stage):
             monkeypatch.setattr(module, "measure", self._spied_measure(module.measure))
+        monkeypatch.setattr(train, "check_selectable", self._spied_check(train.check_selectable))
         monkeypatch.setattr(two_stage, "training_data", self._spied_data(two_stage.training_data))
 
     def _spied_measure(self, measure: Any) -> Any:
         def spied(dataset: Dataset, view: Any, scores: Any) -> Any:
             with self._opened(view.split):
                 return measure(dataset, view, scores)
+
+        return spied
+
+    def _spied_check(self, check: Any) -> Any:
+        """It looks whether the validation split has both labels, before anything is trained."""
+
+        def spied(dataset: Dataset, view: Any, users: str) -> None:
+            with self._opened(view.split):
+                check(dataset, view, users)
 
         return spied
 

@@ -200,10 +200,12 @@ def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
     assert run.result is not None
     assert (run.result["best_step"], run.result["best_epoch"]) == (expected[best], best // 3 + 1)
     assert run.result["validation"] == validations[best]["validation"]
-    # Training itself is the same: the losses up to the end of the first epoch.
+    # Training itself is the same but for rounding: the losses up to the end of the first epoch.
     validated_at_end = train_if_missing(quick(None), tiny, tmp_path / "other").history()
     losses = [line["L_rt"] for line in run.history() if "step" in line]
-    assert losses[:22] == [line["L_rt"] for line in validated_at_end if "step" in line][:22]
+    at_end = [line["L_rt"] for line in validated_at_end if "step" in line]
+    assert losses[:9] == at_end[:9]
+    assert losses[:22] == pytest.approx(at_end[:22], rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny: Dataset, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mailcli.preprocessing import history_writer
 from mailcli.preprocessing.histories import history_bounds
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.vocabulary import VocabularyBuilder
-from mailcli.training import train
+from mailcli.training import dataset_checks
 from tests.helpers.leakage import LeakError, Watch, check_vocabularies
 from tests.helpers.leakage_runs import EPOCHS, config, replace_columns
 from tests.helpers.leakage_truth import Draw, Truth
@@ -46,7 +46,7 @@ def plant(leak: str, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
             original = views(dataset, config)
             return {**original, split: view(original)}
 
-        monkeypatch.setattr(train, "views", changed_views)
+        monkeypatch.setattr(dataset_checks, "views", changed_views)
 
     step = Step.__call__
     if leak == "the test day is trained on":

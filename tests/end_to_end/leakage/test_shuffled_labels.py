@@ -18,7 +18,7 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
-from mailcli.training import train
+from mailcli.training import dataset_checks
 from mailcli.training.run_folder import Run
 from tests.helpers.alimama import DAY, START
 from tests.helpers.another_future import write_csv
@@ -148,7 +148,7 @@ class TestTheAlarmOfShuffledLabelsRings:
             original = views(dataset, settings)
             return {**original, "train": original["train"]._replace(rows=np.arange(len(columns["train/click"])))}
 
-        monkeypatch.setattr(train, "views", all_rows)
+        monkeypatch.setattr(dataset_checks, "views", all_rows)
         run = train_if_missing(learner("widedeep", "none"), shuffled, tmp_path)
         # Measured: .615, 9.7 standard errors.
         with pytest.raises(LeakError, match=r"widedeep.none: AUC of new users is 0\.[56]"):
