@@ -101,7 +101,7 @@ def settings() -> str:
         if name in {"data", "continues"} or name in OPTION_TABLES.values():
             continue
         assert isinstance(text, ast.Expr)
-        meaning = ast.literal_eval(text.value)
+        meaning = " ".join(ast.literal_eval(text.value).split())
         rows.append(f"| `{name}` | {_default(getattr(RunConfig, name))} | {_escaped(meaning)} |")
     return "\n".join(rows)
 
