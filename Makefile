@@ -36,10 +36,10 @@ check: $(READY)  ## lint, format, types and import contracts
 EXPERIMENTS := $(sort $(filter-out experiments/demo.toml experiments/table2-ml-1m.toml,$(wildcard experiments/*.toml)))
 
 results: $(READY)  ## writes experiments/RESULTS.md from the kept results, without training
-	$(BIN)/mail results $(EXPERIMENTS) --reading experiments/READING.md
+	$(BIN)/mail results $(EXPERIMENTS) --reading experiments/READING.md --runs runs-tables
 
 experiments: $(READY)  ## trains the missing runs of experiments/RESULTS.md: hours
-	$(BIN)/mail run $(EXPERIMENTS)
+	$(BIN)/mail run $(EXPERIMENTS) --runs runs-tables
 
 docs: $(READY)  ## builds the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
