@@ -146,7 +146,10 @@ class TestTheAlarmOfShuffledLabelsRings:
 
         def all_rows(dataset: Dataset, settings: RunConfig) -> dict[str, View]:
             original = views(dataset, settings)
-            return {**original, "train": original["train"]._replace(rows=np.arange(len(columns["train/click"])))}
+            count = len(columns["train/click"])
+            nothing = np.zeros(count, bool)
+            train = original["train"]._replace(rows=np.arange(count), plays_new=nothing, plays_unknown=nothing)
+            return {**original, "train": train}
 
         monkeypatch.setattr(dataset_checks, "views", all_rows)
         run = train_if_missing(learner("widedeep", "none"), shuffled, tmp_path)
