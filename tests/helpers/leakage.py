@@ -20,6 +20,7 @@ from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features
 from mailcli.models.step import Step
 from mailcli.training import loop, scorer, train, two_stage
+from mailcli.training.evaluate import check_selectable
 from mailcli.training.scorer import Scorer
 from tests.helpers.leakage_truth import ACTIONS, ATTRIBUTES, CONTEXT, STEP, TARGET, Draw, Shown, Truth, Value, Values
 
@@ -145,7 +146,7 @@ class Watch:
         monkeypatch.setattr(scorer, "to_tensors", spied_batch)
         for module in (loop, train, two_stage):
             monkeypatch.setattr(module, "measure", self._spied_measure(module.measure))
-        monkeypatch.setattr(train, "check_selectable", self._spied_check(train.check_selectable))
+        monkeypatch.setattr(train, "check_selectable", self._spied_check(check_selectable))
         monkeypatch.setattr(two_stage, "training_data", self._spied_data(two_stage.training_data))
 
     def _spied_measure(self, measure: Any) -> Any:
