@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.command_line import SMALL, SMALL_MAIL, mail
 
 
+@pytest.mark.slow
 def test_from_simulated_files_to_tables_as_typed(home: Path) -> None:
     simulated = mail(
         "simulate",

@@ -115,6 +115,7 @@ def test_the_document_by_hand(home: Path) -> None:
     assert (home / "figures" / "toy" / "forest.svg").is_file()
 
 
+@pytest.mark.slow
 def test_archived_results_are_enough_and_give_the_same_document(home: Path) -> None:
     results()
     first = (home / "R.md").read_bytes()

@@ -72,6 +72,7 @@ def test_a_search_that_is_impossible_is_refused_in_one_line(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_resumes_and_never_reads_the_test_split(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,13 @@ def trained(config: RunConfig, dataset: Dataset, steps: int = 12) -> tuple[TwoTo
     return model, batches
 
 
-@pytest.mark.parametrize("ranker", [*NORMALIZED, "tests.training.test_normalization:UserRanker"])
+@pytest.mark.parametrize(
+    "ranker",
+    [
+        *(pytest.param(name, marks=[] if name in {"base", "dmr"} else pytest.mark.slow) for name in NORMALIZED),
+        "tests.training.test_normalization:UserRanker",
+    ],
+)
 def test_they_are_those_of_the_training_impressions(ranker: str, with_buys: Dataset) -> None:
     config = config_of(ranker, "none")
     model, batches = trained(config, with_buys)
