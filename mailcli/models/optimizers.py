@@ -54,7 +54,7 @@ class SparseAdam(keras.optimizers.Adam):
 
     def catch_up(self) -> None:
         """Move all rows of all variables on to the present step."""
-        now = int(self.iterations)
+        now = int(np.asarray(self.iterations))
         settle = distribute.on_each_replica(self._catch_up_rows)
         for index, updated in enumerate(self._updated):
             steps = np.array(updated)

@@ -62,7 +62,7 @@ class NormalizationStatistics:
         """Compute them for the model's present weights; nothing happens without batch normalization."""
         if not self._layers:
             return
-        others = [variable.numpy() for variable in self._others]
+        others = [np.array(variable) for variable in self._others]
         sums = [_Moments(layer) for layer in self._layers]
         total, size = len(self._batches.view.rows), self._batches.batch_size
         steps = -(-min(total, IMPRESSIONS) // size)
@@ -98,10 +98,10 @@ class _Moments:
 
     def add_batch(self, rows: int) -> None:
         """Add the moments that the layer stored for a batch of some rows."""
-        mean = self._layer.moving_mean.numpy().astype(np.float64)
+        mean = np.array(self._layer.moving_mean, np.float64)
         self._rows += rows
         self._sum += rows * mean
-        self._squares += rows * (self._layer.moving_variance.numpy() + mean**2)
+        self._squares += rows * (np.array(self._layer.moving_variance, np.float64) + mean**2)
 
     def assign(self) -> None:
         """Make them the layer's moving mean and variance."""
