@@ -79,13 +79,16 @@ class NormalizationStatistics:
             variable.assign(value)
 
     def _forward_in_training(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """One pass without an update of weights; every normalization stores its batch's moments."""
+        """One pass without an update of weights; every normalization stores its batch's moments.
+
+        By `call`, as in a training step: Keras' `__call__` would tell the cold-start method's layers to drop out, too.
+        """
         with added_losses():
             if not distribute.is_distributed():
-                self._model(batch, training=True)
+                self._model.call(self._model.cold_start.mask_batch(batch), training=True)
             else:
                 with distribute.exchange_row_counts(tf.shape(batch["click"])[0]):
-                    self._model(batch, training=True)
+                    self._model.call(self._model.cold_start.mask_batch(batch), training=True)
         return {}
 
 
