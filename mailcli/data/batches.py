@@ -100,7 +100,7 @@ class Batches:
         """The batch of the given impressions of the split."""
         dataset, split, view = self.dataset, self.view.split, self.view
         user = dataset.column(split, "user")[rows]
-        return self._assemble(
+        return self.assemble(
             user,
             dataset.column(split, "item")[rows],
             dataset.column(split, "history_end")[rows],
@@ -119,6 +119,8 @@ class Batches:
         context: NDArray[np.int32],
         click: NDArray[np.float32],
         conversion: NDArray[np.float32],
+        new: Mask | None = None,
+        anonymous: Mask | None = None,
     ) -> Batch:
         """The batch of any B impressions, whether in the split or not.
 
@@ -127,26 +129,14 @@ class Batches:
             history_end: [B], the index after the last behavior that each impression sees.
             context: [B, n_c], ids.
             click, conversion: [B], labels.
+            new, anonymous: [B], whether an impression's behaviors and user id are hidden; None for those of the split's
+                new and anonymous users.
         """
-        new, anonymous = self.view.new[user], self.view.anonymous[user]
-        return self._assemble(user, item, history_end, context, click, conversion, new, anonymous)
-
-    def _assemble(
-        self,
-        user: NDArray,
-        item: NDArray,
-        history_end: NDArray,
-        context: NDArray[np.int32],
-        click: NDArray[np.float32],
-        conversion: NDArray[np.float32],
-        new: Mask,
-        anonymous: Mask,
-    ) -> Batch:
-        """As `assemble`, for impressions whose behaviors and ids are hidden where `new` and `anonymous` [B] say so."""
+        new = self.view.new[user] if new is None else new
         dataset, schema = self.dataset, self.dataset.schema
         places, mask = self._history(user, history_end, new)
         return Batch(
-            attributes=self._attributes(user, anonymous),
+            attributes=self.attributes(user, anonymous),
             behaviors=self._steps([field.name for field in schema.group("behavior")], places, mask),
             actions=self._steps(["action"], places, mask)[:, :, 0],
             context=context,
@@ -174,11 +164,9 @@ class Batches:
             return np.zeros(len(rows), np.float32)
         return self.dataset.column(self.view.split, name)[rows].astype(np.float32)
 
-    def attributes(self, user: NDArray) -> NDArray[np.int32]:
-        """[B, columns of the attributes], ids; the user id of anonymous users is UNKNOWN."""
-        return self._attributes(user, self.view.anonymous[user])
-
-    def _attributes(self, user: NDArray, anonymous: Mask) -> NDArray[np.int32]:
+    def attributes(self, user: NDArray, anonymous: Mask | None = None) -> NDArray[np.int32]:
+        """[B, columns of the attributes], ids; the id is UNKNOWN where `anonymous` is true, as in `assemble`."""
+        anonymous = self.view.anonymous[user] if anonymous is None else anonymous
         schema = self.dataset.schema
         columns = []
         for field in schema.group("attributes"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -183,3 +183,13 @@ class Optimizers(NamedTuple):
     """G_A, which updates the zero-shot tower and nothing else."""
     ranking: Any
     """G_B, which updates the ranking tower and the embedding table and nothing else."""
+
+    @property
+    def outstanding(self) -> Callable[[Any, Tensor], Tensor] | None:
+        """What G_B has yet to add to rows of the table, SparseAdam.outstanding; None if it moves all rows."""
+        return self.ranking.outstanding if isinstance(self.ranking, SparseAdam) and self.ranking.built else None
+
+    def catch_up(self) -> None:
+        """Settle it for all rows: before a model is scored or saved."""
+        if isinstance(self.ranking, SparseAdam):
+            self.ranking.catch_up()

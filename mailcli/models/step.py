@@ -35,7 +35,7 @@ class Step:
             if model.zero_shot_variables:
                 optimizers.zero_shot.build(model.zero_shot_variables)
             optimizers.ranking.build(model.ranking_variables)
-        self._ranking = optimizers.ranking
+        self._optimizers = optimizers
         # The state of both optimizers, for checkpoints.
         self.variables: list[Any] = [*optimizers.zero_shot.variables, *optimizers.ranking.variables]
         step = distribute.run_on_replicas(lambda batch: model.train_step(batch, optimizers))
@@ -48,8 +48,7 @@ class Step:
 
     def catch_up(self) -> None:
         """Settle what the optimizer has yet to add to rows that were not in the last batches: before a score."""
-        if isinstance(self._ranking, SparseAdam):
-            self._ranking.catch_up()
+        self._optimizers.catch_up()
 
     def trace(self) -> None:
         """Build the graph without running it."""

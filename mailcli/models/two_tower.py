@@ -16,7 +16,7 @@ from mailcli.models.distribute import RowRanges
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.losses import click_loss, ctcvr_loss
-from mailcli.models.optimizers import Optimizers, SparseAdam, apply_gradients
+from mailcli.models.optimizers import Optimizers, apply_gradients
 
 
 class TwoTower(keras.Model):
@@ -120,10 +120,9 @@ class TwoTower(keras.Model):
     def _train_step(self, batch: dict[str, Tensor], optimizers: Optimizers, old_rows: RowRanges) -> dict[str, Tensor]:
         """The losses, or a replica's shares of them; `old_rows` are the ranges of the old users' rows."""
         losses: dict[str, Tensor] = {}
-        ranking = optimizers.ranking
-        outstanding = ranking.outstanding if isinstance(ranking, SparseAdam) and ranking.built else None
         with tf.GradientTape() as tape:
-            features = self.embedding(self.cold_start.mask_batch(batch), outstanding=outstanding)  # step 1: flag (9)
+            # Step 1: flag, Eq. (9)
+            features = self.embedding(self.cold_start.mask_batch(batch), outstanding=optimizers.outstanding)
             if self.cold_start.co_trained:
                 with tape.stop_recording(), distribute.use_rows(old_rows):
                     losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3

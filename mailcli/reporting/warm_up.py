@@ -80,7 +80,7 @@ def _score(run: Run, data: Path | Dataset, known: Sequence[int]) -> _Scored:
     predictor = Predictor.open(run, data)
     dataset, config, view = predictor.dataset, run.config, predictor.test
     # Only their behaviors are given back; whatever else the protocol hides stays hidden.
-    revealed = predictor.test_with_all_histories._replace(rows=view.rows[_are_measured(run, dataset, view)])
+    revealed = predictor.test_with_all_histories._replace(rows=view.rows[have_hidden_behavior(run, dataset, view)])
     scores = {}
     for number in known:
         batches = _LastBehaviors(dataset, revealed, config.history, config.batch_size)
@@ -95,11 +95,11 @@ def _score_trivial_row(run: Run, data: Path | Dataset, known: Sequence[int]) -> 
     dataset = data if isinstance(data, Dataset) else open_dataset(data, run.config.data)
     check_unchanged(run, dataset)
     view, scores = score_trivial_row(run.config, dataset)["test"]
-    chosen = _are_measured(run, dataset, view)
+    chosen = have_hidden_behavior(run, dataset, view)
     return _Scored(dataset, view.rows[chosen], dict.fromkeys(known, scores[chosen]))
 
 
-def _are_measured(run: Run, dataset: Dataset, view: View) -> Mask:
+def have_hidden_behavior(run: Run, dataset: Dataset, view: View) -> Mask:
     """[impressions of the view], those of drawn new users with behavior (MailError if all have one label)."""
     user, click = (dataset.column("test", name)[view.rows] for name in ("user", "click"))
     chosen: Mask = view.new[user] & (dataset.earlier_behaviors("test")[view.rows] > 0)

@@ -8,7 +8,7 @@ arXiv 2105.07576, Sec. 3) averages the statistics of one set of weights.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -51,12 +51,9 @@ class NormalizationStatistics:
         ]
         moving = {id(variable) for layer in self._layers for variable in (layer.moving_mean, layer.moving_variance)}
         self._others = [variable for variable in model.non_trainable_variables if id(variable) not in moving]
-        if self._layers:
-            with _without_momentum(self._layers):
-                self._forward = tf.function(
-                    distribute.run_on_replicas(self._forward_in_training), input_signature=[model.batch_signature]
-                )
-                self._forward.get_concrete_function()
+        self._forward = tf.function(
+            distribute.run_on_replicas(self._forward_in_training), input_signature=[model.batch_signature]
+        )
 
     def update(self) -> None:
         """Compute them for the model's present weights; nothing happens without batch normalization."""
@@ -66,7 +63,9 @@ class NormalizationStatistics:
         sums = [_Moments(layer) for layer in self._layers]
         total, size = len(self._batches.view.rows), self._batches.batch_size
         steps = -(-min(total, IMPRESSIONS) // size)
-        with progress("normalization statistics", min(total, steps * size), "impressions") as advance:
+        title = "normalization statistics"
+        # The graph is built in the first pass.
+        with _without_momentum(self._layers), progress(title, min(total, steps * size), "impressions") as advance:
             for step, batch in enumerate(islice(self._batches.shuffled(self._seed, _EPOCH), steps)):
                 self._forward(to_tensors(batch))
                 rows = min(size, total - step * size)
@@ -83,12 +82,10 @@ class NormalizationStatistics:
 
         By `call`, as in a training step: Keras' `__call__` would tell the cold-start method's layers to drop out, too.
         """
-        with added_losses():
-            if not distribute.is_distributed():
-                self._model.call(self._model.cold_start.mask_batch(batch), training=True)
-            else:
-                with distribute.exchange_row_counts(tf.shape(batch["click"])[0]):
-                    self._model.call(self._model.cold_start.mask_batch(batch), training=True)
+        is_distributed = distribute.is_distributed()
+        rows = distribute.exchange_row_counts(tf.shape(batch["click"])[0]) if is_distributed else nullcontext()
+        with added_losses(), rows:
+            self._model.call(self._model.cold_start.mask_batch(batch), training=True)
         return {}
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
+from mailcli.errors import MailError
 from mailcli.preprocessing.engines.duckdb import Engine
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.sources.tabular import Source
@@ -183,3 +186,17 @@ def run_mail(*arguments: object) -> str:
 def mail_error(*arguments: object) -> str:
     """The error of `mail` with these arguments: one line."""
     return error_line(mail(*arguments))
+
+
+def refusal(folder: Path, schema: str, files: dict[str, str]) -> str:
+    """The error for a schema file and raw files, with HERE for the folder; no dataset is left."""
+    with pytest.raises(MailError) as error:
+        make_dataset(folder, schema, files)
+    assert not (folder / "data").exists()
+    return error.value.message.replace(str(folder), "HERE")
+
+
+def notes(folder: Path, schema: str, files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What making a dataset says on stderr."""
+    make_dataset(folder, schema, files)
+    return capsys.readouterr().err.splitlines()

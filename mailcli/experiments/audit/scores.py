@@ -15,6 +15,7 @@ from mailcli.models.batch_spec import to_tensors
 from mailcli.models.features import Features, Tensor, mean_behavior, replace_behaviors, without_behaviors
 from mailcli.models.history_length import last_steps
 from mailcli.models.two_tower import click_logit
+from mailcli.reporting.warm_up import have_hidden_behavior
 from mailcli.training.predictor import Predictor
 from mailcli.training.two_stage import training_data
 from mailcli.utils.progress import progress
@@ -50,13 +51,12 @@ def audit_run(predictor: Predictor) -> AuditedRun:
         predictor: of the run.
 
     Raises:
-        MailError: the run's method generates no behavior, or there are fewer than two new users.
+        MailError: the run's method generates no behavior, there are fewer than two new users, or one label.
     """
     dataset, test = predictor.dataset, predictor.test
-    user = dataset.column("test", "user")[test.rows].astype(np.int64)
     # The others have nothing to be held against.
-    chosen = test.new[user] & (dataset.earlier_behaviors("test")[test.rows] > 0)
-    rows, users = test.rows[chosen], user[chosen]
+    rows = test.rows[have_hidden_behavior(predictor.run, dataset, test)]
+    users = dataset.column("test", "user")[rows].astype(np.int64)
     if len(np.unique(users)) < 2:
         raise MailError(f"{predictor.run.folder}: fewer than two new users of the test split have behavior.")
     batches = predictor.batches(predictor.test_with_all_histories._replace(rows=rows))
@@ -149,4 +149,5 @@ def _mean_of_old_users(predictor: Predictor) -> tuple[Tensor, Tensor]:
     for features in data.old_users():
         steps.append(mean_behavior(features).numpy())
         lengths.append(tf.math.count_nonzero(features.behavior_mask, axis=1).numpy())
-    return (tf.constant(np.concatenate(x).mean(axis=0), tf.float32) for x in (steps, lengths))  # type: ignore[return-value]
+    mean_step, mean_length = (tf.constant(np.concatenate(x).mean(axis=0), tf.float32) for x in (steps, lengths))
+    return mean_step, mean_length

@@ -94,19 +94,16 @@ class ColdStart(ColdStartMethod):
         mean, log_variance = tf.split(tf.cast(_run(network, h), tf.float32), 2, axis=1)
         return mean, tf.clip_by_value(log_variance, -MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
 
-    def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
-        """v̂ [B, n_v, d] of a [B, n_a, d], from the mean of p(z|a), and Σ v̂_i [B, d]."""
-        mean = self._prior_mean(attributes)
+    def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a [B, n_a, d], by the mean of p(z|a): v̂ [B, n_v, d], Σ v̂_i [B, d], and which steps count [B, n_v]."""
+        mean, _ = self._gaussian(self.prior, self.norm_a(self.pool_a(tf.stop_gradient(attributes))))
         v_hat = tf.reshape(tf.stop_gradient(_run(self.decoder, mean)), [-1, self.n_v, self.dim])
-        return v_hat, tf.reduce_sum(v_hat, axis=1)
-
-    def _prior_mean(self, attributes: Tensor) -> Tensor:
-        return self._gaussian(self.prior, self.norm_a(self.pool_a(tf.stop_gradient(attributes))))[0]
+        return v_hat, tf.reduce_sum(v_hat, axis=1), self.length(mean)
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, MAIL Eq. (10)."""
         del training
-        return invent_behaviors(features, self.generate, lambda a: self.length(self._prior_mean(a)))
+        return invent_behaviors(features, self.generate)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

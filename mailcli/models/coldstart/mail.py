@@ -153,22 +153,23 @@ class ColdStart(ColdStartMethod):
             tf.where(rows > 0, FILLED_MOMENTUM * self.filled + (1 - FILLED_MOMENTUM) * share, self.filled)
         )
 
-    def counting_steps(self, attributes: Tensor) -> Tensor:
-        """[B, n_v] bool, which steps of v̂ count as behavior for users with attributes a [B, n_a, d]."""
+    def _code(self, attributes: Tensor) -> Tensor:
+        """p = E1(h_a), without dropout; for variant none, the flattened attributes."""
+        attributes = tf.stop_gradient(attributes)
+        return _flat(attributes) if self.variant == "none" else self.e1(self.pool_a(attributes))
+
+    def _counting_steps(self, code: Tensor) -> Tensor:
+        """[B, n_v] bool, which steps of v̂ count as behavior for users with these codes."""
         steps = self.settings["steps"]
         if steps == "predicted" and self.variant != "none":
-            return self.length(self._code(attributes))
+            return self.length(code)
         if steps == "predicted":
             counts = self.mean_length.counting_steps()
         elif steps == "typical":
             counts = tf.concat([self.filled[:-1] > 0.5, [True]], axis=0)
         else:
             counts = tf.ones([self.n_v], tf.bool)
-        return tf.tile(counts[None], [tf.shape(attributes)[0], 1])
-
-    def _code(self, attributes: Tensor) -> Tensor:
-        """p = E1(h_a), without dropout."""
-        return self.e1(self.pool_a(tf.stop_gradient(attributes)))
+        return tf.tile(counts[None], [tf.shape(code)[0], 1])
 
     def _reconstructions(self, codes: dict[str, Tensor], a: Tensor, v: Tensor, training: bool) -> dict[str, Tensor]:
         """||D1(code) - a||² + ||D2(code) - v||²: L_a, Eq. (3), for code = p; L_v, Eq. (4), for code = q.
@@ -185,25 +186,30 @@ class ColdStart(ColdStartMethod):
         }
 
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
-        """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d], and Σ v̂_i [B, d]; without dropout, as at test time (ours).
+        """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d], and Σ v̂_i [B, d]; without dropout, as at test time (ours)."""
+        return self._decode(self._code(attributes))
+
+    def _decode(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """v̂ and Σ v̂_i of a code.
 
         The last layer is linear, so the sum is computed from the sums of its weights: for a ranker that reads only the
         sum, the graph does without the widest layer.
         """
-        if self.variant == "none":
-            x, last = _flat(tf.stop_gradient(attributes)), self.linear
-        else:
-            x, last = self.d2.hidden(self._code(attributes)), self.d2.last
+        x, last = (code, self.linear) if self.variant == "none" else (self.d2.hidden(code), self.d2.last)
         v_hat = tf.reshape(last(x), [-1, self.n_v, self.dim])
         weights = (tf.reshape(w.value, [-1, self.n_v, self.dim]) for w in (last.kernel, last.bias))
         kernel, bias = (tf.reduce_sum(w, axis=1) for w in weights)
         return v_hat, tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias
 
+    def _generate_with_steps(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        code = self._code(attributes)
+        return (*self._decode(code), self._counting_steps(code))
+
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, Eq. (10)."""
         if training and self.variant == "none" and self.settings["steps"] == "predicted":
             self.mean_length.observe(features.behavior_mask)
-        return invent_behaviors(features, self.generate, self.counting_steps)
+        return invent_behaviors(features, self._generate_with_steps)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

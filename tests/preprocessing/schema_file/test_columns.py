@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailcli.errors import MailError
-from tests.helpers.schema_files import edited, make_dataset
+from tests.helpers.schema_files import edited, notes, refusal
 
 #: Twelve users whose clicks are their behaviors; three impressions in each of three splits, the first clicked.
 SCHEMA = """
@@ -61,18 +60,6 @@ def files(kinds: tuple[str, str] = ("hat", "shoe"), paid: str = "0") -> dict[str
         "behaviors.csv": "\n".join(["who,at,kind", *behaviors]),
         "shown.csv": "\n".join(["who,sku,at,clicked,page,site,paid", *shown]),
     }
-
-
-def refusal(folder: Path, schema: str, raw: dict[str, str]) -> str:
-    with pytest.raises(MailError) as error:
-        make_dataset(folder, schema, raw)
-    assert not (folder / "data").exists()
-    return error.value.message.replace(str(folder), "HERE")
-
-
-def notes(folder: Path, schema: str, raw: dict[str, str], capsys: pytest.CaptureFixture[str]) -> list[str]:
-    make_dataset(folder, schema, raw)
-    return capsys.readouterr().err.splitlines()
 
 
 def test_columns_that_say_something_are_not_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mailcli.errors import MailError
-from tests.helpers.schema_files import FILES, SCHEMA, edited, make_dataset, raw_rows, raw_values, write_files
+from tests.helpers.schema_files import (
+    FILES,
+    SCHEMA,
+    edited,
+    make_dataset,
+    notes,
+    raw_rows,
+    raw_values,
+    refusal,
+    write_files,
+)
 
 #: Numeric ids of the users.
 NUMBERS = {"ann": "13", "bob": "14", "cid": "15", "dan": "16"}
@@ -28,18 +37,6 @@ def with_pages(numbers: dict[str, str], joined: str) -> dict[str, str]:
     """The raw files with other names of the pages p, q and r, and the file that is joined to them."""
     shown = re.sub("[pqr]$", lambda match: numbers[match[0]], FILES["shown.csv"], flags=re.MULTILINE)
     return {**FILES, "shown.csv": shown, "pages.csv": joined}
-
-
-def refusal(folder: Path, schema: str, files: dict[str, str]) -> str:
-    with pytest.raises(MailError) as error:
-        make_dataset(folder, schema, files)
-    assert not (folder / "data").exists()
-    return error.value.message.replace(str(folder), "HERE")
-
-
-def notes(folder: Path, schema: str, files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> list[str]:
-    make_dataset(folder, schema, files)
-    return capsys.readouterr().err.splitlines()
 
 
 def test_ids_of_users_that_are_written_otherwise_are_refused(tmp_path: Path) -> None:
