@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -44,6 +45,14 @@ class SparseAdam(keras.optimizers.Adam):
             self.add_variable((max([1, *variable.shape[:1]]),), "zeros", "int32", name="updated")
             for variable in variables
         ]
+        # As graphs: outside of one, tf.distribute starts threads for every call, and TensorFlow keeps some of them.
+        self._settle = [
+            tf.function(
+                distribute.on_each_replica(partial(self._catch_up_rows, index)),
+                input_signature=[tf.TensorSpec([None], tf.int64)],
+            )
+            for index in range(len(variables))
+        ]
 
     def outstanding(self, variable: Any, rows: Tensor) -> Tensor:
         """[U, d], what momentum has yet to add to some rows of a variable, before the next update."""
@@ -55,12 +64,11 @@ class SparseAdam(keras.optimizers.Adam):
     def catch_up(self) -> None:
         """Move all rows of all variables on to the present step."""
         now = int(np.asarray(self.iterations))
-        settle = distribute.on_each_replica(self._catch_up_rows)
-        for index, updated in enumerate(self._updated):
+        for updated, settle in zip(self._updated, self._settle, strict=True):
             steps = np.array(updated)
             rows = np.flatnonzero((steps > 0) & (steps < now))
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                settle(index, tf.constant(rows[start : start + ROWS_AT_ONCE], tf.int64))
+                settle(tf.constant(rows[start : start + ROWS_AT_ONCE], tf.int64))
 
     def _catch_up_rows(self, index: int, rows: Tensor) -> None:
         variables = [x[index].value for x in (self._trainable_variables, self._momentums, self._velocities)]
