@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.errors import MailError, did_you_mean
-from mailcli.utils.validation import STRING, TABLE, Rule, number_between, one_of, sentence, table_faults, whole_number
+from mailcli.utils.validation import (
+    STRING,
+    TABLE,
+    Rule,
+    number_between,
+    number_from,
+    one_of,
+    sentence,
+    table_faults,
+    whole_number,
+)
 
 #: How new users are drawn; `mail train --help` and docs/statistics.md explain both.
 PROTOCOLS = ("paper", "strict")
@@ -46,6 +56,9 @@ class RunConfig:
     """paper: new users lose their behaviors in every split. strict: they also have no training impressions."""
     new_share: float = 0.4
     """Share of users drawn as new (MAIL Sec. 4.1.1)."""
+    train_as_new: float = 1.0
+    """Part of `new_share` that is new in training too: of the users under paper, of the impressions that play new under
+    strict. With 0, generated behavior is filled in at test only, as the published code does (ours: 1)."""
     history: int = 100
     """n_v, the number of most recent behaviors that a model sees (MAIL Sec. 4.1.4)."""
     embedding_dim: int = 32
@@ -55,6 +68,9 @@ class RunConfig:
     U(±0.01), actions at one. glorot: as TensorFlow initializes a table."""
     batch_size: int = 1024
     """Impressions per step (MAIL Sec. 4.1.4)."""
+    embedding_l2: float = 0.0
+    """Weight in the ranking loss of ||e||², summed over an impression's attributes, context and target (ours; MAIL has
+    none)."""
     optimizer: str = "sparse_adam"
     """sparse_adam: a step touches only the embeddings in its batch, and catches up what their momentum has missed.
     adam: it moves all of them, as in the paper."""
@@ -105,11 +121,13 @@ _RULES = {
     "seed": whole_number(0, 2**32 - 1),
     "protocol": one_of(PROTOCOLS),
     "new_share": number_between(0, 1, "a number between 0 and 1"),
+    "train_as_new": number_from(0, 1, "a number from 0 to 1"),
     # Upper limits of whole numbers (ours): more than any run needs, and within what arrays and counters hold.
     "history": whole_number(1, 10**6),
     "embedding_dim": whole_number(1, 10**5),
     "embedding_init": one_of(EMBEDDING_INITS),
     "batch_size": whole_number(1, 10**8),
+    "embedding_l2": number_from(0, math.inf, "0 or a positive number"),
     "optimizer": one_of(OPTIMIZERS),
     "precision": one_of(PRECISIONS),
     "learning_rate": _POSITIVE,

@@ -71,6 +71,8 @@ def test_every_value_out_of_range_is_reported_at_once() -> None:
                     "protocol": "papr",
                     "new_share": 1,
                     "epochs": 0,
+                    "train_as_new": 1.5,
+                    "embedding_l2": -0.5,
                     "learning_rate": "nan",
                     "seed": -1,
                 }
@@ -79,7 +81,8 @@ def test_every_value_out_of_range_is_reported_at_once() -> None:
     assert error.value.message == (
         "seed = -1: expected a whole number from 0 to 4294967295; "
         "protocol = 'papr': expected one of 'paper', 'strict'. Did you mean 'paper'?; "
-        "new_share = 1.0: expected a number between 0 and 1; learning_rate = nan: expected a positive number; "
+        "new_share = 1.0: expected a number between 0 and 1; train_as_new = 1.5: expected a number from 0 to 1; "
+        "embedding_l2 = -0.5: expected 0 or a positive number; learning_rate = nan: expected a positive number; "
         "epochs = 0: expected a whole number from 1 to 1000000."
     )
 

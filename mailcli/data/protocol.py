@@ -49,22 +49,26 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     """The train, validation and test splits under the config's protocol, seed and share of new users.
 
     paper: the drawn users lose their behaviors in every split but keep their impressions and ids (MAIL Sec. 4.1.1).
+    In train, only the part `train_as_new` of them does.
 
-    strict: the drawn users have no impressions in train. There, a second draw, of the same share, is of impressions:
-    they play new, without id and behaviors. A tenth of the others lack only their id. So the embedding UNKNOWN is
-    trained as it is read at test: by new users, and by users with behaviors of whom training shows no id, whose own
-    embedding has never been trained.
+    strict: the drawn users have no impressions in train. There, a second draw, of that part of the share, is of
+    impressions: they play new, without id and behaviors. A tenth of the others lack only their id. So the embedding
+    UNKNOWN is trained as it is read at test: by new users, and by users with behaviors of whom training shows no id,
+    whose own embedding has never been trained.
     """
-    new = share_of_users(dataset.column("users", "raw"), config.new_share, salt=2 * config.seed)
+    raw, salt = dataset.column("users", "raw"), 2 * config.seed
+    new = share_of_users(raw, config.new_share, salt)
+    new_in_training = config.new_share * config.train_as_new
     rows = {name: np.arange(dataset.counts[name]) for name in SPLITS}
     nobody = np.zeros_like(new)
     nothing = {name: np.zeros(dataset.counts[name], bool) for name in SPLITS}
     if config.protocol == "paper":
-        return {name: View(name, rows[name], new, nobody, nothing[name], nothing[name]) for name in SPLITS}
+        hidden = dict.fromkeys(SPLITS, new) | {"train": share_of_users(raw, new_in_training, salt)}
+        return {name: View(name, rows[name], hidden[name], nobody, nothing[name], nothing[name]) for name in SPLITS}
     user = dataset.column("train", "user")
     draw = np.random.default_rng([config.seed, _STRICT]).random(dataset.counts["train"])
-    plays_new = draw < config.new_share
-    plays_unknown = ~plays_new & (draw < config.new_share + UNKNOWN_SHARE * (1 - config.new_share))
+    plays_new = draw < new_in_training
+    plays_unknown = ~plays_new & (draw < new_in_training + UNKNOWN_SHARE * (1 - new_in_training))
     train = View("train", rows["train"][~new[user]], nobody, nobody, plays_new, plays_unknown)
     trained = nobody.copy()
     trained[user[train.rows[~train.is_anonymous(user[train.rows], train.rows)]]] = True

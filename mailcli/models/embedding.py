@@ -37,16 +37,24 @@ class FeatureEmbedding(keras.layers.Layer):
         vocabulary_sizes: ids per vocabulary, including padding and unknown.
         dim: d.
         init: "normal", "xavier" (MAIL Algorithm 1), "small" (ours) or "glorot".
+        l2: weight of the embeddings' squared lengths in the ranking loss.
     """
 
     def __init__(
-        self, schema: Schema, vocabulary_sizes: dict[str, int], dim: int, init: str = "normal", **kwargs: Any
+        self,
+        schema: Schema,
+        vocabulary_sizes: dict[str, int],
+        dim: int,
+        init: str = "normal",
+        l2: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         # float32 whatever the precision: a table cast to another type would be copied whole.
         super().__init__(dtype="float32", **kwargs)
         self.schema = schema
         self.dim = dim
         self.init = init
+        self.l2 = l2
         self.vocabulary_sizes = vocabulary_sizes
         self.first_row: dict[str, int] = {}
         rows = 0

@@ -50,7 +50,9 @@ def _plugins(config: RunConfig) -> list[tuple[plugins.PluginKind, str]]:
 
 
 def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
-    embedding = FeatureEmbedding(dataset.schema, dataset.vocabulary_sizes, config.embedding_dim, config.embedding_init)
+    embedding = FeatureEmbedding(
+        dataset.schema, dataset.vocabulary_sizes, config.embedding_dim, config.embedding_init, config.embedding_l2
+    )
     ranker = _instantiate(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = _instantiate(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
     cell = f"{config.ranker}+{config.cold_start} on {dataset.name}"

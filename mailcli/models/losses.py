@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.features import Tensor
+from mailcli.models.features import Features, Tensor
 
 
 def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tensor:
@@ -22,6 +22,12 @@ def squared_error(reconstruction: Tensor, truth: Tensor, reduction: str) -> Tens
     if reduction == "mean":
         rows /= tf.cast(tf.shape(truth)[1], rows.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(rows), tf.cast(distribute.global_row_count(rows), rows.dtype))
+
+
+def squared_lengths(features: Features) -> Tensor:
+    """Σ_f ||e_f||² over the attributes, context and target of each impression, averaged over the batch."""
+    fields = tf.concat([features.attributes, features.context, features.target], axis=1)
+    return distribute.mean_share(tf.reduce_sum(tf.square(fields), axis=[1, 2]))
 
 
 def gaussian_nll(reconstruction: Tensor, truth: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from mailcli.models.contracts import ColdStartMethod, RankingTower, added_losses
 from mailcli.models.distribute import RowRanges
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
-from mailcli.models.losses import click_loss, ctcvr_loss
+from mailcli.models.losses import click_loss, ctcvr_loss, squared_lengths
 from mailcli.models.optimizers import Optimizers, apply_gradients
 
 
@@ -104,8 +104,9 @@ class TwoTower(keras.Model):
         """Algorithm 1 on one batch.
 
         Returns:
-            The losses by name: L_rt; L_extra from `add_loss`; L_ctcvr for a ranker with two heads; with a zero-shot
-            tower, its terms and their sum L_zst; and the norms of the gradients that G_B and G_A apply.
+            The losses by name: L_rt; L_extra from `add_loss`; L_l2 with `embedding_l2`; L_ctcvr for a ranker with two
+            heads; with a zero-shot tower, its terms and their sum L_zst; and the norms of the gradients that G_B and
+            G_A apply.
         """
         if not distribute.is_distributed():
             return self._train_step(batch, optimizers, ())
@@ -132,6 +133,9 @@ class TwoTower(keras.Model):
             if extra:
                 losses["L_extra"] = tf.add_n(extra)
                 total += losses["L_extra"]
+            if self.embedding.l2:
+                losses["L_l2"] = self.embedding.l2 * squared_lengths(features)
+                total += losses["L_l2"]
             if "conversion" in heads:
                 losses["L_ctcvr"] = ctcvr_loss(batch["conversion"], heads["click"], heads["conversion"])
                 total += losses["L_ctcvr"]

@@ -35,6 +35,11 @@ def number_between(low: float, high: float, expected: str) -> Rule:
     return Rule(expected, lambda value: type(value) in {int, float} and _is_finite(value) and low < value < high)
 
 
+def number_from(low: float, high: float, expected: str) -> Rule:
+    """A number between two limits or at one of them, never NaN or infinite, that fits into a double."""
+    return Rule(expected, lambda value: type(value) in {int, float} and _is_finite(value) and low <= value <= high)
+
+
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)

@@ -35,6 +35,25 @@ def test_paper_hides_the_same_users_everywhere_and_keeps_their_impressions(tiny:
     assert 0.3 < splits["train"].new.mean() < 0.5
 
 
+def test_the_part_of_new_users_that_is_new_in_training_is_one_of_those_at_test(tiny: Dataset) -> None:
+    splits = views(tiny, config(train_as_new=0.5))
+    train, test = splits["train"].new, splits["test"].new
+    assert not (train & ~test).any()
+    assert 0.3 < train.sum() / test.sum() < 0.7
+    np.testing.assert_array_equal(splits["validation"].new, test)
+    assert not views(tiny, config(train_as_new=0))["train"].new.any()
+
+
+def test_strict_lets_a_part_of_the_impressions_play_new(tiny: Dataset) -> None:
+    for part, new_share, anonymous_share in ((0.5, 0.2, 0.28), (0, 0, 0.1)):
+        train = views(tiny, config(protocol="strict", train_as_new=part))["train"]
+        user = tiny.column("train", "user")[train.rows]
+        error = 4 * 0.5 / len(user) ** 0.5
+        assert train.is_new(user, train.rows).mean() == pytest.approx(new_share, abs=error)
+        # .2 + .1 * .8, and .1 * 1.
+        assert train.is_anonymous(user, train.rows).mean() == pytest.approx(anonymous_share, abs=error)
+
+
 def test_strict_keeps_new_users_out_of_training(tiny: Dataset) -> None:
     splits = views(tiny, config(protocol="strict"))
     new = splits["test"].new

@@ -17,7 +17,9 @@ from mailcli.models.losses import (
     kl_divergence,
     mmd2,
     squared_error,
+    squared_lengths,
 )
+from tests.helpers.features import some_features
 from tests.helpers.oracles import sigmoid
 
 
@@ -26,6 +28,16 @@ def test_squared_error_by_hand() -> None:
     # Rows: 1 + 4 = 5 and 9 + 1 = 10.
     assert float(squared_error(reconstruction, truth, "sum")) == 7.5
     assert float(squared_error(reconstruction, truth, "mean")) == 3.75
+
+
+def test_squared_lengths_of_the_embeddings_of_an_impression_by_hand() -> None:
+    features = some_features(2)._replace(
+        attributes=tf.constant([[[1.0, 2.0], [0.0, 1.0]], [[3.0, 0.0], [0.0, 0.0]]]),
+        context=tf.zeros([2, 0, 2]),
+        target=tf.constant([[[2.0, 0.0]], [[1.0, 1.0]]]),
+    )
+    # Impressions: 1 + 4 + 1 + 4 = 10 and 9 + 1 + 1 = 11.
+    assert float(squared_lengths(features)) == 10.5
 
 
 def test_mmd_by_hand() -> None:

@@ -68,6 +68,21 @@ def test_variant_none_is_trained_by_g_b(tiny: Dataset) -> None:
     assert set(losses) == {"L_rt", "gradient"}
 
 
+def test_embedding_l2_is_a_loss_of_g_b(tiny: Dataset) -> None:
+    config = mail_config("base")
+    batch = batch_of(tiny, config)
+    plain = make_model(tiny, config).train_step(batch, make_optimizers(config))
+    config = mail_config("base", embedding_l2=0.25)
+    model = make_model(tiny, config)
+    features = model.embedding(batch)
+    lengths = [np.square(part.numpy()).sum() for part in (features.attributes, features.context, features.target)]
+    losses = model.train_step(batch, make_optimizers(config))
+    assert float(losses["L_l2"]) == pytest.approx(0.25 * sum(lengths) / len(batch["click"]), rel=1e-5)
+    assert float(losses["L_rt"]) == float(plain["L_rt"])
+    assert float(losses["gradient"]) != float(plain["gradient"])
+    assert float(losses["gradient_zst"]) == float(plain["gradient_zst"])
+
+
 def test_l_zst_is_the_sum_over_old_users_only(tiny: Dataset) -> None:
     config = mail_config("base", **{"cold_start.dropout": 0.0})
     model, batch = make_model(tiny, config), batch_of(tiny, config)
