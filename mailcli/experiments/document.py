@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from mailcli.escape import markdown, markdown_code
 from mailcli.experiments.plan import Plan
-from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.captions import LEGENDS
 from mailcli.reporting.formats import render
-from mailcli.reporting.result_layout import lay_out
-from mailcli.reporting.rows import METRICS, TITLES
+from mailcli.reporting.result_layout import MARKDOWN_LEGEND, lay_out
 from mailcli.reporting.tables import ResultTable
+from mailcli.reporting.text_table import TextTable
 from mailcli.training.run_folder import Run
 
-#: The groups of users in the summary of a table: "all" is these two, and the naturally new are few.
-SUMMARIZED_USERS = ("new", "old")
+#: The groups of users in the document's tables (ours): "all" is these two, the naturally new are few, and a section
+#: should fit a screen. `mail run` prints all groups.
+_SHOWN_USERS = ("new", "old")
+#: The figure that is shown; a section links to its others.
+_SHOWN_FIGURE = "forest"
 
 
 @dataclass(frozen=True)
@@ -32,59 +35,95 @@ class ExperimentSection:
     figures: Sequence[Path]
     """Relative to the document."""
 
+    @property
+    def title(self) -> str:
+        """The title of its first table, which says whether the data is simulated."""
+        return self.tables[0].title
+
 
 def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
     """The whole document.
 
     Args:
-        sections: one per experiment.
+        sections: one per experiment; those on the same dataset are put next to each other.
         reading: what they show together, in Markdown; it comes first.
     """
     runs = [run for section in sections for run in section.runs]
+    datasets = list(dict.fromkeys(section.runs[0].config.data for section in sections))
+    sections = sorted(sections, key=lambda section: datasets.index(section.runs[0].config.data))
     parts = [
         "# Results",
+        reading.strip(),
+        _contents(sections),
+        *(part for number, section in enumerate(sections, start=1) for part in _section(section, number)),
+        _anchored("reading-the-tables", "How to read the tables"),
+        "The tables are of new and old users; `mail run` prints those of all users and of the naturally new as well.",
+        _bullets(_legends(sections)),
+        _anchored("environment", "What it was made with"),
         "This file is written by `mail results`, from the small files of finished runs that are kept in `results/`: "
         "do not edit it. `make results` rewrites it within seconds; each section names the command that trains its "
         "runs.",
-        reading.strip(),
-        "## What it was made with",
         _bullets(_environments(runs)),
-        *(part for section in sections for part in _section(section)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _section(section: ExperimentSection) -> list[str]:
+def _contents(sections: Sequence[ExperimentSection]) -> str:
+    """Links to the sections and to what follows them."""
+    titles = {_anchor(number): section.title for number, section in enumerate(sections, start=1)}
+    titles |= {"reading-the-tables": "How to read the tables", "environment": "What it was made with"}
+    return "\n".join(f"- [{markdown(title)}](#{anchor})" for anchor, title in titles.items())
+
+
+def _anchor(number: int) -> str:
+    return f"experiment-{number}"
+
+
+def _anchored(anchor: str, title: str) -> str:
+    """A heading with an anchor of its own: renderers make different ones from a title."""
+    return f'<a id="{anchor}"></a>\n\n## {markdown(title)}'
+
+
+def _section(section: ExperimentSection, number: int) -> list[str]:
+    """The heading, what the tables show, the tables, a figure, and how all of it is made."""
     plan = section.plan
-    tables = [render(lay_out(table), "markdown") for table in section.tables]
-    # The section's heading is the title of the first table.
-    tables[0] = tables[0].removeprefix(f"**{markdown(section.tables[0].title)}**\n\n")
+    tables = [render(table, "markdown") for table in _text_tables(section)]
+    tables[0] = tables[0].removeprefix(f"**{markdown(section.title)}**\n\n")
     return [
-        f"## {markdown(plan.title)}",
+        _anchored(_anchor(number), section.title),
         plan.reading,
         *(table.strip() for table in tables),
-        _bullets([line for table in section.tables for line in _summary(table)]),
-        *(f"![{markdown(path.stem)}]({quote(path.as_posix())})" for path in section.figures),
+        *_figures(section.figures),
         f"Made by {markdown_code(f'mail run {plan.path.as_posix()}')}: {markdown(_cost(section.runs))}.",
     ]
 
 
-def _summary(table: ResultTable) -> list[str]:
-    """The differences of a table, grouped by what can be said about them."""
-    summary: dict[str, list[str]] = {"Better": [], "Worse": [], "No significant difference": []}
-    for line in table.lines:
-        for metric in METRICS if line.users in SUMMARIZED_USERS else ():
-            gain = line.improvements[metric]
-            if gain is not None and gain.half_width is not None:
-                text = f"{line.name}, {TITLES[line.users]}, {metric} {gain.mean:+.2f} ±{gain.half_width:.2f} %"
-                summary[_verdict(gain)].append(text)
-    return [f"{verdict}: {'; '.join(texts)}." for verdict, texts in summary.items() if texts]
+def _text_tables(section: ExperimentSection) -> list[TextTable]:
+    """The tables of the shown users, with the notes that neither the document's end nor a table before has."""
+    known = {MARKDOWN_LEGEND, *LEGENDS}
+    tables = []
+    for whole in section.tables:
+        table = lay_out(replace(whole, lines=tuple(line for line in whole.lines if line.users in _SHOWN_USERS)))
+        notes = [note for note in table.markdown_notes or table.notes if note not in known]
+        known.update(notes)
+        tables.append(replace(table, markdown_notes=tuple(notes)))
+    return tables
 
 
-def _verdict(gain: Improvement) -> str:
-    if not gain.significant:
-        return "No significant difference"
-    return "Better" if gain.mean > 0 else "Worse"
+def _legends(sections: Sequence[ExperimentSection]) -> list[str]:
+    """What the marks of all tables mean, each said once."""
+    used = {note for section in sections for table in section.tables for note in table.notes}
+    return [*(note for note in LEGENDS if note in used), MARKDOWN_LEGEND]
+
+
+def _figures(figures: Sequence[Path]) -> list[str]:
+    """One figure, and links to the others."""
+    shown = [path for path in figures if path.stem == _SHOWN_FIGURE] or list(figures[:1])
+    others = [f"[{markdown(path.stem)}]({quote(path.as_posix())})" for path in figures if path not in shown]
+    return [
+        *(f"![{markdown(path.stem)}]({quote(path.as_posix())})" for path in shown),
+        *([f"More figures: {', '.join(others)}."] if others else []),
+    ]
 
 
 def _environments(runs: Sequence[Run]) -> list[str]:

@@ -21,6 +21,13 @@ TRIVIAL_NOTE = (
     "trivial: statistics of the training split, fitted in seconds without a network; "
     f"{BELOW_TRIVIAL_MARK} = below the best trivial row of the block"
 )
+SEEDS_NOTE = "±: 95 % interval over seeds; n.s. = no significant difference at 5 %"
+P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics"
+EQUIVALENCE_NOTE = (
+    f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
+)
+#: The notes that explain marks, and are the same under every table: a document of several tables has them once.
+LEGENDS = (SEEDS_NOTE, TRIVIAL_NOTE, P_NOTE, EQUIVALENCE_NOTE)
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
 _SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
 
@@ -38,7 +45,7 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     shares = [result["test"]["all"]["one_class_impressions"] for row in rows for result in row.results]
     notes = [data_note(rows), f"settings: {settings_note(rows[0].config)}"]
     if several_seeds:
-        notes.append("±: 95 % interval over seeds; n.s. = no significant difference at 5 %")
+        notes.append(SEEDS_NOTE)
     else:
         notes.append(ONE_SEED)
     notes += epoch_notes(rows)
@@ -52,11 +59,7 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     elif any(row.baseline for row in rows):
         notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
     if any(row.baseline and len(row.seeds) > 1 for row in rows):
-        notes += [
-            "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics",
-            f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no "
-            "harm",
-        ]
+        notes += [P_NOTE, EQUIVALENCE_NOTE]
     if with_conversions:
         notes.append("CTCVR: click and then conversion, ranked by pCTCVR = pCTR x pCVR")
     if with_reported:

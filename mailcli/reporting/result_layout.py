@@ -13,7 +13,7 @@ from mailcli.reporting.tables import MetricCell, ResultLine, ResultTable
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
 
 #: Explains what only the Markdown form shows.
-_MARKDOWN_LEGEND = "(in brackets: standard deviation over seeds); best bold, second best underlined"
+MARKDOWN_LEGEND = "(in brackets: standard deviation over seeds); best bold, second best underlined"
 
 
 def lay_out(table: ResultTable) -> TextTable:
@@ -25,7 +25,7 @@ def lay_out(table: ResultTable) -> TextTable:
         table.notes,
         _records(table),
         # A pipe would end a cell if a note were moved into the table.
-        (*(note.replace("|", "/") for note in table.notes), _MARKDOWN_LEGEND),
+        (*(note.replace("|", "/") for note in table.notes), MARKDOWN_LEGEND),
     )
 
 

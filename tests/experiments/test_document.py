@@ -36,6 +36,20 @@ users = 150
 #: AUC of new users by row and seed, such that RI is 2 % and 4 % for MAIL-Base against BaseDNN.
 AUC = {"base+none": (0.50, 0.50), "base+mail-none": (0.40, 0.40), "base+mail-base": (0.51, 0.52)}
 
+LAST_LINES = """
+<a id="environment"></a>
+
+## What it was made with
+
+This file is written by `mail results`, from the small files of finished runs that are kept in `results/`: do not edit \
+it. `make results` rewrites it within seconds; each section names the command that trains its runs.
+
+- 6 runs, finished 2026-11-20 to 2026-11-21
+- machine: m68k, 3 cores, 0 GPUs, fma
+- versions: python 9.9, tensorflow 9.9, keras 9.9, numpy 9.9, pandas 9.9, scipy 9.9
+- commits: abcdef012
+"""
+
 CONFIG = """
 dataset_sha256 = "{sha}"
 data = "toy"
@@ -94,11 +108,12 @@ def test_the_document_by_hand(home: Path) -> None:
     done = results("--reading", "reading.md")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "R.md\n", "")
     text = (home / "R.md").read_text(encoding="utf-8")
+    assert text.startswith(
+        "# Results\n\nAll in all, a toy.\n\n- [Toy table, simulated](#experiment-1)\n"
+        "- [How to read the tables](#reading-the-tables)\n- [What it was made with](#environment)\n\n"
+        '<a id="experiment-1"></a>\n\n## Toy table, simulated\n\nNothing is learned here.\n\n|  | AUC |'
+    )
     for part in (
-        "\nAll in all, a toy.\n",
-        "- 6 runs, finished 2026-11-20 to 2026-11-21\n- machine: m68k, 3 cores, 0 GPUs, fma\n",
-        "- versions: python 9.9, tensorflow 9.9, keras 9.9, numpy 9.9, pandas 9.9, scipy 9.9\n- commits: abcdef012\n",
-        "\n## Toy table\n\nNothing is learned here.\n\n|  | AUC |",
         # t(.975, 1) = 12.706, s / √2 = .005: half a width of .0635; and of RI 2 % and 4 %, 12.706.
         "| MAIL-Base | **.5150 ±.0635 (.0071)** |",
         "| +3.00 ±12.71, p .205 n.s. |",
@@ -106,13 +121,65 @@ def test_the_document_by_hand(home: Path) -> None:
         "**Toy table, simulated: row against row**",
         "| MAIL-Base against MAIL-None |",
         "| +28.75 ±15.88, p .028 |",
-        "- Better: MAIL-Base against MAIL-None, new users, AUC +28.75 ±15.88 %; ",
         "RI: relative improvement over the named row, same seed",
-        "![forest](figures/toy/forest.png)",
+        "![forest](figures/toy/forest.png)\n\nMade by",
         "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in total, threads per run: 1.",
     ):
         assert part in text, part
+    assert "No significant difference" not in text
+    assert (text.count("| *new users* |"), text.count("| *old users* |"), text.count("| *all users* |")) == (2, 2, 0)
     assert (home / "figures" / "toy" / "forest.svg").is_file()
+    assert text.endswith(LAST_LINES)
+
+
+def test_what_marks_mean_is_said_once_at_the_end(home: Path) -> None:
+    results()
+    tables, _, end = (home / "R.md").read_text(encoding="utf-8").partition("## How to read the tables\n\n")
+    for line in (
+        "- ±: 95 % interval over seeds; n.s. = no significant difference at 5 %\n",
+        "- p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics\n",
+        "- ≈: RI within ±0.5 % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm\n",
+        "- (in brackets: standard deviation over seeds); best bold, second best underlined\n",
+    ):
+        assert line not in tables, line
+        assert end.count(line) == 1, line
+    assert "trivial:" not in end
+    # The table of row against row has the notes that are its own, and does not repeat the others.
+    for note in (
+        "- data toy (simulated) / protocol paper, 40% of users new / seeds 0, 1\n",
+        "- settings: history 10\n",
+    ):
+        assert tables.count(note) == 1, note
+    assert tables.count("- RI: relative improvement over the ") == 2
+
+
+def test_one_figure_is_shown_and_others_are_linked(home: Path) -> None:
+    (home / "figures/toy").mkdir(parents=True)
+    for name in ("bars", "loss_curve"):
+        (home / f"figures/toy/{name}.png").touch()
+    results()
+    text = (home / "R.md").read_text(encoding="utf-8")
+    assert text.count("![") == 1
+    assert (
+        "![forest](figures/toy/forest.png)\n\n"
+        "More figures: [bars](figures/toy/bars.png), [loss_curve](figures/toy/loss_curve.png).\n"
+    ) in text
+
+
+def test_experiments_on_the_same_dataset_follow_each_other(home: Path) -> None:
+    for name, data in (("a", "toy"), ("b", "other"), ("c", "toy")):
+        plan = PLAN.replace("Toy table", f"Table {name}").replace('"toy"', f'"{data}"')
+        (home / f"{name}.toml").write_text(plan, encoding="utf-8")
+    shutil.copytree(home / "runs/toy", home / "runs/other")
+    for config in (home / "runs/other").rglob("config.toml"):
+        config.write_text(config.read_text().replace('data = "toy"', 'data = "other"'), encoding="utf-8")
+    done = mail("results", "a.toml", "b.toml", "c.toml", "--kept", "kept", "--figures", "figures", "--out", "R.md")
+    assert (done.exit_code, done.stderr) == (0, "")
+    text = (home / "R.md").read_text(encoding="utf-8")
+    headings = [line for line in text.splitlines() if line.startswith("## Table")]
+    assert headings == [f"## Table {name}, simulated" for name in "acb"]
+    links = [line for line in text.splitlines() if line.startswith("- [Table")]
+    assert links == [f"- [Table {name}, simulated](#experiment-{number})" for number, name in enumerate("acb", start=1)]
 
 
 @pytest.mark.slow
