@@ -23,7 +23,7 @@ from scipy import stats
 from mailcli.config import RunConfig, make_config
 from mailcli.data import dataset
 from mailcli.experiments.cells import train_if_missing
-from mailcli.experiments.plan import read_plan
+from mailcli.experiments.plan_file import read_plan
 
 HERE = Path(__file__).parent.parent
 SEEDS = range(5)

@@ -34,7 +34,7 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
 
     from mailcli.experiments.archive import archive_runs
     from mailcli.experiments.document import ExperimentSection, render_document
-    from mailcli.experiments.plan import read_plan
+    from mailcli.experiments.plan_file import read_plan
     from mailcli.reporting.plots._style import STYLE, caption, save_figure
     from mailcli.reporting.plots.forest import forest
     from mailcli.utils.files import replace_file

@@ -55,7 +55,7 @@ def run(
     from mailcli.experiments.cells import RunFolders
     from mailcli.experiments.datasets import prepare_dataset
     from mailcli.experiments.matrix import make_rows
-    from mailcli.experiments.plan import read_plan
+    from mailcli.experiments.plan_file import read_plan
 
     if seeds is not None and seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
@@ -65,6 +65,8 @@ def run(
         dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
         configs, shared = plan.configs(dataset.name, dataset.history)
         folders = RunFolders(runs, shared)
-        rows = make_rows(configs, range(seeds or plan.seeds), dataset, folders, minutes, jobs)
+        baseline_of = plan.baseline_of(configs)
+        rows = make_rows(configs, range(seeds or plan.seeds), dataset, folders, minutes, jobs, baseline_of=baseline_of)
+        rows = plan.name_rows(rows)
         tables += plan.tables(rows, dataset.label, shown)
     print_tables(tables, form)

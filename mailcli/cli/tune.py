@@ -1,4 +1,4 @@
-"""`mail tune`: a hyperparameter search on the validation split."""
+"""`mail tune`: a hyperparameter search on the validation split, of one cell or of all rows of an experiment."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import COLD_START, RANKER, RUN_OPTIONS, VARIANT
+from mailcli.cli._options import COLD_START, JOBS, PATH, RANKER, RUN_OPTIONS, VARIANT, path_option
 from mailcli.cli._output import print_line
 from mailcli.cli._resolve import resolve
+from mailcli.errors import MailError
+
+#: Options that say what is searched, and so contradict an experiment's file.
+_OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "settings", "file", "eval_every", "name")
 
 
 @click.command(short_help="Search for the best settings on the validation split.")
+@click.argument("plan", required=False, type=PATH, metavar="[FILE]")
 @COLD_START
 @VARIANT
 @click.option("--seed", type=int, help="Random seed of the runs and the search. [default: 0]")
@@ -21,26 +26,30 @@ from mailcli.cli._resolve import resolve
     "ranges",
     multiple=True,
     metavar="KEY=VALUES",
-    help="A setting to search over: LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable.  [required]",
+    help="A setting to search over: LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable. [default with FILE: the file's]",
 )
-@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Total number of trials.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="Total number of trials, with FILE of each row. [default: 20]"
+)
 @click.option(
     "--users",
     default="all",
     show_default=True,
     help="Users whose validation AUC is maximized: 'all', 'new' or 'old'.",
 )
-@click.option("--name", default="search", show_default=True, help="Name of the search, and of its folder in RUNS/tune.")
+@click.option("--name", help="Name of the search, and of its folder in RUNS/tune. [default: search]")
+@path_option("--out", text="With FILE: the tuned experiment to write. [default: tuned/NAME of FILE, beside it]")
+@JOBS
 @RANKER
 @RUN_OPTIONS
 def tune(
-    cold_start: str | None,
-    variant: str | None,
+    plan: Path | None,
     seed: int | None,
     ranges: tuple[str, ...],
-    trials: int,
+    trials: int | None,
     users: str,
-    name: str,
+    out: Path | None,
+    jobs: int | None,
     data_dir: Path,
     runs: Path,
     minutes: float | None,
@@ -48,19 +57,78 @@ def tune(
 ) -> None:
     """Search for the best settings on the validation split with Optuna; the test split is not read.
 
+    FILE is one of experiments/*.toml: all its rows are searched, each with the same number of trials and the same
+    ranges, and experiments/tuned/NAME.toml is written, for `mail run`. Without FILE, one cell is searched.
+
     To resume an interrupted search, run the same command; --trials may be raised.
     """
+    if plan:
+        _refuse_options_of_one_cell(options)
+        _tune_plan(plan, (ranges, trials, users, seed or 0), out, jobs, options["data"], data_dir, runs, minutes)
+        return
+    for option, value in (("--out", out), ("--jobs", jobs)):
+        if value is not None:
+            raise MailError(f"{option} is for a FILE of experiments/. Name one, or leave {option} out.")
     from mailcli.experiments.search_space import parse_ranges
-    from mailcli.experiments.tuning import Search, run_search
+    from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
 
     parsed = parse_ranges(ranges)
-    config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
-    records = run_search(Search(name, config, parsed, users), trials, dataset, runs, minutes)
+    name = options.pop("name") or "search"
+    config, dataset = resolve(data_dir, seed=seed, **options)
+    records = run_search(Search(name, config, parsed, users), trials or DEFAULT_TRIALS, dataset, runs, minutes)
     print_line(f"{'trial':>5}  validation AUC ({users} users)  settings")
     for record in records[:10]:
         print_line(f"{record['trial']:>5}  {record['value']:<28.4f}  {' '.join(_pairs(record))}")
     best = " ".join(f"--set {pair}" for pair in _pairs(records[0]))
     print_line(f"Best of {len(records)} on the validation split: {best}")
+
+
+def _refuse_options_of_one_cell(options: dict[str, Any]) -> None:
+    """Refuse options that the experiment's file decides (MailError)."""
+    names = {"settings": "set", "file": "config"}
+    for option in _OF_ONE_CELL:
+        if options[option]:
+            flag = names.get(option, option).replace("_", "-")
+            raise MailError(f"--{flag} contradicts FILE, which names rows and settings. Leave --{flag} out.")
+
+
+def _tune_plan(
+    path: Path,
+    budget: tuple[tuple[str, ...], int | None, str, int],
+    out: Path | None,
+    jobs: int | None,
+    data: str | None,
+    data_dir: Path,
+    runs: Path,
+    minutes: float | None,
+) -> None:
+    """Tune all rows of an experiment, and print what was found."""
+    from mailcli.data.dataset import open_dataset
+    from mailcli.experiments.datasets import prepare_dataset
+    from mailcli.experiments.plan_file import read_plan
+    from mailcli.experiments.plan_tuning import DEFAULT_RANGES, Budget, PlanTuning
+    from mailcli.experiments.tuned_plan import write_tuned_plan
+    from mailcli.experiments.tuning import DEFAULT_TRIALS
+
+    ranges, trials, users, seed = budget
+    plan = read_plan(path)
+    if plan.tuned:
+        raise MailError(f"{path}: is tuned already. Expected the experiment that it was made from.")
+    chosen = Budget(
+        trials or plan.tune.get("trials", DEFAULT_TRIALS),
+        ranges or tuple(plan.tune.get("ranges", DEFAULT_RANGES)),
+        users,
+        seed,
+    )
+    dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
+    tuned = PlanTuning(plan, chosen, dataset, runs, jobs, minutes).tune()
+    target = out or path.parent / "tuned" / path.name
+    write_tuned_plan(plan, chosen, tuned, target)
+    print_line(f"validation AUC ({users} users) of the best of {chosen.trials} trials, and its settings")
+    for name, row in zip(plan.row_names(), tuned, strict=True):
+        value = "-" if row.validation is None else f"{row.validation:.4f}"
+        print_line(f"{value:>6}  {name}  {' '.join(f'{key}={setting}' for key, setting in row.settings.items())}")
+    print_line(f"{target}: written. Next: mail run {target}")
 
 
 def _pairs(record: dict[str, Any]) -> list[str]:

@@ -38,7 +38,8 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
     seeds = tuple(range(plan.seeds))
     archived: dict[str, Run] = {}
     missing: list[Path] = []
-    for config in with_baselines(configs, seeds):
+    baseline_of = plan.baseline_of(configs)
+    for config in with_baselines(configs, seeds, baseline_of):
         place = folders.of(config) / config.run_path
         _copy(runs / place, archive / place)
         if (archive / place / RESULT).is_file():
@@ -51,7 +52,8 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
             f"{archive}, for example {missing[0]}. Train them with `mail run {plan.path}`."
         )
     _check_dataset(list(archived.values()))
-    return [make_row(config, seeds, archived) for config in configs], list(archived.values())
+    rows = plan.name_rows([make_row(config, seeds, archived, baseline_of) for config in configs])
+    return rows, list(archived.values())
 
 
 def _locate(plan: Plan, runs: Path, archive: Path) -> tuple[list[RunConfig], RunFolders]:

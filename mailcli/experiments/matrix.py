@@ -19,6 +19,8 @@ from mailcli.utils.hardware import table_bytes
 
 logger = logging.getLogger(__name__)
 
+BaselineOf = Callable[[RunConfig], RunConfig]
+
 
 def make_rows(
     configs: Iterable[RunConfig],
@@ -28,6 +30,7 @@ def make_rows(
     minutes: float | None = None,
     jobs: int | None = None,
     trainer: Callable[[Sequence[Task]], None] | None = None,
+    baseline_of: BaselineOf = RunConfig.baseline,
 ) -> list[Row]:
     """Rows for cells, each with its baseline: the same ranker without a method, same seed, hence same new users.
 
@@ -39,6 +42,7 @@ def make_rows(
         minutes: between two checkpoints of a training; None for the default.
         jobs: how many runs to train at once; None for as many as cores and memory allow.
         trainer: trains the missing runs; also called when none is missing. None for processes of this machine.
+        baseline_of: the cell that a cell is compared with, of the same seed.
 
     Raises:
         MailError: a run cannot be made, or has failed; the others are finished by then.
@@ -46,7 +50,7 @@ def make_rows(
     """
     folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
     configs, seeds = list(configs), tuple(seeds)
-    needed = with_baselines(configs, seeds)
+    needed = with_baselines(configs, seeds, baseline_of)
     runs_by_config = {repr(config): find_run(folders.of(config), config, dataset) for config in needed}
     trivial = [run for run in runs_by_config.values() if plugins.is_trivial(run.config.ranker)]
     for run in trivial:
@@ -61,23 +65,25 @@ def make_rows(
         # Computed from all runs, not from the missing ones: the number of threads decides the last bits of a result,
         # and a run that is trained again should give the same result.
         jobs, threads_per_run = jobs_and_threads(
-            len(trained), max(_memory(run.config, dataset) for run in trained), jobs
+            len(trained), max(run_memory(run.config, dataset) for run in trained), jobs
         )
         if len(trained) > 1:
             _log_progress(trained, jobs)
         train_all(tasks, jobs, threads_per_run)
     # Each run opens the dataset itself: a table is of one version of it.
     dataset.check_files()
-    return [make_row(config, seeds, runs_by_config) for config in configs]
+    return [make_row(config, seeds, runs_by_config, baseline_of) for config in configs]
 
 
-def with_baselines(configs: Sequence[RunConfig], seeds: Sequence[int]) -> list[RunConfig]:
+def with_baselines(
+    configs: Sequence[RunConfig], seeds: Sequence[int], baseline_of: BaselineOf = RunConfig.baseline
+) -> list[RunConfig]:
     """Each config and its baseline with each seed, once; seed by seed, so that the first seeds are complete early."""
-    configs = [replace(cell, seed=seed) for seed in seeds for config in configs for cell in (config.baseline(), config)]
+    configs = [replace(x, seed=seed) for seed in seeds for config in configs for x in (baseline_of(config), config)]
     return list({repr(config): config for config in configs}.values())
 
 
-def _memory(config: RunConfig, dataset: Dataset) -> int:
+def run_memory(config: RunConfig, dataset: Dataset) -> int:
     """About what a run takes, in bytes: the table with its optimizer, and 2 GB (ours: benchmarks/RESULTS.md)."""
     return 2 * 10**9 + table_bytes(sum(dataset.vocabulary_sizes.values()), config.embedding_dim)
 
@@ -92,17 +98,20 @@ def _log_progress(runs: Sequence[Run], jobs: int) -> None:
     logger.info(f"{len(runs)} runs: {', '.join(counts)}; {jobs} at once.")
 
 
-def make_row(config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run]) -> Row:
+def make_row(
+    config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run], baseline_of: BaselineOf = RunConfig.baseline
+) -> Row:
     """The row of a cell whose runs are all finished.
 
     Args:
         config: the cell, with any seed.
         seeds: the seeds of the row.
         runs: by the `repr` of their config; the baseline's runs, too.
+        baseline_of: the cell that it is compared with.
     """
 
     def results(cell: RunConfig) -> tuple[Result, ...]:
         by_seed = [result_of(runs[repr(replace(cell, seed=seed))]) for seed in seeds]
         return tuple(result for result in by_seed if result)
 
-    return Row(config, seeds, results(config), results(config.baseline()) if config.cold_start != "none" else None)
+    return Row(config, seeds, results(config), results(baseline_of(config)) if config.cold_start != "none" else None)

@@ -1,36 +1,19 @@
-"""An experiment: a TOML file with the dataset, rows, seeds and settings of a table (experiments/*.toml)."""
+"""An experiment: the dataset, rows, seeds and settings of a table, and the table of its runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from mailcli import plugins
-from mailcli.config import Options, RunConfig
-from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.config import Options, RunConfig, make_config
+from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
-from mailcli.reporting.paper import row_label, row_settings
-from mailcli.reporting.rows import METRICS, TITLES, Row
+from mailcli.experiments.matrix import BaselineOf
+from mailcli.reporting.paper import row_label
+from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.tables import Reported, ResultTable, make_table
-from mailcli.simulation.world import Settings
-from mailcli.utils.parsing import read_toml
-from mailcli.utils.validation import NUMBER, STRING, TABLE, Rule, sentence, table_faults, whole_number
 
-_RULES = {
-    "title": STRING,
-    "source": STRING,
-    "schema": STRING,
-    "seeds": whole_number(1),
-    "rows": Rule("a list of one row or more", lambda value: isinstance(value, list) and len(value) > 0),
-    "settings": TABLE,
-    "simulate": TABLE,
-    "reported": TABLE,
-    "reading": STRING,
-    "against": Rule("a list of pairs of rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
-}
-_REQUIRED = ("title", "source", "rows")
 #: The source of an experiment whose dataset is defined by a schema file.
 SCHEMA = "schema"
 #: As many as the commands' --seeds.
@@ -60,6 +43,12 @@ class Plan:
     """What the numbers show, in words, for RESULTS.md."""
     against: tuple[tuple[str, str], ...] = ()
     """Pairs of rows, by their names in the table: by how much the first is better than the second, seed by seed."""
+    labels: tuple[str, ...] = ()
+    """The name of each row in the table; empty for that of its cell and options."""
+    tune: Options = field(default_factory=dict)
+    """`trials` and `ranges` of `mail tune FILE`."""
+    tuned: Options = field(default_factory=dict)
+    """How `mail tune` chose the rows' settings: `trials`, `ranges`, `users`, `seed`; empty for a plan made by hand."""
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -82,7 +71,7 @@ class Plan:
             configs = [resolve_config([self.settings, row], data, history) for row in self.rows]
         except MailError as error:
             raise MailError(f"{self.path}: {error.message}") from error
-        labels = [row_label(config) for config in configs]
+        labels = self._labels(configs)
         for name in (name for pair in self.against for name in pair):
             if labels.count(name) != 1:
                 raise MailError(
@@ -91,18 +80,52 @@ class Plan:
                 )
         return [replace(config, seed=0) for config in configs], shared
 
+    def row_names(self) -> list[str]:
+        """The names of the rows in the table."""
+        return self._labels([make_config([{"data": ""}, row]) for row in self.rows])
+
+    def _labels(self, configs: Sequence[RunConfig]) -> list[str]:
+        return [label or row_label(config) for config, label in zip(configs, self.labels, strict=True)]
+
+    def baseline_of(self, configs: Sequence[RunConfig]) -> BaselineOf:
+        """The cell that each is compared with: the same ranker without a method, in a tuned plan with its own settings.
+
+        Raises:
+            MailError: a tuned plan lacks the row of a ranker without a method.
+        """
+        if not self.tuned:
+            return RunConfig.baseline
+        self.check_baselines(configs)
+        baselines = {config.ranker: config for config in configs if config.cold_start == "none"}
+        return lambda config: replace(baselines[config.ranker], seed=config.seed)
+
+    def check_baselines(self, configs: Sequence[RunConfig]) -> None:
+        """Refuse a row whose ranker has no row of its own, tuned like all others, to be compared with (MailError)."""
+        rankers = {config.ranker for config in configs if config.cold_start == "none"}
+        for config in configs:
+            if config.ranker not in rankers:
+                raise MailError(
+                    f"{self.path}: has no row of the ranker '{config.ranker}' without a method, which "
+                    f"'{config.cell}' is compared with. Add one, so that it is tuned as well."
+                )
+
+    def name_rows(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows of `configs`, in the same order, with their names in the table."""
+        return [replace(row, name=label) for row, label in zip(rows, self.labels, strict=True)]
+
     def tables(self, rows: Sequence[Row], dataset: str, columns: Sequence[str] = METRICS) -> list[ResultTable]:
         """The table of all rows, and one of the rows in `against`, if there are any.
 
         Args:
-            rows: those of `configs`, in the same order.
+            rows: those of `configs`, in the same order, named by `name_rows`.
             dataset: its `Dataset.label`.
             columns: the metrics to show.
         """
         title = self.title_on(dataset)
-        tables = [make_table(rows, title, self.reported, columns)]
+        table = make_table(rows, title, self.reported, columns)
+        tables = [replace(table, notes=(*table.notes, *self._budget_notes()))]
         if self.against:
-            by_label = {row_label(row.config): row for row in rows}
+            by_label = {row.label: row for row in rows}
             compared = [
                 replace(by_label[first], baseline=by_label[second].results, against=second)
                 for first, second in self.against
@@ -110,103 +133,10 @@ class Plan:
             tables.append(make_table(compared, f"{title}: row against row", columns=columns))
         return tables
 
-
-def _not_found(path: Path) -> MailError:
-    """The error for a missing file; lists the experiments in the folder `experiments`, if there is one."""
-    files = sorted(Path("experiments").glob("*.toml"))
-    hint = did_you_mean(path.stem, (file.stem for file in files))
-    hint = hint.replace(" '", " 'experiments/").replace("'?", ".toml'?")
-    contents = f" experiments holds {quoted(file.name for file in files)}." if files else ""
-    return MailError(f"{path}: not found.{hint} Expected the TOML file of an experiment.{contents}")
-
-
-def read_plan(path: Path) -> Plan:
-    """The plan in a file.
-
-    Raises:
-        MailError: it cannot be read, or some keys or values are wrong; every fault is named.
-    """
-    if not path.exists():
-        raise _not_found(path)
-    content = read_toml(path)
-    faults = table_faults(content, _RULES, required=_REQUIRED)
-    if faults:
-        raise MailError(f"{path}: {sentence(faults)}")
-    simulate = content.get("simulate", {})
-    rows = [_read_row(row, faults) for row in content["rows"]]
-    faults += _source_faults(content["source"], content.get("schema"))
-    faults += _simulation_faults(simulate, content["source"])
-    faults += _reported_faults(content.get("reported", {}))
-    if faults:
-        raise MailError(f"{path}: {sentence(faults)}")
-    return Plan(
-        path,
-        content["title"],
-        content["source"],
-        Path(content["schema"]) if "schema" in content else None,
-        tuple(rows),
-        content.get("seeds", SEEDS),
-        content.get("settings", {}),
-        simulate,
-        content.get("reported"),
-        content.get("reading", "").strip(),
-        tuple((row, other) for row, other in content.get("against", [])),
-    )
-
-
-def _are_pairs(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair) for pair in value
-    )
-
-
-def _source_faults(source: str, schema: str | None) -> list[str]:
-    if (source == SCHEMA) != (schema is not None):
-        return [f"source = {source!r}: expected both source = '{SCHEMA}' and schema = FILE, or neither"]
-    if source == SCHEMA:
-        return []
-    try:
-        plugins.check(plugins.SOURCES, source)
-    except MailError as error:
-        return [error.message.removesuffix(".")]
-    return []
-
-
-def _read_row(row: Any, faults: list[str]) -> Options:
-    """A row's settings: a name of the paper's, or `{row = NAME, KEY = VALUE, ...}`."""
-    settings = dict(row) if isinstance(row, Mapping) else {"row": row}
-    name = settings.pop("row", None)
-    if not isinstance(name, str):
-        faults.append(f"row {shorten(row)}: expected a name, or {{row = NAME, KEY = VALUE}}")
-        return {}
-    try:
-        return {**row_settings(name), **settings}
-    except MailError as error:
-        faults.append(error.message.removesuffix("."))
-        return {}
-
-
-def _simulation_faults(simulate: Options, source: str) -> list[str]:
-    if not simulate:
-        return []
-    if source != "alimama" or not isinstance(simulate.get("name"), str):
-        return ["'simulate' needs a 'name' for the dataset, and the source 'alimama'"]
-    try:
-        Settings(**{key: value for key, value in simulate.items() if key != "name"})
-    except (TypeError, MailError) as error:
-        return [f"'simulate': {error}"]
-    return []
-
-
-def _reported_faults(reported: Options) -> list[str]:
-    """The faults of `reported.ROW.USERS.METRIC = NUMBER`."""
-    numbers = dict.fromkeys([*METRICS, *(f"RI {metric}" for metric in METRICS)], NUMBER)
-    users = dict.fromkeys(TITLES, TABLE)
-    faults = table_faults(reported, dict.fromkeys(reported, TABLE), "reported.")
-    for row, by_users in reported.items():
-        if isinstance(by_users, dict):
-            faults += table_faults(by_users, users, f"reported.{row}.")
-            for group in users:
-                if isinstance(by_users.get(group), dict):
-                    faults += table_faults(by_users[group], numbers, f"reported.{row}.{group}.")
-    return faults
+    def _budget_notes(self) -> list[str]:
+        if not self.tuned:
+            return []
+        return [
+            f"tuned: {self.tuned['trials']} trials per row, by the validation AUC of {self.tuned['users']} users, seed "
+            f"{self.tuned['seed']}; ranges {'; '.join(self.tuned['ranges'])}; each row's settings are in {self.path}"
+        ]

@@ -37,6 +37,20 @@ class Range(NamedTuple):
         return int(value) if self.whole else value
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def same_value(text: str, other: str) -> bool:
+    """Whether two texts are equal, or the same number: `1e-3` and `0.001`."""
+    return text == other or (is_number(text) and is_number(other) and float(text) == float(other))
+
+
 def parse_ranges(texts: Sequence[str]) -> list[Range]:
     """`KEY=LOW..HIGH`, `KEY=log:LOW..HIGH` or `KEY=A|B|C`.
 

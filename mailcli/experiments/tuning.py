@@ -1,6 +1,6 @@
 """Settings searched on the validation split by Optuna: `mail tune`. The test split is not read.
 
-<runs>/tune/<name>/
+<runs>/tune/<name>/, or <runs>/tune/<plan>/<cell>/ for a row of an experiment
     study.log          Optuna's journal: the settings and value of every trial; an interrupted search resumes from it
     trials.csv         the same as a table
     <key=value,...>/   the run of each trial
@@ -11,18 +11,21 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailcli.config import RunConfig
+from mailcli import plugins
+from mailcli.config import OPTION_TABLES, RunConfig, option_text
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
 from mailcli.escape import csv_cell
 from mailcli.experiments.cells import RunFolders, resolve_config
-from mailcli.experiments.search_space import Range, distribution
+from mailcli.experiments.search_space import Range, distribution, is_number, same_value
+from mailcli.training.option_defaults import option_defaults
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
 from mailcli.utils.files import FolderLock, replace_file
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _STUDY = "study.log"
+DEFAULT_TRIALS = 20
 #: The groups of users whose AUC can be maximized.
 USERS = ("all", "new", "old")
 
@@ -42,14 +46,22 @@ class Search:
     """A search: which settings of a config are varied, and which metric is maximized."""
 
     name: str
+    """Of its study."""
     config: RunConfig
     ranges: Sequence[Range]
     users: str
     """The group of users whose validation AUC is maximized."""
+    plan: str = ""
+    """Name of the experiment whose row this is; empty for a search of its own."""
+
+    @property
+    def folder(self) -> Path:
+        """Relative to the folder of runs."""
+        return Path("tune", self.plan, self.name)
 
     def check(self) -> None:
         """Refuse a search with impossible trials (MailError)."""
-        if not _NAME.fullmatch(self.name):
+        if not self.plan and not _NAME.fullmatch(self.name):
             raise MailError(f"--name {self.name!r}: expected letters, digits, '.', '_' or '-'.")
         if self.users not in USERS:
             raise MailError(
@@ -77,8 +89,9 @@ def run_search(
     """
     search.check()
     optuna = _optuna()
-    folder = runs / "tune" / search.name
-    busy = f"{folder}: another `mail tune` of this name is searching. Wait for it, or choose another --name."
+    folder = runs / search.folder
+    rename = "choose another --runs folder" if search.plan else "choose another --name"
+    busy = f"{folder}: another `mail tune` of this name is searching. Wait for it, or {rename}."
     # Optuna's errors of writing its journal do not name it.
     with FolderLock(folder, busy), name_in_write_errors(folder / _STUDY):
         folder.mkdir(exist_ok=True)
@@ -94,6 +107,10 @@ def _search_on(
     if done:
         logger.info(f"{folder}: {done} of {trials} trials are done.")
     _requeue_interrupted(optuna, study)
+    own = _own_values(search)
+    if search.plan and own and not study.trials:
+        # The settings that the experiment's file has: tuning cannot make a row worse on the validation split.
+        study.enqueue_trial(own)
     for number in range(done, trials):
         # One sampler per trial, so that a resumed search tries what an uninterrupted one would have tried.
         study.sampler = optuna.samplers.TPESampler(seed=search.config.seed + number)
@@ -104,8 +121,30 @@ def _search_on(
         records = _records(study)
         _write_table(folder / "trials.csv", records)
         (record,) = (record for record in records if record["trial"] == trial.number)
-        logger.info(f"trial {number + 1} of {trials}: {_summary(record)}")
+        row = f"{search.config.cell}, " if search.plan else ""
+        logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}")
     return _records(study)
+
+
+def _own_values(search: Search) -> dict[str, Any] | None:
+    """The values that the search's own config has in the ranges; None if one of them lies outside."""
+    values = {setting.key: _own_value(search.config, setting) for setting in search.ranges}
+    return None if None in values.values() else values
+
+
+def _own_value(config: RunConfig, setting: Range) -> Any:
+    """The choice or number that a config has of a setting, whose option may have its default; None if out of range."""
+    table, _, option = setting.key.partition(".")
+    if option:
+        kind, name = (plugins.RANKERS, config.ranker) if table == "ranker" else (plugins.COLD_STARTS, config.cold_start)
+        known = {**option_defaults(kind, name), **vars(config)[OPTION_TABLES[table]]}
+        text = option_text(known.get(option, ""))
+    else:
+        text = option_text(vars(config)[setting.key])
+    if setting.choices:
+        return next((choice for choice in setting.choices if same_value(choice, text)), None)
+    number = float(text) if is_number(text) else math.nan
+    return (int(number) if setting.whole else number) if setting.low <= number <= setting.high else None
 
 
 def _optuna() -> Any:

@@ -125,6 +125,12 @@ def _plugin_class(kind: plugins.PluginKind, name: str) -> Any:
     )
 
 
+def option_names(kind: plugins.PluginKind, name: str) -> list[str]:
+    """The options of a ranker or cold-start method."""
+    plugin = _plugin_class(kind, name)
+    return list(options_of(plugin)) if isinstance(plugin, type) else []
+
+
 def is_two_stage(config: RunConfig) -> bool:
     """Whether the cold-start method is fitted to the ranker of the baseline run."""
     return bool(_plugin_class(plugins.COLD_STARTS, config.cold_start).two_stage)

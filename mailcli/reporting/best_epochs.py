@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import Result, Row
 
 
@@ -38,7 +37,7 @@ def _ended_improving(result: Result, cap: int, patience: int) -> bool:
 
 def epoch_notes(rows: Sequence[Row]) -> list[str]:
     """The notes under a table: every row's best epochs beside the cap, and a warning where more might be better."""
-    by_label = {row_label(row.config): epochs for row in rows if (epochs := best_epochs(row)) is not None}
+    by_label = {row.label: epochs for row in rows if (epochs := best_epochs(row)) is not None}
     if not by_label:
         return []
     texts = "; ".join(f"{label} {_text(epochs)}" for label, epochs in by_label.items())

@@ -11,7 +11,6 @@ from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.metrics.statistics import EQUIVALENCE_BOUND
 from mailcli.reporting.best_epochs import epoch_notes
-from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
 
 ONE_SEED = "one seed: no interval over seeds, so significance cannot be assessed"
@@ -73,7 +72,7 @@ def data_note(rows: Sequence[Row]) -> str:
     if len({row.seeds for row in rows}) == 1:
         seeds = ", ".join(map(str, rows[0].seeds))
     else:
-        seeds = "; ".join(f"{row_label(row.config)}: {', '.join(map(str, row.seeds))}" for row in rows)
+        seeds = "; ".join(f"{row.label}: {', '.join(map(str, row.seeds))}" for row in rows)
     protocol = f"{result['protocol']}, {rows[0].config.new_share:.0%} of users new"
     return f"data {result['dataset']} | protocol {protocol} | seeds {seeds}"
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
+from mailcli.reporting.paper import row_label
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import baseline_result
 
@@ -36,6 +37,13 @@ class Row:
     """None where the cell is a baseline itself, or its baseline has not been run."""
     against: str | None = None
     """Label of the row whose results serve as the baseline, where that is not the ranker without a method."""
+    name: str = ""
+    """Its name in the table; empty for that of its cell and options."""
+
+    @property
+    def label(self) -> str:
+        """The row's name in tables."""
+        return self.name or row_label(self.config)
 
 
 def result_of(run: Run) -> Result:

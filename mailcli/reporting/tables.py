@@ -14,7 +14,7 @@ from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, im
 from mailcli.reporting.best_epochs import BestEpochs, best_epochs
 from mailcli.reporting.captions import caption_notes
 from mailcli.reporting.columns import column_notes, direction
-from mailcli.reporting.paper import row_label, row_name
+from mailcli.reporting.paper import row_name
 from mailcli.reporting.rows import (
     CONVERSION_METRICS,
     COST_METRICS,
@@ -122,7 +122,7 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
     return [
         ResultLine(
             users,
-            row_label(row.config) + (f" against {row.against}" if row.against else ""),
+            row.label + (f" against {row.against}" if row.against else ""),
             row.seeds,
             {metric: column[number] for metric, column in cells.items()},
             {metric: column[number] for metric, column in gains.items()},

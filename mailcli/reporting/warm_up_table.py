@@ -13,7 +13,6 @@ from mailcli import plugins
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 from mailcli.reporting.best_epochs import epoch_notes
 from mailcli.reporting.captions import ONE_SEED, TRIVIAL_MARK, TRIVIAL_NOTE, data_note, settings_note
-from mailcli.reporting.paper import row_label
 from mailcli.reporting.rescore import cell_of, group_by_table
 from mailcli.reporting.result_layout import cell_numbers, estimate_cell, improvement_numbers, improvement_text
 from mailcli.reporting.rows import METRICS, Row, row_of
@@ -38,7 +37,7 @@ class _Line:
     @property
     def name(self) -> str:
         """The row's name in records."""
-        return row_label(self.row.config)
+        return self.row.label
 
     def values(self, metric: str, known: int) -> list[float] | None:
         """The metric by seed; None if a seed lacks it: no user with clicks and non-clicks has a GAUC."""

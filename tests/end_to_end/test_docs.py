@@ -16,7 +16,7 @@ from mailcli import plugins
 from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
 from mailcli.experiments.archive import archive_runs
-from mailcli.experiments.plan import read_plan
+from mailcli.experiments.plan_file import read_plan
 from mailcli.models.features import Features
 from mailcli.reporting.formats import render
 from mailcli.reporting.result_layout import lay_out

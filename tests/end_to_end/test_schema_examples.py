@@ -201,7 +201,7 @@ def test_a_plan_makes_its_dataset_by_a_schema_file(
     movielens: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mailcli.experiments.datasets import prepare_dataset
-    from mailcli.experiments.plan import read_plan
+    from mailcli.experiments.plan_file import read_plan
 
     rawforms.movielens(tmp_path / "data" / "raw" / "mine")
     schema = tmp_path / "mine.toml"

@@ -18,7 +18,7 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.executors.processes import jobs_and_threads
-from mailcli.experiments.plan import read_plan
+from mailcli.experiments.plan_file import read_plan
 from mailcli.reporting.paper import REPORTED
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.runs import make_older

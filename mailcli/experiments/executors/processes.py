@@ -9,11 +9,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
@@ -28,6 +28,18 @@ from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: Seconds that a worker whose parent has ended may take to write its checkpoint (ours); then the worker ends at once.
 CHECKPOINT_SECONDS = 8.0
+
+
+class PoolTask(Protocol):
+    """What a pool works on: a run to train, or a search of many."""
+
+    @property
+    def config(self) -> RunConfig:
+        """Of the run, or of the search before it has found a better one."""
+
+    @property
+    def dataset(self) -> Path:
+        """The dataset's folder."""
 
 
 class Task(NamedTuple):
@@ -71,15 +83,20 @@ def train_all(tasks: Sequence[Task], jobs: int, threads_each: int) -> None:
         MailError: a run cannot be trained; or one has failed, after all others have finished.
         Interrupted: by Ctrl-C, after all runs have written their checkpoints.
     """
+    work_on_all(_train, tasks, jobs, threads_each)
+
+
+def work_on_all(work: Callable[[Any], None], tasks: Sequence[PoolTask], jobs: int, threads_each: int) -> None:
+    """As `train_all`, with another function of the module's top level for a task."""
     if jobs == 1:
         _check_models(tasks)
         for task in tasks:
-            _train(task)
+            work(task)
     else:
-        _Pool(jobs, threads_each).run(tasks)
+        _Pool(jobs, threads_each).run(tasks, work)
 
 
-def _check_models(tasks: Sequence[Task]) -> list[bool]:
+def _check_models(tasks: Sequence[PoolTask]) -> list[bool]:
     """Build each model once, so that an error shows before hours of training; returns whether each is two-stage."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
@@ -105,17 +122,17 @@ class _Pool:
         arguments = (threads_each, self._reports, self._stopping, LOGGER.level)
         self._executor = ProcessPoolExecutor(jobs, context, _initialize_worker, arguments)
         self._jobs = jobs
-        self._running: dict[Future[None], Task] = {}
+        self._running: dict[Future[None], PoolTask] = {}
         self._failures: list[str] = []
 
-    def run(self, tasks: Sequence[Task]) -> None:
-        """Train all runs."""
+    def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
+        """Work on all tasks, and report those that have failed."""
         with process_progress.show_worker_progress(self._reports, len(tasks)) as advance, sigterm_as_interrupt():
             try:
                 two_stage = self._executor.submit(_interruptible, _check_models, tasks).result()
                 waiting = list(zip(tasks, two_stage, strict=True))
                 while waiting or self._running:
-                    waiting = self._start(waiting)
+                    waiting = self._start(waiting, work)
                     done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in done:
                         self._finish(future)
@@ -132,9 +149,9 @@ class _Pool:
         if self._failures:
             raise MailError(" ".join([f"{len(self._failures)} of {len(tasks)} runs failed.", *self._failures]))
 
-    def _start(self, waiting: list[tuple[Task, bool]]) -> list[tuple[Task, bool]]:
+    def _start(self, waiting: list[tuple[PoolTask, bool]], work: Callable[[Any], None]) -> list[tuple[PoolTask, bool]]:
         """Give idle workers the tasks that can start; returns the other tasks."""
-        still_waiting: list[tuple[Task, bool]] = []
+        still_waiting: list[tuple[PoolTask, bool]] = []
         for task, two_stage in waiting:
             # Its baseline is a run of its own, which must have ended first.
             baseline = repr(task.config.baseline())
@@ -143,7 +160,7 @@ class _Pool:
             if blocked or len(self._running) >= self._jobs:
                 still_waiting.append((task, two_stage))
             else:
-                self._running[self._executor.submit(_interruptible, _train, task)] = task
+                self._running[self._executor.submit(_interruptible, work, task)] = task
         return still_waiting
 
     def _finish(self, future: Future[None]) -> None:

@@ -1,0 +1,154 @@
+"""The file of an experiment, experiments/*.toml -> Plan; every fault of it is named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mailcli import plugins
+from mailcli.config import Options
+from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.experiments.plan import SCHEMA, SEEDS, Plan
+from mailcli.experiments.tuning import USERS
+from mailcli.reporting.paper import row_settings
+from mailcli.reporting.rows import METRICS, TITLES
+from mailcli.simulation.world import Settings
+from mailcli.utils.parsing import read_toml
+from mailcli.utils.validation import NUMBER, STRING, TABLE, Rule, one_of, sentence, table_faults, whole_number
+
+_RULES = {
+    "title": STRING,
+    "source": STRING,
+    "schema": STRING,
+    "seeds": whole_number(1),
+    "rows": Rule("a list of one row or more", lambda value: isinstance(value, list) and len(value) > 0),
+    "settings": TABLE,
+    "simulate": TABLE,
+    "reported": TABLE,
+    "reading": STRING,
+    "tune": TABLE,
+    "tuned": TABLE,
+    "against": Rule("a list of pairs of rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
+}
+_REQUIRED = ("title", "source", "rows")
+_TEXTS = Rule("a list of texts", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
+_TUNE_RULES = {"trials": whole_number(1), "ranges": _TEXTS}
+_TUNED_RULES = {**_TUNE_RULES, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
+
+
+def _not_found(path: Path) -> MailError:
+    """The error for a missing file; lists the experiments in the folder `experiments`, if there is one."""
+    files = sorted(Path("experiments").glob("*.toml"))
+    hint = did_you_mean(path.stem, (file.stem for file in files))
+    hint = hint.replace(" '", " 'experiments/").replace("'?", ".toml'?")
+    contents = f" experiments holds {quoted(file.name for file in files)}." if files else ""
+    return MailError(f"{path}: not found.{hint} Expected the TOML file of an experiment.{contents}")
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file.
+
+    Raises:
+        MailError: it cannot be read, or some keys or values are wrong; every fault is named.
+    """
+    if not path.exists():
+        raise _not_found(path)
+    content = read_toml(path)
+    faults = table_faults(content, _RULES, required=_REQUIRED)
+    if faults:
+        raise MailError(f"{path}: {sentence(faults)}")
+    simulate = content.get("simulate", {})
+    labels = [_take_label(row, faults) for row in content["rows"]]
+    rows = [_read_row(row, faults) for row in content["rows"]]
+    faults += table_faults(content.get("tune", {}), _TUNE_RULES, "tune.")
+    if "tuned" in content:
+        faults += table_faults(content["tuned"], _TUNED_RULES, "tuned.", required=_TUNED_RULES)
+    faults += _source_faults(content["source"], content.get("schema"))
+    faults += _simulation_faults(simulate, content["source"])
+    faults += _reported_faults(content.get("reported", {}))
+    if faults:
+        raise MailError(f"{path}: {sentence(faults)}")
+    return Plan(
+        path,
+        content["title"],
+        content["source"],
+        Path(content["schema"]) if "schema" in content else None,
+        tuple(rows),
+        content.get("seeds", SEEDS),
+        content.get("settings", {}),
+        simulate,
+        content.get("reported"),
+        content.get("reading", "").strip(),
+        tuple((row, other) for row, other in content.get("against", [])),
+        tuple(labels),
+        content.get("tune", {}),
+        content.get("tuned", {}),
+    )
+
+
+def _are_pairs(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair) for pair in value
+    )
+
+
+def _source_faults(source: str, schema: str | None) -> list[str]:
+    if (source == SCHEMA) != (schema is not None):
+        return [f"source = {source!r}: expected both source = '{SCHEMA}' and schema = FILE, or neither"]
+    if source == SCHEMA:
+        return []
+    try:
+        plugins.check(plugins.SOURCES, source)
+    except MailError as error:
+        return [error.message.removesuffix(".")]
+    return []
+
+
+def _take_label(row: Any, faults: list[str]) -> str:
+    """The row's name in the table, removed from its settings; empty if it has none."""
+    label = row.pop("label", "") if isinstance(row, dict) else ""
+    if not isinstance(label, str):
+        faults.append(f"row {shorten(row)}: label = {label!r}: expected a text")
+        return ""
+    return label
+
+
+def _read_row(row: Any, faults: list[str]) -> Options:
+    """A row's settings: a name of the paper's, or `{row = NAME, KEY = VALUE, ...}`, without its label."""
+    settings = dict(row) if isinstance(row, Mapping) else {"row": row}
+    name = settings.pop("row", None)
+    if not isinstance(name, str):
+        faults.append(f"row {shorten(row)}: expected a name, or {{row = NAME, KEY = VALUE}}")
+        return {}
+    try:
+        return {**row_settings(name), **settings}
+    except MailError as error:
+        faults.append(error.message.removesuffix("."))
+        return {}
+
+
+def _simulation_faults(simulate: Options, source: str) -> list[str]:
+    if not simulate:
+        return []
+    if source != "alimama" or not isinstance(simulate.get("name"), str):
+        return ["'simulate' needs a 'name' for the dataset, and the source 'alimama'"]
+    try:
+        Settings(**{key: value for key, value in simulate.items() if key != "name"})
+    except (TypeError, MailError) as error:
+        return [f"'simulate': {error}"]
+    return []
+
+
+def _reported_faults(reported: Options) -> list[str]:
+    """The faults of `reported.ROW.USERS.METRIC = NUMBER`."""
+    numbers = dict.fromkeys([*METRICS, *(f"RI {metric}" for metric in METRICS)], NUMBER)
+    users = dict.fromkeys(TITLES, TABLE)
+    faults = table_faults(reported, dict.fromkeys(reported, TABLE), "reported.")
+    for row, by_users in reported.items():
+        if isinstance(by_users, dict):
+            faults += table_faults(by_users, users, f"reported.{row}.")
+            for group in users:
+                if isinstance(by_users.get(group), dict):
+                    faults += table_faults(by_users[group], numbers, f"reported.{row}.{group}.")
+    return faults

@@ -1,0 +1,193 @@
+"""All rows of an experiment tuned with the same budget: `mail tune FILE`, which writes experiments/tuned/*.toml.
+
+Every row has the same number of trials and the same ranges, of which it takes those that it has. Its first trial has
+the settings of the experiment's file. A two-stage method is fitted to the tuned ranker, so only its own options are
+searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mailcli import plugins
+from mailcli.config import Options, RunConfig, make_config
+from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
+from mailcli.experiments.executors.processes import jobs_and_threads, work_on_all
+from mailcli.experiments.matrix import run_memory
+from mailcli.experiments.plan import Plan
+from mailcli.experiments.search_space import Range, parse_ranges
+from mailcli.experiments.tuning import Search, run_search
+from mailcli.utils.tensorflow_startup import load_tensorflow
+
+#: What is searched where neither the file nor the command line says it (ours): a few values around the defaults, so
+#: that few trials cover them. `embedding_l2` weighs a squared length, which is about .003 at the start.
+DEFAULT_RANGES = (
+    "learning_rate=0.0005|0.001|0.002",
+    "batch_size=256|512|1024",
+    "embedding_dim=16|32",
+    "embedding_init=normal|small",
+    "embedding_l2=0|0.001|0.01|0.1",
+    "ranker.dropout=0.2|0.5",
+    "cold_start.inner_rate=0.0001|0.001|0.01",
+    "cold_start.low_rank_weight=3|30|300",
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every row may spend."""
+
+    trials: int
+    ranges: tuple[str, ...]
+    users: str
+    """The group of users whose validation AUC is maximized."""
+    seed: int
+
+
+class RowSearch(NamedTuple):
+    """The search of one row."""
+
+    row: int
+    """Its place in the plan."""
+    search: Search
+    dataset: Path
+    """The dataset's folder."""
+    runs: Path
+    trials: int
+    minutes: float | None
+    """Between two checkpoints; None for the default."""
+
+    @property
+    def config(self) -> RunConfig:
+        """Of the row, before the search."""
+        return self.search.config
+
+
+class TunedRow(NamedTuple):
+    """What the search of a row has led to."""
+
+    settings: Options
+    """Those that it has beside the ones of the experiment's file; a two-stage method has its ranker's as well."""
+    validation: float | None
+    """AUC of the best trial; None if nothing was searched."""
+
+
+class PlanTuning:
+    """The searches of an experiment's rows.
+
+    Args:
+        plan: the experiment.
+        budget: the same for every row.
+        dataset: its dataset.
+        runs: folder of the runs; the trials are in <runs>/tune/<name of the plan>.
+        jobs: how many rows to search at once; None for as many as cores and memory allow.
+        minutes: between two checkpoints of a training; None for the default.
+
+    Raises:
+        MailError: a range fits no row, or a ranker has no row without a method.
+    """
+
+    def __init__(
+        self, plan: Plan, budget: Budget, dataset: Dataset, runs: Path, jobs: int | None, minutes: float | None
+    ) -> None:
+        load_tensorflow()
+        self._plan, self._budget, self._dataset, self._runs = plan, budget, dataset, runs
+        self._jobs, self._minutes = jobs, minutes
+        self._configs, _ = plan.configs(dataset.name, dataset.history)
+        plan.check_baselines(self._configs)
+        self._ranges = parse_ranges(budget.ranges)
+        _check_ranges(self._ranges, self._configs)
+
+    def tune(self) -> list[TunedRow]:
+        """Search the settings of every row, in its order; the test split is not read.
+
+        Raises:
+            MailError: a trial cannot be made.
+            Interrupted: by Ctrl-C; run the same command to resume.
+        """
+        from mailcli.models.factory import is_two_stage
+
+        networks = {number: x for number, x in enumerate(self._configs) if not plugins.is_trivial(x.ranker)}
+        two_stage = {number for number, config in networks.items() if is_two_stage(config)}
+        tuned = self._search({number: x for number, x in networks.items() if number not in two_stage}, self._ranges)
+        alone = {number: row for number, row in tuned.items() if networks[number].cold_start == "none"}
+        rankers = {networks[number].ranker: row for number, row in alone.items()}
+        tuned |= self._search_options({number: networks[number] for number in two_stage}, rankers)
+        return [tuned.get(number, TunedRow({}, None)) for number in range(len(self._configs))]
+
+    def _search_options(self, configs: Mapping[int, RunConfig], rankers: Mapping[str, TunedRow]) -> dict[int, TunedRow]:
+        """Two-stage methods, each on its tuned ranker."""
+        settings = {number: rankers[config.ranker].settings for number, config in configs.items()}
+        on_tuned = {number: make_config([vars(config), settings[number]]) for number, config in configs.items()}
+        own = [setting for setting in self._ranges if setting.key.startswith("cold_start.")]
+        searched = self._search(on_tuned, own)
+        return {
+            number: TunedRow({**settings[number], **row.settings}, row.validation) for number, row in searched.items()
+        }
+
+    def _search(self, configs: Mapping[int, RunConfig], ranges: Sequence[Range]) -> dict[int, TunedRow]:
+        """Tune some rows, by their places in the plan, by those of the ranges that each has."""
+        tasks = []
+        for number, config in configs.items():
+            own = [setting for setting in ranges if _has(config, setting.key)]
+            if own:
+                seeded = replace(config, seed=self._budget.seed)
+                search = Search(self._name(number), seeded, own, self._budget.users, self._plan.path.stem)
+                search.check()
+                task = RowSearch(number, search, self._dataset.folder, self._runs, self._budget.trials, self._minutes)
+                tasks.append(task)
+        if tasks:
+            memory = max(run_memory(task.config, self._dataset) for task in tasks)
+            work_on_all(_run, tasks, *jobs_and_threads(len(tasks), memory, self._jobs))
+        return dict.fromkeys(configs, TunedRow({}, None)) | {task.row: _best(task) for task in tasks}
+
+    def _name(self, number: int) -> str:
+        """The row's cell, with a number if an earlier row has the same."""
+        cell = self._configs[number].cell
+        earlier = sum(config.cell == cell for config in self._configs[:number])
+        return f"{cell}-{earlier + 1}" if earlier else cell
+
+
+def _run(task: RowSearch) -> None:
+    """Make the trials of a row that are missing."""
+    _trials(task)
+
+
+def _trials(task: RowSearch) -> list[dict[str, Any]]:
+    """The trials of a row, the best first; those that are missing are made."""
+    return run_search(task.search, task.trials, Dataset(task.dataset), task.runs, task.minutes)
+
+
+def _best(task: RowSearch) -> TunedRow:
+    """The best trial of a finished search, its settings as a plan's file has them."""
+    best = _trials(task)[0]
+    texts = {key: value for key, value in best.items() if key not in {"trial", "value"}}
+    config = task.search.trial(texts)
+    settings = {key: text if "." in key else vars(config)[key] for key, text in texts.items()}
+    return TunedRow(settings, best["value"])
+
+
+def _check_ranges(ranges: Sequence[Range], configs: Sequence[RunConfig]) -> None:
+    """Refuse a range of an option that no row has (MailError); DEFAULT_RANGES are for any rows."""
+    defaults = parse_ranges(DEFAULT_RANGES)
+    for setting in ranges:
+        if setting not in defaults and not any(_has(config, setting.key) for config in configs):
+            raise MailError(f"--range {setting.key}: no row has such an option.")
+
+
+def _has(config: RunConfig, key: str) -> bool:
+    """Whether a range fits a row: an option only if its ranker or method has it, and a setting always."""
+    from mailcli.models.factory import option_names
+
+    table, _, option = key.partition(".")
+    if plugins.is_trivial(config.ranker):
+        return False
+    if table == "ranker" and option:
+        return option in option_names(plugins.RANKERS, config.ranker)
+    if table == "cold_start" and option:
+        return option in option_names(plugins.COLD_STARTS, config.cold_start)
+    return True

@@ -1,0 +1,47 @@
+"""A tuned experiment as a file of its own, for `mail run`: the rows with their best settings, and the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from mailcli.experiments.plan import Plan
+from mailcli.experiments.plan_tuning import Budget, TunedRow
+from mailcli.utils.files import replace_file
+from mailcli.utils.parsing import read_toml
+
+
+def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], path: Path) -> None:
+    """Write the file; what was written there before is replaced.
+
+    Args:
+        plan: the experiment that was tuned.
+        budget: of each row.
+        tuned: what the search of each row has led to, in the order of the rows.
+        path: of the file.
+    """
+    content = read_toml(plan.path)
+    names = plan.row_names()
+    rows = [_row(row, name, found) for row, name, found in zip(content["rows"], names, tuned, strict=True)]
+    # Its words are about other numbers.
+    kept = {key: value for key, value in content.items() if key not in {"rows", "tune", "reading"}}
+    validation = {name: found.validation for name, found in zip(names, tuned, strict=True) if found.validation}
+    budget_table = {**vars(budget), "ranges": list(budget.ranges), "validation": validation}
+    scalars = {key: value for key, value in kept.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in kept.items() if isinstance(value, dict)}
+    header = f"# Written by `mail tune {plan.path.as_posix()}`: do not edit it.\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as partial:
+        text = tomli_w.dumps({**scalars, "rows": rows, **tables, "tuned": budget_table})
+        partial.write_text(header + text, encoding="utf-8")
+
+
+def _row(row: Any, name: str, tuned: TunedRow) -> Any:
+    """A row of the file: with its tuned settings, named as in the table of the untuned one."""
+    if not tuned.settings:
+        return row
+    given = row if isinstance(row, dict) else {"row": row}
+    return {**given, "label": name, **tuned.settings}
