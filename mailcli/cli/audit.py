@@ -12,6 +12,7 @@ from mailcli.errors import MailError
 
 if TYPE_CHECKING:
     from mailcli.reporting.text_table import TextTable
+    from mailcli.training.run_audit import RunAudit
     from mailcli.training.run_folder import Run
 
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 @click.option(
     "--bootstrap",
     type=int,
-    default=1000,
+    default=500,
     show_default=True,
     metavar="N",
-    help="Number of bootstrap draws of the new users, for 95% intervals.",
+    help="Number of bootstrap draws of the users, for 95% intervals; a run folder holds 500.",
 )
 @THREADS
 @FORMAT
@@ -44,9 +45,6 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     if not bootstrap:
         raise MailError("--bootstrap is 0. Expected a number of draws: whether v̂ is personal is read off intervals.")
     chosen = runs_below(folders)
-    from mailcli.utils.tensorflow_startup import load_tensorflow
-
-    load_tensorflow()
     by_cell: dict[str, list[Run]] = {}
     for run in chosen:
         by_cell.setdefault(str(run.folder.parent.resolve()), []).append(run)
@@ -55,13 +53,28 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
 
 def _table(runs: list[Run], data_dir: Path, draws: int) -> TextTable:
     """The table of one cell's runs."""
-    from mailcli.experiments.audit.scores import audit_run
-    from mailcli.experiments.audit.table import audit_table, measure_audit
-    from mailcli.training.predictor import Predictor
+    from mailcli.reporting.audit_table import audit_table
+    from mailcli.reporting.audits import mean_audit
 
     runs = sorted(runs, key=lambda run: run.config.seed)
-    predictors = [Predictor.open(run, data_dir) for run in runs]
-    audited = [audit_run(predictor) for predictor in predictors]
-    dataset = predictors[0].dataset
-    result = measure_audit(audited, dataset.counts["users"], draws)
-    return audit_table(result, [run.config for run in runs], dataset.label, audited)
+    audits = [_audit(run, data_dir, draws) for run in runs]
+    return audit_table(mean_audit(audits), [run.config for run in runs], (runs[0].result or {})["dataset"])
+
+
+def _audit(run: Run, data_dir: Path, draws: int) -> RunAudit:
+    """A run's audit: that in its folder if it has as many draws, and otherwise of its weights."""
+    kept = run.audit
+    if kept and len(kept.draws) >= draws:
+        return kept.first_draws(draws)
+    from mailcli.utils.tensorflow_startup import load_tensorflow
+
+    load_tensorflow()
+    from mailcli.data.protocol import views
+    from mailcli.training.audit_scores import audit_run
+    from mailcli.training.predictor import Predictor
+    from mailcli.training.run_audit import measure_audit
+
+    predictor = Predictor.open(run, data_dir)
+    dataset = predictor.dataset
+    audited = audit_run(run, predictor.model, dataset, views(dataset, run.config))
+    return measure_audit(audited, dataset.counts["users"], draws)

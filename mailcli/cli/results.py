@@ -17,7 +17,7 @@ from mailcli.errors import MailError
 @path_option(
     "--kept",
     default="experiments/results",
-    text="Folder of the small files of finished runs: config.toml, environment.json, result.json.",
+    text="Folder of the small files of finished runs: config.toml, environment.json, audit.npz, result.json.",
 )
 @path_option("--figures", default="experiments/figures", text="Folder with a subfolder of figures per experiment.")
 @path_option("--reading", text="Markdown file to put at the top.")

@@ -12,13 +12,13 @@ from mailcli.experiments.matrix import make_row, with_baselines
 from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
 from mailcli.training.run_checksums import copy_sums
-from mailcli.training.run_folder import CONFIG, ENVIRONMENT, RESULT, Run, check_finished_files
+from mailcli.training.run_folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, Run, check_finished_files
 from mailcli.training.run_registry import open_run
 from mailcli.utils.files import replace_file
 from mailcli.utils.parsing import read_toml
 
-#: Enough for tables, captions, and the summary of versions and times.
-ARCHIVED = (CONFIG, ENVIRONMENT, RESULT)
+#: Enough for tables, captions, and the summary of versions and times; not every run has an audit.
+ARCHIVED = (CONFIG, ENVIRONMENT, AUDIT, RESULT)
 
 
 def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list[Run]]:
@@ -75,6 +75,9 @@ def _copy(run: Path, archive: Path) -> None:
     check_finished_files(run)
     archive.mkdir(parents=True, exist_ok=True)
     for name in ARCHIVED:
+        if name == AUDIT and not (run / name).is_file():
+            (archive / name).unlink(missing_ok=True)
+            continue
         with replace_file(archive / name) as partial:
             shutil.copyfile(run / name, partial)
     copy_sums(run, archive, ARCHIVED)

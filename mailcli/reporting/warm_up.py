@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from mailcli import plugins
 from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Dataset, open_dataset
-from mailcli.data.protocol import Mask, View
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
+from mailcli.training.hidden_behavior import have_hidden_behavior
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import check_unchanged
 from mailcli.training.trivial_run import score_trivial_row
@@ -97,15 +97,6 @@ def _score_trivial_row(run: Run, data: Path | Dataset, known: Sequence[int]) -> 
     view, scores = score_trivial_row(run.config, dataset)["test"]
     chosen = have_hidden_behavior(run, dataset, view)
     return _Scored(dataset, view.rows[chosen], dict.fromkeys(known, scores[chosen]))
-
-
-def have_hidden_behavior(run: Run, dataset: Dataset, view: View) -> Mask:
-    """[impressions of the view], those of drawn new users with behavior (MailError if all have one label)."""
-    user, click = (dataset.column("test", name)[view.rows] for name in ("user", "click"))
-    chosen: Mask = view.new[user] & (dataset.earlier_behaviors("test")[view.rows] > 0)
-    if not 0 < click[chosen].sum() < chosen.sum():
-        raise MailError(f"{run.folder}: all test impressions of new users have one label, so there is no AUC.")
-    return chosen
 
 
 class _LastBehaviors(Batches):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli.training.run_audit import RunAudit
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -60,5 +61,11 @@ class RemoteRun(Run):
         """Nothing: the chief has it."""
         return []
 
-    def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
+    def finish(
+        self,
+        scores: NDArray[np.float32],
+        environment: dict[str, Any],
+        result: dict[str, Any],
+        audit: RunAudit | None = None,
+    ) -> None:
         """Do nothing."""

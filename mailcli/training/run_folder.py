@@ -7,6 +7,7 @@
     history.jsonl      one line per step (losses) and per validation (metrics)
     checkpoints/       best.weights.h5, the best epoch by validation AUC; step-<n>.npz until the run is finished;
                        best.optimizers.npz, both optimizers at the best epoch, for `mail train --continue`
+    audit.npz          of a run that generates behavior: how new users are ranked with it, and with other behavior
     predictions.npy    scores of the test impressions in the dataset's order: pCTR, or pCTR and pCTCVR
     SHA256SUMS         of a finished run: the SHA-256 of each of these files, by which later changes are noticed
     result.json        metrics, the validation curve; it exists only once the run is finished
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 
 from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError
+from mailcli.training.run_audit import RunAudit, read_audit, write_audit
 from mailcli.training.run_checksums import SUMS, check_files, write_sums
 from mailcli.training.run_result import read_result
 from mailcli.training.weights_file import check_weights_file
@@ -45,16 +47,16 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most code that read
 
 logger = logging.getLogger(__name__)
 
-CONFIG, ENVIRONMENT, RESULT = "config.toml", "environment.json", "result.json"
+CONFIG, ENVIRONMENT, RESULT, AUDIT = "config.toml", "environment.json", "result.json", "audit.npz"
 _HISTORY, _PREDICTIONS, _VOCABULARIES = "history.jsonl", "predictions.npy", "vocabularies.npz"
 _CHECKPOINTS, _TENSORBOARD = "checkpoints", "tensorboard"
 _WEIGHTS, _OPTIMIZERS = f"{_CHECKPOINTS}/best.weights.h5", f"{_CHECKPOINTS}/best.optimizers.npz"
 #: The key of a line of history.jsonl that is a validation: the step that it follows.
 VALIDATED_STEP = "after_step"
 #: The files of a finished run that are checked when it is opened; the checkpoints are checked when they are read.
-_SMALL_FILES = (CONFIG, ENVIRONMENT, _HISTORY, _PREDICTIONS, RESULT, _VOCABULARIES)
+_SMALL_FILES = (CONFIG, ENVIRONMENT, _HISTORY, _PREDICTIONS, AUDIT, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
-ENTRIES = (CONFIG, RESULT, _HISTORY, _VOCABULARIES, ENVIRONMENT, _PREDICTIONS, SUMS, _CHECKPOINTS, _TENSORBOARD)
+ENTRIES = (*_SMALL_FILES, SUMS, _CHECKPOINTS, _TENSORBOARD)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,11 @@ class Run:
         if not all(type(value) in {int, float} and 0 <= value <= sys.float_info.max for value in values):
             raise MailError(f"{path}: is damaged. Delete the folder and run again.")
         return dict(cost)
+
+    @property
+    def audit(self) -> RunAudit | None:
+        """audit.npz of a finished run (MailError if it is damaged); None if it has none, see `read_audit`."""
+        return read_audit(self.folder / AUDIT)
 
     @property
     def checkpoints(self) -> Path:
@@ -242,11 +249,19 @@ class Run:
             for line in lines
         ]
 
-    def finish(self, scores: NDArray[np.float32], environment: dict[str, Any], result: dict[str, Any]) -> None:
-        """Write predictions and metrics; result.json comes last, so it marks the run as finished."""
+    def finish(
+        self,
+        scores: NDArray[np.float32],
+        environment: dict[str, Any],
+        result: dict[str, Any],
+        audit: RunAudit | None = None,
+    ) -> None:
+        """Write predictions, metrics and audit; result.json comes last, so it marks the run as finished."""
         with write_atomically(self.folder / _PREDICTIONS) as partial:
             np.save(partial, scores, allow_pickle=False)
         _write(self.folder / ENVIRONMENT, _to_json(environment))
+        if audit:
+            write_audit(self.folder / AUDIT, audit)
         content = _to_json(result)
         files = (*_SMALL_FILES, _WEIGHTS, _OPTIMIZERS)
         write_sums(self.folder, [name for name in files if name != RESULT], {RESULT: content})

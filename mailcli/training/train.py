@@ -17,10 +17,13 @@ from mailcli.models.factory import make_model
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives, trackers
+from mailcli.training.audit_scores import audit_run
 from mailcli.training.dataset_checks import changes_of_dataset_reported, checked_views
 from mailcli.training.environment import environment
 from mailcli.training.evaluate import check_selectable, measure
+from mailcli.training.hidden_behavior import NotMeasurableError
 from mailcli.training.loop import TrainingLoop
+from mailcli.training.run_audit import RunAudit, measure_audit
 from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
 from mailcli.training.two_stage import fit_two_stage
@@ -153,9 +156,24 @@ def _finish(
     }
     if warm_start:
         result["days"] = warm_start.measure_days(config, dataset, training.scorer, result["test"])
+    audit = _audit(run, dataset, training)
     dataset.check_files()
-    run.finish(scores, environment(time.monotonic() - started, distribute.device_counts(), cost), result)
+    run.finish(scores, environment(time.monotonic() - started, distribute.device_counts(), cost), result, audit)
     return result
+
+
+def _audit(run: Run, dataset: Dataset, training: _Training) -> RunAudit | None:
+    """The audit of what the run generates for new users; None if it generates nothing, or they have no AUC.
+
+    On every worker, so that none waits for the one that writes it.
+    """
+    splits = {name: batches.view for name, batches in training.batches.items()}
+    try:
+        audited = audit_run(run, training.model, dataset, splits)
+    except NotMeasurableError as reason:
+        logger.debug(f"{run.folder}: not audited: {reason.message}")
+        return None
+    return measure_audit(audited, dataset.counts["users"])
 
 
 def _cost(training: _Training, scoring_seconds: float, impressions: int) -> dict[str, float]:

@@ -83,7 +83,8 @@ def outcome(run: Run) -> dict[str, bytes]:
     """All that a run leaves except wall time: the bytes of its files, and of each of its weights."""
     contents = {
         name: (run.folder / name).read_bytes()
-        for name in ("config.toml", "history.jsonl", "predictions.npy", "result.json")
+        for name in ("config.toml", "history.jsonl", "predictions.npy", "audit.npz", "result.json")
+        if (run.folder / name).exists()  # not every run has an audit
     }
     with h5py.File(run.weights) as file:
         file.visititems(

@@ -67,6 +67,7 @@ def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
     assert run.folder == tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
     files = {path.name for path in run.folder.iterdir()}
     assert files == {
+        "audit.npz",
         "config.toml",
         "environment.json",
         "history.jsonl",
@@ -99,7 +100,7 @@ def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
 
 def test_the_same_command_gives_the_same_bytes(tiny: Dataset, tmp_path: Path) -> None:
     run, same = (train_if_missing(quick(), tiny, tmp_path / name) for name in ("runs", "same"))
-    for file in ("result.json", "predictions.npy", "history.jsonl", "config.toml"):
+    for file in ("result.json", "predictions.npy", "audit.npz", "history.jsonl", "config.toml"):
         assert (run.folder / file).read_bytes() == (same.folder / file).read_bytes()
     other_seed = train_if_missing(quick(seed=1), tiny, tmp_path / "runs")
     assert (run.folder / "predictions.npy").read_bytes() != (other_seed.folder / "predictions.npy").read_bytes()

@@ -1,0 +1,91 @@
+"""The table of an audit: AUC and GAUC of new users by the source of their behavior, and whether v̂ is personal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mailcli.config import RunConfig
+from mailcli.metrics.bootstrap import percentile_interval
+from mailcli.reporting.audits import Audit, Cost
+from mailcli.reporting.paper import row_label
+from mailcli.reporting.rows import METRICS, TITLES
+from mailcli.reporting.text_table import TextTable, text_block, unsigned
+from mailcli.training.run_audit import SOURCES
+
+
+def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str) -> TextTable:
+    """The table of one cell's audit.
+
+    Args:
+        audit: its numbers.
+        configs: of its runs, which differ by their seed.
+        dataset: the dataset's label.
+    """
+    head = ("", *(name for metric in METRICS for name in (metric, "over users", "against own v̂")))
+    lines = [[SOURCES[source], *_cells(audit, source)] for source in SOURCES]
+    config, draws = configs[0], len(next(iter(audit.draws.values())))
+    seeds = ", ".join(str(config.seed) for config in configs)
+    notes = (
+        f"data {dataset} | protocol {config.protocol}, {config.new_share:.0%} of users new | seeds {seeds}",
+        f"{audit.users:,.0f} new users who have behavior, on average; the same weights in every line",
+        f"over users, against own v̂: 95 % intervals from {draws:,} bootstrap draws of the users",
+        verdict(audit),
+    )
+    title = f"Audit of {row_label(config)} on {config.data}"
+    return TextTable(title, head, (text_block(TITLES["new"], lines),), notes, _records(audit, config, seeds))
+
+
+def verdict(audit: Audit) -> str:
+    """In words, whether v̂ is personal."""
+    texts = [f"{metric} {cost_text(cost)}" for metric, cost in zip(METRICS, audit.costs("other"), strict=True)]
+    numbers = f"{', '.join(texts)} with another user's"
+    if audit.is_personal:
+        return f"v̂ is personal: {numbers}"
+    return f"v̂ is not personal: another user's is as good ({numbers})"
+
+
+def cost_text(cost: Cost) -> str:
+    """`-0.0123 [-0.0200, -0.0046]`; `undefined` for a metric that is NaN."""
+    if math.isnan(cost.mean) or math.isnan(cost.low):
+        return "undefined"
+    return f"{cost.mean:+.4f} [{cost.low:+.4f}, {cost.high:+.4f}]"
+
+
+def _cells(audit: Audit, source: str) -> list[str]:
+    cells = []
+    for value, draws, cost in zip(audit.values[source], audit.draws[source].T, audit.costs(source), strict=True):
+        if math.isnan(value):
+            cells += ["undefined", "", ""]
+            continue
+        interval = " to ".join(map(unsigned, percentile_interval(draws)))
+        cells += [unsigned(float(value)), interval, "" if source == "own" else cost_text(cost)]
+    return cells
+
+
+def _records(audit: Audit, config: RunConfig, seeds: str) -> list[dict[str, object]]:
+    records: list[dict[str, object]] = []
+    for source in SOURCES:
+        for number, (metric, cost) in enumerate(zip(METRICS, audit.costs(source), strict=True)):
+            low, high = percentile_interval(audit.draws[source][:, number])
+            records.append(
+                {
+                    "cell": config.cell,
+                    "source": source,
+                    "metric": metric,
+                    "mean": _or_none(float(audit.values[source][number])),
+                    "over_users_low": _or_none(low),
+                    "over_users_high": _or_none(high),
+                    "against_own": _or_none(cost.mean),
+                    "against_own_low": _or_none(cost.low),
+                    "against_own_high": _or_none(cost.high),
+                    "personal": audit.is_personal,
+                    "seeds": seeds,
+                }
+            )
+    return records
+
+
+def _or_none(value: float) -> float | None:
+    """None, JSON's null, for an undefined number: JSON has no NaN."""
+    return None if math.isnan(value) else value

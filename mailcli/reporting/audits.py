@@ -1,0 +1,59 @@
+"""The audit of a row: means over its runs of how new users are ranked, by the source of their behavior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mailcli.metrics.bootstrap import percentile_interval
+from mailcli.training.run_audit import SOURCES, RunAudit
+
+
+class Cost(NamedTuple):
+    """What a source costs against the user's own v̂, in AUC or GAUC; NaN where that is undefined."""
+
+    mean: float
+    low: float
+    high: float
+    """The 95 % interval over users."""
+
+
+class Audit(NamedTuple):
+    """Means over runs: AUC and GAUC by source, and by source and draw of users."""
+
+    users: float
+    """The number of new users who have behavior."""
+    values: dict[str, NDArray[np.float64]]
+    """[2], AUC and GAUC."""
+    draws: dict[str, NDArray[np.float64]]
+    """[draws, 2]; NaN where a draw lacks a class."""
+
+    def costs(self, source: str) -> list[Cost]:
+        """Of AUC and of GAUC."""
+        differences = self.values[source] - self.values["own"]
+        draws = self.draws[source] - self.draws["own"]
+        return [
+            Cost(float(difference), *percentile_interval(column))
+            for difference, column in zip(differences, draws.T, strict=True)
+        ]
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether another user's v̂ is worse than the user's own: AUC's or GAUC's interval lies below 0."""
+        return any(cost.high < 0 for cost in self.costs("other"))
+
+
+def mean_audit(audits: Sequence[RunAudit]) -> Audit:
+    """The mean over runs that differ by their seed, on one dataset: they share the draws of users."""
+    draws = min(len(audit.draws) for audit in audits)
+    values: NDArray[np.float64] = np.mean([audit.values for audit in audits], axis=0)
+    means: NDArray[np.float64] = np.mean([audit.first_draws(draws).draws for audit in audits], axis=0, dtype=np.float64)
+    by_source = list(enumerate(SOURCES))
+    return Audit(
+        float(np.mean([audit.users for audit in audits])),
+        {source: values[index] for index, source in by_source},
+        {source: means[:, index] for index, source in by_source},
+    )

@@ -1,0 +1,39 @@
+"""The test impressions of drawn new users who have behavior that the model does not see."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import Mask, View
+from mailcli.errors import MailError
+from mailcli.training.run_folder import Run
+
+#: Distinguishes the draw of other users from the other random numbers of a seed.
+_OTHERS = 7
+
+
+class NotMeasurableError(MailError):
+    """A run's new users have no AUC, or nothing to be compared."""
+
+
+def have_hidden_behavior(run: Run, dataset: Dataset, view: View) -> Mask:
+    """[impressions of the view], those of drawn new users with behavior (NotMeasurableError if all have one label)."""
+    user, click = (dataset.column("test", name)[view.rows] for name in ("user", "click"))
+    chosen: Mask = view.new[user] & (dataset.earlier_behaviors("test")[view.rows] > 0)
+    if not 0 < click[chosen].sum() < chosen.sum():
+        raise NotMeasurableError(f"{run.folder}: all test impressions of new users have one label, so there is no AUC.")
+    return chosen
+
+
+def another_user(users: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """[N], for the user of each impression another one of them, the same for all impressions of a user.
+
+    The users are shuffled into a ring, and each gets the next one: nobody gets themselves, and everyone is used once.
+    """
+    distinct, position = np.unique(users, return_inverse=True)
+    order = np.random.default_rng([seed, _OTHERS]).permutation(len(distinct))
+    following = np.empty_like(distinct)
+    following[order] = distinct[np.roll(order, -1)]
+    return following[position]

@@ -1,0 +1,250 @@
+"""The audit of a run: other users are others, sources are what they say, and audit.npz holds their AUC and GAUC."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailcli.config import make_config
+from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import views
+from mailcli.errors import MailError
+from mailcli.experiments.cells import train_if_missing
+from mailcli.metrics.bootstrap import draw_users
+from mailcli.models.coldstart.mail import ColdStart as Mail
+from mailcli.training.audit_scores import audit_run
+from mailcli.training.hidden_behavior import another_user
+from mailcli.training.predictor import Predictor
+from mailcli.training.run_audit import RunAudit, measure_audit, read_audit, write_audit
+from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import open_run
+from tests.helpers.audits import SOURCES, scored_run
+from tests.helpers.command_line import error_line, mail
+from tests.helpers.models import QUICK, SHAPE
+from tests.helpers.oracles import resampled
+from tests.helpers.runs import make_older
+
+
+class Stranger(Mail):
+    """MAIL that gives every user what it generates for the next one of the batch."""
+
+    def generate(self, attributes: Any) -> Any:
+        return super().generate(tf.roll(attributes, 1, axis=0))
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=2, max_size=60).filter(lambda users: len(set(users)) > 1), st.integers(0, 9)
+)
+def test_everyone_gets_another_user(users: list[int], seed: int) -> None:
+    others = another_user(np.array(users), seed)
+    pairs = set(zip(users, others.tolist(), strict=True))
+    assert all(user != other for user, other in pairs)
+    # The same one for all impressions of a user, and each for one user.
+    assert len(pairs) == len(set(users)) == len({other for _, other in pairs})
+    assert {other for _, other in pairs} == set(users)
+
+
+def test_numbers_by_hand() -> None:
+    own = [0.9, 0.1, 0.2, 0.8, 0.3, 0.4]
+    # Of 2 x 4 pairs of a click and another impression, 4.5 are in order; within users, 2 of 2 and 0 of 2.
+    other = [0.9, 0.1, 0.2, 0.1, 0.3, 0.4]
+    audit = measure_audit(scored_run({"own": own, "other": other}), users=3, draws=50)
+    assert audit.users == 2
+    assert audit.values[:3] == pytest.approx(np.array([[1, 1], [4.5 / 8, 0.5], [0.5, 0.5]]))
+    assert audit.draws.shape == (50, 6, 2)
+    assert audit.draws.dtype == np.float32
+    # Draws without user 0 and 1 have no metrics; those with user 1 alone have its own.
+    for number, weights in enumerate(draw_users(3, 0, number) for number in range(50)):
+        drawn = audit.draws[number, 1]
+        if weights[0] and not weights[1]:
+            assert drawn.tolist() == [1, 1]
+        elif weights[1] and not weights[0]:
+            assert drawn.tolist() == [0, 0]
+        elif not weights[0]:
+            assert np.isnan(drawn).all()
+
+
+class TestRuns:
+    """Runs of one epoch on a small dataset."""
+
+    @pytest.fixture(scope="class")
+    def runs(self, tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        runs = tmp_path_factory.mktemp("runs")
+        quick = {"data": "tiny", **SHAPE, "epochs": 1, **QUICK["base"]}
+        for method, options in (("mail", QUICK["mail"]), (f"{__name__}:Stranger", QUICK["mail"]), ("none", {})):
+            train_if_missing(make_config([quick, {"cold_start": method}, options]), tiny, runs)
+        return runs / "tiny" / "paper"
+
+    @pytest.fixture(scope="class")
+    def run(self, runs: Path) -> Run:
+        (folder,) = runs.glob("base+mail*/seed-0")
+        return open_run(folder)
+
+    @pytest.fixture
+    def copy(self, run: Run, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(run.folder, tmp_path / "copy"))
+
+    def test_sources_are_what_they_say(self, run: Run, tiny: Dataset) -> None:
+        predictor = Predictor(run, tiny)
+        result = audit_run(run, predictor.model, tiny, views(tiny, run.config))
+        hidden = predictor.score(predictor.batches(), "")
+        shown = predictor.score(predictor.batches(predictor.test_with_all_histories), "")
+        user = tiny.column("test", "user")
+        chosen = predictor.test.new[user] & (tiny.earlier_behaviors("test") > 0)
+        assert chosen.any()
+        # As the test split is scored, and as it would be if nothing were hidden.
+        np.testing.assert_allclose(result.scores["own"], hidden[chosen], atol=1e-6)
+        np.testing.assert_allclose(result.scores["real"], shown[chosen], atol=1e-6)
+        for source in set(SOURCES) - {"own"}:
+            assert np.abs(result.scores[source] - result.scores["own"]).max() > 1e-6, source
+        np.testing.assert_array_equal(result.users, user[chosen])
+        np.testing.assert_array_equal(result.clicks, tiny.column("test", "click")[chosen])
+
+    def test_the_file_of_a_run_holds_the_metrics_of_its_scores(self, run: Run, tiny: Dataset) -> None:
+        with np.load(run.folder / "audit.npz", allow_pickle=False) as file:
+            assert set(file) == {"sources", "users", "values", "draws"}
+            assert file["sources"].tolist() == SOURCES
+            users, values, draws = int(file["users"]), file["values"], file["draws"]
+        assert draws.shape == (500, 6, 2)
+        scored = audit_run(run, Predictor(run, tiny).model, tiny, views(tiny, run.config))
+        assert users == len(set(scored.users.tolist()))
+        population = tiny.counts["users"]
+        for index, source in enumerate(SOURCES):
+            impressions = scored.users.tolist(), scored.clicks.tolist(), scored.scores[source].tolist()
+            assert values[index] == pytest.approx(resampled(*impressions, range(population)), abs=1e-12)
+            draw = np.repeat(np.arange(population), draw_users(population, 0, 3)).tolist()
+            assert draws[3, index] == pytest.approx(resampled(*impressions, draw), abs=1e-6)
+
+    def test_only_runs_that_generate_behavior_have_one(self, runs: Path) -> None:
+        assert not (runs / "base+none/seed-0/audit.npz").exists()
+        assert len(list(runs.glob("*/seed-0/audit.npz"))) == 2
+
+    def test_the_same_run_writes_the_same_bytes(self, run: Run, tiny: Dataset, tmp_path: Path) -> None:
+        audit = run.audit
+        assert audit is not None
+        write_audit(tmp_path / "audit.npz", audit)
+        assert (tmp_path / "audit.npz").read_bytes() == (run.folder / "audit.npz").read_bytes()
+
+    def test_the_command_reads_the_file_and_computes_more_draws(
+        self, copy: Path, with_data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = mail("audit", copy, "--bootstrap", 501, "--format", "json")
+        assert made.exit_code == 0, made.output
+        # An older run has no file: the same numbers come from its weights.
+        read = mail("audit", copy, "--format", "json")
+        shutil.rmtree(with_data / "data")
+        assert mail("audit", copy, "--format", "json").stdout == read.stdout
+        assert error_line(mail("audit", copy, "--bootstrap", 501)).startswith("data")
+        first, second = (json.loads(result.stdout)[0]["results"] for result in (made, read))
+        assert [record["mean"] for record in first] == [record["mean"] for record in second]
+
+    def test_older_runs_are_audited_by_their_weights(self, copy: Path, with_data: Path) -> None:
+        read = mail("audit", copy)
+        make_older(copy)
+        (copy / "audit.npz").unlink()
+        assert mail("audit", copy).stdout == read.stdout
+
+    def test_a_strangers_behavior_is_not_personal(self, runs: Path, with_data: Path) -> None:
+        (folder,) = runs.glob("*Stranger")
+        result = mail("audit", folder, "--bootstrap", 40, "--format", "json")
+        assert result.exit_code == 0, result.output
+        records = json.loads(result.stdout)[0]["results"]
+        assert [record["source"] for record in records[::2]] == SOURCES
+        assert not any(record["personal"] for record in records)
+        assert "v̂ is not personal: another user's is as good" in mail("audit", folder, "--bootstrap", 40).stdout
+
+    def test_errors(self, runs: Path, with_data: Path) -> None:
+        (folder,) = runs.glob("base+none/seed-0")
+        assert error_line(mail("audit", folder)) == (
+            f"{folder}: 'none' generates no behavior, so there is nothing to audit. "
+            "Expected a run of a method such as mail, cvae, llae, eszsl or conse."
+        )
+        assert error_line(mail("audit", folder, "--bootstrap", 0)) == (
+            "--bootstrap is 0. Expected a number of draws: whether v̂ is personal is read off intervals."
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            (lambda x: {**x, "sources": x["sources"][:5]}, "its sources are ['own', 'other', 'permuted', 'mean', 'non"),
+            (lambda x: {**x, "users": np.array(1)}, "users is not a number from 2"),
+            (lambda x: {**x, "users": np.array([3])}, "users is not a number from 2"),
+            (lambda x: {**x, "values": x["values"][:, :1]}, "values is float64 (6, 1), expected float64 (6, 2)"),
+            (lambda x: {**x, "values": x["values"] + 1}, "values holds a number that is not from 0 to 1"),
+            (lambda x: {**x, "draws": x["draws"].astype(float)}, "draws is float64 (500, 6, 2), expected float32 (40 "),
+            (lambda x: {**x, "draws": x["draws"][:39]}, "draws is float32 (39, 6, 2), expected float32 (40 or more"),
+            (lambda x: {**x, "draws": x["draws"] / 0}, "draws holds a number that is not from 0 to 1"),
+            (lambda x: {"sources": x["sources"]}, "'users"),
+            (lambda x: {**x, "users": np.array([{}], object)}, "Object arrays cannot be loaded"),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+    def test_a_damaged_file_of_a_run_without_checksums(
+        self, copy: Path, change: Callable[[dict[str, Any]], dict[str, Any]], reason: str
+    ) -> None:
+        make_older(copy)
+        path = copy / "audit.npz"
+        with np.load(path) as file:
+            arrays = change(dict(file))
+        np.savez(path, **arrays)
+        error = error_line(mail("audit", copy))
+        assert error.startswith(f"{path}: is damaged ({reason}")
+        assert error.endswith("Delete the folder and run its `mail train` command again.")
+
+    def test_a_changed_or_deleted_file_is_noticed(self, copy: Path) -> None:
+        path = copy / "audit.npz"
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        error = error_line(mail("audit", copy))
+        assert error.startswith(f"{path}: was changed after the run had finished: its SHA-256 is not that in SHA256SUM")
+        path.unlink()
+        assert error_line(mail("audit", copy)).startswith(f"{path}: is missing, although SHA256SUMS names it.")
+
+    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 100])
+    def test_other_files(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "audit.npz"
+        assert read_audit(path) is None
+        path.write_bytes(content)
+        with pytest.raises(MailError) as error:
+            read_audit(path)
+        assert error.value.message.startswith(f"{path}: is damaged (")
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(MailError, match="it is not a file"):
+            read_audit(path)
+
+    def test_new_users_who_cannot_be_measured_are_not_audited(self, run: Run, tiny: Dataset, tmp_path: Path) -> None:
+        """The last new user's impressions alone: fewer than two users, or one label."""
+        splits = views(tiny, run.config)
+        test, model = splits["test"], Predictor(run, tiny).model
+        user, click = tiny.column("test", "user"), tiny.column("test", "click")
+        hidden = test.new[user] & (tiny.earlier_behaviors("test") > 0)
+        one_user = next(u for u in np.unique(user[hidden]) if len(np.unique(click[hidden & (user == u)])) == 2)
+        for chosen, message in (
+            (hidden & (user == one_user), "fewer than two new users of the test split have behavior."),
+            (hidden & (click == 0), "all test impressions of new users have one label, so there is no AUC."),
+        ):
+            only = {**splits, "test": test._replace(rows=np.flatnonzero(chosen))}
+            with pytest.raises(MailError, match=message):
+                audit_run(run, model, tiny, only)
+
+
+def test_gauc_may_be_undefined() -> None:
+    """Each user has one label: AUC exists, GAUC does not."""
+    scored = scored_run({"own": [0.9, 0.8, 0.7, 0.1, 0.2, 0.3]})._replace(
+        clicks=np.array([1, 1, 1, 0, 0, 0], np.float32)
+    )
+    audit = measure_audit(scored, users=2, draws=40)
+    assert isinstance(audit, RunAudit)
+    assert audit.values[0, 0] == 1
+    assert np.isnan(audit.values[:, 1]).all()
+    assert np.isnan(audit.draws[:, :, 1]).all()
