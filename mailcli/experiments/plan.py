@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mailcli.config import Options, RunConfig, make_config
+from mailcli import plugins
+from mailcli.config import OPTION_TABLES, Options, RunConfig, make_config
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
@@ -68,7 +69,7 @@ class Plan:
         """
         try:
             shared = resolve_config([self.settings], data, history)
-            configs = [resolve_config([self.settings, row], data, history) for row in self.rows]
+            configs = [resolve_config([self._shared_with(row), row], data, history) for row in self.rows]
         except MailError as error:
             raise MailError(f"{self.path}: {error.message}") from error
         labels = self._labels(configs)
@@ -79,6 +80,12 @@ class Plan:
                     f"{did_you_mean(name, labels)} Rows: {quoted(labels)}."
                 )
         return [replace(config, seed=0) for config in configs], shared
+
+    def _shared_with(self, row: Options) -> Options:
+        """The shared settings that concern a row: a trivial row has no options."""
+        if not plugins.is_trivial(row.get("ranker", "")):
+            return self.settings
+        return {key: value for key, value in self.settings.items() if key.partition(".")[0] not in OPTION_TABLES}
 
     def row_names(self) -> list[str]:
         """The names of the rows in the table."""

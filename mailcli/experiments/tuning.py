@@ -107,7 +107,7 @@ def _search_on(
     if done:
         logger.info(f"{folder}: {done} of {trials} trials are done.")
     _requeue_interrupted(optuna, study)
-    own = _own_values(search)
+    own = own_values(search)
     if search.plan and own and not study.trials:
         # The settings that the experiment's file has: tuning cannot make a row worse on the validation split.
         study.enqueue_trial(own)
@@ -126,7 +126,7 @@ def _search_on(
     return _records(study)
 
 
-def _own_values(search: Search) -> dict[str, Any] | None:
+def own_values(search: Search) -> dict[str, Any] | None:
     """The values that the search's own config has in the ranges; None if one of them lies outside."""
     values = {setting.key: _own_value(search.config, setting) for setting in search.ranges}
     return None if None in values.values() else values

@@ -1,0 +1,218 @@
+"""`mail tune FILE`: every row of an experiment with the same budget, and the experiment that this makes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from mailcli.config import make_config
+from mailcli.data.dataset import Dataset
+from mailcli.experiments.datasets import prepare_dataset
+from mailcli.experiments.plan_file import read_plan
+from mailcli.experiments.search_space import parse_ranges
+from mailcli.experiments.tuning import Search, own_values
+from tests.helpers.command_line import error_line, mail
+
+#: On 150 simulated users, a run takes a second or two.
+PLAN = """
+title = "Toy"
+source = "alimama"
+seeds = 1
+reading = "About numbers that are no longer there."
+rows = [
+    "item-bias",
+    "BaseDNN",
+    "MetaEmb",
+    {row = "base+masked", label = "hidden"},
+]
+[settings]
+history = 5
+embedding_dim = 4
+batch_size = 256
+epochs = 1
+"ranker.units" = "8,4"
+[simulate]
+name = "toy"
+users = 150
+behaviors_per_user = 10
+[tune]
+trials = 3
+ranges = ["learning_rate=0.001|0.1", "ranker.dropout=0|0.5", "cold_start.alpha=0.1|0.9"]
+"""
+
+
+@pytest.fixture(scope="module")
+def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("toy")
+    (folder / "toy.toml").write_text(PLAN, encoding="utf-8")
+    prepare_dataset(read_plan(folder / "toy.toml"), folder / "data")
+    return folder / "data"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.toml"
+    path.write_text(PLAN, encoding="utf-8")
+    return path
+
+
+def tune(plan: Path, data: Path, *options: str) -> Result:
+    return mail("tune", plan, "--data-dir", data, "--runs", plan.parent / "runs", *options)
+
+
+def trials(runs: Path, cell: str) -> list[dict[str, str]]:
+    """The trials of a row in their order."""
+    with open(runs / "tune" / "toy" / cell / "trials.csv", encoding="utf-8") as file:
+        return sorted(csv.DictReader(file), key=lambda trial: int(trial["trial"]))
+
+
+def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) -> None:
+    plan.write_text(
+        PLAN.replace('    "MetaEmb",\n    {row = "base+masked", label = "hidden"},\n', ""), encoding="utf-8"
+    )
+    target = plan.parent / "best.toml"
+    ranges = ["--range", "learning_rate=0.1|1e-3"]
+    done = tune(plan, toy_data, "--trials", "1", *ranges, "--out", str(target), "--users", "old", "--seed", "3")
+    assert done.exit_code == 0, done.output
+    content = tomllib.loads(target.read_text(encoding="utf-8"))
+    validation = content["tuned"].pop("validation")["BaseDNN"]
+    assert content["tuned"] == {"trials": 1, "ranges": ["learning_rate=0.1|1e-3"], "users": "old", "seed": 3}
+    assert content["rows"] == ["item-bias", {"row": "BaseDNN", "label": "BaseDNN", "learning_rate": 0.001}]
+    assert done.stdout == (
+        "validation AUC (old users) of the best of 1 trials, and its settings\n"
+        "     -  item-bias  \n"
+        f"{validation:.4f}  BaseDNN  learning_rate=0.001\n"
+        f"{target}: written. Next: mail run {target}\n"
+    )
+
+
+@pytest.mark.slow
+def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
+    plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    column = Dataset.column
+
+    def without_test(self: Dataset, table: str, name: str) -> object:
+        assert table != "test", f"{name} of the test split was read"
+        return column(self, table, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "column", without_test)
+        done = tune(plan, toy_data, "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    runs, tuned = plan.parent / "runs", plan.parent / "tuned" / "toy.toml"
+    base, masked = trials(runs, "base+none"), trials(runs, "base+masked")
+    metaemb = trials(runs, "base+metaemb")
+    assert len(base) == len(masked) == len(metaemb) == 3
+    # The first trial is the file as it is.
+    own = {"learning_rate": "0.001", "ranker.dropout": "0.5"}
+    assert {key: base[0][key] for key in own} == {key: masked[0][key] for key in own} == own
+    # A two-stage method is fitted to the tuned ranker: only its own option is searched.
+    assert set(metaemb[0]) == {"trial", "value", "cold_start.alpha"}
+    content = tomllib.loads(tuned.read_text(encoding="utf-8"))
+    best = {name: max(rows, key=lambda x: float(x["value"])) for name, rows in (("base", base), ("masked", masked))}
+    rate, dropout = float(best["base"]["learning_rate"]), best["base"]["ranker.dropout"]
+    assert content["rows"][0] == "item-bias"
+    settings = {"learning_rate": rate, "ranker.dropout": dropout}
+    assert content["rows"][1] == {"row": "BaseDNN", "label": "BaseDNN", **settings}
+    two_stage = content["rows"][2]
+    assert two_stage.pop("cold_start.alpha") in {"0.1", "0.9"}
+    assert two_stage == {"row": "MetaEmb", "label": "MetaEmb", **settings}
+    assert content["rows"][3]["label"] == "hidden"
+    assert content["rows"][3]["learning_rate"] == float(best["masked"]["learning_rate"])
+    assert {"reading", "tune"}.isdisjoint(content)
+    budget = content["tuned"]
+    assert (budget["trials"], budget["users"], budget["seed"]) == (3, "all", 0)
+    assert budget["ranges"] == ["learning_rate=0.001|0.1", "ranker.dropout=0|0.5", "cold_start.alpha=0.1|0.9"]
+    assert budget["validation"]["BaseDNN"] == float(best["base"]["value"])
+    # Nothing is left to search, and the file is the same.
+    before = tuned.read_bytes()
+    again = tune(plan, toy_data, "--jobs", "1")
+    assert "base+none: 3 of 3 trials are done." in again.stderr
+    assert tuned.read_bytes() == before
+    already = error_line(tune(tuned, toy_data))
+    assert already == f"{tuned}: is tuned already. Expected the experiment that it was made from."
+    _assert_compared_with_the_tuned_ranker(tuned, toy_data, runs)
+
+
+def _assert_compared_with_the_tuned_ranker(tuned: Path, toy_data: Path, runs: Path) -> None:
+    """A row's RI is relative to the ranker's own best settings, not to the ranker with the row's settings."""
+    text = tuned.read_text(encoding="utf-8")
+    rate = {"learning_rate = 0.001": "learning_rate = 0.02", "learning_rate = 0.1": "learning_rate = 0.02"}
+    head, row = text[: text.index('{ row = "base+masked"')], text[text.index('{ row = "base+masked"') :]
+    for old, new in rate.items():
+        row = row.replace(old, new)
+    tuned.write_text(head + row, encoding="utf-8")
+    done = mail("run", tuned, "--data-dir", toy_data, "--runs", runs, "--jobs", "1", "--format", "json")
+    assert done.exit_code == 0, done.output
+    records = {(r["row"], r["users"], r["metric"]): r for r in json.loads(done.stdout)[0]["results"]}
+    base, hidden = (records[row, "new", "AUC"] for row in ("BaseDNN", "hidden"))
+    assert hidden["RI"] == pytest.approx(100 * (hidden["mean"] / base["mean"] - 1), abs=1e-9)
+    # No run of the ranker with the row's settings was needed.
+    assert not list(runs.glob("*learning_rate=0.02*/toy/paper/base+none"))
+    table = mail("run", tuned, "--data-dir", toy_data, "--runs", runs, "--jobs", "1").stdout
+    assert "tuned: 3 trials per row, by the validation AUC of all users, seed 0; ranges learning_rate=0.001|0.1; " in (
+        " ".join(table.split())
+    )
+
+
+def test_the_first_trial_has_the_settings_of_the_file() -> None:
+    config = make_config([{"data": "x", "learning_rate": 0.01, "cold_start": "metaemb", "cold_start.alpha": 0.3}])
+    ranges = ["learning_rate=1e-2|1", "ranker.dropout=0.2|0.50", "cold_start.alpha=0.0..1.0", "history=log:50..200"]
+    assert own_values(Search("x", config, parse_ranges(ranges), "all")) == {
+        "learning_rate": "1e-2",
+        "ranker.dropout": "0.50",
+        "cold_start.alpha": 0.3,
+        "history": 100,
+    }
+    for outside in ("learning_rate=1|2", "history=5..20", "ranker.units=8,4|16,8"):
+        assert own_values(Search("x", config, parse_ranges([outside]), "all")) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--ranker", "dmr"], "--ranker contradicts FILE, which names rows and settings. Leave --ranker out."),
+        (["--set", "epochs=2"], "--set contradicts FILE, which names rows and settings. Leave --set out."),
+        (["--name", "x"], "--name contradicts FILE, which names rows and settings. Leave --name out."),
+        (["--range", "cold_start.alpa=0|1"], "--range cold_start.alpa: no row has such an option."),
+        (["--range", "learning_rate=-1|1"], "learning_rate = -1.0: expected a positive number."),
+        (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'?"),
+        (["--jobs", "0"], "--jobs is 0. Expected 1 or more."),
+    ],
+)
+def test_a_budget_that_is_impossible_is_refused(options: list[str], error: str, plan: Path, toy_data: Path) -> None:
+    done = tune(plan, toy_data, *options)
+    assert error_line(done).startswith(error)
+    assert not (plan.parent / "runs").exists()
+    assert not (plan.parent / "tuned").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("trials = 3", "trials = 0", "tune.trials = 0: expected a whole number, 1 or more."),
+        ("trials = 3", "trails = 3", "unknown key 'tune.trails'. Did you mean 'trials'?"),
+        ("ranges = [", "ranges = [1, ", "tune.ranges = [1, "),
+        ('label = "hidden"', "label = 5", "row {'row': 'base+masked'}: label = 5: expected a text."),
+        ('    "BaseDNN",\n', "", "has no row of the ranker 'base' without a method, which 'base+metaemb' is compared "),
+        ("[tune]", "[tuned]", "'tuned.users' is missing; 'tuned.seed' is missing; 'tuned.validation' is missing."),
+    ],
+)
+def test_a_file_with_a_fault_is_refused(plan: Path, toy_data: Path, old: str, new: str, error: str) -> None:
+    plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
+    line = error_line(tune(plan, toy_data))
+    assert line.startswith(f"{plan}: ")
+    assert error in line
+    assert not (plan.parent / "tuned").exists()
+
+
+def test_options_of_a_file_need_one(toy_data: Path, tmp_path: Path) -> None:
+    for option, value in (("--out", "x.toml"), ("--jobs", "2")):
+        done = mail("tune", "--data-dir", toy_data, "--range", "epochs=1..2", option, value)
+        assert error_line(done) == f"{option} is for a FILE of experiments/. Name one, or leave {option} out."
