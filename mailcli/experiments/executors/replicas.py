@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 #: The value of `mail train --devices`: a number of GPUs, "all", or None for TensorFlow's own choice.
 Devices = int | str | None
-#: The shortest time in seconds that workers wait for a message (ours: a busy worker is not taken for a lost one).
-_SHORTEST_MESSAGE_TIMEOUT = 60.0
+#: The shortest time in seconds that workers wait for a sign of life (ours: a busy worker is not taken for a lost one).
+_SHORTEST_HEARTBEAT_TIMEOUT = 60.0
+#: In TensorFlow's errors: what follows names the workers that are lost.
+_SILENT = "stopped sending heartbeats"
+#: In TensorFlow's errors: a trace of Python calls precedes it, the cause follows.
+_ABORTED_BY = "Collective ops is aborted by: "
 
 
 def parse_devices(text: str | None) -> Devices:
@@ -83,12 +88,12 @@ def connect_replicas(cluster: Cluster) -> ReplicaGroup:
 
     from mailcli.models.distribute import ReplicaGroup
 
-    # The strategy's own timeout is 10 seconds: a worker that pauses for longer would end the training.
+    # TensorFlow's own timeout is 10 seconds: a worker that pauses for longer would end the training.
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader="/job:worker/replica:0/task:0",
         coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=len(cluster.addresses))],
-        heartbeat_timeout_in_ms=int(1000 * _message_timeout(cluster)),
+        heartbeat_timeout_in_ms=int(1000 * _heartbeat_timeout(cluster)),
     )
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
@@ -97,8 +102,9 @@ def connect_replicas(cluster: Cluster) -> ReplicaGroup:
         num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
         rpc_layer="grpc",
     )
-    # Longer than what only the chief does: checkpoints, and the metrics of a validation.
-    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_message_timeout(cluster))
+    # No timeout for messages: with one, TensorFlow starts two threads for every message, which sleep until it is over,
+    # thousands of them in short steps. Heartbeats notice a lost worker as well.
+    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=0)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
     except tf.errors.UnknownError as error:
@@ -107,9 +113,9 @@ def connect_replicas(cluster: Cluster) -> ReplicaGroup:
     return ReplicaGroup(strategy, cluster.index, len(cluster.addresses))
 
 
-def _message_timeout(cluster: Cluster) -> float:
-    """Seconds that a message between workers may take."""
-    return max(cluster.timeout, _SHORTEST_MESSAGE_TIMEOUT)
+def _heartbeat_timeout(cluster: Cluster) -> float:
+    """Seconds without a sign of life after which a worker counts as lost."""
+    return max(cluster.timeout, _SHORTEST_HEARTBEAT_TIMEOUT)
 
 
 @contextmanager
@@ -127,10 +133,14 @@ def _unreachable_error(cluster: Cluster, error: Any) -> MailError | None:
     """The error about a worker that has not ended but does not answer; None for all other errors of TensorFlow."""
     import tensorflow as tf
 
-    if isinstance(error, tf.errors.DeadlineExceededError):
+    silent = re.findall(r"/task:(\d+)", error.message.partition(_SILENT)[2])
+    if silent or isinstance(error, tf.errors.DeadlineExceededError):
+        workers = " and ".join(cluster.name(int(index)) for index in silent) or "a worker"
+        have = "have" if len(silent) > 1 else "has"
         return MailError(
-            f"a worker has not answered for {_message_timeout(cluster):g} seconds. Check all workers. {RESTART}"
+            f"{workers} {have} not answered for {_heartbeat_timeout(cluster):g} seconds. Check all workers. {RESTART}"
         )
     if isinstance(error, tf.errors.UnavailableError | tf.errors.AbortedError):
-        return MailError(f"a worker cannot be reached ({error.message}). Check all workers. {RESTART}")
+        reason = error.message.rpartition(_ABORTED_BY)[2].partition("\n")[0]
+        return MailError(f"a worker cannot be reached ({reason}). Check all workers. {RESTART}")
     return None

@@ -16,6 +16,7 @@ from tests.helpers.workers import (
     finish,
     predictions,
     start,
+    thread_counts_of_epochs,
     train_commands,
     training_steps,
     wait_for,
@@ -93,6 +94,41 @@ def test_a_worker_that_pauses_is_waited_for(victim: int, data_dir: Path, tmp_pat
     done = finish(running)
     assert exit_code is None, done
     assert [code for code, _ in done] == [0, 0], done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_worker_that_pauses_for_too_long_is_reported(victim: int, data_dir: Path, tmp_path: Path) -> None:
+    """It has not ended, so that its connections stay open: only TensorFlow's heartbeats stop."""
+    setup = "from mailcli.experiments.executors import replicas; replicas._SHORTEST_HEARTBEAT_TIMEOUT = 10.0"
+    cell = {"epochs": "200", "patience": "200"}
+    running = start(train_commands(data_dir, tmp_path, 2, cell, "--worker-timeout", "10", setup=setup))
+    history = tmp_path / "tiny/paper/base+none/seed-0/history.jsonl"
+    wait_for(lambda: history.exists() and history.stat().st_size > 0, running)
+    running[victim].send_signal(signal.SIGSTOP)
+    running[1 - victim].wait(60)
+    running[victim].send_signal(signal.SIGCONT)
+    code, lines = finish(running, 60)[1 - victim]
+    assert code == 2
+    name = r"worker 1 \(127.0.0.1:\d+\)" if victim else "a worker"
+    assert re.fullmatch(
+        rf"Error: {name} has not answered for 10 seconds. Check all workers. Start all workers again with the same "
+        "commands to resume from the last checkpoint.",
+        lines[-1],
+    ), lines
+
+
+@pytest.mark.slow
+def test_two_workers_keep_their_number_of_threads(data_dir: Path, tmp_path: Path) -> None:
+    """From the first validation, after 22 steps, to the fourth, after 88."""
+    cell = {"epochs": "50", "patience": "50"}
+    running = start(train_commands(data_dir, tmp_path, 2, cell))
+    history = tmp_path / "tiny/paper/base+none/seed-0/history.jsonl"
+    first, last = thread_counts_of_epochs(running, history, (1, 4))
+    assert [after - before for before, after in zip(first, last, strict=True) if after > before + 5] == [], (
+        first,
+        last,
+    )
 
 
 @pytest.mark.slow

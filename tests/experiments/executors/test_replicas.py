@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.replicas import _unreachable_error
-from tests.helpers.workers import BASE_MAIL, SMALL_MAIL, finish, start, train_commands
+from tests.helpers.workers import BASE_MAIL, SMALL_MAIL, finish, start, thread_counts_of_epochs, train_commands
 
 
 def test_a_worker_that_does_not_answer_is_reported() -> None:
@@ -29,6 +29,29 @@ def test_a_worker_that_does_not_answer_is_reported() -> None:
     assert _unreachable_error(cluster, tf.errors.InternalError(None, None, "x")) is None
 
 
+def test_a_worker_without_a_sign_of_life_is_named() -> None:
+    """As TensorFlow reports it: after a trace of Python calls, in several lines."""
+    cluster = Cluster(("a:1", "b:2", "c:3"), 0, 100.0)
+    advice = "Check all workers. Start all workers again with the same commands to resume from the last checkpoint."
+    trace = (
+        'Graph execution error:\n\nDetected at node X:\n  File "x.py", line 1, in x\n\nCollective ops is aborted by: '
+    )
+    report = "Error reported from /job:worker/task:1: The following tasks are unhealthy (stopped sending heartbeats):\n"
+    end = "The tasks have crashed. Check the task logs for an earlier error.\n\t [[{{node X}}]]"
+    one, two = "/job:worker/replica:0/task:1\n", "/job:worker/replica:0/task:2\n"
+    for cause, message in (
+        (f"{trace}{report}{one}{end}", f"worker 1 (b:2) has not answered for 100 seconds. {advice}"),
+        (
+            f"{trace}{report}{one}{two}{end}",
+            f"worker 1 (b:2) and worker 2 (c:3) have not answered for 100 seconds. {advice}",
+        ),
+        (f"{trace}Socket closed\n{end}", f"a worker cannot be reached (Socket closed). {advice}"),
+    ):
+        error = _unreachable_error(cluster, tf.errors.UnavailableError(None, None, cause))
+        assert error is not None
+        assert error.message == message
+
+
 CELLS: dict[str, dict[str, str]] = {
     "base+mail": BASE_MAIL,
     "typical": {"cold_start": "mail", "cold_start.steps": "typical", "cold_start.bandwidth": "adaptive", **SMALL_MAIL},
@@ -39,7 +62,8 @@ CELLS: dict[str, dict[str, str]] = {
     "bfloat16": {"precision": "bfloat16", "cold_start": "mail", **SMALL_MAIL},
     "dmr+cvae bfloat16": {"precision": "bfloat16", "ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
 }
-SETTINGS = {"history": 20, "embedding_dim": 8, "batch_size": 64, "ranker.units": "16,8"}
+#: Losses are of the size for which the tolerances below were set.
+SETTINGS = {"history": 20, "embedding_dim": 8, "embedding_init": "xavier", "batch_size": 64, "ranker.units": "16,8"}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +99,28 @@ def test_several_replicas_do_what_one_does(cell: str, count: int, data_dir: Path
     assert several["seeds"] == one["seeds"]
     assert [name for name, same in results["draws"].items() if not same] == []
     assert len(results["draws"]) == (12 if count == 3 else 0)
+
+
+#: Makes of `--devices 2` two logical CPUs.
+TWO_CPUS = """
+from mailcli.experiments.executors import distributed
+def set_logical_cpus(devices):
+    import tensorflow as tf
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+    tf.config.get_visible_devices = lambda kind: [cpu] * devices
+distributed.set_visible_gpus = set_logical_cpus
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas_keep_their_number_of_threads(data_dir: Path, tmp_path: Path) -> None:
+    """From the first validation, after 22 steps, to the fourth, after 88."""
+    cell = {"epochs": "50", "patience": "50"}
+    running = start(train_commands(data_dir, tmp_path, 1, cell, "--devices", "2", setup=TWO_CPUS))
+    history = tmp_path / "tiny/paper/base+none/seed-0/history.jsonl"
+    (first,), (last,) = thread_counts_of_epochs(running, history, (1, 4))
+    assert last <= first + 5
 
 
 @pytest.mark.slow
