@@ -80,12 +80,13 @@ class RunConfig:
     """Adam's learning rate for the ranking tower and the embeddings (MAIL Sec. 4.1.4)."""
     zero_shot_learning_rate: float = 0.001
     """Adam's learning rate for the zero-shot tower (MAIL Sec. 4.1.4; the published code halves it)."""
-    epochs: int = 10
-    """Maximum number of passes over the training impressions (ours; not in the paper)."""
+    epochs: int = 50
+    """Maximum number of passes over the training impressions (ours: so many that `patience` ends training)."""
     patience: int = 2
     """Validations without a better AUC before training stops (ours)."""
     eval_every: int = 0
-    """Steps between validations, in addition to the one at the end of each epoch; 0: only that one (ours)."""
+    """Steps between validations, in addition to the one at the end of each epoch; 0: 10,000, which matters only where
+    an epoch is longer (ours: click models often are best before the end of their first epoch)."""
     select: str = "all"
     """Users whose validation AUC selects the best epoch and ends training: all, or new (ours)."""
     continues: str = ""

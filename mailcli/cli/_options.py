@@ -242,7 +242,7 @@ RUN_OPTIONS = with_options(
         "--eval-every",
         type=int,
         metavar="STEPS",
-        help="Also validate every STEPS steps. [default: only at the end of each epoch]",
+        help="Also validate every STEPS steps. [default: at the end of each epoch, and every 10,000 steps]",
     ),
     CHECKPOINTS,
     TRACKERS,

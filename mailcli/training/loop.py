@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 #: Steps whose losses are fetched and written together (ours): the loop then rarely waits for a step to end.
 LOG_EVERY = 50
+#: Steps after which a long epoch is interrupted by a validation, where `eval_every` is 0 (ours: about 10 million
+#: impressions in the paper's batches, whose validation takes a few per cent of the time).
+LONG_EPOCH = 10_000
 #: What a worker that does not write the run folder says about checkpoints.
 _CHIEF_HAS_CHECKPOINTS = "Worker 0 has the checkpoints."
 
@@ -140,8 +143,8 @@ class TrainingLoop:
 
     def _is_validated_after(self, step: int) -> bool:
         """Whether a validation follows this step of an epoch."""
-        every = self._run.config.eval_every
-        return step == len(self._batches) or bool(every and step and step % every == 0)
+        every = self._run.config.eval_every or LONG_EPOCH
+        return step == len(self._batches) or bool(step and step % every == 0)
 
     @property
     def _validation_is_due(self) -> bool:

@@ -36,6 +36,13 @@ def numbers_in(weights: Path) -> int:
     return sum(sizes)
 
 
+def test_a_long_epoch_is_validated_within(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default after 10,000 steps; here after 9 of the 22."""
+    monkeypatch.setattr("mailcli.training.loop.LONG_EPOCH", 9)
+    run = train_if_missing(quick(epochs=1, patience=9), tiny, tmp_path)
+    assert [(point["epoch"], point["step"]) for point in (run.result or {})["curve"]] == [(1, 9), (1, 18), (1, 22)]
+
+
 def test_result_and_environment_of_a_run(tiny: Dataset, tmp_path: Path) -> None:
     """22 steps per epoch, validated after 9, 18 and 22; a two-stage method has no curve, but a cost."""
     run = train_if_missing(quick(eval_every=9, patience=9), tiny, tmp_path)
