@@ -67,8 +67,9 @@ def _behavior_faults(schema: SchemaFile, valid: _ValidKeys) -> Iterator[str]:
             )
     if has_time and schema.takes_first_list and valid("behaviors.time", "behaviors.several_lists"):
         yield "behaviors.several_lists: expected no such key, because behaviors.time is given: behaviors are not lists"
-    if not has_time and schema.action.column and valid("behaviors.time"):
-        yield "behaviors.action.column: expected a constant action for lists of behaviors"
+    action_key = "column" if schema.action.column else "rules" if schema.action.rules else ""
+    if not has_time and action_key and valid("behaviors.time"):
+        yield f"behaviors.action.{action_key}: expected a constant action for lists of behaviors"
 
 
 def _vocabulary_faults(schema: SchemaFile, valid: _ValidKeys) -> Iterator[str]:

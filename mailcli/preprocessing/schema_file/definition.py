@@ -111,10 +111,12 @@ class RuleDefinition:
 
 @dataclass(frozen=True)
 class ActionDefinition:
-    """The action of a behavior: a constant, or a column with a few known values."""
+    """The action of a behavior: a constant, a column with a few known values, or one rule for each action."""
 
     names: tuple[str, ...]
     column: str = ""
+    rules: tuple[RuleDefinition, ...] = ()
+    """When a row has each of the actions. Of several, the last counts; a row without any is no behavior."""
 
 
 @dataclass(frozen=True)

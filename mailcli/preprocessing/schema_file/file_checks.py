@@ -85,7 +85,7 @@ def _columns(schema: SchemaFile) -> Iterator[tuple[str, ColumnRef | None, str, b
     labels = (schema.click, *([schema.conversion] if schema.conversion else []))
     for rule in (*labels, *schema.impressions_where):
         yield rule.key, ColumnRef(rule.column), "impressions", False
-    for rule in schema.behaviors_where:
+    for rule in (*schema.action.rules, *schema.behaviors_where):
         yield rule.key, ColumnRef(rule.column), "behaviors", False
 
 

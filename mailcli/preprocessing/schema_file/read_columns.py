@@ -91,16 +91,30 @@ def read_rules(table: TomlTable, key: str) -> tuple[RuleDefinition, ...]:
 
 
 def read_action(table: TomlTable) -> ActionDefinition:
-    """`action`: `{constant = NAME}`, or `{column = NAME, values = [...]}`."""
+    """`action`: `{constant = NAME}`, `{column = NAME, values = [...]}`, or `{rules = {NAME = RULE, ...}}`."""
     if table.get("action") is None:
         return ActionDefinition(("behavior",))
     inner = table.table("action")
     column, constant, names = inner.string("column", ""), inner.string("constant", ""), inner.strings("values")
+    rules = _action_rules(inner)
     inner.check_unknown_keys()
-    if bool(column) == bool(constant):
-        inner.fault("", "{constant = NAME}, or {column = NAME, values = [...]}")
+    if [bool(column), bool(constant), bool(rules)].count(True) != 1:
+        inner.fault("", "{constant = NAME}, {column = NAME, values = [...]} or {rules = {NAME = RULE, ...}}")
+    elif rules:
+        return ActionDefinition(tuple(rules), rules=tuple(rules.values()))
     elif column and not 1 <= len(names) <= MAX_ACTIONS:
         inner.fault("values", f"1 to {MAX_ACTIONS} actions that the column may contain")
     elif len(set(names)) != len(names):
         inner.fault("values", "distinct actions")
     return ActionDefinition(names if column else (constant,), column)
+
+
+def _action_rules(table: TomlTable) -> dict[str, RuleDefinition]:
+    """The rule for each action by its name; empty if `rules` is missing."""
+    if table.get("rules") is None:
+        return {}
+    inner = table.table("rules")
+    if len(inner.values) > MAX_ACTIONS:
+        table.fault("rules", f"1 to {MAX_ACTIONS} actions", with_value=False)
+    rules = {name: read_rule(inner, name, required=True) for name in inner.values}
+    return {name: rule for name, rule in rules.items() if rule}

@@ -160,6 +160,12 @@ class SchemaTables:
     def _add_action(self, table: SqlTable) -> None:
         """The action's index into the schema's actions."""
         action = self.schema.action
+        if action.rules:
+            holds = [table.rule(rule) for rule in action.rules]
+            cases = " ".join(f"WHEN {sql} THEN {code}" for code, sql in reversed(list(enumerate(holds))))
+            table.values["action"] = f"(CASE {cases} END)::INTEGER"
+            table.conditions.append(" OR ".join(holds))
+            return
         if not action.column:
             table.values["action"] = "0"
             return

@@ -81,7 +81,14 @@ FAULTS = [
      f"1{59 * '0'}...: expected a number"),
     ('["view", "buy"]', "[]", "behaviors.action.values = []: expected a string, or a list of strings"),
     ('{column = "what", values = ["view", "buy"]}', '{constant = "view", column = "what"}', "behaviors.action = {'constant': "
-     "'view', 'column': 'what'}: expected {constant = NAME}, or {column = NAME, values = [...]}"),
+     "'view', 'column': 'what'}: expected {constant = NAME}, {column = NAME, values = [...]} or {rules = {NAME = RULE, ...}}"),
+    ('{column = "what", values = ["view", "buy"]}', "{rules = {}}", "behaviors.action = {'rules': {}}: expected "
+     "{constant = NAME}, {column = NAME, values = [...]} or {rules = {NAME = RULE, ...}}"),
+    ('{column = "what", values = ["view", "buy"]}', '{rules = {view = "wht"}}',
+     "behaviors.action.rules.view = 'wht': log-1.csv has no such column. Did you mean 'what'? It has: 'who', 'at', "
+     "'what', 'kind'"),
+    ('{column = "what", values = ["view", "buy"]}', '{rules = {view = 3}}', "behaviors.action.rules.view = 3: expected "
+     "a string"),
     ('kind = "kind"\n\n[impr', 'sort = "kind"\n\n[impr', "behaviors.fields.sort: no target field uses its vocabulary 'sort'. "
      "Expected one of 'item', 'kind', because behaviors are compared with the target; set it with vocabulary = NAME"),
     ('click = "clicked"', 'click = {column = "clicked", at_lest = 1}', "impressions.click.at_lest: unknown key. Did you mean "
@@ -275,3 +282,12 @@ def test_whatever_stands_in_it_is_read_or_refused(tmp_path: Path, changes: list[
     except MailError as error:
         assert error.message.startswith(f"{path}: ")  # noqa: PT017
         assert "\n" not in error.message  # noqa: PT017
+
+
+@pytest.mark.parametrize("key", ["column", "rules"])
+def test_lists_of_behaviors_have_one_action(tmp_path: Path, key: str) -> None:
+    action = {"column": '{column = "what", values = ["view"]}', "rules": '{rules = {view = "what"}}'}[key]
+    old = 'time = "at"\naction = {column = "what", values = ["view", "buy"]}'
+    assert old in SCHEMA
+    faults = faults_of(tmp_path, SCHEMA.replace(old, f"action = {action}"))
+    assert f"behaviors.action.{key}: expected a constant action for lists of behaviors" in faults.split("; ")

@@ -225,3 +225,25 @@ def test_one_file_may_have_it_all(tmp_path: Path) -> None:
         ("ann", 3000, 0, "hat"),
         ("bob", 300, 0, "cap"),
     ]
+
+
+def test_each_action_may_have_a_rule(tmp_path: Path) -> None:
+    """Of several actions of a row the last counts; a row without any is no behavior, and a damaged one is a fault."""
+    schema = edited(
+        (
+            '{column = "what", values = ["view", "buy"]}',
+            '{rules = {view = "seen", like = {column = "stars", at_least = 4}, buy = "bought"}}',
+        )
+    )
+    rows = "ann,100,hat,1,1,0\nann,110,hat,1,5,0\nann,120,hat,1,5,1\nann,130,hat,0,3,0\nann,140,hat,0,1,1\n"
+    faulty = "ann,150,hat,1,5,?\nann,160,hat,?,1,0\n"
+    files = {**FILES, "log-1.csv": f"who,at,kind,seen,stars,bought\n{rows}{faulty}"}
+    del files["log-2.csv"]
+    behaviors = raw_rows(tmp_path, schema, files, "behaviors")
+    assert [(row["time"], row["action"]) for row in behaviors if row["fault"] is None] == [
+        (100, 0),
+        (110, 1),
+        (120, 2),
+        (140, 2),
+    ]
+    assert [row["line"] for row in behaviors if row["fault"] is not None] == ["ann,150,hat,1,5,?", "ann,160,hat,?,1,0"]
