@@ -21,7 +21,18 @@ from mailcli.errors import MailError, quoted
     text="TOML file that describes your own files; SOURCE is then the dataset's name. `mail schema init` proposes one.",
 )
 @path_option("--raw", text="Folder of the raw files. [default: data/raw/SOURCE]")
-@click.option("--name", help="Name of the dataset. [default: SOURCE]")
+@click.option("--name", help="Name of the dataset. [default: SOURCE, and --label and --test if they are given]")
+@click.option(
+    "--label",
+    metavar="LABEL",
+    help="Label of kuairand-pure: click, long_view or like. [default: click]",
+)
+@click.option(
+    "--test",
+    metavar="LOG",
+    help="Test split of kuairand-pure: standard, or random for the videos that were shown at random. "
+    "[default: standard]",
+)
 @click.option(
     "--history",
     type=int,
@@ -70,7 +81,8 @@ from mailcli.errors import MailError, quoted
 def preprocess(
     source: str, schema: Path | None, raw: Path | None, name: str | None, data_dir: Path, **options: Any
 ) -> None:
-    """Make a dataset from raw files. SOURCE is ml-100k (downloaded automatically), alimama, or a name of your own.
+    """Make a dataset from raw files. SOURCE is ml-100k (downloaded automatically), alimama, kuairand-pure, or a name of
+    your own.
 
     With --schema FILE any CSV or Parquet files can be used: mail preprocess NAME --schema mydata.toml.
 

@@ -23,6 +23,7 @@ from mailcli.preprocessing.fingerprints import fingerprints, stamps
 from mailcli.preprocessing.label_copies import describe_copy, label_copies
 from mailcli.preprocessing.rejects import MAX_BAD_ROWS, Rejects
 from mailcli.preprocessing.row_check import RowCheck
+from mailcli.preprocessing.source_options import chosen_options, default_name
 from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.summary import summary
 from mailcli.preprocessing.table_reader import TableReader
@@ -57,6 +58,10 @@ class Options:
     """Folder for intermediate files; None for the data folder."""
     schema: Path | None = None
     """The schema file of the source `tabular`; None for the others."""
+    label: str | None = None
+    """Which label is the click, of a source with several; None for its default."""
+    test: str | None = None
+    """Which log is the test split, of a source with several; None for its default."""
 
     def check(self) -> None:
         """Raise MailError for an impossible value."""
@@ -90,16 +95,17 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     """
     reader = plugins.load(plugins.SOURCES, source)
     engine_class = plugins.load(plugins.ENGINES, options.engine)
-    name = reader.name if name is None else name
+    chosen = chosen_options(reader, source, {"label": options.label, "test": options.test})
+    name = default_name(reader, chosen) if name is None else name
     target = check_target(data_dir, name)
     options.check()
-    if options.schema and options.engine != "duckdb":
-        raise MailError(
-            f"--engine {options.engine}: files with a schema file are read only by DuckDB. Leave out --engine."
-        )
+    if reader.only_duckdb and options.engine != "duckdb":
+        what = "files with a schema file" if options.schema else f"the files of '{source}'"
+        raise MailError(f"--engine {options.engine}: {what} are read only by DuckDB. Leave out --engine.")
     memory = parse_size(options.memory_limit)
     with DatasetWriter(target, options.temp_dir) as writer:
-        raw_data: RawData = reader(raw, writer.stages.temp, *([options.schema] if options.schema else []))
+        arguments = {**chosen, **({"schema": options.schema} if options.schema else {})}
+        raw_data: RawData = reader(raw, writer.stages.temp, **arguments)
         if options.expect_official and not raw_data.official:
             raise MailError(f"--expect-official: the published files of '{source}' are not known.")
         before = stamps(raw_data.files, raw)

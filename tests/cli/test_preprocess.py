@@ -13,7 +13,7 @@ import pytest
 
 from mailcli.cli.preprocess import preprocess
 from mailcli.preprocessing.pipeline import Options
-from tests.helpers import alimama, grouplens
+from tests.helpers import alimama, grouplens, kuairand
 from tests.helpers.command_line import error_line, mail
 
 
@@ -32,6 +32,20 @@ def test_without_raw_files_the_answer_says_which_where_and_how(home: Path) -> No
         "mail simulate alimama --users 2000 --seed 0 --out data/raw/alimama"
     )
     assert list(home.iterdir()) == []
+
+
+def test_label_and_test_name_the_dataset(home: Path) -> None:
+    kuairand.write(home / "data" / "raw" / "kuairand-pure", kuairand.good_rows())
+    done = mail("preprocess", "kuairand-pure", "--label", "long_view", "--test", "random")
+    assert done.exit_code == 0, done.output
+    assert "kuairand-pure-long-view-random (real data): source kuairand-pure" in done.stdout
+    assert error_line(mail("preprocess", "kuairand-pure", "--label", "view")) == (
+        "--label is 'view'. Expected one of 'click', 'long_view', 'like'. Did you mean 'long_view'?"
+    )
+    schema = ("--schema", home / "my.toml")
+    assert error_line(mail("preprocess", "mine", *schema, "--test", "random")) == (
+        "--test random: the source 'tabular' has no such option. Leave it out."
+    )
 
 
 def unusable(rows: str, share: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mailcli.errors import MailError
 from mailcli.preprocessing.schema_file.cross_checks import contradictions
@@ -45,16 +47,21 @@ def read_schema_file(path: Path) -> SchemaFile:
 
 def parse_schema_file(path: Path) -> tuple[SchemaFile, list[str]]:
     """A schema file and its faults; what is wrong or missing is left empty (MailError: it is not valid TOML)."""
-    faults: list[str] = []
     values = read_toml(path)
+    return parse_schema(path, values, path.read_text(encoding="utf-8"))
+
+
+def parse_schema(path: Path, values: Mapping[str, Any], text: str) -> tuple[SchemaFile, list[str]]:
+    """A schema and its faults, from the values of its TOML text; `path` is its name in messages."""
+    faults: list[str] = []
     check_texts(path, values)
     root = TomlTable(values, "", faults)
-    schema = _read(path, root)
+    schema = _read(path, root, text)
     root.check_unknown_keys()
     return schema, faults + contradictions(schema, faults)
 
 
-def _read(path: Path, root: TomlTable) -> SchemaFile:
+def _read(path: Path, root: TomlTable, text: str) -> SchemaFile:
     text_format = _text_format(root.table("format"), TextFormat())
     integers = frozenset(root.strings("integers"))
     impressions = root.table("impressions", required=True)
@@ -100,7 +107,7 @@ def _read(path: Path, root: TomlTable) -> SchemaFile:
         read_rules(impressions, "where"),
         read_split(root.table("split", required=True)),
         integers,
-        path.read_text(encoding="utf-8"),
+        text,
         behaviors.choice("several_lists", ("first",), "") == "first",
     )
     for table in (users, items, behaviors, impressions, *([joined] if joined else [])):

@@ -36,7 +36,11 @@ class RawData(ABC):
     """The raw files, recorded in the dataset with size and SHA-256."""
     simulation: dict[str, Any] | None = None
     """The simulator's settings if the files are simulated; every table of results then says so."""
-    official: ClassVar[Mapping[str, int]] = {}
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    """The source's own options (`label`, `test`) with their values, the default first; arguments of the constructor."""
+    only_duckdb: ClassVar[bool] = False
+    """Whether the engine `duckdb` is the only one that reads it."""
+    official: Mapping[str, int] = MappingProxyType({})
     """Rows (`users.rows`) and distinct values (`items.brand`) of the published files."""
     raw_files: Mapping[str, RawFile] = MappingProxyType({})
     """The checked file behind each table; empty if a source checks its files by itself."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar
 
 from mailcli.data.derivations import CLOCKS, Derivation, Derivations
 from mailcli.data.schema import Schema
@@ -99,25 +98,27 @@ class Source(RawData):
         {"context": {clock: Derivation(clock=clock, origin=FIRST_IMPRESSION) for clock in CLOCKS}}
     )
     #: ALIMAMA.md, from the published descriptions.
-    official: ClassVar = {
-        "users.rows": 1_061_768,
-        "users.cms_segid": 97,
-        "users.cms_group_id": 13,
-        "users.final_gender_code": 2,
-        "users.age_level": 7,
-        "users.shopping_level": 3,
-        "users.occupation": 2,
-        "items.rows": 846_811,
-        "items.item": 846_811,
-        "items.cate": 6_769,
-        "items.campaign": 423_436,
-        "items.customer": 255_875,
-        "items.brand": 99_815,
-        "impressions.rows": 26_557_961,
-        "impressions.user": 1_141_729,
-        "impressions.pid": 2,
-        "behaviors.rows": 723_268_134,
-    }
+    official = MappingProxyType(
+        {
+            "users.rows": 1_061_768,
+            "users.cms_segid": 97,
+            "users.cms_group_id": 13,
+            "users.final_gender_code": 2,
+            "users.age_level": 7,
+            "users.shopping_level": 3,
+            "users.occupation": 2,
+            "items.rows": 846_811,
+            "items.item": 846_811,
+            "items.cate": 6_769,
+            "items.campaign": 423_436,
+            "items.customer": 255_875,
+            "items.brand": 99_815,
+            "impressions.rows": 26_557_961,
+            "impressions.user": 1_141_729,
+            "impressions.pid": 2,
+            "behaviors.rows": 723_268_134,
+        }
+    )
 
     def __init__(self, raw: Path, work: Path) -> None:
         del work

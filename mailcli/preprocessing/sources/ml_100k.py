@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -58,7 +57,9 @@ class Source(RawData):
     )
 
     #: GroupLens' README of the data set.
-    official: ClassVar = {"users.rows": 943, "items.rows": 1682, "impressions.rows": 100_000, "behaviors.rows": 100_000}
+    official = MappingProxyType(
+        {"users.rows": 943, "items.rows": 1682, "impressions.rows": 100_000, "behaviors.rows": 100_000}
+    )
 
     def __init__(self, raw: Path, work: Path) -> None:
         if (raw / GROUPLENS[0]).is_file():

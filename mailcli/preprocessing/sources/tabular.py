@@ -26,17 +26,21 @@ class Source(RawData):
     """CSV, other delimited text or Parquet, mapped by a schema file of yours; read only by DuckDB."""
 
     name = "tabular"
+    only_duckdb = True
 
     def __init__(self, raw: Path, work: Path, schema: Path | None = None) -> None:
         if schema is None:
             raise MailError("the source 'tabular' needs a schema file: mail preprocess NAME --schema FILE")
-        self.map, faults = parse_schema_file(schema)
-        m = self.map
+        self._open(raw, work, *parse_schema_file(schema))
+
+    def _open(self, raw: Path, work: Path, m: SchemaFile, faults: list[str]) -> None:
+        """Find the files of a schema and check their columns (MailError for these faults and those of the schema)."""
+        self.map = m
         self.tables = tables = SchemaTables(m, raw, faults)
         if faults:
-            raise MailError(f"{schema}: {'; '.join(faults)}.")
+            raise MailError(f"{m.path}: {'; '.join(faults)}.")
         tables.make_copies(work)
-        self.mapping = {"file": schema.name, "text": m.text}
+        self.mapping = {"file": m.path.name, "text": m.text}
         self.schema = _schema(m)
         self.derivations = field_derivations(m)
         self.files = tables.paths

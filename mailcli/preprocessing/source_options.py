@@ -1,0 +1,31 @@
+"""The options that only some sources have: which label is the click, which log is the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.preprocessing.sources._base import RawData
+
+
+def chosen_options(reader: type[RawData], source: str, given: Mapping[str, str | None]) -> dict[str, str]:
+    """The value of each option that the source has (MailError: it has no such option or value).
+
+    Args:
+        reader: the source.
+        source: its name.
+        given: what the user chose; None for the source's default.
+    """
+    for option, value in given.items():
+        known = reader.options.get(option, ())
+        if value is not None and not known:
+            raise MailError(f"--{option} {value}: the source '{source}' has no such option. Leave it out.")
+        if value is not None and value not in known:
+            raise MailError(f"--{option} is '{value}'. Expected one of {quoted(known)}.{did_you_mean(value, known)}")
+    return {option: given.get(option) or values[0] for option, values in reader.options.items()}
+
+
+def default_name(reader: type[RawData], chosen: Mapping[str, str]) -> str:
+    """The dataset's name: the source's own, followed by all values that are not the default."""
+    others = [value for option, value in chosen.items() if value != reader.options[option][0]]
+    return "-".join([reader.name, *others]).replace("_", "-")
