@@ -184,7 +184,7 @@ def test_one_toml_file_makes_dataset_and_table_2(tmp_path: Path, monkeypatch: py
     output = run_mail(*command, *folders)
     assert "MAIL Table 2 on MovieLens-1M" in output
     assert "data movielens-1m (real data)" in output
-    for name in ("EmbLR", "LLAE", "BaseDNN", "MetaEmb", "MAIL-Base", "DMR", "MAIL-DMR"):
+    for name in ("trivial: item-grade-bias", "EmbLR", "LLAE", "BaseDNN", "MetaEmb", "MAIL-Base", "DMR", "MAIL-DMR"):
         assert f"\n{name} " in output
     # The runs and the dataset are reused.
     assert run_mail(*command, *folders) == output

@@ -307,11 +307,8 @@ def test_a_missing_reading_is_refused(home: Path) -> None:
 def test_the_projects_document_is_that_of_its_archived_results(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     written = (tmp_path / "experiments/RESULTS.md").read_bytes()
-    # As in the Makefile: the demo's runs are some of table 2's; MovieLens-1M's files must be fetched by hand.
-    paths = [
-        path for path in sorted((ROOT / "experiments").glob("*.toml")) if path.stem not in {"demo", "table2-ml-1m"}
-    ]
-    names = [f"experiments/{path.name}" for path in paths]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (names,) = (line.split()[2:] for line in makefile.splitlines() if line.startswith("EXPERIMENTS := "))
     code = "from mailcli.cli import main; main()"
     command = [sys.executable, "-c", code, "results", *names, "--reading", "experiments/READING.md"]
     subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -325,7 +322,8 @@ def test_a_table_of_the_projects_is_reproduced_by_its_command(tmp_path: Path) ->
     command = [sys.executable, "-c", code, "run", "experiments/demo.toml", "--format", "json"]
     subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     paths = sorted((tmp_path / "runs").rglob("result.json"))
-    assert len(paths) == 6
+    # Three rows with three seeds, all of them also in table 3.
+    assert len(paths) == 9
     for path in paths:
         archived = tmp_path / "experiments/results" / path.relative_to(tmp_path / "runs")
         now, then = (json.loads(file.read_text())["test"] for file in (path, archived))
