@@ -17,7 +17,7 @@ from mailcli.training.run_registry import baseline_result
 METRICS = ("AUC", "GAUC")
 #: Further metrics of rankers that score conversions, too.
 CONVERSION_METRICS = ("CTCVR AUC", "CTCVR GAUC")
-#: What a row costs, under `cost` of a result; runs of older versions and trivial rows lack it.
+#: What a row costs, under `cost` of a result; runs of older versions lack it, and trivial rows `parameters`.
 COST_METRICS = ("parameters", "training_seconds", "scoring_microseconds")
 #: Groups of users in the order of a table's blocks, with the headings.
 TITLES = {"new": "new users", "old": "old users", "all": "all users", "natural": "naturally new"}

@@ -18,6 +18,7 @@ from mailcli.training.dataset_checks import changes_of_dataset_reported, checked
 from mailcli.training.environment import environment
 from mailcli.training.evaluate import measure
 from mailcli.training.run_folder import Run
+from mailcli.trivial._base import TrivialModel
 
 #: A trivial row is fitted by one process, on the processor.
 _DEVICES = {"workers": 1, "replicas": 1, "gpus": 0}
@@ -47,7 +48,14 @@ def train_trivial_row(run: Run, dataset: Dataset) -> dict[str, Any]:
 
 def _train(run: Run, dataset: Dataset) -> dict[str, Any]:
     config, started = run.config, time.monotonic()
-    scored = score_trivial_row(config, dataset)
+    row, splits = _fit(config, dataset)
+    fitted = time.monotonic()
+    scored = _score(row, dataset, splits)
+    impressions = sum(len(scores) for _, scores in scored.values())
+    cost = {
+        "training_seconds": round(fitted - started, 1),
+        "scoring_microseconds": round(1e6 * (time.monotonic() - fitted) / impressions, 2),
+    }
     run.begin()
     validation = measure(dataset, *scored["validation"])
     run.log([{"validation": validation}])
@@ -60,7 +68,7 @@ def _train(run: Run, dataset: Dataset) -> dict[str, Any]:
         "test": measure(dataset, *scored["test"]),
     }
     dataset.check_files()
-    run.finish(scored["test"][1], environment(time.monotonic() - started, _DEVICES), result)
+    run.finish(scored["test"][1], environment(time.monotonic() - started, _DEVICES, cost), result)
     trackers.finish(run)
     return result
 
@@ -71,8 +79,18 @@ def score_trivial_row(config: RunConfig, dataset: Dataset) -> Scored:
     Raises:
         MailError: as `train_trivial_row`.
     """
+    row, splits = _fit(config, dataset)
+    return _score(row, dataset, splits)
+
+
+def _fit(config: RunConfig, dataset: Dataset) -> tuple[TrivialModel, dict[str, View]]:
+    """The row, fitted to the training split, and the other splits."""
     dataset.check_history(config.history)
     splits = checked_views(dataset, config)
-    row = plugins.load(plugins.TRIVIAL_ROWS, config.ranker)()
+    row: TrivialModel = plugins.load(plugins.TRIVIAL_ROWS, config.ranker)()
     row.fit(dataset, splits.pop("train"))
+    return row, splits
+
+
+def _score(row: TrivialModel, dataset: Dataset, splits: dict[str, View]) -> Scored:
     return {split: (view, row.score(dataset, view).astype(np.float32)) for split, view in splits.items()}

@@ -138,6 +138,9 @@ class TestTrivialRow:
         assert set(result["validation"]) >= {"new", "old", "all"}
         assert open_run(run.folder).config == run.config
         assert run.environment["gpus"] == 0
+        cost = run.cost
+        assert set(cost) == {"training_seconds", "scoring_microseconds"}
+        assert 0 <= cost["training_seconds"] <= run.environment["seconds"]
         before = (run.folder / "result.json").stat().st_mtime_ns
         assert (train_if_missing(config_of(name), graded, tmp_path).folder / "result.json").stat().st_mtime_ns == before
         again = train_if_missing(config_of(name), graded, tmp_path / "again")
