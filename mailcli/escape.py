@@ -29,6 +29,7 @@ _LATEX = {
     "±": r"$\pm$",
     "≈": r"$\approx$",
     "↓": r"$\downarrow$",
+    "†": r"$\dagger$",
 }
 #: How a formula of a spreadsheet begins, also in full-width letters (OWASP, CSV injection).
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")

@@ -160,9 +160,9 @@ def check_columns(names: str | None) -> tuple[str, ...]:
 
 def print_tables(tables: Sequence[ResultTable], form: str) -> None:
     """Print tables of results in a format that `check_form` accepts."""
-    from mailcli.reporting.result_layout import lay_out
+    from mailcli.reporting.result_layout import lay_out_with_audit
 
-    print_text_tables([lay_out(table) for table in tables], form)
+    print_text_tables([text for table in tables for text in lay_out_with_audit(table)], form)
 
 
 def print_text_tables(tables: TextTable | Sequence[TextTable], form: str) -> None:

@@ -12,7 +12,7 @@ from mailcli.escape import markdown, markdown_code
 from mailcli.experiments.plan import Plan
 from mailcli.reporting.captions import LEGENDS
 from mailcli.reporting.formats import render
-from mailcli.reporting.result_layout import MARKDOWN_LEGEND, lay_out
+from mailcli.reporting.result_layout import MARKDOWN_LEGEND, lay_out_with_audit
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
 from mailcli.training.run_folder import Run
@@ -103,16 +103,18 @@ def _text_tables(section: ExperimentSection) -> list[TextTable]:
     known = {MARKDOWN_LEGEND, *LEGENDS}
     tables = []
     for whole in section.tables:
-        table = lay_out(replace(whole, lines=tuple(line for line in whole.lines if line.users in _SHOWN_USERS)))
-        notes = [note for note in table.markdown_notes or table.notes if note not in known]
-        known.update(notes)
-        tables.append(replace(table, markdown_notes=tuple(notes)))
+        shown = replace(whole, lines=tuple(line for line in whole.lines if line.users in _SHOWN_USERS))
+        for table in lay_out_with_audit(shown):
+            notes = [note for note in table.markdown_notes or table.notes if note not in known]
+            known.update(notes)
+            tables.append(replace(table, markdown_notes=tuple(notes)))
     return tables
 
 
 def _legends(sections: Sequence[ExperimentSection]) -> list[str]:
     """What the marks of all tables mean, each said once."""
-    used = {note for section in sections for table in section.tables for note in table.notes}
+    tables = [table for section in sections for whole in section.tables for table in lay_out_with_audit(whole)]
+    used = {note for table in tables for note in table.notes}
     return [*(note for note in LEGENDS if note in used), MARKDOWN_LEGEND]
 
 

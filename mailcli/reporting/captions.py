@@ -10,6 +10,7 @@ import numpy as np
 from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.metrics.statistics import EQUIVALENCE_BOUND
+from mailcli.reporting.audit_block import AUDIT_LEGEND
 from mailcli.reporting.best_epochs import epoch_notes
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
 
@@ -26,7 +27,7 @@ EQUIVALENCE_NOTE = (
     f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
 )
 #: The notes that explain marks, and are the same under every table: a document of several tables has them once.
-LEGENDS = (SEEDS_NOTE, TRIVIAL_NOTE, P_NOTE, EQUIVALENCE_NOTE)
+LEGENDS = (SEEDS_NOTE, TRIVIAL_NOTE, P_NOTE, EQUIVALENCE_NOTE, AUDIT_LEGEND)
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
 _SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
 

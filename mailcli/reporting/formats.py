@@ -89,7 +89,9 @@ def _csv(tables: Sequence[TextTable]) -> str:
     # Every line says which table it is from, and on which data and protocol.
     rows = [{"table": table.title, **record, "caption": table.notes[0]} for table in tables for record in table.records]
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    # Tables of several kinds share the columns that both have.
+    columns = [*dict.fromkeys(column for row in rows for column in row if column != "caption"), "caption"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.audit_block import audit_block
 from mailcli.reporting.best_epochs import BestEpochs
 from mailcli.reporting.captions import BELOW_TRIVIAL_MARK, TRIVIAL_MARK
 from mailcli.reporting.columns import column_title, number_text
@@ -27,6 +28,12 @@ def lay_out(table: ResultTable) -> TextTable:
         # A pipe would end a cell if a note were moved into the table.
         (*(note.replace("|", "/") for note in table.notes), MARKDOWN_LEGEND),
     )
+
+
+def lay_out_with_audit(table: ResultTable) -> list[TextTable]:
+    """The table, and the audit of its rows that generate behavior, if there are any."""
+    audits = [audit_block(table.audits, table.title, table.audit_notes)] if table.audits else []
+    return [lay_out(table), *audits]
 
 
 def _split_columns(table: ResultTable) -> tuple[list[str], list[str]]:

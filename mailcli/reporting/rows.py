@@ -23,7 +23,7 @@ COST_METRICS = ("parameters", "training_seconds", "scoring_microseconds")
 TITLES = {"new": "new users", "old": "old users", "all": "all users", "natural": "naturally new"}
 
 Result = dict[str, Any]
-"""The contents of a run's result.json, and its `cost`; `rescore` may add `over_users`."""
+"""The contents of a run's result.json, and its `cost` and `audit`; `rescore` may add `over_users`."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,12 @@ class Row:
 
 
 def result_of(run: Run) -> Result:
-    """The result of a finished run with its cost (MailError if a file is damaged); empty if it is not finished."""
+    """The result of a finished run with its cost and audit (MailError if a file is damaged); empty if not finished."""
     result = run.result
-    return {} if result is None else {**result, "cost": run.cost}
+    if result is None:
+        return {}
+    audit = run.audit
+    return {**result, "cost": run.cost, **({"audit": audit} if audit else {})}
 
 
 def row_of(scored: Sequence[tuple[Run, Result]]) -> Row:

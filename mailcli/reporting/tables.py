@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from mailcli import plugins
 from mailcli.metrics.calibration import CALIBRATION_METRICS
 from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement
+from mailcli.reporting.audit_block import RowAudit, missing_note, row_audits
 from mailcli.reporting.best_epochs import BestEpochs, best_epochs
-from mailcli.reporting.captions import caption_notes
+from mailcli.reporting.captions import caption_notes, data_note
 from mailcli.reporting.columns import column_notes, direction
 from mailcli.reporting.paper import row_name
 from mailcli.reporting.rows import (
@@ -73,6 +74,9 @@ class ResultTable:
     bootstrapped: bool
     """Whether there are intervals over users."""
     with_reported: bool
+    audits: tuple[RowAudit, ...] = ()
+    """Of the rows that generate behavior."""
+    audit_notes: tuple[str, ...] = ()
 
     @property
     def blocks(self) -> list[list[ResultLine]]:
@@ -100,7 +104,21 @@ def make_table(
     lines = [line for users in TITLES for line in _block(rows, users, metrics, reported or {})]
     notes = caption_notes(rows, bootstrapped, with_conversions, reported is not None)
     notes += column_notes(shown)
-    return ResultTable(title, shown, tuple(lines), tuple(notes), bootstrapped, reported is not None)
+    # Rows that are held against each other stand in a table before.
+    audited = [] if any(row.against for row in rows) else rows
+    audits, missing = row_audits(audited), missing_note(audited)
+    if not audits:
+        notes += missing
+    return ResultTable(
+        title,
+        shown,
+        tuple(lines),
+        tuple(notes),
+        bootstrapped,
+        reported is not None,
+        audits,
+        (data_note(rows), *missing),
+    )
 
 
 def _further_metrics(rows: Sequence[Row]) -> list[str]:

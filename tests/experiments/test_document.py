@@ -11,9 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 
+from mailcli.training.run_audit import RunAudit, write_audit
 from mailcli.utils import hardware
 from tests.helpers.command_line import error_line, mail
 
@@ -192,6 +194,36 @@ def test_archived_results_are_enough_and_give_the_same_document(home: Path) -> N
     (home / "R.md").unlink()
     assert results().exit_code == 0
     assert (home / "R.md").read_bytes() == first
+
+
+def test_audits_are_kept_and_shown_below_their_table(home: Path) -> None:
+    values = np.array([0.6, 0.55, 0.5, 0.59, 0.58, 0.7])[:, None] - np.array([0.0, 0.1])
+    audit = RunAudit(9, values, np.repeat(values[None], 40, axis=0).astype(np.float32))
+    for seed in (0, 1):
+        write_audit(home / f"runs/toy/paper/base+mail-base/seed-{seed}/audit.npz", audit)
+    assert results().exit_code == 0
+    text = (home / "R.md").read_text(encoding="utf-8")
+    table, _, rest = text.partition("**Audit of v̂: Toy table, simulated**\n\n")
+    block, _, _ = rest.partition("**Toy table, simulated: row against row**")
+    assert len(block.splitlines()) < 16
+    for part in (
+        "|  | another's v̂ | permuted | mean v | v = 0 | real v |",
+        r"| MAIL-Base | -.0500 ±.0000 \[-.0500, -.0500\] | ",
+        "- v̂ is personal: MAIL-Base\n- 9 new users who have behavior; 40 draws of users\n- no audit of MAIL-None: ",
+    ):
+        assert part in block, part
+    # What columns and marks mean stands once, at the end.
+    assert "- audit: new users" not in table + block
+    assert rest.count("- audit: new users") == 1
+    # The kept file is enough, and one that a run no longer has is not kept.
+    assert len(list((home / "kept").rglob("audit.npz"))) == 2
+    (home / "runs/toy/paper/base+mail-base/seed-0/audit.npz").unlink()
+    assert results().exit_code == 0
+    assert len(list((home / "kept").rglob("audit.npz"))) == 1
+    shutil.rmtree(home / "runs")
+    damaged = home / "kept/toy/paper/base+mail-base/seed-1/audit.npz"
+    damaged.write_bytes(b"PK")
+    assert error_line(results()).startswith(f"{damaged.relative_to(home)}: is damaged (")
 
 
 def test_archived_results_keep_their_checksums(home: Path) -> None:

@@ -20,6 +20,7 @@ from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features
 from mailcli.models.step import Step
 from mailcli.training import loop, scorer, train, two_stage
+from mailcli.training.audit_scores import audit_run
 from mailcli.training.evaluate import check_selectable
 from mailcli.training.scorer import Scorer
 from tests.helpers.leakage_truth import ACTIONS, ATTRIBUTES, CONTEXT, STEP, TARGET, Draw, Shown, Truth, Value, Values
@@ -146,6 +147,7 @@ class Watch:
         monkeypatch.setattr(scorer, "to_tensors", spied_batch)
         for module in (loop, train, two_stage):
             monkeypatch.setattr(module, "measure", self._spied_measure(module.measure))
+        monkeypatch.setattr(train, "audit_run", self._spied_audit(audit_run))
         monkeypatch.setattr(train, "check_selectable", self._spied_check(check_selectable))
         monkeypatch.setattr(two_stage, "training_data", self._spied_data(two_stage.training_data))
 
@@ -162,6 +164,17 @@ class Watch:
         def spied(dataset: Dataset, view: Any, users: str) -> None:
             with self._opened(view.split):
                 check(dataset, view, users)
+
+        return spied
+
+    def _spied_audit(self, audit: Any) -> Any:
+        """It alone shows what is hidden from the model, so it must come last."""
+
+        def spied(*arguments: Any) -> Any:
+            if not self.scored["test"]:
+                raise LeakError("an audit comes before the test split was scored")
+            with self._opened("test"):
+                return audit(*arguments)
 
         return spied
 

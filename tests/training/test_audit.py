@@ -162,6 +162,19 @@ class TestRuns:
         assert not any(record["personal"] for record in records)
         assert "v̂ is not personal: another user's is as good" in mail("audit", folder, "--bootstrap", 40).stdout
 
+    def test_the_table_of_train_says_so(self, runs: Path, with_data: Path) -> None:
+        """And that of `evaluate`; the runs are reused."""
+        settings = {**SHAPE, "epochs": 1, **QUICK["base"], **QUICK["mail"]}
+        options = [option for key, value in settings.items() for option in ("--set", f"{key}={value}")]
+        method = f"{__name__}:Stranger"
+        trained = mail("train", "--data", "tiny", "--cold-start", method, *options, "--runs", runs.parents[1])
+        assert trained.exit_code == 0, trained.output
+        (folder,) = runs.glob("*Stranger/seed-0")
+        for result in (trained, mail("evaluate", folder)):
+            assert f"v̂ is not personal, another user's is as good: base+{method.replace(':', '-')}" in result.stdout
+            assert "Audit of v̂: " in result.stdout
+        assert "Audit" not in mail("evaluate", runs / "base+none/seed-0").stdout
+
     def test_errors(self, runs: Path, with_data: Path) -> None:
         (folder,) = runs.glob("base+none/seed-0")
         assert error_line(mail("audit", folder)) == (

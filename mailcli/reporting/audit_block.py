@@ -1,0 +1,137 @@
+"""The block under a result table: for each row that generates behavior, what other behavior costs its new users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from mailcli.reporting.audits import Audit, Cost, mean_audit
+from mailcli.reporting.rows import METRICS, Row
+from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
+from mailcli.training.run_audit import SOURCES
+
+#: The sources that are held against the user's own v̂, and the heads of their columns.
+_COLUMNS = {"other": "another's v̂", "permuted": "permuted", "mean": "mean v", "none": "v = 0", "real": "real v"}
+#: The package's methods that generate behavior: of these it is known that an audit is missing.
+GENERATING = ("cvae", "conse", "eszsl", "llae", "mail")
+_NOT_PERSONAL = " †"
+#: Explains the columns and the mark; a document of several tables has it once.
+AUDIT_LEGEND = (
+    "audit: new users ranked by the same weights with another new user's v̂ (permuted: attributes as well), the mean v "
+    "of old users, none, and their real v (the ceiling), each minus with their own v̂; ±: half of the 95 % interval "
+    f"over users; {_NOT_PERSONAL.strip()} = not personal, another user's v̂ is as good"
+)
+
+
+class RowAudit(NamedTuple):
+    """A row of the block."""
+
+    name: str
+    seeds: tuple[int, ...]
+    audit: Audit
+
+
+def row_audits(rows: Sequence[Row]) -> tuple[RowAudit, ...]:
+    """The audits of the rows whose runs all have one."""
+    return tuple(
+        RowAudit(row.label, row.seeds, mean_audit([result["audit"] for result in row.results]))
+        for row in rows
+        if all("audit" in result for result in row.results)
+    )
+
+
+def missing_note(rows: Sequence[Row]) -> list[str]:
+    """A note that names the rows that generate behavior and lack an audit, if there are any."""
+    missing = [
+        row.label
+        for row in rows
+        if not all("audit" in result for result in row.results)
+        and (row.config.cold_start in GENERATING or any("audit" in result for result in row.results))
+    ]
+    if not missing:
+        return []
+    return [
+        f"no audit of {', '.join(missing)}: trained by a version without audits (`mail audit RUN` makes one), or a "
+        "seed whose new users have no AUC"
+    ]
+
+
+def audit_block(audits: Sequence[RowAudit], title: str, notes: Sequence[str]) -> TextTable:
+    """The block as a table of its own.
+
+    Args:
+        audits: of at least one row.
+        title: that of the result table.
+        notes: the data, and what is missing.
+    """
+    blocks = tuple(
+        TextBlock(
+            f"{metric} of new users",
+            [
+                [TextCell(_name(row)), *(_cell(row.audit.costs(source)[number]) for source in _COLUMNS)]
+                for row in audits
+            ],
+        )
+        for number, metric in enumerate(METRICS)
+    )
+    draws = len(audits[0].audit.draws["own"])
+    users = ", ".join(dict.fromkeys(f"{row.audit.users:,.0f}" for row in audits))
+    first, *others = notes
+    drawn = f"{users} new users who have behavior; {draws} draws of users"
+    all_notes = (first, _verdicts(audits), drawn, *others, AUDIT_LEGEND)
+    return TextTable(
+        f"Audit of v̂: {title}",
+        ("", *_COLUMNS.values()),
+        blocks,
+        all_notes,
+        _records(audits),
+        tuple(note.replace("|", "/") for note in all_notes),
+    )
+
+
+def _name(row: RowAudit) -> str:
+    return row.name if row.audit.is_personal else row.name + _NOT_PERSONAL
+
+
+def _cell(cost: Cost) -> TextCell:
+    """`-.0123 ±.0077`, and in brackets the interval itself."""
+    if math.isnan(cost.mean) or math.isnan(cost.low):
+        return TextCell("undefined")
+    mean, low, high = (f"{number:+.4f}".replace("0.", ".", 1) for number in (cost.mean, cost.low, cost.high))
+    half = f"{(cost.high - cost.low) / 2:.4f}".removeprefix("0")
+    return TextCell(f"{mean} ±{half}", f" [{low}, {high}]")
+
+
+def _verdicts(audits: Sequence[RowAudit]) -> str:
+    personal = [row.name for row in audits if row.audit.is_personal]
+    others = [row.name for row in audits if not row.audit.is_personal]
+    texts = [f"v̂ is personal: {', '.join(personal)}"] if personal else []
+    texts += [f"v̂ is not personal, another user's is as good: {', '.join(others)}"] if others else []
+    return "; ".join(texts)
+
+
+def _records(audits: Sequence[RowAudit]) -> list[dict[str, Any]]:
+    """A flat record for each row, source and metric."""
+    return [
+        {
+            "users": "new",
+            "row": row.name,
+            "metric": metric,
+            "source": source,
+            "mean": _or_none(float(row.audit.values[source][number])),
+            "against_own": _or_none(cost.mean),
+            "against_own_low": _or_none(cost.low),
+            "against_own_high": _or_none(cost.high),
+            "personal": row.audit.is_personal,
+            "seeds": " ".join(map(str, row.seeds)),
+        }
+        for row in audits
+        for source in SOURCES
+        for number, (metric, cost) in enumerate(zip(METRICS, row.audit.costs(source), strict=True))
+    ]
+
+
+def _or_none(value: float) -> float | None:
+    """None, JSON's null, for an undefined number: JSON has no NaN."""
+    return None if math.isnan(value) else value
