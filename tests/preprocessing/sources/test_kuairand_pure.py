@@ -330,3 +330,15 @@ def test_users_and_videos_are_those_that_were_published(tmp_path: Path) -> None:
             frame = engine.collect(getattr(source, table)(engine))
             assert frame.num_rows == rows
             assert frame["fault"].null_count == rows
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="what could be rebuilt of the data is next to the project")
+@pytest.mark.parametrize(
+    ("schema", "counts"), [("click", [154_235, 17_570, 56_524]), ("long", [875_042, 37_121, 133_353])]
+)
+def test_the_rebuilt_part_has_the_counts_of_its_page(tmp_path: Path, schema: str, counts: list[int]) -> None:
+    options = Options(history=50, schema=PUBLISHED / f"{schema}.toml")
+    dataset = preprocess("tabular", PUBLISHED, tmp_path, schema, options)
+    assert [dataset.counts[split] for split in SPLITS] == counts
+    assert dataset.counts["items"] == 7_583
