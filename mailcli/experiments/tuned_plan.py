@@ -25,10 +25,12 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], path
     """
     content = read_toml(plan.path)
     names = plan.row_names()
-    rows = [_row(row, name, found) for row, name, found in zip(content["rows"], names, tuned, strict=True)]
+    rows = [_row(row, name, tuned_row) for row, name, tuned_row in zip(content["rows"], names, tuned, strict=True)]
     # Its words are about other numbers.
     kept = {key: value for key, value in content.items() if key not in {"rows", "tune", "reading"}}
-    validation = {name: found.validation for name, found in zip(names, tuned, strict=True) if found.validation}
+    validation = {
+        name: tuned_row.validation for name, tuned_row in zip(names, tuned, strict=True) if tuned_row.validation
+    }
     budget_table = {**vars(budget), "ranges": list(budget.ranges), "validation": validation}
     scalars = {key: value for key, value in kept.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in kept.items() if isinstance(value, dict)}
