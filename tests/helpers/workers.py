@@ -19,7 +19,7 @@ from mailcli.errors import MailError
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.rendezvous import connect
 
-#: Settings of a run of a few seconds. Losses are of the size for which the tests' tolerances were set.
+#: Settings of a run of a few seconds.
 TRAINING = {
     "history": 20,
     "embedding_dim": 8,
