@@ -52,16 +52,19 @@ def ablate(
     """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
     check_form(form)
     shown = check_columns(columns)
-    from mailcli.experiments.cells import check_variant
+    from mailcli.experiments.cells import RunFolders, check_variant
 
     names = list(dict.fromkeys(split_names(variants)))
     for name in names:
         check_variant(name)
     cells = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in names]
     configs, dataset = resolve_rows(cells, seeds, data_dir, options)
+    from mailcli.experiments.estimate import PlannedTable, announce
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    rows = make_rows([configs[0].baseline(), *configs], range(seeds), dataset, runs, minutes, jobs)
+    configs = [configs[0].baseline(), *configs]
+    announce([PlannedTable(configs, range(seeds), dataset, RunFolders(runs))], jobs)
+    rows = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
     title = f"Ablation (MAIL Table 3) on {dataset.name}, ranker {configs[0].ranker}"
     print_tables([make_table(rows, title, REPORTED, shown)], form)

@@ -61,8 +61,11 @@ def compare(
         if cell not in cells:
             cells.append(cell)
     configs, dataset = resolve_rows(cells, seeds, data_dir, options)
+    from mailcli.experiments.cells import RunFolders
+    from mailcli.experiments.estimate import PlannedTable, announce
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
+    announce([PlannedTable(configs, range(seeds), dataset, RunFolders(runs))], jobs)
     results = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
     print_tables([make_table(results, f"Comparison (MAIL Table 2) on {dataset.name}", REPORTED, shown)], form)

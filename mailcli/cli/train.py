@@ -97,6 +97,8 @@ def train(
         cell = {"cold_start": cold_start, "variant": variant, "seed": seed}
         _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, minutes, form)
         return
+    from mailcli.experiments.cells import RunFolders
+    from mailcli.experiments.estimate import PlannedTable, announce
     from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
     from mailcli.experiments.executors.replicas import parse_devices
     from mailcli.experiments.matrix import make_rows
@@ -121,6 +123,8 @@ def train(
             return
     elif devices is not None:
         trainer = MultiGpuTrainer(gpus)
+    else:
+        announce([PlannedTable(configs, [config.seed], dataset, RunFolders(runs))], jobs=1)
     # One run after the other, each on all cores.
     with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
         rows = make_rows(configs, [config.seed], dataset, runs, minutes, jobs=1, trainer=trainer)

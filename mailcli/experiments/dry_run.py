@@ -1,0 +1,52 @@
+"""`mail run --dry-run`: which runs are finished and which are missing, and what the missing ones take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailcli.experiments.estimate import Estimate, PlannedRun, PlannedTable, measure, table_memory
+from mailcli.training.checkpoints import KEPT
+
+
+def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | None) -> list[str]:
+    """Lines: the runs of each table, then the time, memory and disk that the missing ones take.
+
+    Args:
+        titles: of the tables.
+        tables: what they need.
+        jobs: the value of --jobs.
+
+    Raises:
+        MailError: a run cannot be made.
+    """
+    lines = [line for title, table in zip(titles, tables, strict=True) for line in _table_lines(title, table)]
+    if all(run.is_finished for table in tables for run in table.runs()):
+        return [*lines, "Nothing to train: all runs are finished."]
+    estimate = measure(tables, jobs)
+    memory = max(map(table_memory, tables)) * min(estimate.jobs, len(estimate.missing))
+    needs = f"Memory: up to {memory / 1e9:.1f} GB. Disk: up to {disk_bytes(estimate) / 1e6:,.0f} MB."
+    return [*lines, estimate.text(), needs]
+
+
+def _table_lines(title: str, table: PlannedTable) -> list[str]:
+    """The title, and a line for each cell with the seeds that are finished, begun and missing."""
+    cells: dict[str, list[PlannedRun]] = {}
+    for run in table.runs():
+        cells.setdefault(run.cell, []).append(run)
+    return [f"{title} on {table.dataset.label}", *map(_cell_line, cells.values())]
+
+
+def _cell_line(runs: Sequence[PlannedRun]) -> str:
+    seeds: dict[str, list[str]] = {}
+    for run in runs:
+        state = "finished" if run.is_finished else "to resume" if run.steps_done else "to train"
+        seeds.setdefault(state, []).append(str(run.config.seed))
+    texts = [f"{state}: {', '.join(numbers)}" for state, numbers in seeds.items()]
+    return f"  {runs[0].name}, seeds {'; '.join(texts)}"
+
+
+def disk_bytes(estimate: Estimate) -> int:
+    """What the missing runs leave (weights and optimizers), and the checkpoints of those that train at once."""
+    sizes = [4 * estimate.speeds[run.cell].numbers for run in estimate.missing]
+    # One more is being written while its predecessors exist.
+    return sum(sizes) + (KEPT + 1) * sum(sorted(sizes)[-estimate.jobs :])

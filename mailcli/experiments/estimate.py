@@ -1,0 +1,193 @@
+"""What `mail run`, `compare`, `ablate` and `train` say before they begin: how long it will take at most."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mailcli import plugins
+from mailcli.config import RunConfig
+from mailcli.data.dataset import Dataset
+from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.executors.measuring import Cell, measure_cells
+from mailcli.experiments.executors.processes import jobs_and_threads
+from mailcli.experiments.matrix import BaselineOf, run_memory, with_baselines
+from mailcli.experiments.run_time import Speed, duration, run_seconds, seconds_in_parallel
+from mailcli.reporting.paper import row_label
+from mailcli.training.run_folder import RESULT
+from mailcli.training.run_registry import find_run
+from mailcli.utils.log import is_quiet
+
+logger = logging.getLogger(__name__)
+
+#: Work that is not measured before it begins (ours): it ends within a few minutes, of which measuring would be a part.
+SMALL_STEPS, SMALL_IMPRESSIONS = 2_000, 500_000
+#: An estimate below this is not worth a line (ours).
+SMALL_SECONDS = 60.0
+#: Cells whose measured step is named, the slowest first (ours).
+NAMED_CELLS = 6
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of a network that a table needs, finished or not."""
+
+    config: RunConfig
+    dataset: Dataset
+    folder: Path
+    name: str
+    """Of its row."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it need not be trained."""
+        return (self.folder / RESULT).is_file()
+
+    @property
+    def steps_done(self) -> int:
+        """Steps up to the newest checkpoint of an interrupted run."""
+        names = (re.fullmatch(r"step-(\d+)\.npz", path.name) for path in self.folder.glob("checkpoints/*"))
+        return max((int(name[1]) for name in names if name), default=0)
+
+    @property
+    def cell(self) -> str:
+        """What all seeds have in common, and is measured once."""
+        return f"{self.dataset.folder} {_without_seed(self.config)}"
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """A table before its runs are trained: the arguments of `make_rows`."""
+
+    configs: Sequence[RunConfig]
+    seeds: Sequence[int]
+    dataset: Dataset
+    folders: RunFolders
+    baseline_of: BaselineOf = RunConfig.baseline
+    names: Sequence[str] = ()
+    """Of the rows, in the order of `configs`; empty for those of cells and options."""
+
+    def runs(self) -> list[PlannedRun]:
+        """The runs of networks, with baselines, in the order of their training; trivial rows take seconds."""
+        names = {_without_seed(config): name for config, name in zip(self.configs, self.names, strict=False)}
+        return [
+            PlannedRun(
+                config,
+                self.dataset,
+                self.folders.of(config) / config.run_path,
+                names.get(_without_seed(config)) or row_label(config),
+            )
+            for config in with_baselines(self.configs, self.seeds, self.baseline_of)
+            if not plugins.is_trivial(config.ranker)
+        ]
+
+    def check(self) -> None:
+        """Refuse folders that hold runs with other settings, before anything is measured (MailError)."""
+        for run in self.runs():
+            find_run(self.folders.of(run.config), run.config, self.dataset)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long the missing runs of some tables take, if each goes to its last epoch."""
+
+    missing: Sequence[PlannedRun]
+    speeds: dict[str, Speed]
+    """By cell."""
+    jobs: int
+    """How many are trained at once."""
+    seconds: float
+
+    def text(self) -> str:
+        """One line."""
+        count = len(self.missing)
+        runs = f"{count} runs to train, {self.jobs} at once" if count > 1 else "1 run to train"
+        caps = {run.config.epochs for run in self.missing}
+        last = f"epoch {caps.pop()}" if len(caps) == 1 else "its last epoch"
+        which = "every run" if count > 1 else "it"
+        return f"{runs}: at most {duration(self.seconds)} if {which} goes to {last} (measured: {self._measured()})."
+
+    def _measured(self) -> str:
+        """The seconds of a step by the name of the row, the slowest first."""
+        steps: dict[str, float] = {}
+        for run in self.missing:
+            steps[run.name] = max(self.speeds[run.cell].step, steps.get(run.name, 0.0))
+        slowest = sorted(steps, key=lambda name: -steps[name])
+        texts = [
+            f"{name} {1000 * steps[name]:.3g} ms/step" if steps[name] else f"{name} is fitted without steps"
+            for name in slowest[:NAMED_CELLS]
+        ]
+        rest = len(slowest) - len(texts)
+        return ", ".join([*texts, *([f"{rest} more"] if rest else [])])
+
+
+def announce(tables: Sequence[PlannedTable], jobs: int | None) -> None:
+    """Say how long the missing runs take, where that is more than a minute; small work is not measured.
+
+    Raises:
+        MailError: a run cannot be made.
+        Interrupted: by Ctrl-C.
+    """
+    if is_quiet() or is_small(_missing(tables)):
+        return
+    estimate = measure(tables, jobs)
+    if estimate.seconds >= SMALL_SECONDS:
+        logger.info(estimate.text())
+
+
+def is_small(runs: Iterable[PlannedRun]) -> bool:
+    """Whether runs take so little that measuring them first is not worth it."""
+    runs = list(runs)
+    impressions = [run.config.epochs * run.dataset.counts["train"] for run in runs]
+    steps = sum(count // run.config.batch_size for count, run in zip(impressions, runs, strict=True))
+    return steps < SMALL_STEPS and sum(impressions) < SMALL_IMPRESSIONS
+
+
+def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
+    """Measure each cell of the missing runs once.
+
+    Args:
+        tables: trained one after the other; there is a missing run.
+        jobs: the value of --jobs.
+
+    Raises:
+        MailError: a run cannot be made.
+        Interrupted: by Ctrl-C.
+    """
+    for table in tables:
+        table.check()
+    speeds: dict[str, Speed] = {}
+    total, most_jobs, known = 0.0, 1, set[Path]()
+    for table in tables:
+        runs = table.runs()
+        missing = [run for run in runs if not run.is_finished and run.folder not in known]
+        if not missing:
+            continue
+        known.update(run.folder for run in missing)
+        parallel, threads_each = jobs_and_threads(len(runs), table_memory(table), jobs)
+        unmeasured = {run.cell: Cell(run.config, run.dataset.folder) for run in missing if run.cell not in speeds}
+        if unmeasured:
+            measured = measure_cells(list(unmeasured.values()), parallel, threads_each)
+            speeds |= dict(zip(unmeasured, measured, strict=True))
+        seconds = [run_seconds(speeds[run.cell], run.config, run.steps_done) for run in missing]
+        total += seconds_in_parallel(seconds, parallel)
+        most_jobs = max(most_jobs, parallel)
+    return Estimate(_missing(tables), speeds, most_jobs, total)
+
+
+def table_memory(table: PlannedTable) -> int:
+    """Bytes that the largest run of a table takes; 0 if all rows are trivial."""
+    return max((run_memory(run.config, run.dataset) for run in table.runs()), default=0)
+
+
+def _missing(tables: Sequence[PlannedTable]) -> list[PlannedRun]:
+    """The runs to train, each once, even if several tables need it."""
+    runs = {run.folder: run for table in tables for run in table.runs()}
+    return [run for run in runs.values() if not run.is_finished]
+
+
+def _without_seed(config: RunConfig) -> str:
+    return repr(replace(config, seed=0))

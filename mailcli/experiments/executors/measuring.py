@@ -1,0 +1,100 @@
+"""Cells measured in processes of their own, as many at once as will train, so that they share the machine as then.
+
+The processes that train are not touched: what is measured cannot change a run.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from mailcli.config import RunConfig
+from mailcli.data.dataset import Dataset
+from mailcli.errors import Interrupted, MailError
+from mailcli.experiments.run_time import Speed
+from mailcli.utils import progress
+from mailcli.utils.hardware import limit_threads
+from mailcli.utils.log import LOGGER, log_to_stderr
+from mailcli.utils.signals import sigterm_as_interrupt
+from mailcli.utils.tensorflow_startup import load_tensorflow
+
+
+class Cell(NamedTuple):
+    """What is measured: the model of a run."""
+
+    config: RunConfig
+    dataset: Path
+    """The dataset's folder."""
+
+
+def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[Speed]:
+    """The speed of each cell.
+
+    Args:
+        cells: one or more.
+        jobs: the number of processes.
+        threads_each: the threads of each.
+
+    Raises:
+        MailError: a model cannot be built, or a process was killed.
+        Interrupted: by Ctrl-C.
+    """
+    context = multiprocessing.get_context("spawn")
+    arguments = (threads_each, LOGGER.level)
+    pool = ProcessPoolExecutor(min(jobs, len(cells)), context, _initialize, arguments)
+    try:
+        with sigterm_as_interrupt():
+            return list(pool.map(_measure, cells))
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.kill()
+        raise Interrupted("Interrupted before training began. Run the same command again.") from None
+    except BrokenExecutor as error:
+        raise MailError(
+            "A process that measures how long training will take was killed, possibly out of memory. Run the same "
+            "command with --jobs 1 to use less memory."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _measure(cell: Cell) -> Speed:
+    load_tensorflow()
+    from mailcli.experiments.speed import measure_speed
+
+    try:
+        return measure_speed(cell.config, Dataset(cell.dataset))
+    finally:
+        # A model and its graphs refer to each other; the next one needs their memory.
+        gc.collect()
+
+
+def _initialize(threads_each: int, log_level: int) -> None:
+    """Before a process's first cell: its threads, its messages, and that only its parent ends it."""
+    limit_threads(threads_each)
+    log_to_stderr(log_level)
+    progress.show_progress_with(_no_progress)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _no_progress(title: str, total: float, unit: str) -> Iterator[progress.Advance]:
+    del title, total, unit
+    yield lambda _: None
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent has ended, for example by a kill; then end this process, which would wait for cells."""
+    parent = multiprocessing.parent_process()
+    assert parent, "it runs in a worker"
+    parent.join()
+    os._exit(Interrupted.exit_code)
