@@ -23,7 +23,6 @@ from mailcli.experiments.executors.rendezvous import connect
 TRAINING = {
     "history": 20,
     "embedding_dim": 8,
-    "embedding_init": "xavier",
     "batch_size": 256,
     "epochs": 2,
     "ranker.units": "16,8",

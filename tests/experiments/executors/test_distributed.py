@@ -42,6 +42,9 @@ def test_two_workers_have_the_loss_curve_of_one_process(two_workers: Path, data_
     for cell in one:
         assert len(one[cell]) == len(two[cell]) == 44
         for expected, losses in zip(one[cell], two[cell], strict=True):
+            # Norms of gradients are up to 136 here, where neighboring float32 numbers lie 1.5e-5 apart.
+            norms = {name: losses.pop(name) for name in expected if name.startswith("gradient")}
+            assert norms == pytest.approx({name: expected.pop(name) for name in norms}, rel=1e-5), cell
             assert losses == pytest.approx(expected, abs=1e-5), cell
     results = [
         json.loads((runs / "tiny/paper/base+none/seed-0/result.json").read_text()) for runs in (tmp_path, two_workers)
