@@ -59,6 +59,11 @@ class Search:
         """Relative to the folder of runs."""
         return Path("tune", self.plan, self.name)
 
+    @property
+    def elsewhere(self) -> str:
+        """What to change for a folder of its own: the rows of an experiment have the names of their cells."""
+        return "--runs folder" if self.plan else "--name"
+
     def check(self) -> None:
         """Refuse a search with impossible trials (MailError)."""
         if not self.plan and not _NAME.fullmatch(self.name):
@@ -90,8 +95,9 @@ def run_search(
     search.check()
     optuna = _optuna()
     folder = runs / search.folder
-    rename = "choose another --runs folder" if search.plan else "choose another --name"
-    busy = f"{folder}: another `mail tune` of this name is searching. Wait for it, or {rename}."
+    busy = (
+        f"{folder}: another `mail tune` of this name is searching. Wait for it, or choose another {search.elsewhere}."
+    )
     # Optuna's errors of writing its journal do not name it.
     with FolderLock(folder, busy), name_in_write_errors(folder / _STUDY):
         folder.mkdir(exist_ok=True)
@@ -144,7 +150,9 @@ def _own_value(config: RunConfig, setting: Range) -> Any:
     if setting.choices:
         return next((choice for choice in setting.choices if same_value(choice, text)), None)
     number = float(text) if is_number(text) else math.nan
-    return (int(number) if setting.whole else number) if setting.low <= number <= setting.high else None
+    if not setting.low <= number <= setting.high or (setting.whole and not number.is_integer()):
+        return None
+    return int(number) if setting.whole else number
 
 
 def _optuna() -> Any:
@@ -162,7 +170,7 @@ def _open_study(optuna: Any, folder: Path, search: Search) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     path = folder / _STUDY
-    _check_journal(path)
+    _check_journal(path, search)
     # The lock of a killed process, for which Optuna would wait: `run_search` holds one of ours.
     path.with_name(f"{_STUDY}.lock").unlink(missing_ok=True)
     try:
@@ -172,23 +180,23 @@ def _open_study(optuna: Any, folder: Path, search: Search) -> Any:
         )
         attributes, _ = study.user_attrs, _records(study)
     except (LookupError, ValueError, TypeError, AttributeError, AssertionError, optuna.exceptions.OptunaError) as error:
-        raise _damaged(path, f"Optuna: {type(error).__name__} {error}") from error
+        raise _damaged(path, search, f"Optuna: {type(error).__name__} {error}") from error
     expected = {"config": repr(search.config), "ranges": repr(sorted(search.ranges)), "users": search.users}
     for key, value in expected.items():
         known = attributes.get(key)
         if known is not None and not isinstance(known, str):
-            raise _damaged(path, f"its {key} is {known!r:.80}; expected a text")
+            raise _damaged(path, search, f"its {key} is {known!r:.80}; expected a text")
         if known is None:
             study.set_user_attr(key, value)
         elif known != value:
             raise MailError(
-                f"{folder}: holds a search with other {key} ({known:.80} -> {value:.80}). Choose another --name, or "
-                "delete the folder."
+                f"{folder}: holds a search with other {key} ({known:.80} -> {value:.80}). Choose another "
+                f"{search.elsewhere}, or delete the folder."
             )
     return study
 
 
-def _check_journal(path: Path) -> None:
+def _check_journal(path: Path, search: Search) -> None:
     """Drop the line that a kill or a full disk left unfinished; refuse any other damage (MailError)."""
     if not path.exists():
         return
@@ -205,12 +213,14 @@ def _check_journal(path: Path) -> None:
         except (ValueError, RecursionError):
             is_valid = False
         if not is_valid:
-            raise _damaged(path, f"line {number} is {shorten(line.decode(errors='replace'))}; expected a JSON object")
+            found = shorten(line.decode(errors="replace"))
+            raise _damaged(path, search, f"line {number} is {found}; expected a JSON object")
 
 
-def _damaged(path: Path, reason: str) -> MailError:
+def _damaged(path: Path, search: Search, reason: str) -> MailError:
     return MailError(
-        f"{path}: is damaged ({reason}). Delete the folder {path.parent} and search again, or choose another --name."
+        f"{path}: is damaged ({reason}). Delete the folder {path.parent} and search again, or choose another "
+        f"{search.elsewhere}."
     )
 
 
@@ -233,9 +243,15 @@ def _train(
     baseline = None
     if is_two_stage(config):
         baseline = find_run(folders.of(config.baseline()), config.baseline(), dataset)
-        if not baseline.weights.is_file():
+        if not _is_trained(baseline):
             _train(config.baseline(), dataset, folders, minutes)
+            _discard_checkpoints(baseline)
     return run, train_for_validation(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
+
+
+def _is_trained(run: Run) -> bool:
+    """Whether the ranker of a two-stage trial has come to its end: an interrupted run has weights, and checkpoints."""
+    return run.weights.is_file() and not any(run.checkpoints.glob("step-*.npz"))
 
 
 def _discard_checkpoints(run: Run) -> None:

@@ -116,6 +116,34 @@ def test_an_interrupted_search_resumes_and_never_reads_the_test_split(
     assert error in error_line(other_users)
 
 
+@pytest.mark.slow
+def test_a_two_stage_method_waits_for_the_end_of_its_ranker(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ranker is interrupted after the first of two epochs, whose weights are there already."""
+    method = ["--cold-start", "metaemb", "--set", "epochs=2", "--range", "cold_start.alpha=0.1|0.9"]
+    undisturbed, runs = tmp_path / "undisturbed", tmp_path / "runs"
+    assert tune(data_dir, undisturbed, 1, *method).exit_code == 0
+    validations, validate = 0, TrainingLoop._validate
+
+    def interrupted(self: TrainingLoop) -> bool:
+        nonlocal validations
+        validations += 1
+        if validations == 2:
+            raise KeyboardInterrupt
+        return validate(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLoop, "_validate", interrupted)
+        assert tune(data_dir, runs, 1, *method).exit_code == 130
+    assert len(list(runs.rglob("best.weights.h5"))) == 1
+    resumed = tune(data_dir, runs, 1, *method)
+    assert resumed.exit_code == 0, resumed.output
+    assert "base+none/seed-0: resuming after step" in resumed.stderr
+    assert settings_and_values(runs) == settings_and_values(undisturbed)
+    assert not list(runs.rglob("step-*.npz"))
+
+
 def test_two_searches_of_one_name_do_not_meet(data_dir: Path, tmp_path: Path) -> None:
     with FolderLock(tmp_path / "tune" / "search", ""):
         error = error_line(tune(data_dir, tmp_path, 1))
