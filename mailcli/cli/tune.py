@@ -120,9 +120,11 @@ def _tune_plan(
         users,
         seed,
     )
+    target = out or path.parent / "tuned" / path.name
+    if target.resolve() == path.resolve():
+        raise MailError(f"--out {target}: is the experiment itself. Name another file.")
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
     tuned = PlanTuning(plan, chosen, dataset, runs, jobs, minutes).tune()
-    target = out or path.parent / "tuned" / path.name
     write_tuned_plan(plan, chosen, tuned, target)
     print_line(f"validation AUC ({users} users) of the best of {chosen.trials} trials, and its settings")
     for name, row in zip(plan.row_names(), tuned, strict=True):

@@ -89,7 +89,7 @@ class Plan:
 
     def row_names(self) -> list[str]:
         """The names of the rows in the table."""
-        return self._labels([make_config([{"data": ""}, row]) for row in self.rows])
+        return self._labels([make_config([{"data": ""}, self._shared_with(row), row]) for row in self.rows])
 
     def _labels(self, configs: Sequence[RunConfig]) -> list[str]:
         return [label or row_label(config) for config, label in zip(configs, self.labels, strict=True)]
@@ -145,5 +145,6 @@ class Plan:
             return []
         return [
             f"tuned: {self.tuned['trials']} trials per row, by the validation AUC of {self.tuned['users']} users, seed "
-            f"{self.tuned['seed']}; ranges {'; '.join(self.tuned['ranges'])}; each row's settings are in {self.path}"
+            f"{self.tuned['seed']}; ranges {'; '.join(self.tuned['ranges'])}; each row's settings are in "
+            f"{self.path.as_posix()}"
         ]

@@ -1,8 +1,8 @@
 """All rows of an experiment tuned with the same budget: `mail tune FILE`, which writes experiments/tuned/*.toml.
 
 Every row has the same number of trials and the same ranges, of which it takes those that it has. Its first trial has
-the settings of the experiment's file. A two-stage method is fitted to the tuned ranker, so only its own options are
-searched.
+the settings of the experiment's file, if these lie within the ranges. A two-stage method is fitted to the tuned ranker,
+so only its own options are searched.
 """
 
 from __future__ import annotations
@@ -163,8 +163,12 @@ def _trials(task: RowSearch) -> list[dict[str, Any]]:
 
 
 def _best(task: RowSearch) -> TunedRow:
-    """The best trial of a finished search, its settings as a plan's file has them."""
-    best = _trials(task)[0]
+    """The best trial of a finished search, its settings as a plan's file has them.
+
+    An earlier search may have had more trials than the budget: only its first ones count.
+    """
+    trials = sorted(_trials(task), key=lambda record: record["trial"])[: task.trials]
+    best = max(trials, key=lambda record: record["value"])
     texts = {key: value for key, value in best.items() if key not in {"trial", "value"}}
     config = task.search.trial(texts)
     settings = {key: text if "." in key else vars(config)[key] for key, text in texts.items()}

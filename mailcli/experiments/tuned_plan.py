@@ -29,7 +29,9 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], path
     # Its words are about other numbers.
     kept = {key: value for key, value in content.items() if key not in {"rows", "tune", "reading"}}
     validation = {
-        name: tuned_row.validation for name, tuned_row in zip(names, tuned, strict=True) if tuned_row.validation
+        name: tuned_row.validation
+        for name, tuned_row in zip(names, tuned, strict=True)
+        if tuned_row.validation is not None
     }
     budget_table = {**vars(budget), "ranges": list(budget.ranges), "validation": validation}
     scalars = {key: value for key, value in kept.items() if not isinstance(value, dict)}

@@ -12,6 +12,7 @@ from click.testing import Result
 
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
+from mailcli.experiments import plan_tuning
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.plan_file import read_plan
 from mailcli.experiments.search_space import parse_ranges
@@ -44,6 +45,10 @@ behaviors_per_user = 10
 trials = 3
 ranges = ["learning_rate=0.001|0.1", "ranker.dropout=0|0.5", "cold_start.alpha=0.1|0.9"]
 """
+
+
+#: The row's name, with the option that all rows share.
+BASE = "BaseDNN (units=8,4)"
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +85,36 @@ def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) ->
     done = tune(plan, toy_data, "--trials", "1", *ranges, "--out", str(target), "--users", "old", "--seed", "3")
     assert done.exit_code == 0, done.output
     content = tomllib.loads(target.read_text(encoding="utf-8"))
-    validation = content["tuned"].pop("validation")["BaseDNN"]
+    validation = content["tuned"].pop("validation")[BASE]
     assert content["tuned"] == {"trials": 1, "ranges": ["learning_rate=0.1|1e-3"], "users": "old", "seed": 3}
-    assert content["rows"] == ["item-bias", {"row": "BaseDNN", "label": "BaseDNN", "learning_rate": 0.001}]
+    assert content["rows"] == ["item-bias", {"row": "BaseDNN", "label": BASE, "learning_rate": 0.001}]
     assert done.stdout == (
         "validation AUC (old users) of the best of 1 trials, and its settings\n"
         "     -  item-bias  \n"
-        f"{validation:.4f}  BaseDNN  learning_rate=0.001\n"
+        f"{validation:.4f}  {BASE}  learning_rate=0.001\n"
         f"{target}: written. Next: mail run {target}\n"
     )
+
+
+def test_a_smaller_budget_counts_only_the_first_trials(
+    plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier search had three trials: numbers 0, 2 and 4, since two were interrupted."""
+    plan.write_text(
+        PLAN.replace('    "MetaEmb",\n    {row = "base+masked", label = "hidden"},\n', ""), encoding="utf-8"
+    )
+    records = [
+        {"trial": 4, "value": 0.7, "learning_rate": "0.001"},
+        {"trial": 2, "value": 0.65, "learning_rate": "0.1"},
+        {"trial": 0, "value": 0.6, "learning_rate": "0.001"},
+    ]
+    monkeypatch.setattr(plan_tuning, "run_search", lambda *_: records)
+    ranges = ["--range", "learning_rate=0.001|0.1"]
+    done = tune(plan, toy_data, "--trials", "2", "--jobs", "1", *ranges)
+    assert done.exit_code == 0, done.output
+    content = tomllib.loads((plan.parent / "tuned" / "toy.toml").read_text(encoding="utf-8"))
+    assert content["rows"][1] == {"row": "BaseDNN", "label": BASE, "learning_rate": 0.1}
+    assert (content["tuned"]["trials"], content["tuned"]["validation"]) == (2, {BASE: 0.65})
 
 
 @pytest.mark.slow
@@ -119,17 +145,17 @@ def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
     rate, dropout = float(best["base"]["learning_rate"]), best["base"]["ranker.dropout"]
     assert content["rows"][0] == "item-bias"
     settings = {"learning_rate": rate, "ranker.dropout": dropout}
-    assert content["rows"][1] == {"row": "BaseDNN", "label": "BaseDNN", **settings}
+    assert content["rows"][1] == {"row": "BaseDNN", "label": BASE, **settings}
     two_stage = content["rows"][2]
     assert two_stage.pop("cold_start.alpha") in {"0.1", "0.9"}
-    assert two_stage == {"row": "MetaEmb", "label": "MetaEmb", **settings}
+    assert two_stage == {"row": "MetaEmb", "label": "MetaEmb (units=8,4)", **settings}
     assert content["rows"][3]["label"] == "hidden"
     assert content["rows"][3]["learning_rate"] == float(best["masked"]["learning_rate"])
     assert {"reading", "tune"}.isdisjoint(content)
     budget = content["tuned"]
     assert (budget["trials"], budget["users"], budget["seed"]) == (3, "all", 0)
     assert budget["ranges"] == ["learning_rate=0.001|0.1", "ranker.dropout=0|0.5", "cold_start.alpha=0.1|0.9"]
-    assert budget["validation"]["BaseDNN"] == float(best["base"]["value"])
+    assert budget["validation"][BASE] == float(best["base"]["value"])
     # Nothing is left to search, and the file is the same.
     before = tuned.read_bytes()
     again = tune(plan, toy_data, "--jobs", "1")
@@ -137,6 +163,11 @@ def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
     assert tuned.read_bytes() == before
     already = error_line(tune(tuned, toy_data))
     assert already == f"{tuned}: is tuned already. Expected the experiment that it was made from."
+    other = error_line(tune(plan, toy_data, "--jobs", "1", "--users", "new"))
+    assert other == (
+        f"{runs}/tune/toy/base+none: holds a search with other users (all -> new). Choose another --runs folder, or "
+        "delete the folder."
+    )
     _assert_compared_with_the_tuned_ranker(tuned, toy_data, runs)
 
 
@@ -151,7 +182,7 @@ def _assert_compared_with_the_tuned_ranker(tuned: Path, toy_data: Path, runs: Pa
     done = mail("run", tuned, "--data-dir", toy_data, "--runs", runs, "--jobs", "1", "--format", "json")
     assert done.exit_code == 0, done.output
     records = {(r["row"], r["users"], r["metric"]): r for r in json.loads(done.stdout)[0]["results"]}
-    base, hidden = (records[row, "new", "AUC"] for row in ("BaseDNN", "hidden"))
+    base, hidden = (records[row, "new", "AUC"] for row in (BASE, "hidden"))
     assert hidden["RI"] == pytest.approx(100 * (hidden["mean"] / base["mean"] - 1), abs=1e-9)
     # No run of the ranker with the row's settings was needed.
     assert not list(runs.glob("*learning_rate=0.02*/toy/paper/base+none"))
@@ -170,7 +201,8 @@ def test_the_first_trial_has_the_settings_of_the_file() -> None:
         "cold_start.alpha": 0.3,
         "history": 100,
     }
-    for outside in ("learning_rate=1|2", "history=5..20", "ranker.units=8,4|16,8"):
+    # A range of whole numbers does not hold the default of .5.
+    for outside in ("learning_rate=1|2", "history=5..20", "ranker.units=8,4|16,8", "ranker.dropout=0..1"):
         assert own_values(Search("x", config, parse_ranges([outside]), "all")) is None
 
 
@@ -210,6 +242,12 @@ def test_a_file_with_a_fault_is_refused(plan: Path, toy_data: Path, old: str, ne
     assert line.startswith(f"{plan}: ")
     assert error in line
     assert not (plan.parent / "tuned").exists()
+
+
+def test_the_experiment_itself_is_not_replaced(plan: Path, toy_data: Path) -> None:
+    line = error_line(tune(plan, toy_data, "--out", str(plan)))
+    assert line == f"--out {plan}: is the experiment itself. Name another file."
+    assert plan.read_text(encoding="utf-8") == PLAN
 
 
 def test_options_of_a_file_need_one(toy_data: Path, tmp_path: Path) -> None:
