@@ -6,7 +6,7 @@ without weights, dataset or TensorFlow.
 
 from __future__ import annotations
 
-import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.metrics.bootstrap import MIN_DRAWS, WeightedMetrics, resample
 from mailcli.training.evaluate import DRAWS_SEED
+from mailcli.training.variable_files import DAMAGE_ERRORS
 from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import progress
 
@@ -31,7 +32,8 @@ SOURCES = {
 }
 #: Draws of users in a run folder (ours: 24 kB; the ends of intervals are then good to a tenth of a standard error).
 DRAWS = 500
-_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, MemoryError, SyntaxError)
+#: The last two come from compressed data, and from a header that asks for a password or another kind of compression.
+_READ_ERRORS = (*DAMAGE_ERRORS, zlib.error, RuntimeError)
 
 
 class AuditedRun(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -234,6 +236,27 @@ class TestRuns:
         path.mkdir()
         with pytest.raises(MailError, match="it is not a file"):
             read_audit(path)
+
+    @pytest.mark.parametrize("kind", ["data", "password", "compression"])
+    def test_damage_within_the_archive(self, tmp_path: Path, kind: str) -> None:
+        path = tmp_path / "audit.npz"
+        write_audit(path, measure_audit(scored_run({}), users=2, draws=40))
+        content = bytearray(path.read_bytes())
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo("draws.npy")
+            directory = archive.start_dir
+        if kind == "data":
+            # A block of compressed data of the kind 3, which does not exist.
+            name, extra = struct.unpack_from("<HH", content, entry.header_offset + 26)
+            content[entry.header_offset + 30 + name + extra] = 0b111
+        else:
+            # The flags, and the kind of compression, in the directory's entry: 38 bytes before the name.
+            place = content.index(b"draws.npy", directory) - 46 + (8 if kind == "password" else 10)
+            content[place] = 1
+        path.write_bytes(content)
+        with pytest.raises(MailError) as error:
+            read_audit(path)
+        assert error.value.message.startswith(f"{path}: is damaged (")
 
     def test_new_users_who_cannot_be_measured_are_not_audited(self, run: Run, tiny: Dataset, tmp_path: Path) -> None:
         """The last new user's impressions alone: fewer than two users, or one label."""
