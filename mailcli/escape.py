@@ -73,7 +73,7 @@ def markdown_row(cells: Iterable[str]) -> str:
 
 def latex(text: object) -> str:
     """Plain text for LaTeX, also at the start of a line of a table."""
-    line = "".join(_LATEX.get(character, character) for character in terminal(text))
+    line = "".join(_LATEX.get(character, character) for character in terminal(text)).replace("v\u0302", r"$\hat{v}$")
     # The end of the line before would take these as its arguments.
     return f"{{{line[0]}}}{line[1:]}" if line.startswith(("[", "*")) else line
 

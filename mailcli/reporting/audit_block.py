@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mailcli.reporting.audits import Audit, Cost, mean_audit
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
+from mailcli.training.evaluate import or_none
 from mailcli.training.run_audit import SOURCES
 
 #: The sources that are held against the user's own v̂, and the heads of their columns.
@@ -19,8 +20,8 @@ _NOT_PERSONAL = " †"
 #: Explains the columns and the mark; a document of several tables has it once.
 AUDIT_LEGEND = (
     "audit: new users ranked by the same weights with another new user's v̂ (permuted: attributes as well), the mean v "
-    "of old users, none, and their real v (the ceiling), each minus with their own v̂; ±: half of the 95 % interval "
-    f"over users; {_NOT_PERSONAL.strip()} = not personal, another user's v̂ is as good"
+    "of old users, none, and their real v (the ceiling); differences from the metric with their own v̂; ±: half of the "
+    f"95 % interval over users; {_NOT_PERSONAL.strip()} = not personal, another user's v̂ is as good"
 )
 
 
@@ -52,7 +53,7 @@ def missing_note(rows: Sequence[Row]) -> list[str]:
     if not missing:
         return []
     return [
-        f"no audit of {', '.join(missing)}: trained by a version without audits (`mail audit RUN` makes one), or a "
+        f"no audit of {', '.join(missing)}: trained by a version without audits (`mail audit RUN` shows it), or a "
         "seed whose new users have no AUC"
     ]
 
@@ -119,10 +120,10 @@ def _records(audits: Sequence[RowAudit]) -> list[dict[str, Any]]:
             "row": row.name,
             "metric": metric,
             "source": source,
-            "mean": _or_none(float(row.audit.values[source][number])),
-            "against_own": _or_none(cost.mean),
-            "against_own_low": _or_none(cost.low),
-            "against_own_high": _or_none(cost.high),
+            "mean": or_none(float(row.audit.values[source][number])),
+            "against_own": or_none(cost.mean),
+            "against_own_low": or_none(cost.low),
+            "against_own_high": or_none(cost.high),
             "personal": row.audit.is_personal,
             "seeds": " ".join(map(str, row.seeds)),
         }
@@ -130,8 +131,3 @@ def _records(audits: Sequence[RowAudit]) -> list[dict[str, Any]]:
         for source in SOURCES
         for number, (metric, cost) in enumerate(zip(METRICS, row.audit.costs(source), strict=True))
     ]
-
-
-def _or_none(value: float) -> float | None:
-    """None, JSON's null, for an undefined number: JSON has no NaN."""
-    return None if math.isnan(value) else value

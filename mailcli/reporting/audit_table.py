@@ -11,6 +11,7 @@ from mailcli.reporting.audits import Audit, Cost
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextTable, text_block, unsigned
+from mailcli.training.evaluate import or_none
 from mailcli.training.run_audit import SOURCES
 
 
@@ -73,19 +74,14 @@ def _records(audit: Audit, config: RunConfig, seeds: str) -> list[dict[str, obje
                     "cell": config.cell,
                     "source": source,
                     "metric": metric,
-                    "mean": _or_none(float(audit.values[source][number])),
-                    "over_users_low": _or_none(low),
-                    "over_users_high": _or_none(high),
-                    "against_own": _or_none(cost.mean),
-                    "against_own_low": _or_none(cost.low),
-                    "against_own_high": _or_none(cost.high),
+                    "mean": or_none(float(audit.values[source][number])),
+                    "over_users_low": or_none(low),
+                    "over_users_high": or_none(high),
+                    "against_own": or_none(cost.mean),
+                    "against_own_low": or_none(cost.low),
+                    "against_own_high": or_none(cost.high),
                     "personal": audit.is_personal,
                     "seeds": seeds,
                 }
             )
     return records
-
-
-def _or_none(value: float) -> float | None:
-    """None, JSON's null, for an undefined number: JSON has no NaN."""
-    return None if math.isnan(value) else value

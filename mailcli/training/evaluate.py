@@ -115,7 +115,7 @@ def _labeled_scores(dataset: Dataset, view: View, scores: NDArray) -> Iterator[t
 
 def _group_metrics(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
     by_user = gauc(user, label, scores)
-    area, grouped, clicks = _or_none(auc(label, scores)), _or_none(by_user.value), int(label.sum())
+    area, grouped, clicks = or_none(auc(label, scores)), or_none(by_user.value), int(label.sum())
     if prefix:
         return {f"{prefix} AUC": area, f"{prefix} GAUC": grouped, "conversions": clicks}
     return {
@@ -133,9 +133,9 @@ def _group_calibration(prefix: str, label: NDArray, probabilities: NDArray | Non
     names = [f"{prefix} {name}".strip() for name in CALIBRATION_METRICS]
     if probabilities is None:
         return dict.fromkeys(names)
-    return dict(zip(names, map(_or_none, calibration(label, probabilities)), strict=True))
+    return dict(zip(names, map(or_none, calibration(label, probabilities)), strict=True))
 
 
-def _or_none(value: float) -> float | None:
+def or_none(value: float) -> float | None:
     """None, JSON's null, for a metric that is undefined: JSON has no NaN."""
     return None if np.isnan(value) else value

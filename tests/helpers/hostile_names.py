@@ -84,13 +84,17 @@ def latex_text(source: str) -> str:
         "$<$": "<",
         "$>$": ">",
         r"$\pm$": "±",
+        r"$\approx$": "≈",
+        r"$\downarrow$": "↓",
+        r"$\dagger$": "†",
+        r"$\hat{v}$": "v\u0302",
     }
     if source[:3] in {"{[}", "{*}"}:
         source = source[1] + source[3:]
     text = ""
     while source:
         command = next((known for known in commands if source.startswith(known)), source[0])
-        assert command in commands or command not in set("\\&%$#_{}^~<>±"), source
+        assert command in commands or command not in set("\\&%$#_{}^~<>±≈↓†"), source
         text += commands.get(command, command)
         source = source[len(command) :]
     return text

@@ -98,8 +98,10 @@ def test_every_form_has_it(capsys: pytest.CaptureFixture[str]) -> None:
         print_tables([table], form)
         printed[form] = capsys.readouterr().out
     assert r"-.0500 ±.0000 \[-.0500, -.0500\]" in printed["markdown"]
-    for form in ("table", "markdown", "latex"):
+    for form in ("table", "markdown"):
         assert "v̂ is not personal, another user's is as good: LLAE" in printed[form]
+    assert r"$\hat{v}$ is not personal, another user's is as good: LLAE" in printed["latex"]
+    assert r"LLAE $\dagger$ & " in printed["latex"]
     results, audit = json.loads(printed["json"])
     assert (results["title"], audit["title"]) == ("Title", "Audit of v̂: Title")
     assert audit["results"][2] == {
@@ -137,7 +139,7 @@ def test_the_mark_is_that_of_the_verdict() -> None:
 def test_rows_without_an_audit() -> None:
     """Older runs have no block, and the table says so; a table of both says it in the block."""
     note = (
-        "no audit of MAIL-Base, MAIL-None: trained by a version without audits (`mail audit RUN` makes one), or a seed "
+        "no audit of MAIL-Base, MAIL-None: trained by a version without audits (`mail audit RUN` shows it), or a seed "
         "whose new users have no AUC"
     )
     (older,) = lay_out_with_audit(make_table(three_rows(), "Title"))
