@@ -6,6 +6,7 @@ The source is a schema (SCHEMA) on the published files, read as a schema file of
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -166,8 +167,10 @@ def _find(raw: Path, test: str) -> tuple[Path, dict[str, str]]:
         return folder, by_folder[folder]
     there = f"{ARCHIVE} is there. Unpack it" if (raw / ARCHIVE).is_file() else f"Get {ARCHIVE} from {URL} and unpack it"
     archive = raw / ARCHIVE if (raw / ARCHIVE).is_file() else ARCHIVE
+    source, target = (shlex.quote(str(path)) for path in (archive, raw))
     raise MailError(
-        f"{folder}: {', '.join(missing)} not found (or .csv.gz). {there}: mkdir -p {raw} && tar -xzf {archive} -C {raw}"
+        f"{folder}: {', '.join(missing)} not found (or .csv.gz). {there}: mkdir -p {target} && tar -xzf {source} -C "
+        f"{target}"
     )
 
 

@@ -330,6 +330,15 @@ def test_users_and_videos_are_those_that_were_published(tmp_path: Path) -> None:
             frame = engine.collect(getattr(source, table)(engine))
             assert frame.num_rows == rows
             assert frame["fault"].null_count == rows
+            distinct = {
+                f"{table}.{name}": set(frame[name].to_pylist()) - {None} for name in frame.column_names if name != "tag"
+            }
+            counts = {name: len(values) for name, values in distinct.items() if name in source.official}
+            assert counts == {
+                name: count
+                for name, count in source.official.items()
+                if name.startswith(f"{table}.") and name != f"{table}.rows"
+            }
 
 
 @pytest.mark.slow
