@@ -20,13 +20,7 @@ from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.rendezvous import connect
 
 #: Settings of a run of a few seconds.
-TRAINING = {
-    "history": 20,
-    "embedding_dim": 8,
-    "batch_size": 256,
-    "epochs": 2,
-    "ranker.units": "16,8",
-}
+TRAINING = {"history": 20, "embedding_dim": 8, "batch_size": 256, "epochs": 2, "ranker.units": "16,8"}
 #: The same for the cold-start method `mail`.
 SMALL_MAIL = {"cold_start.encoder_units": "16,16,16", "cold_start.decoder_units": "16,16"}
 #: Settings of the cell base+mail-base.
