@@ -87,7 +87,7 @@ def train_all(tasks: Sequence[Task], jobs: int, threads_each: int) -> None:
 
 
 def work_on_all(work: Callable[[Any], None], tasks: Sequence[PoolTask], jobs: int, threads_each: int) -> None:
-    """As `train_all`, with another function of the module's top level for a task."""
+    """As `train_all`, with another function for a task: one of a module's top level, so that workers find it."""
     if jobs == 1:
         _check_models(tasks)
         for task in tasks:
