@@ -109,8 +109,10 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
         if options.expect_official and not raw_data.official:
             raise MailError(f"--expect-official: the published files of '{source}' are not known.")
         before = stamps(raw_data.files, raw)
-        job = {"source": source, "engine": options.engine, "--sample": options.sample, **before}
-        writer.stages.begin(job | ({"the schema file": dict(raw_data.mapping)} if raw_data.mapping else {}))
+        own_options = {f"--{option}": value for option, value in chosen.items()}
+        job = {"source": source, "engine": options.engine, "--sample": options.sample, **own_options, **before}
+        mapping_name = "the schema file" if options.schema else "the source's schema"
+        writer.stages.begin(job | ({mapping_name: dict(raw_data.mapping)} if raw_data.mapping else {}))
         row_check = RowCheck(raw_data)
         with (
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,

@@ -125,6 +125,24 @@ def test_the_label_is_chosen(raw: Path, tmp_path: Path, label: str, name: str, c
     assert impressions_of(dataset, *SPLITS) == expected_impressions(raw, [EARLY, LATE], label, 5)
 
 
+def test_another_label_does_not_resume(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(label: str) -> Dataset:
+        return preprocess("kuairand-pure", raw, tmp_path, "same-name", Options(history=5, threads=1, label=label))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "mailcli.preprocessing.pipeline.Transform.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            run("click")
+    capsys.readouterr()
+    dataset = run("like")
+    assert "Starting over: --label, the source's schema changed since the interrupted run." in capsys.readouterr().err
+    assert [dataset.counts[f"{split}_clicks"] for split in SPLITS] == [12, 1, 15]
+
+
 def test_histories_are_earlier_positive_exposures(raw: Path, datasets: dict[str, Dataset]) -> None:
     """The actions of the impression itself, and of others in its second, are not in its history."""
     dataset = datasets["standard"]
@@ -263,7 +281,8 @@ def test_without_files_the_answer_says_which_and_where_to_get_them(tmp_path: Pat
         (
             edit(EARLY, 2, ",1,0,0,0,0,0,0,", ",2,0,0,0,0,0,0,"),
             {},
-            f"RAW/{EARLY}, line 3: column 'is_click' holds '2'. Expected 0 or 1, true or false",
+            f"RAW/{EARLY}, line 3: column 'is_click' holds '2'. Expected 0 or 1, true or false. 1 of 248 rows (0.40%) "
+            "cannot be used, --max-bad-rows allows 0.1%. Fix or remove them.",
         ),
     ],
 )
