@@ -23,7 +23,8 @@ from mailcli.reporting.paper import REPORTED
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.runs import make_older
 
-EXPERIMENTS = sorted((Path(__file__).parent.parent.parent / "experiments").glob("*.toml"))
+FOLDER = Path(__file__).parent.parent.parent / "experiments"
+EXPERIMENTS = sorted([*FOLDER.glob("*.toml"), *FOLDER.glob("tuned/*.toml")])
 
 #: Two rankers, a co-trained and a two-stage method, on 150 simulated users: seconds.
 PLAN = """
