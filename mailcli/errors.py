@@ -28,6 +28,10 @@ class MailError(click.ClickException):
         super().__init__(terminal(re.sub(r"\s*\n\s*", " ", message.strip())))
 
 
+class DivergedError(MailError):
+    """Training has diverged: a loss, gradient or score is not finite."""
+
+
 class Interrupted(click.ClickException):
     """Ctrl-C, after finished work was saved: the message on stderr, without `Error:`."""
 

@@ -119,13 +119,14 @@ def _tune_plan(
         ranges or tuple(plan.tune.get("ranges", DEFAULT_RANGES)),
         users,
         seed,
+        "--range" if ranges else f"{path}: tune.ranges:",
     )
     target = out or path.parent / "tuned" / path.name
     if target.resolve() == path.resolve():
         raise MailError(f"--out {target}: is the experiment itself. Name another file.")
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
     tuned = PlanTuning(plan, chosen, dataset, runs, jobs, minutes).tune()
-    write_tuned_plan(plan, chosen, tuned, target)
+    write_tuned_plan(plan, chosen, tuned, dataset.name, target)
     print_line(f"validation AUC ({users} users) of the best of {chosen.trials} trials, and its settings")
     for name, row in zip(plan.row_names(), tuned, strict=True):
         value = "-" if row.validation is None else f"{row.validation:.4f}"

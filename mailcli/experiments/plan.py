@@ -48,6 +48,8 @@ class Plan:
     """The name of each row in the table; empty for that of its cell and options."""
     tune: Options = field(default_factory=dict)
     """`trials` and `ranges` of `mail tune FILE`."""
+    content: Options = field(default_factory=dict, repr=False)
+    """The whole content of the file."""
     tuned: Options = field(default_factory=dict)
     """How `mail tune` chose the rows' settings: `trials`, `ranges`, `users`, `seed`, and the best `validation` AUC by
     row; empty for a plan made by hand."""
@@ -116,6 +118,13 @@ class Plan:
                     f"{self.path}: has no row of the ranker '{config.ranker}' without a method, which "
                     f"'{config.cell}' is compared with. Add one, so that it is tuned as well."
                 )
+        alone = [config.ranker for config in configs if config.cold_start == "none"]
+        for ranker in rankers:
+            if alone.count(ranker) > 1:
+                raise MailError(
+                    f"{self.path}: has {alone.count(ranker)} rows of '{ranker}' without a method. Expected one, which "
+                    "the others are compared with."
+                )
 
     def name_rows(self, rows: Sequence[Row]) -> list[Row]:
         """The rows of `configs`, in the same order, with their names in the table."""
@@ -144,8 +153,8 @@ class Plan:
     def _budget_notes(self) -> list[str]:
         if not self.tuned:
             return []
+        data, trials, users, seed = (self.tuned[key] for key in ("data", "trials", "users", "seed"))
         return [
-            f"tuned: {self.tuned['trials']} trials per row, by the validation AUC of {self.tuned['users']} users, seed "
-            f"{self.tuned['seed']}; ranges {'; '.join(self.tuned['ranges'])}; each row's settings are in "
-            f"{self.path.as_posix()}"
+            f"tuned on {data}: {trials} trials per row, by the validation AUC of {users} users, seed {seed}; ranges "
+            f"{'; '.join(self.tuned['ranges'])}; each row's settings are in {self.path.as_posix()}"
         ]

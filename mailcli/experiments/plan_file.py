@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ _RULES = {
 _REQUIRED = ("title", "source", "rows")
 _TEXTS = Rule("a list of texts", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
 _TUNE_RULES = {"trials": whole_number(1), "ranges": _TEXTS}
-_TUNED_RULES = {**_TUNE_RULES, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
+_TUNED_RULES = {**_TUNE_RULES, "data": STRING, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
 
 
 def _not_found(path: Path) -> MailError:
@@ -58,6 +59,8 @@ def read_plan(path: Path) -> Plan:
     faults = table_faults(content, _RULES, required=_REQUIRED)
     if faults:
         raise MailError(f"{path}: {sentence(faults)}")
+    # Labels are taken out of the rows below.
+    whole = copy.deepcopy(content)
     simulate = content.get("simulate", {})
     labels = [_take_label(row, faults) for row in content["rows"]]
     rows = [_read_row(row, faults) for row in content["rows"]]
@@ -83,6 +86,7 @@ def read_plan(path: Path) -> Plan:
         tuple((row, other) for row, other in content.get("against", [])),
         tuple(labels),
         content.get("tune", {}),
+        whole,
         content.get("tuned", {}),
     )
 

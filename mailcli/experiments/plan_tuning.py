@@ -7,6 +7,7 @@ so only its own options are searched.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,9 @@ DEFAULT_RANGES = (
     "cold_start.low_rank_weight=3|30|300",
 )
 
+#: Settings that say what is compared, on which users.
+NOT_TUNED = ("data", "ranker", "cold_start", "seed", "protocol", "new_share", "train_as_new", "select", "continues")
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -46,6 +50,8 @@ class Budget:
     users: str
     """The group of users whose validation AUC is maximized."""
     seed: int
+    option: str = "--range"
+    """Where the ranges stand, for an error."""
 
 
 class RowSearch(NamedTuple):
@@ -99,8 +105,8 @@ class PlanTuning:
         self._jobs, self._minutes = jobs, minutes
         self._configs, _ = plan.configs(dataset.name, dataset.history)
         plan.check_baselines(self._configs)
-        self._ranges = parse_ranges(budget.ranges)
-        _check_ranges(self._ranges, self._configs)
+        self._ranges = parse_ranges(budget.ranges, budget.option)
+        _check_ranges(self._ranges, self._configs, budget.option)
 
     def tune(self) -> list[TunedRow]:
         """Search the settings of every row, in its order; the test split is not read.
@@ -136,7 +142,7 @@ class PlanTuning:
             own = [setting for setting in ranges if _has(config, setting.key)]
             if own:
                 seeded = replace(config, seed=self._budget.seed)
-                search = Search(self._name(number), seeded, own, self._budget.users, self._plan.path.stem)
+                search = Search(self._name(number, config), seeded, own, self._budget.users, self._plan.path.stem)
                 search.check()
                 task = RowSearch(number, search, self._dataset.folder, self._runs, self._budget.trials, self._minutes)
                 tasks.append(task)
@@ -145,11 +151,17 @@ class PlanTuning:
             work_on_all(_run, tasks, *jobs_and_threads(len(tasks), memory, self._jobs))
         return dict.fromkeys(configs, TunedRow({}, None)) | {task.row: _best(task) for task in tasks}
 
-    def _name(self, number: int) -> str:
-        """The row's cell, with a number if an earlier row has the same."""
-        cell = self._configs[number].cell
-        earlier = sum(config.cell == cell for config in self._configs[:number])
-        return f"{cell}-{earlier + 1}" if earlier else cell
+    def _name(self, number: int, config: RunConfig) -> str:
+        """The row's cell, with a number if an earlier row has the same; with a hash of its ranker's tuned settings.
+
+        So a two-stage method is searched anew where more trials have found better ones.
+        """
+        cell = config.cell
+        earlier = sum(row.cell == cell for row in self._configs[:number])
+        name = f"{cell}-{earlier + 1}" if earlier else cell
+        if config == self._configs[number]:
+            return name
+        return f"{name}-{hashlib.sha256(repr(config.baseline()).encode()).hexdigest()[:8]}"
 
 
 def _run(task: RowSearch) -> None:
@@ -175,12 +187,17 @@ def _best(task: RowSearch) -> TunedRow:
     return TunedRow(settings, best["value"])
 
 
-def _check_ranges(ranges: Sequence[Range], configs: Sequence[RunConfig]) -> None:
-    """Refuse a range of an option that no row has (MailError); DEFAULT_RANGES are for any rows."""
+def _check_ranges(ranges: Sequence[Range], configs: Sequence[RunConfig], option: str) -> None:
+    """Refuse a range of an option that no row has, or of what rows must share (MailError).
+
+    DEFAULT_RANGES are for any rows.
+    """
     defaults = parse_ranges(DEFAULT_RANGES)
     for setting in ranges:
+        if setting.key in NOT_TUNED:
+            raise MailError(f"{option} {setting.key}: rows with other values of it are not comparable. Leave it out.")
         if setting not in defaults and not any(_has(config, setting.key) for config in configs):
-            raise MailError(f"--range {setting.key}: no row has such an option.")
+            raise MailError(f"{option} {setting.key}: no row has such an option.")
 
 
 def _has(config: RunConfig, key: str) -> bool:

@@ -51,24 +51,28 @@ def same_value(text: str, other: str) -> bool:
     return text == other or (is_number(text) and is_number(other) and float(text) == float(other))
 
 
-def parse_ranges(texts: Sequence[str]) -> list[Range]:
+def parse_ranges(texts: Sequence[str], option: str = "--range") -> list[Range]:
     """`KEY=LOW..HIGH`, `KEY=log:LOW..HIGH` or `KEY=A|B|C`.
+
+    Args:
+        texts: one per setting.
+        option: where they stand, for an error.
 
     Raises:
         MailError: a text is none of these, or two have the same key.
     """
     if not texts:
         raise MailError("nothing to search: name one setting or more with --range, e.g. learning_rate=log:1e-4..1e-2.")
-    ranges = [_parse(text) for text in texts]
+    ranges = [_parse(text, option) for text in texts]
     keys = [setting.key for setting in ranges]
     for key in keys:
         if keys.count(key) > 1:
-            raise MailError(f"--range {key}: is named twice.")
+            raise MailError(f"{option} {key}: is named twice.")
     return ranges
 
 
-def _parse(text: str) -> Range:
-    wrong = MailError(f"--range {text}: expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C.")
+def _parse(text: str, option: str) -> Range:
+    wrong = MailError(f"{option} {text}: expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C.")
     key, _, values = text.partition("=")
     if not key.strip() or not values.strip():
         raise wrong

@@ -61,8 +61,9 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
     impressions = min(len(splits["train"].rows), IMPRESSIONS)
     validation += _seconds(normalization.update) * impressions / len(normalized.view.rows)
     steps = len(batches("train"))
-    # After each so many steps, and at the end of the epoch.
-    validations = -(-steps // (config.eval_every or LONG_EPOCH))
+    # After each so many steps, and at the end of the epoch; by default, none shortly before the end.
+    every = config.eval_every
+    validations = -(-steps // every) if every else max(1, (steps + LONG_EPOCH // 2) // LONG_EPOCH)
     return Speed(steps, validations, seconds, validation, test, _count([*model.variables, *step.variables]))
 
 

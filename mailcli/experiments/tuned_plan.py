@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,19 @@ import tomli_w
 from mailcli.experiments.plan import Plan
 from mailcli.experiments.plan_tuning import Budget, TunedRow
 from mailcli.utils.files import replace_file
-from mailcli.utils.parsing import read_toml
 
 
-def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], path: Path) -> None:
+def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], data: str, path: Path) -> None:
     """Write the file; what was written there before is replaced.
 
     Args:
         plan: the experiment that was tuned.
         budget: of each row.
         tuned: what the search of each row has led to, in the order of the rows.
+        data: name of the dataset on which it was tuned.
         path: of the file.
     """
-    content = read_toml(plan.path)
+    content = copy.deepcopy(plan.content)
     names = plan.row_names()
     rows = [_row(row, name, tuned_row) for row, name, tuned_row in zip(content["rows"], names, tuned, strict=True)]
     # Its words are about other numbers.
@@ -33,7 +34,14 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], path
         for name, tuned_row in zip(names, tuned, strict=True)
         if tuned_row.validation is not None
     }
-    budget_table = {**vars(budget), "ranges": list(budget.ranges), "validation": validation}
+    budget_table = {
+        "data": data,
+        "trials": budget.trials,
+        "ranges": list(budget.ranges),
+        "users": budget.users,
+        "seed": budget.seed,
+        "validation": validation,
+    }
     scalars = {key: value for key, value in kept.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in kept.items() if isinstance(value, dict)}
     header = f"# Written by `mail tune {plan.path.as_posix()}`: do not edit it.\n"

@@ -21,10 +21,12 @@ from typing import Any
 from mailcli import plugins
 from mailcli.config import OPTION_TABLES, RunConfig, option_text
 from mailcli.data.dataset import Dataset
-from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.data.protocol import views
+from mailcli.errors import DivergedError, MailError, did_you_mean, quoted, shorten
 from mailcli.escape import csv_cell
 from mailcli.experiments.cells import RunFolders, resolve_config
 from mailcli.experiments.search_space import Range, distribution, is_number, same_value
+from mailcli.training.evaluate import check_selectable
 from mailcli.training.option_defaults import option_defaults
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
@@ -36,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _STUDY = "study.log"
+#: Marks a trial that did not end with a validation.
+_DIVERGED = "diverged"
 DEFAULT_TRIALS = 20
 #: The groups of users whose AUC can be maximized.
 USERS = ("all", "new", "old")
@@ -109,27 +113,47 @@ def _search_on(
 ) -> list[dict[str, Any]]:
     """Go on with the search in a folder that no other process uses."""
     study = _open_study(optuna, folder, search)
-    done = len(_records(study))
+    done = len(_records(study)) + sum(_DIVERGED in trial.user_attrs for trial in study.trials)
     if done:
         logger.info(f"{folder}: {done} of {trials} trials are done.")
     _requeue_interrupted(optuna, study)
-    own = own_values(search)
-    if search.plan and own and not study.trials:
-        # The settings that the experiment's file has: tuning cannot make a row worse on the validation split.
-        study.enqueue_trial(own)
+    if done < trials:
+        check_selectable(dataset, views(dataset, search.config)["validation"], search.users, "--users")
+    if search.plan and not study.trials:
+        _enqueue_own_settings(search, study)
     for number in range(done, trials):
         # One sampler per trial, so that a resumed search tries what an uninterrupted one would have tried.
         study.sampler = optuna.samplers.TPESampler(seed=search.config.seed + number)
         trial = study.ask({setting.key: distribution(optuna, setting) for setting in search.ranges})
-        run, best = _train(search.trial(trial.params), dataset, RunFolders(folder, search.config), minutes)
+        row = f"{search.config.cell}, " if search.plan else ""
+        try:
+            run, best = _train(search.trial(trial.params), dataset, RunFolders(folder, search.config), minutes)
+        except DivergedError as error:
+            # It counts towards the budget, and is not tried again.
+            trial.set_user_attr(_DIVERGED, True)
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            logger.warning(f"{row}trial {number + 1} of {trials}: {error.message}")
+            continue
         study.tell(trial, best["validation"][search.users]["AUC"])
         _discard_checkpoints(run)
         records = _records(study)
         _write_table(folder / "trials.csv", records)
         (record,) = (record for record in records if record["trial"] == trial.number)
-        row = f"{search.config.cell}, " if search.plan else ""
         logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}")
+    if not _records(study):
+        raise MailError(
+            f"{folder}: training has diverged in all {trials} trials. Search lower values of learning_rate."
+        )
     return _records(study)
+
+
+def _enqueue_own_settings(search: Search, study: Any) -> None:
+    """Try the settings of the experiment's file first: tuning cannot make a row worse on the validation split."""
+    own = own_values(search)
+    if own is None:
+        logger.info(f"{search.config.cell}: the file's own settings lie outside the ranges, so no trial has them.")
+    else:
+        study.enqueue_trial(own)
 
 
 def own_values(search: Search) -> dict[str, Any] | None:

@@ -42,8 +42,12 @@ class Audit(NamedTuple):
 
     @property
     def is_personal(self) -> bool:
-        """Whether another user's v̂ is worse than the user's own: AUC's or GAUC's interval lies below 0."""
-        return any(cost.high < 0 for cost in self.costs("other"))
+        """Whether another user's v̂ is worse than the user's own: AUC's or GAUC's 97.5 % interval lies below 0.
+
+        97.5 instead of 95 %, because there are two of them (Bonferroni).
+        """
+        draws = self.draws["other"] - self.draws["own"]
+        return any(percentile_interval(column, 0.975)[1] < 0 for column in draws.T)
 
 
 def mean_audit(audits: Sequence[RunAudit]) -> Audit:

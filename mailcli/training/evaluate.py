@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
-from mailcli.errors import MailError
+from mailcli.errors import DivergedError, MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import WeightedMetrics, resample
 from mailcli.metrics.calibration import CALIBRATION_METRICS, calibration
@@ -40,10 +40,12 @@ def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metri
         scores: [impressions of the view], or [impressions, 2], as Scorer returns them.
 
     Raises:
-        MailError: a score is not finite.
+        DivergedError: a score is not finite.
     """
     if not np.isfinite(scores).all():
-        raise MailError(f"{view.split}: a score is not finite. Training has diverged; a lower learning_rate may help.")
+        raise DivergedError(
+            f"{view.split}: a score is not finite. Training has diverged; a lower learning_rate may help."
+        )
     user, groups = _groups(dataset, view)
     metrics: Metrics = {name: {} for name in groups}
     for prefix, label, column in _labeled_scores(dataset, view, scores):
@@ -54,15 +56,22 @@ def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metri
     return metrics
 
 
-def check_selectable(dataset: Dataset, view: View, users: str) -> None:
-    """Refuse to select the best epoch by users whose impressions lack a label, and so an AUC (MailError)."""
+def check_selectable(dataset: Dataset, view: View, users: str, key: str = "select") -> None:
+    """Refuse to select by the AUC of users whose impressions lack a label, and so have none (MailError).
+
+    Args:
+        dataset: the dataset.
+        view: the split by which epochs or settings are selected.
+        users: "all", "new" or "old".
+        key: the setting or option that names the users.
+    """
     _, groups = _groups(dataset, view)
     impressions = groups.get(users, np.zeros(len(view.rows), bool))
     clicks, total = int(dataset.column(view.split, "click")[view.rows][impressions].sum()), int(impressions.sum())
     if clicks in {0, total}:
         raise MailError(
-            f"select = '{users}': {clicks} of the {total} impressions of {users} users in the {view.split} split are "
-            "clicks, so they have no AUC. Expected clicks and others; choose another `select`, or a dataset with more "
+            f"{key} = '{users}': {clicks} of the {total} impressions of {users} users in the {view.split} split are "
+            f"clicks, so they have no AUC. Expected clicks and others; choose another `{key}`, or a dataset with more "
             "impressions."
         )
 

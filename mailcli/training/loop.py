@@ -13,7 +13,7 @@ from typing import Any
 
 from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Dataset
-from mailcli.errors import Interrupted, MailError
+from mailcli.errors import DivergedError, Interrupted
 from mailcli.models import distribute
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.features import Tensor
@@ -107,7 +107,8 @@ class TrainingLoop:
         """Train to the end; what result.json says about the best epoch.
 
         Raises:
-            MailError: a loss or gradient is not finite, a checkpoint cannot be written, or the dataset was changed.
+            DivergedError: a loss or gradient is not finite.
+            MailError: a checkpoint cannot be written, or the dataset was changed.
             Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         """
         # Several workers stop together, at the end of a step: a validation is finished first.
@@ -143,8 +144,12 @@ class TrainingLoop:
 
     def _is_validated_after(self, step: int) -> bool:
         """Whether a validation follows this step of an epoch."""
-        every = self._run.config.eval_every or LONG_EPOCH
-        return step == len(self._batches) or bool(step and step % every == 0)
+        steps, every = len(self._batches), self._run.config.eval_every
+        if step == steps:
+            return True
+        # Not shortly before the end of the epoch, which would use up patience.
+        due = step % (every or LONG_EPOCH) == 0 and (every > 0 or 2 * (steps - step) >= LONG_EPOCH)
+        return step > 0 and due
 
     @property
     def _validation_is_due(self) -> bool:
@@ -186,7 +191,7 @@ class TrainingLoop:
         self._saved = time.monotonic()
 
     def _flush(self) -> None:
-        """Write the losses of the last steps (MailError if one is not finite)."""
+        """Write the losses of the last steps (DivergedError if one is not finite)."""
         first = self._state.steps - len(self._pending) + 1
         lines = [
             {"step": step, "epoch": self._state.epoch, **{name: float(value) for name, value in losses.items()}}
@@ -197,7 +202,7 @@ class TrainingLoop:
         for line in lines:
             for name, value in line.items():
                 if not math.isfinite(value):
-                    raise MailError(
+                    raise DivergedError(
                         f"{self._label}: {name} is {value} in step {line['step']}, of steps {first} to "
                         f"{self._state.steps}. Training stopped. {self._describe_checkpoint()} A lower learning_rate "
                         "may help."

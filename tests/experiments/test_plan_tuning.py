@@ -86,7 +86,13 @@ def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) ->
     assert done.exit_code == 0, done.output
     content = tomllib.loads(target.read_text(encoding="utf-8"))
     validation = content["tuned"].pop("validation")[BASE]
-    assert content["tuned"] == {"trials": 1, "ranges": ["learning_rate=0.1|1e-3"], "users": "old", "seed": 3}
+    assert content["tuned"] == {
+        "data": "toy",
+        "trials": 1,
+        "ranges": ["learning_rate=0.1|1e-3"],
+        "users": "old",
+        "seed": 3,
+    }
     assert content["rows"] == ["item-bias", {"row": "BaseDNN", "label": BASE, "learning_rate": 0.001}]
     assert done.stdout == (
         "validation AUC (old users) of the best of 1 trials, and its settings\n"
@@ -187,8 +193,9 @@ def _assert_compared_with_the_tuned_ranker(tuned: Path, toy_data: Path, runs: Pa
     # No run of the ranker with the row's settings was needed.
     assert not list(runs.glob("*learning_rate=0.02*/toy/paper/base+none"))
     table = mail("run", tuned, "--data-dir", toy_data, "--runs", runs, "--jobs", "1").stdout
-    assert "tuned: 3 trials per row, by the validation AUC of all users, seed 0; ranges learning_rate=0.001|0.1; " in (
-        " ".join(table.split())
+    assert (
+        "tuned on toy: 3 trials per row, by the validation AUC of all users, seed 0; ranges learning_rate=0.001|0.1; "
+        in (" ".join(table.split()))
     )
 
 
@@ -213,6 +220,10 @@ def test_the_first_trial_has_the_settings_of_the_file() -> None:
         (["--set", "epochs=2"], "--set contradicts FILE, which names rows and settings. Leave --set out."),
         (["--name", "x"], "--name contradicts FILE, which names rows and settings. Leave --name out."),
         (["--range", "cold_start.alpa=0|1"], "--range cold_start.alpa: no row has such an option."),
+        (
+            ["--range", "protocol=paper|strict"],
+            "--range protocol: rows with other values of it are not comparable. Leave it out.",
+        ),
         (["--range", "learning_rate=-1|1"], "learning_rate = -1.0: expected a positive number."),
         (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'?"),
         (["--jobs", "0"], "--jobs is 0. Expected 1 or more."),
@@ -229,11 +240,26 @@ def test_a_budget_that_is_impossible_is_refused(options: list[str], error: str, 
     ("old", "new", "error"),
     [
         ("trials = 3", "trials = 0", "tune.trials = 0: expected a whole number, 1 or more."),
+        (
+            '"learning_rate=0.001|0.1"',
+            '"learning_rate"',
+            "tune.ranges: learning_rate: expected KEY=LOW..HIGH, KEY=log:",
+        ),
+        (
+            '"cold_start.alpha=0.1|0.9"',
+            '"seed=1..9"',
+            "tune.ranges: seed: rows with other values of it are not comparabl",
+        ),
+        ('"BaseDNN"', '"BaseDNN", "BaseDNN"', "has 2 rows of 'base' without a method. Expected one, which the others "),
         ("trials = 3", "trails = 3", "unknown key 'tune.trails'. Did you mean 'trials'?"),
         ("ranges = [", "ranges = [1, ", "tune.ranges = [1, "),
         ('label = "hidden"', "label = 5", "row {'row': 'base+masked'}: label = 5: expected a text."),
         ('    "BaseDNN",\n', "", "has no row of the ranker 'base' without a method, which 'base+metaemb' is compared "),
-        ("[tune]", "[tuned]", "'tuned.users' is missing; 'tuned.seed' is missing; 'tuned.validation' is missing."),
+        (
+            "[tune]",
+            "[tuned]",
+            "'tuned.data' is missing; 'tuned.users' is missing; 'tuned.seed' is missing; 'tuned.validation' is missing.",
+        ),
     ],
 )
 def test_a_file_with_a_fault_is_refused(plan: Path, toy_data: Path, old: str, new: str, error: str) -> None:

@@ -37,10 +37,10 @@ def numbers_in(weights: Path) -> int:
 
 
 def test_a_long_epoch_is_validated_within(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default after 10,000 steps; here after 9 of the 22."""
+    """By default after 10,000 steps, but not shortly before the end; here after 9 of the 22, and not after 18."""
     monkeypatch.setattr("mailcli.training.loop.LONG_EPOCH", 9)
     run = train_if_missing(quick(epochs=1, patience=9), tiny, tmp_path)
-    assert [(point["epoch"], point["step"]) for point in (run.result or {})["curve"]] == [(1, 9), (1, 18), (1, 22)]
+    assert [(point["epoch"], point["step"]) for point in (run.result or {})["curve"]] == [(1, 9), (1, 22)]
 
 
 def test_result_and_environment_of_a_run(tiny: Dataset, tmp_path: Path) -> None:
@@ -122,7 +122,11 @@ def test_users_without_an_auc_cannot_select(tiny: Dataset) -> None:
     user, click = (tiny.column("validation", name) for name in ("user", "click"))
     left = view._replace(rows=view.rows[~(view.new[user] | (tiny.earlier_behaviors("validation") == 0)) | (click == 0)])
     check_selectable(tiny, left, "all")
-    with pytest.raises(MailError, match=r"select = 'new': 0 of the \d+ impressions of new users in the validation spl"):
+    with pytest.raises(
+        MailError, match=r"--users = 'new': 0 of the \d+ impressions of new users in the validation spl"
+    ):
+        check_selectable(tiny, left, "new", "--users")
+    with pytest.raises(MailError, match="choose another `select`, or"):
         check_selectable(tiny, left, "new")
 
 
