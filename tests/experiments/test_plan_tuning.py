@@ -139,7 +139,8 @@ def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
     assert done.exit_code == 0, done.output
     runs, tuned = plan.parent / "runs", plan.parent / "tuned" / "toy.toml"
     base, masked = trials(runs, "base+none"), trials(runs, "base+masked")
-    metaemb = trials(runs, "base+metaemb")
+    (two_stage_search,) = (runs / "tune" / "toy").glob("base+metaemb-*")
+    metaemb = trials(runs, two_stage_search.name)
     assert len(base) == len(masked) == len(metaemb) == 3
     # The first trial is the file as it is.
     own = {"learning_rate": "0.001", "ranker.dropout": "0.5"}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import Result
 
+from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
-from mailcli.errors import MailError
+from mailcli.errors import DivergedError, MailError
 from mailcli.experiments.search_space import Range, parse_ranges
 from mailcli.training.loop import TrainingLoop
 from mailcli.utils.files import FolderLock
@@ -176,3 +179,40 @@ def test_a_damaged_journal_is_one_line_and_a_cut_one_goes_on(data_dir: Path, tmp
     assert resumed.exit_code == 0, resumed.output
     assert f"{journal}: line {len(lines)} is cut off; dropping it.\n" in resumed.stderr
     assert settings_and_values(tmp_path) == expected
+
+
+def test_a_trial_that_diverges_counts_and_is_not_tried_again(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[RunConfig] = []
+
+    def train(config: RunConfig, *_: object) -> tuple[object, dict[str, object]]:
+        tried.append(config)
+        if len(tried) == 1:
+            raise DivergedError("L_rt is nan.")
+        run = SimpleNamespace(checkpoints=tmp_path / "none", optimizers=tmp_path / "none")
+        return run, {"validation": {"all": {"AUC": 0.6}}}
+
+    monkeypatch.setattr("mailcli.experiments.tuning._train", train)
+    only = tune(data_dir, tmp_path, 1)
+    remedy = "training has diverged in all 1 trials. Search lower values of learning_rate."
+    assert error_line(only) == f"{tmp_path}/tune/search: {remedy}"
+    assert "trial 1 of 1: L_rt is nan.\n" in only.stderr
+    done = tune(data_dir, tmp_path, 3)
+    assert done.exit_code == 0, done.output
+    assert "1 of 3 trials are done.\n" in done.stderr
+    assert "Best of 2 on the validation split: " in done.stdout
+    assert len(tried) == 3
+    assert len({config.learning_rate for config in tried}) == 3
+
+
+def test_users_without_an_auc_cannot_choose(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    column = Dataset.column
+
+    def without_clicks(self: Dataset, table: str, name: str) -> object:
+        values = column(self, table, name)
+        return np.zeros_like(values) if (table, name) == ("validation", "click") else values
+
+    monkeypatch.setattr(Dataset, "column", without_clicks)
+    error = error_line(tune(data_dir, tmp_path, 1, "--users", "new"))
+    assert re.fullmatch(r"--users = 'new': 0 of the \d+ impressions of new users in the validation split are .*", error)
