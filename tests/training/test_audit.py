@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailcli.config import make_config
+from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
@@ -110,6 +111,61 @@ class TestRuns:
             assert np.abs(result.scores[source] - result.scores["own"]).max() > 1e-6, source
         np.testing.assert_array_equal(result.users, user[chosen])
         np.testing.assert_array_equal(result.clicks, tiny.column("test", "click")[chosen])
+
+    def test_every_source_by_hand(self, run: Run, tiny: Dataset) -> None:
+        """BaseDNN reads sums: those of a user's attributes beside those of the behavior that a source names."""
+        predictor = Predictor(run, tiny)
+        model, splits = predictor.model, views(tiny, run.config)
+        scored = audit_run(run, model, tiny, splits)
+        user = tiny.column("test", "user")
+        rows = np.flatnonzero(predictor.test.new[user] & (tiny.earlier_behaviors("test") > 0))
+        others = another_user(scored.users, run.config.seed)
+        batches = predictor.batches(predictor.test_with_all_histories)
+
+        def embedded(index: int, who: int, *, hidden: bool) -> Any:
+            batch: Any = dict(batches.gather(rows[[index]]))
+            batch["attributes"] = batches.attributes(np.array([who]))
+            for name in ("behaviors", "actions") if hidden else ():
+                batch[name] = np.zeros_like(batch[name])
+            return model.embedding({name: tf.constant(values) for name, values in batch.items()})
+
+        def generated(index: int, who: int) -> Any:
+            return model.cold_start.complete(embedded(index, who, hidden=True)).behavior_sum
+
+        def score(index: int, who: int, behavior: Any) -> float:
+            features = embedded(index, who, hidden=True)
+            sums = [tf.reduce_sum(part, axis=1) for part in (features.attributes, features.context, features.target)]
+            z = tf.concat([sums[0], behavior, *sums[1:], features.dense], axis=1)
+            return float(tf.sigmoid(model.ranker.deep(z, False))[0])
+
+        mean_behavior = self._mean_of_old_users(model, tiny, splits["train"], run.config)
+        for index in (0, len(rows) // 2, len(rows) - 1):
+            own, other = int(scored.users[index]), int(others[index])
+            real = embedded(index, own, hidden=False).behavior_sum
+            expected = {
+                "own": score(index, own, generated(index, own)),
+                "other": score(index, own, generated(index, other)),
+                "permuted": score(index, other, generated(index, other)),
+                "mean": score(index, own, mean_behavior),
+                "none": score(index, own, tf.zeros_like(real)),
+                "real": score(index, own, real),
+            }
+            assert {name: float(scored.scores[name][index]) for name in SOURCES} == pytest.approx(expected, abs=1e-5)
+
+    @staticmethod
+    def _mean_of_old_users(model: Any, tiny: Dataset, train: Any, config: Any) -> Any:
+        """[1, d], the mean step of old users at their last training impression, times their mean number of steps."""
+        batches = Batches(tiny, train, config.history, config.batch_size)
+        user = tiny.column("train", "user")[train.rows]
+        means, lengths = [], []
+        for who in np.unique(user):
+            batch = batches.gather(train.rows[user == who][-1:])
+            features = model.embedding({name: tf.constant(values) for name, values in batch.items()})
+            steps = features.behaviors.numpy()[features.behavior_mask.numpy()]
+            if len(steps):
+                means.append(steps.mean(axis=0))
+                lengths.append(len(steps))
+        return tf.constant(np.mean(means, axis=0)[None] * round(float(np.mean(lengths))), tf.float32)
 
     def test_the_file_of_a_run_holds_the_metrics_of_its_scores(self, run: Run, tiny: Dataset) -> None:
         with np.load(run.folder / "audit.npz", allow_pickle=False) as file:
