@@ -108,7 +108,8 @@ class Estimate:
         caps = {run.config.epochs for run in self.missing}
         last = f"epoch {caps.pop()}" if len(caps) == 1 else "its last epoch"
         which = "every run" if count > 1 else "it"
-        return f"{runs}: at most {duration(self.seconds)} if {which} goes to {last} (measured: {self._measured()})."
+        most = f"at most {duration(self.seconds)} of steps and scoring if {which} goes to {last}"
+        return f"{runs}: {most} (measured: {self._measured()})."
 
     def _measured(self) -> str:
         """The seconds of a step by the name of the row, the slowest first."""

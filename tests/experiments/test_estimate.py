@@ -67,13 +67,14 @@ def test_the_line_by_hand(tiny: Dataset, tmp_path: Path, measured: list[tuple[li
     # takes the third run; the second one after 106 s.
     assert estimate.seconds == 106 + 106
     assert estimate.text() == (
-        "4 runs to train, 2 at once: at most 4 min if every run goes to epoch 20 (measured: base+dropout 40 ms/step, "
+        "4 runs to train, 2 at once: at most 4 min of steps and scoring if every run goes to epoch 20 "
+        "(measured: base+dropout 40 ms/step, "
         "BaseDNN 20 ms/step)."
     )
     # Once for all seeds, with as many processes and threads as training has.
     assert measured == [(["base+none", "base+dropout"], 2, 1)]
     assert measure([planned(tiny, tmp_path, seeds=1)], jobs=2).text() == (
-        "1 run to train: at most 2 min if it goes to epoch 20 (measured: BaseDNN 20 ms/step)."
+        "1 run to train: at most 2 min of steps and scoring if it goes to epoch 20 (measured: BaseDNN 20 ms/step)."
     )
 
 
@@ -97,7 +98,9 @@ def test_a_run_of_several_tables_is_trained_and_counted_once(
     both = [planned(tiny, tmp_path, rows=["dropout"]), planned(tiny, tmp_path, rows=["masked"])]
     estimate = measure(both, jobs=1)
     assert estimate.seconds == 2 * 66 + 2 * 106 + 2 * 106
-    assert estimate.text().startswith("6 runs to train, 1 at once: at most 10 min if every run goes to epoch 20 (")
+    assert estimate.text().startswith(
+        "6 runs to train, 1 at once: at most 10 min of steps and scoring if every run goes to epoch 20 ("
+    )
     assert [cells for cells, _, _ in measured] == [["base+none", "base+dropout"], ["base+masked"]]
 
 
@@ -120,7 +123,7 @@ def test_what_takes_less_than_a_minute_needs_no_line(
     speed = Speed(steps=1, validations=1, step=0.0, validation=0.0, test=0.0, numbers=0)
     monkeypatch.setattr(estimates, "measure_cells", lambda cells, jobs, threads: [speed] * len(cells))
     monkeypatch.setattr(estimates, "SMALL_IMPRESSIONS", 0)
-    for runs, expected in ((11, ""), (12, "12 runs to train, 1 at once: at most 1 min if")):
+    for runs, expected in ((11, ""), (12, "12 runs to train, 1 at once: at most 1 min of steps and scoring if")):
         # Each takes the 5 s of a start.
         announce([planned(tiny, tmp_path, seeds=runs)], jobs=1)
         line = capsys.readouterr().err
@@ -143,7 +146,8 @@ def test_a_dry_run_lists_runs_and_what_they_take(tiny: Dataset, tmp_path: Path) 
         "  BaseDNN, seeds finished: 0, 1; to train: 2",
         "  base+dropout, seeds finished: 0; to train: 1; to resume: 2",
         # 66 + 106 + (5 + 19 * 5 + 1) = 273 s.
-        "3 runs to train, 1 at once: at most 5 min if every run goes to epoch 20 (measured: base+dropout 40 ms/step, "
+        "3 runs to train, 1 at once: at most 5 min of steps and scoring if every run goes to epoch 20 "
+        "(measured: base+dropout 40 ms/step, "
         "BaseDNN 20 ms/step).",
     ]
     # Weights and optimizers of all three, 4 bytes per number, and three checkpoints of the largest.
@@ -191,7 +195,9 @@ def test_measuring_changes_no_run(with_data: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(estimates, "SMALL_IMPRESSIONS", 0)
     monkeypatch.setattr(estimates, "SMALL_SECONDS", 0.0)
     done = mail(*command, "--runs", "measured")
-    assert done.stderr.startswith("2 runs to train, 1 at once: at most 1 min if every run goes to epoch 1 (measured: ")
+    assert done.stderr.startswith(
+        "2 runs to train, 1 at once: at most 1 min of steps and scoring if every run goes to epoch 1 (measured: "
+    )
     assert done.stdout == unmeasured.stdout
     names = ("history.jsonl", "predictions.npy", "result.json")
     files = sorted(path.relative_to("measured") for path in Path("measured").rglob("seed-0/*") if path.name in names)
