@@ -92,7 +92,10 @@ class PlannedTable:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long the missing runs of some tables take, if each goes to its last epoch."""
+    """How long the missing runs of some tables take, if each goes to its last epoch.
+
+    Audits and the fits of two-stage methods are not counted: seconds to a minute each.
+    """
 
     missing: Sequence[PlannedRun]
     speeds: dict[str, Speed]
