@@ -26,9 +26,10 @@ def prepare_dataset(plan: Plan, data_dir: Path) -> Dataset:
     raw = data_dir / "raw" / plan.source
     if plan.simulate and not _holds_real_files(raw):
         return _simulated(plan, data_dir)
-    if plan.source in dataset_names(data_dir):
-        return open_dataset(data_dir, plan.source)
-    return preprocess(plan.source, raw, data_dir, None)
+    name = plan.datasets[0]
+    if name in dataset_names(data_dir):
+        return open_dataset(data_dir, name)
+    return preprocess(plan.source, raw, data_dir, None, PreprocessOptions(**plan.source_options))
 
 
 def _simulated(plan: Plan, data_dir: Path) -> Dataset:

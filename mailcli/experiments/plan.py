@@ -11,6 +11,7 @@ from mailcli.config import OPTION_TABLES, Options, RunConfig, make_config
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
+from mailcli.preprocessing.source_options import dataset_name
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.tables import Reported, ResultTable, make_table
@@ -46,6 +47,8 @@ class Plan:
     """Pairs of rows, by their names in the table: by how much the first is better than the second, seed by seed."""
     labels: tuple[str, ...] = ()
     """The name of each row in the table; empty for that of its cell and options."""
+    source_options: dict[str, str] = field(default_factory=dict)
+    """`label` and `test` of `mail preprocess`, for a source that has them."""
     tune: Options = field(default_factory=dict)
     """`trials` and `ranges` of `mail tune FILE`."""
     content: Options = field(default_factory=dict, repr=False)
@@ -57,7 +60,7 @@ class Plan:
     @property
     def datasets(self) -> tuple[str, ...]:
         """Possible names of its dataset: the name for real files or the schema file, then that for simulated ones."""
-        real = self.schema.stem if self.schema else self.source
+        real = self.schema.stem if self.schema else dataset_name(self.source, self.source_options)
         return (real, *([self.simulate["name"]] if self.simulate else []))
 
     def title_on(self, dataset: str) -> str:

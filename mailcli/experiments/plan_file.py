@@ -12,6 +12,7 @@ from mailcli.config import Options
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
 from mailcli.experiments.plan import SCHEMA, SEEDS, Plan
 from mailcli.experiments.tuning import USERS
+from mailcli.preprocessing.source_options import dataset_name
 from mailcli.reporting.paper import row_settings
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.simulation.world import Settings
@@ -22,6 +23,8 @@ _RULES = {
     "title": STRING,
     "source": STRING,
     "schema": STRING,
+    "label": STRING,
+    "test": STRING,
     "seeds": whole_number(1),
     "rows": Rule("a list of one row or more", lambda value: isinstance(value, list) and len(value) > 0),
     "settings": TABLE,
@@ -67,7 +70,7 @@ def read_plan(path: Path) -> Plan:
     faults += table_faults(content.get("tune", {}), _TUNE_RULES, "tune.")
     if "tuned" in content:
         faults += table_faults(content["tuned"], _TUNED_RULES, "tuned.", required=_TUNED_RULES)
-    faults += _source_faults(content["source"], content.get("schema"))
+    faults += _source_faults(content["source"], content.get("schema"), _source_options(content))
     faults += _simulation_faults(simulate, content["source"])
     faults += _reported_faults(content.get("reported", {}))
     if faults:
@@ -85,6 +88,7 @@ def read_plan(path: Path) -> Plan:
         content.get("reading", "").strip(),
         tuple((row, other) for row, other in content.get("against", [])),
         tuple(labels),
+        _source_options(content),
         content.get("tune", {}),
         whole,
         content.get("tuned", {}),
@@ -97,15 +101,20 @@ def _are_pairs(value: Any) -> bool:
     )
 
 
-def _source_faults(source: str, schema: str | None) -> list[str]:
+def _source_options(content: Options) -> dict[str, str]:
+    return {key: content[key] for key in ("label", "test") if key in content}
+
+
+def _source_faults(source: str, schema: str | None, given: dict[str, str]) -> list[str]:
     if (source == SCHEMA) != (schema is not None):
         return [f"source = {source!r}: expected both source = '{SCHEMA}' and schema = FILE, or neither"]
     if source == SCHEMA:
-        return []
+        return [f"{key} = {value!r}: the schema file names its column itself" for key, value in given.items()]
     try:
         plugins.check(plugins.SOURCES, source)
+        dataset_name(source, given)
     except MailError as error:
-        return [error.message.removesuffix(".")]
+        return [error.message.removeprefix("--").removesuffix(".")]
     return []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mailcli import plugins
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.preprocessing.sources._base import RawData
 
@@ -29,3 +30,9 @@ def default_name(reader: type[RawData], chosen: Mapping[str, str]) -> str:
     """The dataset's name: the source's own, followed by all values that are not the default."""
     others = [value for option, value in chosen.items() if value != reader.options[option][0]]
     return "-".join([reader.name, *others]).replace("_", "-")
+
+
+def dataset_name(source: str, given: Mapping[str, str]) -> str:
+    """The dataset's name for a source, by its name, with options (MailError: it has no such option or value)."""
+    reader = plugins.load(plugins.SOURCES, source)
+    return default_name(reader, chosen_options(reader, source, given))

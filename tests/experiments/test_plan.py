@@ -20,9 +20,11 @@ from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.executors.processes import jobs_and_threads
 from mailcli.experiments.plan_file import read_plan
 from mailcli.reporting.paper import REPORTED
+from tests.helpers import kuairand
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.runs import make_older
 
+LONG_VIEW_RANDOM = "kuairand-pure-long-view-random"
 FOLDER = Path(__file__).parent.parent.parent / "experiments"
 EXPERIMENTS = sorted([*FOLDER.glob("*.toml"), *FOLDER.glob("tuned/*.toml")])
 
@@ -98,6 +100,21 @@ def test_the_projects_experiments_are_complete(path: Path) -> None:
             "against = [['BaseDNN']]: expected a list of pairs of rows, [ROW, ",
         ),
         ('"alimama"', '"alimma"', "unknown data source 'alimma'. Did you mean 'alimama'?"),
+        (
+            '"alimama"',
+            '"alimama"\nlabel = "like"',
+            "label like: the source 'alimama' has no such option. Leave it out.",
+        ),
+        (
+            '"alimama"',
+            '"schema"\nschema = "x.toml"\ntest = "y"',
+            "test = 'y': the schema file names its column itself;",
+        ),
+        (
+            '"alimama"',
+            '"kuairand-pure"\nlabel = "lik"',
+            "label is 'lik'. Expected one of 'click', 'long_view', 'like'.",
+        ),
         ('"MetaEmb"', '"MetaEmbb"', "unknown row 'MetaEmbb'. Did you mean 'MetaEmb'?"),
         ('"MetaEmb"', "7", "row 7: expected a name, or {row = NAME, KEY = VALUE}."),
         ("epochs = 2", "epoch = 2", "unknown setting 'epoch'. Did you mean 'epochs'?"),
@@ -129,6 +146,17 @@ def test_a_file_with_a_fault_is_refused_in_one_line(plan: Path, toy_data: Path, 
     assert error in error_line(done)
     assert done.stderr.count("\n") == 1
     assert not (plan.parent / "runs").exists()
+
+
+def test_a_plan_chooses_label_and_test_of_its_source(tmp_path: Path) -> None:
+    kuairand.write(tmp_path / "data/raw/kuairand-pure", kuairand.good_rows())
+    path = tmp_path / "plan.toml"
+    plain = 'title = "Videos"\nsource = "kuairand-pure"\nrows = ["item-bias"]\n'
+    for options, name in (("", "kuairand-pure"), ('label = "long_view"\ntest = "random"\n', LONG_VIEW_RANDOM)):
+        path.write_text(plain + options, encoding="utf-8")
+        dataset = prepare_dataset(read_plan(path), tmp_path / "data")
+        assert dataset.name == name
+        assert prepare_dataset(read_plan(path), tmp_path / "data").folder == dataset.folder
 
 
 def test_a_missing_file_is_reported_with_those_that_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
