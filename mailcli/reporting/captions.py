@@ -43,7 +43,7 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     """
     several_seeds = any(len(row.seeds) > 1 for row in rows)
     shares = [result["test"]["all"]["one_class_impressions"] for row in rows for result in row.results]
-    notes = [data_note(rows), f"settings: {settings_note(rows[0].config)}"]
+    notes = [data_note(rows), f"settings: {settings_note([row.config for row in rows])}"]
     if several_seeds:
         notes.append(SEEDS_NOTE)
     else:
@@ -78,15 +78,14 @@ def data_note(rows: Sequence[Row]) -> str:
     return f"data {result['dataset']} | protocol {protocol} | seeds {seeds}"
 
 
-def settings_note(config: RunConfig) -> str:
-    """The settings that the rows share and that differ from the defaults."""
+def settings_note(configs: Sequence[RunConfig]) -> str:
+    """The settings that the rows share and that differ from the defaults; then those that differ from row to row."""
     defaults = {field.name: field.default for field in fields(RunConfig) if field.default is not MISSING}
-    changed = [
-        f"{name} {getattr(config, name)}"
-        for name, default in defaults.items()
-        if name not in _SHOWN_ELSEWHERE and getattr(config, name) != default
-    ]
-    return ", ".join(changed) or "all defaults"
+    values = {name: {getattr(config, name) for config in configs} for name in defaults if name not in _SHOWN_ELSEWHERE}
+    changed = [f"{name} {min(own)}" for name, own in values.items() if len(own) == 1 and own != {defaults[name]}]
+    differ = [name for name, own in values.items() if len(own) > 1]
+    text = ", ".join(changed) or "all defaults"
+    return f"{text}; each row its own {', '.join(differ)}" if differ else text
 
 
 def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:

@@ -136,7 +136,7 @@ def _notes(lines: Sequence[_Line], known: Sequence[int], baselines: Sequence[_Li
     shares = {number: float(np.mean([warm_up.reached[number] for warm_up in warm_ups])) for number in known}
     notes = [
         data_note(rows),
-        f"settings: {settings_note(rows[0].config)}",
+        f"settings: {settings_note([row.config for row in rows])}",
         "±: 95 % interval over seeds" if several_seeds else ONE_SEED,
         "known: how many of their last behaviors the drawn new users have back; an id that the protocol hides stays "
         "hidden; the same impressions in every column, without users who have no behavior in the raw data",

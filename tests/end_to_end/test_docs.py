@@ -154,7 +154,7 @@ def test_rows_of_tables_are_those_of_the_readme() -> None:
 
 def test_rows_of_a_kept_experiment_are_those_of_its_results(tmp_path: Path) -> None:
     """The README's table of new users under `strict`; `mail results` writes experiments/RESULTS.md from the same."""
-    plan = read_plan(ROOT / "experiments" / "table2-ml-100k-strict.toml")
+    plan = read_plan(ROOT / "experiments" / "tuned" / "table2-ml-100k-strict.toml")
     rows, runs = archive_runs(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
     table = plan.tables(rows, (runs[0].result or {})["dataset"])[0]
     printed = render(lay_out(table), "table").splitlines()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mailcli.config import make_config
+from mailcli.reporting.captions import settings_note
 from mailcli.reporting.formats import render
 from mailcli.reporting.result_layout import lay_out
 from mailcli.reporting.rows import Row
@@ -70,3 +71,11 @@ def test_patience_that_ends_training_within_the_last_epoch_is_no_reason_to_warn(
     curve = [{"epoch": 2, "step": 30 + number, "all": 0.5} for number in range(1 + validations_after)]
     rows = [Row(BASE, (0,), (trained(2, best_step=30, curve=curve),), None)]
     assert any(note.startswith("still improving") for note in notes_on_epochs(rows)) == warns
+
+
+def test_a_setting_that_rows_do_not_share_is_not_shown_as_theirs() -> None:
+    shared = {"data": "toy", "epochs": 20, "history": 25}
+    configs = [make_config([{**shared, "learning_rate": rate, "batch_size": 512}]) for rate in (0.001, 0.002)]
+    assert settings_note(configs) == "history 25, batch_size 512, epochs 20; each row its own learning_rate"
+    assert settings_note(configs[:1]) == "history 25, batch_size 512, epochs 20"
+    assert settings_note([make_config([{"data": "toy"}])]) == "all defaults"
