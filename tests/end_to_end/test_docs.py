@@ -19,7 +19,7 @@ from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.plan_file import read_plan
 from mailcli.models.features import Features
 from mailcli.reporting.formats import render
-from mailcli.reporting.result_layout import lay_out
+from mailcli.reporting.result_layout import lay_out_with_audit
 from tests.helpers.documents import (
     DOCUMENTS,
     PAGES,
@@ -152,31 +152,35 @@ def test_rows_of_tables_are_those_of_the_readme() -> None:
     assert not [row for row in rows if not any(line.startswith(row[1].rstrip(" │")) for line in readme)]
 
 
-def test_rows_of_a_kept_experiment_are_those_of_its_results(tmp_path: Path) -> None:
-    """The README's table of new users under `strict`; `mail results` writes experiments/RESULTS.md from the same."""
-    plan = read_plan(ROOT / "experiments" / "tuned" / "table2-ml-100k-strict.toml")
-    rows, runs = archive_runs(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
-    table = plan.tables(rows, (runs[0].result or {})["dataset"])[0]
-    printed = render(lay_out(table), "table").splitlines()
-    (block,) = (block for block in BLOCKS if block.page.name == "README.md" and "protocol strict" in block.code)
-    lines = [line.rstrip() for line in block.code.splitlines()]
-    assert lines == [line.rstrip() for line in printed[: len(lines)]]
-    assert len([line for line in lines if "±" in line]) == len(plan.rows)
-
-
-def test_notes_of_a_table_are_those_that_are_printed(tmp_path: Path) -> None:
-    """Below the README's table of `make demo`; numbers and settings differ from one experiment to another."""
-    plan = read_plan(ROOT / "experiments" / "table2-ml-100k.toml")
-    rows, runs = archive_runs(plan, tmp_path / "no runs", ROOT / "experiments" / "results")
+def kept_tables(name: str, folder: Path) -> list[str]:
+    """The lines that `mail run` prints of an experiment whose runs are kept; `mail results` shows the same."""
+    plan = read_plan(ROOT / "experiments" / name)
+    rows, runs = archive_runs(plan, folder / "no runs", ROOT / "experiments" / "results")
     tables = plan.tables(rows, (runs[0].result or {})["dataset"])
-    text = render([lay_out(table) for table in tables], "table")
-    (block,) = (block for block in BLOCKS if block.page.name == "README.md" and "settings: " in block.code)
-    _, notes = block.code.split("settings: ")
-    printed = {re.sub(r"\d+\.\d", "0.0", line.rstrip()) for line in text.splitlines()}
-    # Those on epochs name the rows of the experiment; this one has no trivial row.
-    others = ("best epoch ", "still improving: ", "trivial: ")
-    shown = [line for line in notes.splitlines()[1:] if not line.startswith(others)]
-    assert {re.sub(r"\d+\.\d", "0.0", line.rstrip()) for line in shown} <= printed
+    return render([text for table in tables for text in lay_out_with_audit(table)], "table").splitlines()
+
+
+def text_block(page: str, start: str) -> list[str]:
+    """The lines of a page's block that begins with a text."""
+    (block,) = (block for block in BLOCKS if block.page.name == page and block.code.startswith(start))
+    return [line.rstrip() for line in block.code.splitlines()]
+
+
+def test_the_readmes_table_of_new_users_is_that_of_the_kept_runs(tmp_path: Path) -> None:
+    printed = [line.rstrip() for line in kept_tables("tuned/table2-ml-100k-strict.toml", tmp_path)]
+    lines = text_block("README.md", "MAIL Table 2 on MovieLens-100K, protocol strict")
+    assert lines == printed[: len(lines)]
+    assert len([line for line in lines if "±" in line]) == 14
+
+
+def test_the_readmes_demo_is_what_the_kept_runs_print(tmp_path: Path) -> None:
+    """Its runs are some of table 3's: the table with all its notes, and the audit without those on its columns."""
+    printed = [line.rstrip() for line in kept_tables("demo.toml", tmp_path)]
+    table = text_block("README.md", "A trivial row, BaseDNN and MAIL-Base")
+    assert table == printed[: len(table)]
+    assert printed[len(table)] == ""
+    audit = text_block("README.md", "Audit of v̂")
+    assert [line for line in printed[len(table) + 1 :] if line in audit] == audit
 
 
 @pytest.mark.parametrize("page", ["README.md", "alimama.md"])
