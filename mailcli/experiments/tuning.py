@@ -237,8 +237,8 @@ def _check_journal(path: Path, search: Search) -> None:
         except (ValueError, RecursionError):
             is_valid = False
         if not is_valid:
-            found = shorten(line.decode(errors="replace"))
-            raise _damaged(path, search, f"line {number} is {found}; expected a JSON object")
+            text = shorten(line.decode(errors="replace"))
+            raise _damaged(path, search, f"line {number} is {text}; expected a JSON object")
 
 
 def _damaged(path: Path, search: Search, reason: str) -> MailError:
