@@ -26,10 +26,11 @@ def prepare_dataset(plan: Plan, data_dir: Path) -> Dataset:
     raw = data_dir / "raw" / plan.source
     if plan.simulate and not _holds_real_files(raw):
         return _simulated(plan, data_dir)
-    name = plan.datasets[0]
+    name, chosen = plan.datasets[0], plan.source_options
     if name in dataset_names(data_dir):
         return open_dataset(data_dir, name)
-    return preprocess(plan.source, raw, data_dir, None, PreprocessOptions(**plan.source_options))
+    options = PreprocessOptions(label=chosen.get("label"), test=chosen.get("test"))
+    return preprocess(plan.source, raw, data_dir, None, options)
 
 
 def _simulated(plan: Plan, data_dir: Path) -> Dataset:
