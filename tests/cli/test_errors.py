@@ -14,7 +14,7 @@ from tests.helpers.command_line import error_line, mail
     [
         (
             ["preprocess", "alibaba"],
-            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'ml-100k'.",
+            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'kuairand-pure', 'ml-100k'.",
         ),
         (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
         (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 or more."),

@@ -57,7 +57,7 @@ def test_names_and_required_options_are_in_the_help() -> None:
             "Cold-start method: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'masked', 'metaemb', 'none'"
             in text
         )
-    assert "LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable. [required]" in text
+    assert "LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable. [required without FILE]" in text
     text = " ".join(mail("simulate", "--help").stdout.split())
     assert "--seed INTEGER Random seed: the same seed writes the same files. [default: 0]" in text
 
