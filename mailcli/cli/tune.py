@@ -136,4 +136,6 @@ def _tune_plan(
 
 def _pairs(record: dict[str, Any]) -> list[str]:
     """The settings of a trial as `KEY=VALUE`."""
-    return [f"{key}={value}" for key, value in record.items() if key not in {"trial", "value"}]
+    from mailcli.experiments.tuning import settings_of
+
+    return [f"{key}={value}" for key, value in settings_of(record).items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,19 +115,18 @@ class Plan:
 
     def check_baselines(self, configs: Sequence[RunConfig]) -> None:
         """Refuse a row whose ranker has no row of its own, tuned like all others, to be compared with (MailError)."""
-        rankers = {config.ranker for config in configs if config.cold_start == "none"}
+        alone = Counter(config.ranker for config in configs if config.cold_start == "none")
         for config in configs:
-            if config.ranker not in rankers:
+            if not alone[config.ranker]:
                 raise MailError(
                     f"{self.path}: has no row of the ranker '{config.ranker}' without a method, which "
                     f"'{config.cell}' is compared with. Add one, so that it is tuned as well."
                 )
-        alone = [config.ranker for config in configs if config.cold_start == "none"]
-        for ranker in rankers:
-            if alone.count(ranker) > 1:
+        for ranker, count in alone.items():
+            if count > 1:
                 raise MailError(
-                    f"{self.path}: has {alone.count(ranker)} rows of '{ranker}' without a method. Expected one, which "
-                    "the others are compared with."
+                    f"{self.path}: has {count} rows of '{ranker}' without a method. Expected one, which the others are "
+                    "compared with."
                 )
 
     def name_rows(self, rows: Sequence[Row]) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,10 +61,8 @@ def read_plan(path: Path) -> Plan:
     faults = table_faults(content, _RULES, required=_REQUIRED)
     if faults:
         raise MailError(f"{path}: {sentence(faults)}")
-    # Labels are taken out of the rows below.
-    whole = copy.deepcopy(content)
     simulate = content.get("simulate", {})
-    labels = [_take_label(row, faults) for row in content["rows"]]
+    labels = [_read_label(row, faults) for row in content["rows"]]
     rows = [_read_row(row, faults) for row in content["rows"]]
     faults += table_faults(content.get("tune", {}), _TUNE_RULES, "tune.")
     if "tuned" in content:
@@ -90,7 +87,7 @@ def read_plan(path: Path) -> Plan:
         tuple(labels),
         _source_options(content),
         content.get("tune", {}),
-        whole,
+        content,
         content.get("tuned", {}),
     )
 
@@ -118,11 +115,12 @@ def _source_faults(source: str, schema: str | None, given: dict[str, str]) -> li
     return []
 
 
-def _take_label(row: Any, faults: list[str]) -> str:
-    """The row's name in the table, removed from its settings; empty if it has none."""
-    label = row.pop("label", "") if isinstance(row, dict) else ""
+def _read_label(row: Any, faults: list[str]) -> str:
+    """The row's name in the table; empty if it has none."""
+    label = row.get("label", "") if isinstance(row, Mapping) else ""
     if not isinstance(label, str):
-        faults.append(f"row {shorten(row)}: label = {label!r}: expected a text")
+        others = {key: value for key, value in row.items() if key != "label"}
+        faults.append(f"row {shorten(others)}: label = {label!r}: expected a text")
         return ""
     return label
 
@@ -130,6 +128,7 @@ def _take_label(row: Any, faults: list[str]) -> str:
 def _read_row(row: Any, faults: list[str]) -> Options:
     """A row's settings: a name of the paper's, or `{row = NAME, KEY = VALUE, ...}`, without its label."""
     settings = dict(row) if isinstance(row, Mapping) else {"row": row}
+    settings.pop("label", None)
     name = settings.pop("row", None)
     if not isinstance(name, str):
         faults.append(f"row {shorten(row)}: expected a name, or {{row = NAME, KEY = VALUE}}")

@@ -20,8 +20,8 @@ from mailcli.errors import MailError
 from mailcli.experiments.executors.processes import jobs_and_threads, work_on_all
 from mailcli.experiments.matrix import run_memory
 from mailcli.experiments.plan import Plan
-from mailcli.experiments.search_space import Range, parse_ranges
-from mailcli.experiments.tuning import Search, run_search
+from mailcli.experiments.search_space import Range, option_owner, parse_ranges
+from mailcli.experiments.tuning import Search, run_search, settings_of
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What is searched where neither the file nor the command line says it (ours): a few values around the defaults, so
@@ -181,7 +181,7 @@ def _best(task: RowSearch) -> TunedRow:
     """
     trials = sorted(_trials(task), key=lambda record: record["trial"])[: task.trials]
     best = max(trials, key=lambda record: record["value"])
-    texts = {key: value for key, value in best.items() if key not in {"trial", "value"}}
+    texts = settings_of(best)
     config = task.search.trial(texts)
     settings = {key: text if "." in key else vars(config)[key] for key, text in texts.items()}
     return TunedRow(settings, best["value"])
@@ -204,11 +204,7 @@ def _has(config: RunConfig, key: str) -> bool:
     """Whether a range fits a row: an option only if its ranker or method has it, and a setting always."""
     from mailcli.models.factory import option_names
 
-    table, _, option = key.partition(".")
     if plugins.is_trivial(config.ranker):
         return False
-    if table == "ranker" and option:
-        return option in option_names(plugins.RANKERS, config.ranker)
-    if table == "cold_start" and option:
-        return option in option_names(plugins.COLD_STARTS, config.cold_start)
-    return True
+    owner = option_owner(config, key)
+    return owner is None or owner.option in option_names(owner.kind, owner.name)

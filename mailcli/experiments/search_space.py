@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from mailcli import plugins
+from mailcli.config import OPTION_TABLES, Options, RunConfig
 from mailcli.errors import MailError
 
 
@@ -35,6 +37,26 @@ class Range(NamedTuple):
 
     def _number(self, value: float) -> float:
         return int(value) if self.whole else value
+
+
+class OptionOwner(NamedTuple):
+    """The ranker or cold-start method that a setting is an option of."""
+
+    kind: plugins.PluginKind
+    name: str
+    option: str
+    """Without the name of its table."""
+    given: Options
+    """All options of it that are set."""
+
+
+def option_owner(config: RunConfig, key: str) -> OptionOwner | None:
+    """What `ranker.KEY` or `cold_start.KEY` is an option of in a config; None for any other setting."""
+    table, _, option = key.partition(".")
+    if not option or table not in OPTION_TABLES:
+        return None
+    kind = {"ranker": plugins.RANKERS, "cold_start": plugins.COLD_STARTS}[table]
+    return OptionOwner(kind, getattr(config, table), option, getattr(config, OPTION_TABLES[table]))
 
 
 def is_number(text: str) -> bool:

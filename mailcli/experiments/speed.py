@@ -17,7 +17,7 @@ from mailcli.experiments.run_time import Speed
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import is_two_stage
 from mailcli.models.step import Step, make_step
-from mailcli.training.loop import LONG_EPOCH
+from mailcli.training.loop import validated_steps
 from mailcli.training.normalization import IMPRESSIONS, NormalizationStatistics
 from mailcli.training.scorer import Scorer
 from mailcli.training.train import prepare
@@ -61,9 +61,7 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
     impressions = min(len(splits["train"].rows), IMPRESSIONS)
     validation += _seconds(normalization.update) * impressions / len(normalized.view.rows)
     steps = len(batches("train"))
-    # After each so many steps, and at the end of the epoch; by default, none shortly before the end.
-    every = config.eval_every
-    validations = -(-steps // every) if every else max(1, (steps + LONG_EPOCH // 2) // LONG_EPOCH)
+    validations = len(validated_steps(steps, config.eval_every))
     return Speed(steps, validations, seconds, validation, test, _count([*model.variables, *step.variables]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,10 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], data
         data: name of the dataset on which it was tuned.
         path: of the file.
     """
-    content = copy.deepcopy(plan.content)
     names = plan.row_names()
-    rows = [_row(row, name, tuned_row) for row, name, tuned_row in zip(content["rows"], names, tuned, strict=True)]
+    rows = [_row(*row) for row in zip(plan.content["rows"], names, tuned, strict=True)]
     # Its words are about other numbers.
-    kept = {key: value for key, value in content.items() if key not in {"rows", "tune", "reading"}}
+    kept = {key: value for key, value in plan.content.items() if key not in {"rows", "tune", "reading"}}
     validation = {
         name: tuned_row.validation
         for name, tuned_row in zip(names, tuned, strict=True)

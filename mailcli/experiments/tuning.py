@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailcli import plugins
-from mailcli.config import OPTION_TABLES, RunConfig, option_text
+from mailcli.config import RunConfig, option_text
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import DivergedError, MailError, did_you_mean, quoted, shorten
 from mailcli.escape import csv_cell
 from mailcli.experiments.cells import RunFolders, resolve_config
-from mailcli.experiments.search_space import Range, distribution, is_number, same_value
+from mailcli.experiments.search_space import Range, distribution, is_number, option_owner, same_value
 from mailcli.training.evaluate import check_selectable
 from mailcli.training.option_defaults import option_defaults
 from mailcli.training.run_folder import Run
@@ -140,11 +139,12 @@ def _search_on(
         _write_table(folder / "trials.csv", records)
         (record,) = (record for record in records if record["trial"] == trial.number)
         logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}")
-    if not _records(study):
+    records = _records(study)
+    if not records:
         raise MailError(
             f"{folder}: training has diverged in all {trials} trials. Search lower values of learning_rate."
         )
-    return _records(study)
+    return records
 
 
 def _enqueue_own_settings(search: Search, study: Any) -> None:
@@ -164,11 +164,9 @@ def own_values(search: Search) -> dict[str, Any] | None:
 
 def _own_value(config: RunConfig, setting: Range) -> Any:
     """The choice or number that a config has of a setting, whose option may have its default; None if out of range."""
-    table, _, option = setting.key.partition(".")
-    if option:
-        kind, name = (plugins.RANKERS, config.ranker) if table == "ranker" else (plugins.COLD_STARTS, config.cold_start)
-        known = {**option_defaults(kind, name), **vars(config)[OPTION_TABLES[table]]}
-        text = option_text(known.get(option, ""))
+    owner = option_owner(config, setting.key)
+    if owner:
+        text = option_text({**option_defaults(owner.kind, owner.name), **owner.given}.get(owner.option, ""))
     else:
         text = option_text(vars(config)[setting.key])
     if setting.choices:
@@ -292,8 +290,13 @@ def _records(study: Any) -> list[dict[str, Any]]:
     return [{"trial": trial.number, "value": trial.value, **trial.params} for trial in finished]
 
 
+def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a trial, without its number and value."""
+    return {key: value for key, value in record.items() if key not in {"trial", "value"}}
+
+
 def _summary(record: Mapping[str, Any]) -> str:
-    settings = ", ".join(f"{key} {value}" for key, value in record.items() if key not in {"trial", "value"})
+    settings = ", ".join(f"{key} {value}" for key, value in settings_of(record).items())
     return f"validation AUC {record['value']:.4f} with {settings}"
 
 

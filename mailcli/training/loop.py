@@ -41,6 +41,18 @@ LONG_EPOCH = 10_000
 _CHIEF_HAS_CHECKPOINTS = "Worker 0 has the checkpoints."
 
 
+def validated_steps(steps: int, eval_every: int) -> frozenset[int]:
+    """The steps of an epoch that a validation follows: the last one, and those that are due before.
+
+    Args:
+        steps: of the epoch.
+        eval_every: the setting; 0 for every LONG_EPOCH steps, but not shortly before the end, which would use up
+            patience.
+    """
+    every, last = (eval_every, steps) if eval_every else (LONG_EPOCH, steps - (LONG_EPOCH - 1) // 2)
+    return frozenset([*range(every, last, every), steps])
+
+
 class TrainingLoop:
     """Trains a model until validation no longer improves, and saves the best epoch's weights.
 
@@ -66,6 +78,7 @@ class TrainingLoop:
     ) -> None:
         self._run, self._dataset, self._model, self._scorer = run, dataset, model, scorer
         self._batches, self._validation = batches["train"], batches["validation"]
+        self._validated = validated_steps(len(self._batches), run.config.eval_every)
         self._step = make_step(model, run.config)
         variables = [*model.variables, *self._step.variables]
         self._checkpoints = Checkpoints(run.checkpoints, variables)
@@ -144,12 +157,7 @@ class TrainingLoop:
 
     def _is_validated_after(self, step: int) -> bool:
         """Whether a validation follows this step of an epoch."""
-        steps, every = len(self._batches), self._run.config.eval_every
-        if step == steps:
-            return True
-        # Not shortly before the end of the epoch, which would use up patience.
-        due = step % (every or LONG_EPOCH) == 0 and (every > 0 or 2 * (steps - step) >= LONG_EPOCH)
-        return step > 0 and due
+        return step in self._validated
 
     @property
     def _validation_is_due(self) -> bool:

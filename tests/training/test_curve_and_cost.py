@@ -17,7 +17,7 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.training.checkpoints import TrainingState
 from mailcli.training.evaluate import check_selectable
-from mailcli.training.loop import TrainingLoop
+from mailcli.training.loop import TrainingLoop, validated_steps
 from mailcli.training.run_folder import Run
 from mailcli.training.run_result import read_result
 from tests.helpers.models import mail_config
@@ -34,6 +34,23 @@ def numbers_in(weights: Path) -> int:
     with h5py.File(weights) as file:
         file.visititems(lambda name, item: sizes.append(item.size) if hasattr(item, "size") else None)
     return sum(sizes)
+
+
+@pytest.mark.parametrize(
+    ("steps", "eval_every", "expected"),
+    [
+        (22, 9, {9, 18, 22}),
+        (18, 9, {9, 18}),
+        (22, 0, {22}),
+        (14_999, 0, {14_999}),
+        (15_000, 0, {10_000, 15_000}),
+        (26_000, 0, {10_000, 20_000, 26_000}),
+        (24_000, 0, {10_000, 24_000}),
+        (24_000, 10_000, {10_000, 20_000, 24_000}),
+    ],
+)
+def test_the_steps_before_a_validation(steps: int, eval_every: int, expected: set[int]) -> None:
+    assert validated_steps(steps, eval_every) == expected
 
 
 def test_a_long_epoch_is_validated_within(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
