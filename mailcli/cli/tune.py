@@ -64,7 +64,8 @@ def tune(
     """
     if plan:
         _refuse_options_of_one_cell(options)
-        _tune_plan(plan, (ranges, trials, users, seed or 0), out, jobs, options["data"], data_dir, runs, minutes)
+        budget = {"trials": trials, "ranges": ranges, "users": users, "seed": seed or 0}
+        _tune_plan(plan, budget, out, jobs, options["data"], data_dir, runs, minutes)
         return
     for option, value in (("--out", out), ("--jobs", jobs)):
         if value is not None:
@@ -94,7 +95,7 @@ def _refuse_options_of_one_cell(options: dict[str, Any]) -> None:
 
 def _tune_plan(
     path: Path,
-    budget: tuple[tuple[str, ...], int | None, str, int],
+    budget: dict[str, Any],
     out: Path | None,
     jobs: int | None,
     data: str | None,
@@ -106,28 +107,20 @@ def _tune_plan(
     from mailcli.data.dataset import open_dataset
     from mailcli.experiments.datasets import prepare_dataset
     from mailcli.experiments.plan_file import read_plan
-    from mailcli.experiments.plan_tuning import DEFAULT_RANGES, Budget, PlanTuning
+    from mailcli.experiments.plan_tuning import PlanTuning, budget_of
     from mailcli.experiments.tuned_plan import write_tuned_plan
-    from mailcli.experiments.tuning import DEFAULT_TRIALS
 
-    ranges, trials, users, seed = budget
     plan = read_plan(path)
     if plan.tuned:
         raise MailError(f"{path}: is tuned already. Expected the experiment that it was made from.")
-    chosen = Budget(
-        trials or plan.tune.get("trials", DEFAULT_TRIALS),
-        ranges or tuple(plan.tune.get("ranges", DEFAULT_RANGES)),
-        users,
-        seed,
-        "--range" if ranges else f"{path}: tune.ranges:",
-    )
+    chosen = budget_of(plan, **budget)
     target = out or path.parent / "tuned" / path.name
     if target.resolve() == path.resolve():
         raise MailError(f"--out {target}: is the experiment itself. Name another file.")
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
     tuned = PlanTuning(plan, chosen, dataset, runs, jobs, minutes).tune()
     write_tuned_plan(plan, chosen, tuned, dataset.name, target)
-    print_line(f"validation AUC ({users} users) of the best of {chosen.trials} trials, and its settings")
+    print_line(f"validation AUC ({chosen.users} users) of the best of {chosen.trials} trials, and its settings")
     for name, row in zip(plan.row_names(), tuned, strict=True):
         value = "-" if row.validation is None else f"{row.validation:.4f}"
         print_line(f"{value:>6}  {name}  {' '.join(f'{key}={setting}' for key, setting in row.settings.items())}")

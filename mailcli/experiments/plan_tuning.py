@@ -21,7 +21,7 @@ from mailcli.experiments.executors.processes import jobs_and_threads, work_on_al
 from mailcli.experiments.matrix import run_memory
 from mailcli.experiments.plan import Plan
 from mailcli.experiments.search_space import Range, option_owner, parse_ranges
-from mailcli.experiments.tuning import Search, run_search, settings_of
+from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search, settings_of
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What is searched where neither the file nor the command line says it (ours): a few values around the defaults, so
@@ -52,6 +52,17 @@ class Budget:
     seed: int
     option: str = "--range"
     """Where the ranges stand, for an error."""
+
+
+def budget_of(plan: Plan, trials: int | None, ranges: tuple[str, ...], users: str, seed: int) -> Budget:
+    """The budget of a command line; trials and ranges that it does not give are those of the plan, or the defaults."""
+    return Budget(
+        trials or plan.tune.get("trials", DEFAULT_TRIALS),
+        ranges or tuple(plan.tune.get("ranges", DEFAULT_RANGES)),
+        users,
+        seed,
+        "--range" if ranges else f"{plan.path}: tune.ranges:",
+    )
 
 
 class RowSearch(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -97,7 +96,7 @@ def _name(row: RowAudit) -> str:
 
 def _cell(cost: Cost) -> TextCell:
     """`-.0123 ±.0077`, and in brackets the interval itself."""
-    if math.isnan(cost.mean) or math.isnan(cost.low):
+    if not cost.is_defined:
         return TextCell("undefined")
     mean, low, high = (f"{number:+.4f}".replace("0.", ".", 1) for number in (cost.mean, cost.low, cost.high))
     half = f"{(cost.high - cost.low) / 2:.4f}".removeprefix("0")
@@ -121,9 +120,7 @@ def _records(audits: Sequence[RowAudit]) -> list[dict[str, Any]]:
             "metric": metric,
             "source": source,
             "mean": or_none(float(row.audit.values[source][number])),
-            "against_own": or_none(cost.mean),
-            "against_own_low": or_none(cost.low),
-            "against_own_high": or_none(cost.high),
+            **cost.record(),
             "personal": row.audit.is_personal,
             "seeds": " ".join(map(str, row.seeds)),
         }

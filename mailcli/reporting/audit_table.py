@@ -48,7 +48,7 @@ def verdict(audit: Audit) -> str:
 
 def cost_text(cost: Cost) -> str:
     """`-0.0123 [-0.0200, -0.0046]`; `undefined` for a metric that is NaN."""
-    if math.isnan(cost.mean) or math.isnan(cost.low):
+    if not cost.is_defined:
         return "undefined"
     return f"{cost.mean:+.4f} [{cost.low:+.4f}, {cost.high:+.4f}]"
 
@@ -77,9 +77,7 @@ def _records(audit: Audit, config: RunConfig, seeds: str) -> list[dict[str, obje
                     "mean": or_none(float(audit.values[source][number])),
                     "over_users_low": or_none(low),
                     "over_users_high": or_none(high),
-                    "against_own": or_none(cost.mean),
-                    "against_own_low": or_none(cost.low),
-                    "against_own_high": or_none(cost.high),
+                    **cost.record(),
                     "personal": audit.is_personal,
                     "seeds": seeds,
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.metrics.bootstrap import percentile_interval
+from mailcli.training.evaluate import or_none
 from mailcli.training.run_audit import SOURCES, RunAudit
 
 
@@ -19,6 +21,19 @@ class Cost(NamedTuple):
     low: float
     high: float
     """The 95 % interval over users."""
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether it has a value and an interval."""
+        return not (math.isnan(self.mean) or math.isnan(self.low))
+
+    def record(self) -> dict[str, float | None]:
+        """Its numbers in a record of a table."""
+        return {
+            "against_own": or_none(self.mean),
+            "against_own_low": or_none(self.low),
+            "against_own_high": or_none(self.high),
+        }
 
 
 class Audit(NamedTuple):

@@ -6,10 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mailcli.training.run_audit import RunAudit
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -61,11 +57,5 @@ class RemoteRun(Run):
         """Nothing: the chief has it."""
         return []
 
-    def finish(
-        self,
-        scores: NDArray[np.float32],
-        environment: dict[str, Any],
-        result: dict[str, Any],
-        audit: RunAudit | None = None,
-    ) -> None:
+    def finish(self, *_: object, **__: object) -> None:
         """Do nothing."""

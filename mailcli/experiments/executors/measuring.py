@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from typing import NamedTuple
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
+from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.experiments.run_time import Speed
 from mailcli.utils import progress
 from mailcli.utils.hardware import limit_threads
@@ -83,18 +82,10 @@ def _initialize(threads_each: int, log_level: int) -> None:
     log_to_stderr(log_level)
     progress.show_progress_with(_no_progress)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 @contextmanager
 def _no_progress(title: str, total: float, unit: str) -> Iterator[progress.Advance]:
     del title, total, unit
     yield lambda _: None
-
-
-def _end_with_parent() -> None:
-    """Wait until the parent has ended, for example by a kill; then end this process, which would wait for cells."""
-    parent = multiprocessing.parent_process()
-    assert parent, "it runs in a worker"
-    parent.join()
-    os._exit(Interrupted.exit_code)

@@ -19,6 +19,7 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import RunFolders, train_if_missing
+from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.log import LOGGER, log_to_stderr
@@ -208,20 +209,13 @@ def _initialize_worker(threads_each: int, reports: Any, stopping: Any, log_level
         # Leave the terminal's process group, so that Ctrl-C reaches only the parent.
         os.setpgrp()
     process_progress.send_progress_to(reports)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(_write_checkpoint)
 
 
-def _end_with_parent() -> None:
-    """Wait until the parent has ended, for example by a kill; then stop as by Ctrl-C, and end this process.
-
-    It has to be ended: the pool's queues never report that the parent is gone, so it would wait for tasks forever.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent, "it runs in a worker"
-    parent.join()
+def _write_checkpoint() -> None:
+    """Stop what a worker is doing as Ctrl-C does, and wait until it has."""
     os.kill(os.getpid(), signal.SIGINT)
     _working.acquire(timeout=CHECKPOINT_SECONDS)
-    os._exit(Interrupted.exit_code)
 
 
 def _interruptible(work: Any, argument: Any) -> Any:
