@@ -22,6 +22,7 @@ from mailcli.experiments.plan_file import read_plan
 from mailcli.reporting.paper import REPORTED
 from tests.helpers import kuairand
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.plans import assert_refused, make_data, write_plan
 from tests.helpers.runs import make_older
 
 LONG_VIEW_RANDOM = "kuairand-pure-long-view-random"
@@ -51,18 +52,13 @@ AUC = 0.5934
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.toml"
-    path.write_text(PLAN, encoding="utf-8")
-    return path
+    return write_plan(tmp_path, PLAN)
 
 
 @pytest.fixture(scope="module")
 def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that holds the plan's dataset."""
-    folder = tmp_path_factory.mktemp("toy")
-    (folder / "toy.toml").write_text(PLAN, encoding="utf-8")
-    prepare_dataset(read_plan(folder / "toy.toml"), folder / "data")
-    return folder / "data"
+    return make_data(tmp_path_factory.mktemp("toy"), PLAN)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -140,12 +136,7 @@ def test_the_projects_experiments_are_complete(path: Path) -> None:
 )
 def test_a_file_with_a_fault_is_refused_in_one_line(plan: Path, toy_data: Path, old: str, new: str, error: str) -> None:
     plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
-    done = mail("run", plan, "--data-dir", toy_data, "--runs", plan.parent / "runs")
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"Error: {plan}: ")
-    assert error in error_line(done)
-    assert done.stderr.count("\n") == 1
-    assert not (plan.parent / "runs").exists()
+    assert_refused("run", plan, toy_data, error)
 
 
 def test_a_plan_chooses_label_and_test_of_its_source(tmp_path: Path) -> None:
@@ -232,7 +223,9 @@ def test_only_a_deleted_run_is_trained_again_and_the_table_is_the_same(
     one_seed = mail("run", plan, *where, "--seeds", "1")
     assert "one seed: no interval" in one_seed.stdout
     assert one_seed.stderr == ""
-    (table,) = json.loads(first.stdout)
+    table, audit = json.loads(first.stdout)
+    assert audit["title"] == "Audit of v̂: Toy, simulated"
+    assert {record["row"].split()[0] for record in audit["results"]} == {"MAIL-Base"}
     auc = next(
         r for r in table["results"] if (r["users"], r["row"].split()[0], r["metric"]) == ("new", "MAIL-Base", "AUC")
     )

@@ -11,13 +11,12 @@ import pytest
 from click.testing import Result
 
 from mailcli.config import make_config
-from mailcli.data.dataset import Dataset
 from mailcli.experiments import plan_tuning
-from mailcli.experiments.datasets import prepare_dataset
-from mailcli.experiments.plan_file import read_plan
 from mailcli.experiments.search_space import parse_ranges
 from mailcli.experiments.tuning import Search, own_values
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.datasets import forbid_test_split
+from tests.helpers.plans import assert_refused, make_data, write_plan
 
 #: On 150 simulated users, a run takes a second or two.
 PLAN = """
@@ -53,17 +52,12 @@ BASE = "BaseDNN (units=8,4)"
 
 @pytest.fixture(scope="module")
 def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("toy")
-    (folder / "toy.toml").write_text(PLAN, encoding="utf-8")
-    prepare_dataset(read_plan(folder / "toy.toml"), folder / "data")
-    return folder / "data"
+    return make_data(tmp_path_factory.mktemp("toy"), PLAN)
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.toml"
-    path.write_text(PLAN, encoding="utf-8")
-    return path
+    return write_plan(tmp_path, PLAN)
 
 
 def tune(plan: Path, data: Path, *options: str) -> Result:
@@ -127,14 +121,8 @@ def test_a_smaller_budget_counts_only_the_first_trials(
 def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
     plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    column = Dataset.column
-
-    def without_test(self: Dataset, table: str, name: str) -> object:
-        assert table != "test", f"{name} of the test split was read"
-        return column(self, table, name)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Dataset, "column", without_test)
+        forbid_test_split(patch)
         done = tune(plan, toy_data, "--jobs", "1")
     assert done.exit_code == 0, done.output
     runs, tuned = plan.parent / "runs", plan.parent / "tuned" / "toy.toml"
@@ -265,10 +253,7 @@ def test_a_budget_that_is_impossible_is_refused(options: list[str], error: str, 
 )
 def test_a_file_with_a_fault_is_refused(plan: Path, toy_data: Path, old: str, new: str, error: str) -> None:
     plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
-    line = error_line(tune(plan, toy_data))
-    assert line.startswith(f"{plan}: ")
-    assert error in line
-    assert not (plan.parent / "tuned").exists()
+    assert_refused("tune", plan, toy_data, error)
 
 
 def test_the_experiment_itself_is_not_replaced(plan: Path, toy_data: Path) -> None:

@@ -18,6 +18,7 @@ from mailcli.experiments.search_space import Range, parse_ranges
 from mailcli.training.loop import TrainingLoop
 from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.datasets import forbid_test_split
 
 SMALL = [
     *("--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=4", "--set", "history=5"),
@@ -29,6 +30,20 @@ RANGES = ["--range", "learning_rate=log:1e-4..1e-2", "--range", "ranker.dropout=
 def tune(data_dir: Path, runs: Path, trials: int, *options: str) -> Result:
     where: list[str | Path] = ["--data-dir", data_dir, "--runs", runs]
     return mail("tune", *where, "--trials", str(trials), *SMALL, *RANGES, *options)
+
+
+def interrupt_second_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in place of the second validation from now on."""
+    validations, validate = 0, TrainingLoop._validate
+
+    def interrupted(self: TrainingLoop) -> bool:
+        nonlocal validations
+        validations += 1
+        if validations == 2:
+            raise KeyboardInterrupt
+        return validate(self)
+
+    monkeypatch.setattr(TrainingLoop, "_validate", interrupted)
 
 
 def settings_and_values(runs: Path) -> list[dict[str, str]]:
@@ -79,30 +94,16 @@ def test_a_search_that_is_impossible_is_refused_in_one_line(
 def test_an_interrupted_search_resumes_and_never_reads_the_test_split(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    column = Dataset.column
-
-    def without_test(self: Dataset, table: str, name: str) -> object:
-        assert table != "test", f"{name} of the test split was read"
-        return column(self, table, name)
-
-    monkeypatch.setattr(Dataset, "column", without_test)
+    forbid_test_split(monkeypatch)
     undisturbed = tmp_path / "undisturbed"
     done = tune(data_dir, undisturbed, 3)
     assert done.exit_code == 0, done.output
     assert "Best of 3 on the validation split: --set learning_rate=" in done.stdout
     assert not list(undisturbed.rglob("result.json"))
     # Interrupted in the second trial, before its validation.
-    runs, validations, validate = tmp_path / "runs", 0, TrainingLoop._validate
-
-    def interrupted(self: TrainingLoop) -> bool:
-        nonlocal validations
-        validations += 1
-        if validations == 2:
-            raise KeyboardInterrupt
-        return validate(self)
-
+    runs = tmp_path / "runs"
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingLoop, "_validate", interrupted)
+        interrupt_second_validation(patch)
         assert tune(data_dir, runs, 2).exit_code == 130
     resumed = tune(data_dir, runs, 3)
     assert resumed.exit_code == 0, resumed.output
@@ -127,17 +128,8 @@ def test_a_two_stage_method_waits_for_the_end_of_its_ranker(
     method = ["--cold-start", "metaemb", "--set", "epochs=2", "--range", "cold_start.alpha=0.1|0.9"]
     undisturbed, runs = tmp_path / "undisturbed", tmp_path / "runs"
     assert tune(data_dir, undisturbed, 1, *method).exit_code == 0
-    validations, validate = 0, TrainingLoop._validate
-
-    def interrupted(self: TrainingLoop) -> bool:
-        nonlocal validations
-        validations += 1
-        if validations == 2:
-            raise KeyboardInterrupt
-        return validate(self)
-
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingLoop, "_validate", interrupted)
+        interrupt_second_validation(patch)
         assert tune(data_dir, runs, 1, *method).exit_code == 130
     assert len(list(runs.rglob("best.weights.h5"))) == 1
     resumed = tune(data_dir, runs, 1, *method)

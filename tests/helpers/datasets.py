@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import csv
 
+import pytest
+
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, UNKNOWN
 from tests.helpers.files import files_of
+
+
+def forbid_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail the test where a column of the test split is read."""
+    column = Dataset.column
+
+    def without_test(self: Dataset, table: str, name: str) -> object:
+        assert table != "test", f"{name} of the test split was read"
+        return column(self, table, name)
+
+    monkeypatch.setattr(Dataset, "column", without_test)
 
 
 def columns(dataset: Dataset) -> dict[str, bytes]:

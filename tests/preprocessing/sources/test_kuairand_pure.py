@@ -297,19 +297,13 @@ def test_wrong_files_are_refused_with_one_line(
     assert found.startswith(message), found
 
 
-def test_logs_of_other_users_or_videos_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("file", "what"), [(VIDEOS, "item"), (USERS, "user")])
+def test_logs_of_other_users_or_videos_are_refused(file: str, what: str, tmp_path: Path) -> None:
     rows = good_rows()
-    rows[VIDEOS][1:] = [f"9{line}" for line in rows[VIDEOS][1:]]
+    rows[file][1:] = [f"9{line}" for line in rows[file][1:]]
     write(tmp_path / "raw", rows)
     assert refusal(tmp_path) == (
-        f"RAW/{EARLY}: no item of the impressions is in {VIDEOS}, for example 0; values there look like 90. They must be "
-        "written the same way in both."
-    )
-    rows = good_rows()
-    rows[USERS][1:] = [f"9{line}" for line in rows[USERS][1:]]
-    write(tmp_path / "raw", rows)
-    assert refusal(tmp_path) == (
-        f"RAW/{EARLY}: no user of the impressions is in {USERS}, for example 0; values there look like 90. They must be "
+        f"RAW/{EARLY}: no {what} of the impressions is in {file}, for example 0; values there look like 90. They must be "
         "written the same way in both."
     )
 
