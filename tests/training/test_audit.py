@@ -211,6 +211,21 @@ class TestRuns:
         (copy / "audit.npz").unlink()
         assert mail("audit", copy).stdout == read.stdout
 
+    def test_a_stranger_gets_what_mail_generates_for_the_next_user(self, runs: Path, tiny: Dataset) -> None:
+        """The planted fault is there: the verdict of the tests below is about it."""
+        (folder,) = runs.glob("*Stranger/seed-0")
+        predictor = Predictor(open_run(folder), tiny)
+        model, batches = predictor.model, predictor.batches()
+        user = tiny.column("test", "user")
+        rows = np.flatnonzero(predictor.test.new[user])
+        rows = rows[np.unique(user[rows], return_index=True)[1]]
+        batch = batches.gather(rows)
+        features = model.embedding({name: tf.constant(values) for name, values in batch.items()})
+        own = Mail.generate(model.cold_start, features.attributes)[1].numpy()
+        given = model.cold_start.complete(features).behavior_sum.numpy()
+        np.testing.assert_allclose(given, np.roll(own, 1, axis=0), atol=1e-6)
+        assert np.abs(given - own).max() > 1e-3
+
     def test_a_strangers_behavior_is_not_personal(self, runs: Path, with_data: Path) -> None:
         (folder,) = runs.glob("*Stranger")
         result = mail("audit", folder, "--bootstrap", 40, "--format", "json")

@@ -185,31 +185,24 @@ class ColdStart(ColdStartMethod):
             for name, a_hat, v_hat in zip(codes, a_hats, v_hats, strict=True)
         }
 
-    def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor]:
-        """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d], and Σ v̂_i [B, d]; without dropout, as at test time (ours)."""
-        return self._decode(self._code(attributes))
+    def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d]; Σ v̂_i [B, d]; and which steps count [B, n_v].
 
-    def _decode(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """v̂ and Σ v̂_i of a code.
-
-        The last layer is linear, so the sum is computed from the sums of its weights: for a ranker that reads only the
-        sum, the graph does without the widest layer.
+        Without dropout, as at test time (ours). The last layer is linear, so the sum is computed from the sums of its
+        weights: for a ranker that reads only the sum, the graph does without the widest layer.
         """
+        code = self._code(attributes)
         x, last = (code, self.linear) if self.variant == "none" else (self.d2.hidden(code), self.d2.last)
         v_hat = tf.reshape(last(x), [-1, self.n_v, self.dim])
         weights = (tf.reshape(w.value, [-1, self.n_v, self.dim]) for w in (last.kernel, last.bias))
         kernel, bias = (tf.reduce_sum(w, axis=1) for w in weights)
-        return v_hat, tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias
-
-    def _generate_with_steps(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        code = self._code(attributes)
-        return (*self._decode(code), self._counting_steps(code))
+        return v_hat, tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias, self._counting_steps(code)
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, Eq. (10)."""
         if training and self.variant == "none" and self.settings["steps"] == "predicted":
             self.mean_length.observe(features.behavior_mask)
-        return invent_behaviors(features, self._generate_with_steps)
+        return invent_behaviors(features, self.generate)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -154,7 +154,7 @@ def test_an_adaptive_bandwidth_is_that_of_the_codes() -> None:
 
 def test_typical_steps_are_those_that_most_histories_fill() -> None:
     layer, x = tower(steps="typical"), some_features(4)
-    full, total = layer.generate(x.attributes)
+    full, total, _ = layer.generate(x.attributes)
     np.testing.assert_allclose(total, full.numpy().sum(axis=1), atol=1e-5)
     # The first steps are rarely filled; the last one always counts.
     layer.filled.assign([0.2] * (N_V - 2) + [0.7, 0.1])
@@ -183,7 +183,7 @@ def test_the_last_steps_count_as_many_as_are_predicted() -> None:
     completed = layer.complete(x)
     for row in (0, 2):
         assert completed.behavior_mask.numpy()[row].tolist() == [False, False, True, True]
-        v_hat, total = (tensor.numpy()[row] for tensor in layer.generate(x.attributes))
+        v_hat, total, _ = (tensor.numpy()[row] for tensor in layer.generate(x.attributes))
         np.testing.assert_array_equal(completed.behaviors[row], [[0, 0], [0, 0], v_hat[2], v_hat[3]])
         # D2 reconstructs padding, too: the sum is over all n_v.
         np.testing.assert_allclose(completed.behavior_sum[row], v_hat.sum(axis=0), atol=1e-6)
