@@ -187,6 +187,7 @@ def test_a_planted_word_is_noticed(source: str) -> None:
             )
         ),
         ["schema", "init"],
+        *(["runs", command] for command in ("list", "show", "compare", "rm")),
     ],
 )
 def test_help_does_not_import_what_is_slow(command: list[str]) -> None:

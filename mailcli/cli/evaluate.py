@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -22,11 +20,6 @@ from mailcli.cli._options import (
     split_names,
 )
 from mailcli.errors import MailError, quoted
-
-if TYPE_CHECKING:
-    from mailcli.training.run_folder import Run
-
-logger = logging.getLogger(__name__)
 
 
 @click.command(short_help="Recompute the test metrics of finished runs.")
@@ -60,11 +53,11 @@ def evaluate(
 ) -> None:
     """Score the test split again with the best checkpoint of each RUN, by default of all finished runs.
 
-    A run that is damaged, whose dataset has been made again or whose own code has changed is refused; of all finished
-    runs it is skipped with a warning.
+    RUN is a run's folder, or one that holds runs, e.g. of a dataset or a cell. A run that is damaged, whose dataset has
+    been made again or whose own code has changed is refused; among the runs of a folder it is skipped with a warning.
     """
     from mailcli.metrics.bootstrap import check_draws
-    from mailcli.training.run_registry import open_run
+    from mailcli.training.run_selection import runs_to_score
 
     check_draws(bootstrap)
     check_form(form)
@@ -72,7 +65,7 @@ def evaluate(
     numbers = None if known is None else _parse_known(known, bootstrap)
     if numbers is not None and columns is not None:
         raise MailError("--known shows AUC and GAUC of new users only. Leave out --columns, or --known.")
-    chosen = [open_run(folder) for folder in folders] or _up_to_date(runs, data_dir)
+    chosen = runs_to_score(folders, runs, data_dir)
     if numbers is not None:
         from mailcli.reporting.warm_up_table import warm_up_tables
 
@@ -100,32 +93,3 @@ def _parse_known(text: str, bootstrap: int) -> list[int]:
     if bootstrap:
         raise MailError("--known has no intervals over users. Leave out --bootstrap or --known.")
     return sorted(set(map(int, names)))
-
-
-def _up_to_date(runs: Path, data_dir: Path) -> list[Run]:
-    """The whole finished runs whose dataset and code are those of their training; a warning names each of the others.
-
-    Raises:
-        MailError: there is none; the reason is that of the first run.
-    """
-    from mailcli.data.dataset import dataset_names, open_dataset
-    from mailcli.plugins import is_trivial
-    from mailcli.training.run_registry import check_unchanged, finished_runs, keep_usable
-
-    known = dataset_names(data_dir)
-
-    def check(run: Run) -> Run:
-        check_unchanged(run, open_dataset(data_dir, run.config.data))
-        if not is_trivial(run.config.ranker):  # it has no weights
-            run.check_weights()
-        return run
-
-    with_dataset = []
-    for run in finished_runs(runs):
-        if run.config.data in known:
-            with_dataset.append(run)
-        else:
-            logger.warning(f"{run.folder}: skipped, since {data_dir} has no dataset '{run.config.data}'.")
-    if not with_dataset:
-        raise MailError(f"{data_dir}: has none of the datasets of the runs in {runs}. Make one with `mail preprocess`.")
-    return keep_usable(with_dataset, check)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pandas.util import hash_array
 
 #: 2⁶⁴ / golden ratio, the usual odd increment that spreads small salts over all bits (SplitMix64).
 _STEP = 0x9E3779B97F4A7C15
@@ -17,6 +16,9 @@ def hash_users(raw: NDArray, salt: int) -> NDArray[np.uint64]:
         raw: [users], the raw ids.
         salt: any integer.
     """
+    # Only here: pandas takes half a second to import, and most code that reads runs draws nobody.
+    from pandas.util import hash_array
+
     values = np.asarray(raw)
     base = hash_array(values.astype(object) if values.dtype.kind in "USO" else values.astype(np.int64))
     mixed = np.uint64((salt + 1) * _STEP % 2**64)

@@ -10,10 +10,9 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset
@@ -21,6 +20,9 @@ from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.data.texts import ENDS, TEXTS, decode_texts, encode_texts, is_text, join_texts
 from mailcli.errors import MailError
 from mailcli.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The array in a numbering's file that holds the scale of dense features, as JSON in UTF-8.
 _DENSE = "dense features"
@@ -80,6 +82,9 @@ def _joined(first: NDArray, second: NDArray) -> NDArray:
 
 
 def _index(values: NDArray) -> pd.Index:
+    # Only here, because importing it takes half a second.
+    import pandas as pd
+
     return pd.Index(values.astype(object) if is_text(values) else values)
 
 

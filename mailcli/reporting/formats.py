@@ -39,15 +39,20 @@ def _terminal(table: TextTable) -> str:
     """The best cell of a block is bold, the second best underlined."""
     grid = RichTable(show_edge=False, pad_edge=False)
     for position, name in enumerate(table.head):
-        grid.add_column(terminal(name), justify="right" if position else "left", no_wrap=True)
+        is_prose = table.wraps and position == len(table.head) - 1
+        grid.add_column(
+            terminal(name), justify="right" if position and not table.wraps else "left", no_wrap=not is_prose
+        )
     for block in table.blocks:
-        grid.add_row(terminal(block.title), style="bold")
+        if block.title:
+            grid.add_row(terminal(block.title), style="bold")
         for line in block.lines:
             cells = [Text(terminal(cell.text), _TERMINAL_STYLES[cell.rank]) for cell in line]
             grid.add_row(*cells, end_section=line is block.lines[-1])
     console = Console(highlight=False, markup=False, emoji=False)
     # Numbers are never cut: in a narrow terminal the lines wrap.
-    console.width = max(console.width, console.measure(grid, options=console.options.update(width=500)).maximum)
+    if not table.wraps:
+        console.width = max(console.width, console.measure(grid, options=console.options.update(width=500)).maximum)
     with console.capture() as captured:
         console.print(terminal(table.title), style="bold")
         console.print(grid)
@@ -61,7 +66,8 @@ def _markdown(table: TextTable) -> str:
     lines = [f"**{markdown(table.title)}**", "", row(map(markdown, table.head))]
     lines.append(row(["---", *["---:"] * (width - 1)]))
     for block in table.blocks:
-        lines.append(row([f"*{markdown(block.title)}*", *[""] * (width - 1)]))
+        if block.title:
+            lines.append(row([f"*{markdown(block.title)}*", *[""] * (width - 1)]))
         lines += [row(_marked(cell, _MARKDOWN_MARKS, markdown) for cell in line) for line in block.lines]
     notes = table.notes if table.markdown_notes is None else table.markdown_notes
     return "\n".join([*lines, "", *(f"- {markdown(note)}" for note in notes), ""])
@@ -75,7 +81,9 @@ def _latex(table: TextTable) -> str:
     lines = [r"\begin{table}", rf"\caption{{{latex(table.title)}. {latex('; '.join(table.notes))}.}}"]
     lines += [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule", row(map(latex, table.head))]
     for block in table.blocks:
-        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex(block.title)}}}}} \\"]
+        lines += [r"\midrule"]
+        if block.title:
+            lines.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex(block.title)}}}}} \\")
         lines += [row(_marked(cell, _LATEX_MARKS, latex) for cell in line) for line in block.lines]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 

@@ -21,6 +21,7 @@ class TextBlock:
     """Lines under one heading."""
 
     title: str
+    """Empty for no heading."""
     lines: list[list[TextCell]]
     """The first cell of a line is its name."""
 
@@ -39,6 +40,8 @@ class TextTable:
     """What CSV and JSON hold: a flat record for each number."""
     markdown_notes: tuple[str, ...] | None = None
     """The notes of the Markdown form, where they differ."""
+    wraps: bool = False
+    """Whether the last column is prose, which wraps in a terminal."""
 
 
 def text_block(title: str, lines: list[list[str]]) -> TextBlock:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.training.run_folder import entries
@@ -125,8 +126,24 @@ class Checkpoints:
         return f"The last good checkpoint is {paths[0]}." if paths else "There is no checkpoint yet."
 
     def _newest_first(self) -> list[Path]:
-        paths = {int(match[1]): path for path in self._folder.glob("*") if (match := _NAME.fullmatch(path.name))}
-        return [paths[steps] for steps in sorted(paths, reverse=True)]
+        return _newest_first(self._folder)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    paths = {int(match[1]): path for path in folder.glob("*") if (match := _NAME.fullmatch(path.name))}
+    return [paths[steps] for steps in sorted(paths, reverse=True)]
+
+
+def newest_state(folder: Path) -> TrainingState | None:
+    """The training state of the newest readable checkpoint of a folder, whose variables are not read; None without."""
+    for path in _newest_first(folder):
+        try:
+            check_stored(path)
+            with np.load(path, allow_pickle=False) as file:
+                return _parse_state(file[_STATE])
+        except DAMAGE_ERRORS as error:
+            logger.debug(f"{path}: is damaged; skipping it ({error}).")
+    return None
 
 
 def delete_leftovers(run: Run) -> None:
@@ -144,21 +161,27 @@ def _read_state(path: Path, variables: Sequence[Any]) -> TrainingState:
     """The state in a checkpoint; one of DAMAGE_ERRORS if the file is damaged or holds other variables."""
     check_stored(path)
     with np.load(path, allow_pickle=False) as file:
-        state = TrainingState(**json.loads(file[_STATE].tobytes().decode()))
-        best = state.best["best_epoch"]
-        values = asdict(state)
-        seconds = values.pop("seconds")
-        if type(seconds) not in {int, float} or not 0 <= seconds <= sys.float_info.max:
-            raise ValueError("its seconds are invalid")
-        numbers = [value for value in values.values() if not isinstance(value, dict)] + [best]
-        if any(type(number) is not int or number < 0 for number in numbers) or not state.epoch >= max(best, 1):
-            raise ValueError("its training state is invalid")
-        if best and not 0 <= state.best["validation"]["all"]["AUC"] <= 1:
-            raise ValueError("its best epoch is invalid")
+        state = _parse_state(file[_STATE])
         # Reading an array to its end checks its CRC-32; one at a time, because they are large.
         stored = [shape_and_dtype(file[str(number)]) for number in range(len(file.files) - 1)]
     if stored != [shape_and_dtype(variable) for variable in variables]:
         raise ValueError("it holds other variables than the run has")
+    return state
+
+
+def _parse_state(text: NDArray[np.uint8]) -> TrainingState:
+    """The state in a checkpoint's JSON; one of DAMAGE_ERRORS if it is none."""
+    state = TrainingState(**json.loads(text.tobytes().decode()))
+    best = state.best["best_epoch"]
+    values = asdict(state)
+    seconds = values.pop("seconds")
+    if type(seconds) not in {int, float} or not 0 <= seconds <= sys.float_info.max:
+        raise ValueError("its seconds are invalid")
+    numbers = [value for value in values.values() if not isinstance(value, dict)] + [best]
+    if any(type(number) is not int or number < 0 for number in numbers) or not state.epoch >= max(best, 1):
+        raise ValueError("its training state is invalid")
+    if best and not 0 <= state.best["validation"]["all"]["AUC"] <= 1:
+        raise ValueError("its best epoch is invalid")
     return state
 
 

@@ -37,6 +37,7 @@ from mailcli.errors import MailError
 from mailcli.training.run_audit import RunAudit, read_audit, write_audit
 from mailcli.training.run_checksums import SUMS, check_files, write_sums
 from mailcli.training.run_result import read_result
+from mailcli.training.variable_files import DAMAGE_ERRORS
 from mailcli.training.weights_file import check_weights_file
 from mailcli.utils.files import FolderLock, remove, remove_partials, write_atomically
 from mailcli.utils.parsing import read_json
@@ -48,13 +49,14 @@ if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most code that read
 logger = logging.getLogger(__name__)
 
 CONFIG, ENVIRONMENT, RESULT, AUDIT = "config.toml", "environment.json", "result.json", "audit.npz"
-_HISTORY, _PREDICTIONS, _VOCABULARIES = "history.jsonl", "predictions.npy", "vocabularies.npz"
+HISTORY = "history.jsonl"
+_PREDICTIONS, _VOCABULARIES = "predictions.npy", "vocabularies.npz"
 _CHECKPOINTS, _TENSORBOARD = "checkpoints", "tensorboard"
 _WEIGHTS, _OPTIMIZERS = f"{_CHECKPOINTS}/best.weights.h5", f"{_CHECKPOINTS}/best.optimizers.npz"
 #: The key of a line of history.jsonl that is a validation: the step that it follows.
 VALIDATED_STEP = "after_step"
 #: The files of a finished run that are checked when it is opened; the checkpoints are checked when they are read.
-_SMALL_FILES = (CONFIG, ENVIRONMENT, _HISTORY, _PREDICTIONS, AUDIT, RESULT, _VOCABULARIES)
+_SMALL_FILES = (CONFIG, ENVIRONMENT, HISTORY, _PREDICTIONS, AUDIT, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
 ENTRIES = (*_SMALL_FILES, SUMS, _CHECKPOINTS, _TENSORBOARD)
 
@@ -92,7 +94,7 @@ class Run:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the folder (MailError if another process holds it) and delete what a killed process left behind."""
-        with FolderLock(self.folder, f"{self.folder}: another `mail` process is training this run. Wait for it."):
+        with lock_of(self.folder):
             for folder in (self.folder, self.checkpoints):
                 remove_partials(folder)
             yield
@@ -190,7 +192,7 @@ class Run:
 
     def log(self, lines: list[dict[str, Any]]) -> int:
         """Append lines to history.jsonl, and return its length."""
-        path = self.folder / _HISTORY
+        path = self.folder / HISTORY
         with name_in_write_errors(path), open(path, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
             file.flush()
@@ -206,7 +208,7 @@ class Run:
             history_bytes: the length of history.jsonl after the last write.
             best_epoch: 0 if there are no weights of a best epoch yet.
         """
-        path = self.folder / _HISTORY
+        path = self.folder / HISTORY
         if not path.is_file() or path.stat().st_size != history_bytes:
             what = path
         elif best_epoch and not self.weights.is_file():
@@ -220,26 +222,26 @@ class Run:
 
     def history_bytes(self) -> int:
         """The length of history.jsonl, once all of it is on disk."""
-        path = self.folder / _HISTORY
+        path = self.folder / HISTORY
         with name_in_write_errors(path), open(path, "ab") as file:
             os.fsync(file.fileno())
             return file.tell()
 
     def truncate_history(self, size: int) -> None:
         """Drop the lines of history.jsonl after a checkpoint: their steps will be repeated."""
-        with open(self.folder / _HISTORY, "ab") as file:
+        with open(self.folder / HISTORY, "ab") as file:
             file.truncate(size)
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of history.jsonl."""
-        with open(self.folder / _HISTORY, encoding="utf-8") as file:
+        with open(self.folder / HISTORY, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
     def validation_curve(self) -> list[dict[str, Any]]:
         """For each validation its epoch, its step, and the AUC of new, old and all users; empty without a loop."""
-        with open(self.folder / _HISTORY, encoding="utf-8") as file:
-            # There is a line for every step of training, and few validations.
-            lines = [json.loads(line) for line in file if f'"{VALIDATED_STEP}"' in line]
+        with open(self.folder / HISTORY, encoding="utf-8") as file:
+            # There is a line for every step of training, and few validations; the last one may not be whole yet.
+            lines = [json.loads(line) for line in file if f'"{VALIDATED_STEP}"' in line and line.endswith("\n")]
         return [
             {
                 "epoch": line["epoch"],
@@ -248,6 +250,17 @@ class Run:
             }
             for line in lines
         ]
+
+    def predictions(self) -> NDArray[np.float32] | None:
+        """predictions.npy of a finished run (MailError if it cannot be read); None if it was not kept."""
+        path = self.folder / _PREDICTIONS
+        if not path.exists():
+            return None
+        try:
+            scores: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        except DAMAGE_ERRORS as error:
+            raise MailError(f"{path}: is damaged ({error}). Delete the folder and run again.") from error
+        return scores
 
     def finish(
         self,
@@ -266,6 +279,11 @@ class Run:
         files = (*_SMALL_FILES, _WEIGHTS, _OPTIMIZERS)
         write_sums(self.folder, [name for name in files if name != RESULT], {RESULT: content})
         _write(self.folder / RESULT, content)
+
+
+def lock_of(folder: Path) -> FolderLock:
+    """The lock of a run folder, which a process holds while it trains the run."""
+    return FolderLock(folder, f"{folder}: another `mail` process is training this run. Wait for it.")
 
 
 def check_finished_files(folder: Path) -> None:

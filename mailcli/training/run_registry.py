@@ -73,7 +73,7 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
     settings = {**run_identity(config, dataset), **(checksums or {})}
     comparable = set_changed_defaults(settings)
     run = Run(folder, config, settings)
-    _check_folder(folder)
+    check_run_folder(folder)
     if (folder / RESULT).exists():
         check_finished_files(folder)
         delete_leftovers(run)
@@ -91,7 +91,7 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
     return run
 
 
-def _check_folder(folder: Path) -> None:
+def check_run_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but a run, so that nothing of somebody else's is deleted (MailError)."""
     if folder.exists() and not folder.is_dir():
         raise MailError(f"{folder}: is not a folder. Choose another --runs folder.")
@@ -116,20 +116,20 @@ def open_run(folder: Path) -> Run:
     """
     if not folder.exists():
         raise MailError(
-            f"{folder}: there is no such folder.{_suggest_folder(folder)} Expected one made by `mail train`."
+            f"{folder}: there is no such folder.{suggest_folder(folder)} Expected one made by `mail train`."
         )
     if not (folder / CONFIG).is_file():
         raise MailError(f"{folder}: holds no {CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
     if not (folder / RESULT).exists():
         raise MailError(f"{folder}: the run is not finished. Run its `mail train` command again.")
     check_finished_files(folder)
-    run = Run(folder, _read_config(folder / CONFIG))
+    run = Run(folder, read_config(folder / CONFIG))
     # Raises an error if it is damaged.
     _ = run.result
     return run
 
 
-def _read_config(path: Path) -> RunConfig:
+def read_config(path: Path) -> RunConfig:
     """The config in a run's config.toml (MailError if it has an unknown key or a wrong value)."""
     settings = read_toml(path)
     unknown = [key for key in settings if key.endswith(_SHA256) and key not in _SHA256_KEYS]
@@ -141,7 +141,7 @@ def _read_config(path: Path) -> RunConfig:
         raise MailError(f"{path}: {error.message}") from error
 
 
-def _suggest_folder(folder: Path) -> str:
+def suggest_folder(folder: Path) -> str:
     """`" Did you mean 'base+mail'?"` for the folder most like the first one on the path that does not exist."""
     missing = next(path for path in (*reversed(folder.parents), folder) if not path.exists())
     siblings = missing.parent.iterdir() if missing.parent.is_dir() else ()

@@ -154,6 +154,17 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def delete_folder(path: Path) -> None:
+    """Delete a folder, or a link to one, such that it is whole or not there: first it gets the name of a partial one.
+
+    What a kill leaves behind is deleted by the next call. No other process may be using the folder: use a FolderLock.
+    """
+    remove_partials_of(path)
+    partial = _partial_path(path)
+    os.rename(path, partial)
+    remove(partial)
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "posix":  # Windows cannot open a folder.
         _sync(folder, os.O_RDONLY)
@@ -165,6 +176,17 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def size_and_time(folder: Path) -> tuple[int, float]:
+    """The bytes of a folder's files, and when one was last written; a file may vanish meanwhile."""
+    size, newest = 0, folder.stat().st_mtime
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            status = path.lstat()
+            if path.is_file():
+                size, newest = size + status.st_size, max(newest, status.st_mtime)
+    return size, newest
 
 
 class FolderLock:
@@ -190,6 +212,19 @@ class FolderLock:
     def path(self) -> Path:
         """The lock file."""
         return Path(self._lock.lock_file)
+
+    def is_held(self) -> bool:
+        """Whether another process holds the lock, also if it is another user's and so cannot be tried."""
+        if not self.path.is_file() or self.path.stat().st_size:
+            return False
+        try:
+            self._lock.acquire()
+        except (Timeout, PermissionError):
+            return True
+        # A killed process left it behind.
+        self.path.unlink(missing_ok=True)
+        self._lock.release()
+        return False
 
     def __enter__(self) -> None:
         path = self.path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.manifests import edit_manifest
+from tests.helpers.run_folders import finish_trivial
 from tests.helpers.runs import make_older
 
 
@@ -128,3 +130,42 @@ class TestTamperedRuns:
         assert error_line(mail("evaluate", "runs/tiny/paper/base+none/seed-0")) == reason
         shutil.rmtree(with_data / "runs" / "other")
         assert error_line(mail("evaluate")) == reason
+
+
+class TestFolders:
+    """`mail evaluate FOLDER`, with runs of trivial rows, which have no network to load."""
+
+    @pytest.fixture
+    def cells(self, with_data: Path) -> list[Path]:
+        return [finish_trivial("item-rate"), finish_trivial("item-bias"), finish_trivial("item-bias", "--seed", "1")]
+
+    def test_a_folder_stands_for_the_runs_below_it(self, cells: list[Path]) -> None:
+        for folders, rows in (
+            (["runs/tiny"], ["item-bias", "item-rate"]),
+            ([cells[1].parent], ["item-bias"]),
+            ([cells[1].parent, cells[0]], ["item-bias", "item-rate"]),
+        ):
+            done = mail("evaluate", *folders, "--format", "json")
+            assert done.exit_code == 0, done.output
+            (table,) = json.loads(done.stdout)
+            assert sorted({record["row"] for record in table["results"]}) == rows
+        assert {r["seeds"] for r in table["results"] if r["row"] == "item-bias"} == {"0 1"}
+
+    def test_one_stale_run_does_not_refuse_the_others(self, cells: list[Path]) -> None:
+        with open(cells[0] / "config.toml", "a") as file:
+            file.write("\n")
+        done = mail("evaluate", "runs/tiny/paper")
+        assert done.exit_code == 0, done.output
+        assert f"Skipped: {cells[0]}/config.toml: was changed after the run had finished" in done.stderr
+        assert "item-bias" in done.stdout
+        assert "item-rate" not in done.stdout
+        assert "was changed after" in error_line(mail("evaluate", cells[0].parent))
+        assert "was changed after" in error_line(mail("evaluate", *cells)), "it is named, so it is refused"
+
+    def test_a_folder_without_runs(self, cells: list[Path]) -> None:
+        assert error_line(mail("evaluate", "data")) == (
+            "data: holds no config.toml, so it is not a run folder. Expected one made by `mail train`."
+        )
+        assert error_line(mail("evaluate", "runs/tny")) == (
+            "runs/tny: there is no such folder. Did you mean 'tiny'? Expected one made by `mail train`."
+        )

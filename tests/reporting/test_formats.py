@@ -72,3 +72,21 @@ def test_a_single_table_is_an_object_in_json_and_several_are_a_list() -> None:
     assert render([table, table], "markdown") == f"{markdown}\n{markdown}"
     assert r"\caption{A/B. data toy | seed 0.}" in render(table, "latex")
     assert r"CTR & 5 \% \\" in render(table, "latex")
+
+
+def test_a_block_without_a_title_has_no_line_of_its_own() -> None:
+    table = TextTable("Runs", ("", "A"), (text_block("", [["CTR", "5 %"]]),), ("data toy",), [])
+    assert render(table, "markdown") == "**Runs**\n\n|  | A |\n| --- | ---: |\n| CTR | 5 % |\n\n- data toy\n"
+    assert "multicolumn" not in render(table, "latex")
+    assert [line.strip() for line in render(table, "table").splitlines()][3:] == ["CTR │ 5 %", "data toy"]
+
+
+def test_prose_wraps_and_numbers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    prose = "one two three four five six seven eight"
+    table = TextTable("T", ("", "meaning"), (text_block("b", [["name", prose]]),), (), [], wraps=True)
+    lines = render(table, "table").splitlines()
+    assert max(map(len, lines)) <= 30
+    assert " ".join(line.partition("│")[2].strip() for line in lines[4:]) == prose
+    numbers = TextTable("T", ("", "meaning"), (text_block("b", [["name", prose]]),), (), [])
+    assert any(prose in line for line in render(numbers, "table").splitlines())

@@ -11,11 +11,13 @@ import pytest
 from mailcli.errors import MailError
 from mailcli.utils.files import (
     FolderLock,
+    delete_folder,
     final_name,
     make_folder_atomically,
     remove_partials,
     replace_file,
     restore_folder,
+    size_and_time,
     write_atomically,
 )
 
@@ -201,3 +203,46 @@ def test_links_to_one_folder_share_its_lock(tmp_path: Path) -> None:
             with pytest.raises(MailError, match=r"^busy$"), FolderLock(tmp_path / other, "busy"):
                 pass
     assert names(tmp_path) == ["first", "run", "second"]
+
+
+def test_whether_a_lock_is_held(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path / "run", "busy")
+    assert not lock.is_held()
+    assert names(tmp_path) == []
+    with FolderLock(tmp_path / "run", "busy"):
+        assert lock.is_held()
+        assert names(tmp_path) == [".run.lock"]
+    assert not lock.is_held()
+    # What a kill left behind, and somebody else's file.
+    (tmp_path / ".run.lock").touch()
+    assert not lock.is_held()
+    (tmp_path / ".run.lock").write_text("pinned")
+    assert not lock.is_held()
+    assert (tmp_path / ".run.lock").read_text() == "pinned"
+
+
+def test_a_folder_is_deleted_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mailcli.utils.files.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete_folder(folder)
+    (left,) = names(tmp_path)
+    assert final_name(left) == "run"
+    assert left != "run"
+    folder.mkdir()
+    delete_folder(folder)
+    assert names(tmp_path) == []
+
+
+def test_the_size_of_a_folder_and_when_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for name, size, written in (("a", 3, 1e9), ("checkpoints/b", 40, 4e9)):
+        (tmp_path / name).write_bytes(b"x" * size)
+        os.utime(tmp_path / name, (written, written))
+    assert size_and_time(tmp_path) == (43, 4e9)

@@ -1,0 +1,114 @@
+"""`mail runs`: the runs that there are."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from mailcli.cli._groups import GroupWithDefault
+from mailcli.cli._options import DATA_DIR, FORMAT, PATH, RUNS, check_form, print_text_tables
+from mailcli.cli._output import print_line
+from mailcli.errors import MailError
+from mailcli.escape import terminal
+
+
+@click.group(cls=GroupWithDefault, default="list", short_help="List, show, compare and delete runs.")
+def runs() -> None:
+    """List, show, compare and delete runs; `mail runs` alone lists them."""
+
+
+@runs.command("list", short_help="List all runs, finished or not.")
+@FORMAT
+@RUNS
+def list_(form: str, runs: Path) -> None:
+    """List all runs, finished or not: what has become of each, its best epoch, AUC and GAUC, size and age.
+
+    `stopped`: its `mail train` command resumes it. `untested`: a trial of `mail tune`.
+    """
+    check_form(form)
+    from mailcli.reporting.run_list import run_list_tables
+    from mailcli.training.run_inventory import list_runs
+
+    print_text_tables(run_list_tables(list_runs(runs), time.time()), form)
+
+
+@runs.command(short_help="Show one run.")
+@click.argument("run", type=PATH)
+@FORMAT
+def show(run: Path, form: str) -> None:
+    """Show what RUN is and has reached: its state, the settings that are not the defaults, versions and machine, the
+    metrics of every group of users, and the validation curve.
+    """
+    check_form(form)
+    from mailcli.reporting.run_page import run_tables
+    from mailcli.training.run_inventory import look_at
+
+    print_text_tables(run_tables(look_at(run)), form)
+
+
+@runs.command(short_help="Compare two runs.")
+@click.argument("a", type=PATH, metavar="RUN_A")
+@click.argument("b", type=PATH, metavar="RUN_B")
+@click.option(
+    "--bootstrap",
+    type=int,
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Number of bootstrap draws of the test users, for the 95% intervals of the differences; 0 for none.",
+)
+@FORMAT
+@DATA_DIR
+def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None:
+    """Show in what two finished runs differ: settings, versions, and AUC and GAUC of every group of users.
+
+    If both have scored the same impressions with the same new users, differences have intervals over users.
+    """
+    check_form(form)
+    from mailcli.metrics.bootstrap import check_draws
+    from mailcli.reporting.run_comparison import comparison_tables
+    from mailcli.training.run_registry import open_run
+
+    check_draws(bootstrap)
+    first, second = open_run(a), open_run(b)
+    if first.folder.resolve() == second.folder.resolve():
+        raise MailError(f"{first.folder}: is compared with itself. Expected two runs.")
+    print_text_tables(comparison_tables(first, second, data_dir, bootstrap), form)
+
+
+@runs.command(short_help="Delete runs.")
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(folders: tuple[Path, ...], yes: bool) -> None:
+    """Delete each RUN, finished or not, after a question.
+
+    What is not the folder of a run, or is being trained, is refused before anything is deleted.
+    """
+    from mailcli.reporting.run_list import size_text, state_text
+    from mailcli.training.run_inventory import check_deletable, delete_run, look_at
+
+    chosen = list({folder.resolve(): folder for folder in folders}.values())
+    for folder in chosen:
+        check_deletable(folder)
+    listed = [look_at(folder) for folder in chosen]
+    for run in listed:
+        print_line(f"{run.folder}: {state_text(run)}; {size_text(run.bytes)}")
+    count = f"{len(listed)} {'run' if len(listed) == 1 else 'runs'}"
+    if not yes and not _confirm(f"Delete {count}?"):
+        print_line("Nothing was deleted.")
+        return
+    for run in listed:
+        delete_run(run)
+    print_line(f"Deleted {count}, {size_text(sum(run.bytes for run in listed))}.")
+
+
+def _confirm(question: str) -> bool:
+    """The answer to a question (MailError if nobody answers)."""
+    try:
+        return click.confirm(terminal(question))
+    except click.Abort:
+        raise MailError(
+            "nothing was deleted, since the question was not answered. Expected y or n, or --yes."
+        ) from None
