@@ -9,21 +9,19 @@ import ast
 import html
 import inspect
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 from latex2mathml.converter import convert
 
-from mailcli import plugins
 from mailcli.cli import main
-from mailcli.config import OPTION_TABLES, RunConfig
+from mailcli.training.setting_reference import Setting, all_settings
 
 ROOT = Path(__file__).parent.parent
 #: Replaced by the reference of all commands (commands.md).
 COMMANDS = "<!-- commands -->"
-#: Replaced by the table of RunConfig's fields.
+#: Replaced by the table of the settings of a run.
 SETTINGS = "<!-- settings -->"
 #: Replaced by the table of the options of rankers and methods.
 OPTIONS = "<!-- options -->"
@@ -90,50 +88,24 @@ def _escaped(text: str) -> str:
 
 
 def settings() -> str:
-    """The settings of a run as a Markdown table: RunConfig's fields, their defaults and docstrings."""
-    (body,) = (node.body for node in ast.parse(inspect.getsource(RunConfig)).body if isinstance(node, ast.ClassDef))
-    rows = ["| key | default | meaning |", "|---|---|---|"]
-    for field, text in pairwise(body):
-        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
-            continue
-        name = field.target.id
-        # The first two are set by --data and --continue; the others are the options of a ranker or method.
-        if name in {"data", "continues"} or name in OPTION_TABLES.values():
-            continue
-        assert isinstance(text, ast.Expr)
-        meaning = " ".join(ast.literal_eval(text.value).split())
-        rows.append(f"| `{name}` | {_default(getattr(RunConfig, name))} | {_escaped(meaning)} |")
+    """The settings of a run as a Markdown table."""
+    rows = ["| key | default | may be | meaning |", "|---|---|---|---|"]
+    rows += [f"| `{line.key}` | {_cells(line)} |" for line in all_settings() if not line.owner and line.key != "data"]
     return "\n".join(rows)
 
 
 def options() -> str:
-    """The options of all rankers and methods as a Markdown table: their constructors' keywords and docstrings."""
-    # It imports TensorFlow, which takes seconds; only this page needs it.
-    from mailcli.models.contracts import options_of
-
-    rows = ["| of | option | default | meaning |", "|---|---|---|---|"]
-    for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):
-        for name in plugins.names(kind):
-            plugin = plugins.load(kind, name)
-            meanings = _arguments(inspect.getdoc(plugin) or "")
-            rows += [
-                f"| {kind.title} `{name}` | `{table}.{key}` | {_default(default)} | {_escaped(meanings[key])} |"
-                for key, default in options_of(plugin).items()
-            ]
+    """The options of all rankers and methods as a Markdown table."""
+    rows = ["| of | option | default | may be | meaning |", "|---|---|---|---|---|"]
+    for line in all_settings():
+        kind, _, name = line.owner.rpartition(" ")
+        rows += [f"| {kind} `{name}` | `{line.key}` | {_cells(line)} |"] if name else []
     return "\n".join(rows)
 
 
-def _default(value: Any) -> str:
-    """A default as `--set` takes it."""
-    return f"`{','.join(map(str, value)) if isinstance(value, tuple) else value}`"
-
-
-def _arguments(docstring: str) -> dict[str, str]:
-    """The descriptions in a docstring's `Args:`, by name."""
-    _, _, section = docstring.partition("Args:\n")
-    section = section.split("\n\n")[0]
-    arguments = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in arguments}
+def _cells(line: Setting) -> str:
+    """Default, range and meaning."""
+    return f"`{line.default}` | {_escaped(line.values)} | {_escaped(line.meaning)}"
 
 
 def source(path: str, name: str) -> str:

@@ -115,7 +115,8 @@ class RunConfig:
 
 
 _POSITIVE = number_between(0, math.inf, "a positive number")
-_RULES = {
+#: What the value of each setting must be.
+RULES = {
     "data": STRING,
     "ranker": STRING,
     "cold_start": STRING,
@@ -169,7 +170,7 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
                 values[key] = _convert(value, types[key])
             else:
                 faults.append(f"unknown setting '{key}'.{did_you_mean(key, types)}")
-    faults += table_faults(values, _RULES)
+    faults += table_faults(values, RULES)
     if "data" not in values:
         faults.append("data: no dataset is named")
     if faults:

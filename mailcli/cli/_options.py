@@ -230,7 +230,7 @@ RUN_OPTIONS = with_options(
         "settings",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. docs/commands.md lists all.",
+        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. `mail settings` lists all.",
     ),
     path_option(
         "--config",

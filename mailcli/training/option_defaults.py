@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mailcli
 from mailcli import plugins
@@ -53,27 +53,47 @@ def option_defaults(kind: plugins.PluginKind, name: str) -> dict[str, Any]:
     """The constructor's keywords and their defaults, by name; empty for a plugin that is not built in."""
     if plugins.is_external(kind, name):
         return {}
-    return dict(_class_defaults(f"mailcli.{kind.package}.{name.replace('-', '_')}", kind.class_name))
+    return dict(_class_defaults(module_of(kind, name), kind.class_name))
+
+
+def module_of(kind: plugins.PluginKind, name: str) -> str:
+    """The module of a built-in ranker or method."""
+    return f"mailcli.{kind.package}.{name.replace('-', '_')}"
 
 
 @cache
 def _class_defaults(module: str, class_name: str) -> dict[str, Any]:
     """The defaults of a class's constructor, which may be that of a base class of mailcli."""
-    for statement in _tree(module).body:
+    constructor = read_constructor(module, class_name)
+    return _defaults(constructor.code.args, constructor.module) if constructor else {}
+
+
+class Constructor(NamedTuple):
+    """A class's constructor, in code that is not executed."""
+
+    module: str
+    """The one that defines it."""
+    code: ast.FunctionDef
+
+
+def read_constructor(module: str, class_name: str) -> Constructor | None:
+    """The constructor of a class of mailcli, its own or that of a base class; None if it is from elsewhere."""
+    for statement in read_module(module).body:
         if isinstance(statement, ast.ClassDef) and statement.name == class_name:
             constructor = next((item for item in statement.body if _is_constructor(item)), None)
             if isinstance(constructor, ast.FunctionDef):
-                return _defaults(constructor.args, module)
+                return Constructor(module, constructor)
             bases = [base.id for base in statement.bases if isinstance(base, ast.Name)]
-            return _class_defaults(module, bases[0]) if bases else {}
+            return read_constructor(module, bases[0]) if bases else None
         if isinstance(statement, ast.ImportFrom) and class_name in {alias.name for alias in statement.names}:
             origin = statement.module or ""
-            return _class_defaults(origin, class_name) if origin.startswith("mailcli.") else {}
-    return {}
+            return read_constructor(origin, class_name) if origin.startswith("mailcli.") else None
+    return None
 
 
 @cache
-def _tree(module: str) -> ast.Module:
+def read_module(module: str) -> ast.Module:
+    """The code of a module of mailcli."""
     path = Path(mailcli.__file__).parent.joinpath(*module.split(".")[1:])
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return ast.parse(file.read_text(encoding="utf-8"))
@@ -87,19 +107,25 @@ def _defaults(arguments: ast.arguments, module: str) -> dict[str, Any]:
     positional = [*arguments.posonlyargs, *arguments.args]
     pairs = list(zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True))
     keywords = [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
-    return {argument.arg: _value(default, module) for argument, default in [*pairs, *keywords]}
+    return {argument.arg: read_value(default, module) for argument, default in [*pairs, *keywords]}
 
 
-def _value(expression: ast.expr, module: str) -> Any:
+def read_value(expression: ast.expr, module: str) -> Any:
     """A literal, or a constant that is one, of the module or of another one of mailcli."""
+    if isinstance(expression, ast.Dict):
+        keys = [key for key in expression.keys if key is not None]
+        return {
+            read_value(key, module): read_value(value, module)
+            for key, value in zip(keys, expression.values, strict=True)
+        }
     if not isinstance(expression, ast.Name):
         return ast.literal_eval(expression)
-    for statement in _tree(module).body:
+    for statement in read_module(module).body:
         if isinstance(statement, ast.ImportFrom) and expression.id in {alias.name for alias in statement.names}:
-            return _value(expression, statement.module or "")
+            return read_value(expression, statement.module or "")
         value = _assigned(statement, expression.id)
         if value:
-            return _value(value, module)
+            return read_value(value, module)
     raise ValueError(f"{module}: the default {expression.id} is no constant of that module")
 
 

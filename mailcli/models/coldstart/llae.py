@@ -41,8 +41,10 @@ class ColdStart(MeanStepMethod):
     ) -> None:
         if rank < 1 or iterations < 1:
             raise ValueError(f"`rank` and `iterations` should be 1 or more. Received: {rank} and {iterations}")
-        if low_rank_weight < 0 or reconstruction_weight <= 0:
-            raise ValueError("`low_rank_weight` should be at least 0 and `reconstruction_weight` above 0")
+        if low_rank_weight < 0:
+            raise ValueError(f"`low_rank_weight` should be at least 0. Received: {low_rank_weight}")
+        if reconstruction_weight <= 0:
+            raise ValueError(f"`reconstruction_weight` should be above 0. Received: {reconstruction_weight}")
         if not 0 <= corruption < 1:
             raise ValueError(f"`corruption` should be at least 0 and below 1. Received: {corruption}")
         weights = {"low_rank_weight": low_rank_weight, "reconstruction_weight": reconstruction_weight}

@@ -19,6 +19,8 @@ from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
 REDUCTIONS = ("mean", "sum")
 BANDWIDTHS = ("fixed", "adaptive")
 STEPS = ("predicted", "typical", "all")
+#: The values of the options that are names; `mail settings` reads them here.
+CHOICES = {"variant": VARIANTS, "reduction": REDUCTIONS, "bandwidth": BANDWIDTHS, "steps": STEPS}
 #: Momentum of the moving share of histories that fill a step (ours; that of Keras' batch normalization).
 FILLED_MOMENTUM = 0.99
 
@@ -62,19 +64,14 @@ class ColdStart(ColdStartMethod):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value, known in (
-            ("variant", variant, VARIANTS),
-            ("reduction", reduction, REDUCTIONS),
-            ("bandwidth", bandwidth, BANDWIDTHS),
-            ("steps", steps, STEPS),
-        ):
-            if value not in known:
-                raise ValueError(f"`{name}` should be one of {known}. Received: {name}={value!r}")
-        if len(encoder_units) != 3 or len(decoder_units) != 2:
-            raise ValueError(
-                "`encoder_units` should have 3 widths and `decoder_units` 2, as Eqs. (15)-(16). "
-                f"Received: {tuple(encoder_units)} and {tuple(decoder_units)}"
-            )
+        choices = {"variant": variant, "reduction": reduction, "bandwidth": bandwidth, "steps": steps}
+        for name, value in choices.items():
+            if value not in CHOICES[name]:
+                raise ValueError(f"`{name}` should be one of {CHOICES[name]}. Received: {name}={value!r}")
+        if len(encoder_units) != 3:
+            raise ValueError(f"`encoder_units` should be 3 widths, as Eq. (15). Received: {tuple(encoder_units)}")
+        if len(decoder_units) != 2:
+            raise ValueError(f"`decoder_units` should be 2 widths, as Eq. (16). Received: {tuple(decoder_units)}")
         if min(attention_units, *encoder_units, *decoder_units) < 1:
             raise ValueError("`attention_units`, `encoder_units` and `decoder_units` should be 1 or more")
         if not 0 <= dropout < 1:

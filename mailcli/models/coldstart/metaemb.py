@@ -51,9 +51,13 @@ class ColdStart(ColdStartMethod):
         super().__init__(**kwargs)
         if not 0 <= alpha <= 1:
             raise ValueError(f"`alpha` should be 0 to 1. Received: {alpha}")
-        if min(inner_rate, learning_rate) <= 0 or min(steps, users, impressions) < 1:
+        if min(inner_rate, learning_rate) <= 0:
             raise ValueError(
-                "`inner_rate` and `learning_rate` should be positive, `steps`, `users` and `impressions` 1 or more"
+                f"`inner_rate` and `learning_rate` should be positive. Received: {inner_rate} and {learning_rate}"
+            )
+        if min(steps, users, impressions) < 1:
+            raise ValueError(
+                f"`steps`, `users` and `impressions` should be 1 or more. Received: {steps}, {users} and {impressions}"
             )
         self.settings: dict[str, Any] = {
             "alpha": alpha,

@@ -1,0 +1,142 @@
+"""Every setting with its default, range and meaning, read from the code that defines it.
+
+The settings of a run are RunConfig's; the options of rankers and methods are read from their constructors without
+importing these, as option_defaults.py does.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Collection, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from mailcli import plugins
+from mailcli.config import OPTION_TABLES, RULES, RunConfig, option_text
+from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.training.option_defaults import (
+    Constructor,
+    module_of,
+    option_defaults,
+    read_constructor,
+    read_module,
+    read_value,
+)
+
+#: The fields of RunConfig that `--set KEY=VALUE` does not take: another option sets it, or its parts are set.
+NOT_SET = {"continues", *OPTION_TABLES.values()}
+#: What a constructor says about its options when it refuses them, for example "`rank` should be 1 or more".
+_LIMIT = re.compile(r"((?:`\w+`(?:, | and )?)+) should be (.+?)(?:\. Received.*)?")
+#: The name of a module's table of the options that are names, with their values.
+_CHOICES = "CHOICES"
+_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+class Setting(NamedTuple):
+    """A setting, or an option of a ranker or method."""
+
+    key: str
+    """As `--set` takes it: `epochs`, `ranker.units`."""
+    owner: str
+    """`ranker dmr`; empty for a setting of every run."""
+    default: str
+    """As `--set` takes it; empty for none."""
+    values: str
+    """What it may be."""
+    meaning: str
+
+
+def all_settings() -> list[Setting]:
+    """The settings of a run, then the options of every built-in ranker and method."""
+    return [*_run_settings(), *_options()]
+
+
+def settings_named(name: str) -> list[Setting]:
+    """The settings of that key, the options of that name, or those of the ranker or method of that name.
+
+    Raises:
+        MailError: there is none.
+    """
+    settings = all_settings()
+    by_name = [setting for setting in settings if name in _names(setting)]
+    if by_name:
+        return by_name
+    plugin_names = [*plugins.names(plugins.RANKERS), *plugins.names(plugins.COLD_STARTS)]
+    if name in plugin_names:
+        raise MailError(f"'{name}' has no options. `mail settings` lists all settings.")
+    known = dict.fromkeys([*(name for setting in settings for name in _names(setting)), *plugin_names])
+    raise MailError(f"unknown setting '{name}'.{did_you_mean(name, known)} `mail settings` lists all.")
+
+
+def _names(setting: Setting) -> Collection[str]:
+    """What names a setting: its key, and for an option also the key's last part and its owner."""
+    return {setting.key, setting.key.rpartition(".")[2], setting.owner.rpartition(" ")[2]} - {""}
+
+
+def _run_settings() -> Iterator[Setting]:
+    """RunConfig's fields: their docstrings, defaults and rules."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(RunConfig)).body if isinstance(node, ast.ClassDef))
+    for field, text in pairwise(body):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr)):
+            continue
+        key = field.target.id
+        if key not in NOT_SET:
+            default = option_text(getattr(RunConfig, key, ""))
+            yield Setting(key, "", default, RULES[key].expected, _one_line(ast.literal_eval(text.value)))
+
+
+def _options() -> Iterator[Setting]:
+    """The keywords of the constructors of rankers and methods."""
+    for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):
+        for name in plugins.names(kind):
+            module = module_of(kind, name)
+            constructor = read_constructor(module, kind.class_name)
+            meanings, limits = _meanings(module, kind.class_name), _limits(constructor) if constructor else {}
+            for key, default in option_defaults(kind, name).items():
+                values = ", ".join([_type_text(default), *limits.get(key, [])])
+                values = limits[key][0] if limits.get(key, [""])[0].startswith("one of") else values
+                yield Setting(f"{table}.{key}", f"{kind.title} {name}", option_text(default), values, meanings[key])
+
+
+def _meanings(module: str, class_name: str) -> dict[str, str]:
+    """The descriptions in the `Args:` of a class's docstring, by name."""
+    classes = [node for node in read_module(module).body if isinstance(node, ast.ClassDef) and node.name == class_name]
+    _, _, section = (ast.get_docstring(classes[0]) or "").partition("Args:\n")
+    arguments = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section.split("\n\n")[0], re.MULTILINE)
+    return {name: _one_line(text) for name, text in arguments}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _type_text(default: Any) -> str:
+    """The type of an option, by its default."""
+    if isinstance(default, tuple):
+        return f"{_TYPES[type(default[0])].removeprefix('a ')}s, separated by commas"
+    return _TYPES[type(default)]
+
+
+def _limits(constructor: Constructor) -> dict[str, list[str]]:
+    """What a constructor demands of its options, by name."""
+    limits: dict[str, list[str]] = {}
+    for node in read_module(constructor.module).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == _CHOICES:
+            choices: dict[str, Collection[str]] = read_value(node.value, constructor.module)
+            limits |= {name: [f"one of {quoted(values)}"] for name, values in choices.items()}
+    for refusal in ast.walk(constructor.code):
+        if not (isinstance(refusal, ast.Raise) and isinstance(refusal.exc, ast.Call) and refusal.exc.args):
+            continue
+        match = _LIMIT.fullmatch(_text(refusal.exc.args[0]))
+        for name in re.findall(r"\w+", match[1].replace(" and ", " ")) if match else ():
+            limits.setdefault(name, []).append(match[2] if match else "")
+    return limits
+
+
+def _text(message: ast.expr) -> str:
+    """A literal or an f-string, whose values are left out."""
+    if isinstance(message, ast.JoinedStr):
+        return "".join(str(part.value) for part in message.values if isinstance(part, ast.Constant))
+    return str(message.value) if isinstance(message, ast.Constant) else ""

@@ -1,0 +1,105 @@
+"""The reference of all settings: complete, and as the code says."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from mailcli import plugins
+from mailcli.config import OPTION_TABLES, RULES, RunConfig, make_config
+from mailcli.errors import MailError
+from mailcli.models.contracts import options_of
+from mailcli.models.factory import _instantiate
+from mailcli.training.setting_reference import Setting, all_settings, settings_named
+
+OPTIONS = [setting for setting in all_settings() if setting.owner]
+KINDS = {kind.title: kind for kind in (plugins.RANKERS, plugins.COLD_STARTS)}
+
+
+def test_every_setting_and_option_is_there_with_its_default() -> None:
+    by_owner: dict[str, dict[str, str]] = {}
+    for setting in all_settings():
+        by_owner.setdefault(setting.owner, {})[setting.key] = setting.default
+    names = [field.name for field in fields(RunConfig) if field.name not in {"continues", *OPTION_TABLES.values()}]
+    assert list(by_owner.pop("")) == names
+    expected = {}
+    for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):
+        for name in plugins.names(kind):
+            defaults = options_of(plugins.load(kind, name))
+            texts = {key: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for key, v in defaults.items()}
+            if texts:
+                expected[f"{kind.title} {name}"] = {f"{table}.{key}": text for key, text in texts.items()}
+    assert by_owner == expected
+
+
+def test_every_setting_has_a_range_and_a_meaning() -> None:
+    assert set(RULES) == {field.name for field in fields(RunConfig)}
+    assert [setting.key for setting in all_settings() if not setting.values or not setting.meaning] == []
+    assert make_config([{"data": "d", **{s.key: s.default for s in all_settings() if s.default and not s.owner}}])
+
+
+@pytest.mark.parametrize(
+    ("key", "owner", "default", "values", "meaning"),
+    [
+        ("epochs", "", "50", "a whole number from 1 to 1000000", "Maximum number of passes over the training"),
+        ("select", "", "all", "one of 'all', 'new'", "Users whose validation AUC selects the best epoch"),
+        ("ranker.units", "ranker dmr", "512,256", "whole numbers, separated by commas", "widths of the hidden layers"),
+        ("ranker.match_weight", "ranker dmr", "0.1", "a number", "weight of the auxiliary loss."),
+        ("cold_start.rate", "cold-start method dropout", "0.5", "a number, between 0 and 1", "share of old users'"),
+        ("cold_start.prefix", "cold-start method masked", "False", "true or false", "whether each of the others keeps"),
+        ("cold_start.rank", "cold-start method llae", "36", "a whole number, 1 or more", "r, the number of singular"),
+        ("cold_start.users", "cold-start method metaemb", "128", "a whole number, 1 or more", "users per step (ours)."),
+        (
+            "cold_start.bandwidth",
+            "cold-start method mail",
+            "adaptive",
+            "one of 'fixed', 'adaptive'",
+            "of the MMD kernel",
+        ),
+    ],
+)
+def test_settings_by_hand(key: str, owner: str, default: str, values: str, meaning: str) -> None:
+    (setting,) = [setting for setting in all_settings() if (setting.key, setting.owner) == (key, owner)]
+    assert (setting.default, setting.values) == (default, values)
+    assert setting.meaning.startswith(meaning)
+
+
+@pytest.mark.parametrize("setting", [s for s in OPTIONS if ", " in s.values and "commas" not in s.values], ids=str)
+def test_what_is_out_of_an_options_range_is_refused(setting: Setting) -> None:
+    title, _, name = setting.owner.rpartition(" ")
+    refused = "nothing" if setting.values.startswith("one of") else "-1"
+    option = setting.key.partition(".")[2]
+    with pytest.raises(MailError, match=f"`{option}`"):
+        _instantiate(KINDS[title], name, {option: refused})
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("epochs", ["epochs"]),
+        ("match_weight", ["ranker.match_weight"]),
+        ("ranker.match_weight", ["ranker.match_weight"]),
+        ("dmr", ["ranker.units", "ranker.dropout", "ranker.match_weight"]),
+        ("rate", ["cold_start.rate", "cold_start.rate"]),
+        ("ranker", ["ranker"]),
+    ],
+)
+def test_settings_by_name(name: str, keys: list[str]) -> None:
+    assert [setting.key for setting in settings_named(name)] == keys
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("epoch", "unknown setting 'epoch'. Did you mean 'epochs'? `mail settings` lists all."),
+        ("ranker.unit", "unknown setting 'ranker.unit'. Did you mean 'ranker.units'? `mail settings` lists all."),
+        ("xyz", "unknown setting 'xyz'. `mail settings` lists all."),
+        ("emblr", "'emblr' has no options. `mail settings` lists all settings."),
+        ("continues", "unknown setting 'continues'. Did you mean 'conse'? `mail settings` lists all."),
+    ],
+)
+def test_an_unknown_name(name: str, text: str) -> None:
+    with pytest.raises(MailError) as error:
+        settings_named(name)
+    assert error.value.message == text
