@@ -183,7 +183,7 @@ def test_a_planted_word_is_noticed(source: str) -> None:
             [c]
             for c in (
                 *("preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"),
-                *("export", "score", "settings"),
+                *("export", "score", "settings", "doctor"),
             )
         ),
         ["schema", "init"],

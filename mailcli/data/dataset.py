@@ -80,6 +80,11 @@ class Dataset:
         """Refuse to go on if a file of the dataset was changed since it was opened (MailError)."""
         self._watch.check()
 
+    def check_all_values(self) -> None:
+        """Read every column, and refuse values that are not those that were written (MailError)."""
+        for key, header in self._headers.items():
+            check_values(header, self._expected[key], self.manifest[CHECKSUMS].get(key, -1))
+
     def check_history(self, history: int) -> None:
         """Refuse a history that is longer than the dataset's (MailError)."""
         if history > self.history:

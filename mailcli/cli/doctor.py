@@ -1,0 +1,40 @@
+"""`mail doctor`: is everything well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli.cli._options import DATA_DIR, FORMAT, RUNS, check_form, print_text_tables
+
+
+@click.command(short_help="Check the installation, machine, datasets and runs.")
+@click.option(
+    "--thorough",
+    is_flag=True,
+    help="Also import TensorFlow, read all values of the datasets, and compare the checksums of weights.",
+)
+@FORMAT
+@DATA_DIR
+@RUNS
+@click.pass_context
+def doctor(ctx: click.Context, thorough: bool, form: str, data_dir: Path, runs: Path) -> None:
+    """Show versions, cores, memory, free disk space, datasets and runs, and what is broken and how to mend it.
+
+    The exit code is 0 if all is well, and 1 if something is broken.
+    """
+    check_form(form)
+    from mailcli.reporting import data_health, health
+    from mailcli.reporting.health_table import health_table
+
+    findings = [
+        *health.software(thorough),
+        *health.machine(),
+        *(health.disk(folder) for folder in (data_dir, runs)),
+        *data_health.datasets(data_dir, thorough),
+        *data_health.runs(runs, data_dir, thorough),
+    ]
+    print_text_tables(health_table(findings), form)
+    if any(finding.fault for finding in findings):
+        ctx.exit(1)

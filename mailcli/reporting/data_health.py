@@ -1,0 +1,90 @@
+"""`mail doctor`: the datasets and runs, and what is broken about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from mailcli import plugins
+from mailcli.data.dataset import Dataset, dataset_names
+from mailcli.data.schema import SPLITS
+from mailcli.errors import MailError
+from mailcli.reporting.health import Finding
+from mailcli.reporting.run_list import size_text
+from mailcli.training.run_folder import Run
+from mailcli.training.run_inventory import DAMAGED, FINISHED, ListedRun, look_at, run_folders
+from mailcli.training.run_registry import check_unchanged
+from mailcli.utils.files import size_and_time
+
+_STALE = "stale: `mail evaluate` and `mail export` refuse it"
+
+
+def datasets(data_dir: Path, thorough: bool) -> list[Finding]:
+    """The datasets of a folder: whether dataset.json, and the types, lengths and sizes of all columns, are whole.
+
+    Args:
+        data_dir: folder of the datasets; it need not exist.
+        thorough: whether to read all values and compare their checksums as well.
+    """
+    names = dataset_names(data_dir)
+    if not names:
+        return [Finding("datasets", str(data_dir), "none yet; `mail preprocess ml-100k` makes one")]
+    return [_dataset(data_dir / name, thorough) for name in names]
+
+
+def _dataset(folder: Path, thorough: bool) -> Finding:
+    size, _ = size_and_time(folder)
+    try:
+        dataset = Dataset(folder)
+        if thorough:
+            dataset.check_all_values()
+    except MailError as error:
+        return Finding("datasets", folder.name, size_text(size), error.message)
+    impressions = sum(dataset.counts[split] for split in SPLITS)
+    return Finding("datasets", folder.name, f"whole: {impressions:,} impressions, {size_text(size)}")
+
+
+def runs(folder: Path, data_dir: Path, thorough: bool) -> list[Finding]:
+    """The runs below a folder: how many there are of each kind, and those that are damaged or stale.
+
+    Args:
+        folder: of the runs; it need not exist.
+        data_dir: folder of the datasets, for which a run may be stale.
+        thorough: whether to compare the checksums of weights as well.
+    """
+    listed = [_checked(look_at(path), thorough) for path in run_folders(folder)]
+    if not listed:
+        return [Finding("runs", str(folder), "none yet; `mail train` makes one")]
+    counts = Counter(run.status for run in listed)
+    total = ", ".join(f"{count} {status}" for status, count in counts.items())
+    findings = [Finding("runs", str(folder), f"{total}; {size_text(sum(run.bytes for run in listed))}")]
+    findings += [Finding("runs", str(run.folder), DAMAGED, run.damage) for run in listed if run.status == DAMAGED]
+    reasons = [(run, _staleness(run, data_dir)) for run in listed if run.status == FINISHED]
+    return findings + [Finding("runs", str(run.folder), f"{_STALE}, since it {why}") for run, why in reasons if why]
+
+
+def _checked(run: ListedRun, thorough: bool) -> ListedRun:
+    """The run, as damaged if its weights are."""
+    if not thorough or run.status != FINISHED or run.config is None or plugins.is_trivial(run.config.ranker):
+        return run
+    try:
+        Run(run.folder, run.config).check_optimizers()
+    except MailError as error:
+        return ListedRun(run.folder, DAMAGED, run.config, run.bytes, run.changed, damage=error.message)
+    return run
+
+
+def _staleness(run: ListedRun, data_dir: Path) -> str:
+    """Why a finished run cannot be scored again; empty if it can, its dataset is elsewhere, or its code is outside."""
+    config = run.config
+    if config is None or config.data not in dataset_names(data_dir):
+        return ""
+    outside = plugins.is_external(plugins.RANKERS, config.ranker) and not plugins.is_trivial(config.ranker)
+    if outside or plugins.is_external(plugins.COLD_STARTS, config.cold_start):
+        # Looking at that code would import it, and TensorFlow.
+        return ""
+    try:
+        check_unchanged(Run(run.folder, config), Dataset(data_dir / config.data))
+    except MailError as error:
+        return error.message.partition(": ")[2].rstrip(".")
+    return ""

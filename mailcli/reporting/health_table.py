@@ -1,0 +1,34 @@
+"""`mail doctor`: everything that was looked at as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from mailcli.reporting.health import Finding
+from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
+
+_BEST = 1
+
+
+def health_table(findings: Sequence[Finding]) -> TextTable:
+    """A block for each topic; what is broken stands out, and says how to mend it."""
+    by_topic = groupby(findings, key=lambda finding: finding.topic)
+    blocks = [TextBlock(topic, [_line(finding) for finding in group]) for topic, group in by_topic]
+    records = [
+        {"topic": finding.topic, "name": finding.name, "state": finding.state, "broken": finding.fault or None}
+        for finding in findings
+    ]
+    return TextTable("mail doctor", ("", "state"), tuple(blocks), (verdict(findings),), records, wraps=True)
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """In words, whether all is well."""
+    broken = sum(bool(finding.fault) for finding in findings)
+    return f"{broken} {'thing is' if broken == 1 else 'things are'} broken" if broken else "all is well"
+
+
+def _line(finding: Finding) -> list[TextCell]:
+    if not finding.fault:
+        return [TextCell(finding.name), TextCell(finding.state)]
+    return [TextCell(finding.name, rank=_BEST), TextCell(f"BROKEN: {finding.fault.rstrip('.')}.", rank=_BEST)]
