@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mailcli import __version__, plugins
-from mailcli.config import PRECISIONS, VARIANTS
+from mailcli.cli._completion import dataset_names, offer, offer_list, plugin_names, setting_assignments
+from mailcli.config import PRECISIONS, PROTOCOLS, VARIANTS
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.hardware import limit_threads
 from mailcli.utils.log import log_to_stderr
@@ -94,15 +95,22 @@ RUNS = path_option("--runs", default="runs", text="Folder of the runs.")
 RANKER = click.option(
     "--ranker",
     metavar="NAME",
+    shell_complete=plugin_names(plugins.RANKERS, plugins.TRIVIAL_ROWS),
     help=f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class; or a trivial row, fitted "
     f"in seconds: {quoted(plugins.names(plugins.TRIVIAL_ROWS))}. [default: base]",
 )
 COLD_START = click.option(
     "--cold-start",
     metavar="NAME",
+    shell_complete=plugin_names(plugins.COLD_STARTS),
     help=f"Cold-start method: {quoted(plugins.names(plugins.COLD_STARTS))}, or package.module:Class. [default: none]",
 )
-VARIANT = click.option("--variant", metavar="NAME", help=f"MAIL's zero-shot tower: {quoted(VARIANTS)}. [default: base]")
+VARIANT = click.option(
+    "--variant",
+    metavar="NAME",
+    shell_complete=offer(lambda: VARIANTS),
+    help=f"MAIL's zero-shot tower: {quoted(VARIANTS)}. [default: base]",
+)
 #: Applied while options are parsed, since TensorFlow reads it when it is imported.
 THREADS = click.option(
     "--threads",
@@ -133,13 +141,23 @@ FORMAT = click.option(
     metavar="NAME",
     default=FORMS[0],
     show_default=True,
+    shell_complete=offer(lambda: FORMS),
     help=f"Format of the table: {quoted(FORMS)}.",
 )
+
+
+def column_names() -> list[str]:
+    """What --columns takes."""
+    from mailcli.reporting.columns import COLUMNS
+
+    return list(COLUMNS)
+
 
 #: The metrics with a column; reporting/columns.py says what each name stands for.
 COLUMNS = click.option(
     "--columns",
     metavar="NAME,...",
+    shell_complete=offer_list(column_names),
     help="Columns of the table: auc, gauc, logloss, ne, ece, parameters, seconds, us; CSV and JSON have all of them. "
     "[default: auc,gauc]",
 )
@@ -212,16 +230,23 @@ TRACKERS = with_options(
 
 #: The options that every training command shares.
 RUN_OPTIONS = with_options(
-    click.option("--data", metavar="NAME", help="Dataset. [default: the only one in --data-dir]"),
+    click.option(
+        "--data",
+        metavar="NAME",
+        shell_complete=dataset_names,
+        help="Dataset. [default: the only one in --data-dir]",
+    ),
     click.option(
         "--protocol",
         metavar="NAME",
+        shell_complete=offer(lambda: PROTOCOLS),
         help="paper: new users lose their behaviors in every split; strict: the test split's new users have no "
         "training impressions. [default: paper]",
     ),
     click.option(
         "--precision",
         metavar="NAME",
+        shell_complete=offer(lambda: PRECISIONS),
         help=f"Precision of matrix products: {quoted(PRECISIONS)} (where supported). [default: float32]",
     ),
     THREADS,
@@ -230,6 +255,7 @@ RUN_OPTIONS = with_options(
         "settings",
         metavar="KEY=VALUE",
         multiple=True,
+        shell_complete=offer(setting_assignments),
         help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. `mail settings` lists all.",
     ),
     path_option(

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mailcli.cli._completion import offer_list
 from mailcli.cli._options import (
     COLUMNS,
     FORMAT,
@@ -29,6 +30,7 @@ from mailcli.reporting.paper import REPORTED
     "--variants",
     default=",".join(VARIANTS),
     show_default=True,
+    shell_complete=offer_list(lambda: VARIANTS),
     help="Zero-shot towers to compare, separated by commas.",
 )
 @SEEDS

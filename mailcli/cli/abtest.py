@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from mailcli.cli._completion import dataset_names, run_folders
 from mailcli.cli._options import DATA_DIR, FORMAT, THREADS, check_form, print_text_tables
 
 
 @click.command(short_help="A simulated online A/B test of two runs.")
-@click.argument("a", metavar="RUN_A")
-@click.argument("b", metavar="RUN_B")
+@click.argument("a", metavar="RUN_A", shell_complete=run_folders)
+@click.argument("b", metavar="RUN_B", shell_complete=run_folders)
 @click.option("--users", type=int, required=True, metavar="N", help="Number of users in each arm.")
 @click.option(
     "--slate", type=int, default=5, show_default=True, metavar="K", help="Number of items shown to each user."
@@ -31,7 +32,12 @@ from mailcli.cli._options import DATA_DIR, FORMAT, THREADS, check_form, print_te
     show_default=True,
     help="Random seed: draw of arms and candidates, clicks, purchases.",
 )
-@click.option("--data", metavar="NAME", help="Dataset if neither is a run. [default: the only one in --data-dir]")
+@click.option(
+    "--data",
+    metavar="NAME",
+    shell_complete=dataset_names,
+    help="Dataset if neither is a run. [default: the only one in --data-dir]",
+)
 @THREADS
 @FORMAT
 @DATA_DIR

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mailcli.cli._completion import run_folders
 from mailcli.cli._options import DATA_DIR, FORMAT, PATH, THREADS, check_form, print_text_tables
 from mailcli.errors import MailError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Test whether generated behavior is the user's own.")
-@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...", shell_complete=run_folders)
 @click.option(
     "--bootstrap",
     type=int,

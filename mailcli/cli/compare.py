@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mailcli.cli._completion import offer_list, row_names
 from mailcli.cli._options import (
     COLUMNS,
     FORMAT,
@@ -27,6 +28,7 @@ from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, row_settings
     "--rows",
     default=",".join([*TRIVIAL, *TABLE_2]),
     show_default=True,
+    shell_complete=offer_list(row_names),
     help="Rows of the table, separated by commas: the paper's names, trivial rows (`mail models` "
     "lists them), or ranker+method, e.g. din+cvae.",
 )

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from mailcli.cli._completion import dataset_names
 from mailcli.cli._options import DATA_DIR
 
 
 @click.command()
-@click.argument("dataset", required=False)
+@click.argument("dataset", required=False, shell_complete=dataset_names)
 @DATA_DIR
 def describe(dataset: str | None, data_dir: Path) -> None:
     """Show what a dataset holds."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mailcli.cli._completion import run_folders
 from mailcli.cli._options import (
     COLUMNS,
     DATA_DIR,
@@ -23,7 +24,7 @@ from mailcli.errors import MailError, quoted
 
 
 @click.command(short_help="Recompute the test metrics of finished runs.")
-@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]")
+@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]", shell_complete=run_folders)
 @click.option(
     "--bootstrap",
     type=int,

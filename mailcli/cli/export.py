@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from mailcli.cli._completion import run_folders
 from mailcli.cli._options import DATA_DIR, PATH, THREADS
 from mailcli.cli._output import print_line
 
 
 @click.command(short_help="Export a finished run as a SavedModel.")
-@click.argument("run", type=PATH)
+@click.argument("run", type=PATH, shell_complete=run_folders)
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option(
     "--with-users", is_flag=True, help="Include the users' attributes, so that a request may name a user by id only."

@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from mailcli import plugins
+from mailcli.cli._completion import plugin_names, run_folders
 from mailcli.cli._options import DATA_DIR, PATH, RUNS, path_option
 from mailcli.cli._output import print_line
 from mailcli.errors import quoted
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
-@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]")
+@click.argument("name", metavar="NAME", shell_complete=plugin_names(plugins.PLOTS))
+@click.argument("folders", nargs=-1, type=PATH, metavar="[RUN ...]", shell_complete=run_folders)
 @path_option("--out", default="figures", text="Folder for the figures.")
 @DATA_DIR
 @RUNS

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from mailcli import plugins
+from mailcli.cli._completion import plugin_names
 from mailcli.cli._options import DATA_DIR, SHARE, path_option
 from mailcli.config import RunConfig
 from mailcli.errors import MailError, quoted
 
 
 @click.command()
-@click.argument("source", metavar="SOURCE")
+@click.argument("source", metavar="SOURCE", shell_complete=plugin_names(plugins.SOURCES))
 @path_option(
     "--schema",
     metavar="FILE",
@@ -65,6 +66,7 @@ from mailcli.errors import MailError, quoted
     default="duckdb",
     metavar="NAME",
     show_default=True,
+    shell_complete=plugin_names(plugins.ENGINES),
     help=f"Engine: {quoted(plugins.names(plugins.ENGINES))}; Spark needs the extra mail[spark].",
 )
 @click.option("--spark-master", metavar="URL", help="Spark cluster. [default: this machine]")

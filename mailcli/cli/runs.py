@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mailcli.cli._completion import run_folders
 from mailcli.cli._groups import GroupWithDefault
 from mailcli.cli._options import DATA_DIR, FORMAT, PATH, RUNS, check_form, print_text_tables
 from mailcli.cli._output import print_line
@@ -35,7 +36,7 @@ def list_(form: str, runs: Path) -> None:
 
 
 @runs.command(short_help="Show one run.")
-@click.argument("run", type=PATH)
+@click.argument("run", type=PATH, shell_complete=run_folders)
 @FORMAT
 def show(run: Path, form: str) -> None:
     """Show what RUN is and has reached: its state, the settings that are not the defaults, versions and machine, the
@@ -49,8 +50,8 @@ def show(run: Path, form: str) -> None:
 
 
 @runs.command(short_help="Compare two runs.")
-@click.argument("a", type=PATH, metavar="RUN_A")
-@click.argument("b", type=PATH, metavar="RUN_B")
+@click.argument("a", type=PATH, metavar="RUN_A", shell_complete=run_folders)
+@click.argument("b", type=PATH, metavar="RUN_B", shell_complete=run_folders)
 @click.option(
     "--bootstrap",
     type=int,
@@ -79,7 +80,7 @@ def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None
 
 
 @runs.command(short_help="Delete runs.")
-@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...", shell_complete=run_folders)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(folders: tuple[Path, ...], yes: bool) -> None:
     """Delete each RUN, finished or not, after a question.

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from mailcli.cli._completion import run_folders
 from mailcli.cli._options import DATA_DIR, PATH, THREADS, path_option
 from mailcli.cli._output import print_line
 
 
 @click.command(short_help="Score a file of impressions with a finished run.")
-@click.argument("run", type=PATH)
+@click.argument("run", type=PATH, shell_complete=run_folders)
 @click.argument("file", type=PATH)
 @path_option("-o", "--out", required=True, text="File to write, .csv or .parquet.")
 @click.option(

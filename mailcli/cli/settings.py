@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from mailcli.cli._completion import offer, setting_names
 from mailcli.cli._options import FORMAT, check_form, print_text_tables
 
 
 @click.command(short_help="List the settings of a run, with defaults and ranges.")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=offer(setting_names))
 @FORMAT
 def settings(name: str | None, form: str) -> None:
     """List every setting of a run and every option of the rankers and cold-start methods: its default, its meaning and,

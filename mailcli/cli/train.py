@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from mailcli import plugins
+from mailcli.cli._completion import run_folders
 from mailcli.cli._options import (
     COLD_START,
     COLUMNS,
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
     "--continue",
     "parent",
     metavar="RUN",
+    shell_complete=run_folders,
     text="Continue a finished run on the next day's dataset (--data), keeping settings, weights and optimizer state; "
     "new ids extend its embedding table. Forgetting and gain are shown for both days.",
 )
