@@ -15,11 +15,13 @@ def settings(name: str | None, form: str) -> None:
     """List every setting of a run and every option of the rankers and cold-start methods: its default, its meaning and,
     in brackets, what it may be.
 
-    NAME is a setting (`epochs`), an option (`ranker.units`, `units`), or a ranker or method (`dmr`), for its options.
+    NAME is a setting (`epochs`), an option (`ranker.units`, `units`), or a ranker or method (`dmr`, or
+    package.module:Class for your own), for its options.
     """
     check_form(form)
     from mailcli.reporting.settings_table import settings_table
-    from mailcli.training.setting_reference import all_settings, settings_named
+    from mailcli.training.setting_reference import all_settings
+    from mailcli.training.setting_search import settings_named
 
     chosen = all_settings() if name is None else settings_named(name)
     print_text_tables(settings_table(chosen), form)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from mailcli import plugins
 from mailcli.config import OPTION_TABLES, RULES, RunConfig, option_text
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.errors import quoted
 from mailcli.training.option_defaults import (
     Constructor,
     module_of,
@@ -31,7 +31,8 @@ NOT_SET = {"continues", *OPTION_TABLES.values()}
 _LIMIT = re.compile(r"((?:`\w+`(?:, | and )?)+) should be (.+?)(?:\. Received.*)?")
 #: The name of a module's table of the options that are names, with their values.
 _CHOICES = "CHOICES"
-_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+#: How the types of options are named.
+TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 class Setting(NamedTuple):
@@ -51,28 +52,6 @@ class Setting(NamedTuple):
 def all_settings() -> list[Setting]:
     """The settings of a run, then the options of every built-in ranker and method."""
     return [*_run_settings(), *_options()]
-
-
-def settings_named(name: str) -> list[Setting]:
-    """The settings of that key, the options of that name, or those of the ranker or method of that name.
-
-    Raises:
-        MailError: there is none.
-    """
-    settings = all_settings()
-    by_name = [setting for setting in settings if name in _names(setting)]
-    if by_name:
-        return by_name
-    plugin_names = [*plugins.names(plugins.RANKERS), *plugins.names(plugins.COLD_STARTS)]
-    if name in plugin_names:
-        raise MailError(f"'{name}' has no options. `mail settings` lists all settings.")
-    known = dict.fromkeys([*(name for setting in settings for name in _names(setting)), *plugin_names])
-    raise MailError(f"unknown setting '{name}'.{did_you_mean(name, known)} `mail settings` lists all.")
-
-
-def _names(setting: Setting) -> Collection[str]:
-    """What names a setting: its key, and for an option also the key's last part and its owner."""
-    return {setting.key, setting.key.rpartition(".")[2], setting.owner.rpartition(" ")[2]} - {""}
 
 
 def _run_settings() -> Iterator[Setting]:
@@ -95,15 +74,20 @@ def _options() -> Iterator[Setting]:
             constructor = read_constructor(module, kind.class_name)
             meanings, limits = _meanings(module, kind.class_name), _limits(constructor) if constructor else {}
             for key, default in option_defaults(kind, name).items():
-                values = ", ".join([_type_text(default), *limits.get(key, [])])
+                values = ", ".join([type_text(default), *limits.get(key, [])])
                 values = limits[key][0] if limits.get(key, [""])[0].startswith("one of") else values
                 yield Setting(f"{table}.{key}", f"{kind.title} {name}", option_text(default), values, meanings[key])
 
 
 def _meanings(module: str, class_name: str) -> dict[str, str]:
-    """The descriptions in the `Args:` of a class's docstring, by name."""
+    """What the options of a class are, by name."""
     classes = [node for node in read_module(module).body if isinstance(node, ast.ClassDef) and node.name == class_name]
-    _, _, section = (ast.get_docstring(classes[0]) or "").partition("Args:\n")
+    return described(ast.get_docstring(classes[0]) or "")
+
+
+def described(docstring: str) -> dict[str, str]:
+    """The descriptions in the `Args:` of a docstring, by name."""
+    _, _, section = docstring.partition("Args:\n")
     arguments = re.findall(r"^    (\w+): (.*(?:\n     .*)*)", section.split("\n\n")[0], re.MULTILINE)
     return {name: _one_line(text) for name, text in arguments}
 
@@ -112,11 +96,11 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _type_text(default: Any) -> str:
+def type_text(default: Any) -> str:
     """The type of an option, by its default."""
     if isinstance(default, tuple):
-        return f"{_TYPES[type(default[0])].removeprefix('a ')}s, separated by commas"
-    return _TYPES[type(default)]
+        return f"{TYPES[type(default[0])].removeprefix('a ')}s, separated by commas"
+    return TYPES[type(default)]
 
 
 def _limits(constructor: Constructor) -> dict[str, list[str]]:

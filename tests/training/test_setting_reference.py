@@ -11,7 +11,7 @@ from mailcli.config import OPTION_TABLES, RULES, RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.models.contracts import options_of
 from mailcli.models.factory import _instantiate
-from mailcli.training.setting_reference import Setting, all_settings, settings_named
+from mailcli.training.setting_reference import Setting, all_settings
 
 OPTIONS = [setting for setting in all_settings() if setting.owner]
 KINDS = {kind.title: kind for kind in (plugins.RANKERS, plugins.COLD_STARTS)}
@@ -72,34 +72,3 @@ def test_what_is_out_of_an_options_range_is_refused(setting: Setting) -> None:
     option = setting.key.partition(".")[2]
     with pytest.raises(MailError, match=f"`{option}`"):
         _instantiate(KINDS[title], name, {option: refused})
-
-
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [
-        ("epochs", ["epochs"]),
-        ("match_weight", ["ranker.match_weight"]),
-        ("ranker.match_weight", ["ranker.match_weight"]),
-        ("dmr", ["ranker.units", "ranker.dropout", "ranker.match_weight"]),
-        ("rate", ["cold_start.rate", "cold_start.rate"]),
-        ("ranker", ["ranker"]),
-    ],
-)
-def test_settings_by_name(name: str, keys: list[str]) -> None:
-    assert [setting.key for setting in settings_named(name)] == keys
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("epoch", "unknown setting 'epoch'. Did you mean 'epochs'? `mail settings` lists all."),
-        ("ranker.unit", "unknown setting 'ranker.unit'. Did you mean 'ranker.units'? `mail settings` lists all."),
-        ("xyz", "unknown setting 'xyz'. `mail settings` lists all."),
-        ("emblr", "'emblr' has no options. `mail settings` lists all settings."),
-        ("continues", "unknown setting 'continues'. Did you mean 'conse'? `mail settings` lists all."),
-    ],
-)
-def test_an_unknown_name(name: str, text: str) -> None:
-    with pytest.raises(MailError) as error:
-        settings_named(name)
-    assert error.value.message == text
