@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from click.exceptions import NoArgsIsHelpError
 from mailcli import __version__
 from mailcli.cli._options import VERBOSITY
 from mailcli.errors import Interrupted, MailError
-from mailcli.utils.log import log_to_stderr
+from mailcli.utils.log import log_to_stderr, note_in_file
 from mailcli.utils.system_errors import check_open_files, explain, open_closed_streams
 
 # Set before TensorFlow is imported: its start-up messages are noise.
@@ -64,6 +65,19 @@ def _system_errors_in_one_line() -> Iterator[None]:
         raise (explain(error) or error) from error
 
 
+@contextmanager
+def _errors_in_log_file() -> Iterator[None]:
+    """Let the file of --log end as stderr does: with the error, or with the traceback of a bug."""
+    try:
+        yield
+    except click.ClickException as error:
+        note_in_file(logging.ERROR, error.message)
+        raise
+    except Exception as error:
+        note_in_file(logging.CRITICAL, f"{type(error).__name__}: {error}", error)
+        raise
+
+
 def _escape_what_cannot_be_written() -> None:
     """Names of fields or files may have characters that the terminal's encoding lacks: write these as escapes."""
     for stream in (sys.stdout, sys.stderr):
@@ -84,11 +98,12 @@ class _Group(_OneLineErrors):
 
     def invoke(self, ctx: click.Context) -> Any:
         check_open_files()
-        try:
-            with _system_errors_in_one_line():
-                return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted("Interrupted.") from None
+        with _errors_in_log_file():
+            try:
+                with _system_errors_in_one_line():
+                    return super().invoke(ctx)
+            except KeyboardInterrupt:
+                raise Interrupted("Interrupted.") from None
 
 
 @click.group("mail", cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

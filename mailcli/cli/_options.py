@@ -20,7 +20,7 @@ from mailcli.cli._completion import dataset_names, offer, offer_list, plugin_nam
 from mailcli.config import PRECISIONS, PROTOCOLS, VARIANTS
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.hardware import limit_threads
-from mailcli.utils.log import log_to_stderr
+from mailcli.utils.log import log_to_file, log_to_stderr, note_in_file
 from mailcli.utils.path_names import path_fault
 
 if TYPE_CHECKING:
@@ -197,6 +197,24 @@ def _set_log_level(ctx: click.Context, param: click.Parameter, value: bool) -> N
     logger.debug(f"{ctx.command_path}: mail {__version__}, Python {platform.python_version()} ({sys.executable})")
 
 
+def _log_to_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    del param
+    if value is not None:
+        # Until the whole command has ended, so that its error is logged as well.
+        ctx.find_root().call_on_close(log_to_file(value))
+        note_in_file(logging.INFO, f"{ctx.command_path}: mail {__version__}, Python {platform.python_version()}")
+
+
+#: Where messages go besides stderr.
+LOG = path_option(
+    "--log",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_log_to_file,
+    text="Also append all messages to FILE, with the time of each and with those that only -v shows.",
+)
+
 #: Set how much a command reports on stderr; every command has both.
 VERBOSITY: list[click.Parameter] = [
     click.Option(
@@ -272,6 +290,7 @@ RUN_OPTIONS = with_options(
     ),
     CHECKPOINTS,
     TRACKERS,
+    LOG,
     DATA_DIR,
     RUNS,
 )

@@ -13,6 +13,7 @@ from mailcli.cli._options import (
     DATA_DIR,
     FORMAT,
     JOBS,
+    LOG,
     PATH,
     RUNS,
     TRACKERS,
@@ -39,6 +40,7 @@ from mailcli.errors import MailError
 @COLUMNS
 @CHECKPOINTS
 @TRACKERS
+@LOG
 @DATA_DIR
 @RUNS
 def run(

@@ -83,6 +83,11 @@ class RowSearch(NamedTuple):
         """Of the row, before the search."""
         return self.search.config
 
+    @property
+    def run_count(self) -> int:
+        """As many as trials."""
+        return self.trials
+
 
 class TunedRow(NamedTuple):
     """What the search of a row has led to."""

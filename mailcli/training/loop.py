@@ -22,12 +22,13 @@ from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
 from mailcli.training.checkpoints import Checkpoints, TrainingState, check_disk_space
 from mailcli.training.evaluate import measure
+from mailcli.training.messages import MeanLosses, log_begin, log_validation
 from mailcli.training.normalization import NormalizationStatistics
 from mailcli.training.run_folder import VALIDATED_STEP, Run
 from mailcli.training.scorer import Scorer
 from mailcli.training.variable_files import save_variables
 from mailcli.utils.files import write_atomically
-from mailcli.utils.progress import progress
+from mailcli.utils.progress import Behind, Pace, progress
 from mailcli.utils.signals import PostponedInterrupt, postpone_interrupts
 
 logger = logging.getLogger(__name__)
@@ -94,12 +95,15 @@ class TrainingLoop:
             run.begin()
             if run.is_local:
                 check_disk_space(run.folder, variables)
+                log_begin(run.config, len(self._batches))
         else:
             if run.is_local:
                 logger.info(f"{run.folder}: resuming after step {restored.steps} (epoch {restored.epoch}).")
             run.truncate_history(restored.history_bytes)
         self._state = restored or TrainingState()
         self._seconds_before, self._started = self._state.seconds, time.monotonic()
+        self._pace_from: tuple[float, int] | None = None
+        self._losses = MeanLosses()
         self._history_bytes = run.history_bytes()
 
     def _restore(self, variables: list[Any]) -> TrainingState | None:
@@ -164,19 +168,39 @@ class TrainingLoop:
         """Whether the run was interrupted between the last step before a validation and the end of the validation."""
         return self._is_validated_after(self._state.step) and self._state.validated < self._state.steps
 
+    @property
+    def _impressions(self) -> int:
+        """The impressions of all epochs, if the run goes to its last one."""
+        return self._run.config.epochs * len(self._batches.view.rows)
+
+    @property
+    def _impressions_behind(self) -> int:
+        """The impressions of all steps so far."""
+        state, rows = self._state, len(self._batches.view.rows)
+        return (state.epoch - 1) * rows + min(state.step * self._run.config.batch_size, rows)
+
+    @property
+    def _behind(self) -> Behind:
+        """Where the whole run stands, for its progress: validations are a part of what it takes."""
+        since, before = self._pace_from or (time.monotonic(), self._impressions_behind)
+        return Behind(self._impressions_behind, self._impressions_behind - before, time.monotonic() - since)
+
     def _train_until_validation(self, interrupt: PostponedInterrupt) -> None:
         """The steps up to the next validation, then a checkpoint: a validation that is interrupted is repeated."""
         state, config = self._state, self._run.config
         left = len(self._batches.view.rows) - state.step * config.batch_size
         if self._stream is None:
             self._stream = self._batches.shuffled(config.seed, state.epoch, state.step)
-        with progress(f"{config.cell}, seed {config.seed}, epoch {state.epoch}", left, "impressions") as advance:
+        title = f"{config.cell}, seed {config.seed}, epoch {state.epoch} of {config.epochs}"
+        with progress(title, self._impressions, "impressions", self._behind) as advance:
             for batch in self._stream:
                 self._pending.append(self._step(to_tensors(batch)))
                 state.step += 1
                 state.steps += 1
                 advance(min(config.batch_size, left))
                 left -= config.batch_size
+                # The first step also builds the graph, so the pace is taken from its end.
+                self._pace_from = self._pace_from or (time.monotonic(), self._impressions_behind)
                 stop = collectives.any_worker(interrupt.requested)
                 if stop or time.monotonic() - self._saved >= self._seconds:
                     self._save()
@@ -215,6 +239,7 @@ class TrainingLoop:
                         f"{self._state.steps}. Training stopped. {self._describe_checkpoint()} A lower learning_rate "
                         "may help."
                     )
+        self._losses.add(lines)
 
     def _log(self, lines: list[dict[str, Any]]) -> None:
         """Append lines to the history (MailError if the folder was changed since the last time)."""
@@ -249,9 +274,14 @@ class TrainingLoop:
         else:
             state.worse += 1
         state.validated = state.steps
+        epoch, config = state.epoch, self._run.config
         if state.step == len(self._batches):
-            state.epoch, state.step, self._stream = state.epoch + 1, 0, None
-        return state.worse >= self._run.config.patience
+            state.epoch, state.step, self._stream = epoch + 1, 0, None
+        is_last = state.worse >= config.patience or state.epoch > config.epochs
+        if self._run.is_local:
+            seconds_left = None if is_last else Pace(self._impressions, self._behind).seconds_left
+            log_validation(config, epoch, state, self._losses.take(), metrics, self.seconds, seconds_left)
+        return is_last
 
     def _save_best(self) -> None:
         if not self._run.is_local:

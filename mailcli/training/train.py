@@ -23,6 +23,7 @@ from mailcli.training.environment import environment
 from mailcli.training.evaluate import check_selectable, measure
 from mailcli.training.hidden_behavior import NotMeasurableError
 from mailcli.training.loop import TrainingLoop
+from mailcli.training.messages import log_end
 from mailcli.training.run_audit import RunAudit, measure_audit
 from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
@@ -102,6 +103,7 @@ def _train(
         if training.loop:
             training.loop.delete_checkpoints()
         trackers.finish(run)
+        log_end(run, result, training.seconds)
     return result
 
 

@@ -1,4 +1,4 @@
-"""The messages of a command: the logger `mailcli`, one line each on stderr.
+"""The messages of a command: the logger `mailcli`, one line each on stderr, and in a file if asked for.
 
 Used as a library, mailcli only logs; the command line calls `log_to_stderr` to show the messages.
 """
@@ -6,7 +6,14 @@ Used as a library, mailcli only logs; the command line calls `log_to_stderr` to 
 from __future__ import annotations
 
 import logging
+import logging.handlers
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,15 +21,8 @@ from mailcli.escape import terminal
 
 #: The parent of all loggers of the package.
 LOGGER = logging.getLogger("mailcli")
-
-
-class _StderrHandler(logging.Handler):
-    """Writes to the current `sys.stderr`, as Click does, so that it can be redirected at any time."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one message; work goes on without it where stderr is full or its terminal is closed."""
-        with suppress(OSError):
-            click.echo(self.format(record), err=True)
+#: Marks a record that stderr has already, in another form: it is for the file only.
+_FILE_ONLY = "file_only"
 
 
 class _OneLine(logging.Formatter):
@@ -33,19 +33,106 @@ class _OneLine(logging.Formatter):
         return terminal(super().formatMessage(record))
 
 
+class _StderrHandler(logging.Handler):
+    """Writes to the current `sys.stderr`, as Click does, so that it can be redirected at any time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message; work goes on without it where stderr is full or its terminal is closed."""
+        if not hasattr(record, _FILE_ONLY):
+            with suppress(OSError):
+                text = self.format(record)
+                click.echo(wrapped(text) if sys.stderr.isatty() else text, err=True)
+
+
+class _FileHandler(logging.FileHandler):
+    """Appends to a file; the work goes on without it once it cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say so once."""
+        del record
+        stop_log_file(self)
+        LOGGER.warning(f"--log {self.baseFilename}: cannot be written ({sys.exc_info()[1]}). Nothing more is logged.")
+
+
+def wrapped(text: str) -> str:
+    """A message for a terminal: its lines are broken between words, and those that follow are indented."""
+    width = max(shutil.get_terminal_size().columns, 40)
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or line
+        for line in text.split("\n")
+    )
+
+
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Show the package's messages of a level and above on stderr; call it again to change the level.
 
     Args:
         level: `logging.INFO`: notes and progress; `WARNING` (`-q`): no progress; `DEBUG` (`-v`): details as well.
     """
-    if not any(isinstance(handler, _StderrHandler) for handler in LOGGER.handlers):
+    handler = next((handler for handler in LOGGER.handlers if isinstance(handler, _StderrHandler)), None)
+    if handler is None:
         handler = _StderrHandler()
         handler.setFormatter(_OneLine())
         LOGGER.addHandler(handler)
+    handler.setLevel(level)
+    _listen_to_handlers()
+
+
+def log_to_file(path: Path) -> Callable[[], None]:
+    """Append all messages to a file as well, with the time of each; returns what ends that.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    handler = _FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_OneLine("{asctime} {levelname:<7} {message}", style="{"))
+    handler.setLevel(logging.DEBUG)
+    LOGGER.addHandler(handler)
+    _listen_to_handlers()
+    return lambda: stop_log_file(handler)
+
+
+def stop_log_file(handler: logging.Handler) -> None:
+    """Log to stderr only."""
+    LOGGER.removeHandler(handler)
+    with suppress(OSError):
+        handler.close()
+    _listen_to_handlers()
+
+
+def note_in_file(level: int, message: str, error: BaseException | None = None) -> None:
+    """Log to the file only what stderr shows otherwise.
+
+    Args:
+        level: of the message.
+        message: one line.
+        error: whose traceback is logged.
+    """
+    LOGGER.log(level, message, exc_info=error, extra={_FILE_ONLY: True})
+
+
+def log_to_queue(queue: Any, level: int) -> None:
+    """In a worker: send the messages of a level and above to the process that shows them, by `LOGGER.handle`."""
+    LOGGER.addHandler(logging.handlers.QueueHandler(queue))
     LOGGER.setLevel(level)
+
+
+def is_one_of_several() -> bool:
+    """Whether other processes' messages are shown among this one's, so that each has to say whose it is."""
+    return any(isinstance(handler, logging.handlers.QueueHandler) for handler in LOGGER.handlers)
+
+
+def stderr_level() -> int | None:
+    """The level from which on messages are shown on stderr; None if none are."""
+    return next((handler.level for handler in LOGGER.handlers if isinstance(handler, _StderrHandler)), None)
 
 
 def is_quiet() -> bool:
     """Whether progress is hidden (`-q`)."""
-    return LOGGER.level > logging.INFO
+    level = stderr_level()
+    return (LOGGER.level if level is None else level) > logging.INFO
+
+
+def _listen_to_handlers() -> None:
+    """Let the logger pass on what some handler shows, and no more: debug messages are costly."""
+    LOGGER.setLevel(min((handler.level for handler in LOGGER.handlers), default=logging.NOTSET))

@@ -1,19 +1,19 @@
-"""Progress of several worker processes in one place: bars on a terminal, one line per finished run elsewhere."""
+"""Messages and progress of several worker processes in one place: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple, Protocol
 
 from mailcli.escape import terminal
 from mailcli.utils import progress
-from mailcli.utils.log import is_quiet
+from mailcli.utils.log import LOGGER, is_quiet, log_to_queue
+from mailcli.utils.time_left import TimeLeft, Work
 
 logger = logging.getLogger(__name__)
 
@@ -25,88 +25,188 @@ SECONDS_PER_REPORT = 0.5
 class Report(NamedTuple):
     """A worker's progress."""
 
-    pid: int
+    task: int
     title: str
     done: float
     total: float
+    spent: float = 0.0
+    """Seconds that the work done so far takes at this pace."""
+    left: float | None = None
+    """Seconds of the run that is left; None if this is not a run, but for example a table of scores."""
 
 
-def send_progress_to(reports: Any) -> None:
-    """Send this process's progress to a queue of Reports instead of showing it."""
+class Started(NamedTuple):
+    """A worker begins with a task."""
 
-    @contextmanager
-    def send(title: str, total: float, unit: str) -> Iterator[progress.Advance]:
-        del unit
-        done = last = 0.0
+    task: int
 
-        def advance(amount: float) -> None:
-            nonlocal done, last
-            done += amount
-            if time.monotonic() - last >= SECONDS_PER_REPORT:
-                last = time.monotonic()
-                reports.put(Report(os.getpid(), title, done, total))
 
-        yield advance
+class Ended(NamedTuple):
+    """A worker has ended a task."""
 
-    progress.show_progress_with(send)
+    task: int
+
+
+class Display(Protocol):
+    """Shows what workers do."""
+
+    def show(self, report: Report) -> None:
+        """Show a worker's progress."""
+
+    def started(self, task: int) -> None:
+        """A task begins."""
+
+    def ended(self, task: int) -> None:
+        """A task has ended."""
+
+
+#: In a worker: where it sends what it does, and the number of its task.
+_events: Any = None
+_task = -1
+
+
+def send_to(events: Any, level: int) -> None:
+    """In a worker: send its progress, and its messages of a level and above, to a queue instead of showing them."""
+    global _events
+    _events = events
+    log_to_queue(events, level)
+    progress.show_progress_with(_send)
+
+
+def begin_task(task: int) -> None:
+    """In a worker: what is sent from now on is about this task."""
+    global _task
+    _task = task
+    _events.put(Started(task))
+
+
+def end_task() -> None:
+    """In a worker: its task has ended, whether well or not."""
+    _events.put(Ended(_task))
 
 
 @contextmanager
-def show_worker_progress(reports: Any, runs: int) -> Iterator[Callable[[], None]]:
-    """Show the progress that workers report; call the yielded function when a run has finished.
+def _send(title: str, total: float, unit: str, behind: progress.Behind) -> Iterator[progress.Advance]:
+    del unit
+    pace, last = progress.Pace(total, behind), 0.0
+    # What is not shown part by part is no run: it does not say how long others take.
+    is_run = behind is not progress.NOTHING
+
+    def advance(amount: float) -> None:
+        nonlocal last
+        pace.advance(amount)
+        if time.monotonic() - last >= SECONDS_PER_REPORT:
+            last = time.monotonic()
+            spent, seconds_left = pace.done * (pace.seconds_each or 0.0), pace.seconds_left
+            _events.put(Report(_task, title, pace.done, total, spent, seconds_left if is_run else None))
+
+    yield advance
+
+
+@contextmanager
+def show_workers(events: Any, tasks: Sequence[Work], jobs: int) -> Iterator[None]:
+    """Show what workers send, until the end of the context.
 
     Args:
-        reports: a queue of Reports.
-        runs: the number of runs.
+        events: a queue.
+        tasks: what they work on.
+        jobs: the number of workers.
     """
-    display = _bars if sys.stderr.isatty() and not is_quiet() else _lines
-    with display(runs) as (finish_run, show):
-        listener = threading.Thread(target=_listen, args=(reports, show), daemon=True)
+    time_left = TimeLeft(tasks, jobs)
+    on_terminal = sys.stderr.isatty() and not is_quiet()
+    with _bars(len(tasks), time_left) if on_terminal else nullcontext(_Lines(len(tasks), time_left)) as display:
+        # In one thread, and in the order in which they come.
+        listener = threading.Thread(target=_listen, args=(events, display), daemon=True)
         listener.start()
         try:
-            yield finish_run
+            yield
         finally:
-            reports.put(None)
+            events.put(None)
             listener.join()
 
 
-def _listen(reports: Any, show: Callable[[Report], None]) -> None:
-    while (report := reports.get()) is not None:
-        show(report)
+def _listen(events: Any, display: Display) -> None:
+    while (event := events.get()) is not None:
+        if isinstance(event, logging.LogRecord):
+            LOGGER.handle(event)
+        elif isinstance(event, Report):
+            display.show(event)
+        elif isinstance(event, Started):
+            display.started(event.task)
+        else:
+            display.ended(event.task)
 
 
-_Display = tuple[Callable[[], None], Callable[[Report], None]]
-"""What to call when a run has finished, and with each report."""
+def tasks_done(ended: int, tasks: int, seconds: float | None) -> str:
+    """`2 of 6 runs done, about 12:30 left`."""
+    rest = f", about {progress.left(seconds)}" if ended < tasks and seconds is not None else ""
+    return f"{ended} of {tasks} runs done{rest}"
+
+
+class _Lines:
+    """A line for each task that has ended."""
+
+    def __init__(self, tasks: int, time_left: TimeLeft) -> None:
+        self._tasks, self._time_left = tasks, time_left
+
+    def show(self, report: Report) -> None:
+        """Only note it."""
+        if report.left is not None:
+            self._time_left.report(report.task, report.done / report.total, report.spent, report.left)
+
+    def started(self, task: int) -> None:
+        """Only note it."""
+        self._time_left.start(task)
+
+    def ended(self, task: int) -> None:
+        """Log it."""
+        self._time_left.end(task)
+        logger.info(tasks_done(self._time_left.ended, self._tasks, self._time_left.seconds()))
+
+
+class _Bars(_Lines):
+    """A bar for all tasks, and one for each that is being worked on."""
+
+    def __init__(self, tasks: int, time_left: TimeLeft, bars: Any) -> None:
+        super().__init__(tasks, time_left)
+        self._bars = bars
+        self._all = bars.add_task(f"{tasks} runs", total=tasks, left="")
+        self._by_task: dict[int, Any] = {}
+
+    def show(self, report: Report) -> None:
+        """Move its bar, and bring the time that is left up to date."""
+        super().show(report)
+        title, left = terminal(report.title), progress.left(report.left)
+        if report.task not in self._by_task:
+            self._by_task[report.task] = self._bars.add_task(title, left="")
+        bar = self._by_task[report.task]
+        self._bars.update(bar, description=title, completed=report.done, total=report.total, left=left)
+        self._show_all()
+
+    def ended(self, task: int) -> None:
+        """Remove its bar."""
+        self._time_left.end(task)
+        if task in self._by_task:
+            self._bars.remove_task(self._by_task.pop(task))
+        self._show_all()
+
+    def _show_all(self) -> None:
+        seconds = self._time_left.seconds()
+        left = "" if seconds is None else f"about {progress.left(seconds)}"
+        self._bars.update(self._all, completed=self._time_left.ended, left=left)
 
 
 @contextmanager
-def _lines(runs: int) -> Iterator[_Display]:
-    start, done = time.monotonic(), 0
-
-    def finish_run() -> None:
-        nonlocal done
-        done += 1
-        seconds_left = (time.monotonic() - start) / done * (runs - done)
-        estimate = f", about {progress.clock(seconds_left)} left" if done < runs else ""
-        logger.info(f"{done} of {runs} runs done{estimate}")
-
-    yield finish_run, lambda _: None
-
-
-@contextmanager
-def _bars(runs: int) -> Iterator[_Display]:
+def _bars(tasks: int, time_left: TimeLeft) -> Iterator[Display]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        all_runs = bars.add_task(f"{runs} runs", total=runs)
-        workers: dict[int, TaskID] = {}
-
-        def show(report: Report) -> None:
-            title = terminal(report.title)
-            if report.pid not in workers:
-                workers[report.pid] = bars.add_task(title, total=report.total)
-            bars.update(workers[report.pid], description=title, completed=report.done, total=report.total)
-
-        yield lambda: bars.advance(all_runs), show
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        # As wide as there is room.
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
+        yield _Bars(tasks, time_left, bars)

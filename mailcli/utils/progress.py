@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
 
 from mailcli.escape import terminal
 from mailcli.utils.log import is_quiet
@@ -14,8 +15,22 @@ from mailcli.utils.log import is_quiet
 logger = logging.getLogger(__name__)
 
 
+class Behind(NamedTuple):
+    """Where a task stands that is shown part by part, such as a run that is trained from validation to validation."""
+
+    done: float = 0.0
+    """The work done in earlier parts, in this process or before."""
+    measured: float = 0.0
+    """What of it was done in this process, in `seconds`."""
+    seconds: float = 0.0
+    """Since this process began with it: what lies between the parts belongs to the task."""
+
+
+#: Of a task that begins.
+NOTHING = Behind()
+
 Advance = Callable[[float], None]
-ProgressDisplay = Callable[[str, float, str], AbstractContextManager[Advance]]
+ProgressDisplay = Callable[[str, float, str, Behind], AbstractContextManager[Advance]]
 """Shows the progress of a task; it has the arguments of `progress`."""
 
 _display: ProgressDisplay | None = None
@@ -45,63 +60,104 @@ def _amount(value: float) -> str:
     return f"{value:.0f}"
 
 
+class Pace:
+    """How fast a task goes on, by the clock: from the end of the first piece of work, which also builds graphs.
+
+    Args:
+        total: the amount of work.
+        behind: what was done before.
+    """
+
+    def __init__(self, total: float, behind: Behind = NOTHING) -> None:
+        self.total, self.done = total, behind.done
+        self._measured = behind.measured
+        self._start = time.monotonic() - behind.seconds if behind.measured else None
+
+    def advance(self, amount: float) -> None:
+        """Count the work that was just done."""
+        self.done += amount
+        if self._start is None:
+            self._start = time.monotonic()
+        else:
+            self._measured += amount
+
+    @property
+    def seconds_each(self) -> float | None:
+        """Seconds that a unit of work takes; None before anything was measured."""
+        return None if self._start is None or not self._measured else (time.monotonic() - self._start) / self._measured
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds of the work that is left; None before anything was measured."""
+        seconds = self.seconds_each
+        return None if seconds is None else max(self.total - self.done, 0) * seconds
+
+    def speed(self, unit: str) -> str:
+        """`12.3k impressions/s`."""
+        seconds = self.seconds_each
+        return f"{_amount(1 / seconds)} {unit}/s" if seconds else ""
+
+
+def left(seconds: float | None) -> str:
+    """`2:03 left`; empty if it is not known."""
+    return "" if seconds is None else f"{clock(seconds)} left"
+
+
 @contextmanager
-def progress(title: str, total: float, unit: str) -> Iterator[Advance]:
+def progress(title: str, total: float, unit: str, behind: Behind = NOTHING) -> Iterator[Advance]:
     """Show the progress of a task; call the yielded function with the amount of work just done.
 
     Args:
         title: name of the task, e.g. `"epoch 1"`.
-        total: the amount of work, in `unit`.
+        total: the amount of work, in `unit`, earlier parts included.
         unit: what is counted, e.g. `"impressions"`.
+        behind: earlier parts of the task.
     """
     if is_quiet():
         yield lambda _: None
         return
     display = _display or (_bar if sys.stderr.isatty() else _lines)
-    with display(title, total, unit) as advance:
+    with display(title, total, unit, behind) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(title: str, total: float, unit: str) -> Iterator[Advance]:
+def _bar(title: str, total: float, unit: str, behind: Behind) -> Iterator[Advance]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (
         # A name in brackets is not a style.
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        # As wide as there is room.
+        BarColumn(bar_width=None),
         TaskProgressColumn(),
         TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(terminal(title), total=total, speed="")
-        start = time.monotonic()
-        done = 0.0
+    pace = Pace(total, behind)
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
+        task = bars.add_task(terminal(title), total=total, speed="", left="")
+        bars.update(task, completed=behind.done)
 
         def advance(amount: float) -> None:
-            nonlocal done
-            done += amount
-            speed = done / max(time.monotonic() - start, 1e-9)
-            bars.update(task, completed=done, speed=f"{_amount(speed)} {unit}/s")
+            pace.advance(amount)
+            bars.update(task, completed=pace.done, speed=pace.speed(unit), left=left(pace.seconds_left))
 
         yield advance
 
 
 @contextmanager
-def _lines(title: str, total: float, unit: str) -> Iterator[Advance]:
-    start = last = time.monotonic()
-    done = 0.0
+def _lines(title: str, total: float, unit: str, behind: Behind) -> Iterator[Advance]:
+    pace, last = Pace(total, behind), time.monotonic()
 
     def advance(amount: float) -> None:
-        nonlocal done, last
-        done += amount
+        nonlocal last
+        pace.advance(amount)
         now = time.monotonic()
-        if now - last >= SECONDS_PER_LINE and done < total:
+        if now - last >= SECONDS_PER_LINE and pace.done < total:
             last = now
-            speed = done / (now - start)
-            left = clock((total - done) / speed) if done > total / 100 else "?"
-            logger.info(f"{title}: {done / total:.0%}, {_amount(speed)} {unit}/s, {left} left")
+            parts = [f"{title}: {pace.done / total:.0%}", pace.speed(unit), left(pace.seconds_left)]
+            logger.info(", ".join(filter(None, parts)))
 
     yield advance

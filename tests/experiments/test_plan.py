@@ -297,9 +297,17 @@ class TestSeveralAtOnce:
             PLAN.replace('"MetaEmb"', '{row = "BaseDNN", learning_rate = 1e30}').replace("seeds = 2", "seeds = 1"),
             encoding="utf-8",
         )
-        running = command(plan, toy_data, tmp_path / "runs")
+        running = command(plan, toy_data, tmp_path / "runs", "--log", str(tmp_path / "log"))
         out, messages = running.communicate()
         assert (running.returncode, out) == (2, "")
+        # Each line says whose it is, and a run's last one comes before the number of those that are done.
+        lines = messages.splitlines()
+        assert any(line.startswith("base+mail-base, seed 0: epoch 1 of 2 · step ") for line in lines)
+        assert lines.index("3 of 3 runs done") > max(n for n, line in enumerate(lines) if ": best epoch " in line)
+        log = (tmp_path / "log").read_text(encoding="utf-8")
+        assert all(line in log for line in lines if not line.startswith("Error: "))
+        assert " DEBUG " in log
+        assert "checkpoint of step" in log
         assert "Error: 1 of 3 runs failed. base+none, seed 0: " in messages
         assert "Training stopped." in messages
         assert len(list((tmp_path / "runs").rglob("result.json"))) == 2

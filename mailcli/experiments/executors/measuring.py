@@ -6,6 +6,7 @@ The processes that train are not touched: what is measured cannot change a run.
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.experiments.run_time import Speed
 from mailcli.utils import progress
 from mailcli.utils.hardware import limit_threads
-from mailcli.utils.log import LOGGER, log_to_stderr
+from mailcli.utils.log import log_to_stderr, stderr_level
 from mailcli.utils.signals import sigterm_as_interrupt
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -47,7 +48,7 @@ def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[S
         Interrupted: by Ctrl-C.
     """
     context = multiprocessing.get_context("spawn")
-    arguments = (threads_each, LOGGER.level)
+    arguments = (threads_each, stderr_level() or logging.WARNING)
     pool = ProcessPoolExecutor(min(jobs, len(cells)), context, _initialize, arguments)
     try:
         with sigterm_as_interrupt():
@@ -86,6 +87,6 @@ def _initialize(threads_each: int, log_level: int) -> None:
 
 
 @contextmanager
-def _no_progress(title: str, total: float, unit: str) -> Iterator[progress.Advance]:
-    del title, total, unit
+def _no_progress(title: str, total: float, unit: str, behind: progress.Behind) -> Iterator[progress.Advance]:
+    del title, total, unit, behind
     yield lambda _: None

@@ -5,6 +5,7 @@ Small batches do not fill many cores: two runs in parallel with one thread each 
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -22,10 +23,13 @@ from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
-from mailcli.utils.log import LOGGER, log_to_stderr
+from mailcli.utils.log import LOGGER
 from mailcli.utils.signals import sigterm_as_interrupt
 from mailcli.utils.system_errors import explain
 from mailcli.utils.tensorflow_startup import load_tensorflow
+from mailcli.utils.time_left import TimeLeft, Work
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that a worker whose parent has ended may take to write its checkpoint (ours); then the worker ends at once.
 CHECKPOINT_SECONDS = 8.0
@@ -42,6 +46,10 @@ class PoolTask(Protocol):
     def dataset(self) -> Path:
         """The dataset's folder."""
 
+    @property
+    def run_count(self) -> int:
+        """The number of runs that it takes."""
+
 
 class Task(NamedTuple):
     """A run to train."""
@@ -52,6 +60,11 @@ class Task(NamedTuple):
     folders: RunFolders
     minutes: float | None
     """Time between checkpoints; None for the default."""
+
+    @property
+    def run_count(self) -> int:
+        """One."""
+        return 1
 
 
 def jobs_and_threads(runs: int, memory: int, jobs: int | None) -> tuple[int, int]:
@@ -91,10 +104,25 @@ def work_on_all(work: Callable[[Any], None], tasks: Sequence[PoolTask], jobs: in
     """As `train_all`, with another function for a task: one of a module's top level, so that workers find it."""
     if jobs == 1:
         _check_models(tasks)
-        for task in tasks:
-            work(task)
+        _work_one_by_one(work, tasks)
     else:
         _Pool(jobs, threads_each).run(tasks, work)
+
+
+def _work_one_by_one(work: Callable[[Any], None], tasks: Sequence[PoolTask]) -> None:
+    """Work on all tasks in this process, and say after each but the last how long the others take."""
+    time_left = TimeLeft(_works(tasks), 1)
+    for number, task in enumerate(tasks):
+        time_left.start(number)
+        work(task)
+        time_left.end(number)
+        if number < len(tasks) - 1:
+            logger.info(process_progress.tasks_done(number + 1, len(tasks), time_left.seconds()))
+
+
+def _works(tasks: Sequence[PoolTask]) -> list[Work]:
+    """What decides how long tasks take: all seeds of a cell take the same time."""
+    return [Work(repr(replace(task.config, seed=0)), task.run_count) for task in tasks]
 
 
 def _check_models(tasks: Sequence[PoolTask]) -> list[bool]:
@@ -113,14 +141,18 @@ def _train(task: Task) -> None:
     train_if_missing(task.config, Dataset(task.dataset), task.folders, task.minutes)
 
 
+#: A task's number, the task, and whether it waits for its baseline.
+_Waiting = tuple[int, PoolTask, bool]
+
+
 class _Pool:
     """Worker processes. The terminal's Ctrl-C reaches only this process, which forwards it to each of them once."""
 
     def __init__(self, jobs: int, threads_each: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._reports: Any = context.Queue()
+        self._events: Any = context.Queue()
         self._stopping: Any = context.Event()
-        arguments = (threads_each, self._reports, self._stopping, LOGGER.level)
+        arguments = (threads_each, self._events, self._stopping, LOGGER.level)
         self._executor = ProcessPoolExecutor(jobs, context, _initialize_worker, arguments)
         self._jobs = jobs
         self._running: dict[Future[None], PoolTask] = {}
@@ -128,16 +160,15 @@ class _Pool:
 
     def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
         """Work on all tasks, and report those that have failed."""
-        with process_progress.show_worker_progress(self._reports, len(tasks)) as advance, sigterm_as_interrupt():
+        with process_progress.show_workers(self._events, _works(tasks), self._jobs), sigterm_as_interrupt():
             try:
                 two_stage = self._executor.submit(_interruptible, _check_models, tasks).result()
-                waiting = list(zip(tasks, two_stage, strict=True))
+                waiting = list(zip(range(len(tasks)), tasks, two_stage, strict=True))
                 while waiting or self._running:
                     waiting = self._start(waiting, work)
                     done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in done:
                         self._finish(future)
-                        advance()
             except KeyboardInterrupt:
                 self._stop()
             except BrokenExecutor as error:
@@ -150,18 +181,18 @@ class _Pool:
         if self._failures:
             raise MailError(" ".join([f"{len(self._failures)} of {len(tasks)} runs failed.", *self._failures]))
 
-    def _start(self, waiting: list[tuple[PoolTask, bool]], work: Callable[[Any], None]) -> list[tuple[PoolTask, bool]]:
+    def _start(self, waiting: list[_Waiting], work: Callable[[Any], None]) -> list[_Waiting]:
         """Give idle workers the tasks that can start; returns the other tasks."""
-        still_waiting: list[tuple[PoolTask, bool]] = []
-        for task, two_stage in waiting:
+        still_waiting: list[_Waiting] = []
+        for number, task, two_stage in waiting:
             # Its baseline is a run of its own, which must have ended first.
             baseline = repr(task.config.baseline())
-            unfinished = [*self._running.values(), *(earlier for earlier, _ in still_waiting)]
+            unfinished = [*self._running.values(), *(earlier for _, earlier, _ in still_waiting)]
             blocked = two_stage and any(repr(earlier.config) == baseline for earlier in unfinished)
             if blocked or len(self._running) >= self._jobs:
-                still_waiting.append((task, two_stage))
+                still_waiting.append((number, task, two_stage))
             else:
-                self._running[self._executor.submit(_interruptible, work, task)] = task
+                self._running[self._executor.submit(_work_on, work, number, task)] = task
         return still_waiting
 
     def _finish(self, future: Future[None]) -> None:
@@ -198,17 +229,16 @@ _stopping: Any = None
 _working = threading.Lock()
 
 
-def _initialize_worker(threads_each: int, reports: Any, stopping: Any, log_level: int) -> None:
+def _initialize_worker(threads_each: int, events: Any, stopping: Any, log_level: int) -> None:
     """Before a worker's first task: set its threads, its signals, and where its messages and progress go."""
     global _stopping
     _stopping = stopping
     limit_threads(threads_each)
-    log_to_stderr(log_level)
+    process_progress.send_to(events, log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         # Leave the terminal's process group, so that Ctrl-C reaches only the parent.
         os.setpgrp()
-    process_progress.send_progress_to(reports)
     end_with_parent(_write_checkpoint)
 
 
@@ -216,6 +246,19 @@ def _write_checkpoint() -> None:
     """Stop what a worker is doing as Ctrl-C does, and wait until it has."""
     os.kill(os.getpid(), signal.SIGINT)
     _working.acquire(timeout=CHECKPOINT_SECONDS)
+
+
+def _work_on(work: Callable[[Any], None], number: int, task: PoolTask) -> None:
+    """Work on a task in a worker, which says when it begins and when it has ended."""
+    process_progress.begin_task(number)
+    try:
+        _interruptible(work, task)
+    except Interrupted:
+        raise
+    except Exception:
+        process_progress.end_task()
+        raise
+    process_progress.end_task()
 
 
 def _interruptible(work: Any, argument: Any) -> Any:

@@ -1,0 +1,122 @@
+"""What a run says while it trains: a line when it begins, one for each validation, and one when it has ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mailcli.config import RunConfig
+from mailcli.training.checkpoints import TrainingState
+from mailcli.training.run_folder import Run
+from mailcli.utils.log import is_one_of_several
+from mailcli.utils.progress import clock, left
+
+logger = logging.getLogger(__name__)
+
+#: How the names of losses begin in history.jsonl; norms of gradients have others.
+_LOSS = "L_"
+#: The users whose AUC a line shows.
+_USERS = ("all", "new", "old")
+
+
+class MeanLosses:
+    """The means of the losses of some steps."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._steps = 0
+
+    def add(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Take in the steps of some lines of history.jsonl."""
+        for line in lines:
+            self._steps += 1
+            for name, value in line.items():
+                if name.startswith(_LOSS):
+                    self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def take(self) -> dict[str, float]:
+        """The means by name, and begin anew; empty without steps."""
+        means = {name: value / self._steps for name, value in self._sums.items()}
+        self._sums, self._steps = {}, 0
+        return means
+
+
+def log_begin(config: RunConfig, steps: int) -> None:
+    """Say which run begins, and when it ends.
+
+    Args:
+        config: of the run.
+        steps: of an epoch.
+    """
+    whose = "" if config.select == "all" else f" of {config.select} users"
+    most, patience = f"{_number(config.epochs, 'epoch')} of {_number(steps, 'step')}", config.patience
+    ends = f"it ends earlier after {_number(patience, 'validation')} without a better AUC{whose}"
+    logger.info(f"{_name(config)}: at most {most}; {ends}.")
+
+
+def log_validation(
+    config: RunConfig,
+    epoch: int,
+    state: TrainingState,
+    losses: Mapping[str, float],
+    metrics: Mapping[str, Mapping[str, Any]],
+    seconds: float,
+    seconds_left: float | None,
+) -> None:
+    """Say how a validation came out.
+
+    Args:
+        config: of the run.
+        epoch: the one that it is in, or at the end of.
+        state: how far the run has come, this validation included.
+        losses: means over the steps since the one before.
+        metrics: by group of users.
+        seconds: of training so far.
+        seconds_left: if the run goes to its last epoch; None if it ends here.
+    """
+    aucs = ", ".join(f"{_share(metrics.get(users, {}).get('AUC'))} {users}" for users in _USERS)
+    parts = [
+        f"epoch {epoch} of {config.epochs}",
+        f"step {state.steps:,}",
+        *([", ".join(f"{name} {value:.4g}" for name, value in losses.items())] if losses else []),
+        f"validation AUC {aucs}",
+        f"best {_best_auc(config, state.best)} (epoch {state.best['best_epoch']})",
+        clock(seconds) + (f", at most {left(seconds_left)}" if seconds_left is not None else ""),
+    ]
+    whose = f"{_name(config)}: " if is_one_of_several() else ""
+    logger.info(whose + " · ".join(parts))
+
+
+def log_end(run: Run, result: Mapping[str, Any], seconds: float) -> None:
+    """Say what came out, how long it took, and where it is.
+
+    Args:
+        run: that is finished.
+        result: the contents of result.json.
+        seconds: of training.
+    """
+    curve, best = result.get("curve"), result["best_epoch"]
+    epochs = f"best epoch {best} of {curve[-1]['epoch']}" if curve else f"fitted to the ranker's best epoch, {best}"
+    auc = _best_auc(run.config, result)
+    logger.info(f"{_name(run.config)}: {epochs} · validation AUC {auc} · {clock(seconds)} · {run.folder}")
+
+
+def _name(config: RunConfig) -> str:
+    return f"{config.cell}, seed {config.seed}"
+
+
+def _number(count: int, of_what: str) -> str:
+    """`1 epoch` or `1,234 steps`."""
+    return f"{count:,} {of_what}{'s' if count != 1 else ''}"
+
+
+def _best_auc(config: RunConfig, best: Mapping[str, Any]) -> str:
+    """The AUC by which the best epoch is chosen; its users are named unless they are all."""
+    auc = _share(best["validation"][config.select]["AUC"])
+    return auc if config.select == "all" else f"{auc} {config.select}"
+
+
+def _share(value: float | None) -> str:
+    """`.7123`"""
+    return "-" if value is None else f"{value:.4f}".removeprefix("0")
