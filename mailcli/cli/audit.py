@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -34,32 +34,50 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     """Rank new users with what RUN generates for them, and by the same weights with other behavior: that generated for
     another user, the mean of old users, none, and the user's own real behavior, which is the ceiling.
 
-    RUN is the folder of a finished run of a method that generates behavior, or a folder of such runs; those of one cell
-    share a table, which is the mean over their seeds. If another user's generated behavior is as good, the table says
-    that it is not personal.
+    RUN is the folder of a finished run of a method that generates behavior, or a folder of runs, where those that
+    cannot be audited are skipped with a warning. Runs of one cell share a table, which is the mean over their seeds. If
+    another user's generated behavior is as good, the table says that it is not personal.
     """
     from mailcli.metrics.bootstrap import check_draws
-    from mailcli.training.run_registry import runs_below
 
     check_form(form)
     check_draws(bootstrap)
     if not bootstrap:
         raise MailError("--bootstrap is 0. Expected a number of draws: whether v̂ is personal is read off intervals.")
-    chosen = runs_below(folders)
-    by_cell: dict[str, list[Run]] = {}
-    for run in chosen:
-        by_cell.setdefault(str(run.folder.parent.resolve()), []).append(run)
-    print_text_tables([_table(runs, data_dir, bootstrap) for runs in by_cell.values()], form)
+    by_cell: dict[str, list[_Audited]] = {}
+    for folder in folders:
+        for audited in _audits(folder, data_dir, bootstrap):
+            by_cell.setdefault(str(audited.run.folder.parent.resolve()), []).append(audited)
+    print_text_tables([_table(cell) for cell in by_cell.values()], form)
 
 
-def _table(runs: list[Run], data_dir: Path, draws: int) -> TextTable:
+class _Audited(NamedTuple):
+    """A run and its audit."""
+
+    run: Run
+    audit: RunAudit
+
+
+def _audits(folder: Path, data_dir: Path, draws: int) -> list[_Audited]:
+    """The audit of a run, or of the runs below a folder, where those that have none are skipped with a warning."""
+    from mailcli.training.run_registry import keep_usable, runs_below
+
+    def audited(run: Run) -> _Audited:
+        return _Audited(run, _audit(run, data_dir, draws))
+
+    runs = runs_below([folder])
+    return list(map(audited, runs)) if runs[0].folder == folder else keep_usable(runs, audited)
+
+
+def _table(audited: list[_Audited]) -> TextTable:
     """The table of one cell's runs."""
     from mailcli.reporting.audit_table import audit_table
     from mailcli.reporting.audits import mean_audit
 
-    runs = sorted(runs, key=lambda run: run.config.seed)
-    audits = [_audit(run, data_dir, draws) for run in runs]
-    return audit_table(mean_audit(audits), [run.config for run in runs], (runs[0].result or {})["dataset"])
+    audited = sorted(audited, key=lambda pair: pair.run.config.seed)
+    configs = [pair.run.config for pair in audited]
+    dataset = (audited[0].run.result or {})["dataset"]
+    return audit_table(mean_audit([pair.audit for pair in audited]), configs, dataset)
 
 
 def _audit(run: Run, data_dir: Path, draws: int) -> RunAudit:

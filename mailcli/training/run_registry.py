@@ -22,6 +22,7 @@ from mailcli.utils.parsing import read_toml
 logger = logging.getLogger(__name__)
 
 _Candidate = TypeVar("_Candidate")
+_Usable = TypeVar("_Usable")
 #: The key of config.toml for the dataset.
 _DATASET = "dataset_sha256"
 #: Keys of config.toml for the code of an outside ranker or method.
@@ -238,13 +239,13 @@ def runs_below(folders: Iterable[Path]) -> list[Run]:
     return runs
 
 
-def keep_usable(candidates: Iterable[_Candidate], check: Callable[[_Candidate], Run]) -> list[Run]:
-    """The runs that pass a check, which raises MailError for others: a warning names each of these.
+def keep_usable(candidates: Iterable[_Candidate], check: Callable[[_Candidate], _Usable]) -> list[_Usable]:
+    """What a check makes of runs; it raises MailError for those that do not pass, and a warning names each of these.
 
     Raises:
         MailError: none passes; the reason is that of the first.
     """
-    usable: list[Run] = []
+    usable: list[_Usable] = []
     reasons: list[MailError] = []
     for candidate in candidates:
         try:

@@ -258,6 +258,15 @@ class TestRuns:
             "--bootstrap is 0. Expected a number of draws: whether v̂ is personal is read off intervals."
         )
 
+    def test_runs_of_a_folder_that_cannot_be_audited_are_skipped(self, runs: Path, with_data: Path) -> None:
+        (folder,) = runs.glob("base+none/seed-0")
+        done = mail("audit", runs)
+        assert done.exit_code == 0, done.output
+        assert f"Skipped: {folder}: 'none' generates no behavior" in done.stderr
+        assert done.stdout.count("Audit of ") == 2
+        assert "generates no behavior" in error_line(mail("audit", runs, folder)), "it is named, so it is refused"
+        assert "generates no behavior" in error_line(mail("audit", folder.parent)), "there is no other"
+
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
