@@ -6,6 +6,7 @@ alike. So the two runs of a seed differ only in the method, and are compared as 
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -123,7 +124,12 @@ def holm(improvements: Sequence[Improvement | None]) -> list[Improvement | None]
         return list(improvements)
     from statsmodels.stats.multitest import multipletests
 
-    adjusted = iter(multipletests(p_values, alpha=1 - LEVEL, method="holm")[1].tolist())
+    # It ends with a collection of all garbage, .2 s once TensorFlow is loaded, which skips what is frozen.
+    gc.freeze()
+    try:
+        adjusted = iter(multipletests(p_values, alpha=1 - LEVEL, method="holm")[1].tolist())
+    finally:
+        gc.unfreeze()
     return [row if row is None or row.p is None else row._replace(adjusted_p=next(adjusted)) for row in improvements]
 
 

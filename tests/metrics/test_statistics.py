@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -70,6 +71,24 @@ def test_holm_by_hand() -> None:
     assert adjusted == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06), None]
     assert [row.significant for row in corrected if row] == [True, False, False, False]
     assert holm(with_p_values(None)) == [None]
+
+
+def test_a_correction_does_not_collect_all_garbage() -> None:
+    """statsmodels asks for it, which takes long while TensorFlow is loaded."""
+    seen: list[int] = []
+
+    def watch(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            seen.append(len(gc.get_objects()))
+
+    gc.callbacks.append(watch)
+    try:
+        holm(with_p_values(0.01, 0.04))
+    finally:
+        gc.callbacks.remove(watch)
+    assert len(seen) == 1
+    assert seen[0] < len(gc.get_objects()) / 10
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
