@@ -39,6 +39,9 @@ COLD_STARTS = PluginKind("models.coldstart", "ColdStart", "cold-start method")
 TRIVIAL_ROWS = PluginKind("trivial", "TrivialRow", "trivial row")
 PLOTS = PluginKind("reporting.plots", "Plot", "figure")
 
+#: By name of a module outside the package: its spec when it was used first, and the SHA-256 of its file then.
+_imported: dict[str, tuple[Any, str]] = {}
+
 
 def names(kind: PluginKind) -> list[str]:
     """The built-in names, sorted: `ml_100k.py` is `ml-100k`."""
@@ -124,7 +127,28 @@ def code_sha256(kind: PluginKind, name: str) -> str | None:
         return None
     path = name if ":" in name else _entry_points(kind)[name]
     _load_external(kind, path)
-    return file_sha256(Path(_module(kind, path).__file__ or ""))
+    return _module_sha256(_module(kind, path))
+
+
+def _module_sha256(module: ModuleType) -> str:
+    """SHA-256 of an imported module's file.
+
+    Raises:
+        MailError: it has none, or the file has changed since the import, so that it is not the code that would run.
+    """
+    file = getattr(module, "__file__", None)
+    if not file:
+        raise MailError(f"the module '{module.__name__}' has no file whose SHA-256 a run could record.")
+    sha256 = file_sha256(Path(file))
+    spec, imported = _imported.get(module.__name__, (None, ""))
+    # A reload replaces the spec.
+    if spec is not module.__spec__:
+        _imported[module.__name__] = module.__spec__, sha256
+    elif sha256 != imported:
+        raise MailError(
+            f"{file}: has changed since it was imported. Restart Python, or import it again with importlib.reload."
+        )
+    return sha256
 
 
 def _load_external(kind: PluginKind, path: str) -> Any:
@@ -147,7 +171,7 @@ def _module(kind: PluginKind, path: str) -> ModuleType:
     # The module will import TensorFlow, whose start would fill the terminal with messages.
     load_tensorflow()
     try:
-        return importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
     except (ModuleNotFoundError, ValueError, TypeError) as error:
         if isinstance(error, ModuleNotFoundError) and not f"{module_name}.".startswith(f"{error.name}."):
             raise
@@ -155,3 +179,5 @@ def _module(kind: PluginKind, path: str) -> ModuleType:
             f"{kind.title} '{path}': there is no module '{module_name}'. Expected package.module:Class, importable "
             f"from {os.getcwd()}."
         ) from error
+    _module_sha256(module)
+    return module

@@ -90,6 +90,7 @@ def test_what_breaks_the_contract_is_refused_before_training(folder: Path, tiny:
         (":R", "ranker ':R': there is no module ''."),
         (".mine:R", "ranker '.mine:R': there is no module '.mine'."),
         ("mailcli.nope.mod:R", "ranker 'mailcli.nope.mod:R': there is no module 'mailcli.nope.mod'."),
+        ("itertools:count", "the module 'itertools' has no file whose SHA-256 a run could record."),
         ("mine", "unknown ranker 'mine'. Did you mean 'din'?"),
     ],
 )
@@ -145,6 +146,23 @@ def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Dataset) -> None:
     importlib.invalidate_caches()
     with pytest.raises(MailError, match=r"holds a run with other settings \(ranker_sha256: '"):
         find_run(folder / "runs", config, tiny)
+
+
+def test_a_file_that_changes_after_its_import_is_refused_until_it_is_imported_again(folder: Path) -> None:
+    """A notebook's process imports a module once: a run would otherwise record code that did not run."""
+    path = folder / "mine.py"
+    path.write_text("def bias(features, training):\n    return 1\n")
+    before = plugins.code_sha256(plugins.RANKERS, "mine:bias")
+    path.write_text("def bias(features, training):\n    return 22\n")
+    for use in (plugins.code_sha256, plugins.load):
+        with pytest.raises(MailError) as error:
+            use(plugins.RANKERS, "mine:bias")
+        assert error.value.message == (
+            f"{path}: has changed since it was imported. Restart Python, or import it again with importlib.reload."
+        )
+    importlib.reload(sys.modules["mine"])
+    assert plugins.load(plugins.RANKERS, "mine:bias")(None, False) == 22
+    assert plugins.code_sha256(plugins.RANKERS, "mine:bias") != before
 
 
 def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Dataset) -> None:
