@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -40,15 +39,4 @@ def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, dat
     from mailcli.serving.score_file import score as write
 
     counts = write(finished_run, file, out, data_dir, batch, all_histories)
-    attributes, contexts = map(_by_field, (counts.by_attribute, counts.by_context))
-    print_line(
-        f"{out}: {counts.impressions:,} impressions; {counts.new:,} without history, {counts.unknown_users:,} with an "
-        f"unknown user, {counts.unknown_items:,} with an unknown item, {counts.unknown_attributes:,} with an unknown "
-        f"attribute{attributes}, {counts.unknown_contexts:,} with an unknown context value{contexts}."
-    )
-
-
-def _by_field(counts: Mapping[str, int]) -> str:
-    """` (city 2, age 1)`; empty if all counts are 0."""
-    listed = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-    return f" ({listed})" if listed else ""
+    print_line(f"{out}: {counts.text()}.")

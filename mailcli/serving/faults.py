@@ -1,4 +1,4 @@
-"""Faulty rows of a file: the first of each kind and how many there are, all in one error."""
+"""Faulty rows of a file or DataFrame: the first of each kind and how many there are, all in one error."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def printable(name: str) -> str:
 
 
 class Faults:
-    """Collects the faulty rows of a file. The first row below the header is row 1."""
+    """Collects faulty rows. The first row below the header is row 1."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, label: Path | str) -> None:
+        self._label = label
         # (subject, what was expected) -> (row, what was found, number of rows)
         self._kinds: dict[tuple[str, str], tuple[int, str, int]] = {}
         self._skipped: list[int] = []
@@ -75,4 +75,4 @@ class Faults:
         for (subject, expected), (row, problem, count) in list(self._kinds.items())[:MOST_KINDS]:
             rows = f" ({count:,} rows)" if count > 1 else ""
             lines.append(f"row {row:,}{rows}: {subject}{problem}. Expected {expected}")
-        raise MailError(f"{self._path}: {' '.join(lines)}")
+        raise MailError(f"{self._label}: {' '.join(lines)}")

@@ -1,10 +1,10 @@
-"""Rows of an impression file -> batches of the dataset's ids."""
+"""Impressions of a file or DataFrame -> batches of the dataset's ids."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from mailcli.errors import MailError, quoted
 from mailcli.serving.dataset_lookup import ValueLookup, history_ends
 from mailcli.serving.faults import Faults
 from mailcli.serving.field_columns import ColumnsIds, FieldColumn, look_up
-from mailcli.serving.impression_file import ImpressionFile
+from mailcli.serving.impression_source import ImpressionSource
 from mailcli.serving.lookups import unknown_ids
 from mailcli.serving.older_datasets import bucket_note, bucketed_fields
 from mailcli.serving.value_checks import EXPECTED_TIME, RequiredColumn, cast_column, is_no_time
@@ -60,6 +60,21 @@ class Counts(NamedTuple):
             self.by_context + other.by_context,
         )
 
+    def text(self) -> str:
+        """One line for people, without a full stop."""
+        attributes, contexts = map(_by_field, (self.by_attribute, self.by_context))
+        return (
+            f"{self.impressions:,} impressions; {self.new:,} without history, {self.unknown_users:,} with an unknown "
+            f"user, {self.unknown_items:,} with an unknown item, {self.unknown_attributes:,} with an unknown "
+            f"attribute{attributes}, {self.unknown_contexts:,} with an unknown context value{contexts}"
+        )
+
+
+def _by_field(counts: Mapping[str, int]) -> str:
+    """` (city 2, age 1)`; empty if all counts are 0."""
+    listed = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+    return f" ({listed})" if listed else ""
+
 
 #: Before the first impression.
 NO_COUNTS = Counts(0, 0, 0, 0, 0, 0, Counter(), Counter())
@@ -81,18 +96,18 @@ class _LookedUpRows(NamedTuple):
 
 
 class ImpressionBatches:
-    """Reads an impression file as batches.
+    """Reads impressions as batches.
 
     Args:
         predictor: its run decides who is new, and n_v.
-        source: the file.
+        source: the impressions.
         all_histories: whether users drawn as new keep their histories.
 
     Raises:
-        MailError: the file lacks a column, or one has an unsuitable type.
+        MailError: the source lacks a column, or one has an unsuitable type.
     """
 
-    def __init__(self, predictor: Predictor, source: ImpressionFile, all_histories: bool) -> None:
+    def __init__(self, predictor: Predictor, source: ImpressionSource, all_histories: bool) -> None:
         dataset = predictor.dataset
         self._dataset, self._source = dataset, source
         schema = dataset.schema
@@ -133,12 +148,12 @@ class ImpressionBatches:
         unused = [column.name for column in profile if column.name in self._source.columns and column not in required]
         if unused:
             reason = (
-                f"a file cannot hold {quoted(self._multi_valued)}"
+                f"a {self._source.noun} cannot hold {quoted(self._multi_valued)}"
                 if self._multi_valued
                 else f"it lacks {quoted(self._missing_profile)}"
             )
             logger.warning(
-                f"{self._source.path}: {quoted(unused)} not used: users who are not in the dataset need all "
+                f"{self._source.label}: {quoted(unused)} not used: users who are not in the dataset need all "
                 f"attributes, and {reason}."
             )
         in_buckets = bucketed_fields(self._dataset)
@@ -148,22 +163,22 @@ class ImpressionBatches:
 
     def check(self, rows: int) -> int:
         """The number of rows; every fault in the file is reported before anything is scored (MailError)."""
-        faults, notes, total = Faults(self._source.path), ValueNotes(self._source.path), 0
+        faults, notes, total = Faults(self._source.label), ValueNotes(self._source.label), 0
         for piece in self._source.read(rows, faults):
             self._look_up(piece, total + 1, faults, notes)
             total += len(piece)
         faults.check()
         if not total:
-            raise MailError(f"{self._source.path}: there is no row. Expected impressions.")
+            raise MailError(f"{self._source.label}: there is no row. Expected impressions.")
         notes.log_times(int(self._dataset.column("behaviors", "time").min()))
         notes.log([*self._context, *self._profile])
         return total
 
     def batches(self, rows: int) -> Iterator[tuple[pa.RecordBatch, Batch, Counts]]:
         """The file's rows, at most so many at a time, with their batch."""
-        faults, done = Faults(self._source.path), 0
+        faults, done = Faults(self._source.label), 0
         for piece in self._source.read(rows, faults):
-            looked_up = self._look_up(piece, done + 1, faults, ValueNotes(self._source.path))
+            looked_up = self._look_up(piece, done + 1, faults, ValueNotes(self._source.label))
             # Checked before, but another process may have changed the file since.
             faults.check()
             yield piece, *self._batch(looked_up)
@@ -196,7 +211,7 @@ class ImpressionBatches:
     def _expected_user(self) -> str:
         """What was expected of an unknown user, if the file lacks attributes."""
         alternative = (
-            f", because a file cannot hold the values of {', '.join(self._multi_valued)}"
+            f", because a {self._source.noun} cannot hold the values of {', '.join(self._multi_valued)}"
             if self._multi_valued
             else f", or add columns with the users' attributes: {', '.join(self._missing_profile)}"
         )

@@ -12,16 +12,15 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.errors import MailError
 from mailcli.preprocessing.csv_file import LONGEST_LINE
 from mailcli.serving.faults import Faults, printable
-from mailcli.serving.value_checks import RequiredColumn, decode_bytes, is_bytes, is_convertible
+from mailcli.serving.impression_source import ImpressionSource
+from mailcli.serving.value_checks import decode_bytes, is_bytes
 
 FORMATS = (".csv", ".parquet")
 #: Bytes that are read at once: no row can be longer (ours).
 BLOCK = 16 << 20
-#: What other programs write instead of a comma.
-_SEPARATORS = (";", "\t", "|")
 _ONE_VALUE_EACH = "one value for each name in the header; quote strings that contain a comma or a line break."
 _UNCLOSED = "does not end", f"a row of at most {BLOCK >> 20} MB whose quotes are closed."
 
@@ -32,7 +31,7 @@ def check_format(path: Path) -> None:
         raise MailError(f"{path}: the name must end in {' or '.join(FORMATS)}, which says the file's format.")
 
 
-class ImpressionFile:
+class ImpressionFile(ImpressionSource):
     """A file of impressions.
 
     Args:
@@ -41,6 +40,8 @@ class ImpressionFile:
     Raises:
         MailError: it is missing, empty, of another format, or a name occurs twice in its header.
     """
+
+    noun = "file"
 
     def __init__(self, path: Path) -> None:
         check_format(path)
@@ -52,17 +53,12 @@ class ImpressionFile:
         try:
             # The values of a CSV stay strings.
             names = self._header() if self._is_csv else []
-            self.schema = pa.schema([(name, pa.string()) for name in names]) if names else pq.read_schema(path)
+            schema = pa.schema([(name, pa.string()) for name in names]) if names else pq.read_schema(path)
         except UnicodeError as error:
             raise MailError(f"{path}: the header is not UTF-8 ({error}). Save the file in that encoding.") from error
         except (OSError, csv.Error, pa.ArrowInvalid) as error:
             raise _unreadable(path, error) from error
-        self.columns: list[str] = self.schema.names
-        twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
-        if twice:
-            raise MailError(
-                f"{path}: more than one column is named {quoted(map(printable, twice))}. Expected each name once."
-            )
+        super().__init__(str(path), schema)
 
     def _header(self) -> list[str]:
         """The names in a CSV's header, its first line that is not blank."""
@@ -72,31 +68,6 @@ class ImpressionFile:
         if not names:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")
         return names
-
-    def require(self, required: list[RequiredColumn]) -> None:
-        """Refuse a file that lacks columns or has some of an unsuitable type (MailError names them all)."""
-        missing = [column.name for column in required if column.name not in self.columns]
-        if missing:
-            raise MailError(f"{self.path}: {self._describe_missing(missing, required)}")
-        faults = [
-            f"'{column.name}' holds {kind}, expected {column.expected}"
-            for column in required
-            if not is_convertible(kind := self.schema.field(column.name).type, column)
-        ]
-        if faults:
-            raise MailError(f"{self.path}: {'; '.join(faults)}.")
-
-    def _describe_missing(self, missing: list[str], required: list[RequiredColumn]) -> str:
-        expected = [column.name for column in required]
-        separator = next((mark for mark in _SEPARATORS if mark in self.columns[0]), None)
-        if len(self.columns) == 1 and separator:
-            return f"the header is {self.columns[0]!r}. Expected ',' between the names and values, not {separator!r}."
-        others = [name for name in self.columns if name.isprintable() and name not in expected]
-        hints = "".join(dict.fromkeys(did_you_mean(name, others) for name in missing))
-        columns = ", ".join(map(printable, self.columns))
-        return (
-            f"no column {quoted(missing)}.{hints} The file's columns are: {columns}. Expected: {', '.join(expected)}."
-        )
 
     def check_writable(self, suffix: str) -> None:
         """Refuse columns that a result of that format cannot hold: a CSV has only text (MailError)."""

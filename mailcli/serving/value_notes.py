@@ -1,4 +1,4 @@
-"""What is suspicious about the values of an impression file, although none of them is a fault."""
+"""What is suspicious about the values of impressions, although none of them is a fault."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class _Column:
 
 
 class ValueNotes:
-    """Collects what is suspicious about the columns of a file, for one line about each."""
+    """Collects what is suspicious about the columns of a file or DataFrame, for one line about each."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, label: Path | str) -> None:
+        self._label = label
         self._latest = -1
         self._columns: dict[FieldColumn, _Column] = {}
 
@@ -63,7 +63,7 @@ class ValueNotes:
         """One line if no impression is later than the dataset's first behavior, so that none has a history."""
         if self._latest <= first_behavior:
             logger.warning(
-                f"{self._path}: column 'time': the latest is {self._latest}, and the dataset's first behavior is at "
+                f"{self._label}: column 'time': the latest is {self._latest}, and the dataset's first behavior is at "
                 f"{first_behavior}, so no impression has a history. Times are in seconds since 1970."
             )
 
@@ -71,7 +71,7 @@ class ValueNotes:
         """One line for each suspicious column."""
         for field in fields:
             column = self._columns.get(field, _Column())
-            name = f"{self._path}: column '{printable(field.name)}'"
+            name = f"{self._label}: column '{printable(field.name)}'"
             if column.other_clock:
                 logger.warning(
                     f"{name}: {column.other_clock:,} of {column.values:,} values differ from the {field.name} of "

@@ -1,0 +1,54 @@
+"""Impressions in a DataFrame."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import pandas as pd
+import pyarrow as pa
+
+from mailcli.errors import MailError
+from mailcli.serving.faults import Faults, printable
+from mailcli.serving.impression_source import ImpressionSource, check_distinct
+
+_LABEL = "DataFrame"
+
+
+class ImpressionFrame(ImpressionSource):
+    """A DataFrame of impressions.
+
+    Args:
+        frame: its rows count from 1 in messages, whatever its index is.
+        names: the columns that may be read; others may hold anything.
+
+    Raises:
+        MailError: a name occurs twice, or Arrow cannot hold a column's values.
+    """
+
+    noun = _LABEL
+
+    def __init__(self, frame: pd.DataFrame, names: Collection[str]) -> None:
+        read = [name for name in frame.columns if name in names]
+        check_distinct(_LABEL, read)
+        arrays = {name: _to_arrow(name, frame[name]) for name in read}
+        self._table = pa.table(arrays)
+        super().__init__(_LABEL, self._table.schema)
+        # All of them, for the error about a missing one.
+        self.columns = list(map(str, frame.columns))
+
+    def read(self, rows: int, faults: Faults) -> Iterator[pa.RecordBatch]:
+        """The rows in batches of at most so many."""
+        del faults
+        yield from self._table.to_batches(max_chunksize=rows)
+
+
+def _to_arrow(name: str, column: pd.Series) -> pa.Array:
+    try:
+        array = pa.Array.from_pandas(column)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise MailError(
+            f"{_LABEL}: column '{printable(name)}' cannot be read ({error}). Expected values of one type, as in the "
+            "raw files."
+        ) from error
+    # Strings of pandas come in several pieces.
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
