@@ -38,6 +38,7 @@ def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("loss", ["."], ["loss"]),
         ("forest", ["."], ["forest"]),
+        ("validation", ["."], ["validation"]),
         pytest.param(
             "warmup",
             ["tiny/paper/base+none", "tiny/paper/base+mail-base"],
