@@ -15,7 +15,15 @@ from mailcli.escape import terminal
 MAX_QUOTED = 100
 
 
-class MailError(click.ClickException):
+class _OneLine(click.ClickException):
+    """An end that is told in one line."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback."""
+        return [f"{type(self).__name__}: {self.message}"]
+
+
+class MailError(_OneLine):
     """A fault in the input: one line on stderr, exit code 2, never a traceback.
 
     The message names the file, row or key, what was found, what was expected and how to fix it.
@@ -32,7 +40,7 @@ class DivergedError(MailError):
     """Training has diverged: a loss, gradient or score is not finite."""
 
 
-class Interrupted(click.ClickException):
+class Interrupted(_OneLine):
     """Ctrl-C, after finished work was saved: the message on stderr, without `Error:`."""
 
     #: 128 + SIGINT, the shells' convention.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +19,6 @@ from mailcli.cli._options import VERBOSITY
 from mailcli.errors import Interrupted, MailError
 from mailcli.utils.log import log_to_stderr, note_in_file
 from mailcli.utils.system_errors import check_open_files, explain, open_closed_streams
-
-# Set before TensorFlow is imported: its start-up messages are noise.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 class _OneLineErrors(click.Group):

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.config import Options, RunConfig, make_config, parse_settings
 from mailcli.errors import MailError
-from mailcli.utils.hardware import has_bfloat16
 
 if TYPE_CHECKING:
     from mailcli.data.dataset import Dataset
-
-logger = logging.getLogger(__name__)
 
 
 def resolve_rows(
@@ -56,7 +51,7 @@ def resolve(
         MailError: a name or value is unknown, two contradict each other, or the dataset is not found.
     """
     from mailcli.data import dataset as datasets
-    from mailcli.experiments.cells import resolve_config
+    from mailcli.experiments.cells import config_on, resolve_config
     from mailcli.training.run_registry import read_settings
 
     layers = [read_settings(file)] if file else []
@@ -66,15 +61,7 @@ def resolve(
     # All settings are checked before the dataset is looked up; without a name it is the only one in the folder.
     name = resolve_config(layers, variant=variant).data
     dataset = datasets.open_dataset(data_dir, name or None)
-    config = resolve_config(layers, dataset.name, dataset.history, variant)
-    if config.continues:
-        raise MailError(
-            "continues: names the run whose weights to start from. Use `mail train --continue RUN` instead."
-        )
-    if config.precision == "bfloat16":
-        _note_slow_bfloat16()
-    logger.debug(f"{config.cell} on {dataset.folder}: {config}")
-    return config, dataset
+    return config_on(dataset, layers, variant), dataset
 
 
 def _check_file(file: Path, settings: Options) -> None:
@@ -83,10 +70,3 @@ def _check_file(file: Path, settings: Options) -> None:
         make_config([{"data": ""}, settings])
     except MailError as error:
         raise MailError(f"{file}: {error.message}") from error
-
-
-@cache
-def _note_slow_bfloat16() -> None:
-    """Log it once, even for a table of many rows."""
-    if not has_bfloat16():
-        logger.info("This processor has no bfloat16 instructions; float32 will be faster.")

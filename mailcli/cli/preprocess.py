@@ -11,7 +11,7 @@ from mailcli import plugins
 from mailcli.cli._completion import plugin_names
 from mailcli.cli._options import DATA_DIR, SHARE, path_option
 from mailcli.config import RunConfig
-from mailcli.errors import MailError, quoted
+from mailcli.errors import quoted
 
 
 @click.command()
@@ -93,17 +93,10 @@ def preprocess(
     """
     raw = raw or data_dir / "raw" / source
     plugins.check(plugins.ENGINES, options["engine"])
-    if schema is None:
-        # Own files are read by the source `tabular`, which is chosen by --schema and not by its name.
-        plugins.check(plugins.SOURCES, source, hidden=["tabular"])
-    else:
-        if name is not None:
-            raise MailError(
-                f"--name {name}: with --schema the argument '{source}' is the dataset's name. Leave out --name."
-            )
-        source, name = "tabular", source
     from mailcli.preprocessing.pipeline import Options
     from mailcli.preprocessing.pipeline import preprocess as run
+    from mailcli.preprocessing.source_options import source_and_name
     from mailcli.reporting.describe import print_description
 
+    source, name = source_and_name(source, name, schema)
     print_description(run(source, raw, data_dir, name, Options(schema=schema, **options)))

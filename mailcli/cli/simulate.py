@@ -9,7 +9,6 @@ import click
 
 from mailcli.cli._options import path_option
 from mailcli.cli._output import print_line
-from mailcli.errors import MailError, did_you_mean
 
 
 @click.command()
@@ -36,11 +35,10 @@ from mailcli.errors import MailError, did_you_mean
 @click.option("--conversions", is_flag=True, help="Add a column `buy` to raw_sample, for rankers such as esmm.")
 def simulate(source: str, out: Path, **settings: Any) -> None:
     """Write raw files simulated by a latent-interest model. SOURCE is alimama."""
-    if source != "alimama":
-        raise MailError(f"unknown source '{source}'.{did_you_mean(source, ['alimama'])} Known: 'alimama'.")
-    from mailcli.simulation.alimama import simulate_alimama
+    from mailcli.simulation.alimama import check_source, simulate_alimama
     from mailcli.simulation.world import Settings
 
+    check_source(source)
     summary = simulate_alimama(Settings(**settings), out)
     print_line(
         f"{out}: {summary.impressions:,} impressions (CTR {summary.ctr:.2%}), {summary.behaviors:,} behaviors, "

@@ -76,6 +76,9 @@ class Dataset:
         self._columns: dict[str, NDArray] = {}
         self._lookups: dict[str, NDArray[np.int32]] = {}
 
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.folder)!r})"
+
     def check_files(self) -> None:
         """Refuse to go on if a file of the dataset was changed since it was opened (MailError)."""
         self._watch.check()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mailcli import plugins
@@ -13,7 +15,10 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run
 from mailcli.training.trivial_run import train_trivial_row
+from mailcli.utils.hardware import has_bfloat16
 from mailcli.utils.tensorflow_startup import load_tensorflow
+
+logger = logging.getLogger(__name__)
 
 #: MAIL's variant where none is named: the model of the paper's Table 2.
 DEFAULT_VARIANT = "base"
@@ -55,6 +60,35 @@ def resolve_config(
     check_variant(variant)
     # Written out, so that the default and `--variant base` are the same cell.
     return make_config([*layers, {"cold_start.variant": variant}])
+
+
+def config_on(dataset: Dataset, layers: Iterable[Options], variant: str | None = None) -> RunConfig:
+    """The checked config of a run on a dataset, whose weights do not come from another run.
+
+    Args:
+        dataset: the dataset.
+        layers: settings; later layers override earlier ones.
+        variant: the value of --variant.
+
+    Raises:
+        MailError: a name or value is unknown, or two contradict each other.
+    """
+    config = resolve_config(layers, dataset.name, dataset.history, variant)
+    if config.continues:
+        raise MailError(
+            "continues: names the run whose weights to start from. Use `mail train --continue RUN` instead."
+        )
+    if config.precision == "bfloat16":
+        _note_slow_bfloat16()
+    logger.debug(f"{config.cell} on {dataset.folder}: {config}")
+    return config
+
+
+@cache
+def _note_slow_bfloat16() -> None:
+    """Log it once, even for a table of many rows."""
+    if not has_bfloat16():
+        logger.info("This processor has no bfloat16 instructions; float32 will be faster.")
 
 
 def _check_trivial(config: RunConfig) -> None:

@@ -1,8 +1,9 @@
-"""The options that only some sources have: which label is the click, which log is the test split."""
+"""Which source reads the raw files, and the options of some sources: which label is the click, which log the test."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from mailcli import plugins
 from mailcli.errors import MailError, did_you_mean, quoted
@@ -36,3 +37,25 @@ def dataset_name(source: str, given: Mapping[str, str]) -> str:
     """The dataset's name for a source, by its name, with options (MailError: it has no such option or value)."""
     reader = plugins.load(plugins.SOURCES, source)
     return default_name(reader, chosen_options(reader, source, given))
+
+
+def source_and_name(source: str, name: str | None, schema: Path | None) -> tuple[str, str | None]:
+    """The source that reads the raw files, and the dataset's name if it is not the source's own.
+
+    Args:
+        source: a source; with a schema file the dataset's name.
+        name: the value of --name.
+        schema: the schema file; None without one.
+
+    Raises:
+        MailError: the source is unknown, or the dataset is named twice.
+    """
+    if schema is None:
+        # Own files are read by the source `tabular`, which is chosen by --schema and not by its name.
+        plugins.check(plugins.SOURCES, source, hidden=["tabular"])
+        return source, name
+    if name is not None:
+        raise MailError(
+            f"--name {name}: with --schema the argument '{source}' is the dataset's name. Leave out --name."
+        )
+    return "tabular", source

@@ -23,7 +23,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mailcli.errors import MailError
+from mailcli.errors import MailError, did_you_mean
 from mailcli.metrics.auc import auc, gauc
 from mailcli.preprocessing.engines.duckdb import literal, pattern_of
 from mailcli.preprocessing.simulated_marker import MARKER, write_marker
@@ -33,6 +33,8 @@ from mailcli.simulation.world import Settings, World
 from mailcli.utils.files import FolderLock, make_folder_atomically
 from mailcli.utils.progress import progress
 
+#: The only source that can be simulated.
+SOURCE = "alimama"
 #: Bytes of one row in the files, for the check of free disk space (ours).
 BEHAVIOR_BYTES, IMPRESSION_BYTES = 34, 100
 _UNQUOTED = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")
@@ -46,6 +48,12 @@ class Summary(NamedTuple):
     ctr: float
     ceiling_auc: float
     ceiling_gauc: float
+
+
+def check_source(name: str) -> None:
+    """Refuse a source that cannot be simulated (MailError)."""
+    if name != SOURCE:
+        raise MailError(f"unknown source '{name}'.{did_you_mean(name, [SOURCE])} Known: '{SOURCE}'.")
 
 
 def simulate_alimama(settings: Settings, out: Path) -> Summary:

@@ -10,8 +10,8 @@ import logging.handlers
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,22 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         LOGGER.addHandler(handler)
     handler.setLevel(level)
     _listen_to_handlers()
+
+
+@contextmanager
+def stderr_shows(level: int) -> Iterator[None]:
+    """Show messages of a level and above on stderr within the block, then those that were shown before."""
+    before = stderr_level()
+    log_to_stderr(level)
+    try:
+        yield
+    finally:
+        if before is None:
+            for handler in [handler for handler in LOGGER.handlers if isinstance(handler, _StderrHandler)]:
+                LOGGER.removeHandler(handler)
+            _listen_to_handlers()
+        else:
+            log_to_stderr(before)
 
 
 def log_to_file(path: Path) -> Callable[[], None]:

@@ -28,6 +28,8 @@ def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
     Args:
         begin: called after the import and before the first operation, with stderr as it is.
     """
+    # Its start-up messages are noise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if "tensorflow" not in sys.modules:
         with _without_noise():
             import_keras()

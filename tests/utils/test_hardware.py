@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mailcli.cli import _resolve, main
+from mailcli.cli import main
+from mailcli.experiments import cells
 from mailcli.utils import hardware
 
 
@@ -54,15 +55,15 @@ def test_bfloat16_is_told_by_the_processor(monkeypatch: pytest.MonkeyPatch, text
 def test_a_processor_without_it_is_told_of_once(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_resolve, "has_bfloat16", lambda: False)
-    _resolve._note_slow_bfloat16.cache_clear()
+    monkeypatch.setattr(cells, "has_bfloat16", lambda: False)
+    cells._note_slow_bfloat16.cache_clear()
     settings = ["--set", "history=21"]  # more than the dataset holds: refused before anything is trained
     folders = ["--data-dir", str(data_dir), "--runs", str(tmp_path)]
     result = CliRunner().invoke(main, ["compare", "--precision", "bfloat16", *settings, *folders])
     note = "This processor has no bfloat16 instructions; float32 will be faster."
     assert result.output.count(note) == 1
     assert result.exit_code == 2
-    _resolve._note_slow_bfloat16.cache_clear()
+    cells._note_slow_bfloat16.cache_clear()
 
 
 def test_an_unknown_precision_is_refused(data_dir: Path) -> None:

@@ -1,0 +1,116 @@
+"""`compare`: a table of several rankers and methods, as by `mail compare`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from mailcli import plugins
+from mailcli.api.definitions import plugin_name
+from mailcli.api.messages import messages_shown
+from mailcli.api.module_text import Definition
+from mailcli.api.training import check_dataset
+from mailcli.config import RunConfig
+from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError, shorten
+from mailcli.experiments.cells import RunFolders, config_on
+from mailcli.experiments.estimate import PlannedTable, announce
+from mailcli.experiments.matrix import make_rows
+from mailcli.reporting.paper import TABLE_2, TRIVIAL, row_settings
+from mailcli.reporting.tables import make_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = str | Definition | tuple[str | Definition, str | Definition]
+"""A row's name, a ranker's class, or a ranker and a cold-start method."""
+
+
+def compare(
+    data: Dataset,
+    rows: Iterable[Row] = (*TRIVIAL, *TABLE_2),
+    seeds: int = 3,
+    runs: str | Path = "runs",
+    *,
+    jobs: int | None = None,
+    checkpoint_minutes: float | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Train several rows with several seeds and compare them on the test split, as `mail compare` does.
+
+    Finished runs in the folder are reused, those of the command line, too.
+
+    Args:
+        data: the dataset, from `load`.
+        rows: the paper's names (BaseDNN, MAIL-Base), trivial rows, `ranker+method`; a ranker's class, or a pair of a
+            ranker and a cold-start method, each a name or a class.
+        seeds: number of seeds, starting from 0.
+        runs: folder of the runs.
+        jobs: number of runs in parallel; None for as many as cores and memory allow, one core each.
+        checkpoint_minutes: time between two checkpoints; None for the default.
+        quiet: whether only warnings are shown, no notes or progress.
+        settings: settings that all rows share, as for `train`.
+
+    Returns:
+        A line for each group of users and row; see docs/python.md for the columns.
+
+    Raises:
+        MailError: a name or value is unknown or does not suit the dataset, or a run has failed.
+        Interrupted: by Ctrl-C; what is done is kept.
+    """
+    from mailcli.api.frames import result_frame
+
+    check_dataset(data)
+    if not (isinstance(seeds, int) and seeds >= 1):
+        raise MailError(f"seeds is {shorten(seeds)}. Expected their number, 1 or more.")
+    if "seed" in settings:
+        raise MailError("seed: the seeds of a table start at 0. Set their number with seeds.")
+    with messages_shown(quiet):
+        cells = [_cell(data, row, settings) for row in rows]
+        labels = {repr(config): label for config, label in cells}
+        configs = list({repr(config): config for config, _ in cells}.values())
+        if not configs:
+            raise MailError("rows is empty. Expected names of rows, e.g. ['item-bias', 'BaseDNN', 'MAIL-Base'].")
+        folders, numbers = RunFolders(Path(runs)), range(seeds)
+        with _script_hidden():
+            announce([PlannedTable(configs, numbers, data, folders)], jobs)
+            results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)
+    named = [replace(row, name=labels[repr(config)]) for row, config in zip(results, configs, strict=True)]
+    return result_frame(make_table(named, f"Comparison on {data.name}"))
+
+
+def _cell(dataset: Dataset, row: Row, settings: dict[str, Any]) -> tuple[RunConfig, str]:
+    """The config of a row with seed 0, and its label; the label is empty for a row that has only names."""
+    if isinstance(row, str):
+        cell = row_settings(row)
+        variant, label = cell.get("cold_start.variant"), ""
+    else:
+        ranker, method = row if isinstance(row, tuple) else (row, "none")
+        cell = {
+            "ranker": plugin_name(plugins.RANKERS, ranker),
+            "cold_start": plugin_name(plugins.COLD_STARTS, method),
+        }
+        variant, label = None, "+".join(_own_name(part) for part in (ranker, method) if part != "none")
+    layers = [{"ranker": cell["ranker"], "cold_start": cell["cold_start"]}, settings]
+    return config_on(dataset, layers, variant), label
+
+
+def _own_name(plugin: str | Definition) -> str:
+    return plugin if isinstance(plugin, str) else plugin.__name__
+
+
+@contextmanager
+def _script_hidden() -> Iterator[None]:
+    """Start worker processes without the user's script, which would otherwise run again in each of them."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

@@ -1,0 +1,121 @@
+"""Datasets for scripts and notebooks: simulated, made from raw files, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from mailcli.api.messages import messages_shown
+from mailcli.data.dataset import Dataset, open_dataset
+from mailcli.errors import MailError, did_you_mean, quoted, shorten
+
+if TYPE_CHECKING:
+    from mailcli.simulation.alimama import Summary
+
+
+def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
+    """A dataset that `mail preprocess` or `preprocess` has made.
+
+    Args:
+        name: its name; None for the only one in the folder.
+        data_dir: folder of the datasets.
+
+    Raises:
+        MailError: there is no such dataset, or it is damaged.
+    """
+    return open_dataset(Path(data_dir), name)
+
+
+def preprocess(
+    source: str,
+    raw: str | Path | None = None,
+    *,
+    name: str | None = None,
+    schema: str | Path | None = None,
+    data_dir: str | Path = "data",
+    quiet: bool = False,
+    **options: Any,
+) -> Dataset:
+    """Make a dataset from raw files, as `mail preprocess` does; an existing one of that name is replaced.
+
+    Args:
+        source: ml-100k (downloaded automatically), alimama, kuairand-pure; with a schema file the dataset's name.
+        raw: folder of the raw files; None for data_dir/raw/SOURCE.
+        name: name of the dataset; None for the source's own.
+        schema: the TOML file that describes your own files.
+        data_dir: folder of the datasets.
+        quiet: whether only warnings are shown, no notes or progress.
+        options: the other options of `mail preprocess`, e.g. `history=50`, `sample=0.01`, `max_bad_rows=0.01`.
+
+    Raises:
+        MailError: an option or the raw data is not usable.
+    """
+    from mailcli.preprocessing.pipeline import Options
+    from mailcli.preprocessing.pipeline import preprocess as run
+    from mailcli.preprocessing.source_options import source_and_name
+
+    folder = Path(data_dir)
+    checked = Options(schema=None if schema is None else Path(schema), **_checked(Options, options))
+    reader, name = source_and_name(source, name, checked.schema)
+    with messages_shown(quiet):
+        return run(reader, Path(raw or folder / "raw" / source), folder, name, checked)
+
+
+def simulate(
+    source: str = "alimama",
+    *,
+    users: int,
+    out: str | Path | None = None,
+    data_dir: str | Path = "data",
+    quiet: bool = False,
+    **settings: Any,
+) -> Summary:
+    """Write raw files simulated by a latent-interest model, as `mail simulate` does; `preprocess` reads them.
+
+    Args:
+        source: alimama.
+        users: number of users.
+        out: folder for the files; None for data_dir/raw/SOURCE, where `preprocess` looks for them.
+        data_dir: folder of the datasets.
+        quiet: whether only warnings are shown, no notes or progress.
+        settings: the other options of `mail simulate`, e.g. `seed=1`, `attribute_strength=0.9`, `conversions=True`.
+
+    Returns:
+        What was written, and the AUC and GAUC of the true click probability, which no model can beat.
+
+    Raises:
+        MailError: a setting is not usable, or the folder holds other files.
+    """
+    from mailcli.simulation.alimama import check_source, simulate_alimama
+    from mailcli.simulation.world import Settings
+
+    check_source(source)
+    checked = Settings(**_checked(Settings, {"users": users, **settings}))
+    with messages_shown(quiet):
+        return simulate_alimama(checked, Path(out or Path(data_dir, "raw", source)))
+
+
+def _checked(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass; paths may be given as texts, floats as whole numbers.
+
+    Raises:
+        MailError: a name is unknown, or a value has another type.
+    """
+    types = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            raise MailError(f"unknown option '{name}'.{did_you_mean(name, known)} Known: {quoted(known)}.")
+        expected = types[name]
+        if isinstance(value, str) and Path in get_args(expected):
+            value = Path(value)
+        if expected is float and type(value) is int:
+            value = float(value)
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+            kinds = [kind.__name__ for kind in get_args(expected) or (expected,) if kind is not type(None)]
+            raise MailError(f"{name} is {shorten(value)}. Expected a value of type {' or '.join(kinds)}.")
+        values[name] = value
+    return values

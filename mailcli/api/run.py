@@ -1,0 +1,134 @@
+"""A finished run for scripts and notebooks: its settings, metrics, validation curve and scores."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailcli.api.messages import messages_shown
+from mailcli.config import RunConfig
+from mailcli.training import run_folder, run_registry
+from mailcli.utils.tensorflow_startup import load_tensorflow
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mailcli.training.predictor import Predictor
+
+logger = logging.getLogger(__name__)
+
+#: Impressions per batch of `Run.predict`: the default of `mail score --batch`.
+_ROWS_PER_BATCH = 4096
+#: A line of the validation curve in result.json -> a line of `Run.history`.
+_CURVE_COLUMNS = {"epoch": "epoch", "step": "step", "new": "AUC new", "old": "AUC old", "all": "AUC all"}
+
+
+class Run:
+    """A finished run.
+
+    Args:
+        folder: the run folder.
+        data_dir: folder of the datasets.
+    """
+
+    def __init__(self, folder: run_folder.Run, data_dir: Path) -> None:
+        self._run, self._data_dir = folder, data_dir
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder; docs/tutorial.md says what it holds."""
+        return self._run.folder
+
+    @property
+    def config(self) -> RunConfig:
+        """All settings."""
+        return self._run.config
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The contents of result.json: best epoch, validation curve, test metrics of each group of users.
+
+        Raises:
+            MailError: the file is damaged.
+        """
+        return self._run.result or {}
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The validation curve: a line for each validation; empty if nothing was trained by epochs."""
+        import pandas as pd
+
+        curve = pd.DataFrame(self.result.get("curve", []), columns=list(_CURVE_COLUMNS))
+        return curve.rename(columns=_CURVE_COLUMNS)
+
+    def table(self) -> pd.DataFrame:
+        """AUC and GAUC of new, old and all users on the test split.
+
+        If the same ranker without a cold-start method has been trained, which `train` does, the columns `RI ... %` say
+        how much better this run is.
+        """
+        from mailcli.api.frames import result_frame
+        from mailcli.reporting.rows import result_of, row_of
+        from mailcli.reporting.tables import make_table
+
+        row = row_of([(self._run, result_of(self._run))])
+        return result_frame(make_table([row], f"{row.label} on {self.config.data}")).droplevel("row")
+
+    def plot(self) -> Figure:
+        """The validation curve as a matplotlib figure: AUC of new, old and all users, and the epoch that was kept.
+
+        Raises:
+            MailError: the run was not trained by epochs.
+        """
+        from mailcli.api.figure import validation_figure
+
+        return validation_figure(self._run)
+
+    def predict(self, frame: pd.DataFrame, *, all_histories: bool = False, quiet: bool = False) -> pd.DataFrame:
+        """Score impressions with the best epoch, as `mail score` does.
+
+        Args:
+            frame: the columns user, item, time and the context fields, with values as in the raw files; for users who
+                are not in the dataset also the attributes. Other columns are ignored.
+            all_histories: whether users drawn as new keep their histories.
+            quiet: whether only warnings are shown.
+
+        Returns:
+            The column `score` (and `score_ctcvr` of a ranker with two heads), with the index of the frame.
+
+        Raises:
+            MailError: a column is missing or a value is invalid, or the dataset or code has changed since training.
+        """
+        load_tensorflow()
+        from mailcli.serving.score_frame import score_frame
+
+        with messages_shown(quiet):
+            scores, counts = score_frame(self._predictor, frame, _ROWS_PER_BATCH, all_histories)
+            logger.info(f"Scored {counts.text()}.")
+        return scores
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        """The model, loaded once."""
+        from mailcli.training.predictor import Predictor
+
+        return Predictor.open(self._run, self._data_dir)
+
+
+def open_run(path: str | Path, data_dir: str | Path = "data") -> Run:
+    """A finished run, such as one that `mail train` has made.
+
+    Args:
+        path: its folder, e.g. runs/ml-100k/paper/base+none/seed-0.
+        data_dir: folder of the datasets.
+
+    Raises:
+        MailError: it is not the folder of a finished run, or was changed since.
+    """
+    return Run(run_registry.open_run(Path(path)), Path(data_dir))
