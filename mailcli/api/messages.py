@@ -11,7 +11,7 @@ from mailcli.utils.log import stderr_level, stderr_shows
 
 @contextmanager
 def messages_shown(quiet: bool) -> Iterator[None]:
-    """Show messages and progress within the block; only warnings if `quiet`, and details where they are shown already."""
+    """Show messages and progress within the block; only warnings if `quiet`, details where they are shown already."""
     details = stderr_level() == logging.DEBUG
     with stderr_shows(logging.WARNING if quiet else logging.DEBUG if details else logging.INFO):
         yield
