@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -28,29 +27,17 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
 
     FILE is one of experiments/*.toml, whose runs are finished. The small files of runs in --runs are first copied to
     --kept; for all other runs the kept files are used, so that neither dataset nor training is needed. A forest plot is
-    drawn for each experiment; other figures are taken from --figures, where `mail plot --out` writes them.
+    drawn for each experiment, or a map if it has a grid; other figures are taken from --figures, where `mail plot
+    --out` writes them.
     """
-    import matplotlib as mpl
-
-    from mailcli.experiments.archive import archive_runs
-    from mailcli.experiments.document import ExperimentSection, render_document
+    from mailcli.experiments.document import render_document
     from mailcli.experiments.plan_file import read_plan
-    from mailcli.reporting.plots._style import STYLE, caption, save_figure
-    from mailcli.reporting.plots.forest import forest
+    from mailcli.experiments.sections import make_sections
     from mailcli.utils.files import replace_file
 
     plans = [read_plan(path) for path in files]
     introduction = _read_markdown(reading) if reading else ""
-    archived = [archive_runs(plan, runs, kept) for plan in plans]
-    sections = []
-    for plan, (rows, runs_of_plan) in zip(plans, archived, strict=True):
-        folder = figures / plan.path.stem
-        if any(row.baseline for row in rows):
-            with mpl.rc_context(STYLE):
-                save_figure(forest(rows, caption(runs_of_plan)), folder, "forest")
-        relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(folder.glob("*.png"))]
-        label = (runs_of_plan[0].result or {})["dataset"]
-        sections.append(ExperimentSection(plan, plan.tables(rows, label), runs_of_plan, relative))
+    sections = make_sections(plans, runs, kept, figures, out)
     with replace_file(out) as partial:
         partial.write_text(render_document(sections, introduction), encoding="utf-8")
     print_line(out)

@@ -19,7 +19,7 @@ from mailcli.cli._options import (
     TRACKERS,
     check_columns,
     check_form,
-    print_tables,
+    print_text_tables,
 )
 from mailcli.cli._output import print_line
 from mailcli.errors import MailError
@@ -58,37 +58,31 @@ def run(
     """Train the missing runs of an experiment and print its table.
 
     FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made as well if it is
-    missing. Finished runs are reused, interrupted ones are resumed. Before it begins, the command says how long it will
-    take at most.
+    missing. An experiment with a grid is made in many simulated worlds, and has one table of all of them. Finished runs
+    are reused, interrupted ones are resumed. Before it begins, the command says how long it will take at most.
     """
     check_form(form)
     shown = check_columns(columns)
-    from mailcli.data.dataset import open_dataset
-    from mailcli.experiments.cells import RunFolders
-    from mailcli.experiments.datasets import prepare_dataset
     from mailcli.experiments.dry_run import describe
-    from mailcli.experiments.estimate import PlannedTable, announce
-    from mailcli.experiments.matrix import make_rows
+    from mailcli.experiments.estimate import announce
     from mailcli.experiments.plan_file import read_plan
+    from mailcli.experiments.plan_run import make_tables, plan_worlds
 
     if seeds is not None and seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
     plans = [read_plan(path) for path in files]
-    planned = []
-    for plan in plans:
-        dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
-        configs, shared = plan.configs(dataset.name, dataset.history)
-        cells = (configs, range(seeds or plan.seeds), dataset, RunFolders(runs, shared))
-        planned.append(PlannedTable(*cells, plan.baseline_of(configs), plan.row_names()))
+    if columns and any(plan.grid for plan in plans):
+        raise MailError("--columns: the table of a grid has columns of its own. Leave it out.")
+    planned = [plan_worlds(plan, data_dir, runs, seeds, data) for plan in plans]
+    needed = [world.table for worlds in planned for world in worlds]
     if dry_run:
-        for line in describe([plan.title for plan in plans], planned, jobs):
+        for line in describe([world.plan.title for worlds in planned for world in worlds], needed, jobs):
             print_line(line)
         return
-    announce(planned, jobs)
-    tables = []
-    for plan, table in zip(plans, planned, strict=True):
-        rows = make_rows(
-            table.configs, table.seeds, table.dataset, table.folders, minutes, jobs, baseline_of=table.baseline_of
-        )
-        tables += plan.tables(plan.name_rows(rows), table.dataset.label, shown)
-    print_tables(tables, form)
+    announce(needed, jobs)
+    tables = [
+        table
+        for plan, worlds in zip(plans, planned, strict=True)
+        for table in make_tables(plan, worlds, minutes, jobs, shown)
+    ]
+    print_text_tables(tables, form)

@@ -113,6 +113,8 @@ def _tune_plan(
     plan = read_plan(path)
     if plan.tuned:
         raise MailError(f"{path}: is tuned already. Expected the experiment that it was made from.")
+    if plan.grid:
+        raise MailError(f"{path}: has a grid. Expected an experiment on one dataset.")
     chosen = budget_of(plan, **budget)
     target = out or path.parent / "tuned" / path.name
     if target.resolve() == path.resolve():

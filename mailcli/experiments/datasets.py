@@ -13,6 +13,7 @@ from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.simulated_marker import MARKER
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
+from mailcli.utils.parsing import read_json
 
 
 def prepare_dataset(plan: Plan, data_dir: Path) -> Dataset:
@@ -24,7 +25,7 @@ def prepare_dataset(plan: Plan, data_dir: Path) -> Dataset:
     if plan.schema:
         return _from_schema(plan, plan.schema, data_dir)
     raw = data_dir / "raw" / plan.source
-    if plan.simulate and not _holds_real_files(raw):
+    if plan.is_world or (plan.simulate and not _holds_real_files(raw)):
         return _simulated(plan, data_dir)
     name, chosen = plan.datasets[0], plan.source_options
     if name in dataset_names(data_dir):
@@ -50,7 +51,23 @@ def _simulated(plan: Plan, data_dir: Path) -> Dataset:
             f"{dataset.folder}: is not the dataset that {plan.path} asks for ({'; '.join(differ)}). Delete it and "
             f"{raw}, or give the plan's dataset another name."
         )
+    if plan.is_world:
+        _delete_simulated_files(raw)
     return dataset
+
+
+def _delete_simulated_files(raw: Path) -> None:
+    """Delete what the simulator wrote, if it is still there: a grid has many worlds, and each is made again if needed.
+
+    The note about the files goes last, so that a kill in between is made up for.
+    """
+    if not (raw / MARKER).is_file():
+        return
+    for name in read_json(raw / MARKER)["files"]:
+        (raw / name).unlink(missing_ok=True)
+    (raw / MARKER).unlink()
+    if not any(raw.iterdir()):
+        raw.rmdir()
 
 
 def _from_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:

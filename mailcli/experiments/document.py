@@ -29,7 +29,8 @@ class ExperimentSection:
     """One experiment."""
 
     plan: Plan
-    tables: Sequence[ResultTable]
+    tables: Sequence[ResultTable | TextTable]
+    """A text is shown as it is: the table of a grid."""
     runs: Sequence[Run]
     """All runs behind the tables, with baselines."""
     figures: Sequence[Path]
@@ -103,17 +104,24 @@ def _text_tables(section: ExperimentSection) -> list[TextTable]:
     known = {MARKDOWN_LEGEND, *LEGENDS}
     tables = []
     for whole in section.tables:
-        shown = replace(whole, lines=tuple(line for line in whole.lines if line.users in _SHOWN_USERS))
-        for table in lay_out_with_audit(shown):
+        for table in _laid_out(whole):
             notes = [note for note in table.markdown_notes or table.notes if note not in known]
             known.update(notes)
             tables.append(replace(table, markdown_notes=tuple(notes)))
     return tables
 
 
+def _laid_out(table: ResultTable | TextTable) -> list[TextTable]:
+    """The table of the shown users, and its audit."""
+    if isinstance(table, TextTable):
+        return [table]
+    shown = tuple(line for line in table.lines if line.users in _SHOWN_USERS)
+    return lay_out_with_audit(replace(table, lines=shown))
+
+
 def _legends(sections: Sequence[ExperimentSection]) -> list[str]:
     """What the marks of all tables mean, each said once."""
-    tables = [table for section in sections for whole in section.tables for table in lay_out_with_audit(whole)]
+    tables = [table for section in sections for whole in section.tables for table in _laid_out(whole)]
     used = {note for table in tables for note in table.notes}
     return [*(note for note in LEGENDS if note in used), MARKDOWN_LEGEND]
 

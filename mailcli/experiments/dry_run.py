@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from mailcli.experiments.estimate import Estimate, PlannedRun, PlannedTable, measure, table_memory
@@ -29,7 +30,11 @@ def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | 
 
 
 def _table_lines(title: str, table: PlannedTable) -> list[str]:
-    """The title, and a line for each cell with the seeds that are finished, begun and missing."""
+    """The title, and a line for each cell with the seeds that are finished, begun and missing; of a grid one line."""
+    if table.grid:
+        states = Counter(map(_state, table.runs()))
+        counts = "; ".join(f"{state}: {count}" for state, count in states.items())
+        return [f"{title} on {table.dataset.label}, runs {counts}"]
     cells: dict[str, list[PlannedRun]] = {}
     for run in table.runs():
         cells.setdefault(run.cell, []).append(run)
@@ -39,10 +44,13 @@ def _table_lines(title: str, table: PlannedTable) -> list[str]:
 def _cell_line(runs: Sequence[PlannedRun]) -> str:
     seeds: dict[str, list[str]] = {}
     for run in runs:
-        state = "finished" if run.is_finished else "to resume" if run.steps_done else "to train"
-        seeds.setdefault(state, []).append(str(run.config.seed))
+        seeds.setdefault(_state(run), []).append(str(run.config.seed))
     texts = [f"{state}: {', '.join(numbers)}" for state, numbers in seeds.items()]
     return f"  {runs[0].name}, seeds {'; '.join(texts)}"
+
+
+def _state(run: PlannedRun) -> str:
+    return "finished" if run.is_finished else "to resume" if run.steps_done else "to train"
 
 
 def disk_bytes(estimate: Estimate) -> int:

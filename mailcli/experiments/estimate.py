@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
+from mailcli.data.schema import SPLITS
 from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.executors.measuring import Cell, measure_cells
 from mailcli.experiments.executors.processes import jobs_and_threads
@@ -40,6 +42,8 @@ class PlannedRun:
     folder: Path
     name: str
     """Of its row."""
+    grid: str = ""
+    """Of its table."""
 
     @property
     def is_finished(self) -> bool:
@@ -57,6 +61,11 @@ class PlannedRun:
         """What all seeds have in common, and is measured once."""
         return f"{self.dataset.folder} {_without_seed(self.config)}"
 
+    @property
+    def measured_as(self) -> str:
+        """What has the same speed: in a grid the cells of all datasets, apart from the numbers of their impressions."""
+        return f"{self.grid} {_without_seed(replace(self.config, data=''))}" if self.grid else self.cell
+
 
 @dataclass(frozen=True)
 class PlannedTable:
@@ -69,6 +78,9 @@ class PlannedTable:
     baseline_of: BaselineOf = RunConfig.baseline
     names: Sequence[str] = ()
     """Of the rows, in the order of `configs`; empty for those of cells and options."""
+    grid: str = ""
+    """What it has in common with other tables that differ only in their dataset: a cell is measured in one of them;
+    empty if there are none."""
 
     def runs(self) -> list[PlannedRun]:
         """The runs of networks, with baselines, in the order of their training; trivial rows take seconds."""
@@ -79,6 +91,7 @@ class PlannedTable:
                 self.dataset,
                 self.folders.of(config) / config.run_path,
                 names.get(_without_seed(config)) or row_label(config),
+                self.grid,
             )
             for config in with_baselines(self.configs, self.seeds, self.baseline_of)
             if not plugins.is_trivial(config.ranker)
@@ -103,6 +116,8 @@ class Estimate:
     jobs: int
     """How many are trained at once."""
     seconds: float
+    scaled: int = 0
+    """The number of datasets for which nothing was measured, but scaled."""
 
     def text(self) -> str:
         """One line."""
@@ -125,7 +140,8 @@ class Estimate:
             for name in slowest[:NAMED_CELLS]
         ]
         rest = len(slowest) - len(texts)
-        return ", ".join([*texts, *([f"{rest} more"] if rest else [])])
+        scaled = f"; scaled to the impressions of {self.scaled} other worlds" if self.scaled else ""
+        return ", ".join([*texts, *([f"{rest} more"] if rest else [])]) + scaled
 
 
 def announce(tables: Sequence[PlannedTable], jobs: int | None) -> None:
@@ -151,7 +167,7 @@ def is_small(runs: Iterable[PlannedRun]) -> bool:
 
 
 def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
-    """Measure each cell of the missing runs once.
+    """Measure each cell of the missing runs once; in a grid on one dataset, and scale that to the others.
 
     Args:
         tables: trained one after the other; there is a missing run.
@@ -163,6 +179,7 @@ def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
     """
     for table in tables:
         table.check()
+    measured: dict[str, tuple[Speed, Dataset]] = {}
     speeds: dict[str, Speed] = {}
     total, most_jobs, known = 0.0, 1, set[Path]()
     for table in tables:
@@ -172,14 +189,28 @@ def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
             continue
         known.update(run.folder for run in missing)
         parallel, threads_each = jobs_and_threads(len(runs), table_memory(table), jobs)
-        unmeasured = {run.cell: Cell(run.config, run.dataset.folder) for run in missing if run.cell not in speeds}
+        unmeasured = {run.measured_as: run for run in missing if run.measured_as not in measured}
         if unmeasured:
-            measured = measure_cells(list(unmeasured.values()), parallel, threads_each)
-            speeds |= dict(zip(unmeasured, measured, strict=True))
+            cells = [Cell(run.config, run.dataset.folder) for run in unmeasured.values()]
+            new = measure_cells(cells, parallel, threads_each)
+            measured |= {key: (speed, table.dataset) for key, speed in zip(unmeasured, new, strict=True)}
+        speeds |= {run.cell: _on(table.dataset, *measured[run.measured_as]) for run in missing}
         seconds = [run_seconds(speeds[run.cell], run.config, run.steps_done) for run in missing]
         total += seconds_in_parallel(seconds, parallel)
         most_jobs = max(most_jobs, parallel)
-    return Estimate(_missing(tables), speeds, most_jobs, total)
+    missing = _missing(tables)
+    scaled = {run.dataset.folder for run in missing} - {dataset.folder for _, dataset in measured.values()}
+    return Estimate(missing, speeds, most_jobs, total, len(scaled))
+
+
+def _on(dataset: Dataset, speed: Speed, measured_on: Dataset) -> Speed:
+    """What was measured on a dataset, on another one of the same form: as many times the work as it has impressions."""
+    if dataset.folder == measured_on.folder:
+        return speed
+    train, validation, test = (dataset.counts[split] / measured_on.counts[split] for split in SPLITS)
+    return speed._replace(
+        steps=math.ceil(speed.steps * train), validation=speed.validation * validation, test=speed.test * test
+    )
 
 
 def table_memory(table: PlannedTable) -> int:

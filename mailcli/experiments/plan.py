@@ -57,10 +57,17 @@ class Plan:
     tuned: Options = field(default_factory=dict)
     """How `mail tune` chose the rows' settings: `trials`, `ranges`, `users`, `seed`, and the best `validation` AUC by
     row; empty for a plan made by hand."""
+    grid: Options = field(default_factory=dict)
+    """A list of values by setting of the simulator: the table is made in a world for every combination of them, see
+    grid.py; empty: in one."""
+    is_world: bool = False
+    """Whether it is one world of a grid, which is simulated whatever raw files there are."""
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """Possible names of its dataset: the name for real files or the schema file, then that for simulated ones."""
+        if self.is_world:
+            return (self.simulate["name"],)
         real = self.schema.stem if self.schema else dataset_name(self.source, self.source_options)
         return (real, *([self.simulate["name"]] if self.simulate else []))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.experiments.grid_file import grid_faults
 from mailcli.experiments.plan import SCHEMA, SEEDS, Plan
 from mailcli.experiments.tuning import USERS
 from mailcli.preprocessing.source_options import dataset_name
@@ -28,6 +29,7 @@ _RULES = {
     "rows": Rule("a list of one row or more", lambda value: isinstance(value, list) and len(value) > 0),
     "settings": TABLE,
     "simulate": TABLE,
+    "grid": TABLE,
     "reported": TABLE,
     "reading": STRING,
     "tune": TABLE,
@@ -68,7 +70,7 @@ def read_plan(path: Path) -> Plan:
     if "tuned" in content:
         faults += table_faults(content["tuned"], _TUNED_RULES, "tuned.", required=_TUNED_RULES)
     faults += _source_faults(content["source"], content.get("schema"), _source_options(content))
-    faults += _simulation_faults(simulate, content["source"])
+    faults += _simulation_faults(simulate, content, rows)
     faults += _reported_faults(content.get("reported", {}))
     if faults:
         raise MailError(f"{path}: {sentence(faults)}")
@@ -89,6 +91,7 @@ def read_plan(path: Path) -> Plan:
         content.get("tune", {}),
         content,
         content.get("tuned", {}),
+        content.get("grid", {}),
     )
 
 
@@ -140,11 +143,15 @@ def _read_row(row: Any, faults: list[str]) -> Options:
         return {}
 
 
-def _simulation_faults(simulate: Options, source: str) -> list[str]:
+def _simulation_faults(simulate: Options, content: Options, rows: Sequence[Options]) -> list[str]:
+    if "grid" in content and not simulate:
+        return ["'grid' needs a table 'simulate' with the 'name' of the datasets, and the source 'alimama'"]
     if not simulate:
         return []
-    if source != "alimama" or not isinstance(simulate.get("name"), str):
+    if content["source"] != "alimama" or not isinstance(simulate.get("name"), str):
         return ["'simulate' needs a 'name' for the dataset, and the source 'alimama'"]
+    if "grid" in content:
+        return grid_faults(content, rows)
     try:
         Settings(**{key: value for key, value in simulate.items() if key != "name"})
     except (TypeError, MailError) as error:

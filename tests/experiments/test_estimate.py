@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,34 @@ def test_a_run_of_several_tables_is_trained_and_counted_once(
         "6 runs to train, 1 at once: at most 10 min of steps and scoring if every run goes to epoch 20 ("
     )
     assert [cells for cells, _, _ in measured] == [["base+none", "base+dropout"], ["base+masked"]]
+
+
+def test_a_grid_is_measured_in_one_world_and_scaled_to_the_impressions_of_the_others(
+    tiny: Dataset, tmp_path: Path, measured: list[tuple[list[str], int, int]]
+) -> None:
+    other = copy.copy(tiny)
+    other.folder = tiny.folder.with_name("other")
+    # Half again as many impressions for training, twice as many for validation, a half for the test.
+    other.counts = {
+        "train": 3 * tiny.counts["train"] // 2,
+        "validation": 2 * tiny.counts["validation"],
+        "test": tiny.counts["test"] // 2,
+    }
+    tables = [
+        replace(planned(dataset, tmp_path / dataset.folder.name, seeds=1), grid="map.toml") for dataset in (tiny, other)
+    ]
+    estimate = measure(tables, jobs=1)
+    # 66 s as measured; 150 steps of .02 s and 2 s of validation: 5 + 20 (3 + 2) + .5 s.
+    assert estimate.seconds == pytest.approx(66 + 105.5, abs=0.01)
+    assert [cells for cells, _, _ in measured] == [["base+none"]]
+    assert estimate.text() == (
+        "2 runs to train, 1 at once: at most 3 min of steps and scoring if every run goes to epoch 20 (measured: BaseDNN "
+        "20 ms/step; scaled to the impressions of 1 other worlds)."
+    )
+    assert describe(["One", "Two"], tables, jobs=1)[:2] == [
+        "One on tiny (simulated), runs to train: 1",
+        "Two on tiny (simulated), runs to train: 1",
+    ]
 
 
 def test_small_work_is_not_measured(

@@ -39,6 +39,7 @@ def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("loss", ["."], ["loss"]),
         ("forest", ["."], ["forest"]),
         ("validation", ["."], ["validation"]),
+        ("map", ["."], ["map"]),
         pytest.param(
             "warmup",
             ["tiny/paper/base+none", "tiny/paper/base+mail-base"],
@@ -76,6 +77,11 @@ def test_each_figure_is_written_twice_over(
             "tsne",
             ["tiny/paper/base+none/seed-0"],
             "has no cold-start method, so there is no generated behavior to draw.",
+        ),
+        (
+            "map",
+            ["tiny/paper/base+none"],
+            "'tiny': no run of MAIL has its baseline next to it. Name the folder of all runs.",
         ),
         ("loss", ["tiny/papr"], "holds no finished run. Make one with `mail train`."),
     ],

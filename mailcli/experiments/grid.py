@@ -1,0 +1,45 @@
+"""The grid of an experiment: the same table in a simulated world for every combination of the simulator's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from itertools import product
+from pathlib import Path
+
+from mailcli.config import Options
+from mailcli.experiments.archive import archive_runs
+from mailcli.experiments.plan import Plan
+from mailcli.reporting.rows import Row
+from mailcli.reporting.worlds import WorldRows, world_name
+from mailcli.simulation.world import Settings
+from mailcli.training.run_folder import Run
+
+
+def worlds(plan: Plan) -> list[Plan]:
+    """The experiment in each world of its grid, as an experiment of its own; only itself if it has no grid."""
+    if not plan.grid:
+        return [plan]
+    return [
+        _world(plan, dict(zip(plan.grid, values, strict=True)))
+        for values in product(*(plan.grid[name] for name in plan.grid))
+    ]
+
+
+def _world(plan: Plan, settings: Options) -> Plan:
+    # In the order of all settings, as a table names its lines.
+    ordered = {field.name: settings[field.name] for field in fields(Settings) if field.name in settings}
+    simulate = {**plan.simulate, **settings, "name": f"{plan.simulate['name']}-{world_name(ordered)}"}
+    return replace(plan, simulate=simulate, grid={}, is_world=True)
+
+
+def world_rows(plan: Plan, rows: Sequence[Row]) -> WorldRows:
+    """The rows of a world with all settings of its simulator."""
+    settings = Settings(**{key: value for key, value in plan.simulate.items() if key != "name"})
+    return WorldRows({"interactions": 0.0, **asdict(settings)}, rows)
+
+
+def archive_worlds(plan: Plan, runs: Path, archive: Path) -> tuple[list[WorldRows], list[Run]]:
+    """The rows of each world of a grid, and all runs behind them; arguments and errors as `archive_runs`."""
+    archived = [(world, *archive_runs(world, runs, archive)) for world in worlds(plan)]
+    return [world_rows(world, rows) for world, rows, _ in archived], [run for *_, own in archived for run in own]

@@ -1,0 +1,68 @@
+"""The table `grid` of an experiment's file, and its faults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+from mailcli.config import Options
+from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.reporting.worlds import value_text
+from mailcli.simulation.world import Settings
+
+#: Keys of an experiment's file that are about one dataset.
+_OF_ONE_DATASET = ("against", "reported", "tune", "tuned")
+#: What the values of a setting are, by its type in `Settings`, and what TOML makes of them.
+_KINDS: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "int": ("whole numbers", (int,)),
+    "float": ("numbers", (int, float)),
+    "bool": ("true and false", (bool,)),
+}
+
+
+def grid_faults(content: Options, rows: Sequence[Options]) -> list[str]:
+    """The faults of an experiment's table `grid`.
+
+    Args:
+        content: the whole file; its tables `grid` and `simulate` are tables.
+        rows: the settings of its rows.
+    """
+    grid, simulate = content["grid"], content["simulate"]
+    faults = [f"'grid' and '{key}' do not go together. Leave one out" for key in _OF_ONE_DATASET if content.get(key)]
+    kinds = {field.name: _KINDS[str(field.type)] for field in fields(Settings)}
+    if not grid:
+        faults.append(f"'grid' is empty: expected lists of values. Known: {quoted(kinds)}")
+    if not any(row.get("cold_start") == "mail" for row in rows):
+        faults.append("'grid' needs a row of MAIL, e.g. 'MAIL-Base': its table is what MAIL adds to a ranker")
+    for name, values in grid.items():
+        if name not in kinds:
+            faults.append(f"unknown key 'grid.{name}'.{did_you_mean(name, kinds)} Known: {quoted(kinds)}")
+        elif name in simulate:
+            faults.append(f"'grid.{name}' and 'simulate.{name}' set the same. Leave one out")
+        elif not _is_list_of(values, kinds[name][1]):
+            faults.append(f"grid.{name} = {shorten(values)}: expected a list of {kinds[name][0]}, each once")
+    required = [field.name for field in fields(Settings) if field.default is MISSING]
+    faults += [f"'simulate.{name}' is missing" for name in required if name not in {*simulate, *grid}]
+    return faults or _value_faults(grid, simulate)
+
+
+def _is_list_of(values: Any, types: tuple[type, ...]) -> bool:
+    """Whether a value is a list of different values of some types, one or more; never infinite or NaN."""
+    if not isinstance(values, list) or not values or not all(type(value) in types for value in values):
+        return False
+    return all(map(math.isfinite, values)) and len(set(map(value_text, values))) == len(values)
+
+
+def _value_faults(grid: Options, simulate: Options) -> list[str]:
+    """What the simulator does not accept."""
+    first = {name: values[0] for name, values in grid.items()}
+    faults: dict[str, None] = {}
+    for name, values in grid.items():
+        for value in values:
+            try:
+                Settings(**{key: own for key, own in {**simulate, **first, name: value}.items() if key != "name"})
+            except (TypeError, MailError) as error:
+                faults.setdefault(f"'simulate' and 'grid': {str(error).removesuffix('.')}")
+    return list(faults)

@@ -1,0 +1,74 @@
+"""Experiments -> the sections of `mail results`: archived runs, tables and figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mailcli.experiments.archive import archive_runs
+from mailcli.experiments.document import ExperimentSection
+from mailcli.experiments.grid import archive_worlds
+from mailcli.experiments.plan import Plan
+from mailcli.reporting.map_table import map_table
+from mailcli.reporting.plots.forest import forest
+from mailcli.reporting.plots.map import map_caption, map_figure
+from mailcli.reporting.rows import Row
+from mailcli.reporting.worlds import WorldRows
+from mailcli.training.run_folder import Run
+
+
+def make_sections(plans: Sequence[Plan], runs: Path, kept: Path, figures: Path, out: Path) -> list[ExperimentSection]:
+    """The section of each experiment.
+
+    Args:
+        plans: the experiments.
+        runs: folder of the runs; it need not exist.
+        kept: folder of the archived runs.
+        figures: folder with a subfolder of figures per experiment; a forest plot or a map is drawn.
+        out: the document, to which the sections' figures are relative.
+
+    Raises:
+        MailError: as `archive_runs`, for any experiment, before a figure is drawn.
+    """
+    archived = [_archive(plan, runs, kept) for plan in plans]
+    return [_section(plan, own, figures / plan.path.stem, out) for plan, own in zip(plans, archived, strict=True)]
+
+
+class _Archived(NamedTuple):
+    """An experiment's runs; a grid has worlds, any other experiment rows."""
+
+    rows: Sequence[Row]
+    worlds: Sequence[WorldRows]
+    runs: Sequence[Run]
+
+
+def _archive(plan: Plan, runs: Path, kept: Path) -> _Archived:
+    if plan.grid:
+        worlds, runs_of_plan = archive_worlds(plan, runs, kept)
+        return _Archived([], worlds, runs_of_plan)
+    rows, runs_of_plan = archive_runs(plan, runs, kept)
+    return _Archived(rows, [], runs_of_plan)
+
+
+def _section(plan: Plan, archived: _Archived, figures: Path, out: Path) -> ExperimentSection:
+    label = (archived.runs[0].result or {})["dataset"]
+    title = plan.title_on(label)
+    _draw(archived, figures)
+    tables = [map_table(archived.worlds, title)] if plan.grid else plan.tables(archived.rows, label)
+    relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(figures.glob("*.png"))]
+    return ExperimentSection(plan, tables, archived.runs, relative)
+
+
+def _draw(archived: _Archived, folder: Path) -> None:
+    """Write a section's own figure: the map of a grid, or the forest plot of rows that have a baseline."""
+    import matplotlib as mpl
+
+    from mailcli.reporting.plots._style import STYLE, caption, save_figure
+
+    with mpl.rc_context(STYLE):
+        if archived.worlds:
+            save_figure(map_figure(archived.worlds, map_caption(archived.runs)), folder, "map")
+        elif any(row.baseline for row in archived.rows):
+            save_figure(forest(archived.rows, caption(archived.runs)), folder, "forest")

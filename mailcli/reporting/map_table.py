@@ -1,0 +1,136 @@
+"""The table of a grid of simulated worlds: where MAIL adds something to its ranker, and where anything could."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mailcli.reporting.best_epochs import best_epochs
+from mailcli.reporting.captions import EQUIVALENCE_NOTE, ONE_SEED, SEEDS_NOTE, settings_note
+from mailcli.reporting.result_layout import improvement_numbers, improvement_text
+from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
+from mailcli.reporting.worlds import (
+    COUNTS_FROM,
+    MapBlock,
+    MapLine,
+    WorldRows,
+    initials,
+    map_blocks,
+    varying,
+    world_name,
+)
+
+_P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the worlds of a block"
+_COLUMNS_NOTE = (
+    "AUC of new users; RI: relative improvement of MAIL over the ranker, same seed; v = 0 and real v: new users who "
+    "have behavior, ranked without any and with their own, by MAIL's weights (audit)"
+)
+_COUNTS_NOTE = f"counts: AUC with real v is at least {COUNTS_FROM:g} above v = 0; elsewhere nothing could help"
+
+
+def map_table(worlds: Sequence[WorldRows], title: str) -> TextTable:
+    """One line for each world and row of MAIL.
+
+    Args:
+        worlds: as for `map_blocks`, simulated, under one protocol, with the same seeds.
+        title: above the table.
+    """
+    blocks, shown = map_blocks(worlds), varying(worlds)
+    trivial = list(blocks[0].lines[0].trivial)
+    methods = list(dict.fromkeys(name for block in blocks for name in block.lines[0].methods))
+    head = ("", *trivial, "ranker", *methods, "v = 0", "MAIL", "real v", "RI AUC %", "counts")
+    return TextTable(
+        title,
+        head,
+        tuple(
+            TextBlock(block_title(block), [_cells(line, shown, trivial, methods) for line in block.lines])
+            for block in blocks
+        ),
+        tuple(_notes(worlds, blocks, shown)),
+        [_record(block, line, shown) for block in blocks for line in block.lines],
+    )
+
+
+def block_title(block: MapBlock) -> str:
+    """`MAIL-Base against BaseDNN`."""
+    return f"{block.name} against {block.ranker}"
+
+
+def _cells(line: MapLine, shown: Sequence[str], trivial: Sequence[str], methods: Sequence[str]) -> list[TextCell]:
+    """In the order of the head."""
+    columns = [
+        *(line.trivial[name] for name in trivial),
+        line.ranker,
+        *(line.methods.get(name) for name in methods),
+        line.no_behavior,
+        line.mail,
+        line.real,
+    ]
+    name = world_name({key: line.settings[key] for key in shown})
+    texts = [name, *("-" if value is None else unsigned(value) for value in columns)]
+    return [TextCell(text) for text in (*texts, improvement_text(line.gain) or "-", _counts(line))]
+
+
+def _counts(line: MapLine) -> str:
+    if line.real is None or line.no_behavior is None:
+        return "not measured"
+    return "yes" if line.counts else "no"
+
+
+def _notes(worlds: Sequence[WorldRows], blocks: Sequence[MapBlock], shown: Sequence[str]) -> list[str]:
+    first = worlds[0].rows[0]
+    result = first.results[0]
+    seeds = ", ".join(map(str, first.seeds))
+    several_seeds = len(first.seeds) > 1
+    names = ", ".join(f"{initials(name)} = {name}" for name in shown)
+    return [
+        f"data {len(worlds)} worlds (simulated) | protocol {result['protocol']}, {first.config.new_share:.0%} of users "
+        f"new | seeds {seeds}",
+        f"worlds: {names}",
+        f"settings: {settings_note([row.config for row in worlds[0].rows])}",
+        *map(verdict, blocks),
+        _COLUMNS_NOTE,
+        _COUNTS_NOTE,
+        *([SEEDS_NOTE, _P_NOTE, EQUIVALENCE_NOTE] if several_seeds else [ONE_SEED]),
+        *_epoch_notes(worlds),
+    ]
+
+
+def verdict(block: MapBlock) -> str:
+    """In how many of the worlds that count MAIL is significantly better or worse."""
+    counting = [line for line in block.lines if line.counts]
+    significant = [line.gain.mean for line in counting if line.gain and line.gain.significant]
+    better, worse = (sum(sign * gain > 0 for gain in significant) for sign in (1, -1))
+    return (
+        f"{block_title(block)}: significantly better in {better}, worse in {worse} of the {len(counting)} worlds that "
+        f"count, of {len(block.lines)}"
+    )
+
+
+def _epoch_notes(worlds: Sequence[WorldRows]) -> list[str]:
+    """A warning if runs have ended at the cap of epochs while they were still improving."""
+    rows = [epochs for world in worlds for row in world.rows if (epochs := best_epochs(row)) is not None]
+    improving, runs = sum(epochs.improving for epochs in rows), sum(len(epochs.by_seed) for epochs in rows)
+    if not improving:
+        return []
+    return [
+        f"still improving: {improving} of {runs} runs were best at the last epoch that they may have; not trained to "
+        "the end, so raise the setting epochs before comparing"
+    ]
+
+
+def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, Any]:
+    """A line for programs; `AUC` of what new users are ranked with."""
+    aucs = {**line.trivial, "ranker": line.ranker, **line.methods, "MAIL": line.mail}
+    aucs |= {"v = 0": line.no_behavior, "real v": line.real}
+    return {
+        "users": "new",
+        "row": block.name,
+        "against": block.ranker,
+        "metric": "AUC",
+        "world": world_name({key: line.settings[key] for key in shown}),
+        **{key: line.settings[key] for key in shown},
+        **aucs,
+        **improvement_numbers(line.gain),
+        "counts": line.counts,
+    }

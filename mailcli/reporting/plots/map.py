@@ -1,0 +1,150 @@
+"""Where MAIL helps: its RI over the ranker in a grid of simulated worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mailcli.config import Options
+from mailcli.data.dataset import open_dataset
+from mailcli.errors import MailError
+from mailcli.escape import figure_label
+from mailcli.reporting.map_table import block_title
+from mailcli.reporting.plots._style import PAGE, caption, group_by_cell
+from mailcli.reporting.rows import Row, result_of, row_of
+from mailcli.reporting.worlds import COUNTS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
+from mailcli.simulation.world import Settings
+from mailcli.training.run_folder import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: The settings along the axes of each heat map; the others have a heat map for each of their combinations.
+X, Y = "interactions", "attribute_strength"
+#: Blue for better and red for worse is told apart with every kind of color vision (ColorBrewer RdBu).
+COLORS_OF_RI = "RdBu"
+#: RI in percent that has the full color at least, so that noise does not look like an effect (ours).
+LEAST_LIMIT = 1.0
+
+
+class Plot:
+    """RI of MAIL's AUC of new users over simulated worlds: attribute strength x interactions, by the other settings."""
+
+    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+        """A row of heat maps for each row of MAIL; hatched: worlds in which no behavior could help."""
+        by_dataset = sorted(runs, key=lambda run: run.config.data)
+        groups = [list(group) for _, group in groupby(by_dataset, key=lambda run: run.config.data)]
+        worlds = [WorldRows(_simulation(data_dir, group[0].config.data), _mail_rows(group)) for group in groups]
+        _check(worlds, groups)
+        return {"map": map_figure(worlds, map_caption(runs))}
+
+
+def _simulation(data_dir: Path, name: str) -> Options:
+    """The simulator's settings of a dataset (MailError if it is real)."""
+    dataset = open_dataset(data_dir, name)
+    if dataset.simulation is None:
+        raise MailError(f"{dataset.folder}: is real data. Expected runs on simulated worlds for the map.")
+    known = {field.name: dataset.simulation.get(field.name, field.default) for field in fields(Settings)}
+    return {X: 0.0, **known}
+
+
+def _mail_rows(runs: Sequence[Run]) -> list[Row]:
+    """The rows of MAIL among the runs on a dataset that have their baseline, each in the order of the seeds."""
+    rows = [row_of([(run, result_of(run)) for run in group]) for _, group in group_by_cell(runs)]
+    return [row for row in rows if row.config.cold_start == "mail" and row.baseline]
+
+
+def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[Run]]) -> None:
+    """Refuse worlds that cannot stand in one map (MailError)."""
+    names = [group[0].config.data for group in groups]
+    cells = [[(row.label, row.seeds) for row in world.rows] for world in worlds]
+    for name, own in zip(names, cells, strict=True):
+        if not own:
+            raise MailError(f"'{name}': no run of MAIL has its baseline next to it. Name the folder of all runs.")
+        if own != cells[0]:
+            raise MailError(
+                f"'{name}' and '{names[0]}' do not have the same rows of MAIL and seeds. Run `mail run` to its end, or "
+                "name the folders of runs to compare."
+            )
+    known: dict[str, str] = {}
+    for name, world in zip(names, worlds, strict=True):
+        other = known.setdefault(repr(world.settings), name)
+        if other != name:
+            raise MailError(f"'{name}' and '{other}' are the same world. Name the runs of one of them.")
+
+
+def map_caption(runs: Sequence[Run]) -> str:
+    """What one figure of many worlds shows (MailError if the runs differ in their protocol)."""
+    names = sorted({run.config.data for run in runs})
+    if len(names) == 1:
+        return caption(runs)
+    protocols = sorted({run.config.protocol for run in runs})
+    if len(protocols) > 1:
+        raise MailError(f"the runs are under the protocols {' and '.join(protocols)}. Name runs under one.")
+    seeds = ", ".join(map(str, sorted({run.config.seed for run in runs})))
+    return f"{len(names)} simulated worlds, protocol {protocols[0]}, seeds {seeds}"
+
+
+def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
+    """The figure of some worlds, as for `map_blocks`."""
+    from matplotlib.figure import Figure
+
+    blocks = map_blocks(worlds)
+    names = [name for name in varying(worlds) if name not in {X, Y}]
+    ordered = sorted(worlds, key=lambda world: [world.settings[name] for name in names])
+    facets = list(dict.fromkeys(_facet_of(world.settings, names) for world in ordered))
+    counting = [line.gain.mean for block in blocks for line in block.lines if line.gain and line.counts]
+    limit = max([LEAST_LIMIT, *map(abs, counting)])
+    figure = Figure(figsize=(PAGE, 0.8 + 2.0 * len(blocks)), layout="constrained")
+    axes = figure.subplots(len(blocks), len(facets), squeeze=False, sharex=True, sharey=True)
+    for block, row in zip(blocks, axes, strict=True):
+        for facet, axis in zip(facets, row, strict=True):
+            lines = [line for line in block.lines if _facet_of(line.settings, names) == facet]
+            image = _heat_map(axis, lines, worlds, limit)
+            axis.set_title(facet, fontsize="x-small")
+        row[0].set_ylabel(f"{figure_label(block_title(block))}\n{Y.replace('_', ' ')}")
+    for axis in axes[-1]:
+        axis.set_xlabel(X)
+    figure.colorbar(image, ax=axes, label="RI of AUC, new users, %", shrink=0.8)
+    figure.suptitle(
+        f"{title}\n*: significant at 5 %, Holm-corrected; hatched: real v is less than {COUNTS_FROM:g} above v = 0",
+        fontsize="small",
+    )
+    return figure
+
+
+def _facet_of(settings: Options, names: Sequence[str]) -> str:
+    """The title of the heat map that a world stands in: its other settings."""
+    return "\n".join(f"{name.replace('_', ' ')} {value_text(settings[name])}" for name in names)
+
+
+def _heat_map(axis: Axes, lines: Sequence[MapLine], worlds: Sequence[WorldRows], limit: float) -> Any:
+    """RI of some worlds in one heat map; every setting of an axis has its place, whether there is a world or not."""
+    xs, ys = (sorted({world.settings[name] for world in worlds}) for name in (X, Y))
+    colors = np.full((len(ys), len(xs)), np.nan)
+    for line in lines:
+        x, y = xs.index(line.settings[X]), ys.index(line.settings[Y])
+        text = "-" if line.gain is None else f"{line.gain.mean:+.1f}{'*' if line.gain.significant else ''}"
+        if line.counts and line.gain is not None:
+            colors[y, x] = line.gain.mean
+        else:
+            _hatch(axis, x, y)
+        shade = "white" if abs(np.nan_to_num(colors[y, x])) > 0.6 * limit else "black" if line.counts else "0.4"
+        axis.text(x, y, text, ha="center", va="center", fontsize="x-small", color=shade)
+    image = axis.imshow(colors, cmap=COLORS_OF_RI, vmin=-limit, vmax=limit, origin="lower", aspect="auto")
+    axis.set_xticks(range(len(xs)), [value_text(value) for value in xs])
+    axis.set_yticks(range(len(ys)), [value_text(value) for value in ys])
+    return image
+
+
+def _hatch(axis: Axes, x: int, y: int) -> None:
+    """Mark a world that does not count."""
+    from matplotlib.patches import Rectangle
+
+    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="0.92", edgecolor="0.75", hatch="////", linewidth=0))

@@ -1,0 +1,134 @@
+"""What MAIL adds to a ranker in each of some simulated worlds: the numbers of the map, before any form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from mailcli import plugins
+from mailcli.config import Options
+from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
+from mailcli.reporting.audits import mean_audit
+from mailcli.reporting.paper import row_label
+from mailcli.reporting.rows import Row, metric_by_seed
+
+#: By how much the AUC with real behavior must exceed the AUC without any, for a world to count (ours): where a user's
+#: own behavior says little about clicks, no generated behavior can help.
+COUNTS_FROM = 0.05
+#: Differences of AUC are computed from rounded numbers; so much below the bound is still at the bound.
+_ROUNDING = 1e-9
+
+
+class WorldRows(NamedTuple):
+    """A simulated world and the rows of its table."""
+
+    settings: Options
+    """All settings of the simulator."""
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class MapLine:
+    """The mean AUC of new users in one world, by what they are ranked with; None where it was not measured."""
+
+    settings: Options
+    trivial: dict[str, float | None]
+    """By the name of the row."""
+    ranker: float | None
+    """Of the ranker without a method."""
+    methods: dict[str, float | None]
+    """Of the ranker with other methods than MAIL, by the name of the method."""
+    mail: float | None
+    no_behavior: float | None
+    """With v = 0 and the weights of MAIL's runs; new users who have behavior, as in `real`."""
+    real: float | None
+    """With the users' real v and the weights of MAIL's runs."""
+    gain: Improvement | None
+    """RI of MAIL over the ranker; p is Holm-corrected over the worlds."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether real behavior is worth enough to the ranker that generated behavior could help."""
+        if self.real is None or self.no_behavior is None:
+            return False
+        return self.real - self.no_behavior >= COUNTS_FROM - _ROUNDING
+
+
+class MapBlock(NamedTuple):
+    """All worlds of one row of MAIL."""
+
+    name: str
+    """Of the row, e.g. MAIL-Base."""
+    ranker: str
+    """The name of its ranker's row without a method, e.g. BaseDNN."""
+    lines: Sequence[MapLine]
+
+
+def varying(worlds: Sequence[WorldRows]) -> list[str]:
+    """The settings that not all worlds share; those of the map's axes if all are the same."""
+    names = worlds[0].settings
+    differ = [name for name in names if len({world.settings[name] for world in worlds}) > 1]
+    return differ or ["attribute_strength"]
+
+
+def world_name(settings: Options) -> str:
+    """`as0.5-bpu20`: each setting by the first letters of its words, and its value; part of the dataset's name."""
+    return "-".join(f"{initials(name)}{value_text(value)}" for name, value in settings.items())
+
+
+def initials(name: str) -> str:
+    """`bpu` for behaviors_per_user."""
+    return "".join(word[0] for word in name.split("_"))
+
+
+def value_text(value: float) -> str:
+    """`0.5`, `20`, `1` for True."""
+    return str(int(value)) if value == int(value) else str(value)
+
+
+def map_blocks(worlds: Sequence[WorldRows]) -> list[MapBlock]:
+    """A block for each row of MAIL.
+
+    Args:
+        worlds: one or more, which have the same rows in the same order; one row is MAIL's, with its baseline.
+    """
+    numbers = [number for number, row in enumerate(worlds[0].rows) if row.config.cold_start == "mail"]
+    return [_block(worlds, number) for number in numbers]
+
+
+def _block(worlds: Sequence[WorldRows], number: int) -> MapBlock:
+    """The block of the row at a place."""
+    row = worlds[0].rows[number]
+    lines = [_line(world, world.rows[number]) for world in worlds]
+    gains = holm([line.gain for line in lines])
+    corrected = [replace(line, gain=gain) for line, gain in zip(lines, gains, strict=True)]
+    return MapBlock(row.label, row_label(row.config.baseline()), corrected)
+
+
+def _line(world: WorldRows, mail: Row) -> MapLine:
+    baseline = metric_by_seed(mail.baseline or (), "new", "AUC")
+    own = metric_by_seed(mail.results, "new", "AUC")
+    audits = [result["audit"] for result in mail.results if "audit" in result]
+    values = mean_audit(audits).values if len(audits) == len(mail.results) else None
+    same_ranker = [row for row in world.rows if row.config.ranker == mail.config.ranker]
+    return MapLine(
+        world.settings,
+        {row.label: _mean(row) for row in world.rows if plugins.is_trivial(row.config.ranker)},
+        estimate(baseline).mean if baseline else None,
+        {_method(row): _mean(row) for row in same_ranker if row.config.cold_start not in {"none", "mail"}},
+        estimate(own).mean if own else None,
+        float(values["none"][0]) if values else None,
+        float(values["real"][0]) if values else None,
+        improvement(baseline, own) if baseline and own else None,
+    )
+
+
+def _mean(row: Row) -> float | None:
+    aucs = metric_by_seed(row.results, "new", "AUC")
+    return estimate(aucs).mean if aucs else None
+
+
+def _method(row: Row) -> str:
+    """`masked` for base+masked: the ranker is that of the block."""
+    return row.label.removeprefix(f"{row.config.ranker}+")

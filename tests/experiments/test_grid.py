@@ -1,0 +1,182 @@
+"""Experiments over a grid of simulated worlds: their files, datasets and estimates, `mail run` and `mail results`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mailcli.experiments.datasets import prepare_dataset
+from mailcli.experiments.grid import worlds
+from mailcli.experiments.plan_file import read_plan
+from mailcli.preprocessing.simulated_marker import write_marker
+from tests.helpers.command_line import error_line, mail
+from tests.helpers.plans import assert_refused, write_plan
+
+PLAN = """
+title = "Map"
+source = "alimama"
+seeds = 1
+rows = ["item-bias", "BaseDNN", "base+masked", "MAIL-Base"]
+[settings]
+history = 10
+embedding_dim = 4
+batch_size = 128
+epochs = 1
+"ranker.units" = "8,4"
+[simulate]
+name = "map"
+users = 150
+seed = 3
+[grid]
+attribute_strength = [0.0, 1]
+behaviors_per_user = [5]
+"""
+NAMES = ["map-bpu5-as0", "map-bpu5-as1"]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    return write_plan(tmp_path, PLAN)
+
+
+def test_a_world_for_every_combination(plan: Path) -> None:
+    plan.write_text(PLAN.replace("[5]", "[5, 2.5]"), encoding="utf-8")
+    found = worlds(read_plan(plan))
+    shared = {"users": 150, "seed": 3}
+    assert [world.simulate for world in found] == [
+        {"name": "map-bpu5-as0", **shared, "attribute_strength": 0.0, "behaviors_per_user": 5},
+        {"name": "map-bpu2.5-as0", **shared, "attribute_strength": 0.0, "behaviors_per_user": 2.5},
+        {"name": "map-bpu5-as1", **shared, "attribute_strength": 1, "behaviors_per_user": 5},
+        {"name": "map-bpu2.5-as1", **shared, "attribute_strength": 1, "behaviors_per_user": 2.5},
+    ]
+    # Never on the published files.
+    assert [world.datasets for world in found] == [(world.simulate["name"],) for world in found]
+
+
+def test_an_experiment_without_a_grid_is_its_only_world(plan: Path) -> None:
+    plan.write_text(PLAN[: PLAN.index("[grid]")], encoding="utf-8")
+    read = read_plan(plan)
+    assert worlds(read) == [read]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (
+            "attribute_strength",
+            "attribute_strenght",
+            "unknown key 'grid.attribute_strenght'. Did you mean 'attribute_str",
+        ),
+        ("[0.0, 1]", "0.5", "grid.attribute_strength = 0.5: expected a list of numbers, each once."),
+        ("[0.0, 1]", "[]", "grid.attribute_strength = []: expected a list of numbers, each once."),
+        ("[0.0, 1]", "[1, 1.0]", "grid.attribute_strength = [1, 1.0]: expected a list of numbers, each once."),
+        ("[0.0, 1]", "[nan, inf]", "grid.attribute_strength = [nan, inf]: expected a list of numbers, each once."),
+        ("[0.0, 1]", "['a', true]", "grid.attribute_strength = ['a', True]: expected a list of numbers, each once."),
+        ("[0.0, 1]", "[0.5, 2]", "'simulate' and 'grid': --attribute-strength is 2. Expected a number from 0 to 1."),
+        ("[5]", "[5]\nseed = [1.5]", "'grid.seed' and 'simulate.seed' set the same. Leave one out."),
+        ("seed = 3", "sed = 3", "'simulate' and 'grid': "),
+        ("users = 150", "", "'simulate.users' is missing."),
+        ('name = "map"', "", "'simulate' needs a 'name' for the dataset, and the source 'alimama'."),
+        (
+            "attribute_strength = [0.0, 1]\nbehaviors_per_user = [5]",
+            "",
+            "'grid' is empty: expected lists of values. Kn",
+        ),
+        ('"MAIL-Base"]', '"DMR"]', "'grid' needs a row of MAIL, e.g. 'MAIL-Base': its table is what "),
+        (
+            "seeds = 1",
+            'seeds = 1\nagainst = [["MAIL-Base", "BaseDNN"]]',
+            "'grid' and 'against' do not go together. Leave one out.",
+        ),
+        ("[grid]", "[tune]\ntrials = 2\n[grid]", "'grid' and 'tune' do not go together. Leave one out."),
+    ],
+)
+def test_a_file_with_a_fault_is_refused_in_one_line(plan: Path, tmp_path: Path, old: str, new: str, error: str) -> None:
+    plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
+    assert_refused("run", plan, tmp_path / "data", error)
+
+
+def test_a_grid_needs_the_simulator(plan: Path, tmp_path: Path) -> None:
+    text = PLAN.replace('[simulate]\nname = "map"\nusers = 150\nseed = 3\n', "")
+    plan.write_text(text, encoding="utf-8")
+    assert_refused("run", plan, tmp_path / "data", "'grid' needs a table 'simulate' with the 'name' of the datasets")
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "error"),
+    [
+        ("run", ["--data", "toy"], "--data toy: {plan} has a grid, whose worlds are its datasets. Leave --data out."),
+        ("run", ["--columns", "auc"], "--columns: the table of a grid has columns of its own. Leave it out."),
+        ("tune", [], "{plan}: has a grid. Expected an experiment on one dataset."),
+    ],
+)
+def test_what_does_not_suit_a_grid(plan: Path, tmp_path: Path, command: str, options: list[str], error: str) -> None:
+    done = mail(command, plan, "--data-dir", tmp_path / "data", "--runs", tmp_path / "runs", *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert error_line(done) == error.format(plan=plan)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_world_is_simulated_and_its_raw_files_are_deleted_once_they_are_read(plan: Path, tmp_path: Path) -> None:
+    world = worlds(read_plan(plan))[1]
+    published = tmp_path / "data/raw/alimama/raw_sample.csv"
+    published.parent.mkdir(parents=True)
+    published.write_text("real", encoding="utf-8")
+    dataset = prepare_dataset(world, tmp_path / "data")
+    assert dataset.label == "map-bpu5-as1 (simulated)"
+    assert (dataset.simulation or {})["attribute_strength"] == 1
+    assert [path.name for path in (tmp_path / "data" / "raw").iterdir()] == ["alimama"]
+    # Those that a kill left are deleted by the next command, but nobody else's file.
+    raw = tmp_path / "data" / "raw" / dataset.name
+    raw.mkdir()
+    for name in ("ad_feature.csv", "notes.txt"):
+        (raw / name).write_text("", encoding="utf-8")
+    write_marker(raw, [raw / "ad_feature.csv"], {})
+    assert prepare_dataset(world, tmp_path / "data").manifest == dataset.manifest
+    assert [path.name for path in raw.iterdir()] == ["notes.txt"]
+    assert published.read_text(encoding="utf-8") == "real"
+
+
+@pytest.mark.slow
+def test_from_the_file_to_the_document(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    planned = mail("run", "toy.toml", "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert planned.stdout.splitlines()[:2] == [f"Map on {name} (simulated), runs to train: 3" for name in NAMES]
+    assert "; scaled to the impressions of 1 other worlds)." in planned.stdout
+    first = mail("run", "toy.toml", "--format", "json")
+    assert first.exit_code == 0, first.output
+    assert [line for line in first.stderr.splitlines() if line.startswith("World")] == [
+        f"World 1 of 2: {NAMES[0]}",
+        f"World 2 of 2: {NAMES[1]}",
+    ]
+    (table,) = json.loads(first.stdout)
+    assert table["title"] == "Map, simulated"
+    assert [record["world"] for record in table["results"]] == ["as0", "as1"]
+    for record, name in zip(table["results"], NAMES, strict=True):
+        scored = read_result(tmp_path / "runs", name, "base+none")
+        assert record["ranker"] == scored["test"]["new"]["AUC"]
+        assert record["item-bias"] == read_result(tmp_path / "runs", name, "item-bias+none")["test"]["new"]["AUC"]
+        assert 0 < record["v = 0"] < 1
+    # Finished runs are reused; a deleted one is trained again, with the same result.
+    again = mail("run", "toy.toml", "--format", "json")
+    assert (again.stdout, again.stderr) == (first.stdout, "")
+    drawn = mail("plot", "map", "--out", "figures")
+    assert drawn.stdout.split() == ["figures/map.png", "figures/map.svg"], drawn.output
+    done = mail("results", "toy.toml", "--kept", "kept", "--figures", "figures", "--out", "R.md")
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "R.md").read_text(encoding="utf-8")
+    assert "## Map, simulated" in text
+    assert "| as1 | " in text
+    assert "![map](figures/toy/map.png)" in text
+    # From the runs alone, the same figure as from the experiment.
+    assert (tmp_path / "figures/map.svg").read_text() == (tmp_path / "figures/toy/map.svg").read_text()
+
+
+def read_result(runs: Path, data: str, cell: str) -> dict[str, dict[str, dict[str, float]]]:
+    """The result of a run with seed 0, wherever its settings have put it."""
+    (path,) = runs.rglob(f"{data}/*/{cell}/seed-0/result.json")
+    read: dict[str, dict[str, dict[str, float]]] = json.loads(path.read_text(encoding="utf-8"))
+    return read

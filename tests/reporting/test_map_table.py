@@ -1,0 +1,130 @@
+"""The table of a grid of simulated worlds, by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from mailcli.reporting.formats import render
+from mailcli.reporting.map_table import map_table, verdict
+from mailcli.reporting.worlds import map_blocks, varying, world_name
+from tests.helpers.worlds import mail_row, world
+
+#: RI 10, 12 and 14 %: mean 12, deviation 2, half a width of t(.975, 2) · 2 / √3 = 4.3027 · 1.1547 = 4.968, and
+#: t = 12 / 1.1547 = 10.392 with p = 1 - t / √(t² + 2) = .00913.
+HELPS = mail_row([0.5, 0.5, 0.5], [0.55, 0.56, 0.57], [(0.5, 0.6), (0.52, 0.6), (0.54, 0.6)])
+#: RI -2, 0 and 2 %: t = 0, p = 1. Real behavior is worth .04 on average.
+USELESS = mail_row([0.5, 0.5, 0.5], [0.49, 0.5, 0.51], [(0.56, 0.6), (0.56, 0.58), (0.56, 0.62)])
+
+
+def test_the_numbers_of_a_world_by_hand() -> None:
+    (block,) = map_blocks([world(HELPS, attribute_strength=1.0), world(USELESS, attribute_strength=0.0)])
+    assert (block.name, block.ranker) == ("MAIL-Base", "BaseDNN")
+    first, second = block.lines
+    assert first.trivial == {"item-bias": pytest.approx(0.55)}
+    # Not dmr+masked, which has another ranker.
+    assert first.methods == {"masked": pytest.approx(0.61)}
+    values = (first.ranker, first.mail, first.no_behavior, first.real)
+    assert values == pytest.approx((0.5, 0.56, 0.52, 0.6))
+    assert first.counts
+    assert first.gain is not None
+    assert first.gain.mean == pytest.approx(12)
+    assert first.gain.half_width == pytest.approx(4.968, abs=1e-3)
+    assert first.gain.p == pytest.approx(0.00913, abs=1e-5)
+    # Holm: the smaller of two p-values counts twice.
+    assert first.gain.adjusted_p == pytest.approx(0.01826, abs=1e-5)
+    assert second.gain is not None
+    assert (second.gain.mean, second.gain.adjusted_p) == pytest.approx((0, 1))
+    assert (second.real, second.no_behavior) == pytest.approx((0.6, 0.56))
+    assert not second.counts
+
+
+@pytest.mark.parametrize(
+    ("no_behavior", "real", "counts"), [(0.55, 0.6, True), (0.65, 0.7, True), (0.551, 0.6, False), (0.7, 0.6, False)]
+)
+def test_a_world_counts_from_a_difference_of_05(no_behavior: float, real: float, counts: bool) -> None:
+    row = mail_row([0.5, 0.5], [0.5, 0.51], [(no_behavior, real)] * 2)
+    assert map_blocks([world(row)])[0].lines[0].counts is counts
+
+
+def test_a_world_whose_audit_lacks_a_seed_does_not_count() -> None:
+    line = map_blocks([world(mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)]))])[0].lines[0]
+    assert (line.no_behavior, line.real, line.counts) == (None, None, False)
+    table = map_table([world(mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)]))], "Title")
+    texts = [cell.text for cell in table.blocks[0].lines[0]]
+    assert (texts[4], texts[6], texts[-1]) == ("-", "-", "not measured")
+
+
+def test_the_text_by_hand() -> None:
+    worlds = [world(HELPS, attribute_strength=1.0), world(USELESS, attribute_strength=0.5)]
+    table = map_table(worlds, "Title, simulated")
+    assert table.head == (
+        "",
+        "item-bias",
+        "ranker",
+        "masked",
+        "v = 0",
+        "MAIL",
+        "real v",
+        "RI AUC %",
+        "counts",
+    )
+    (block,) = table.blocks
+    assert block.title == "MAIL-Base against BaseDNN"
+    assert [[cell.text for cell in line] for line in block.lines] == [
+        ["as1", ".5500", ".5000", ".6100", ".5200", ".5600", ".6000", "+12.00 ±4.97, p .018", "yes"],
+        ["as0.5", ".5500", ".5000", ".6100", ".5600", ".5000", ".6000", "+0.00 ±4.97, p 1.000 n.s.", "no"],
+    ]
+    assert table.notes[:4] == (
+        "data 2 worlds (simulated) | protocol paper, 40% of users new | seeds 0, 1, 2",
+        "worlds: as = attribute_strength",
+        "settings: all defaults",
+        "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of the 1 worlds that count, of 2",
+    )
+    first, second = table.records
+    assert (first["world"], first["attribute_strength"], first["row"], first["against"]) == (
+        "as1",
+        1.0,
+        "MAIL-Base",
+        "BaseDNN",
+    )
+    assert (first["MAIL"], first["v = 0"], first["real v"]) == pytest.approx((0.56, 0.52, 0.6))
+    assert (first["RI"], first["p"], first["p_holm"]) == pytest.approx((12, 0.00913, 0.01826), abs=1e-5)
+    assert (first["counts"], second["counts"]) == (True, False)
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv", "latex", "json"])
+def test_every_form_has_every_world(form: str) -> None:
+    text = render(map_table([world(HELPS, attribute_strength=1.0), world(USELESS)], "Title"), form)
+    assert "as1" in text
+    assert "as0.5" in text
+
+
+def test_one_seed_has_no_interval() -> None:
+    table = map_table([world(mail_row([0.5], [0.55], [(0.5, 0.6)]))], "Title")
+    assert [cell.text for cell in table.blocks[0].lines[0]][-2:] == ["+10.00", "yes"]
+    assert "one seed: no interval over seeds, so significance cannot be assessed" in table.notes
+
+
+def test_worse_worlds_are_counted_apart() -> None:
+    # RI -10, -12 and -14 %.
+    worse = mail_row([0.5, 0.5, 0.5], [0.45, 0.44, 0.43], [(0.5, 0.6)] * 3)
+    (block,) = map_blocks([world(worse), world(HELPS), world(USELESS)])
+    assert verdict(block) == (
+        "MAIL-Base against BaseDNN: significantly better in 1, worse in 1 of the 2 worlds that count, of 3"
+    )
+
+
+def test_runs_that_were_still_improving_are_counted() -> None:
+    row = mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)] * 2)
+    results = tuple({**scored, "best_epoch": epoch} for scored, epoch in zip(row.results, (50, 3), strict=True))
+    table = map_table([world(dataclasses.replace(row, results=results))] * 2, "Title")
+    assert table.notes[-1].startswith("still improving: 2 of 4 runs were best at the last epoch that they may have;")
+
+
+def test_worlds_are_named_by_what_differs() -> None:
+    worlds = [world(HELPS, behaviors_per_user=5.0), world(HELPS, attribute_strength=0.25)]
+    assert varying(worlds) == ["behaviors_per_user", "attribute_strength"]
+    assert world_name({"behaviors_per_user": 5.0, "attribute_strength": 0.25}) == "bpu5-as0.25"
+    assert world_name({"users": 1_000_000, "conversions": True}) == "u1000000-c1"
