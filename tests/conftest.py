@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -13,11 +14,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
+from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
+from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
+from mailcli.training.run_folder import Run
 from mailcli.utils.log import log_to_stderr
+from tests.helpers.command_line import SMALL, mail
+
+# By default Python looks for garbage so often that, with TensorFlow loaded, preprocessing takes a third longer.
+gc.set_threshold(20_000, 10, 10)
 
 #: Where `make demo` keeps the download, which tests share.
 ML_100K = Path(__file__).parent.parent / "data" / "raw" / "ml-100k"
@@ -29,6 +37,14 @@ def full_precision() -> Iterator[None]:
     yield
     if "keras" in sys.modules:
         sys.modules["keras"].config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Files are written in the same order, but not synced: a dataset has a hundred, and no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +79,30 @@ def data_dir(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def tiny(data_dir: Path) -> Dataset:
     """The dataset `tiny`."""
     return Dataset(data_dir / "tiny")
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunConfig], Run]:
+    """The finished run of a config on `tiny`, trained once: tests change copies (tests/helpers/runs.py, `copy_run`)."""
+    folder = tmp_path_factory.mktemp("trained")
+    finished: dict[str, Run] = {}
+
+    def run_of(config: RunConfig) -> Run:
+        key = repr(config)
+        if key not in finished:
+            finished[key] = train_if_missing(config, tiny, folder / str(len(finished)))
+        return finished[key]
+
+    return run_of
+
+
+@pytest.fixture(scope="session")
+def small_runs(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runs folder with the seeds 0 and 1 of `mail train` with SMALL on `tiny`; tests change copies."""
+    runs = tmp_path_factory.mktemp("small") / "runs"
+    for seed in (0, 1):
+        assert mail("train", *SMALL, "--seed", seed, "--data-dir", data_dir, "--runs", runs).exit_code == 0
+    return runs
 
 
 @pytest.fixture

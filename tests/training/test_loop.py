@@ -6,8 +6,9 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -16,6 +17,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
+from mailcli.training import train
 from mailcli.training.checkpoints import TrainingState
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.remote_run import RemoteRun
@@ -54,7 +56,7 @@ class TestKilled:
         assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.optimizers.npz", "best.weights.h5"]
         assert [json.loads(line).get("step") for line in expected["history.jsonl"].splitlines()][:3] == [1, 2, 3]
 
-    def test_in_validation_and_on_test_nothing_is_trained_again(
+    def test_in_validation_on_test_and_in_the_audit_nothing_is_trained_again(
         self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("scoring validation", "scoring test"):
@@ -69,16 +71,42 @@ class TestKilled:
                 patch.setattr(Scorer, "__call__", score)
                 with pytest.raises(Killed):
                     train_if_missing(config("base+mail"), tiny, tmp_path)
+        # An error in the audit keeps its traceback, and loses nothing of the training.
+        with monkeypatch.context() as patch:
+            patch.setattr(train, "measure_audit", raise_a_bug)
+            with pytest.raises(RuntimeError, match="a bug"):
+                train_if_missing(config("base+mail"), tiny, tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(np, "savez_compressed", write_half)
+            with pytest.raises(Killed):
+                train_if_missing(config("base+mail"), tiny, tmp_path)
+        (folder,) = tmp_path.glob("*/*/*/seed-0")
+        assert not (folder / "audit.npz").exists()
+        # Unlike this kill, a real one leaves the half of audit.npz.
+        (folder / ".partial-0123456789abcdef-audit.npz").write_bytes(b"PK")
         with monkeypatch.context() as patch:
             kill_in_step(patch, 1)
             run = train_if_missing(config("base+mail"), tiny, tmp_path)
         assert outcome(run) == undisturbed("base+mail")
+        assert "audit.npz" in outcome(run)
+        assert not list(tmp_path.rglob(".partial-*"))
+
+
+def raise_a_bug(*_: object) -> None:
+    raise RuntimeError("a bug")
+
+
+def write_half(file: BinaryIO, **arrays: object) -> None:
+    """In place of np.savez_compressed: get killed while audit.npz is written."""
+    assert set(arrays) >= {"sources", "draws"}
+    file.write(b"PK")
+    raise Killed
 
 
 def test_a_second_process_is_refused(tiny: Dataset, tmp_path: Path) -> None:
-    folder = tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
-    with Run(folder, config("base+mail")).lock(), pytest.raises(MailError) as error:
-        train_if_missing(config("base+mail"), tiny, tmp_path)
+    folder = tmp_path / "tiny" / "paper" / "base+none" / "seed-0"
+    with Run(folder, config("base")).lock(), pytest.raises(MailError) as error:
+        train_if_missing(config("base"), tiny, tmp_path)
     assert error.value.message == f"{folder}: another `mail` process is training this run. Wait for it."
     assert list(tmp_path.iterdir()) == []
 
@@ -97,7 +125,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(
 
     monkeypatch.setattr(Step, "__call__", step)
     with pytest.raises(MailError) as error:
-        train_if_missing(config("base+mail"), tiny, tmp_path)
+        train_if_missing(config("base"), tiny, tmp_path)
     (folder,) = tmp_path.glob("*/*/*/*")
     assert error.value.message == (
         f"{folder}: gradient is inf in step 60, of steps 45 to 66. Training stopped. The last good checkpoint is "
@@ -124,7 +152,7 @@ def test_the_second_ctrl_c_stops_at_once(tiny: Dataset, tmp_path: Path, monkeypa
         with pytest.raises(
             Interrupted, match="Interrupted. There is no checkpoint yet. Run the same command to resume"
         ):
-            train_if_missing(config("base+mail"), tiny, tmp_path)
+            train_if_missing(config("base"), tiny, tmp_path)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -161,11 +189,11 @@ def test_what_is_deleted_under_a_run_is_missed_and_the_same_command_ends_it(
     with monkeypatch.context() as patch:
         patch.setattr(Step, "__call__", step)
         with pytest.raises(MailError) as error:
-            train_if_missing(config("base+mail"), tiny, tmp_path)
+            train_if_missing(config("base"), tiny, tmp_path)
     (folder,) = tmp_path.glob("*/*/*/seed-0")
     assert error.value.message == (
         f"{folder}/{name}: was changed or deleted by another program while the run was training. Training stopped; run "
         "the same command again."
     )
-    run = train_if_missing(config("base+mail"), tiny, tmp_path)
-    assert outcome(run) == undisturbed("base+mail")
+    run = train_if_missing(config("base"), tiny, tmp_path)
+    assert outcome(run) == undisturbed("base")

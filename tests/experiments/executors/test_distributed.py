@@ -9,8 +9,15 @@ import socket
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import views
+from mailcli.training.audit_scores import audit_run
+from mailcli.training.predictor import Predictor
+from mailcli.training.run_audit import measure_audit
+from mailcli.training.run_registry import open_run
 from tests.helpers.workers import (
     BASE_MAIL,
     finish,
@@ -50,6 +57,24 @@ def test_two_workers_have_the_loss_curve_of_one_process(two_workers: Path, data_
         json.loads((runs / "tiny/paper/base+none/seed-0/result.json").read_text()) for runs in (tmp_path, two_workers)
     ]
     assert results[1]["test"]["all"]["AUC"] == pytest.approx(results[0]["test"]["all"]["AUC"], abs=1e-3)
+    audits = [open_run(runs / "tiny/paper/base+mail-base/seed-0").audit for runs in (tmp_path, two_workers)]
+    assert audits[0] is not None
+    assert audits[1] is not None
+    assert audits[1].users == audits[0].users
+    np.testing.assert_allclose(audits[1].values, audits[0].values, atol=1e-3)
+    np.testing.assert_allclose(audits[1].draws, audits[0].draws, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_the_audit_of_two_workers_is_that_of_their_weights(two_workers: Path, data_dir: Path) -> None:
+    """Computed again by this process alone."""
+    run, dataset = open_run(two_workers / "tiny/paper/base+mail-base/seed-0"), Dataset(data_dir / "tiny")
+    scored = audit_run(run, Predictor(run, dataset).model, dataset, views(dataset, run.config))
+    audit, again = run.audit, measure_audit(scored, dataset.counts["users"])
+    assert audit is not None
+    assert audit.users == again.users
+    np.testing.assert_allclose(audit.values, again.values, atol=1e-6)
+    np.testing.assert_allclose(audit.draws, again.draws, atol=1e-6)
 
 
 @pytest.mark.slow
