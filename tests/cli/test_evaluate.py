@@ -14,9 +14,8 @@ from tests.helpers.run_folders import finish_trivial
 from tests.helpers.runs import make_older
 
 
-def test_evaluate_shows_intervals_over_users_where_asked_for(with_data: Path) -> None:
-    for seed in ("0", "1"):
-        assert mail("train", *SMALL, "--seed", seed).exit_code == 0
+def test_evaluate_shows_intervals_over_users_where_asked_for(with_data: Path, small_runs: Path) -> None:
+    shutil.copytree(small_runs, with_data / "runs")
     plain = mail("evaluate")
     assert plain.exit_code == 0, plain.output
     assert "over users" not in plain.stdout
@@ -40,9 +39,9 @@ class TestTamperedRuns:
     """`mail evaluate` on run folders that somebody has changed."""
 
     @pytest.fixture
-    def run(self, with_data: Path) -> Path:
-        assert mail("train", *SMALL).exit_code == 0
-        return with_data / "runs" / "tiny" / "paper" / "base+none" / "seed-0"
+    def run(self, with_data: Path, small_runs: Path) -> Path:
+        name = Path("tiny/paper/base+none/seed-0")
+        return Path(shutil.copytree(small_runs / name, with_data / "runs" / name))
 
     @pytest.fixture
     def old_run(self, run: Path) -> Path:
@@ -100,8 +99,8 @@ class TestTamperedRuns:
             ("checkpoints/best.weights.h5", "best.weights.h5: was changed after the run had finished"),
         ],
     )
-    def test_a_damaged_run_is_skipped_with_a_warning(self, run: Path, name: str, reason: str) -> None:
-        assert mail("train", *SMALL, "--seed", "1").exit_code == 0
+    def test_a_damaged_run_is_skipped_with_a_warning(self, run: Path, small_runs: Path, name: str, reason: str) -> None:
+        shutil.copytree(small_runs / "tiny/paper/base+none/seed-1", run.parent / "seed-1")
         (run / name).write_bytes((run / name).read_bytes()[:-1])
         done = mail("evaluate")
         assert done.exit_code == 0, done.output

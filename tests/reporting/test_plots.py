@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import train_if_missing
 from mailcli.reporting.plots._users import encode_users
 from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
@@ -18,18 +17,18 @@ from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
-from tests.helpers.runs import make_older
+from tests.helpers.runs import Trained, copy_run, make_older
 
 QUICK = {"epochs": 1, "batch_size": 256}
 
 
 @pytest.fixture(scope="module")
-def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seeds of MAIL-Base and of the ranker without a method."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
         for variant in (None, "base"):
-            train_if_missing(mail_config(variant, seed=seed, **QUICK), tiny, folder)
+            copy_run(trained(mail_config(variant, seed=seed, **QUICK)), folder)
     return folder
 
 

@@ -32,9 +32,9 @@ from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
 from tests.helpers.audits import SOURCES, scored_run
 from tests.helpers.command_line import error_line, mail
-from tests.helpers.models import QUICK, SHAPE
+from tests.helpers.models import QUICK, SHAPE, mail_config
 from tests.helpers.oracles import resampled
-from tests.helpers.runs import make_older
+from tests.helpers.runs import Trained, copy_run, make_older
 
 
 class Stranger(Mail):
@@ -42,6 +42,10 @@ class Stranger(Mail):
 
     def generate(self, attributes: Any) -> Any:
         return super().generate(tf.roll(attributes, 1, axis=0))
+
+
+#: Those of mail_config("base", epochs=1, batch_size=256), without the variant.
+STRANGER_SETTINGS = {**SHAPE, "epochs": 1, "batch_size": 256, **QUICK["base"], **QUICK["mail"]}
 
 
 @given(
@@ -80,11 +84,12 @@ class TestRuns:
     """Runs of one epoch on a small dataset."""
 
     @pytest.fixture(scope="class")
-    def runs(self, tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def runs(self, tiny: Dataset, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
         runs = tmp_path_factory.mktemp("runs")
-        quick = {"data": "tiny", **SHAPE, "epochs": 1, **QUICK["base"]}
-        for method, options in (("mail", QUICK["mail"]), (f"{__name__}:Stranger", QUICK["mail"]), ("none", {})):
-            train_if_missing(make_config([quick, {"cold_start": method}, options]), tiny, runs)
+        for variant in ("base", None):
+            copy_run(trained(mail_config(variant, epochs=1, batch_size=256)), runs)
+        stranger = {"data": "tiny", "cold_start": f"{__name__}:Stranger"}
+        train_if_missing(make_config([stranger, STRANGER_SETTINGS]), tiny, runs)
         return runs / "tiny" / "paper"
 
     @pytest.fixture(scope="class")
@@ -237,8 +242,7 @@ class TestRuns:
 
     def test_the_table_of_train_says_so(self, runs: Path, with_data: Path) -> None:
         """And that of `evaluate`; the runs are reused."""
-        settings = {**SHAPE, "epochs": 1, **QUICK["base"], **QUICK["mail"]}
-        options = [option for key, value in settings.items() for option in ("--set", f"{key}={value}")]
+        options = [option for key, value in STRANGER_SETTINGS.items() for option in ("--set", f"{key}={value}")]
         method = f"{__name__}:Stranger"
         trained = mail("train", "--data", "tiny", "--cold-start", method, *options, "--runs", runs.parents[1])
         assert trained.exit_code == 0, trained.output

@@ -16,7 +16,7 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.matrix import make_rows
 from mailcli.models.step import Step
-from tests.helpers.runs import SETTINGS, outcome
+from tests.helpers.runs import SETTINGS, Trained, outcome
 
 CONFIG = make_config([SETTINGS, {"epochs": 1}])
 
@@ -79,7 +79,7 @@ def in_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[], o
 
 
 def test_a_run_ends_with_one_line_and_goes_on_from_a_checkpoint_before(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = dataset.folder / "train" / "click.npy"
     original = path.read_bytes()
@@ -91,8 +91,7 @@ def test_a_run_ends_with_one_line_and_goes_on_from_a_checkpoint_before(
     assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == ["step-3.npz", "step-4.npz"]
     path.write_bytes(original)
     resumed = train_if_missing(CONFIG, Dataset(dataset.folder), tmp_path / "runs", minutes=0)
-    undisturbed = train_if_missing(CONFIG, Dataset(dataset.folder), tmp_path / "others")
-    assert outcome(resumed) == outcome(undisturbed)
+    assert outcome(resumed) == outcome(trained(CONFIG))
 
 
 def test_an_error_on_a_mixed_dataset_is_one_of_the_dataset(

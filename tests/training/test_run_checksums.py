@@ -16,23 +16,22 @@ import pytest
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import train_if_missing
 from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
 from mailcli.training.run_registry import find_run, open_run
 from tests.helpers.command_line import SMALL, error_line, mail
-from tests.helpers.runs import SETTINGS
+from tests.helpers.runs import SETTINGS, Trained
 
-CONFIG = make_config([SETTINGS, {"epochs": 1, "patience": 1}])
+CONFIG = make_config([SETTINGS, {"epochs": 1}])
 SMALL_FILES = ["config.toml", "environment.json", "history.jsonl", "predictions.npy", "result.json"]
 CHECKPOINTS = ["checkpoints/best.weights.h5", "checkpoints/best.optimizers.npz"]
 REMEDY = "Delete the folder and run its `mail train` command again."
 
 
 @pytest.fixture(scope="module")
-def finished(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(trained: Trained) -> Path:
     """The folder of a finished run that must not be changed."""
-    return train_if_missing(CONFIG, tiny, tmp_path_factory.mktemp("finished")).folder
+    return trained(CONFIG).folder
 
 
 @pytest.fixture(scope="module")
@@ -215,8 +214,9 @@ class TestRunsOfOlderVersions:
         ["compare", "--rows", "BaseDNN", "--seeds", "1", *SMALL],
     ],
 )
-def test_every_command_refuses_a_changed_run(with_data: Path, command: list[str], trained_by_command: Path) -> None:
-    shutil.copytree(trained_by_command, with_data / "runs")
+def test_every_command_refuses_a_changed_run(with_data: Path, command: list[str], small_runs: Path) -> None:
+    name = "tiny/paper/base+none/seed-0"
+    shutil.copytree(small_runs / name, with_data / "runs" / name)
     run = Path("runs/tiny/paper/base+none/seed-0")
     flip(run / "predictions.npy", 8 * 200)
     arguments = [str(run) if argument == "RUN" else argument for argument in command]
@@ -226,11 +226,3 @@ def test_every_command_refuses_a_changed_run(with_data: Path, command: list[str]
     assert error.startswith(f"{run}/predictions.npy: was changed after the run had finished")
     (with_data / "impressions.csv").unlink()
     assert sorted(with_data.rglob("*")) == before
-
-
-@pytest.fixture(scope="module")
-def trained_by_command(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runs folder with one finished run."""
-    runs = tmp_path_factory.mktemp("by_command") / "runs"
-    assert mail("train", *SMALL, "--data-dir", data_dir, "--runs", runs).exit_code == 0
-    return runs

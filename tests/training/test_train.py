@@ -15,7 +15,6 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
-from mailcli.experiments.matrix import make_rows
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.reporting.rescore import rescore
@@ -26,6 +25,7 @@ from mailcli.training.evaluate import measure
 from mailcli.training.run_registry import find_run, open_run
 from mailcli.utils import hardware
 from tests.helpers.models import mail_config
+from tests.helpers.runs import Trained, copy_run
 
 #: Two epochs are enough to see that a run works.
 QUICK = {"epochs": 2, "batch_size": 256}
@@ -37,7 +37,7 @@ def quick(variant: str | None = "base", **changes: object) -> RunConfig:
 
 @pytest.mark.parametrize("method", ["mail", "eszsl"])
 def test_the_test_split_is_read_once_training_is_over(
-    method: str, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, tiny: Dataset, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a co-trained and a two-stage method: no column before the final evaluation, and the labels then."""
     events: list[str] = []
@@ -53,18 +53,19 @@ def test_the_test_split_is_read_once_training_is_over(
         events.append("the end")
         return finish(*arguments)  # type: ignore[arg-type]
 
-    baseline = quick(None)
-    train_if_missing(baseline, tiny, tmp_path)
+    # Validating inside the epoch as well.
+    config = quick(eval_every=9, epochs=1) if method == "mail" else replace(quick(None), cold_start=method)
+    if method != "mail":
+        copy_run(trained(config.baseline()), tmp_path)
     monkeypatch.setattr(Dataset, "column", watched)
     monkeypatch.setattr(train, "_finish", finishing)
-    # Validating inside the epoch as well.
-    train_if_missing(quick(eval_every=2) if method == "mail" else replace(baseline, cold_start=method), tiny, tmp_path)
+    train_if_missing(config, tiny, tmp_path)
     assert "click" in events[events.index("the end") :]
 
 
-def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
-    run = train_if_missing(quick(), tiny, tmp_path)
-    assert run.folder == tmp_path / "tiny" / "paper" / "base+mail-base" / "seed-0"
+def test_a_run_leaves_what_it_promises(tiny: Dataset, trained: Trained) -> None:
+    run = trained(quick())
+    assert run.folder.parts[-4:] == ("tiny", "paper", "base+mail-base", "seed-0")
     files = {path.name for path in run.folder.iterdir()}
     assert files == {
         "audit.npz",
@@ -98,16 +99,16 @@ def test_a_run_leaves_what_it_promises(tiny: Dataset, tmp_path: Path) -> None:
     assert open_run(run.folder).config == run.config
 
 
-def test_the_same_command_gives_the_same_bytes(tiny: Dataset, tmp_path: Path) -> None:
-    run, same = (train_if_missing(quick(), tiny, tmp_path / name) for name in ("runs", "same"))
+def test_the_same_command_gives_the_same_bytes(tiny: Dataset, trained: Trained, tmp_path: Path) -> None:
+    run, same = trained(quick()), train_if_missing(quick(), tiny, tmp_path)
     for file in ("result.json", "predictions.npy", "audit.npz", "history.jsonl", "config.toml"):
         assert (run.folder / file).read_bytes() == (same.folder / file).read_bytes()
-    other_seed = train_if_missing(quick(seed=1), tiny, tmp_path / "runs")
-    assert (run.folder / "predictions.npy").read_bytes() != (other_seed.folder / "predictions.npy").read_bytes()
 
 
-def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(tiny: Dataset, tmp_path: Path) -> None:
-    run = train_if_missing(quick(None), tiny, tmp_path)
+def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(
+    tiny: Dataset, trained: Trained, tmp_path: Path
+) -> None:
+    run = copy_run(trained(quick(None)), tmp_path)
     path = run.folder / "result.json"
     before = path.stat().st_mtime_ns
     train_if_missing(quick(None), tiny, tmp_path)
@@ -118,8 +119,8 @@ def test_a_finished_run_is_reused_and_an_unfinished_one_made_again(tiny: Dataset
     assert path.read_bytes() == first
 
 
-def test_a_run_with_other_settings_is_never_mixed_in(tiny: Dataset, tmp_path: Path) -> None:
-    run = train_if_missing(quick(None), tiny, tmp_path)
+def test_a_run_with_other_settings_is_never_mixed_in(tiny: Dataset, trained: Trained, tmp_path: Path) -> None:
+    run = copy_run(trained(quick(None)), tmp_path)
     with pytest.raises(MailError) as error:
         train_if_missing(quick(None, epochs=3), tiny, tmp_path)
     assert error.value.message == (
@@ -144,8 +145,10 @@ def test_what_a_kill_left_of_a_file_makes_a_run_folder_nobody_elses(tiny: Datase
         (folder / name).unlink()
 
 
-def test_checkpoints_that_a_kill_left_of_a_finished_run_are_swept(tiny: Dataset, tmp_path: Path) -> None:
-    run = train_if_missing(quick(None), tiny, tmp_path)
+def test_checkpoints_that_a_kill_left_of_a_finished_run_are_swept(
+    tiny: Dataset, trained: Trained, tmp_path: Path
+) -> None:
+    run = copy_run(trained(quick(None)), tmp_path)
     before = sorted(path.name for path in run.checkpoints.iterdir())
     left = run.checkpoints / "step-7.npz"
     left.write_bytes(b"old")
@@ -165,9 +168,8 @@ def test_a_folder_that_is_not_ours_is_left_alone(tiny: Dataset, tmp_path: Path) 
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
-def test_rescoring_gives_the_stored_result(tiny: Dataset, data_dir: Path, tmp_path: Path) -> None:
-    make_rows([quick(None).baseline(), quick()], [0], tiny, tmp_path)
-    runs = [open_run(p.parent) for p in sorted(tmp_path.glob("*/*/*/*/result.json"))]
+def test_rescoring_gives_the_stored_result(data_dir: Path, trained: Trained, tmp_path: Path) -> None:
+    runs = [open_run(copy_run(trained(config), tmp_path).folder) for config in (quick(None), quick())]
     (rows,) = rescore(runs, data_dir)
     for row in rows:
         stored = next(run.result for run in runs if run.config == row.config)
@@ -178,10 +180,8 @@ def test_rescoring_gives_the_stored_result(tiny: Dataset, data_dir: Path, tmp_pa
     assert mail.baseline[0]["cell"] == "base+none"
 
 
-def test_another_version_of_the_dataset_is_refused(
-    tiny: Dataset, data_dir: Path, simulated_raw: Path, tmp_path: Path
-) -> None:
-    run = train_if_missing(quick(None), tiny, tmp_path / "runs")
+def test_another_version_of_the_dataset_is_refused(trained: Trained, simulated_raw: Path, tmp_path: Path) -> None:
+    run = copy_run(trained(quick(None)), tmp_path / "runs")
     changed = preprocess("alimama", simulated_raw, tmp_path / "data", "tiny", Options(history=21))
     with pytest.raises(MailError, match="was trained on another version of the dataset 'tiny'"):
         rescore([run], tmp_path / "data")
@@ -189,7 +189,7 @@ def test_another_version_of_the_dataset_is_refused(
         train_if_missing(quick(None), changed, tmp_path / "runs")
 
 
-def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
+def test_validation_inside_an_epoch(tiny: Dataset, trained: Trained, tmp_path: Path) -> None:
     """22 steps per epoch: validated after steps 9, 18 and 22 of each, until two in a row do not beat the best."""
     run = train_if_missing(quick(None, eval_every=9, epochs=4), tiny, tmp_path)
     validations = [line for line in run.history() if "validation" in line]
@@ -202,7 +202,7 @@ def test_validation_inside_an_epoch(tiny: Dataset, tmp_path: Path) -> None:
     assert (run.result["best_step"], run.result["best_epoch"]) == (expected[best], best // 3 + 1)
     assert run.result["validation"] == validations[best]["validation"]
     # Training itself is the same but for rounding: the losses up to the end of the first epoch.
-    validated_at_end = train_if_missing(quick(None), tiny, tmp_path / "other").history()
+    validated_at_end = trained(quick(None)).history()
     losses = [line["L_rt"] for line in run.history() if "step" in line]
     at_end = [line["L_rt"] for line in validated_at_end if "step" in line]
     assert losses[:9] == at_end[:9]

@@ -10,18 +10,17 @@ import pytest
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import train_if_missing
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_registry import find_run, open_run
-from tests.helpers.runs import SETTINGS, make_older
+from tests.helpers.runs import SETTINGS, Trained, copy_run, make_older
 
 CONFIG = make_config([SETTINGS, {"epochs": 1}])
 
 
 @pytest.fixture(scope="module")
-def finished(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("finished")
-    train_if_missing(CONFIG, tiny, runs)
+    copy_run(trained(CONFIG), runs)
     return runs
 
 
