@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
+from matplotlib.figure import Figure
 
 from mailcli.training.run_audit import RunAudit, write_audit
 from mailcli.utils import hardware
@@ -93,7 +94,9 @@ def write_run(runs: Path, cell: str, seed: int, sha: str = "0", history: int = 1
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Finished runs and an experiment; figures are made, but their files are empty: painting them takes seconds."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: Path(path).touch())
     (tmp_path / "toy.toml").write_text(PLAN, encoding="utf-8")
     (tmp_path / "reading.md").write_text("All in all, a toy.\n", encoding="utf-8")
     for cell in AUC:
