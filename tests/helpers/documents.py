@@ -43,6 +43,8 @@ FILES = ("toml", "csv")
 TOOLS = ("cat", "cp", "head", "ls", "mkdir")
 #: The largest values of options in a sandbox: enough data and runs to show that a command works.
 LIMITS = {"--users": 150, "--seeds": 2, "--trials": 2, "--bootstrap": 40}
+#: The same in the files of experiments/: their tables have many rows.
+PLAN_LIMITS = {"users": 150, "seeds": 2, "epochs": 1}
 #: The same for `mail abtest`, which splits the users into two arms.
 ABTEST_LIMITS = {"--users": 60}
 #: Fewer than the items of such a small dataset.
@@ -195,10 +197,10 @@ class Sandbox:
     def __init__(self, folder: Path) -> None:
         for name in ("examples", "experiments"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for plan in (folder / "experiments").glob("*.toml"):
+        for plan in (path for pattern in ("*.toml", "tuned/*.toml") for path in (folder / "experiments").glob(pattern)):
             text = plan.read_text(encoding="utf-8")
-            for key in ("seeds", "users"):
-                text = re.sub(rf"^{key} = \d+$", f"{key} = {LIMITS[f'--{key}']}", text, flags=re.MULTILINE)
+            for key, value in PLAN_LIMITS.items():
+                text = re.sub(rf"^{key} = \d+$", f"{key} = {value}", text, flags=re.MULTILINE)
             plan.write_text(text, encoding="utf-8")
         grouplens.write(folder / "data" / "raw" / "ml-100k", users=40, ratings=20)
         self.folder = folder
