@@ -240,7 +240,9 @@ def test_a_share_that_leaves_nobody_is_refused(tiny: Dataset, tmp_path: Path) ->
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
 def test_a_run_may_have_no_new_users_in_training(protocol: str, tiny: Dataset, tmp_path: Path) -> None:
     """The published code's scheme: generated behavior is filled in at test only."""
-    run = train_if_missing(mail_config("base", protocol=protocol, train_as_new=0, epochs=1), tiny, tmp_path)
+    run = train_if_missing(
+        mail_config("base", protocol=protocol, train_as_new=0, epochs=1, batch_size=256), tiny, tmp_path
+    )
     assert run.audit is not None
     assert (run.result or {})["test"]["new"]["users"] > 0
 
