@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.replicas import _unreachable_error
@@ -74,6 +75,17 @@ def without_norms(losses: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in losses.items() if not name.startswith("gradient")}
 
 
+def check_rounded_tables(one: NDArray[np.float64], several: NDArray[np.float64], steps: int) -> None:
+    """Tables after gradients in bfloat16, whose losses and norms have been compared.
+
+    Adam moves by .001 whatever the size of a gradient, and if it is only rounding error, in either direction in each
+    step: so far may any number be off, but only those few may be.
+    """
+    off = np.abs(several - one)
+    assert off.max() <= 2 * steps * 0.001
+    assert (off > 0.005).mean() < 0.001
+
+
 @pytest.mark.parametrize(
     ("cell", "count"),
     [
@@ -105,8 +117,10 @@ def test_several_replicas_do_what_one_does(cell: str, count: int, data_dir: Path
             # One replica's own norms are 8 to 400 % off those of float32 there: nothing to compare with.
             losses, expected = without_norms(losses), without_norms(expected)
         assert losses == pytest.approx(expected, abs=atol, rel=atol), f"step {number}"
-    # If a gradient is only rounding error, Adam moves by .001 in either direction in each of the 7 steps.
-    np.testing.assert_allclose(several["table"], one["table"], atol=5e-3 if "bfloat16" in cell else 1e-4)
+    if "bfloat16" in cell:
+        check_rounded_tables(np.array(one["table"]), np.array(several["table"]), steps=len(one["losses"]))
+    else:
+        np.testing.assert_allclose(several["table"], one["table"], atol=1e-4)
     assert several["seeds"] == one["seeds"]
     assert [name for name, same in results["draws"].items() if not same] == []
     assert len(results["draws"]) == (12 if count == 3 else 0)
