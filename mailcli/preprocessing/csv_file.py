@@ -101,7 +101,8 @@ class CsvFile:
             value, is_faulty = column.typed(F, f"c{self.header.index(column.name)}")
             values.append(value.alias(column.name))
             fault = fault.when(is_faulty, F.lit(number))
-        typed = raw.select(*values, fault.alias("fault"), *(F.col(name).alias(f"_{name}") for name in raw.columns))
+        texts = (F.col(name).alias(f"_{name}") for name in raw.columns)
+        typed = engine.as_view(raw.select(*values, fault.alias("fault"), *texts))
         # Rules need typed values, hence come second.
         fault = F.col("fault")
         for number, rule in enumerate(self.rules, start=len(self.columns)):

@@ -75,6 +75,10 @@ class DataEngine(ABC):
     def read_parquet(self, path: Path) -> DataFrame:
         """A Parquet file, or the files directly in a folder."""
 
+    def as_view(self, frame: DataFrame) -> DataFrame:
+        """The same frame, its query under a name: for an engine that copies the whole query in every operation."""
+        return frame
+
     def sql(self, query: str, file: Path) -> DataFrame:
         """The result of a query in DuckDB's SQL, evaluated lazily; the tables of a schema file are such queries.
 

@@ -112,9 +112,17 @@ class Engine(DataEngine):
         # Otherwise DuckDB adds a column for each folder named `column=value`, ours or the user's.
         return self._view(f"FROM read_parquet({files}, hive_partitioning = false)")
 
+    def as_view(self, frame: DataFrame) -> DataFrame:
+        """SQLFrame copies the whole query several times in every operation: that took half the time of small files."""
+        return self._checked_view(self._sql(frame))
+
     def sql(self, query: str, file: Path) -> DataFrame:
         """A query as a view, because SQLFrame would parse and rewrite it."""
         self._csv_file = file
+        return self._checked_view(query)
+
+    def _checked_view(self, query: str) -> DataFrame:
+        """A query of the file that was read last, as a view (MailError if that cannot be read)."""
         try:
             return self._view(query)
         except duckdb.Error as error:
