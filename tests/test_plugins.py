@@ -78,6 +78,34 @@ def test_what_breaks_the_contract_is_refused_before_training(folder: Path, tiny:
     sys.modules.pop("broken", None)
 
 
+def test_an_error_of_the_users_own_code_names_file_and_line(folder: Path, tiny: Dataset) -> None:
+    (folder / "mine.py").write_text(
+        "import keras\n\n\n"
+        "class R(keras.layers.Layer):\n"
+        "    def call(self, features, training=False):\n"
+        "        return self.look(features)\n\n"
+        "    def look(self, features):\n"
+        "        return self.hidden(features.query)[:, 0]\n"
+    )
+    with pytest.raises(MailError) as error:
+        make_model(tiny, make_config([settings(ranker="mine:R")]))
+    assert error.value.message.startswith("mine:R+none on tiny: mine.py, line 9: AttributeError: ")
+    assert "'R' object has no attribute 'hidden'" in error.value.message
+
+
+def test_an_error_of_tracing_names_file_and_line(folder: Path, tiny: Dataset) -> None:
+    """The copy of the code that AutoGraph makes fails, where the first call did not."""
+    (folder / "mine.py").write_text(
+        "import tensorflow as tf\n\n\n"
+        "def bias(features, training):\n"
+        "    if tf.reduce_sum(features.query) > 0:\n"
+        "        seen = 1.0\n"
+        "    return features.query[:, 0] * seen\n"
+    )
+    with pytest.raises(MailError, match=r"^mine:bias\+none on tiny: mine\.py, line \d: "):
+        make_model(tiny, make_config([settings(ranker="mine:bias")]))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
+import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -69,8 +73,24 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
     except Exception as error:
         # Whatever it is, it comes from the user's code, and is reported before anything is trained.
         message = str(error).removeprefix("Exception encountered when calling ").split("Arguments received by")[0]
-        raise MailError(f"{cell}: {type(error).__name__}: {message.strip()} {CONTRACT}") from error
+        place = _place_in_own_code(error, config)
+        raise MailError(f"{cell}: {place}{type(error).__name__}: {message.strip()} {CONTRACT}") from error
     return model
+
+
+def _place_in_own_code(error: BaseException, config: RunConfig) -> str:
+    """`my_ranker.py, line 12: `, the last line of the user's code that an error passed; empty if there is none."""
+    classes = [plugins.load(kind, name) for kind, name in _plugins(config) if plugins.is_external(kind, name)]
+    files = {getattr(sys.modules.get(plugin.__module__), "__file__", None) for plugin in classes}
+    lines = [(frame.filename, str(frame.lineno)) for frame in traceback.extract_tb(error.__traceback__)]
+    # TensorFlow runs a copy of the code, and names the lines of the original in the message.
+    lines += re.findall(r'File "([^"]+)", line (\d+)', str(error))
+    own = [(file, line) for file, line in lines if file in files]
+    if not own:
+        return ""
+    file, line = own[-1]
+    here = Path(file)
+    return f"{here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here}, line {line}: "
 
 
 def _trace(model: TwoTower, config: RunConfig) -> None:
