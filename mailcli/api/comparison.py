@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mailcli import plugins
 from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
+from mailcli.api.scripts import script_hidden
 from mailcli.api.training import check_dataset
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
@@ -78,7 +76,7 @@ def compare(
         if not configs:
             raise MailError("rows is empty. Expected names of rows, e.g. ['item-bias', 'BaseDNN', 'MAIL-Base'].")
         folders, numbers = RunFolders(Path(runs)), range(seeds)
-        with _script_hidden():
+        with script_hidden():
             announce([PlannedTable(configs, numbers, data, folders)], jobs)
             results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)
     named = [replace(row, name=labels[repr(config)]) for row, config in zip(results, configs, strict=True)]
@@ -103,14 +101,3 @@ def _cell(dataset: Dataset, row: Row, settings: dict[str, Any]) -> tuple[RunConf
 
 def _own_name(plugin: str | Definition) -> str:
     return plugin if isinstance(plugin, str) else plugin.__name__
-
-
-@contextmanager
-def _script_hidden() -> Iterator[None]:
-    """Start worker processes without the user's script, which would otherwise run again in each of them."""
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = script

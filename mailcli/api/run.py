@@ -42,7 +42,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """The run's folder; docs/tutorial.md says what it holds."""
+        """The run's folder; mailcli/training/run_folder.py says what it holds."""
         return self._run.folder
 
     @property

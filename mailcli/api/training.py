@@ -10,6 +10,7 @@ from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
 from mailcli.api.run import Run
+from mailcli.api.scripts import script_hidden
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, shorten
 from mailcli.experiments.cells import RunFolders, config_on
@@ -62,7 +63,9 @@ def train(
         config = config_on(data, [cell, settings], variant)
         folders = RunFolders(Path(runs))
         configs = [config] if config.cold_start == "none" else [config.baseline(), config]
-        announce([PlannedTable(configs, [config.seed], data, folders)], jobs=1)
+        with script_hidden():
+            # Large work is measured first, in a process of its own.
+            announce([PlannedTable(configs, [config.seed], data, folders)], jobs=1)
         make_rows(configs, [config.seed], data, folders, checkpoint_minutes, jobs=1)
     return Run(find_run(folders.of(config), config, data), data.folder.parent)
 

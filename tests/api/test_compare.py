@@ -85,6 +85,8 @@ def test_several_processes_train_for_a_script_without_a_guard(with_data: Path) -
         "print('once')\n"
         f"frame = mail.compare(mail.load('tiny'), ['BaseDNN', Popular], seeds=1, jobs=2, **{SETTINGS!r})\n"
         "print(list(frame.loc['all'].index))\n"
+        # So many steps that they are measured first.
+        f"mail.train(mail.load('tiny'), Popular, runs='long', **{SETTINGS | {'epochs': 400, 'patience': 1}!r})\n"
     )
     (with_data / "mine.py").write_text(script)
     done = subprocess.run([sys.executable, "mine.py"], capture_output=True, text=True, check=False)
