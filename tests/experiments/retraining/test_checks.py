@@ -44,6 +44,11 @@ def without_optimizers() -> None:
     (Path(PARENT) / "checkpoints" / "best.optimizers.npz").unlink()
 
 
+def of_an_older_version() -> None:
+    make_older(Path(PARENT))
+    without_optimizers()
+
+
 def with_short_histories() -> None:
     preprocess("alimama", Path("raw"), Path("data"), "short", Options(history=5))
 
@@ -95,6 +100,9 @@ FIRST_DAY_NEEDED = (
         (unfinished, [PARENT, "--data", "tiny"],
          f"{PARENT}: the run is not finished. Run its `mail train` command again."),
         (without_optimizers, [PARENT, "--data", "tiny"],
+         f"{PARENT}/checkpoints/best.optimizers.npz: is missing, although SHA256SUMS names it. Delete the folder and run "
+         "its `mail train` command again."),
+        (of_an_older_version, [PARENT, "--data", "tiny"],
          f"{PARENT}/checkpoints/best.optimizers.npz: is missing, so the run cannot be continued (runs of older "
          "versions do not keep their optimizers). Train it again in another --runs folder."),
         (without_the_first_day, [PARENT, "--data", "tiny"], FIRST_DAY_NEEDED),
