@@ -69,7 +69,7 @@ def test_each_figure_is_written_twice_over(
 @pytest.mark.parametrize(
     ("name", "folders", "error"),
     [
-        ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'forest', 'loss', 'nearness', "),
+        ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'forest', 'loss', 'map', 'nearness', "),
         ("tsne", ["."], "t-SNE needs exactly one run; got 4. Name one run folder."),
         ("nearness", ["."], "nearness needs exactly one run; got 4. Name one run folder."),
         (
