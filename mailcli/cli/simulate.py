@@ -32,6 +32,20 @@ from mailcli.cli._output import print_line
     show_default=True,
     help="How much interests depend on user attributes, from 0 (not at all) to 1 (fully).",
 )
+@click.option(
+    "--interactions",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Part of the attributes' meaning that belongs to their combination, from 0 (effects add up) to 1.",
+)
+@click.option(
+    "--clicks-per-category",
+    type=float,
+    default=202.0,
+    show_default=True,
+    help="Expected clicks per ad category; sets the number of categories. The published files have 202.",
+)
 @click.option("--conversions", is_flag=True, help="Add a column `buy` to raw_sample, for rankers such as esmm.")
 def simulate(source: str, out: Path, **settings: Any) -> None:
     """Write raw files simulated by a latent-interest model. SOURCE is alimama."""
@@ -44,7 +58,9 @@ def simulate(source: str, out: Path, **settings: Any) -> None:
         f"{out}: {summary.impressions:,} impressions (CTR {summary.ctr:.2%}), {summary.behaviors:,} behaviors, "
         "simulated."
     )
+    best = summary.ceilings
     print_line(
-        f"Ceiling: the true click probability reaches AUC {summary.ceiling_auc:.4f}, GAUC {summary.ceiling_gauc:.4f} "
-        "on the test day."
+        f"Best possible AUC on the test day: {best.auc:.4f} with the true click probability (GAUC {best.gauc:.4f}), "
+        f"{best.behavior_auc:.4f} from behavior and item, {best.attributes_auc:.4f} from attributes and item, "
+        f"{best.item_auc:.4f} from the item alone."
     )

@@ -1,7 +1,7 @@
 """Simulated raw files in Alimama's format, from the world of world.py.
 
-Users come in chunks. Memory does not grow with their number, except for one number per impression of the test day,
-kept for the ceiling.
+Users come in chunks. Memory does not grow with their number, except for six numbers per impression of the test day,
+kept for the ceilings.
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
-import numpy as np
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from mailcli.errors import MailError, did_you_mean
-from mailcli.metrics.auc import auc, gauc
 from mailcli.preprocessing.engines.duckdb import literal, pattern_of
 from mailcli.preprocessing.simulated_marker import MARKER, write_marker
-from mailcli.preprocessing.sources.alimama import DAY, FIRST_IMPRESSION, TEST_DAY
-from mailcli.simulation.alimama_tables import IMPRESSIONS_PER_USER, TableChunk, draw_ads, draw_chunks
-from mailcli.simulation.world import Settings, World
+from mailcli.simulation.alimama_tables import TableChunk, draw_ads, draw_chunks
+from mailcli.simulation.ceilings import Ceilings, CeilingScores
+from mailcli.simulation.world import IMPRESSIONS_PER_USER, Settings, World
 from mailcli.utils.files import FolderLock, make_folder_atomically
 from mailcli.utils.progress import progress
 
@@ -46,8 +44,7 @@ class Summary(NamedTuple):
     impressions: int
     behaviors: int
     ctr: float
-    ceiling_auc: float
-    ceiling_gauc: float
+    ceilings: Ceilings
 
 
 def check_source(name: str) -> None:
@@ -104,7 +101,7 @@ def _write(settings: Settings, folder: Path) -> Summary:
     world = World(settings)
     files = [folder / f"{stem}.csv" for stem in ("raw_sample", "ad_feature", "user_profile", "behavior_log")]
     pyarrow.csv.write_csv(draw_ads(world), files[1], _UNQUOTED)
-    test_day: list[tuple[NDArray, ...]] = []
+    scores = CeilingScores(world)
     impressions = behaviors = clicks = 0
     with (
         tempfile.TemporaryDirectory(dir=folder) as temp,
@@ -114,24 +111,16 @@ def _write(settings: Settings, folder: Path) -> Summary:
         with _ChunkWriter(files[2], files[3], unsorted) as writer:
             for chunk in draw_chunks(world):
                 writer.write(chunk)
-                user, time, click = (chunk.impressions[name].to_numpy() for name in ("user", "time_stamp", "clk"))
-                test = (time - FIRST_IMPRESSION) // DAY == TEST_DAY
-                test_day.append((user[test], click[test], chunk.probability[test]))
-                impressions += len(click)
-                clicks += int(click.sum())
+                scores.add(chunk.test_day)
+                impressions += len(chunk.impressions)
+                clicks += pc.sum(chunk.impressions["clk"]).as_py()
                 behaviors += len(chunk.behaviors)
                 advance(chunk.users)
         _sort_by_ad(unsorted, files[0])
-    users, click, probability = (np.concatenate(columns) for columns in zip(*test_day, strict=True))
-    summary = Summary(
-        impressions,
-        behaviors,
-        clicks / impressions,
-        auc(click, probability),
-        gauc(users, click, probability).value,
-    )
-    finite = {name: value for name, value in summary._asdict().items() if math.isfinite(value)}
-    write_marker(folder, files, {**asdict(settings), **finite})
+    summary = Summary(impressions, behaviors, clicks / impressions, scores.measure())
+    numbers = {"impressions": impressions, "behaviors": behaviors, "ctr": summary.ctr}
+    numbers |= {f"ceiling_{name}": value for name, value in summary.ceilings._asdict().items() if math.isfinite(value)}
+    write_marker(folder, files, {**asdict(settings), **numbers})
     return summary
 
 

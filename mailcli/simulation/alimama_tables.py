@@ -12,11 +12,26 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mailcli.preprocessing.sources.alimama import ACTIONS, DAY, DAYS, FIRST_BEHAVIOR, FIRST_IMPRESSION
-from mailcli.simulation.world import ATTRIBUTES, World, draw_interests
+from mailcli.preprocessing.sources.alimama import (
+    ACTIONS,
+    DAY,
+    DAYS,
+    FIRST_BEHAVIOR,
+    FIRST_IMPRESSION,
+    TEST_DAY,
+)
+from mailcli.simulation.world import (
+    AD_BRANDS_PER_CATEGORY,
+    ATTRIBUTES,
+    BRANDS_PER_CATEGORY,
+    IMPRESSIONS_PER_USER,
+    INTERESTS,
+    Chunk,
+    World,
+    draw_interests,
+)
 
-# Proportions of the published files (ALIMAMA.md).
-IMPRESSIONS_PER_USER = 23
+# Proportions of the published files.
 NO_PROFILE = 79_961 / 1_141_729
 NO_BEHAVIOR = 5_389 / 1_141_729
 NULL_BRAND = 0.29
@@ -28,6 +43,25 @@ PIDS = ("430548_1007", "430539_1007")
 SECOND_PID = 0.4
 
 
+class LastDay(NamedTuple):
+    """What is true of the impressions of some users on the last day, the test day: N impressions of U users."""
+
+    users: NDArray[np.int64]
+    """[N], raw ids."""
+    user: NDArray[np.int64]
+    """[N], rows of the arrays by user below."""
+    ad: NDArray[np.int64]
+    """[N], the ad's number in the world."""
+    click: NDArray[np.int64]
+    """[N]"""
+    probability: NDArray[np.float32]
+    """[N], the true click probability."""
+    combination: NDArray[np.int64]
+    """[U], the user's combination of attributes, a row of World.means."""
+    interests: NDArray[np.int64]
+    """[U, INTERESTS], the user's behaviors before the test day by interest, without duplicates."""
+
+
 class TableChunk(NamedTuple):
     """The rows of some users."""
 
@@ -36,14 +70,13 @@ class TableChunk(NamedTuple):
     profiles: pa.Table
     behaviors: pa.Table
     impressions: pa.Table
-    probability: NDArray[np.float32]
-    """[impressions], the true click probability."""
+    test_day: LastDay
 
 
 def draw_ads(world: World) -> pa.Table:
     """The ad table."""
     rng = np.random.default_rng([world.settings.seed, 1])
-    brand = world.brands(world.ad_category, rng).astype(str).astype(object)
+    brand = world.brands(world.ad_category, AD_BRANDS_PER_CATEGORY, rng).astype(str).astype(object)
     brand[rng.random(world.ads) < NULL_BRAND] = "NULL"
     campaign = rng.integers(1, world.ads // 2 + 2, world.ads)
     return pa.table(
@@ -60,12 +93,24 @@ def draw_ads(world: World) -> pa.Table:
 
 def draw_chunks(world: World) -> Iterator[TableChunk]:
     """The other tables, some users at a time."""
-    for number, ids, attributes, theta, rng in world.chunks():
+    for chunk in world.chunks():
         # Purchases have their own generator, so that all else is the same without them.
-        buy_rng = np.random.default_rng([world.settings.seed, 3, number]) if world.settings.conversions else None
-        impressions, probability = _impressions(world, ids, theta, rng, buy_rng)
-        profiles = _profiles(ids, attributes, rng)
-        yield TableChunk(len(ids), profiles, _behaviors(world, ids, theta, rng), impressions, probability)
+        buy_rng = np.random.default_rng([world.settings.seed, 3, chunk.number]) if world.settings.conversions else None
+        impressions, probability = _impressions(world, chunk, buy_rng)
+        profiles = _profiles(chunk.ids, chunk.attributes, chunk.rng)
+        behaviors, interests = _behaviors(world, chunk)
+        test_day = _test_day(chunk, impressions, probability, interests)
+        yield TableChunk(len(chunk.ids), profiles, behaviors, impressions, test_day)
+
+
+def _test_day(
+    chunk: Chunk, impressions: pa.Table, probability: NDArray[np.float32], interests: NDArray[np.int64]
+) -> LastDay:
+    users, time, ad, click = (impressions[name].to_numpy() for name in ("user", "time_stamp", "adgroup_id", "clk"))
+    test = (time - FIRST_IMPRESSION) // DAY == TEST_DAY
+    order = np.argsort(chunk.ids)
+    user = order[np.searchsorted(chunk.ids, users[test], sorter=order)]
+    return LastDay(users[test], user, ad[test] - 1, click[test], probability[test], chunk.combination, interests)
 
 
 def _profiles(ids: NDArray, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator) -> pa.Table:
@@ -79,7 +124,9 @@ def _profiles(ids: NDArray, attributes: dict[str, NDArray[np.int64]], rng: np.ra
     return pa.table(columns)
 
 
-def _behaviors(world: World, ids: NDArray, theta: NDArray[np.float64], rng: np.random.Generator) -> pa.Table:
+def _behaviors(world: World, chunk: Chunk) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The behaviors, and [U, INTERESTS] how many of each user's are of each interest and before the test day."""
+    ids, theta, rng = chunk.ids, chunk.theta, chunk.rng
     mean = world.settings.behaviors_per_user
     # Activity differs much between users: a Poisson count with a gamma-distributed rate, shape 2 (ours).
     count = rng.poisson(rng.gamma(2.0, mean / 2, len(ids)))
@@ -91,20 +138,25 @@ def _behaviors(world: World, ids: NDArray, theta: NDArray[np.float64], rng: np.r
         "time_stamp": _session_times(user, FIRST_BEHAVIOR, FIRST_IMPRESSION + DAYS * DAY, rng),
         "btag": rng.choice(len(ACTIONS), len(user), p=ACTION_SHARES),
         "cate": category + 1,
-        "brand": world.brands(category, rng),
+        "brand": world.brands(category, BRANDS_PER_CATEGORY, rng),
     }
     # An exact duplicate repeats the row before it.
     duplicate = np.flatnonzero(rng.random(len(user)) < DUPLICATES)
     duplicate = duplicate[(duplicate > 0) & (user[duplicate] == user[duplicate - 1])]
+    duplicate = duplicate[~np.isin(duplicate - 1, duplicate)]
     for values in columns.values():
         values[duplicate] = values[duplicate - 1]
+    counted = columns["time_stamp"] < FIRST_IMPRESSION + TEST_DAY * DAY
+    counted[duplicate] = False
+    interests = np.zeros((len(ids), INTERESTS), np.int64)
+    np.add.at(interests, (user[counted], world.interest_of_category[category[counted]]), 1)
     # At most two, and none if the log is so small that they would exceed the default of --max-bad-rows.
     absurd = np.array((-2_082_686_353, 2_038_000_000))[: len(user) // ROWS_PER_ABSURD_TIME]
     columns["time_stamp"][rng.integers(max(len(user), 1), size=len(absurd))] = absurd
     order = rng.permutation(len(user))
     table = {name: values[order] for name, values in columns.items()}
     btag = pa.DictionaryArray.from_arrays(table["btag"].astype(np.int8), pa.array(ACTIONS)).cast(pa.string())
-    return pa.table({**table, "btag": btag})
+    return pa.table({**table, "btag": btag}), interests
 
 
 def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -119,16 +171,13 @@ def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random
 
 
 def _impressions(
-    world: World,
-    ids: NDArray,
-    theta: NDArray[np.float64],
-    rng: np.random.Generator,
-    buy_rng: np.random.Generator | None,
+    world: World, chunk: Chunk, buy_rng: np.random.Generator | None
 ) -> tuple[pa.Table, NDArray[np.float32]]:
     """The impressions, with a column `buy` if there is a generator for it, and their true click probability."""
+    ids, theta, rng = chunk.ids, chunk.theta, chunk.rng
     user = np.repeat(np.arange(len(ids)), rng.geometric(1 / IMPRESSIONS_PER_USER, len(ids)))
     ad = world.draw_ads(theta[user], rng)
-    affinity = world.affinity(theta[user], ad)
+    affinity = world.affinity(world.log_interest(theta[user], ad), ad)
     probability = world.click(affinity)
     click = (rng.random(len(user)) < probability).astype(np.int64)
     pid = pa.array(PIDS).take(pa.array((rng.random(len(user)) < SECOND_PID).astype(np.int64)))

@@ -54,7 +54,8 @@ class Truth:
         return self._world.buy(self._affinity(user, item))
 
     def _affinity(self, user: NDArray, item: NDArray) -> NDArray[np.float64]:
-        return self._world.affinity(self._theta[user], self._ad[item])
+        ad = self._ad[item]
+        return self._world.affinity(self._world.log_interest(self._theta[user], ad), ad)
 
     def _check(self, dataset: Dataset) -> None:
         """On the test day, the true probabilities must reach exactly the AUC that the simulator noted (MailError)."""

@@ -1,26 +1,40 @@
 """The latent-interest model behind simulated data.
 
-Each user has interests θ = softmax(sharpness · (√s · m(attributes) + √(1 - s) · ε)), s = `attribute_strength`.
-Behaviors are drawn from θ; a click on ad j has probability sigmoid(b + gain · z(u, j) + quality_j), z the standardized
-log interest in the ad's group of categories. So attributes predict behavior to the degree s, and behavior predicts
-clicks.
+Each user has interests θ = softmax(sharpness · (√s · m(attributes) + √(1 - s) · ε)), s = `attribute_strength`. The mean
+m = √(1 - i) · (sum of an effect per attribute value) + √i · (an effect per combination of values), i = `interactions`;
+both parts have unit variance. Behaviors are drawn from θ; a click on ad j has probability
+sigmoid(b + gain · z(u, j) + quality_j), z the standardized log interest in the ad's group of categories. So attributes
+predict behavior to the degree s, and behavior predicts clicks.
+
+Ads, categories and brands grow with the users, so that clicks per ad, category and brand stay those of the published
+files at every size.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, softmax
 
 from mailcli.errors import MailError
 
-# Proportions of the published files (ALIMAMA.md).
-ADS_PER_USER = 0.74
-CTR = 0.05
-CATEGORIES, BRANDS_PER_CATEGORY = 12_960, 8
+# Proportions of the published files: 1,141,729 users, 26,557,961 impressions with 5.14 % clicks, 846,811 ads in 6,769
+# categories and of 99,815 brands; 12,968 categories and 460,561 brands in the behavior log.
+ADS_PER_USER = 846_811 / 1_141_729
+IMPRESSIONS_PER_USER = 26_557_961 / 1_141_729
+CTR = 0.0514
+CLICKS_PER_CATEGORY = 202.0
+CATEGORIES_PER_AD_CATEGORY = 12_968 / 6_769
+BRANDS_PER_CATEGORY, AD_BRANDS_PER_CATEGORY = 36, 15
+#: Popularity falls with the rank to this power. Among the categories of the last 50 behaviors of 230 published users it
+#: is 0.7 from rank 1 to 100, and 0.9 from 20 to 200; for ads and brands the same is ours.
+POPULARITY_EXPONENT = 0.8
 #: Number of values and share of empty fields of each column.
 ATTRIBUTES = {
     "cms_segid": (97, 0.0),
@@ -34,6 +48,7 @@ ATTRIBUTES = {
 }
 #: Attributes that interests depend on: those that are never empty and have few values (ours).
 INTEREST_ATTRIBUTES = ("cms_group_id", "final_gender_code", "age_level", "shopping_level", "occupation")
+_COMBINATIONS = tuple(ATTRIBUTES[name][0] for name in INTEREST_ATTRIBUTES)
 
 # The latent model (ours): chosen so that the true probability reaches an AUC near .75.
 INTERESTS = 16
@@ -57,14 +72,20 @@ class Settings:
     attribute_strength: float = 0.5
     conversions: bool = False
     """Whether raw_sample has a column `buy`."""
+    interactions: float = 0.0
+    """The part of the attributes' meaning that belongs to their combination."""
+    clicks_per_category: float = CLICKS_PER_CATEGORY
+    """Expected clicks per ad category; sets the number of categories."""
 
     def __post_init__(self) -> None:
         if self.users < 10:
             raise MailError(f"--users is {self.users}. Expected 10 or more.")
-        if not 0 <= self.attribute_strength <= 1:
-            raise MailError(f"--attribute-strength is {self.attribute_strength}. Expected a number from 0 to 1.")
-        if not self.behaviors_per_user > 0:
-            raise MailError(f"--behaviors-per-user is {self.behaviors_per_user}. Expected more than 0.")
+        for name in ("attribute_strength", "interactions"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a number from 0 to 1.")
+        for name in ("behaviors_per_user", "clicks_per_category"):
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a positive number.")
         if self.seed < 0:
             raise MailError(f"--seed is {self.seed}. Expected 0 or more.")
 
@@ -99,6 +120,8 @@ class Chunk(NamedTuple):
     ids: NDArray[np.int64]
     attributes: dict[str, NDArray[np.int64]]
     """[users] by name, the index of each user's value."""
+    combination: NDArray[np.int64]
+    """[users], rows of World.means."""
     theta: NDArray[np.float64]
     """[users, INTERESTS]"""
     rng: np.random.Generator
@@ -112,22 +135,25 @@ class World:
         rng = np.random.default_rng([settings.seed, 0])
         self.settings = settings
         self.ads = max(2 * INTERESTS, round(ADS_PER_USER * settings.users))
-        self.categories = min(CATEGORIES, max(4 * INTERESTS, self.ads // 10))
+        self.ad_categories, self.categories = category_counts(settings)
         # The first INTERESTS categories and ads cover every interest, so that no group is empty.
         self.interest_of_category = np.arange(self.categories) % INTERESTS
-        self.category_sampler = _GroupSampler(self.interest_of_category, _zipf(self.categories, rng), INTERESTS)
+        popularity = _power_law(self.categories, rng)
+        self.category_sampler = _GroupSampler(self.interest_of_category, popularity, INTERESTS)
+        with_ads = slice(self.ad_categories)
+        ad_category_sampler = _GroupSampler(self.interest_of_category[with_ads], popularity[with_ads], INTERESTS)
         interest = np.r_[np.arange(INTERESTS), rng.integers(INTERESTS, size=self.ads - INTERESTS)]
-        self.ad_category = self.category_sampler.draw(interest, rng)
+        self.ad_category = ad_category_sampler.draw(interest, rng)
         self.ad_interest = self.interest_of_category[self.ad_category]
-        self.ad_sampler = _GroupSampler(self.ad_interest, _zipf(self.ads, rng), INTERESTS)
+        self.ad_sampler = _GroupSampler(self.ad_interest, _power_law(self.ads, rng), INTERESTS)
         self.quality = rng.normal(0, QUALITY_SPREAD, self.ads)
-        self.effects = {name: rng.normal(size=(ATTRIBUTES[name][0], INTERESTS)) for name in INTEREST_ATTRIBUTES}
+        self.means = _mean_interests(settings.interactions, rng)
         self.user_ids = rng.permutation(settings.users) + 1
-        sample = self.interests(self.attributes(20_000, rng), rng)
+        sample = self.interests(self.combinations(self.attributes(20_000, rng)), rng)
         self.mean, self.std = np.log(sample).mean(), np.log(sample).std()
         user = rng.integers(len(sample), size=200_000)
         ad = self.draw_ads(sample[user], rng)
-        self.intercept = _intercept(self.affinity(sample[user], ad))
+        self.intercept = _intercept(self.affinity(self.log_interest(sample[user], ad), ad))
 
     def chunks(self) -> Iterator[Chunk]:
         """All users, each chunk with its own random stream: the same settings always give the same users."""
@@ -135,7 +161,8 @@ class World:
             rng = np.random.default_rng([self.settings.seed, 2, number])
             ids = self.user_ids[start : start + USERS_PER_CHUNK]
             attributes = self.attributes(len(ids), rng)
-            yield Chunk(number, ids, attributes, self.interests(attributes, rng), rng)
+            combination = self.combinations(attributes)
+            yield Chunk(number, ids, attributes, combination, self.interests(combination, rng), rng)
 
     def attributes(self, count: int, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
         """Indices of attribute values, smaller ones more frequent."""
@@ -146,14 +173,22 @@ class World:
             for name, (values, _) in ATTRIBUTES.items()
         }
 
-    def interests(self, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator) -> NDArray[np.float64]:
+    @staticmethod
+    def combinations(attributes: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """[users], each one's row of `means`; all rows are equally frequent."""
+        values = tuple(attributes[name] for name in INTEREST_ATTRIBUTES)
+        return np.asarray(np.ravel_multi_index(values, _COMBINATIONS), np.int64)
+
+    def interests(self, combination: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
         """[users, INTERESTS], θ by the formula at the top of this module."""
-        names = INTEREST_ATTRIBUTES
-        signal = sum(self.effects[name][attributes[name]] for name in names) / np.sqrt(len(names))
+        noise = rng.normal(size=(len(combination), INTERESTS))
+        return np.asarray(softmax(self.logits(combination, noise), axis=1), np.float64)
+
+    def logits(self, combination: NDArray[np.int64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
+        """sharpness · (√s · m + √(1 - s) · ε), the logarithm of θ up to a constant per user; arrays are broadcast."""
         strength = self.settings.attribute_strength
-        noise = rng.normal(size=signal.shape)
-        power: NDArray[np.float64] = np.exp(SHARPNESS * (np.sqrt(strength) * signal + np.sqrt(1 - strength) * noise))
-        return np.asarray(power / power.sum(axis=1, keepdims=True), np.float64)
+        mixed = np.sqrt(strength) * self.means[combination] + np.sqrt(1 - strength) * noise
+        return np.asarray(SHARPNESS * mixed, np.float64)
 
     def draw_ads(self, theta: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
         """[impressions], the ad shown to a user of each row of θ."""
@@ -161,28 +196,49 @@ class World:
         interest = np.where(targeted, draw_interests(theta, rng), rng.integers(INTERESTS, size=len(theta)))
         return self.ad_sampler.draw(interest, rng)
 
-    def affinity(self, theta: NDArray[np.float64], ad: NDArray[np.int64]) -> NDArray[np.float64]:
+    def log_interest(self, theta: NDArray[np.float64], ad: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[N], the logarithm of each row's entry of θ for the ad's interest."""
+        return np.asarray(np.log(theta[np.arange(len(ad)), self.ad_interest[ad]]), np.float64)
+
+    def affinity(self, log_interest: NDArray[np.float64], ad: NDArray[np.int64]) -> NDArray[np.float64]:
         """The logit of a click, without its intercept."""
-        interest = np.log(theta[np.arange(len(ad)), self.ad_interest[ad]])
-        return CLICK_GAIN * (interest - self.mean) / self.std + self.quality[ad]
+        return CLICK_GAIN * (log_interest - self.mean) / self.std + self.quality[ad]
 
     def click(self, affinity: NDArray[np.float64]) -> NDArray[np.float64]:
         """P(click), given the affinity of user and ad."""
-        return sigmoid(self.intercept + affinity)
+        return expit(self.intercept + affinity)
 
     def buy(self, affinity: NDArray[np.float64]) -> NDArray[np.float64]:
         """P(buy | click), given the affinity of user and ad."""
-        return sigmoid(BUY_INTERCEPT + affinity)
+        return expit(BUY_INTERCEPT + affinity)
 
-    def brands(self, category: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """A brand from each category; the first brands are the most frequent."""
-        rank = np.minimum(rng.geometric(0.35, len(category)) - 1, BRANDS_PER_CATEGORY - 1)
-        return category * BRANDS_PER_CATEGORY + rank + 1
+    @staticmethod
+    def brands(category: NDArray[np.int64], of_category: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """One of the first brands of each category; the first are the most frequent."""
+        popularity = np.cumsum(np.arange(1.0, of_category + 1) ** -POPULARITY_EXPONENT)
+        rank = np.searchsorted(popularity, rng.random(len(category)) * popularity[-1], side="right")
+        return category * BRANDS_PER_CATEGORY + np.minimum(rank, of_category - 1) + 1
 
 
-def _zipf(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def category_counts(settings: Settings) -> tuple[int, int]:
+    """Categories with ads, and all categories. Every interest has one: below 2,700 users these are too many."""
+    clicks = settings.users * IMPRESSIONS_PER_USER * CTR
+    with_ads = max(INTERESTS, round(clicks / settings.clicks_per_category))
+    return with_ads, round(with_ads * CATEGORIES_PER_AD_CATEGORY)
+
+
+def _mean_interests(interactions: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """[combinations, INTERESTS], m for every combination of attribute values."""
+    effects = [rng.normal(size=(count, INTERESTS)) for count in _COMBINATIONS]
+    together = rng.normal(size=(math.prod(_COMBINATIONS), INTERESTS))
+    values = np.unravel_index(np.arange(len(together)), _COMBINATIONS)
+    alone = sum(effect[value] for effect, value in zip(effects, values, strict=True)) / np.sqrt(len(effects))
+    return np.asarray(np.sqrt(1 - interactions) * alone + np.sqrt(interactions) * together, np.float64)
+
+
+def _power_law(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """[count], weights that fall with the rank by a power law, in random order."""
-    return np.asarray((1.0 + rng.permutation(count)) ** -0.8, dtype=np.float64)
+    return np.asarray((1.0 + rng.permutation(count)) ** -POPULARITY_EXPONENT, dtype=np.float64)
 
 
 def draw_interests(theta: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -191,14 +247,5 @@ def draw_interests(theta: NDArray[np.float64], rng: np.random.Generator) -> NDAr
 
 
 def _intercept(affinity: NDArray[np.float64]) -> float:
-    """b with mean sigmoid(b + affinity) = CTR, by bisection."""
-    low, high = -20.0, 20.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if sigmoid(middle + affinity).mean() < CTR else (low, middle)
-    return low
-
-
-def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (1 + exp(-x))."""
-    return 1 / (1 + np.exp(-x))
+    """b with mean sigmoid(b + affinity) = CTR."""
+    return float(brentq(lambda intercept: expit(intercept + affinity).mean() - CTR, -20.0, 20.0))

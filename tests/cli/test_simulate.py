@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -36,3 +37,19 @@ def test_a_full_disk_under_duckdb_is_one_line(home: Path, monkeypatch: pytest.Mo
         'IO Error: Could not write file "x": No space left on device. Free some space and run the same command again.'
     )
     assert list(home.iterdir()) == []
+
+
+def test_it_says_how_far_a_model_can_get(home: Path) -> None:
+    result = mail("simulate", "alimama", "--users", "300", "--out", "raw", "--interactions", "1", "--seed", "3")
+    line = result.stdout.splitlines()[1]
+    note = json.loads((home / "raw" / "SIMULATED.json").read_text())
+    true, behavior, attributes, item = (
+        note[f"ceiling_{name}auc"] for name in ("", "behavior_", "attributes_", "item_")
+    )
+    assert line == (
+        f"Best possible AUC on the test day: {true:.4f} with the true click probability (GAUC "
+        f"{note['ceiling_gauc']:.4f}), {behavior:.4f} from behavior and item, {attributes:.4f} from attributes and "
+        f"item, {item:.4f} from the item alone."
+    )
+    assert note["interactions"] == 1
+    assert true > behavior > item

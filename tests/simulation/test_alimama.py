@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from mailcli.errors import MailError
 from mailcli.preprocessing.simulated_marker import read_marker
 from mailcli.simulation.alimama import Summary, simulate_alimama
-from mailcli.simulation.world import Settings
+from mailcli.simulation.world import Settings, World, category_counts
 from tests.helpers.alimama import HEADERS
 from tests.helpers.oracles import read_csv
 
@@ -35,15 +36,56 @@ def test_proportions_of_the_published_files(simulated: tuple[Path, Summary]) -> 
     log, users = read_csv(folder / "behavior_log.csv"), read_csv(folder / "user_profile.csv")
     assert summary.impressions == len(sample)
     assert summary.behaviors == len(log)
-    assert len(sample) / USERS == pytest.approx(23, rel=0.1)
-    assert len(ads) / USERS == pytest.approx(0.74, rel=0.01)
-    assert np.mean([row["clk"] == "1" for row in sample]) == pytest.approx(0.05, rel=0.1)
+    assert len(sample) / USERS == pytest.approx(23.26, rel=0.1)
+    assert len(ads) / USERS == pytest.approx(0.7417, rel=0.01)
+    assert np.mean([row["clk"] == "1" for row in sample]) == pytest.approx(0.0514, rel=0.1)
     assert len(log) / USERS == pytest.approx(40, rel=0.1)
     assert np.mean([row["brand"] == "NULL" for row in ads]) == pytest.approx(0.29, abs=0.04)
     assert np.mean([row["pvalue_level"] == "" for row in users]) == pytest.approx(0.54, abs=0.04)
     assert np.mean([row["new_user_class_level"] == "" for row in users]) == pytest.approx(0.32, abs=0.04)
     assert 1 - len(users) / USERS == pytest.approx(0.07, abs=0.02)
     assert Counter(row["btag"] for row in log)["pv"] / len(log) == pytest.approx(0.9526, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("users", "clicks_per_category", "with_ads", "all_of_them"),
+    [
+        # 1,141,729 users have 26,557,961 impressions with 5.14 % clicks, 202 for each of 6,758 categories.
+        (1_141_729, 202, 6758, 12947),
+        (30_000, 202, 178, 341),
+        (30_000, 101, 355, 680),
+        # Every interest has one of its own, of 16.
+        (300, 202, 16, 31),
+    ],
+)
+def test_categories_grow_with_the_clicks(
+    users: int, clicks_per_category: float, with_ads: int, all_of_them: int
+) -> None:
+    assert category_counts(Settings(users=users, clicks_per_category=clicks_per_category)) == (with_ads, all_of_them)
+
+
+def test_clicks_and_behaviors_per_value(tmp_path: Path) -> None:
+    simulate_alimama(Settings(users=6000, seed=1, behaviors_per_user=20), tmp_path / "set")
+    ads = {row["adgroup_id"]: row for row in read_csv(tmp_path / "set" / "ad_feature.csv")}
+    log = read_csv(tmp_path / "set" / "behavior_log.csv")
+    clicks = sum(row["clk"] == "1" for row in read_csv(tmp_path / "set" / "raw_sample.csv"))
+    # The published files: 1,365,079 clicks on 846,811 ads of 6,769 categories and 99,815 brands.
+    assert clicks / len(ads) == pytest.approx(1.61, rel=0.1)
+    assert clicks / len({ad["cate_id"] for ad in ads.values()}) == pytest.approx(202, rel=0.1)
+    assert clicks / len({ad["brand"] for ad in ads.values()}) == pytest.approx(13.7, rel=0.15)
+    categories = Counter(row["cate"] for row in log)
+    # 723,268,134 behaviors of 1,141,729 users (633 each, here 20) in 12,968 categories.
+    assert len(log) / len(categories) == pytest.approx(55_773 * 20 / 633, rel=0.15)
+    assert {ad["cate_id"] for ad in ads.values()} < set(categories), "some categories have no ads"
+
+
+def test_popularity_falls_with_the_rank() -> None:
+    world = World(Settings(users=200_000))
+    rng = np.random.default_rng(0)
+    category = world.category_sampler.draw(rng.integers(16, size=300_000), rng)
+    counts = np.sort(np.bincount(category))[::-1]
+    # As (r + 1)^-0.8: by a factor of 6.3 from the 10th to the 100th.
+    assert counts[9] / counts[99] == pytest.approx(6.3, rel=0.3)
 
 
 def test_quirks_of_the_published_files(simulated: tuple[Path, Summary]) -> None:
@@ -67,12 +109,17 @@ def test_quirks_of_the_published_files(simulated: tuple[Path, Summary]) -> None:
     assert without_behavior, "naturally new users"
 
 
-def test_the_ceiling_is_above_chance_and_recorded(simulated: tuple[Path, Summary]) -> None:
+def test_the_ceilings_are_recorded(simulated: tuple[Path, Summary]) -> None:
     folder, summary = simulated
-    assert 0.7 < summary.ceiling_auc < 0.8
+    assert 0.7 < summary.ceilings.auc < 0.8
     note = read_marker(folder, [folder / f"{stem}.csv" for stem in HEADERS])
     assert note is not None
-    assert note["ceiling_auc"] == summary.ceiling_auc
+    best = summary.ceilings
+    assert note["ceiling_auc"] == best.auc
+    assert note["ceiling_gauc"] == best.gauc
+    assert note["ceiling_behavior_auc"] == best.behavior_auc
+    assert note["ceiling_attributes_auc"] == best.attributes_auc
+    assert note["ceiling_item_auc"] == best.item_auc
     assert note["seed"] == 4
 
 
@@ -113,7 +160,9 @@ def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
             {"users": 10, "attribute_strength": 1.5},
             "--attribute-strength is 1.5. Expected a number from 0 to 1.",
         ),
-        ({"users": 10, "behaviors_per_user": 0}, "--behaviors-per-user is 0. Expected more than 0."),
+        ({"users": 10, "interactions": -0.1}, "--interactions is -0.1. Expected a number from 0 to 1."),
+        ({"users": 10, "behaviors_per_user": 0}, "--behaviors-per-user is 0. Expected a positive number."),
+        ({"users": 10, "clicks_per_category": math.inf}, "--clicks-per-category is inf. Expected a positive number."),
         ({"users": 10, "seed": -1}, "--seed is -1. Expected 0 or more."),
     ],
 )
