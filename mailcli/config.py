@@ -31,7 +31,7 @@ OPTIMIZERS = ("sparse_adam", "adam")
 #: Precision of matrix products; variables, the embedding table, losses and sums are float32 in both.
 PRECISIONS = ("float32", "bfloat16")
 #: How the embedding table is initialized.
-EMBEDDING_INITS = ("normal", "xavier", "small", "glorot")
+EMBEDDING_INITS = ("normal", "xavier", "small", "behaviors", "glorot")
 #: Users whose validation AUC selects the best epoch.
 SELECTIONS = ("all", "new")
 #: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
@@ -65,7 +65,8 @@ class RunConfig:
     """d, the size of an embedding (MAIL Sec. 4.1.4)."""
     embedding_init: str = "normal"
     """normal: N(0, 0.01²), as in the published code. xavier: as in Algorithm 1; needs several times the epochs. small:
-    U(±0.01), actions at one. glorot: as TensorFlow initializes a table."""
+    U(±0.01), actions at one. behaviors: as small, but what the same users turn to begins near one another. glorot: as
+    TensorFlow initializes a table."""
     batch_size: int = 1024
     """Impressions per step (MAIL Sec. 4.1.4)."""
     embedding_l2: float = 0.0

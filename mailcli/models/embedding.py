@@ -30,13 +30,14 @@ class FeatureEmbedding(keras.layers.Layer):
     - normal: N(0, 0.01²), as in the published code;
     - xavier: U(±√(3/d)), fan_in = fan_out = d, so that the scale does not depend on the vocabulary;
     - small: U(±0.01) with all actions one, so that v_i starts as the embedding of its item;
+    - behaviors: as small; training then begins with vectors from the histories (training/behavior_vectors.py);
     - glorot: U(±√(6/(n + d))) for a vocabulary of n ids, as TensorFlow's default for a table [n, d].
 
     Args:
         schema: the fields and their groups.
         vocabulary_sizes: ids per vocabulary, including padding and unknown.
         dim: d.
-        init: "normal", "xavier" (MAIL Algorithm 1), "small" (ours) or "glorot".
+        init: "normal", "xavier" (MAIL Algorithm 1), "small" (ours), "behaviors" (ours) or "glorot".
         l2: weight of the embeddings' squared lengths in the ranking loss.
     """
 
@@ -68,7 +69,7 @@ class FeatureEmbedding(keras.layers.Layer):
     def build(self, *_: Any) -> None:
         """Make the table."""
         self.table = self.add_weight(shape=(self.rows, self.dim), initializer=self._initializer(), name="table")
-        if self.init == "small":
+        if self.init in {"small", "behaviors"}:
             actions = tf.range(self.rows)[:, None] >= self.first_action_row
             self.table.assign(tf.where(actions, 1.0, self.table.value))
         elif self.init == "glorot":
@@ -80,7 +81,8 @@ class FeatureEmbedding(keras.layers.Layer):
     def _initializer(self) -> Any:
         if self.init == "normal":
             return keras.initializers.RandomNormal(stddev=SMALL_SCALE)
-        limit = {"xavier": (3 / self.dim) ** 0.5, "small": SMALL_SCALE, "glorot": 1.0}[self.init]
+        limits = {"xavier": (3 / self.dim) ** 0.5, "small": SMALL_SCALE, "behaviors": SMALL_SCALE, "glorot": 1.0}
+        limit = limits[self.init]
         return keras.initializers.RandomUniform(-limit, limit)
 
     def call(self, batch: dict[str, Tensor], outstanding: Outstanding | None = None) -> Features:

@@ -18,6 +18,7 @@ from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives, trackers
 from mailcli.training.audit_scores import audit_run
+from mailcli.training.behavior_vectors import start_from_behaviors
 from mailcli.training.dataset_checks import changes_of_dataset_reported, checked_views
 from mailcli.training.environment import environment
 from mailcli.training.evaluate import check_selectable, measure
@@ -198,6 +199,8 @@ def prepare(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, Vi
     model = make_model(dataset, config)
     splits = checked_views(dataset, config)
     check_selectable(dataset, splits["validation"], config.select)
+    if config.embedding_init == "behaviors":
+        start_from_behaviors(model.embedding, dataset, splits["train"], config.seed)
     return model, splits
 
 

@@ -1,0 +1,90 @@
+"""embedding_init = "behaviors": values that the same users turn to begin with similar embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mailcli.config import make_config
+from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import views
+from mailcli.training import behavior_vectors
+from mailcli.training.behavior_vectors import seen_behaviors, value_vectors
+from mailcli.training.train import prepare
+
+
+def test_two_groups_of_users_with_values_of_their_own() -> None:
+    # Users 0-2 turn to ids 2 and 3, users 3-5 to ids 4 and 5; nobody to 6, and 1 is unknown.
+    user = np.repeat(np.arange(6), 3)
+    ids = np.array([2, 3, 1] * 3 + [4, 5, 1] * 3)
+    vectors = value_vectors(user, ids, 7, 1, seed=0)
+    sign = np.sign(vectors[2, 0])
+    np.testing.assert_allclose(sign * vectors[:, 0], [0, 0, 1, 1, -1, -1, 0], atol=1e-6)
+
+
+def test_vectors_are_those_of_the_formula() -> None:
+    rng = np.random.default_rng(5)
+    user, ids = rng.integers(12, size=200), rng.integers(2, 10, size=200)
+    counts = np.zeros((12, 8))
+    for u, i in zip(user, ids, strict=True):
+        counts[u, i - 2] += 1
+    smoothed = counts.sum(axis=0) + 25  # 200 behaviors of 8 values
+    expected = counts.sum(axis=1)[:, None] * counts.sum(axis=0) / 200
+    _, values, right = np.linalg.svd((counts - expected) / np.sqrt(counts.sum(axis=1))[:, None] / np.sqrt(smoothed))
+    places = (values[:, None] * right / np.sqrt(smoothed))[:4].T
+    vectors = value_vectors(user, ids, 10, 4, seed=0)[2:]
+    # Signs are free: the products between values are compared, up to the scale.
+    products, true_products = vectors @ vectors.T, places @ places.T
+    np.testing.assert_allclose(products / np.trace(products), true_products / np.trace(true_products), atol=1e-5)
+    weights = counts.sum(axis=0) / 200
+    assert (weights * (vectors**2).mean(axis=1)).sum() == pytest.approx(1)
+
+
+def test_components_that_do_not_exist_are_zero() -> None:
+    # Three users and three values less what is expected of them: two components.
+    user, ids = np.array([0, 1, 2, 2]), np.array([2, 3, 2, 4])
+    assert value_vectors(user, ids, 5, 8, seed=0).any(axis=0).tolist() == [True] * 2 + [False] * 6
+    assert not value_vectors(user, np.ones(4, int), 5, 8, seed=0).any(), "no known value"
+
+
+@pytest.mark.parametrize("protocol", ["paper", "strict"])
+def test_neither_new_users_nor_the_test_days_are_looked_at(tiny: Dataset, protocol: str) -> None:
+    view = views(tiny, make_config([{"data": "tiny", "protocol": protocol}]))["train"]
+    user, rows = seen_behaviors(tiny, view, np.random.default_rng(0))
+    train_user, end = tiny.column("train", "user"), tiny.column("train", "history_end")
+    expected = set()
+    for row in view.rows:
+        if not view.is_new(train_user[[row]], np.array([row]))[0]:
+            first = tiny.offsets[train_user[row]]
+            expected |= {(int(train_user[row]), place) for place in range(first, end[row])}
+    assert set(zip(user.tolist(), rows.tolist(), strict=True)) == expected
+    assert expected
+
+
+def test_many_users_are_sampled_and_long_histories_cut(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(behavior_vectors, "USERS", 20)
+    monkeypatch.setattr(behavior_vectors, "BEHAVIORS_PER_USER", 3)
+    view = views(tiny, make_config([{"data": "tiny"}]))["train"]
+    user, _ = seen_behaviors(tiny, view, np.random.default_rng(0))
+    _, counts = np.unique(user, return_counts=True)
+    assert len(counts) == 20
+    assert counts.max() == 3
+
+
+def test_training_begins_with_them(tiny: Dataset) -> None:
+    settings = {"data": "tiny", "history": 20, "embedding_dim": 4, "ranker.units": "8"}
+    small, splits = prepare(make_config([{**settings, "embedding_init": "small"}]), tiny)
+    before = small.embedding.table.numpy()
+    model, _ = prepare(make_config([{**settings, "embedding_init": "behaviors"}]), tiny)
+    after = model.embedding.table.numpy()
+    user, rows = seen_behaviors(tiny, splits["train"], np.random.default_rng(0))
+    first, size = model.embedding.first_row["cate"], tiny.vocabulary_sizes["cate"]
+    vectors = value_vectors(user, np.asarray(tiny.column("behaviors", "cate")[rows]), size, 4, seed=0)
+    known = vectors.any(axis=1)
+    assert known.any()
+    np.testing.assert_array_equal(after[first : first + size][known], vectors[known])
+    np.testing.assert_array_equal(after[first : first + size][~known], before[first : first + size][~known])
+    others = [name for name in tiny.schema.vocabularies() if name not in {"cate", "brand"}]
+    for name in others:
+        place = slice(model.embedding.first_row[name], model.embedding.first_row[name] + tiny.vocabulary_sizes[name])
+        np.testing.assert_array_equal(after[place], before[place])
