@@ -34,7 +34,7 @@ check: $(READY)  ## lint, format, types and import contracts
 
 # The experiments of experiments/RESULTS.md, in its order.
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table3-ml-100k-strict.toml \
-	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml
+	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml experiments/table3-ml-100k.toml
 
 results: $(READY)  ## writes experiments/RESULTS.md from the kept results, without training
 	$(BIN)/mail results $(EXPERIMENTS) --reading experiments/READING.md --runs runs-tables
