@@ -20,6 +20,7 @@ QUICK = {
     "cvae": {"cold_start.units": "16", "cold_start.latent": "4"},
     "metaemb": {"cold_start.steps": "3", "cold_start.users": "8"},
     "conse": {"cold_start.references": "64"},
+    "neighbors": {"cold_start.references": "64", "cold_start.steps": "3"},
 }
 BATCH = 64
 SHAPE = {"embedding_dim": 8, "history": 10, "batch_size": BATCH}
