@@ -29,6 +29,8 @@ from tests.helpers.runs import make_older
 LONG_VIEW_RANDOM = "kuairand-pure-long-view-random"
 FOLDER = Path(__file__).parent.parent.parent / "experiments"
 EXPERIMENTS = sorted([*FOLDER.glob("*.toml"), *FOLDER.glob("tuned/*.toml")])
+#: The experiment whose rows carry the claims.
+STRICT = "table2-ml-100k-strict"
 
 #: Two rankers, a co-trained and a two-stage method, on 150 simulated users: seconds.
 PLAN = """
@@ -73,6 +75,13 @@ def test_the_projects_experiments_are_complete(path: Path) -> None:
     assert all(folders.of(config.baseline()) == folders.of(config) for config in configs if config.cold_start == "none")
     for row, numbers in (plan.reported or {}).items():
         assert REPORTED[row] == numbers
+
+
+def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
+    ten, tuned = (read_plan(FOLDER / name) for name in (f"{STRICT}-10-seeds.toml", f"tuned/{STRICT}.toml"))
+    assert ten.settings == tuned.settings
+    of_tuned, _ = tuned.configs("any", 100)
+    assert all(config in of_tuned for config in ten.configs("any", 100)[0])
 
 
 @pytest.mark.parametrize(
