@@ -93,7 +93,7 @@ from tests.helpers.command_line import error_line, mail
         (["train", "--set", "epochs"], "--set epochs: expected KEY=VALUE."),
         (
             ["train", "--set", "ranker.unit=3"],
-            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout'.",
+            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout', 'product'.",
         ),
         (
             ["train", "--set", "history=500"],

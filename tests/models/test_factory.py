@@ -19,7 +19,7 @@ from tests.helpers.models import changes, mail_config, values
     [
         (
             {"ranker.unit": "8"},
-            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout'.",
+            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout', 'product'.",
         ),
         ({"ranker.units": "8,x"}, "ranker 'base': `units` should be like (512, 256). Received: '8,x'"),
         (

@@ -73,7 +73,7 @@ class TestAfterADefaultHasChanged:
         path = runs / CONFIG.run_path / "config.toml"
         text = path.read_text(encoding="utf-8")
         assert tomllib.loads(text)["cold_start_defaults"] == {"rate": "0.5"}
-        assert tomllib.loads(text)["ranker_defaults"] == {"dropout": "0.5"}
+        assert tomllib.loads(text)["ranker_defaults"] == {"dropout": "0.5", "product": "False"}
         path.write_text(text.replace('rate = "0.5"', 'rate = "0.3"'), encoding="utf-8")
         return runs
 

@@ -56,7 +56,7 @@ class ColdStart(MeanStepMethod):
         references = np.sort(rng.permutation(training.last_impressions())[: self.settings["references"]])
         features = training.gather(references)
         counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
-        keys = unit_fields(tf.cast(self.signature(features), tf.float32), len(self.field_weights))
+        keys = unit_fields(tf.cast(self.signature(features), tf.float32), self.field_weights.shape[0])
         sums = tf.cast(features.behavior_sum, tf.float32)
         for weight, rows in ((self.keys, keys), (self.sums, sums), (self.counts, counts)):
             padded = np.zeros(weight.shape, np.float32)
@@ -93,7 +93,7 @@ class ColdStart(MeanStepMethod):
 
     def mean_step(self, signatures: Tensor) -> Tensor:
         """The mean steps of users with the same attributes."""
-        query = unit_fields(tf.cast(signatures, tf.float32), len(self.field_weights))
+        query = unit_fields(tf.cast(signatures, tf.float32), self.field_weights.shape[0])
         parts = (self.keys, self.sums, self.counts, self.mean, self.field_weights, self.prior)
         return regress(query, *(part.value for part in parts))
 
