@@ -22,7 +22,7 @@ from mailcli.cli._options import (
 )
 from mailcli.cli._resolve import resolve_rows
 from mailcli.config import VARIANTS
-from mailcli.reporting.paper import REPORTED
+from mailcli.reporting.paper import REPORTED, is_papers_data
 
 
 @click.command(short_help="The paper's Table 3: a ranker with each variant of MAIL.")
@@ -69,4 +69,4 @@ def ablate(
     announce([PlannedTable(configs, range(seeds), dataset, RunFolders(runs))], jobs)
     rows = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
     title = f"Ablation (MAIL Table 3) on {dataset.name}, ranker {configs[0].ranker}"
-    print_tables([make_table(rows, title, REPORTED, shown)], form)
+    print_tables([make_table(rows, title, REPORTED, shown, is_papers_data(dataset))], form)

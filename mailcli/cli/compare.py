@@ -20,7 +20,7 @@ from mailcli.cli._options import (
     split_names,
 )
 from mailcli.cli._resolve import resolve_rows
-from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, row_settings
+from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, is_papers_data, row_settings
 
 
 @click.command(short_help="The paper's Table 2: rankers with and without methods.")
@@ -70,4 +70,5 @@ def compare(
 
     announce([PlannedTable(configs, range(seeds), dataset, RunFolders(runs))], jobs)
     results = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
-    print_tables([make_table(results, f"Comparison (MAIL Table 2) on {dataset.name}", REPORTED, shown)], form)
+    title = f"Comparison (MAIL Table 2) on {dataset.name}"
+    print_tables([make_table(results, title, REPORTED, shown, is_papers_data(dataset))], form)

@@ -26,6 +26,15 @@ P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a
 EQUIVALENCE_NOTE = (
     f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
 )
+BESIDE = "to its left"
+#: Of tables whose metrics stand one below the other, with short marks of p: what stands there instead of a text.
+STACKED_TEXTS = {
+    BESIDE: "above it",
+    SEEDS_NOTE: "±: 95 % interval over seeds; * p < .05, ** p < .01, no mark = no significant difference at 5 %",
+    EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05): only this shows that "
+    "there is no harm",
+}
+PAPER_NOTE = "paper: reported on about 6 M impressions of Alimama; not comparable with other data"
 #: The notes that explain marks, and are the same under every table: a document of several tables has them once.
 LEGENDS = (SEEDS_NOTE, TRIVIAL_NOTE, P_NOTE, EQUIVALENCE_NOTE, AUDIT_LEGEND)
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
@@ -63,7 +72,7 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     if with_conversions:
         notes.append("CTCVR: click and then conversion, ranked by pCTCVR = pCTR x pCVR")
     if with_reported:
-        notes.append("paper: reported on about 6 M impressions of Alimama; not comparable with other data")
+        notes.append(PAPER_NOTE)
     return notes
 
 
@@ -101,7 +110,7 @@ def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:
     # Where every draw lacks a class, there is no interval either.
     undefined = max(share for share in [0.0, *shares] if share < 1)
     return [
-        f"over users: 95 % interval of the mean to its left, from {len(all_draws[0]):,} bootstrap draws of the test "
+        f"over users: 95 % interval of the mean {BESIDE}, from {len(all_draws[0]):,} bootstrap draws of the test "
         "users with all their impressions; the trained models stay fixed",
         "over users: not an interval of the difference between rows, which share users and draws",
         *([f"over users: draws without both labels are excluded (at most {undefined:.1%})"] if undefined else []),

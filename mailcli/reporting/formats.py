@@ -5,18 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
-
-from mailcli.escape import csv_cell, latex, markdown, markdown_row, terminal
+from mailcli.escape import csv_cell, latex, markdown, markdown_row
+from mailcli.reporting.terminal_table import terminal_table
 from mailcli.reporting.text_table import TextCell, TextTable
 
-#: How a cell of rank 0, 1 (best) and 2 (second best) is marked in a terminal.
-_TERMINAL_STYLES = ("", "bold", "underline")
-#: The same in Markdown and LaTeX, as the text before and after.
+#: How a cell of rank 0, 1 (best) and 2 (second best) is marked in Markdown and LaTeX: the text before and after.
 _MARKDOWN_MARKS = (("", ""), ("**", "**"), ("<u>", "</u>"))
 _LATEX_MARKS = (("", ""), (r"\textbf{", "}"), (r"\underline{", "}"))
 
@@ -36,29 +33,8 @@ def render(tables: TextTable | Sequence[TextTable], form: str) -> str:
 
 
 def _terminal(table: TextTable) -> str:
-    """The best cell of a block is bold, the second best underlined."""
-    grid = RichTable(show_edge=False, pad_edge=False)
-    for position, name in enumerate(table.head):
-        is_prose = table.wraps and position == len(table.head) - 1
-        grid.add_column(
-            terminal(name), justify="right" if position and not table.wraps else "left", no_wrap=not is_prose
-        )
-    for block in table.blocks:
-        if block.title:
-            grid.add_row(terminal(block.title), style="bold")
-        for line in block.lines:
-            cells = [Text(terminal(cell.text), _TERMINAL_STYLES[cell.rank]) for cell in line]
-            grid.add_row(*cells, end_section=line is block.lines[-1])
-    console = Console(highlight=False, markup=False, emoji=False)
-    # Numbers are never cut: in a narrow terminal the lines wrap.
-    if not table.wraps:
-        console.width = max(console.width, console.measure(grid, options=console.options.update(width=500)).maximum)
-    with console.capture() as captured:
-        console.print(terminal(table.title), style="bold")
-        console.print(grid)
-        for note in table.notes:
-            console.print(terminal(note), style="dim", soft_wrap=True)
-    return captured.get()
+    """As wide as the terminal at most; elsewhere, lines may be long."""
+    return terminal_table(table, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
 
 
 def _markdown(table: TextTable) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from mailcli.reporting.best_epochs import best_epochs
 from mailcli.reporting.captions import EQUIVALENCE_NOTE, ONE_SEED, SEEDS_NOTE, settings_note
-from mailcli.reporting.result_layout import improvement_numbers, improvement_text
+from mailcli.reporting.cell_texts import improvement_text
+from mailcli.reporting.result_layout import improvement_numbers
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
 from mailcli.reporting.worlds import (
     COUNTS_FROM,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mailcli import plugins
 from mailcli.config import VARIANTS, RunConfig
 from mailcli.errors import MailError, did_you_mean, quoted
+
+if TYPE_CHECKING:  # the command line reads this module for --help, which does not import NumPy
+    from mailcli.data.dataset import Dataset
 
 #: The rows of Table 2, in its order, as settings of a run.
 TABLE_2: dict[str, dict[str, str]] = {
@@ -44,6 +49,11 @@ REPORTED: dict[str, dict[str, dict[str, float]]] = {
         "old": {"AUC": 0.6271, "GAUC": 0.5898, "RI AUC": 0.00, "RI GAUC": 0.02},
     },
 }
+
+
+def is_papers_data(dataset: Dataset) -> bool:
+    """Whether REPORTED is of this data: the real files of Alimama."""
+    return dataset.manifest["source"] == "alimama" and dataset.simulation is None
 
 
 def row_name(config: RunConfig) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.audit_block import audit_block
 from mailcli.reporting.best_epochs import BestEpochs
-from mailcli.reporting.captions import BELOW_TRIVIAL_MARK, TRIVIAL_MARK
-from mailcli.reporting.columns import column_title, number_text
-from mailcli.reporting.rows import CONVERSION_METRICS, COST_METRICS, METRICS, TITLES
+from mailcli.reporting.captions import PAPER_NOTE, TRIVIAL_MARK
+from mailcli.reporting.cell_texts import estimate_cell, improvement_text, over_users_cell
+from mailcli.reporting.columns import column_title
+from mailcli.reporting.rows import COST_METRICS, METRICS, TITLES
+from mailcli.reporting.stacked_layout import has_intervals, stacked_layout
 from mailcli.reporting.tables import MetricCell, ResultLine, ResultTable
-from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
+from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable, unsigned
 
 #: Explains what only the Markdown form shows.
 MARKDOWN_LEGEND = "(in brackets: standard deviation over seeds); best bold, second best underlined"
@@ -19,15 +22,26 @@ MARKDOWN_LEGEND = "(in brackets: standard deviation over seeds); best bold, seco
 
 def lay_out(table: ResultTable) -> TextTable:
     """The table as text, the numbers rounded as the paper prints them."""
+    shown = table if table.is_papers_own else _without_reported(table)
     return TextTable(
         table.title,
         tuple(_head(table)),
-        tuple(TextBlock(TITLES[block[0].users], [_line(table, line) for line in block]) for block in table.blocks),
+        _blocks(table),
         table.notes,
         _records(table),
         # A pipe would end a cell if a note were moved into the table.
         (*(note.replace("|", "/") for note in table.notes), MARKDOWN_LEGEND),
+        layouts=(Layout(tuple(_head(shown)), _blocks(shown), shown.notes), stacked_layout(shown)),
     )
+
+
+def _blocks(table: ResultTable) -> tuple[TextBlock, ...]:
+    return tuple(TextBlock(TITLES[block[0].users], [_line(table, line) for line in block]) for block in table.blocks)
+
+
+def _without_reported(table: ResultTable) -> ResultTable:
+    """The table without a paper's numbers."""
+    return replace(table, with_reported=False, notes=tuple(note for note in table.notes if note != PAPER_NOTE))
 
 
 def lay_out_with_audit(table: ResultTable) -> list[TextTable]:
@@ -42,17 +56,12 @@ def _split_columns(table: ResultTable) -> tuple[list[str], list[str]]:
     return with_gain, [metric for metric in table.columns if metric not in METRICS]
 
 
-def _has_intervals(table: ResultTable, metric: str) -> bool:
-    """Whether a column of intervals over users follows that of a metric."""
-    return table.bootstrapped and metric in (*METRICS, *CONVERSION_METRICS)
-
-
 def _head(table: ResultTable) -> list[str]:
     def names(metrics: list[str]) -> list[str]:
         return [
             name
             for metric in metrics
-            for name in [column_title(metric), *(["over users"] if _has_intervals(table, metric) else [])]
+            for name in [column_title(metric), *(["over users"] if has_intervals(table, metric) else [])]
         ]
 
     with_gain, others = _split_columns(table)
@@ -70,7 +79,7 @@ def _line(table: ResultTable, line: ResultLine) -> list[TextCell]:
             for metric in metrics
             for cell in [
                 estimate_cell(line.cells[metric], metric),
-                *([_over_users(line.cells[metric])] if _has_intervals(table, metric) else []),
+                *([over_users_cell(line.cells[metric])] if has_intervals(table, metric) else []),
             ]
         ]
 
@@ -81,45 +90,12 @@ def _line(table: ResultTable, line: ResultLine) -> list[TextCell]:
     return [name, *cells(with_gain), *gains, *cells(others), *reported]
 
 
-def estimate_cell(cell: MetricCell, metric: str = METRICS[0]) -> TextCell:
-    """`.5600 ±.0248`, and in brackets the standard deviation; of what a row costs only the mean."""
-    estimate = cell.estimate
-    if estimate is None:
-        return TextCell("-")
-    text = number_text(metric, estimate.mean) + (BELOW_TRIVIAL_MARK if cell.below_trivial else "")
-    if metric in COST_METRICS or estimate.half_width is None or estimate.deviation is None:
-        return TextCell(text, rank=cell.rank)
-    return TextCell(f"{text} ±{unsigned(estimate.half_width)}", f" ({unsigned(estimate.deviation)})", cell.rank)
-
-
-def _over_users(cell: MetricCell) -> TextCell:
-    return TextCell(" to ".join(map(unsigned, cell.over_users)) if cell.over_users else "-")
-
-
-def improvement_text(gain: Improvement | None) -> str:
-    """`+12.00 ±4.97, p .018`, with `n.s.` if it is not significant and `≈` if it is practically zero."""
-    if gain is None:
-        return ""
-    text = f"{gain.mean:+.2f}"
-    if gain.half_width is None or gain.adjusted_p is None:
-        return text
-    return f"{text} ±{gain.half_width:.2f}, {_p_value(gain.adjusted_p)}" + _marks(gain)
-
-
-def _marks(gain: Improvement) -> str:
-    return ("" if gain.significant else " n.s.") + (" ≈" if gain.equivalent else "")
-
-
 def _reported(line: ResultLine) -> list[TextCell]:
     """AUC, GAUC and RI as the paper reports them, empty where it gives none."""
     numbers = line.reported
     texts = [unsigned(numbers[metric]) if metric in numbers else "" for metric in METRICS]
     texts.append(f"{numbers['RI AUC']:+.2f}" if "RI AUC" in numbers else "")
     return [TextCell(text) for text in texts]
-
-
-def _p_value(p: float) -> str:
-    return "p <.001" if p < 0.001 else f"p {p:.3f}".replace(" 0.", " .")
 
 
 def _records(table: ResultTable) -> list[dict[str, Any]]:

@@ -77,6 +77,8 @@ class ResultTable:
     audits: tuple[RowAudit, ...] = ()
     """Of the rows that generate behavior."""
     audit_notes: tuple[str, ...] = ()
+    is_papers_own: bool = True
+    """Whether the numbers that a paper reports are of this data; if not, a terminal does not show them."""
 
     @property
     def blocks(self) -> list[list[ResultLine]]:
@@ -86,7 +88,11 @@ class ResultTable:
 
 
 def make_table(
-    rows: Sequence[Row], title: str, reported: Reported | None = None, columns: Sequence[str] = METRICS
+    rows: Sequence[Row],
+    title: str,
+    reported: Reported | None = None,
+    columns: Sequence[str] = METRICS,
+    is_papers_own: bool = True,
 ) -> ResultTable:
     """The table of some rows: one block each for new, old, all and naturally new users.
 
@@ -95,6 +101,7 @@ def make_table(
         title: what the table shows.
         reported: a paper's numbers, to be shown next to ours; None for no such columns.
         columns: the metrics to show, from `columns.COLUMNS`; those of conversions are added where they exist.
+        is_papers_own: whether `reported` is of this data, or of this experiment.
     """
     bootstrapped = any("over_users" in result for row in rows for result in row.results)
     with_conversions = any(CONVERSION_METRICS[0] in result["test"]["all"] for row in rows for result in row.results)
@@ -118,6 +125,7 @@ def make_table(
         reported is not None,
         audits,
         (data_note(rows), *missing),
+        is_papers_own,
     )
 
 

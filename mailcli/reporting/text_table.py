@@ -26,6 +26,16 @@ class TextBlock:
     """The first cell of a line is its name."""
 
 
+class Layout(NamedTuple):
+    """How a table is laid out for a terminal."""
+
+    head: tuple[str, ...]
+    blocks: tuple[TextBlock, ...]
+    notes: tuple[str, ...]
+    names: int = 1
+    """The number of columns, from the left, that say what the numbers of a line are."""
+
+
 @dataclass(frozen=True)
 class TextTable:
     """A table: texts for people, and the same numbers for programs."""
@@ -42,6 +52,8 @@ class TextTable:
     """The notes of the Markdown form, where they differ."""
     wraps: bool = False
     """Whether the last column is prose, which wraps in a terminal."""
+    layouts: tuple[Layout, ...] = ()
+    """For a terminal, the widest first; empty for the head, blocks and notes above."""
 
 
 def text_block(title: str, lines: list[list[str]]) -> TextBlock:

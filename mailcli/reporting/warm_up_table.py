@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,16 @@ from mailcli import plugins
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 from mailcli.reporting.best_epochs import epoch_notes
 from mailcli.reporting.captions import ONE_SEED, TRIVIAL_MARK, TRIVIAL_NOTE, data_note, settings_note
+from mailcli.reporting.cell_texts import estimate_cell, improvement_text, short_improvement_text
 from mailcli.reporting.rescore import cell_of, group_by_table
-from mailcli.reporting.result_layout import cell_numbers, estimate_cell, improvement_numbers, improvement_text
+from mailcli.reporting.result_layout import cell_numbers, improvement_numbers
 from mailcli.reporting.rows import METRICS, Row, row_of
 from mailcli.reporting.tables import MetricCell, mark_below_trivial, rank_cells
-from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
+from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable
 from mailcli.reporting.warm_up import WarmUp, check_known, measure_warm_up
 from mailcli.training.run_folder import Run
+
+_NOT_SIGNIFICANT = "n.s. = no significant difference at 5 %"
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,12 @@ def warm_up_tables(runs: Sequence[Run], data_dir: Path, known: Sequence[int]) ->
 def _table(lines: Sequence[_Line], known: Sequence[int]) -> TextTable:
     names = [f"{TRIVIAL_MARK}{line.name}" if line.trivial else line.name for line in lines]
     baselines = [_baseline(line, lines) for line in lines]
-    blocks, gain_blocks, records = [], [], []
+    blocks, gains_by_metric, records = [], [], []
     for metric in METRICS:
         cells = [_ranked_cells(lines, metric, number) for number in known]
         gains = [_gains(lines, baselines, metric, number) for number in known]
         blocks.append(_block(metric, names, [list(map(estimate_cell, column)) for column in cells]))
-        texts = [[TextCell(improvement_text(gain)) for gain in column] for column in gains]
-        gain_blocks.append(_block(f"RI {metric} %", names, texts))
+        gains_by_metric.append(gains)
         records += [
             {
                 "known": number,
@@ -88,9 +90,35 @@ def _table(lines: Sequence[_Line], known: Sequence[int]) -> TextTable:
             for number, cell_column, gain_column in zip(known, cells, gains, strict=True)
             for position, line in enumerate(lines)
         ]
-    blocks += gain_blocks if any(baselines) else []
+    head, notes = ("known", *map(str, known)), tuple(_notes(lines, known, baselines))
+    gains_shown = gains_by_metric if any(baselines) else []
+    wide = (*blocks, *_gain_blocks(names, gains_shown, improvement_text)), notes
+    narrow = (*blocks, *_gain_blocks(names, gains_shown, short_improvement_text)), tuple(map(_short_note, notes))
     title = f"New users by known behaviors on {lines[0].row.config.data}"
-    return TextTable(title, ("known", *map(str, known)), tuple(blocks), tuple(_notes(lines, known, baselines)), records)
+    return TextTable(title, head, *wide, records, layouts=(Layout(head, *wide), Layout(head, *narrow)))
+
+
+def _gain_blocks(
+    names: Sequence[str],
+    gains_by_metric: Sequence[Sequence[Sequence[Improvement | None]]],
+    text_of: Callable[[Improvement | None], str],
+) -> list[TextBlock]:
+    """The blocks of RI, one for each metric.
+
+    Args:
+        names: of the lines.
+        gains_by_metric: for each metric and column, the improvements of the lines; empty for no blocks.
+        text_of: an improvement's text.
+    """
+    return [
+        _block(f"RI {metric} %", names, [[TextCell(text_of(gain)) for gain in column] for column in columns])
+        for metric, columns in zip(METRICS, gains_by_metric, strict=False)
+    ]
+
+
+def _short_note(note: str) -> str:
+    """A note for a table with short marks of p."""
+    return note.replace(_NOT_SIGNIFICANT, "* p < .05, ** p < .01, no mark = no significant difference at 5 %")
 
 
 def _baseline(line: _Line, lines: Sequence[_Line]) -> _Line | None:
@@ -150,7 +178,7 @@ def _notes(lines: Sequence[_Line], known: Sequence[int], baselines: Sequence[_Li
         notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
     if any(baselines) and several_seeds:
         notes.append(
-            "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over columns; n.s. = no "
-            "significant difference at 5 %"
+            "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over columns; "
+            + _NOT_SIGNIFICANT
         )
     return notes

@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from mailcli.cli._options import print_tables
 from mailcli.config import make_config
 from mailcli.reporting.audit_block import GENERATING, missing_note
-from mailcli.reporting.formats import render
 from mailcli.reporting.result_layout import lay_out_with_audit
 from mailcli.reporting.rows import Row
 from mailcli.reporting.tables import make_table
+from mailcli.reporting.terminal_table import terminal_table
 from mailcli.reporting.text_table import TextTable
 from mailcli.training.run_audit import RunAudit, measure_audit
 from tests.helpers.audits import many_users, scored_run
@@ -83,12 +85,11 @@ def test_intervals_are_those_of_the_mean_over_seeds() -> None:
     assert both[1].text == "-.0500 ±.0000"
 
 
-def test_it_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    text = render(block(rows()), "table")
-    grid = text[: text.index("data toy")]
-    assert max(map(len, grid.splitlines())) <= 100
-    assert "LLAE †" in grid
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_it_fits_a_terminal(width: int) -> None:
+    text = terminal_table(block(rows()), width)
+    assert max(map(cell_len, re.sub(r"\x1b\[[\d;]*m", "", text).splitlines())) <= width
+    assert "LLAE †" in text[: text.index("data toy")]
 
 
 def test_every_form_has_it(capsys: pytest.CaptureFixture[str]) -> None:

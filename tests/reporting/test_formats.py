@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import sys
 
 import pytest
 
@@ -90,3 +92,15 @@ def test_prose_wraps_and_numbers_do_not(monkeypatch: pytest.MonkeyPatch) -> None
     assert " ".join(line.partition("│")[2].strip() for line in lines[4:]) == prose
     numbers = TextTable("T", ("", "meaning"), (text_block("b", [["name", prose]]),), (), [])
     assert any(prose in line for line in render(numbers, "table").splitlines())
+
+
+def test_a_table_is_as_wide_as_the_terminal_at_most_and_elsewhere_as_wide_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    assert "RI AUC %" in rendered("table")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    text = re.sub(r"\x1b\[[\d;]*m", "", rendered("table"))
+    assert "RI AUC %" not in text
+    assert max(map(len, text.splitlines())) <= 70
+    assert capsys.readouterr().out == ""

@@ -18,6 +18,7 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.auc import auc, gauc
 from mailcli.reporting import warm_up_table
 from mailcli.reporting.formats import render
+from mailcli.reporting.terminal_table import terminal_table
 from mailcli.reporting.warm_up import WarmUp, measure_warm_up
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
@@ -140,6 +141,10 @@ def test_means_intervals_and_improvements_by_hand(runs: Path) -> None:
     assert record["seeds"] == "0 1"
     for form in ("table", "markdown", "latex", "csv", "json"):
         assert "base+masked" in render([table], form)
+    narrow = terminal_table(table, 70).splitlines()
+    assert max(map(len, narrow)) <= 70
+    assert [line.split("│")[1:] for line in narrow if "+7.50" in line] == [[" +7.50 ±31.77 ", " +0.00 ±0.00 ≈"]]
+    assert "* p < .05, ** p < .01" in " ".join(line.strip() for line in narrow)
 
 
 @pytest.mark.usefixtures("planted")

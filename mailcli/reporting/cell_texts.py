@@ -1,0 +1,55 @@
+"""The texts of a result table's cells."""
+
+from __future__ import annotations
+
+from mailcli.metrics.statistics import Improvement
+from mailcli.reporting.captions import BELOW_TRIVIAL_MARK
+from mailcli.reporting.columns import number_text
+from mailcli.reporting.rows import COST_METRICS, METRICS
+from mailcli.reporting.tables import MetricCell
+from mailcli.reporting.text_table import TextCell, unsigned
+
+
+def estimate_cell(cell: MetricCell, metric: str = METRICS[0]) -> TextCell:
+    """`.5600 ±.0248`, and in brackets the standard deviation; of what a row costs only the mean."""
+    estimate = cell.estimate
+    if estimate is None:
+        return TextCell("-")
+    text = number_text(metric, estimate.mean) + (BELOW_TRIVIAL_MARK if cell.below_trivial else "")
+    if metric in COST_METRICS or estimate.half_width is None or estimate.deviation is None:
+        return TextCell(text, rank=cell.rank)
+    return TextCell(f"{text} ±{unsigned(estimate.half_width)}", f" ({unsigned(estimate.deviation)})", cell.rank)
+
+
+def over_users_cell(cell: MetricCell) -> TextCell:
+    """`.5510 to .5690`."""
+    return TextCell(" to ".join(map(unsigned, cell.over_users)) if cell.over_users else "-")
+
+
+def improvement_text(gain: Improvement | None) -> str:
+    """`+12.00 ±4.97, p .018`, with `n.s.` if it is not significant and `≈` if it is practically zero."""
+    if gain is None:
+        return ""
+    text = f"{gain.mean:+.2f}"
+    if gain.half_width is None or gain.adjusted_p is None:
+        return text
+    return f"{text} ±{gain.half_width:.2f}, {_p_value(gain.adjusted_p)}" + _marks(gain)
+
+
+def short_improvement_text(gain: Improvement | None) -> str:
+    """`+12.00 ±4.97 *`, with `**` for p < .01, and `≈` if it is practically zero; nothing if it is not significant."""
+    if gain is None:
+        return ""
+    text = f"{gain.mean:+.2f}"
+    if gain.half_width is None or gain.adjusted_p is None:
+        return text
+    stars = ("**" if gain.adjusted_p < 0.01 else "*") if gain.significant else ""
+    return " ".join([f"{text} ±{gain.half_width:.2f}", *filter(None, [stars, "≈" if gain.equivalent else ""])])
+
+
+def _marks(gain: Improvement) -> str:
+    return ("" if gain.significant else " n.s.") + (" ≈" if gain.equivalent else "")
+
+
+def _p_value(p: float) -> str:
+    return "p <.001" if p < 0.001 else f"p {p:.3f}".replace(" 0.", " .")
