@@ -112,7 +112,7 @@ def finish(processes: list[subprocess.Popen[str]], timeout: float = 240) -> list
     finally:
         for process in processes:
             process.kill()
-    messages = [[line for line in text.splitlines() if not re.search(r" left$", line)] for text in outputs]
+    messages = [[line for line in text.splitlines() if not re.search(r": \d+%(, |$)| left$", line)] for text in outputs]
     return [(process.returncode, lines) for process, lines in zip(processes, messages, strict=True)]
 
 
