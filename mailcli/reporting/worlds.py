@@ -103,7 +103,8 @@ def _block(worlds: Sequence[WorldRows], number: int) -> MapBlock:
     lines = [_line(world, world.rows[number]) for world in worlds]
     gains = holm([line.gain for line in lines])
     corrected = [replace(line, gain=gain) for line, gain in zip(lines, gains, strict=True)]
-    return MapBlock(row.label, row_label(row.config.baseline()), corrected)
+    alone = [other.label for other in worlds[0].rows if other.config == row.config.baseline()]
+    return MapBlock(row.label, alone[0] if alone else row_label(row.config.baseline()), corrected)
 
 
 def _line(world: WorldRows, mail: Row) -> MapLine:
@@ -111,7 +112,8 @@ def _line(world: WorldRows, mail: Row) -> MapLine:
     own = metric_by_seed(mail.results, "new", "AUC")
     audits = [result["audit"] for result in mail.results if "audit" in result]
     values = mean_audit(audits).values if len(audits) == len(mail.results) else None
-    same_ranker = [row for row in world.rows if row.config.ranker == mail.config.ranker]
+    ranker = (mail.config.ranker, mail.config.ranker_options)
+    same_ranker = [row for row in world.rows if (row.config.ranker, row.config.ranker_options) == ranker]
     return MapLine(
         world.settings,
         {row.label: _mean(row) for row in world.rows if plugins.is_trivial(row.config.ranker)},

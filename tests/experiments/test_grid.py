@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.grid import worlds
+from mailcli.experiments.plan import Plan
 from mailcli.experiments.plan_file import read_plan
 from mailcli.preprocessing.simulated_marker import write_marker
+from mailcli.reporting.rows import Row
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.plans import assert_refused, write_plan
+from tests.helpers.worlds import mail_row, world
 
 PLAN = """
 title = "Map"
@@ -45,14 +52,14 @@ def test_a_world_for_every_combination(plan: Path) -> None:
     plan.write_text(PLAN.replace("[5]", "[5, 2.5]"), encoding="utf-8")
     found = worlds(read_plan(plan))
     shared = {"users": 150, "seed": 3}
-    assert [world.simulate for world in found] == [
+    assert [one.simulate for one in found] == [
         {"name": "map-bpu5-as0", **shared, "attribute_strength": 0.0, "behaviors_per_user": 5},
         {"name": "map-bpu2.5-as0", **shared, "attribute_strength": 0.0, "behaviors_per_user": 2.5},
         {"name": "map-bpu5-as1", **shared, "attribute_strength": 1, "behaviors_per_user": 5},
         {"name": "map-bpu2.5-as1", **shared, "attribute_strength": 1, "behaviors_per_user": 2.5},
     ]
     # Never on the published files.
-    assert [world.datasets for world in found] == [(world.simulate["name"],) for world in found]
+    assert [one.datasets for one in found] == [(one.simulate["name"],) for one in found]
 
 
 def test_an_experiment_without_a_grid_is_its_only_world(plan: Path) -> None:
@@ -120,11 +127,11 @@ def test_what_does_not_suit_a_grid(plan: Path, tmp_path: Path, command: str, opt
 
 
 def test_a_world_is_simulated_and_its_raw_files_are_deleted_once_they_are_read(plan: Path, tmp_path: Path) -> None:
-    world = worlds(read_plan(plan))[1]
+    first = worlds(read_plan(plan))[1]
     published = tmp_path / "data/raw/alimama/raw_sample.csv"
     published.parent.mkdir(parents=True)
     published.write_text("real", encoding="utf-8")
-    dataset = prepare_dataset(world, tmp_path / "data")
+    dataset = prepare_dataset(first, tmp_path / "data")
     assert dataset.label == "map-bpu5-as1 (simulated)"
     assert (dataset.simulation or {})["attribute_strength"] == 1
     assert [path.name for path in (tmp_path / "data" / "raw").iterdir()] == ["alimama"]
@@ -134,9 +141,84 @@ def test_a_world_is_simulated_and_its_raw_files_are_deleted_once_they_are_read(p
     for name in ("ad_feature.csv", "notes.txt"):
         (raw / name).write_text("", encoding="utf-8")
     write_marker(raw, [raw / "ad_feature.csv"], {})
-    assert prepare_dataset(world, tmp_path / "data").manifest == dataset.manifest
+    assert prepare_dataset(first, tmp_path / "data").manifest == dataset.manifest
     assert [path.name for path in raw.iterdir()] == ["notes.txt"]
     assert published.read_text(encoding="utf-8") == "real"
+
+
+#: RI 10, 12 and 14 %: half a width of 4.97, p .009, and .018 as the smaller one of two.
+HELPS = mail_row([0.5, 0.5, 0.5], [0.55, 0.56, 0.57], [(0.5, 0.6)] * 3)
+USELESS = mail_row([0.5, 0.5, 0.5], [0.49, 0.5, 0.51], [(0.56, 0.6)] * 3)
+
+
+@pytest.fixture
+def trained(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[list[Row]]:
+    """The rows of the two worlds, in place of their training."""
+    rows = [list(world(USELESS).rows)[:4], list(world(HELPS).rows)[:4]]
+    left = iter(rows)
+
+    def make_rows(*_: Any, **__: Any) -> list[Row]:
+        made = next(left)
+        if not made:
+            raise MailError("Training stopped.")
+        return made
+
+    monkeypatch.setattr("mailcli.experiments.plan_run.prepare_dataset", lambda *_: tiny)
+    monkeypatch.setattr("mailcli.experiments.plan_run.make_rows", make_rows)
+    return rows
+
+
+@pytest.mark.usefixtures("trained")
+def test_one_table_of_all_worlds(plan: Path, tmp_path: Path) -> None:
+    done = mail("run", plan, "--runs", tmp_path / "runs", "--format", "json")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines() == ["World 1 of 2: tiny", "World 2 of 2: tiny"]
+    (table,) = json.loads(done.stdout)
+    assert table["title"] == "Map, simulated"
+    assert [(record["world"], record["attribute_strength"], record["counts"]) for record in table["results"]] == [
+        ("as0", 0.0, False),
+        ("as1", 1, True),
+    ]
+    assert [record["RI"] for record in table["results"]] == pytest.approx([0, 12])
+    assert table["results"][1]["p_holm"] == pytest.approx(0.01826, abs=1e-5)
+
+
+def test_a_world_that_fails_does_not_stop_the_others(plan: Path, tmp_path: Path, trained: list[list[Row]]) -> None:
+    trained[0].clear()
+    done = mail("run", plan, "--runs", tmp_path / "runs")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "World 1 of 2: tiny",
+        "World 2 of 2: tiny",
+        "Error: 1 of 2 worlds failed. tiny: Training stopped.",
+    ]
+
+
+def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = dict.fromkeys(("machine", "cores", "gpus", "commit", "python", "threads"), "9")
+    environment = {**versions, "instructions": ["fma"], "finished": "2026-11-20T00:00:00Z", "seconds": 60.0}
+
+    def archived(world_plan: Plan, *_: Any) -> tuple[list[Row], list[Any]]:
+        name = world_plan.simulate["name"]
+        config = SimpleNamespace(data=name, protocol="strict", seed=0)
+        result = {"dataset": f"{name} (simulated)", "protocol": "strict"}
+        run = SimpleNamespace(folder=Path(name), config=config, result=result, environment=environment)
+        return list(world(HELPS if name.endswith("as1") else USELESS).rows)[:4], [run]
+
+    monkeypatch.setattr("mailcli.experiments.grid.archive_runs", archived)
+    done = mail("results", plan, "--figures", tmp_path / "figures", "--out", tmp_path / "R.md")
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "R.md").read_text(encoding="utf-8")
+    for part in (
+        "- [Map, simulated](#experiment-1)\n",
+        "| *MAIL-Base against BaseDNN* |",
+        "| as0 | .5500 | .5000 | .6100 | .5600 | .5000 | .6000 | +0.00 ±4.97, p 1.000 n.s. | no |\n",
+        "| as1 | .5500 | .5000 | .6100 | .5000 | .5600 | .6000 | +12.00 ±4.97, p .018 | yes |\n",
+        "![map](figures/toy/map.png)\n\nMade by",
+        ": 2 runs, 2 minutes of training",
+    ):
+        assert part in text, part
+    assert "2 simulated worlds, protocol strict, seeds 0" in (tmp_path / "figures/toy/map.svg").read_text()
 
 
 @pytest.mark.slow

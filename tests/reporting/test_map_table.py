@@ -8,7 +8,8 @@ import pytest
 
 from mailcli.reporting.formats import render
 from mailcli.reporting.map_table import map_table, verdict
-from mailcli.reporting.worlds import map_blocks, varying, world_name
+from mailcli.reporting.rows import Row
+from mailcli.reporting.worlds import WorldRows, map_blocks, varying, world_name
 from tests.helpers.worlds import mail_row, world
 
 #: RI 10, 12 and 14 %: mean 12, deviation 2, half a width of t(.975, 2) · 2 / √3 = 4.3027 · 1.1547 = 4.968, and
@@ -38,6 +39,24 @@ def test_the_numbers_of_a_world_by_hand() -> None:
     assert (second.gain.mean, second.gain.adjusted_p) == pytest.approx((0, 1))
     assert (second.real, second.no_behavior) == pytest.approx((0.6, 0.56))
     assert not second.counts
+
+
+def test_rows_with_options_are_called_by_their_labels() -> None:
+    """A ranker with other options is another ranker."""
+    options = {"units": "8"}
+
+    def relabeled(row: Row, label: str) -> Row:
+        return dataclasses.replace(row, config=dataclasses.replace(row.config, ranker_options=options), name=label)
+
+    item_bias, base, masked, mail, *others = world(HELPS).rows
+    labels = zip((base, masked, mail), ("Small", "base+masked", "MAIL, small"), strict=True)
+    rows = [item_bias, *(relabeled(row, label) for row, label in labels), masked, *others]
+    (block,) = map_blocks([WorldRows({"attribute_strength": 1.0}, rows)])
+    assert (block.name, block.ranker) == ("MAIL, small", "Small")
+    assert list(block.lines[0].methods) == ["masked"]
+    unlabeled = [dataclasses.replace(row, name="") for row in rows]
+    (block,) = map_blocks([WorldRows({"attribute_strength": 1.0}, unlabeled)])
+    assert (block.name, block.ranker) == ("MAIL-Base (units=8)", "BaseDNN (units=8)")
 
 
 @pytest.mark.parametrize(
