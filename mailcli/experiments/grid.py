@@ -36,7 +36,7 @@ def _world(plan: Plan, settings: Options) -> Plan:
 def world_rows(plan: Plan, rows: Sequence[Row]) -> WorldRows:
     """The rows of a world with all settings of its simulator."""
     settings = Settings(**{key: value for key, value in plan.simulate.items() if key != "name"})
-    return WorldRows({"interactions": 0.0, **asdict(settings)}, rows)
+    return WorldRows(asdict(settings), rows)
 
 
 def archive_worlds(plan: Plan, runs: Path, archive: Path) -> tuple[list[WorldRows], list[Run]]:

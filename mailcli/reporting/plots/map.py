@@ -50,8 +50,7 @@ def _simulation(data_dir: Path, name: str) -> Options:
     dataset = open_dataset(data_dir, name)
     if dataset.simulation is None:
         raise MailError(f"{dataset.folder}: is real data. Expected runs on simulated worlds for the map.")
-    known = {field.name: dataset.simulation.get(field.name, field.default) for field in fields(Settings)}
-    return {X: 0.0, **known}
+    return {field.name: dataset.simulation.get(field.name, field.default) for field in fields(Settings)}
 
 
 def _mail_rows(runs: Sequence[Run]) -> list[Row]:
