@@ -20,27 +20,19 @@ def simulated(home: Path) -> Path:
     return home
 
 
-def test_the_files_are_those_of_the_commands(simulated: Path) -> None:
+def test_simulated_files_are_those_of_the_command(simulated: Path) -> None:
     done = command(
         *("simulate", "alimama", "--users", 40, "--seed", 3, "--behaviors-per-user", 20, "--out", simulated / "raw")
     )
     assert done.exit_code == 0, done.output
     assert files_of(simulated / "data" / "raw" / "alimama") == files_of(simulated / "raw")
-    data = mail.preprocess("alimama", name="mine", history=10, quiet=True)
-    assert (data.name, data.history, data.folder) == ("mine", 10, Path("data", "mine"))
-    done = command("preprocess", "alimama", "--name", "theirs", "--history", 10)
-    assert done.exit_code == 0, done.output
-    mine, theirs = (files_of(simulated / "data" / name) for name in ("mine", "theirs"))
-    assert set(mine) == set(theirs)
-    differing = {name for name in mine if mine[name] != theirs[name]}
-    assert differing <= {"dataset.json", "summary.md"}, "only the name differs"
-    assert mail.load("mine").counts == mail.load("theirs").counts == data.counts
 
 
-def test_simulate_says_what_can_be_reached(home: Path) -> None:
-    summary = mail.simulate(users=40, out=home / "raw", quiet=True)
-    assert 0.5 < summary.ceiling_auc <= 1
-    assert len(list((home / "raw").glob("*.csv"))) == 4
+def test_a_dataset_is_that_of_the_pipeline(home: Path, simulated_raw: Path, data_dir: Path) -> None:
+    data = mail.preprocess("alimama", simulated_raw, name="tiny", history=20, quiet=True)
+    assert (data.name, data.history, data.folder) == ("tiny", 20, Path("data", "tiny"))
+    assert files_of(home / "data" / "tiny") == files_of(data_dir / "tiny")
+    assert mail.load("tiny").counts == mail.load(data_dir=home / "data").counts == data.counts
 
 
 def test_own_files_are_read_with_their_schema_file(home: Path) -> None:
