@@ -312,7 +312,7 @@ class TestSeveralAtOnce:
         assert (running.returncode, out) == (2, "")
         # Each line says whose it is, and a run's last one comes before the number of those that are done.
         lines = messages.splitlines()
-        assert any(line.startswith("base+mail-base, seed 0: epoch 1 of 2 · step ") for line in lines)
+        assert any(line.startswith("base+dropout, seed 0: epoch 1 of 2 · step ") for line in lines)
         assert lines.index("3 of 3 runs done") > max(n for n, line in enumerate(lines) if ": best epoch " in line)
         log = (tmp_path / "log").read_text(encoding="utf-8")
         assert all(line in log for line in lines if not line.startswith("Error: "))
