@@ -142,9 +142,9 @@ def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, 
     assert first.result is not None
     assert other_seed.result is not None
     tests = first.result["test"], other_seed.result["test"]
-    assert [(test["new"]["users"], test["new"]["impressions"]) for test in tests] == [(53, 334), (56, 350)]
+    assert [(test["new"]["users"], test["new"]["impressions"]) for test in tests] == [(68, 486), (50, 318)]
     # The test split is the same, whoever is new in it.
-    assert tests[0]["all"]["impressions"] == tests[1]["all"]["impressions"] == 827
+    assert tests[0]["all"]["impressions"] == tests[1]["all"]["impressions"] == 810
     for group in ("new", "old", "all"):
         for metric in ("AUC", "GAUC"):
             assert tests[0][group][metric] != tests[1][group][metric]

@@ -69,10 +69,13 @@ def test_metrics_are_those_of_the_groups(with_buys: Dataset, view: View) -> None
         rows = np.flatnonzero(members)
         if len(rows):
             labels, group_scores = y[rows].tolist(), scores[rows].tolist()
-            assert metrics[name]["AUC"] == pytest.approx(oracles.auc(labels, group_scores), abs=1e-12)
-            assert metrics[name]["GAUC"] == pytest.approx(
-                oracles.gauc(user[rows].tolist(), labels, group_scores), abs=1e-12
-            )
+            expected = {
+                "AUC": oracles.auc(labels, group_scores),
+                "GAUC": oracles.gauc(user[rows].tolist(), labels, group_scores),
+            }
+            for metric, value in expected.items():
+                # A small group may have one label.
+                assert metrics[name][metric] == (None if np.isnan(value) else pytest.approx(value, abs=1e-12))
             assert metrics[name]["users"] == len(set(user[rows].tolist()))
 
 
@@ -116,4 +119,4 @@ def test_scores_are_single_floats_and_progress_is_told_of_every_batch(
     assert scores.dtype == np.float32
     assert scores.shape == (40, 2)
     # At most sixteen, because a user's impressions stay together.
-    assert calls == [("scoring test", 40, "impressions"), 16, 13, 11]
+    assert calls == [("scoring test", 40, "impressions"), 15, 9, 16]

@@ -19,7 +19,7 @@ LEARNING_RATE = 0.05
 
 
 class ColdStart(MeanStepMethod):
-    """Neighbors: behavior of the old users with the same attributes, by kernel regression (Nadaraya, 1964; ours).
+    """Neighbors (ours): behavior of the old users with the same attributes, by kernel regression (Nadaraya, 1964).
 
     x = (Σ_k K_k s_k + κ x̄) / (Σ_k K_k n_k + κ), K_k = exp(Σ_f w_f (cos_f - 1)). s_k is the sum of user k's n_k steps,
     so every behavior counts once; x̄ the mean step; cos_f the cosine of the new user's and user k's embeddings of
