@@ -97,7 +97,7 @@ def _posterior(world: World, counts: NDArray[np.int64], noise: Array) -> tuple[A
     strength = world.settings.attribute_strength
     mean = SHARPNESS * np.sqrt(strength) * world.means.mean(axis=0)
     covariance = strength * np.cov(world.means.T, bias=True) + (1 - strength) * np.eye(INTERESTS)
-    precision = np.linalg.inv(SHARPNESS**2 * covariance)
+    precision = np.linalg.inv(SHARPNESS**2 * covariance).astype(np.float64)
     mode, hessian = _mode(counts, mean, precision)
     # With H = L Lᵀ, L⁻ᵀ ε has covariance H⁻¹; as rows, εᵀ L⁻¹.
     logits = mode[:, None] + noise @ np.linalg.inv(np.linalg.cholesky(hessian))

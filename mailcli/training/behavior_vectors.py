@@ -41,7 +41,8 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
         size = dataset.vocabulary_sizes[field.vocabulary]
         vectors = value_vectors(user, ids, size, embedding.dim, seed)
         first = embedding.first_row[field.vocabulary]
-        table[first : first + size] = np.where(vectors.any(axis=1)[:, None], vectors, table[first : first + size])
+        has_vector = np.asarray(vectors.any(axis=1))[:, None]
+        table[first : first + size] = np.where(has_vector, vectors, table[first : first + size])
     embedding.table.assign(table)
 
 
@@ -84,7 +85,8 @@ def value_vectors(
     components = min(dim, min(shape) - 1)
     if components < 1:
         return vectors
-    per_user, per_value = counts.sum(axis=1), counts.sum(axis=0)
+    per_user: NDArray[np.float64] = counts.sum(axis=1)
+    per_value: NDArray[np.float64] = counts.sum(axis=0)
     by_user, by_value = per_user**-0.5, (per_value + per_value.mean()) ** -0.5
     scaled = aslinearoperator(sparse.diags_array(by_user) @ counts @ sparse.diags_array(by_value))
     # A product of two vectors, subtracted without making the dense matrix.
