@@ -27,11 +27,14 @@ def test_evaluate_shows_intervals_over_users_where_asked_for(with_data: Path, sm
     ]
     same = [[c.strip() for c in line.split("│")] for line in plain.stdout.splitlines() if line.startswith("BaseDNN")]
     assert [[auc, gauc] for _, auc, _, gauc, *_ in rows] == [row[1:3] for row in same]
+    widths = []
     for _, auc, of_auc, gauc, of_gauc, *_ in rows:
         for mean, interval in ((auc, of_auc), (gauc, of_gauc)):
             low, high = map(float, interval.split(" to "))
             # Of a single user, every draw is the mean.
             assert low <= float(mean.split()[0]) <= high
+            widths.append(high - low)
+    assert sum(width > 0 for width in widths) > len(widths) / 2
     assert "200 bootstrap draws of the test" in bootstrapped.stdout
     assert "±: 95 % interval over seeds" in bootstrapped.stdout
 

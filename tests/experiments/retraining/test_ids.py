@@ -48,7 +48,7 @@ def test_columns_are_read_with_the_ids_of_the_other_day(days: tuple[Dataset, Dat
     both = extend_numbering(known, second)
     assert all(both.sizes[name] >= size for name, size in first.vocabulary_sizes.items())
     assert both.sizes["user"] > first.vocabulary_sizes["user"]
-    assert both.sizes["item"] > first.vocabulary_sizes["item"]
+    assert both.sizes["brand"] > first.vocabulary_sizes["brand"]
     before, after = RenumberedDataset(second.folder, known), RenumberedDataset(second.folder, both)
     unknown = 0
     for table, name, vocabulary in (
