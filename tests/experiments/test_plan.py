@@ -292,7 +292,8 @@ class TestSeveralAtOnce:
         _, messages = running.communicate()
         assert running.returncode == 130
         assert "Traceback" not in messages
-        assert messages.endswith("Interrupted. Run the same command to resume.\n")
+        assert messages.endswith("\nInterrupted. Run the same command to resume.\n")
+        assert "\\n" not in messages, "a line of its own for each run"
         assert list(runs.rglob("step-*.npz"))
         resumed = command(plan, toy_data, runs)
         resumed_table, messages = resumed.communicate()

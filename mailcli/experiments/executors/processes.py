@@ -219,8 +219,10 @@ class _Pool:
             except KeyboardInterrupt:
                 continue
         errors = [future.exception() for future in self._running]
-        messages = [error.message for error in errors if isinstance(error, Interrupted)]
-        raise Interrupted("\n".join([*messages, "Interrupted. Run the same command to resume."]))
+        for error in errors:
+            if isinstance(error, Interrupted):
+                logger.info(error.message)
+        raise Interrupted("Interrupted. Run the same command to resume.")
 
 
 #: In a worker: the event by which the parent stops it.
