@@ -343,7 +343,8 @@ def test_the_projects_document_is_that_of_its_archived_results(tmp_path: Path) -
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
     written = (tmp_path / "experiments/RESULTS.md").read_bytes()
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
-    (names,) = (line.split()[2:] for line in makefile.splitlines() if line.startswith("EXPERIMENTS := "))
+    by_variable = {line.split()[0]: line.split()[2:] for line in makefile.splitlines() if " := " in line}
+    names = by_variable["REBUILT"] + by_variable["EXPERIMENTS"]
     code = "from mailcli.cli import main; main()"
     command = [sys.executable, "-c", code, "results", *names, "--reading", "experiments/READING.md"]
     subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
