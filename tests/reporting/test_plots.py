@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import Dataset
+from mailcli.reporting.plots import forest
 from mailcli.reporting.plots._users import encode_users
 from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
@@ -118,6 +119,19 @@ def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path,
 
 def first_seed(runs: Path, cell: str) -> Run:
     return open_run(runs / "tiny/paper" / cell / "seed-0")
+
+
+def test_the_legend_of_the_forest_covers_no_panel(runs: Path, data_dir: Path) -> None:
+    cells = [first_seed(runs, "base+none"), first_seed(runs, "base+mail-base")]
+    figure = forest.Plot().draw(cells, data_dir)["forest"]
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][:3] == ["new users", "old users", "all users"]
+    for axis in figure.axes:
+        assert axis.get_legend() is None
+        panel = axis.get_tightbbox()
+        assert panel is not None
+        assert not legend.get_window_extent().overlaps(panel)
 
 
 def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Dataset) -> None:

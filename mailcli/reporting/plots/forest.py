@@ -37,7 +37,7 @@ def forest(rows: Sequence[Row], title: str) -> Figure:
         raise MailError("no run has its baseline next to it, so there is no RI. Name the folder of all runs.")
     table = make_table(with_baseline, title)
     names = list(dict.fromkeys(line.name for line in table.lines))
-    figure = Figure(figsize=(PAGE, 0.9 + 0.35 * len(names)), layout="constrained")
+    figure = Figure(figsize=(PAGE, 1.1 + 0.35 * len(names)), layout="constrained")
     axes = figure.subplots(1, len(METRICS), sharey=True)
     for number, block in enumerate(table.blocks):
         shift = (number - (len(table.blocks) - 1) / 2) * 0.18
@@ -52,7 +52,8 @@ def forest(rows: Sequence[Row], title: str) -> Figure:
         axis.set(xlabel=f"RI of {metric}, %")
     axes[0].set_yticks(range(len(names)), [figure_label(name) for name in names])
     axes[0].invert_yaxis()
-    axes[1].legend()
+    # Below the panels, where it covers no interval.
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(table.blocks))
     figure.suptitle(f"{title}; filled: significant at 5 %, Holm-corrected", fontsize="small")
     return figure
 
