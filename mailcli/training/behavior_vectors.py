@@ -19,7 +19,7 @@ from mailcli.data.schema import FIRST_ID
 from mailcli.models.embedding import FeatureEmbedding
 
 #: At most so many users are looked at, and of each one's behaviors before the last training impression at most the last
-#: so many: what bounds time and memory (ours; 200,000 users with 100 behaviors take some ten seconds).
+#: so many, which bounds time and memory (ours).
 USERS, BEHAVIORS_PER_USER = 200_000, 100
 #: Root mean square of the vectors' entries (ours): 0.1 and 1 are compared in docs/equations.md.
 SCALE = 1.0
