@@ -44,25 +44,6 @@ results: $(READY)  ## writes experiments/RESULTS.md from the kept results, witho
 experiments: $(READY)  ## trains the missing runs of experiments/RESULTS.md, KuaiRand's excepted: hours
 	$(BIN)/mail run $(EXPERIMENTS) --runs runs-tables
 
-docs: $(READY)  ## runs the commands of the README and docs/ with little data: about 10 minutes on 2 cores
-	$(BIN)/python -m pytest -m "slow and not alone" -n 2 tests/end_to_end/test_docs.py
-
-check: $(READY)  ## lint, format, types and import contracts
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-
-# The experiments of experiments/RESULTS.md, in its order.
-EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table3-ml-100k-strict.toml \
-	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml experiments/table3-ml-100k.toml
-
-results: $(READY)  ## writes experiments/RESULTS.md from the kept results, without training
-	$(BIN)/mail results $(EXPERIMENTS) --reading experiments/READING.md --runs runs-tables
-
-experiments: $(READY)  ## trains the missing runs of experiments/RESULTS.md: hours
-	$(BIN)/mail run $(EXPERIMENTS) --runs runs-tables
-
 docs: $(READY)  ## builds the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
