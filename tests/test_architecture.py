@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.command_line import without_importing
+
 PACKAGE = Path(__file__).parent.parent / "mailcli"
 ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -191,24 +193,14 @@ def test_a_planted_word_is_noticed(source: str) -> None:
     ],
 )
 def test_help_does_not_import_what_is_slow(command: list[str]) -> None:
-    code = (
-        "import sys\nfrom mailcli.cli import main\n"
-        f"try: main({[*command, '--help']!r})\nexcept SystemExit as end: assert end.code == 0\n"
-        "slow = {'tensorflow', 'keras', 'pandas', 'numpy', 'sklearn', 'scipy', 'rich', 'duckdb', 'pyarrow'}\n"
-        "assert not slow & set(sys.modules), slow & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    slow = ("tensorflow", "keras", "pandas", "numpy", "sklearn", "scipy", "rich", "duckdb", "pyarrow")
+    done = without_importing(slow, *command, "--help")
     assert done.returncode == 0, done.stderr
     assert "Usage:" in done.stdout
 
 
 def test_describe_does_not_import_tensorflow(data_dir: Path) -> None:
-    code = (
-        "import sys\nfrom mailcli.cli import main\n"
-        f"try: main(['describe', '--data-dir', {str(data_dir)!r}])\nexcept SystemExit as end: assert end.code == 0\n"
-        "assert 'tensorflow' not in sys.modules"
-    )
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+        done = without_importing(["tensorflow"], "describe", "--data-dir", str(data_dir), cwd=Path(folder))
     assert done.returncode == 0, done.stderr
     assert "tiny (simulated)" in done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.captions import BELOW_TRIVIAL_MARK
 from mailcli.reporting.columns import number_text
@@ -28,23 +30,27 @@ def over_users_cell(cell: MetricCell) -> TextCell:
 
 def improvement_text(gain: Improvement | None) -> str:
     """`+12.00 ±4.97, p .018`, with `n.s.` if it is not significant and `≈` if it is practically zero."""
-    if gain is None:
-        return ""
-    text = f"{gain.mean:+.2f}"
-    if gain.half_width is None or gain.adjusted_p is None:
-        return text
-    return f"{text} ±{gain.half_width:.2f}, {_p_value(gain.adjusted_p)}" + _marks(gain)
+    return _gain_text(gain, lambda known, p: f", {_p_value(p)}" + _marks(known))
 
 
 def short_improvement_text(gain: Improvement | None) -> str:
     """`+12.00 ±4.97 *`, with `**` for p < .01, and `≈` if it is practically zero; nothing if it is not significant."""
+    return _gain_text(gain, _short_marks)
+
+
+def _gain_text(gain: Improvement | None, significance: Callable[[Improvement, float], str]) -> str:
+    """`+12.00 ±4.97` and its significance; without an interval the mean alone, and nothing without a gain."""
     if gain is None:
         return ""
     text = f"{gain.mean:+.2f}"
     if gain.half_width is None or gain.adjusted_p is None:
         return text
-    stars = ("**" if gain.adjusted_p < 0.01 else "*") if gain.significant else ""
-    return " ".join([f"{text} ±{gain.half_width:.2f}", *filter(None, [stars, "≈" if gain.equivalent else ""])])
+    return f"{text} ±{gain.half_width:.2f}" + significance(gain, gain.adjusted_p)
+
+
+def _short_marks(gain: Improvement, p: float) -> str:
+    stars = (" **" if p < 0.01 else " *") if gain.significant else ""
+    return stars + (" ≈" if gain.equivalent else "")
 
 
 def _marks(gain: Improvement) -> str:

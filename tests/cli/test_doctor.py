@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mailcli.reporting import health
-from tests.helpers.command_line import error_line, mail
+from tests.helpers.command_line import error_line, mail, without_importing
 from tests.helpers.run_folders import begin_run, finish_trivial
 
 
@@ -148,15 +147,8 @@ def test_tensorflow_that_cannot_be_imported(home: Path, monkeypatch: pytest.Monk
 
 
 def test_nothing_slow_is_imported(home: Path) -> None:
-    for command in (["doctor"], ["settings"], ["runs"]):
-        code = (
-            "import sys\nfrom mailcli.cli import main\n"
-            f"try: main({command!r})\nexcept SystemExit: pass\n"
-            "slow = {'tensorflow', 'keras', 'pandas', 'sklearn', 'duckdb'}\n"
-            "assert not slow & set(sys.modules), slow & set(sys.modules)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    for command in ("doctor", "settings", "runs"):
+        without_importing(("tensorflow", "keras", "pandas", "sklearn", "duckdb"), command)
 
 
 def test_an_unknown_format(home: Path) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
 from click.testing import CliRunner, Result
 
 from mailcli.cli import main
@@ -18,6 +23,21 @@ SMALL_MAIL = ["--set", "cold_start.encoder_units=16,16,16", "--set", "cold_start
 def mail(*arguments: object) -> Result:
     """Run `mail` with these arguments."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def without_importing(
+    modules: Iterable[str], *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `mail` with these arguments in a process of its own, in which none of the modules may be imported."""
+    code = (
+        "import sys\nfrom mailcli.cli import main\n"
+        f"try: main({list(arguments)!r})\n"
+        f"finally: print(sorted({set(modules)!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1:] == ["[]"], done.stderr
+    assert "Traceback" not in done.stderr
+    return done
 
 
 def error_line(result: Result) -> str:
