@@ -17,6 +17,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.data.schema import FIRST_ID
 from mailcli.models.embedding import FeatureEmbedding
+from mailcli.training import collectives
 
 #: At most so many users are looked at, and of each one's behaviors before the last training impression at most the last
 #: so many, which bounds time and memory (ours).
@@ -44,6 +45,8 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
         has_vector = np.asarray(vectors.any(axis=1))[:, None]
         table[first : first + size] = np.where(has_vector, vectors, table[first : first + size])
     embedding.table.assign(table)
+    # Other processors may round otherwise.
+    collectives.broadcast([embedding.table])
 
 
 def seen_behaviors(

@@ -64,7 +64,7 @@ class TrainingLoop:
         scorer: of the model.
         batches: of the splits train and validation.
         minutes: between two checkpoints.
-        warm_start: sets the variables of the model and its step where there is no checkpoint.
+        initialize: sets variables of the model and its step where there is no checkpoint.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class TrainingLoop:
         scorer: Scorer,
         batches: dict[str, Batches],
         minutes: float,
-        warm_start: Callable[[TwoTower, Step], None] | None = None,
+        initialize: Callable[[TwoTower, Step], None] | None = None,
     ) -> None:
         self._run, self._dataset, self._model, self._scorer = run, dataset, model, scorer
         self._batches, self._validation = batches["train"], batches["validation"]
@@ -89,9 +89,9 @@ class TrainingLoop:
         self._stream: Iterator[Batch] | None = None
         restored = self._restore(variables)
         if restored is None:
-            if warm_start:
+            if initialize:
                 # Before the folder exists, because it may raise an error.
-                warm_start(model, self._step)
+                initialize(model, self._step)
             run.begin()
             if run.is_local:
                 check_disk_space(run.folder, variables)

@@ -15,6 +15,7 @@ from mailcli.errors import Interrupted, MailError
 from mailcli.models import distribute
 from mailcli.models.factory import make_model
 from mailcli.models.sparse_ops import clear_custom_gradients
+from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives, trackers
 from mailcli.training.audit_scores import audit_run
@@ -128,7 +129,14 @@ class _Training:
             self.best = fit_two_stage(baseline, run, dataset, self.model, self.scorer, self.batches)
             self.seconds = time.monotonic() - started
         else:
-            initialize = warm_start.initialize if warm_start else None
+
+            def initialize(model: TwoTower, step: Step) -> None:
+                if run.config.embedding_init == "behaviors":
+                    start_from_behaviors(model.embedding, dataset, splits["train"], run.config.seed)
+                if warm_start:
+                    # Last: the table's rows of known ids are the parent's.
+                    warm_start.initialize(model, step)
+
             self.loop = TrainingLoop(run, dataset, self.model, self.scorer, self.batches, minutes, initialize)
             if warm_start:
                 warm_start.release()
@@ -199,8 +207,6 @@ def prepare(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, Vi
     model = make_model(dataset, config)
     splits = checked_views(dataset, config)
     check_selectable(dataset, splits["validation"], config.select)
-    if config.embedding_init == "behaviors":
-        start_from_behaviors(model.embedding, dataset, splits["train"], config.seed)
     return model, splits
 
 

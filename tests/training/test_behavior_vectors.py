@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
+from mailcli.errors import Interrupted
+from mailcli.experiments.cells import train_if_missing
 from mailcli.training import behavior_vectors
 from mailcli.training.behavior_vectors import seen_behaviors, value_vectors
+from mailcli.training.loop import TrainingLoop
 from mailcli.training.train import prepare
 
 
@@ -71,12 +77,26 @@ def test_many_users_are_sampled_and_long_histories_cut(tiny: Dataset, monkeypatc
     assert counts.max() == 3
 
 
-def test_training_begins_with_them(tiny: Dataset) -> None:
+def first_table(settings: dict[str, Any], dataset: Dataset, runs: Path) -> np.ndarray:
+    """The embedding table with which training begins."""
+    tables: list[np.ndarray] = []
+
+    def train(loop: TrainingLoop) -> None:
+        tables.append(loop._model.embedding.table.numpy())
+        raise Interrupted("begun")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingLoop, "train", train)
+        with pytest.raises(Interrupted, match="begun"):
+            train_if_missing(make_config([settings]), dataset, runs)
+    return tables[0]
+
+
+def test_training_begins_with_them(tiny: Dataset, tmp_path: Path) -> None:
     settings = {"data": "tiny", "history": 20, "embedding_dim": 4, "ranker.units": "8"}
-    small, splits = prepare(make_config([{**settings, "embedding_init": "small"}]), tiny)
-    before = small.embedding.table.numpy()
-    model, _ = prepare(make_config([{**settings, "embedding_init": "behaviors"}]), tiny)
-    after = model.embedding.table.numpy()
+    before = first_table({**settings, "embedding_init": "small"}, tiny, tmp_path / "small")
+    after = first_table({**settings, "embedding_init": "behaviors"}, tiny, tmp_path / "behaviors")
+    model, splits = prepare(make_config([settings]), tiny)
     user, rows = seen_behaviors(tiny, splits["train"], np.random.default_rng(0))
     first, size = model.embedding.first_row["cate"], tiny.vocabulary_sizes["cate"]
     vectors = value_vectors(user, np.asarray(tiny.column("behaviors", "cate")[rows]), size, 4, seed=0)
