@@ -96,21 +96,11 @@ def draw_chunks(world: World) -> Iterator[TableChunk]:
     for chunk in world.chunks():
         # Purchases have their own generator, so that all else is the same without them.
         buy_rng = np.random.default_rng([world.settings.seed, 3, chunk.number]) if world.settings.conversions else None
-        impressions, probability = _impressions(world, chunk, buy_rng)
+        impressions, shown = _impressions(world, chunk, buy_rng)
         profiles = _profiles(chunk.ids, chunk.attributes, chunk.rng)
         behaviors, interests = _behaviors(world, chunk)
-        test_day = _test_day(chunk, impressions, probability, interests)
+        test_day = LastDay(**shown, combination=chunk.combination, interests=interests)
         yield TableChunk(len(chunk.ids), profiles, behaviors, impressions, test_day)
-
-
-def _test_day(
-    chunk: Chunk, impressions: pa.Table, probability: NDArray[np.float32], interests: NDArray[np.int64]
-) -> LastDay:
-    users, time, ad, click = (impressions[name].to_numpy() for name in ("user", "time_stamp", "adgroup_id", "clk"))
-    test = (time - FIRST_IMPRESSION) // DAY == TEST_DAY
-    order = np.argsort(chunk.ids)
-    user = order[np.searchsorted(chunk.ids, users[test], sorter=order)]
-    return LastDay(users[test], user, ad[test] - 1, click[test], probability[test], chunk.combination, interests)
 
 
 def _profiles(ids: NDArray, attributes: dict[str, NDArray[np.int64]], rng: np.random.Generator) -> pa.Table:
@@ -172,8 +162,8 @@ def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random
 
 def _impressions(
     world: World, chunk: Chunk, buy_rng: np.random.Generator | None
-) -> tuple[pa.Table, NDArray[np.float32]]:
-    """The impressions, with a column `buy` if there is a generator for it, and their true click probability."""
+) -> tuple[pa.Table, dict[str, NDArray]]:
+    """The impressions, with a column `buy` if there is a generator for it; and by name, what LastDay holds of each."""
     ids, theta, rng = chunk.ids, chunk.theta, chunk.rng
     user = np.repeat(np.arange(len(ids)), rng.geometric(1 / IMPRESSIONS_PER_USER, len(ids)))
     ad = world.draw_ads(theta[user], rng)
@@ -181,9 +171,10 @@ def _impressions(
     probability = world.click(affinity)
     click = (rng.random(len(user)) < probability).astype(np.int64)
     pid = pa.array(PIDS).take(pa.array((rng.random(len(user)) < SECOND_PID).astype(np.int64)))
+    time = _session_times(user, FIRST_IMPRESSION, FIRST_IMPRESSION + DAYS * DAY, rng)
     table = {
         "user": ids[user],
-        "time_stamp": _session_times(user, FIRST_IMPRESSION, FIRST_IMPRESSION + DAYS * DAY, rng),
+        "time_stamp": time,
         "adgroup_id": ad + 1,
         "pid": pid,
         "nonclk": 1 - click,
@@ -191,4 +182,7 @@ def _impressions(
     }
     if buy_rng is not None:
         table["buy"] = click * (buy_rng.random(len(user)) < world.buy(affinity))
-    return pa.table(table), probability.astype(np.float32)
+    test = (time - FIRST_IMPRESSION) // DAY == TEST_DAY
+    probability = probability.astype(np.float32)
+    shown = {"users": ids[user], "user": user, "ad": ad, "click": click, "probability": probability}
+    return pa.table(table), {name: column[test] for name, column in shown.items()}

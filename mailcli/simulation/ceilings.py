@@ -58,6 +58,7 @@ class CeilingScores:
         self._noise = norm.ppf(points[:, 1:])
         combination = (points[:, 0] * len(world.means)).astype(np.int64)
         self._population = log_softmax(world.logits(combination, self._noise), axis=1)
+        self._prior = _prior(world)
         self._columns: list[tuple[NDArray, ...]] = []
 
     def add(self, day: LastDay) -> None:
@@ -75,7 +76,7 @@ class CeilingScores:
             user, ad = day.user[block], day.ad[block]
             interest = self._world.ad_interest[ad]
             distinct, row = np.unique(user, return_inverse=True)
-            possible, weight = _posterior(self._world, day.interests[distinct], self._noise[:BEHAVIOR_DRAWS])
+            possible, weight = _posterior(day.interests[distinct], *self._prior, self._noise[:BEHAVIOR_DRAWS])
             scores[0][block] = _score(self._world, possible[row, :, interest], ad, weight[row])
             scores[1][block] = _score(self._world, alike[combination[user], :, interest], ad)
             scores[2][block] = _score(self._world, self._population[:, interest].T, ad)
@@ -88,16 +89,19 @@ class CeilingScores:
         return Ceilings(*best, *(auc(click, score) for score in scores))
 
 
-def _posterior(world: World, counts: NDArray[np.int64], noise: Array) -> tuple[Array, Array]:
-    """Draws of log θ given the behaviors [U, INTERESTS] of U users, and their weights: [U, R, INTERESTS] and [U, R].
-
-    Importance sampling around the most probable logits. Behaviors are draws from softmax(logits); where attributes are
-    not known, logits are taken for N(μ, Σ): they are a sum of many effects.
-    """
+def _prior(world: World) -> tuple[Array, Array]:
+    """μ and Σ⁻¹ of the logits of a user of whom nothing is known, taken for N(μ, Σ): they are a sum of many effects."""
     strength = world.settings.attribute_strength
     mean = SHARPNESS * np.sqrt(strength) * world.means.mean(axis=0)
     covariance = strength * np.cov(world.means.T, bias=True) + (1 - strength) * np.eye(INTERESTS)
-    precision = np.linalg.inv(SHARPNESS**2 * covariance).astype(np.float64)
+    return mean, np.linalg.inv(SHARPNESS**2 * covariance).astype(np.float64)
+
+
+def _posterior(counts: NDArray[np.int64], mean: Array, precision: Array, noise: Array) -> tuple[Array, Array]:
+    """Draws of log θ given the behaviors [U, INTERESTS] of U users, and their weights: [U, R, INTERESTS] and [U, R].
+
+    Importance sampling around the most probable logits. Behaviors are draws from softmax(logits).
+    """
     mode, hessian = _mode(counts, mean, precision)
     # With H = L Lᵀ, L⁻ᵀ ε has covariance H⁻¹; as rows, εᵀ L⁻¹.
     logits = mode[:, None] + noise @ np.linalg.inv(np.linalg.cholesky(hessian))
