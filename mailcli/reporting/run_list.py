@@ -10,6 +10,7 @@ from typing import Any
 
 from mailcli.reporting.rows import METRICS
 from mailcli.reporting.text_table import TextTable, text_block
+from mailcli.training.environment import TIME
 from mailcli.training.run_inventory import DAMAGED, FINISHED, RUNNING, STOPPED, UNTESTED, ListedRun
 
 _HEAD = ("run", "status", "best", "new", "old", "size", "age")
@@ -96,7 +97,7 @@ def age_text(seconds: float) -> str:
 
 def time_text(seconds: float) -> str:
     """A time in UTC, as environment.json has it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    return time.strftime(TIME, time.gmtime(seconds))
 
 
 def record(run: ListedRun) -> dict[str, Any]:

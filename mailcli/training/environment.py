@@ -13,6 +13,8 @@ from typing import Any
 from mailcli import __version__
 from mailcli.utils import hardware
 
+#: The form of times, in UTC.
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 #: Libraries on whose version the numbers of a run depend.
 LIBRARIES = ("keras", "numpy", "pandas", "scipy", "scikit-learn", "tensorflow")
 
@@ -33,7 +35,7 @@ def environment(seconds: float, devices: Mapping[str, int], cost: Mapping[str, f
         **hardware.describe(),
         **devices,
         "seconds": round(seconds, 1),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "finished": time.strftime(TIME, time.gmtime()),
         **({"cost": dict(cost)} if cost else {}),
     }
 

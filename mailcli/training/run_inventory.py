@@ -14,6 +14,7 @@ from typing import Any
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.training.checkpoints import newest_state
+from mailcli.training.environment import TIME
 from mailcli.training.run_folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, VALIDATED_STEP, Run, lock_of
 from mailcli.training.run_registry import check_run_folder, open_run, read_config, suggest_folder
 from mailcli.utils.files import delete_folder, size_and_time
@@ -21,8 +22,6 @@ from mailcli.utils.files import delete_folder, size_and_time
 #: What a run can be. `stopped`: by Ctrl-C, a kill or a full disk. `untested`: a trial of `mail tune`, which does not
 #: read the test split.
 FINISHED, RUNNING, STOPPED, UNTESTED, DAMAGED = "finished", "running", "stopped", "untested", "damaged"
-#: The time of environment.json, in UTC.
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 #: Bytes at the end of history.jsonl that hold its last line (ours: a validation of four groups has 2 kB).
 _TAIL = 1 << 16
 
@@ -145,7 +144,7 @@ def _finish_time(run: Run, written: float) -> float:
     """When a run was finished, by environment.json: copies of its files are younger. An older version's may lack it."""
     finished = run.environment.get("finished")
     try:
-        return written if finished is None else float(timegm(time.strptime(str(finished), _TIME)))
+        return written if finished is None else float(timegm(time.strptime(str(finished), TIME)))
     except ValueError as error:
         raise MailError(
             f"{run.folder / ENVIRONMENT}: is damaged ({error}). Delete the folder and run again."

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def listed(*options: str) -> list[dict[str, Any]]:
 class TestList:
     """`mail runs list`."""
 
-    def test_a_finished_run_with_its_metrics_size_and_age(self, with_data: Path) -> None:
+    def test_a_finished_run_with_its_metrics_size_and_age(
+        self, with_data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         folder = finish_trivial("item-rate")
         result = json.loads((folder / "result.json").read_text())
         (record,) = listed()
@@ -39,12 +42,14 @@ class TestList:
         assert record["old_GAUC"] == result["test"]["old"]["GAUC"]
         assert record["bytes"] == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         assert record["changed"] == json.loads((folder / "environment.json").read_text())["finished"]
+        finished = datetime.fromisoformat(record["changed"]).timestamp()
+        monkeypatch.setattr("mailcli.cli.runs.time.time", lambda: finished + 7)
         assert mail("runs").stdout == mail("runs", "list").stdout
         (line,) = [line for line in mail("runs").stdout.splitlines() if line.startswith("item-rate+none/seed-0")]
         cells = [cell.strip() for cell in line.split("│")]
         new = result["test"]["new"]
         assert cells[1:4] == ["finished", "", f"{new['AUC']:.3f} {new['GAUC']:.3f}".replace("0.", ".")]
-        assert cells[6].endswith(" s")
+        assert cells[6] == "7 s"
 
     def test_runs_that_are_not_finished(self, home: Path) -> None:
         begin_run(0)
