@@ -150,6 +150,19 @@ class MeanStepMethod(ColdStartMethod):
         return {**super().get_config(), **self.settings}
 
 
+def reference_users(training: TrainingData, most: int) -> Features:
+    """The last impressions of old users, at most so many of them, drawn by the seed."""
+    chosen = np.random.default_rng([training.seed, 1]).permutation(training.last_impressions())[:most]
+    return training.gather(np.sort(chosen))
+
+
+def assign_first_rows(weight: Any, rows: Tensor) -> None:
+    """Set the first rows of a variable; the others become zero."""
+    padded = np.zeros(weight.shape, np.float32)
+    padded[: len(rows)] = rows.numpy()
+    weight.assign(padded)
+
+
 def as_float64(tensor: Tensor) -> Matrix:
     """A tensor as a NumPy array."""
     array: Matrix = tensor.numpy().astype(np.float64)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import MeanStepMethod
+from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor, mean_behavior
 from mailcli.models.layers import MASKED_SCORE
@@ -42,14 +41,10 @@ class ColdStart(MeanStepMethod):
 
     def fit(self, training: TrainingData) -> None:
         """Keep the attributes and mean steps of the reference users."""
-        rng = np.random.default_rng([training.seed, 1])
-        references = np.sort(rng.permutation(training.last_impressions())[: self.settings["references"]])
-        features = training.gather(references)
-        for weight, rows in ((self.keys, self.signature(features)), (self.values, mean_behavior(features))):
-            padded = np.zeros(weight.shape, np.float32)
-            padded[: len(references)] = rows.numpy()
-            weight.assign(padded)
-        self.count.assign(len(references))
+        features = reference_users(training, self.settings["references"])
+        assign_first_rows(self.keys, self.signature(features))
+        assign_first_rows(self.values, mean_behavior(features))
+        self.count.assign(len(features.user))
         self.fit_lengths(training)
 
     def mean_step(self, signatures: Tensor) -> Tensor:

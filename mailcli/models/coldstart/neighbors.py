@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import MeanStepMethod
+from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 
@@ -52,19 +53,15 @@ class ColdStart(MeanStepMethod):
 
     def fit(self, training: TrainingData) -> None:
         """Keep the attributes and behavior of the reference users, and learn which attributes tell about behavior."""
-        rng = np.random.default_rng([training.seed, 1])
-        references = np.sort(rng.permutation(training.last_impressions())[: self.settings["references"]])
-        features = training.gather(references)
+        features = reference_users(training, self.settings["references"])
         counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
         keys = unit_fields(tf.cast(self.signature(features), tf.float32), self.field_weights.shape[0])
         sums = tf.cast(features.behavior_sum, tf.float32)
         for weight, rows in ((self.keys, keys), (self.sums, sums), (self.counts, counts)):
-            padded = np.zeros(weight.shape, np.float32)
-            padded[: len(references)] = rows.numpy()
-            weight.assign(padded)
+            assign_first_rows(weight, rows)
         self.mean.assign(tf.reduce_sum(sums, axis=0) / tf.reduce_sum(counts))
-        if len(references) > 1:
-            self._fit_weights(keys, sums, counts, rng)
+        if len(keys) > 1:
+            self._fit_weights(keys, sums, counts, np.random.default_rng([training.seed, 2]))
         self.fit_lengths(training)
 
     def _fit_weights(self, keys: Tensor, sums: Tensor, counts: Tensor, rng: np.random.Generator) -> None:
@@ -73,7 +70,7 @@ class ColdStart(MeanStepMethod):
         logs = [tf.Variable(tf.zeros_like(weight.value)) for weight in (self.field_weights, self.prior)]
         steps = sums / counts[:, None]
         scale = tf.reduce_mean(tf.reduce_sum((steps - self.mean) ** 2, axis=1)) + 1e-12
-        optimizer = tf.keras.optimizers.Adam(LEARNING_RATE)
+        optimizer = keras.optimizers.Adam(LEARNING_RATE)
         size = min(USERS_PER_STEP, len(keys))
 
         @tf.function
