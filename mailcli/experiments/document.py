@@ -1,27 +1,28 @@
-"""Experiments -> one Markdown document: tables, what they show, figures, and what they were made with."""
+"""Experiments -> one Markdown document: tables, what they show, figures, and what they were made with.
+
+Every section fits a screen: an experiment's numbers for new users, what its audit says, and a figure. Its other tables
+are in an appendix.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from mailcli.escape import markdown, markdown_code
 from mailcli.experiments.plan import Plan
-from mailcli.reporting.captions import LEGENDS
+from mailcli.experiments.section_tables import SectionTables, legends, section_tables
 from mailcli.reporting.formats import render
-from mailcli.reporting.result_layout import MARKDOWN_LEGEND, lay_out_with_audit
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
 from mailcli.training.run_folder import Run
 
-#: The groups of users in the document's tables (ours): "all" is these two, the naturally new are few, and a section
-#: should fit a screen. `mail run` prints all groups.
-_SHOWN_USERS = ("new", "old")
 #: The figure that is shown; a section links to its others.
 _SHOWN_FIGURE = "forest"
+_APPENDIX = "Further tables"
 
 
 @dataclass(frozen=True)
@@ -52,78 +53,76 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
     runs = [run for section in sections for run in section.runs]
     datasets = list(dict.fromkeys(section.runs[0].config.data for section in sections))
     sections = sorted(sections, key=lambda section: datasets.index(section.runs[0].config.data))
+    tables = [section_tables(section.tables) for section in sections]
     parts = [
         "# Results",
         reading.strip(),
-        _contents(sections),
-        *(part for number, section in enumerate(sections, start=1) for part in _section(section, number)),
+        _contents(sections, tables),
+        *(
+            part
+            for number, (section, own) in enumerate(zip(sections, tables, strict=True), start=1)
+            for part in _section(section, own, number)
+        ),
         _anchored("reading-the-tables", "How to read the tables"),
         "The tables are of new and old users; `mail run` prints those of all users and of the naturally new as well.",
-        _bullets(_legends(sections)),
+        _bullets(legends(table for section in sections for table in section.tables)),
         _anchored("environment", "What it was made with"),
         "This file is written by `mail results`, from the small files of finished runs that are kept in `results/`: "
         "do not edit it. `make results` rewrites it within seconds; each section names the command that trains its "
         "runs.",
         _bullets(_environments(runs)),
+        *_appendix(tables),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _contents(sections: Sequence[ExperimentSection]) -> str:
+def _contents(sections: Sequence[ExperimentSection], tables: Sequence[SectionTables]) -> str:
     """Links to the sections and to what follows them."""
     titles = {_anchor(number): section.title for number, section in enumerate(sections, start=1)}
     titles |= {"reading-the-tables": "How to read the tables", "environment": "What it was made with"}
+    if any(own.others for own in tables):
+        titles["further-tables"] = _APPENDIX
     return "\n".join(f"- [{markdown(title)}](#{anchor})" for anchor, title in titles.items())
 
 
-def _anchor(number: int) -> str:
-    return f"experiment-{number}"
+def _anchor(number: int, appendix: int = 0) -> str:
+    """The anchor of a section, or of one of its tables in the appendix, which count from 1."""
+    return f"experiment-{number}" + (f"-{appendix}" if appendix else "")
 
 
-def _anchored(anchor: str, title: str) -> str:
+def _anchored(anchor: str, title: str, level: int = 2) -> str:
     """A heading with an anchor of its own: renderers make different ones from a title."""
-    return f'<a id="{anchor}"></a>\n\n## {markdown(title)}'
+    return f'<a id="{anchor}"></a>\n\n{"#" * level} {markdown(title)}'
 
 
-def _section(section: ExperimentSection, number: int) -> list[str]:
-    """The heading, what the tables show, the tables, a figure, and how all of it is made."""
+def _section(section: ExperimentSection, tables: SectionTables, number: int) -> list[str]:
+    """The heading, what the tables show, the table of new users, a figure, and how all of it is made."""
     plan = section.plan
-    tables = [render(table, "markdown") for table in _text_tables(section)]
-    tables[0] = tables[0].removeprefix(f"**{markdown(section.title)}**\n\n")
+    links = [f"[{markdown(other.name)}](#{_anchor(number, at)})" for at, other in enumerate(tables.others, start=1)]
     return [
         _anchored(_anchor(number), section.title),
         plan.reading,
-        *(table.strip() for table in tables),
+        _without_title(tables.shown),
+        f"**{markdown(tables.verdicts)}**" if tables.verdicts else "",
+        f"Further tables: {', '.join(links)}." if links else "",
         *_figures(section.figures),
         f"Made by {markdown_code(f'mail run {plan.path.as_posix()}')}: {markdown(_cost(section.runs))}.",
     ]
 
 
-def _text_tables(section: ExperimentSection) -> list[TextTable]:
-    """The tables of the shown users, with the notes that neither the document's end nor a table before has."""
-    known = {MARKDOWN_LEGEND, *LEGENDS}
-    tables = []
-    for whole in section.tables:
-        for table in _laid_out(whole):
-            notes = [note for note in table.markdown_notes or table.notes if note not in known]
-            known.update(notes)
-            tables.append(replace(table, markdown_notes=tuple(notes)))
-    return tables
+def _appendix(tables: Sequence[SectionTables]) -> list[str]:
+    """The further tables of all experiments."""
+    parts = [
+        part
+        for number, own in enumerate(tables, start=1)
+        for at, other in enumerate(own.others, start=1)
+        for part in (_anchored(_anchor(number, at), other.table.title, level=3), _without_title(other.table))
+    ]
+    return [_anchored("further-tables", _APPENDIX), *parts] if parts else []
 
 
-def _laid_out(table: ResultTable | TextTable) -> list[TextTable]:
-    """The table of the shown users, and its audit."""
-    if isinstance(table, TextTable):
-        return [table]
-    shown = tuple(line for line in table.lines if line.users in _SHOWN_USERS)
-    return lay_out_with_audit(replace(table, lines=shown))
-
-
-def _legends(sections: Sequence[ExperimentSection]) -> list[str]:
-    """What the marks of all tables mean, each said once."""
-    tables = [table for section in sections for whole in section.tables for table in _laid_out(whole)]
-    used = {note for table in tables for note in table.notes}
-    return [*(note for note in LEGENDS if note in used), MARKDOWN_LEGEND]
+def _without_title(table: TextTable) -> str:
+    return render(table, "markdown").removeprefix(f"**{markdown(table.title)}**\n\n").strip()
 
 
 def _figures(figures: Sequence[Path]) -> list[str]:

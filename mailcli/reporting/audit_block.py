@@ -79,7 +79,7 @@ def audit_block(audits: Sequence[RowAudit], title: str, notes: Sequence[str]) ->
     users = ", ".join(dict.fromkeys(f"{row.audit.users:,.0f}" for row in audits))
     first, *others = notes
     drawn = f"{users} new users who have behavior; {draws} draws of users"
-    all_notes = (first, _verdicts(audits), drawn, *others, AUDIT_LEGEND)
+    all_notes = (first, verdicts(audits), drawn, *others, AUDIT_LEGEND)
     return TextTable(
         f"Audit of v̂: {title}",
         ("", *_COLUMNS.values()),
@@ -103,7 +103,8 @@ def _cell(cost: Cost) -> TextCell:
     return TextCell(f"{mean} ±{half}", f" [{low}, {high}]")
 
 
-def _verdicts(audits: Sequence[RowAudit]) -> str:
+def verdicts(audits: Sequence[RowAudit]) -> str:
+    """Which rows generate behavior that is personal, and which do not, in one sentence."""
     personal = [row.name for row in audits if row.audit.is_personal]
     others = [row.name for row in audits if not row.audit.is_personal]
     texts = [f"v̂ is personal: {', '.join(personal)}"] if personal else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,7 @@ users = 150
 #: AUC of new users by row and seed, such that RI is 2 % and 4 % for MAIL-Base against BaseDNN.
 AUC = {"base+none": (0.50, 0.50), "base+mail-none": (0.40, 0.40), "base+mail-base": (0.51, 0.52)}
 
-LAST_LINES = """
+ENVIRONMENT = """
 <a id="environment"></a>
 
 ## What it was made with
@@ -51,6 +52,16 @@ it. `make results` rewrites it within seconds; each section names the command th
 - machine: m68k, 3 cores, 0 GPUs, fma
 - versions: python 9.9, tensorflow 9.9, keras 9.9, numpy 9.9, pandas 9.9, scipy 9.9
 - commits: abcdef012
+
+<a id="further-tables"></a>
+
+## Further tables
+
+<a id="experiment-1-1"></a>
+
+### Old users: Toy table, simulated
+
+|  | AUC |\
 """
 
 CONFIG = """
@@ -115,7 +126,8 @@ def test_the_document_by_hand(home: Path) -> None:
     text = (home / "R.md").read_text(encoding="utf-8")
     assert text.startswith(
         "# Results\n\nAll in all, a toy.\n\n- [Toy table, simulated](#experiment-1)\n"
-        "- [How to read the tables](#reading-the-tables)\n- [What it was made with](#environment)\n\n"
+        "- [How to read the tables](#reading-the-tables)\n- [What it was made with](#environment)\n"
+        "- [Further tables](#further-tables)\n\n"
         '<a id="experiment-1"></a>\n\n## Toy table, simulated\n\nNothing is learned here.\n\n|  | AUC |'
     )
     for part in (
@@ -123,10 +135,11 @@ def test_the_document_by_hand(home: Path) -> None:
         "| MAIL-Base | **.5150 ±.0635 (.0071)** |",
         "| +3.00 ±12.71, p .205 n.s. |",
         # RI 27.5 % and 30 % against MAIL-None.
-        "**Toy table, simulated: row against row**",
+        "### Toy table, simulated: row against row\n\n|",
         "| MAIL-Base against MAIL-None |",
         "| +28.75 ±15.88, p .028 |",
         "RI: relative improvement over the named row, same seed",
+        "Further tables: [old users](#experiment-1-1), [row against row](#experiment-1-2).\n\n![forest](figures/toy/fo",
         "![forest](figures/toy/forest.png)\n\nMade by",
         "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in total, threads per run: 1.",
     ):
@@ -134,12 +147,18 @@ def test_the_document_by_hand(home: Path) -> None:
     assert "No significant difference" not in text
     assert (text.count("| *new users* |"), text.count("| *old users* |"), text.count("| *all users* |")) == (2, 2, 0)
     assert (home / "figures" / "toy" / "forest.svg").is_file()
-    assert text.endswith(LAST_LINES)
+    assert ENVIRONMENT in text
+    section = text.partition("## Toy table")[2].partition("\n## ")[0]
+    assert "| *new users* |" in section
+    assert "| *old users* |" not in section
 
 
 def test_what_marks_mean_is_said_once_at_the_end(home: Path) -> None:
     results()
-    tables, _, end = (home / "R.md").read_text(encoding="utf-8").partition("## How to read the tables\n\n")
+    text = (home / "R.md").read_text(encoding="utf-8")
+    sections, _, rest = text.partition("## How to read the tables\n\n")
+    end, _, appendix = rest.partition("## Further tables")
+    tables = sections + appendix
     for line in (
         "- ±: 95 % interval over seeds; n.s. = no significant difference at 5 %\n",
         "- p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics\n",
@@ -206,8 +225,11 @@ def test_audits_are_kept_and_shown_below_their_table(home: Path) -> None:
         write_audit(home / f"runs/toy/paper/base+mail-base/seed-{seed}/audit.npz", audit)
     assert results().exit_code == 0
     text = (home / "R.md").read_text(encoding="utf-8")
-    table, _, rest = text.partition("**Audit of v̂: Toy table, simulated**\n\n")
-    block, _, _ = rest.partition("**Toy table, simulated: row against row**")
+    table, _, rest = text.partition("### Audit of v̂: Toy table, simulated\n\n")
+    block, _, _ = rest.partition("### Toy table, simulated: row against row")
+    assert (
+        "\n\n**v̂ is personal: MAIL-Base**\n\nFurther tables: [old users](#experiment-1-1), [audit of v̂](#exp" in table
+    )
     assert len(block.splitlines()) < 16
     for part in (
         "|  | another's v̂ | permuted | mean v | v = 0 | real v |",
@@ -215,9 +237,9 @@ def test_audits_are_kept_and_shown_below_their_table(home: Path) -> None:
         "- v̂ is personal: MAIL-Base\n- 9 new users who have behavior; 40 draws of users\n- no audit of MAIL-None: ",
     ):
         assert part in block, part
-    # What columns and marks mean stands once, at the end.
-    assert "- audit: new users" not in table + block
-    assert rest.count("- audit: new users") == 1
+    # What columns and marks mean stands once, before the appendix.
+    assert "- audit: new users" not in block
+    assert text.count("- audit: new users") == 1
     # The kept file is enough, and one that a run no longer has is not kept.
     assert len(list((home / "kept").rglob("audit.npz"))) == 2
     (home / "runs/toy/paper/base+mail-base/seed-0/audit.npz").unlink()
@@ -336,6 +358,14 @@ def test_a_missing_reading_is_refused(home: Path) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     assert error_line(done).startswith("raeding.md: cannot be read (")
     assert not (home / "kept").exists()
+
+
+def test_every_section_of_the_projects_document_fits_a_screen() -> None:
+    text = (ROOT / "experiments/RESULTS.md").read_text(encoding="utf-8")
+    for section in re.split("^#+ ", text, flags=re.MULTILINE)[1:]:
+        # A line of prose wraps at 120 columns, a line of a table does not.
+        lines = sum(1 if line.startswith("|") else -(-len(line) // 120) for line in section.splitlines() if line)
+        assert lines <= 40, section.splitlines()[0]
 
 
 @pytest.mark.slow
