@@ -36,11 +36,17 @@ def signature_size(spec: Spec) -> int:
     return (spec.n_a - 1) * spec.dim
 
 
-def signature(features: Features, id_index: int) -> Tensor:
-    """All attributes but the user id, concatenated, [B, (n_a - 1) d]; an id says nothing about other users."""
-    a = features.attributes
-    indices = [index for index in range(a.shape[1]) if index != id_index]
-    return tf.reshape(tf.gather(a, indices, axis=1), [-1, len(indices) * a.shape[2]])
+def signature(attributes: Tensor, id_index: int) -> Tensor:
+    """All attributes [B, n_a, d] but the user id, concatenated, [B, (n_a - 1) d]; an id says nothing of other users."""
+    indices = [index for index in range(attributes.shape[1]) if index != id_index]
+    return tf.reshape(tf.gather(attributes, indices, axis=1), [-1, len(indices) * attributes.shape[2]])
+
+
+def unit_fields(signatures: Tensor, fields: int) -> Tensor:
+    """Signatures [B, F d] with the vector of each of the F attributes scaled to length 1."""
+    width = signatures.shape[1] // fields
+    unit = tf.math.l2_normalize(tf.reshape(signatures, [-1, fields, width]), axis=2)
+    return tf.reshape(unit, [-1, fields * width])
 
 
 class VirtualSteps(keras.layers.Layer):
@@ -139,7 +145,7 @@ class MeanStepMethod(ColdStartMethod):
 
     def signature(self, features: Features) -> Tensor:
         """[B, (n_a - 1) d], see `signature`."""
-        return signature(features, self.id_index)
+        return signature(features.attributes, self.id_index)
 
     def signature_and_mean_step(self, features: Features) -> tuple[Matrix, Matrix]:
         """The signatures [B, (n_a - 1) d] and mean steps [B, d] of old users, as float64."""

@@ -83,7 +83,7 @@ class ColdStart(ColdStartMethod):
         del training
         new = features.is_new[:, None]
         return self._with_id(
-            features, tf.where(new, self.generate(signature(features, self.id_index)), self._id(features))
+            features, tf.where(new, self.generate(signature(features.attributes, self.id_index)), self._id(features))
         )
 
     def _id(self, features: Features) -> Tensor:
@@ -125,7 +125,7 @@ class ColdStart(ColdStartMethod):
             cold_clicks, warm_clicks: their clicks.
         """
         s = self.settings
-        phi = self.generate(tf.stop_gradient(signature(cold, self.id_index)[:: s["impressions"]]))
+        phi = self.generate(tf.stop_gradient(signature(cold.attributes, self.id_index)[:: s["impressions"]]))
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(phi)
             before = self._user_losses(training, cold, cold_clicks, phi)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users
+from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users, unit_fields
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 
@@ -93,13 +93,6 @@ class ColdStart(MeanStepMethod):
         query = unit_fields(tf.cast(signatures, tf.float32), self.field_weights.shape[0])
         parts = (self.keys, self.sums, self.counts, self.mean, self.field_weights, self.prior)
         return regress(query, *(part.value for part in parts))
-
-
-def unit_fields(signatures: Tensor, fields: int) -> Tensor:
-    """Signatures [B, F d] with the vector of each of the F attributes scaled to length 1."""
-    width = signatures.shape[1] // fields
-    unit = tf.math.l2_normalize(tf.reshape(signatures, [-1, fields, width]), axis=2)
-    return tf.reshape(unit, [-1, fields * width])
 
 
 def regress(

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mailcli.models.coldstart import neighbors
+from mailcli.models.coldstart._virtual_steps import unit_fields
 from tests.helpers.features import signatures, some_features, spec, training_data
 
 
@@ -34,7 +35,7 @@ def test_a_user_may_be_left_out() -> None:
 
 
 def test_each_attribute_has_length_one() -> None:
-    unit = neighbors.unit_fields(tf.constant([[3.0, 4.0, 0.0, -2.0], [0.0, 0.0, 5.0, 0.0]]), 2)
+    unit = unit_fields(tf.constant([[3.0, 4.0, 0.0, -2.0], [0.0, 0.0, 5.0, 0.0]]), 2)
     np.testing.assert_allclose(unit, [[0.6, 0.8, 0.0, -1.0], [0.0, 0.0, 1.0, 0.0]], atol=1e-6)
 
 
@@ -47,7 +48,7 @@ def test_references_are_the_last_impressions_of_old_users() -> None:
     np.testing.assert_allclose(method.counts[:2], lengths)
     np.testing.assert_allclose(method.sums[:2], features.behavior_sum.numpy()[[2, 4]], atol=1e-6)
     np.testing.assert_allclose(
-        method.keys[:2], neighbors.unit_fields(tf.constant(signatures(features)[[2, 4]], tf.float32), spec().n_a - 1)
+        method.keys[:2], unit_fields(tf.constant(signatures(features)[[2, 4]], tf.float32), spec().n_a - 1)
     )
     np.testing.assert_allclose(method.mean, method.sums.numpy().sum(axis=0) / lengths.sum(), atol=1e-6)
     assert float(tf.reduce_sum(method.counts)) == lengths.sum()

@@ -52,7 +52,7 @@ def test_users_who_are_all_alike_have_the_mean_length() -> None:
 
 def test_the_id_is_left_out_of_the_description() -> None:
     features = some_features(2)
-    np.testing.assert_array_equal(signature(features, 0), features.attributes.numpy()[:, 1:].reshape(2, -1))
+    np.testing.assert_array_equal(signature(features.attributes, 0), features.attributes.numpy()[:, 1:].reshape(2, -1))
     assert signature_size(spec()) == 4
     with pytest.raises(ValueError, match="needs user attributes other than the id"):
         signature_size(spec(n_a=1))
