@@ -86,7 +86,10 @@ class ColdStartMethod(keras.layers.Layer):
         return batch
 
     def complete(self, features: Features, training: bool = False) -> Features:
-        """Fill in what new users lack, MAIL Eq. (10); the features of old users stay as they are."""
+        """Fill in what new users lack, MAIL Eq. (10); the features of old users stay as they are.
+
+        Only methods that G_B trains may change those, too: the ranker learns with what they make of them.
+        """
         raise NotImplementedError
 
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:

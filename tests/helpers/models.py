@@ -17,6 +17,7 @@ AXES = [*((ranker, "mail") for ranker in RANKERS), *(("base", method) for method
 QUICK = {
     **{name: {"ranker.units": "16,8"} for name in RANKERS if name != "emblr"},
     "mail": {"cold_start.encoder_units": "16,16,16", "cold_start.decoder_units": "16,16"},
+    "poso": {"cold_start.units": "8"},
     "cvae": {"cold_start.units": "16", "cold_start.latent": "4"},
     "mail-pooled": {"cold_start.units": "16,8"},
     "metaemb": {"cold_start.steps": "3", "cold_start.users": "8"},

@@ -59,6 +59,7 @@ CELLS: dict[str, dict[str, str]] = {
     "dmr+cvae": {"ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
     "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout"},
     "dmr+masked": {"ranker": "dmr", "cold_start": "masked", "cold_start.prefix": "true"},
+    "din+poso": {"ranker": "din", "cold_start": "poso", "cold_start.prefix": "true"},
     "dense": {"optimizer": "adam"},
     "bfloat16": {"precision": "bfloat16", "cold_start": "mail", **SMALL_MAIL},
     "dmr+cvae bfloat16": {"precision": "bfloat16", "ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
