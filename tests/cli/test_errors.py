@@ -63,8 +63,8 @@ from tests.helpers.command_line import error_line, mail
             "'DMR', 'MAIL-DMR', 'MAIL-None', 'MAIL-Single', 'MAIL-Dual', or ranker+method, e.g. 'din+cvae'.",
         ),
         (
-            ["compare", "--rows", "din+cva"],
-            "unknown cold-start method 'cva'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'metaemb', 'neighbors', 'none', 'poso'.",
+            ["compare", "--rows", "din+cve"],
+            "unknown cold-start method 'cve'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'metaemb', 'neighbors', 'none', 'poso'.",
         ),
         (["compare", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
         (
@@ -78,7 +78,7 @@ from tests.helpers.command_line import error_line, mail
         ),
         (
             ["train", "--cold-start", "male"],
-            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'metaemb', 'neighbors', 'none', 'poso'.",
+            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'metaemb', 'neighbors', 'none', 'poso'.",
         ),
         (
             ["train", "--cold-start", "mail", "--variant", "duel"],

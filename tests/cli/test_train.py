@@ -76,7 +76,7 @@ def test_default_and_named_variant_are_one_cell(with_data: Path) -> None:
         ),
         (
             ["train", "--cold-start", "male"],
-            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'dropout', 'eszsl', 'llae', "
+            "unknown cold-start method 'male'. Did you mean 'mail'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', "
             "'mail', 'mail-pooled', 'masked', 'metaemb', 'neighbors', 'none', 'poso'.",
         ),
         (

@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {
     "batch_size": 256,
     "new_share": 0.4,
 }
-TWO_STAGE = ("conse", "eszsl", "llae", "metaemb", "neighbors")
+TWO_STAGE = ("conse", "cvar", "eszsl", "llae", "metaemb", "neighbors")
 PROTOCOLS = ("paper", "strict")
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mailcli.models import distribute
+from mailcli.models.coldstart._gaussian_networks import gaussian, network, run
 from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
 from mailcli.models.history_length import HistoryLength
-from mailcli.models.layers import AttentionPooling, leaky_relu
+from mailcli.models.layers import AttentionPooling
 from mailcli.models.losses import gaussian_nll, kl_divergence
 
-#: Bound of |log σ²| (ours): beyond it, exp() leaves the useful range of float32.
-MAX_LOG_VARIANCE = 8.0
 #: Added to the variance in both layer normalizations (ours): far below that of the smallest embeddings, 3e-5.
 NORM_EPSILON = 1e-9
 
@@ -69,35 +67,31 @@ class ColdStart(ColdStartMethod):
         self.norm_a, self.norm_v = (keras.layers.LayerNormalization(epsilon=NORM_EPSILON) for _ in range(2))
         self.norm_a.build((None, spec.dim))
         self.norm_v.build((None, spec.dim))
-        self.prior = _network(spec.dim, (s["units"], 2 * s["latent"]))
-        self.posterior = _network(spec.dim, (s["units"], 2 * s["latent"]))
-        self.decoder = _network(s["latent"], (s["units"], spec.history * spec.dim))
+        self.prior = network(spec.dim, (s["units"], 2 * s["latent"]))
+        self.posterior = network(spec.dim, (s["units"], 2 * s["latent"]))
+        self.decoder = network(s["latent"], (s["units"], spec.history * spec.dim))
         self.length = HistoryLength(spec.history)
         self.length.build((None, s["latent"]))
 
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
         """L_rec and L_kl over impressions of old users; L_n trains the length of v̂, and nothing else."""
         features = features.frozen()
-        prior = self._gaussian(self.prior, self.norm_a(self.pool_a(features.attributes)))
+        prior = gaussian(self.prior, self.norm_a(self.pool_a(features.attributes)))
         pooled = self.pool_v(features.behaviors, features.behavior_mask)
-        mean, log_variance = self._gaussian(self.posterior, self.norm_v(pooled))
+        mean, log_variance = gaussian(self.posterior, self.norm_v(pooled))
         noise = distribute.normal(mean, self.random) if training else 0.0
         v = tf.reshape(features.behaviors, [-1, self.n_v * self.dim])
-        decoded = _run(self.decoder, mean + noise * tf.exp(log_variance / 2))
+        decoded = run(self.decoder, mean + noise * tf.exp(log_variance / 2))
         return {
             "L_rec": gaussian_nll(decoded, v),
             "L_kl": self.settings["kl_weight"] * kl_divergence(mean, log_variance, *prior),
             "L_n": self.length.loss(prior[0], features.behavior_mask),
         }
 
-    def _gaussian(self, network: Sequence[Any], h: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = tf.split(tf.cast(_run(network, h), tf.float32), 2, axis=1)
-        return mean, tf.clip_by_value(log_variance, -MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
-
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of a [B, n_a, d], by the mean of p(z|a): v̂ [B, n_v, d], Σ v̂_i [B, d], and which steps count [B, n_v]."""
-        mean, _ = self._gaussian(self.prior, self.norm_a(self.pool_a(tf.stop_gradient(attributes))))
-        v_hat = tf.reshape(tf.stop_gradient(_run(self.decoder, mean)), [-1, self.n_v, self.dim])
+        mean, _ = gaussian(self.prior, self.norm_a(self.pool_a(tf.stop_gradient(attributes))))
+        v_hat = tf.reshape(tf.stop_gradient(run(self.decoder, mean)), [-1, self.n_v, self.dim])
         return v_hat, tf.reduce_sum(v_hat, axis=1), self.length(mean)
 
     def complete(self, features: Features, training: bool = False) -> Features:
@@ -108,18 +102,3 @@ class ColdStart(ColdStartMethod):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), **self.settings}
-
-
-def _network(width: int, units: Sequence[int]) -> list[Any]:
-    layers = [keras.layers.Dense(outputs) for outputs in units]
-    for layer, inputs in zip(layers, (width, *units), strict=False):
-        layer.build((None, inputs))
-    return layers
-
-
-def _run(network: Sequence[Any], x: Tensor) -> Tensor:
-    """LeakyReLU between the layers, linear at the end."""
-    *hidden, last = network
-    for layer in hidden:
-        x = leaky_relu(layer(x))
-    return last(x)

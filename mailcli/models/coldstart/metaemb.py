@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import signature, signature_size
-from mailcli.models.contracts import ColdStartMethod, TrainingData
+from mailcli.models.coldstart._generated_ids import GeneratedIdMethod
+from mailcli.models.coldstart._virtual_steps import signature_size
+from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, without_behaviors
 from mailcli.utils.progress import progress
 
@@ -17,7 +18,7 @@ from mailcli.utils.progress import progress
 OUTPUT_DIVISOR = 5.0
 
 
-class ColdStart(ColdStartMethod):
+class ColdStart(GeneratedIdMethod):
     """MetaEmb: id embeddings generated from the other attributes (Pan et al., SIGIR 2019).
 
     φ = tanh(W s) / 5, learned with the ranker frozen and behavior hidden: loss = α L(batch 1, φ) +
@@ -36,8 +37,6 @@ class ColdStart(ColdStartMethod):
         impressions: impressions per user in each of the two batches (ours; the notebook has 20 per item).
     """
 
-    two_stage = True
-
     def __init__(
         self,
         alpha: float = 0.1,
@@ -48,7 +47,6 @@ class ColdStart(ColdStartMethod):
         impressions: int = 4,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
         if not 0 <= alpha <= 1:
             raise ValueError(f"`alpha` should be 0 to 1. Received: {alpha}")
         if min(inner_rate, learning_rate) <= 0:
@@ -59,7 +57,7 @@ class ColdStart(ColdStartMethod):
             raise ValueError(
                 f"`steps`, `users` and `impressions` should be 1 or more. Received: {steps}, {users} and {impressions}"
             )
-        self.settings: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "alpha": alpha,
             "inner_rate": inner_rate,
             "learning_rate": learning_rate,
@@ -67,32 +65,17 @@ class ColdStart(ColdStartMethod):
             "users": users,
             "impressions": impressions,
         }
+        super().__init__(settings, **kwargs)
 
     def build_for(self, spec: Spec) -> None:
         """Make W."""
-        self.id_index, self.n_a = spec.id_index, spec.n_a
+        super().build_for(spec)
         shape = (signature_size(spec), spec.dim)
         self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", trainable=False, name="kernel")
 
     def generate(self, attributes: Tensor) -> Tensor:
         """φ [B, d] from the other attributes [B, (n_a - 1) d]."""
         return tf.tanh(tf.matmul(attributes, self.kernel.value)) / OUTPUT_DIVISOR
-
-    def complete(self, features: Features, training: bool = False) -> Features:
-        """Put φ in place of the id embedding where flag is true."""
-        del training
-        new = features.is_new[:, None]
-        return self._with_id(
-            features, tf.where(new, self.generate(signature(features.attributes, self.id_index)), self._id(features))
-        )
-
-    def _id(self, features: Features) -> Tensor:
-        return features.attributes[:, self.id_index]
-
-    def _with_id(self, features: Features, embedding: Tensor) -> Features:
-        attributes = tf.unstack(features.attributes, self.n_a, axis=1)
-        attributes[self.id_index] = embedding
-        return features._replace(attributes=tf.stack(attributes, axis=1))
 
     def fit(self, training: TrainingData) -> None:
         """Meta-learn W on pairs of batches of old users, with their behavior hidden as if they were new."""
@@ -125,7 +108,7 @@ class ColdStart(ColdStartMethod):
             cold_clicks, warm_clicks: their clicks.
         """
         s = self.settings
-        phi = self.generate(tf.stop_gradient(signature(cold.attributes, self.id_index)[:: s["impressions"]]))
+        phi = self.generate(tf.stop_gradient(self.signature(cold)[:: s["impressions"]]))
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(phi)
             before = self._user_losses(training, cold, cold_clicks, phi)
@@ -136,13 +119,9 @@ class ColdStart(ColdStartMethod):
     def _user_losses(self, training: TrainingData, features: Features, clicks: Tensor, phi: Tensor) -> Tensor:
         """[users], the mean click loss of each user's impressions with its generated embedding."""
         impressions = self.settings["impressions"]
-        logits = training.ranker(self._with_id(features, tf.repeat(phi, impressions, axis=0)))
+        logits = training.ranker(self.with_id(features, tf.repeat(phi, impressions, axis=0)))
         losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=clicks, logits=logits)
         return tf.reduce_mean(tf.reshape(losses, [-1, impressions]), axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.settings}
 
 
 class _UserBatches:
