@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mailcli.cli._begin import DRY_RUN, only_planned
 from mailcli.cli._completion import offer_list
 from mailcli.cli._options import (
     COLUMNS,
@@ -35,6 +36,7 @@ from mailcli.reporting.paper import REPORTED, is_papers_data
 )
 @SEEDS
 @JOBS
+@DRY_RUN
 @RANKER
 @FORMAT
 @COLUMNS
@@ -43,6 +45,7 @@ def ablate(
     variants: str,
     seeds: int,
     jobs: int | None,
+    dry_run: bool,
     data_dir: Path,
     runs: Path,
     ranker: str | None,
@@ -61,12 +64,14 @@ def ablate(
         check_variant(name)
     cells = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in names]
     configs, dataset = resolve_rows(cells, seeds, data_dir, options)
-    from mailcli.experiments.estimate import PlannedTable, announce
+    from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
     configs = [configs[0].baseline(), *configs]
-    announce([PlannedTable(configs, range(seeds), dataset, RunFolders(runs))], jobs)
-    rows = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
-    title = f"Ablation (MAIL Table 3) on {dataset.name}, ranker {configs[0].ranker}"
+    title, folders = "Ablation (MAIL Table 3)", RunFolders(runs)
+    if only_planned([title], [PlannedTable(configs, range(seeds), dataset, folders)], jobs, dry_run):
+        return
+    rows = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
+    title = f"{title} on {dataset.name}, ranker {configs[0].ranker}"
     print_tables([make_table(rows, title, REPORTED, shown, is_papers_data(dataset))], form)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mailcli.cli._begin import DRY_RUN, only_planned
 from mailcli.cli._completion import offer_list, row_names
 from mailcli.cli._options import (
     COLUMNS,
@@ -34,6 +35,7 @@ from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, is_papers_data, 
 )
 @SEEDS
 @JOBS
+@DRY_RUN
 @FORMAT
 @COLUMNS
 @RUN_OPTIONS
@@ -41,6 +43,7 @@ def compare(
     rows: str,
     seeds: int,
     jobs: int | None,
+    dry_run: bool,
     data_dir: Path,
     runs: Path,
     minutes: float | None,
@@ -64,11 +67,12 @@ def compare(
             cells.append(cell)
     configs, dataset = resolve_rows(cells, seeds, data_dir, options)
     from mailcli.experiments.cells import RunFolders
-    from mailcli.experiments.estimate import PlannedTable, announce
+    from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    announce([PlannedTable(configs, range(seeds), dataset, RunFolders(runs))], jobs)
-    results = make_rows(configs, range(seeds), dataset, runs, minutes, jobs)
-    title = f"Comparison (MAIL Table 2) on {dataset.name}"
-    print_tables([make_table(results, title, REPORTED, shown, is_papers_data(dataset))], form)
+    title, folders = "Comparison (MAIL Table 2)", RunFolders(runs)
+    if only_planned([title], [PlannedTable(configs, range(seeds), dataset, folders)], jobs, dry_run):
+        return
+    results = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
+    print_tables([make_table(results, f"{title} on {dataset.name}", REPORTED, shown, is_papers_data(dataset))], form)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mailcli.cli._begin import DRY_RUN, only_planned
 from mailcli.cli._completion import dataset_names
 from mailcli.cli._options import (
     CHECKPOINTS,
@@ -21,7 +22,6 @@ from mailcli.cli._options import (
     check_form,
     print_text_tables,
 )
-from mailcli.cli._output import print_line
 from mailcli.errors import MailError
 
 
@@ -29,12 +29,7 @@ from mailcli.errors import MailError
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
 @click.option("--seeds", type=int, help="Number of seeds, starting from 0. [default: the file's]")
 @click.option("--data", metavar="NAME", shell_complete=dataset_names, help="Dataset to use instead of the file's.")
-@click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Train nothing: print which runs are finished and which are missing, and how long these take at most. A "
-    "missing dataset is made.",
-)
+@DRY_RUN
 @JOBS
 @FORMAT
 @COLUMNS
@@ -58,13 +53,12 @@ def run(
     """Train the missing runs of an experiment and print its table.
 
     FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made as well if it is
-    missing. An experiment with a grid is made in many simulated worlds, and has one table of all of them. Finished runs
-    are reused, interrupted ones are resumed. Before it begins, the command says how long it will take at most.
+    missing, with --dry-run, too. An experiment with a grid is made in many simulated worlds, and has one table of all
+    of them. Finished runs are reused, interrupted ones are resumed. Before it begins, the command says how long it will
+    take at most.
     """
     check_form(form)
     shown = check_columns(columns)
-    from mailcli.experiments.dry_run import describe
-    from mailcli.experiments.estimate import announce
     from mailcli.experiments.plan_file import read_plan
     from mailcli.experiments.plan_run import make_tables, plan_worlds
 
@@ -75,11 +69,8 @@ def run(
         raise MailError("--columns: the table of a grid has columns of its own. Leave it out.")
     planned = [plan_worlds(plan, data_dir, runs, seeds, data) for plan in plans]
     needed = [world.table for worlds in planned for world in worlds]
-    if dry_run:
-        for line in describe([world.plan.title for worlds in planned for world in worlds], needed, jobs):
-            print_line(line)
+    if only_planned([world.plan.title for worlds in planned for world in worlds], needed, jobs, dry_run):
         return
-    announce(needed, jobs)
     tables = [
         table
         for plan, worlds in zip(plans, planned, strict=True)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from mailcli import plugins
+from mailcli.cli._begin import DRY_RUN, only_planned
 from mailcli.cli._completion import run_folders
 from mailcli.cli._options import (
     COLD_START,
@@ -63,6 +64,7 @@ logger = logging.getLogger(__name__)
     help="How long workers wait for each other.",
 )
 @click.option("--devices", metavar="N|all", help="Number of this machine's GPUs to train on. [default: 1]")
+@DRY_RUN
 @RANKER
 @FORMAT
 @COLUMNS
@@ -81,6 +83,7 @@ def train(
     index: int | None,
     worker_timeout: float,
     devices: str | None,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Train a ranker with a cold-start method, evaluate it on the test split, and print the table.
@@ -90,6 +93,11 @@ def train(
     check_form(form)
     shown = check_columns(columns)
     cluster = parse_cluster(workers, index, worker_timeout, os.environ)
+    if dry_run and (parent is not None or cluster or devices is not None):
+        raise MailError(
+            "--dry-run: only training from the start in one process on one device is estimated. Leave out --continue, "
+            "--workers and --devices, and unset TF_CONFIG."
+        )
     if parent is not None:
         if cluster or devices is not None:
             raise MailError(
@@ -100,7 +108,7 @@ def train(
         _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, minutes, form)
         return
     from mailcli.experiments.cells import RunFolders
-    from mailcli.experiments.estimate import PlannedTable, announce
+    from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
     from mailcli.experiments.executors.replicas import parse_devices
     from mailcli.experiments.matrix import make_rows
@@ -115,6 +123,7 @@ def train(
             f"'{config.ranker}' is a trivial row, fitted in seconds by one process. Leave out --workers and --devices, "
             "and unset TF_CONFIG."
         )
+    folders = RunFolders(runs)
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
     trainer: ClusterTrainer | MultiGpuTrainer | None = None
     if cluster:
@@ -125,11 +134,11 @@ def train(
             return
     elif devices is not None:
         trainer = MultiGpuTrainer(gpus)
-    else:
-        announce([PlannedTable(configs, [config.seed], dataset, RunFolders(runs))], jobs=1)
+    elif only_planned([config.cell], [PlannedTable(configs, [config.seed], dataset, folders)], 1, dry_run):
+        return
     # One run after the other, each on all cores.
     with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
-        rows = make_rows(configs, [config.seed], dataset, runs, minutes, jobs=1, trainer=trainer)
+        rows = make_rows(configs, [config.seed], dataset, folders, minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=shown)], form)
 
 

@@ -1,4 +1,4 @@
-"""`mail run --dry-run`: which runs are finished and which are missing, and what the missing ones take."""
+"""`--dry-run` of the commands that train: which runs are finished, which are missing, and what these take."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | 
     Raises:
         MailError: a run cannot be made.
     """
+    for table in tables:
+        table.check()
     lines = [line for title, table in zip(titles, tables, strict=True) for line in _table_lines(title, table)]
-    if all(run.is_finished for table in tables for run in table.runs()):
+    runs = [run for table in tables for run in table.runs()]
+    if not runs:
+        return [*lines, "Only trivial rows, which are fitted in seconds."]
+    if all(run.is_finished for run in runs):
         return [*lines, "Nothing to train: all runs are finished."]
     estimate = measure(tables, jobs)
     memory = max(map(table_memory, tables)) * min(estimate.jobs, len(estimate.missing))
