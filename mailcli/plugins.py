@@ -10,6 +10,7 @@ import ast
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Collection
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -173,7 +174,13 @@ def _module(kind: PluginKind, path: str) -> ModuleType:
     try:
         module = importlib.import_module(module_name)
     except (ModuleNotFoundError, ValueError, TypeError) as error:
-        if isinstance(error, ModuleNotFoundError) and not f"{module_name}.".startswith(f"{error.name}."):
+        if isinstance(error, ModuleNotFoundError):
+            is_this_one = f"{module_name}.".startswith(f"{error.name}.")
+        else:
+            # A name such as '.mine', unless the module's own code has raised it.
+            raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
+            is_this_one = raised_in.startswith("<frozen importlib") or raised_in == importlib.__file__
+        if not is_this_one:
             raise
         raise MailError(
             f"{kind.title} '{path}': there is no module '{module_name}'. Expected package.module:Class, importable "

@@ -6,6 +6,7 @@ import importlib
 import io
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from mailcli import __version__
-from mailcli.cli._options import VERBOSITY
+from mailcli.cli._options import VERBOSITY, shows_tracebacks
 from mailcli.errors import Interrupted, MailError
+from mailcli.escape import terminal
 from mailcli.utils.log import log_to_stderr, note_in_file
 from mailcli.utils.system_errors import check_open_files, explain, open_closed_streams
 
@@ -74,6 +76,17 @@ def _errors_in_log_file() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _tracebacks_shown(ctx: click.Context) -> Iterator[None]:
+    """With --debug, show how an error came about, and what caused it, before its line."""
+    try:
+        yield
+    except MailError as error:
+        if shows_tracebacks(ctx):
+            click.echo(terminal("".join(traceback.format_exception(error)), kept="\n"), err=True, nl=False)
+        raise
+
+
 def _escape_what_cannot_be_written() -> None:
     """Names of fields or files may have characters that the terminal's encoding lacks: write these as escapes."""
     for stream in (sys.stdout, sys.stderr):
@@ -94,7 +107,7 @@ class _Group(_OneLineErrors):
 
     def invoke(self, ctx: click.Context) -> Any:
         check_open_files()
-        with _errors_in_log_file():
+        with _errors_in_log_file(), _tracebacks_shown(ctx):
             try:
                 with _system_errors_in_one_line():
                     return super().invoke(ctx)
@@ -117,7 +130,7 @@ def main() -> None:
 
 
 def _add_commands() -> None:
-    """Add the command of each file in this folder; -v and -q work with every command and before its name."""
+    """Add the command of each file in this folder; -v, -q and --debug work with every command and before its name."""
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         command: click.Command = getattr(importlib.import_module(f"mailcli.cli.{path.stem}"), path.stem)
         main.add_command(command)

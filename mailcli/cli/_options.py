@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: The key of Click's `meta` for --debug.
+_DEBUG = "mailcli.debug"
 
 
 class _PathType(click.Path):
@@ -215,7 +217,20 @@ LOG = path_option(
     text="Also append all messages to FILE, with the time of each and with those that only -v shows.",
 )
 
-#: Set how much a command reports on stderr; every command has both.
+
+def _show_tracebacks(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    del param
+    if value:
+        # `meta` is the same for a command and its groups.
+        ctx.meta[_DEBUG] = True
+
+
+def shows_tracebacks(ctx: click.Context) -> bool:
+    """Whether --debug was given, before or after the command's name."""
+    return _DEBUG in ctx.meta
+
+
+#: Set how much a command reports on stderr; every command has all of them.
 VERBOSITY: list[click.Parameter] = [
     click.Option(
         [flag, f"--{name}"], is_flag=True, is_eager=True, expose_value=False, callback=_set_log_level, help=text
@@ -225,6 +240,16 @@ VERBOSITY: list[click.Parameter] = [
         ("-q", "quiet", "Show only warnings and errors, no notes or progress."),
     )
 ]
+VERBOSITY.append(
+    click.Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_tracebacks,
+        help="Show the traceback of an error, too.",
+    )
+)
 
 
 def _enable_tracker(ctx: click.Context, param: click.Parameter, value: bool) -> None:

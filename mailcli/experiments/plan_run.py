@@ -93,6 +93,7 @@ def _make_worlds(planned: Sequence[PlannedWorld], minutes: float | None, jobs: i
     """The rows of all worlds; one that fails does not stop the others (MailError at the end)."""
     finished: list[WorldRows] = []
     failures: list[str] = []
+    errors: list[MailError] = []
     for number, (world, table) in enumerate(planned, start=1):
         if not all(run.is_finished for run in table.runs()):
             logger.info(f"World {number} of {len(planned)}: {table.dataset.name}")
@@ -100,8 +101,10 @@ def _make_worlds(planned: Sequence[PlannedWorld], minutes: float | None, jobs: i
             finished.append(world_rows(world, _make_rows(world, table, minutes, jobs)))
         except MailError as error:
             failures.append(f"{table.dataset.name}: {error.message}")
+            errors.append(error)
     if failures:
-        raise MailError(f"{len(failures)} of {len(planned)} worlds failed. {failures[0]}")
+        count = f"{len(failures)} of {len(planned)} worlds failed."
+        raise MailError(f"{count} {failures[0]}") from ExceptionGroup(count, errors)
     return finished
 
 

@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -73,22 +74,27 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
     except Exception as error:
         # Whatever it is, it comes from the user's code, and is reported before anything is trained.
         message = str(error).removeprefix("Exception encountered when calling ").split("Arguments received by")[0]
-        place = _place_in_own_code(error, config)
+        own = [plugins.load(kind, name) for kind, name in _plugins(config) if plugins.is_external(kind, name)]
+        place = _place_in_own_code(error, own)
         raise MailError(f"{cell}: {place}{type(error).__name__}: {message.strip()} {CONTRACT}") from error
     return model
 
 
-def _place_in_own_code(error: BaseException, config: RunConfig) -> str:
-    """`my_ranker.py, line 12: `, the last line of the user's code that an error passed; empty if there is none."""
-    classes = [plugins.load(kind, name) for kind, name in _plugins(config) if plugins.is_external(kind, name)]
-    files = {getattr(sys.modules.get(plugin.__module__), "__file__", None) for plugin in classes}
+def _place_in_own_code(error: BaseException, own: Iterable[Any]) -> str:
+    """`my_ranker.py, line 12: `, the last line of the user's code that an error passed; empty if there is none.
+
+    Args:
+        error: what was raised.
+        own: the user's classes and functions.
+    """
+    files = {getattr(sys.modules.get(plugin.__module__), "__file__", None) for plugin in own}
     lines = [(frame.filename, str(frame.lineno)) for frame in traceback.extract_tb(error.__traceback__)]
     # TensorFlow runs a copy of the code, and names the lines of the original in the message.
     lines += re.findall(r'File "([^"]+)", line (\d+)', str(error))
-    own = [(file, line) for file, line in lines if file in files]
-    if not own:
+    passed = [(file, line) for file, line in lines if file in files]
+    if not passed:
         return ""
-    file, line = own[-1]
+    file, line = passed[-1]
     here = Path(file)
     return f"{here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here}, line {line}: "
 
@@ -115,8 +121,13 @@ def _instantiate(kind: plugins.PluginKind, name: str, options: Options) -> Any:
         types = option_types(plugin) if options else {}
         cast = {key: cast_option(defaults[key], types.get(key), key, value) for key, value in options.items()}
         return plugin(**cast)
-    except (ValueError, TypeError) as error:
-        raise MailError(f"{kind.title} '{name}': {error}") from error
+    except Exception as error:
+        refuses_an_option = isinstance(error, ValueError | TypeError)
+        if not refuses_an_option and not plugins.is_external(kind, name):
+            raise
+        place = _place_in_own_code(error, [plugin]) if plugins.is_external(kind, name) else ""
+        what = "" if refuses_an_option else f"{type(error).__name__}: "
+        raise MailError(f"{kind.title} '{name}': {place}{what}{error}") from error
 
 
 def _plugin_class(kind: plugins.PluginKind, name: str) -> Any:

@@ -84,13 +84,14 @@ def test_python_m_mailcli_is_the_same_command(command: list[str]) -> None:
 
 
 class TestVerbosity:
-    """`-v` and `-q`."""
+    """`-v` and `-q`; tests/cli/test_debug.py has `--debug`."""
 
     @pytest.mark.parametrize("command", COMMANDS, ids=typed)
-    def test_every_command_has_both(self, command: list[str]) -> None:
+    def test_every_command_has_them(self, command: list[str]) -> None:
         text = mail(*command, "--help").stdout
         assert re.search(r"^  -v, --verbose +Show debug messages\.$", text, re.MULTILINE)
         assert re.search(r"^  -q, --quiet +Show only warnings", text, re.MULTILINE)
+        assert re.search(r"^  --debug +Show the traceback of an error, too\.$", text, re.MULTILINE)
 
     @pytest.fixture
     def with_messages(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:

@@ -217,7 +217,7 @@ def test_the_readme_says_which_commands_share_options() -> None:
         name: {option for parameter in command.params for option in parameter.opts}
         for name, command in main.commands.items()
     }
-    verbosity = {"-v", "--verbose", "-q", "--quiet"}
+    verbosity = {"-v", "--verbose", "-q", "--quiet", "--debug"}
     assert "Every command takes `-v` (`--verbose`) for details and `-q` (`--quiet`)" in text
     training = ["train", "ablate", "compare", "tune"]
     shared = set.intersection(*(takes[name] for name in training)) - verbosity

@@ -192,13 +192,12 @@ def test_one_table_of_all_worlds(plan: Path, tmp_path: Path) -> None:
 
 def test_a_world_that_fails_does_not_stop_the_others(plan: Path, tmp_path: Path, trained: list[list[Row]]) -> None:
     trained[0].clear()
-    done = mail("run", plan, "--runs", tmp_path / "runs")
+    done = mail("run", plan, "--runs", tmp_path / "runs", "--debug")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == [
-        "World 1 of 2: tiny",
-        "World 2 of 2: tiny",
-        "Error: 1 of 2 worlds failed. tiny: Training stopped.",
-    ]
+    messages, _, rest = done.stderr.partition("  | ExceptionGroup: ")
+    assert messages.splitlines() == ["World 1 of 2: tiny", "World 2 of 2: tiny"]
+    assert "mailcli.errors.MailError: Training stopped.\n" in rest
+    assert rest.endswith("\nError: 1 of 2 worlds failed. tiny: Training stopped.\n")
 
 
 def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

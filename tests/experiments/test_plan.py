@@ -308,9 +308,12 @@ class TestSeveralAtOnce:
         plan.write_text(
             re.sub(r"^rows = .*$", rows, PLAN, flags=re.MULTILINE).replace("seeds = 2", "seeds = 1"), encoding="utf-8"
         )
-        running = command(plan, toy_data, tmp_path / "runs", "--log", str(tmp_path / "log"))
+        running = command(plan, toy_data, tmp_path / "runs", "--log", str(tmp_path / "log"), "--debug")
         out, messages = running.communicate()
         assert (running.returncode, out) == (2, "")
+        messages, _, traceback = messages.partition("  | ExceptionGroup: ")
+        assert "in _train_until_validation" in traceback, "of the process that trained"
+        messages += traceback.splitlines()[-1]
         # Each line says whose it is, and a run's last one comes before the number of those that are done.
         lines = messages.splitlines()
         assert any(line.startswith("base+dropout, seed 0: epoch 1 of 2 · step ") for line in lines)

@@ -157,6 +157,7 @@ class _Pool:
         self._jobs = jobs
         self._running: dict[Future[None], PoolTask] = {}
         self._failures: list[str] = []
+        self._errors: list[MailError] = []
 
     def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
         """Work on all tasks, and report those that have failed."""
@@ -179,7 +180,8 @@ class _Pool:
             finally:
                 self._executor.shutdown(cancel_futures=True)
         if self._failures:
-            raise MailError(" ".join([f"{len(self._failures)} of {len(tasks)} runs failed.", *self._failures]))
+            count = f"{len(self._failures)} of {len(tasks)} runs failed."
+            raise MailError(" ".join([count, *self._failures])) from ExceptionGroup(count, self._errors)
 
     def _start(self, waiting: list[_Waiting], work: Callable[[Any], None]) -> list[_Waiting]:
         """Give idle workers the tasks that can start; returns the other tasks."""
@@ -200,9 +202,12 @@ class _Pool:
         error = future.exception()
         if isinstance(error, OSError):
             # Such as a full disk, or a file that may not be read. Without an explanation, it is a bug.
-            error = explain(error) or error
+            explained = explain(error)
+            if explained:
+                explained.__cause__, error = error, explained
         if isinstance(error, MailError):
             self._failures.append(f"{task.config.cell}, seed {task.config.seed}: {error.message}")
+            self._errors.append(error)
         elif error is not None:
             raise error
 
