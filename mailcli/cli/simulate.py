@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import path_option
+from mailcli.cli._options import DATA_DIR, path_option
 from mailcli.cli._output import print_line
 
 
@@ -17,7 +17,7 @@ from mailcli.cli._output import print_line
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Random seed: the same seed writes the same files."
 )
-@path_option("--out", required=True, text="Folder for the four files, e.g. data/raw/alimama.")
+@path_option("--out", text="Folder for the four files. [default: raw/SOURCE in --data-dir, as of `mail preprocess`]")
 @click.option(
     "--behaviors-per-user",
     type=float,
@@ -47,12 +47,14 @@ from mailcli.cli._output import print_line
     help="Expected clicks per ad category; sets the number of categories. The published files have 202.",
 )
 @click.option("--conversions", is_flag=True, help="Add a column `buy` to raw_sample, for rankers such as esmm.")
-def simulate(source: str, out: Path, **settings: Any) -> None:
+@DATA_DIR
+def simulate(source: str, out: Path | None, data_dir: Path, **settings: Any) -> None:
     """Write raw files simulated by a latent-interest model. SOURCE is alimama."""
     from mailcli.simulation.alimama import check_source, simulate_alimama
     from mailcli.simulation.world import Settings
 
     check_source(source)
+    out = out or data_dir / "raw" / source
     summary = simulate_alimama(Settings(**settings), out)
     print_line(
         f"{out}: {summary.impressions:,} impressions (CTR {summary.ctr:.2%}), {summary.behaviors:,} behaviors, "

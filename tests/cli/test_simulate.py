@@ -21,6 +21,18 @@ def test_simulate_leaves_a_strangers_file_alone(home: Path) -> None:
     assert (home / "raw" / "notes.txt").read_text() == "mine"
 
 
+def test_without_out_the_files_are_where_preprocess_looks_for_them(home: Path) -> None:
+    """tests/cli/test_default_dataset.py has the README's commands, with the folder `data`."""
+    command, options = ("simulate", "alimama", "--users", "150"), ("--data-dir", "elsewhere")
+    done = mail(*command, *options)
+    assert (done.exit_code, done.stdout.split(" ")[0]) == (0, "elsewhere/raw/alimama:"), done.output
+    assert mail("preprocess", "alimama", "--history", "5", *options).exit_code == 0
+    assert (home / "elsewhere" / "alimama" / "dataset.json").is_file()
+    # Not even by default are a stranger's files replaced.
+    (home / "elsewhere" / "raw" / "alimama" / "notes.txt").write_text("mine")
+    assert "was not written by `mail simulate`" in error_line(mail(*command, *options))
+
+
 def test_two_do_not_write_one_folder(home: Path) -> None:
     with FolderLock(home / "raw", ""):
         error = error_line(mail(*FILES))

@@ -325,7 +325,7 @@ def one_block(folder: Path, text: str) -> Block:
         ("```sh\nmail train --epoch 3\n```", "`mail train --epoch 3`: No such option '--epoch'."),
         ("```sh\nmail train --seed x\n```", "'x' is not a valid integer"),
         ("```sh\nmail train \\\n  --set epoch=3\n```", "unknown setting 'epoch'. Did you mean 'epochs'?"),
-        ("```sh\nmail simulate alimama --users 5\n```", "missing ['out']"),
+        ("```sh\nmail simulate alimama --out x\n```", "missing ['users']"),
         ("```sh\nmail run\n```", "missing ['files']"),
         ("```sh\nmail describe a b\n```", "unexpected ['b']"),
         ("<!-- before: mail trian -->\n```sh\nmail models\n```", "`mail trian`"),
