@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from mailcli.api.messages import messages_shown
-from mailcli.data.dataset import Dataset, open_dataset
+from mailcli.data.dataset import Dataset
+from mailcli.data.last_used import open_chosen, remember
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
 
 if TYPE_CHECKING:
@@ -19,13 +20,16 @@ def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
     """A dataset that `mail preprocess` or `preprocess` has made.
 
     Args:
-        name: its name; None for the only one in the folder.
+        name: its name; None for the only one in the folder, or of several the one used or made last, which is told.
         data_dir: folder of the datasets.
 
     Raises:
         MailError: there is no such dataset, or it is damaged.
     """
-    return open_dataset(Path(data_dir), name)
+    with messages_shown(quiet=False):
+        dataset = open_chosen(Path(data_dir), name, "load(NAME) opens another")
+    remember(dataset)
+    return dataset
 
 
 def preprocess(
@@ -60,7 +64,9 @@ def preprocess(
     checked = Options(schema=None if schema is None else Path(schema), **_checked(Options, options))
     reader, name = source_and_name(source, name, checked.schema)
     with messages_shown(quiet):
-        return run(reader, Path(raw or folder / "raw" / source), folder, name, checked)
+        dataset = run(reader, Path(raw or folder / "raw" / source), folder, name, checked)
+    remember(dataset)
+    return dataset
 
 
 def simulate(

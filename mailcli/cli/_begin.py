@@ -23,6 +23,8 @@ DRY_RUN = click.option(
 def only_planned(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | None, dry_run: bool) -> bool:
     """Say what the missing runs of some tables take; whether this was all that was asked for.
 
+    Otherwise their dataset becomes the default, unless it is one of many that a grid has.
+
     Args:
         titles: of the tables.
         tables: what they need.
@@ -33,6 +35,7 @@ def only_planned(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: in
         MailError: a run cannot be made.
         Interrupted: by Ctrl-C.
     """
+    from mailcli.data.last_used import remember
     from mailcli.experiments.dry_run import describe
     from mailcli.experiments.estimate import announce
 
@@ -41,4 +44,7 @@ def only_planned(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: in
             print_line(line)
     else:
         announce(tables, jobs)
+        for table in tables:
+            if not table.grid:
+                remember(table.dataset)
     return dry_run

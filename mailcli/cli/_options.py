@@ -277,7 +277,7 @@ RUN_OPTIONS = with_options(
         "--data",
         metavar="NAME",
         shell_complete=dataset_names,
-        help="Dataset. [default: the only one in --data-dir]",
+        help="Dataset. [default: the one used or made last]",
     ),
     click.option(
         "--protocol",

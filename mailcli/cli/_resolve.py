@@ -28,11 +28,13 @@ def resolve_rows(
     """
     if seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
-    resolved = [resolve(data_dir, seed=0, **row, **options) for row in rows]
-    configs = [config for config, _ in resolved]
+    first, dataset = resolve(data_dir, seed=0, **rows[0], **options)
+    # Named, so that the choice among several is told once.
+    options = {**options, "data": dataset.name}
+    configs = [first, *(resolve(data_dir, seed=0, **row, **options)[0] for row in rows[1:])]
     if configs[0].seed:
         raise MailError(f"seed = {configs[0].seed}: the seeds of a table start at 0; set their number with --seeds.")
-    return configs, resolved[0][1]
+    return configs, dataset
 
 
 def resolve(
@@ -50,7 +52,7 @@ def resolve(
     Raises:
         MailError: a name or value is unknown, two contradict each other, or the dataset is not found.
     """
-    from mailcli.data import dataset as datasets
+    from mailcli.data.last_used import open_chosen
     from mailcli.experiments.cells import config_on, resolve_config
     from mailcli.training.run_registry import read_settings
 
@@ -58,9 +60,9 @@ def resolve(
     if file:
         _check_file(file, layers[0])
     layers += [{key: value for key, value in options.items() if value is not None}, parse_settings(settings)]
-    # All settings are checked before the dataset is looked up; without a name it is the only one in the folder.
+    # All settings are checked before the dataset is looked up.
     name = resolve_config(layers, variant=variant).data
-    dataset = datasets.open_dataset(data_dir, name or None)
+    dataset = open_chosen(data_dir, name or None)
     return config_on(dataset, layers, variant), dataset
 
 

@@ -36,7 +36,7 @@ from mailcli.cli._options import DATA_DIR, FORMAT, THREADS, check_form, print_te
     "--data",
     metavar="NAME",
     shell_complete=dataset_names,
-    help="Dataset if neither is a run. [default: the only one in --data-dir]",
+    help="Dataset if neither is a run. [default: the one used or made last]",
 )
 @THREADS
 @FORMAT

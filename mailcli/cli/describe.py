@@ -10,12 +10,14 @@ from mailcli.cli._completion import dataset_names
 from mailcli.cli._options import DATA_DIR
 
 
-@click.command()
+@click.command(short_help="Show what a dataset holds.")
 @click.argument("dataset", required=False, shell_complete=dataset_names)
 @DATA_DIR
 def describe(dataset: str | None, data_dir: Path) -> None:
-    """Show what a dataset holds."""
-    from mailcli.data.dataset import open_dataset
+    """Show what a dataset holds: without a name the only one, or the one used or made last."""
+    from mailcli.data.last_used import open_chosen, remember
     from mailcli.reporting.describe import print_description
 
-    print_description(open_dataset(data_dir, dataset))
+    chosen = open_chosen(data_dir, dataset, "`mail describe NAME` shows another")
+    print_description(chosen)
+    remember(chosen)

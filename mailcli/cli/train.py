@@ -107,6 +107,7 @@ def train(
         cell = {"cold_start": cold_start, "variant": variant, "seed": seed}
         _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, minutes, form)
         return
+    from mailcli.data.last_used import remember
     from mailcli.experiments.cells import RunFolders
     from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
@@ -134,6 +135,8 @@ def train(
             return
     elif devices is not None:
         trainer = MultiGpuTrainer(gpus)
+    if trainer:
+        remember(dataset)
     elif only_planned([config.cell], [PlannedTable(configs, [config.seed], dataset, folders)], 1, dry_run):
         return
     # One run after the other, each on all cores.

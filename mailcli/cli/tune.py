@@ -70,12 +70,14 @@ def tune(
     for option, value in (("--out", out), ("--jobs", jobs)):
         if value is not None:
             raise MailError(f"{option} is for a FILE of experiments/. Name one, or leave {option} out.")
+    from mailcli.data.last_used import remember
     from mailcli.experiments.search_space import parse_ranges
     from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
 
     parsed = parse_ranges(ranges)
     name = options.pop("name") or "search"
     config, dataset = resolve(data_dir, seed=seed, **options)
+    remember(dataset)
     records = run_search(Search(name, config, parsed, users), trials or DEFAULT_TRIALS, dataset, runs, minutes)
     print_line(f"{'trial':>5}  validation AUC ({users} users)  settings")
     for record in records[:10]:
@@ -105,6 +107,7 @@ def _tune_plan(
 ) -> None:
     """Tune all rows of an experiment, and print what was found."""
     from mailcli.data.dataset import open_dataset
+    from mailcli.data.last_used import remember
     from mailcli.experiments.datasets import prepare_dataset
     from mailcli.experiments.plan_file import read_plan
     from mailcli.experiments.plan_tuning import PlanTuning, budget_of
@@ -120,6 +123,7 @@ def _tune_plan(
     if target.resolve() == path.resolve():
         raise MailError(f"--out {target}: is the experiment itself. Name another file.")
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
+    remember(dataset)
     tuned = PlanTuning(plan, chosen, dataset, runs, jobs, minutes).tune()
     write_tuned_plan(plan, chosen, tuned, dataset.name, target)
     print_line(f"validation AUC ({chosen.users} users) of the best of {chosen.trials} trials, and its settings")

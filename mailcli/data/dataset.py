@@ -203,11 +203,11 @@ def dataset_names(data_dir: Path) -> list[str]:
     return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{MANIFEST}"))
 
 
-def open_dataset(data_dir: Path, name: str | None) -> Dataset:
-    """The dataset of that name, or the only dataset.
+def open_dataset(data_dir: Path, name: str) -> Dataset:
+    """The dataset of that name; last_used.py has the one of a command that names none, whose `name` may be empty here.
 
     Raises:
-        MailError: there is no such dataset, or `name` is None and there is not exactly one dataset.
+        MailError: there is no such dataset.
     """
     known = dataset_names(data_dir)
     if not known and name:
@@ -217,8 +217,6 @@ def open_dataset(data_dir: Path, name: str | None) -> Dataset:
         )
     if not known:
         raise MailError(f"{data_dir}: holds no dataset yet. Make one with `mail preprocess ml-100k`.")
-    if name is None and len(known) > 1:
-        raise MailError(f"{data_dir} holds several datasets: name one of {quoted(known)}.")
-    if name is not None and name not in known:
+    if name not in known:
         raise MailError(f"unknown dataset '{name}'.{did_you_mean(name, known)} {data_dir} holds: {quoted(known)}.")
-    return Dataset(data_dir / (name or known[0]))
+    return Dataset(data_dir / name)

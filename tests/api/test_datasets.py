@@ -35,6 +35,17 @@ def test_a_dataset_is_that_of_the_pipeline(home: Path, simulated_raw: Path, data
     assert mail.load("tiny").counts == mail.load(data_dir=home / "data").counts == data.counts
 
 
+def test_of_several_datasets_the_last_one_is_loaded_and_told(
+    home: Path, simulated_raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("first", "second"):
+        mail.preprocess("alimama", simulated_raw, name=name, history=5, quiet=True)
+    assert capsys.readouterr().err == ""
+    assert mail.load().name == "second"
+    assert capsys.readouterr().err == "Dataset: second, the one used or made last; load(NAME) opens another.\n"
+    assert (mail.load("first").name, mail.load().name) == ("first", "first")
+
+
 def test_own_files_are_read_with_their_schema_file(home: Path) -> None:
     examples = Path(__file__).parent.parent.parent / "examples" / "schemas"
     shutil.copy(examples / "no-attributes.toml", home)

@@ -51,22 +51,17 @@ def test_columns_are_memory_mapped(tiny: Dataset) -> None:
 
 
 def test_open_dataset(data_dir: Path, tmp_path: Path) -> None:
-    assert open_dataset(data_dir, None).name == "tiny"
     assert open_dataset(data_dir, "tiny").name == "tiny"
     with pytest.raises(MailError, match="unknown dataset 'tny'. Did you mean 'tiny'. .* holds: 'tiny'."):
         open_dataset(data_dir, "tny")
     with pytest.raises(MailError, match="holds no dataset yet. Make one with `mail preprocess ml-100k`."):
-        open_dataset(tmp_path, None)
+        open_dataset(tmp_path, "")
     with pytest.raises(MailError) as error:
         open_dataset(tmp_path, "shop")
     assert error.value.message == (
         f"{tmp_path}: holds no dataset, and 'shop' is needed. Make it with `mail preprocess`, or name its folder "
         "with --data-dir."
     )
-    for name in ("one", "two"):
-        shutil.copytree(data_dir / "tiny", tmp_path / name)
-    with pytest.raises(MailError, match="holds several datasets: name one of 'one', 'two'."):
-        open_dataset(tmp_path, None)
 
 
 def test_schema_round_trip(tiny: Dataset) -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.data.batches import PREFETCHED, Batch, Batches
-from mailcli.data.dataset import Dataset, open_dataset
+from mailcli.data.dataset import Dataset
+from mailcli.data.last_used import open_chosen
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, did_you_mean
 from mailcli.simulation.ground_truth import Truth
@@ -61,7 +62,7 @@ def parse_contender(name: str) -> Contender:
 
 
 def common_dataset(contenders: list[Contender], data_dir: Path, data: str | None) -> Dataset:
-    """The dataset of the runs, unchanged since; without runs, the named dataset or the only one there is.
+    """The dataset of the runs, unchanged since; without runs, the named dataset, or the only one or the one used last.
 
     Raises:
         MailError: the runs are on several datasets or not on the named one, or their dataset is missing or changed.
@@ -75,7 +76,7 @@ def common_dataset(contenders: list[Contender], data_dir: Path, data: str | None
             )
     if runs and data is not None and data != runs[0].config.data:
         raise MailError(f"--data {data}: {runs[0].folder} is a run on '{runs[0].config.data}'. Leave --data out.")
-    dataset = open_dataset(data_dir, runs[0].config.data if runs else data)
+    dataset = open_chosen(data_dir, runs[0].config.data if runs else data)
     for run in runs:
         check_unchanged(run, dataset)
     return dataset

@@ -8,6 +8,7 @@ from typing import Any
 
 from mailcli.config import OPTION_TABLES, RunConfig, to_toml
 from mailcli.data.dataset import Dataset, open_dataset
+from mailcli.data.last_used import remember
 from mailcli.data.numbering import RenumberedDataset, current_numbering, extend_numbering, numbering_sha256
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
@@ -53,6 +54,7 @@ def continue_run(
     dataset.check_history(config.history)
     checksums = {PARENT_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
     run = find_run(runs, config, dataset, checksums)
+    remember(dataset)
     if run.result is None:
         from mailcli.training.train import CHECKPOINT_MINUTES, train
         from mailcli.training.warm_start import ContinuedRun, WarmStart
