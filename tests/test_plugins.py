@@ -174,6 +174,7 @@ def test_a_run_of_other_code_is_not_reused(folder: Path, tiny: Dataset) -> None:
     importlib.invalidate_caches()
     with pytest.raises(MailError, match=r"holds a run with other settings \(ranker_sha256: '"):
         find_run(folder / "runs", config, tiny)
+    assert find_run(folder / "runs", config, tiny, overwrite=True).is_replaceable
 
 
 def test_a_file_that_changes_after_its_import_is_refused_until_it_is_imported_again(folder: Path) -> None:
@@ -230,7 +231,8 @@ def test_evaluate_notices_other_code(folder: Path, tiny: Dataset, data_dir: Path
     (folder / "mine.py").write_text("def bias(features, training):\n    return 2 * features.query[:, 0]\n")
     importlib.invalidate_caches()
     with pytest.raises(
-        MailError, match="'mine:bias' has changed since training. Train again in another --runs folder."
+        MailError,
+        match="'mine:bias' has changed since training. Train it again with --overwrite, or in another --runs folder.",
     ):
         rescore([run], data_dir)
 

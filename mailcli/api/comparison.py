@@ -37,6 +37,7 @@ def compare(
     *,
     jobs: int | None = None,
     checkpoint_minutes: float | None = None,
+    overwrite: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -52,6 +53,7 @@ def compare(
         runs: folder of the runs.
         jobs: number of runs in parallel; None for as many as cores and memory allow, one core each.
         checkpoint_minutes: time between two checkpoints; None for the default.
+        overwrite: whether runs are trained anew where their folders hold others, as for `train`.
         quiet: whether only warnings are shown, no notes or progress.
         settings: settings that all rows share, as for `train`.
 
@@ -75,7 +77,7 @@ def compare(
         configs = list({repr(config): config for config, _ in cells}.values())
         if not configs:
             raise MailError("rows is empty. Expected names of rows, e.g. ['item-bias', 'BaseDNN', 'MAIL-Base'].")
-        folders, numbers = RunFolders(Path(runs)), range(seeds)
+        folders, numbers = RunFolders(Path(runs), overwrite=overwrite), range(seeds)
         with script_hidden():
             announce([PlannedTable(configs, numbers, data, folders)], jobs)
             results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)

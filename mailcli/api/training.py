@@ -16,7 +16,6 @@ from mailcli.errors import MailError, shorten
 from mailcli.experiments.cells import RunFolders, config_on
 from mailcli.experiments.estimate import PlannedTable, announce
 from mailcli.experiments.matrix import make_rows
-from mailcli.training.run_registry import find_run
 
 
 def train(
@@ -28,6 +27,7 @@ def train(
     *,
     variant: str | None = None,
     checkpoint_minutes: float | None = None,
+    overwrite: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
@@ -44,6 +44,8 @@ def train(
         runs: folder of the runs.
         variant: MAIL's zero-shot tower; None for its default.
         checkpoint_minutes: time between two checkpoints; None for the default.
+        overwrite: whether a run is trained anew where its folder holds one with other settings, another dataset or
+            other code; otherwise such a folder is refused.
         quiet: whether only warnings are shown, no notes or progress.
         settings: any setting of docs/commands.md, e.g. `epochs=3`, `protocol="strict"`, `ranker_options={"units":
             (64, 32)}` or `cold_start_options={"steps": "all"}`.
@@ -61,13 +63,13 @@ def train(
             "seed": seed,
         }
         config = config_on(data, [cell, settings], variant)
-        folders = RunFolders(Path(runs))
+        folders = RunFolders(Path(runs), overwrite=overwrite)
         configs = [config] if config.cold_start == "none" else [config.baseline(), config]
         with script_hidden():
             # Large work is measured first, in a process of its own.
             announce([PlannedTable(configs, [config.seed], data, folders)], jobs=1)
         make_rows(configs, [config.seed], data, folders, checkpoint_minutes, jobs=1)
-    return Run(find_run(folders.of(config), config, data), data.folder.parent)
+    return Run(folders.find(config, data), data.folder.parent)
 
 
 def check_dataset(data: object) -> None:

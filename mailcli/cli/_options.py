@@ -135,6 +135,12 @@ JOBS = click.option(
     metavar="N",
     help="Number of runs in parallel. [default: as many as cores and memory allow, one core each]",
 )
+OVERWRITE = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Train a run anew where its folder holds one with other settings, another dataset or other code of your own; "
+    "otherwise such a folder is refused. The old run is kept until the new one begins. Runs that fit are reused.",
+)
 #: The table formats; each has a function in reporting/formats.py.
 FORMS = ("table", "markdown", "csv", "latex", "json")
 FORMAT = click.option(

@@ -13,6 +13,7 @@ from mailcli.cli._options import (
     COLUMNS,
     FORMAT,
     JOBS,
+    OVERWRITE,
     RANKER,
     RUN_OPTIONS,
     SEEDS,
@@ -37,6 +38,7 @@ from mailcli.reporting.paper import REPORTED, is_papers_data
 @SEEDS
 @JOBS
 @DRY_RUN
+@OVERWRITE
 @RANKER
 @FORMAT
 @COLUMNS
@@ -46,6 +48,7 @@ def ablate(
     seeds: int,
     jobs: int | None,
     dry_run: bool,
+    overwrite: bool,
     data_dir: Path,
     runs: Path,
     ranker: str | None,
@@ -69,7 +72,7 @@ def ablate(
     from mailcli.reporting.tables import make_table
 
     configs = [configs[0].baseline(), *configs]
-    title, folders = "Ablation (MAIL Table 3)", RunFolders(runs)
+    title, folders = "Ablation (MAIL Table 3)", RunFolders(runs, overwrite=overwrite)
     if only_planned([title], [PlannedTable(configs, range(seeds), dataset, folders)], jobs, dry_run):
         return
     rows = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)

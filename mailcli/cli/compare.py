@@ -13,6 +13,7 @@ from mailcli.cli._options import (
     COLUMNS,
     FORMAT,
     JOBS,
+    OVERWRITE,
     RUN_OPTIONS,
     SEEDS,
     check_columns,
@@ -36,6 +37,7 @@ from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, is_papers_data, 
 @SEEDS
 @JOBS
 @DRY_RUN
+@OVERWRITE
 @FORMAT
 @COLUMNS
 @RUN_OPTIONS
@@ -44,6 +46,7 @@ def compare(
     seeds: int,
     jobs: int | None,
     dry_run: bool,
+    overwrite: bool,
     data_dir: Path,
     runs: Path,
     minutes: float | None,
@@ -71,7 +74,7 @@ def compare(
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    title, folders = "Comparison (MAIL Table 2)", RunFolders(runs)
+    title, folders = "Comparison (MAIL Table 2)", RunFolders(runs, overwrite=overwrite)
     if only_planned([title], [PlannedTable(configs, range(seeds), dataset, folders)], jobs, dry_run):
         return
     results = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)

@@ -15,6 +15,7 @@ from mailcli.cli._options import (
     FORMAT,
     JOBS,
     LOG,
+    OVERWRITE,
     PATH,
     RUNS,
     TRACKERS,
@@ -30,6 +31,7 @@ from mailcli.errors import MailError
 @click.option("--seeds", type=int, help="Number of seeds, starting from 0. [default: the file's]")
 @click.option("--data", metavar="NAME", shell_complete=dataset_names, help="Dataset to use instead of the file's.")
 @DRY_RUN
+@OVERWRITE
 @JOBS
 @FORMAT
 @COLUMNS
@@ -43,6 +45,7 @@ def run(
     seeds: int | None,
     data: str | None,
     dry_run: bool,
+    overwrite: bool,
     jobs: int | None,
     form: str,
     columns: str | None,
@@ -59,6 +62,7 @@ def run(
     """
     check_form(form)
     shown = check_columns(columns)
+    from mailcli.experiments.estimate import check_folders
     from mailcli.experiments.plan_file import read_plan
     from mailcli.experiments.plan_run import make_tables, plan_worlds
 
@@ -67,8 +71,9 @@ def run(
     plans = [read_plan(path) for path in files]
     if columns and any(plan.grid for plan in plans):
         raise MailError("--columns: the table of a grid has columns of its own. Leave it out.")
-    planned = [plan_worlds(plan, data_dir, runs, seeds, data) for plan in plans]
+    planned = [plan_worlds(plan, data_dir, runs, seeds, data, overwrite) for plan in plans]
     needed = [world.table for worlds in planned for world in worlds]
+    check_folders(needed)
     if only_planned([world.plan.title for worlds in planned for world in worlds], needed, jobs, dry_run):
         return
     tables = [

@@ -17,6 +17,7 @@ from mailcli.cli._options import (
     COLD_START,
     COLUMNS,
     FORMAT,
+    OVERWRITE,
     RANKER,
     RUN_OPTIONS,
     VARIANT,
@@ -65,6 +66,7 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--devices", metavar="N|all", help="Number of this machine's GPUs to train on. [default: 1]")
 @DRY_RUN
+@OVERWRITE
 @RANKER
 @FORMAT
 @COLUMNS
@@ -84,6 +86,7 @@ def train(
     worker_timeout: float,
     devices: str | None,
     dry_run: bool,
+    overwrite: bool,
     **options: Any,
 ) -> None:
     """Train a ranker with a cold-start method, evaluate it on the test split, and print the table.
@@ -105,7 +108,7 @@ def train(
                 "TF_CONFIG."
             )
         cell = {"cold_start": cold_start, "variant": variant, "seed": seed}
-        _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, minutes, form)
+        _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, minutes, form, overwrite)
         return
     from mailcli.data.last_used import remember
     from mailcli.experiments.cells import RunFolders
@@ -124,7 +127,7 @@ def train(
             f"'{config.ranker}' is a trivial row, fitted in seconds by one process. Leave out --workers and --devices, "
             "and unset TF_CONFIG."
         )
-    folders = RunFolders(runs)
+    folders = RunFolders(runs, overwrite=overwrite)
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
     trainer: ClusterTrainer | MultiGpuTrainer | None = None
     if cluster:
@@ -146,7 +149,13 @@ def train(
 
 
 def _continue(
-    parent: Path, options: dict[str, Any], data_dir: Path, runs: Path, minutes: float | None, form: str
+    parent: Path,
+    options: dict[str, Any],
+    data_dir: Path,
+    runs: Path,
+    minutes: float | None,
+    form: str,
+    overwrite: bool,
 ) -> None:
     """`mail train --continue`.
 
@@ -157,6 +166,7 @@ def _continue(
         runs: folder of the runs.
         minutes: time between checkpoints.
         form: format of the table.
+        overwrite: the value of --overwrite.
     """
     from mailcli.experiments.retraining.run import continue_run
     from mailcli.experiments.retraining.table import retraining_table
@@ -168,5 +178,5 @@ def _continue(
         names = ", ".join(f"--{name.replace('_', '-')}" for name in excess)
         raise MailError(f"--continue keeps the settings of {parent}. Leave out {names}.")
     changes = {key: value for key, value in allowed.items() if value is not None}
-    run = continue_run(parent, data, {**changes, **parse_settings(settings)}, data_dir, runs, minutes)
+    run = continue_run(parent, data, {**changes, **parse_settings(settings)}, data_dir, runs, minutes, overwrite)
     print_text_tables(retraining_table(run, parent), form)

@@ -13,7 +13,7 @@ from mailcli.config import VARIANTS, Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import find_run
+from mailcli.training.run_registry import find_run, holds_another
 from mailcli.training.trivial_run import train_trivial_row
 from mailcli.utils.hardware import has_bfloat16
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -123,6 +123,16 @@ class RunFolders:
     runs: Path
     shared: RunConfig | None = None
     """The settings that the rows share; None if no row has settings of its own."""
+    overwrite: bool = False
+    """Whether runs with other settings, data or code are replaced; otherwise they are refused."""
+
+    def find(self, config: RunConfig, dataset: Dataset) -> Run:
+        """The run of a config, finished, unfinished, or not begun yet (MailError as `find_run`)."""
+        return find_run(self.of(config), config, dataset, overwrite=self.overwrite)
+
+    def replaces_another(self, config: RunConfig, dataset: Dataset) -> bool:
+        """Whether the run of a config will replace one with other settings, data or code."""
+        return self.overwrite and holds_another(self.of(config), config, dataset)
 
     def of(self, config: RunConfig) -> Path:
         """The folder of runs for a config: `runs`, or one inside it named by what differs from the shared settings."""
@@ -153,7 +163,7 @@ def train_if_missing(config: RunConfig, dataset: Dataset, runs: Path | RunFolder
         minutes: between two checkpoints; None for the default.
     """
     folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
-    run = find_run(folders.of(config), config, dataset)
+    run = folders.find(config, dataset)
     if run.result is None and plugins.is_trivial(config.ranker):
         train_trivial_row(run, dataset)
     elif run.result is None:

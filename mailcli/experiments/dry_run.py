@@ -55,6 +55,8 @@ def _cell_line(runs: Sequence[PlannedRun]) -> str:
 
 
 def _state(run: PlannedRun) -> str:
+    if run.replaces_another:
+        return "to train anew"
     return "finished" if run.is_finished else "to resume" if run.steps_done else "to train"
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mailcli import plugins
-from mailcli.config import RunConfig
+from mailcli.config import RunConfig, differences, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
+from mailcli.errors import MailError
 from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.executors.measuring import Cell, measure_cells
 from mailcli.experiments.executors.processes import jobs_and_threads
@@ -20,7 +21,6 @@ from mailcli.experiments.matrix import BaselineOf, run_memory, with_baselines
 from mailcli.experiments.run_time import Speed, duration, run_seconds, seconds_in_parallel
 from mailcli.reporting.paper import row_label
 from mailcli.training.run_folder import RESULT
-from mailcli.training.run_registry import find_run
 from mailcli.utils.log import is_quiet
 
 logger = logging.getLogger(__name__)
@@ -44,15 +44,19 @@ class PlannedRun:
     """Of its row."""
     grid: str = ""
     """Of its table."""
+    replaces_another: bool = False
+    """Whether its folder holds a run with other settings, data or code, which it will replace."""
 
     @property
     def is_finished(self) -> bool:
         """Whether it need not be trained."""
-        return (self.folder / RESULT).is_file()
+        return (self.folder / RESULT).is_file() and not self.replaces_another
 
     @property
     def steps_done(self) -> int:
         """Steps up to the newest checkpoint of an interrupted run."""
+        if self.replaces_another:
+            return 0
         names = (re.fullmatch(r"step-(\d+)\.npz", path.name) for path in self.folder.glob("checkpoints/*"))
         return max((int(name[1]) for name in names if name), default=0)
 
@@ -92,6 +96,7 @@ class PlannedTable:
                 self.folders.of(config) / config.run_path,
                 names.get(_without_seed(config)) or row_label(config),
                 self.grid,
+                self.folders.replaces_another(config, self.dataset),
             )
             for config in with_baselines(self.configs, self.seeds, self.baseline_of)
             if not plugins.is_trivial(config.ranker)
@@ -100,7 +105,20 @@ class PlannedTable:
     def check(self) -> None:
         """Refuse folders that hold runs with other settings, before anything is measured (MailError)."""
         for run in self.runs():
-            find_run(self.folders.of(run.config), run.config, self.dataset)
+            self.folders.find(run.config, self.dataset)
+
+
+def check_folders(tables: Iterable[PlannedTable]) -> None:
+    """Refuse tables that need one folder for different runs: one would stand in the way of the other (MailError)."""
+    needed: dict[Path, PlannedRun] = {}
+    for run in (run for table in tables for run in table.runs()):
+        other = needed.setdefault(run.folder, run)
+        changes = differences(to_toml(other.config), to_toml(run.config))
+        if changes:
+            raise MailError(
+                f"{run.folder}: two of the experiments need it, with different settings ({'; '.join(changes)}). Run "
+                "each with a --runs folder of its own."
+            )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
 from mailcli.reporting.rows import Result, Row, result_of
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import find_run
 from mailcli.utils.hardware import table_bytes
 
 logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ def make_rows(
     folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
     configs, seeds = list(configs), tuple(seeds)
     needed = with_baselines(configs, seeds, baseline_of)
-    runs_by_config = {repr(config): find_run(folders.of(config), config, dataset) for config in needed}
+    runs_by_config = {repr(config): folders.find(config, dataset) for config in needed}
     trivial = [run for run in runs_by_config.values() if plugins.is_trivial(run.config.ranker)]
     for run in trivial:
         # In seconds, so that a dataset that does not suit them is refused before hours of training.

@@ -31,7 +31,9 @@ class PlannedWorld(NamedTuple):
     table: PlannedTable
 
 
-def plan_worlds(plan: Plan, data_dir: Path, runs: Path, seeds: int | None, data: str | None) -> list[PlannedWorld]:
+def plan_worlds(
+    plan: Plan, data_dir: Path, runs: Path, seeds: int | None, data: str | None, overwrite: bool
+) -> list[PlannedWorld]:
     """What an experiment needs, by dataset; missing datasets are made.
 
     Args:
@@ -40,6 +42,7 @@ def plan_worlds(plan: Plan, data_dir: Path, runs: Path, seeds: int | None, data:
         runs: folder of the runs.
         seeds: the number of seeds; None for the experiment's.
         data: the name of another dataset than the experiment's; None for its own.
+        overwrite: whether runs with other settings are replaced.
 
     Raises:
         MailError: a dataset cannot be made, or another one is named for a grid.
@@ -54,7 +57,7 @@ def plan_worlds(plan: Plan, data_dir: Path, runs: Path, seeds: int | None, data:
             configs,
             range(seeds or world.seeds),
             dataset,
-            RunFolders(runs, shared),
+            RunFolders(runs, shared, overwrite),
             world.baseline_of(configs),
             world.row_names(),
             grid=plan.path.as_posix() if plan.grid else "",

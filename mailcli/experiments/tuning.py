@@ -261,14 +261,20 @@ def _train(
     from mailcli.models.factory import is_two_stage
     from mailcli.training.train import CHECKPOINT_MINUTES, train_for_validation
 
-    run = find_run(folders.of(config), config, dataset)
+    run = _find_run(config, dataset, folders)
     baseline = None
     if is_two_stage(config):
-        baseline = find_run(folders.of(config.baseline()), config.baseline(), dataset)
+        baseline = _find_run(config.baseline(), dataset, folders)
         if not _is_trained(baseline):
             _train(config.baseline(), dataset, folders, minutes)
             _discard_checkpoints(baseline)
     return run, train_for_validation(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
+
+
+def _find_run(config: RunConfig, dataset: Dataset, folders: RunFolders) -> Run:
+    """The run of a trial; a search of other settings has a folder of its own."""
+    otherwise = "Choose another --runs folder, or delete this one."
+    return find_run(folders.of(config), config, dataset, otherwise=otherwise)
 
 
 def _is_trained(run: Run) -> bool:

@@ -192,7 +192,7 @@ def check_disk_space(folder: Path, variables: Iterable[Any]) -> None:
     """
     # Four bytes per number: what is not float32 is small.
     needed = (KEPT + 3) * sum(4 * int(np.prod(variable.shape)) for variable in variables)
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
     if free < needed:
         raise MailError(
             f"{folder}: {free / 1e6:,.0f} MB are free, and the checkpoints of this run may need "

@@ -92,9 +92,11 @@ class TrainingLoop:
             if initialize:
                 # Before the folder exists, because it may raise an error.
                 initialize(model, self._step)
+            if run.is_local:
+                # Before a run is replaced.
+                check_disk_space(run.folder, variables)
             run.begin()
             if run.is_local:
-                check_disk_space(run.folder, variables)
                 log_begin(run.config, len(self._batches))
         else:
             if run.is_local:

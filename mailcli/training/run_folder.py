@@ -39,7 +39,15 @@ from mailcli.training.run_checksums import SUMS, check_files, write_sums
 from mailcli.training.run_result import read_result
 from mailcli.training.variable_files import DAMAGE_ERRORS
 from mailcli.training.weights_file import check_weights_file
-from mailcli.utils.files import FolderLock, remove, remove_partials, write_atomically
+from mailcli.utils.files import (
+    FolderLock,
+    file_sha256,
+    make_folder_atomically,
+    remove,
+    remove_partials,
+    remove_partials_of,
+    write_atomically,
+)
 from mailcli.utils.parsing import read_json
 from mailcli.utils.system_errors import name_in_write_errors
 
@@ -71,6 +79,8 @@ class Run:
     """The contents of config.toml, for a run that has not begun."""
     listeners: list[Callable[[list[dict[str, Any]]], None]] = field(default_factory=list, compare=False)
     """Called with the lines that are appended to history.jsonl."""
+    replaces: str = ""
+    """SHA-256 of the config.toml of the run that this one replaces once it begins; empty if it replaces none."""
 
     @property
     def is_local(self) -> bool:
@@ -78,23 +88,41 @@ class Run:
         return True
 
     def begin(self) -> None:
-        """Empty the folder and write config.toml; call it once all settings are known to be valid."""
+        """Empty the folder and write config.toml; call it once all settings are known to be valid.
+
+        A run that this one replaces is there until then, and whole: the folder of a new run takes its place at once.
+        """
+        if self.is_replaceable:
+            with make_folder_atomically(Path(os.path.realpath(self.folder)), replace=True) as new:
+                self._write_settings(new)
+            logger.info(f"{self.folder}: a new run has taken the place of the one with other settings.")
+            return
         for path in entries(self.folder):
             remove(path)
-        self.checkpoints.mkdir(parents=True)
-        with write_atomically(self.folder / CONFIG) as partial:
-            partial.write_text(tomli_w.dumps(self.settings), encoding="utf-8")
+        self._write_settings(self.folder)
         logger.debug(f"{self.folder}: starting a new run.")
+
+    def _write_settings(self, folder: Path) -> None:
+        (folder / _CHECKPOINTS).mkdir(parents=True)
+        with write_atomically(folder / CONFIG) as partial:
+            partial.write_text(tomli_w.dumps(self.settings), encoding="utf-8")
+
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether the folder still holds the run that this one replaces, and nothing of this one."""
+        path = self.folder / CONFIG
+        return bool(self.replaces) and path.is_file() and file_sha256(path) == self.replaces
 
     @property
     def has_begun(self) -> bool:
-        """Whether the folder holds a run, finished or not; `find_run` has checked that its settings are these."""
-        return (self.folder / CONFIG).is_file() and self.checkpoints.is_dir()
+        """Whether the folder holds this run, finished or not; `find_run` has checked that its settings are these."""
+        return (self.folder / CONFIG).is_file() and self.checkpoints.is_dir() and not self.is_replaceable
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the folder (MailError if another process holds it) and delete what a killed process left behind."""
         with lock_of(self.folder):
+            remove_partials_of(Path(os.path.realpath(self.folder)))
             for folder in (self.folder, self.checkpoints):
                 remove_partials(folder)
             yield
@@ -103,7 +131,7 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """result.json of a finished run (MailError if it is damaged), or None."""
         path = self.folder / RESULT
-        return read_result(path, self.config) if path.exists() else None
+        return read_result(path, self.config) if path.exists() and not self.is_replaceable else None
 
     def check_weights(self) -> None:
         """Refuse a finished run whose weights were changed since (MailError)."""

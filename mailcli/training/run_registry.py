@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -15,8 +16,8 @@ from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
 from mailcli.training.checkpoints import delete_leftovers
 from mailcli.training.option_defaults import default_tables, set_changed_defaults
-from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries
-from mailcli.utils.files import file_sha256, final_name
+from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries, lock_of
+from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
 from mailcli.utils.parsing import read_toml
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ _VERSION = "training_version"
 #: Raised when the same settings train another model than before, so that no table mixes the two. 2: batch
 #: normalization's statistics, the draw of `strict`, invented steps with a length and an action, LLAE, CVAE.
 TRAINING_VERSION = 2
+#: What to do about a run with other settings, data or code.
+OVERWRITE = "Add --overwrite to train it anew, or choose another --runs folder."
+_TRAIN_AGAIN = "Train it again with --overwrite, or in another --runs folder."
 _SHA256 = "_sha256"
 _SHA256_KEYS = (_DATASET, _RANKER, _COLD_START, NUMBERING, PARENT_OPTIMIZERS)
 
@@ -58,7 +62,14 @@ def run_identity(config: RunConfig, dataset: Dataset) -> Options:
     return {_VERSION: TRAINING_VERSION, **_checksums(config, dataset), **to_toml(config), **default_tables(config)}
 
 
-def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping[str, str] | None = None) -> Run:
+def find_run(
+    runs: Path,
+    config: RunConfig,
+    dataset: Dataset,
+    checksums: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    otherwise: str = OVERWRITE,
+) -> Run:
     """The run of a config: finished, unfinished, or not begun yet.
 
     Args:
@@ -66,30 +77,55 @@ def find_run(runs: Path, config: RunConfig, dataset: Dataset, checksums: Mapping
         config: of the run.
         dataset: the dataset.
         checksums: SHA-256 of what else the run depends on, by keys that end with `_sha256`.
+        overwrite: whether a run with other settings, data or code is no error, but is replaced once the new one begins.
+        otherwise: what to do about such a run, for the error.
 
     Raises:
-        MailError: the folder is not a run folder, or holds a run with other settings or data.
+        MailError: the folder is not a run folder, or holds a run with other settings, data or code.
     """
     folder = runs / config.run_path
     settings = {**run_identity(config, dataset), **(checksums or {})}
-    comparable = set_changed_defaults(settings)
-    run = Run(folder, config, settings)
     check_run_folder(folder)
+    _end_replacement(folder)
     if (folder / RESULT).exists():
         check_finished_files(folder)
+    changes = _changes(folder, settings)
+    if changes and not overwrite:
+        raise MailError(f"{folder}: holds a run with other settings ({'; '.join(changes)}). {otherwise}")
+    run = Run(folder, config, settings, replaces=file_sha256(folder / CONFIG) if changes else "")
+    is_finished = (folder / RESULT).exists() and not changes
+    if is_finished:
         delete_leftovers(run)
-    if (folder / CONFIG).is_file():
-        # An older version that lacked a setting did what is now the default.
-        defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
-        changes = differences({_VERSION: 1, **defaults, **set_changed_defaults(read_toml(folder / CONFIG))}, comparable)
-        if changes:
-            raise MailError(
-                f"{folder}: holds a run with other settings ({'; '.join(changes)}). "
-                f"Choose another --runs folder, or delete this one."
-            )
-    state = "finished" if (folder / RESULT).exists() else "unfinished" if run.has_begun else "no"
+    state = "another" if changes else "finished" if is_finished else "unfinished" if run.has_begun else "no"
     logger.debug(f"{folder}: {state} run of this config.")
     return run
+
+
+def holds_another(runs: Path, config: RunConfig, dataset: Dataset) -> bool:
+    """Whether the folder of a config holds a run with other settings, data or code."""
+    return bool(_changes(runs / config.run_path, run_identity(config, dataset)))
+
+
+def _changes(folder: Path, settings: Options) -> list[str]:
+    """In what the run of a folder differs from the given settings; nothing if the folder holds none."""
+    if not (folder / CONFIG).is_file():
+        return []
+    # An older version that lacked a setting did what is now the default.
+    defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
+    there = {_VERSION: 1, **defaults, **set_changed_defaults(read_toml(folder / CONFIG))}
+    return differences(there, set_changed_defaults(settings))
+
+
+def _end_replacement(folder: Path) -> None:
+    """Bring back the run of which a kill has left no more than an old folder, or delete it if the new one is there.
+
+    Raises:
+        MailError: another process is replacing it.
+    """
+    folder = Path(os.path.realpath(folder))
+    if is_half_replaced(folder):
+        with lock_of(folder):
+            restore_folder(folder)
 
 
 def check_run_folder(folder: Path) -> None:
@@ -161,16 +197,16 @@ def check_unchanged(run: Run, dataset: Dataset) -> None:
     if version != TRAINING_VERSION:
         raise MailError(
             f"{run.folder}: was trained by another version of mail, whose models differ ({_VERSION} {version}, here "
-            f"{TRAINING_VERSION}). Train again in another --runs folder."
+            f"{TRAINING_VERSION}). {_TRAIN_AGAIN}"
         )
     changed = [key for key, checksum in _checksums(run.config, dataset).items() if trained.get(key) != checksum]
     if changed and changed[0] != _DATASET:
         name = run.config.ranker if changed[0] == _RANKER else run.config.cold_start
-        raise MailError(f"{run.folder}: '{name}' has changed since training. Train again in another --runs folder.")
+        raise MailError(f"{run.folder}: '{name}' has changed since training. {_TRAIN_AGAIN}")
     if changed:
         raise MailError(
             f"{run.folder}: was trained on another version of the dataset '{dataset.name}' than the one in "
-            f"{dataset.folder}. Train again in another --runs folder."
+            f"{dataset.folder}. {_TRAIN_AGAIN}"
         )
 
 

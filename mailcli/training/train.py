@@ -125,7 +125,6 @@ class _Training:
         """None for a two-stage method."""
         if baseline:
             started = time.monotonic()
-            run.begin()
             self.best = fit_two_stage(baseline, run, dataset, self.model, self.scorer, self.batches)
             self.seconds = time.monotonic() - started
         else:

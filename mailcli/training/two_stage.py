@@ -30,6 +30,7 @@ def fit_two_stage(
     model.embedding.set_weights(trained.embedding.get_weights())
     model.ranker.set_weights(trained.ranker.get_weights())
     model.cold_start.fit(training_data(model, dataset, batches["train"], run.config.seed))
+    run.begin()
     model.save_weights(run.weights)
     validation = batches["validation"]
     metrics = measure(dataset, validation.view, scorer(validation, "scoring validation"))

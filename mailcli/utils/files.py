@@ -137,6 +137,11 @@ def restore_folder(path: Path) -> None:
         os.rename(old, path)
 
 
+def is_half_replaced(path: Path) -> bool:
+    """Whether `replace_folder` was killed, or is at work, between its first rename and its end."""
+    return _old_path(path).exists()
+
+
 def _old_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 

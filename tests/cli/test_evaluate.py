@@ -125,7 +125,7 @@ class TestTamperedRuns:
         assert done.exit_code == 0, done.output
         reason = (
             "runs/tiny/paper/base+none/seed-0: was trained on another version of the dataset 'tiny' than the one in "
-            "data/tiny. Train again in another --runs folder."
+            "data/tiny. Train it again with --overwrite, or in another --runs folder."
         )
         assert f"Skipped: {reason}\n" in done.stderr
         assert "Test metrics on other" in done.stdout

@@ -11,10 +11,11 @@ import pytest
 
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
 from mailcli.experiments import estimate as estimates
 from mailcli.experiments.cells import RunFolders, resolve_config
 from mailcli.experiments.dry_run import describe, disk_bytes
-from mailcli.experiments.estimate import PlannedTable, announce, is_small, measure
+from mailcli.experiments.estimate import PlannedTable, announce, check_folders, is_small, measure
 from mailcli.experiments.executors.measuring import Cell
 from mailcli.experiments.run_time import Speed
 from tests.helpers.command_line import SMALL, error_line, mail
@@ -104,6 +105,16 @@ def test_a_run_of_several_tables_is_trained_and_counted_once(
         "6 runs to train, 1 at once: at most 10 min of steps and scoring if every run goes to epoch 20 ("
     )
     assert [cells for cells, _, _ in measured] == [["base+none", "base+dropout"], ["base+masked"]]
+
+
+def test_tables_that_need_one_folder_for_different_runs_are_refused(tiny: Dataset, tmp_path: Path) -> None:
+    check_folders([planned(tiny, tmp_path, rows=["dropout"]), planned(tiny, tmp_path, rows=["masked"])])
+    with pytest.raises(MailError) as error:
+        check_folders([planned(tiny, tmp_path), planned(tiny, tmp_path, epochs=10)])
+    assert error.value.message == (
+        f"{tmp_path}/tiny/paper/base+none/seed-0: two of the experiments need it, with different settings (epochs: 20 -> "
+        "10). Run each with a --runs folder of its own."
+    )
 
 
 def test_a_grid_is_measured_in_one_world_and_scaled_to_the_impressions_of_the_others(

@@ -82,7 +82,7 @@ class TestAfterADefaultHasChanged:
             find_run(runs, CONFIG, tiny)
         assert error.value.message == (
             f"{runs / CONFIG.run_path}: holds a run with other settings (cold_start_options: {{'rate': '0.3'}} -> {{}}). "
-            "Choose another --runs folder, or delete this one."
+            "Add --overwrite to train it anew, or choose another --runs folder."
         )
 
     def test_the_run_is_reused_with_its_own_value(self, runs: Path, tiny: Dataset) -> None:

@@ -124,7 +124,7 @@ def test_a_run_with_other_settings_is_never_mixed_in(tiny: Dataset, trained: Tra
     with pytest.raises(MailError) as error:
         train_if_missing(quick(None, epochs=3), tiny, tmp_path)
     assert error.value.message == (
-        f"{run.folder}: holds a run with other settings (epochs: 2 -> 3). Choose another --runs folder, or delete this one."
+        f"{run.folder}: holds a run with other settings (epochs: 2 -> 3). Add --overwrite to train it anew, or choose another --runs folder."
     )
 
 

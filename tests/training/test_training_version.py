@@ -42,7 +42,7 @@ def test_another_version(number: str, version: int, finished: Path, tiny: Datase
         find_run(tmp_path / "runs", CONFIG, tiny)
     assert error.value.message == (
         f"{folder}: holds a run with other settings (training_version: {version} -> 2). "
-        "Choose another --runs folder, or delete this one."
+        "Add --overwrite to train it anew, or choose another --runs folder."
     )
     run = open_run(folder)
     assert run.config == CONFIG
@@ -51,7 +51,7 @@ def test_another_version(number: str, version: int, finished: Path, tiny: Datase
         Predictor.open(run, tiny)
     assert error.value.message == (
         f"{folder}: was trained by another version of mail, whose models differ (training_version {version}, here 2). "
-        "Train again in another --runs folder."
+        "Train it again with --overwrite, or in another --runs folder."
     )
 
 

@@ -28,7 +28,7 @@ from mailcli.experiments.executors.replicas import (
     tensorflow_errors_explained,
 )
 from mailcli.training.remote_run import RemoteRun
-from mailcli.training.run_registry import find_run, run_identity
+from mailcli.training.run_registry import run_identity
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _train_as_chief(tasks: Sequence[Task], config: RunConfig) -> None:
     task = next(task for task in tasks if task.config == config)
     dataset = Dataset(task.dataset)
     minutes = CHECKPOINT_MINUTES if task.minutes is None else task.minutes
-    train(find_run(task.folders.of(config), config, dataset), dataset, minutes=minutes)
+    train(task.folders.find(config, dataset), dataset, minutes=minutes)
 
 
 def _train_in_turn(

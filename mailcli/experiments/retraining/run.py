@@ -26,7 +26,13 @@ CHANGEABLE = (
 
 
 def continue_run(
-    folder: Path, data: str | None, changes: Mapping[str, Any], data_dir: Path, runs: Path, minutes: float | None
+    folder: Path,
+    data: str | None,
+    changes: Mapping[str, Any],
+    data_dir: Path,
+    runs: Path,
+    minutes: float | None,
+    overwrite: bool = False,
 ) -> Run:
     """The finished run that continues another one on the next day's dataset, trained if it is missing.
 
@@ -37,6 +43,7 @@ def continue_run(
         data_dir: folder of the datasets; it must still hold the one of the run.
         runs: folder of the runs.
         minutes: between two checkpoints; None for the default.
+        overwrite: whether a run with other settings is replaced, such as one that continues another run.
 
     Raises:
         MailError: the run is not finished or lacks its optimizers, or cannot be continued on the dataset.
@@ -53,13 +60,13 @@ def continue_run(
     config = _config(parent, dataset, changes)
     dataset.check_history(config.history)
     checksums = {PARENT_OPTIMIZERS: file_sha256(parent.optimizers), NUMBERING: numbering_sha256(numbering)}
-    run = find_run(runs, config, dataset, checksums)
+    run = find_run(runs, config, dataset, checksums, overwrite)
     remember(dataset)
     if run.result is None:
         from mailcli.training.train import CHECKPOINT_MINUTES, train
         from mailcli.training.warm_start import ContinuedRun, WarmStart
 
-        continued = ContinuedRun(run.folder, config, run.settings, numbering=numbering)
+        continued = ContinuedRun(run.folder, config, run.settings, replaces=run.replaces, numbering=numbering)
         interval = CHECKPOINT_MINUTES if minutes is None else minutes
         train(continued, RenumberedDataset(dataset.folder, numbering), None, interval, WarmStart(parent, earlier))
     return run

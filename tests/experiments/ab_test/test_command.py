@@ -59,7 +59,7 @@ def test_as_typed(with_data: Path) -> None:
     edit_manifest(with_data / "data" / "tiny", source="changed")
     assert error_line(mail(*command)) == (
         f"{runs[0]}: was trained on another version of the dataset 'tiny' than the one in data/tiny. "
-        "Train again in another --runs folder."
+        "Train it again with --overwrite, or in another --runs folder."
     )
 
 

@@ -23,7 +23,7 @@ def test_a_changed_parent_is_error_line(home: Path) -> None:
     weights.write_bytes(weights.read_bytes() + b"\0")
     error = error_line(mail("train", "--continue", PARENT, "--data", "tiny"))
     assert error.startswith(f"{CHILD}: holds a run with other settings (continues: '")
-    assert error.endswith("). Choose another --runs folder, or delete this one.")
+    assert error.endswith("). Add --overwrite to train it anew, or choose another --runs folder.")
 
 
 def test_a_run_whose_moments_are_damaged_is_refused_and_leaves_no_folder(home: Path) -> None:

@@ -74,7 +74,7 @@ def test_as_typed(home: Path) -> None:
     (auc,) = (r["mean"] for r in records if (r["users"], r["metric"]) == ("all", "AUC"))
     assert auc == day["after"]["all"]["AUC"]
     assert error_line(mail(*command, "--set", "epochs=2")) == (
-        f"{CHILD}: holds a run with other settings (epochs: 1 -> 2). Choose another --runs folder, or delete this one."
+        f"{CHILD}: holds a run with other settings (epochs: 1 -> 2). Add --overwrite to train it anew, or choose another --runs folder."
     )
     vocabularies = Path(CHILD) / "vocabularies.npz"
     vocabularies.write_bytes(vocabularies.read_bytes()[:-1])
