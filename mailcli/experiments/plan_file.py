@@ -19,7 +19,8 @@ from mailcli.simulation.world import Settings
 from mailcli.utils.parsing import read_toml
 from mailcli.utils.validation import NUMBER, STRING, TABLE, Rule, one_of, sentence, table_faults, whole_number
 
-_RULES = {
+#: What the value of each key must be; docs/experiment-files.md explains them.
+RULES = {
     "title": STRING,
     "source": STRING,
     "schema": STRING,
@@ -38,8 +39,9 @@ _RULES = {
 }
 _REQUIRED = ("title", "source", "rows")
 _TEXTS = Rule("a list of texts", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
-_TUNE_RULES = {"trials": whole_number(1), "ranges": _TEXTS}
-_TUNED_RULES = {**_TUNE_RULES, "data": STRING, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
+#: The same for the tables `tune` and `tuned`.
+TUNE_RULES = {"trials": whole_number(1), "ranges": _TEXTS}
+TUNED_RULES = {**TUNE_RULES, "data": STRING, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
 
 
 def _not_found(path: Path) -> MailError:
@@ -60,15 +62,15 @@ def read_plan(path: Path) -> Plan:
     if not path.exists():
         raise _not_found(path)
     content = read_toml(path)
-    faults = table_faults(content, _RULES, required=_REQUIRED)
+    faults = table_faults(content, RULES, required=_REQUIRED)
     if faults:
         raise MailError(f"{path}: {sentence(faults)}")
     simulate = content.get("simulate", {})
     labels = [_read_label(row, faults) for row in content["rows"]]
     rows = [_read_row(row, faults) for row in content["rows"]]
-    faults += table_faults(content.get("tune", {}), _TUNE_RULES, "tune.")
+    faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
     if "tuned" in content:
-        faults += table_faults(content["tuned"], _TUNED_RULES, "tuned.", required=_TUNED_RULES)
+        faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=TUNED_RULES)
     faults += _source_faults(content["source"], content.get("schema"), _source_options(content))
     faults += _simulation_faults(simulate, content, rows)
     faults += _reported_faults(content.get("reported", {}))
