@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -21,6 +22,8 @@ _STYLES = ("", "bold", "underline")
 _NOTHING = {"", "-"}
 #: The narrowest terminal that is heeded (ours): below it, lines are broken by the terminal.
 _NARROWEST = 40
+#: Prose that would have less than the third part of the width beside its names stands below them (ours).
+_LEAST_PROSE = 3
 #: The width of a table that no terminal limits.
 _UNLIMITED = 10_000
 
@@ -36,13 +39,17 @@ def terminal_table(table: TextTable, width: int | None) -> str:
     limit = _UNLIMITED if width is None else max(width, _NARROWEST)
     # Prose wraps in any case.
     console.width = console.width if table.wraps and width is None else limit
-    if table.wraps:
-        layout, grids = _plain_layout(table), [_prose_grid(_plain_layout(table))]
-    else:
-        layouts = [with_numbers(layout) for layout in table.layouts] or [_plain_layout(table)]
+    layout, grids = _plain_layout(table), list[RichTable]()
+    prose_is_below = table.wraps and _names_width(layout) + console.width // _LEAST_PROSE > console.width
+    if table.wraps and not prose_is_below:
+        grids = [_prose_grid(layout)]
+    elif not table.wraps:
+        layouts = [with_numbers(layout) for layout in table.layouts] or [layout]
         layout, grids = _fitting(console, layouts, limit)
     with console.capture() as captured:
         _print_wrapped(console, table.title, "bold", limit)
+        if prose_is_below:
+            _print_prose_below_names(console, layout)
         for number, grid in enumerate(grids):
             if number:
                 console.print()
@@ -146,8 +153,27 @@ def _prose_grid(layout: Layout) -> RichTable:
     """A table whose last column is prose: it wraps, and nothing is a number."""
     grid = RichTable(show_edge=False, pad_edge=False)
     for position, name in enumerate(layout.head):
-        grid.add_column(terminal(name), no_wrap=position < len(layout.head) - 1)
+        grid.add_column(terminal(name), no_wrap=position < len(layout.head) - 1, overflow="fold")
     return _filled(grid, layout)
+
+
+def _names_width(layout: Layout) -> int:
+    """How wide the columns before the last one are, with what separates them from the next."""
+    lines = [list(layout.head), *([cell.text for cell in line] for block in layout.blocks for line in block.lines)]
+    columns = list(zip(*lines, strict=True))[:-1]
+    return sum(max(cell_len(terminal(text)) for text in column) + len(" │ ") for column in columns)
+
+
+def _print_prose_below_names(console: Console, layout: Layout) -> None:
+    """The lines of a table whose names leave too little room beside them."""
+    for block in layout.blocks:
+        if block.title:
+            _print_wrapped(console, block.title, "bold", console.width)
+        for *names, prose in block.lines:
+            style = _STYLES[prose.rank]
+            _print_wrapped(console, "  ".join(name.text for name in names if name.text), style, console.width)
+            for line in Text(terminal(prose.text)).wrap(console, console.width - 4):
+                console.print(Text(f"    {line.plain.rstrip()}", style), soft_wrap=True)
 
 
 def _filled(grid: RichTable, layout: Layout) -> RichTable:

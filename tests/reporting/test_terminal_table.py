@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -161,6 +162,37 @@ def test_the_widest_layout_that_fits_is_taken() -> None:
     # "row", three characters between, and the column: 86 and 46.
     table = TextTable("T", ("", "x"), (), (), [], layouts=(layout("w" * 80), layout("n" * 40)))
     assert [plain(table, width)[-1][0] for width in (200, 86, 85, 46)] == ["w", "w", "n", "n"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_of_names_and_prose_nothing_is_left_out(width: int) -> None:
+    """The folder of a run leaves no room for what is wrong with it, and neither may be cut."""
+    folder, fault = f"runs/{'k' * 40}/strict/base+mail-base/seed-0", f"/data/{'x' * 30}/dataset.json: is damaged."
+    table = TextTable("T", ("", "state"), (text_block("runs", [[folder, f"BROKEN: {fault}"]]),), ("n",), [], wraps=True)
+    shown = plain(table, width)
+    assert max(map(cell_len, shown)) <= width
+    text = re.sub(r"[ │┃\n]", "", "\n".join(shown))
+    assert folder in text
+    assert f"BROKEN:{fault}".replace(" ", "") in text
+
+
+def test_prose_without_room_stands_below_its_names() -> None:
+    table = TextTable(
+        "T",
+        ("", "state"),
+        (text_block("runs", [["n" * 30, "eight words of prose, more than one line holds"]]),),
+        (),
+        [],
+    )
+    assert plain(replace(table, wraps=True), 40) == [
+        "T",
+        "runs",
+        "n" * 30,
+        "    eight words of prose, more than one",
+        "    line holds",
+    ]
+    # 30 + 3 columns, and a third of 49 is 16.
+    assert [len(cells(plain(replace(table, wraps=True), width))) > 0 for width in (48, 49)] == [False, True]
 
 
 @pytest.mark.parametrize("width", [80, 120])
