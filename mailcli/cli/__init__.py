@@ -83,7 +83,8 @@ def _tracebacks_shown(ctx: click.Context) -> Iterator[None]:
         yield
     except MailError as error:
         if shows_tracebacks(ctx):
-            click.echo(terminal("".join(traceback.format_exception(error)), kept="\n"), err=True, nl=False)
+            text = click.unstyle("".join(traceback.format_exception(error)))
+            click.echo(terminal(text, kept="\n"), err=True, nl=False)
         raise
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 import keras
 import tensorflow as tf
 
@@ -73,7 +74,9 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
         _trace(model, config)
     except Exception as error:
         # Whatever it is, it comes from the user's code, and is reported before anything is trained.
-        message = str(error).removeprefix("Exception encountered when calling ").split("Arguments received by")[0]
+        # Keras prints a part in bold.
+        message = click.unstyle(str(error)).removeprefix("Exception encountered when calling ")
+        message = message.split("Arguments received by")[0]
         own = [plugins.load(kind, name) for kind, name in _plugins(config) if plugins.is_external(kind, name)]
         place = _place_in_own_code(error, own)
         raise MailError(f"{cell}: {place}{type(error).__name__}: {message.strip()} {CONTRACT}") from error
