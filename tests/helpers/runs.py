@@ -31,6 +31,7 @@ CELLS: dict[str, dict[str, str]] = {
     "base": {},
     "base+mail": {"cold_start": "mail", "cold_start.variant": "base", **SMALL},
     "dmr+cvae": {"ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
+    "base+poso": {"cold_start": "poso", "cold_start.prefix": "true"},
     # Validated after steps 7, 14, 21 and 22 of an epoch.
     "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout", "eval_every": "7", "patience": "9"},
 }
