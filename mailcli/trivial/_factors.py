@@ -35,7 +35,7 @@ class FactorModel(BiasModel):
         """[users, items], the mean of what the biases leave; empty where there is no outcome."""
         outcomes = self.fitted
         shape, places = (outcomes.users, outcomes.items), (outcomes.user, outcomes.item)
-        sums = coo_matrix((self.biases.residual(outcomes), places), shape).tocsr()
+        sums = coo_matrix((outcomes.residual(self.biases), places), shape).tocsr()
         counts = coo_matrix((np.ones(len(outcomes.user)), places), shape).tocsr()
         # Both sum up what a user gave an item more than once, so they have the same places.
         sums.data /= counts.data

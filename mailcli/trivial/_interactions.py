@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.data.schema import FIRST_ID
+from mailcli.metrics.biases import PSEUDO_RESIDUALS, shrunk_means
 from mailcli.trivial._base import users_and_items
-from mailcli.trivial._biases import BiasModel, shrunk_means
+from mailcli.trivial._biases import BiasModel
 from mailcli.trivial._one_hot import attribute_fields
 from mailcli.trivial._outcomes import Outcomes, click_outcomes
 
-#: Zeros in the mean of a pair (ours: with 3, as for items, every impression is learned by heart).
-PSEUDO_RESIDUALS = 100
 #: Marks a pair with a missing or unknown value.
 NO_PAIR = -1
 
@@ -65,7 +64,7 @@ class InteractionModel(BiasModel):
     def fit_value(self, dataset: Dataset, view: View) -> None:
         """Fit the biases, then pair by pair what is left."""
         super().fit_value(dataset, view)
-        residual = self.biases.residual(self.fitted)
+        residual = self.fitted.residual(self.biases)
         self._means = []
         for pairs in self._pairs(dataset, view):
             self._means.append(fit_pair_means(pairs, residual))

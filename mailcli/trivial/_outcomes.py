@@ -12,6 +12,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import Mask, View
 from mailcli.data.schema import FIRST_ID
 from mailcli.errors import MailError, quoted
+from mailcli.metrics.biases import PASSES, Biases, fit_biases
 from mailcli.trivial._base import training_clicks, users_and_items
 
 
@@ -28,6 +29,14 @@ class Outcomes(NamedTuple):
     """[items], the number of each of the dataset's items."""
     items: int
     """How many numbers of items there are."""
+
+    def biases(self, passes: int = PASSES) -> Biases:
+        """The biases of users and items."""
+        return fit_biases(self.user, self.item, self.value, self.users, self.items, passes)
+
+    def residual(self, biases: Biases) -> NDArray[np.float64]:
+        """[n], what the biases leave unexplained."""
+        return biases.residual(self.user, self.item, self.value)
 
 
 def click_outcomes(dataset: Dataset, view: View) -> Outcomes:

@@ -20,7 +20,6 @@ from mailcli.trivial import (
     item_rate,
     logistic,
 )
-from mailcli.trivial._biases import fit_biases
 from mailcli.trivial._factors import _factorize
 from mailcli.trivial._interactions import NO_PAIR, fit_pair_means
 from mailcli.trivial._outcomes import click_outcomes, grade_outcomes
@@ -50,7 +49,7 @@ def test_the_click_rate_of_an_item_has_three_pseudo_clicks_of_the_global_rate() 
 
 def test_biases_are_alternating_shrunk_means() -> None:
     data: Any = HandMade(FOUR)
-    biases = fit_biases(click_outcomes(data, data.view()), passes=1)
+    biases = click_outcomes(data, data.view()).biases(passes=1)
     assert biases.mean == 0.5
     # Item 0: (.5 + .5 - .5) / (3 + 3) = 1/12; item 1: -.5 / (1 + 3).
     np.testing.assert_allclose(biases.item, [1 / 12, -1 / 8, 0, 0])
@@ -104,7 +103,7 @@ class TestGrades:
         view = data.view()
         row = fitted(item_grade_bias, data, view)
         # Mean 9/4; the first pass gives item 0 (4 - 27/4) / 6 and item 1 (5 - 9/4) / 4.
-        assert fit_biases(row.fitted, passes=1).item[2:4].tolist() == pytest.approx([-2.75 / 6, 2.75 / 4])
+        assert row.fitted.biases(passes=1).item[2:4].tolist() == pytest.approx([-2.75 / 6, 2.75 / 4])
         assert row.biases.item[3] > 0 > row.biases.item[2]
         scores = row.score(data, view)
         # Here a low grade goes with a click, and the calibration says so.
