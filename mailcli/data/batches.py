@@ -45,6 +45,8 @@ class Batch(TypedDict):
     """[B]; zeros if the data has no such label"""
     user: NDArray[np.int32]
     """[B], the user's row in the dataset; not an embedded id"""
+    held_out: NDArray[np.float32]
+    """[B], a logit that does not know the impression's own label (`Batches.held_out`); NaN for none"""
 
 
 class Batches:
@@ -65,6 +67,8 @@ class Batches:
         self.history = history
         self.batch_size = batch_size
         self.worker = worker
+        self.held_out: NDArray[np.float32] | None = None
+        """[impressions of the view], a logit for each, which a cold-start method has given them; None for none."""
 
     def __len__(self) -> int:
         return -(-len(self.view.rows) // self.batch_size)
@@ -100,7 +104,7 @@ class Batches:
         """The batch of the given impressions of the split."""
         dataset, split, view = self.dataset, self.view.split, self.view
         user = dataset.column(split, "user")[rows]
-        return self.assemble(
+        batch = self.assemble(
             user,
             dataset.column(split, "item")[rows],
             dataset.column(split, "history_end")[rows],
@@ -110,6 +114,9 @@ class Batches:
             view.is_new(user, rows),
             view.is_anonymous(user, rows),
         )
+        if self.held_out is not None:
+            batch["held_out"] = self.held_out[np.searchsorted(view.rows, rows)]
+        return batch
 
     def assemble(
         self,
@@ -145,6 +152,7 @@ class Batches:
             click=click,
             conversion=conversion,
             user=user.astype(np.int32, copy=False),
+            held_out=np.full(len(user), np.nan, np.float32),
         )
 
     def context(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -28,6 +28,8 @@ class Speed(NamedTuple):
     """Seconds to score the test split."""
     numbers: int
     """Numbers in the variables of the model and its optimizers."""
+    teachers: int = 0
+    """Trained before the first step, each on all users but those of its fold."""
 
 
 def run_seconds(speed: Speed, config: RunConfig, done: int = 0) -> float:
@@ -40,9 +42,13 @@ def run_seconds(speed: Speed, config: RunConfig, done: int = 0) -> float:
     """
     if not speed.steps:
         return START_SECONDS + speed.validation + speed.test
-    epoch = speed.steps * speed.step + speed.validations * speed.validation
+    steps, validations = speed.steps * speed.step, speed.validations * speed.validation
     epochs_left = max(config.epochs - done / speed.steps, 0)
-    return START_SECONDS + epochs_left * epoch + speed.test
+    seconds = START_SECONDS + epochs_left * (steps + validations) + speed.test
+    # A run that has done a step has its teachers. Each of K takes 1 - 1 / K of the steps.
+    if speed.teachers and not done:
+        seconds += config.epochs * ((speed.teachers - 1) * steps + speed.teachers * validations)
+    return seconds
 
 
 def seconds_in_parallel(runs: Iterable[float], jobs: int) -> float:

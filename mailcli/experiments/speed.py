@@ -62,7 +62,8 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
     validation += _seconds(normalization.update) * impressions / len(normalized.view.rows)
     steps = len(batches("train"))
     validations = len(validated_steps(steps, config.eval_every))
-    return Speed(steps, validations, seconds, validation, test, _count([*model.variables, *step.variables]))
+    numbers = _count([*model.variables, *step.variables])
+    return Speed(steps, validations, seconds, validation, test, numbers, model.cold_start.teachers)
 
 
 def _time_steps(step: Step, batches: Batches, seed: int) -> float:

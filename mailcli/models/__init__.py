@@ -6,7 +6,7 @@ from mailcli.utils.keras_startup import import_keras
 import_keras()
 
 from mailcli.models.batch_masks import hide_users, history_lengths, keep_oldest_behaviors  # noqa: E402
-from mailcli.models.contracts import ColdStartMethod, RankingTower, TrainingData  # noqa: E402
+from mailcli.models.contracts import ColdStartMethod, RankingTower, TrainingData, TrainingRows  # noqa: E402
 from mailcli.models.features import (  # noqa: E402
     Features,
     Spec,
@@ -35,6 +35,7 @@ __all__ = [
     "ResidualEncoder",
     "Spec",
     "TrainingData",
+    "TrainingRows",
     "click_loss",
     "hide_users",
     "history_lengths",

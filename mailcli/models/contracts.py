@@ -12,10 +12,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli.errors import MailError
 from mailcli.models.features import Features, Spec, Tensor
 
 #: Users per batch of `TrainingData.old_users` (ours: the paper's batch size).
 USER_BATCH_SIZE = 1024
+#: Distinguishes the draw of folds from the other random numbers of a seed.
+_FOLDS = 4
 # The losses given to `add_loss` in this thread, that of one replica, since `added_losses` was entered.
 _added: ContextVar[list[Tensor] | None] = ContextVar("added", default=None)
 
@@ -75,8 +78,25 @@ class ColdStartMethod(keras.layers.Layer):
         """Whether G_A trains the variables, with `zero_shot_losses`; otherwise G_B does, with the click loss."""
         return False
 
+    @property
+    def teachers(self) -> int:
+        """How many teachers `prepare` asks for: how long a run takes depends on it."""
+        return 0
+
     def build_for(self, spec: Spec) -> None:
         """Make the variables, or refuse the dataset (ValueError)."""
+
+    def prepare(self, training: TrainingRows) -> NDArray[np.float32] | None:
+        """Before the first step: set variables that no optimizer trains, and give every training impression a logit.
+
+        It comes back in `Features.held_out`, so an impression's logit must not depend on its own label: a statistic or
+        a model of the other users. Called again when a run is resumed, where the variables are those of the checkpoint.
+
+        Returns:
+            [N], NaN for an impression without such a logit; None, the default, for none at all.
+        """
+        del training
+        return None
 
     def mask_batch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Hide ids or behaviors of a training batch before it is embedded; by default, nothing.
@@ -92,6 +112,24 @@ class ColdStartMethod(keras.layers.Layer):
         """
         raise NotImplementedError
 
+    def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
+        """What the ranker says of completed features, in its form; a method may change it, or call other rankers too.
+
+        The default is `ranker(features, training=training)`. What a two-stage method does here is not done in training.
+        """
+        return ranker(features, training=training)
+
+    def ranking_losses(self, features: Features, click: Tensor, logit: Tensor) -> dict[str, Tensor]:
+        """Terms by name that G_B adds to the click loss, scalars; by default, none.
+
+        Args:
+            features: of a training batch, as `mask_batch` left it, before `complete`.
+            click: [B], the labels.
+            logit: [B], the click logits.
+        """
+        del features, click, logit
+        return {}
+
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
         """The terms of L_zst by name, scalars, over impressions of old users (only for co-trained methods).
 
@@ -102,6 +140,43 @@ class ColdStartMethod(keras.layers.Layer):
     def fit(self, training: TrainingData) -> None:
         """Set the variables from a trained ranker and the training impressions (only for two-stage methods)."""
         raise NotImplementedError
+
+
+class TrainingRows(NamedTuple):
+    """The N training impressions as ids, for `ColdStartMethod.prepare`; those of all other splits are left out."""
+
+    user: NDArray[np.int64]
+    """[N], the row of each impression's user in `attributes`."""
+    item: NDArray[np.int64]
+    """[N], the row of its item in `target`."""
+    click: NDArray[np.float32]
+    """[N], the labels."""
+    attributes: NDArray[np.int32]
+    """[users, columns], ids as in a batch."""
+    target: NDArray[np.int32]
+    """[items, columns], ids as in a batch."""
+    seed: int
+    teach: Callable[[int], NDArray[np.float32]]
+    """Number of folds K -> [N], what a teacher, who sees the real history but no user id, says of each impression: the
+    click logit of the ranker, trained without a method on the users of the K - 1 other folds. NaN where no history may
+    be seen."""
+
+    def folds(self, count: int) -> NDArray[np.int64]:
+        """[N], the fold of each impression, from 0; all of a user's are in one fold, drawn by the seed.
+
+        Raises:
+            MailError: there are fewer users than folds.
+        """
+        return user_folds(self.user, count, self.seed)
+
+
+def user_folds(user: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """`TrainingRows.folds` of the users [N] of some impressions."""
+    users, number = np.unique(user, return_inverse=True)
+    if len(users) < count:
+        raise MailError(f"folds = {count}: the training split has {len(users)} users. Expected {len(users)} or fewer.")
+    fold: NDArray[np.int64] = np.random.default_rng([seed, _FOLDS]).permutation(len(users))[number] % count
+    return fold
 
 
 class TrainingData(NamedTuple):

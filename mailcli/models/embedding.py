@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.data.schema import FIRST_ID, PADDING, Schema
-from mailcli.models.features import Features, Spec, Tensor
+from mailcli.models.features import Features, Spec, Tensor, first_rows
 from mailcli.models.sparse_ops import bag_sum, gather_rows, scatter_masked
 
 #: Half-width of `small` (ours: 0.1 and 0.03 of Xavier's width did equally well on ml-100k), and the standard deviation
@@ -57,14 +57,10 @@ class FeatureEmbedding(keras.layers.Layer):
         self.init = init
         self.l2 = l2
         self.vocabulary_sizes = vocabulary_sizes
-        self.first_row: dict[str, int] = {}
-        rows = 0
-        for name in schema.vocabularies():
-            self.first_row[name] = rows
-            rows += vocabulary_sizes[name]
-        self.first_action_row = rows
+        self.first_row = first_rows(schema, vocabulary_sizes)
+        self.first_action_row = sum(vocabulary_sizes[name] for name in self.first_row)
         self.actions = FIRST_ID + len(schema.actions)
-        self.rows = rows + self.actions
+        self.rows = self.first_action_row + self.actions
 
     def build(self, *_: Any) -> None:
         """Make the table."""
@@ -127,6 +123,7 @@ class FeatureEmbedding(keras.layers.Layer):
             target_id=batch["target"][:, self._first_column(self._shared_fields[0])],
             table_rows=tf.concat([attribute_rows, rows["context"], real_target], axis=1),
             user=batch["user"],
+            held_out=batch["held_out"],
         )
 
     def _first_rows(self, group: Any) -> Tensor:

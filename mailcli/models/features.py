@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
@@ -11,6 +12,12 @@ from mailcli.data.schema import Schema
 
 #: A tf.Tensor; mypy cannot check TensorFlow's own annotations.
 Tensor: TypeAlias = Any
+
+
+def first_rows(schema: Schema, vocabulary_sizes: dict[str, int]) -> dict[str, int]:
+    """The first row of each vocabulary in a table that holds one after the other."""
+    names = schema.vocabularies()
+    return dict(zip(names, accumulate((vocabulary_sizes[name] for name in names), initial=0), strict=False))
 
 
 class Spec(NamedTuple):
@@ -40,6 +47,11 @@ class Spec(NamedTuple):
     def id_column(self) -> int:
         """The column of the user id among a batch's columns of attributes, of which a multi-valued one has several."""
         return sum(field.values for field in self.schema.group("attributes")[: self.id_index])
+
+    @property
+    def first_row(self) -> dict[str, int]:
+        """The first row of each vocabulary in the shared table."""
+        return first_rows(self.schema, self.vocabulary_sizes)
 
     @property
     def step_vocabulary(self) -> str:
@@ -82,6 +94,9 @@ class Features(NamedTuple):
     """[B, n], the rows of the shared table behind a, c and t; 0 where a multi-valued field has no value"""
     user: Tensor
     """[B], a number that identifies the user; it has no embedding"""
+    held_out: Tensor
+    """[B] float32, the logit that the method's `prepare` gave a training impression; NaN where it gave none, and in the
+    other splits"""
 
     def rows(self, index: Tensor) -> Features:
         """The impressions at some indices of the batch."""

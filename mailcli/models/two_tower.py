@@ -84,10 +84,11 @@ class TwoTower(keras.Model):
         return click_logit(self._outputs(self.embedding(batch), training))
 
     def _outputs(self, features: Features, training: bool) -> Tensor:
-        # A two-stage method is fitted to a ranker that was trained without it.
-        if not (training and self.cold_start.two_stage):
-            features = self.cold_start.complete(features, training=training)
-        return self.ranker(features, training=training)
+        if training and self.cold_start.two_stage:
+            # It is fitted to a ranker that was trained without it.
+            return self.ranker(features, training=True)
+        features = self.cold_start.complete(features, training=training)
+        return self.cold_start.rank(self.ranker, features, training=training)
 
     def probabilities(self, batch: dict[str, Tensor]) -> Tensor:
         """[B, labels of the ranker]: pCTR, and pCTCVR = pCTR · pCVR for a ranker with two heads."""
@@ -133,6 +134,9 @@ class TwoTower(keras.Model):
             if extra:
                 losses["L_extra"] = tf.add_n(extra)
                 total += losses["L_extra"]
+            for name, loss in self.cold_start.ranking_losses(features, batch["click"], heads["click"]).items():
+                losses[name] = loss
+                total += loss
             if self.embedding.l2:
                 losses["L_l2"] = self.embedding.l2 * squared_lengths(features)
                 total += losses["L_l2"]

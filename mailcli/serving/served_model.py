@@ -5,6 +5,7 @@ The user's part of a request (attributes, history) is embedded once, and then co
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -116,6 +117,7 @@ class ServedModel:
                 "target": tf.fill([users, target.shape[2]], UNKNOWN),
                 "dense": tf.zeros([users, dense.shape[2]]),
                 "user": tf.range(users),
+                "held_out": tf.fill([users], math.nan),
             }
         )
         item_features = self._model.embedding(
@@ -127,6 +129,7 @@ class ServedModel:
                 "target": tf.reshape(target, [rows, target.shape[2]]),
                 "dense": tf.reshape(dense, [rows, dense.shape[2]]),
                 "user": row_users,
+                "held_out": tf.fill([rows], math.nan),
             }
         )
         user_columns = attributes.shape[1] + context.shape[1]

@@ -111,7 +111,8 @@ class _Scorer:
             "none": hidden,
             "real": real,
         }
-        logits = click_logit(self._model.ranker(_joined([versions[name] for name in SOURCES]), training=False))
+        joined = _joined([versions[name] for name in SOURCES])
+        logits = click_logit(self._model.cold_start.rank(self._model.ranker, joined))
         return tf.reduce_any(own.behavior_mask), tf.reshape(tf.sigmoid(logits), [len(SOURCES), count])
 
     def _with_mean(self, features: Features) -> Features:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.training.run_folder import entries
 from mailcli.training.variable_files import DAMAGE_ERRORS, check_stored, save_variables, shape_and_dtype
+from mailcli.utils.files import remove
 
 if TYPE_CHECKING:
     from mailcli.training.run_folder import Run
@@ -147,11 +148,12 @@ def newest_state(folder: Path) -> TrainingState | None:
 
 
 def delete_leftovers(run: Run) -> None:
-    """Delete the checkpoints of a finished run, which a kill right after its end left behind."""
+    """Delete the checkpoints and teachers of a finished run, which a kill right after its end left behind."""
     if not any(_NAME.fullmatch(path.name) for path in entries(run.checkpoints)):
         return
     try:
         with run.lock():
+            remove(run.teachers)
             Checkpoints(run.checkpoints, ()).delete_all()
     except MailError:
         logger.debug(f"{run.folder}: another process is finishing this run, and deletes its checkpoints.")

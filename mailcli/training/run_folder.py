@@ -13,6 +13,7 @@
     result.json        metrics, the validation curve; it exists only once the run is finished
     vocabularies.npz   only of a run that continues another: the ids of its embedding table
     tensorboard/       event files, if requested
+    teachers/          only until the run is finished, of a method with teachers: the run folder of each
 """
 
 from __future__ import annotations
@@ -59,14 +60,14 @@ logger = logging.getLogger(__name__)
 CONFIG, ENVIRONMENT, RESULT, AUDIT = "config.toml", "environment.json", "result.json", "audit.npz"
 HISTORY = "history.jsonl"
 _PREDICTIONS, _VOCABULARIES = "predictions.npy", "vocabularies.npz"
-_CHECKPOINTS, _TENSORBOARD = "checkpoints", "tensorboard"
+_CHECKPOINTS, _TENSORBOARD, _TEACHERS = "checkpoints", "tensorboard", "teachers"
 _WEIGHTS, _OPTIMIZERS = f"{_CHECKPOINTS}/best.weights.h5", f"{_CHECKPOINTS}/best.optimizers.npz"
 #: The key of a line of history.jsonl that is a validation: the step that it follows.
 VALIDATED_STEP = "after_step"
 #: The files of a finished run that are checked when it is opened; the checkpoints are checked when they are read.
 _SMALL_FILES = (CONFIG, ENVIRONMENT, HISTORY, _PREDICTIONS, AUDIT, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
-ENTRIES = (*_SMALL_FILES, SUMS, _CHECKPOINTS, _TENSORBOARD)
+ENTRIES = (*_SMALL_FILES, SUMS, _CHECKPOINTS, _TENSORBOARD, _TEACHERS)
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,20 @@ class Run:
         return True
 
     def begin(self) -> None:
-        """Empty the folder and write config.toml; call it once all settings are known to be valid.
+        """Empty the folder but for teachers, and write config.toml; call it once all settings are known to be valid.
 
         A run that this one replaces is there until then, and whole: the folder of a new run takes its place at once.
         """
         if self.is_replaceable:
             with make_folder_atomically(Path(os.path.realpath(self.folder)), replace=True) as new:
                 self._write_settings(new)
+                if self.teachers.is_dir():
+                    self.teachers.rename(new / _TEACHERS)
             logger.info(f"{self.folder}: a new run has taken the place of the one with other settings.")
             return
         for path in entries(self.folder):
-            remove(path)
+            if path != self.teachers:
+                remove(path)
         self._write_settings(self.folder)
         logger.debug(f"{self.folder}: starting a new run.")
 
@@ -192,6 +196,11 @@ class Run:
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's event files."""
         return self.folder / _TENSORBOARD
+
+    @property
+    def teachers(self) -> Path:
+        """The folder of the run's teachers, see mailcli/training/teachers.py."""
+        return self.folder / _TEACHERS
 
     @property
     def vocabularies(self) -> Path:

@@ -26,9 +26,11 @@ from mailcli.training.evaluate import check_selectable, measure
 from mailcli.training.hidden_behavior import NotMeasurableError
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.messages import log_end
+from mailcli.training.preparation import prepare_method
 from mailcli.training.run_audit import RunAudit, measure_audit
 from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
+from mailcli.training.teachers import forget_teachers
 from mailcli.training.two_stage import fit_two_stage
 from mailcli.training.warm_start import WarmStart
 from mailcli.utils import hardware
@@ -103,6 +105,8 @@ def _train(
         raise (training.loop.interrupted() if training.loop else Interrupted("Interrupted.")) from None
     if run.is_local:
         if training.loop:
+            # The teachers first: a kill in between leaves checkpoints, by which the rest is found and deleted.
+            forget_teachers(run)
             training.loop.delete_checkpoints()
         trackers.finish(run)
         log_end(run, result, training.seconds)
@@ -136,6 +140,7 @@ class _Training:
                     # Last: the table's rows of known ids are the parent's.
                     warm_start.initialize(model, step)
 
+            self.batches["train"].held_out = prepare_method(self.model, run, dataset, splits, minutes)
             self.loop = TrainingLoop(run, dataset, self.model, self.scorer, self.batches, minutes, initialize)
             if warm_start:
                 warm_start.release()

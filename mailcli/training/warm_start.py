@@ -132,7 +132,7 @@ class _VariableExpander:
     """Expands a run's variables to larger vocabularies.
 
     A variable with a row for each row of the shared table, or for each id of a vocabulary, keeps the rows of the known
-    ids; the rows of new ids are those of the new variable.
+    ids; the rows of new ids are those of the new variable. So do the columns of one with a column for each id.
     """
 
     def __init__(self, run: Run, old: FeatureEmbedding, new: FeatureEmbedding) -> None:
@@ -146,14 +146,14 @@ class _VariableExpander:
         shape = tuple(variable.shape)
         if old.shape == shape:
             return old
-        if old.ndim and old.shape[1:] == shape[1:]:
-            rows = old.shape[0], shape[0]
+        if old.ndim == len(shape):
+            sizes = list(zip(old.shape, shape, strict=True))
             value = np.array(variable)
-            if rows == self._table_rows:
+            if sizes[0] == self._table_rows and old.shape[1:] == shape[1:]:
                 value[self._positions] = old
                 return value
-            if rows in self._vocabulary_sizes:
-                value[: len(old)] = old
+            if all(size in self._vocabulary_sizes or size[0] == size[1] for size in sizes):
+                value[tuple(map(slice, old.shape))] = old
                 return value
         raise MailError(
             f"{self._run.folder}: its variable {variable.path} has the shape {old.shape}, expected {shape}: it does "

@@ -22,6 +22,7 @@ from mailcli.models.contracts import ColdStartMethod, RankingTower
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
+from mailcli.training.preparation import training_rows
 from mailcli.training.scorer import Scorer
 from mailcli.training.two_stage import training_data
 from tests.helpers.models import AXES, BATCH, COLD_STARTS, RANKERS, changes, config_of, values
@@ -75,6 +76,9 @@ def cell(request: pytest.FixtureRequest, with_buys: Dataset) -> Cell:
     assert not any(changes(values(ranking_side(baseline)), values(ranking_side(model)))), "starts as the baseline does"
     before = {"ranking": values(ranking_side(model)), "method": values(model.cold_start.weights)}
     batches = Batches(with_buys, view, config.history, BATCH)
+    a_teacher = np.random.default_rng(0).normal(size=len(view.rows)).astype(np.float32)
+    rows = training_rows(with_buys, view, config, lambda folds: a_teacher)
+    batches.held_out = model.cold_start.prepare(rows)
     for epoch in range(4):
         for batch in batches.shuffled(0, epoch):
             losses = step(to_tensors(batch))
@@ -89,6 +93,8 @@ def cell(request: pytest.FixtureRequest, with_buys: Dataset) -> Cell:
         "ranking": any(changes(before["ranking"], after["ranking"])),
         "method": all(changes(before["method"], after["method"])),
     }
+    # As another split's, which have no held-out logits.
+    batches.held_out = None
     return Cell(config, model, step, batches.gather(view.rows[::5]), changed)
 
 

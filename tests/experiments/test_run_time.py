@@ -30,6 +30,20 @@ def test_a_run_that_goes_to_its_last_epoch(per_epoch: int, done: int, expected: 
     assert run_seconds(SPEED._replace(validations=per_epoch), config, done) == expected
 
 
+@pytest.mark.parametrize(
+    ("done", "expected"),
+    [
+        # Besides 36 s: 4 epochs, in each of which 3 teachers take 2/3 of 5 s, and 2 s of validation.
+        (0, 36.0 + 4 * (10 + 6)),
+        # They are trained before the first step.
+        (15, 25.5),
+    ],
+)
+def test_teachers_come_first(done: int, expected: float) -> None:
+    config = make_config([{"data": "x", "epochs": 4}])
+    assert run_seconds(SPEED._replace(teachers=3), config, done) == pytest.approx(expected)
+
+
 def test_a_two_stage_run_has_no_epochs() -> None:
     fitted = Speed(steps=0, validations=1, step=0.0, validation=2.0, test=3.0, numbers=0)
     assert run_seconds(fitted, make_config([{"data": "x", "epochs": 4}])) == 5 + 2 + 3

@@ -14,7 +14,9 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import SPLITS
 from mailcli.models.batch_spec import to_tensors
+from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.factory import make_model
+from mailcli.models.losses import click_loss
 from mailcli.models.step import make_optimizers, make_step
 from mailcli.models.two_tower import TwoTower
 from tests.helpers.models import changes, mail_config, values
@@ -135,6 +137,34 @@ def test_overlapping_variables_are_refused(tiny: Dataset) -> None:
     model = make_model(tiny, mail_config())
     with pytest.raises(RuntimeError, match="exactly one of the two optimizers"):
         TwoTower(model.embedding, model.ranker, Greedy(), history=10)
+
+
+class Hooks(ColdStartMethod):
+    """Takes the click loss away, and adds 1 to every logit."""
+
+    def complete(self, features: Any, training: bool = False) -> Any:
+        return features
+
+    def rank(self, ranker: Any, features: Any, training: bool = False) -> Any:
+        return ranker(features, training=training) + 1.0
+
+    def ranking_losses(self, features: Any, click: Any, logit: Any) -> dict[str, Any]:
+        return {"L_hook": -click_loss(click, logit)}
+
+
+def test_a_method_may_change_logits_and_the_ranking_loss(tiny: Dataset) -> None:
+    config = mail_config(None)
+    plain, batch = make_model(tiny, config), batch_of(tiny, config)
+    model = TwoTower(plain.embedding, plain.ranker, Hooks(), history=config.history)
+    expected = np.asarray(plain(batch))
+    np.testing.assert_array_equal(np.asarray(model(batch)), expected + 1)
+    np.testing.assert_allclose(np.asarray(model.probabilities(batch))[:, 0], 1 / (1 + np.exp(-expected - 1)), rtol=1e-6)
+    before = values(model.ranking_variables)
+    losses = model.train_step(batch, make_optimizers(config))
+    assert float(losses["L_hook"]) == -float(losses["L_rt"]) < 0
+    # Nothing is left to learn from.
+    assert float(losses["gradient"]) == 0
+    assert not any(changes(before, values(model.ranking_variables)))
 
 
 def test_split_names() -> None:

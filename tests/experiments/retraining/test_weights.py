@@ -37,6 +37,8 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
     ]  # fmt: skip
     of_last = expand(np.ones((4, 3), np.float32), tf.Variable(np.zeros((7, 3), np.float32)))
     assert of_last.tolist() == [[1, 1, 1]] * 4 + [[0, 0, 0]] * 3
+    of_pairs = expand(np.ones((4, 4), np.float32), tf.Variable(np.zeros((5, 7), np.float32)))
+    assert of_pairs.tolist() == [[1, 1, 1, 1, 0, 0, 0]] * 4 + [[0] * 7]
     assert expand(np.ones((8, 3)), tf.Variable(np.zeros((8, 3)))).tolist() == [[1, 1, 1]] * 8
     with pytest.raises(MailError) as error:
         expand(np.ones((8, 3)), SimpleNamespace(shape=(9, 3), path="dense/kernel"))

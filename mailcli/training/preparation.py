@@ -1,0 +1,67 @@
+"""What a cold-start method does before the first step of a run: `ColdStartMethod.prepare`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mailcli.config import RunConfig
+from mailcli.data.batches import Batches, target_ids
+from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import View
+from mailcli.errors import MailError
+from mailcli.models.contracts import ColdStartMethod, TrainingRows
+from mailcli.models.two_tower import TwoTower
+from mailcli.training import collectives
+from mailcli.training.run_folder import Run
+from mailcli.training.teachers import teach
+
+
+def prepare_method(
+    model: TwoTower, run: Run, dataset: Dataset, splits: dict[str, View], minutes: float
+) -> NDArray[np.float32] | None:
+    """Let the method set its variables; [training impressions], the logit that it gives each, or None.
+
+    Args:
+        model: of the run, newly initialized.
+        run, dataset, splits: the run, its data, and what it may see of them.
+        minutes: between two checkpoints of a teacher.
+
+    Raises:
+        MailError: the method cannot be prepared on this dataset.
+    """
+    method = model.cold_start
+    if type(method).prepare is ColdStartMethod.prepare:
+        return None
+    rows = training_rows(
+        dataset, splits["train"], run.config, lambda count: teach(run, dataset, splits, count, minutes)
+    )
+    held_out = method.prepare(rows)
+    # Other processors may round otherwise.
+    collectives.broadcast(method.variables)
+    if held_out is not None and np.shape(held_out) != rows.user.shape:
+        raise MailError(
+            f"cold-start method '{run.config.cold_start}': `prepare` should return a logit per training impression, "
+            f"[{len(rows.user)}], or None. Received: {np.shape(held_out)}"
+        )
+    return held_out
+
+
+def training_rows(
+    dataset: Dataset, view: View, config: RunConfig, teach: Callable[[int], NDArray[np.float32]]
+) -> TrainingRows:
+    """The impressions of a view of the training split, as a method sees them in `prepare`."""
+    user, item = (dataset.column(view.split, name)[view.rows].astype(np.int64) for name in ("user", "item"))
+    return TrainingRows(
+        user=user,
+        item=item,
+        click=dataset.column(view.split, "click")[view.rows].astype(np.float32),
+        attributes=Batches(dataset, view, config.history, config.batch_size).attributes(
+            np.arange(dataset.counts["users"])
+        ),
+        target=target_ids(dataset, np.arange(dataset.counts["items"])),
+        seed=config.seed,
+        teach=teach,
+    )

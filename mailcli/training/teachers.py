@@ -1,0 +1,119 @@
+"""Teachers: the run's ranker without a method, trained on the users of the other folds, for methods such as `pfd`.
+
+<run>/teachers/fold-<k>/ is each one's run folder while the run is not finished: like the run, a teacher resumes from
+its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mailcli.data.batches import Batches
+from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import Mask, View
+from mailcli.models import distribute
+from mailcli.models.contracts import user_folds
+from mailcli.models.factory import make_model
+from mailcli.models.step import Step
+from mailcli.models.two_tower import TwoTower
+from mailcli.training import collectives
+from mailcli.training.behavior_vectors import start_from_behaviors
+from mailcli.training.evaluate import check_selectable
+from mailcli.training.loop import TrainingLoop
+from mailcli.training.run_folder import CONFIG, Run
+from mailcli.training.scorer import Scorer
+from mailcli.utils.files import remove
+from mailcli.utils.parsing import read_toml
+
+logger = logging.getLogger(__name__)
+
+#: Teachers are selected by all users: those with a history are most of these, whomever the run itself is selected by.
+_SELECT = "all"
+#: Distance of a teacher's pCTR from 0 and 1 before its logit is taken (ours; float32 rounds at 6e-8).
+_EPSILON = 1e-7
+
+
+def teach(run: Run, dataset: Dataset, splits: dict[str, View], count: int, minutes: float) -> NDArray[np.float32]:
+    """[training impressions], the logit that the teacher of each one's fold gives it; NaN where it sees no history.
+
+    A teacher sees the histories that the run sees, but no user id: that of a user whom it has not met says nothing. No
+    impression of the fold that it teaches is in its training or validation split.
+
+    Args:
+        run: the run to write.
+        dataset: the dataset.
+        splits: the run's; histories of new users are hidden from teachers, too.
+        count: the number of folds.
+        minutes: between two checkpoints.
+
+    Raises:
+        MailError: there are fewer users than folds, or a teacher has nothing to be selected by.
+    """
+    train = splits["train"]
+    user = dataset.column("train", "user")[train.rows].astype(np.int64)
+    fold = user_folds(user, count, run.config.seed)
+    logits = np.full(len(user), np.nan, np.float32)
+    sees_history = ~train.is_new(user, train.rows) & (dataset.earlier_behaviors("train")[train.rows] > 0)
+    for number in range(count):
+        rows = sees_history & (fold == number)
+        if not rows.any():
+            continue
+        if run.is_local:
+            logger.info(f"{run.folder}: training teacher {number + 1} of {count} on the users of the other folds.")
+        taught = np.zeros(dataset.counts["users"], bool)
+        taught[user[fold == number]] = True
+        logits[rows] = _train_and_score(run, dataset, splits, taught, train.rows[rows], number, minutes)
+    return logits
+
+
+def forget_teachers(run: Run) -> None:
+    """Delete the teachers of a finished run."""
+    if run.is_local:
+        remove(run.teachers)
+
+
+def _train_and_score(
+    run: Run,
+    dataset: Dataset,
+    splits: dict[str, View],
+    taught: Mask,
+    rows: NDArray[np.int64],
+    number: int,
+    minutes: float,
+) -> NDArray[np.float32]:
+    """The logits of a fold's impressions by the teacher that is trained without the users whom it teaches."""
+    config = replace(run.config.baseline(), select=_SELECT)
+    teacher = replace(run, folder=run.teachers / f"fold-{number}", config=config, listeners=[], replaces="")
+    if teacher.has_begun and read_toml(teacher.folder / CONFIG) != run.settings:
+        # Left behind by a run with other settings, which was stopped before it had begun itself.
+        remove(teacher.folder)
+
+    def batches(view: View) -> Batches:
+        return Batches(dataset, view, config.history, config.batch_size, distribute.worker())
+
+    views = {name: _without(dataset, splits[name], taught) for name in ("train", "validation")}
+    check_selectable(dataset, views["validation"], _SELECT)
+    model = make_model(dataset, config)
+    score = Scorer(model)
+    parts = {name: batches(view) for name, view in views.items()}
+
+    def initialize(model: TwoTower, _: Step) -> None:
+        if config.embedding_init == "behaviors":
+            start_from_behaviors(model.embedding, dataset, views["train"], config.seed)
+
+    TrainingLoop(teacher, dataset, model, score, parts, minutes, initialize).train()
+    teacher.restore(model)
+    collectives.broadcast(model.variables)
+    scores = score(batches(views["train"]._replace(rows=rows)), "scoring the teacher's fold")
+    click = np.clip(scores.reshape(len(rows), -1)[:, 0].astype(np.float64), _EPSILON, 1 - _EPSILON)
+    return (np.log(click) - np.log1p(-click)).astype(np.float32)
+
+
+def _without(dataset: Dataset, view: View, users: Mask) -> View:
+    """A split without some users' impressions, and without user ids."""
+    others = view.rows[~users[dataset.column(view.split, "user")[view.rows]]]
+    return view._replace(rows=others, anonymous=np.ones_like(view.anonymous))
