@@ -24,6 +24,8 @@ QUICK = {
     "metaemb": {"cold_start.steps": "3", "cold_start.users": "8"},
     "conse": {"cold_start.references": "64"},
     "neighbors": {"cold_start.references": "64", "cold_start.steps": "3"},
+    "pfd": {"cold_start.folds": "2"},
+    "prior": {"cold_start.folds": "2"},
 }
 BATCH = 64
 SHAPE = {"embedding_dim": 8, "history": 10, "batch_size": BATCH}

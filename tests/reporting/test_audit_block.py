@@ -166,5 +166,5 @@ def test_rows_against_each_other_stand_in_a_table_before() -> None:
 def test_generating_methods_are_those_of_the_package() -> None:
     from mailcli import plugins
 
-    others = {"none", "dropout", "masked", "metaemb", "poso", "cvar"}
+    others = {"none", "dropout", "masked", "metaemb", "poso", "cvar", "pfd", "prior"}
     assert set(plugins.names(plugins.COLD_STARTS)) == {*GENERATING, *others}

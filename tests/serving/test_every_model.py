@@ -48,7 +48,22 @@ def check_same_scores(run: Run, raw: RawRequests, data_dir: Path, folder: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "method", ["none", "llae", "metaemb", "eszsl", "conse", "neighbors", "dropout", "masked", "poso", "cvae", "cvar"]
+    "method",
+    [
+        "none",
+        "llae",
+        "metaemb",
+        "eszsl",
+        "conse",
+        "neighbors",
+        "dropout",
+        "masked",
+        "poso",
+        "cvae",
+        "cvar",
+        "pfd",
+        "prior",
+    ],
 )
 def test_every_cold_start_method_can_be_taken_away(
     method: str, tiny: Dataset, raw: RawRequests, data_dir: Path, tmp_path: Path

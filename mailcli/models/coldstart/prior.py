@@ -1,0 +1,249 @@
+"""The prior of an impression, which a statistic of the training split knows, as what the ranker starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from mailcli.data.schema import FIRST_ID, Field
+from mailcli.errors import MailError
+from mailcli.metrics.biases import PSEUDO_RESIDUALS, fit_biases, shrunk_means
+from mailcli.models.contracts import ColdStartMethod, TrainingRows
+from mailcli.models.features import Features, Spec, Tensor
+
+Ids = NDArray[np.int64]
+Numbers = NDArray[np.float64]
+
+#: The target's field that is the item's id: every source has it.
+ITEM = "item"
+#: Pairs of an attribute and a category with more combinations are left out (ours: 4 MB each).
+MAX_CELLS = 1_000_000
+#: The residual's weight is this times a variable (ours): with Adam's usual .001, 100 steps can bring it from 0 to 1.
+GAIN = 10.0
+
+
+class Column(NamedTuple):
+    """A field of users or items, and where its ids are."""
+
+    vocabulary: str
+    values: int
+    """How many columns it has."""
+    first: int
+    """Its first column among those of its group in a batch."""
+    first_of_rows: int
+    """Its first column in `Features.table_rows`."""
+    first_row: int
+    """The first row of its vocabulary in the shared table."""
+
+    def of(self, ids: NDArray[np.int32]) -> Ids:
+        """Its ids [n, values] among those of its group [n, columns]."""
+        return ids[:, self.first : self.first + self.values].astype(np.int64)
+
+    def ids(self, table_rows: Tensor) -> Tensor:
+        """Its ids [B, values] behind rows of the shared table; 0, as in a batch, where there is no value."""
+        rows = table_rows[:, self.first_of_rows : self.first_of_rows + self.values]
+        return tf.maximum(rows - self.first_row, 0)
+
+
+class Columns(NamedTuple):
+    """What a prior depends on."""
+
+    item: Column
+    """The items' id."""
+    pairs: list[tuple[Column, Column]]
+    """Attributes x categories."""
+
+
+class Statistics(NamedTuple):
+    """The two parts of a prior, fitted to some impressions."""
+
+    columns: Columns
+    item: Numbers
+    """[ids], the bias of each item."""
+    pairs: list[Numbers]
+    """Of each pair of columns [ids, ids], the mean of what all before leaves."""
+
+    def values(self, training: TrainingRows, rows: NDArray[np.bool_]) -> Numbers:
+        """[n, 2], item bias and sum of the pairs' means, of some impressions."""
+        user, item = training.user[rows], training.item[rows]
+        total = np.zeros(len(user))
+        for (left, right), means in zip(self.columns.pairs, self.pairs, strict=True):
+            cells, known = _cells(left.of(training.attributes)[user], right.of(training.target)[item], means.shape[1])
+            total += _mean_of_known(means.ravel(), cells, known)
+        return np.column_stack([self.item[self.columns.item.of(training.target)[item, 0]], total])
+
+
+class ColdStart(ColdStartMethod):
+    """Prior: item bias and attribute group x category below the ranker's logit (Bell and Koren, ICDM 2007).
+
+    logit = α + β b_i + γ Σ m(a_f, t_g) + ρ f(x). b_i is the item's click rate freed of its users' bias, m what users
+    with attribute value a_f leave of category t_g's clicks: the shrunk means of the trivial row `attribute-category`.
+    α, β and γ are a logistic regression on both, in which a negative weight becomes 0 (Breiman, 1996). The ranker f
+    learns the residual, which starts at zero: ρ = 0 (ReZero, Bachlechner et al., UAI 2021). In training, an
+    impression's prior comes from the users of the other folds, so it knows no label of its own user. A run that
+    continues another keeps that one's priors of ids that both know.
+
+    Args:
+        groups: whether with attribute group x category. Categories are the target's fields with at most half as many
+            values as there are items.
+        folds: how many folds of users (ours).
+    """
+
+    def __init__(self, groups: bool = True, folds: int = 5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if folds < 2:
+            raise ValueError(f"`folds` should be 2 or more. Received: {folds}")
+        self.groups, self.folds = groups, folds
+
+    def build_for(self, spec: Spec) -> None:
+        """Make the tables, by id; the values of padding and unknown stay zero."""
+        self.columns = _columns(spec, self.groups)
+        sizes = spec.vocabulary_sizes
+        settings: dict[str, Any] = {"initializer": "zeros", "autocast": False, "dtype": "float32"}
+        self.item = self.add_weight(
+            shape=(sizes[self.columns.item.vocabulary],), trainable=False, name="item", **settings
+        )
+        self.pairs = [
+            self.add_weight(
+                shape=(sizes[left.vocabulary], sizes[right.vocabulary]), trainable=False, name="pairs", **settings
+            )
+            for left, right in self.columns.pairs
+        ]
+        self.intercept = self.add_weight(shape=(), trainable=False, name="intercept", **settings)
+        self.gain = self.add_weight(shape=(), trainable=True, name="gain", **settings)
+
+    def prepare(self, training: TrainingRows) -> NDArray[np.float32]:
+        """Fit the prior; [N], that of each impression by the users of the other folds, as a logit."""
+        clicks = int(training.click.sum())
+        if clicks in {0, len(training.click)}:
+            raise MailError(
+                f"cold-start method 'prior': {clicks} of the {len(training.click)} training impressions are clicks, so "
+                "there is nothing to fit. Expected some with and some without a click."
+            )
+        fold = training.folds(self.folds)
+        values = np.empty((len(fold), 2))
+        for number in range(self.folds):
+            values[fold == number] = self._fit(training, fold != number).values(training, fold == number)
+        intercept, (of_item, of_pairs) = stack(values, training.click)
+        fitted = self._fit(training, np.ones(len(fold), bool))
+        self.intercept.assign(intercept)
+        self.item.assign(of_item * fitted.item)
+        for weight, table in zip(self.pairs, fitted.pairs, strict=True):
+            weight.assign(of_pairs * table)
+        held_out: NDArray[np.float32] = (intercept + values @ (of_item, of_pairs)).astype(np.float32)
+        return held_out
+
+    def _fit(self, training: TrainingRows, rows: NDArray[np.bool_]) -> Statistics:
+        """The statistics of some impressions: the biases, then pair by pair what is left."""
+        columns, users = self.columns, len(training.attributes)
+        user, item, click = training.user[rows], training.item[rows], training.click[rows].astype(np.float64)
+        item_id = columns.item.of(training.target)[item, 0]
+        biases = fit_biases(user, item_id, click, users, self.item.shape[0])
+        residual = biases.residual(user, item_id, click)
+        tables: list[Numbers] = []
+        for (left, right), weight in zip(columns.pairs, self.pairs, strict=True):
+            cells, known = _cells(left.of(training.attributes)[user], right.of(training.target)[item], weight.shape[1])
+            repeated = np.broadcast_to(residual[:, None], cells.shape)[known]
+            means = shrunk_means(cells[known], repeated, weight.shape[0] * weight.shape[1], PSEUDO_RESIDUALS)
+            residual = residual - _mean_of_known(means, cells, known)
+            tables.append(means.reshape(weight.shape))
+        return Statistics(columns, np.where(np.arange(len(biases.item)) >= FIRST_ID, biases.item, 0), tables)
+
+    def prior(self, features: Features) -> Tensor:
+        """[B], the logit to start from: that of `prepare` for a training impression, else that of the tables."""
+        rows, columns = features.table_rows, self.columns
+        prior = self.intercept + tf.gather(self.item.value, columns.item.ids(rows)[:, 0])
+        for (left, right), table in zip(columns.pairs, self.pairs, strict=True):
+            pairs = tf.stack(_combinations(left.ids(rows), right.ids(rows)), axis=-1)
+            known = tf.reduce_all(pairs >= FIRST_ID, axis=-1)
+            count = tf.maximum(tf.math.count_nonzero(known, axis=1, dtype=tf.float32), 1)
+            prior += tf.reduce_sum(tf.gather_nd(table.value, pairs), axis=1) / count
+        return tf.where(tf.math.is_nan(features.held_out), prior, features.held_out)
+
+    def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
+        """The prior and, weighted, the ranker's click logit; a logit of conversions stays as it is."""
+        output = ranker(features, training=training)
+        click = output["click"] if isinstance(output, dict) else output
+        logit = self.prior(features) + GAIN * self.gain * tf.cast(click, tf.float32)
+        return {**output, "click": logit} if isinstance(output, dict) else logit
+
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """The features unchanged."""
+        del training
+        return features
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "groups": self.groups, "folds": self.folds}
+
+
+def stack(values: Numbers, click: NDArray[np.float32]) -> tuple[float, Numbers]:
+    """The intercept and weights [m] of a logistic regression of clicks [n] on values [n, m].
+
+    Values with a negative weight are left out, the most negative first: their weight is 0 (Stacked Regressions,
+    Breiman, 1996).
+    """
+    used = list(range(values.shape[1]))
+    while used:
+        regression = LogisticRegression().fit(values[:, used], click)
+        weights = regression.coef_[0]
+        if weights.min() >= 0:
+            all_weights = np.zeros(values.shape[1])
+            all_weights[used] = weights
+            return float(regression.intercept_[0]), all_weights
+        used.pop(int(weights.argmin()))
+    rate = float(click.mean())
+    return float(np.log(rate) - np.log1p(-rate)), np.zeros(values.shape[1])
+
+
+def _columns(spec: Spec, groups: bool) -> Columns:
+    """The columns of the prior (ValueError if the dataset lacks one)."""
+    schema, sizes = spec.schema, spec.vocabulary_sizes
+    first_rows, attributes, target = spec.first_row, schema.group("attributes"), schema.group("target")
+    before_target = sum(field.values for field in attributes) + len(schema.group("context"))
+
+    def column(fields: tuple[Field, ...], field: Field, before: int) -> Column:
+        first = sum(other.values for other in fields[: fields.index(field)])
+        return Column(field.vocabulary, field.values, first, before + first, first_rows[field.vocabulary])
+
+    items = [field for field in target if field.name == ITEM]
+    if not items:
+        raise ValueError(f"needs the items' id as their field '{ITEM}', which the dataset lacks")
+    item = items[0]
+    most = (sizes[item.vocabulary] - FIRST_ID) / 2
+    pairs = [
+        (column(attributes, attribute, 0), column(target, category, before_target))
+        for attribute in attributes
+        if groups and attribute.vocabulary != schema.user
+        for category in target
+        if sizes[category.vocabulary] - FIRST_ID <= most
+        and sizes[attribute.vocabulary] * sizes[category.vocabulary] <= MAX_CELLS
+    ]
+    if groups and not pairs:
+        raise ValueError(
+            "`groups` needs user attributes and a category of the items, which the dataset lacks. Set groups to false"
+        )
+    return Columns(column(target, item, before_target), pairs)
+
+
+def _cells(left: Ids, right: Ids, width: int) -> tuple[Ids, NDArray[np.bool_]]:
+    """[n, columns of left x columns of right], left * width + right of ids; and which are of two known values."""
+    left, right = left[:, :, None], right[:, None, :]
+    known = (left >= FIRST_ID) & (right >= FIRST_ID)
+    return (left * width + right).reshape(len(left), -1), known.reshape(len(left), -1)
+
+
+def _mean_of_known(means: Numbers, cells: Ids, known: NDArray[np.bool_]) -> Numbers:
+    """[n], the mean of an impression's pairs that are known; 0 without any."""
+    mean: Numbers = (means[cells] * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return mean
+
+
+def _combinations(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Every value of left [B, m] with every one of right [B, n]: two tensors [B, m n]."""
+    return tf.repeat(left, right.shape[1], axis=1), tf.tile(right, [1, left.shape[1]])
