@@ -93,11 +93,14 @@ class Run:
     def predict(self, frame: pd.DataFrame, *, all_histories: bool = False, quiet: bool = False) -> pd.DataFrame:
         """Score impressions with the best epoch, as `mail score` does.
 
+        A line says how many users, items, attributes and context values are unknown, with an example of each column.
+
         Args:
             frame: the columns user, item, time and the context fields, with values as in the raw files; for users who
-                are not in the dataset also the attributes. Other columns are ignored.
+                are not in the dataset also the attributes. Other columns are ignored. Times are seconds since 1970 or
+                have a time zone; hours and weekdays are computed from them.
             all_histories: whether users drawn as new keep their histories.
-            quiet: whether only warnings are shown.
+            quiet: whether only warnings are shown; attributes and context values that are unknown are one.
 
         Returns:
             The column `score` (and `score_ctcvr` of a ranker with two heads), with the index of the frame.
@@ -110,7 +113,7 @@ class Run:
 
         with messages_shown(quiet):
             scores, counts = score_frame(self._predictor, frame, _ROWS_PER_BATCH, all_histories)
-            logger.info(f"Scored {counts.text()}.")
+            logger.log(logging.WARNING if counts.has_unknown_values else logging.INFO, f"Scored {counts.text()}.")
         return scores
 
     @cached_property

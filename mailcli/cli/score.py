@@ -28,8 +28,9 @@ from mailcli.cli._output import print_line
 def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, data_dir: Path) -> None:
     """Score the impressions in FILE (CSV or Parquet) with a finished RUN, and write them with a column `score`.
 
-    FILE has the columns user, item, time and the context fields, with values as in the raw files. The history of an
-    impression holds its user's behaviors in the dataset that are earlier than its time.
+    FILE has the columns user, item, time (seconds since 1970) and the context fields, with values as in the raw files;
+    hours and weekdays are computed from the time. The history of an impression holds its user's behaviors in the
+    dataset that are earlier than its time. The last line says how many values of which column are unknown.
     """
     from mailcli.training.run_registry import open_run
     from mailcli.utils.tensorflow_startup import load_tensorflow

@@ -13,6 +13,8 @@ from mailcli.data.schema import Group
 #: Fields that may follow from the time.
 CLOCKS = ("hour", "weekday")
 _HOUR, _DAY, _WEEK = 3600, 86400, 7
+#: Edges that a message names (ours: it stays one line).
+_MOST_EDGES = 5
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,12 @@ class Derivation:
     """Seconds since 1970 at which an hour 0 of a weekday 0 begins."""
     missing: tuple[str, ...] = ()
     """Strings that stand for a missing value, besides the empty one."""
+
+    @property
+    def edges_text(self) -> str:
+        """The first edges, for people."""
+        shown = ", ".join(f"{edge:.15g}" for edge in self.edges[:_MOST_EDGES])
+        return f"{shown}, ..." if len(self.edges) > _MOST_EDGES else shown
 
     def of_time(self, time: Any) -> Any:
         """The values of a clock at some times in seconds since 1970: a NumPy array or a tensor, of whole numbers."""

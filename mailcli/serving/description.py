@@ -15,7 +15,7 @@ from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
 from mailcli.serving.older_datasets import bucketed_fields
 from mailcli.serving.served_model import OUTPUTS, ServedModel
-from mailcli.serving.signatures import Input, Signature
+from mailcli.serving.signatures import TIME, Input, Signature
 from mailcli.training.run_folder import Run
 
 #: Behaviors and candidates in the example request (ours: short enough to read).
@@ -52,7 +52,7 @@ def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, 
         "signatures": {
             signature.name: {
                 "meaning": signature.meaning,
-                "inputs": {input_.name: _describe_input(dataset, input_) for input_ in signature.inputs},
+                "inputs": {input_.name: _describe_input(dataset, served, input_) for input_ in signature.inputs},
                 "outputs": {
                     name: {"dtype": "float32", "shape": ["U", "N"], "meaning": _MEANINGS[name]} for name in outputs
                 },
@@ -66,7 +66,7 @@ def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, 
     }
 
 
-def _describe_input(dataset: Dataset, input_: Input) -> dict[str, Any]:
+def _describe_input(dataset: Dataset, served: ServedModel, input_: Input) -> dict[str, Any]:
     description = {
         "dtype": input_.spec.dtype.name,
         "shape": input_.axes,
@@ -78,6 +78,10 @@ def _describe_input(dataset: Dataset, input_: Input) -> dict[str, Any]:
         description |= {"vocabulary": input_.vocabulary, "known_values": known_values}
     if input_.derivation.edges:
         description |= {"edges": [*input_.derivation.edges]}
+    limits = served.inputs.limits
+    if input_.name == TIME and limits:
+        computed = [clock.field for clock in served.inputs.context if clock.derivation.clock]
+        return {**description, "computed": computed, "earliest": limits.earliest, "latest": limits.latest}
     # JSON has no NaN.
     return {**description, "missing": "NaN" if input_.spec.dtype == tf.float32 else input_.missing}
 
@@ -113,10 +117,9 @@ def example_request(dataset: Dataset, config: RunConfig, served: ServedModel) ->
         ids = dataset.column("behaviors", input_.field)[steps]
         actions = [dataset.schema.actions[k - FIRST_ID] for k in ids] if input_.vocabulary is None else []
         request[input_.name] = [actions or raw_values(dataset, input_, ids)]
-    for input_ in served.inputs.context:
-        request[input_.name] = raw_values(dataset, input_, dataset.column("test", input_.field)[row : row + 1])
-    for input_ in served.inputs.time:
-        request[input_.name] = dataset.column("test", "time")[row : row + 1].tolist()
+    for input_ in served.inputs.given_context:
+        values = dataset.column("test", input_.field)[row : row + 1]
+        request[input_.name] = raw_values(dataset, input_, values) if input_.vocabulary else values.tolist()
     return {**request, "item": [dataset.column("items", "raw")[candidates].tolist()]}
 
 

@@ -7,12 +7,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mailcli.data.derivations import Derivation
 from mailcli.data.schema import FIRST_ID, Field
 from mailcli.serving.dataset_lookup import ValueLookup
+from mailcli.serving.score_counts import Unknown, unknown_in
 from mailcli.serving.value_checks import RequiredColumn
 
 
@@ -30,11 +30,14 @@ class FieldIds(NamedTuple):
     is_unknown: NDArray[np.bool_]
     """Whether there is a value, but not in the vocabulary."""
     values: pa.Array
-    """What was looked up: buckets are numbers, hours may have been computed."""
+    """What was looked up: numbers of buckets, computed hours."""
+    shown: pa.Array
+    """The same for people: numbers before they were cut, computed hours."""
 
     def filter(self, mask: NDArray[np.bool_]) -> FieldIds:
         """The rows with a mask."""
-        return FieldIds(self.ids[mask], self.is_unknown[mask], self.values.filter(pa.array(mask)))
+        rows = pa.array(mask)
+        return FieldIds(self.ids[mask], self.is_unknown[mask], self.values.filter(rows), self.shown.filter(rows))
 
 
 class ColumnsIds(NamedTuple):
@@ -42,10 +45,7 @@ class ColumnsIds(NamedTuple):
 
     ids: NDArray[np.int32]
     """[rows, columns]"""
-    unknown: dict[str, int]
-    """The number of unknown values by column."""
-    unknown_rows: int
-    """Rows with at least one unknown value."""
+    unknown: Unknown
 
 
 class FieldColumn:
@@ -73,18 +73,15 @@ class FieldColumn:
         """The ids of raw values.
 
         Args:
-            raw: of the column's type, null where a value is missing.
-            time: the impressions' times; missing hours and weekdays are computed from them.
+            raw: of the column's type, null where a value is missing; hours and weekdays are not read.
+            time: the impressions' times, from which hours and weekdays are computed.
         """
-        values = raw
-        if self.derivation.edges:
-            values = buckets(raw, self.derivation.edges)
-        elif self.derivation.clock:
-            values = pc.coalesce(raw, pa.array(self.derivation.of_time(time)))
+        shown = pa.array(self.derivation.of_time(time)) if self.derivation.clock else raw
+        values = buckets(shown, self.derivation.edges) if self.derivation.edges else shown
         positions = self._vocabulary(values)
         is_unknown = (positions < 0) & values.is_valid().to_numpy(zero_copy_only=False)
         # A value that is not in the vocabulary has position -1, and FIRST_ID - 1 is UNKNOWN.
-        return FieldIds((positions + FIRST_ID).astype(np.int32), is_unknown, values)
+        return FieldIds((positions + FIRST_ID).astype(np.int32), is_unknown, values, shown)
 
 
 def look_up(
@@ -98,7 +95,7 @@ def look_up(
     """The ids of some fields in rows of a file.
 
     Args:
-        fields: those that the file lacks are computed from the time.
+        fields: only hours and weekdays may be missing from the file.
         piece: the rows.
         cast: reads a column of them.
         time: [rows], of the impressions.
@@ -106,16 +103,14 @@ def look_up(
         counter: sees the values that are used.
     """
     ids = np.empty((len(piece), len(fields)), np.int32)
-    unknown, is_unknown_row = {}, np.zeros(len(piece), bool)
+    unknown = {}
     for number, field in enumerate(fields):
         raw = cast(field.required) if field.name in piece.schema.names else pa.nulls(len(piece), pa.int64())
         read = field.ids(raw, time)
         ids[:, number] = read.ids
-        is_unknown = read.is_unknown & is_used
-        unknown[field.name] = int(is_unknown.sum())
-        is_unknown_row |= is_unknown
+        unknown[field.name] = read.is_unknown & is_used, read.shown
         counter.add(field, raw.filter(pa.array(is_used)), read.filter(is_used), time[is_used])
-    return ColumnsIds(ids, unknown, int(is_unknown_row.sum()))
+    return ColumnsIds(ids, unknown_in(unknown))
 
 
 def buckets(numbers: pa.Array, edges: tuple[float, ...]) -> pa.Array:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,63 +20,13 @@ from mailcli.serving.field_columns import ColumnsIds, FieldColumn, look_up
 from mailcli.serving.impression_source import ImpressionSource
 from mailcli.serving.lookups import unknown_ids
 from mailcli.serving.older_datasets import bucket_note, bucketed_fields
-from mailcli.serving.value_checks import EXPECTED_TIME, RequiredColumn, cast_column, is_no_time
+from mailcli.serving.score_counts import NOTHING_UNKNOWN, Counts, unknown_in
+from mailcli.serving.time_limits import time_limits
+from mailcli.serving.value_checks import RequiredColumn, cast_column
 from mailcli.serving.value_notes import ValueNotes
 from mailcli.training.predictor import Predictor
 
 logger = logging.getLogger(__name__)
-
-
-class Counts(NamedTuple):
-    """How many impressions were scored, and of whom."""
-
-    impressions: int
-    new: int
-    """Of users without behaviors: in the raw data, by the protocol, or because the dataset does not have the user."""
-    unknown_users: int
-    """Of users who are not in the dataset."""
-    unknown_items: int
-    """Of items that are not in the dataset."""
-    unknown_attributes: int
-    """Of users with an attribute in the file whose value training does not have."""
-    unknown_contexts: int
-    """With a context value that training does not have."""
-    by_attribute: Counter[str]
-    """The unknown attributes, by their names."""
-    by_context: Counter[str]
-    """The unknown context values, by their names."""
-
-    def plus(self, other: Counts) -> Counts:
-        """The counts of both."""
-        return Counts(
-            self.impressions + other.impressions,
-            self.new + other.new,
-            self.unknown_users + other.unknown_users,
-            self.unknown_items + other.unknown_items,
-            self.unknown_attributes + other.unknown_attributes,
-            self.unknown_contexts + other.unknown_contexts,
-            self.by_attribute + other.by_attribute,
-            self.by_context + other.by_context,
-        )
-
-    def text(self) -> str:
-        """One line for people, without a full stop."""
-        attributes, contexts = map(_by_field, (self.by_attribute, self.by_context))
-        return (
-            f"{self.impressions:,} impressions; {self.new:,} without history, {self.unknown_users:,} with an unknown "
-            f"user, {self.unknown_items:,} with an unknown item, {self.unknown_attributes:,} with an unknown "
-            f"attribute{attributes}, {self.unknown_contexts:,} with an unknown context value{contexts}"
-        )
-
-
-def _by_field(counts: Mapping[str, int]) -> str:
-    """` (city 2, age 1)`; empty if all counts are 0."""
-    listed = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-    return f" ({listed})" if listed else ""
-
-
-#: Before the first impression.
-NO_COUNTS = Counts(0, 0, 0, 0, 0, 0, Counter(), Counter())
 
 
 class _LookedUpRows(NamedTuple):
@@ -85,10 +34,10 @@ class _LookedUpRows(NamedTuple):
 
     user: NDArray[np.int64]
     """Rows of the user table; -1 for unknown users."""
-    raw_user: NDArray[np.int64]
-    """A number for each distinct raw user."""
     item: NDArray[np.int64]
     """Rows of the item table; -1 for unknown items."""
+    raw_user: pa.Array
+    raw_item: pa.Array
     time: NDArray[np.int64]
     context: ColumnsIds
     profile: ColumnsIds | None
@@ -124,7 +73,8 @@ class ImpressionBatches:
         ]
         self._user = RequiredColumn("user", self._users.is_text, optional=False)
         self._item = RequiredColumn("item", self._items.is_text, optional=False)
-        self._time = RequiredColumn("time", is_text=False, optional=False)
+        self._limits = time_limits(dataset)
+        self._time = RequiredColumn("time", is_text=False, optional=False, is_time=True)
         self._check_columns()
 
     def _field_column(self, field: Field) -> FieldColumn:
@@ -134,13 +84,14 @@ class ImpressionBatches:
         return FieldColumn(field, self._vocabularies[name], self._dataset.derivation(field))
 
     def _check_columns(self) -> None:
-        # An hour or weekday that the file lacks is computed.
+        # Hours and weekdays are computed; those that the file has are compared.
         context = [
             field.required
             for field in self._context
             if field.name in self._source.columns or not field.derivation.clock
         ]
-        required = [self._user, self._item, self._time, *context]
+        time = [self._time] if self._limits else []
+        required = [self._user, self._item, *time, *context]
         profile = [field.required for field in self._profile]
         if not self._missing_profile:
             required += profile
@@ -170,7 +121,8 @@ class ImpressionBatches:
         faults.check()
         if not total:
             raise MailError(f"{self._source.label}: there is no row. Expected impressions.")
-        notes.log_times(int(self._dataset.column("behaviors", "time").min()))
+        if self._limits:
+            notes.log_times(int(self._dataset.column("behaviors", "time").min()))
         notes.log([*self._context, *self._profile])
         return total
 
@@ -192,11 +144,10 @@ class ImpressionBatches:
             )
 
         # Faults are reported in the order in which the columns are read.
-        raw_user, raw_item, raw_time = (cast(column) for column in (self._user, self._item, self._time))
-        user, item = self._users(raw_user), self._items(raw_item)
-        faults.add("time", EXPECTED_TIME, is_no_time(raw_time), piece.column("time"), first_row)
-        time = raw_time.fill_null(0).to_numpy(zero_copy_only=False)
+        raw_user, raw_item = cast(self._user), cast(self._item)
+        time = self._times(piece, cast, first_row, faults)
         notes.add_times(time)
+        user, item = self._users(raw_user), self._items(raw_item)
         is_stranger = user < 0
         context = look_up(self._context, piece, cast, time, np.ones(len(piece), bool), notes)
         profile = None
@@ -205,8 +156,19 @@ class ImpressionBatches:
             faults.add("user", self._expected_user(), is_unknown, piece.column("user"), first_row)
         else:
             profile = look_up(self._profile, piece, cast, time, is_stranger, notes)
-        raw_users = raw_user.dictionary_encode().indices.fill_null(0).to_numpy(zero_copy_only=False)
-        return _LookedUpRows(user, raw_users, item, time, context, profile)
+        return _LookedUpRows(user, item, raw_user, raw_item, time, context, profile)
+
+    def _times(
+        self, piece: pa.RecordBatch, cast: Callable[[RequiredColumn], pa.Array], first_row: int, faults: Faults
+    ) -> NDArray[np.int64]:
+        """The times; 0 if the dataset has none, or where one is faulty."""
+        if self._limits is None:
+            return np.zeros(len(piece), np.int64)
+        times = cast(self._time)
+        earliest, latest = self._limits.earliest, self._limits.latest
+        is_no_time = pc.or_(pc.less(times, earliest), pc.greater(times, latest))
+        faults.add("time", self._limits.expected, is_no_time, piece.column("time"), first_row)
+        return times.fill_null(0).to_numpy(zero_copy_only=False)
 
     def _expected_user(self) -> str:
         """What was expected of an unknown user, if the file lacks attributes."""
@@ -236,16 +198,14 @@ class ImpressionBatches:
         batch["target"][is_unknown_item] = unknown_ids(schema.group("target"))
         batch["dense"][is_unknown_item] = 0
         # Each unknown user has a number of their own, so that their behavior is invented once.
-        unknown_number = dataset.counts["users"] + rows.raw_user
+        unknown_number = dataset.counts["users"] + rows.raw_user.dictionary_encode().indices.to_numpy()
         batch["user"] = np.where(is_unknown_user, unknown_number, user).astype(np.int32)
         new = int(np.count_nonzero(batch["actions"][:, -1] == PADDING))
         return batch, Counts(
             len(user),
             new,
-            int(is_unknown_user.sum()),
-            int(is_unknown_item.sum()),
-            rows.profile.unknown_rows if rows.profile else 0,
-            rows.context.unknown_rows,
-            Counter(rows.profile.unknown if rows.profile else {}),
-            Counter(rows.context.unknown),
+            users=unknown_in({"user": (is_unknown_user, rows.raw_user)}),
+            items=unknown_in({"item": (is_unknown_item, rows.raw_item)}),
+            attributes=rows.profile.unknown if rows.profile else NOTHING_UNKNOWN,
+            contexts=rows.context.unknown,
         )

@@ -40,7 +40,7 @@ class ImpressionSource:
         if missing:
             raise MailError(f"{self.label}: {self._describe_missing(missing, required)}")
         faults = [
-            f"'{column.name}' holds {kind}, expected {column.expected}"
+            f"'{column.name}' holds {kind}, expected {column.expected_type}"
             for column in required
             if not is_convertible(kind := self.schema.field(column.name).type, column)
         ]

@@ -5,20 +5,17 @@ from __future__ import annotations
 import tensorflow as tf
 
 from mailcli.models.features import Tensor
-from mailcli.preprocessing.schema_file.definition import TIME_LIMIT
 from mailcli.serving.signatures import MISSING_NUMBER, TIME, Input
+from mailcli.serving.time_limits import TimeLimits
 
 
 def column_values(input_: Input, raw: dict[str, Tensor]) -> Tensor:
-    """The values of an input that its vocabulary may contain: buckets are cut, missing hours and weekdays computed."""
-    values, derivation = raw[input_.name], input_.derivation
-    if derivation.edges:
-        return _buckets(values, derivation.edges)
+    """The values of a field that its vocabulary may contain: numbers are cut, hours and weekdays are computed."""
+    derivation = input_.derivation
     if derivation.clock:
-        time = _checked_time(raw[TIME])
-        computed = tf.where(time == MISSING_NUMBER, time, derivation.of_time(time))
-        return tf.where(values == MISSING_NUMBER, computed, values)
-    return values
+        return derivation.of_time(raw[TIME])
+    values = raw[input_.name]
+    return _buckets(values, derivation.edges) if derivation.edges else values
 
 
 def is_missing(input_: Input, values: Tensor) -> Tensor:
@@ -29,17 +26,23 @@ def is_missing(input_: Input, values: Tensor) -> Tensor:
     return ~is_given
 
 
+def checked_time(time: Tensor, limits: TimeLimits) -> Tensor:
+    """The times of a request, [U].
+
+    When the graph runs, it raises tf.errors.InvalidArgumentError for the first time in another unit, or a missing one.
+    """
+    is_time = (time >= limits.earliest) & (time <= limits.latest)
+    # A right one at the end, so that there is something to take even if nobody asks.
+    row = tf.argmin(tf.concat([tf.cast(is_time, tf.int32), [1]], axis=0))
+    value = tf.concat([time, tf.constant([limits.earliest], tf.int64)], axis=0)[row]
+    message = ["row", row + 1, f"of input '{TIME}' holds", value, f"Expected {limits.expected}"]
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_time), message)]):
+        return tf.identity(time)
+
+
 def _buckets(numbers: Tensor, edges: tuple[float, ...]) -> Tensor:
     """How many edges each number reaches, as int64; MISSING_NUMBER for a missing or infinite one."""
     flat = tf.reshape(numbers, [-1])
     reached = tf.searchsorted(tf.constant(edges, tf.float64), flat, side="right", out_type=tf.int64)
     is_given = tf.math.is_finite(flat) & (flat != MISSING_NUMBER)
     return tf.reshape(tf.where(is_given, reached, MISSING_NUMBER), tf.shape(numbers))
-
-
-def _checked_time(time: Tensor) -> Tensor:
-    """The times of a request. When the graph runs, a time in another unit is an InvalidArgumentError."""
-    is_time = (time == MISSING_NUMBER) | ((time >= 0) & (time < TIME_LIMIT))
-    message = [f"input '{TIME}' holds", time, f"Expected seconds since 1970, from 0 to {TIME_LIMIT - 1}"]
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_time), message)]):
-        return tf.identity(time)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from mailcli.errors import MailError, shorten
-from mailcli.serving.impression_batches import NO_COUNTS, Counts, ImpressionBatches
+from mailcli.serving.impression_batches import ImpressionBatches
 from mailcli.serving.impression_frame import ImpressionFrame
+from mailcli.serving.score_counts import NO_COUNTS, Counts
 from mailcli.serving.score_file import SCORES
 from mailcli.training.predictor import Predictor
 from mailcli.utils.progress import progress

@@ -20,10 +20,10 @@ from mailcli.errors import MailError
 from mailcli.models.features import Tensor
 from mailcli.models.two_tower import TwoTower
 from mailcli.serving.lookups import last_steps, pack_values
-from mailcli.serving.raw_inputs import column_values, is_missing
+from mailcli.serving.raw_inputs import checked_time, column_values, is_missing
 from mailcli.serving.request_tables import add_items, add_users, add_vocabularies, check_size
 from mailcli.serving.shape_checks import check_shapes
-from mailcli.serving.signatures import Input, Signature, SignatureInputs
+from mailcli.serving.signatures import TIME, Input, Signature, SignatureInputs
 
 #: The outputs, in the order of `TwoTower.probabilities`.
 OUTPUTS = ("click", "ctcvr")
@@ -157,6 +157,8 @@ class ServedModel:
 
         def predict(**inputs: Tensor) -> dict[str, Tensor]:
             raw = check_shapes(signature.inputs, inputs)
+            if self.inputs.limits:
+                raw[TIME] = checked_time(raw[TIME], self.inputs.limits)
             attributes = self._attributes(raw)
             users = tf.shape(attributes)[0]
             target, dense = self._items_by_id(raw["item"]) if _by_id(signature) else self._items_by_features(raw)

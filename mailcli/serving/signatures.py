@@ -12,13 +12,14 @@ from mailcli.data.derivations import RAW, Derivation
 from mailcli.data.schema import Field
 from mailcli.data.texts import is_text
 from mailcli.errors import MailError
+from mailcli.serving.time_limits import time_limits
 
 #: Stands for a missing whole number: preprocessing never gives it an id, so no vocabulary has it.
 MISSING_NUMBER = int(np.iinfo(np.int64).min)
 MISSING_TEXT = ""
 #: The input with the actions of the behaviors.
 ACTION = "history_action"
-#: The input with the time, for missing hours and weekdays.
+#: The input with the time, from which hours and weekdays are computed.
 TIME = "context_time"
 #: Axes whose size a request chooses: users, steps of the longest history, candidates.
 SIZES = ("U", "T", "N")
@@ -93,10 +94,14 @@ class SignatureInputs:
             Input(ACTION, action, "action", None, "their actions; places without a known one are skipped")
         )
         self.context = [self._of_field(f, "context", [None], "context of the request") for f in schema.group("context")]
-        clocks = [input_.name for input_ in self.context if input_.derivation.clock]
+        """Of all fields; a request gives the time instead of hours and weekdays."""
+        clocks = [input_.field for input_ in self.context if input_.derivation.clock]
         time = tf.TensorSpec([None], tf.int64, TIME)
-        meaning = f"time of the request in seconds since 1970; where it is given, {' and '.join(clocks)} may be missing"
+        meaning = f"time of the request in seconds since 1970, from which the model computes {' and '.join(clocks)}"
+        self.limits = time_limits(dataset) if clocks else None
         self.time = [Input(TIME, time, "time", None, meaning)] if clocks else []
+        self.given_context = [*(input_ for input_ in self.context if not input_.derivation.clock), *self.time]
+        """What a request gives."""
         item = tf.TensorSpec([None, None], _dtype(dataset.column("items", "raw")), "item")
         self.items = [Input("item", item, "item", None, "candidates, by id")]
         self.features = [
@@ -108,7 +113,7 @@ class SignatureInputs:
         for name in schema.dense:
             spec = tf.TensorSpec([None, None], tf.float32, _input_name("item", name))
             self.features.append(Input(spec.name, spec, name, None, "number of the candidates, as in the raw file"))
-        names = [input_.name for input_ in (*self.users, *self.history, *self.context, *self.time, *self.features)]
+        names = [input_.name for input_ in (*self.users, *self.history, *self.given_context, *self.features)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise MailError(
@@ -119,7 +124,7 @@ class SignatureInputs:
         name, derivation = _input_name(prefix, field.name), self._derivation(field)
         dtype = self._dtypes[field.vocabulary]
         if derivation.edges:
-            dtype, meaning = tf.float64, f"{meaning}: the number of the raw files, which is cut into buckets"
+            dtype, meaning = tf.float64, f"{meaning}: the number of the raw files, cut at {derivation.edges_text}"
         return Input(name, tf.TensorSpec(shape, dtype, name), field.name, field.vocabulary, meaning, derivation)
 
     def signatures(self, with_features: bool, with_users: bool) -> list[Signature]:
@@ -129,8 +134,7 @@ class SignatureInputs:
             with_features: whether candidates may be given by their features.
             with_users: whether users may be given by their id alone.
         """
-        users, history, items = self.users, self.history, self.items
-        context = [*self.context, *self.time]
+        users, history, context, items = self.users, self.history, self.given_context, self.items
         signatures = [
             Signature("serving_default", (*users, *history, *context, *items), "users by attributes, with histories"),
             Signature("new_users", (*users, *context, *items), "users by attributes, without histories"),

@@ -8,8 +8,6 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mailcli.preprocessing.schema_file.definition import TIME_LIMIT
-
 #: Whole numbers in plain notation.
 _WHOLE_NUMBER = r"^(0|-?[1-9][0-9]*)$"
 #: The largest whole number of a column; the smallest int64 stands for a missing value.
@@ -20,8 +18,6 @@ _WRITTEN_AS_FLOAT = r"^(-?[0-9]{1,15})\.0+$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 #: By the width of a column of floats, up to where it represents every whole number.
 _LARGEST_FLOAT = {16: 2**11 - 1, 32: 2**24 - 1, 64: 2**53 - 1}
-
-EXPECTED_TIME = f"a time in s since 1970, from 0 to {TIME_LIMIT - 1}: divide times in milliseconds by 1000."
 
 Report = Callable[[pa.Array, str], None]
 """Called with a mask of faulty values, and with what was expected of them."""
@@ -38,17 +34,19 @@ class RequiredColumn(NamedTuple):
     """Whether numbers need not be whole."""
     missing: tuple[str, ...] = ()
     """Strings that stand for a missing value, besides the empty one."""
+    is_time: bool = False
+    """Whether numbers are seconds since 1970; Arrow's timestamps become that, too."""
+
+    @property
+    def expected_type(self) -> str:
+        """What a column should hold, for an error text."""
+        return "seconds since 1970, or times with a time zone" if self.is_time else self.expected
 
     @property
     def expected(self) -> str:
         """What a value should be, for an error text."""
         number = "a number" if self.may_be_fractions else "a whole number"
         return ("a string" if self.is_text else number) + (" or nothing" if self.optional else "")
-
-
-def is_no_time(times: pa.Array) -> pa.Array:
-    """Whether whole numbers are outside the limits of times; times in another unit than seconds are."""
-    return pc.or_(pc.less(times, 0), pc.greater_equal(times, TIME_LIMIT))
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -66,7 +64,8 @@ def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     is_number = pa.types.is_integer(kind) or (pa.types.is_floating(kind) and not required.is_text)
     is_number |= pa.types.is_decimal(kind) and required.may_be_fractions
-    return is_text(kind) or is_bytes(kind) or is_number or pa.types.is_null(kind)
+    is_moment = required.is_time and pa.types.is_timestamp(kind) and kind.tz is not None
+    return is_text(kind) or is_bytes(kind) or is_number or is_moment or pa.types.is_null(kind)
 
 
 def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> pa.Array:
@@ -78,6 +77,9 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
         report: called with faulty values.
     """
     column = _decode(column, report)
+    if pa.types.is_timestamp(column.type):
+        # Fractions of a second are cut off, as in preprocessing.
+        column = column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64())
     if required.missing and is_text(column.type):
         column = pc.if_else(pc.is_in(column, pa.array(required.missing, pa.string())), None, column)
     if not required.optional:

@@ -45,7 +45,7 @@ class ValueNotes:
         unknown = np.flatnonzero(ids.is_unknown)
         column.unknown += len(unknown)
         if len(unknown) and not column.unknown_example:
-            column.unknown_example = shorten(raw[unknown[0]].as_py())
+            column.unknown_example = shorten(ids.shown[unknown[0]].as_py())
         if field.derivation.clock:
             _add_clock(column, raw, field.derivation.of_time(time))
         if field.derivation.edges:
@@ -75,13 +75,13 @@ class ValueNotes:
             if column.other_clock:
                 logger.warning(
                     f"{name}: {column.other_clock:,} of {column.values:,} values differ from the {field.name} of "
-                    f"'time' as training computed it, for example {column.clock_example}. They are used as they are; "
-                    "leave the column out to have it computed."
+                    f"'time' as training computed it, for example {column.clock_example}. The column is not used: the "
+                    f"{field.name} is computed from 'time'."
                 )
             if column.other_buckets and column.may_be_buckets:
                 logger.warning(
                     f"{name}: all {column.values:,} values could be numbers of buckets, but are read as raw numbers, "
-                    f"to be cut at {_edges(field)}. Give the numbers that the raw files have."
+                    f"to be cut at {field.derivation.edges_text}. Give the numbers that the raw files have."
                 )
             elif column.unknown and column.unknown == column.values:
                 logger.warning(
@@ -98,9 +98,3 @@ def _add_clock(column: _Column, raw: pa.Array, expected: NDArray[np.int64]) -> N
     if len(rows) and not column.clock_example:
         row = rows[0].as_py()
         column.clock_example = f"{raw[row].as_py()} instead of {expected[row]}"
-
-
-def _edges(field: FieldColumn) -> str:
-    """The first edges of a field."""
-    edges = field.derivation.edges
-    return ", ".join(f"{edge:g}" for edge in edges[:5]) + (", ..." if len(edges) > 5 else "")

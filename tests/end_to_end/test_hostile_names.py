@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -245,7 +246,8 @@ def record(name: str) -> dict[str, Any]:
     keys = ("mail", "tensorflow", "protocol", "seed", "best_epoch", "history")
     own = dict.fromkeys(("cell", "dataset"), name) | {"actions": [name], "signatures": {"serving_default": signature}}
     own["buckets_by_number"] = [name]
-    return dict.fromkeys(keys, 1) | own | {"request": {name: [name]}, "response": {}}
+    request = {"signature_name": "serving_default", "inputs": {"user": [name]}}
+    return dict.fromkeys(keys, 1) | own | {"request": request, "response": {"outputs": [[0.5]]}}
 
 
 @settings(deadline=None)
@@ -256,7 +258,10 @@ def test_the_page_of_an_export_has_the_names_as_texts(name: str) -> None:
     text = readme(name, record(name))
     assert_harmless(text)
     blocks = re.findall(r"^```json\n(.*)\n```$", text, re.MULTILINE)
-    assert json.loads(blocks[0]) == {name: [name]}
+    assert json.loads(blocks[0])["inputs"] == {"user": [name]}
+    (code,) = re.findall(r"^```python\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL)
+    texts_of_code = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+    assert texts_of_code.count(name) >= 1
     texts = markdown_texts(text)
     assert texts[0] == f"{seen(name)}: {seen(name)} on {seen(name)}".strip()
     assert f"meaning {seen(name)}".rstrip() in texts

@@ -100,9 +100,6 @@ class RawRequests:
                 "pid": dataset.column("vocabularies", "pid")[dataset.column("test", "pid") - 2],
             }
         )
-        # Days begin at 16:00 UTC.
-        self.test["hour"] = (self.test["time"] + 8 * 3600) // 3600 % 24
-        self.test["weekday"] = (self.test["time"] - 1494000000) // 86400 % 7
 
     def request(self, impressions: pd.DataFrame, hidden: np.ndarray) -> Request:
         """A user for each impression, with one candidate; hidden users have no history."""
@@ -121,7 +118,7 @@ class RawRequests:
             request["history_action"][row, : len(history)] = history["btag"]
             for name in ("cate", "brand"):
                 request[f"history_{name}"][row, : len(history)] = history[name].fillna(MISSING).astype(np.int64)
-        request |= {f"context_{name}": impressions[name].to_numpy() for name in ("pid", "hour", "weekday", "time")}
+        request |= {f"context_{name}": impressions[name].to_numpy() for name in ("pid", "time")}
         return {**request, "item": impressions["item"].to_numpy()[:, None]}
 
     def _steps(self, user: int, time: int, is_hidden: bool) -> pd.DataFrame:

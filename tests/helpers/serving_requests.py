@@ -15,12 +15,14 @@ def request_variants(raw: RawRequests) -> dict[str, tuple[str, Request]]:
     single = raw.request(impressions, np.array([False]))
     assert single["history_action"].shape[1] > 5
     many = {**single, "item": raw.test["item"].unique()[None, :7]}
+    # What cannot be unknown or missing.
+    known = {name: many[name] for name in ("history_action", "context_time")}
     unknown: Request = {
         name: np.full_like(value, "?" if value.dtype == object else -7) for name, value in many.items()
-    } | {"history_action": many["history_action"], "context_time": np.array([MISSING])}
+    } | known
     missing: Request = {
         name: np.full_like(value, "" if value.dtype == object else MISSING) for name, value in many.items()
-    } | {"history_action": many["history_action"]}
+    } | known
     # Seven users with one candidate each.
     flat = {name: np.repeat(value, 7, axis=0) for name, value in many.items()} | {"item": many["item"].T}
     features = {**many, **raw.features(many["item"])}
@@ -67,8 +69,8 @@ def unknown_impressions(raw: RawRequests) -> tuple[pd.DataFrame, Request]:
     impressions["user"] = [-5, -5, -6, raw.test["user"].iloc[last]]
     impressions["time"] = raw.test["time"].iloc[last]
     impressions["item"] = [impressions["item"].iloc[0], 10**9, 10**9 + 1, impressions["item"].iloc[3]]
-    impressions["hour"] = pd.array([None, 99, 3, impressions["hour"].iloc[3]], "Int64")
-    request = raw.request(impressions.assign(hour=impressions["hour"].fillna(MISSING)), np.zeros(4, bool))
+    impressions["pid"] = ["", "?", *impressions["pid"].iloc[2:]]
+    request = raw.request(impressions, np.zeros(4, bool))
     for name in PROFILE:
         request[f"user_{name}"][:3] = [1, 1, 2]
     return impressions, request
@@ -127,10 +129,10 @@ MISFITS: dict[str, tuple[str, dict[str, tuple[int, ...]], str]] = {
         {"user_": (1,)},
         "[input 'user_cms_segid' has the shape] [1] [Expected] [2] [[U]: U is that of 'user']",
     ),
-    "one hour": (
+    "one time": (
         "serving_default",
-        {"context_hour": (1,)},
-        "[input 'context_hour' has the shape] [1] [Expected] [2] [[U]: U is that of 'user']",
+        {"context_time": (1,)},
+        "[input 'context_time' has the shape] [1] [Expected] [2] [[U]: U is that of 'user']",
     ),
     "one history": (
         "serving_default",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,17 @@ def test_unknown_values_score_as_a_batch_of_unknown_ids(
     runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], tiny: Dataset, raw: RawRequests
 ) -> None:
     model = Predictor.open(runs[CELL], tiny).model
-    actions = request_variants(raw)["unknown"][1]["history_action"][0, -5:]
+    request = request_variants(raw)["unknown"][1]
+    actions = request["history_action"][0, -5:]
+    # Days begin at 16:00 UTC.
+    time = int(request["context_time"][0])
+    clocks = {"hour": (time + 8 * 3600) // 3600 % 24, "weekday": (time - 1494000000) // 86400 % 7}
+    clock_ids = [tiny.column("vocabularies", name).tolist().index(value) + 2 for name, value in clocks.items()]
     batch: Any = {
         "attributes": np.full((1, 9), 1, np.int32),
         "behaviors": np.full((1, 5, 2), 1, np.int32),
         "actions": np.array([[{"pv": 2, "cart": 3, "fav": 4, "buy": 5}[action] for action in actions]], np.int32),
-        "context": np.full((1, 3), 1, np.int32),
+        "context": np.array([[1, *clock_ids]], np.int32),
         "target": np.full((1, 5), 1, np.int32),
         "dense": np.zeros((1, 1), np.float32),
         "user": np.zeros(1, np.int32),
@@ -105,8 +111,6 @@ def test_the_folder_tells_how_to_ask(exported: dict[str, Path], answers: dict[st
             "history_brand",
             "history_action",
             "context_pid",
-            "context_hour",
-            "context_weekday",
             "context_time",
             "item",
         )
@@ -115,6 +119,49 @@ def test_the_folder_tells_how_to_ask(exported: dict[str, Path], answers: dict[st
     assert text.startswith("# base+mail: base+mail-base on tiny (simulated)\n")
     assert "| `user_age_level` | int64 | [U] | attribute of the user |" in text
     assert (folder / "request.json").read_text().strip() in text
+
+
+def test_the_example_of_the_readme_runs(
+    exported: dict[str, Path],
+    answers: dict[str, dict[str, np.ndarray]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It names every input of its signature, and prints the scores that it says."""
+    folder = exported[CELL]
+    text = (folder / "README.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(folder)
+    exec(code, {})
+    printed = json.loads(capsys.readouterr().out)
+    assert_close(np.array(printed), answers["example"]["click"])
+    assert_close(np.array(json.loads(code.splitlines()[-1].partition("# about ")[2])), answers["example"]["click"])
+    inputs = json.loads((folder / "signature.json").read_text())["signatures"]["serving_default"]["inputs"]
+    for name, input_ in inputs.items():
+        shape = ", ".join(map(str, input_["shape"]))
+        assert re.search(rf"^    {name}=tf\.constant\(.*, tf\.{input_['dtype']}\),  # \[{shape}\]$", code, re.MULTILINE)
+        assert f"| `{name}` | {input_['dtype']} | [{shape}] |" in text
+
+
+def test_the_readme_says_how_a_request_can_go_wrong(exported: dict[str, Path], tiny: Dataset) -> None:
+    time = json.loads((exported[CELL] / "signature.json").read_text())["signatures"]["new_users"]["inputs"][
+        "context_time"
+    ]
+    earliest, latest = time["earliest"], time["latest"]
+    # Nothing is missing or in milliseconds, minutes or days.
+    assert "missing" not in time
+    assert 1_494_000_000 / 60 < earliest < 1_494_000_000 < latest < 1_494_000_000_000
+    text = " ".join((exported[CELL] / "README.md").read_text().split())
+    for sentence in (
+        f"`context_time` is in seconds since 1970, from {earliest} to {latest}. The model computes hour and weekday from "
+        "it, in the log's local time. A time in another unit, such as milliseconds, is refused with an error that names "
+        "its row, and so is a missing one.",
+        "A value that does not occur in the training split counts as unknown. The model does not say so: to count the "
+        "unknown values of each column, score a sample of your requests with `mail score`.",
+        "It is the int64 -9223372036854775808, an empty string, or a float NaN.",
+        "Places whose action is none of pv, cart, fav, buy are skipped; of the others, the last 5 count.",
+    ):
+        assert sentence in text
 
 
 def test_a_folder_that_exists_is_left_alone(runs: dict[str, Run], data_dir: Path, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
 BAD_FILES = {
     "no column": (
         lambda impressions: impressions.drop(columns=["pid", "item"]).rename(columns={"time": "tme"}),
-        "no column 'item', 'time', 'pid'. Did you mean 'tme'? The file's columns are: user, tme, hour, weekday. "
-        "Expected: user, item, time, pid, hour, weekday.",
+        "no column 'item', 'time', 'pid'. Did you mean 'tme'? The file's columns are: user, tme. Expected: user, "
+        "item, time, pid.",
     ),
     "an unknown user": (
         lambda impressions: impressions.assign(user=[*impressions["user"].iloc[:3], -5, -6]),
@@ -45,7 +45,9 @@ BAD_FILES = {
     ),
     "values": (
         lambda impressions: impressions.assign(
-            time=["soon", "1", "2", "3", None], item=["1", "2", "3", "4", "1.5"], hour=[1, 2, "x", "y", 3]
+            time=["soon", *impressions["time"].astype(str)[:3], None],
+            item=["1", "2", "3", "4", "1.5"],
+            hour=[1, 2, "x", "y", 3],
         ),
         "row 5: column 'item' holds '1.5'. Expected a whole number. row 1 (2 rows): column 'time' holds 'soon'. Expected a "
         "whole number. row 3 (2 rows): column 'hour' holds 'x'. Expected a whole number or nothing.",
@@ -79,14 +81,14 @@ def test_files_that_cannot_be_read_or_written(
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.csv").write_text("user,user\n1,1\n")
     (tmp_path / "lines.csv").write_text("\n\r\n")
-    (tmp_path / "header.csv").write_text("user,item,time,pid,hour,weekday")
+    (tmp_path / "header.csv").write_text("user,item,time,pid")
     (tmp_path / "latin.csv").write_bytes(b"us\xe9r\n")
     for name, mark in (("semicolon", ";"), ("tab", "\t")):
-        (tmp_path / f"{name}.csv").write_text(mark.join(("user", "item", "time", "pid", "hour", "weekday\n")))
-    (tmp_path / "nul.csv").write_bytes(b"user\0,item,time,pid,hour,weekday\n")
+        (tmp_path / f"{name}.csv").write_text(mark.join(("user", "item", "time", "pid\n")))
+    (tmp_path / "nul.csv").write_bytes(b"user\0,item,time,pid\n")
     (tmp_path / "text.parquet").write_text("user,item\n")
     raw.test.assign(note=b"x", tags=pd.Series([[1]] * len(raw.test))).to_parquet(tmp_path / "bytes.parquet")
-    raw.test.assign(time=pd.to_datetime(raw.test["time"], unit="s"), hour=1.5).to_parquet(tmp_path / "dates.parquet")
+    raw.test.assign(time=pd.to_datetime(raw.test["time"], unit="s")).to_parquet(tmp_path / "dates.parquet")
     cases = [
         (good, "out.tsv", "{out}: the name must end in .csv or .parquet, which says the file's format."),
         (good, "taken.csv", "{out}: exists already. Expected the name of a new file; choose another, or delete it."),
@@ -98,12 +100,12 @@ def test_files_that_cannot_be_read_or_written(
         (tmp_path / "lines.csv", "out.csv", "{file}: the file is empty. Expected a header line and rows."),
         (tmp_path / "header.csv", "out.csv", "{file}: there is no row. Expected impressions."),
         (tmp_path / "latin.csv", "out.csv", "{file}: the header is not UTF-8 ('utf-8' codec can't decode byte 0xe9 in position 2: invalid continuation byte). Save the file in that encoding."),
-        (tmp_path / "semicolon.csv", "out.csv", "{file}: the header is 'user;item;time;pid;hour;weekday'. Expected ',' between the names and values, not ';'."),
-        (tmp_path / "tab.csv", "out.csv", "{file}: the header is 'user\\titem\\ttime\\tpid\\thour\\tweekday'. Expected ',' between the names and values, not '\\t'."),
-        (tmp_path / "nul.csv", "out.csv", "{file}: no column 'user'. The file's columns are: 'user\\x00', item, time, pid, hour, weekday. Expected: user, item, time, pid, hour, weekday."),
+        (tmp_path / "semicolon.csv", "out.csv", "{file}: the header is 'user;item;time;pid'. Expected ',' between the names and values, not ';'."),
+        (tmp_path / "tab.csv", "out.csv", "{file}: the header is 'user\\titem\\ttime\\tpid'. Expected ',' between the names and values, not '\\t'."),
+        (tmp_path / "nul.csv", "out.csv", "{file}: no column 'user'. The file's columns are: 'user\\x00', item, time, pid. Expected: user, item, time, pid."),
         (tmp_path / "text.parquet", "out.csv", "{file}: cannot be read (Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.)."),
         (tmp_path / "bytes.parquet", "out.csv", "{file}: 'note' holds binary; 'tags' holds list<element: int64>, which a CSV cannot hold. Give the result a name that ends in .parquet."),
-        (tmp_path / "dates.parquet", "out.csv", "{file}: 'time' holds timestamp[us], expected a whole number."),
+        (tmp_path / "dates.parquet", "out.csv", "{file}: 'time' holds timestamp[us], expected seconds since 1970, or times with a time zone."),
     ]  # fmt: skip
     before = sorted(path.name for path in tmp_path.iterdir())
     for file, name, text in cases:
@@ -113,15 +115,15 @@ def test_files_that_cannot_be_read_or_written(
     assert (tmp_path / "taken.csv").read_text() == "mine"
 
 
-#: The header of a file with the columns that `tiny` needs.
+#: The header of a file for `tiny`; its hours and weekdays are not needed.
 HEADER = "user,item,time,pid,hour,weekday"
 ONE_VALUE_EACH = "one value for each name in the header; quote strings that contain a comma or a line break."
 UNCLOSED = "does not end. Expected a row of at most 16 MB whose quotes are closed."
-#: Rows below that header, and the error.
+#: Rows below that header, and the error; U is a user and T a time of the dataset.
 BAD_ROWS = {
     # Blank lines are not numbered; malformed rows are.
     "ragged, not UTF-8 and wrong": (
-        [b"U,1,1,a,1,1", b"", b"U,1,1", b"U,x,1,caf\xe9,1,1", b"U,1,1,a,1,1,7,8", b"U,y,1,\xe9,1,1", b"U,1,1"],
+        [b"U,1,T,a,1,1", b"", b"U,1,1", b"U,x,T,caf\xe9,1,1", b"U,1,T,a,1,1,7,8", b"U,y,T,\xe9,1,1", b"U,1,1"],
         f"row 2 (3 rows): has 3 values. Expected 6, {ONE_VALUE_EACH} "
         "row 3 (2 rows): column 'pid' holds b'caf\\xe9'. Expected UTF-8: save the file in that encoding. "
         "row 3 (2 rows): column 'item' holds 'x'. Expected a whole number.",
@@ -133,14 +135,14 @@ BAD_ROWS = {
         "-9223372036854775807 and 9223372036854775807.",
     ),
     "an open quote": (
-        [b"U,1,1,a,1,1", b'U,1,1,"a,1,1', b"U,1,1,a,1,1"],
+        [b"U,1,T,a,1,1", b'U,1,T,"a,1,1', b"U,1,T,a,1,1"],
         f"row 2: has 4 values. Expected 6, {ONE_VALUE_EACH}",
     ),
     "an open quote and many rows": (
-        [b"U,1,1,a,1,1", b'U,1,1,"a,1,1', *[b"U,1,1,a,1,1"] * 3_000_000],
+        [b"U,1,T,a,1,1", b'U,1,T,"a,1,1', *[b"U,1,T,a,1,1"] * 3_000_000],
         f"row 2: {UNCLOSED}",
     ),
-    "a row beyond what is read at once": ([b"U,1,1,a,1,1", b"U,1,1," + b"a" * (40 << 20) + b",1,1"], f"row 2: {UNCLOSED}"),
+    "a row beyond what is read at once": ([b"U,1,T,a,1,1", b"U,1,T," + b"a" * (40 << 20) + b",1,1"], f"row 2: {UNCLOSED}"),
 }  # fmt: skip
 
 
@@ -149,9 +151,9 @@ def test_rows_that_cannot_be_read_are_told_with_all_other_faults(
     case: str, runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     rows, text = BAD_ROWS[case]
-    user = str(raw.test["user"].iloc[0]).encode()
-    lines = [HEADER.encode(), *(user + row.removeprefix(b"U") if row else row for row in rows)]
-    (tmp_path / "in.csv").write_bytes(b"\n".join(lines) + b"\n")
+    user, time = (str(raw.test[name].iloc[0]).encode() for name in ("user", "time"))
+    lines = b"\n".join(rows).replace(b"U,", user + b",").replace(b",T,", b"," + time + b",")
+    (tmp_path / "in.csv").write_bytes(HEADER.encode() + b"\n" + lines + b"\n")
     result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir, "--batch", "2000000")
     assert error_line(result) == f"{tmp_path / 'in.csv'}: {text}"
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]

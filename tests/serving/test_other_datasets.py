@@ -73,10 +73,6 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
         "context_time": test["time"],
         "item": item[:, None],
     }
-    for name in ("hour", "weekday"):
-        ids = dataset.column("test", name)[:].astype(np.int64)
-        known = dataset.column("vocabularies", name)[np.maximum(ids - 2, 0)]
-        request[f"context_{name}"] = np.where(ids > 1, known, MISSING)
     names = ["unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"]
     names += ["Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
     genres = np.full((len(item), 1, 6), "", object)
@@ -101,9 +97,6 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
         "[[U, N, 6]: U is that of 'user', N is that of 'item']"
     )
     impressions = pd.DataFrame({"user": user, "item": item, "time": test["time"]})
-    for name in ("hour", "weekday"):
-        values = pd.Series(request[f"context_{name}"]).astype("Int64")
-        impressions[name] = values.mask(values == MISSING)
     impressions.to_csv(tmp_path / "in.csv", index=False)
     result = score(run, tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "data")
     assert result.exit_code == 0, result.output
@@ -161,8 +154,6 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
         "history_kind": np.full((len(user), 9), "", object),
         "history_action": np.full((len(user), 9), "", object),
         "context_page": np.full(len(user), "p", object),
-        "context_hour": time // 3600 % 24,
-        "context_weekday": time // 86400 % 7,
         "context_time": time,
         "item": dataset.column("items", "raw")[dataset.column("test", "item")][:, None],
     }
@@ -178,7 +169,7 @@ def test_attributes_with_several_values_and_in_buckets(tmp_path: Path) -> None:
     assert_close(answers["attributes"]["click"], trained)
     assert_close(answers["id"]["click"], trained)
     impressions = pd.DataFrame({"user": request["user"], "item": request["item"][:, 0], "time": time, "page": "p"})
-    impressions = impressions.assign(hour=request["context_hour"], weekday=request["context_weekday"])
+    impressions = impressions.assign(hour=time // 3600 % 24, weekday=time // 86400 % 7)
     impressions.to_csv(tmp_path / "in.csv", index=False)
     result = score(run, tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "data")
     assert result.exit_code == 0, result.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from mailcli import MailError, open_run
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
+from mailcli.models.batch_spec import to_tensors
 from mailcli.serving.impression_batches import ImpressionBatches
 from mailcli.serving.impression_file import ImpressionFile
 from mailcli.training.predictor import Predictor
@@ -38,6 +41,12 @@ STRANGERS = pd.DataFrame(
 DEPTH = [0, 0.7, 0.69, 3, 2.9, np.nan, 10, 0, 0, -1]
 BORN = [1984, 1969.9, 1970, 1990.5, 1990.4, np.nan, MISSING, -5, 1984, 123456]
 INCOME = [60, 59.9, np.inf, 1000, 0, 70, 60, 61, 10, 5]
+#: The log's times are from 180 (the first click) to 900,720; a thirtieth of the first, and a year after the last.
+EARLIEST, LATEST = 6, 900_720 + 365 * 86_400
+EXPECTED_TIME = (
+    f"seconds since 1970, from {EARLIEST} to {LATEST}: the log's times are from 180 (1970-01-01) to 900720 (1970-01-11). "
+    "Divide milliseconds by 1000."
+)
 #: The numbers of the buckets, by hand; -1 is missing.
 DEPTH_BUCKETS = [0, 1, 0, 2, 1, -1, 2, 0, 0, 0]
 BORN_BUCKETS = [1, 0, 1, 2, 1, -1, -1, 0, 1, 2]
@@ -62,10 +71,10 @@ def model(run: Run, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
-def ids_of(dataset: Dataset, name: str, buckets: list[int]) -> list[int]:
-    """The ids of buckets: 1 for a missing one, from 2 on in the order of the training split's buckets."""
+def ids_of(dataset: Dataset, name: str, values: list[Any]) -> list[int]:
+    """The ids of values: 1 for a missing or unknown one, from 2 on in the order of the training split's values."""
     known = dataset.column("vocabularies", name).tolist()
-    return [known.index(bucket) + 2 if bucket in known else 1 for bucket in buckets]
+    return [known.index(value) + 2 if value in known else 1 for value in values]
 
 
 def predict(model: Path, signature: str, request: dict[str, Any]) -> np.ndarray:
@@ -87,8 +96,6 @@ def request_of_strangers() -> dict[str, Any]:
         "user_income": INCOME,
         "context_page": texts["page"],
         "context_depth": DEPTH,
-        "context_hour": [MISSING] * 10,
-        "context_weekday": [MISSING] * 10,
         "context_time": STRANGERS["time"].tolist(),
         "item": STRANGERS["item"].to_numpy()[:, None],
     }
@@ -125,9 +132,54 @@ def test_raw_numbers_of_a_file_are_cut_as_in_training(run: Run, dataset: Dataset
     # 874,860 s are 10 days, 3 hours and a minute in UTC, two hours more in local time.
     assert set(batch["context"][:, 2].tolist()) == set(ids_of(dataset, "hour", [5]))
     assert set(batch["context"][:, 3].tolist()) == set(ids_of(dataset, "weekday", [3]))
-    assert (counts.unknown_attributes, counts.by_attribute["city"]) == (1, 1)
+    assert counts.attributes == (1, {"city": (1, "'Bonn'")})
     # "?" stands for a missing value in the users' file alone.
-    assert (counts.unknown_contexts, counts.by_context["page"]) == (2, 2)
+    assert counts.contexts == (2, {"page": (2, "'?'")})
+
+
+def test_raw_values_score_as_preprocessed_values_do(
+    run: Run, dataset: Dataset, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In a file, in a DataFrame and by the exported model."""
+    data_dir = dataset.folder.parent
+    columns = {
+        "city": STRANGERS["city"].map({"Rome": "Rome", "Oslo": "Oslo"}),
+        "page": STRANGERS["page"].map({"p": "p", "q": "q"}),
+        "born": BORN_BUCKETS,
+        "income": INCOME_BUCKETS,
+        "depth": DEPTH_BUCKETS,
+        "hour": [5] * 10,
+        "weekday": [3] * 10,
+    }
+    ids = {name: ids_of(dataset, name, list(values)) for name, values in columns.items()}
+    rows = [dataset.column("items", "raw").tolist().index(item) for item in STRANGERS["item"]]
+    features = [dataset.column("items", field.name)[rows] for field in dataset.schema.group("target")]
+    batch: Any = {
+        "attributes": np.stack([[1] * 10, ids["city"], ids["born"], ids["income"]], axis=1),
+        "behaviors": np.zeros((10, 5, 2)),
+        "actions": np.zeros((10, 5)),
+        "context": np.stack([ids["page"], ids["depth"], ids["hour"], ids["weekday"]], axis=1),
+        "target": np.stack(features, axis=1),
+        "dense": np.zeros((10, 0)),
+        "user": np.arange(10),
+    }
+    batch = {name: array.astype(np.float32 if name == "dense" else np.int32) for name, array in batch.items()}
+    preprocessed = Predictor(run, dataset).model.probabilities(to_tensors(batch)).numpy()[:, 0]
+    assert np.ptp(preprocessed) > 1e-4
+    STRANGERS.to_csv(tmp_path / "in.csv", index=False)
+    assert score(run, tmp_path / "in.csv", tmp_path / "out.csv", data_dir).exit_code == 0
+    assert_close(pd.read_csv(tmp_path / "out.csv")["score"].to_numpy(), preprocessed)
+    assert_close(predict(model, "new_users", request_of_strangers())[:, 0], preprocessed)
+    capfd.readouterr()
+    frame = STRANGERS.assign(depth=DEPTH, born=STRANGERS["born"].replace({"": None, "?": None}).astype(float))
+    # Unknown values are told even if only warnings are.
+    scores = open_run(run.folder, data_dir).predict(frame, quiet=True)
+    assert_close(scores["score"].to_numpy(), preprocessed)
+    assert capfd.readouterr().err == (
+        "Scored 10 impressions; 10 without history, 10 with an unknown user (for example 's0'), 0 with an unknown item, "
+        "1 with an unknown attribute (city 1, for example 'Bonn'), 2 with an unknown context value (page 2, for example "
+        "'?').\n"
+    )
 
 
 def test_a_file_and_an_exported_model_agree_on_raw_values(
@@ -137,11 +189,13 @@ def test_a_file_and_an_exported_model_agree_on_raw_values(
     STRANGERS.to_csv(file, index=False)
     result = score(run, file, tmp_path / "out.csv", data_dir)
     assert result.exit_code == 0, result.output
-    assert "10 with an unknown user, 0 with an unknown item, 1 with an unknown attribute (city 1)" in result.stdout
+    assert (
+        "10 with an unknown user, 0 with an unknown item, 1 with an unknown attribute (city 1, for example 'Bonn')"
+        in (result.stdout)
+    )
     scores = pd.read_csv(tmp_path / "out.csv")["score"].to_numpy()
     assert np.ptp(scores) > 1e-4
-    request = request_of_strangers()
-    assert_close(predict(model, "new_users", request)[:, 0], scores)
+    assert_close(predict(model, "new_users", request_of_strangers())[:, 0], scores)
     # Users of the dataset with their histories, whose numbers are cut, too.
     known = pd.DataFrame({"user": ["u4", "u7"], "item": "x2", "time": 10**6, "page": "p", "depth": [0.7, 5]})
     known.to_csv(tmp_path / "known.csv", index=False)
@@ -163,8 +217,6 @@ def test_a_file_and_an_exported_model_agree_on_raw_values(
             "history_action": [["behavior"] * 3] * 2,
             "context_page": ["p", "p"],
             "context_depth": [0.7, 5],
-            "context_hour": [MISSING] * 2,
-            "context_weekday": [MISSING] * 2,
             "context_time": [10**6] * 2,
             "item": [["x2"], ["x2"]],
         },
@@ -179,16 +231,22 @@ def test_an_exported_model_says_how_raw_values_are_given(model: Path) -> None:
         "dtype": "float64",
         "shape": ["U"],
         "field": "born",
-        "meaning": "attribute of the user: the number of the raw files, which is cut into buckets",
+        "meaning": "attribute of the user: the number of the raw files, cut at 1970, 1990.5",
         "vocabulary": "born",
         "known_values": 0,
         "edges": [1970.0, 1990.5],
         "missing": MISSING,
     }
     assert inputs["item_cost"]["edges"] == [10.0]
-    assert inputs["context_time"]["meaning"] == (
-        "time of the request in seconds since 1970; where it is given, context_hour and context_weekday may be missing"
-    )
+    assert inputs["context_time"] == {
+        "dtype": "int64",
+        "shape": ["U"],
+        "field": "time",
+        "meaning": "time of the request in seconds since 1970, from which the model computes hour and weekday",
+        "computed": ["hour", "weekday"],
+        "earliest": EARLIEST,
+        "latest": LATEST,
+    }
     text = " ".join((model / "README.md").read_text().split())
     assert (
         "`user_born`, `user_income`, `history_paid`, `context_depth`, `item_cost`: give the number of the raw files; the "
@@ -199,20 +257,60 @@ def test_an_exported_model_says_how_raw_values_are_given(model: Path) -> None:
     assert description["request"]["inputs"]["context_time"][0] >= 900_000
 
 
-def test_times_in_another_unit_are_refused(run: Run, dataset: Dataset, model: Path, tmp_path: Path) -> None:
-    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
-    for time, row in (([874_860, 1_652_016_474_000], 2), ([-1, 874_860], 1), ([1 << 36, 874_860], 1)):
-        STRANGERS.iloc[:2].assign(time=time).to_csv(file, index=False)
-        assert error_line(score(run, file, out, dataset.folder.parent)) == (
-            f"{file}: row {row}: column 'time' holds '{time[row - 1]}'. Expected a time in s since 1970, from 0 to "
-            "68719476735: divide times in milliseconds by 1000."
-        )
+@pytest.mark.parametrize("time", [874_860_000, 874_860_000_000, 5, -1, LATEST + 1])
+def test_times_in_another_unit_are_refused(time: int, run: Run, dataset: Dataset, model: Path, tmp_path: Path) -> None:
+    """In milliseconds, in microseconds, and far from the log."""
+    file, out, data_dir = tmp_path / "in.csv", tmp_path / "out.csv", dataset.folder.parent
+    strangers = STRANGERS.assign(time=[874_860, 874_860, time, *[874_860] * 6, time])
+    strangers.to_csv(file, index=False)
+    fault = f"row 3 (2 rows): column 'time' holds {{}}. Expected {EXPECTED_TIME}"
+    assert error_line(score(run, file, out, data_dir)) == f"{file}: {fault.format(repr(str(time)))}"
     assert not out.exists()
-    request = request_of_strangers()
-    request["context_time"][3] = 1_652_016_474_000
+    with pytest.raises(MailError) as refused:
+        open_run(run.folder, data_dir).predict(strangers)
+    assert refused.value.message == f"DataFrame: {fault.format(time)}"
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        predict(model, "new_users", request)
-    assert assertion_text(error.value.message).startswith("[input 'context_time' holds] [874860 874860 874860...]")
+        predict(model, "new_users", {**request_of_strangers(), "context_time": strangers["time"]})
+    assert assertion_text(error.value.message) == (
+        f"[row] [3] [of input 'context_time' holds] [{time}] [Expected {EXPECTED_TIME}]"
+    )
+
+
+def test_the_first_and_the_last_allowed_time(run: Run, dataset: Dataset, model: Path) -> None:
+    times = [EARLIEST, LATEST, *[874_860] * 8]
+    scores = open_run(run.folder, dataset.folder.parent).predict(STRANGERS.assign(time=times))["score"].to_numpy()
+    assert_close(predict(model, "new_users", {**request_of_strangers(), "context_time": times})[:, 0], scores)
+
+
+def test_a_missing_time_is_refused(run: Run, dataset: Dataset, model: Path) -> None:
+    strangers = STRANGERS.assign(time=[874_860, np.nan, *[874_860] * 8])
+    with pytest.raises(MailError) as refused:
+        open_run(run.folder, dataset.folder.parent).predict(strangers)
+    assert refused.value.message == "DataFrame: row 2: column 'time' is empty. Expected a whole number."
+    # What NumPy makes of NaN as int64.
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"\[row\] \[2\].*holds\] \[{MISSING}\]"):
+        predict(model, "new_users", {**request_of_strangers(), "context_time": [874_860, MISSING, *[874_860] * 8]})
+
+
+def test_times_with_a_zone_are_seconds(run: Run, dataset: Dataset) -> None:
+    """1970-01-11 03:01:00 UTC is 874,860 s; a second's fractions are cut off."""
+    finished = open_run(run.folder, dataset.folder.parent)
+    scores = finished.predict(STRANGERS)
+    for moment in (
+        pd.Timestamp("1970-01-11 03:01:00.999", tz="UTC"),
+        pd.Timestamp("1970-01-11 11:01:00", tz="Asia/Shanghai"),
+        datetime(1970, 1, 11, 3, 1, tzinfo=UTC),
+    ):
+        pd.testing.assert_frame_equal(finished.predict(STRANGERS.assign(time=moment)), scores)
+    with pytest.raises(MailError) as refused:
+        finished.predict(STRANGERS.assign(time=pd.Timestamp("1970-01-11 03:01:00")))
+    assert "expected seconds since 1970, or times with a time zone." in refused.value.message
+    late = STRANGERS.assign(
+        time=[*[pd.Timestamp(874_860, unit="s", tz="UTC")] * 9, pd.Timestamp("2017-05-04", tz="UTC")]
+    )
+    with pytest.raises(MailError) as refused:
+        finished.predict(late)
+    assert refused.value.message.startswith("DataFrame: row 10: column 'time' holds Timestamp('2017-05-04 ")
 
 
 def test_what_preprocessing_refuses_is_refused(run: Run, dataset: Dataset, tmp_path: Path) -> None:
@@ -238,7 +336,7 @@ def test_values_that_are_probably_read_wrongly_are_noted(run: Run, dataset: Data
         f"{file}: column 'page': none of the 2 values occurs in the training split, for example 'a', so they all count as "
         "unknown. That split has 'p', 'q', for example.",
         f"{file}: column 'hour': 1 of 2 values differ from the hour of 'time' as training computed it, for example 4 "
-        "instead of 5. They are used as they are; leave the column out to have it computed.",
+        "instead of 5. The column is not used: the hour is computed from 'time'.",
         f"{file}: column 'born': all 2 values could be numbers of buckets, but are read as raw numbers, to be cut at 1970, "
         "1990.5. Give the numbers that the raw files have.",
     ]

@@ -54,8 +54,9 @@ def test_users_and_items_that_the_dataset_lacks(
     result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.parquet", data_dir, "--all-histories")
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith(
-        ": 4 impressions; 3 without history, 3 with an unknown user, 2 with an unknown item, 1 with an unknown attribute "
-        "(occupation 1), 1 with an unknown context value (hour 1).\n"
+        ": 4 impressions; 3 without history, 3 with an unknown user (for example -5), 2 with an unknown item (for example "
+        "1000000000), 1 with an unknown attribute (occupation 1, for example 2), 1 with an unknown context value "
+        "(pid 1, for example '?').\n"
     )
     scores = pd.read_parquet(tmp_path / "out.parquet")["score"].to_numpy()
     assert_close(scores, answers["strangers"]["click"][:, 0])
