@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,7 +42,8 @@ class Faults:
         if len(rows):
             first = rows[0].as_py()
             value = values[first].as_py()
-            problem = "is empty" if value is None or value in {"", b""} else f"holds {value!r:.{MAX_QUOTED}}"
+            shown = str(value) if isinstance(value, datetime) else repr(value)
+            problem = "is empty" if value is None or value in {"", b""} else f"holds {shown:.{MAX_QUOTED}}"
             row = self._row_in_file(first_row + first)
             self._add(f"column '{printable(column)}' ", expected, row, problem, len(rows))
 

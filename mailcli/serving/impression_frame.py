@@ -45,10 +45,13 @@ class ImpressionFrame(ImpressionSource):
 def _to_arrow(name: str, column: pd.Series) -> pa.Array:
     try:
         array = pa.Array.from_pandas(column)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise MailError(
             f"{_LABEL}: column '{printable(name)}' cannot be read ({error}). Expected values of one type, as in the "
             "raw files."
         ) from error
+    if array.null_count == len(array):
+        # pandas has no type for a column that is all missing: it takes floats.
+        return pa.nulls(len(array))
     # Strings of pandas come in several pieces.
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

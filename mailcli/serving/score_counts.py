@@ -15,7 +15,7 @@ from mailcli.errors import shorten
 class UnknownColumn(NamedTuple):
     """The values of a column that the dataset or the training split lacks."""
 
-    count: int
+    number: int
     example: str
     """One of them, as an error text quotes it."""
 
@@ -32,14 +32,14 @@ class Unknown(NamedTuple):
         """Both."""
         columns = dict(self.columns)
         for name, column in other.columns.items():
-            count, example = columns.get(name, UnknownColumn(0, column.example))
-            columns[name] = UnknownColumn(count + column.count, example)
+            number, example = columns.get(name, UnknownColumn(0, column.example))
+            columns[name] = UnknownColumn(number + column.number, example)
         return Unknown(self.rows + other.rows, columns)
 
     @property
     def by_column(self) -> str:
         """` (city 2, for example 'Bonn'; age 1, for example 7)`; empty if there is none."""
-        texts = [f"{name} {column.count:,}, for example {column.example}" for name, column in self.columns.items()]
+        texts = [f"{name} {column.number:,}, for example {column.example}" for name, column in self.columns.items()]
         return f" ({'; '.join(texts)})" if texts else ""
 
     @property

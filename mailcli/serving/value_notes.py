@@ -83,7 +83,7 @@ class ValueNotes:
                     f"{name}: all {column.values:,} values could be numbers of buckets, but are read as raw numbers, "
                     f"to be cut at {field.derivation.edges_text}. Give the numbers that the raw files have."
                 )
-            elif column.unknown and column.unknown == column.values:
+            elif column.unknown and column.unknown == column.values and not field.derivation.clock:
                 logger.warning(
                     f"{name}: none of the {column.values:,} values occurs in the training split, for example "
                     f"{column.unknown_example}, so they all count as unknown. That split has "

@@ -92,7 +92,21 @@ def test_what_cannot_be_scored_is_told_in_one_line(run: mail.Run, impressions: p
     )
     dates = impressions.assign(time=pd.to_datetime(impressions["time"], unit="s"))
     assert message(dates).startswith("DataFrame: 'time' holds timestamp[")
+    for value, reason in ((10**30, "too large"), ("\udcff", "surrogates not allowed")):
+        wrong = impressions.assign(pid=pd.Series([value] * len(impressions), impressions.index, object))
+        assert message(wrong).startswith("DataFrame: column 'pid' cannot be read (")
+        assert reason in message(wrong)
+    nothing = impressions.assign(item=np.nan)
+    assert message(nothing).startswith("DataFrame: row 1 (")
+    assert message(nothing).endswith(" rows): column 'item' is empty. Expected a whole number.")
     assert message([1, 2]) == "impressions are [1, 2]. Expected a pandas DataFrame."
+
+
+def test_a_column_that_is_all_missing_may_have_any_type(run: mail.Run, impressions: pd.DataFrame) -> None:
+    """pandas makes a column of floats of it."""
+    scores = [run.predict(impressions.assign(pid=value), quiet=True) for value in ("", None, np.nan)]
+    for other in scores[1:]:
+        pd.testing.assert_frame_equal(other, scores[0])
 
 
 def test_a_frame_is_read_in_pieces() -> None:
