@@ -15,7 +15,7 @@ from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
 from mailcli.serving.older_datasets import bucketed_fields
 from mailcli.serving.served_model import OUTPUTS, ServedModel
-from mailcli.serving.signatures import TIME, Input, Signature
+from mailcli.serving.signatures import TIME, UNKNOWN_VALUES, Input, Signature
 from mailcli.training.run_folder import Run
 
 #: Behaviors and candidates in the example request (ours: short enough to read).
@@ -33,8 +33,6 @@ def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, 
         graphs: its graphs by signature.
     """
     result = run.result or {}
-    heads = list(graphs["serving_default"].structured_outputs)
-    outputs = [name for name in OUTPUTS if name in heads]
     request = example_request(dataset, run.config, served)
     response = run_signature(graphs["serving_default"], served.signatures[0], request)
     return {
@@ -53,16 +51,24 @@ def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, 
             signature.name: {
                 "meaning": signature.meaning,
                 "inputs": {input_.name: _describe_input(dataset, served, input_) for input_ in signature.inputs},
-                "outputs": {
-                    name: {"dtype": "float32", "shape": ["U", "N"], "meaning": _MEANINGS[name]} for name in outputs
-                },
+                "outputs": _describe_outputs(signature, graphs[signature.name]),
             }
             for signature in served.signatures
         },
         "request": {"signature_name": "serving_default", "inputs": request},
         # TensorFlow Serving omits the name of a single output.
-        "response": {"outputs": response if len(outputs) > 1 else response[outputs[0]]},
+        "response": {"outputs": response if len(response) > 1 else next(iter(response.values()))},
         "settings": to_toml(run.config),
+    }
+
+
+def _describe_outputs(signature: Signature, graph: Any) -> dict[str, dict[str, Any]]:
+    names = graph.structured_outputs
+    if signature.name == UNKNOWN_VALUES:
+        meaning = "whether a value is given, but does not occur in the training split"
+        return {name: {"dtype": "bool", "shape": ["U"], "meaning": meaning} for name in sorted(names)}
+    return {
+        name: {"dtype": "float32", "shape": ["U", "N"], "meaning": _MEANINGS[name]} for name in OUTPUTS if name in names
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mailcli.errors import quoted
 from mailcli.escape import json_text, markdown, markdown_code, markdown_row
-from mailcli.serving.signatures import MISSING_NUMBER, TIME
+from mailcli.serving.signatures import MISSING_NUMBER, TIME, UNKNOWN_VALUES
 
 
 def readme(name: str, description: dict[str, Any]) -> str:
@@ -83,14 +83,19 @@ def _python(description: dict[str, Any]) -> str:
 def _table(signature: str, contents: dict[str, Any]) -> str:
     """The inputs and outputs of a signature."""
     rows = "\n".join(_input_row(name, input_) for name, input_ in contents["inputs"].items())
-    outputs = " and ".join(f"`{name}` ({output['meaning']})" for name, output in contents["outputs"].items())
+    outputs = contents["outputs"]
+    names: dict[str, list[str]] = {}
+    for name, output in outputs.items():
+        names.setdefault(output["meaning"], []).append(markdown_code(name))
+    listed = " and ".join(f"{', '.join(those)} ({meaning})" for meaning, those in names.items())
+    first = next(iter(outputs.values()))
     return f"""### {signature}: {contents["meaning"]}
 
 | input | type | shape | meaning |
 |---|---|---|---|
 {rows}
 
-Output: {outputs}, float32 [U, N]."""
+Output: {listed}, {first["dtype"]} {_shape(first)}."""
 
 
 def _input_row(name: str, description: dict[str, Any]) -> str:
@@ -129,8 +134,8 @@ def _rules(description: dict[str, Any]) -> str:
         )
     actions = markdown(", ".join(description["actions"]))
     rules += [
-        "A value that does not occur in the training split counts as unknown. The model does not say so: to count the "
-        "unknown values of each column, score a sample of your requests with `mail score`.",
+        f"A value that does not occur in the training split counts as unknown. The signature `{UNKNOWN_VALUES}` says "
+        "which attributes and context values of a request do; `mail score` counts those of a file.",
         f"A missing value counts as unknown, too. It is the int64 {MISSING_NUMBER}, an empty string, or a float NaN.",
         f"Histories are oldest first. Places whose action is none of {actions} are skipped; of the others, the last "
         f"{description['history']} count. A user without any is new.",

@@ -23,6 +23,9 @@ def is_missing(input_: Input, values: Tensor) -> Tensor:
     is_given = values != input_.missing
     if values.dtype.is_floating:
         is_given &= tf.math.is_finite(values)
+    if values.dtype == tf.string:
+        for text in input_.derivation.missing:
+            is_given &= values != text
     return ~is_given
 
 

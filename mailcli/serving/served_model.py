@@ -23,7 +23,7 @@ from mailcli.serving.lookups import last_steps, pack_values
 from mailcli.serving.raw_inputs import checked_time, column_values, is_missing
 from mailcli.serving.request_tables import add_items, add_users, add_vocabularies, check_size
 from mailcli.serving.shape_checks import check_shapes
-from mailcli.serving.signatures import TIME, Input, Signature, SignatureInputs
+from mailcli.serving.signatures import TIME, UNKNOWN_VALUES, Input, Signature, SignatureInputs
 
 #: The outputs, in the order of `TwoTower.probabilities`.
 OUTPUTS = ("click", "ctcvr")
@@ -149,7 +149,7 @@ class ServedModel:
     # Raw values -> ids
 
     def concrete(self, signature: Signature) -> Any:
-        """The graph of a signature: raw values by name -> OUTPUTS by name, [U, N] each.
+        """The graph of a signature: raw values by name -> OUTPUTS by name, [U, N] each, or UNKNOWN_VALUES.
 
         Raises:
             MailError: it calls Python code.
@@ -159,6 +159,8 @@ class ServedModel:
             raw = check_shapes(signature.inputs, inputs)
             if self.inputs.limits:
                 raw[TIME] = checked_time(raw[TIME], self.inputs.limits)
+            if signature.name == UNKNOWN_VALUES:
+                return self._unknown_values(raw)
             attributes = self._attributes(raw)
             users = tf.shape(attributes)[0]
             target, dense = self._items_by_id(raw["item"]) if _by_id(signature) else self._items_by_features(raw)
@@ -175,6 +177,16 @@ class ServedModel:
     def _ids(self, input_: Input, raw: dict[str, Tensor]) -> Tensor:
         table = self.module.ids[input_.vocabulary] if input_.vocabulary else self.module.actions
         return tf.cast(table.lookup(column_values(input_, raw)), tf.int32)
+
+    def _unknown_values(self, raw: dict[str, Tensor]) -> dict[str, Tensor]:
+        """[U] by name, whether an attribute or context value is given, but does not occur in the training split."""
+        outputs = {}
+        for input_ in (*self.inputs.users, *self.inputs.context):
+            is_unknown = self._ids(input_, raw) == UNKNOWN
+            if not input_.derivation.clock:
+                is_unknown &= ~is_missing(input_, raw[input_.name])
+            outputs[input_.name] = tf.reduce_any(is_unknown, axis=1) if len(is_unknown.shape) > 1 else is_unknown
+        return outputs
 
     def _columns(self, inputs: list[Input], fields: tuple[Field, ...], raw: dict[str, Tensor]) -> Tensor:
         """[..., columns of the fields], their ids; a multi-valued field has several columns."""

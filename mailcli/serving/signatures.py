@@ -21,6 +21,8 @@ MISSING_TEXT = ""
 ACTION = "history_action"
 #: The input with the time, from which hours and weekdays are computed.
 TIME = "context_time"
+#: The signature that tells unknown values instead of scores.
+UNKNOWN_VALUES = "unknown_values"
 #: Axes whose size a request chooses: users, steps of the longest history, candidates.
 SIZES = ("U", "T", "N")
 #: Inputs that are named without a prefix.
@@ -147,7 +149,8 @@ class SignatureInputs:
             inputs = (self.user, *history, *context, *items)
             meaning = "users of the dataset by their id, with histories"
             signatures.append(Signature("known_users", inputs, meaning))
-        return signatures
+        meaning = "which attributes and context values of a request are unknown"
+        return [*signatures, Signature(UNKNOWN_VALUES, (*users, *context), meaning)]
 
 
 def _input_name(prefix: str, field: str) -> str:

@@ -241,7 +241,7 @@ def test_a_dataset_with_hostile_actions_columns_and_values(tmp_path: Path) -> No
 def record(name: str) -> dict[str, Any]:
     """What an exported model says about itself, with a name in every place."""
     value = {"dtype": "string", "shape": ["U", None], "meaning": f"meaning {name}"}
-    outputs = {"click": {"meaning": "pCTR"}}
+    outputs = {"click": {"meaning": "pCTR", "dtype": "float32", "shape": ["U", "N"]}}
     signature = {"meaning": "users", "inputs": {"user": value}, "outputs": outputs}
     keys = ("mail", "tensorflow", "protocol", "seed", "best_epoch", "history")
     own = dict.fromkeys(("cell", "dataset"), name) | {"actions": [name], "signatures": {"serving_default": signature}}

@@ -28,9 +28,9 @@ def exported(runs: dict[str, Run], data_dir: Path, tmp_path_factory: pytest.Temp
     """Each cell's exported model."""
     folder = tmp_path_factory.mktemp("models")
     for cell, run in runs.items():
-        options, names = [], "serving_default, new_users, item_features"
+        options, names = [], "serving_default, new_users, item_features, unknown_values"
         if cell == CELL:
-            options, names = ["--with-users"], f"{names}, known_users"
+            options, names = ["--with-users"], names.replace("unknown", "known_users, unknown")
         result = mail("export", run.folder, folder / cell, *options, "--data-dir", data_dir)
         assert result.exit_code == 0, result.output
         full_name = f"{cell}-base" if "mail" in cell else cell

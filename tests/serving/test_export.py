@@ -156,8 +156,10 @@ def test_the_readme_says_how_a_request_can_go_wrong(exported: dict[str, Path], t
         f"`context_time` is in seconds since 1970, from {earliest} to {latest}. The model computes hour and weekday from "
         "it, in the log's local time. A time in another unit, such as milliseconds, is refused with an error that names "
         "its row, and so is a missing one.",
-        "A value that does not occur in the training split counts as unknown. The model does not say so: to count the "
-        "unknown values of each column, score a sample of your requests with `mail score`.",
+        "A value that does not occur in the training split counts as unknown. The signature `unknown_values` says which "
+        "attributes and context values of a request do; `mail score` counts those of a file.",
+        "`user_pvalue_level`, `user_shopping_level` (whether a value is given, but does not occur in the training split), "
+        "bool [U].",
         "It is the int64 -9223372036854775808, an empty string, or a float NaN.",
         "Places whose action is none of pv, cart, fav, buy are skipped; of the others, the last 5 count.",
     ):

@@ -254,6 +254,26 @@ def test_an_exported_model_says_how_raw_values_are_given(model: Path) -> None:
     assert description["request"]["inputs"]["context_time"][0] >= 900_000
 
 
+def test_an_exported_model_says_which_values_are_unknown(model: Path) -> None:
+    """Trained hours are 2 to 10, and 900,720 s are 12:12 in local time; "?" is a missing city."""
+    request = {name: value for name, value in request_of_strangers().items() if name != "item"}
+    request |= {"user_city": STRANGERS["city"], "context_page": STRANGERS["page"]}
+    request["context_time"] = [874_860] * 9 + [900_720]
+    signatures = tf.saved_model.load(str(model / "1")).signatures
+    specs = signatures["unknown_values"].structured_input_signature[1]
+    outputs = signatures["unknown_values"](
+        **{name: tf.constant(value, specs[name].dtype) for name, value in request.items()}
+    )
+    unknown = {name: np.flatnonzero(is_unknown).tolist() for name, is_unknown in outputs.items()}
+    assert {name: rows for name, rows in unknown.items() if rows} == {
+        "user": [*range(10)],
+        "user_city": [8],
+        "context_page": [2, 3],
+        "context_hour": [9],
+    }
+    assert set(unknown) == {*request, "context_hour", "context_weekday"} - {"context_time"}
+
+
 @pytest.mark.parametrize("time", [874_860_000, 874_860_000_000, 5, -1, LATEST + 1])
 def test_times_in_another_unit_are_refused(time: int, run: Run, dataset: Dataset, model: Path, tmp_path: Path) -> None:
     """In milliseconds, in microseconds, and far from the log."""
