@@ -42,11 +42,10 @@ def section_tables(tables: Sequence[ResultTable | TextTable]) -> SectionTables:
         tables: its table, and those of rows against other rows.
     """
     first, *against = tables
-    shown, *others = [
-        *_tables_of_rows(first),
-        *(AppendixTable("row against row", text) for table in against for text in _of_shown_users(table)),
-    ]
-    texts = _without_repeated_notes([shown.table, *(other.table for other in others)])
+    rows = _tables_of_rows(first)
+    pairs = [AppendixTable("row against row", text) for table in against for text in _of_shown_users(table)]
+    others = [*rows[1:], *pairs]
+    texts = _without_repeated_notes([rows[0].table, *(other.table for other in others)])
     audits = first.audits if isinstance(first, ResultTable) else ()
     return SectionTables(
         texts[0],

@@ -73,6 +73,9 @@ class ColdStartMethod(keras.layers.Layer):
     two_stage: ClassVar[bool] = False
     """Whether `fit` sets this layer's variables, none of them trainable, after the ranker was trained without it."""
 
+    continuable: ClassVar[bool] = True
+    """Whether a run of it can be continued on another dataset (docs/retraining.md)."""
+
     @property
     def co_trained(self) -> bool:
         """Whether G_A trains the variables, with `zero_shot_losses`; otherwise G_B does, with the click loss."""
@@ -160,6 +163,8 @@ class TrainingRows(NamedTuple):
     """Number of folds K -> [N], what a teacher, who sees the real history but no user id, says of each impression: the
     click logit of the ranker, trained without a method on the users of the K - 1 other folds. NaN where no history may
     be seen."""
+    behaviors: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64]]]
+    """User row and id of a step's first field, of the behaviors before each old user's last training impression."""
 
     def folds(self, count: int) -> NDArray[np.int64]:
         """[N], the fold of each impression, from 0; all of a user's are in one fold, drawn by the seed.

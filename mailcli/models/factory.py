@@ -170,6 +170,11 @@ def is_two_stage(config: RunConfig) -> bool:
     return bool(_plugin_class(plugins.COLD_STARTS, config.cold_start).two_stage)
 
 
+def is_continuable(config: RunConfig) -> bool:
+    """Whether a run with the cold-start method can be continued on another dataset."""
+    return bool(_plugin_class(plugins.COLD_STARTS, config.cold_start).continuable)
+
+
 class _FunctionRanker(keras.layers.Layer):
     """A plain function `features, training -> logits` as a ranker; it has no variables of its own."""
 

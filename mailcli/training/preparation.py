@@ -15,6 +15,7 @@ from mailcli.errors import MailError
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
+from mailcli.training.behavior_vectors import seen_behaviors
 from mailcli.training.run_folder import Run
 from mailcli.training.teachers import teach
 
@@ -64,4 +65,12 @@ def training_rows(
         target=target_ids(dataset, np.arange(dataset.counts["items"])),
         seed=config.seed,
         teach=teach,
+        behaviors=lambda: _first_fields(dataset, view, config.seed),
     )
+
+
+def _first_fields(dataset: Dataset, view: View, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """See `TrainingRows.behaviors`."""
+    user, rows = seen_behaviors(dataset, view, np.random.default_rng(seed))
+    name = dataset.schema.group("behavior")[0].name
+    return user, np.asarray(dataset.column("behaviors", name)[rows], np.int64)

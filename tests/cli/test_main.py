@@ -54,7 +54,7 @@ def test_names_and_required_options_are_in_the_help() -> None:
         text = " ".join(mail(command, "--help").stdout.split())
         assert "MAIL's zero-shot tower: 'none', 'single', 'dual', 'base'. [default: base]" in text
         assert (
-            "Cold-start method: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'"
+            "Cold-start method: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'"
             in text
         )
     assert "LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable. [required without FILE]" in text

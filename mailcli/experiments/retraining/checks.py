@@ -86,12 +86,17 @@ def _edges(dataset: Dataset) -> dict[str, list[float]]:
 
 def check_resumable(parent: Run) -> None:
     """Refuse a run without optimizer state, or with changed weights or optimizers (MailError)."""
-    from mailcli.models.factory import is_two_stage
+    from mailcli.models.factory import is_continuable, is_two_stage
 
     if is_two_stage(parent.config):
         raise MailError(
             f"{parent.folder}: '{parent.config.cold_start}' is fitted to a trained ranker, so there is nothing to "
             f"continue. Continue the run of {parent.config.baseline().cell} instead."
+        )
+    if not is_continuable(parent.config):
+        raise MailError(
+            f"{parent.folder}: '{parent.config.cold_start}' begins with what it makes of the histories of one dataset, "
+            "so a run of it cannot be continued on another. Train it on the new dataset from the start."
         )
     for path in (parent.weights, parent.optimizers):
         if not path.is_file():

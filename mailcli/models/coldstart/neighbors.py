@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from mailcli.models.coldstart._kernel_regression import fit_weights, regress
 from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users, unit_fields
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
-
-#: Users whose behavior is predicted from that of the others in a step of `fit` (ours).
-USERS_PER_STEP = 256
-#: Adam's learning rate for the weights' logarithms (ours): in 200 steps a weight can grow to e^10, and with one of ten
-#: already, users with different values have nothing in common.
-LEARNING_RATE = 0.05
 
 
 class ColdStart(MeanStepMethod):
@@ -61,65 +55,31 @@ class ColdStart(MeanStepMethod):
             assign_first_rows(weight, rows)
         self.mean.assign(tf.reduce_sum(sums, axis=0) / tf.reduce_sum(counts))
         if len(keys) > 1:
-            self._fit_weights(keys, sums, counts, np.random.default_rng([training.seed, 2]))
+            rng = np.random.default_rng([training.seed, 2])
+            fields, steps = self.field_weights.shape[0], self.settings["steps"]
+
+            def kernel_of(users: Tensor, weights: Tensor) -> Tensor:
+                return kernel(tf.gather(keys, users), keys, weights)
+
+            weights, prior = fit_weights(kernel_of, fields, sums, counts, self.mean.value, steps, rng)
+            self.field_weights.assign(weights)
+            self.prior.assign(prior)
         self.fit_lengths(training)
-
-    def _fit_weights(self, keys: Tensor, sums: Tensor, counts: Tensor, rng: np.random.Generator) -> None:
-        """Minimize the squared error of the mean steps, each predicted from the other users."""
-        # Logarithms, so that the weights stay positive.
-        logs = [tf.Variable(tf.zeros_like(weight.value)) for weight in (self.field_weights, self.prior)]
-        steps = sums / counts[:, None]
-        scale = tf.reduce_mean(tf.reduce_sum((steps - self.mean) ** 2, axis=1)) + 1e-12
-        optimizer = keras.optimizers.Adam(LEARNING_RATE)
-        size = min(USERS_PER_STEP, len(keys))
-
-        @tf.function
-        def step(users: Tensor) -> None:
-            with tf.GradientTape() as tape:
-                weights, prior = (tf.exp(log) for log in logs)
-                others = 1 - tf.one_hot(users, len(keys))
-                predicted = regress(tf.gather(keys, users), keys, sums, counts, self.mean.value, weights, prior, others)
-                errors = tf.reduce_sum((predicted - tf.gather(steps, users)) ** 2, axis=1)
-                loss = tf.reduce_mean(errors) / scale
-            optimizer.apply_gradients(zip(tape.gradient(loss, logs), logs, strict=True))
-
-        for _ in range(self.settings["steps"]):
-            step(tf.constant(rng.choice(len(keys), size, replace=False), tf.int32))
-        for weight, log in zip((self.field_weights, self.prior), logs, strict=True):
-            weight.assign(tf.exp(log))
 
     def mean_step(self, signatures: Tensor) -> Tensor:
         """The mean steps of users with the same attributes."""
         query = unit_fields(tf.cast(signatures, tf.float32), self.field_weights.shape[0])
-        parts = (self.keys, self.sums, self.counts, self.mean, self.field_weights, self.prior)
-        return regress(query, *(part.value for part in parts))
+        common = kernel(query, self.keys.value, self.field_weights.value)
+        return regress(common, self.sums.value, self.counts.value, self.mean.value, self.prior.value)
 
 
-def regress(
-    query: Tensor,
-    keys: Tensor,
-    sums: Tensor,
-    counts: Tensor,
-    mean: Tensor,
-    field_weights: Tensor,
-    prior: Tensor,
-    allowed: Tensor | None = None,
-) -> Tensor:
-    """x [B, d] by the formula of ColdStart.
+def kernel(query: Tensor, keys: Tensor, field_weights: Tensor) -> Tensor:
+    """K [B, R] by the formula of ColdStart.
 
     Args:
         query: [B, F d], attributes of new users, see `unit_fields`.
         keys: [R, F d], those of reference users.
-        sums: [R, d], the sums of their steps.
-        counts: [R], how many steps each has; 0 for a row without a user.
-        mean: [d], x̄.
         field_weights: [F], w.
-        prior: κ.
-        allowed: [B, R], 1 for the reference users that may be used; None for all.
     """
     by_column = tf.repeat(field_weights, query.shape[1] // field_weights.shape[0])
-    kernel = tf.exp(tf.matmul(query * by_column, keys, transpose_b=True) - tf.reduce_sum(field_weights))
-    if allowed is not None:
-        kernel *= allowed
-    total = tf.linalg.matvec(kernel, counts) + prior
-    return (tf.matmul(kernel, sums) + prior * mean) / total[:, None]
+    return tf.exp(tf.matmul(query * by_column, keys, transpose_b=True) - tf.reduce_sum(field_weights))

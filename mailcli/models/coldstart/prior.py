@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from mailcli.data.schema import FIRST_ID, Field
 from mailcli.errors import MailError
 from mailcli.metrics.biases import PSEUDO_RESIDUALS, fit_biases, shrunk_means
+from mailcli.models.coldstart._residual import base_and_residual
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.features import Features, Spec, Tensor
 
@@ -23,8 +24,6 @@ Numbers = NDArray[np.float64]
 ITEM = "item"
 #: Pairs of an attribute and a category with more combinations are left out (ours: 4 MB each).
 MAX_CELLS = 1_000_000
-#: The residual's weight is this times a variable (ours): with Adam's usual .001, 100 steps can bring it from 0 to 1.
-GAIN = 10.0
 
 
 class Column(NamedTuple):
@@ -167,10 +166,7 @@ class ColdStart(ColdStartMethod):
 
     def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
         """The prior and, weighted, the ranker's click logit; a logit of conversions stays as it is."""
-        output = ranker(features, training=training)
-        click = output["click"] if isinstance(output, dict) else output
-        logit = self.prior(features) + GAIN * self.gain * tf.cast(click, tf.float32)
-        return {**output, "click": logit} if isinstance(output, dict) else logit
+        return base_and_residual(self.prior(features), self.gain, ranker(features, training=training))
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """The features unchanged."""

@@ -140,20 +140,31 @@ def test_several_devices_cannot_continue(options: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_two_stage_method_is_error_line(home: Path) -> None:
-    folder = Path("runs/day1/paper/base+llae/seed-0")
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        (
+            "llae",
+            "is fitted to a trained ranker, so there is nothing to continue. Continue the run of base+none instead.",
+        ),
+        (
+            "match",
+            "begins with what it makes of the histories of one dataset, so a run of it cannot be continued on another. "
+            "Train it on the new dataset from the start.",
+        ),
+    ],
+)
+def test_a_method_that_cannot_be_continued_is_refused(home: Path, method: str, error: str) -> None:
+    folder = Path(f"runs/day1/paper/base+{method}/seed-0")
     shutil.copytree(PARENT, folder)
     make_older(Path(folder))
     (folder / "config.toml").write_text(
-        (folder / "config.toml").read_text().replace('"mail"', '"llae"').split("[cold_start_options]")[0]
+        (folder / "config.toml").read_text().replace('"mail"', f'"{method}"').split("[cold_start_options]")[0]
         + "[cold_start_options]\n"
     )
     result = json.loads((folder / "result.json").read_text())
-    (folder / "result.json").write_text(json.dumps({**result, "cell": "base+llae"}))
-    assert error_line(mail("train", "--continue", folder, "--data", "tiny")) == (
-        f"{folder}: 'llae' is fitted to a trained ranker, so there is nothing to continue. Continue the run of base+none "
-        "instead."
-    )
+    (folder / "result.json").write_text(json.dumps({**result, "cell": f"base+{method}"}))
+    assert error_line(mail("train", "--continue", folder, "--data", "tiny")) == f"{folder}: '{method}' {error}"
 
 
 @pytest.mark.slow

@@ -13,25 +13,12 @@ from mailcli.models.coldstart._virtual_steps import unit_fields
 from tests.helpers.features import signatures, some_features, spec, training_data
 
 
-def test_users_count_by_their_behaviors_and_by_what_they_share() -> None:
+def test_users_have_in_common_what_they_share() -> None:
     # Two attributes of one number each: a user shares both, one, or none of them with the new user (1, 1).
-    keys = tf.constant([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [0.0, 0.0]])
-    sums, counts = tf.constant([[4.0], [6.0], [1.0], [0.0]]), tf.constant([2.0, 3.0, 1.0, 0.0])
-    predicted = neighbors.regress(
-        tf.constant([[1.0, 1.0]]), keys, sums, counts, tf.constant([5.0]), tf.constant([0.5, 0.25]), tf.constant(2.0)
-    )
+    keys = tf.constant([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    common = neighbors.kernel(tf.constant([[1.0, 1.0]]), keys, tf.constant([0.5, 0.25]))
     # w (cos - 1): 0; -0.5; -1 - 0.5.
-    one, none = math.exp(-0.5), math.exp(-1.5)
-    expected = (4 + one * 6 + none * 1 + 2 * 5) / (2 + one * 3 + none * 1 + 2)
-    assert float(predicted[0, 0]) == pytest.approx(expected, rel=1e-6)
-
-
-def test_a_user_may_be_left_out() -> None:
-    keys, sums, counts = tf.constant([[1.0], [1.0]]), tf.constant([[4.0], [9.0]]), tf.constant([1.0, 1.0])
-    predicted = neighbors.regress(
-        keys, keys, sums, counts, tf.constant([0.0]), tf.constant([1.0]), tf.constant(1.0), 1 - tf.eye(2)
-    )
-    assert predicted.numpy().tolist() == [[4.5], [2.0]]
+    np.testing.assert_allclose(common, [[1, math.exp(-0.5), math.exp(-1.5)]], rtol=1e-6)
 
 
 def test_each_attribute_has_length_one() -> None:
@@ -59,13 +46,14 @@ def test_the_attributes_that_tell_about_behavior_are_found() -> None:
     rng = np.random.default_rng(0)
     attributes = rng.choice([-1.0, 1.0], size=(400, 3)).astype(np.float32)
     behavior = (attributes[:, 0] * attributes[:, 1])[:, None] + rng.normal(0, 0.3, size=(400, 1)).astype(np.float32)
+    features = some_features(400, n_a=4, n_v=1, dim=1)._replace(
+        attributes=tf.constant(np.column_stack([np.zeros(400), attributes])[:, :, None], tf.float32),
+        behaviors=tf.constant(behavior[:, :, None]),
+        behavior_sum=tf.constant(behavior),
+    )
     method = neighbors.ColdStart(references=400, steps=200)
-    method.make_weights(3, 1)
-    method.mean.assign([0.0])
-    keys, sums, counts = tf.constant(attributes), tf.constant(behavior, tf.float32), tf.ones(400)
-    for weight, rows in ((method.keys, keys), (method.sums, sums), (method.counts, counts)):
-        weight.assign(rows)
-    method._fit_weights(keys, sums, counts, rng)
+    method.build_for(spec(n_a=4, n_v=1, dim=1))
+    method.fit(training_data(features, np.zeros(400), np.arange(400), batch=400))
     weights = method.field_weights.numpy()
     assert min(weights[:2]) > 5 * weights[2]
     predicted = method.mean_step(tf.constant([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]])).numpy()

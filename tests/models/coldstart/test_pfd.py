@@ -117,7 +117,7 @@ def test_it_asks_for_as_many_teachers_as_folds() -> None:
         asked.append(count)
         return logits
 
-    rows = TrainingRows(ids, ids, logits, none, none, 0, teach)
+    rows = TrainingRows(ids, ids, logits, none, none, 0, teach, lambda: (ids, ids))
     assert method(folds=3).prepare(rows) is logits
     assert asked == [3]
 

@@ -34,6 +34,10 @@ def no_teacher(count: int) -> Any:
     pytest.fail(f"{count} teachers were asked for")
 
 
+def no_behaviors() -> Any:
+    pytest.fail("behaviors were asked for")
+
+
 def small_spec() -> Spec:
     fields = [Field("user", "attributes", "user"), Field("sex", "attributes", "sex"), Field("hour", "context", "hour")]
     fields += [Field("item", "target", "item"), Field("genre", "target", "genre", 2), Field("item", "behavior", "item")]
@@ -45,7 +49,7 @@ def small_rows(impressions: int = 80, seed: int = 0) -> TrainingRows:
     user, item = rng.integers(0, 5, impressions), rng.integers(0, 6, impressions)
     rate = 0.2 + 0.1 * item + 0.1 * (user % 2)
     click = (rng.random(impressions) < rate).astype(np.float32)
-    return TrainingRows(user, item, click, ATTRIBUTES, TARGET, seed, teach=no_teacher)
+    return TrainingRows(user, item, click, ATTRIBUTES, TARGET, seed, teach=no_teacher, behaviors=no_behaviors)
 
 
 def method(**options: Any) -> prior.ColdStart:

@@ -1,0 +1,246 @@
+"""Match: how well behavior, real or foretold by attributes, fits the target, below the ranker's logit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from mailcli.errors import MailError
+from mailcli.models.coldstart._kernel_regression import fit_weights, regress
+from mailcli.models.coldstart._residual import base_and_residual
+from mailcli.models.coldstart._virtual_steps import assign_first_rows
+from mailcli.models.contracts import ColdStartMethod, TrainingRows
+from mailcli.models.correspondence import value_vectors
+from mailcli.models.features import Features, Spec, Tensor
+
+Numbers = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+#: Users whose behavior is foretold at once in `prepare` (ours: 8 MB with the default of `references`).
+USERS_AT_ONCE = 256
+#: κ is at most this, and at least its inverse (ours): beyond, one of the two counts for nothing.
+MOST_PRIOR = 1000.0
+#: Distinguishes the draw of reference users from the other random numbers of a seed.
+_REFERENCES = 5
+
+
+class Histories(NamedTuple):
+    """The behavior of all users before their last training impressions, as vectors."""
+
+    sums: Numbers
+    """[users, d], Σ y_i."""
+    counts: Numbers
+    """[users], n."""
+    within: float
+    """σ_w², the unbiased mean of ||y_i - ȳ||² within users."""
+
+
+class ColdStart(ColdStartMethod):
+    """Match: the fit of target and taste, from real and foretold behavior, below the ranker's logit (ours).
+
+    logit = α + γ s + ρ f(x),    s = <(Σ_i y_i + κ ŷ(a)) / (n + κ), y_t> / S
+
+    y is the vector of a step's first field, e.g. its category, by correspondence analysis of the training histories,
+    with mean 0: it knows which values go together from all behaviors, not from the few clicks, which never change it.
+    ŷ(a) is the mean step of old users with the same attributes, as in `neighbors`, by the attributes' values instead of
+    their embeddings. The sum is the expected taste of a user with these attributes and n behaviors (empirical Bayes):
+    ŷ for a new user, and the real mean step the more behavior there is. κ = σ_w² / σ_b², the variance of steps within a
+    user over that of users around their ŷ. S makes s of variance 1.
+
+    As in `prior`, the ranker f learns the residual, with ρ = 0 at first. α is fitted before, γ begins with a logistic
+    regression on foretold matches alone, and G_B trains γ and ρ. In training, ŷ of an impression is that of the other
+    users. Nothing is put in place of v: the ranker sees new users as they are.
+
+    Args:
+        dim: length of y.
+        references: at most this many old users are kept for ŷ, sampled by the seed (ours: a few MB).
+        steps: of Adam for the attributes' weights in ŷ (ours).
+    """
+
+    #: The vectors of two datasets' histories have nothing in common but their length.
+    continuable = False
+
+    def __init__(self, dim: int = 32, references: int = 8192, steps: int = 200, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if dim < 1:
+            raise ValueError(f"`dim` should be 1 or more. Received: {dim}")
+        if references < 2:
+            raise ValueError(f"`references` should be 2 or more. Received: {references}")
+        if steps < 0:
+            raise ValueError(f"`steps` should be 0 or more. Received: {steps}")
+        self.settings = {"dim": dim, "references": references, "steps": steps}
+
+    def build_for(self, spec: Spec) -> None:
+        """Make the tables, which tell nothing until `prepare`.
+
+        Raises:
+            ValueError: the user id is the only attribute.
+        """
+        if spec.n_a < 2:
+            raise ValueError("needs user attributes other than the id, but the dataset has none")
+        attributes, target = spec.schema.group("attributes"), spec.schema.group("target")
+        first_rows = [spec.first_row[field.vocabulary] for field in attributes for _ in range(field.values)]
+        # All columns of the attributes but the user id, and where their vocabularies begin in the shared table.
+        self.columns = [column for column in range(len(first_rows)) if column != spec.id_column]
+        self.first_rows = [first_rows[column] for column in self.columns]
+        shared = [field.vocabulary for field in target].index(spec.step_vocabulary)
+        self.target_column = sum(field.values for field in target[:shared])
+        fields, references, dim = len(self.columns), self.settings["references"], self.settings["dim"]
+        self.vectors = self._variable("vectors", spec.vocabulary_sizes[spec.step_vocabulary], dim)
+        self.keys = self._variable("keys", references, fields, dtype="int32")
+        self.sums, self.counts = self._variable("sums", references, dim), self._variable("counts", references)
+        self.field_weights = self._variable("field_weights", fields)
+        # What is divided by is 1, so that all matches are 0 before.
+        one: dict[str, Any] = {"initializer": "ones"}
+        self.regression_prior = self._variable("regression_prior", **one)
+        self.history_prior, self.scale = self._variable("history_prior", **one), self._variable("scale", **one)
+        self.intercept = self._variable("intercept")
+        self.gamma, self.gain = self._variable("gamma", trainable=True), self._variable("gain", trainable=True)
+
+    def _variable(self, name: str, *shape: int, **options: Any) -> Any:
+        defaults: dict[str, Any] = {"initializer": "zeros", "trainable": False, "dtype": "float32"}
+        return self.add_weight(shape=shape, autocast=False, name=name, **{**defaults, **options})
+
+    def prepare(self, training: TrainingRows) -> NDArray[np.float32]:
+        """Fit all but γ and ρ; [N], the foretold match <ŷ, y_t> / S of each impression, ŷ by the other users.
+
+        Raises:
+            MailError: all impressions are clicks, or none, or there is no behavior.
+        """
+        clicks = int(training.click.sum())
+        if clicks in {0, len(training.click)}:
+            raise MailError(
+                f"cold-start method 'match': {clicks} of the {len(training.click)} training impressions are clicks, so "
+                "there is nothing to fit. Expected some with and some without a click."
+            )
+        user, ids = training.behaviors()
+        if len(user) == 0:
+            raise MailError(
+                "cold-start method 'match': no training impression has earlier behavior. Expected users with behavior."
+            )
+        self._fit_vectors(user, ids, training.seed)
+        histories = self._histories(user, ids, len(training.attributes))
+        foretold = self._fit_regression(training.attributes[:, self.columns], histories, training.seed)
+        prior = history_prior(histories, foretold)
+        self.history_prior.assign(prior)
+        tastes = (histories.sums + prior * foretold) / (histories.counts + prior)[:, None]
+        target = self.vectors.numpy()[training.target[training.item, self.target_column]]
+        self.scale.assign(np.std((tastes[training.user] * target).sum(axis=1)) + 1e-12)
+        held_out = (foretold[training.user] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
+        regression = LogisticRegression().fit(held_out, training.click)
+        self.intercept.assign(regression.intercept_[0])
+        # A negative weight is noise.
+        self.gamma.assign(max(regression.coef_[0, 0], 0.0))
+        return held_out[:, 0].astype(np.float32)
+
+    def _fit_vectors(self, user: Ids, ids: Ids, seed: int) -> None:
+        """y, of mean 0 over all behaviors; padding, unknown and values without behavior have 0."""
+        vectors = value_vectors(user, ids, self.vectors.shape[0], self.settings["dim"], seed)
+        vectors[vectors.any(axis=1)] -= vectors[ids].mean(axis=0)
+        self.vectors.assign(vectors)
+
+    def _histories(self, user: Ids, ids: Ids, users: int) -> Histories:
+        vectors = self.vectors.numpy().astype(np.float64)
+        counts = np.bincount(user, minlength=users).astype(np.float64)
+        sums = sparse.csr_array((np.ones(len(user)), (user, ids)), (users, len(vectors))) @ vectors
+        squares = (vectors**2).sum(axis=1)[ids].sum()
+        of_means = ((sums**2).sum(axis=1) / np.maximum(counts, 1)).sum()
+        return Histories(sums, counts, (squares - of_means) / max(len(user) - np.count_nonzero(counts), 1))
+
+    def _fit_regression(self, keys: NDArray[np.int32], histories: Histories, seed: int) -> Numbers:
+        """Keep the reference users and learn what each attribute tells; [users, d], each one's ŷ by the others."""
+        rng = np.random.default_rng([seed, _REFERENCES])
+        references = np.sort(rng.permutation(np.flatnonzero(histories.counts))[: self.settings["references"]])
+        own = tf.constant(keys[references], tf.int32)
+        sums, counts = (tf.constant(x[references], tf.float32) for x in (histories.sums, histories.counts))
+        for weight, rows in ((self.keys, own), (self.sums, sums), (self.counts, counts)):
+            assign_first_rows(weight, rows)
+
+        def kernel_of(users: Tensor, weights: Tensor) -> Tensor:
+            return kernel(tf.gather(own, users), own, weights)
+
+        steps = self.settings["steps"] if len(references) > 1 else 0
+        mean = tf.zeros([self.settings["dim"]])
+        weights, prior = fit_weights(kernel_of, len(self.columns), sums, counts, mean, steps, rng)
+        self.field_weights.assign(weights)
+        self.regression_prior.assign(prior)
+        place = np.full(len(keys), len(references))
+        place[references] = np.arange(len(references))
+        parts = (slice(start, start + USERS_AT_ONCE) for start in range(0, len(keys), USERS_AT_ONCE))
+        return np.concatenate([self.foretell(keys[part], place[part]) for part in parts]).astype(np.float64)
+
+    def foretell(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """ŷ [B, d] of users with these attributes [B, F].
+
+        Args:
+            left_out: [B], the reference user that is not used for each; None for none.
+        """
+        common = kernel(tf.convert_to_tensor(keys), self.keys.value, self.field_weights.value)
+        if left_out is not None:
+            common *= 1 - tf.one_hot(left_out, self.keys.shape[0])
+        mean = tf.zeros([self.settings["dim"]])
+        return regress(common, self.sums.value, self.counts.value, mean, self.regression_prior.value)
+
+    def match(self, features: Features) -> Tensor:
+        """s [B]."""
+        target = tf.gather(self.vectors.value, features.target_id)
+        real = tf.reduce_sum(tf.gather(self.vectors.value, features.step_ids), axis=1)
+        counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
+        foretold = tf.where(
+            tf.math.is_nan(features.held_out), self._foretold_match(features, target), features.held_out
+        )
+        prior = self.history_prior.value
+        return (tf.reduce_sum(real * target, axis=1) / self.scale.value + prior * foretold) / (counts + prior)
+
+    def _foretold_match(self, features: Features, target: Tensor) -> Tensor:
+        """<ŷ, y_t> / S [B], 0 where `prepare` has given one; ŷ is made once per user of the batch."""
+        asked = tf.where(tf.math.is_nan(features.held_out))[:, 0]
+        users, user_index = tf.unique(tf.gather(features.user, asked))
+        first = tf.math.unsorted_segment_min(asked, user_index, tf.size(users))
+        rows = tf.gather(tf.gather(features.table_rows, first), self.columns, axis=1)
+        foretold = tf.gather(self.foretell(tf.maximum(rows - self.first_rows, 0)), user_index)
+        matches = tf.reduce_sum(foretold * tf.gather(target, asked), axis=1) / self.scale.value
+        return tf.scatter_nd(asked[:, None], matches, tf.shape(features.held_out, tf.int64))
+
+    def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
+        """α + γ s + ρ f(x); a logit of conversions stays as it is."""
+        base = self.intercept + self.gamma * self.match(features)
+        return base_and_residual(base, self.gain, ranker(features, training=training))
+
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """The features unchanged."""
+        del training
+        return features
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), **self.settings}
+
+
+def history_prior(histories: Histories, foretold: Numbers) -> float:
+    """κ = σ_w² / σ_b²; σ_b² is the mean of ||ȳ - ŷ||² - σ_w² / n over users with behavior."""
+    seen = histories.counts > 0
+    counts = histories.counts[seen]
+    errors = ((histories.sums[seen] / counts[:, None] - foretold[seen]) ** 2).sum(axis=1)
+    between = max(float((errors - histories.within / counts).mean()), 1e-12)
+    return float(np.clip(histories.within / between, 1 / MOST_PRIOR, MOST_PRIOR))
+
+
+def kernel(query: Tensor, keys: Tensor, weights: Tensor) -> Tensor:
+    """K = exp(Σ_f w_f ([q_f = k_f] - 1)), [B, R].
+
+    Args:
+        query: [B, F], ids of attributes; one of several values has several columns.
+        keys: [R, F].
+        weights: [F], w.
+    """
+    total = -tf.reduce_sum(weights)
+    for column in range(keys.shape[1]):
+        total += weights[column] * tf.cast(query[:, column, None] == keys[None, :, column], tf.float32)
+    return tf.exp(total)
