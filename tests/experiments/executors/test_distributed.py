@@ -66,6 +66,25 @@ def test_two_workers_have_the_loss_curve_of_one_process(two_workers: Path, data_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["pfd", "prior"])
+def test_two_workers_prepare_a_method_as_one_process_does(method: str, data_dir: Path, tmp_path: Path) -> None:
+    """Teachers are trained by both; statistics are counted by each."""
+    cell = {"cold_start": method, "cold_start.folds": "2"}
+    for workers in (1, 2):
+        done = finish(start(train_commands(data_dir, tmp_path / str(workers), workers, cell)))
+        assert all(code == 0 for code, _ in done), done
+    one, two = (training_steps(tmp_path / str(workers))[f"base+{method}"] for workers in (1, 2))
+    assert len(one) == len(two) == 44
+    for expected, losses in zip(one, two, strict=True):
+        assert without_norms(losses) == pytest.approx(without_norms(expected), abs=1e-4)
+    assert not list(tmp_path.rglob("teachers"))
+
+
+def without_norms(losses: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in losses.items() if not name.startswith("gradient")}
+
+
+@pytest.mark.slow
 def test_the_audit_of_two_workers_is_that_of_their_weights(two_workers: Path, data_dir: Path) -> None:
     """Computed again by this process alone."""
     run, dataset = open_run(two_workers / "tiny/paper/base+mail-base/seed-0"), Dataset(data_dir / "tiny")
