@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mailcli.data.dataset import Dataset
-from mailcli.reporting.plots import forest
+from mailcli.reporting.plots._style import save_figure
 from mailcli.reporting.plots._users import encode_users
 from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
@@ -17,6 +18,7 @@ from mailcli.reporting.plots.tsne import embed_2d
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.figures import assert_readable
 from tests.helpers.models import mail_config
 from tests.helpers.runs import Trained, copy_run, make_older
 
@@ -51,8 +53,19 @@ def runs(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_each_figure_is_written_twice_over(
-    name: str, cells: list[str], files: list[str], runs: Path, data_dir: Path, tmp_path: Path
+    name: str,
+    cells: list[str],
+    files: list[str],
+    runs: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def save(figure: Figure, out: Path, stem: str) -> list[Path]:
+        assert_readable(figure)
+        return save_figure(figure, out, stem)
+
+    monkeypatch.setattr("mailcli.reporting.plots._style.save_figure", save)
     folders = [runs / cell for cell in cells]
     for out in ("one", "two"):
         done = mail("plot", name, *folders, "--data-dir", data_dir, "--out", tmp_path / out)
@@ -121,19 +134,6 @@ def first_seed(runs: Path, cell: str) -> Run:
     return open_run(runs / "tiny/paper" / cell / "seed-0")
 
 
-def test_the_legend_of_the_forest_covers_no_panel(runs: Path, data_dir: Path) -> None:
-    cells = [first_seed(runs, "base+none"), first_seed(runs, "base+mail-base")]
-    figure = forest.Plot().draw(cells, data_dir)["forest"]
-    figure.draw_without_rendering()
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()][:3] == ["new users", "old users", "all users"]
-    for axis in figure.axes:
-        assert axis.get_legend() is None
-        panel = axis.get_tightbbox()
-        assert panel is not None
-        assert not legend.get_window_extent().overlaps(panel)
-
-
 def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Dataset) -> None:
     vectors = encode_users(first_seed(runs, "base+mail-base"), tiny)
     users = len(vectors.new)
@@ -173,10 +173,22 @@ def test_lengths_and_directions_by_hand() -> None:
 
 
 def test_a_moving_mean_by_hand() -> None:
-    steps, mean = moving_mean([[1.0, 2.0, 3.0, 9.0], [3.0, 4.0, 5.0]])
-    # Both have three batches, so the window is three long: (2 + 3 + 4) / 3.
-    assert steps.tolist() == [3]
-    assert mean.tolist() == pytest.approx([3.0])
+    # Each step reaches one batch to either side, an eighth of the length, and the second curve ends at its eighth.
+    steps, mean = moving_mean([[1.0, 2, 6, 1, 2, 6, 1, 2, 99], [3.0, 4, 8, 3, 4, 8, 3, 4]])
+    assert steps.tolist() == [2, 3, 4, 5, 6, 7]
+    assert mean.tolist() == pytest.approx([4, 4, 4, 4, 4, 4])
+    steps, mean = moving_mean([[5.0, 7.0, 3.0]])
+    assert (steps.tolist(), mean.tolist()) == ([1, 2, 3], [5.0, 7.0, 3.0])
+
+
+def test_the_moving_mean_does_not_trail() -> None:
+    """A straight line is its own mean, and a spike is spread over the 12 batches on both sides of it."""
+    line = [0.5 * batch for batch in range(1, 201)]
+    steps, mean = moving_mean([line])
+    assert (steps[0], steps[-1]) == (13, 188)
+    np.testing.assert_allclose(mean, 0.5 * steps)
+    steps, mean = moving_mean([[float(batch == 50) for batch in range(1, 201)]])
+    assert steps[mean > 0.01].tolist() == list(range(38, 63))
 
 
 def test_damaged_runs_of_a_folder_are_skipped_and_leftovers_of_a_kill_swept(runs: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,15 @@ from mailcli.training.run_folder import Run
 from mailcli.utils.files import replace_file
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: Okabe and Ito's palette (Color Universal Design, 2008), without yellow, which is hard to see on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 #: So that lines can be distinguished without colors, too.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+#: So that lines without markers can be, too: solid, dashed, dotted, dash-dot, dash-dot-dot.
+LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 #: Inches: a column of a two-column paper is 3.3 wide, a page 7.
 COLUMN, PAGE = 3.3, 7.0
 STYLE: Any = {
@@ -27,9 +31,57 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
+    # Long enough to show how a line is dashed.
+    "legend.handlelength": 2.6,
     "savefig.dpi": 300,
     "svg.hashsalt": "mail",
 }
+
+
+#: Characters of the title's type that fit an inch (ours, measured).
+_TITLE_CHARACTERS = 20
+#: Inches of a line of a legend.
+_LEGEND_LINE = 0.17
+#: Entries of a legend side by side, if there is room.
+_LEGEND_COLUMNS = 4
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """How the lines of the group of this number look: without colors, the first five differ by their dashes too."""
+    return {
+        "color": COLORS[number % len(COLORS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": LINES[number % len(LINES)],
+    }
+
+
+def wrapped(label: str, width: int) -> str:
+    """An escaped label in lines of so many characters, broken at spaces only: an escape stays whole."""
+    return "\n".join(textwrap.wrap(label, width, break_long_words=False, break_on_hyphens=False)) or label
+
+
+def add_title(figure: Figure, text: str) -> None:
+    """Write an escaped text above the panels, in as many lines as the figure's width asks for."""
+    lines = (wrapped(line, int(figure.get_figwidth() * _TITLE_CHARACTERS)) for line in text.split("\n"))
+    figure.suptitle("\n".join(lines), fontsize="small")
+
+
+def add_legend(figure: Figure, handles: dict[str, Any]) -> None:
+    """Put a legend of handles by their labels below all panels, where it covers no data.
+
+    It has as many columns as fit, and the figure grows by what it has of more than one line.
+    """
+    for columns in range(min(len(handles), _LEGEND_COLUMNS), 0, -1):
+        legend = figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * ((len(handles) - 1) // columns))
+            return
+        legend.remove()
+
+
+def labeled(axes: Iterable[Axes]) -> dict[str, Any]:
+    """The handles of all that has a label in some panels, each label once."""
+    return {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
 
 
 def group_by_cell(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:

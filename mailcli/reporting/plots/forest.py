@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.metrics.statistics import Improvement
-from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, caption, group_by_cell
+from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, add_legend, add_title, caption, group_by_cell, wrapped
 from mailcli.reporting.rows import METRICS, TITLES, Row, row_of
 from mailcli.reporting.tables import make_table
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+#: Characters of a row's name on one line (ours: a third of the page).
+NAME_WIDTH = 34
+#: Inches of a row, and of a line of its name (ours).
+ROW, NAME_LINE = 0.35, 0.13
 
 
 class Plot:
@@ -31,13 +37,17 @@ class Plot:
 def forest(rows: Sequence[Row], title: str) -> Figure:
     """The figure of some rows (MailError if no row has a baseline)."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with_baseline = [row for row in rows if row.baseline]
     if not with_baseline:
         raise MailError("no run has its baseline next to it, so there is no RI. Name the folder of all runs.")
     table = make_table(with_baseline, title)
     names = list(dict.fromkeys(line.name for line in table.lines))
-    figure = Figure(figsize=(PAGE, 1.1 + 0.35 * len(names)), layout="constrained")
+    labels = [wrapped(figure_label(name), NAME_WIDTH) for name in names]
+    row = max(ROW, *(NAME_LINE * (label.count("\n") + 2) for label in labels))
+    # Wide enough between the panels that the numbers at their ends are not read as one.
+    figure = Figure(figsize=(PAGE, 1.2 + row * len(names)), layout=ConstrainedLayoutEngine(wspace=0.06))
     axes = figure.subplots(1, len(METRICS), sharey=True)
     for number, block in enumerate(table.blocks):
         shift = (number - (len(table.blocks) - 1) / 2) * 0.18
@@ -45,20 +55,28 @@ def forest(rows: Sequence[Row], title: str) -> Figure:
             for line in block:
                 gain = line.improvements[metric]
                 if gain is not None:
-                    label = TITLES[line.users] if line is block[0] else None
-                    _error_bar(axis, gain, names.index(line.name) + shift, number, label)
+                    _error_bar(axis, gain, names.index(line.name) + shift, number)
     for axis, metric in zip(axes, METRICS, strict=True):
         axis.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         axis.set(xlabel=f"RI of {metric}, %")
-    axes[0].set_yticks(range(len(names)), [figure_label(name) for name in names])
-    axes[0].invert_yaxis()
-    # Below the panels, where it covers no interval.
-    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(table.blocks))
-    figure.suptitle(f"{title}; filled: significant at 5 %, Holm-corrected", fontsize="small")
+        axis.locator_params(axis="x", nbins=6)
+    # The first row on top.
+    axes[0].set(ylim=(len(names) - 0.5, -0.5))
+    axes[0].set_yticks(range(len(names)), labels)
+    add_legend(figure, {TITLES[block[0].users]: _legend_mark(number) for number, block in enumerate(table.blocks)})
+    add_title(figure, f"{title}; filled: significant at 5 %, Holm-corrected")
     return figure
 
 
-def _error_bar(axis: Any, gain: Improvement, y: float, style: int, label: str | None) -> None:
+def _legend_mark(number: int) -> Line2D:
+    """The mark of a group of users, not filled: whether a row's is says something about that row only."""
+    from matplotlib.lines import Line2D
+
+    color, marker = COLORS[number], MARKERS[number]
+    return Line2D([], [], color=color, marker=marker, markersize=4, markerfacecolor="white", linewidth=1)
+
+
+def _error_bar(axis: Any, gain: Improvement, y: float, style: int) -> None:
     axis.errorbar(
         gain.mean,
         y,
@@ -68,5 +86,4 @@ def _error_bar(axis: Any, gain: Improvement, y: float, style: int, label: str | 
         markersize=4,
         markerfacecolor=COLORS[style] if gain.significant else "white",
         linewidth=1,
-        label=label,
     )

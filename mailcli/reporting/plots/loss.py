@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.reporting.plots._style import COLORS, PAGE, caption, group_by_cell
+from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
 
 #: The losses of Fig. 4: Eqs. (13), (3), (4), (5).
 LOSSES = ("L_rt", "L_a", "L_v", "L_d")
-#: Batches in the moving mean, drawn over the single ones (ours).
-WINDOW = 25
+#: Batches on either side of a batch whose mean is drawn over the single ones (ours).
+REACH = 12
 
 
 class Plot:
     """L_rt, L_a, L_v and L_d over batches (MAIL Fig. 4)."""
 
     def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
-        """A panel per loss; thin: the batches of each seed, thick: the moving mean of 25 batches over all seeds."""
+        """A panel per loss; thin: the batches of each seed, thick: the moving mean over all seeds."""
         del data_dir
         from matplotlib.figure import Figure
 
@@ -35,16 +36,16 @@ class Plot:
             raise MailError("the runs have no losses: two-stage methods are fitted, not trained in batches.")
         figure = Figure(figsize=(PAGE, 2.3), layout="constrained")
         axes = figure.subplots(1, len(names), squeeze=False)[0]
-        for color, (cell, group) in zip(COLORS, group_by_cell(runs), strict=False):
+        for number, (cell, group) in enumerate(group_by_cell(runs)):
             for axis, name in zip(axes, names, strict=True):
                 curves = [losses[run.folder][name] for run in group if name in losses[run.folder]]
                 if curves:
-                    _draw_curves(axis, curves, color, cell)
+                    _draw_curves(axis, curves, number, cell)
         for axis, name in zip(axes, names, strict=True):
             axis.set(title=f"${name.replace('_', '_{')}}}$", xlabel="batch")
         axes[0].set_ylabel("loss")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-        figure.suptitle(caption(runs), fontsize="small")
+        add_legend(figure, labeled(axes))
+        add_title(figure, f"{caption(runs)}; thick: the moving mean over all seeds")
         return {"loss": figure}
 
 
@@ -54,16 +55,22 @@ def _losses(run: Run) -> dict[str, list[float]]:
     return {name: [step[name] for step in steps] for name in LOSSES if steps and name in steps[0]}
 
 
-def _draw_curves(axis: Any, curves: Sequence[Sequence[float]], color: str, label: str) -> None:
+def _draw_curves(axis: Any, curves: Sequence[Sequence[float]], number: int, label: str) -> None:
+    style = {**line_style(number), "marker": ""}
     for curve in curves:
-        axis.plot(np.arange(1, len(curve) + 1), curve, color=color, alpha=0.2, linewidth=0.5)
+        axis.plot(np.arange(1, len(curve) + 1), curve, color=style["color"], alpha=0.2, linewidth=0.5)
     batches, mean = moving_mean(curves)
-    axis.plot(batches, mean, color=color, linewidth=1.2, label=label)
+    axis.plot(batches, mean, linewidth=1.2, label=label, **style)
 
 
-def moving_mean(curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of batches, and the mean over all curves and 25 batches; as far as the shortest curve goes."""
+def moving_mean(curves: Sequence[Sequence[float]]) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
+    """Numbers of batches, and the mean over all curves and the batches around each, as far as the shortest curve goes.
+
+    Each mean stands at the middle of its batches: it neither trails them nor runs ahead of them. It takes 12 batches
+    on either side, and of a short curve no more than an eighth of its length.
+    """
     length = min(map(len, curves))
     mean = np.mean([curve[:length] for curve in curves], axis=0)
-    window = min(WINDOW, length)
-    return np.arange(window, length + 1), np.convolve(mean, np.ones(window) / window, mode="valid")
+    reach = min(REACH, length // 8)
+    window = 2 * reach + 1
+    return np.arange(reach + 1, length - reach + 1), np.convolve(mean, np.ones(window) / window, mode="valid")

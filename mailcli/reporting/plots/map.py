@@ -15,7 +15,7 @@ from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.reporting.map_table import block_title
-from mailcli.reporting.plots._style import PAGE, caption, group_by_cell
+from mailcli.reporting.plots._style import PAGE, add_title, caption, group_by_cell, wrapped
 from mailcli.reporting.rows import Row, result_of, row_of
 from mailcli.reporting.worlds import COUNTS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
 from mailcli.simulation.world import Settings
@@ -31,6 +31,8 @@ X, Y = "interactions", "attribute_strength"
 COLORS_OF_RI = "RdBu"
 #: RI in percent that has the full color at least, so that noise does not look like an effect (ours).
 LEAST_LIMIT = 1.0
+#: Characters of the name of a row of heat maps that fit beside it (ours, measured).
+NAME_WIDTH = 30
 
 
 class Plot:
@@ -107,13 +109,14 @@ def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
             lines = [line for line in block.lines if _facet_of(line.settings, names) == facet]
             image = _heat_map(axis, lines, worlds, limit)
             axis.set_title(facet, fontsize="x-small")
-        row[0].set_ylabel(f"{figure_label(block_title(block))}\n{Y.replace('_', ' ')}")
+        name = wrapped(figure_label(block_title(block)), NAME_WIDTH)
+        row[0].set_ylabel(f"{name}\n{Y.replace('_', ' ')}")
     for axis in axes[-1]:
         axis.set_xlabel(X)
     figure.colorbar(image, ax=axes, label="RI of AUC, new users, %", shrink=0.8)
-    figure.suptitle(
+    add_title(
+        figure,
         f"{title}\n*: significant at 5 %, Holm-corrected; hatched: real v is less than {COUNTS_FROM:g} above v = 0",
-        fontsize="small",
     )
     return figure
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.reporting.plots._style import COLORS, PAGE, run_caption
+from mailcli.reporting.plots._style import COLORS, PAGE, add_title, run_caption
 from mailcli.reporting.plots._users import encode_single_run
 from mailcli.training.run_folder import Run
 
@@ -55,7 +55,7 @@ class Plot:
         left.set(ylabel="norm of the sum of steps", ylim=(0, None))
         _boxes(right, cosines)
         right.set(ylabel=r"cosine of $\hat{v}$ with")
-        figure.suptitle(run_caption(run), fontsize="small")
+        add_title(figure, run_caption(run))
         return {"nearness": figure}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, run_caption
+from mailcli.reporting.plots._style import COLORS, PAGE, add_legend, add_title, labeled, run_caption
 from mailcli.reporting.plots._users import UserVectors, encode_single_run
 from mailcli.training.run_folder import Run
 
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 #: t-SNE's default.
 PERPLEXITY = 30
+#: Of the two groups of a map.
+POINTS: tuple[dict[str, Any], ...] = (
+    {"color": COLORS[0], "marker": "o", "s": 6, "alpha": 0.6, "linewidths": 0},
+    {"color": COLORS[1], "marker": "x", "s": 8, "alpha": 0.8, "linewidths": 0.6},
+)
 
 
 class Plot:
@@ -31,7 +36,8 @@ class Plot:
             "tsne-attributes": _new_against_old(vectors, run.config.seed),
         }
         for figure in figures.values():
-            figure.suptitle(run_caption(run), fontsize="small")
+            add_legend(figure, labeled(figure.axes))
+            add_title(figure, run_caption(run))
         return figures
 
 
@@ -63,10 +69,10 @@ def _new_against_old(vectors: UserVectors, seed: int) -> Figure:
 
 
 def _scatter(axis: Any, groups: Sequence[tuple[str, NDArray]]) -> None:
-    for color, marker, (name, points) in zip(COLORS, MARKERS, groups, strict=False):
-        axis.scatter(*points.T, s=5, color=color, marker=marker, alpha=0.6, linewidths=0, label=name)
+    """Two groups of points in one map: dots and crosses, which differ without colors, too."""
+    for style, (name, points) in zip(POINTS, groups, strict=True):
+        axis.scatter(*points.T, label=name, **style)
     axis.set(xticks=[], yticks=[])
-    axis.legend()
 
 
 def embed_2d(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
-from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, caption, group_by_cell
+from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -45,20 +45,19 @@ def draw_validation(figure: Figure, runs: Sequence[Run]) -> None:
     axes = figure.subplots(1, len(_USERS), squeeze=False)[0]
     for axis, users in zip(axes, _USERS, strict=True):
         for number, (label, results) in enumerate(cells):
-            style = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
             for result in results:
-                _draw_curve(axis, result, users, style, label if result is results[0] else None)
+                _draw_curve(axis, result, users, line_style(number), label if result is results[0] else None)
         axis.set(title=f"{users} users", xlabel="step")
     axes[0].set_ylabel("validation AUC")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    figure.suptitle(caption(runs), fontsize="small")
+    add_legend(figure, labeled(axes))
+    add_title(figure, f"{caption(runs)}; ringed: the weights that were kept")
 
 
 def _results_with_curve(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [result for run in runs if (result := run.result) and result.get("curve")]
 
 
-def _draw_curve(axis: Any, result: dict[str, Any], users: str, style: dict[str, str], label: str | None) -> None:
+def _draw_curve(axis: Any, result: dict[str, Any], users: str, style: dict[str, Any], label: str | None) -> None:
     # matplotlib leaves a gap where there is no AUC.
     heights = {point["step"]: float("nan") if point[users] is None else point[users] for point in result["curve"]}
     axis.plot(list(heights), list(heights.values()), markersize=2.5, linewidth=1, label=label, **style)

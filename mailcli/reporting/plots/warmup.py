@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mailcli.metrics.statistics import estimate
-from mailcli.reporting.plots._style import COLORS, COLUMN, MARKERS, caption, group_by_cell
+from mailcli.reporting.plots._style import COLUMN, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.reporting.warm_up import measure_warm_up
 from mailcli.training.run_folder import Run
 
@@ -38,15 +38,13 @@ class Plot:
                 np.arange(len(known)) + 0.05 * number,
                 [mean for mean, _, _ in estimates],
                 yerr=[half or 0 for _, _, half in estimates],
-                color=COLORS[number % len(COLORS)],
-                marker=MARKERS[number % len(MARKERS)],
                 markersize=3,
                 linewidth=1,
                 label=cell,
+                **line_style(number),
             )
             axis.set_xticks(range(len(known)), [str(count) for count in known])
         axis.set(xlabel="known behaviors of a new user", ylabel="AUC")
-        # Below: lines that lie close together leave no room between them.
-        figure.legend(loc="outside lower center", ncols=2)
-        figure.suptitle(title, fontsize="small")
+        add_legend(figure, labeled([axis]))
+        add_title(figure, title)
         return {"warmup": figure}

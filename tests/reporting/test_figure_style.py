@@ -1,0 +1,93 @@
+"""How figures look with much to show: many cells, long names, long titles."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import matplotlib as mpl
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mailcli.reporting.plots._style import STYLE, add_legend, labeled, line_style, wrapped
+from mailcli.reporting.plots.forest import forest
+from mailcli.reporting.plots.loss import Plot
+from mailcli.training.run_folder import Run
+from tests.helpers.figures import assert_readable
+from tests.helpers.results import BASE, three_rows
+
+TITLE = "toy (simulated), protocol paper, seeds 0, 1, 2"
+LONG = "a row (batch_size=256, embedding_l2=0.001, learning_rate=0.002, dropout=0.5), the {} of its kind"
+
+
+@pytest.fixture(autouse=True)
+def style() -> Iterator[None]:
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def test_a_forest_is_readable() -> None:
+    figure = forest(three_rows(), TITLE)
+    assert_readable(figure)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["new users", "old users", "all users"]
+    # A filled mark says that a row's difference is significant, so those of the legend are open.
+    handles = [handle for handle in legend.legend_handles if isinstance(handle, Line2D)]
+    assert [handle.get_markerfacecolor() for handle in handles] == ["white"] * 3
+
+
+def test_a_forest_with_long_names_and_a_long_title_is_readable() -> None:
+    rows = [dataclasses.replace(row, name=LONG.format(number)) for number, row in enumerate(three_rows())]
+    figure = forest(rows, f"{TITLE}, {', '.join(map(str, range(3, 60)))}")
+    assert_readable(figure)
+    assert figure.axes[0].get_yticklabels()[0].get_text().splitlines() == [
+        "a row (batch_size=256,",
+        "embedding_l2=0.001,",
+        "learning_rate=0.002, dropout=0.5),",
+        "the 1 of its kind",
+    ]
+
+
+def run_of(number: int) -> Run:
+    """A finished run of a cell of its own, with four losses of 40 batches."""
+    config = dataclasses.replace(BASE, ranker_options={"units": number})
+    steps: list[dict[str, Any]] = [
+        {"step": step, "L_rt": 1 / step + number, "L_a": 2.0, "L_v": 3.0, "L_d": 4.0} for step in range(1, 41)
+    ]
+    fields = {"folder": str(number), "config": config, "history": lambda: steps}
+    return cast(Run, SimpleNamespace(**fields, result={"dataset": "toy (simulated)", "protocol": "paper"}))
+
+
+def test_no_cell_is_left_out_of_the_losses() -> None:
+    figure = Plot().draw([run_of(number) for number in range(9)], cast(Any, None))["loss"]
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [f"BaseDNN (units={number})" for number in range(9)]
+    # Thin and thick, of each cell.
+    assert [len(axis.lines) for axis in figure.axes] == [18] * 4
+
+
+def test_five_cells_can_be_told_apart_in_black_and_white() -> None:
+    assert_readable(Plot().draw([run_of(number) for number in range(5)], cast(Any, None))["loss"])
+
+
+def test_a_legend_takes_the_room_that_it_needs() -> None:
+    figures = []
+    for count in (2, 7):
+        figure = Figure(figsize=(4, 2), layout="constrained")
+        axis = figure.subplots()
+        for number in range(count):
+            axis.plot([0, 1], [0, number], label=LONG.format(number)[:40], **line_style(number))
+        add_legend(figure, labeled([axis]))
+        assert_readable(figure)
+        figures.append(figure)
+    few, many = (figure.axes[0].bbox.height for figure in figures)
+    assert many == pytest.approx(few, rel=0.1)
+
+
+def test_a_label_is_broken_at_spaces_only() -> None:
+    assert wrapped(r"cost in \$\$\$\$ of a-long-word", 6) == "cost\nin\n\\$\\$\\$\\$\nof\na-long-word"
+    assert wrapped(" ", 6) == " "
