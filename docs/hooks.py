@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
 
 from mailcli.cli import main
 from mailcli.training.setting_reference import Setting, all_settings
@@ -27,13 +29,28 @@ SETTINGS = "<!-- settings -->"
 OPTIONS = "<!-- options -->"
 #: `<!-- source: mailcli/models/losses.py mmd2 -->` is replaced by the code of that function or class.
 SOURCE = re.compile(r"^<!-- source: (\S+) (\S+) -->$", re.MULTILINE)
+#: The folder of kept figures as pages name it, which GitHub follows, and where the site has it.
+FIGURES, SITE_FIGURES = "../experiments/figures/", "figures/"
 #: The HTML that arithmatex makes of `$...$` and `$$...$$`.
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 
+#: The HTML of a table, and of any element's beginning or end.
+TABLE, TAG = re.compile(r"<table>.*?</table>", re.DOTALL), re.compile(r"<[^>]+>")
+
+
+def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
+    """Add the kept figures, which are not in docs/, to the site."""
+    folder = ROOT / "docs" / FIGURES
+    for path in sorted(folder.resolve().rglob("*.svg")):
+        uri = SITE_FIGURES + path.relative_to(folder.resolve()).as_posix()
+        files.append(File.generated(config, uri, abs_src_path=str(path)))
+    return files
+
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Insert the commands, settings, options and code."""
+    """Insert the commands, settings, options and code, and name figures as the site does."""
+    markdown = markdown.replace(f"]({FIGURES}", f"]({SITE_FIGURES}")
     sections = {COMMANDS: lambda: reference(main, "mail"), SETTINGS: settings, OPTIONS: options}
     for mark, write in sections.items():
         markdown = markdown.replace(mark, write()) if mark in markdown else markdown
@@ -41,9 +58,26 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Convert LaTeX to MathML."""
-    content = BLOCK.sub(lambda match: convert(html.unescape(match[1]), display="block"), content)
-    return INLINE.sub(lambda match: convert(html.unescape(match[1])), content)
+    """Convert LaTeX to MathML, and give each cell of a table its column's name, which phones show beside it."""
+    content = BLOCK.sub(lambda match: f"<div class='formula'>{_mathml(match[1], 'block')}</div>", content)
+    content = INLINE.sub(lambda match: _mathml(match[1], "inline"), content)
+    return TABLE.sub(lambda match: named_cells(match[0]), content)
+
+
+def _mathml(latex: str, display: str) -> str:
+    return convert(html.unescape(latex), display=display)
+
+
+def named_cells(table: str) -> str:
+    """The HTML of a table whose cells have the attribute `data-column`: the text of their column's head."""
+    texts = [TAG.sub("", head) for head in re.findall(r"<th\b[^>]*>(.*?)</th>", table, re.DOTALL)]
+    heads = [html.escape(html.unescape(text)) for text in texts]
+
+    def named(row: re.Match[str]) -> str:
+        columns = iter(heads)
+        return re.sub(r"<td\b", lambda _: f'<td data-column="{next(columns)}"', row[0])
+
+    return re.sub(r"<tr>.*?</tr>", named, table, flags=re.DOTALL)
 
 
 def reference(group: click.Group, name: str, level: str = "##") -> str:

@@ -33,7 +33,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     build = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert build.returncode == 0, build.stdout + build.stderr
-    return {page.name: page.read_text(encoding="utf-8") for page in folder.glob("*.html")}
+    pages = {page.name: page.read_text(encoding="utf-8") for page in folder.glob("*.html")}
+    # The tests look for cells with their contents.
+    return {name: re.sub(r' data-column="[^"]*"', "", text) for name, text in pages.items()}
 
 
 def test_the_site_has_every_page(site: dict[str, str]) -> None:
@@ -113,6 +115,27 @@ def test_code_that_is_not_there_fails_the_build(hooks: ModuleType) -> None:
     for name in ("nothing", "GroupAUC.nothing"):
         with pytest.raises(ValueError, match=f"mailcli/metrics/auc.py has no '{name}'"):
             hooks.on_page_markdown(f"<!-- source: mailcli/metrics/auc.py {name} -->")
+
+
+def test_a_phone_can_name_the_column_of_each_cell(hooks: ModuleType) -> None:
+    head = '<thead>\n<tr>\n<th>a <code>b</code></th>\n<th style="text-align: right;">"c" &amp; d</th>\n</tr>\n</thead>'
+    row = '<tr>\n<td>1</td>\n<td style="text-align: right;">2</td>\n</tr>'
+    assert (
+        hooks.on_page_content(f"<p>1</p><table>\n{head}\n<tbody>\n{row}\n{row}\n</tbody>\n</table>").count("data-") == 4
+    )
+    assert hooks.named_cells(f"<table>{head}{row}</table>").endswith(
+        '<td data-column="a b">1</td>\n<td data-column="&quot;c&quot; &amp; d" style="text-align: right;">2</td>\n'
+        "</tr></table>"
+    )
+
+
+def test_the_site_has_the_kept_figures(site: dict[str, str]) -> None:
+    """Which are in experiments/; test_site_in_a_browser.py sees that they are shown."""
+    figures = [url for page in site.values() for url in re.findall(r'<img [^>]*src="([^"]+)"', page)]
+    assert len(figures) >= 4
+    for url in figures:
+        path = ROOT / "experiments" / url if url.startswith("figures/") else ROOT / "docs" / url
+        assert path.is_file(), url
 
 
 def test_clicks_texts_are_not_markdown(hooks: ModuleType) -> None:
