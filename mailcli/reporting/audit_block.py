@@ -14,7 +14,7 @@ from mailcli.training.run_audit import SOURCES
 #: The sources that are held against the user's own v̂, and the heads of their columns.
 _COLUMNS = {"other": "another's v̂", "permuted": "permuted", "mean": "mean v", "none": "v = 0", "real": "real v"}
 #: The package's methods that generate behavior: of these it is known that an audit is missing.
-GENERATING = ("cvae", "conse", "eszsl", "llae", "mail", "mail-pooled", "neighbors")
+GENERATING = ("cvae", "conse", "eszsl", "llae", "mail", "mail-pooled", "match", "neighbors")
 _NOT_PERSONAL = " †"
 #: Explains the columns and the mark; a document of several tables has it once.
 AUDIT_LEGEND = (

@@ -73,7 +73,8 @@ def _may_generate(model: TwoTower) -> bool:
     """False where the method passes the histories of new users through; saves building the graph."""
     features = model.embedding(example_batch(model.embedding.schema, model.history))
     hidden = without_behaviors(features, tf.ones_like(features.is_new))
-    return model.cold_start.complete(hidden).behavior_mask is not hidden.behavior_mask
+    completed = model.cold_start.complete(hidden)
+    return completed.behavior_mask is not hidden.behavior_mask or completed.held_out is not hidden.held_out
 
 
 class _Scorer:
@@ -98,11 +99,10 @@ class _Scorer:
         """As `__call__`, from the impressions and then the same with other users in their place."""
         embedded = self._model.embedding(both)
         count = tf.shape(embedded.is_new)[0] // 2
-        real = embedded.rows(tf.range(count))
         emptied = without_behaviors(embedded, tf.ones_like(embedded.is_new))
-        completed = self._model.cold_start.complete(emptied)
         hidden = emptied.rows(tf.range(count))
-        own, other = completed.rows(tf.range(count)), completed.rows(tf.range(count, 2 * count))
+        completed = self._model.cold_start.complete(_joined([embedded.rows(tf.range(count)), emptied]))
+        real, own, other = (completed.rows(tf.range(start, start + count)) for start in (0, count, 2 * count))
         versions = {
             "own": own,
             "other": _with_behaviors_of(hidden, other),
@@ -113,7 +113,8 @@ class _Scorer:
         }
         joined = _joined([versions[name] for name in SOURCES])
         logits = click_logit(self._model.cold_start.rank(self._model.ranker, joined))
-        return tf.reduce_any(own.behavior_mask), tf.reshape(tf.sigmoid(logits), [len(SOURCES), count])
+        generated = own.behavior_mask | ~tf.math.is_nan(own.held_out)[:, None]
+        return tf.reduce_any(generated), tf.reshape(tf.sigmoid(logits), [len(SOURCES), count])
 
     def _with_mean(self, features: Features) -> Features:
         """The mean step of old users, as often as they have steps on average."""
@@ -140,6 +141,7 @@ def _with_behaviors_of(features: Features, other: Features) -> Features:
         behavior_mask=other.behavior_mask,
         behavior_sum=other.behavior_sum,
         action_ids=other.action_ids,
+        held_out=other.held_out,
     )
 
 

@@ -188,35 +188,31 @@ class ColdStart(ColdStartMethod):
         return regress(common, self.sums.value, self.counts.value, mean, self.regression_prior.value)
 
     def match(self, features: Features) -> Tensor:
-        """s [B]."""
+        """s [B]; without a foretold match in `held_out`, that of ŷ = 0."""
         target = tf.gather(self.vectors.value, features.target_id)
         real = tf.reduce_sum(tf.gather(self.vectors.value, features.step_ids), axis=1)
         counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
-        foretold = tf.where(
-            tf.math.is_nan(features.held_out), self._foretold_match(features, target), features.held_out
-        )
+        foretold = tf.where(tf.math.is_nan(features.held_out), 0.0, features.held_out)
         prior = self.history_prior.value
         return (tf.reduce_sum(real * target, axis=1) / self.scale.value + prior * foretold) / (counts + prior)
 
-    def _foretold_match(self, features: Features, target: Tensor) -> Tensor:
-        """<ŷ, y_t> / S [B], 0 where `prepare` has given one; ŷ is made once per user of the batch."""
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """Put the foretold match <ŷ, y_t> / S into `held_out` where `prepare` has given none."""
+        del training
         asked = tf.where(tf.math.is_nan(features.held_out))[:, 0]
+        # ŷ is made once per user of the batch.
         users, user_index = tf.unique(tf.gather(features.user, asked))
         first = tf.math.unsorted_segment_min(asked, user_index, tf.size(users))
         rows = tf.gather(tf.gather(features.table_rows, first), self.columns, axis=1)
         foretold = tf.gather(self.foretell(tf.maximum(rows - self.first_rows, 0)), user_index)
-        matches = tf.reduce_sum(foretold * tf.gather(target, asked), axis=1) / self.scale.value
-        return tf.scatter_nd(asked[:, None], matches, tf.shape(features.held_out, tf.int64))
+        target = tf.gather(self.vectors.value, tf.gather(features.target_id, asked))
+        matches = tf.reduce_sum(foretold * target, axis=1) / self.scale.value
+        return features._replace(held_out=tf.tensor_scatter_nd_update(features.held_out, asked[:, None], matches))
 
     def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
         """α + γ s + ρ f(x); a logit of conversions stays as it is."""
         base = self.intercept + self.gamma * self.match(features)
         return base_and_residual(base, self.gain, ranker(features, training=training))
-
-    def complete(self, features: Features, training: bool = False) -> Features:
-        """The features unchanged."""
-        del training
-        return features
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

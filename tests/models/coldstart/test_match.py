@@ -135,14 +135,17 @@ def test_real_and_foretold_behavior_are_weighed_by_how_much_there_is() -> None:
         (2 * foretold * -1 / 4) / 2,
         (2 * -1 / 4 + 2 * 0.75) / (1 + 2),
     ]
-    np.testing.assert_allclose(made.match(features), expected, rtol=1e-5)
+    completed = made.complete(features)
+    np.testing.assert_allclose(made.match(completed), expected, rtol=1e-5)
+    # Without what is foretold, as an audit asks.
+    np.testing.assert_allclose(made.match(features)[:2], [(2 - 1) * 2 / 4 / (2 + 2), 0], rtol=1e-5)
     made.intercept.assign(-1.0)
     made.gamma.assign(3.0)
     made.gain.assign(0.1)
-    logits = made.rank(lambda _, training: tf.constant([5.0, 6.0, 7.0]), features)
+    logits = made.rank(lambda _, training: tf.constant([5.0, 6.0, 7.0]), completed)
     # 10 · 0.1 is ρ.
     np.testing.assert_allclose(logits, -1 + 3 * np.array(expected) + [5, 6, 7], rtol=1e-5)
-    both = made.rank(lambda _, training: {"click": tf.zeros(3), "conversion": tf.ones(3)}, features)
+    both = made.rank(lambda _, training: {"click": tf.zeros(3), "conversion": tf.ones(3)}, completed)
     np.testing.assert_allclose(both["click"], -1 + 3 * np.array(expected), rtol=1e-5)
     assert both["conversion"].numpy().tolist() == [1, 1, 1]
 
