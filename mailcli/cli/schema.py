@@ -19,10 +19,17 @@ def schema() -> None:
 @schema.command(short_help="Propose a schema file for your files.")
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILES...")
 @path_option("-o", "--out", metavar="FILE", text="File to write. [default: print to the terminal]")
-def init(files: tuple[Path, ...], out: Path | None) -> None:
+@click.option("--user", metavar="COLUMN", help="Column of the users, if names and values do not tell.")
+@click.option("--item", metavar="COLUMN", help="Column of the items.")
+@click.option("--time", metavar="COLUMN", help="Column of the times.")
+@click.option("--click", "label", metavar="COLUMN", help="Column of the label: clicks, ratings, or numbers to cut.")
+def init(
+    files: tuple[Path, ...], out: Path | None, user: str | None, item: str | None, time: str | None, label: str | None
+) -> None:
     """Propose a schema file for CSV or Parquet files, from their names and first rows.
 
-    Guesses that may be wrong are marked with the comment `check this`.
+    Guesses that may be wrong are marked with the comment `check this`. The terminal names the columns that are left
+    out, with the reason, and shows a command that rewrites the files where that helps.
     """
     from mailcli.preprocessing.schema_init.propose import propose
     from mailcli.utils.files import replace_file
@@ -31,7 +38,8 @@ def init(files: tuple[Path, ...], out: Path | None) -> None:
         raise MailError(f"{out}: exists already and is left untouched. Choose another name with -o, or move it away.")
     if out is not None and not out.parent.is_dir():
         raise MailError(f"{out}: there is no folder {out.parent}. Create it first, or choose another path with -o.")
-    text = propose(files, out.name if out else "mydata.toml")
+    roles = {"user": user, "item": item, "time": time, "click": label}
+    text = propose(files, out.name if out else "mydata.toml", {role: name for role, name in roles.items() if name})
     if out is None:
         click.echo(text, nl=False)
         return

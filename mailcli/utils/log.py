@@ -55,10 +55,15 @@ class _FileHandler(logging.FileHandler):
 
 
 def wrapped(text: str) -> str:
-    """A message for a terminal: its lines are broken between words, and those that follow are indented."""
+    """A message for a terminal: its lines are broken between words, and those that follow are indented.
+
+    Indented lines are commands to be copied, and are left whole.
+    """
     width = max(shutil.get_terminal_size().columns, 40)
     return "\n".join(
-        textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or line
+        line
+        if line.startswith("  ")
+        else textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or line
         for line in text.split("\n")
     )
 

@@ -111,3 +111,9 @@ def test_messages_on_a_terminal_are_broken_between_words(width: int, monkeypatch
     lines = wrapped(message + "runs/a-long-name/" * 3).splitlines()
     assert max(map(len, lines)) <= width
     assert " ".join(line.strip() for line in lines) == message + "runs/a-long-name/" * 3
+
+
+def test_commands_to_be_copied_are_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    command = f'  python -c "{"SELECT 1, " * 20}"'
+    assert wrapped(command) == command

@@ -6,37 +6,47 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mailcli.escape import terminal, toml_string
+from mailcli.escape import terminal
 from mailcli.preprocessing.schema_file.part_differences import part_difference
 from mailcli.preprocessing.schema_init.file_sample import FileSample
 from mailcli.preprocessing.schema_init.guess_fields import CHECK, field_lines, toml_array
-from mailcli.preprocessing.schema_init.propose_logs import behavior_lines, file_lines, impression_lines
+from mailcli.preprocessing.schema_init.proposal_notes import hint_notes, proposal_notes
+from mailcli.preprocessing.schema_init.propose_logs import behavior_lines, file_lines, impression_lines, role_line
+from mailcli.preprocessing.schema_init.recognized import RecognizedTable, RecognizedTables
+from mailcli.preprocessing.schema_init.reshape_hints import set_aside
 from mailcli.preprocessing.schema_init.sniff import sample_file
-from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables, recognize_tables
+from mailcli.preprocessing.schema_init.table_roles import group_tables, recognize_tables
 
 logger = logging.getLogger(__name__)
 
 
-def propose(paths: Sequence[Path], name: str) -> str:
-    """The text of a schema file.
+def propose(paths: Sequence[Path], name: str, given: Mapping[str, str] | None = None) -> str:
+    """The text of a schema file; what it leaves out is logged.
 
     Args:
         paths: the raw files; repeated files count once.
         name: of the schema file, for the command in its header.
+        given: column names for some of the roles `user`, `item`, `time` and `click`.
 
     Raises:
-        MailError: a file cannot be read, or none is a log of what users were shown.
+        MailError: a file cannot be read, none is a log of what users were shown, or the values of several columns fit.
     """
     once = {path.resolve(): path for path in paths}
     folder = Path(os.path.commonpath([path.parent for path in once]))
-    tables = recognize_tables([sample_file(path) for path in once.values()])
+    groups, hints = set_aside(group_tables([sample_file(path) for path in once.values()], given or {}))
+    try:
+        tables = recognize_tables(groups)
+    finally:
+        # If there is no log, they may be the reason.
+        for line in hint_notes(hints):
+            logger.warning(line)
     parts = (
         _header(folder, name, tables),
         _users(tables, folder),
-        _items(tables.items, folder),
+        _items(tables, folder),
         behavior_lines(tables, folder),
         impression_lines(tables.impressions, folder),
         _split(tables.impressions),
@@ -45,6 +55,8 @@ def propose(paths: Sequence[Path], name: str) -> str:
     text = "\n".join(terminal(line) for part in parts for line in (*part, ""))
     if not tables.impressions.time and not tables.impressions.unknown_time:
         logger.warning(_no_time(tables.impressions))
+    for line in proposal_notes(tables):
+        logger.warning(line)
     unused = [_unused_file(file, tables, folder) for file in tables.unused]
     for sentence in unused:
         logger.warning(f"Note: not used: {sentence}.")
@@ -103,32 +115,45 @@ def _header(folder: Path, name: str, tables: RecognizedTables) -> Iterator[str]:
 
 
 def _users(tables: RecognizedTables, folder: Path) -> Iterator[str]:
-    users = tables.users
+    users, impressions = tables.users, tables.impressions
     yield "[users]"
-    if users is None or users.user is None:
+    if users and users.user:
+        yield from file_lines(users, folder)
+        yield role_line(users, "user")
+        yield ""
+        yield "[users.attributes]"
+        yield from field_lines([column for column in users.columns if column is not users.user], users.set_aside)
+    elif impressions.user_columns:
+        yield "# No file has one row per user: these columns of the impressions have one value for each user."
+        yield f"{CHECK}: delete what became known only later, such as a user's number of clicks."
+        yield ""
+        yield "[users.attributes]"
+        yield from field_lines(impressions.user_columns, impressions.set_aside)
+    else:
         yield f"{CHECK}: no file has one row per user. MAIL needs user attributes; if they are columns of the"
         yield "# impressions, name them here and delete those that do not describe the user."
         yield ""
         yield "[users.attributes]"
-        yield from (f"# {line.removeprefix('# ')}" for line in field_lines(tables.impressions.other_columns))
-        return
-    yield from file_lines(users, folder)
-    yield f"user = {toml_string(users.user.name)}"
-    yield ""
-    yield "[users.attributes]"
-    yield from field_lines([column for column in users.columns if column is not users.user])
+        lines = field_lines(impressions.other_columns, impressions.set_aside)
+        yield from (f"# {line.removeprefix('# ')}" for line in lines)
 
 
-def _items(items: RecognizedTable | None, folder: Path) -> Iterator[str]:
-    if items is None or items.item is None:
+def _items(tables: RecognizedTables, folder: Path) -> Iterator[str]:
+    items, impressions = tables.items, tables.impressions
+    if items and items.item:
+        yield "[items]"
+        yield from file_lines(items, folder)
+        yield role_line(items, "item")
+        yield ""
+        yield "[items.features]"
+        yield from field_lines([column for column in items.columns if column is not items.item], items.set_aside)
+    elif impressions.item_columns:
+        yield "# No file has one row per item: these columns of the impressions have one value for each item."
+        yield f"{CHECK}: delete what became known only later, such as an item's share of clicks."
+        yield "[items.features]"
+        yield from field_lines(impressions.item_columns, impressions.set_aside)
+    else:
         yield "# No file has one row per item: items have no features but their id."
-        return
-    yield "[items]"
-    yield from file_lines(items, folder)
-    yield f"item = {toml_string(items.item.name)}"
-    yield ""
-    yield "[items.features]"
-    yield from field_lines([column for column in items.columns if column is not items.item])
 
 
 def _split(impressions: RecognizedTable) -> Iterator[str]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mailcli.escape import toml_string
 from mailcli.preprocessing.schema_file.folders import folder_columns
-from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.file_patterns import file_patterns
 from mailcli.preprocessing.schema_init.guess_fields import (
     CHECK,
+    FieldGuess,
     field_name,
     guess_fields,
     toml_array,
     unnamed_note,
 )
-from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, RecognizedTables, is_named_time
+from mailcli.preprocessing.schema_init.labels_by_values import click_rule
+from mailcli.preprocessing.schema_init.recognized import MAX_ACTIONS, RecognizedTable, RecognizedTables
+from mailcli.preprocessing.schema_init.time_values import WHOLE_SECONDS
 
-#: Most actions that are proposed (ours).
-MAX_ACTIONS = 20
 #: Characters of a value that a comment quotes (ours).
 _SHOWN = 40
 
@@ -55,14 +55,14 @@ def behavior_lines(tables: RecognizedTables, folder: Path) -> Iterator[str]:
     else:
         yield from file_lines(log, folder)
     assert log.user is not None
-    yield f"user = {toml_string(log.user.name)}"
+    yield role_line(log, "user")
     yield from _time_lines(log, "")
     yield from _action_lines(log, is_impressions=log is impressions)
     yield ""
     yield "[behaviors.fields]"
     if log.item:
         yield f"item = {toml_string(log.item.name)}"
-    yield from _behavior_fields(tables.items, [] if log is impressions else log.other_columns)
+    yield from _behavior_fields(tables.items, None if log is impressions else log)
 
 
 def _action_lines(log: RecognizedTable, is_impressions: bool) -> Iterator[str]:
@@ -74,22 +74,43 @@ def _action_lines(log: RecognizedTable, is_impressions: bool) -> Iterator[str]:
         action = f"{{column = {toml_string(column.name)}, values = {toml_array(order)}}}"
         yield f"action = {action}    {CHECK}: are these all?"
     elif is_impressions and log.click:
-        yield f"where = {toml_string(log.click.name)}"
+        yield f"where = {click_rule(log.click)[0]}"
         yield 'action = {constant = "click"}'
 
 
-def _behavior_fields(items: RecognizedTable | None, columns: list[ColumnProfile]) -> Iterator[str]:
+def _behavior_fields(items: RecognizedTable | None, log: RecognizedTable | None) -> Iterator[str]:
     """Columns of a behavior log: active if items have the same field, since a behavior is compared with the target."""
-    features = guess_fields([column for column in items.columns if column is not items.item]) if items else {}
+    if log is None:
+        return
+    features = item_fields(items)
     used = {name for name, _ in features.values()}
-    for column in columns:
-        name, guess = features.get(column.name, ("", None))
-        if guess and guess.is_category and column.is_single:
+    left_out = dict(left_out_behavior_fields(items, log))
+    for column in log.other_columns:
+        if not column.name:
+            continue
+        name = features[column.name][0] if column.name in features else field_name(column.name, used)
+        if column.name in left_out:
+            yield f"# {name} = {toml_string(column.name)}    {CHECK}: {left_out[column.name]}"
+        else:
             yield f"{name} = {toml_string(column.name)}"
-        elif column.name:
-            name = name or field_name(column.name, used)
-            yield f"# {name} = {toml_string(column.name)}    {CHECK}: only if items have the same field"
-    yield from unnamed_note(columns)
+    yield from unnamed_note(log.other_columns)
+
+
+def item_fields(items: RecognizedTable | None) -> dict[str, tuple[str, FieldGuess]]:
+    """The fields of the items, by their columns."""
+    return (
+        guess_fields([column for column in items.columns if column is not items.item], items.set_aside) if items else {}
+    )
+
+
+def left_out_behavior_fields(items: RecognizedTable | None, log: RecognizedTable) -> list[tuple[str, str]]:
+    """The columns of a behavior log that are not used, and why."""
+    features = item_fields(items)
+    return [
+        (column.name, log.set_aside.get(column.name, "use it only if items have the same field"))
+        for column in log.other_columns
+        if column.name and not (column.name in features and features[column.name][1].is_category and column.is_single)
+    ]
 
 
 def impression_lines(impressions: RecognizedTable, folder: Path) -> Iterator[str]:
@@ -98,40 +119,65 @@ def impression_lines(impressions: RecognizedTable, folder: Path) -> Iterator[str
     assert impressions.item is not None
     yield "[impressions]"
     yield from file_lines(impressions, folder)
-    yield f"user = {toml_string(impressions.user.name)}"
-    yield f"item = {toml_string(impressions.item.name)}"
+    yield role_line(impressions, "user")
+    yield role_line(impressions, "item")
     # To the engine these letters are not an offset: it would subtract the one of local time as well.
     is_utc = impressions.time and any(form.endswith(("Z", " UTC")) for form in impressions.time.time_formats)
     local = "" if is_utc else '; for local time add utc_offset = "+08:00", to the behaviors too'
-    yield from _time_lines(impressions, f"    {CHECK}: hours and days are in UTC{local}")
-    if impressions.click:
-        yield f"click = {toml_string(impressions.click.name)}"
-    elif impressions.rating:
-        largest = max(map(float, impressions.rating.values))
-        rule = f"{{column = {toml_string(impressions.rating.name)}, at_least = {0.8 * largest:g}}}"
-        yield f"click = {rule}    {CHECK}: what counts as a click"
-    if impressions.conversion:
-        yield f"conversion = {toml_string(impressions.conversion.name)}"
+    yield from _time_lines(impressions, f"hours and days are in UTC{local}")
+    yield from _label_lines(impressions)
     yield ""
     yield "[impressions.context]"
     used: set[str] = {"hour", "weekday"}
     if impressions.time:
         yield 'hour = {clock = "hour"}'
         yield 'weekday = {clock = "weekday"}'
-    for column in impressions.other_columns:
-        if column.name:
-            note = f"{CHECK}: only if it is known before the click"
-            if not column.is_single:
-                note = f"{CHECK}: Parquet {column.unusable or 'lists'} cannot be context"
-            yield f"# {field_name(column.name, used)} = {toml_string(column.name)}    {note}"
+    for name, reason in left_out_context(impressions):
+        yield f"# {field_name(name, used)} = {toml_string(name)}    {CHECK}: {reason}"
     paths = [file.path.resolve() for file in impressions.files]
     for name in folder_columns(paths, folder):
         yield f"# {field_name(name, used)} = {toml_string(name)}    {CHECK}: from the names of the folders"
     yield from unnamed_note(impressions.other_columns)
 
 
+def left_out_context(impressions: RecognizedTable) -> list[tuple[str, str]]:
+    """The columns of the impressions that are not used, and why."""
+    used = (*impressions.user_columns, *impressions.item_columns)
+    reasons = []
+    for column in impressions.other_columns:
+        if not column.name or column in used:
+            continue
+        reason = "use it only if it is known before the click"
+        if not column.is_single:
+            reason = f"Parquet {column.unusable or 'lists'} cannot be context"
+        reasons.append((column.name, impressions.set_aside.get(column.name, reason)))
+    return reasons
+
+
+def _label_lines(impressions: RecognizedTable) -> Iterator[str]:
+    """`click`, from a label or a rating, and `conversion`."""
+    label = impressions.click or impressions.rating
+    if label:
+        rule, check = click_rule(label, is_rating=label is impressions.rating)
+        checks = [impressions.question("click" if impressions.click else "rating", "label"), check]
+        note = _joined(checks)
+        yield f"click = {rule}{f'    {CHECK}: {note}' if note else ''}"
+    if impressions.conversion:
+        yield f"conversion = {toml_string(impressions.conversion.name)}"
+
+
+def _joined(checks: Iterable[str]) -> str:
+    return "; ".join(filter(None, checks)).replace("?; ", "? ")
+
+
+def role_line(table: RecognizedTable, role: str) -> str:
+    """The line that names the column of the user or the item, with a question if its name does not tell."""
+    question = table.question(role, role)
+    return f"{role} = {toml_string(getattr(table, role).name)}{f'    {CHECK}: {question}' if question else ''}"
+
+
 def _time_lines(table: RecognizedTable, note: str) -> Iterator[str]:
-    """The time of a table, with a comment unless there is something more important to check."""
+    """The time of a table, with what to check; what is said of the impressions is not repeated."""
     if table.unknown_time:
         example = table.unknown_time.values[0][:_SHOWN]
         column = toml_string(table.unknown_time.name)
@@ -142,10 +188,13 @@ def _time_lines(table: RecognizedTable, note: str) -> Iterator[str]:
     value = column
     if formats:
         value = f"{{column = {column}, format = {toml_string(formats[0])}}}"
+    elif table.time.formats_of_whole_seconds:
+        cut = f"extract = '{WHOLE_SECONDS}', format = {toml_string(table.time.formats_of_whole_seconds[0])}"
+        value = f"{{column = {column}, {cut}}}"
     elif not table.time.is_time and table.time.unit != "s":
         value = f'{{column = {column}, unit = "{table.time.unit}"}}'
-    if not is_named_time(table.time):
-        note = f"    {CHECK}: is this the time?{note.removeprefix(f'    {CHECK}:')}"
+    checks = [table.question("time", "time"), note]
     if formats[1:]:
-        note = f"    {CHECK}: or is it {formats[1]}?"
-    yield f"time = {value}{note}"
+        checks = [f"or is it {formats[1]}?"]
+    check = _joined(checks)
+    yield f"time = {value}{f'    {CHECK}: {check}' if check else ''}"

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import csv
+import re
 import zlib
 from pathlib import Path
 
 from mailcli.errors import MailError
+from mailcli.preprocessing.engines.duckdb import literal, pattern_of
 from mailcli.preprocessing.schema_file.folders import example_pattern
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_file.text_file import repeated_name
+from mailcli.preprocessing.schema_init.duckdb_command import copy_command
 from mailcli.preprocessing.schema_init.file_sample import FileSample
 from mailcli.preprocessing.schema_init.sniff_parquet import sample_parquet
 from mailcli.preprocessing.schema_init.sniff_text import sample_text
+
+#: Names of JSON files end in these, also before `.gz`.
+_JSON = (".json", ".jsonl", ".ndjson")
+#: Bytes that are looked at to recognize others (ours).
+_BEGINNING = 100
 
 
 def sample_file(path: Path) -> FileSample:
@@ -25,6 +33,11 @@ def sample_file(path: Path) -> FileSample:
         raise MailError(f"{path}: is a folder. Expected its files, such as {example_pattern(path, str(path))}.")
     if not path.is_file():
         raise MailError(f"{path}: is not a file. Expected CSV, other separated text, or Parquet.")
+    if _is_json(path):
+        command = copy_command(f"FROM read_json({literal(pattern_of(path))})", path.with_suffix(".parquet"))
+        raise MailError(
+            f"{path}: is JSON. Expected CSV, other separated text, or Parquet; this command writes it: {command}"
+        )
     if is_parquet(path):
         sample = sample_parquet(path)
     else:
@@ -36,3 +49,11 @@ def sample_file(path: Path) -> FileSample:
     if name is not None:
         raise MailError(f"{path}: has more than one column '{name}'. Expected distinct names: rename one in the file.")
     return sample
+
+
+def _is_json(path: Path) -> bool:
+    """Whether a file is JSON, or JSON lines, by its name or its first two characters."""
+    if any(suffix in _JSON for suffix in path.suffixes):
+        return True
+    with open(path, "rb") as file:
+        return bool(re.match(rb'\s*(\{\s*"|\[\s*\{)', file.read(_BEGINNING)))

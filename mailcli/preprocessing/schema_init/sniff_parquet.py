@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,19 @@ def _profile(name: str, column: pa.Array) -> ColumnProfile:
         return ColumnProfile(name, (), unusable=unusable)
     if is_time(data_type):
         seconds = column.cast(pa.timestamp("s", getattr(data_type, "tz", None)), safe=False).cast(pa.int64())
-        return ColumnProfile(name, tuple(map(str, seconds.drop_null().to_pylist())), is_time=True)
-    values = [value for value in column.to_pylist() if value is not None]
+        return _single(name, ["" if second is None else str(second) for second in seconds.to_pylist()], is_time=True)
     if is_list(data_type):
+        values = [value for value in column.to_pylist() if value is not None]
         lists = [{_text(part) for part in value if part is not None} - {""} for value in values]
         texts = tuple("|".join(sorted(parts)) for parts in lists)
         return ColumnProfile(name, texts, lengths=tuple(map(len, lists)))
     # NaN is the one value that differs from itself.
-    return ColumnProfile(name, tuple(_text(value) for value in values if value == value))
+    cells = ["" if value is None or value != value else _text(value) for value in column.to_pylist()]
+    return _single(name, cells, is_time=False)
+
+
+def _single(name: str, cells: Sequence[str], is_time: bool) -> ColumnProfile:
+    return ColumnProfile(name, tuple(filter(None, cells)), is_time=is_time, cells=tuple(cells))
 
 
 def _text(value: Any) -> str:

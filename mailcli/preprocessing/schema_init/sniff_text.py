@@ -22,14 +22,18 @@ from mailcli.preprocessing.schema_file.text_file import (
 from mailcli.preprocessing.schema_init.column_profile import MISSING, ColumnProfile
 from mailcli.preprocessing.schema_init.file_sample import SAMPLE_ROWS, FileSample, sampled_rows
 
-#: GroupLens' files have no header line; these are the names in its README.
+#: GroupLens' and MIND's files have no header line; these are the names in their descriptions.
 KNOWN_COLUMNS = {
     "users.dat": ("UserID", "Gender", "Age", "Occupation", "Zip-code"),
     "movies.dat": ("MovieID", "Title", "Genres"),
     "ratings.dat": ("UserID", "MovieID", "Rating", "Timestamp"),
     "u.data": ("user_id", "item_id", "rating", "timestamp"),
+    "behaviors.tsv": ("impression_id", "user_id", "time", "history", "impressions"),
+    "news.tsv": (
+        "news_id", "category", "subcategory", "title", "abstract", "url", "title_entities", "abstract_entities",
+    ),
     "u.user": ("user_id", "age", "gender", "occupation", "zip_code"),
-}
+}  # fmt: skip
 
 
 def sample_text(path: Path) -> FileSample:
@@ -51,7 +55,8 @@ def sample_text(path: Path) -> FileSample:
 
 def _profile(name: str, values: Sequence[str]) -> ColumnProfile:
     missing = tuple(text for text in MISSING if text in values)
-    return ColumnProfile(name, tuple(value for value in values if value and value not in MISSING), missing)
+    cells = tuple("" if value in MISSING else value for value in values)
+    return ColumnProfile(name, tuple(filter(None, cells)), missing, cells=cells)
 
 
 def _find_format(path: Path) -> tuple[TextFormat, list[list[str]]]:

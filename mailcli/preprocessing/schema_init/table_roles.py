@@ -2,112 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from mailcli.errors import MailError
-from mailcli.preprocessing.schema_file.definition import TextFormat
-from mailcli.preprocessing.schema_init.column_profile import ColumnProfile, merge_profiles, times_by_values
+from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.preprocessing.schema_init.column_names import kind_of_entity
+from mailcli.preprocessing.schema_init.column_profile import ColumnProfile, merge_profiles
+from mailcli.preprocessing.schema_init.column_roles import choose_time, recognize_columns
 from mailcli.preprocessing.schema_init.file_sample import FileSample
-
-#: Column names, reduced to lower-case letters, by what such columns are likely to hold.
-USER = re.compile(r"(user|member|customer|visitor|client|person|account)(id|index|no|key)?|uid|memberid")
-ITEM = re.compile(
-    r"(item|movie|video|product|ad|adgroup|article|book|news|song|track|photo|goods|content|listing)(id|index|no|key)?"
-    r"|iid|sku|asin|isbn"
-)
-TIME = re.compile(
-    r"(event|unix|click|rating|log)?(time|timestamp|timems|ts|datetime|date|at)(ms|s|us)?|timestampms|createdat"
-)
-CLICK = re.compile(r"(is)?(click|clicked|clk)|label|target")
-RATING = re.compile(r"ratings?|stars|score")
-CONVERSION = re.compile(r"(is)?(conversion|converted|purchase|purchased|buy|bought|order|ordered)")
-ACTION = re.compile(r"(action|behaviou?r|event|btag|type|eventtype|behaviortype)")
-#: What a page showed, with labels, as MIND has it; and characters of it that an error quotes (ours).
-_PAGE, _SHOWN = re.compile(r"\S+-[01]( \S+-[01])*"), 40
-#: Date formats, which say less than a time in the same file.
-_DATES = ("%Y%m%d", "%Y-%m-%d")
+from mailcli.preprocessing.schema_init.keys_by_values import find_keys, is_link, key_of
+from mailcli.preprocessing.schema_init.labels_by_values import labels_by_values
+from mailcli.preprocessing.schema_init.missing_parts import no_log
+from mailcli.preprocessing.schema_init.recognized import BY_VALUES, MAX_ACTIONS, RecognizedTable, RecognizedTables
+from mailcli.preprocessing.schema_init.row_dependence import determined_by
 
 
-@dataclass(frozen=True)
-class RecognizedTable:
-    """The files of a table, and the columns that were recognized in them."""
-
-    files: tuple[FileSample, ...]
-    columns: tuple[ColumnProfile, ...]
-    """Judged by the rows of all files."""
-    user: ColumnProfile | None
-    item: ColumnProfile | None
-    time: ColumnProfile | None
-    unknown_time: ColumnProfile | None
-    """A time by its name, in an unknown format; None if there is a `time`."""
-    click: ColumnProfile | None
-    rating: ColumnProfile | None
-    conversion: ColumnProfile | None
-    action: ColumnProfile | None
-
-    @property
-    def first(self) -> FileSample:
-        """The first file; the others have the same names, types, separator and quotes."""
-        return self.files[0]
-
-    @property
-    def format(self) -> TextFormat:
-        """How the files are written. The encoding is the first that is not UTF-8, since ASCII files look like UTF-8."""
-        encodings = [file.format.encoding for file in self.files]
-        encoding = next((encoding for encoding in encodings if encoding != "utf-8"), "utf-8")
-        return replace(self.first.format, encoding=encoding)
-
-    @property
-    def other_columns(self) -> list[ColumnProfile]:
-        """The columns that were not recognized."""
-        recognized = (
-            self.user, self.item, self.time, self.unknown_time, self.click, self.rating, self.conversion, self.action
-        )  # fmt: skip
-        return [column for column in self.columns if column not in recognized]
-
-
-@dataclass(frozen=True)
-class RecognizedTables:
-    """The tables that were recognized."""
-
-    users: RecognizedTable | None
-    items: RecognizedTable | None
-    behaviors: RecognizedTable | None
-    """None if they are the earlier rows of the impressions."""
-    impressions: RecognizedTable
-    unused: tuple[FileSample, ...]
-    """Files that belong to none of these."""
-
-    @property
-    def all(self) -> list[RecognizedTable]:
-        """The tables that exist."""
-        return [table for table in (self.users, self.items, self.behaviors, self.impressions) if table]
-
-
-def recognize_tables(files: Sequence[FileSample]) -> RecognizedTables:
+def recognize_tables(groups: Sequence[RecognizedTable]) -> RecognizedTables:
     """The tables that some files contain.
 
+    Args:
+        groups: what `group_tables` makes of the files.
+
     Raises:
-        MailError: none is a log of what users were shown.
+        MailError: none is a log of what users were shown, or their values fit several columns equally well.
     """
-    tables = _group(files)
-    logs = [
-        table for table in tables if table.user and table.item and (table.time or table.unknown_time or table.click)
-    ]
-    labeled = [table for table in logs if table.click or table.rating]
+    tables = list(groups)
+    if not any(map(_is_labeled_log, tables)):
+        tables = _recognize_log_by_values(tables)
+    labeled = [table for table in tables if _is_labeled_log(table)]
     if not labeled:
-        columns = "; ".join(f"{table.first.path.name}: {', '.join(map(_describe, table.columns))}" for table in tables)
-        raise MailError(
-            "none of the files looks like a log of what users were shown: a user, an item, a time, and a click or a "
-            f"rating, with names such as user_id, item_id, timestamp, click. Found: {columns}. {_page_hint(tables)}"
-            "Rename the columns, or write the schema file by hand, starting from examples/schemas."
-        )
+        raise MailError(no_log(tables))
     impressions = max(labeled, key=lambda table: (bool(table.click), bool(table.time)))
-    one_row_per_user = [
-        table for table in tables if table.user and table.user.is_unique and not table.item and not table.action
-    ]
+    tables = [_with_key(table, impressions) for table in tables]
+    one_row_per_user = [table for table in tables if _describes_users(table)]
     users = min(one_row_per_user, key=lambda table: bool(table.time), default=None)
     items = next((table for table in tables if table.item and not table.user and table.item.is_unique), None)
     behaviors = next(
@@ -118,73 +45,167 @@ def recognize_tables(files: Sequence[FileSample]) -> RecognizedTables:
         ),
         None,
     )
-    recognized = RecognizedTables(users, items, behaviors, impressions, ())
-    unused = tuple(file for table in tables if table not in recognized.all for file in table.files)
-    return replace(recognized, unused=unused)
+    used = (users, items, behaviors, impressions)
+    unused = tuple(file for table in tables if table not in used for file in table.files)
+    described = _describe_entities(impressions, bool(users), bool(items))
+    described, behaviors = _without_unused_roles(described, behaviors)
+    return RecognizedTables(users, items, behaviors, described, unused)
 
 
-def _page_hint(tables: Sequence[RecognizedTable]) -> str:
-    """A sentence about a column that holds what a page showed, as a list: `N1-0 N2-1`, or a Parquet list."""
-    for table in tables:
-        for column in table.columns:
-            is_page = column.values and all(map(_PAGE.fullmatch, column.values))
-            if is_page or (column.lengths is not None and table.user and not table.item):
-                example = f" such as {min(column.values, key=len)[:_SHOWN]!r}" if is_page else ""
-                return (
-                    f"{table.first.path.name}: '{column.name}' may hold lists of impressions{example}: write one row "
-                    "for each first, for example with pandas (docs/your-own-data.md, Other forms of files). "
-                )
-    return ""
+def _describes_users(table: RecognizedTable) -> bool:
+    """Whether a table has one row per user, and more than what has to be rewritten first."""
+    has_attributes = any(column is not table.user and column.name not in table.set_aside for column in table.columns)
+    return bool(table.user and table.user.is_unique and not table.item and not table.action and has_attributes)
 
 
-def _describe(column: ColumnProfile) -> str:
-    return f"{column.name} ({column.unusable})" if column.unusable else column.name
+def _without_unused_roles(
+    impressions: RecognizedTable, behaviors: RecognizedTable | None
+) -> tuple[RecognizedTable, RecognizedTable | None]:
+    """Both logs; columns whose role says nothing about a row of theirs are columns like others."""
+    if impressions.click:
+        impressions = replace(impressions, rating=None)
+    if behaviors or not _has_actions(impressions):
+        impressions = replace(impressions, action=None)
+    if behaviors:
+        action = behaviors.action if _has_actions(behaviors) else None
+        behaviors = replace(behaviors, click=None, rating=None, conversion=None, action=action)
+    return impressions, behaviors
 
 
-def _group(files: Sequence[FileSample]) -> list[RecognizedTable]:
-    """Files with the same columns belong to the same table."""
+def _has_actions(log: RecognizedTable) -> bool:
+    return bool(log.action and 1 < log.action.distinct <= MAX_ACTIONS)
+
+
+def _is_labeled_log(table: RecognizedTable) -> bool:
+    is_log = table.user and table.item and (table.time or table.unknown_time or table.click)
+    return bool(is_log and (table.click or table.rating))
+
+
+def _refuse_unknown(files: Sequence[FileSample], given: Mapping[str, str]) -> None:
+    names = list(dict.fromkeys(name for file in files for name in file.names))
+    for role, column in given.items():
+        if column not in names:
+            raise MailError(
+                f"--{role} {column}: no file has such a column. They have: {quoted(names[:20])}."
+                f"{did_you_mean(column, names)}"
+            )
+
+
+def group_tables(files: Sequence[FileSample], given: Mapping[str, str] | None = None) -> list[RecognizedTable]:
+    """Files with the same columns belong to the same table, with the roles that the names of the columns tell.
+
+    Args:
+        files: the first rows of each.
+        given: column names for some of the roles `user`, `item`, `time` and `click`.
+
+    Raises:
+        MailError: no file has a given column.
+    """
+    given = given or {}
+    _refuse_unknown(files, given)
     groups: dict[tuple[object, ...], list[FileSample]] = {}
     for file in files:
         key = (file.names, file.types, file.has_header, file.format.separator, file.format.quote)
         groups.setdefault(key, []).append(file)
-    return [_recognize_columns(tuple(group)) for group in groups.values()]
+    tables = []
+    for group in groups.values():
+        columns = tuple(merge_profiles(parts) for parts in zip(*(file.columns for file in group), strict=True))
+        tables.append(recognize_columns(tuple(group), columns, given))
+    return tables
 
 
-def is_named_time(column: ColumnProfile) -> bool:
-    """Whether a column is called what times are usually called."""
-    return bool(TIME.fullmatch(_letters(column)))
+def _recognize_log_by_values(tables: list[RecognizedTable]) -> list[RecognizedTable]:
+    """The tables, of which the one that is most likely the log has the roles that its values tell."""
+    logs = [table for table in tables if _may_be_log(table)]
+    if not logs:
+        return tables
+    log = max(logs, key=lambda table: (bool(_labels(table)), bool(table.user and table.item), bool(table.time)))
+    completed = find_keys(log, [table for table in tables if table is not log])
+    if completed.user and completed.item:
+        completed = choose_time(completed)
+        if not completed.click and not completed.rating:
+            completed = _with_label(completed)
+    return [completed if table is log else table for table in tables]
 
 
-def _letters(column: ColumnProfile) -> str:
-    return re.sub(r"[^a-z]", "", column.name.lower())
+def _may_be_log(table: RecognizedTable) -> bool:
+    """Whether a table has times or labels, and is not about users or items alone."""
+    has_time = table.time or table.unknown_time or any(column.is_likely_time for column in table.columns)
+    keys = [key for key in (table.user, table.item) if key]
+    is_of_one = len(keys) == 1 and keys[0].is_unique
+    return bool(has_time or _labels(table)) and not is_of_one and len(table.columns) > 2
 
 
-def _recognize_columns(files: tuple[FileSample, ...]) -> RecognizedTable:
-    columns = tuple(merge_profiles(parts) for parts in zip(*(file.columns for file in files), strict=True))
+def _labels(table: RecognizedTable) -> list[ColumnProfile]:
+    """The columns that are the label by their names, or may be it by their values."""
+    named = [column for column in (table.click, table.rating) if column]
+    return named or labels_by_values(_unnamed_labels(table))[1]
 
-    def all_named(pattern: re.Pattern[str]) -> list[ColumnProfile]:
-        return [column for column in columns if column.is_single and pattern.fullmatch(_letters(column))]
 
-    def first_named(pattern: re.Pattern[str], binary: bool = False) -> ColumnProfile | None:
-        return next((column for column in all_named(pattern) if column.is_binary or not binary), None)
+def _unnamed_labels(table: RecognizedTable) -> list[ColumnProfile]:
+    # A conversion alone is the label.
+    return [*table.usable_columns, *([table.conversion] if table.conversion else [])]
 
-    time_names = all_named(TIME)
-    times = [column for column in time_names if column.is_time or column.time_formats or column.unit]
-    times.sort(key=lambda column: column.time_formats[:1] in [(date,) for date in _DATES])
-    user, item, rating = first_named(USER), first_named(ITEM), first_named(RATING)
-    others = (user, item, rating, first_named(CLICK), first_named(CONVERSION), first_named(ACTION))
-    if not times and user and not user.is_unique:
-        times = times_by_values([column for column in columns if column not in others])
-    unknown_times = [column for column in time_names if column.values and not times]
-    return RecognizedTable(
-        files,
-        columns,
-        user=user,
-        item=item,
-        time=times[0] if times else None,
-        unknown_time=unknown_times[0] if unknown_times else None,
-        click=first_named(CLICK, binary=True),
-        rating=rating if rating and rating.is_number else None,
-        conversion=first_named(CONVERSION, binary=True),
-        action=first_named(ACTION),
+
+def _with_label(log: RecognizedTable) -> RecognizedTable:
+    """A log with the one column that may be its label by its values.
+
+    Raises:
+        MailError: there are several.
+    """
+    assert log.user is not None
+    assert log.item is not None
+    known = {column.name for key in (log.user, log.item) for column in determined_by(key, log.usable_columns)}
+    role, columns = labels_by_values([column for column in _unnamed_labels(log) if column.name not in known])
+    if len(columns) > 1:
+        raise MailError(
+            f"{log.name}: the label may be {quoted(column.name for column in columns)}. Say which it is, for example "
+            f"with --click {columns[0].name}."
+        )
+    if not columns:
+        return log
+    conversion = log.conversion if columns[0] is not log.conversion else None
+    return replace(log, conversion=conversion).with_role(role, columns[0], BY_VALUES)
+
+
+def _with_key(table: RecognizedTable, log: RecognizedTable) -> RecognizedTable:
+    """A table whose key is not named like one, with the role of the log's column that holds it.
+
+    Raises:
+        MailError: it may be the user's or the item's.
+    """
+    assert log.user is not None
+    assert log.item is not None
+    key = None if table.user or table.item or table is log else key_of(table)
+    # A part of the log has users and items.
+    parts = [column for column in table.columns if column is not key and not column.is_whole]
+    if key is None or any(is_link(column, owner) for column in parts for owner in (log.user, log.item)):
+        return table
+    roles = [role for role, column in (("user", log.user), ("item", log.item)) if is_link(column, key)]
+    if len(roles) == 2:
+        described = [column.name for column in table.columns if column is not key]
+        kind = kind_of_entity(key.name, described, table.first.path)
+        if not kind:
+            raise MailError(
+                f"{table.name}: the values of '{key.name}' are both users and items of {log.name}. Rename the column "
+                f"to '{log.user.name}' or '{log.item.name}'."
+            )
+        roles = [kind]
+    if not roles:
+        return table
+    column = log.user if roles == ["user"] else log.item
+    return table.with_role(roles[0], key, f"its values are those of '{column.name}' in {log.name}")
+
+
+def _describe_entities(log: RecognizedTable, has_users: bool, has_items: bool) -> RecognizedTable:
+    """The log with the columns that describe its users or items, if these have no files of their own."""
+    assert log.user is not None
+    assert log.item is not None
+    by_user = [] if has_users else determined_by(log.user, log.usable_columns)
+    by_item = [] if has_items else determined_by(log.item, log.usable_columns)
+    both = [column for column in by_user if column in by_item]
+    return replace(
+        log,
+        user_columns=tuple(column for column in by_user if column not in both),
+        item_columns=tuple(column for column in by_item if column not in both),
     )

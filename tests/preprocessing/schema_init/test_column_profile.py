@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import duckdb
 import pytest
 
-from mailcli.preprocessing.schema_init.column_profile import TIME_FORMATS, ColumnProfile
+from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
+from mailcli.preprocessing.schema_init.time_values import TIME_FORMATS
 
 
 @pytest.mark.parametrize("time_format", TIME_FORMATS)
@@ -16,12 +18,9 @@ def test_a_form_of_times_is_read_by_the_engine_as_it_was_meant(time_format: str)
     assert ColumnProfile("a", (written,)).time_formats[0] == time_format
     (seconds,) = duckdb.execute(f"SELECT epoch_us(try_strptime('{written}', '{time_format}')) // 1000000").fetchall()
     # 2023-11-14 is 19,675 days after 1970-01-01.
-    day, clock = 19_675 * 86_400, 22 * 3600 + 13 * 60
-    if "%H" not in time_format and "%I" not in time_format:
-        clock = 0
-    elif "%S" in time_format:
-        clock += 20
-    assert seconds == (day + clock,)
+    codes = re.findall("%-?.", time_format)
+    clock = sum(part for code, part in {"%H": 79_200, "%I": 79_200, "%M": 780, "%S": 20}.items() if code in codes)
+    assert seconds == (19_675 * 86_400 + clock,)
 
 
 def test_numbers_are_times_of_digits_alone_only_if_nothing_else_is_likely() -> None:
@@ -34,6 +33,20 @@ def test_numbers_are_times_of_digits_alone_only_if_nothing_else_is_likely() -> N
     assert ColumnProfile("a", ("1700000000000000",)).unit == "us"
     assert ColumnProfile("a", ("1700000000000000000",)).unit == "ns"
     assert ColumnProfile("a", ("17000000000000000000",)).unit == ""
+
+
+def test_of_day_and_month_the_order_is_taken_in_which_the_days_follow_each_other() -> None:
+    in_a_row = tuple(f"05/{day:02}/2023" for day in range(1, 9))
+    assert ColumnProfile("a", in_a_row).time_formats == ("%m/%d/%Y", "%d/%m/%Y")
+    assert ColumnProfile("a", ("02/03/2024", "04/05/2024")).time_formats == ("%d/%m/%Y", "%m/%d/%Y")
+
+
+def test_fractions_of_some_seconds_are_cut_off() -> None:
+    """Python's isoformat leaves them out where they are zero."""
+    column = ColumnProfile("a", ("2023-11-14T22:13:20Z", "2023-11-14T22:13:20.5Z"))
+    assert (column.time_formats, column.formats_of_whole_seconds) == ((), ("%Y-%m-%dT%H:%M:%S",))
+    assert column.is_likely_time
+    assert ColumnProfile("a", ("2023-11-14T22:13:20", "2023-11-14T22:13:21")).formats_of_whole_seconds == ()
 
 
 def test_nine_digits_after_the_second_are_nanoseconds() -> None:

@@ -50,7 +50,7 @@ def test_movielens_1m_is_proposed_as_it_is(tmp_path: Path) -> None:
     assert all(proposed_columns[key] == expected[key] for key in proposed_columns if "zip" not in key)
     for line in (
         'columns = ["UserID", "Gender", "Age", "Occupation", "Zip-code"]',
-        'click = {column = "Rating", at_least = 4}    # check this: what counts as a click',
+        'click = {column = "Rating", at_least = 4}    # check this: what counts as a click?',
         'genres = {column = "Genres", separator = "|", most = 6}    # check this: a list? room for twice as many values as in the first rows',
         'encoding = "latin-1"    # check this: the file is not UTF-8',
         'integers = ["user", "item"]    # check this: later rows with other ids are set aside',
@@ -167,13 +167,14 @@ def test_true_and_false_are_labels(tmp_path: Path, label: tuple[str, str]) -> No
     assert 'where = "click"' in lines
 
 
-def test_the_day_or_the_month_first(tmp_path: Path) -> None:
+def test_the_day_or_the_month_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     raw = write_files(
         tmp_path, {**FILES, "log.csv": "user_id,item_id,date,click\nu1,i1,02/03/2024,1\nu2,i1,04/05/2024,0\n"}
     )
     lines = propose([raw / "users.csv", raw / "log.csv"], "my.toml").splitlines()
     line = 'time = {column = "date", format = "%d/%m/%Y"}    # check this: or is it %m/%d/%Y?'
     assert lines.count(line) == 2
+    assert "Note: log.csv: the times in 'date' are read as %d/%m/%Y, but may be %m/%d/%Y." in caplog.messages
 
 
 def test_a_time_of_unknown_form_is_asked_for(tmp_path: Path) -> None:
@@ -284,5 +285,6 @@ def test_a_log_without_times_is_named_with_a_way(tmp_path: Path, caplog: pytest.
     assert caplog.messages == [
         "Note: no column of ctr.csv looks like a time, so behaviors have to be lists, one per user. If the rows are in "
         "order, add their number as a time first (docs/your-own-data.md, Other forms of files). If hist_1, hist_2, ... "
-        "are what the user did before, leave them out then."
+        "are what the user did before, leave them out then.",
+        "Note: ctr.csv: left out: 'hist_1', 'hist_2' (use it only if it is known before the click).",
     ]

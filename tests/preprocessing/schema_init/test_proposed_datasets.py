@@ -170,6 +170,20 @@ def test_what_is_proposed_of_parquet_is_used_as_it_is(tmp_path: Path) -> None:
     assert values_by_user(dataset, "born") == {"u1": "172800", "u2": "504316800"}
 
 
+def test_recboles_files_are_used_as_they_are(tmp_path: Path) -> None:
+    header = "user_id:token,item_id:token,timestamp:float,label:float"
+    files = {
+        "x.user": USERS.replace("user_id,city", "user_id:token,city:token").replace(",", "\t"),
+        "x.item": "item_id:token\tclass:token_seq\ni1\tAction Drama\ni2\tDrama\n",
+        "x.inter": log().replace("user_id,item_id,timestamp,click", header).replace(",", "\t"),
+    }
+    raw = write_files(tmp_path / "raw", files)
+    text, dataset = propose_dataset(tmp_path, sorted(raw.iterdir()))
+    assert 'class = {column = "class:token_seq", separator = " ", most = 4}' in text
+    assert impressions_of(dataset) == SHOWN
+    assert raw_values(dataset, "items", "class") == [["Action", "Drama"], ["Drama"]]
+
+
 TRUTHS = pytest.mark.parametrize("label", [("False", "True"), ("false", "true")])
 
 
@@ -188,7 +202,7 @@ def test_a_behavior_has_the_fields_that_items_have_as_they_are(tmp_path: Path) -
     raw = write_files(tmp_path / "raw", {**FILES, "log.csv": shown_, "items.csv": items, "history.csv": history})
     text, dataset = propose_dataset(tmp_path, sorted(raw.iterdir()))
     lines = text.splitlines()
-    note = "    # check this: only if items have the same field"
+    note = "    # check this: use it only if items have the same field"
     fields = lines[lines.index("[behaviors.fields]") + 1 : lines.index("[impressions]") - 1]
     assert fields == ['item = "item_id"', 'kind = "kind"', f'# price = "price"{note}', f'# tags = "tags"{note}']
     assert raw_values(dataset, "behaviors", "kind") == ["hat", "hat"]

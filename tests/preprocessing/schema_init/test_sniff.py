@@ -18,9 +18,10 @@ from tests.helpers.schema_files import (
 def test_what_cannot_be_guessed_is_refused(tmp_path: Path) -> None:
     raw = write_files(tmp_path, {"a.csv": "x,y\n1,2\n3,4\n", "empty.csv": "", "one.txt": "word\nother\n"})
     assert mail_error("schema", "init", raw / "a.csv") == (
-        "none of the files looks like a log of what users were shown: a user, an item, a time, and a click or a rating, "
-        "with names such as user_id, item_id, timestamp, click. Found: a.csv: x, y. Rename the columns, or write the "
-        "schema file by hand, starting from examples/schemas."
+        "none of the files looks like a log of what users were shown: a user, an item, a time, and a click or a "
+        "rating. a.csv has nothing that is clearly a user, an item, a time or a click or a rating. Name its columns "
+        "with --user, --item, --time and --click, or write the schema file by hand, starting from examples/schemas. "
+        "Found: a.csv: x, y."
     )
     assert mail_error("schema", "init", raw / "b.csv") == (
         f"{raw}/b.csv: is not a file. Expected CSV, other separated text, or Parquet."

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from mailcli.errors import MailError
+from mailcli.preprocessing.schema_init.recognized import RecognizedTable
 from mailcli.preprocessing.schema_init.sniff import sample_file
-from mailcli.preprocessing.schema_init.table_roles import RecognizedTable, recognize_tables
+from mailcli.preprocessing.schema_init.table_roles import group_tables, recognize_tables
 from tests.helpers.proposals import FILES
 from tests.helpers.schema_files import write_files
 
@@ -19,7 +17,7 @@ from tests.helpers.schema_files import write_files
 def test_an_action_is_recognized_by_its_name(tmp_path: Path, name: str) -> None:
     history = f"user_id,timestamp,{name}\nu1,1699000000,view\nu1,1699000001,buy\n"
     raw = write_files(tmp_path, {**FILES, "history.csv": history})
-    tables = recognize_tables([sample_file(path) for path in sorted(raw.glob("*.csv"))])
+    tables = recognize_tables(group_tables([sample_file(path) for path in sorted(raw.glob("*.csv"))]))
     assert tables.behaviors
     assert tables.behaviors.action
     assert tables.behaviors.action.name == name
@@ -28,7 +26,7 @@ def test_an_action_is_recognized_by_its_name(tmp_path: Path, name: str) -> None:
 
 def impressions_of(folder: Path, header: str, *rows: str) -> RecognizedTable:
     raw = write_files(folder, {"log.csv": "\n".join([header, *rows]) + "\n"})
-    return recognize_tables([sample_file(raw / "log.csv")]).impressions
+    return recognize_tables(group_tables([sample_file(raw / "log.csv")])).impressions
 
 
 @pytest.mark.parametrize(
@@ -36,7 +34,17 @@ def impressions_of(folder: Path, header: str, *rows: str) -> RecognizedTable:
     [
         (("1651882669000", "1651883728000"), "ms", ""),
         (("1651882669", "1651883728"), "s", ""),
+        (("1651882669000000", "1651883728000000"), "us", ""),
         (("1651882669000000000", "1651883728000000000"), "ns", ""),
+        (("1651882669.25", "1651883728.0"), "s", ""),
+        (("1651882669000.0", "1651883728000.5"), "ms", ""),
+        (("1.651882669e18", "1.651883728e18"), "ns", ""),
+        (("874724710", "893286638"), "s", ""),  # MovieLens-100K's first and last rating, of 1997 and 1998
+        (("2022-05-07T00:17:49Z", "2022-05-07T00:35:28Z"), "", "%Y-%m-%dT%H:%M:%SZ"),
+        (("7 May 2022 00:17:49", "7 May 2022 00:35:28"), "", "%d %b %Y %H:%M:%S"),
+        (("May 7, 2022 12:17 AM", "May 7, 2022 12:35 AM"), "", "%b %d, %Y %I:%M %p"),
+        (("07/May/2022:00:17:49 +0200", "07/May/2022:00:35:28 +0200"), "", "%d/%b/%Y:%H:%M:%S %z"),
+        (("20220507001749", "20220507003528"), "", "%Y%m%d%H%M%S"),
         (("2022-05-07 00:17:49", "2022-05-07 00:35:28"), "", "%Y-%m-%d %H:%M:%S"),
         (("2022-05-07", "2022-05-08"), "", "%Y-%m-%d"),
     ],
@@ -46,10 +54,11 @@ def test_a_time_is_recognized_by_its_values(
     tmp_path: Path, name: str, values: tuple[str, str], unit: str, time_format: str
 ) -> None:
     first, second = values
-    table = impressions_of(tmp_path, f"user_id,item_id,{name},click", f"u1,i1,{first},1", f"u1,i2,{second},0")
+    table = impressions_of(tmp_path, f"user_id,item_id,{name},click", f'u1,i1,"{first}",1', f'u1,i2,"{second}",0')
     assert table.time
     assert table.time.name == name
-    assert (table.time.unit, table.time.time_formats[:1]) == (unit, (time_format,) if time_format else ())
+    assert table.time.time_formats[:1] == ((time_format,) if time_format else ())
+    assert time_format or table.time.unit == unit
 
 
 @pytest.mark.parametrize(
@@ -67,27 +76,50 @@ def test_other_values_are_no_times(tmp_path: Path, name: str, values: tuple[str,
     assert table.time is None
 
 
-def test_a_column_with_the_name_of_a_time_is_preferred(tmp_path: Path) -> None:
+def test_days_are_times_by_their_values_if_there_are_several(tmp_path: Path) -> None:
+    rows = [f"u1,i{day},2022050{day},1" for day in range(1, 6)]
+    assert (table := impressions_of(tmp_path, "user_id,item_id,n,click", *rows)).time
+    assert table.time.name == "n"
+
+
+def test_of_several_times_one_is_taken_and_the_other_is_said(tmp_path: Path) -> None:
     row = "u1,i1,2022-05-07 00:00:00,1651882669,2020-01-01,1"
     assert (table := impressions_of(tmp_path, "user_id,item_id,a,at,showDate,click", row, row)).time
-    assert table.time.name == "at"
+    assert (table.time.name, dict(table.reasons)) == ("at", {})
+    # A day says less than a time.
     assert (table := impressions_of(tmp_path, "user_id,item_id,a,b,showDate,click", row, row)).time
-    assert table.time.name == "showDate"
+    assert (table.time.name, dict(table.reasons)) == ("a", {"time": "'b' may be it, too"})
+    # Of the same kind, a name that tells.
+    assert (table := impressions_of(tmp_path, "user_id,item_id,a,playTime,showDate,click", row, row)).time
+    assert (table.time.name, dict(table.reasons)) == ("playTime", {"time": "by its values"})
+    # A time that some rows lack, such as that of the click, is not that of the impression.
+    rows = ("u1,i1,1651882669,1651882670,1", "u1,i2,,1651882671,0")
+    assert (table := impressions_of(tmp_path, "user_id,item_id,click_time,shown,click", *rows)).time
+    assert (table.time.name, dict(table.reasons)) == ("shown", {"time": "by its values"})
 
 
-def test_lists_of_impressions_are_recognized(tmp_path: Path) -> None:
-    pages = "p,U0,11/9/2019 1:05:00 AM,N1 N2,N0-0 N3-0\np,U1,11/9/2019 1:05:00 AM,N1,N1-1\n"
-    raw = write_files(tmp_path, {"pages.csv": pages})
-    with pytest.raises(MailError) as error:
-        recognize_tables([sample_file(raw / "pages.csv")])
-    assert (
-        "pages.csv: 'column_5' may hold lists of impressions such as 'N1-1': write one row for each first, for example "
-        "with pandas (docs/your-own-data.md, Other forms of files)."
-    ) in error.value.message
+def test_what_is_one_time_for_each_user_or_item_is_not_the_time(tmp_path: Path) -> None:
+    rows = [
+        f"u{n % 7},i{n % 5},20{n % 7:02}-01-01 00:00:00,199{n % 5}-01-01 00:00:00,2022-05-07 00:00:{n},{n % 2}"
+        for n in range(10, 60)
+    ]
+    table = impressions_of(tmp_path, "user_id,item_id,born_at_time,released_time,t,click", *rows)
+    assert table.time
+    assert (table.time.name, dict(table.reasons)) == ("t", {"time": "by its values"})
+    assert [column.name for column in table.user_columns] == ["born_at_time"]
+    assert [column.name for column in table.item_columns] == ["released_time"]
 
 
-def test_parquet_lists_of_impressions_are_recognized(tmp_path: Path) -> None:
-    table = {"user_id": [1, 2], "impression_time": [1, 2], "article_ids_inview": [[1, 2], [3]]}
-    pq.write_table(pa.table(table), tmp_path / "pages.parquet")
-    with pytest.raises(MailError, match=r"'article_ids_inview' may hold lists of impressions: write one row for each"):
-        recognize_tables([sample_file(tmp_path / "pages.parquet")])
+@pytest.mark.parametrize(
+    ("header", "role", "reason"),
+    [
+        ("user_id,customer_id,item_id,timestamp,click", "user", "'customer_id' may be it, too"),
+        ("user_id,x,item_id,timestamp,click", "user", None),
+        ("user_id,product_id,item_id,timestamp,click", "item", "'item_id' may be it, too"),
+        ("user_id,product,item_id,timestamp,click", "item", None),
+        ("user_id,label,item_id,timestamp,click", "click", "'click' may be it, too"),
+    ],
+)
+def test_a_second_column_of_a_fitting_name_is_said(tmp_path: Path, header: str, role: str, reason: str | None) -> None:
+    table = impressions_of(tmp_path, header, "1,0,7,1651882669,1", "1,1,8,1651882670,0")
+    assert table.reasons.get(role) == reason

@@ -1,0 +1,73 @@
+"""The command that writes lists of earlier behaviors as rows with times, all before those of the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mailcli.preprocessing.engines.duckdb import literal, pattern_of
+from mailcli.preprocessing.schema_file.definition import UNITS
+from mailcli.preprocessing.schema_file.parquet import is_parquet
+from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
+from mailcli.preprocessing.schema_init.duckdb_command import copy_command, source, sql_name, written
+from mailcli.preprocessing.schema_init.labels_by_values import positive_word
+from mailcli.preprocessing.schema_init.list_forms import separator_of
+from mailcli.preprocessing.schema_init.recognized import RecognizedTable
+
+
+def history_command(table: RecognizedTable, history: ColumnProfile, log: RecognizedTable, pages: Path | None) -> str:
+    """A line for the shell: each user's earliest list, its last value a step before the log begins, and the clicks.
+
+    Args:
+        table: the table with the lists.
+        history: their column.
+        log: a table with a user and a time, perhaps the same.
+        pages: a file with `item_id` and `click` that is written from the log, if it has pages instead of items.
+    """
+    assert table.user is not None
+    assert log.user is not None
+    assert log.time is not None
+    user, time = sql_name(log.user.name), sql_name(log.time.name)
+    item = sql_name(log.item.name if log.item and not pages else "item_id")
+    moment, step, form = _arithmetic(log.time)
+    values = sql_name(history.name)
+    if history.lengths is None:
+        values = f"string_split({values}, {literal(separator_of(history))})"
+    first, lists = (f"arg_min({values}, moment)", "log") if table is log else (f"any_value({values})", source(table))
+    number = "len(list) - generate_subscripts(list, 1) + 1"
+    back = f"(SELECT min(moment) FROM log) - {step.format(number)}"
+    query = (
+        f"WITH log AS (SELECT *, {moment} AS moment FROM {source(log)}), "
+        f"lists AS (SELECT {sql_name(table.user.name)} AS owner, {first} AS list FROM {lists} GROUP BY owner) "
+        f"SELECT owner AS {user}, unnest(list) AS {item}, {form.format(back)} AS {time} FROM lists"
+    )
+    clicked = "click::VARCHAR = '1'" if pages else _clicked(log)
+    if clicked:
+        clicks = _written(pages) if pages else "log"
+        query += f" UNION ALL SELECT {user}, {item}, {time} FROM {clicks} WHERE {clicked}"
+    return copy_command(query, written(table, "history.csv"))
+
+
+def _written(pages: Path) -> str:
+    path = literal(pattern_of(pages))
+    return f"read_parquet({path})" if is_parquet(pages) else f"read_csv({path}, all_varchar = true)"
+
+
+def _arithmetic(time: ColumnProfile) -> tuple[str, str, str]:
+    """SQL of a time to count with, of a number of steps back, and of the result in the form of the column."""
+    name = sql_name(time.name)
+    if time.is_time:
+        return f"{name}::TIMESTAMP", "to_seconds({})", "{}"
+    if not time.time_formats:
+        return f"{name}::{'BIGINT' if time.is_whole else 'DOUBLE'}", f"({{}}) * {UNITS[time.unit]}", "{}"
+    form = time.time_formats[0]
+    smallest = next((step for code, step in (("%S", "seconds"), ("%M", "minutes")) if code in form), "days")
+    return f"strptime({name}, {literal(form)})", f"to_{smallest}({{}})", f"strftime({{}}, {literal(form)})"
+
+
+def _clicked(log: RecognizedTable) -> str:
+    """SQL for what counts as a click of a log; empty if it has no items or no label."""
+    if not log.item or not log.click:
+        return ""
+    if log.click.is_binary:
+        return f"{sql_name(log.click.name)}::VARCHAR IN ('1', '1.0', 'true', 'True')"
+    return f"{sql_name(log.click.name)} = {literal(positive_word(log.click))}"
