@@ -1,11 +1,12 @@
 """Names that a user chooses, written so that a form of output shows them and obeys none of them.
 
-One function per form: the terminal, Markdown, LaTeX, CSV, TOML, figures, and JSON that people read. Other JSON is
+One function per form: the terminal, Markdown, HTML, LaTeX, CSV, TOML, figures, and JSON that people read. Other JSON is
 `json.dumps`'s.
 """
 
 from __future__ import annotations
 
+import html as standard_html
 import json
 import re
 from collections.abc import Iterable
@@ -69,6 +70,11 @@ def markdown_row(cells: Iterable[str]) -> str:
     # Bars in code end a cell, too.
     texts = " | ".join(cell.replace("|", "\\|") for cell in cells)
     return f"| {texts} |"
+
+
+def html(text: object) -> str:
+    """Plain text for an element of HTML, or for an attribute in quotes."""
+    return standard_html.escape(terminal(text))
 
 
 def latex(text: object) -> str:

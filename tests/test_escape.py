@@ -13,6 +13,7 @@ from hypothesis import given
 from mailcli.escape import (
     csv_cell,
     figure_label,
+    html,
     json_text,
     latex,
     markdown,
@@ -22,6 +23,7 @@ from mailcli.escape import (
     toml_string,
 )
 from tests.helpers.hostile_names import NAMES, assert_harmless, latex_text, markdown_texts, seen
+from tests.helpers.html_pages import HtmlPage
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,18 @@ def test_a_terminal_shows_what_cannot_be_printed(name: str, shown: str) -> None:
 )
 def test_markdown_shows_the_characters_that_it_would_obey(name: str, source: str) -> None:
     assert markdown(name) == source
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("p <.001, a & b", "p &lt;.001, a &amp; b"),
+        ("<script>&lt;\"'", "&lt;script&gt;&amp;lt;&quot;&#x27;"),
+        ("a\nb\x1b\u202e", r"a\nb\x1b\u202e"),
+    ],
+)
+def test_html_shows_the_characters_that_it_would_obey(name: str, source: str) -> None:
+    assert html(name) == source
 
 
 def test_a_bar_in_a_cell_ends_neither_text_nor_code() -> None:
@@ -123,10 +137,20 @@ def test_a_label_of_a_figure_is_no_formula(name: str, label: str) -> None:
 def test_every_form_shows_every_name(name: str) -> None:
     assert terminal(name) == terminal(terminal(name)) == seen(name)
     assert latex_text(latex(name)) == seen(name)
+    page = HtmlPage(f'<p title="{html(name)}">{html(name)}</p>')
+    assert (page.structure, page.attributes) == ([("p", "title")], [("p", "title", seen(name))])
+    assert "".join(page.texts.get("p", [])) == seen(name)
     assert figure_label(name).replace(r"\$", "$").strip() == seen(name).strip()
     assert tomllib.loads(f"key = {toml_string(name)}") == {"key": name}
     assert json.loads(json_text({name: name}, indent=2)) == {name: name}
-    for output in (terminal(name), markdown(name), latex(name), toml_string(name), json_text([name], indent=2)):
+    for output in (
+        terminal(name),
+        markdown(name),
+        latex(name),
+        toml_string(name),
+        json_text([name], indent=2),
+        html(name),
+    ):
         assert_harmless(output)
 
 

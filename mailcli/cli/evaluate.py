@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mailcli.cli._completion import run_folders
+from mailcli.cli._known import parse_known
 from mailcli.cli._options import (
     COLUMNS,
     DATA_DIR,
@@ -18,9 +19,8 @@ from mailcli.cli._options import (
     check_form,
     print_tables,
     print_text_tables,
-    split_names,
 )
-from mailcli.errors import MailError, quoted
+from mailcli.errors import MailError
 
 
 @click.command(short_help="Recompute the test metrics of finished runs.")
@@ -63,7 +63,9 @@ def evaluate(
     check_draws(bootstrap)
     check_form(form)
     shown = check_columns(columns)
-    numbers = None if known is None else _parse_known(known, bootstrap)
+    numbers = None if known is None else parse_known(known)
+    if numbers is not None and bootstrap:
+        raise MailError("--known has no intervals over users. Leave out --bootstrap or --known.")
     if numbers is not None and columns is not None:
         raise MailError("--known shows AUC and GAUC of new users only. Leave out --columns, or --known.")
     chosen = runs_to_score(folders, runs, data_dir)
@@ -80,17 +82,3 @@ def evaluate(
         for rows in rescore(chosen, data_dir, bootstrap)
     ]
     print_tables(tables, form)
-
-
-def _parse_known(text: str, bootstrap: int) -> list[int]:
-    """`"0, 1, 5"` -> `[0, 1, 5]`, ascending (MailError)."""
-    names = split_names(text)
-    wrong = [name for name in names if not (name.isascii() and name.isdigit() and len(name) <= 9)]
-    if wrong:
-        raise MailError(
-            f"--known {text}: {quoted(wrong[:1])} is not a number of behaviors. Expected whole numbers from 0, "
-            "separated by commas, e.g. 0,1,2,5,10,30."
-        )
-    if bootstrap:
-        raise MailError("--known has no intervals over users. Leave out --bootstrap or --known.")
-    return sorted(set(map(int, names)))

@@ -29,7 +29,7 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
     Args:
         plan: the experiment.
         runs: folder of the runs; it need not exist.
-        archive: folder of the archived runs, with the same subfolders as `runs`.
+        archive: folder of the archived runs, with the same subfolders as `runs`; if it is `runs`, nothing is copied.
 
     Raises:
         MailError: a run is in neither folder, has other settings, or is on another version of the dataset.
@@ -47,9 +47,10 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
         else:
             missing.append(place)
     if missing:
+        places = f"neither in {runs} nor in {archive}" if runs != archive else f"not in {runs}"
         raise MailError(
-            f"{plan.path}: {len(missing)} of {len(missing) + len(archived)} runs are neither in {runs} nor in "
-            f"{archive}, for example {missing[0]}. Train them with `mail run {plan.path}`."
+            f"{plan.path}: {len(missing)} of {len(missing) + len(archived)} runs are {places}, for example "
+            f"{missing[0]}. Train them with `mail run {plan.path}`."
         )
     _check_dataset(list(archived.values()))
     rows = plan.name_rows([make_row(config, seeds, archived, baseline_of) for config in configs])

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from mailcli.escape import markdown, markdown_code
 from mailcli.experiments.plan import Plan
 from mailcli.experiments.section_tables import SectionTables, legends, section_tables
 from mailcli.reporting.formats import render
+from mailcli.reporting.provenance import cost_note, environment_notes
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
 from mailcli.training.run_folder import Run
@@ -70,7 +70,7 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
         "This file is written by `mail results`, from the small files of finished runs that are kept in `results/`: "
         "do not edit it. `make results` rewrites it within seconds; each section names the command that trains its "
         "runs.",
-        _bullets(_environments(runs)),
+        _bullets(environment_notes(runs)),
         *_appendix(tables),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -106,7 +106,7 @@ def _section(section: ExperimentSection, tables: SectionTables, number: int) -> 
         f"**{markdown(tables.verdicts)}**" if tables.verdicts else "",
         f"Further tables: {', '.join(links)}." if links else "",
         *_figures(section.figures),
-        f"Made by {markdown_code(f'mail run {plan.path.as_posix()}')}: {markdown(_cost(section.runs))}.",
+        f"Made by {markdown_code(f'mail run {plan.path.as_posix()}')}: {markdown(cost_note(section.runs))}.",
     ]
 
 
@@ -133,38 +133,6 @@ def _figures(figures: Sequence[Path]) -> list[str]:
         *(f"![{markdown(path.stem)}]({quote(path.as_posix())})" for path in shown),
         *([f"More figures: {', '.join(others)}."] if others else []),
     ]
-
-
-def _environments(runs: Sequence[Run]) -> list[str]:
-    """Machines, versions and dates: what the runs have in common, or all values."""
-    environments = [run.environment for run in runs]
-    versions = ("python", "tensorflow", "keras", "numpy", "pandas", "scipy")
-    machines = {
-        f"{environment['machine']}, {environment['cores']} cores, {environment['gpus']} GPUs, "
-        f"{', '.join(environment['instructions'])}"
-        for environment in environments
-    }
-    dates = sorted(environment["finished"][:10] for environment in environments)
-    commits = [{"commit": (environment["commit"] or "none")[:9]} for environment in environments]
-    return [
-        f"{len({run.folder for run in runs})} runs, finished {dates[0]} to {dates[-1]}",
-        f"machine: {'; '.join(sorted(machines))}",
-        "versions: " + ", ".join(f"{name} {_values(environments, name)}" for name in versions),
-        f"commits: {_values(commits, 'commit')}",
-    ]
-
-
-def _values(environments: Sequence[dict[str, Any]], key: str) -> str:
-    return " and ".join(sorted({str(environment.get(key, "not recorded")) for environment in environments}))
-
-
-def _cost(runs: Sequence[Run]) -> str:
-    environments = [run.environment for run in runs]
-    minutes = sum(environment["seconds"] for environment in environments) / 60
-    return (
-        f"{len(runs)} runs, {minutes:,.0f} minutes of training and evaluation in total, threads per run: "
-        f"{_values(environments, 'threads')}"
-    )
 
 
 def _bullets(lines: Sequence[str]) -> str:

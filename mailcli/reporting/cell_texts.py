@@ -28,6 +28,12 @@ def over_users_cell(cell: MetricCell) -> TextCell:
     return TextCell(" to ".join(map(unsigned, cell.over_users)) if cell.over_users else "-")
 
 
+def improvement_cell(gain: Improvement | None, text: str) -> TextCell:
+    """A cell with an improvement's text."""
+    sign = 0 if gain is None or not gain.significant else 1 if gain.mean > 0 else -1
+    return TextCell(text, sign=sign)
+
+
 def improvement_text(gain: Improvement | None) -> str:
     """`+12.00 ±4.97, p .018`, with `n.s.` if it is not significant and `≈` if it is practically zero."""
     return _gain_text(gain, lambda known, p: f", {_p_value(p)}" + _marks(known))

@@ -7,7 +7,7 @@ from typing import Any
 
 from mailcli.reporting.best_epochs import best_epochs
 from mailcli.reporting.captions import EQUIVALENCE_NOTE, ONE_SEED, SEEDS_NOTE, settings_note
-from mailcli.reporting.cell_texts import improvement_text
+from mailcli.reporting.cell_texts import improvement_cell, improvement_text
 from mailcli.reporting.result_layout import improvement_numbers
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
 from mailcli.reporting.worlds import (
@@ -69,7 +69,8 @@ def _cells(line: MapLine, shown: Sequence[str], trivial: Sequence[str], methods:
     ]
     name = world_name({key: line.settings[key] for key in shown})
     texts = [name, *("-" if value is None else unsigned(value) for value in columns)]
-    return [TextCell(text) for text in (*texts, improvement_text(line.gain) or "-", _counts(line))]
+    gain = improvement_cell(line.gain, improvement_text(line.gain) or "-")
+    return [*map(TextCell, texts), gain, TextCell(_counts(line))]
 
 
 def _counts(line: MapLine) -> str:

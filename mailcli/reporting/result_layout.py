@@ -9,7 +9,7 @@ from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.audit_block import audit_block
 from mailcli.reporting.best_epochs import BestEpochs
 from mailcli.reporting.captions import PAPER_NOTE, TRIVIAL_MARK
-from mailcli.reporting.cell_texts import estimate_cell, improvement_text, over_users_cell
+from mailcli.reporting.cell_texts import estimate_cell, improvement_cell, improvement_text, over_users_cell
 from mailcli.reporting.columns import column_title
 from mailcli.reporting.rows import COST_METRICS, METRICS, TITLES
 from mailcli.reporting.stacked_layout import has_intervals, stacked_layout
@@ -84,7 +84,8 @@ def _line(table: ResultTable, line: ResultLine) -> list[TextCell]:
         ]
 
     with_gain, others = _split_columns(table)
-    gains = [TextCell(improvement_text(line.improvements[metric])) for metric in with_gain]
+    improvements = [line.improvements[metric] for metric in with_gain]
+    gains = [improvement_cell(gain, improvement_text(gain)) for gain in improvements]
     reported = _reported(line) if table.with_reported else []
     name = TextCell(f"{TRIVIAL_MARK}{line.name}" if line.trivial else line.name)
     return [name, *cells(with_gain), *gains, *cells(others), *reported]

@@ -14,6 +14,8 @@ class TextCell(NamedTuple):
     """Shown after the text wherever there is room for it: everywhere but in a terminal."""
     rank: int = 0
     """1 for the best of its block, 2 for the second best, 0 for all others."""
+    sign: int = 0
+    """1 for a significant improvement, -1 for a significant loss, 0 for all others."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mailcli import plugins
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 from mailcli.reporting.best_epochs import epoch_notes
 from mailcli.reporting.captions import ONE_SEED, TRIVIAL_MARK, TRIVIAL_NOTE, data_note, settings_note
-from mailcli.reporting.cell_texts import estimate_cell, improvement_text, short_improvement_text
+from mailcli.reporting.cell_texts import estimate_cell, improvement_cell, improvement_text, short_improvement_text
 from mailcli.reporting.rescore import cell_of, group_by_table
 from mailcli.reporting.result_layout import cell_numbers, improvement_numbers
 from mailcli.reporting.rows import METRICS, Row, row_of
@@ -26,11 +26,12 @@ _NOT_SIGNIFICANT = "n.s. = no significant difference at 5 %"
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A row of the table: a cell of the matrix, with one entry per seed."""
+class WarmUpLine:
+    """A row of the table."""
 
     row: Row
     by_seed: tuple[WarmUp, ...]
+    """In the order of the row's seeds."""
 
     @property
     def trivial(self) -> bool:
@@ -57,18 +58,27 @@ def warm_up_tables(runs: Sequence[Run], data_dir: Path, known: Sequence[int]) ->
     check_known(known, runs)
     tables = []
     for table in group_by_table(runs):
-        lines = [
-            _Line(
-                row_of([(run, run.result or {}) for run in row]),
-                tuple(measure_warm_up(run, data_dir, known) for run in row),
-            )
-            for row in table
-        ]
-        tables.append(_table(lines, known))
+        rows = [(row_of([(run, run.result or {}) for run in row]), row) for row in table]
+        tables.append(warm_up_table(measure_lines(rows, data_dir, known), known))
     return tables
 
 
-def _table(lines: Sequence[_Line], known: Sequence[int]) -> TextTable:
+def measure_lines(rows: Sequence[tuple[Row, Sequence[Run]]], data_dir: Path, known: Sequence[int]) -> list[WarmUpLine]:
+    """The lines of a table.
+
+    Args:
+        rows: with their runs, in the order of the seeds.
+        data_dir: folder of the datasets.
+        known: numbers of behaviors; `check_known` has checked them.
+
+    Raises:
+        MailError: as `measure_warm_up`.
+    """
+    return [WarmUpLine(row, tuple(measure_warm_up(run, data_dir, known) for run in runs)) for row, runs in rows]
+
+
+def warm_up_table(lines: Sequence[WarmUpLine], known: Sequence[int]) -> TextTable:
+    """The table of some lines: a block per metric, and one per metric for RI where a baseline is among the lines."""
     names = [f"{TRIVIAL_MARK}{line.name}" if line.trivial else line.name for line in lines]
     baselines = [_baseline(line, lines) for line in lines]
     blocks, gains_by_metric, records = [], [], []
@@ -110,8 +120,12 @@ def _gain_blocks(
         gains_by_metric: for each metric and column, the improvements of the lines; empty for no blocks.
         text_of: an improvement's text.
     """
+
+    def cells(column: Sequence[Improvement | None]) -> list[TextCell]:
+        return [improvement_cell(gain, text_of(gain)) for gain in column]
+
     return [
-        _block(f"RI {metric} %", names, [[TextCell(text_of(gain)) for gain in column] for column in columns])
+        _block(f"RI {metric} %", names, [cells(column) for column in columns])
         for metric, columns in zip(METRICS, gains_by_metric, strict=False)
     ]
 
@@ -121,7 +135,7 @@ def _short_note(note: str) -> str:
     return note.replace(_NOT_SIGNIFICANT, "* p < .05, ** p < .01, no mark = no significant difference at 5 %")
 
 
-def _baseline(line: _Line, lines: Sequence[_Line]) -> _Line | None:
+def _baseline(line: WarmUpLine, lines: Sequence[WarmUpLine]) -> WarmUpLine | None:
     """The line of the same ranker without a method and of the same seeds, if it is in the table."""
     config = line.row.config
     if config.cold_start == "none":
@@ -131,7 +145,7 @@ def _baseline(line: _Line, lines: Sequence[_Line]) -> _Line | None:
     return matching[0] if matching else None
 
 
-def _ranked_cells(lines: Sequence[_Line], metric: str, known: int) -> list[MetricCell]:
+def _ranked_cells(lines: Sequence[WarmUpLine], metric: str, known: int) -> list[MetricCell]:
     """One column of a block."""
     values = [line.values(metric, known) for line in lines]
     cells = rank_cells([MetricCell(None if numbers is None else estimate(numbers)) for numbers in values])
@@ -139,11 +153,11 @@ def _ranked_cells(lines: Sequence[_Line], metric: str, known: int) -> list[Metri
 
 
 def _gains(
-    lines: Sequence[_Line], baselines: Sequence[_Line | None], metric: str, known: int
+    lines: Sequence[WarmUpLine], baselines: Sequence[WarmUpLine | None], metric: str, known: int
 ) -> list[Improvement | None]:
     """The improvements in one column, Holm-corrected; None without a baseline."""
 
-    def gain(line: _Line, baseline: _Line | None) -> Improvement | None:
+    def gain(line: WarmUpLine, baseline: WarmUpLine | None) -> Improvement | None:
         own, base = line.values(metric, known), baseline.values(metric, known) if baseline else None
         return None if own is None or base is None or 0 in base else improvement(base, own)
 
@@ -156,7 +170,7 @@ def _block(title: str, names: Sequence[str], columns: Sequence[Sequence[TextCell
     return TextBlock(title, [[TextCell(name), *cells] for name, cells in lines if any(cell.text for cell in cells)])
 
 
-def _notes(lines: Sequence[_Line], known: Sequence[int], baselines: Sequence[_Line | None]) -> list[str]:
+def _notes(lines: Sequence[WarmUpLine], known: Sequence[int], baselines: Sequence[WarmUpLine | None]) -> list[str]:
     """What the reader of any number in the table must know."""
     rows = [line.row for line in lines]
     several_seeds = any(len(row.seeds) > 1 for row in rows)

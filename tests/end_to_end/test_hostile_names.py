@@ -186,6 +186,8 @@ def test_a_proposed_schema_file_holds_the_names_as_texts(names: list[str]) -> No
         ["tune", "--range", "epochs=1..2", "--users", ARGUMENT],
         ["run", ARGUMENT],
         ["results", ARGUMENT],
+        ["report", ARGUMENT],
+        ["report", f"{ARGUMENT}.toml"],
         [ARGUMENT],
     ],
 )

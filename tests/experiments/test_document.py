@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from mailcli.training.run_audit import RunAudit, write_audit
 from mailcli.utils import hardware
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.kept_runs import write_run
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -64,44 +65,6 @@ it. `make results` rewrites it within seconds; each section names the command th
 |  | AUC |\
 """
 
-CONFIG = """
-dataset_sha256 = "{sha}"
-data = "toy"
-ranker = "base"
-cold_start = "{cold_start}"
-seed = {seed}
-history = {history}
-[cold_start_options]
-{options}
-"""
-
-
-def write_run(runs: Path, cell: str, seed: int, sha: str = "0", history: int = 10) -> Path:
-    """A finished run's small files, by hand, and a large one that is not to be archived."""
-    folder = runs / "toy" / "paper" / cell / f"seed-{seed}"
-    folder.mkdir(parents=True)
-    method, _, variant = cell.removeprefix("base+").partition("-")
-    options = f'variant = "{variant}"' if variant else ""
-    text = CONFIG.format(sha=sha, cold_start=method, seed=seed, history=history, options=options)
-    (folder / "config.toml").write_text(text, encoding="utf-8")
-    group = {"AUC": AUC[cell][seed], "GAUC": 0.5, "one_class_impressions": 0.25}
-    result = {"cell": cell, "seed": seed, "protocol": "paper", "dataset": "toy (simulated)"}
-    result |= {"test": {"new": group, "old": group, "all": group}}
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
-    machine = {
-        "machine": "m68k",
-        "cores": 3,
-        "threads": 1,
-        "gpus": 0,
-        "instructions": ["fma"],
-        "commit": "abcdef012345",
-    }
-    versions = dict.fromkeys(("python", "tensorflow", "keras", "numpy", "pandas", "scipy"), "9.9")
-    environment = machine | versions | {"seconds": 90.0, "finished": f"2026-11-2{seed}T00:00:00Z"}
-    (folder / "environment.json").write_text(json.dumps(environment), encoding="utf-8")
-    (folder / "predictions.npy").write_bytes(b"large")
-    return folder
-
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -112,7 +75,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "reading.md").write_text("All in all, a toy.\n", encoding="utf-8")
     for cell in AUC:
         for seed in (0, 1):
-            write_run(tmp_path / "runs", cell, seed)
+            write_run(tmp_path / "runs", cell, seed, AUC[cell][seed])
     return tmp_path
 
 
@@ -289,12 +252,12 @@ def _unfinished(home: Path) -> None:
 
 def _other_settings(home: Path) -> None:
     shutil.rmtree(home / "runs/toy/paper/base+none/seed-0")
-    write_run(home / "runs", "base+none", 0, history=20)
+    write_run(home / "runs", "base+none", 0, AUC["base+none"][0], history=20)
 
 
 def _other_data(home: Path) -> None:
     shutil.rmtree(home / "runs/toy/paper/base+none/seed-1")
-    write_run(home / "runs", "base+none", 1, sha="1")
+    write_run(home / "runs", "base+none", 1, AUC["base+none"][1], sha="1")
 
 
 def _damaged(home: Path) -> None:

@@ -15,6 +15,7 @@ from mailcli.reporting.plots._users import encode_users
 from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
 from mailcli.reporting.plots.tsne import embed_2d
+from mailcli.reporting.plots.validation import mean_curve
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
 from tests.helpers.command_line import error_line, mail
@@ -42,6 +43,7 @@ def runs(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("forest", ["."], ["forest"]),
         ("validation", ["."], ["validation"]),
         ("map", ["."], ["map"]),
+        ("cost", ["."], ["cost"]),
         pytest.param(
             "warmup",
             ["tiny/paper/base+none", "tiny/paper/base+mail-base"],
@@ -83,7 +85,7 @@ def test_each_figure_is_written_twice_over(
 @pytest.mark.parametrize(
     ("name", "folders", "error"),
     [
-        ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'forest', 'loss', 'map', 'nearness', "),
+        ("los", ["."], "unknown figure 'los'. Did you mean 'loss'? Known: 'cost', 'forest', 'loss', 'map', "),
         ("tsne", ["."], "t-SNE needs exactly one run; got 4. Name one run folder."),
         ("nearness", ["."], "nearness needs exactly one run; got 4. Name one run folder."),
         (
@@ -189,6 +191,13 @@ def test_the_moving_mean_does_not_trail() -> None:
     np.testing.assert_allclose(mean, 0.5 * steps)
     steps, mean = moving_mean([[float(batch == 50) for batch in range(1, 201)]])
     assert steps[mean > 0.01].tolist() == list(range(38, 63))
+
+
+def test_the_mean_of_validation_curves_ends_with_the_shortest() -> None:
+    # The seeds' epochs have 10 and 12 steps.
+    steps, heights = mean_curve([{10: 0.5, 20: 0.6, 30: 0.9}, {12: 0.7, 24: 0.5}])
+    assert steps.tolist() == [11, 22]
+    assert heights.tolist() == pytest.approx([0.6, 0.55])
 
 
 def test_damaged_runs_of_a_folder_are_skipped_and_leftovers_of_a_kill_swept(runs: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mailcli.metrics.statistics import estimate
 from mailcli.reporting.plots._style import COLUMN, add_legend, add_title, caption, group_by_cell, labeled, line_style
-from mailcli.reporting.warm_up import measure_warm_up
+from mailcli.reporting.warm_up import WarmUp, measure_warm_up
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -28,23 +28,37 @@ class Plot:
         from matplotlib.figure import Figure
 
         title = caption(runs)
-        figure = Figure(figsize=(COLUMN * 1.4, 3.0), layout="constrained")
-        axis = figure.subplots()
-        for number, (cell, group) in enumerate(group_by_cell(runs)):
+        lines = []
+        for cell, group in group_by_cell(runs):
             known = [count for count in KNOWN if count <= min(run.config.history for run in group)]
-            by_seed = [measure_warm_up(run, data_dir, known).metrics for run in group]
-            estimates = [estimate([metrics[count]["AUC"] for metrics in by_seed]) for count in known]
-            axis.errorbar(
-                np.arange(len(known)) + 0.05 * number,
-                [mean for mean, _, _ in estimates],
-                yerr=[half or 0 for _, _, half in estimates],
-                markersize=3,
-                linewidth=1,
-                label=cell,
-                **line_style(number),
-            )
-            axis.set_xticks(range(len(known)), [str(count) for count in known])
-        axis.set(xlabel="known behaviors of a new user", ylabel="AUC")
-        add_legend(figure, labeled([axis]))
-        add_title(figure, title)
+            lines.append((cell, [measure_warm_up(run, data_dir, known) for run in group]))
+        figure = Figure(figsize=(COLUMN * 1.4, 3.0), layout="constrained")
+        draw_warm_up(figure, lines, title)
         return {"warmup": figure}
+
+
+def draw_warm_up(figure: Figure, rows: Sequence[tuple[str, Sequence[WarmUp]]], title: str) -> None:
+    """Draw what some rows were measured to be into an empty figure.
+
+    Args:
+        figure: empty.
+        rows: labels, and the measurements by seed.
+        title: above the axes.
+    """
+    axis = figure.subplots()
+    for number, (label, by_seed) in enumerate(rows):
+        known = list(by_seed[0].metrics)
+        estimates = [estimate([warm_up.metrics[count]["AUC"] for warm_up in by_seed]) for count in known]
+        axis.errorbar(
+            np.arange(len(known)) + 0.05 * number,
+            [mean for mean, _, _ in estimates],
+            yerr=[half or 0 for _, _, half in estimates],
+            markersize=3,
+            linewidth=1,
+            label=label,
+            **line_style(number),
+        )
+        axis.set_xticks(range(len(known)), [str(count) for count in known])
+    axis.set(xlabel="known behaviors of a new user", ylabel="AUC")
+    add_legend(figure, labeled([axis]))
+    add_title(figure, title)

@@ -1,0 +1,50 @@
+"""`mail report`: results as one page to look at and to send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mailcli.cli._completion import run_folders
+from mailcli.cli._known import parse_known
+from mailcli.cli._options import COLUMNS, DATA_DIR, PATH, RUNS, THREADS, check_columns, path_option
+from mailcli.cli._output import print_line
+from mailcli.errors import MailError
+
+
+@click.command(short_help="Write finished runs as one page of HTML.")
+@click.argument("sources", nargs=-1, type=PATH, metavar="[FILE|RUN ...]", shell_complete=run_folders)
+@path_option("-o", "--out", default="report.html", text="File to write.")
+@click.option(
+    "--known",
+    metavar="N,...",
+    help="Also measure AUC and GAUC of the new users with only their last N behaviors given back, e.g. 0,1,2,5,10,30. "
+    "This scores the test split again.",
+)
+@THREADS
+@COLUMNS
+@DATA_DIR
+@RUNS
+def report(
+    sources: tuple[Path, ...], out: Path, known: str | None, columns: str | None, data_dir: Path, runs: Path
+) -> None:
+    """Write finished runs as one page of HTML: tables to sort, figures, audits, costs, settings and versions.
+
+    FILE is one of experiments/*.toml, whose runs in --runs are finished. RUN is a run's folder, or one that holds
+    runs. By default, the page is of all finished runs in --runs. It has everything in it, and loads nothing.
+    """
+    shown = check_columns(columns)
+    from mailcli.experiments.report import ReportOptions, make_report
+    from mailcli.reporting.report.page import render_page
+    from mailcli.utils.files import replace_file
+
+    numbers = parse_known(known) if known is not None else ()
+    if out.is_dir():
+        raise MailError(f"-o {out}: is a folder. Name the page to write, e.g. {out / 'report.html'}.")
+    if any(out.resolve() == source.resolve() for source in sources):
+        raise MailError(f"-o {out}: is what the report is made of. Name another file, e.g. report.html.")
+    page = render_page(make_report(sources, ReportOptions(runs, data_dir, shown, numbers)))
+    with replace_file(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    print_line(out)

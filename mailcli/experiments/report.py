@@ -1,0 +1,128 @@
+"""Experiments and run folders -> the sections of `mail report`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mailcli.errors import MailError
+from mailcli.experiments.archive import archive_runs
+from mailcli.experiments.grid import archive_worlds
+from mailcli.experiments.plan import Plan
+from mailcli.experiments.plan_file import read_plan
+from mailcli.reporting.captions import settings_note
+from mailcli.reporting.map_table import map_table
+from mailcli.reporting.plots.map import map_caption
+from mailcli.reporting.report.content import ReportSection
+from mailcli.reporting.report.section import Scored, section_of_rows, section_of_worlds
+from mailcli.reporting.rescore import group_by_table
+from mailcli.reporting.rows import METRICS, Row, result_of, row_of
+from mailcli.reporting.tables import make_table
+from mailcli.reporting.warm_up import check_known
+from mailcli.reporting.warm_up_table import WarmUpLine, measure_lines
+from mailcli.training.run_folder import CONFIG, Run
+from mailcli.training.run_registry import finished_runs, open_run
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What `mail report` is asked for."""
+
+    runs: Path
+    """Folder of the runs."""
+    data_dir: Path
+    """Folder of the datasets; read only to measure the warm-up."""
+    columns: Sequence[str] = METRICS
+    """The metrics to show."""
+    known: Sequence[int] = ()
+    """Numbers of known behaviors to measure the warm-up at; none for no warm-up."""
+
+
+def make_report(sources: Sequence[Path], options: ReportOptions) -> list[ReportSection]:
+    """A section for each experiment, and then one for each dataset, protocol and shared settings of the other runs.
+
+    Args:
+        sources: files of experiments, folders of runs, and folders that hold runs; none for all runs in `options.runs`.
+        options: what to show of them.
+
+    Raises:
+        MailError: a file or folder is missing or faulty, a run is missing, the warm-up cannot be measured, or a grid is
+            to have other columns than its own.
+    """
+    files = [source for source in sources if is_experiment(source)]
+    folders = [source for source in sources if source not in files]
+    plans = [read_plan(path) for path in files]
+    runs = _chosen(folders) if sources else finished_runs(options.runs)
+    sections = [_plan_section(plan, f"s{number}", options) for number, plan in enumerate(plans, start=1)]
+    return sections + _run_sections(runs, options, len(plans) + 1)
+
+
+def is_experiment(source: Path) -> bool:
+    """Whether a path names the file of an experiment, and not a folder; it need not exist."""
+    return source.is_file() or source.suffix == ".toml"
+
+
+def _chosen(folders: Sequence[Path]) -> list[Run]:
+    """The finished runs in or below some folders; of a folder of runs, a damaged one is skipped with a warning."""
+    runs: list[Run] = []
+    for folder in folders:
+        is_below = folder.is_dir() and not (folder / CONFIG).is_file()
+        runs += finished_runs(folder) if is_below else [open_run(folder)]
+    return runs
+
+
+def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSection:
+    """The section of an experiment, whose runs are all finished."""
+    command = f"mail run {plan.path.as_posix()}"
+    if plan.grid:
+        if options.known or options.columns != METRICS:
+            raise MailError(
+                f"{plan.path}: the table of a grid has columns of its own. Leave out --columns and --known."
+            )
+        worlds, runs = archive_worlds(plan, options.runs, options.runs)
+        table = map_table(worlds, f"{plan.title}, simulated")
+        return section_of_worlds(worlds, runs, table, map_caption(runs), name, plan.reading, command)
+    rows, runs = archive_runs(plan, options.runs, options.runs)
+    tables = plan.tables(rows, (runs[0].result or {})["dataset"], options.columns)
+    by_config = {repr(run.config): run for run in runs}
+    by_row = [[by_config[repr(replace(row.config, seed=seed))] for seed in row.seeds] for row in rows]
+    warm_up = _warm_up(list(zip(rows, by_row, strict=True)), options)
+    return section_of_rows(Scored(rows, runs, warm_up), tables, name, plan.reading, command)
+
+
+def _run_sections(runs: Sequence[Run], options: ReportOptions, first: int) -> list[ReportSection]:
+    """The sections of some runs, numbered from `first`."""
+    tables = [
+        [(row_of([(run, result_of(run)) for run in row]), row) for row in table] for table in group_by_table(runs)
+    ]
+    titles = _titles([[row for row, _ in table] for table in tables])
+    return [
+        section_of_rows(
+            Scored(
+                [row for row, _ in table], [run for _, row_runs in table for run in row_runs], _warm_up(table, options)
+            ),
+            [make_table([row for row, _ in table], title, columns=options.columns)],
+            f"s{number}",
+        )
+        for number, (table, title) in enumerate(zip(tables, titles, strict=True), start=first)
+    ]
+
+
+def _titles(tables: Sequence[Sequence[Row]]) -> list[str]:
+    """What tells the tables apart: dataset and protocol, and their settings where these are not enough."""
+    titles = [f"Test metrics on {rows[0].config.data}, protocol {rows[0].config.protocol}" for rows in tables]
+    count = Counter(titles)
+    return [
+        title if count[title] == 1 else f"{title}: {settings_note([row.config for row in rows])}"
+        for title, rows in zip(titles, tables, strict=True)
+    ]
+
+
+def _warm_up(rows: Sequence[tuple[Row, Sequence[Run]]], options: ReportOptions) -> list[WarmUpLine]:
+    """The measurements of some rows with their runs; none if they are not asked for."""
+    if not options.known:
+        return []
+    check_known(options.known, [run for _, runs in rows for run in runs])
+    return measure_lines(rows, options.data_dir, options.known)

@@ -1,0 +1,43 @@
+"""What finished runs were made with: machines, versions, dates and times, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mailcli.training.run_folder import Run
+
+_NOT_RECORDED = "not recorded"
+
+
+def environment_notes(runs: Sequence[Run]) -> list[str]:
+    """Machines, versions and dates: what the runs have in common, or all values."""
+    environments = [run.environment for run in runs]
+    versions = ("python", "tensorflow", "keras", "numpy", "pandas", "scipy")
+    dates = sorted(str(environment.get("finished", _NOT_RECORDED))[:10] for environment in environments)
+    commits = [{"commit": (environment.get("commit") or "none")[:9]} for environment in environments]
+    return [
+        f"{len({run.folder for run in runs})} runs, finished {dates[0]} to {dates[-1]}",
+        f"machine: {'; '.join(sorted(set(map(_machine, environments))))}",
+        "versions: " + ", ".join(f"{name} {_values(environments, name)}" for name in versions),
+        f"commits: {_values(commits, 'commit')}",
+    ]
+
+
+def cost_note(runs: Sequence[Run]) -> str:
+    """The number of runs, and what all of them took."""
+    environments = [run.environment for run in runs]
+    minutes = sum(environment.get("seconds", 0) for environment in environments) / 60
+    return (
+        f"{len(runs)} runs, {minutes:,.0f} minutes of training and evaluation in total, threads per run: "
+        f"{_values(environments, 'threads')}"
+    )
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    machine, cores, gpus = (environment.get(key, _NOT_RECORDED) for key in ("machine", "cores", "gpus"))
+    return f"{machine}, {cores} cores, {gpus} GPUs, {', '.join(environment.get('instructions', ()))}"
+
+
+def _values(environments: Sequence[Mapping[str, Any]], key: str) -> str:
+    return " and ".join(sorted({str(environment.get(key, _NOT_RECORDED)) for environment in environments}))

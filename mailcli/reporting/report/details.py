@@ -1,0 +1,101 @@
+"""The tables of a report that only it has: the rows' settings, their costs, and their runs one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mailcli import plugins
+from mailcli.config import option_text
+from mailcli.reporting.captions import TRIVIAL_MARK
+from mailcli.reporting.columns import column_notes, column_title, number_text
+from mailcli.reporting.result_layout import lay_out
+from mailcli.reporting.rows import COST_METRICS, METRICS, Result, Row
+from mailcli.reporting.tables import ResultTable
+from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, text_block, unsigned
+from mailcli.training.run_settings import other_than_default
+from mailcli.training.setting_reference import all_settings
+
+#: Settings that a report shows elsewhere: in the rows' names, or beside every table.
+_SHOWN_ELSEWHERE = {"data", "ranker", "cold_start", "seed", "continues", "cold_start.variant"}
+_BEST = 1
+
+
+def own_settings(rows: Sequence[Row], data: str) -> list[TextTable]:
+    """The settings and options that are not the defaults and not the same in all rows; no table if there are none."""
+    rows = _trained(rows)
+    changed = [other_than_default(row.config) for row in rows]
+    keys = [key for key in dict.fromkeys(key for own in changed for key in own) if key not in _SHOWN_ELSEWHERE]
+    differing = [key for key in keys if len({own.get(key) for own in changed}) > 1]
+    if not differing:
+        return []
+    lines = [[row.label, *(own.get(key, "-") for key in differing)] for row, own in zip(rows, changed, strict=True)]
+    return [TextTable("Settings of single rows", ("", *differing), (text_block("", lines),), (data,), [])]
+
+
+def shared_settings(rows: Sequence[Row], data: str) -> TextTable:
+    """Every setting of a run, with its value in these rows; what is not the default stands out."""
+    lines = []
+    for setting in all_settings():
+        if setting.owner or setting.key in _SHOWN_ELSEWHERE:
+            continue
+        values = {option_text(getattr(row.config, setting.key)) for row in _trained(rows)}
+        value = min(values) if len(values) == 1 else "each row its own"
+        cell = TextCell(value, rank=0 if value == setting.default else _BEST)
+        lines.append([TextCell(setting.key), cell, TextCell(setting.default), TextCell(setting.meaning)])
+    head = ("setting", "value", "default", "meaning")
+    return TextTable("All settings", head, (TextBlock("", lines),), (data,), [], wraps=True)
+
+
+def cost_table(table: ResultTable) -> list[TextTable]:
+    """AUC of new users and RI beside what each row costs; none if no run says so."""
+    lines = tuple(line for line in table.lines if line.users == "new")
+    measured = [name for name in COST_METRICS if any(name in line.cells for line in lines)]
+    if not measured:
+        return []
+    columns = (METRICS[0], *measured)
+    small = replace(
+        table,
+        title="Cost",
+        columns=columns,
+        lines=lines,
+        notes=(table.notes[0], *column_notes(columns)),
+        with_reported=False,
+    )
+    return [lay_out(small)]
+
+
+def run_table(rows: Sequence[Row], data: str) -> TextTable:
+    """A line for each run: its test metrics, its best epoch, and how long it trained."""
+    lines = [
+        [_marked(row), str(seed), *_metrics(result), _epoch(result), _seconds(result)]
+        for row in rows
+        for seed, result in zip(row.seeds, row.results, strict=True)
+    ]
+    names = [f"{metric}, {users} users" for users in ("new", "old") for metric in METRICS]
+    head = ("", "seed", *names, "best epoch", column_title("training_seconds"))
+    return TextTable("Runs", head, (text_block("", lines),), (data,), [])
+
+
+def _trained(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that have settings of training: without trivial ones, unless there are no others."""
+    return [row for row in rows if not plugins.is_trivial(row.config.ranker)] or rows
+
+
+def _marked(row: Row) -> str:
+    return f"{TRIVIAL_MARK}{row.label}" if plugins.is_trivial(row.config.ranker) else row.label
+
+
+def _metrics(result: Result) -> list[str]:
+    values = [result["test"].get(users, {}).get(metric) for users in ("new", "old") for metric in METRICS]
+    return ["-" if value is None else unsigned(value) for value in values]
+
+
+def _epoch(result: Result) -> str:
+    epoch = result.get("best_epoch")
+    return "-" if epoch is None else str(epoch)
+
+
+def _seconds(result: Result) -> str:
+    seconds = result.get("cost", {}).get("training_seconds")
+    return "-" if seconds is None else number_text("training_seconds", seconds)
