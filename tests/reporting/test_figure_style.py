@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mailcli.reporting.plots._style import STYLE, add_legend, labeled, line_style, wrapped
+from mailcli.reporting.plots.cost import cost_figure
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.plots.loss import Plot
+from mailcli.reporting.plots.validation import SIZE, draw_curves
 from mailcli.training.run_folder import Run
 from tests.helpers.figures import assert_readable
 from tests.helpers.results import BASE, three_rows
@@ -91,3 +93,32 @@ def test_a_legend_takes_the_room_that_it_needs() -> None:
 def test_a_label_is_broken_at_spaces_only() -> None:
     assert wrapped(r"cost in \$\$\$\$ of a-long-word", 6) == "cost\nin\n\\$\\$\\$\\$\nof\na-long-word"
     assert wrapped(" ", 6) == " "
+
+
+def test_the_first_49_points_differ_in_color_or_marker() -> None:
+    pairs = [(line_style(number)["color"], line_style(number)["marker"]) for number in range(49)]
+    assert len(set(pairs)) == 49
+
+
+@pytest.mark.parametrize("seconds", [(1.0, 1.3, 2.2), (0.0, 30.0, 50_000.0), (5.0, 5.0, 5.0)])
+def test_costs_are_readable_however_far_apart_they_are(seconds: tuple[float, ...]) -> None:
+    rows = [
+        dataclasses.replace(row, results=tuple({**result, "cost": {"training_seconds": own}} for result in row.results))
+        for row, own in zip(three_rows(), seconds, strict=True)
+    ]
+    figure = cost_figure(rows, TITLE)
+    assert figure is not None
+    assert_readable(figure)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["BaseDNN", "MAIL-Base", "MAIL-None"]
+    # Without seconds, there is nothing to draw.
+    assert cost_figure(three_rows(), TITLE) is None
+
+
+def test_validation_curves_of_many_rows_are_readable() -> None:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    curve = [{"epoch": 1, "step": step, "new": step / 50, "old": None, "all": 0.5} for step in (10, 20, 30)]
+    results = [{"curve": curve, "best_step": 20}] * 3
+    assert draw_curves(figure, [(f"row {number}", results) for number in range(9)], TITLE)
+    assert_readable(figure)
+    assert not draw_curves(figure, [("row", [{}])], TITLE)

@@ -13,7 +13,7 @@ from mailcli.reporting.plots._style import PAGE
 from mailcli.reporting.plots.cost import cost_figure
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.plots.map import map_figure
-from mailcli.reporting.plots.validation import SIZE, draw_curves
+from mailcli.reporting.plots.validation import draw_curves
 from mailcli.reporting.plots.warmup import draw_warm_up
 from mailcli.reporting.report.content import ReportFigure
 from mailcli.reporting.report.svg import PAGE_STYLE, to_svg
@@ -52,7 +52,8 @@ def validation_figure(rows: Sequence[Row], caption: str, name: str) -> list[Repo
 
     networks = [row for row in rows if not plugins.is_trivial(row.config.ranker)]
     with mpl.rc_context(PAGE_STYLE):
-        figure = Figure(figsize=SIZE, layout="constrained")
+        # Ours: higher than in a column of a paper.
+        figure = Figure(figsize=(PAGE, PAGE / 2.3), layout="constrained")
         if not draw_curves(figure, [(figure_label(row.label), row.results) for row in networks], caption):
             return []
     texts = [
