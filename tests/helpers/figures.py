@@ -49,4 +49,4 @@ def _look(handle: Any) -> tuple[Any, ...]:
     if isinstance(handle, PathCollection):
         return (np.shape(handle.get_paths()[0].vertices), handle.get_hatch())
     assert isinstance(handle, Line2D), f"a kind of mark that this test does not know: {handle}"
-    return (handle.get_marker(), handle._unscaled_dash_pattern, handle.get_fillstyle())
+    return (handle.get_marker(), vars(handle)["_unscaled_dash_pattern"], handle.get_fillstyle())
