@@ -34,7 +34,7 @@ def prepare_method(
         MailError: the method cannot be prepared on this dataset.
     """
     method = model.cold_start
-    if type(method).prepare is ColdStartMethod.prepare:
+    if not prepares(method):
         return None
     rows = training_rows(
         dataset, splits["train"], run.config, lambda count: teach(run, dataset, splits, count, minutes)
@@ -48,6 +48,11 @@ def prepare_method(
             f"[{len(rows.user)}], or None. Received: {np.shape(held_out)}"
         )
     return held_out
+
+
+def prepares(method: ColdStartMethod) -> bool:
+    """Whether the method defines `prepare`."""
+    return type(method).prepare is not ColdStartMethod.prepare
 
 
 def training_rows(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.config import RunConfig
+from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments import estimate as estimates
@@ -19,6 +20,7 @@ from mailcli.experiments.estimate import PlannedTable, announce, check_folders, 
 from mailcli.experiments.executors.measuring import Cell
 from mailcli.experiments.run_time import Speed
 from tests.helpers.command_line import SMALL, error_line, mail
+from tests.helpers.models import QUICK
 
 #: 100 steps of an epoch, 40 ms each with a method and 20 ms without, 1 s of validation and of test.
 FAST = Speed(steps=100, validations=1, step=0.02, validation=1.0, test=1.0, numbers=10**6)
@@ -227,6 +229,19 @@ def test_what_is_measured(tiny: Dataset, eval_every: int, validations: int | Non
     after = {step for step in range(1, steps + 1) if step == steps or (eval_every and step % eval_every == 0)}
     assert (speed.steps, speed.validations) == (steps, validations or len(after))
     assert min(speed.step, speed.validation, speed.test) > 0
+
+
+@pytest.mark.parametrize(("method", "has_numbers"), [("match", True), ("none", False)])
+def test_a_method_that_is_prepared_is_measured_as_it_trains(
+    tiny: Dataset, monkeypatch: pytest.MonkeyPatch, method: str, has_numbers: bool
+) -> None:
+    from mailcli.experiments import speed
+
+    measured: list[Batches] = []
+    monkeypatch.setattr(speed, "_time_steps", lambda step, batches, seed: measured.append(batches) or 0.1)
+    settings = {"history": 5, "batch_size": 256, "embedding_dim": 4, "cold_start": method}
+    speed.measure_speed(resolve_config([settings, QUICK.get(method, {})], tiny.name), tiny)
+    assert (measured[0].held_out is not None) == has_numbers
 
 
 @pytest.mark.slow
