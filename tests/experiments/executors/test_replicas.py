@@ -60,7 +60,7 @@ CELLS: dict[str, dict[str, str]] = {
     "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout"},
     "dmr+masked": {"ranker": "dmr", "cold_start": "masked", "cold_start.prefix": "true"},
     "din+poso": {"ranker": "din", "cold_start": "poso", "cold_start.prefix": "true"},
-    "dmr+pfd": {"ranker": "dmr", "cold_start": "pfd", "cold_start.loss": "listwise"},
+    "base+pfd": {"cold_start": "pfd", "cold_start.loss": "listwise"},
     "base+prior": {"cold_start": "prior"},
     "dense": {"optimizer": "adam"},
     "bfloat16": {"precision": "bfloat16", "cold_start": "mail", **SMALL_MAIL},
