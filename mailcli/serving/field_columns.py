@@ -67,6 +67,7 @@ class FieldColumn:
             optional=True,
             may_be_fractions=bool(derivation.edges),
             missing=derivation.missing,
+            is_computed=bool(derivation.clock),
         )
 
     def ids(self, raw: pa.Array, time: NDArray[np.int64]) -> FieldIds:

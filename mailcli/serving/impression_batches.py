@@ -88,7 +88,7 @@ class ImpressionBatches:
         context = [
             field.required
             for field in self._context
-            if field.name in self._source.columns or not field.derivation.clock
+            if field.name in self._source.columns or not field.required.is_computed
         ]
         time = [self._time] if self._limits else []
         required = [self._user, self._item, *time, *context]

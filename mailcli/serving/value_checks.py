@@ -36,6 +36,8 @@ class RequiredColumn(NamedTuple):
     """Strings that stand for a missing value, besides the empty one."""
     is_time: bool = False
     """Whether numbers are seconds since 1970; Arrow's timestamps become that, too."""
+    is_computed: bool = False
+    """Whether the values are computed from the time; a source need not have the column."""
 
     @property
     def expected_type(self) -> str:
@@ -45,6 +47,8 @@ class RequiredColumn(NamedTuple):
     @property
     def expected(self) -> str:
         """What a value should be, for an error text."""
+        if self.is_time:
+            return "a whole number of seconds since 1970"
         number = "a number" if self.may_be_fractions else "a whole number"
         return ("a string" if self.is_text else number) + (" or nothing" if self.optional else "")
 

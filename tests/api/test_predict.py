@@ -85,7 +85,9 @@ def test_what_cannot_be_scored_is_told_in_one_line(run: mail.Run, impressions: p
     assert message(late).startswith("DataFrame: column 'time' cannot be read (")
     texts = impressions.assign(time=impressions["time"].astype(str))
     texts.loc["row 2", "time"] = "noon"
-    assert message(texts) == "DataFrame: row 3: column 'time' holds 'noon'. Expected a whole number."
+    assert message(texts) == (
+        "DataFrame: row 3: column 'time' holds 'noon'. Expected a whole number of seconds since 1970."
+    )
     assert message(impressions.iloc[:0]) == "DataFrame: there is no row. Expected impressions."
     assert message(pd.concat([impressions, impressions[["time"]]], axis=1)) == (
         "DataFrame: more than one column is named 'time'. Expected each name once."

@@ -34,9 +34,9 @@ def test_a_csv_is_written_as_it_was_read(tmp_path: Path) -> None:
 
 BAD_FILES = {
     "no column": (
-        lambda impressions: impressions.drop(columns=["pid", "item"]).rename(columns={"time": "tme"}),
-        "no column 'item', 'time', 'pid'. Did you mean 'tme'? The file's columns are: user, tme. Expected: user, "
-        "item, time, pid.",
+        lambda impressions: impressions.drop(columns=["pid", "item"]).rename(columns={"time": "tme"}).assign(hour=1),
+        "no column 'item', 'time', 'pid'. Did you mean 'tme'? The file's columns are: user, tme, hour. Expected: "
+        "user, item, time, pid.",
     ),
     "an unknown user": (
         lambda impressions: impressions.assign(user=[*impressions["user"].iloc[:3], -5, -6]),
@@ -50,7 +50,7 @@ BAD_FILES = {
             hour=[1, 2, "x", "y", 3],
         ),
         "row 5: column 'item' holds '1.5'. Expected a whole number. row 1 (2 rows): column 'time' holds 'soon'. Expected a "
-        "whole number. row 3 (2 rows): column 'hour' holds 'x'. Expected a whole number or nothing.",
+        "whole number of seconds since 1970. row 3 (2 rows): column 'hour' holds 'x'. Expected a whole number or nothing.",
     ),
     "a score": (
         lambda impressions: impressions.assign(score=1),

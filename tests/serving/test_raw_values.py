@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from mailcli import MailError, open_run
+import mailcli
+from mailcli import MailError
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
@@ -64,6 +66,11 @@ def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
+def finished(run: Run, dataset: Dataset) -> mailcli.Run:
+    return mailcli.open_run(run.folder, dataset.folder.parent)
+
+
+@pytest.fixture(scope="module")
 def model(run: Run, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "model"
     result = mail("export", run.folder, folder, "--data-dir", dataset.folder.parent)
@@ -77,8 +84,13 @@ def ids_of(dataset: Dataset, name: str, values: list[Any]) -> list[int]:
     return [known.index(value) + 2 if value in known else 1 for value in values]
 
 
+@cache
+def signatures_of(model: Path) -> Any:
+    return tf.saved_model.load(str(model / "1")).signatures
+
+
 def predict(model: Path, signature: str, request: dict[str, Any]) -> np.ndarray:
-    graph = tf.saved_model.load(str(model / "1")).signatures[signature]
+    graph = signatures_of(model)[signature]
     specs = graph.structured_input_signature[1]
     assert set(request) == set(specs)
     scores: np.ndarray = graph(**{name: tf.constant(value, specs[name].dtype) for name, value in request.items()})[
@@ -138,7 +150,12 @@ def test_raw_numbers_of_a_file_are_cut_as_in_training(run: Run, dataset: Dataset
 
 
 def test_raw_values_score_as_preprocessed_values_do(
-    run: Run, dataset: Dataset, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    run: Run,
+    finished: mailcli.Run,
+    dataset: Dataset,
+    model: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """In a file, in a DataFrame and by the exported model."""
     data_dir = dataset.folder.parent
@@ -164,6 +181,7 @@ def test_raw_values_score_as_preprocessed_values_do(
         "user": np.arange(10),
     }
     batch = {name: array.astype(np.float32 if name == "dense" else np.int32) for name, array in batch.items()}
+    batch["held_out"] = np.full(10, np.nan, np.float32)
     preprocessed = Predictor(run, dataset).model.probabilities(to_tensors(batch)).numpy()[:, 0]
     assert np.ptp(preprocessed) > 1e-4
     STRANGERS.to_csv(tmp_path / "in.csv", index=False)
@@ -173,7 +191,7 @@ def test_raw_values_score_as_preprocessed_values_do(
     capfd.readouterr()
     frame = STRANGERS.assign(depth=DEPTH, born=STRANGERS["born"].replace({"": None, "?": None}).astype(float))
     # Unknown values are told even if only warnings are.
-    scores = open_run(run.folder, data_dir).predict(frame, quiet=True)
+    scores = finished.predict(frame, quiet=True)
     assert_close(scores["score"].to_numpy(), preprocessed)
     assert capfd.readouterr().err == (
         "Scored 10 impressions; 10 without history, 10 with an unknown user (for example 's0'), 0 with an unknown item, "
@@ -259,7 +277,7 @@ def test_an_exported_model_says_which_values_are_unknown(model: Path) -> None:
     request = {name: value for name, value in request_of_strangers().items() if name != "item"}
     request |= {"user_city": STRANGERS["city"], "context_page": STRANGERS["page"]}
     request["context_time"] = [874_860] * 9 + [900_720]
-    signatures = tf.saved_model.load(str(model / "1")).signatures
+    signatures = signatures_of(model)
     specs = signatures["unknown_values"].structured_input_signature[1]
     outputs = signatures["unknown_values"](
         **{name: tf.constant(value, specs[name].dtype) for name, value in request.items()}
@@ -275,7 +293,9 @@ def test_an_exported_model_says_which_values_are_unknown(model: Path) -> None:
 
 
 @pytest.mark.parametrize("time", [874_860_000, 874_860_000_000, 5, -1, LATEST + 1])
-def test_times_in_another_unit_are_refused(time: int, run: Run, dataset: Dataset, model: Path, tmp_path: Path) -> None:
+def test_times_in_another_unit_are_refused(
+    time: int, run: Run, finished: mailcli.Run, dataset: Dataset, model: Path, tmp_path: Path
+) -> None:
     """In milliseconds, in microseconds, and far from the log."""
     file, out, data_dir = tmp_path / "in.csv", tmp_path / "out.csv", dataset.folder.parent
     strangers = STRANGERS.assign(time=[874_860, 874_860, time, *[874_860] * 6, time])
@@ -284,7 +304,7 @@ def test_times_in_another_unit_are_refused(time: int, run: Run, dataset: Dataset
     assert error_line(score(run, file, out, data_dir)) == f"{file}: {fault.format(repr(str(time)))}"
     assert not out.exists()
     with pytest.raises(MailError) as refused:
-        open_run(run.folder, data_dir).predict(strangers)
+        finished.predict(strangers)
     assert refused.value.message == f"DataFrame: {fault.format(time)}"
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         predict(model, "new_users", {**request_of_strangers(), "context_time": strangers["time"]})
@@ -293,25 +313,26 @@ def test_times_in_another_unit_are_refused(time: int, run: Run, dataset: Dataset
     )
 
 
-def test_the_first_and_the_last_allowed_time(run: Run, dataset: Dataset, model: Path) -> None:
+def test_the_first_and_the_last_allowed_time(finished: mailcli.Run, model: Path) -> None:
     times = [EARLIEST, LATEST, *[874_860] * 8]
-    scores = open_run(run.folder, dataset.folder.parent).predict(STRANGERS.assign(time=times))["score"].to_numpy()
+    scores = finished.predict(STRANGERS.assign(time=times))["score"].to_numpy()
     assert_close(predict(model, "new_users", {**request_of_strangers(), "context_time": times})[:, 0], scores)
 
 
-def test_a_missing_time_is_refused(run: Run, dataset: Dataset, model: Path) -> None:
+def test_a_missing_time_is_refused(finished: mailcli.Run, model: Path) -> None:
     strangers = STRANGERS.assign(time=[874_860, np.nan, *[874_860] * 8])
     with pytest.raises(MailError) as refused:
-        open_run(run.folder, dataset.folder.parent).predict(strangers)
-    assert refused.value.message == "DataFrame: row 2: column 'time' is empty. Expected a whole number."
+        finished.predict(strangers)
+    assert refused.value.message == (
+        "DataFrame: row 2: column 'time' is empty. Expected a whole number of seconds since 1970."
+    )
     # What NumPy makes of NaN as int64.
     with pytest.raises(tf.errors.InvalidArgumentError, match=rf"\[row\] \[2\].*holds\] \[{MISSING}\]"):
         predict(model, "new_users", {**request_of_strangers(), "context_time": [874_860, MISSING, *[874_860] * 8]})
 
 
-def test_times_with_a_zone_are_seconds(run: Run, dataset: Dataset) -> None:
+def test_times_with_a_zone_are_seconds(finished: mailcli.Run) -> None:
     """1970-01-11 03:01:00 UTC is 874,860 s; a second's fractions are cut off."""
-    finished = open_run(run.folder, dataset.folder.parent)
     scores = finished.predict(STRANGERS)
     for moment in (
         pd.Timestamp("1970-01-11 03:01:00.999", tz="UTC"),

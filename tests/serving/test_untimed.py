@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from mailcli import open_run
 from mailcli.experiments.cells import train_if_missing
@@ -43,6 +44,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.slow
 def test_times_are_not_needed(tmp_path: Path) -> None:
     log = "\n".join(["user,item,click,city,part,hist,page", *ROWS]) + "\n"
     dataset = make_dataset(tmp_path, SCHEMA, {"log.csv": log})
