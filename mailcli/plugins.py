@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.utils.files import file_sha256
+from mailcli.utils.path_names import code_line
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -173,14 +174,11 @@ def _module(kind: PluginKind, path: str) -> ModuleType:
     load_tensorflow()
     try:
         module = importlib.import_module(module_name)
-    except (ModuleNotFoundError, ValueError, TypeError) as error:
-        if isinstance(error, ModuleNotFoundError):
-            is_this_one = f"{module_name}.".startswith(f"{error.name}.")
-        else:
-            # A name such as '.mine', unless the module's own code has raised it.
-            raised_in = traceback.extract_tb(error.__traceback__)[-1].filename
-            is_this_one = raised_in.startswith("<frozen importlib") or raised_in == importlib.__file__
-        if not is_this_one:
+    except Exception as error:
+        place = _place_of_import_error(error)
+        if place:
+            raise MailError(f"{kind.title} '{path}': {place}{type(error).__name__}: {error}") from error
+        if not isinstance(error, (ModuleNotFoundError, ValueError, TypeError)):
             raise
         raise MailError(
             f"{kind.title} '{path}': there is no module '{module_name}'. Expected package.module:Class, importable "
@@ -188,3 +186,20 @@ def _module(kind: PluginKind, path: str) -> ModuleType:
         ) from error
     _module_sha256(module)
     return module
+
+
+def _place_of_import_error(error: Exception) -> str:
+    """The last line of the user's code that an import ran, or could not read; empty if the module is not there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return code_line(error.filename, error.lineno or 1)
+    stack = traceback.extract_tb(error.__traceback__)
+    ours = {__file__, importlib.__file__}
+    frames = [frame for frame in stack if frame.filename not in ours and not frame.filename.startswith("<")]
+    # What a package raises is the fault of the line that uses it; the first is the module's own.
+    own = [frame for frame in frames if _is_own(Path(frame.filename))] or frames[:1]
+    return code_line(own[-1].filename, own[-1].lineno or 1) if own else ""
+
+
+def _is_own(path: Path) -> bool:
+    is_installed = "site-packages" in path.parts or path.is_relative_to(Path(__file__).parent)
+    return path.is_relative_to(Path.cwd()) and not is_installed

@@ -19,6 +19,7 @@ from mailcli.experiments.matrix import make_rows
 from mailcli.models.factory import make_model
 from mailcli.reporting.rescore import rescore
 from mailcli.training.run_registry import find_run
+from mailcli.training.train import train
 from tests.helpers.command_line import mail
 
 ROOT = Path(__file__).parent.parent
@@ -129,10 +130,87 @@ def test_what_cannot_be_imported_is_reported(folder: Path, name: str, message: s
     assert error.value.message.startswith(message)
 
 
-def test_a_module_that_lacks_a_package_of_its_own_keeps_its_traceback(folder: Path) -> None:
-    (folder / "mine.py").write_text("import no_such_package\n")
-    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
-        plugins.load(plugins.RANKERS, "mine:Ranker")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import keras\nimport no_such_package\n", "line 2: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("import keras\nclass R(keras.layers.Layre):\n    pass\n", "line 2: AttributeError: module 'keras"),
+        ("import keras\n\nunits = int('many')\n", "line 3: ValueError: invalid literal for int()"),
+        ("import keras\nclass R(keras.layers.Layer)\n    pass\n", "line 2: SyntaxError: expected ':'"),
+    ],
+)
+def test_an_error_of_the_import_names_file_and_line(folder: Path, code: str, message: str) -> None:
+    (folder / "mine.py").write_text(code)
+    with pytest.raises(MailError) as error:
+        plugins.load(plugins.RANKERS, "mine:R")
+    assert error.value.message.startswith(f"ranker 'mine:R': mine.py, {message}")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        # A typo in the constructor, a wrong shape of what is returned, a signature that does not fit.
+        (
+            "    def __init__(self):\n        super().__init__()\n        self.hidden = keras.layers.Dens(1)\n",
+            "ranker 'mine:R': mine.py, line 7: AttributeError: ",
+        ),
+        (
+            "    def call(self, features, training=False):\n        return features.query\n",
+            "mine:R+none on tiny: mine.py, line 5: ValueError: `call(features, training)` should return click logits",
+        ),
+        (
+            "    def call(self, features, training=False):\n        return features.query[:1, 0]\n",
+            "mine:R+none on tiny: mine.py, line 5: ValueError: `call(features, training)` should return click logits of "
+            "shape [B]. Received for two impressions: (1,)",
+        ),
+        (
+            "    def call(self, features, training=False):\n        return keras.ops.reshape(features.query[:, 0], (1,))\n",
+            "mine:R+none on tiny: mine.py, line 6: InvalidArgumentError: ",
+        ),
+        (
+            "    def call(self, features, weights):\n        return features.query[:, 0]\n",
+            "mine:R+none on tiny: mine.py, line 5: TypeError: ",
+        ),
+    ],
+)
+def test_whatever_is_wrong_before_training_names_file_and_line(
+    folder: Path, tiny: Dataset, body: str, message: str
+) -> None:
+    (folder / "mine.py").write_text(f"import keras\n\n\nclass R(keras.layers.Layer):\n{body}")
+    with pytest.raises(MailError) as error:
+        make_model(tiny, make_config([settings(ranker="mine:R")]))
+    assert error.value.message.startswith(message)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        # 0 / 0, the gradient of a root at 0, a shape that fits one impression and no batch.
+        (
+            ["zeros = features.query[:, 0] * 0.0", "return features.query[:, 0] + zeros / zeros"],
+            "mine.py, line 6: the first number that is not finite is NaN in the result of RealDiv.",
+        ),
+        (
+            ["squares = tf.reduce_sum(features.dense * 0.0, axis=1) + 0.0 * features.query[:, 0]", "return tf.sqrt(squares)"],
+            "mine.py, line 4: the first number that is not finite is an infinite number in the result of SqrtGrad.",
+        ),
+        (
+            ["first = features.query[:, 0]", "return first + tf.zeros(5 if training else tf.shape(first)[0])"],
+            "mine:bias+none on tiny: mine.py, line 6: InvalidArgumentError: Incompatible shapes: [1024] vs. [5]",
+        ),
+    ],
+)  # fmt: skip
+def test_an_error_while_training_names_file_and_line(
+    folder: Path, tiny: Dataset, lines: list[str], message: str
+) -> None:
+    body = "".join(f"    {line}\n" for line in lines)
+    (folder / "mine.py").write_text(f"import tensorflow as tf\n\n\ndef bias(features, training):\n{body}")
+    run = find_run(folder / "runs", make_config([settings(ranker="mine:bias", epochs="1")]), tiny)
+    with pytest.raises(MailError) as error:
+        train(run, tiny)
+    assert message in error.value.message
+    assert "\n" not in error.value.message
 
 
 def test_a_plain_function_is_a_ranker(folder: Path, tiny: Dataset) -> None:

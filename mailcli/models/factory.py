@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import re
-import sys
-import traceback
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
-import click
 import keras
 import tensorflow as tf
 
@@ -19,10 +13,12 @@ from mailcli.config import Options, RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.models import distribute
+from mailcli.models.batch_spec import example_batch
 from mailcli.models.contracts import ColdStartMethod, options_of
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.option_values import cast_option, option_types
+from mailcli.models.own_code import own_plugins, place_of_definition, place_of_error, short_message
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
@@ -62,7 +58,8 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
     ranker = _instantiate(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = _instantiate(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
     cell = f"{config.ranker}+{config.cold_start} on {dataset.name}"
-    if not any(plugins.is_external(kind, name) for kind, name in _plugins(config)):
+    own = own_plugins(config)
+    if not own:
         try:
             return TwoTower(embedding, ranker, cold_start, config.history)
         except ValueError as error:
@@ -74,36 +71,28 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
         _trace(model, config)
     except Exception as error:
         # Whatever it is, it comes from the user's code, and is reported before anything is trained.
-        # Keras prints a part in bold.
-        message = click.unstyle(str(error)).removeprefix("Exception encountered when calling ")
-        message = message.split("Arguments received by")[0]
-        own = [plugins.load(kind, name) for kind, name in _plugins(config) if plugins.is_external(kind, name)]
-        place = _place_in_own_code(error, own)
-        raise MailError(f"{cell}: {place}{type(error).__name__}: {message.strip()} {CONTRACT}") from error
+        place = place_of_error(error, own) or place_of_definition(own)
+        raise MailError(f"{cell}: {place}{short_message(error)} {CONTRACT}") from error
     return model
 
 
-def _place_in_own_code(error: BaseException, own: Iterable[Any]) -> str:
-    """`my_ranker.py, line 12: `, the last line of the user's code that an error passed; empty if there is none.
-
-    Args:
-        error: what was raised.
-        own: the user's classes and functions.
-    """
-    files = {getattr(sys.modules.get(plugin.__module__), "__file__", None) for plugin in own}
-    lines = [(frame.filename, str(frame.lineno)) for frame in traceback.extract_tb(error.__traceback__)]
-    # TensorFlow runs a copy of the code, and names the lines of the original in the message.
-    lines += re.findall(r'File "([^"]+)", line (\d+)', str(error))
-    passed = [(file, line) for file, line in lines if file in files]
-    if not passed:
-        return ""
-    file, line = passed[-1]
-    here = Path(file)
-    return f"{here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here}, line {line}: "
-
-
 def _trace(model: TwoTower, config: RunConfig) -> None:
-    """Trace scoring and a training step for any batch size, as a run will."""
+    """Score two impressions, and trace scoring and a training step for any batch size, as a run will.
+
+    Raises:
+        ValueError: the ranker does not return a logit for each impression of a batch.
+    """
+    one = example_batch(model.embedding.schema, model.history)
+    # A method may draw random numbers: the run then begins where it would have begun.
+    states = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    logits = model.call({name: tf.repeat(tensor, 2, axis=0) for name, tensor in one.items()})
+    for variable, state in states:
+        variable.assign(state)
+    if logits.shape != (2,):
+        raise ValueError(
+            "`call(features, training)` should return click logits of shape [B]. Received for two impressions: "
+            f"{tuple(logits.shape)}"
+        )
     tf.function(model.probabilities, input_signature=[model.batch_signature]).get_concrete_function()
     make_step(model, config).trace()
 
@@ -125,12 +114,12 @@ def _instantiate(kind: plugins.PluginKind, name: str, options: Options) -> Any:
         cast = {key: cast_option(defaults[key], types.get(key), key, value) for key, value in options.items()}
         return plugin(**cast)
     except Exception as error:
-        refuses_an_option = isinstance(error, ValueError | TypeError)
-        if not refuses_an_option and not plugins.is_external(kind, name):
+        place = place_of_error(error, [plugin] if plugins.is_external(kind, name) else [])
+        if isinstance(error, (ValueError, TypeError)):
+            raise MailError(f"{kind.title} '{name}': {place}{error}") from error
+        if not place:
             raise
-        place = _place_in_own_code(error, [plugin]) if plugins.is_external(kind, name) else ""
-        what = "" if refuses_an_option else f"{type(error).__name__}: "
-        raise MailError(f"{kind.title} '{name}': {place}{what}{error}") from error
+        raise MailError(f"{kind.title} '{name}': {place}{short_message(error)}") from error
 
 
 def _plugin_class(kind: plugins.PluginKind, name: str) -> Any:

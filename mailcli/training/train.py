@@ -26,6 +26,7 @@ from mailcli.training.evaluate import check_selectable, measure
 from mailcli.training.hidden_behavior import NotMeasurableError
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.messages import log_end
+from mailcli.training.own_code_errors import own_code_errors
 from mailcli.training.preparation import prepare_method
 from mailcli.training.run_audit import RunAudit, measure_audit
 from mailcli.training.run_folder import Run
@@ -66,7 +67,7 @@ def train(
             was changed in the meantime.
     """
     try:
-        with run.lock(), changes_of_dataset_reported(dataset):
+        with run.lock(), changes_of_dataset_reported(dataset), own_code_errors(run.config, dataset):
             return _train(run, dataset, baseline, minutes, warm_start)
     finally:
         clear_custom_gradients()
@@ -84,7 +85,7 @@ def train_for_validation(
         MailError: as `train`.
     """
     try:
-        with run.lock(), changes_of_dataset_reported(dataset):
+        with run.lock(), changes_of_dataset_reported(dataset), own_code_errors(run.config, dataset):
             return _Training(run, dataset, baseline, minutes).best
     finally:
         clear_custom_gradients()

@@ -15,3 +15,9 @@ def path_fault(path: Path) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
         return "its name is not UTF-8. Rename it"
     return ""
+
+
+def code_line(file: str, line: int) -> str:
+    """`my_ranker.py, line 12: `, in front of a message; relative to the current folder if the file is below it."""
+    path = Path(file)
+    return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}, line {line}: "

@@ -73,10 +73,12 @@ def test_an_error_of_its_constructor_names_the_line_too(own: Path) -> None:
 
 
 def test_a_module_that_fails_is_not_called_missing(own: Path) -> None:
-    own.write_text("raise ValueError('not on this machine')\n", encoding="utf-8")
-    failed = mail("train", "--ranker", "debugged:R", *SMALL)
-    assert isinstance(failed.exception, ValueError)
-    assert str(failed.exception) == "not on this machine"
+    own.write_text("import json\njson.loads('{')\n", encoding="utf-8")
+    command = ("train", "--ranker", "debugged:R", *SMALL)
+    assert error_line(mail(*command)).startswith(
+        "ranker 'debugged:R': debugged.py, line 2: JSONDecodeError: Expecting "
+    )
+    assert lines_of_traceback(mail(*command, "--debug").stderr, own) == ["line 2, in <module>"]
 
 
 def test_the_cause_of_any_other_error(home: Path) -> None:
