@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -238,7 +239,13 @@ def test_a_method_that_is_prepared_is_measured_as_it_trains(
     from mailcli.experiments import speed
 
     measured: list[Batches] = []
-    monkeypatch.setattr(speed, "_time_steps", lambda step, batches, seed: measured.append(batches) or 0.1)
+
+    def seconds(step: Any, batches: Batches, seed: int) -> float:
+        del step, seed
+        measured.append(batches)
+        return 0.1
+
+    monkeypatch.setattr(speed, "_time_steps", seconds)
     settings = {"history": 5, "batch_size": 256, "embedding_dim": 4, "cold_start": method}
     speed.measure_speed(resolve_config([settings, QUICK.get(method, {})], tiny.name), tiny)
     assert (measured[0].held_out is not None) == has_numbers
