@@ -80,20 +80,9 @@ class Block:
 
 
 def words_of(code: str) -> list[list[str]]:
-    """The words of each command of shell code, whose quotes may hold several lines."""
-    commands, begun = [], ""
-    for line in code.replace("\\\n", " ").splitlines():
-        begun += line
-        try:
-            words = shlex.split(begun, comments=True)
-        except ValueError:
-            # A quote is still open.
-            begun += "\n"
-            continue
-        commands += [words] if words else []
-        begun = ""
-    assert not begun, f"the quotes of this command are not closed: {begun}"
-    return commands
+    """The words of each line of shell code."""
+    lines = code.replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def blocks(page: Path) -> list[Block]:
