@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 # Hides TensorFlow's start-up messages; errors are still shown.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow test-docs check docs results experiments bench clean
+.PHONY: demo test test-slow test-docs check docs captures results experiments bench clean
 
 $(READY): setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,9 @@ experiments: $(READY)  ## trains the missing runs of experiments/RESULTS.md, Kua
 
 docs: $(READY)  ## builds the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+captures: $(READY)  ## writes docs/terminal.md, what commands print on a terminal: 10 minutes on 2 cores, needs tmux
+	$(BIN)/python docs/captures.py
 
 bench: $(READY)  ## writes speed and memory into benchmarks/RESULTS.md (30 minutes, 8 GB of disk)
 	$(BIN)/python benchmarks/start_up.py

@@ -77,7 +77,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
 def test_files_that_are_named_exist(page: Path) -> None:
     paths = {path for path in NAMED.findall(page.read_text(encoding="utf-8")) if PLACEHOLDER not in path}
-    assert not {path for path in paths if not (ROOT / path).exists()}
+    # As `mail --help` has it.
+    assert not {path for path in paths - {"experiments/FILE.toml"} if not (ROOT / path).exists()}
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
@@ -146,7 +147,8 @@ def test_rows_of_tables_are_those_of_the_readme() -> None:
         (page.name, line.rstrip())
         for page in PAGES
         for line in page.read_text(encoding="utf-8").splitlines()
-        if "│" in line and "±" in line and page.name != "README.md"
+        # The captures are of other data.
+        if "│" in line and "±" in line and page.name not in {"README.md", "terminal.md"}
     ]
     assert len(rows) == 5
     assert not [row for row in rows if not any(line.startswith(row[1].rstrip(" │")) for line in readme)]
