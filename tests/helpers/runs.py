@@ -32,6 +32,7 @@ CELLS: dict[str, dict[str, str]] = {
     "base+mail": {"cold_start": "mail", "cold_start.variant": "base", **SMALL},
     "dmr+cvae": {"ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
     "base+poso": {"cold_start": "poso", "cold_start.prefix": "true"},
+    "base+match": {"cold_start": "match", "cold_start.references": "64", "cold_start.steps": "3"},
     # Validated after steps 7, 14, 21 and 22 of an epoch.
     "deepfm+dropout": {"ranker": "deepfm", "cold_start": "dropout", "eval_every": "7", "patience": "9"},
 }

@@ -15,6 +15,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import resolve_config, train_if_missing
 from mailcli.training.run_folder import Run
 from tests.helpers.command_line import mail
+from tests.helpers.models import COLD_STARTS
 from tests.helpers.serving import (
     SMALL,
     SMALL_MAIL,
@@ -47,24 +48,7 @@ def check_same_scores(run: Run, raw: RawRequests, data_dir: Path, folder: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "method",
-    [
-        "none",
-        "llae",
-        "metaemb",
-        "eszsl",
-        "conse",
-        "neighbors",
-        "dropout",
-        "masked",
-        "poso",
-        "cvae",
-        "cvar",
-        "pfd",
-        "prior",
-    ],
-)
+@pytest.mark.parametrize("method", [name for name in COLD_STARTS if name != "mail"])
 def test_every_cold_start_method_can_be_taken_away(
     method: str, tiny: Dataset, raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:

@@ -81,9 +81,9 @@ def test_kill_9_in_a_step_and_in_a_write(data_dir: Path, tmp_path: Path, undistu
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", ["base+mail", "dmr+cvae", "base+poso", "deepfm+dropout"])
+@pytest.mark.parametrize("cell", ["base+mail", "dmr+cvae", "base+poso", "base+match", "deepfm+dropout"])
 def test_kill_9_at_eight_random_steps(cell: str, data_dir: Path, tmp_path: Path, undisturbed: Undisturbed) -> None:
-    """32 kills over four runs: within and between epochs, while checkpoints are written, in validation."""
+    """40 kills over five runs: within and between epochs, while checkpoints are written, in validation."""
     rng = np.random.default_rng(sum(map(ord, cell)))
     steps = [int(step) for step in [*np.sort(rng.integers(1, 62, 5)), 22, 44, 66]]
     moments = [lambda folder, step=step: has_passed(folder, step) for step in sorted(steps)]

@@ -18,6 +18,7 @@ from mailcli.training.audit_scores import audit_run
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_audit import measure_audit
 from mailcli.training.run_registry import open_run
+from tests.helpers.models import QUICK
 from tests.helpers.workers import (
     BASE_MAIL,
     finish,
@@ -66,10 +67,10 @@ def test_two_workers_have_the_loss_curve_of_one_process(two_workers: Path, data_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["pfd", "prior"])
+@pytest.mark.parametrize("method", ["pfd", "prior", "match"])
 def test_two_workers_prepare_a_method_as_one_process_does(method: str, data_dir: Path, tmp_path: Path) -> None:
     """Teachers are trained by both; statistics are counted by each."""
-    cell = {"cold_start": method, "cold_start.folds": "2"}
+    cell = {"cold_start": method, **QUICK[method]}
     for workers in (1, 2):
         done = finish(start(train_commands(data_dir, tmp_path / str(workers), workers, cell)))
         assert all(code == 0 for code, _ in done), done
