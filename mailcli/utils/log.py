@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import click
 
 from mailcli.escape import terminal
 
@@ -34,14 +33,15 @@ class _OneLine(logging.Formatter):
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to the current `sys.stderr`, as Click does, so that it can be redirected at any time."""
+    """Writes to the current `sys.stderr`, so that it can be redirected at any time."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message; work goes on without it where stderr is full or its terminal is closed."""
         if not hasattr(record, _FILE_ONLY):
             with suppress(OSError):
                 text = self.format(record)
-                click.echo(wrapped(text) if sys.stderr.isatty() else text, err=True)
+                # Not by `click.echo`: it would write past the bars of Rich, which stands in for `sys.stderr`.
+                print(wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
 
 
 class _FileHandler(logging.FileHandler):

@@ -77,9 +77,11 @@ def test_the_document_has_every_name_as_text(plain_table: ResultTable, name: str
     # The document's own HTML and links: marks of second best cells, anchors, and the contents.
     text = re.sub(r'</?u>|<a id="[a-z0-9-]+"></a>\n\n', "", text)
     text = re.sub(r"^- \[(.*)\]\(#[a-z0-9-]+\)$", r"- \1", text, flags=re.MULTILINE)
+    text = re.sub(r"\[(old users|row against row)\]\(#[a-z0-9-]+\)", r"\1", text)
     texts = markdown_texts(text)
-    # In the contents, as the heading, and above the second table.
+    # In the contents, as the heading, and above the second table of new and the one of old users.
     assert texts.count(f"A {seen(name)}.") == 3
+    assert texts.count(f"Old users: A {seen(name)}.") == 1
     assert texts.count(f"row {seen(name)}.") == 2 * 6
     assert f"data {seen(name)}.".replace("|", "/") in texts
     assert any(line.startswith(f"machine: {seen(name)}, {seen(name)} cores") for line in texts)
