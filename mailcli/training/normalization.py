@@ -80,12 +80,13 @@ class NormalizationStatistics:
     def _forward_in_training(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One pass without an update of weights; every normalization stores its batch's moments.
 
-        By `call`, as in a training step: Keras' `__call__` would tell the cold-start method's layers to drop out, too.
+        By `call`, which hides what a method hides in a training step: Keras' `__call__` would tell the cold-start
+        method's layers to drop out, too.
         """
         is_distributed = distribute.is_distributed()
         rows = distribute.exchange_row_counts(tf.shape(batch["click"])[0]) if is_distributed else nullcontext()
         with added_losses(), rows:
-            self._model.call(self._model.cold_start.mask_batch(batch), training=True)
+            self._model.call(batch, training=True)
         return {}
 
 

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-
 from mailcli.escape import terminal
 
 #: The parent of all loggers of the package.

@@ -154,3 +154,18 @@ def test_a_run_scores_with_them(tiny: Dataset, tmp_path: Path) -> None:
     for layer, (mean, variance) in zip(layers_of(model), moving, strict=True):
         np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-4, atol=1e-6)
+
+
+def test_a_method_hides_impressions_once_in_a_pass(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(tiny, config_of("base", "masked"))
+    hide, passes = model.cold_start.mask_batch, []
+
+    def hide_and_count(batch: Batch) -> Any:
+        passes.append(batch)
+        return hide(batch)
+
+    monkeypatch.setattr(model.cold_start, "mask_batch", hide_and_count)
+    batches = Batches(tiny, views(tiny, make_config([{"data": "tiny"}]))["train"], 10, 64)
+    NormalizationStatistics(model, batches, 0).update()
+    # Once in the graph of a pass.
+    assert len(passes) == 1
