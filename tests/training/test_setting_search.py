@@ -17,7 +17,8 @@ from mailcli.training.setting_search import settings_named
         ("match_weight", ["ranker.match_weight"]),
         ("ranker.match_weight", ["ranker.match_weight"]),
         ("dmr", ["ranker.units", "ranker.dropout", "ranker.match_weight"]),
-        ("rate", ["cold_start.rate", "cold_start.rate"]),
+        # Of dropout, masked, pfd and poso.
+        ("rate", ["cold_start.rate"] * 4),
         ("ranker", ["ranker"]),
     ],
 )

@@ -17,7 +17,7 @@ from mailcli.models.layers import Dropout, leaky_relu
 
 
 class ColdStart(ColdStartMethod):
-    """MAIL, pooled (ours): a small network from attributes to the mean step and the number of steps of a history.
+    """MAIL, pooled: its tower for the mean step and length of a history (ours; after Feng et al., CIKM 2021).
 
     x̂(a) = Dense_d(h_k), h_i = LeakyReLU(Dense(Dropout(h_{i-1}))), h_0 = [e_f / ||e_f||] over the attributes f but the
     user id; n̂(a) is read off h_k. A new user's history is n̂ steps x̂, so Σ v̂_i = n̂ x̂. G_A trains it over impressions

@@ -42,7 +42,7 @@ class Histories(NamedTuple):
 
 
 class ColdStart(ColdStartMethod):
-    """Match: the fit of target and taste, from real and foretold behavior, below the ranker's logit (ours).
+    """Match: the fit of target and taste below the ranker's logit (ours; empirical Bayes, Robbins, 1956).
 
     logit = α + γ s + ρ f(x),    s = <(Σ_i y_i + κ ŷ(a)) / (n + κ), y_t> / S
 

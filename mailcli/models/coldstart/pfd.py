@@ -20,13 +20,13 @@ CHOICES = {"loss": LOSSES}
 
 
 class ColdStart(RowMaskingMethod):
-    """PFD: a teacher that sees real histories says what to learn without them (Xu et al., KDD 2020, arXiv 1907.05171).
+    """PFD: a teacher that sees real histories says what to learn without them (Xu et al., KDD 2020).
 
-    As in `masked`, id and history are hidden in random training impressions, and nothing changes at inference. Where
-    there is a history to hide, the label's loss L_s becomes (1 - λ) L_s + λ L_d. The teacher is the same ranker,
-    trained before on the users of the other folds, with their histories but without ids; so nobody is taught by a
-    teacher that was trained on them. It costs as many trainings more as there are folds. With probabilities t_i of the
-    teacher and p_i of the ranker,
+    arXiv 1907.05171. As in `masked`, id and history are hidden in random training impressions, and nothing changes at
+    inference. Where there is a history to hide, the label's loss L_s becomes (1 - λ) L_s + λ L_d. The teacher is the
+    same ranker, trained before on the users of the other folds, with their histories but without ids; so nobody is
+    taught by a teacher that was trained on them. It costs as many trainings more as there are folds. With probabilities
+    t_i of the teacher and p_i of the ranker,
 
     - pointwise: L_d = mean_i -t_i log p_i - (1 - t_i) log(1 - p_i);
     - listwise: L_d = -Σ_i t_i / T · log(p_i / P), T = Σ t_i and P = Σ p_i over the list: it teaches the order, and is
