@@ -160,7 +160,7 @@ def test_a_method_hides_impressions_once_in_a_pass(tiny: Dataset, monkeypatch: p
     model = make_model(tiny, config_of("base", "masked"))
     hide, passes = model.cold_start.mask_batch, []
 
-    def hide_and_count(batch: Batch) -> Any:
+    def hide_and_count(batch: dict[str, Any]) -> Any:
         passes.append(batch)
         return hide(batch)
 
