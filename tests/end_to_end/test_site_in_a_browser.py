@@ -72,8 +72,9 @@ def test_nothing_is_cut(site: Path, width: int, tmp_path: Path) -> None:
         assert line["page_width"] <= width, f"{line['page']} scrolls sideways"
         assert not line["images"], f"{line['page']} lacks images"
         assert not line["tables"], f"{line['page']}: tables that are cut at {width} pixels"
-        # On a phone, a block scrolls by itself.
-        assert width == PHONE or not line["blocks"], f"{line['page']}: printed tables that are cut at {width} pixels"
+        # On a phone, a block scrolls by itself, and so do windows of 120 and 200 columns on a laptop.
+        scrolls = width == PHONE or line["page"] == "terminal.html"
+        assert scrolls or not line["blocks"], f"{line['page']}: printed tables that are cut at {width} pixels"
 
 
 def test_the_search_works_from_disk(site: Path, tmp_path: Path) -> None:
