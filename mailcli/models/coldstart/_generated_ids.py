@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import signature
-from mailcli.models.contracts import ColdStartMethod
+from mailcli.models.coldstart._signatures import SignatureMethod
 from mailcli.models.features import Features, Spec, Tensor
 
 
-class GeneratedIdMethod(ColdStartMethod):
+class GeneratedIdMethod(SignatureMethod):
     """Puts a generated embedding in place of the id's where flag is true; behavior stays empty.
 
     Such methods were made for ids without training. Under protocol `strict` new users have such ids; under `paper` they
     keep their training impressions (on MovieLens-100K about 75 each), so ids are replaced that have been trained.
-
-    Args:
-        settings: the subclass's options by name.
     """
-
-    two_stage = True
-
-    def __init__(self, settings: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.settings = settings
 
     def build_for(self, spec: Spec) -> None:
         """Remember where the id is."""
-        self.id_index, self.n_a = spec.id_index, spec.n_a
+        super().build_for(spec)
+        self.n_a = spec.n_a
 
     def generate(self, attributes: Tensor) -> Tensor:
         """φ [B, d] from the other attributes [B, (n_a - 1) d], see `signature`."""
@@ -43,10 +32,6 @@ class GeneratedIdMethod(ColdStartMethod):
             features, tf.where(new, self.generate(self.signature(features)), self.id_embedding(features))
         )
 
-    def signature(self, features: Features) -> Tensor:
-        """[B, (n_a - 1) d], see `signature`."""
-        return signature(features.attributes, self.id_index)
-
     def id_embedding(self, features: Features) -> Tensor:
         """The id embeddings [B, d]."""
         return features.attributes[:, self.id_index]
@@ -56,7 +41,3 @@ class GeneratedIdMethod(ColdStartMethod):
         attributes = tf.unstack(features.attributes, self.n_a, axis=1)
         attributes[self.id_index] = embedding
         return features._replace(attributes=tf.stack(attributes, axis=1))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.settings}

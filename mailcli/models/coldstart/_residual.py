@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from mailcli.errors import MailError
+from mailcli.models.contracts import TrainingRows
 from mailcli.models.features import Tensor
 
 #: ρ is this times a variable (ours): with Adam's usual .001, 100 steps can bring it from 0 to 1.
@@ -17,3 +19,17 @@ def base_and_residual(base: Tensor, gain: Tensor, output: Any) -> Any:
     click = output["click"] if isinstance(output, dict) else output
     logit = base + GAIN * gain * tf.cast(click, tf.float32)
     return {**output, "click": logit} if isinstance(output, dict) else logit
+
+
+def check_clicks(method: str, training: TrainingRows) -> None:
+    """Refuse training impressions from which the weight of a base cannot be learned.
+
+    Raises:
+        MailError: all of them are clicks, or none.
+    """
+    clicks = int(training.click.sum())
+    if clicks in {0, len(training.click)}:
+        raise MailError(
+            f"cold-start method '{method}': {clicks} of the {len(training.click)} training impressions are clicks, so "
+            "there is nothing to fit. Expected some with and some without a click."
+        )

@@ -15,7 +15,8 @@ import scipy.linalg
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli.models.contracts import ColdStartMethod, TrainingData
+from mailcli.models.coldstart._signatures import SignatureMethod, signature_size
+from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, mean_behavior, replace_behaviors
 from mailcli.models.history_length import last_steps
 
@@ -23,30 +24,6 @@ Matrix = NDArray[np.float64]
 
 #: Ridge penalty of the regression of lengths, relative to the mean variance of a signature's entries (ours).
 LENGTH_PENALTY = 0.01
-
-
-def signature_size(spec: Spec) -> int:
-    """The width of `signature`.
-
-    Raises:
-        ValueError: the user id is the only attribute.
-    """
-    if spec.n_a < 2:
-        raise ValueError("needs user attributes other than the id, but the dataset has none")
-    return (spec.n_a - 1) * spec.dim
-
-
-def signature(attributes: Tensor, id_index: int) -> Tensor:
-    """All attributes [B, n_a, d] but the user id, concatenated, [B, (n_a - 1) d]; an id says nothing of other users."""
-    indices = [index for index in range(attributes.shape[1]) if index != id_index]
-    return tf.reshape(tf.gather(attributes, indices, axis=1), [-1, len(indices) * attributes.shape[2]])
-
-
-def unit_fields(signatures: Tensor, fields: int) -> Tensor:
-    """Signatures [B, F d] with the vector of each of the F attributes scaled to length 1."""
-    width = signatures.shape[1] // fields
-    unit = tf.math.l2_normalize(tf.reshape(signatures, [-1, fields, width]), axis=2)
-    return tf.reshape(unit, [-1, fields * width])
 
 
 class VirtualSteps(keras.layers.Layer):
@@ -100,23 +77,16 @@ class VirtualSteps(keras.layers.Layer):
         return replace_behaviors(features, new, steps, tf.reduce_sum(steps, axis=1), mask)
 
 
-class MeanStepMethod(ColdStartMethod):
-    """A two-stage method that predicts a new user's mean step from its signature.
-
-    Args:
-        settings: the subclass's options by name.
-    """
-
-    two_stage = True
+class MeanStepMethod(SignatureMethod):
+    """A two-stage method that predicts a new user's mean step from its signature."""
 
     def __init__(self, settings: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.settings = settings
+        super().__init__(settings, **kwargs)
         self.steps = VirtualSteps()
 
     def build_for(self, spec: Spec) -> None:
         """Make the variables."""
-        self.id_index = spec.id_index
+        super().build_for(spec)
         size = signature_size(spec)
         self.make_weights(size, spec.dim)
         self.steps.build_for(spec.history, size)
@@ -143,17 +113,9 @@ class MeanStepMethod(ColdStartMethod):
 
         self.steps.fit((as_float64(self.signature(batch)), lengths(batch)) for batch in training.old_users())
 
-    def signature(self, features: Features) -> Tensor:
-        """[B, (n_a - 1) d], see `signature`."""
-        return signature(features.attributes, self.id_index)
-
     def signature_and_mean_step(self, features: Features) -> tuple[Matrix, Matrix]:
         """The signatures [B, (n_a - 1) d] and mean steps [B, d] of old users, as float64."""
         return as_float64(self.signature(features)), as_float64(mean_behavior(features))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.settings}
 
 
 def reference_users(training: TrainingData, most: int) -> Features:

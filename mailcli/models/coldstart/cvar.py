@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from mailcli.models.coldstart._gaussian_networks import gaussian, network, run
 from mailcli.models.coldstart._generated_ids import GeneratedIdMethod
-from mailcli.models.coldstart._virtual_steps import as_float64, signature_size
+from mailcli.models.coldstart._signatures import signature_size
+from mailcli.models.coldstart._virtual_steps import as_float64
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, without_behaviors
 from mailcli.utils.progress import progress

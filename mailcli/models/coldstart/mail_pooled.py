@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.coldstart._virtual_steps import signature, signature_size, unit_fields
+from mailcli.models.coldstart._signatures import signature, signature_size, unit_fields
 from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.features import Features, Spec, Tensor, invent_behaviors, mean_behavior
 from mailcli.models.history_length import HistoryLength

@@ -12,8 +12,10 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from mailcli.errors import MailError
+from mailcli.models.coldstart._columns import columns_of
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
-from mailcli.models.coldstart._residual import base_and_residual
+from mailcli.models.coldstart._residual import base_and_residual, check_clicks
+from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.coldstart._virtual_steps import assign_first_rows
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.correspondence import value_vectors
@@ -82,16 +84,12 @@ class ColdStart(ColdStartMethod):
         Raises:
             ValueError: the user id is the only attribute.
         """
-        if spec.n_a < 2:
-            raise ValueError("needs user attributes other than the id, but the dataset has none")
-        attributes, target = spec.schema.group("attributes"), spec.schema.group("target")
-        first_rows = [spec.first_row[field.vocabulary] for field in attributes for _ in range(field.values)]
-        # All columns of the attributes but the user id, and where their vocabularies begin in the shared table.
-        self.columns = [column for column in range(len(first_rows)) if column != spec.id_column]
-        self.first_rows = [first_rows[column] for column in self.columns]
-        shared = [field.vocabulary for field in target].index(spec.step_vocabulary)
-        self.target_column = sum(field.values for field in target[:shared])
-        fields, references, dim = len(self.columns), self.settings["references"], self.settings["dim"]
+        check_attributes(spec)
+        attributes, target = columns_of(spec, "attributes"), columns_of(spec, "target")
+        self.attributes = [column for column in attributes.values() if column.vocabulary != spec.schema.user]
+        self.target = next(column for column in target.values() if column.vocabulary == spec.step_vocabulary)
+        fields = sum(column.values for column in self.attributes)
+        references, dim = self.settings["references"], self.settings["dim"]
         self.vectors = self._variable("vectors", spec.vocabulary_sizes[spec.step_vocabulary], dim)
         self.keys = self._variable("keys", references, fields, dtype="int32")
         self.sums, self.counts = self._variable("sums", references, dim), self._variable("counts", references)
@@ -113,12 +111,7 @@ class ColdStart(ColdStartMethod):
         Raises:
             MailError: all impressions are clicks, or none, or there is no behavior.
         """
-        clicks = int(training.click.sum())
-        if clicks in {0, len(training.click)}:
-            raise MailError(
-                f"cold-start method 'match': {clicks} of the {len(training.click)} training impressions are clicks, so "
-                "there is nothing to fit. Expected some with and some without a click."
-            )
+        check_clicks("match", training)
         user, ids = training.behaviors()
         if len(user) == 0:
             raise MailError(
@@ -126,11 +119,11 @@ class ColdStart(ColdStartMethod):
             )
         self._fit_vectors(user, ids, training.seed)
         histories = self._histories(user, ids, len(training.attributes))
-        foretold = self._fit_regression(training.attributes[:, self.columns], histories, training.seed)
+        foretold = self._fit_regression(self._keys(training), histories, training.seed)
         prior = history_prior(histories, foretold)
         self.history_prior.assign(prior)
         tastes = (histories.sums + prior * foretold) / (histories.counts + prior)[:, None]
-        target = self.vectors.numpy()[training.target[training.item, self.target_column]]
+        target = self.vectors.numpy()[self.target.of(training.target)[training.item, 0]]
         self.scale.assign(np.std((tastes[training.user] * target).sum(axis=1)) + 1e-12)
         held_out = (foretold[training.user] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
         regression = LogisticRegression().fit(held_out, training.click)
@@ -138,6 +131,10 @@ class ColdStart(ColdStartMethod):
         # A negative weight is noise.
         self.gamma.assign(max(regression.coef_[0, 0], 0.0))
         return held_out[:, 0].astype(np.float32)
+
+    def _keys(self, training: TrainingRows) -> Ids:
+        """[users, F], the ids of attributes other than the user id."""
+        return np.concatenate([column.of(training.attributes) for column in self.attributes], axis=1)
 
     def _fit_vectors(self, user: Ids, ids: Ids, seed: int) -> None:
         """y, of mean 0 over all behaviors; padding, unknown and values without behavior have 0."""
@@ -153,7 +150,7 @@ class ColdStart(ColdStartMethod):
         of_means = ((sums**2).sum(axis=1) / np.maximum(counts, 1)).sum()
         return Histories(sums, counts, (squares - of_means) / max(len(user) - np.count_nonzero(counts), 1))
 
-    def _fit_regression(self, keys: NDArray[np.int32], histories: Histories, seed: int) -> Numbers:
+    def _fit_regression(self, keys: Ids, histories: Histories, seed: int) -> Numbers:
         """Keep the reference users and learn what each attribute tells; [users, d], each one's ŷ by the others."""
         rng = np.random.default_rng([seed, _REFERENCES])
         references = np.sort(rng.permutation(np.flatnonzero(histories.counts))[: self.settings["references"]])
@@ -167,13 +164,14 @@ class ColdStart(ColdStartMethod):
 
         steps = self.settings["steps"] if len(references) > 1 else 0
         mean = tf.zeros([self.settings["dim"]])
-        weights, prior = fit_weights(kernel_of, len(self.columns), sums, counts, mean, steps, rng)
+        weights, prior = fit_weights(kernel_of, keys.shape[1], sums, counts, mean, steps, rng)
         self.field_weights.assign(weights)
         self.regression_prior.assign(prior)
         place = np.full(len(keys), len(references))
         place[references] = np.arange(len(references))
+        all_keys = tf.constant(keys, tf.int32)
         parts = (slice(start, start + USERS_AT_ONCE) for start in range(0, len(keys), USERS_AT_ONCE))
-        return np.concatenate([self.foretell(keys[part], place[part]) for part in parts]).astype(np.float64)
+        return np.concatenate([self.foretell(all_keys[part], place[part]) for part in parts]).astype(np.float64)
 
     def foretell(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
         """ŷ [B, d] of users with these attributes [B, F].
@@ -181,7 +179,7 @@ class ColdStart(ColdStartMethod):
         Args:
             left_out: [B], the reference user that is not used for each; None for none.
         """
-        common = kernel(tf.convert_to_tensor(keys), self.keys.value, self.field_weights.value)
+        common = kernel(keys, self.keys.value, self.field_weights.value)
         if left_out is not None:
             common *= 1 - tf.one_hot(left_out, self.keys.shape[0])
         mean = tf.zeros([self.settings["dim"]])
@@ -203,8 +201,9 @@ class ColdStart(ColdStartMethod):
         # ŷ is made once per user of the batch.
         users, user_index = tf.unique(tf.gather(features.user, asked))
         first = tf.math.unsorted_segment_min(asked, user_index, tf.size(users))
-        rows = tf.gather(tf.gather(features.table_rows, first), self.columns, axis=1)
-        foretold = tf.gather(self.foretell(tf.maximum(rows - self.first_rows, 0)), user_index)
+        rows = tf.gather(features.table_rows, first)
+        keys = tf.concat([column.ids(rows) for column in self.attributes], axis=1)
+        foretold = tf.gather(self.foretell(keys), user_index)
         target = tf.gather(self.vectors.value, tf.gather(features.target_id, asked))
         matches = tf.reduce_sum(foretold * target, axis=1) / self.scale.value
         return features._replace(held_out=tf.tensor_scatter_nd_update(features.held_out, asked[:, None], matches))

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.models.coldstart._generated_ids import GeneratedIdMethod
-from mailcli.models.coldstart._virtual_steps import signature_size
+from mailcli.models.coldstart._signatures import signature_size
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, without_behaviors
 from mailcli.utils.progress import progress

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
-from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users, unit_fields
+from mailcli.models.coldstart._signatures import unit_fields
+from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 

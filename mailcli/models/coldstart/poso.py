@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.models.coldstart._row_masks import RowMaskingMethod
-from mailcli.models.coldstart._virtual_steps import signature, unit_fields
+from mailcli.models.coldstart._signatures import signature, unit_fields
 from mailcli.models.features import Features, Spec, Tensor
 
 #: C of POSO Eq. (6), which gives no value. 2 σ(0) = 1 (ours): the first step begins with the ranker as it is.

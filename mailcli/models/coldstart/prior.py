@@ -10,10 +10,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from mailcli.data.schema import FIRST_ID, Field
-from mailcli.errors import MailError
+from mailcli.data.schema import FIRST_ID
 from mailcli.metrics.biases import PSEUDO_RESIDUALS, fit_biases, shrunk_means
-from mailcli.models.coldstart._residual import base_and_residual
+from mailcli.models.coldstart._columns import Column, columns_of
+from mailcli.models.coldstart._residual import base_and_residual, check_clicks
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.features import Features, Spec, Tensor
 
@@ -24,29 +24,6 @@ Numbers = NDArray[np.float64]
 ITEM = "item"
 #: Pairs of an attribute and a category with more combinations are left out (ours: 4 MB each).
 MAX_CELLS = 1_000_000
-
-
-class Column(NamedTuple):
-    """A field of users or items, and where its ids are."""
-
-    vocabulary: str
-    values: int
-    """How many columns it has."""
-    first: int
-    """Its first column among those of its group in a batch."""
-    first_of_rows: int
-    """Its first column in `Features.table_rows`."""
-    first_row: int
-    """The first row of its vocabulary in the shared table."""
-
-    def of(self, ids: NDArray[np.int32]) -> Ids:
-        """Its ids [n, values] among those of its group [n, columns]."""
-        return ids[:, self.first : self.first + self.values].astype(np.int64)
-
-    def ids(self, table_rows: Tensor) -> Tensor:
-        """Its ids [B, values] behind rows of the shared table; 0, as in a batch, where there is no value."""
-        rows = table_rows[:, self.first_of_rows : self.first_of_rows + self.values]
-        return tf.maximum(rows - self.first_row, 0)
 
 
 class Columns(NamedTuple):
@@ -118,12 +95,7 @@ class ColdStart(ColdStartMethod):
 
     def prepare(self, training: TrainingRows) -> NDArray[np.float32]:
         """Fit the prior; [N], that of each impression by the users of the other folds, as a logit."""
-        clicks = int(training.click.sum())
-        if clicks in {0, len(training.click)}:
-            raise MailError(
-                f"cold-start method 'prior': {clicks} of the {len(training.click)} training impressions are clicks, so "
-                "there is nothing to fit. Expected some with and some without a click."
-            )
+        check_clicks("prior", training)
         fold = training.folds(self.folds)
         values = np.empty((len(fold), 2))
         for number in range(self.folds):
@@ -199,24 +171,17 @@ def stack(values: Numbers, click: NDArray[np.float32]) -> tuple[float, Numbers]:
 
 def _columns(spec: Spec, groups: bool) -> Columns:
     """The columns of the prior (ValueError if the dataset lacks one)."""
-    schema, sizes = spec.schema, spec.vocabulary_sizes
-    first_rows, attributes, target = spec.first_row, schema.group("attributes"), schema.group("target")
-    before_target = sum(field.values for field in attributes) + len(schema.group("context"))
-
-    def column(fields: tuple[Field, ...], field: Field, before: int) -> Column:
-        first = sum(other.values for other in fields[: fields.index(field)])
-        return Column(field.vocabulary, field.values, first, before + first, first_rows[field.vocabulary])
-
-    items = [field for field in target if field.name == ITEM]
-    if not items:
+    sizes = spec.vocabulary_sizes
+    attributes, target = columns_of(spec, "attributes"), columns_of(spec, "target")
+    if ITEM not in target:
         raise ValueError(f"needs the items' id as their field '{ITEM}', which the dataset lacks")
-    item = items[0]
+    item = target[ITEM]
     most = (sizes[item.vocabulary] - FIRST_ID) / 2
     pairs = [
-        (column(attributes, attribute, 0), column(target, category, before_target))
-        for attribute in attributes
-        if groups and attribute.vocabulary != schema.user
-        for category in target
+        (attribute, category)
+        for attribute in attributes.values()
+        if groups and attribute.vocabulary != spec.schema.user
+        for category in target.values()
         if sizes[category.vocabulary] - FIRST_ID <= most
         and sizes[attribute.vocabulary] * sizes[category.vocabulary] <= MAX_CELLS
     ]
@@ -224,7 +189,7 @@ def _columns(spec: Spec, groups: bool) -> Columns:
         raise ValueError(
             "`groups` needs user attributes and a category of the items, which the dataset lacks. Set groups to false"
         )
-    return Columns(column(target, item, before_target), pairs)
+    return Columns(item, pairs)
 
 
 def _cells(left: Ids, right: Ids, width: int) -> tuple[Ids, NDArray[np.bool_]]:

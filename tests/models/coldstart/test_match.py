@@ -103,7 +103,6 @@ def test_the_weight_of_foretold_behavior_is_that_of_the_variances() -> None:
         error = ((means[user] - foretold_by_hand(made, user)) ** 2).sum()
         errors.append(error - squares / steps / np.count_nonzero(BEHAVIORS[:, 0] == user))
     expected = squares / steps / np.mean(errors)
-    print(expected)
     assert float(made.history_prior.numpy()) == pytest.approx(expected, rel=1e-4)
 
 
@@ -175,7 +174,7 @@ def test_what_combinations_of_attributes_foretell_is_found() -> None:
     assert float(made.gamma.numpy()) * spread == pytest.approx(math.log(0.3 / 0.7) - math.log(0.1 / 0.9), abs=0.2)
 
 
-def test_a_step_trains_gamma_and_the_residual_alone() -> None:
+def test_gamma_and_the_weight_of_the_residual_are_trained_alone() -> None:
     made = method()
     made.prepare(small_rows())
     assert [variable.name for variable in made.trainable_variables] == ["gamma", "gain"]

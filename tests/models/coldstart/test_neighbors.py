@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mailcli.models.coldstart import neighbors
-from mailcli.models.coldstart._virtual_steps import unit_fields
+from mailcli.models.coldstart._signatures import unit_fields
 from tests.helpers.features import signatures, some_features, spec, training_data
 
 

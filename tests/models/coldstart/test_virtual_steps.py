@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import VirtualSteps, signature, signature_size
+from mailcli.models.coldstart._signatures import signature, signature_size
+from mailcli.models.coldstart._virtual_steps import VirtualSteps
 from tests.helpers.features import some_features, spec
 
 

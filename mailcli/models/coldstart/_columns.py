@@ -1,0 +1,49 @@
+"""Where the ids of a field are: in a batch, and behind the rows of the shared table that a ranker's features hold."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mailcli.models.features import Spec, Tensor
+
+
+class Column(NamedTuple):
+    """A field of users or items, and where its ids are."""
+
+    vocabulary: str
+    values: int
+    """How many columns it has."""
+    first: int
+    """Its first column among those of its group in a batch."""
+    first_of_rows: int
+    """Its first column in `Features.table_rows`."""
+    first_row: int
+    """The first row of its vocabulary in the shared table."""
+
+    def of(self, ids: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Its ids [n, values] among those of its group [n, columns]."""
+        return ids[:, self.first : self.first + self.values].astype(np.int64)
+
+    def ids(self, table_rows: Tensor) -> Tensor:
+        """Its ids [B, values] behind rows of the shared table; 0, as in a batch, where there is no value."""
+        rows = table_rows[:, self.first_of_rows : self.first_of_rows + self.values]
+        return tf.maximum(rows - self.first_row, 0)
+
+
+def columns_of(spec: Spec, group: Literal["attributes", "target"]) -> dict[str, Column]:
+    """The columns of the fields of users or items, by name."""
+    schema, first_rows = spec.schema, spec.first_row
+    before = 0
+    if group == "target":
+        before = sum(field.values for field in schema.group("attributes")) + len(schema.group("context"))
+    columns, first = {}, 0
+    for field in schema.group(group):
+        columns[field.name] = Column(
+            field.vocabulary, field.values, first, before + first, first_rows[field.vocabulary]
+        )
+        first += field.values
+    return columns
