@@ -20,23 +20,9 @@ from matplotlib.figure import Figure
 from mailcli.training.run_audit import RunAudit, write_audit
 from mailcli.utils import hardware
 from tests.helpers.command_line import error_line, mail
-from tests.helpers.kept_runs import write_run
+from tests.helpers.kept_runs import PLAN, write_run
 
 ROOT = Path(__file__).parent.parent.parent
-
-PLAN = """
-title = "Toy table"
-source = "alimama"
-seeds = 2
-rows = ["BaseDNN", "MAIL-None", "MAIL-Base"]
-against = [["MAIL-Base", "MAIL-None"]]
-reading = "Nothing is learned here."
-[settings]
-history = 10
-[simulate]
-name = "toy"
-users = 150
-"""
 
 #: AUC of new users by row and seed, such that RI is 2 % and 4 % for MAIL-Base against BaseDNN.
 AUC = {"base+none": (0.50, 0.50), "base+mail-none": (0.40, 0.40), "base+mail-base": (0.51, 0.52)}

@@ -21,24 +21,13 @@ from mailcli.reporting import warm_up_table
 from mailcli.reporting.report import figures
 from mailcli.reporting.warm_up import WarmUp
 from mailcli.training.run_audit import RunAudit, write_audit
+from tests.helpers import kept_runs
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.hostile_names import WORST, seen
 from tests.helpers.html_pages import HtmlPage
 from tests.helpers.kept_runs import write_run
 
-PLAN = """
-title = "Toy table"
-source = "alimama"
-seeds = 2
-rows = ["item-rate", "BaseDNN", "MAIL-None", "MAIL-Base"]
-against = [["MAIL-Base", "MAIL-None"]]
-reading = "Nothing is learned here."
-[settings]
-history = 10
-[simulate]
-name = "toy"
-users = 150
-"""
+PLAN = kept_runs.PLAN.replace("rows = [", 'rows = ["item-rate", ')
 #: AUC by row and seed: RI is 2 % and 4 % for MAIL-Base against BaseDNN.
 AUC = {
     "item-rate+none": (0.505, 0.505),

@@ -6,6 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+#: An experiment whose runs can be written so.
+PLAN = """
+title = "Toy table"
+source = "alimama"
+seeds = 2
+rows = ["BaseDNN", "MAIL-None", "MAIL-Base"]
+against = [["MAIL-Base", "MAIL-None"]]
+reading = "Nothing is learned here."
+[settings]
+history = 10
+[simulate]
+name = "toy"
+users = 150
+"""
 CONFIG = """
 dataset_sha256 = "{sha}"
 data = "{data}"

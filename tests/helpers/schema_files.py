@@ -15,6 +15,27 @@ from mailcli.preprocessing.pipeline import Options, preprocess
 from mailcli.preprocessing.sources.tabular import Source
 from tests.helpers.command_line import error_line, mail
 
+#: Behaviors as a list per user, without times, in the log itself.
+LISTS = """
+[users.attributes]
+city = "city"
+[behaviors]
+user = "user"
+[behaviors.fields]
+item = {column = "hist", separator = "|"}
+[impressions]
+files = "log.csv"
+user = "user"
+item = "item"
+click = "click"
+[impressions.context]
+[split]
+by = "column"
+column = "part"
+train = "a"
+validation = "b"
+test = "c"
+"""
 #: A schema file that uses most kinds of keys, and its raw files.
 SCHEMA = """
 [users]

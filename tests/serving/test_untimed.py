@@ -12,30 +12,10 @@ from mailcli import open_run
 from mailcli.experiments.cells import train_if_missing
 from mailcli.serving.signatures import SignatureInputs
 from mailcli.serving.time_limits import time_limits
-from tests.helpers.schema_files import make_dataset
+from tests.helpers.schema_files import LISTS, make_dataset
 from tests.helpers.serving import assert_close, config_of
 
-SCHEMA = """
-[users.attributes]
-city = "city"
-[behaviors]
-user = "user"
-[behaviors.fields]
-item = {column = "hist", separator = "|"}
-[impressions]
-files = "log.csv"
-user = "user"
-item = "item"
-click = "click"
-[impressions.context]
-page = "page"
-[split]
-by = "column"
-column = "part"
-train = "a"
-validation = "b"
-test = "c"
-"""
+SCHEMA = LISTS.replace("[impressions.context]\n", '[impressions.context]\npage = "page"\n')
 #: Of user n: a list of n % 3 items, and five impressions.
 ROWS = [
     f"u{n},{'xyz'[(n + k) % 3]},{(n + k) % 2},{'rs'[n % 2]},{'aaabc'[k]},{'|'.join('xyz'[: n % 3])},{'pq'[k % 2]}"

@@ -7,28 +7,9 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
+from tests.helpers.schema_files import LISTS as SCHEMA
 from tests.helpers.schema_files import raw_rows
 
-SCHEMA = """
-[users.attributes]
-city = "city"
-[behaviors]
-user = "user"
-[behaviors.fields]
-item = {column = "hist", separator = "|"}
-[impressions]
-files = "log.csv"
-user = "user"
-item = "item"
-click = "click"
-[impressions.context]
-[split]
-by = "column"
-column = "part"
-train = "a"
-validation = "b"
-test = "c"
-"""
 HEAD = "user,item,click,city,part,hist\n"
 #: The first user's later row knows one click more; the last one's first row has none.
 MOMENTS = HEAD + "u1,x,1,r,a,p|q\nu2,x,0,r,a,p\nu3,x,0,r,a,\nu1,y,0,r,c,p|q|x\nu2,y,1,r,c,p\nu3,y,0,r,c,q\n"
