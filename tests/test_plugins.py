@@ -316,7 +316,13 @@ def test_evaluate_notices_other_code(folder: Path, tiny: Dataset, data_dir: Path
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["keras_rs_dot", "last_behavior", "typical_behavior", "without_inputs"]
+    assert [path.stem for path in EXAMPLES] == [
+        "keras_rs_dot",
+        "last_behavior",
+        "match_term",
+        "typical_behavior",
+        "without_inputs",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import keras
@@ -34,7 +35,8 @@ def make_model(dataset: Dataset, config: RunConfig) -> TwoTower:
     """The model of a run, initialized from the config's seed (Xavier, as in Algorithm 1).
 
     Raises:
-        MailError: an option that the ranker or the cold-start method does not have, or a value that it refuses.
+        MailError: an option that the ranker or the cold-start method does not have, or a value that it refuses or that
+            takes more memory than there is.
     """
     # Imported before the seed is set: a module may draw random numbers when it is first imported.
     for kind, name in _plugins(config):
@@ -66,6 +68,8 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
             if str(error).startswith("Exception encountered"):
                 raise
             raise MailError(f"{cell}: {error}") from error
+        except tf.errors.ResourceExhaustedError as error:
+            raise _too_large(cell, error) from error
     try:
         model = TwoTower(embedding, ranker, cold_start, config.history)
         _trace(model, config)
@@ -74,6 +78,15 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
         place = place_of_error(error, own) or place_of_definition(own)
         raise MailError(f"{cell}: {place}{short_message(error)} {CONTRACT}") from error
     return model
+
+
+def _too_large(cell: str, error: Exception) -> MailError:
+    """A message for an array that TensorFlow cannot allocate, with the shape that it names."""
+    named = re.search(r"shape(\[[\d,]+\])", str(error))
+    shape = f" of the shape {named[1]}" if named else ""
+    return MailError(
+        f"{cell}: an array{shape} does not fit into memory. Set smaller options of the ranker or the method."
+    )
 
 
 def _trace(model: TwoTower, config: RunConfig) -> None:

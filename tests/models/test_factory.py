@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -36,6 +37,19 @@ def test_wrong_options_are_named(tiny: Dataset, settings: dict[str, Any], messag
     with pytest.raises(MailError) as error:
         make_model(tiny, mail_config(**settings))
     assert error.value.message == message
+
+
+@pytest.mark.parametrize("method", ["match", "neighbors"])
+def test_options_that_take_more_memory_than_there_is_are_one_line(tiny: Dataset, method: str) -> None:
+    config = mail_config(None, cold_start=method, **{"cold_start.references": str(10**12)})
+    with pytest.raises(MailError) as error:
+        make_model(tiny, config)
+    shape = r"\[1000000000000,\d+\]"
+    assert re.fullmatch(
+        rf"base\+{method} on tiny: an array of the shape {shape} does not fit into memory. Set smaller options of the "
+        "ranker or the method.",
+        error.value.message,
+    )
 
 
 def test_same_seed_same_weights(tiny: Dataset) -> None:

@@ -61,7 +61,7 @@ class ColdStart(ColdStartMethod):
 
     Args:
         dim: length of y.
-        references: at most this many old users are kept for ŷ, sampled by the seed (ours: a few MB).
+        references: at most this many old users are kept for ŷ, sampled by the seed (ours: 1 to 2 MB).
         steps: of Adam for the attributes' weights in ŷ (ours).
     """
 
