@@ -82,6 +82,11 @@ class ColdStartMethod(keras.layers.Layer):
         return False
 
     @property
+    def learns_from_clicks(self) -> bool:
+        """Whether G_A also applies the gradient of the click loss, after G_B (only for co-trained methods)."""
+        return False
+
+    @property
     def teachers(self) -> int:
         """How many teachers `prepare` asks for: how long a run takes depends on it."""
         return 0

@@ -143,8 +143,13 @@ class TwoTower(keras.Model):
             if "conversion" in heads:
                 losses["L_ctcvr"] = ctcvr_loss(batch["conversion"], heads["click"], heads["conversion"])
                 total += losses["L_ctcvr"]
-        gradients = tape.gradient(total, self.ranking_variables)
-        applied = apply_gradients(optimizers.ranking, gradients, self.ranking_variables)  # step 7
+        ranking, tower = self.ranking_variables, self.zero_shot_variables if self.cold_start.learns_from_clicks else []
+        gradients = tape.gradient(total, [*ranking, *tower])
+        applied = apply_gradients(optimizers.ranking, gradients[: len(ranking)], ranking)  # step 7
+        # v̂ comes from a part of the tower alone.
+        reached = [pair for pair in zip(gradients[len(ranking) :], tower, strict=True) if pair[0] is not None]
+        if reached:
+            apply_gradients(optimizers.zero_shot, *zip(*reached, strict=True))
         return {**losses, "gradient": tf.linalg.global_norm(applied)}
 
     def _heads_and_extra(self, features: Features) -> tuple[dict[str, Tensor], list[Tensor]]:

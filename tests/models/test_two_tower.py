@@ -61,6 +61,25 @@ def test_g_b_moves_ranker_and_table_alone(tiny: Dataset, variant: str) -> None:
     assert all(changes(before_b, values(model.ranking_variables)))
 
 
+def test_g_a_applies_the_click_gradient_if_asked_to(tiny: Dataset) -> None:
+    """What makes v̂ is moved by a second update of G_A, by the click loss; G_B's part of the step is as without it."""
+    moved, ranker = {}, {}
+    for click_gradient in (False, True):
+        config = mail_config("base", **{"cold_start.click_gradient": click_gradient})
+        model, optimizers = make_model(tiny, config), make_optimizers(config)
+        model.train_step(batch_of(tiny, config), optimizers)
+        moved[click_gradient] = {v.path: v.numpy() for v in model.zero_shot_variables}
+        ranker[click_gradient] = values(model.ranking_variables)
+        assert int(optimizers.zero_shot.iterations) == 1 + click_gradient
+        assert int(optimizers.ranking.iterations) == 1
+    assert not any(changes(ranker[False], ranker[True]))
+    changed = {path for path in moved[True] if not np.array_equal(moved[True][path], moved[False][path])}
+    d2, e1, pool_a = (
+        layer.trainable_variables for layer in (model.cold_start.d2, model.cold_start.e1, model.cold_start.pool_a)
+    )
+    assert changed == {v.path for v in (*d2, *e1, *pool_a)}
+
+
 def test_variant_none_is_trained_by_g_b(tiny: Dataset) -> None:
     config = mail_config("none")
     model, optimizers = make_model(tiny, config), make_optimizers(config)

@@ -13,14 +13,22 @@ from mailcli.models import distribute
 from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
 from mailcli.models.history_length import HistoryLength, MeanLength
-from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder
+from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder, weighted_sum
 from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
+from mailcli.models.real_steps import real_step_errors
 
 REDUCTIONS = ("mean", "sum")
 BANDWIDTHS = ("fixed", "adaptive")
 STEPS = ("predicted", "typical", "all")
+PADDINGS = ("reconstructed", "masked")
 #: The values of the options that are names; `mail settings` reads them here.
-CHOICES = {"variant": VARIANTS, "reduction": REDUCTIONS, "bandwidth": BANDWIDTHS, "steps": STEPS}
+CHOICES = {
+    "variant": VARIANTS,
+    "reduction": REDUCTIONS,
+    "bandwidth": BANDWIDTHS,
+    "steps": STEPS,
+    "padding": PADDINGS,
+}
 #: Momentum of the moving share of histories that fill a step (ours; that of Keras' batch normalization).
 FILLED_MOMENTUM = 0.99
 
@@ -47,7 +55,12 @@ class ColdStart(ColdStartMethod):
         steps: which steps of v̂ count as behavior for rankers that read them one by one: as many of the last as are
             "predicted" for each user from p (as the published code does; for variant none, which sees no histories,
             the mean of old users'), the "typical" ones, which more than half of the old users' histories fill, or
-            "all" n_v. The others are zero, like padding. Σ v̂ is over all n_v: D2 learns to reconstruct padding, too.
+            "all" n_v. The others are zero, like padding.
+        padding: of short histories in ||D2(·) - v||² of Eqs. (3)-(4): "reconstructed" as zeros, as the formulas are
+            written, so that Σ v̂ is over all n_v; or "masked" (ours): only real steps are computed and compared, which
+            is quicker where histories are short, and Σ v̂ is over the steps that count.
+        click_gradient: whether the gradient of the click loss reaches the tower, too, by a second update of G_A after
+            step 7 (ours; in Algorithm 1 it does not).
     """
 
     def __init__(
@@ -61,10 +74,18 @@ class ColdStart(ColdStartMethod):
         bandwidth: str = "adaptive",
         sigma: float = 1.0,
         steps: str = "predicted",
+        padding: str = "reconstructed",
+        click_gradient: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        choices = {"variant": variant, "reduction": reduction, "bandwidth": bandwidth, "steps": steps}
+        choices = {
+            "variant": variant,
+            "reduction": reduction,
+            "bandwidth": bandwidth,
+            "steps": steps,
+            "padding": padding,
+        }
         for name, value in choices.items():
             if value not in CHOICES[name]:
                 raise ValueError(f"`{name}` should be one of {CHOICES[name]}. Received: {name}={value!r}")
@@ -88,6 +109,8 @@ class ColdStart(ColdStartMethod):
             "bandwidth": bandwidth,
             "sigma": sigma,
             "steps": steps,
+            "padding": padding,
+            "click_gradient": click_gradient,
         }
         self.variant = variant
         self.reduction = reduction
@@ -96,6 +119,11 @@ class ColdStart(ColdStartMethod):
     def co_trained(self) -> bool:
         """True except for variant none, which has no loss of its own."""
         return self.variant != "none"
+
+    @property
+    def learns_from_clicks(self) -> bool:
+        """With the option `click_gradient`. (Variant none is trained with the click loss alone, by G_B.)"""
+        return self.co_trained and bool(self.settings["click_gradient"])
 
     def build_for(self, spec: Spec) -> None:
         """Make the variables for a [n_a, d] and v [n_v, d], only those that the variant trains."""
@@ -131,7 +159,7 @@ class ColdStart(ColdStartMethod):
         if self.variant in {"dual", "base"}:
             pooled = self.pool_v(features.behaviors, features.behavior_mask)
             codes["L_v"] = self.e2(pooled, training=training)
-        losses = self._reconstructions(codes, _flat(features.attributes), _flat(features.behaviors), training)
+        losses = self._reconstructions(codes, features, training)
         if self.variant == "base":
             p, q = codes["L_a"], codes["L_v"]
             fixed = self.settings["bandwidth"] == "fixed"
@@ -168,32 +196,40 @@ class ColdStart(ColdStartMethod):
             counts = tf.ones([self.n_v], tf.bool)
         return tf.tile(counts[None], [tf.shape(code)[0], 1])
 
-    def _reconstructions(self, codes: dict[str, Tensor], a: Tensor, v: Tensor, training: bool) -> dict[str, Tensor]:
+    def _reconstructions(self, codes: dict[str, Tensor], features: Features, training: bool) -> dict[str, Tensor]:
         """||D1(code) - a||² + ||D2(code) - v||²: L_a, Eq. (3), for code = p; L_v, Eq. (4), for code = q.
 
         Both codes go through the decoders as one batch.
         """
         both = tf.concat(list(codes.values()), axis=0)
         with distribute.repeated_rows(len(codes)):
-            decoded = [decoder(both, training=training) for decoder in (self.d1, self.d2)]
-        a_hats, v_hats = (tf.split(output, len(codes), axis=0) for output in decoded)
-        return {
-            name: squared_error(a_hat, a, self.reduction) + squared_error(v_hat, v, self.reduction)
-            for name, a_hat, v_hat in zip(codes, a_hats, v_hats, strict=True)
-        }
+            decoded, hidden = self.d1(both, training=training), self.d2.hidden(both, training=training)
+        a, v = _flat(features.attributes), features.behaviors
+        a_errors = [squared_error(a_hat, a, self.reduction) for a_hat in tf.split(decoded, len(codes), axis=0)]
+        if self.settings["padding"] == "masked":
+            by_code = tf.reshape(hidden, [len(codes), -1, hidden.shape[1]])
+            v_errors = real_step_errors(by_code, self.d2.last, v, features.behavior_mask, self.reduction)
+        else:
+            v_hats = tf.split(self.d2.last(hidden), len(codes), axis=0)
+            v_errors = [squared_error(v_hat, _flat(v), self.reduction) for v_hat in v_hats]
+        return {name: error_a + error_v for name, error_a, error_v in zip(codes, a_errors, v_errors, strict=True)}
 
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d]; Σ v̂_i [B, d]; and which steps count [B, n_v].
 
-        Without dropout, as at test time (ours). The last layer is linear, so the sum is computed from the sums of its
-        weights: for a ranker that reads only the sum, the graph does without the widest layer.
+        Without dropout, as at test time (ours). The last layer is linear, so a sum over all steps is computed from the
+        sums of its weights: for a ranker that reads only the sum, the graph does without the widest layer.
         """
         code = self._code(attributes)
+        counting = self._counting_steps(code)
         x, last = (code, self.linear) if self.variant == "none" else (self.d2.hidden(code), self.d2.last)
         v_hat = tf.reshape(last(x), [-1, self.n_v, self.dim])
+        if self.settings["padding"] == "masked":
+            # Nothing has taught D2 what the other steps should be.
+            return v_hat, weighted_sum(tf.cast(counting, v_hat.dtype), v_hat), counting
         weights = (tf.reshape(w.value, [-1, self.n_v, self.dim]) for w in (last.kernel, last.bias))
         kernel, bias = (tf.reduce_sum(w, axis=1) for w in weights)
-        return v_hat, tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias, self._counting_steps(code)
+        return v_hat, tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias, counting
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, Eq. (10)."""

@@ -66,6 +66,20 @@ def test_averaged_errors_are_those_of_the_published_code() -> None:
     assert 6 * float(mean["L_a"]) < float(total["L_a"]) < 8 * float(mean["L_a"])
 
 
+def test_masked_padding_counts_neither_in_the_losses_nor_in_the_sum() -> None:
+    layer, x = tower(padding="masked"), some_features(4)
+    a3, v3, mask = (np.asarray(t, np.float64) for t in (x.attributes, x.behaviors, x.behavior_mask))
+    p = residual(pool(a3, layer.pool_a, np.ones((4, N_A), bool)), layer.e1, linear=False)
+    error_a = ((residual(p, layer.d1, linear=True) - a3.reshape(4, -1)) ** 2).sum(axis=1)
+    error_v = (((residual(p, layer.d2, linear=True).reshape(v3.shape) - v3) ** 2).sum(axis=2) * mask).sum(axis=1)
+    assert not mask.all()
+    assert float(layer.zero_shot_losses(x)["L_a"]) == pytest.approx(float(np.mean(error_a + error_v)), rel=1e-5)
+    # n̂ = 4 σ(0) = 2 for everybody.
+    layer.length.share.set_weights([np.zeros((4, 1)), np.zeros(1)])
+    v_hat, total, _ = layer.generate(x.attributes)
+    np.testing.assert_allclose(total, v_hat.numpy()[:, 2:].sum(axis=1), atol=1e-6)
+
+
 def test_virtual_behavior_is_equation_8() -> None:
     layer, x = tower(), some_features(4)
     h_a = pool(np.asarray(x.attributes, np.float64), layer.pool_a, np.ones((4, N_A), bool))
