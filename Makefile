@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 # Hides TensorFlow's start-up messages; errors are still shown.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow test-docs check docs captures results experiments bench clean
+.PHONY: demo test test-slow test-docs check docs captures results experiments bench bench-peers clean
 
 $(READY): setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,9 @@ bench: $(READY)  ## writes speed and memory into benchmarks/RESULTS.md (30 minut
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/preprocess.py
+
+bench-peers: $(READY)  ## times FuxiCTR, DeepCTR-Torch and DeepCTR beside mail (8 minutes; at first downloads gigabytes)
+	$(BIN)/python benchmarks/peers.py
 
 clean:  ## removes what make and the tools created, never data or runs
 	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,9 +6,10 @@ import os
 import platform
 import re
 import resource
+import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,8 @@ from typing import NamedTuple
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEAD = """# Benchmarks
 
-Written by `make bench`, except for two sections: `python benchmarks/effects.py` writes *Effect of faster training on
-AUC*, and `python benchmarks/soak.py` writes *Soak*.
+Written by `make bench`, except for three sections: `make bench-peers` writes *Peers*, `python benchmarks/effects.py`
+writes *Effect of faster training on AUC*, and `python benchmarks/soak.py` writes *Soak*.
 """
 
 
@@ -39,6 +40,16 @@ def cost(*arguments: object) -> Cost:
         raise RuntimeError(f"{' '.join(command)} failed with status {status}")
     # Kilobytes on Linux, bytes on macOS.
     return Cost(time.perf_counter() - start, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def median_seconds(call: Callable[[int], object], repeats: int) -> float:
+    """Median wall time, after three warm-up calls."""
+    times = []
+    for repeat in range(repeats + 3):
+        start = time.perf_counter()
+        call(repeat)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[3:])
 
 
 def peak_megabytes() -> float:

@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 from alimama_shape import VOCABULARIES, make_dataset
-from measure import machine, peak_megabytes, private_megabytes, record, table
+from measure import machine, median_seconds, peak_megabytes, private_megabytes, record, table
 
 #: The paper's settings (MAIL Sec. 4.1.4), and DMR's own history.
 BATCH, DIM = 1024, 32
@@ -107,16 +107,6 @@ def products_graph(needed: list[Product]) -> Any:
         return tf.add_n(corners)
 
     return run
-
-
-def median_seconds(call: Any, repeats: int) -> float:
-    """Median wall time, after three warm-up calls."""
-    times = []
-    for repeat in range(repeats + 3):
-        start = time.perf_counter()
-        call(repeat)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[3:])
 
 
 def train_for(step: Any, batches: Any, steps: int) -> float:
