@@ -71,7 +71,7 @@ def test_runs(home: Path) -> None:
     assert (item.type, item.value) == ("dir", "oth"), "the shell completes the names of folders"
 
 
-def test_the_line_of_the_readme_in_bash(home: Path) -> None:
+def test_the_line_of_the_documentation_in_bash(home: Path) -> None:
     """Installed in a real shell, with this code as `mail`."""
     bash = shutil.which("bash")
     if bash is None:
@@ -81,7 +81,7 @@ def test_the_line_of_the_readme_in_bash(home: Path) -> None:
     program.write_text(f"#!{sys.executable}\nfrom mailcli.cli import main\nmain()\n")
     program.chmod(0o755)
     line = 'eval "$(_MAIL_COMPLETE=bash_source mail)"'
-    assert line in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert line in (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     script = (
         f"{line}\ncomplete -p mail\nCOMP_WORDS=(mail train --ranker dm) COMP_CWORD=3\n_mail_completion mail dm\n"
         'echo "${COMPREPLY[@]}"'

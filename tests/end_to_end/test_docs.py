@@ -106,10 +106,10 @@ def definitions(module: Path) -> set[str]:
     return names
 
 
-def test_the_readme_and_contributing_name_where_things_are() -> None:
+def test_equations_and_contributing_name_where_things_are() -> None:
     """Enough names are checked by the test above."""
     counts = {page.name: len(DEFINED.findall(page.read_text(encoding="utf-8"))) for page in DOCUMENTS}
-    assert counts["README.md"] >= 10
+    assert counts["equations.md"] >= 10
     assert counts["CONTRIBUTING.md"] >= 8
 
 
@@ -134,24 +134,35 @@ def test_the_packages_are_those_of_the_import_contracts() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     block = _between(text, "## Packages and import contracts", "\n```\n")
     assert [re.split(r"  +", line)[0] for line in block.splitlines()[-len(layers) :]] == layers
-    table = _between((ROOT / "README.md").read_text(encoding="utf-8"), "| package |", "\n\n")
-    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == [
-        name for layer in layers for name in layer.split(" | ") if (ROOT / "mailcli" / name).is_dir()
-    ]
 
 
-def test_rows_of_tables_are_those_of_the_readme() -> None:
+def test_the_page_of_methods_has_all_with_their_sources() -> None:
+    """As `mail models` has them."""
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    for kind, heading in ((plugins.COLD_STARTS, "\n## Cold-start methods"), (plugins.RANKERS, "\n## Rankers\n")):
+        table = re.findall(r"^\| `([\w-]+)` \|.*\| (.*) \|$", _between(page, heading, "\n## "), re.MULTILINE)
+        summaries = plugins.summaries(kind)
+        assert sorted(name for name, _ in table) == sorted(summaries)
+        for name, source in table:
+            cited = re.search(r"\(([^()]+)\)\.?$", summaries[name])
+            assert cited is None or cited[1] in source, name
+    methods, rankers = len(plugins.names(plugins.COLD_STARTS)) - 1, len(plugins.names(plugins.RANKERS))
+    assert f"[{rankers} rankers and {methods} cold-start methods]" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_rows_of_tables_are_those_of_the_readme_and_the_tutorial() -> None:
     """So that numbers that are measured again are replaced everywhere."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    compared = {"README.md", "tutorial.md"}
+    known = [line for page in PAGES if page.name in compared for line in page.read_text(encoding="utf-8").splitlines()]
     rows = [
         (page.name, line.rstrip())
         for page in PAGES
         for line in page.read_text(encoding="utf-8").splitlines()
         # The captures are of other data.
-        if "│" in line and "±" in line and page.name not in {"README.md", "terminal.md"}
+        if "│" in line and "±" in line and page.name not in {*compared, "terminal.md"}
     ]
-    assert len(rows) == 5
-    assert not [row for row in rows if not any(line.startswith(row[1].rstrip(" │")) for line in readme)]
+    assert len(rows) == 2
+    assert not [row for row in rows if not any(line.startswith(row[1].rstrip(" │")) for line in known)]
 
 
 def kept_tables(name: str, folder: Path) -> list[str]:
@@ -175,13 +186,16 @@ def test_the_readmes_table_of_new_users_is_that_of_the_kept_runs(tmp_path: Path)
     assert len([line for line in lines if "±" in line]) == 14
 
 
-def test_the_readmes_demo_is_what_the_kept_runs_print(tmp_path: Path) -> None:
+def test_the_demo_on_the_pages_is_what_the_kept_runs_print(tmp_path: Path) -> None:
     """Its runs are some of table 3's: the table with all its notes, and the audit without those on its columns."""
     printed = [line.rstrip() for line in kept_tables("demo.toml", tmp_path)]
-    table = text_block("README.md", "A trivial row, BaseDNN and MAIL-Base")
+    begin = text_block("README.md", "A trivial row, BaseDNN and MAIL-Base")
+    assert begin == printed[: len(begin)]
+    assert len([line for line in begin if "±" in line]) == 3
+    table = text_block("tutorial.md", "A trivial row, BaseDNN and MAIL-Base")
     assert table == printed[: len(table)]
     assert printed[len(table)] == ""
-    audit = text_block("README.md", "Audit of v̂")
+    audit = text_block("tutorial.md", "Audit of v̂")
     assert [line for line in printed[len(table) + 1 :] if line in audit] == audit
 
 
@@ -213,8 +227,8 @@ def test_every_command_in_the_prose_is_one() -> None:
     assert wrong == []
 
 
-def test_the_readme_says_which_commands_share_options() -> None:
-    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+def test_the_page_of_commands_says_which_share_options() -> None:
+    text = " ".join((ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split())
     takes = {
         name: {option for parameter in command.params for option in parameter.opts}
         for name, command in main.commands.items()
@@ -401,7 +415,7 @@ def bare_code(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "example"), [("README.md", "last_behavior.py"), ("your-own-method.md", "typical_behavior.py")]
+    ("page", "example"), [("your-own-ranker.md", "last_behavior.py"), ("your-own-method.md", "typical_behavior.py")]
 )
 def test_the_code_of_a_page_is_the_examples(page: str, example: str) -> None:
     """tests/test_plugins.py runs the examples by the command in their first line."""
