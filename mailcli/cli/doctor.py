@@ -20,7 +20,7 @@ from mailcli.cli._options import DATA_DIR, FORMAT, RUNS, check_form, print_text_
 @RUNS
 @click.pass_context
 def doctor(ctx: click.Context, thorough: bool, form: str, data_dir: Path, runs: Path) -> None:
-    """Show versions, cores, memory, free disk space, datasets and runs, and what is broken and how to mend it.
+    """Show versions, cores, memory, free disk space, datasets and runs, and what is broken and how to fix it.
 
     The exit code is 0 if all is well, and 1 if something is broken.
     """

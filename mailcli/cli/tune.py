@@ -38,7 +38,7 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
     help="Users whose validation AUC is maximized: 'all', 'new' or 'old'.",
 )
 @click.option("--name", help="Name of the search, and of its folder in RUNS/tune. [default: search]")
-@path_option("--out", text="With FILE: the tuned experiment to write. [default: tuned/NAME of FILE, beside it]")
+@path_option("--out", text="With FILE: the tuned experiment to write. [default: tuned/NAME next to FILE]")
 @JOBS
 @RANKER
 @RUN_OPTIONS

@@ -33,7 +33,7 @@ class Finding(NamedTuple):
     name: str
     state: str
     fault: str = ""
-    """What is broken, and how to mend it; empty if nothing is."""
+    """What is broken, and how to fix it; empty if nothing is."""
 
 
 def software(thorough: bool) -> list[Finding]:

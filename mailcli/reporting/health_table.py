@@ -12,7 +12,7 @@ _BEST = 1
 
 
 def health_table(findings: Sequence[Finding]) -> TextTable:
-    """A block for each topic; what is broken stands out, and says how to mend it."""
+    """A block for each topic; what is broken stands out, and says how to fix it."""
     by_topic = groupby(findings, key=lambda finding: finding.topic)
     blocks = [TextBlock(topic, [_line(finding) for finding in group]) for topic, group in by_topic]
     records = [

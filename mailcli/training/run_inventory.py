@@ -45,7 +45,7 @@ class ListedRun:
     step: int | None = None
     """The same, in steps of all epochs."""
     damage: str = ""
-    """What is wrong with it, and how to mend it."""
+    """What is wrong with it, and how to fix it."""
 
     @property
     def progress(self) -> str:

@@ -24,7 +24,7 @@ class Package(NamedTuple):
 
     @property
     def fault(self) -> str:
-        """What is wrong with it, and how to mend it; empty if nothing is."""
+        """What is wrong with it, and how to fix it; empty if nothing is."""
         remedy = f"Install it with: pip install '{self.name}{self.required}'"
         if self.version is None:
             return f"is not installed. {remedy}"

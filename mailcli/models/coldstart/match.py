@@ -1,4 +1,4 @@
-"""Match: how well behavior, real or foretold by attributes, fits the target, below the ranker's logit."""
+"""Match: how well behavior, real or foretold by attributes, fits the target, added to the ranker's logit."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Histories(NamedTuple):
 
 
 class ColdStart(ColdStartMethod):
-    """Match: the fit of target and taste below the ranker's logit (ours; empirical Bayes, Robbins, 1956).
+    """Match: the fit of target and taste, added to the ranker's logit (ours; empirical Bayes, Robbins, 1956).
 
     logit = α + γ s + ρ f(x),    s = <(Σ_i y_i + κ ŷ(a)) / (n + κ), y_t> / S
 

@@ -55,7 +55,7 @@ class Statistics(NamedTuple):
 
 
 class ColdStart(ColdStartMethod):
-    """Prior: item bias and attribute group x category below the ranker's logit (Bell and Koren, ICDM 2007).
+    """Prior: item bias and attribute group x category, added to the ranker's logit (Bell and Koren, ICDM 2007).
 
     logit = α + β b_i + γ Σ m(a_f, t_g) + ρ f(x). b_i is the item's click rate freed of its users' bias, m what users
     with attribute value a_f leave of category t_g's clicks: the shrunk means of the trivial row `attribute-category`.
