@@ -17,8 +17,9 @@ from typing import NamedTuple
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEAD = """# Benchmarks
 
-Written by `make bench`, except for three sections: `make bench-peers` writes *Peers*, `python benchmarks/effects.py`
-writes *Effect of faster training on AUC*, and `python benchmarks/soak.py` writes *Soak*.
+Written by `make bench`, except for four sections: `make bench-peers` writes *Peers*, `python benchmarks/effects.py`
+writes *Effect of faster training on AUC*, `python benchmarks/soak.py` writes *Soak*, and `python
+benchmarks/full_size.py` writes *Full size*.
 """
 
 

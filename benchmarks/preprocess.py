@@ -100,7 +100,7 @@ def report(costs: dict[int, dict[str, Cost]]) -> str:
         parts.append(
             f"Extrapolated to the full size: {after * sizes[-1] / 60:.0f} minutes if time grows in proportion, "
             f"{after * sizes[-1] ** power / 60:.0f} minutes with the growth of the last step (size to the power of "
-            f"{power:.2f}). The full size itself was not measured."
+            f"{power:.2f}). The section *Full size* has what it takes."
         )
     return "\n\n".join(parts)
 

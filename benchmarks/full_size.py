@@ -1,0 +1,118 @@
+"""Simulated logs of the published files' size, all the way: 723 million behaviors and 26.6 million impressions.
+
+Each step is a process of its own: simulation, the lower bound (DuckDB only converts the same CSV files to Parquet),
+`mail preprocess`, one epoch of BaseDNN and of DMR with the paper's settings, and `mail evaluate` of each run. Finished
+steps are kept in FOLDER/costs.json: after an interruption, the same command goes on.
+
+Run: python benchmarks/full_size.py FOLDER   (about two hours and 45 GB of disk)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from measure import Cost, cost, machine, record, table
+from preprocess import BEHAVIORS, FLOOR, MAIL, USERS
+
+#: Step -> what it leaves behind, whose size is reported.
+OUTPUTS = {
+    "simulate": "raw",
+    "floor": "floor",
+    "preprocess": "data",
+    "train BaseDNN": "runs/base",
+    "evaluate BaseDNN": "runs/base",
+    "train DMR": "runs/dmr",
+    "evaluate DMR": "runs/dmr",
+}
+
+
+def steps(folder: Path, users: int) -> dict[str, list[object]]:
+    """The arguments of Python for each step."""
+    raw, data = folder / "raw", ["--data-dir", folder / "data"]
+
+    def train(ranker: str) -> list[object]:
+        runs = folder / "runs" / ranker
+        return ["-c", MAIL, "train", "--ranker", ranker, "--set", "epochs=1", "--runs", runs, *data]
+
+    def evaluate(ranker: str) -> list[object]:
+        return ["-c", MAIL, "evaluate", "--runs", folder / "runs" / ranker, *data]
+
+    mean_behaviors = BEHAVIORS / USERS
+    return {
+        "simulate": [
+            *("-c", MAIL, "simulate", "alimama", "--out", raw),
+            *("--users", users, "--behaviors-per-user", mean_behaviors),
+        ],
+        "floor": ["-c", FLOOR, raw, folder / "floor"],
+        "preprocess": ["-c", MAIL, "preprocess", "alimama", "--raw", raw, *data],
+        "train BaseDNN": train("base"),
+        "evaluate BaseDNN": evaluate("base"),
+        "train DMR": train("dmr"),
+        "evaluate DMR": evaluate("dmr"),
+    }
+
+
+def gigabytes(folder: Path) -> float:
+    """Size of all files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
+
+
+def measure(folder: Path, users: int) -> dict[str, list[float]]:
+    """Seconds, peak MB and GB on disk of each step; those of costs.json are not repeated."""
+    kept = folder / "costs.json"
+    costs: dict[str, list[float]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    for name, arguments in steps(folder, users).items():
+        if name in costs:
+            continue
+        if name == "floor":
+            # What an interrupted run left.
+            shutil.rmtree(folder / "floor", ignore_errors=True)
+        spent: Cost = cost(*arguments)
+        costs[name] = [*spent, gigabytes(folder / OUTPUTS[name])]
+        if name == "floor":
+            shutil.rmtree(folder / "floor")
+        kept.write_text(json.dumps(costs, indent=2), encoding="utf-8")
+        print(f"{name}: {spent.seconds:,.0f} s, {spent.megabytes:,.0f} MB", flush=True)
+    return costs
+
+
+def report(costs: dict[str, list[float]], users: int) -> str:
+    """The section of RESULTS.md."""
+    floor = costs["floor"][0]
+    rows = [
+        [name, f"{seconds:,.0f}", f"{seconds / floor:.2f}", f"{megabytes:,.0f}", f"{size:.1f}"]
+        for name, (seconds, megabytes, size) in costs.items()
+    ]
+    return "\n\n".join(
+        [
+            machine("duckdb", "sqlframe", "tensorflow", "keras"),
+            f"{users:,} simulated users with {BEHAVIORS / USERS:.0f} behaviors each, as in the published files. "
+            "`floor` is DuckDB only converting the same CSV files to Parquet. Both rankers train one epoch with the "
+            "paper's settings (batches of 1,024, n_v = 100); `train` includes validation and scoring the test day. "
+            "`peak MB` is the largest resident set of a process, with pages of mapped files, which the system can "
+            "reclaim.",
+            table(("step", "seconds", "x floor", "peak MB", "GB on disk"), rows),
+        ]
+    )
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="for raw files, dataset and runs; it is kept")
+    parser.add_argument("--users", type=int, default=USERS, help="fewer, to try the script; nothing is recorded then")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    costs = measure(arguments.folder, arguments.users)
+    text = report(costs, arguments.users)
+    if arguments.users == USERS:
+        record("Full size", text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
