@@ -131,7 +131,8 @@ def measure_ours(dataset_folder: Path, folder: Path, model_name: str, optimizer:
         stacked = {name: arrays[name] for name in arrays.files}
     batches = [{name: tf.constant(array[index]) for name, array in stacked.items()} for index in range(BATCHES)]
     seconds = median_seconds(lambda repeat: float(step(batches[repeat % BATCHES])["L_rt"]), steps)
-    inputs = max(weights.shape[0] for weights in model.trainable_variables if weights.shape[-1:] == (UNITS[0],))
+    # The network's first layer is the widest with its number of outputs.
+    inputs = max(weights.shape[0] for weights in model.trainable_variables if weights.shape[1:] == (UNITS[0],))
     return {"step": seconds, "inputs": inputs, "memory": peak_megabytes(), "rows": model.embedding.rows}
 
 
