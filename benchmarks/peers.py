@@ -251,7 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     default = Path(tempfile.gettempdir()) / "mail-peers"
     parser.add_argument("--environments", type=Path, default=default, help=f"folder of the peers' ({default})")
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="factor of Alimama's large vocabularies")
     for name, kind in (("--dataset", Path), ("--folder", Path), ("--model", str), ("--optimizer", str)):
