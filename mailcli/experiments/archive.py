@@ -35,7 +35,7 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
         MailError: a run is in neither folder, has other settings, or is on another version of the dataset.
     """
     configs, folders = _locate(plan, runs, archive)
-    seeds = tuple(range(plan.seeds))
+    seeds = tuple(plan.seed_numbers())
     archived: dict[str, Run] = {}
     missing: list[Path] = []
     baseline_of = plan.baseline_of(configs)

@@ -62,6 +62,12 @@ class Plan:
     grid.py; empty: in one."""
     is_world: bool = False
     """Whether it is one world of a grid, which is simulated whatever raw files there are."""
+    first_seed: int = 0
+    """The first of its seeds."""
+
+    def seed_numbers(self, count: int | None = None) -> range:
+        """Its seeds; or as many as `count`, from the first on."""
+        return range(self.first_seed, self.first_seed + (count or self.seeds))
 
     @property
     def datasets(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ RULES = {
     "label": STRING,
     "test": STRING,
     "seeds": whole_number(1),
+    "first_seed": whole_number(0),
     "rows": Rule("a list of one row or more", lambda value: isinstance(value, list) and len(value) > 0),
     "settings": TABLE,
     "simulate": TABLE,
@@ -94,6 +95,7 @@ def read_plan(path: Path) -> Plan:
         content,
         content.get("tuned", {}),
         content.get("grid", {}),
+        first_seed=content.get("first_seed", 0),
     )
 
 

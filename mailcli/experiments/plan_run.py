@@ -55,7 +55,7 @@ def plan_worlds(
         configs, shared = world.configs(dataset.name, dataset.history)
         table = PlannedTable(
             configs,
-            range(seeds or world.seeds),
+            world.seed_numbers(seeds),
             dataset,
             RunFolders(runs, shared, overwrite),
             world.baseline_of(configs),

@@ -58,6 +58,15 @@ def plan(tmp_path: Path) -> Path:
     return write_plan(tmp_path, PLAN)
 
 
+def test_seeds_begin_at_the_first_seed(home: Path) -> None:
+    fresh = read_plan(write_plan(home, "first_seed = 5\n" + PLAN))
+    assert list(fresh.seed_numbers()) == [5, 6]
+    assert list(fresh.seed_numbers(3)) == [5, 6, 7]
+    assert list(read_plan(write_plan(home, PLAN)).seed_numbers()) == [0, 1]
+    path = write_plan(home, "first_seed = 5\n" + PLAN)
+    assert "BaseDNN, seeds to train: 5, 6" in mail("run", path, "--dry-run").stdout
+
+
 @pytest.fixture(scope="module")
 def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that holds the plan's dataset."""
