@@ -64,7 +64,7 @@ def test_seeds_begin_at_the_first_seed(home: Path) -> None:
     assert list(fresh.seed_numbers(3)) == [5, 6, 7]
     assert list(read_plan(write_plan(home, PLAN)).seed_numbers()) == [0, 1]
     path = write_plan(home, "first_seed = 5\n" + PLAN)
-    assert "BaseDNN, seeds to train: 5, 6" in mail("run", path, "--dry-run").stdout
+    assert "BaseDNN (units=8,4), seeds to train: 5, 6" in mail("run", path, "--dry-run").stdout
 
 
 @pytest.fixture(scope="module")
