@@ -63,7 +63,7 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
     own = own_plugins(config)
     if not own:
         try:
-            return TwoTower(embedding, ranker, cold_start, config.history)
+            return TwoTower(embedding, ranker, cold_start, config.history, autograph=False)
         except ValueError as error:
             if str(error).startswith("Exception encountered"):
                 raise
@@ -106,7 +106,7 @@ def _trace(model: TwoTower, config: RunConfig) -> None:
             "`call(features, training)` should return click logits of shape [B]. Received for two impressions: "
             f"{tuple(logits.shape)}"
         )
-    tf.function(model.probabilities, input_signature=[model.batch_signature]).get_concrete_function()
+    model.as_graph(model.probabilities).get_concrete_function()
     make_step(model, config).trace()
 
 

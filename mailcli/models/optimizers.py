@@ -50,6 +50,7 @@ class SparseAdam(keras.optimizers.Adam):
             tf.function(
                 distribute.on_each_replica(partial(self._catch_up_rows, index)),
                 input_signature=[tf.TensorSpec([None], tf.int64)],
+                autograph=False,
             )
             for index in range(len(variables))
         ]

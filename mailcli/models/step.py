@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from mailcli.config import RunConfig
 from mailcli.models import distribute
@@ -39,7 +38,7 @@ class Step:
         # The state of both optimizers, for checkpoints.
         self.variables: list[Any] = [*optimizers.zero_shot.variables, *optimizers.ranking.variables]
         step = distribute.run_on_replicas(lambda batch: model.train_step(batch, optimizers))
-        self._graph = tf.function(step, input_signature=[model.batch_signature])
+        self._graph = model.as_graph(step)
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Run one step; the losses by name."""

@@ -59,7 +59,7 @@ class ServedModel:
         add_items(self.module, dataset)
         if with_users:
             add_users(self.module, dataset, batches)
-        self._core = tf.function(self._scores, input_signature=self._core_signature())
+        self._core = tf.function(self._scores, input_signature=self._core_signature(), autograph=model.autograph)
 
     # Ids -> scores
 

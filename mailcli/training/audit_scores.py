@@ -83,7 +83,7 @@ class _Scorer:
     def __init__(self, model: TwoTower, mean: tuple[Tensor, Tensor]) -> None:
         self._model = model
         self._mean_step, self._mean_length = mean
-        self._graph = tf.function(self._scores, input_signature=[model.batch_signature])
+        self._graph = model.as_graph(self._scores)
 
     def __call__(
         self, batches: Batches, rows: NDArray[np.int64], others: NDArray[np.int64]

@@ -51,9 +51,7 @@ class NormalizationStatistics:
         ]
         moving = {id(variable) for layer in self._layers for variable in (layer.moving_mean, layer.moving_variance)}
         self._others = [variable for variable in model.non_trainable_variables if id(variable) not in moving]
-        self._forward = tf.function(
-            distribute.run_on_replicas(self._forward_in_training), input_signature=[model.batch_signature]
-        )
+        self._forward = model.as_graph(distribute.run_on_replicas(self._forward_in_training))
 
     def update(self) -> None:
         """Compute them for the model's present weights; nothing happens without batch normalization."""

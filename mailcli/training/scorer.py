@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from mailcli.data.batches import Batch, Batches
@@ -18,7 +17,7 @@ class Scorer:
     """The probabilities of a model; traced once."""
 
     def __init__(self, model: TwoTower) -> None:
-        self._score = tf.function(model.probabilities, input_signature=[model.batch_signature])
+        self._score = model.as_graph(model.probabilities)
 
     def __call__(self, batches: Batches, title: str) -> NDArray[np.float32]:
         """Scores of a view in the dataset's order: [impressions], or [impressions, 2] of a ranker with pCTCVR as well.

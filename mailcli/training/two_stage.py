@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
@@ -42,7 +41,7 @@ def fit_two_stage(
 def training_data(model: TwoTower, dataset: Dataset, batches: Batches, seed: int) -> TrainingData:
     """What a two-stage method sees of the training split."""
     view = batches.view
-    embed = tf.function(model.embedding, input_signature=[model.batch_signature])
+    embed = model.as_graph(model.embedding)
     users = dataset.column("train", "user")[view.rows].astype(np.int64)
     return TrainingData(
         features=lambda: (embed(to_tensors(batch)) for batch in batches.in_order()),

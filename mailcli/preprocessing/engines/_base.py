@@ -7,10 +7,9 @@ and `engine.functions`, so a new engine needs no change to them.
 from __future__ import annotations
 
 import re
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -144,7 +143,7 @@ def run_with_progress(
         last_percent = 0.0
         try:
             while not running.done():
-                time.sleep(POLL_SECONDS / 4 if last_percent == 0 else POLL_SECONDS)
+                wait([running], timeout=POLL_SECONDS / 4 if last_percent == 0 else POLL_SECONDS)
                 percent = min(max(done(), last_percent), 100.0)
                 advance(percent - last_percent)
                 last_percent = percent
