@@ -16,8 +16,9 @@ import shlex
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from glob import glob
 from inspect import cleandoc
 from pathlib import Path
@@ -192,9 +193,16 @@ def parse(words: list[str]) -> dict[str, Any]:
 
 
 class Sandbox:
-    """A folder with small raw data and copies of examples/ and experiments/, in which a page's blocks run."""
+    """A folder with small raw data and copies of examples/ and experiments/, in which a page's blocks run.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: an empty folder.
+        is_followed: whether a command of a block is run, from its words.
+    """
+
+    def __init__(
+        self, folder: Path, is_followed: Callable[[Block, list[str]], bool] = lambda block, words: True
+    ) -> None:
         for name in ("examples", "experiments"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for plan in (path for pattern in ("*.toml", "tuned/*.toml") for path in (folder / "experiments").glob(pattern)):
@@ -203,7 +211,7 @@ class Sandbox:
                 text = re.sub(rf"^{key} = \d+$", f"{key} = {value}", text, flags=re.MULTILINE)
             plan.write_text(text, encoding="utf-8")
         grouplens.write(folder / "data" / "raw" / "ml-100k", users=40, ratings=20)
-        self.folder = folder
+        self.folder, self._is_followed = folder, is_followed
         self.names: dict[str, Any] = {"__name__": "page"}
 
     def run(self, block: Block) -> None:
@@ -219,7 +227,7 @@ class Sandbox:
         if block.language == "python":
             exec(compile(block.code, str(block), "exec"), self.names)
         if block.language == "sh":
-            for words in block.commands:
+            for words in filter(partial(self._is_followed, block), block.commands):
                 self._command(block, words)
 
     def _command(self, block: Block, words: list[str]) -> None:
