@@ -272,6 +272,7 @@ def test_a_file_that_changes_after_its_import_is_refused_until_it_is_imported_ag
     assert plugins.code_sha256(plugins.RANKERS, "mine:bias") != before
 
 
+@pytest.mark.slow
 def test_a_second_run_in_a_process_is_as_in_a_new_one(folder: Path, tiny: Dataset) -> None:
     shutil.copytree(ROOT / "examples", folder / "examples")
     small = {"ranker": "examples.keras_rs_dot:Dlrm", "epochs": "1", "batch_size": "256"}

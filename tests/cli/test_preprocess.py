@@ -85,10 +85,11 @@ def drop(stem: str, keep: slice) -> Change:
             "raw/behavior_log.csv, line 3: column 'btag' holds 'look'. Expected one of 'pv', 'cart', 'fav', 'buy'. "
             + unusable("1 of 2", "50.00%"),
         ),
-        (
+        pytest.param(
             edit("behavior_log", 0, "one,1493999960,pv,7,8"),
             "raw/behavior_log.csv, line 2: column 'user' holds 'one'. Expected a whole number. "
             + unusable("1 of 2", "50.00%"),
+            marks=pytest.mark.slow,
         ),
         (
             edit("raw_sample", 2, "1,1494000000,ten,430548_1007,1,0"),
@@ -100,10 +101,11 @@ def drop(stem: str, keep: slice) -> Change:
             "raw/raw_sample.csv, line 2: column 'time_stamp' holds '1494691200'. "
             "Expected a whole number from 1494000000 to 1494691199. " + unusable("1 of 6", "16.67%"),
         ),
-        (
+        pytest.param(
             edit("behavior_log", 0, "1,-5,pv,7,8"),
             "raw/behavior_log.csv, line 2: column 'time_stamp' holds '-5'. "
             "Expected a whole number from 1492790400 to 1494691199. " + unusable("1 of 2", "50.00%"),
+            marks=pytest.mark.slow,
         ),
         (
             edit("raw_sample", 1, "1,1494043201,10,430548_1007,1,1"),
@@ -120,20 +122,24 @@ def drop(stem: str, keep: slice) -> Change:
             "raw/ad_feature.csv, line 2: column 'price' holds 'cheap'. Expected a number. "
             + unusable("1 of 1", "100.00%"),
         ),
-        (
+        pytest.param(
             edit("user_profile", 0, "1,0,1,1,old,,1,0,"),
             "raw/user_profile.csv, line 2: column 'age_level' holds 'old'. Expected a whole number or nothing. "
             + unusable("1 of 1", "100.00%"),
+            marks=pytest.mark.slow,
         ),
         (labels(0), "raw/raw_sample.csv: every label is 0 (no click). Expected both classes."),
-        (labels(1), "raw/raw_sample.csv: every label is 1 (click). Expected both classes."),
+        pytest.param(
+            labels(1), "raw/raw_sample.csv: every label is 1 (click). Expected both classes.", marks=pytest.mark.slow
+        ),
         (
             drop("raw_sample", slice(4)),
             "raw/raw_sample.csv: no impression falls into the test split. Expected some in each.",
         ),
-        (
+        pytest.param(
             drop("raw_sample", slice(5)),
             "raw/raw_sample.csv: all 1 labels of the test split are equal. Expected both classes.",
+            marks=pytest.mark.slow,
         ),
         (
             lambda rows: rows["ad_feature"].append("10,5,1,1,6,1.0"),
@@ -249,11 +255,11 @@ class TestOddFiles:
     def write(self, folder: Path) -> None:
         alimama.write_rows(folder, alimama.good_rows())
 
-    @pytest.mark.parametrize("name", ["br[1]x", "o'brien", "a b", "st*r", 'quo"te', "ünï"])
+    @pytest.mark.parametrize("name", ["br[1]x o'brien", 'st*r quo"te ünï'])
     def test_any_folder_name(self, home: Path, name: str) -> None:
         self.write(home / name)
         # What a wildcard would match instead.
-        for decoy in ("br1x", "stir"):
+        for decoy in ("br1x o'brien", 'stir quo"te ünï'):
             alimama.write_rows(home / decoy, {**alimama.good_rows(), "raw_sample": ["1,1,1,1,1,1"]})
         done = mail("preprocess", "alimama", "--raw", name, "--name", "odd")
         assert done.exit_code == 0, done.output

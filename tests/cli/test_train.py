@@ -55,6 +55,7 @@ def test_esmm_needs_conversions_and_scores_them(with_data: Path) -> None:
     assert (scores[:, 1] <= scores[:, 0]).all()
 
 
+@pytest.mark.slow
 def test_default_and_named_variant_are_one_cell(with_data: Path) -> None:
     for arguments in (
         [],

@@ -30,9 +30,22 @@ from tests.helpers.models import AXES, BATCH, COLD_STARTS, RANKERS, changes, con
 MATRIX = [(ranker, method) for ranker in RANKERS for method in COLD_STARTS]
 
 
+#: Rankers that read behavior as its sum, as the base ranker does, and have one head.
+LIKE_BASE = {"dcnv2", "deepfm", "emblr", "widedeep"}
+#: Methods that are fitted to a trained ranker, as `llae` and `metaemb` are.
+LIKE_LLAE = {"conse", "cvar", "eszsl", "neighbors"}
+
+
 def is_trained_by_default(ranker: str, method: str) -> bool:
-    """Every method with BaseDNN, every ranker without a method, and MAIL with attention and with two heads."""
+    """Methods with BaseDNN, rankers without a method, and MAIL with attention and with two heads; new ones, too."""
+    if ranker in LIKE_BASE or method in LIKE_LLAE:
+        return False
     return ranker == "base" or method == "none" or (method == "mail" and ranker in {"dmr", "esmm"})
+
+
+def is_scored_by_default(ranker: str, method: str) -> bool:
+    """Any method with a ranker unlike the base ranker, and everything else by itself."""
+    return ranker not in LIKE_BASE or method == "none"
 
 
 CELLS = [
@@ -102,7 +115,14 @@ def ranking_side(model: TwoTower) -> list[Any]:
     return [*model.embedding.weights, *model.ranker.weights]
 
 
-@pytest.mark.parametrize(("ranker", "cold_start"), [cell for cell in MATRIX if not is_trained_by_default(*cell)])
+@pytest.mark.parametrize(
+    ("ranker", "cold_start"),
+    [
+        pytest.param(*cell, marks=[] if is_scored_by_default(*cell) else pytest.mark.slow)
+        for cell in MATRIX
+        if not is_trained_by_default(*cell)
+    ],
+)
 def test_every_cell_of_the_matrix_scores(with_buys: Dataset, ranker: str, cold_start: str) -> None:
     """TestCell, whose other cells are slow, trains and scores the rest."""
     config = config_of(ranker, cold_start)
@@ -169,7 +189,13 @@ class TestCell:
             assert all(np.isfinite(float(value)) for value in losses.values())
 
 
-@pytest.mark.parametrize(("ranker", "cold_start"), AXES)
+@pytest.mark.parametrize(
+    ("ranker", "cold_start"),
+    [
+        pytest.param(*cell, marks=pytest.mark.slow if cell[0] in LIKE_BASE or cell[1] in LIKE_LLAE else [])
+        for cell in AXES
+    ],
+)
 def test_a_graph_scores_as_the_model_does(with_buys: Dataset, ranker: str, cold_start: str) -> None:
     """One graph for every batch size, for every ranker and every method."""
     config = config_of(ranker, cold_start)

@@ -137,6 +137,7 @@ def test_threads_and_onednn_are_those_that_were_asked_for(monkeypatch: pytest.Mo
     assert (machine["threads"], machine["onednn"]) == (machine["cores"], True)
 
 
+@pytest.mark.slow
 def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, tiny: Dataset, tmp_path: Path) -> None:
     other_seed = train_if_missing(config(seed=1), tiny, tmp_path)
     assert first.result is not None

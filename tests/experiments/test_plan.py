@@ -312,6 +312,7 @@ class TestSeveralAtOnce:
         assert resumed_table == table
         assert bytes_of(runs) == bytes_of(tmp_path / "undisturbed")
 
+    @pytest.mark.slow
     def test_a_run_that_fails_does_not_stop_the_others(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
         rows = 'rows = ["BaseDNN", {row = "BaseDNN", learning_rate = 1e30}, "base+dropout"]'
         plan.write_text(

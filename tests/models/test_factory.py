@@ -6,12 +6,14 @@ import re
 from typing import Any
 
 import pytest
+import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
+from mailcli.models.two_tower import TwoTower
 from tests.helpers.models import changes, mail_config, values
 
 
@@ -39,8 +41,8 @@ def test_wrong_options_are_named(tiny: Dataset, settings: dict[str, Any], messag
     assert error.value.message == message
 
 
-@pytest.mark.parametrize("method", ["match", "neighbors"])
-def test_options_that_take_more_memory_than_there_is_are_one_line(tiny: Dataset, method: str) -> None:
+def check_too_large(tiny: Dataset, method: str) -> None:
+    """Options for which there is not enough memory are refused in one line."""
     config = mail_config(None, cold_start=method, **{"cold_start.references": str(10**12)})
     with pytest.raises(MailError) as error:
         make_model(tiny, config)
@@ -50,6 +52,29 @@ def test_options_that_take_more_memory_than_there_is_are_one_line(tiny: Dataset,
         "ranker or the method.",
         error.value.message,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["match", "neighbors"])
+def test_options_that_take_more_memory_than_there_is_are_one_line(tiny: Dataset, method: str) -> None:
+    """TensorFlow waits for the memory for ten seconds."""
+    check_too_large(tiny, method)
+
+
+def test_memory_that_tensorflow_does_not_get_is_one_line(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the error of the test above, raised at once."""
+
+    def raise_at_once(_: TwoTower) -> None:
+        message = (
+            "{{function_node __wrapped__Fill_device_/job:localhost/replica:0/task:0/device:CPU:0}} OOM when allocating "
+        )
+        message += (
+            "tensor with shape[1000000000000,4] and type float on /job:localhost/replica:0 by allocator cpu [Op:Fill]"
+        )
+        raise tf.errors.ResourceExhaustedError(None, None, message)
+
+    monkeypatch.setattr(TwoTower, "_make_variables", raise_at_once)
+    check_too_large(tiny, "match")
 
 
 def test_same_seed_same_weights(tiny: Dataset) -> None:

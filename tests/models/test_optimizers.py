@@ -89,7 +89,7 @@ def test_the_sum_of_future_factors_by_hand() -> None:
     assert sums[-1] == pytest.approx(ratio / (1 - ratio))
 
 
-@pytest.mark.parametrize("every", [1, 7, 50])
+@pytest.mark.parametrize("every", [*(pytest.param(every, marks=pytest.mark.slow) for every in (1, 7)), 50])
 def test_rare_rows_end_where_adam_moves_them(every: int) -> None:
     """Row 0 in every step, row 1 in one of `every`, rows 2 and 3 by chance, row 4 never."""
     ours, theirs = variable(), variable()

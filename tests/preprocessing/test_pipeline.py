@@ -93,7 +93,7 @@ def test_a_full_disk_gives_one_line_and_no_half_dataset(
     small_disk: Path, tmp_path: Path, simulated_raw: Path, on_disk: str
 ) -> None:
     raw = tmp_path / "raw"
-    simulate_alimama(Settings(users=2000, behaviors_per_user=100), raw)
+    simulate_alimama(Settings(users=1000, behaviors_per_user=100), raw)
     if on_disk == "work":
         target, temp = tmp_path / "data", small_disk
     else:

@@ -38,7 +38,7 @@ def brute_force(world: World, day: LastDay, row: int, logits: NDArray, counts: N
     return float((likelihood * shown * click).sum() / (likelihood * shown).sum())
 
 
-@pytest.mark.parametrize(("strength", "interactions"), [(0.5, 0.0), (0.7, 1.0)])
+@pytest.mark.parametrize(("strength", "interactions"), [pytest.param(0.5, 0.0, marks=pytest.mark.slow), (0.7, 1.0)])
 def test_scores_are_those_of_brute_force(strength: float, interactions: float) -> None:
     world, day = small_world(attribute_strength=strength, interactions=interactions)
     behavior, attributes, item = CeilingScores(world).score(day)

@@ -162,11 +162,12 @@ class TestRuns:
         """[1, d], the mean step of old users at their last training impression, times their mean number of steps."""
         batches = Batches(tiny, train, config.history, config.batch_size)
         user = tiny.column("train", "user")[train.rows]
+        last = [train.rows[user == who][-1] for who in np.unique(user)]
+        batch = batches.gather(np.array(last))
+        features = model.embedding({name: tf.constant(values) for name, values in batch.items()})
         means, lengths = [], []
-        for who in np.unique(user):
-            batch = batches.gather(train.rows[user == who][-1:])
-            features = model.embedding({name: tf.constant(values) for name, values in batch.items()})
-            steps = features.behaviors.numpy()[features.behavior_mask.numpy()]
+        for behaviors, mask in zip(features.behaviors.numpy(), features.behavior_mask.numpy(), strict=True):
+            steps = behaviors[mask]
             if len(steps):
                 means.append(steps.mean(axis=0))
                 lengths.append(len(steps))

@@ -74,6 +74,7 @@ class TestDamaged:
         assert "resuming after step 28 (epoch 2)." in stderr
         assert outcome(run) == undisturbed("base")
 
+    @pytest.mark.slow
     def test_without_a_whole_checkpoint_it_starts_again(
         self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
@@ -84,6 +85,7 @@ class TestDamaged:
         assert capsys.readouterr().err.count("is damaged; skipping it") == 2
         assert outcome(run) == undisturbed("base")
 
+    @pytest.mark.slow
     def test_a_checkpoint_beyond_its_epoch_is_left_out(
         self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:

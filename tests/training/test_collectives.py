@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux resets the peak of memory")
 def test_the_chiefs_weights_are_sent_without_a_second_table() -> None:
     """A table of 128 MB; the second worker sends only zeros and takes what it receives."""

@@ -112,7 +112,7 @@ def test_the_seconds_of_a_resumed_run_include_those_before(
     assert TrainingState().seconds == 0
 
 
-@pytest.mark.parametrize("users", ["all", "new"])
+@pytest.mark.parametrize("users", [pytest.param("all", marks=pytest.mark.slow), "new"])
 def test_the_chosen_users_select_the_best_epoch(
     users: str, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

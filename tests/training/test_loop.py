@@ -32,7 +32,7 @@ class TestKilled:
 
     @pytest.mark.parametrize(
         "cell",
-        [pytest.param(cell, marks=[] if cell == "base+mail" else pytest.mark.slow) for cell in CELLS],
+        [pytest.param(cell, marks=[] if cell == "base" else pytest.mark.slow) for cell in CELLS],
     )
     def test_goes_on_at_the_next_step(
         self,

@@ -89,7 +89,8 @@ def trained(config: RunConfig, dataset: Dataset, steps: int = 12) -> tuple[TwoTo
     ],
 )
 def test_they_are_those_of_the_training_impressions(ranker: str, with_buys: Dataset) -> None:
-    config = config_of(ranker, "none")
+    # Few batches: those of `inputs_in_training` are computed without a graph.
+    config = make_config([vars(config_of(ranker, "none")), {"batch_size": 512}])
     model, batches = trained(config, with_buys)
     inputs = inputs_in_training(model, batches, config.seed)
     assert len(inputs) == len(layers_of(model)) > 0
@@ -142,7 +143,7 @@ def test_of_many_impressions_a_part_is_enough(tiny: Dataset, monkeypatch: pytest
 
 
 def test_a_run_scores_with_them(tiny: Dataset, tmp_path: Path) -> None:
-    small = {"data": "tiny", "epochs": 1, "batch_size": 64, "history": 10, "ranker.units": "16,8"}
+    small = {"data": "tiny", "epochs": 1, "batch_size": 256, "history": 10, "ranker.units": "16,8"}
     # Without dropout, whose masks would be others than those of the run.
     config = make_config([small, {"ranker.dropout": "0"}])
     run = train_if_missing(config, tiny, tmp_path)

@@ -16,18 +16,24 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
+from mailcli.models.step import Step
 from mailcli.training.run_folder import Run
+from tests.helpers.command_line import mail
 from tests.helpers.runs import CELLS, SETTINGS, Capture, Undisturbed, config, outcome
 
 
-def start(data_dir: Path, runs: Path, cell: str = "base") -> subprocess.Popen[str]:
-    """`mail train` as typed, with a checkpoint after every step."""
+def arguments(data_dir: Path, runs: Path, cell: str = "base") -> list[str]:
+    """Those of `mail train` with a checkpoint after every step."""
     settings = [f"{key}={value}" for key, value in {**SETTINGS, **CELLS[cell]}.items() if key != "data"]
-    code = "from mailcli.cli import main; main()"
     folders = ["--data", "tiny", "--data-dir", str(data_dir), "--runs", str(runs), "--checkpoint-every", "0"]
-    options = [part for setting in settings for part in ("--set", setting)]
+    return ["train", *folders, *(part for setting in settings for part in ("--set", setting))]
+
+
+def start(data_dir: Path, runs: Path, cell: str = "base") -> subprocess.Popen[str]:
+    """`mail train` as typed."""
+    code = "from mailcli.cli import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "train", *folders, *options],
+        [sys.executable, "-c", code, *arguments(data_dir, runs, cell)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -91,21 +97,64 @@ def test_kill_9_at_eight_random_steps(cell: str, data_dir: Path, tmp_path: Path,
     assert outcome(run_of(tmp_path, cell)) == undisturbed(cell)
 
 
-def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(
-    data_dir: Path, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, capsys: Capture
-) -> None:
-    """This process goes on; the tests above do so in a new one."""
-    run = run_of(tmp_path, "base")
-    process = start(data_dir, tmp_path)
-    assert wait_for(process, has_passed(run.checkpoints, 10))
-    os.kill(process.pid, signal.SIGINT)
-    _, stderr = process.communicate()
-    assert process.returncode == 130
+def check_interrupted(run: Run, exit_code: int | None, stderr: str) -> Path:
+    """Ctrl-C left one line that names the newest checkpoint, which is returned."""
+    assert exit_code == 130
     assert "Traceback" not in stderr
     newest = max(run.checkpoints.glob("step-*.npz"), key=lambda path: int(path.stem.split("-")[1]))
     assert stderr.splitlines()[-1] == (
         f"Interrupted. The last good checkpoint is {newest}. Run the same command to resume."
     )
-    assert train_if_missing(run.config, tiny, tmp_path).folder == run.folder
+    return newest
+
+
+def check_resumed(run: Run, newest: Path, tiny: Dataset, expected: dict[str, bytes], capsys: Capture) -> None:
+    """This process goes on after the newest checkpoint, and ends as if nothing had happened."""
+    capsys.readouterr()
+    assert train_if_missing(run.config, tiny, run.folder.parents[3]).folder == run.folder
     assert f"{run.folder}: resuming after step {newest.stem.split('-')[1]} (epoch" in capsys.readouterr().err
-    assert outcome(run) == undisturbed("base")
+    assert outcome(run) == expected
+
+
+def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(
+    data_dir: Path,
+    tiny: Dataset,
+    tmp_path: Path,
+    undisturbed: Undisturbed,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    """In this process; the next test presses it in another."""
+    run = run_of(tmp_path, "base")
+    call, calls = Step.__call__, 0
+
+    def step(self: Step, batch: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+        return call(self, batch)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Step, "__call__", step)
+            done = mail(*arguments(data_dir, tmp_path))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    newest = check_interrupted(run, done.exit_code, done.stderr)
+    assert newest.name == "step-10.npz"
+    check_resumed(run, newest, tiny, undisturbed("base"), capsys)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_another_process(
+    data_dir: Path, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, capsys: Capture
+) -> None:
+    run = run_of(tmp_path, "base")
+    process = start(data_dir, tmp_path)
+    assert wait_for(process, has_passed(run.checkpoints, 10))
+    os.kill(process.pid, signal.SIGINT)
+    _, stderr = process.communicate()
+    newest = check_interrupted(run, process.returncode, stderr)
+    check_resumed(run, newest, tiny, undisturbed("base"), capsys)

@@ -35,7 +35,7 @@ def quick(variant: str | None = "base", **changes: object) -> RunConfig:
     return mail_config(variant, **{**QUICK, **changes})
 
 
-@pytest.mark.parametrize("method", ["mail", "eszsl"])
+@pytest.mark.parametrize("method", ["mail", pytest.param("eszsl", marks=pytest.mark.slow)])
 def test_the_test_split_is_read_once_training_is_over(
     method: str, tiny: Dataset, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +237,7 @@ def test_a_share_that_leaves_nobody_is_refused(tiny: Dataset, tmp_path: Path) ->
         train_if_missing(quick(None, new_share=0.0001), tiny, tmp_path)
 
 
-@pytest.mark.parametrize("protocol", ["paper", "strict"])
+@pytest.mark.parametrize("protocol", ["paper", pytest.param("strict", marks=pytest.mark.slow)])
 def test_a_run_may_have_no_new_users_in_training(protocol: str, tiny: Dataset, tmp_path: Path) -> None:
     """The published code's scheme: generated behavior is filled in at test only."""
     run = train_if_missing(

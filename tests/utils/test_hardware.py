@@ -59,7 +59,9 @@ def test_a_processor_without_it_is_told_of_once(
     cells._note_slow_bfloat16.cache_clear()
     settings = ["--set", "history=21"]  # more than the dataset holds: refused before anything is trained
     folders = ["--data-dir", str(data_dir), "--runs", str(tmp_path)]
-    result = CliRunner().invoke(main, ["compare", "--precision", "bfloat16", *settings, *folders])
+    result = CliRunner().invoke(
+        main, ["compare", "--rows", "BaseDNN,EmbLR", "--precision", "bfloat16", *settings, *folders]
+    )
     note = "This processor has no bfloat16 instructions; float32 will be faster."
     assert result.output.count(note) == 1
     assert result.exit_code == 2
@@ -72,6 +74,7 @@ def test_an_unknown_precision_is_refused(data_dir: Path) -> None:
     assert "precision = 'bfloat61': expected one of 'float32', 'bfloat16'. Did you mean 'bfloat16'?" in result.output
 
 
+@pytest.mark.slow
 def test_threads_are_those_of_tensorflow() -> None:
     # The number of threads is the size of TensorFlow's pool, whose threads /proc lists by name.
     code = (

@@ -22,6 +22,8 @@ from mailcli.utils.resumable import ResumableStages
 from tests.helpers.files import files_of
 
 STAGES = ("users", "items", "impressions", "keys", "behaviors", "shown")
+#: The default suite stops after the first, a middle and the last one.
+QUICK_STAGES = ("users", "keys", "shown")
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, last: str) -> list[str]:
@@ -43,7 +45,9 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, last: str) -> list[str]:
     return stages
 
 
-@pytest.mark.parametrize("last", STAGES)
+@pytest.mark.parametrize(
+    "last", [pytest.param(name, marks=[] if name in QUICK_STAGES else pytest.mark.slow) for name in STAGES]
+)
 def test_goes_on_after_the_last_finished_stage(
     simulated_raw: Path,
     data_dir: Path,
@@ -202,10 +206,9 @@ def test_kill_9_at_ten_random_moments(tmp_path: Path) -> None:
     assert resumed >= 3
 
 
-def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
-    raw, data = tmp_path / "raw", tmp_path / "data"
-    simulate_alimama(Settings(users=3000, behaviors_per_user=100), raw)
-    running = command(raw, data)
+def test_ctrl_c_keeps_what_is_done(simulated_raw: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    running = command(simulated_raw, data)
     until_work_begins(data)
     while not (data / ".alimama.work" / "impressions").is_dir():
         time.sleep(0.01)

@@ -34,13 +34,8 @@ class TestAnotherFuture:
         ("ranker", "method", "protocol"),
         [
             ("base", "mail", "strict"),
-            ("base", "metaemb", "paper"),
             pytest.param("dmr", "cvae", "paper", marks=pytest.mark.slow),
-            *(
-                pytest.param("base", method, "paper", marks=pytest.mark.slow)
-                for method in TWO_STAGE
-                if method != "metaemb"
-            ),
+            *(pytest.param("base", method, "paper", marks=pytest.mark.slow) for method in TWO_STAGE),
         ],
     )
     def test_changes_nothing(

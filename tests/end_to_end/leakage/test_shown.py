@@ -40,7 +40,9 @@ class TestWhatIsShown:
         assert unknown == {"user": 195, "cms_segid": 235, "pid": 124, "item": 262, "cate": 261, "customer": 261}
         assert sum(count for shown, count in expected.items() if any(step[1] is None for step in shown.steps)) == 74
 
-    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    @pytest.mark.parametrize(
+        "protocol", [pytest.param(name, marks=pytest.mark.slow if name == "paper" else []) for name in PROTOCOLS]
+    )
     def test_a_step_sees_the_training_days_and_nothing_else(
         self,
         protocol: str,
@@ -64,7 +66,17 @@ class TestWhatIsShown:
         with pytest.raises(LeakError, match="1 embeddings have moved unseen, e.g. user with the id [01]"):
             check_rows(late, before, after, watch.trained)
 
-    @pytest.mark.parametrize(("method", "protocol"), [*((name, "paper") for name in TWO_STAGE), ("metaemb", "strict")])
+    @pytest.mark.parametrize(
+        ("method", "protocol"),
+        [
+            *(
+                # The default suite has the one that steps, and one in closed form.
+                pytest.param(name, "paper", marks=[] if name in {"metaemb", "eszsl"} else pytest.mark.slow)
+                for name in TWO_STAGE
+            ),
+            pytest.param("metaemb", "strict", marks=pytest.mark.slow),
+        ],
+    )
     def test_a_two_stage_method_is_fitted_to_the_same(
         self,
         method: str,

@@ -43,14 +43,19 @@ def check_values(dataset: Dataset) -> None:
     assert [int(dataset.column(split, "click").sum()) for split in ("train", "validation", "test")] == [2, 1, 1]
 
 
-def test_20_000_columns_of_text(tmp_path: Path) -> None:
-    check_values(make_dataset(tmp_path, WIDE, {"wide.csv": with_columns(WIDE_FILE, COLUMNS)}))
+FEW_OR_MANY = pytest.mark.parametrize("columns", [5_000, pytest.param(COLUMNS, marks=pytest.mark.slow)])
 
 
-def test_20_000_columns_of_parquet(tmp_path: Path) -> None:
+@FEW_OR_MANY
+def test_thousands_of_columns_of_text(tmp_path: Path, columns: int) -> None:
+    check_values(make_dataset(tmp_path, WIDE, {"wide.csv": with_columns(WIDE_FILE, columns)}))
+
+
+@FEW_OR_MANY
+def test_thousands_of_columns_of_parquet(tmp_path: Path, columns: int) -> None:
     raw = write_files(tmp_path / "raw", {"wide.csv": WIDE_FILE})
     own = pd.read_csv(raw / "wide.csv")
-    more = pd.DataFrame(np.full((len(own), COLUMNS), 7), columns=[f"a{number}" for number in range(COLUMNS)])
+    more = pd.DataFrame(np.full((len(own), columns), 7), columns=[f"a{number}" for number in range(columns)])
     pd.concat([more, own], axis=1).to_parquet(raw / "wide.parquet")
     check_values(make_dataset(tmp_path, edited(("wide.csv", "wide.parquet"), schema=WIDE), {}))
 
