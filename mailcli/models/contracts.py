@@ -83,7 +83,7 @@ class ColdStartMethod(keras.layers.Layer):
 
     @property
     def learns_from_clicks(self) -> bool:
-        """Whether G_A also applies the gradient of the click loss, after G_B (only for co-trained methods)."""
+        """Whether G_A also applies the gradient of the click loss, after G_B's update (only for co-trained methods)."""
         return False
 
     @property

@@ -31,7 +31,8 @@ class TwoTower(keras.Model):
         autograph: whether the ranker or the method may branch on tensors, with Python's `if` and `for`.
 
     Raises:
-        RuntimeError: a trainable variable belongs to both G_A and G_B, or to neither.
+        RuntimeError: the method breaks its contract: a trainable variable belongs to both G_A and G_B, or to neither; a
+            two-stage method has one; or a method that G_B does not train masks batches.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class TwoTower(keras.Model):
         Returns:
             The losses by name: L_rt; L_extra from `add_loss`; L_l2 with `embedding_l2`; L_ctcvr for a ranker with two
             heads; with a zero-shot tower, its terms and their sum L_zst; and the norms of the gradients that G_B and
-            G_A apply.
+            G_A apply, without those of G_A's second update (`ColdStartMethod.learns_from_clicks`).
         """
         if not distribute.is_distributed():
             return self._train_step(batch, optimizers, ())
@@ -158,14 +159,24 @@ class TwoTower(keras.Model):
             if "conversion" in heads:
                 losses["L_ctcvr"] = ctcvr_loss(batch["conversion"], heads["click"], heads["conversion"])
                 total += losses["L_ctcvr"]
-        ranking, tower = self.ranking_variables, self.zero_shot_variables if self.cold_start.learns_from_clicks else []
-        gradients = tape.gradient(total, [*ranking, *tower])
-        applied = apply_gradients(optimizers.ranking, gradients[: len(ranking)], ranking)  # step 7
-        # v̂ comes from a part of the tower alone.
-        reached = [pair for pair in zip(gradients[len(ranking) :], tower, strict=True) if pair[0] is not None]
+        norm = self._apply_click_loss(total, tape, optimizers)  # step 7
+        return {**losses, "gradient": norm}
+
+    def _apply_click_loss(self, loss: Tensor, tape: tf.GradientTape, optimizers: Optimizers) -> Tensor:
+        """G_B's update, and G_A's second one for a method that learns from clicks; the norm of what G_B applies."""
+        ranking = self.ranking_variables
+        tower = self.zero_shot_variables if self.cold_start.learns_from_clicks else []
+        gradients = tape.gradient(loss, [*ranking, *tower])
+        applied = apply_gradients(optimizers.ranking, gradients[: len(ranking)], ranking)
+        # The loss does not reach variables that v̂ does not come from.
+        reached = [
+            (gradient, variable)
+            for gradient, variable in zip(gradients[len(ranking) :], tower, strict=True)
+            if gradient is not None
+        ]
         if reached:
             apply_gradients(optimizers.zero_shot, *zip(*reached, strict=True))
-        return {**losses, "gradient": tf.linalg.global_norm(applied)}
+        return tf.linalg.global_norm(applied)
 
     def _heads_and_extra(self, features: Features) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The logits, and the losses that the ranker added with `add_loss`."""
