@@ -21,7 +21,7 @@ from mailcli.training.loop import validated_steps
 from mailcli.training.normalization import IMPRESSIONS, NormalizationStatistics
 from mailcli.training.preparation import prepares
 from mailcli.training.scorer import Scorer
-from mailcli.training.train import prepare
+from mailcli.training.train import model_and_splits
 
 #: The first steps build graphs and fill caches (ours).
 _WARM_UP = 3
@@ -37,7 +37,7 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
     Raises:
         MailError: the config does not suit the dataset or this machine.
     """
-    model, splits = prepare(config, dataset)
+    model, splits = model_and_splits(config, dataset)
 
     def batches(split: str, number: int | None = None) -> Batches:
         view = splits[split]

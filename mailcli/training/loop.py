@@ -79,13 +79,13 @@ class TrainingLoop:
     ) -> None:
         self._run, self._dataset, self._model, self._scorer = run, dataset, model, scorer
         self._batches, self._validation = batches["train"], batches["validation"]
-        self._validated = validated_steps(len(self._batches), run.config.eval_every)
+        self._validated_steps = validated_steps(len(self._batches), run.config.eval_every)
         self._step = make_step(model, run.config)
         variables = [*model.variables, *self._step.variables]
         self._checkpoints = Checkpoints(run.checkpoints, variables)
         self._normalization = NormalizationStatistics(model, self._batches, run.config.seed)
         self._pending: list[dict[str, Tensor]] = []
-        self._seconds, self._saved = 60 * minutes, time.monotonic()
+        self._seconds_between_checkpoints, self._last_saved = 60 * minutes, time.monotonic()
         self._stream: Iterator[Batch] | None = None
         restored = self._restore(variables)
         if restored is None:
@@ -105,7 +105,7 @@ class TrainingLoop:
         self._state = restored or TrainingState()
         self._seconds_before, self._started = self._state.seconds, time.monotonic()
         self._pace_from: tuple[float, int] | None = None
-        self._losses = MeanLosses()
+        self._mean_losses = MeanLosses()
         self._history_bytes = run.history_bytes()
 
     def _restore(self, variables: list[Any]) -> TrainingState | None:
@@ -163,7 +163,7 @@ class TrainingLoop:
 
     def _is_validated_after(self, step: int) -> bool:
         """Whether a validation follows this step of an epoch."""
-        return step in self._validated
+        return step in self._validated_steps
 
     @property
     def _validation_is_due(self) -> bool:
@@ -176,7 +176,7 @@ class TrainingLoop:
         return self._run.config.epochs * len(self._batches.view.rows)
 
     @property
-    def _impressions_behind(self) -> int:
+    def _impressions_done(self) -> int:
         """The impressions of all steps so far."""
         state, rows = self._state, len(self._batches.view.rows)
         return (state.epoch - 1) * rows + min(state.step * self._run.config.batch_size, rows)
@@ -184,8 +184,8 @@ class TrainingLoop:
     @property
     def _behind(self) -> Behind:
         """Where the whole run stands, for its progress: validations are a part of what it takes."""
-        since, before = self._pace_from or (time.monotonic(), self._impressions_behind)
-        return Behind(self._impressions_behind, self._impressions_behind - before, time.monotonic() - since)
+        since, before = self._pace_from or (time.monotonic(), self._impressions_done)
+        return Behind(self._impressions_done, self._impressions_done - before, time.monotonic() - since)
 
     def _train_until_validation(self, interrupt: PostponedInterrupt) -> None:
         """The steps up to the next validation, then a checkpoint: a validation that is interrupted is repeated."""
@@ -202,9 +202,9 @@ class TrainingLoop:
                 advance(min(config.batch_size, left))
                 left -= config.batch_size
                 # The first step also builds the graph, so the pace is taken from its end.
-                self._pace_from = self._pace_from or (time.monotonic(), self._impressions_behind)
+                self._pace_from = self._pace_from or (time.monotonic(), self._impressions_done)
                 stop = collectives.any_worker(interrupt.requested)
-                if stop or time.monotonic() - self._saved >= self._seconds:
+                if stop or time.monotonic() - self._last_saved >= self._seconds_between_checkpoints:
                     self._save()
                 if stop:
                     raise KeyboardInterrupt
@@ -222,7 +222,7 @@ class TrainingLoop:
         self._state.seconds = self.seconds
         if self._run.is_local:
             self._checkpoints.save(self._state)
-        self._saved = time.monotonic()
+        self._last_saved = time.monotonic()
 
     def _flush(self) -> None:
         """Write the losses of the last steps (DivergedError if one is not finite)."""
@@ -241,7 +241,7 @@ class TrainingLoop:
                         f"{self._state.steps}. Training stopped. {self._describe_checkpoint()} A lower learning_rate "
                         "may help."
                     )
-        self._losses.add(lines)
+        self._mean_losses.add(lines)
 
     def _log(self, lines: list[dict[str, Any]]) -> None:
         """Append lines to the history (MailError if the folder was changed since the last time)."""
@@ -282,7 +282,7 @@ class TrainingLoop:
         is_last = state.worse >= config.patience or state.epoch > config.epochs
         if self._run.is_local:
             seconds_left = None if is_last else Pace(self._impressions, self._behind).seconds_left
-            log_validation(config, epoch, state, self._losses.take(), metrics, self.seconds, seconds_left)
+            log_validation(config, epoch, state, self._mean_losses.take(), metrics, self.seconds, seconds_left)
         return is_last
 
     def _save_best(self) -> None:

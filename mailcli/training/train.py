@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from mailcli.config import RunConfig
@@ -86,7 +87,7 @@ def train_for_validation(
     """
     try:
         with run.lock(), changes_of_dataset_reported(dataset), own_code_errors(run.config, dataset):
-            return _Training(run, dataset, baseline, minutes).best
+            return _train_to_the_end(run, dataset, baseline, minutes).best
     finally:
         clear_custom_gradients()
 
@@ -99,109 +100,120 @@ def _train(
         logger.debug(f"{run.folder}: finished in the meantime; reusing its result.")
         return run.result or {}
     started = time.monotonic()
-    training = _Training(run, dataset, baseline, minutes, warm_start)
+    trained = _train_to_the_end(run, dataset, baseline, minutes, warm_start)
     try:
-        result = _finish(run, dataset, training, started, warm_start)
+        result = _finish(run, dataset, trained, started, warm_start)
     except KeyboardInterrupt:
-        raise (training.loop.interrupted() if training.loop else Interrupted("Interrupted.")) from None
+        raise (trained.loop.interrupted() if trained.loop else Interrupted("Interrupted.")) from None
     if run.is_local:
-        if training.loop:
+        if trained.loop:
             # The teachers first: a kill in between leaves checkpoints, by which the rest is found and deleted.
             forget_teachers(run)
-            training.loop.delete_checkpoints()
+            trained.loop.delete_checkpoints()
         trackers.finish(run)
-        log_end(run, result, training.seconds)
+        log_end(run, result, trained.seconds)
     return result
 
 
-class _Training:
-    """A model trained to the end, with its best epoch on disk."""
+@dataclass(frozen=True)
+class _Trained:
+    """A model that was trained to the end, with its best epoch on disk."""
 
-    def __init__(
-        self, run: Run, dataset: Dataset, baseline: Run | None, minutes: float, warm_start: WarmStart | None = None
-    ) -> None:
+    model: TwoTower
+    scorer: Scorer
+    batches: dict[str, Batches]
+    """By split."""
+    best: dict[str, Any]
+    """What result.json says about the best epoch."""
+    seconds: float
+    """How long the training took."""
+    loop: TrainingLoop | None = None
+    """None for a two-stage method."""
+
+
+def _train_to_the_end(
+    run: Run, dataset: Dataset, baseline: Run | None, minutes: float, warm_start: WarmStart | None = None
+) -> _Trained:
+    """Train by epochs or, with a baseline, fit a two-stage method to it."""
+    if warm_start:
+        # Before the model is created, so that random numbers are the same when an interrupted run resumes.
+        warm_start.load()
+    model, splits = model_and_splits(run.config, dataset)
+    scorer = Scorer(model)
+    batches = {name: _batches(dataset, view, run.config) for name, view in splits.items()}
+    if baseline:
+        started = time.monotonic()
+        best = fit_two_stage(baseline, run, dataset, model, scorer, batches)
+        return _Trained(model, scorer, batches, best, time.monotonic() - started)
+    batches["train"].held_out = prepare_method(model, run, dataset, splits, minutes)
+
+    def initialize(model: TwoTower, step: Step) -> None:
+        if run.config.embedding_init == "behaviors":
+            start_from_behaviors(model.embedding, dataset, splits["train"], run.config.seed)
         if warm_start:
-            # Before the model is created, so that random numbers are the same when an interrupted run resumes.
-            warm_start.load()
-        self.model, splits = prepare(run.config, dataset)
-        self.scorer = Scorer(self.model)
-        self.batches = {name: _batches(dataset, view, run.config) for name, view in splits.items()}
-        self.loop: TrainingLoop | None = None
-        """None for a two-stage method."""
-        if baseline:
-            started = time.monotonic()
-            self.best = fit_two_stage(baseline, run, dataset, self.model, self.scorer, self.batches)
-            self.seconds = time.monotonic() - started
-        else:
+            # Last: the table's rows of known ids are the parent's.
+            warm_start.initialize(model, step)
 
-            def initialize(model: TwoTower, step: Step) -> None:
-                if run.config.embedding_init == "behaviors":
-                    start_from_behaviors(model.embedding, dataset, splits["train"], run.config.seed)
-                if warm_start:
-                    # Last: the table's rows of known ids are the parent's.
-                    warm_start.initialize(model, step)
-
-            self.batches["train"].held_out = prepare_method(self.model, run, dataset, splits, minutes)
-            self.loop = TrainingLoop(run, dataset, self.model, self.scorer, self.batches, minutes, initialize)
-            if warm_start:
-                warm_start.release()
-            if run.is_local:
-                trackers.start(run)
-            self.best = self.loop.train()
-            self.seconds = self.loop.seconds
+    loop = TrainingLoop(run, dataset, model, scorer, batches, minutes, initialize)
+    if warm_start:
+        warm_start.release()
+    if run.is_local:
+        trackers.start(run)
+    best = loop.train()
+    return _Trained(model, scorer, batches, best, loop.seconds, loop)
 
 
 def _finish(
-    run: Run, dataset: Dataset, training: _Training, started: float, warm_start: WarmStart | None
+    run: Run, dataset: Dataset, trained: _Trained, started: float, warm_start: WarmStart | None
 ) -> dict[str, Any]:
     """Evaluate the best epoch on test, once, and write the result."""
-    config, test = run.config, training.batches["test"]
-    run.restore(training.model)
-    collectives.broadcast(training.model.variables)
+    config, test = run.config, trained.batches["test"]
+    run.restore(trained.model)
+    collectives.broadcast(trained.model.variables)
     began_scoring = time.monotonic()
-    scores = training.scorer(test, "scoring test")
-    cost = _cost(training, time.monotonic() - began_scoring, len(scores))
+    scores = trained.scorer(test, "scoring test")
+    cost = _cost(trained, time.monotonic() - began_scoring, len(scores))
     result = {
         "cell": config.cell,
         "seed": config.seed,
         "protocol": config.protocol,
         "dataset": dataset.label,
-        **training.best,
-        **({"curve": run.validation_curve()} if training.loop else {}),
+        **trained.best,
+        **({"curve": run.validation_curve()} if trained.loop else {}),
         "test": measure(dataset, test.view, scores),
     }
     if warm_start:
-        result["days"] = warm_start.measure_days(config, dataset, training.scorer, result["test"])
-    audit = _audit(run, dataset, training)
+        result["days"] = warm_start.measure_days(config, dataset, trained.scorer, result["test"])
+    audit = _audit(run, dataset, trained)
     dataset.check_files()
     run.finish(scores, environment(time.monotonic() - started, distribute.device_counts(), cost), result, audit)
     return result
 
 
-def _audit(run: Run, dataset: Dataset, training: _Training) -> RunAudit | None:
+def _audit(run: Run, dataset: Dataset, trained: _Trained) -> RunAudit | None:
     """The audit of what the run generates for new users; None if it generates nothing, or they have no AUC.
 
     On every worker, so that none waits for the one that writes it.
     """
-    splits = {name: batches.view for name, batches in training.batches.items()}
+    splits = {name: batches.view for name, batches in trained.batches.items()}
     try:
-        audited = audit_run(run, training.model, dataset, splits)
+        audited = audit_run(run, trained.model, dataset, splits)
     except NotMeasurableError as reason:
         logger.debug(f"{run.folder}: not audited: {reason.message}")
         return None
     return measure_audit(audited, dataset.counts["users"])
 
 
-def _cost(training: _Training, scoring_seconds: float, impressions: int) -> dict[str, float]:
+def _cost(trained: _Trained, scoring_seconds: float, impressions: int) -> dict[str, float]:
     """`cost` of environment.json: result.json has no times, so that the same training writes the same bytes."""
     return {
-        "parameters": sum(math.prod(weight.shape) for weight in training.model.weights),
-        "training_seconds": round(training.seconds, 1),
+        "parameters": sum(math.prod(weight.shape) for weight in trained.model.weights),
+        "training_seconds": round(trained.seconds, 1),
         "scoring_microseconds": round(1e6 * scoring_seconds / impressions, 2),
     }
 
 
-def prepare(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, View]]:
+def model_and_splits(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, View]]:
     """The model and the splits of a run that has not begun.
 
     Raises:

@@ -17,7 +17,7 @@ from mailcli.models.correspondence import value_vectors
 from mailcli.training import behavior_vectors
 from mailcli.training.behavior_vectors import seen_behaviors
 from mailcli.training.loop import TrainingLoop
-from mailcli.training.train import prepare
+from mailcli.training.train import model_and_splits
 
 
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
@@ -63,7 +63,7 @@ def test_training_begins_with_them(tiny: Dataset, tmp_path: Path) -> None:
     settings = {"data": "tiny", "history": 20, "embedding_dim": 4, "ranker.units": "8"}
     before = first_table({**settings, "embedding_init": "small"}, tiny, tmp_path / "small")
     after = first_table({**settings, "embedding_init": "behaviors"}, tiny, tmp_path / "behaviors")
-    model, splits = prepare(make_config([settings]), tiny)
+    model, splits = model_and_splits(make_config([settings]), tiny)
     user, rows = seen_behaviors(tiny, splits["train"], np.random.default_rng(0))
     first, size = model.embedding.first_row["cate"], tiny.vocabulary_sizes["cate"]
     vectors = value_vectors(user, np.asarray(tiny.column("behaviors", "cate")[rows]), size, 4, seed=0)

@@ -129,11 +129,11 @@ def _check_models(tasks: Sequence[PoolTask]) -> list[bool]:
     """Build each model once, so that an error shows before hours of training; returns whether each is two-stage."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
-    from mailcli.training.train import prepare
+    from mailcli.training.train import model_and_splits
 
     cells = {repr(replace(task.config, seed=0)): task for task in reversed(tasks)}
     for task in reversed(cells.values()):
-        prepare(task.config, Dataset(task.dataset))
+        model_and_splits(task.config, Dataset(task.dataset))
     return [is_two_stage(task.config) for task in tasks]
 
 
