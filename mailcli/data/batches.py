@@ -46,7 +46,7 @@ class Batch(TypedDict):
     user: NDArray[np.int32]
     """[B], the user's row in the dataset; not an embedded id"""
     held_out: NDArray[np.float32]
-    """[B], a logit that does not know the impression's own label (`Batches.held_out`); NaN for none"""
+    """[B], a number that does not depend on the impression's own label (`Batches.held_out`); NaN for none"""
 
 
 class Batches:
@@ -68,7 +68,7 @@ class Batches:
         self.batch_size = batch_size
         self.worker = worker
         self.held_out: NDArray[np.float32] | None = None
-        """[impressions of the view], a logit for each, which a cold-start method has given them; None for none."""
+        """[impressions of the view], the number that a cold-start method has given each; None for none."""
 
     def __len__(self) -> int:
         return -(-len(self.view.rows) // self.batch_size)

@@ -88,20 +88,21 @@ class ColdStartMethod(keras.layers.Layer):
 
     @property
     def teachers(self) -> int:
-        """How many teachers `prepare` asks for: how long a run takes depends on it."""
+        """How many teachers `prepare` asks for, by which `mail` estimates how long a run takes."""
         return 0
 
     def build_for(self, spec: Spec) -> None:
         """Make the variables, or refuse the dataset (ValueError)."""
 
     def prepare(self, training: TrainingRows) -> NDArray[np.float32] | None:
-        """Before the first step: set variables that no optimizer trains, and give every training impression a logit.
+        """Before the first step: set variables that no optimizer trains, and give every training impression a number.
 
-        It comes back in `Features.held_out`, so an impression's logit must not depend on its own label: a statistic or
-        a model of the other users. Called again when a run is resumed, where the variables are those of the checkpoint.
+        It comes back in `Features.held_out`, for example as a logit to start from or to learn from. An impression's
+        number must not depend on its own label: it comes from a statistic or a model of the other users. `prepare` is
+        called again when a run is resumed; the variables are then those of the checkpoint.
 
         Returns:
-            [N], NaN for an impression without such a logit; None, the default, for none at all.
+            [N], NaN for an impression without such a number; None, the default, if no impression has one.
         """
         del training
         return None
@@ -164,6 +165,7 @@ class TrainingRows(NamedTuple):
     target: NDArray[np.int32]
     """[items, columns], ids as in a batch."""
     seed: int
+    """The run's."""
     teach: Callable[[int], NDArray[np.float32]]
     """Number of folds K -> [N], what a teacher, who sees the real history but no user id, says of each impression: the
     click logit of the ranker, trained without a method on the users of the K - 1 other folds. NaN where no history may
@@ -205,6 +207,7 @@ class TrainingData(NamedTuple):
     ranker: Callable[[Features], Tensor]
     """The trained ranker, at inference: click logits [B]."""
     seed: int
+    """The run's."""
 
     def last_impressions(self) -> NDArray[np.int64]:
         """[old users], the index of each one's last impression, whose history is the longest, by user row."""

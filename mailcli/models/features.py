@@ -95,8 +95,8 @@ class Features(NamedTuple):
     user: Tensor
     """[B], a number that identifies the user; it has no embedding"""
     held_out: Tensor
-    """[B] float32, the logit that the method's `prepare` gave a training impression; NaN where it gave none, and in the
-    other splits"""
+    """[B] float32, the number that the method's `prepare` gave a training impression; NaN where it gave none, and in
+    the other splits"""
 
     def rows(self, index: Tensor) -> Features:
         """The impressions at some indices of the batch."""

@@ -39,7 +39,7 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
         has_vector = np.asarray(vectors.any(axis=1))[:, None]
         table[first : first + size] = np.where(has_vector, vectors, table[first : first + size])
     embedding.table.assign(table)
-    # Other processors may round otherwise.
+    # Other processors may round differently.
     collectives.broadcast([embedding.table])
 
 

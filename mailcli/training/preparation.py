@@ -23,7 +23,7 @@ from mailcli.training.teachers import teach
 def prepare_method(
     model: TwoTower, run: Run, dataset: Dataset, splits: dict[str, View], minutes: float
 ) -> NDArray[np.float32] | None:
-    """Let the method set its variables; [training impressions], the logit that it gives each, or None.
+    """Let the method set its variables; [training impressions], the number that it gives each, or None.
 
     Args:
         model: of the run, newly initialized.
@@ -40,11 +40,11 @@ def prepare_method(
         dataset, splits["train"], run.config, lambda count: teach(run, dataset, splits, count, minutes)
     )
     held_out = method.prepare(rows)
-    # Other processors may round otherwise.
+    # Other processors may round differently.
     collectives.broadcast(method.variables)
     if held_out is not None and np.shape(held_out) != rows.user.shape:
         raise MailError(
-            f"cold-start method '{run.config.cold_start}': `prepare` should return a logit per training impression, "
+            f"cold-start method '{run.config.cold_start}': `prepare` should return a number per training impression, "
             f"[{len(rows.user)}], or None. Received: {np.shape(held_out)}"
         )
     return held_out

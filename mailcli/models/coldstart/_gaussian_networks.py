@@ -29,8 +29,8 @@ def network(width: int, units: Sequence[int], **options: Any) -> list[Any]:
     return layers
 
 
-def run(layers: Sequence[Any], x: Tensor) -> Tensor:
-    """LeakyReLU between the layers, linear at the end."""
+def forward(layers: Sequence[Any], x: Tensor) -> Tensor:
+    """The output of a `network` [B, units[-1]]: LeakyReLU between the layers, linear at the end."""
     *hidden, last = layers
     for layer in hidden:
         x = leaky_relu(layer(x))
@@ -39,5 +39,5 @@ def run(layers: Sequence[Any], x: Tensor) -> Tensor:
 
 def gaussian(layers: Sequence[Any], x: Tensor) -> tuple[Tensor, Tensor]:
     """The mean and log σ² of a diagonal Gaussian, both halves of the outputs, in float32."""
-    mean, log_variance = tf.split(tf.cast(run(layers, x), tf.float32), 2, axis=1)
+    mean, log_variance = tf.split(tf.cast(forward(layers, x), tf.float32), 2, axis=1)
     return mean, tf.clip_by_value(log_variance, -MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)

@@ -11,8 +11,8 @@ from mailcli.models.features import Features, Spec, Tensor
 class GeneratedIdMethod(SignatureMethod):
     """Puts a generated embedding in place of the id's where flag is true; behavior stays empty.
 
-    Such methods were made for ids without training. Under protocol `strict` new users have such ids; under `paper` they
-    keep their training impressions (on MovieLens-100K about 75 each), so ids are replaced that have been trained.
+    Such methods were made for untrained ids, which new users have under protocol `strict`. Under `paper` these keep
+    their training impressions (on MovieLens-100K about 75 each), so that trained ids are replaced.
     """
 
     def build_for(self, spec: Spec) -> None:

@@ -24,6 +24,8 @@ Matrix = NDArray[np.float64]
 
 #: Ridge penalty of the regression of lengths, relative to the mean variance of a signature's entries (ours).
 LENGTH_PENALTY = 0.01
+#: Distinguishes the draw of reference users from the other random numbers of a seed.
+_REFERENCES = 1
 
 
 class VirtualSteps(keras.layers.Layer):
@@ -54,7 +56,7 @@ class VirtualSteps(keras.layers.Layer):
         covariance = products / count - np.outer(mean, mean)
         variance = covariance[:size, :size]
         penalty = LENGTH_PENALTY * np.trace(variance) / size
-        # Where all users are alike, there is nothing to tell them apart by.
+        # Where all users are alike, signatures say nothing about lengths.
         slope = (
             scipy.linalg.solve(variance + penalty * np.eye(size), covariance[:size, size], assume_a="pos")
             if penalty > 0
@@ -119,8 +121,8 @@ class MeanStepMethod(SignatureMethod):
 
 
 def reference_users(training: TrainingData, most: int) -> Features:
-    """The last impressions of old users, at most so many of them, drawn by the seed."""
-    chosen = np.random.default_rng([training.seed, 1]).permutation(training.last_impressions())[:most]
+    """The last impression of each old user; of more than `most` old users, that many are drawn by the seed."""
+    chosen = np.random.default_rng([training.seed, _REFERENCES]).permutation(training.last_impressions())[:most]
     return training.gather(np.sort(chosen))
 
 

@@ -66,8 +66,9 @@ def combine(query: Tensor, keys: Tensor, values: Tensor, real: Tensor, neighbors
         temperature: of the softmax.
     """
     cosine = tf.matmul(tf.math.l2_normalize(query, axis=1), tf.math.l2_normalize(keys, axis=1), transpose_b=True)
+    # -2 is below every cosine: a row without a user comes last, and gets weight 0.
     similarity, nearest = tf.math.top_k(tf.where(real, cosine, -2.0), k=neighbors)
-    # -2 is below every cosine: rows without a user get weight 0.
-    weight = tf.nn.softmax(tf.where(similarity > -1.5, similarity / temperature, MASKED_SCORE))
-    weight *= tf.cast(similarity > -1.5, weight.dtype)
+    is_user = tf.gather(real, nearest)
+    weight = tf.nn.softmax(tf.where(is_user, similarity / temperature, MASKED_SCORE))
+    weight *= tf.cast(is_user, weight.dtype)
     return tf.einsum("bk,bkd->bd", weight, tf.gather(values, nearest))

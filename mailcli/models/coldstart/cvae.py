@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mailcli.models import distribute
-from mailcli.models.coldstart._gaussian_networks import gaussian, network, run
+from mailcli.models.coldstart._gaussian_networks import forward, gaussian, network
 from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
 from mailcli.models.history_length import HistoryLength
@@ -81,7 +81,7 @@ class ColdStart(ColdStartMethod):
         mean, log_variance = gaussian(self.posterior, self.norm_v(pooled))
         noise = distribute.normal(mean, self.random) if training else 0.0
         v = tf.reshape(features.behaviors, [-1, self.n_v * self.dim])
-        decoded = run(self.decoder, mean + noise * tf.exp(log_variance / 2))
+        decoded = forward(self.decoder, mean + noise * tf.exp(log_variance / 2))
         return {
             "L_rec": gaussian_nll(decoded, v),
             "L_kl": self.settings["kl_weight"] * kl_divergence(mean, log_variance, *prior),
@@ -91,7 +91,7 @@ class ColdStart(ColdStartMethod):
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of a [B, n_a, d], by the mean of p(z|a): v̂ [B, n_v, d], Σ v̂_i [B, d], and which steps count [B, n_v]."""
         mean, _ = gaussian(self.prior, self.norm_a(self.pool_a(tf.stop_gradient(attributes))))
-        v_hat = tf.reshape(tf.stop_gradient(run(self.decoder, mean)), [-1, self.n_v, self.dim])
+        v_hat = tf.reshape(tf.stop_gradient(forward(self.decoder, mean)), [-1, self.n_v, self.dim])
         return v_hat, tf.reduce_sum(v_hat, axis=1), self.length(mean)
 
     def complete(self, features: Features, training: bool = False) -> Features:

@@ -9,13 +9,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mailcli.models.coldstart._gaussian_networks import gaussian, network, run
+from mailcli.models.coldstart._gaussian_networks import forward, gaussian, network
 from mailcli.models.coldstart._generated_ids import GeneratedIdMethod
 from mailcli.models.coldstart._signatures import signature_size
 from mailcli.models.coldstart._virtual_steps import as_float64
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, without_behaviors
 from mailcli.utils.progress import progress
+
+#: Distinguishes the draw of batches from the other random numbers of a seed.
+_BATCHES = 3
 
 
 class ColdStart(GeneratedIdMethod):
@@ -29,7 +32,7 @@ class ColdStart(GeneratedIdMethod):
     Ours: e and s are centered and scaled to variance 1, so that α and β do not depend on the size of embeddings; |.|²
     is a mean over dimensions; behavior is hidden; new users get the two means, not a sample and their own frequency.
 
-    As MetaEmb, it was made for ids without training, which new users have under protocol `strict` alone.
+    Like MetaEmb, it was made for untrained ids, which new users have only under protocol `strict`.
 
     Args:
         latent: width of z (published code).
@@ -73,18 +76,19 @@ class ColdStart(GeneratedIdMethod):
         """Make both encoders, the decoder, and what `fit` measures of old users."""
         super().build_for(spec)
         s, size = self.settings, signature_size(spec)
-        # `fit` trains them, and nobody else; float32 whatever the precision.
+        # Only `fit` trains them; float32 whatever the precision.
         options: dict[str, Any] = {"trainable": False, "dtype": "float32"}
         self.posterior = network(spec.dim, (s["units"], 2 * s["latent"]), **options)
         self.prior = network(size, (s["units"], 2 * s["latent"]), **options)
         self.decoder = network(s["latent"] + 1, (s["units"], spec.dim), **options)
-        self.id_mean = self._measured("id_mean", spec.dim)
-        self.id_scale = self._measured("id_scale")
-        self.signature_mean = self._measured("signature_mean", size)
-        self.signature_scale = self._measured("signature_scale")
-        self.frequency = self._measured("frequency")
+        self.id_mean = self._add_statistic("id_mean", spec.dim)
+        self.id_scale = self._add_statistic("id_scale")
+        self.signature_mean = self._add_statistic("signature_mean", size)
+        self.signature_scale = self._add_statistic("signature_scale")
+        self.frequency = self._add_statistic("frequency")
 
-    def _measured(self, name: str, *shape: int) -> Any:
+    def _add_statistic(self, name: str, *shape: int) -> Any:
+        """A variable for what `_measure` finds of old users."""
         options: dict[str, Any] = {"initializer": "zeros", "trainable": False, "dtype": "float32", "autocast": False}
         return self.add_weight(shape=shape, name=name, **options)
 
@@ -95,11 +99,11 @@ class ColdStart(GeneratedIdMethod):
 
     def _prior(self, signatures: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log σ² of p(z|s)."""
-        return gaussian(self.prior, _standard(signatures, self.signature_mean, self.signature_scale))
+        return gaussian(self.prior, _standardize(signatures, self.signature_mean, self.signature_scale))
 
     def _decode(self, z: Tensor, frequency: Tensor) -> Tensor:
         """D(z, f), centered and scaled."""
-        return run(self.decoder, tf.concat([z, frequency[:, None]], axis=1))
+        return forward(self.decoder, tf.concat([z, frequency[:, None]], axis=1))
 
     def _to_id(self, decoded: Tensor) -> Tensor:
         return self.id_mean + self.id_scale * decoded
@@ -107,11 +111,11 @@ class ColdStart(GeneratedIdMethod):
     def fit(self, training: TrainingData) -> None:
         """Train the networks on impressions of old users."""
         s = self.settings
-        rng = np.random.default_rng([training.seed, 3])
+        rng = np.random.default_rng([training.seed, _BATCHES])
         rows = np.flatnonzero(training.old)
         frequencies = frequencies_of(training.users[rows])
-        last = np.unique(training.users[rows], return_index=True)[1]
-        self.frequency.assign(frequencies[last].mean())
+        one_of_each_user = np.unique(training.users[rows], return_index=True)[1]
+        self.frequency.assign(frequencies[one_of_each_user].mean())
         self._measure(training)
         variables = [
             v for layers in (self.posterior, self.prior, self.decoder) for layer in layers for v in layer.weights
@@ -147,7 +151,7 @@ class ColdStart(GeneratedIdMethod):
             frequency: [B], f.
             noise: [B, latent], N(0, 1), the sample of q.
         """
-        e = _standard(self.id_embedding(features), self.id_mean, self.id_scale)
+        e = _standardize(self.id_embedding(features), self.id_mean, self.id_scale)
         mean, log_variance = gaussian(self.posterior, e)
         decoded = self._decode(mean + noise * tf.exp(log_variance / 2), frequency)
         hidden = without_behaviors(features, tf.ones_like(features.is_new))
@@ -177,7 +181,7 @@ class ColdStart(GeneratedIdMethod):
             scale.assign(np.sqrt(max(variance, 0.0) / len(total)))
 
 
-def _standard(x: Tensor, mean: Any, scale: Any) -> Tensor:
+def _standardize(x: Tensor, mean: Any, scale: Any) -> Tensor:
     """(x - mean) / scale; 0 where all users are alike."""
     return tf.math.divide_no_nan(x - mean.value, scale.value)
 

@@ -12,13 +12,16 @@ from mailcli.models.coldstart._virtual_steps import Matrix, MeanStepMethod
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 
+#: Distinguishes the draw of corrupted entries from the other random numbers of a seed.
+_CORRUPTION = 0
+
 
 class ColdStart(MeanStepMethod):
     """LLAE: low-rank linear autoencoder between behavior and attributes (Li et al., AAAI 2019).
 
-    Of each old user, the mean step x of the history and the attributes s, both scaled to length 1 (published code):
-    x is encoded as W x ≈ s and decoded as Wᵀ s. A new user's mean step is b + c Wᵀ s; the published code compares
-    directions only, and b and c, by least squares on old users, give these a length (ours). `fit` keeps only Gram
+    The mean step x of each old user's history and the attributes s are both scaled to length 1 (published code); x is
+    encoded as W x ≈ s and decoded as Wᵀ s. A new user's mean step is b + c Wᵀ s; the published code compares only
+    directions, and b and c, by least squares on old users, give these a length (ours). `fit` keeps only Gram
     matrices over the old users. For a ranker that adds one score for Σ v to each impression of a user, like EmbLR, GAUC
     cannot change: the score is the same for all of the user's impressions.
 
@@ -59,7 +62,7 @@ class ColdStart(MeanStepMethod):
     def fit(self, training: TrainingData) -> None:
         """Accumulate S Sᵀ, S Xᵀ, S X_cᵀ and X_c X_cᵀ over old users, solve for W, then for b and c."""
         s = self.settings
-        rng = np.random.default_rng([training.seed, 0])
+        rng = np.random.default_rng([training.seed, _CORRUPTION])
         n_s, n_x = self.projection.shape
         ss, sx, sxc, xcxc = (np.zeros(shape) for shape in ((n_s, n_s), (n_s, n_x), (n_s, n_x), (n_x, n_x)))
         count, sum_s, sum_step, s_step = 0, np.zeros(n_s), np.zeros(n_x), np.zeros((n_s, n_x))
@@ -71,12 +74,10 @@ class ColdStart(MeanStepMethod):
             sx += a.T @ x
             sxc += a.T @ corrupted
             xcxc += corrupted.T @ corrupted
-            count, sum_s, sum_step, s_step = (
-                count + len(a),
-                sum_s + a.sum(axis=0),
-                sum_step + steps.sum(axis=0),
-                s_step + a.T @ steps,
-            )
+            count += len(a)
+            sum_s += a.sum(axis=0)
+            sum_step += steps.sum(axis=0)
+            s_step += a.T @ steps
         w = solve(ss, sx, sxc, xcxc, s["reconstruction_weight"], s["low_rank_weight"], s["rank"], s["iterations"])[-1]
         # Least squares of the mean steps on b + c Wᵀ s: c = covariance / variance, summed over the dimensions.
         mean_decoded, mean_step = sum_s @ w / count, sum_step / count

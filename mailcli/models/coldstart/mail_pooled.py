@@ -27,8 +27,8 @@ class ColdStart(ColdStartMethod):
 
     which is the unexplained share of the variance, 1 for x̂ = x̄. Three things differ from MAIL's tower (Eqs. 1-8). It
     predicts E[mean step | a] instead of n_v ordered steps, whose order is noise given a. Attributes are scaled to
-    length 1 and concatenated instead of summed by attention, so that combinations of values are told apart, also before
-    the click loss has moved their embeddings. And the user id, which says nothing about other users, is left out. The
+    length 1 and concatenated instead of summed by attention, which keeps combinations of values apart even before the
+    click loss has moved their embeddings. And the user id, which says nothing about other users, is left out. The
     gradient to the embeddings is stopped, as in MAIL.
 
     Args:

@@ -16,7 +16,7 @@ class ColdStart(RowMaskingMethod):
     trained as new users read it; nothing is invented, and nothing changes at inference.
 
     Args:
-        rate: share of the training impressions that are masked. 0 is for `prefix` alone.
+        rate: share of the training impressions that are masked. 0 needs `prefix`.
         prefix: whether each of the others keeps only its oldest k behaviors, k drawn uniformly from 0 to all of them,
             so that one model knows users of every age.
     """

@@ -27,7 +27,7 @@ Ids = NDArray[np.int64]
 #: Users whose behavior is foretold at once in `prepare` (ours: 8 MB with the default of `references`).
 USERS_AT_ONCE = 256
 #: κ is at most this, and at least its inverse (ours): beyond, one of the two counts for nothing.
-MOST_PRIOR = 1000.0
+MAX_PRIOR = 1000.0
 #: Distinguishes the draw of reference users from the other random numbers of a seed.
 _REFERENCES = 5
 
@@ -39,7 +39,7 @@ class Histories(NamedTuple):
     """[users, d], Σ y_i."""
     counts: Numbers
     """[users], n."""
-    within: float
+    variance_within: float
     """σ_w², the unbiased mean of ||y_i - ȳ||² within users."""
 
 
@@ -79,7 +79,7 @@ class ColdStart(ColdStartMethod):
         self.settings = {"dim": dim, "references": references, "steps": steps}
 
     def build_for(self, spec: Spec) -> None:
-        """Make the tables, which tell nothing until `prepare`.
+        """Make the variables; every match is 0 until `prepare` sets them.
 
         Raises:
             ValueError: the user id is the only attribute.
@@ -94,10 +94,10 @@ class ColdStart(ColdStartMethod):
         self.keys = self._variable("keys", references, fields, dtype="int32")
         self.sums, self.counts = self._variable("sums", references, dim), self._variable("counts", references)
         self.field_weights = self._variable("field_weights", fields)
-        # What is divided by is 1, so that all matches are 0 before.
-        one: dict[str, Any] = {"initializer": "ones"}
-        self.regression_prior = self._variable("regression_prior", **one)
-        self.history_prior, self.scale = self._variable("history_prior", **one), self._variable("scale", **one)
+        # Divisors are 1, so that a match is 0, not 0 / 0, until then.
+        ones: dict[str, Any] = {"initializer": "ones"}
+        self.regression_prior = self._variable("regression_prior", **ones)
+        self.history_prior, self.scale = self._variable("history_prior", **ones), self._variable("scale", **ones)
         self.intercept = self._variable("intercept")
         self.gamma, self.gain = self._variable("gamma", trainable=True), self._variable("gain", trainable=True)
 
@@ -124,11 +124,12 @@ class ColdStart(ColdStartMethod):
         self.history_prior.assign(prior)
         tastes = (histories.sums + prior * foretold) / (histories.counts + prior)[:, None]
         target = self.vectors.numpy()[self.target.of(training.target)[training.item, 0]]
+        # Above 0, so that a match is finite where all of them are 0.
         self.scale.assign(np.std((tastes[training.user] * target).sum(axis=1)) + 1e-12)
         held_out = (foretold[training.user] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
         regression = LogisticRegression().fit(held_out, training.click)
         self.intercept.assign(regression.intercept_[0])
-        # A negative weight is noise.
+        # Users do not like what fits them less: a negative weight is noise.
         self.gamma.assign(max(regression.coef_[0, 0], 0.0))
         return held_out[:, 0].astype(np.float32)
 
@@ -143,41 +144,44 @@ class ColdStart(ColdStartMethod):
         self.vectors.assign(vectors)
 
     def _histories(self, user: Ids, ids: Ids, users: int) -> Histories:
+        """What behaviors [N] say of each user: `user` and `ids` as from `TrainingRows.behaviors`."""
         vectors = self.vectors.numpy().astype(np.float64)
         counts = np.bincount(user, minlength=users).astype(np.float64)
         sums = sparse.csr_array((np.ones(len(user)), (user, ids)), (users, len(vectors))) @ vectors
         squares = (vectors**2).sum(axis=1)[ids].sum()
-        of_means = ((sums**2).sum(axis=1) / np.maximum(counts, 1)).sum()
-        return Histories(sums, counts, (squares - of_means) / max(len(user) - np.count_nonzero(counts), 1))
+        squares_of_means = ((sums**2).sum(axis=1) / np.maximum(counts, 1)).sum()
+        return Histories(sums, counts, (squares - squares_of_means) / max(len(user) - np.count_nonzero(counts), 1))
 
     def _fit_regression(self, keys: Ids, histories: Histories, seed: int) -> Numbers:
-        """Keep the reference users and learn what each attribute tells; [users, d], each one's ŷ by the others."""
+        """Keep the reference users and learn what each attribute says; [users, d], each one's ŷ by the others."""
         rng = np.random.default_rng([seed, _REFERENCES])
         references = np.sort(rng.permutation(np.flatnonzero(histories.counts))[: self.settings["references"]])
-        own = tf.constant(keys[references], tf.int32)
+        kept_keys = tf.constant(keys[references], tf.int32)
         sums, counts = (tf.constant(x[references], tf.float32) for x in (histories.sums, histories.counts))
-        for weight, rows in ((self.keys, own), (self.sums, sums), (self.counts, counts)):
+        for weight, rows in ((self.keys, kept_keys), (self.sums, sums), (self.counts, counts)):
             assign_first_rows(weight, rows)
 
         def kernel_of(users: Tensor, weights: Tensor) -> Tensor:
-            return kernel(tf.gather(own, users), own, weights)
+            return kernel(tf.gather(kept_keys, users), kept_keys, weights)
 
         steps = self.settings["steps"] if len(references) > 1 else 0
         mean = tf.zeros([self.settings["dim"]])
         weights, prior = fit_weights(kernel_of, keys.shape[1], sums, counts, mean, steps, rng)
         self.field_weights.assign(weights)
         self.regression_prior.assign(prior)
-        place = np.full(len(keys), len(references))
-        place[references] = np.arange(len(references))
+        # For a user who is no reference, an index of none: nobody is left out.
+        own_reference = np.full(len(keys), len(references))
+        own_reference[references] = np.arange(len(references))
         all_keys = tf.constant(keys, tf.int32)
         parts = (slice(start, start + USERS_AT_ONCE) for start in range(0, len(keys), USERS_AT_ONCE))
-        return np.concatenate([self.foretell(all_keys[part], place[part]) for part in parts]).astype(np.float64)
+        return np.concatenate([self.foretell(all_keys[part], own_reference[part]) for part in parts]).astype(np.float64)
 
     def foretell(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
         """ŷ [B, d] of users with these attributes [B, F].
 
         Args:
-            left_out: [B], the reference user that is not used for each; None for none.
+            keys: their ids of attributes.
+            left_out: [B], the index of the reference user that is left out for each; None for nobody.
         """
         common = kernel(keys, self.keys.value, self.field_weights.value)
         if left_out is not None:
@@ -197,16 +201,16 @@ class ColdStart(ColdStartMethod):
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put the foretold match <ŷ, y_t> / S into `held_out` where `prepare` has given none."""
         del training
-        asked = tf.where(tf.math.is_nan(features.held_out))[:, 0]
+        unknown = tf.where(tf.math.is_nan(features.held_out))[:, 0]
         # ŷ is made once per user of the batch.
-        users, user_index = tf.unique(tf.gather(features.user, asked))
-        first = tf.math.unsorted_segment_min(asked, user_index, tf.size(users))
+        users, user_index = tf.unique(tf.gather(features.user, unknown))
+        first = tf.math.unsorted_segment_min(unknown, user_index, tf.size(users))
         rows = tf.gather(features.table_rows, first)
         keys = tf.concat([column.ids(rows) for column in self.attributes], axis=1)
         foretold = tf.gather(self.foretell(keys), user_index)
-        target = tf.gather(self.vectors.value, tf.gather(features.target_id, asked))
+        target = tf.gather(self.vectors.value, tf.gather(features.target_id, unknown))
         matches = tf.reduce_sum(foretold * target, axis=1) / self.scale.value
-        return features._replace(held_out=tf.tensor_scatter_nd_update(features.held_out, asked[:, None], matches))
+        return features._replace(held_out=tf.tensor_scatter_nd_update(features.held_out, unknown[:, None], matches))
 
     def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
         """α + γ s + ρ f(x); a logit of conversions stays as it is."""
@@ -223,8 +227,9 @@ def history_prior(histories: Histories, foretold: Numbers) -> float:
     seen = histories.counts > 0
     counts = histories.counts[seen]
     errors = ((histories.sums[seen] / counts[:, None] - foretold[seen]) ** 2).sum(axis=1)
-    between = max(float((errors - histories.within / counts).mean()), 1e-12)
-    return float(np.clip(histories.within / between, 1 / MOST_PRIOR, MOST_PRIOR))
+    # Above 0: where histories are short, the estimate can be negative.
+    variance_between = max(float((errors - histories.variance_within / counts).mean()), 1e-12)
+    return float(np.clip(histories.variance_within / variance_between, 1 / MAX_PRIOR, MAX_PRIOR))
 
 
 def kernel(query: Tensor, keys: Tensor, weights: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from mailcli.utils.progress import progress
 
 #: The generator's outputs are divided by this (published notebook).
 OUTPUT_DIVISOR = 5.0
+#: Distinguishes the draw of batches from the other random numbers of a seed.
+_BATCHES = 2
 
 
 class ColdStart(GeneratedIdMethod):
@@ -24,9 +26,9 @@ class ColdStart(GeneratedIdMethod):
     φ = tanh(W s) / 5, learned with the ranker frozen and behavior hidden: loss = α L(batch 1, φ) +
     (1 - α) L(batch 2, φ - η ∇φ L(batch 1, φ)); both batches show the same users.
 
-    It was made for ids without training. Under protocol `strict` new users have such ids. Under `paper` they keep their
-    training impressions (on MovieLens-100K about 75 each), so φ replaces ids that have been trained, which its authors
-    never do: a loss there says nothing about MetaEmb.
+    It was made for untrained ids, which new users have under protocol `strict`. Under `paper` they keep their training
+    impressions (on MovieLens-100K about 75 each), so φ replaces trained ids, which its authors never do: a loss there
+    says nothing about MetaEmb.
 
     Args:
         alpha: weight of the cold loss (published notebook).
@@ -80,7 +82,7 @@ class ColdStart(GeneratedIdMethod):
     def fit(self, training: TrainingData) -> None:
         """Meta-learn W on pairs of batches of old users, with their behavior hidden as if they were new."""
         s = self.settings
-        rng = np.random.default_rng([training.seed, 2])
+        rng = np.random.default_rng([training.seed, _BATCHES])
         batches = _UserBatches(training, rng, s["users"], s["impressions"])
         optimizer = keras.optimizers.Adam(s["learning_rate"], epsilon=1e-8)
         optimizer.build([self.kernel])

@@ -1,4 +1,4 @@
-"""Neighbors: what old users with the same attributes do; attributes weigh as much as they tell about behavior."""
+"""Neighbors: what old users with the same attributes do; attributes weigh as much as they say about behavior."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from mailcli.models.coldstart._signatures import unit_fields
 from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
+
+#: Distinguishes the draw of each step's users from the other random numbers of a seed.
+_STEPS = 2
 
 
 class ColdStart(MeanStepMethod):
@@ -47,7 +50,7 @@ class ColdStart(MeanStepMethod):
         self.prior = self.add_weight(shape=(), name="prior", **ones)
 
     def fit(self, training: TrainingData) -> None:
-        """Keep the attributes and behavior of the reference users, and learn which attributes tell about behavior."""
+        """Keep the attributes and behavior of the reference users, and learn how much each attribute says about it."""
         features = reference_users(training, self.settings["references"])
         counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
         keys = unit_fields(tf.cast(self.signature(features), tf.float32), self.field_weights.shape[0])
@@ -56,7 +59,7 @@ class ColdStart(MeanStepMethod):
             assign_first_rows(weight, rows)
         self.mean.assign(tf.reduce_sum(sums, axis=0) / tf.reduce_sum(counts))
         if len(keys) > 1:
-            rng = np.random.default_rng([training.seed, 2])
+            rng = np.random.default_rng([training.seed, _STEPS])
             fields, steps = self.field_weights.shape[0], self.settings["steps"]
 
             def kernel_of(users: Tensor, weights: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Privileged features distillation: the real history is known in training, and a teacher that sees it is not shown."""
+"""Privileged features distillation: in training, a teacher that sees real histories says what to learn without them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ColdStart(RowMaskingMethod):
     arXiv 1907.05171. As in `masked`, id and history are hidden in random training impressions, and nothing changes at
     inference. Where there is a history to hide, the label's loss L_s becomes (1 - λ) L_s + λ L_d. The teacher is the
     same ranker, trained before on the users of the other folds, with their histories but without ids; so nobody is
-    taught by a teacher that was trained on them. It costs as many trainings more as there are folds. With probabilities
+    taught by a teacher that was trained on them. It costs one more training per fold. With probabilities
     t_i of the teacher and p_i of the ranker,
 
     - pointwise: L_d = mean_i -t_i log p_i - (1 - t_i) log(1 - p_i);

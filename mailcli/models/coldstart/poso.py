@@ -30,7 +30,7 @@ class ColdStart(RowMaskingMethod):
 
     Args:
         rate: share of the training impressions that are masked as in `masked`, so that the gates learn what to do for
-            new users, whom protocol `strict` keeps out of training; 0 is the ranker with gates alone.
+            new users, whom protocol `strict` keeps out of training; with 0, only the gates are added.
         prefix: whether each of the others keeps only its oldest k behaviors, k drawn uniformly from 0 to all of them,
             so that the gates see users of every age.
         attributes: whether pc holds the attributes, each scaled to length 1 (ours: embeddings begin far below 1), with
@@ -87,7 +87,7 @@ class ColdStart(RowMaskingMethod):
             name: tf.reshape(gate, [rows, *x.shape[1:]])
             for (name, x), gate in zip(parts.items(), tf.split(self.gates(features), sizes, axis=1), strict=True)
         }
-        # The same for every step, so that their sum is what it was.
+        # Every step has the same gates, so that the steps still add up to `behavior_sum`.
         behaviors = features.behaviors * gates["behavior_sum"][:, None]
         return features._replace(behaviors=behaviors, **{name: x * gates[name] for name, x in parts.items()})
 

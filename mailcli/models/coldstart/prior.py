@@ -1,4 +1,4 @@
-"""The prior of an impression, which a statistic of the training split knows, as what the ranker starts from."""
+"""The prior of an impression, a statistic of the training split, as the logit that the ranker starts from."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Statistics(NamedTuple):
 
     columns: Columns
     item: Numbers
-    """[ids], the bias of each item."""
+    """[ids], the bias of each item, 0 for padding and unknown."""
     pairs: list[Numbers]
-    """Of each pair of columns [ids, ids], the mean of what all before leaves."""
+    """For each pair of columns [ids, ids], the mean of what item biases and the pairs before it leave unexplained."""
 
     def values(self, training: TrainingRows, rows: NDArray[np.bool_]) -> Numbers:
         """[n, 2], item bias and sum of the pairs' means, of some impressions."""
