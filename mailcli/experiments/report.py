@@ -95,19 +95,24 @@ def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSectio
 def _run_sections(runs: Sequence[Run], options: ReportOptions, first: int) -> list[ReportSection]:
     """The sections of some runs, numbered from `first`."""
     tables = [
-        [(row_of([(run, result_of(run)) for run in row]), row) for row in table] for table in group_by_table(runs)
+        [(row_of([(run, result_of(run)) for run in runs_of_row]), runs_of_row) for runs_of_row in table]
+        for table in group_by_table(runs)
     ]
     titles = _titles([[row for row, _ in table] for table in tables])
     return [
-        section_of_rows(
-            Scored(
-                [row for row, _ in table], [run for _, row_runs in table for run in row_runs], _warm_up(table, options)
-            ),
-            [make_table([row for row, _ in table], title, columns=options.columns)],
-            f"s{number}",
-        )
+        _run_section(table, title, f"s{number}", options)
         for number, (table, title) in enumerate(zip(tables, titles, strict=True), start=first)
     ]
+
+
+def _run_section(
+    rows_and_runs: Sequence[tuple[Row, Sequence[Run]]], title: str, name: str, options: ReportOptions
+) -> ReportSection:
+    """The section of one table of runs that were trained one by one."""
+    rows = [row for row, _ in rows_and_runs]
+    runs = [run for _, runs_of_row in rows_and_runs for run in runs_of_row]
+    scored = Scored(rows, runs, _warm_up(rows_and_runs, options))
+    return section_of_rows(scored, [make_table(rows, title, columns=options.columns)], name)
 
 
 def _titles(tables: Sequence[Sequence[Row]]) -> list[str]:

@@ -17,6 +17,7 @@ from mailcli.experiments.run_time import Speed
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import is_two_stage
 from mailcli.models.step import Step, make_step
+from mailcli.models.two_tower import TwoTower
 from mailcli.training.loop import validated_steps
 from mailcli.training.normalization import IMPRESSIONS, NormalizationStatistics
 from mailcli.training.preparation import prepares
@@ -38,37 +39,56 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
         MailError: the config does not suit the dataset or this machine.
     """
     model, splits = model_and_splits(config, dataset)
-
-    def batches(split: str, number: int | None = None) -> Batches:
-        view = splits[split]
-        view = view if number is None else view._replace(rows=view.rows[: number * config.batch_size])
-        made = Batches(dataset, view, config.history, config.batch_size)
-        if split == "train" and prepares(model.cold_start):
-            # Training has numbers there, and what a method does where there are none takes time.
-            made.held_out = np.zeros(len(view.rows), np.float32)
-        return made
-
-    scorer = Scorer(model)
-    sample = batches("validation", _BATCHES)
-    scorer(batches("validation", 1), "measuring")
-    scoring = _seconds(lambda: scorer(sample, "measuring")) / len(sample.view.rows)
-    validation, test = (scoring * len(splits[name].rows) for name in ("validation", "test"))
+    batches = {name: Batches(dataset, view, config.history, config.batch_size) for name, view in splits.items()}
+    per_score = _time_scoring(model, batches["validation"])
+    validation, test = (per_score * len(splits[name].rows) for name in ("validation", "test"))
     if is_two_stage(config):
-        return Speed(0, 1, 0.0, validation, test, _count(model.variables))
+        numbers = _count(model.variables)
+        return Speed(steps=0, validations=1, step=0.0, validation=validation, test=test, numbers=numbers)
+    train = batches["train"]
+    if prepares(model.cold_start):
+        # Training has numbers there, and what a method does where there are none takes time.
+        train.held_out = np.zeros(len(train.view.rows), np.float32)
     step = make_step(model, config)
-    seconds = _time_steps(step, batches("train"), config.seed)
+    step_seconds = _time_steps(step, train, config.seed)
     # Afterwards, for it sets the statistics that training begins with.
-    normalized = batches("train", _BATCHES)
-    normalization = NormalizationStatistics(model, normalized, config.seed)
-    for call in (step.catch_up, normalization.update):
-        call()
-    validation += _seconds(step.catch_up)
-    impressions = min(len(splits["train"].rows), IMPRESSIONS)
-    validation += _seconds(normalization.update) * impressions / len(normalized.view.rows)
-    steps = len(batches("train"))
-    validations = len(validated_steps(steps, config.eval_every))
-    numbers = _count([*model.variables, *step.variables])
-    return Speed(steps, validations, seconds, validation, test, numbers, model.cold_start.teachers)
+    validation += _time_before_scoring(model, step, train, config.seed)
+    return Speed(
+        steps=len(train),
+        validations=len(validated_steps(len(train), config.eval_every)),
+        step=step_seconds,
+        validation=validation,
+        test=test,
+        numbers=_count([*model.variables, *step.variables]),
+        teachers=model.cold_start.teachers,
+    )
+
+
+def _time_scoring(model: TwoTower, batches: Batches) -> float:
+    """Seconds to score an impression."""
+    scorer, sample = Scorer(model), _first_batches(batches, _BATCHES)
+    # The graph is built in the first batch.
+    scorer(_first_batches(batches, 1), "measuring")
+    return _seconds(lambda: scorer(sample, "measuring")) / len(sample.view.rows)
+
+
+def _time_before_scoring(model: TwoTower, step: Step, train: Batches, seed: int) -> float:
+    """Seconds of what precedes the scores of a validation: rows that catch up, and the normalization statistics."""
+    sample = _first_batches(train, _BATCHES)
+    normalization = NormalizationStatistics(model, sample, seed)
+    # Graphs are built in the first calls.
+    step.catch_up()
+    normalization.update()
+    impressions = min(len(train.view.rows), IMPRESSIONS)
+    return _seconds(step.catch_up) + _seconds(normalization.update) * impressions / len(sample.view.rows)
+
+
+def _first_batches(batches: Batches, number: int) -> Batches:
+    view = batches.view._replace(rows=batches.view.rows[: number * batches.batch_size])
+    first = Batches(batches.dataset, view, batches.history, batches.batch_size)
+    if batches.held_out is not None:
+        first.held_out = batches.held_out[: len(view.rows)]
+    return first
 
 
 def _time_steps(step: Step, batches: Batches, seed: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
@@ -37,7 +38,7 @@ def audit_run(run: Run, model: TwoTower, dataset: Dataset, splits: Mapping[str, 
     if not _may_generate(model):
         raise _generates_nothing(run)
     config, test = run.config, splits["test"]
-    # The others have nothing to be held against.
+    # Without hidden behavior there is nothing to compare with.
     rows = test.rows[have_hidden_behavior(run, dataset, test)]
     users = dataset.column("test", "user")[rows].astype(np.int64)
     if len(np.unique(users)) < 2:
@@ -46,7 +47,7 @@ def audit_run(run: Run, model: TwoTower, dataset: Dataset, splits: Mapping[str, 
     # Every impression is ranked once with each source: a batch is then as large as one of training.
     batches = Batches(dataset, with_histories, config.history, max(1, config.batch_size // len(SOURCES)))
     others = another_user(users, config.seed)
-    scorer = _Scorer(model, _mean_of_old_users(run, model, dataset, splits["train"]))
+    scorer = _AuditScorer(model, _mean_of_old_users(run, model, dataset, splits["train"]))
     parts: list[NDArray[np.float32]] = []
     generated = False
     with progress(f"auditing {config.cell}, seed {config.seed}", len(rows), "impressions") as advance:
@@ -77,7 +78,7 @@ def _may_generate(model: TwoTower) -> bool:
     return completed.behavior_mask is not hidden.behavior_mask or completed.held_out is not hidden.held_out
 
 
-class _Scorer:
+class _AuditScorer:
     """pCTR of a batch with each of SOURCES, as one graph in which each tower occurs once."""
 
     def __init__(self, model: TwoTower, mean: tuple[Tensor, Tensor]) -> None:
@@ -89,10 +90,10 @@ class _Scorer:
         self, batches: Batches, rows: NDArray[np.int64], others: NDArray[np.int64]
     ) -> tuple[bool, NDArray[np.float32]]:
         """Whether anything is generated for the users of some impressions, and [sources, impressions], pCTR."""
-        batch = batches.gather(rows)
-        swapped = Batch(**{**batch, "attributes": batches.attributes(others), "user": others.astype(np.int32)})  # type: ignore[typeddict-item]
-        both = {name: np.concatenate([batch[name], swapped[name]]) for name in batch}  # type: ignore[literal-required]
-        generated, scores = self._graph(to_tensors(Batch(**both)))  # type: ignore[typeddict-item]
+        batch = cast("dict[str, NDArray]", batches.gather(rows))
+        swapped = {**batch, "attributes": batches.attributes(others), "user": others.astype(np.int32)}
+        both = {name: np.concatenate([batch[name], swapped[name]]) for name in batch}
+        generated, scores = self._graph(to_tensors(cast("Batch", both)))
         return bool(generated), scores.numpy()
 
     def _scores(self, both: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -74,9 +74,15 @@ def _options() -> Iterator[Setting]:
             constructor = read_constructor(module, kind.class_name)
             meanings, limits = _meanings(module, kind.class_name), _limits(constructor) if constructor else {}
             for key, default in option_defaults(kind, name).items():
-                values = ", ".join([type_text(default), *limits.get(key, [])])
-                values = limits[key][0] if limits.get(key, [""])[0].startswith("one of") else values
+                values = _values_text(default, limits.get(key, []))
                 yield Setting(f"{table}.{key}", f"{kind.title} {name}", option_text(default), values, meanings[key])
+
+
+def _values_text(default: Any, limits: Sequence[str]) -> str:
+    """What an option may be: its type and limits, or one of some names, whose type goes without saying."""
+    if limits and limits[0].startswith("one of"):
+        return limits[0]
+    return ", ".join([type_text(default), *limits])
 
 
 def _meanings(module: str, class_name: str) -> dict[str, str]:

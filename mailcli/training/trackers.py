@@ -13,7 +13,7 @@ from typing import Any
 
 from mailcli.config import to_toml
 from mailcli.errors import MailError
-from mailcli.training.run_folder import Run
+from mailcli.training.run_folder import VALIDATED_STEP, Run
 from mailcli.utils.files import remove
 
 #: The environment variable of each option.
@@ -68,9 +68,9 @@ def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
         for name, value in line.items():
             if name not in {"step", "epoch"}:
                 yield f"training/{name}", value, line["step"]
-    elif "after_step" in line:
+    elif VALIDATED_STEP in line:
         for name, value in _metrics(line["validation"]):
-            yield f"validation/{name}", value, line["after_step"]
+            yield f"validation/{name}", value, line[VALIDATED_STEP]
 
 
 def _metrics(groups: dict[str, dict[str, Any]]) -> Iterator[tuple[str, float]]:
