@@ -27,7 +27,7 @@ class Plot:
     """Validation AUC of new, old and all users over the steps of training; a ring marks the weights that were kept."""
 
     def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
-        """A panel per group of users; thin: each run, thick: the mean over the seeds of a cell, as far as all go."""
+        """A panel per group of users; thin: each run, thick: the mean over a cell's seeds, as far as all go."""
         del data_dir
         from matplotlib.figure import Figure
 

@@ -24,7 +24,7 @@ class ReportFigure(NamedTuple):
     alt: str
     """What it shows, in words and numbers."""
     on_paper: bool = False
-    """Whether it needs a white background in the dark, too."""
+    """Whether it needs a white background even where the page is dark."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class ReportPart:
     """What stands under one heading of a section."""
 
     name: str
-    """Ends its anchor."""
+    """The end of its anchor."""
     title: str
     lead: str
     """A sentence that says what is shown."""
     tables: Sequence[TextTable] = ()
     figures: Sequence[ReportFigure] = ()
     folded: bool = False
-    """Whether it is opened by a click."""
+    """Whether it is closed until it is clicked."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ReportSection:
     csv: str
     """All numbers of the tables, for programs."""
     command: str
-    """That trains its runs; empty if they were trained one by one."""
+    """The command that trains its runs; empty if they were trained one by one."""
     environment: Sequence[str]
     """Times, machines, versions and dates."""
 

@@ -16,7 +16,7 @@ from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, text_bl
 from mailcli.training.run_settings import other_than_default
 from mailcli.training.setting_reference import all_settings
 
-#: Settings that a report shows elsewhere: in the rows' names, or beside every table.
+#: Settings that a report shows elsewhere: in the rows' names, or next to every table.
 _SHOWN_ELSEWHERE = {"data", "ranker", "cold_start", "seed", "continues", "cold_start.variant"}
 _BEST = 1
 
@@ -48,7 +48,7 @@ def shared_settings(rows: Sequence[Row], data: str) -> TextTable:
 
 
 def cost_table(table: ResultTable) -> list[TextTable]:
-    """AUC of new users and RI beside what each row costs; none if no run says so."""
+    """AUC of new users and RI next to what each row costs; no table if no run says what it cost."""
     lines = tuple(line for line in table.lines if line.users == "new")
     measured = [name for name in COST_METRICS if any(name in line.cells for line in lines)]
     if not measured:

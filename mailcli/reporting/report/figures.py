@@ -26,7 +26,7 @@ _AUC = METRICS[0]
 
 
 def forest_figure(rows: Sequence[Row], caption: str, name: str) -> list[ReportFigure]:
-    """RI with intervals; none if no row has a baseline."""
+    """RI with intervals; no figure if no row has a baseline."""
     if not any(row.baseline for row in rows):
         return []
     import matplotlib as mpl
@@ -46,7 +46,7 @@ def forest_figure(rows: Sequence[Row], caption: str, name: str) -> list[ReportFi
 
 
 def validation_figure(rows: Sequence[Row], caption: str, name: str) -> list[ReportFigure]:
-    """The validation curves; none if no run was trained by epochs."""
+    """The validation curves; no figure if no run was trained by epochs."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -69,7 +69,7 @@ def validation_figure(rows: Sequence[Row], caption: str, name: str) -> list[Repo
 
 
 def cost_against_gain(rows: Sequence[Row], caption: str, name: str) -> list[ReportFigure]:
-    """Seconds of training against AUC and RI; none if no row says how long it trained."""
+    """AUC and RI against seconds of training; no figure if no row says how long it trained."""
     import matplotlib as mpl
 
     with mpl.rc_context(PAGE_STYLE):

@@ -26,7 +26,7 @@ from mailcli.reporting.warm_up_table import WarmUpLine, warm_up_table
 from mailcli.reporting.worlds import WorldRows
 from mailcli.training.run_folder import Run
 
-_SORT = "A click on a column's head sorts the rows of each group of users."
+_SORT = "Click the head of a column to sort the rows of each group of users."
 _GAIN = (
     "Relative improvement (RI) over the same ranker without a cold-start method. An interval that covers 0 shows no "
     "difference; filled markers are significant."
@@ -36,14 +36,15 @@ _AUDIT = (
     "behavior; the table shows what that costs or gains."
 )
 _VALIDATION = (
-    "AUC on the validation split while the runs were trained. Thick: the mean over seeds, as far as all go; thin: each "
-    "run. A ring marks the weights that were kept."
+    "AUC on the validation split while the runs were trained. Thick: the mean over seeds, as far as all of them go; "
+    "thin: each run. A ring marks the weights that were kept."
 )
 _WARM_UP = "Where does a user stop being new? The last behaviors of the new users are given back, a few at a time."
+_MAP = "RI of MAIL's AUC over its ranker."
 _COST = "What a row gains for new users, and what it costs to train and to score."
-_SETTINGS = "In what the rows differ; a dash stands for the default."
+_SETTINGS = "The settings in which rows differ; a dash stands for the default."
 _ALL_SETTINGS = "Bold: not the default."
-_RUNS = "Every number above is made of these."
+_RUNS = "The runs from which every number above is computed."
 
 
 class Scored(NamedTuple):
@@ -99,12 +100,20 @@ def section_of_worlds(
     worlds: Sequence[WorldRows],
     runs: Sequence[Run],
     table: TextTable,
-    title: str,
+    map_title: str,
     name: str,
     reading: str,
     command: str,
 ) -> ReportSection:
-    """The section of a grid of simulated worlds; `title` is that of its map, the other arguments as before."""
+    """The section of a grid of simulated worlds.
+
+    Args:
+        worlds: the rows of each world.
+        runs: all runs behind them, with baselines.
+        table: the table of all worlds.
+        map_title: the title of the map.
+        name, reading, command: as for `section_of_rows`.
+    """
     rows = worlds[0].rows
     return ReportSection(
         title=table.title,
@@ -114,7 +123,7 @@ def section_of_worlds(
         facts=[],
         parts=[
             ReportPart("results", "Results", _SORT, [table]),
-            ReportPart("map", "Map", "RI of MAIL's AUC over its ranker.", figures=[map_of_worlds(worlds, title, name)]),
+            ReportPart("map", "Map", _MAP, figures=[map_of_worlds(worlds, map_title, name)]),
             ReportPart(
                 "all-settings", "All settings", _ALL_SETTINGS, [shared_settings(rows, table.notes[0])], folded=True
             ),

@@ -31,11 +31,11 @@ def to_svg(figure: Figure, name: str, alt: str) -> str:
     import matplotlib as mpl
 
     file = io.BytesIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context(PAGE_STYLE):
-        figure.savefig(file, format="svg", bbox_inches="tight", metadata=nothing)
+        figure.savefig(file, format="svg", bbox_inches="tight", metadata=no_metadata)
     root = ElementTree.fromstring(file.getvalue())
-    _remove_rest_of_file(root)
+    _remove_metadata_and_styles(root)
     for element in root.iter():
         _rename(element, name)
         if "style" in element.attrib:
@@ -53,8 +53,8 @@ def _style_of_page(style: str) -> str:
     return style
 
 
-def _remove_rest_of_file(root: ElementTree.Element) -> None:
-    """Without metadata, and without rules of style, which would concern the whole page."""
+def _remove_metadata_and_styles(root: ElementTree.Element) -> None:
+    """Remove the file's metadata and its rules of style, which would apply to the whole page."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in {f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"}:
