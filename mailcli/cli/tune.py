@@ -135,6 +135,6 @@ def _tune_plan(
 
 def _pairs(record: dict[str, Any]) -> list[str]:
     """The settings of a trial as `KEY=VALUE`."""
-    from mailcli.experiments.tuning import settings_of
+    from mailcli.experiments.study import settings_of
 
     return [f"{key}={value}" for key, value in settings_of(record).items()]

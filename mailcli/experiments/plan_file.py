@@ -39,7 +39,7 @@ RULES = {
     "against": Rule("a list of pairs of rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
 }
 _REQUIRED = ("title", "source", "rows")
-_TEXTS = Rule("a list of texts", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
+_TEXTS = Rule("a list of strings", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
 #: The same for the tables `tune` and `tuned`.
 TUNE_RULES = {"trials": whole_number(1), "ranges": _TEXTS}
 TUNED_RULES = {**TUNE_RULES, "data": STRING, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
@@ -127,7 +127,7 @@ def _read_label(row: Any, faults: list[str]) -> str:
     label = row.get("label", "") if isinstance(row, Mapping) else ""
     if not isinstance(label, str):
         others = {key: value for key, value in row.items() if key != "label"}
-        faults.append(f"row {shorten(others)}: label = {label!r}: expected a text")
+        faults.append(f"row {shorten(others)}: label = {label!r}: expected a string")
         return ""
     return label
 

@@ -21,7 +21,8 @@ from mailcli.experiments.executors.processes import jobs_and_threads, work_on_al
 from mailcli.experiments.matrix import run_memory
 from mailcli.experiments.plan import Plan
 from mailcli.experiments.search_space import Range, option_owner, parse_ranges
-from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search, settings_of
+from mailcli.experiments.study import settings_of
+from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What is searched where neither the file nor the command line says it (ours): a few values around the defaults, so

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import math
 import re
@@ -21,10 +20,20 @@ from typing import Any
 from mailcli.config import RunConfig, option_text
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
-from mailcli.errors import DivergedError, MailError, did_you_mean, quoted, shorten
+from mailcli.errors import DivergedError, MailError, did_you_mean, quoted
 from mailcli.escape import csv_cell
 from mailcli.experiments.cells import RunFolders, resolve_config
 from mailcli.experiments.search_space import Range, distribution, is_number, option_owner, same_value
+from mailcli.experiments.study import (
+    STUDY,
+    load_optuna,
+    open_study,
+    records,
+    requeue_interrupted,
+    settings_of,
+    tell_diverged,
+    trials_done,
+)
 from mailcli.training.evaluate import check_selectable
 from mailcli.training.option_defaults import option_defaults
 from mailcli.training.run_folder import Run
@@ -36,9 +45,6 @@ from mailcli.utils.tensorflow_startup import load_tensorflow
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-_STUDY = "study.log"
-#: Marks a trial that did not end with a validation.
-_DIVERGED = "diverged"
 DEFAULT_TRIALS = 20
 #: The groups of users whose AUC can be maximized.
 USERS = ("all", "new", "old")
@@ -66,6 +72,11 @@ class Search:
     def elsewhere(self) -> str:
         """What to change for a folder of its own: the rows of an experiment have the names of their cells."""
         return "--runs folder" if self.plan else "--name"
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """What tells its study from those of other searches."""
+        return {"config": repr(self.config), "ranges": repr(sorted(self.ranges)), "users": self.users}
 
     def check(self) -> None:
         """Refuse a search with impossible trials (MailError)."""
@@ -96,13 +107,13 @@ def run_search(
         Interrupted: by Ctrl-C; run the same command to resume.
     """
     search.check()
-    optuna = _optuna()
+    optuna = load_optuna()
     folder = runs / search.folder
     busy = (
         f"{folder}: another `mail tune` of this name is searching. Wait for it, or choose another {search.elsewhere}."
     )
     # Optuna's errors of writing its journal do not name it.
-    with FolderLock(folder, busy), name_in_write_errors(folder / _STUDY):
+    with FolderLock(folder, busy), name_in_write_errors(folder / STUDY):
         folder.mkdir(exist_ok=True)
         return _search_on(optuna, search, trials, dataset, folder, minutes)
 
@@ -110,12 +121,12 @@ def run_search(
 def _search_on(
     optuna: Any, search: Search, trials: int, dataset: Dataset, folder: Path, minutes: float | None
 ) -> list[dict[str, Any]]:
-    """Go on with the search in a folder that no other process uses."""
-    study = _open_study(optuna, folder, search)
-    done = len(_records(study)) + sum(_DIVERGED in trial.user_attrs for trial in study.trials)
+    """Search, or resume a search, in a folder that no other process uses."""
+    study = open_study(folder, search.name, search.marks, search.elsewhere)
+    done = trials_done(study)
     if done:
         logger.info(f"{folder}: {done} of {trials} trials are done.")
-    _requeue_interrupted(optuna, study)
+    requeue_interrupted(study)
     if done < trials:
         check_selectable(dataset, views(dataset, search.config)["validation"], search.users, "--users")
     if search.plan and not study.trials:
@@ -128,23 +139,21 @@ def _search_on(
         try:
             run, best = _train(search.trial(trial.params), dataset, RunFolders(folder, search.config), minutes)
         except DivergedError as error:
-            # It counts towards the budget, and is not tried again.
-            trial.set_user_attr(_DIVERGED, True)
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            tell_diverged(study, trial)
             logger.warning(f"{row}trial {number + 1} of {trials}: {error.message}")
             continue
         study.tell(trial, best["validation"][search.users]["AUC"])
         _discard_checkpoints(run)
-        records = _records(study)
-        _write_table(folder / "trials.csv", records)
-        (record,) = (record for record in records if record["trial"] == trial.number)
+        finished = records(study)
+        _write_table(folder / "trials.csv", finished)
+        (record,) = (record for record in finished if record["trial"] == trial.number)
         logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}")
-    records = _records(study)
-    if not records:
+    finished = records(study)
+    if not finished:
         raise MailError(
             f"{folder}: training has diverged in all {trials} trials. Search lower values of learning_rate."
         )
-    return records
+    return finished
 
 
 def _enqueue_own_settings(search: Search, study: Any) -> None:
@@ -175,82 +184,6 @@ def _own_value(config: RunConfig, setting: Range) -> Any:
     if not setting.low <= number <= setting.high or (setting.whole and not number.is_integer()):
         return None
     return int(number) if setting.whole else number
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MailError("`mail tune` needs Optuna. Install it with: pip install 'mail[tune]'.") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
-
-
-def _open_study(optuna: Any, folder: Path, search: Search) -> Any:
-    """The study on disk, or a new one, marked with its search (MailError if it is damaged or of another search)."""
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    path = folder / _STUDY
-    _check_journal(path, search)
-    # The lock of a killed process, for which Optuna would wait: `run_search` holds one of ours.
-    path.with_name(f"{_STUDY}.lock").unlink(missing_ok=True)
-    try:
-        storage = JournalStorage(JournalFileBackend(str(path)))
-        study = optuna.create_study(
-            storage=storage, study_name=search.name, direction="maximize", load_if_exists=True, sampler=None
-        )
-        attributes, _ = study.user_attrs, _records(study)
-    except (LookupError, ValueError, TypeError, AttributeError, AssertionError, optuna.exceptions.OptunaError) as error:
-        raise _damaged(path, search, f"Optuna: {type(error).__name__} {error}") from error
-    expected = {"config": repr(search.config), "ranges": repr(sorted(search.ranges)), "users": search.users}
-    for key, value in expected.items():
-        known = attributes.get(key)
-        if known is not None and not isinstance(known, str):
-            raise _damaged(path, search, f"its {key} is {known!r:.80}; expected a text")
-        if known is None:
-            study.set_user_attr(key, value)
-        elif known != value:
-            raise MailError(
-                f"{folder}: holds a search with other {key} ({known:.80} -> {value:.80}). Choose another "
-                f"{search.elsewhere}, or delete the folder."
-            )
-    return study
-
-
-def _check_journal(path: Path, search: Search) -> None:
-    """Drop the line that a kill or a full disk left unfinished; refuse any other damage (MailError)."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    lines = content.splitlines(keepends=True)
-    if lines and not lines[-1].endswith(b"\n"):
-        cut = len(lines.pop())
-        logger.warning(f"{path}: line {len(lines) + 1} is cut off; dropping it.")
-        with open(path, "r+b") as file:
-            file.truncate(len(content) - cut)
-    for number, line in enumerate(lines, start=1):
-        try:
-            is_valid = isinstance(json.loads(line), dict)
-        except (ValueError, RecursionError):
-            is_valid = False
-        if not is_valid:
-            text = shorten(line.decode(errors="replace"))
-            raise _damaged(path, search, f"line {number} is {text}; expected a JSON object")
-
-
-def _damaged(path: Path, search: Search, reason: str) -> MailError:
-    return MailError(
-        f"{path}: is damaged ({reason}). Delete the folder {path.parent} and search again, or choose another "
-        f"{search.elsewhere}."
-    )
-
-
-def _requeue_interrupted(optuna: Any, study: Any) -> None:
-    """Try next what was being tried when the search was interrupted: its run resumes from its checkpoint."""
-    for interrupted in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
-        study.tell(interrupted.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(interrupted.params)
 
 
 def _train(
@@ -289,26 +222,14 @@ def _discard_checkpoints(run: Run) -> None:
     run.optimizers.unlink(missing_ok=True)
 
 
-def _records(study: Any) -> list[dict[str, Any]]:
-    """The finished trials, the best first."""
-    finished = [trial for trial in study.trials if trial.value is not None]
-    finished.sort(key=lambda trial: (-trial.value, trial.number))
-    return [{"trial": trial.number, "value": trial.value, **trial.params} for trial in finished]
-
-
-def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a trial, without its number and value."""
-    return {key: value for key, value in record.items() if key not in {"trial", "value"}}
-
-
 def _summary(record: Mapping[str, Any]) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in settings_of(record).items())
     return f"validation AUC {record['value']:.4f} with {settings}"
 
 
-def _write_table(path: Path, records: Sequence[dict[str, Any]]) -> None:
+def _write_table(path: Path, trials: Sequence[dict[str, Any]]) -> None:
     with replace_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        rows = [{csv_cell(key): csv_cell(value) for key, value in record.items()} for record in records]
+        rows = [{csv_cell(key): csv_cell(value) for key, value in record.items()} for record in trials]
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -32,7 +32,7 @@ _LIMIT = re.compile(r"((?:`\w+`(?:, | and )?)+) should be (.+?)(?:\. Received.*)
 #: The name of a module's table of the options that are names, with their values.
 _CHOICES = "CHOICES"
 #: How the types of options are named.
-TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
 class Setting(NamedTuple):

@@ -242,7 +242,7 @@ def test_a_budget_that_is_impossible_is_refused(options: list[str], error: str, 
         ('"BaseDNN"', '"BaseDNN", "BaseDNN"', "has 2 rows of 'base' without a method. Expected one, which the others "),
         ("trials = 3", "trails = 3", "unknown key 'tune.trails'. Did you mean 'trials'?"),
         ("ranges = [", "ranges = [1, ", "tune.ranges = [1, "),
-        ('label = "hidden"', "label = 5", "row {'row': 'base+masked'}: label = 5: expected a text."),
+        ('label = "hidden"', "label = 5", "row {'row': 'base+masked'}: label = 5: expected a string."),
         ('    "BaseDNN",\n', "", "has no row of the ranker 'base' without a method, which 'base+metaemb' is compared "),
         (
             "[tune]",

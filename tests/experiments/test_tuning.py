@@ -158,7 +158,7 @@ def test_a_damaged_journal_is_one_line_and_a_cut_one_goes_on(data_dir: Path, tmp
         ([b"[1]\n", *lines], "line 1 is '[1]\\n'; expected a JSON object"),
         ([lines[0], b"\xff{\n", *lines[1:]], "line 2 is '\ufffd{\\n'; expected a JSON object"),
         ([*lines, b"{}\n"], "Optuna: KeyError 'op_code'"),
-        ([re.sub(rb'"config":"[^"]*"', b'"config":7', line) for line in lines], "its config is 7; expected a text"),
+        ([re.sub(rb'"config":"[^"]*"', b'"config":7', line) for line in lines], "its config is 7; expected a string"),
     ):
         journal.write_bytes(b"".join(damaged))
         error = error_line(tune(data_dir, tmp_path, 1))

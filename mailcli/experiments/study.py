@@ -1,0 +1,135 @@
+"""Optuna's study of a search on disk: its journal, opened and checked, and its trials.
+
+A trial that diverged counts towards the budget, and is not tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mailcli.errors import MailError, shorten
+
+logger = logging.getLogger(__name__)
+
+#: The journal, in the folder of a search.
+STUDY = "study.log"
+#: Marks a trial that did not end with a validation.
+_DIVERGED = "diverged"
+
+
+def load_optuna() -> Any:
+    """The module, without its own messages (MailError if it is not installed)."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise MailError("`mail tune` needs Optuna. Install it with: pip install 'mail[tune]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def open_study(folder: Path, name: str, marks: Mapping[str, str], elsewhere: str) -> Any:
+    """The study in a folder, or a new one.
+
+    Args:
+        folder: of the search; no other process uses it.
+        name: of the study.
+        marks: what the search is, by name; a new study is marked with it.
+        elsewhere: the option that gives another search a folder of its own, for an error.
+
+    Raises:
+        MailError: the journal is damaged, or is that of another search.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    path = folder / STUDY
+    _check_journal(path, elsewhere)
+    # The lock of a killed process, for which Optuna would wait: the caller holds one of ours.
+    path.with_name(f"{STUDY}.lock").unlink(missing_ok=True)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True, sampler=None
+        )
+        attributes, _ = study.user_attrs, records(study)
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError, optuna.exceptions.OptunaError) as error:
+        raise _damaged(path, elsewhere, f"Optuna: {type(error).__name__} {error}") from error
+    for key, value in marks.items():
+        known = attributes.get(key)
+        if known is not None and not isinstance(known, str):
+            raise _damaged(path, elsewhere, f"its {key} is {known!r:.80}; expected a string")
+        if known is None:
+            study.set_user_attr(key, value)
+        elif known != value:
+            raise MailError(
+                f"{folder}: holds a search with other {key} ({known:.80} -> {value:.80}). Choose another "
+                f"{elsewhere}, or delete the folder."
+            )
+    return study
+
+
+def _check_journal(path: Path, elsewhere: str) -> None:
+    """Drop the line that a kill or a full disk left unfinished; refuse any other damage (MailError)."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
+        cut = len(lines.pop())
+        logger.warning(f"{path}: line {len(lines) + 1} is cut off; dropping it.")
+        with open(path, "r+b") as file:
+            file.truncate(len(content) - cut)
+    for number, line in enumerate(lines, start=1):
+        try:
+            is_valid = isinstance(json.loads(line), dict)
+        except (ValueError, RecursionError):
+            is_valid = False
+        if not is_valid:
+            text = shorten(line.decode(errors="replace"))
+            raise _damaged(path, elsewhere, f"line {number} is {text}; expected a JSON object")
+
+
+def _damaged(path: Path, elsewhere: str, reason: str) -> MailError:
+    return MailError(
+        f"{path}: is damaged ({reason}). Delete the folder {path.parent} and search again, or choose another "
+        f"{elsewhere}."
+    )
+
+
+def trials_done(study: Any) -> int:
+    """How many trials count towards the budget: those with a validation, and those that diverged."""
+    return len(records(study)) + sum(_DIVERGED in trial.user_attrs for trial in study.trials)
+
+
+def tell_diverged(study: Any, trial: Any) -> None:
+    """End a trial that has no validation."""
+    import optuna
+
+    trial.set_user_attr(_DIVERGED, True)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
+def requeue_interrupted(study: Any) -> None:
+    """Try next what was being tried when the search was interrupted: its run resumes from its checkpoint."""
+    import optuna
+
+    for interrupted in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+        study.tell(interrupted.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(interrupted.params)
+
+
+def records(study: Any) -> list[dict[str, Any]]:
+    """A record for each finished trial, the best first: its number `trial`, its `value` and its settings."""
+    finished = [trial for trial in study.trials if trial.value is not None]
+    finished.sort(key=lambda trial: (-trial.value, trial.number))
+    return [{"trial": trial.number, "value": trial.value, **trial.params} for trial in finished]
+
+
+def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a trial, without its number and value."""
+    return {key: value for key, value in record.items() if key not in {"trial", "value"}}
