@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 DRY_RUN = click.option(
     "--dry-run",
     is_flag=True,
-    help="Train and write nothing: print which runs are finished and which are missing, and how much time, memory and "
-    "disk these take at most.",
+    help="Do not train or write anything: print which runs are finished and which are missing, and how much time, "
+    "memory and disk the missing ones take at most.",
 )
 
 

@@ -36,7 +36,7 @@ from mailcli.errors import MailError
 @click.option(
     "--known",
     metavar="N,...",
-    help="Instead: AUC and GAUC of the new users with only their last N behaviors given back, e.g. 0,1,2,5,10,30.",
+    help="Measure the new users' AUC and GAUC with only their last N behaviors given back instead, e.g. 0,1,2,5,10,30.",
 )
 @THREADS
 @FORMAT

@@ -19,7 +19,7 @@ def schema() -> None:
 @schema.command(short_help="Propose a schema file for your files.")
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILES...")
 @path_option("-o", "--out", metavar="FILE", text="File to write. [default: print to the terminal]")
-@click.option("--user", metavar="COLUMN", help="Column of the users, if names and values do not tell.")
+@click.option("--user", metavar="COLUMN", help="Column of the users, if names and values do not show it.")
 @click.option("--item", metavar="COLUMN", help="Column of the items.")
 @click.option("--time", metavar="COLUMN", help="Column of the times.")
 @click.option("--click", "label", metavar="COLUMN", help="Column of the label: clicks, ratings, or numbers to cut.")

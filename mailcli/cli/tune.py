@@ -29,7 +29,7 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
     help="A setting to search over: LOW..HIGH, log:LOW..HIGH, or A|B|C; repeatable. [required without FILE]",
 )
 @click.option(
-    "--trials", type=click.IntRange(min=1), help="Total number of trials, with FILE of each row. [default: 20]"
+    "--trials", type=click.IntRange(min=1), help="Total number of trials; with FILE, for each row. [default: 20]"
 )
 @click.option(
     "--users",
