@@ -40,7 +40,7 @@ _EPSILON = 1e-7
 def teach(run: Run, dataset: Dataset, splits: dict[str, View], count: int, minutes: float) -> NDArray[np.float32]:
     """[training impressions], the logit that the teacher of each one's fold gives it; NaN where it sees no history.
 
-    A teacher sees the histories that the run sees, but no user id: that of a user whom it has not met says nothing. No
+    A teacher sees the histories that the run sees, but no user id: an id on which it was not trained says nothing. No
     impression of the fold that it teaches is in its training or validation split.
 
     Args:
@@ -56,6 +56,7 @@ def teach(run: Run, dataset: Dataset, splits: dict[str, View], count: int, minut
     train = splits["train"]
     user = dataset.column("train", "user")[train.rows].astype(np.int64)
     fold = user_folds(user, count, run.config.seed)
+    config = replace(run.config.baseline(), select=_SELECT)
     logits = np.full(len(user), np.nan, np.float32)
     sees_history = ~train.is_new(user, train.rows) & (dataset.earlier_behaviors("train")[train.rows] > 0)
     for number in range(count):
@@ -64,9 +65,10 @@ def teach(run: Run, dataset: Dataset, splits: dict[str, View], count: int, minut
             continue
         if run.is_local:
             logger.info(f"{run.folder}: training teacher {number + 1} of {count} on the users of the other folds.")
-        taught = np.zeros(dataset.counts["users"], bool)
-        taught[user[fold == number]] = True
-        logits[rows] = _train_and_score(run, dataset, splits, taught, train.rows[rows], number, minutes)
+        taught_users = np.zeros(dataset.counts["users"], bool)
+        taught_users[user[fold == number]] = True
+        teacher = replace(run, folder=run.teachers / f"fold-{number}", config=config, listeners=[], replaces="")
+        logits[rows] = _train_and_score(teacher, dataset, splits, taught_users, train.rows[rows], minutes)
     return logits
 
 
@@ -77,35 +79,41 @@ def forget_teachers(run: Run) -> None:
 
 
 def _train_and_score(
-    run: Run,
+    teacher: Run,
     dataset: Dataset,
     splits: dict[str, View],
-    taught: Mask,
+    taught_users: Mask,
     rows: NDArray[np.int64],
-    number: int,
     minutes: float,
 ) -> NDArray[np.float32]:
-    """The logits of a fold's impressions by the teacher that is trained without the users whom it teaches."""
-    config = replace(run.config.baseline(), select=_SELECT)
-    teacher = replace(run, folder=run.teachers / f"fold-{number}", config=config, listeners=[], replaces="")
-    if teacher.has_begun and read_toml(teacher.folder / CONFIG) != run.settings:
+    """The logits that a teacher gives the impressions of a fold, trained without the users whom it teaches.
+
+    Args:
+        teacher: its run; config.toml holds the settings of the run that it teaches.
+        dataset, splits: those of that run.
+        taught_users: [users of the dataset].
+        rows: the impressions to score, rows of the training split.
+        minutes: between two checkpoints.
+    """
+    config = teacher.config
+    if teacher.has_begun and read_toml(teacher.folder / CONFIG) != teacher.settings:
         # Left behind by a run with other settings, which was stopped before it had begun itself.
         remove(teacher.folder)
 
     def batches(view: View) -> Batches:
         return Batches(dataset, view, config.history, config.batch_size, distribute.worker())
 
-    views = {name: _without(dataset, splits[name], taught) for name in ("train", "validation")}
+    views = {name: _without(dataset, splits[name], taught_users) for name in ("train", "validation")}
     check_selectable(dataset, views["validation"], _SELECT)
     model = make_model(dataset, config)
     score = Scorer(model)
-    parts = {name: batches(view) for name, view in views.items()}
 
     def initialize(model: TwoTower, _: Step) -> None:
         if config.embedding_init == "behaviors":
             start_from_behaviors(model.embedding, dataset, views["train"], config.seed)
 
-    TrainingLoop(teacher, dataset, model, score, parts, minutes, initialize).train()
+    batches_by_split = {name: batches(view) for name, view in views.items()}
+    TrainingLoop(teacher, dataset, model, score, batches_by_split, minutes, initialize).train()
     teacher.restore(model)
     collectives.broadcast(model.variables)
     scores = score(batches(views["train"]._replace(rows=rows)), "scoring the teacher's fold")
