@@ -1,4 +1,4 @@
-"""Where the ids of a field are: in a batch, and behind the rows of the shared table that a ranker's features hold."""
+"""Where the ids of a field are: in a batch, and in the rows of the shared table that `Features` hold."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Column(NamedTuple):
     first_row: int
     """The first row of its vocabulary in the shared table."""
 
-    def of(self, ids: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Its ids [n, values] among those of its group [n, columns]."""
+    def from_group(self, ids: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Its ids [n, values] of all ids of its group [n, columns]."""
         return ids[:, self.first : self.first + self.values].astype(np.int64)
 
-    def ids(self, table_rows: Tensor) -> Tensor:
-        """Its ids [B, values] behind rows of the shared table; 0, as in a batch, where there is no value."""
+    def from_table_rows(self, table_rows: Tensor) -> Tensor:
+        """Its ids [B, values] from `Features.table_rows` [B, n]; 0, as in a batch, where there is no value."""
         rows = table_rows[:, self.first_of_rows : self.first_of_rows + self.values]
         return tf.maximum(rows - self.first_row, 0)
 
@@ -37,13 +37,13 @@ class Column(NamedTuple):
 def columns_of(spec: Spec, group: Literal["attributes", "target"]) -> dict[str, Column]:
     """The columns of the fields of users or items, by name."""
     schema, first_rows = spec.schema, spec.first_row
-    before = 0
+    columns_before = 0
     if group == "target":
-        before = sum(field.values for field in schema.group("attributes")) + len(schema.group("context"))
+        columns_before = sum(field.values for field in schema.group("attributes")) + len(schema.group("context"))
     columns, first = {}, 0
     for field in schema.group(group):
         columns[field.name] = Column(
-            field.vocabulary, field.values, first, before + first, first_rows[field.vocabulary]
+            field.vocabulary, field.values, first, columns_before + first, first_rows[field.vocabulary]
         )
         first += field.values
     return columns

@@ -123,7 +123,7 @@ class ColdStart(ColdStartMethod):
         prior = history_prior(histories, foretold)
         self.history_prior.assign(prior)
         tastes = (histories.sums + prior * foretold) / (histories.counts + prior)[:, None]
-        target = self.vectors.numpy()[self.target.of(training.target)[training.item, 0]]
+        target = self.vectors.numpy()[self.target.from_group(training.target)[training.item, 0]]
         # Above 0, so that a match is finite where all of them are 0.
         self.scale.assign(np.std((tastes[training.user] * target).sum(axis=1)) + 1e-12)
         held_out = (foretold[training.user] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
@@ -135,7 +135,7 @@ class ColdStart(ColdStartMethod):
 
     def _keys(self, training: TrainingRows) -> Ids:
         """[users, F], the ids of attributes other than the user id."""
-        return np.concatenate([column.of(training.attributes) for column in self.attributes], axis=1)
+        return np.concatenate([column.from_group(training.attributes) for column in self.attributes], axis=1)
 
     def _fit_vectors(self, user: Ids, ids: Ids, seed: int) -> None:
         """y, of mean 0 over all behaviors; padding, unknown and values without behavior have 0."""
@@ -206,7 +206,7 @@ class ColdStart(ColdStartMethod):
         users, user_index = tf.unique(tf.gather(features.user, unknown))
         first = tf.math.unsorted_segment_min(unknown, user_index, tf.size(users))
         rows = tf.gather(features.table_rows, first)
-        keys = tf.concat([column.ids(rows) for column in self.attributes], axis=1)
+        keys = tf.concat([column.from_table_rows(rows) for column in self.attributes], axis=1)
         foretold = tf.gather(self.foretell(keys), user_index)
         target = tf.gather(self.vectors.value, tf.gather(features.target_id, unknown))
         matches = tf.reduce_sum(foretold * target, axis=1) / self.scale.value

@@ -49,9 +49,11 @@ class Statistics(NamedTuple):
         user, item = training.user[rows], training.item[rows]
         total = np.zeros(len(user))
         for (left, right), means in zip(self.columns.pairs, self.pairs, strict=True):
-            cells, known = _cells(left.of(training.attributes)[user], right.of(training.target)[item], means.shape[1])
+            cells, known = _cells(
+                left.from_group(training.attributes)[user], right.from_group(training.target)[item], means.shape[1]
+            )
             total += _mean_of_known(means.ravel(), cells, known)
-        return np.column_stack([self.item[self.columns.item.of(training.target)[item, 0]], total])
+        return np.column_stack([self.item[self.columns.item.from_group(training.target)[item, 0]], total])
 
 
 class ColdStart(ColdStartMethod):
@@ -100,7 +102,7 @@ class ColdStart(ColdStartMethod):
         values = np.empty((len(fold), 2))
         for number in range(self.folds):
             values[fold == number] = self._fit(training, fold != number).values(training, fold == number)
-        intercept, (of_item, of_pairs) = stack(values, training.click)
+        intercept, (of_item, of_pairs) = stacked_regression(values, training.click)
         fitted = self._fit(training, np.ones(len(fold), bool))
         self.intercept.assign(intercept)
         self.item.assign(of_item * fitted.item)
@@ -113,12 +115,14 @@ class ColdStart(ColdStartMethod):
         """The statistics of some impressions: the biases, then pair by pair what is left."""
         columns, users = self.columns, len(training.attributes)
         user, item, click = training.user[rows], training.item[rows], training.click[rows].astype(np.float64)
-        item_id = columns.item.of(training.target)[item, 0]
+        item_id = columns.item.from_group(training.target)[item, 0]
         biases = fit_biases(user, item_id, click, users, self.item.shape[0])
         residual = biases.residual(user, item_id, click)
         tables: list[Numbers] = []
         for (left, right), weight in zip(columns.pairs, self.pairs, strict=True):
-            cells, known = _cells(left.of(training.attributes)[user], right.of(training.target)[item], weight.shape[1])
+            cells, known = _cells(
+                left.from_group(training.attributes)[user], right.from_group(training.target)[item], weight.shape[1]
+            )
             repeated = np.broadcast_to(residual[:, None], cells.shape)[known]
             means = shrunk_means(cells[known], repeated, weight.shape[0] * weight.shape[1], PSEUDO_RESIDUALS)
             residual = residual - _mean_of_known(means, cells, known)
@@ -128,9 +132,9 @@ class ColdStart(ColdStartMethod):
     def prior(self, features: Features) -> Tensor:
         """[B], the logit to start from: that of `prepare` for a training impression, else that of the tables."""
         rows, columns = features.table_rows, self.columns
-        prior = self.intercept + tf.gather(self.item.value, columns.item.ids(rows)[:, 0])
+        prior = self.intercept + tf.gather(self.item.value, columns.item.from_table_rows(rows)[:, 0])
         for (left, right), table in zip(columns.pairs, self.pairs, strict=True):
-            pairs = tf.stack(_combinations(left.ids(rows), right.ids(rows)), axis=-1)
+            pairs = tf.stack(_combinations(left.from_table_rows(rows), right.from_table_rows(rows)), axis=-1)
             known = tf.reduce_all(pairs >= FIRST_ID, axis=-1)
             count = tf.maximum(tf.math.count_nonzero(known, axis=1, dtype=tf.float32), 1)
             prior += tf.reduce_sum(tf.gather_nd(table.value, pairs), axis=1) / count
@@ -150,7 +154,7 @@ class ColdStart(ColdStartMethod):
         return {**super().get_config(), "groups": self.groups, "folds": self.folds}
 
 
-def stack(values: Numbers, click: NDArray[np.float32]) -> tuple[float, Numbers]:
+def stacked_regression(values: Numbers, click: NDArray[np.float32]) -> tuple[float, Numbers]:
     """The intercept and weights [m] of a logistic regression of clicks [n] on values [n, m].
 
     Values with a negative weight are left out, the most negative first: their weight is 0 (Stacked Regressions,

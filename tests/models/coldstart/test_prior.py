@@ -100,21 +100,21 @@ def test_the_statistics_are_those_of_a_slow_count() -> None:
 
 
 def test_a_training_impression_is_told_by_the_users_of_the_other_folds(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, stack = small_rows(), prior.stack
+    rows, regression = small_rows(), prior.stacked_regression
     seen: list[Any] = []
 
     def seeing(values: Any, click: Any) -> Any:
         seen.append(values)
-        return stack(values, click)
+        return regression(values, click)
 
-    monkeypatch.setattr(prior, "stack", seeing)
+    monkeypatch.setattr(prior, "stacked_regression", seeing)
     held_out = method(folds=2).prepare(rows)
     fold = user_folds(rows.user, 2, rows.seed)
     for number in range(2):
         others, own = np.flatnonzero(fold != number).tolist(), np.flatnonzero(fold == number).tolist()
         np.testing.assert_allclose(seen[0][own], counted(rows, others, own), atol=1e-12)
     # One intercept and two weights of all impressions make it a logit.
-    intercept, weights = stack(seen[0], rows.click)
+    intercept, weights = regression(seen[0], rows.click)
     np.testing.assert_allclose(held_out, intercept + seen[0] @ weights, rtol=1e-6)
     # So nothing that one's own user has clicked reaches it but by these three numbers.
     own = rows.user == rows.user[0]
@@ -138,13 +138,13 @@ def test_all_of_a_users_impressions_are_in_one_fold_and_folds_are_even() -> None
 def test_a_negative_weight_is_dropped() -> None:
     click = np.array([0, 0, 1, 1] * 50, np.float32)
     helps, harms = np.array([0, 1, 1, 2.0] * 50), np.array([1, 0, 0, 0.0] * 50)
-    intercept, weights = prior.stack(np.column_stack([helps, harms]), click)
-    alone, (weight,) = prior.stack(helps[:, None], click)
+    intercept, weights = prior.stacked_regression(np.column_stack([helps, harms]), click)
+    alone, (weight,) = prior.stacked_regression(helps[:, None], click)
     assert weights[0] == weight > 0
     assert weights[1] == 0
     assert intercept == alone
     # Of nothing that helps, the click rate remains: log(.5 / .5) = 0.
-    intercept, weights = prior.stack(harms[:, None], click)
+    intercept, weights = prior.stacked_regression(harms[:, None], click)
     assert (intercept, weights.tolist()) == (0, [0])
 
 
@@ -170,7 +170,7 @@ def test_a_model_starts_from_the_prior(ranker: str, with_buys: Dataset) -> None:
     values = np.empty((len(fold), 2))
     for number in range(method.folds):
         values[fold == number] = method._fit(rows, fold != number).values(rows, fold == number)
-    intercept, weights = prior.stack(values, rows.click)
+    intercept, weights = prior.stacked_regression(values, rows.click)
     everyone = np.ones(len(fold), bool)
     expected = (intercept + method._fit(rows, everyone).values(rows, everyone) @ weights)[:50]
     features = model.embedding(
