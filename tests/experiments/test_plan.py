@@ -336,6 +336,7 @@ class TestSeveralAtOnce:
         assert "Training stopped." in messages
         assert len(list((tmp_path / "runs").rglob("result.json"))) == 2
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
     def test_a_killed_process_is_reported_in_one_line(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
         running = command(plan, toy_data, tmp_path / "runs", "--checkpoint-every", "0")

@@ -88,7 +88,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-@pytest.mark.parametrize("on_disk", ["dataset", "work"])
+@pytest.mark.parametrize("on_disk", ["dataset", pytest.param("work", marks=pytest.mark.slow)])
 def test_a_full_disk_gives_one_line_and_no_half_dataset(
     small_disk: Path, tmp_path: Path, simulated_raw: Path, on_disk: str
 ) -> None:

@@ -56,21 +56,20 @@ class TestKilled:
         assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.optimizers.npz", "best.weights.h5"]
         assert [json.loads(line).get("step") for line in expected["history.jsonl"].splitlines()][:3] == [1, 2, 3]
 
+    def test_in_validation_and_on_test_nothing_is_trained_again(
+        self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kill_in_scoring(monkeypatch, tiny, tmp_path, "base")
+        with monkeypatch.context() as patch:
+            kill_in_step(patch, 1)
+            run = train_if_missing(config("base"), tiny, tmp_path)
+        assert outcome(run) == undisturbed("base")
+
+    @pytest.mark.slow
     def test_in_validation_on_test_and_in_the_audit_nothing_is_trained_again(
         self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name in ("scoring validation", "scoring test"):
-            with monkeypatch.context() as patch:
-                call = Scorer.__call__
-
-                def score(self: Scorer, batches: Any, title: str, name: str = name, call: Any = call) -> Any:
-                    if title == name:
-                        raise Killed
-                    return call(self, batches, title)
-
-                patch.setattr(Scorer, "__call__", score)
-                with pytest.raises(Killed):
-                    train_if_missing(config("base+mail"), tiny, tmp_path)
+        kill_in_scoring(monkeypatch, tiny, tmp_path, "base+mail")
         # An error in the audit keeps its traceback, and loses nothing of the training.
         with monkeypatch.context() as patch:
             patch.setattr(train, "measure_audit", raise_a_bug)
@@ -90,6 +89,22 @@ class TestKilled:
         assert outcome(run) == undisturbed("base+mail")
         assert "audit.npz" in outcome(run)
         assert not list(tmp_path.rglob(".partial-*"))
+
+
+def kill_in_scoring(monkeypatch: pytest.MonkeyPatch, tiny: Dataset, runs: Path, cell: str) -> None:
+    """Train until the end of the first epoch, and then to the end of the last one: killed while a split is scored."""
+    call = Scorer.__call__
+    for name in ("scoring validation", "scoring test"):
+        with monkeypatch.context() as patch:
+
+            def score(self: Scorer, batches: Any, title: str, name: str = name) -> Any:
+                if title == name:
+                    raise Killed
+                return call(self, batches, title)
+
+            patch.setattr(Scorer, "__call__", score)
+            with pytest.raises(Killed):
+                train_if_missing(config(cell), tiny, runs)
 
 
 def raise_a_bug(*_: object) -> None:

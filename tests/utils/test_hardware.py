@@ -60,9 +60,7 @@ def test_a_processor_without_it_is_told_of_once(
     # More history than the dataset holds is refused before anything is trained; so little training is not measured.
     settings = ["--set", "history=21", "--set", "epochs=1"]
     folders = ["--data-dir", str(data_dir), "--runs", str(tmp_path)]
-    result = CliRunner().invoke(
-        main, ["compare", "--precision", "bfloat16", *settings, *folders]
-    )
+    result = CliRunner().invoke(main, ["compare", "--precision", "bfloat16", *settings, *folders])
     note = "This processor has no bfloat16 instructions; float32 will be faster."
     assert result.output.count(note) == 1
     assert result.exit_code == 2

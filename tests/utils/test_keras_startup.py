@@ -44,13 +44,14 @@ def python(home: Path, keras_json: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keras_json",
     [
         json.dumps(HOSTILE),
-        pytest.param(json.dumps({"floatx": "float99"}), marks=pytest.mark.slow),
-        pytest.param("[1, 2]", marks=pytest.mark.slow),
-        pytest.param("{", marks=pytest.mark.slow),
+        json.dumps({"floatx": "float99"}),
+        "[1, 2]",
+        "{",
     ],
 )
 def test_keras_has_its_own_defaults(tmp_path: Path, keras_json: str) -> None:

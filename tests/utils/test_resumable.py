@@ -87,7 +87,8 @@ def test_starts_over_and_says_why_when_the_input_is_another(
     assert dataset.counts["users"] < 200
 
 
-@pytest.mark.parametrize("unlinked", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4, 6))])
+@pytest.mark.slow
+@pytest.mark.parametrize("unlinked", [1, 2, 3, 4, 6])
 def test_a_kill_while_stages_are_deleted_does_no_harm(
     simulated_raw: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unlinked: int
 ) -> None:

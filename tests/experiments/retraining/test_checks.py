@@ -26,6 +26,7 @@ def test_a_changed_parent_is_error_line(home: Path) -> None:
     assert error.endswith("). Add --overwrite to train it anew, or choose another --runs folder.")
 
 
+@pytest.mark.slow
 def test_a_run_whose_moments_are_damaged_is_refused_and_leaves_no_folder(home: Path) -> None:
     make_older(Path(PARENT))
     moments = Path(PARENT) / "checkpoints" / "best.optimizers.npz"

@@ -48,6 +48,7 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
     )
 
 
+@pytest.mark.slow
 def test_old_rows_keep_weights_and_moments_and_new_ones_begin(home: Path) -> None:
     parent = open_run(Path(PARENT))
     first = Dataset(Path("data/day1"))
