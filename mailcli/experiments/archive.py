@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from mailcli.config import RunConfig, differences, to_toml
@@ -60,12 +61,32 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
 def _locate(plan: Plan, runs: Path, archive: Path) -> tuple[list[RunConfig], RunFolders]:
     """The rows' configs and the places of their runs in either folder; on the real dataset if that was used."""
     for data in plan.datasets:
-        configs, shared = plan.configs(data, RunConfig.history)
+        configs, shared = plan.configs(data, _history(plan, data, runs, archive))
         folders = RunFolders(Path(), shared)
-        first = folders.of(configs[0]) / configs[0].run_path
+        first = _first_run(plan, folders, configs[0])
         if (runs / first / RESULT).is_file() or (archive / first / RESULT).is_file():
             break
     return configs, folders
+
+
+def _history(plan: Plan, data: str, runs: Path, archive: Path) -> int:
+    """n_v where an experiment leaves it to the dataset: the default, or less if the dataset has less.
+
+    The dataset need not be there: the first run of a row that does not set n_v has it. The others must agree.
+    """
+    configs, shared = plan.configs(data, RunConfig.history)
+    folders = RunFolders(Path(), shared)
+    for row, config in zip(plan.rows, configs, strict=True):
+        place = _first_run(plan, folders, config)
+        for run in (runs / place, archive / place):
+            if "history" not in row and (run / RESULT).is_file():
+                return min(open_run(run).config.history, RunConfig.history)
+    return RunConfig.history
+
+
+def _first_run(plan: Plan, folders: RunFolders, config: RunConfig) -> Path:
+    """The place of the first seed's run of a row."""
+    return folders.of(config) / replace(config, seed=plan.first_seed).run_path
 
 
 def _copy(run: Path, archive: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 from click.testing import Result
 from matplotlib.figure import Figure
 
+from mailcli.experiments.archive import archive_runs
+from mailcli.experiments.plan_file import read_plan
 from mailcli.training.run_audit import RunAudit, write_audit
 from mailcli.utils import hardware
 from tests.helpers.command_line import error_line, mail
@@ -226,6 +228,38 @@ def test_a_run_that_is_trained_again_replaces_the_archived_one(home: Path) -> No
     path.write_text(path.read_text().replace("0.51", "0.53"), encoding="utf-8")
     results()
     assert "| MAIL-Base | **.5250 " in (home / "R.md").read_text(encoding="utf-8")
+
+
+def test_without_a_history_the_datasets_own_is_shown(home: Path) -> None:
+    """As `mail run` trains on a dataset with 10 behaviors per impression; it trains 200 only if that is set."""
+    (home / "toy.toml").write_text(PLAN.replace("history = 10", ""), encoding="utf-8")
+    assert results().exit_code == 0
+    assert "settings: history 10\n" in (home / "R.md").read_text(encoding="utf-8")
+    # As `mail report` reads them.
+    _, runs = archive_runs(read_plan(Path("toy.toml")), Path("runs"), Path("runs"))
+    assert [run.config.history for run in runs] == [10] * 6
+    shutil.rmtree(home / "runs/toy/paper/base+mail-base/seed-1")
+    write_run(home / "runs", "base+mail-base", 1, AUC["base+mail-base"][1], history=20)
+    assert "has other settings than the experiment (history: 20 -> 10)" in error_line(results())
+    for folder in ("kept", "runs"):
+        shutil.rmtree(home / folder)
+    for cell in AUC:
+        for seed in (0, 1):
+            write_run(home / "runs", cell, seed, AUC[cell][seed], history=200)
+    assert "(history: 200 -> 100)" in error_line(results())
+
+
+def test_an_experiment_that_begins_at_another_seed(home: Path) -> None:
+    """Its dataset and its history are those of its own runs, whatever the runs of seed 0 are."""
+    plan = PLAN.replace("history = 10", "").replace("seeds = 2", "seeds = 2\nfirst_seed = 2")
+    (home / "toy.toml").write_text(plan, encoding="utf-8")
+    for cell in AUC:
+        for seed in (2, 3):
+            write_run(home / "runs", cell, seed, AUC[cell][seed - 2], history=20, data="alimama")
+    assert results().exit_code == 0
+    text = (home / "R.md").read_text(encoding="utf-8")
+    assert "data alimama (simulated) / protocol paper, 40% of users new / seeds 2, 3\n" in text
+    assert "settings: history 20\n" in text
 
 
 def _missing(home: Path) -> None:
