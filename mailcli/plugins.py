@@ -110,7 +110,13 @@ def load(kind: PluginKind, name: str) -> Any:
     if name in names(kind):
         module = importlib.import_module(f"mailcli.{kind.package}.{name.replace('-', '_')}")
         return getattr(module, kind.class_name)
-    return _load_external(kind, name if ":" in name else _entry_points(kind)[name])
+    return _load_external(kind, external_path(kind, name))
+
+
+def external_path(kind: PluginKind, name: str) -> str:
+    """`package.module:Class` of a plugin that is not built in (MailError for an unknown name)."""
+    check(kind, name)
+    return name if ":" in name else _entry_points(kind)[name]
 
 
 def is_external(kind: PluginKind, name: str) -> bool:
@@ -127,7 +133,7 @@ def code_sha256(kind: PluginKind, name: str) -> str | None:
     check(kind, name)
     if not is_external(kind, name):
         return None
-    path = name if ":" in name else _entry_points(kind)[name]
+    path = external_path(kind, name)
     _load_external(kind, path)
     return _module_sha256(_module(kind, path))
 

@@ -76,6 +76,10 @@ class ColdStartMethod(keras.layers.Layer):
     continuable: ClassVar[bool] = True
     """Whether a run of it can be continued on another dataset (docs/retraining.md)."""
 
+    generates: ClassVar[bool] = False
+    """Whether `complete` makes behavior for new users, or what they would think of the target, as a literal: a table
+    says of a run without an audit that it should have one (read without importing, mailcli/training/class_code.py)."""
+
     @property
     def co_trained(self) -> bool:
         """Whether G_A trains the variables, with `zero_shot_losses`; otherwise G_B does, with the click loss."""

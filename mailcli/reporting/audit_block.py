@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from mailcli import plugins
 from mailcli.reporting.audits import Audit, Cost, mean_audit
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
+from mailcli.training.class_code import class_attribute
 from mailcli.training.evaluate import or_none
 from mailcli.training.run_audit import SOURCES
 
 #: The sources that are held against the user's own v̂, and the heads of their columns.
 _COLUMNS = {"other": "another's v̂", "permuted": "permuted", "mean": "mean v", "none": "v = 0", "real": "real v"}
-#: The package's methods that generate behavior: of these it is known that an audit is missing.
-GENERATING = ("cvae", "conse", "eszsl", "llae", "mail", "mail-pooled", "match", "neighbors")
 _NOT_PERSONAL = " †"
 #: Explains the columns and the mark; a document of several tables has it once.
 AUDIT_LEGEND = (
@@ -47,7 +47,7 @@ def missing_note(rows: Sequence[Row]) -> list[str]:
         row.label
         for row in rows
         if not all("audit" in result for result in row.results)
-        and (row.config.cold_start in GENERATING or any("audit" in result for result in row.results))
+        and (_generates(row.config.cold_start) or any("audit" in result for result in row.results))
     ]
     if not missing:
         return []
@@ -55,6 +55,11 @@ def missing_note(rows: Sequence[Row]) -> list[str]:
         f"no audit of {', '.join(missing)}: trained by a version without audits (`mail audit RUN` shows it), or a "
         "seed whose new users have no AUC"
     ]
+
+
+def _generates(method: str) -> bool:
+    """Whether a method says that it generates behavior."""
+    return class_attribute(plugins.COLD_STARTS, method, "generates") is True
 
 
 def audit_block(audits: Sequence[RowAudit], title: str, notes: Sequence[str]) -> TextTable:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import mailcli
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, option_text
+from mailcli.training.class_code import assigned, class_of, lineage, read_module
 
 #: Tables of config.toml: the options that are set, and the defaults of the others.
 _TABLES = (
@@ -53,12 +52,7 @@ def option_defaults(kind: plugins.PluginKind, name: str) -> dict[str, Any]:
     """The constructor's keywords and their defaults, by name; empty for a plugin that is not built in."""
     if plugins.is_external(kind, name):
         return {}
-    return dict(_class_defaults(module_of(kind, name), kind.class_name))
-
-
-def module_of(kind: plugins.PluginKind, name: str) -> str:
-    """The module of a built-in ranker or method."""
-    return f"mailcli.{kind.package}.{name.replace('-', '_')}"
+    return dict(_class_defaults(*class_of(kind, name)))
 
 
 @cache
@@ -78,29 +72,13 @@ class Constructor(NamedTuple):
 
 def read_constructor(module: str, class_name: str) -> Constructor | None:
     """The constructor of a class of mailcli, its own or that of a base class; None if it is from elsewhere."""
-    for statement in read_module(module).body:
-        if isinstance(statement, ast.ClassDef) and statement.name == class_name:
-            constructor = next((item for item in statement.body if _is_constructor(item)), None)
-            if isinstance(constructor, ast.FunctionDef):
-                return Constructor(module, constructor)
-            bases = [base.id for base in statement.bases if isinstance(base, ast.Name)]
-            return read_constructor(module, bases[0]) if bases else None
-        if isinstance(statement, ast.ImportFrom) and class_name in {alias.name for alias in statement.names}:
-            origin = statement.module or ""
-            return read_constructor(origin, class_name) if origin.startswith("mailcli.") else None
+    for ancestor in lineage(module, class_name):
+        if not ancestor.module.startswith("mailcli."):
+            return None
+        for statement in ancestor.code.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+                return Constructor(ancestor.module, statement)
     return None
-
-
-@cache
-def read_module(module: str) -> ast.Module:
-    """The code of a module of mailcli."""
-    path = Path(mailcli.__file__).parent.joinpath(*module.split(".")[1:])
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(file.read_text(encoding="utf-8"))
-
-
-def _is_constructor(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.FunctionDef) and statement.name == "__init__"
 
 
 def _defaults(arguments: ast.arguments, module: str) -> dict[str, Any]:
@@ -123,18 +101,7 @@ def read_value(expression: ast.expr, module: str) -> Any:
     for statement in read_module(module).body:
         if isinstance(statement, ast.ImportFrom) and expression.id in {alias.name for alias in statement.names}:
             return read_value(expression, statement.module or "")
-        value = _assigned(statement, expression.id)
+        value = assigned(statement, expression.id)
         if value:
             return read_value(value, module)
     raise ValueError(f"{module}: the default {expression.id} is no constant of that module")
-
-
-def _assigned(statement: ast.stmt, name: str) -> ast.expr | None:
-    """The value that a statement gives to a name; None if it gives none."""
-    if isinstance(statement, ast.Assign):
-        targets = statement.targets
-    elif isinstance(statement, ast.AnnAssign):
-        targets = [statement.target]
-    else:
-        return None
-    return statement.value if any(isinstance(target, ast.Name) and target.id == name for target in targets) else None

@@ -16,14 +16,8 @@ from typing import Any, NamedTuple
 from mailcli import plugins
 from mailcli.config import OPTION_TABLES, RULES, RunConfig, option_text
 from mailcli.errors import quoted
-from mailcli.training.option_defaults import (
-    Constructor,
-    module_of,
-    option_defaults,
-    read_constructor,
-    read_module,
-    read_value,
-)
+from mailcli.training.class_code import class_of, read_module
+from mailcli.training.option_defaults import Constructor, option_defaults, read_constructor, read_value
 
 #: The fields of RunConfig that `--set KEY=VALUE` does not take: another option sets it, or its parts are set.
 NOT_SET = {"continues", *OPTION_TABLES.values()}
@@ -70,9 +64,9 @@ def _options() -> Iterator[Setting]:
     """The keywords of the constructors of rankers and methods."""
     for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):
         for name in plugins.names(kind):
-            module = module_of(kind, name)
-            constructor = read_constructor(module, kind.class_name)
-            meanings, limits = _meanings(module, kind.class_name), _limits(constructor) if constructor else {}
+            module, class_name = class_of(kind, name)
+            constructor = read_constructor(module, class_name)
+            meanings, limits = _meanings(module, class_name), _limits(constructor) if constructor else {}
             for key, default in option_defaults(kind, name).items():
                 values = _values_text(default, limits.get(key, []))
                 yield Setting(f"{table}.{key}", f"{kind.title} {name}", option_text(default), values, meanings[key])

@@ -22,6 +22,7 @@ from mailcli.models.contracts import ColdStartMethod, RankingTower
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
+from mailcli.training.class_code import class_attribute
 from mailcli.training.preparation import training_rows
 from mailcli.training.scorer import Scorer
 from mailcli.training.two_stage import training_data
@@ -170,6 +171,14 @@ class TestCell:
         old = np.flatnonzero(~cell.model.embedding(batch).is_new.numpy())
         without_new = probabilities(cell.model, {name: tf.gather(tensor, old) for name, tensor in batch.items()})
         np.testing.assert_allclose(without_new, probabilities(cell.model, batch)[old], atol=1e-5)
+
+    def test_it_says_whether_it_generates_behavior(self, cell: Cell) -> None:
+        """Whether new users' features have steps, or what they think of the target, that the data do not say."""
+        features = cell.model.embedding(to_tensors(with_unknown_ids(cell.batch)))
+        completed = cell.model.cold_start.complete(features)
+        made = bool(completed.behavior_mask.numpy().any() or np.isfinite(completed.held_out.numpy()).any())
+        assert cell.model.cold_start.generates == made
+        assert class_attribute(plugins.COLD_STARTS, cell.config.cold_start, "generates") == made
 
     def test_survives_unknown_ids_and_empty_histories(self, cell: Cell) -> None:
         unknown = to_tensors(with_unknown_ids(cell.batch))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from rich.cells import cell_len
 
 from mailcli.cli._options import print_tables
 from mailcli.config import make_config
-from mailcli.reporting.audit_block import GENERATING, missing_note
+from mailcli.reporting.audit_block import missing_note
 from mailcli.reporting.result_layout import lay_out_with_audit
 from mailcli.reporting.rows import Row
 from mailcli.reporting.tables import make_table
@@ -163,8 +164,23 @@ def test_rows_against_each_other_stand_in_a_table_before() -> None:
     assert not any(note.startswith("no audit") for note in table.notes)
 
 
-def test_generating_methods_are_those_of_the_package() -> None:
-    from mailcli import plugins
+OWN = """
+from mailcli.models import ColdStartMethod
 
-    others = {"none", "dropout", "masked", "metaemb", "poso", "cvar", "pfd", "prior"}
-    assert set(plugins.names(plugins.COLD_STARTS)) == {*GENERATING, *others}
+class Silent(ColdStartMethod):
+    pass
+
+class Generating(ColdStartMethod):
+    generates = True
+"""
+
+
+def test_a_method_of_your_own_says_itself_whether_an_audit_is_missing(home: Path) -> None:
+    (home / "own_audited.py").write_text(OWN)
+    names = {}
+    for name in ("own_audited:Silent", "own_audited:Generating", "gone:Method"):
+        config = make_config([{"data": "toy", "cold_start": name}])
+        names[name] = missing_note([Row(config, (0,), (result(0.5, 0.7),), None)])
+    assert names["own_audited:Silent"] == names["gone:Method"] == []
+    (note,) = names["own_audited:Generating"]
+    assert note.startswith("no audit of base+own_audited-Generating: ")

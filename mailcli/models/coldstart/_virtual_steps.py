@@ -82,6 +82,8 @@ class VirtualSteps(keras.layers.Layer):
 class MeanStepMethod(SignatureMethod):
     """A two-stage method that predicts a new user's mean step from its signature."""
 
+    generates = True
+
     def __init__(self, settings: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(settings, **kwargs)
         self.steps = VirtualSteps()

@@ -33,6 +33,8 @@ class ColdStart(ColdStartMethod):
         attention_units: d_r of the attention pooling, MAIL Eq. (1).
     """
 
+    generates = True
+
     def __init__(
         self,
         latent: int = 32,

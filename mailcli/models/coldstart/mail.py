@@ -63,6 +63,8 @@ class ColdStart(ColdStartMethod):
             step 7 (ours; in Algorithm 1 it does not).
     """
 
+    generates = True
+
     def __init__(
         self,
         variant: str = "base",

@@ -36,6 +36,8 @@ class ColdStart(ColdStartMethod):
         dropout: rate before each of them.
     """
 
+    generates = True
+
     def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not units or min(units) < 1:

@@ -67,6 +67,7 @@ class ColdStart(ColdStartMethod):
 
     #: The vectors of two datasets' histories have nothing in common but their length.
     continuable = False
+    generates = True
 
     def __init__(self, dim: int = 32, references: int = 8192, steps: int = 200, **kwargs: Any) -> None:
         super().__init__(**kwargs)
