@@ -171,6 +171,13 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Any], variables: Sequenc
     return list(gradients)
 
 
+def global_norm(gradients: Sequence[Any]) -> Tensor:
+    """√Σ g² over all gradients but None; the values of a row that occurs twice in tf.IndexedSlices are summed first."""
+    return tf.linalg.global_norm(
+        [sum_duplicates(g)[1] if isinstance(g, tf.IndexedSlices) else g for g in gradients if g is not None]
+    )
+
+
 def sum_duplicates(gradient: tf.IndexedSlices) -> tuple[Tensor, Tensor]:
     """The distinct rows [U] of a gradient, and the sum of the values of each [U, ...]."""
     rows, position = tf.unique(gradient.indices)

@@ -17,7 +17,7 @@ from mailcli.models.distribute import RowRanges
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.losses import click_loss, ctcvr_loss, squared_lengths
-from mailcli.models.optimizers import Optimizers, apply_gradients
+from mailcli.models.optimizers import Optimizers, apply_gradients, global_norm
 
 
 class TwoTower(keras.Model):
@@ -176,7 +176,7 @@ class TwoTower(keras.Model):
         ]
         if reached:
             apply_gradients(optimizers.zero_shot, *zip(*reached, strict=True))
-        return tf.linalg.global_norm(applied)
+        return global_norm(applied)
 
     def _heads_and_extra(self, features: Features) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The logits, and the losses that the ranker added with `add_loss`."""
@@ -194,7 +194,7 @@ class TwoTower(keras.Model):
             total = tf.add_n(list(losses.values()))
         gradients = tape.gradient(total, self.zero_shot_variables)
         applied = apply_gradients(optimizer, gradients, self.zero_shot_variables)
-        return {**losses, "L_zst": total, "gradient_zst": tf.linalg.global_norm(applied)}
+        return {**losses, "L_zst": total, "gradient_zst": global_norm(applied)}
 
 
 def click_logit(output: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.models.optimizers import SparseAdam, future_sums, sum_duplicates
+from mailcli.models.optimizers import SparseAdam, future_sums, global_norm, sum_duplicates
 
 RATE, BETA_1, BETA_2, EPSILON = 0.01, 0.9, 0.999, 1e-8
 
@@ -148,3 +148,9 @@ def test_duplicates_are_summed_by_hand() -> None:
     rows, summed = sum_duplicates(tf.IndexedSlices(values, tf.constant([9, 1, 4])))
     np.testing.assert_array_equal(rows, [9, 1, 4])
     np.testing.assert_array_equal(summed, values)
+
+
+def test_a_row_that_occurs_twice_counts_once_in_the_norm() -> None:
+    """√(0² + 6² + 8²); counted separately it would be √(4·3² + 8²)."""
+    rows = tf.IndexedSlices(tf.constant([[3.0, 3.0], [-3.0, 3.0], [0.0, 0.0]]), tf.constant([5, 5, 1]))
+    assert float(global_norm([rows, None, tf.constant([8.0])])) == pytest.approx(10)
