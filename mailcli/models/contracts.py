@@ -76,6 +76,14 @@ class ColdStartMethod(keras.layers.Layer):
     continuable: ClassVar[bool] = True
     """Whether a run of it can be continued on another dataset (docs/retraining.md)."""
 
+    needs_old_users: ClassVar[bool] = False
+    """Whether it learns from training impressions of old users; if there are none, it is refused before anything is
+    trained, as a co-trained method is, which sees no others."""
+
+    folds: int = 0
+    """Into how many folds `prepare` divides the users; more than there are users is refused before anything is
+    trained."""
+
     generates: ClassVar[bool] = False
     """Whether `complete` makes behavior for new users, or what they would think of the target, as a literal: a table
     says of a run without an audit that it should have one (read without importing, mailcli/training/class_code.py)."""
@@ -189,10 +197,15 @@ class TrainingRows(NamedTuple):
 def user_folds(user: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
     """`TrainingRows.folds` of the users [N] of some impressions."""
     users, number = np.unique(user, return_inverse=True)
-    if len(users) < count:
-        raise MailError(f"folds = {count}: the training split has {len(users)} users. Expected {len(users)} or fewer.")
+    check_folds(len(users), count)
     fold: NDArray[np.int64] = np.random.default_rng([seed, _FOLDS]).permutation(len(users))[number] % count
     return fold
+
+
+def check_folds(users: int, count: int) -> None:
+    """Refuse more folds than there are users in the training split (MailError)."""
+    if users < count:
+        raise MailError(f"folds = {count}: the training split has {users} users. Expected {users} or fewer.")
 
 
 class TrainingData(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a cold-start method does before the first step of a run: `ColdStartMethod.prepare`."""
+"""What precedes the first step of a run: whether its cold-start method can learn from the data, and `prepare`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,39 @@ from mailcli.data.batches import Batches, target_ids
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.errors import MailError
-from mailcli.models.contracts import ColdStartMethod, TrainingRows
+from mailcli.models.contracts import ColdStartMethod, TrainingRows, check_folds
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
 from mailcli.training.behavior_vectors import seen_behaviors
 from mailcli.training.run_folder import Run
 from mailcli.training.teachers import teach
+
+
+def check_method(method: ColdStartMethod, config: RunConfig, dataset: Dataset, train: View) -> None:
+    """Refuse a training split that a method cannot learn from, before anything is trained.
+
+    Args:
+        method: of the run.
+        config: of the run.
+        dataset: the dataset.
+        train: what the run sees of the training split.
+
+    Raises:
+        MailError: it has fewer users than the method makes folds of, or no old user where the method learns from these.
+    """
+    user = dataset.column("train", "user")[train.rows]
+    if method.folds:
+        check_folds(len(np.unique(user)), method.folds)
+    if not (method.needs_old_users or method.co_trained):
+        return
+    seen = dataset.earlier_behaviors("train")[train.rows] > 0
+    if not (seen & ~train.is_new(user, train.rows)).any():
+        raise MailError(
+            f"{dataset.name}: the cold-start method '{config.cold_start}' learns from old users, who have earlier "
+            f"behavior and are not drawn as new. Of the {len(seen)} impressions of the training split, "
+            f"{int(seen.sum())} have earlier behavior, and none of these is of an old user. Expected a dataset with "
+            "behavior before its training impressions, or a smaller new_share or train_as_new."
+        )
 
 
 def prepare_method(

@@ -28,7 +28,7 @@ from mailcli.training.hidden_behavior import NotMeasurableError
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.messages import log_end
 from mailcli.training.own_code_errors import own_code_errors
-from mailcli.training.preparation import prepare_method
+from mailcli.training.preparation import check_method, prepare_method
 from mailcli.training.run_audit import RunAudit, measure_audit
 from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
@@ -224,6 +224,7 @@ def model_and_splits(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dic
     model = make_model(dataset, config)
     splits = checked_views(dataset, config)
     check_selectable(dataset, splits["validation"], config.select)
+    check_method(model.cold_start, config, dataset, splits["train"])
     return model, splits
 
 

@@ -43,6 +43,7 @@ class SignatureMethod(ColdStartMethod):
     """
 
     two_stage = True
+    needs_old_users = True
 
     def __init__(self, settings: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

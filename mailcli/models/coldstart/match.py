@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from mailcli.errors import MailError
 from mailcli.models.coldstart._columns import columns_of
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
 from mailcli.models.coldstart._residual import base_and_residual, check_clicks
@@ -68,6 +67,7 @@ class ColdStart(ColdStartMethod):
     #: The vectors of two datasets' histories have nothing in common but their length.
     continuable = False
     generates = True
+    needs_old_users = True
 
     def __init__(self, dim: int = 32, references: int = 8192, steps: int = 200, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -110,14 +110,10 @@ class ColdStart(ColdStartMethod):
         """Fit all but γ and ρ; [N], the foretold match <ŷ, y_t> / S of each impression, ŷ by the other users.
 
         Raises:
-            MailError: all impressions are clicks, or none, or there is no behavior.
+            MailError: all impressions are clicks, or none.
         """
         check_clicks("match", training)
         user, ids = training.behaviors()
-        if len(user) == 0:
-            raise MailError(
-                "cold-start method 'match': no training impression has earlier behavior. Expected users with behavior."
-            )
         self._fit_vectors(user, ids, training.seed)
         histories = self._histories(user, ids, len(training.attributes))
         foretold = self._fit_regression(self._keys(training), histories, training.seed)

@@ -41,6 +41,8 @@ class ColdStart(RowMaskingMethod):
         folds: of the users, and so the number of teachers (ours).
     """
 
+    needs_old_users = True
+
     def __init__(
         self, rate: float = 0.5, strength: float = 0.5, loss: str = "pointwise", folds: int = 5, **kwargs: Any
     ) -> None:
@@ -53,13 +55,13 @@ class ColdStart(RowMaskingMethod):
             raise ValueError(f"`loss` should be one of {LOSSES}. Received: loss={loss!r}")
         if folds < 2:
             raise ValueError(f"`folds` should be 2 or more. Received: {folds}")
-        self.rate, self.prefix = rate, False
+        self.rate, self.prefix, self.folds = rate, False, folds
         self.settings: dict[str, Any] = {"rate": rate, "strength": strength, "loss": loss, "folds": folds}
 
     @property
     def teachers(self) -> int:
         """One per fold."""
-        return int(self.settings["folds"])
+        return self.folds
 
     def prepare(self, training: TrainingRows) -> NDArray[np.float32]:
         """[N], the teacher's logits."""

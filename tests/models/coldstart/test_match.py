@@ -180,24 +180,13 @@ def test_gamma_and_the_weight_of_the_residual_are_trained_alone() -> None:
     assert [variable.name for variable in made.trainable_variables] == ["gamma", "gain"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        (
-            {"click": np.zeros(60, np.float32)},
-            "cold-start method 'match': 0 of the 60 training impressions are clicks, so there is nothing to fit. "
-            "Expected some with and some without a click.",
-        ),
-        (
-            {"behaviors": lambda: (np.empty(0, np.int64), np.empty(0, np.int64))},
-            "cold-start method 'match': no training impression has earlier behavior. Expected users with behavior.",
-        ),
-    ],
-)
-def test_what_cannot_be_fitted_is_refused(changes: dict[str, Any], error: str) -> None:
+def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(MailError) as raised:
-        method().prepare(small_rows(**changes))
-    assert str(raised.value) == error
+        method().prepare(small_rows(click=np.zeros(60, np.float32)))
+    assert str(raised.value) == (
+        "cold-start method 'match': 0 of the 60 training impressions are clicks, so there is nothing to fit. "
+        "Expected some with and some without a click."
+    )
 
 
 @pytest.mark.parametrize(
