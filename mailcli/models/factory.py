@@ -58,7 +58,7 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
         dataset.schema, dataset.vocabulary_sizes, config.embedding_dim, config.embedding_init, config.embedding_l2
     )
     ranker = _instantiate(plugins.RANKERS, config.ranker, config.ranker_options)
-    cold_start = _instantiate(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
+    cold_start = make_cold_start(config)
     cell = f"{config.ranker}+{config.cold_start} on {dataset.name}"
     own = own_plugins(config)
     if not own:
@@ -78,6 +78,12 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
         place = place_of_error(error, own) or place_of_definition(own)
         raise MailError(f"{cell}: {place}{short_message(error)} {CONTRACT}") from error
     return model
+
+
+def make_cold_start(config: RunConfig) -> ColdStartMethod:
+    """The cold-start method of a run, which has no variables yet (MailError as `make_model`)."""
+    method: ColdStartMethod = _instantiate(plugins.COLD_STARTS, config.cold_start, config.cold_start_options)
+    return method
 
 
 def _too_large(cell: str, error: Exception) -> MailError:

@@ -182,18 +182,35 @@ def _train_in_turn(
         replicas: the replicas; None for a single device.
         train_together: trains a run on all replicas.
         train_alone: trains a run on the chief only.
+
+    Raises:
+        MailError: one of them cannot be trained so; before any is.
     """
     from mailcli.models import distribute
     from mailcli.models.factory import is_two_stage
 
     for config, dataset in runs:
+        _check(config, dataset, replicas)
+    for config, _ in runs:
         if replicas is None or is_two_stage(config):
             if replicas is None or replicas.worker_index == 0:
                 train_alone(config)
             continue
         with distribute.use_replicas(replicas):
-            check_replicas(config, dataset, distribute.replica_count())
             train_together(config)
+
+
+def _check(config: RunConfig, dataset: Dataset, replicas: ReplicaGroup | None) -> None:
+    """Refuse what the replicas, or the method, cannot be trained on (MailError)."""
+    from mailcli.models import distribute
+    from mailcli.models.factory import is_two_stage, make_cold_start
+    from mailcli.training.dataset_checks import checked_views
+    from mailcli.training.preparation import check_method
+
+    check_method(make_cold_start(config), config, dataset, checked_views(dataset, config)["train"])
+    if replicas and not is_two_stage(config):
+        with distribute.use_replicas(replicas):
+            check_replicas(config, dataset, distribute.replica_count())
 
 
 @contextmanager

@@ -12,7 +12,11 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mailcli.config import RunConfig, make_config
+from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
 from mailcli.experiments.executors.cluster import Cluster
+from mailcli.experiments.executors.distributed import _train_in_turn
 from mailcli.experiments.executors.replicas import _unreachable_error
 from tests.helpers.workers import BASE_MAIL, SMALL_MAIL, finish, start, thread_counts_of_epochs, train_commands
 
@@ -51,6 +55,15 @@ def test_a_worker_without_a_sign_of_life_is_named() -> None:
         error = _unreachable_error(cluster, tf.errors.UnavailableError(None, None, cause))
         assert error is not None
         assert error.message == message
+
+
+def test_a_later_run_is_refused_before_the_first_is_trained(tiny: Dataset) -> None:
+    trained: list[RunConfig] = []
+    settings = {"data": "tiny", "cold_start": "pfd", "cold_start.folds": "999"}
+    runs = [(make_config([{"data": "tiny"}]), tiny), (make_config([settings]), tiny)]
+    with pytest.raises(MailError, match="^folds = 999: the training split has "):
+        _train_in_turn(runs, None, trained.append, trained.append)
+    assert not trained
 
 
 CELLS: dict[str, dict[str, str]] = {
