@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -93,6 +93,14 @@ def check_ranker(name: str) -> None:
     """Refuse what is neither a ranker nor a trivial row (MailError)."""
     if not is_trivial(name):
         check(RANKERS, name)
+
+
+def check_options(kind: PluginKind, name: str, options: Iterable[str], known: Collection[str]) -> None:
+    """Refuse options that a plugin does not have, and suggest the closest one (MailError)."""
+    for key in options:
+        if key not in known:
+            its = f"Known: {quoted(known)}." if known else "It has none."
+            raise MailError(f"{kind.title} '{name}' has no option '{key}'.{did_you_mean(key, known)} {its}")
 
 
 def _entry_points(kind: PluginKind) -> dict[str, str]:

@@ -12,6 +12,7 @@ from mailcli import plugins
 from mailcli.config import VARIANTS, Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.training.option_defaults import check_options
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import find_run, holds_another
 from mailcli.training.trivial_run import train_trivial_row
@@ -48,6 +49,7 @@ def resolve_config(
     plugins.check_ranker(config.ranker)
     plugins.check(plugins.COLD_STARTS, config.cold_start)
     _check_trivial(config)
+    check_options(config)
     if config.cold_start != "mail":
         if variant is not None:
             raise MailError(f"--variant requires --cold-start mail; the method is '{config.cold_start}'.")

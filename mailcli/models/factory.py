@@ -12,7 +12,7 @@ import tensorflow as tf
 from mailcli import plugins
 from mailcli.config import Options, RunConfig
 from mailcli.data.dataset import Dataset
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.errors import MailError, quoted
 from mailcli.models import distribute
 from mailcli.models.batch_spec import example_batch
 from mailcli.models.contracts import ColdStartMethod, options_of
@@ -124,10 +124,7 @@ def _instantiate(kind: plugins.PluginKind, name: str, options: Options) -> Any:
             raise MailError(f"{kind.title} '{name}' is a function, so it has no options. Received: {quoted(options)}")
         return _FunctionRanker(plugin)
     defaults = options_of(plugin)
-    for key in options:
-        if key not in defaults:
-            known = f"Known: {quoted(defaults)}." if defaults else "It has none."
-            raise MailError(f"{kind.title} '{name}' has no option '{key}'.{did_you_mean(key, defaults)} {known}")
+    plugins.check_options(kind, name, options, defaults)
     try:
         types = option_types(plugin) if options else {}
         cast = {key: cast_option(defaults[key], types.get(key), key, value) for key, value in options.items()}

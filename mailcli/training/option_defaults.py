@@ -30,6 +30,14 @@ def default_tables(config: RunConfig) -> dict[str, dict[str, str]]:
     return {name: table for name, table in tables.items() if table}
 
 
+def check_options(config: RunConfig) -> None:
+    """Refuse options that a built-in ranker or method does not have (MailError): at once, since nothing is imported."""
+    for key, kind, options, _ in _TABLES:
+        name = getattr(config, key)
+        if not plugins.is_external(kind, name):
+            plugins.check_options(kind, name, getattr(config, options), option_defaults(kind, name))
+
+
 def set_changed_defaults(settings: Options) -> Options:
     """The content of config.toml without its defaults; those that have changed since become options that are set."""
     settings = dict(settings)

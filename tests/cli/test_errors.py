@@ -67,11 +67,13 @@ from tests.helpers.command_line import error_line, mail
             "unknown cold-start method 'cve'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'.",
         ),
         (["compare", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
-        # A baseline of full width is built first; tests/models/test_factory.py has such a mistake.
-        pytest.param(
+        (
             ["train", "--cold-start", "mail", "--set", "cold_start.bogus=1"],
-            "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'bandwidth', 'sigma', 'steps'.",
-            marks=pytest.mark.slow,
+            "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'bandwidth', 'sigma', 'steps', 'padding', 'click_gradient'.",
+        ),
+        (
+            ["train", "--set", "ranker.unit=8"],
+            "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout', 'product'.",
         ),
         (["train", "--data", "tyni"], "unknown dataset 'tyni'. Did you mean 'tiny'? data holds: 'tiny'."),
         (
