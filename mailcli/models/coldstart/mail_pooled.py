@@ -1,4 +1,4 @@
-"""MAIL, pooled: what attributes foretell of a history is its mean step and its length."""
+"""MAIL, pooled: what attributes predict of a history is its mean step and its length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Match: how well behavior, real or foretold by attributes, fits the target, added to the ranker's logit."""
+"""Match: how well behavior, real or predicted by attributes, fits the target, added to the ranker's logit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mailcli.models.features import Features, Spec, Tensor
 Numbers = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-#: Users whose behavior is foretold at once in `prepare` (ours: 8 MB with the default of `references`).
+#: Users whose behavior is predicted at once in `prepare` (ours: 8 MB with the default of `references`).
 USERS_AT_ONCE = 256
 #: κ is at most this, and at least its inverse (ours): beyond, one of the two counts for nothing.
 MAX_PRIOR = 1000.0
@@ -55,7 +55,7 @@ class ColdStart(ColdStartMethod):
     user over that of users around their ŷ. S makes s of variance 1.
 
     As in `prior`, the ranker f learns the residual, with ρ = 0 at first. α is fitted before, γ begins with a logistic
-    regression on foretold matches alone, and G_B trains γ and ρ. In training, ŷ of an impression is that of the other
+    regression on predicted matches alone, and G_B trains γ and ρ. In training, ŷ of an impression is that of the other
     users. Nothing is put in place of v: the ranker sees new users as they are.
 
     Args:
@@ -107,7 +107,7 @@ class ColdStart(ColdStartMethod):
         return self.add_weight(shape=shape, autocast=False, name=name, **{**defaults, **options})
 
     def prepare(self, training: TrainingRows) -> NDArray[np.float32]:
-        """Fit all but γ and ρ; [N], the foretold match <ŷ, y_t> / S of each impression, ŷ by the other users.
+        """Fit all but γ and ρ; [N], the predicted match <ŷ, y_t> / S of each impression, ŷ by the other users.
 
         Raises:
             MailError: all impressions are clicks, or none.
@@ -116,14 +116,14 @@ class ColdStart(ColdStartMethod):
         user, ids = training.behaviors()
         self._fit_vectors(user, ids, training.seed)
         histories = self._histories(user, ids, len(training.attributes))
-        foretold = self._fit_regression(self._keys(training), histories, training.seed)
-        prior = history_prior(histories, foretold)
+        predicted = self._fit_regression(self._keys(training), histories, training.seed)
+        prior = history_prior(histories, predicted)
         self.history_prior.assign(prior)
-        tastes = (histories.sums + prior * foretold) / (histories.counts + prior)[:, None]
+        tastes = (histories.sums + prior * predicted) / (histories.counts + prior)[:, None]
         target = self.vectors.numpy()[self.target.from_group(training.target)[training.item, 0]]
         # Above 0, so that a match is finite where all of them are 0.
         self.scale.assign(np.std((tastes[training.user] * target).sum(axis=1)) + 1e-12)
-        held_out = (foretold[training.user] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
+        held_out = (predicted[training.user] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
         regression = LogisticRegression().fit(held_out, training.click)
         self.intercept.assign(regression.intercept_[0])
         # Users do not like what fits them less: a negative weight is noise.
@@ -171,9 +171,11 @@ class ColdStart(ColdStartMethod):
         own_reference[references] = np.arange(len(references))
         all_keys = tf.constant(keys, tf.int32)
         parts = (slice(start, start + USERS_AT_ONCE) for start in range(0, len(keys), USERS_AT_ONCE))
-        return np.concatenate([self.foretell(all_keys[part], own_reference[part]) for part in parts]).astype(np.float64)
+        return np.concatenate([self.predict_tastes(all_keys[part], own_reference[part]) for part in parts]).astype(
+            np.float64
+        )
 
-    def foretell(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
+    def predict_tastes(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
         """ŷ [B, d] of users with these attributes [B, F].
 
         Args:
@@ -187,16 +189,16 @@ class ColdStart(ColdStartMethod):
         return regress(common, self.sums.value, self.counts.value, mean, self.regression_prior.value)
 
     def match(self, features: Features) -> Tensor:
-        """s [B]; without a foretold match in `held_out`, that of ŷ = 0."""
+        """s [B]; without a predicted match in `held_out`, that of ŷ = 0."""
         target = tf.gather(self.vectors.value, features.target_id)
         real = tf.reduce_sum(tf.gather(self.vectors.value, features.step_ids), axis=1)
         counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
-        foretold = tf.where(tf.math.is_nan(features.held_out), 0.0, features.held_out)
+        predicted = tf.where(tf.math.is_nan(features.held_out), 0.0, features.held_out)
         prior = self.history_prior.value
-        return (tf.reduce_sum(real * target, axis=1) / self.scale.value + prior * foretold) / (counts + prior)
+        return (tf.reduce_sum(real * target, axis=1) / self.scale.value + prior * predicted) / (counts + prior)
 
     def complete(self, features: Features, training: bool = False) -> Features:
-        """Put the foretold match <ŷ, y_t> / S into `held_out` where `prepare` has given none."""
+        """Put the predicted match <ŷ, y_t> / S into `held_out` where `prepare` has given none."""
         del training
         unknown = tf.where(tf.math.is_nan(features.held_out))[:, 0]
         # ŷ is made once per user of the batch.
@@ -204,9 +206,9 @@ class ColdStart(ColdStartMethod):
         first = tf.math.unsorted_segment_min(unknown, user_index, tf.size(users))
         rows = tf.gather(features.table_rows, first)
         keys = tf.concat([column.from_table_rows(rows) for column in self.attributes], axis=1)
-        foretold = tf.gather(self.foretell(keys), user_index)
+        predicted = tf.gather(self.predict_tastes(keys), user_index)
         target = tf.gather(self.vectors.value, tf.gather(features.target_id, unknown))
-        matches = tf.reduce_sum(foretold * target, axis=1) / self.scale.value
+        matches = tf.reduce_sum(predicted * target, axis=1) / self.scale.value
         return features._replace(held_out=tf.tensor_scatter_nd_update(features.held_out, unknown[:, None], matches))
 
     def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
@@ -219,11 +221,11 @@ class ColdStart(ColdStartMethod):
         return {**super().get_config(), **self.settings}
 
 
-def history_prior(histories: Histories, foretold: Numbers) -> float:
+def history_prior(histories: Histories, predicted: Numbers) -> float:
     """κ = σ_w² / σ_b²; σ_b² is the mean of ||ȳ - ŷ||² - σ_w² / n over users with behavior."""
     seen = histories.counts > 0
     counts = histories.counts[seen]
-    errors = ((histories.sums[seen] / counts[:, None] - foretold[seen]) ** 2).sum(axis=1)
+    errors = ((histories.sums[seen] / counts[:, None] - predicted[seen]) ** 2).sum(axis=1)
     # Above 0: where histories are short, the estimate can be negative.
     variance_between = max(float((errors - histories.variance_within / counts).mean()), 1e-12)
     return float(np.clip(histories.variance_within / variance_between, 1 / MAX_PRIOR, MAX_PRIOR))

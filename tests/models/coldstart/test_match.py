@@ -58,7 +58,7 @@ def method(**options: Any) -> match.ColdStart:
     return made
 
 
-def foretold_by_hand(made: match.ColdStart, user: int) -> np.ndarray:
+def predicted_by_hand(made: match.ColdStart, user: int) -> np.ndarray:
     """ŷ of a user by the behaviors of all others, one at a time."""
     vectors, weights = made.vectors.numpy().astype(np.float64), made.field_weights.numpy()
     total, count = np.zeros(DIM), float(made.regression_prior.numpy())
@@ -78,18 +78,18 @@ def test_vectors_have_mean_zero_over_all_behaviors() -> None:
     assert not vectors[:2].any()
 
 
-def test_a_training_impression_has_the_match_that_other_users_foretell() -> None:
+def test_a_training_impression_has_the_match_that_other_users_predict() -> None:
     made, rows = method(), small_rows()
     held_out = made.prepare(rows)
     vectors, scale = made.vectors.numpy(), float(made.scale.numpy())
     expected = [
-        foretold_by_hand(made, user) @ vectors[TARGET[item, 1]] / scale
+        predicted_by_hand(made, user) @ vectors[TARGET[item, 1]] / scale
         for user, item in zip(rows.user, rows.item, strict=True)
     ]
     np.testing.assert_allclose(held_out, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_weight_of_foretold_behavior_is_that_of_the_variances() -> None:
+def test_the_weight_of_predicted_behavior_is_that_of_the_variances() -> None:
     made = method()
     made.prepare(small_rows())
     vectors = made.vectors.numpy().astype(np.float64)
@@ -100,13 +100,13 @@ def test_the_weight_of_foretold_behavior_is_that_of_the_variances() -> None:
         squares += ((own - means[user]) ** 2).sum()
         steps += len(own) - 1
     for user in range(4):
-        error = ((means[user] - foretold_by_hand(made, user)) ** 2).sum()
+        error = ((means[user] - predicted_by_hand(made, user)) ** 2).sum()
         errors.append(error - squares / steps / np.count_nonzero(BEHAVIORS[:, 0] == user))
     expected = squares / steps / np.mean(errors)
     assert float(made.history_prior.numpy()) == pytest.approx(expected, rel=1e-4)
 
 
-def test_real_and_foretold_behavior_are_weighed_by_how_much_there_is() -> None:
+def test_real_and_predicted_behavior_are_weighed_by_how_much_there_is() -> None:
     made = match.ColdStart(dim=1, references=2, steps=0)
     made.build_for(spec())
     features = some_features(3, new=[1])
@@ -128,15 +128,15 @@ def test_real_and_foretold_behavior_are_weighed_by_how_much_there_is() -> None:
     made.history_prior.assign(2.0)
     made.scale.assign(4.0)
     # ŷ of users 0 and 1: the first reference has both attributes, the second one of them: K = 1 and 1/2.
-    foretold = (6 - 4 / 2) / (3 + 1 / 2 + 0.5)
+    predicted = (6 - 4 / 2) / (3 + 1 / 2 + 0.5)
     expected = [
-        ((2 - 1 + 2 * foretold) * 2 / 4) / (2 + 2),
-        (2 * foretold * -1 / 4) / 2,
+        ((2 - 1 + 2 * predicted) * 2 / 4) / (2 + 2),
+        (2 * predicted * -1 / 4) / 2,
         (2 * -1 / 4 + 2 * 0.75) / (1 + 2),
     ]
     completed = made.complete(features)
     np.testing.assert_allclose(made.match(completed), expected, rtol=1e-5)
-    # Without what is foretold, as an audit asks.
+    # Without what is predicted, as an audit asks.
     np.testing.assert_allclose(made.match(features)[:2], [(2 - 1) * 2 / 4 / (2 + 2), 0], rtol=1e-5)
     made.intercept.assign(-1.0)
     made.gamma.assign(3.0)
@@ -149,7 +149,7 @@ def test_real_and_foretold_behavior_are_weighed_by_how_much_there_is() -> None:
     assert both["conversion"].numpy().tolist() == [1, 1, 1]
 
 
-def test_what_combinations_of_attributes_foretell_is_found() -> None:
+def test_what_combinations_of_attributes_predict_is_found() -> None:
     # Users whose attributes agree turn to the categories 2 and 3 and click on them; the others, to 4 and 5.
     rng = np.random.default_rng(0)
     attributes = np.column_stack([np.arange(2, 302), rng.integers(2, 4, 300), rng.integers(2, 4, 300)]).astype(np.int32)
