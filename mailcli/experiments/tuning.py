@@ -192,7 +192,7 @@ def _train(
     """A trial's run and its best epoch; trained as by `mail train`, but not tested."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
-    from mailcli.training.train import CHECKPOINT_MINUTES, prepare, train_for_validation
+    from mailcli.training.train import CHECKPOINT_MINUTES, model_and_splits, train_for_validation
 
     run = _find_run(config, dataset, folders)
     baseline = None
@@ -200,7 +200,7 @@ def _train(
         baseline = _find_run(config.baseline(), dataset, folders)
         if not _is_trained(baseline):
             # A dataset that the method refuses is refused before hours of training.
-            prepare(config, dataset)
+            model_and_splits(config, dataset)
             _train(config.baseline(), dataset, folders, minutes)
             _discard_checkpoints(baseline)
     return run, train_for_validation(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
