@@ -104,8 +104,8 @@ class PlannedTable:
 
     def check(self) -> None:
         """Refuse folders that hold runs with other settings, before anything is measured (MailError)."""
-        for run in self.runs():
-            self.folders.find(run.config, self.dataset)
+        for config in with_baselines(self.configs, self.seeds, self.baseline_of):
+            self.folders.find(config, self.dataset)
 
 
 def check_folders(tables: Iterable[PlannedTable]) -> None:

@@ -106,3 +106,13 @@ def test_a_folder_with_other_settings_is_refused_as_it_will_be(with_data: Path, 
     shutil.copytree(small_runs, with_data / "runs")
     other = mail("train", *SMALL, "--set", "epochs=2", "--dry-run")
     assert "holds a run with other settings (epochs: 1 -> 2)" in error_line(other)
+
+
+def test_a_trivial_row_with_other_settings_is_refused_as_well(with_data: Path) -> None:
+    assert mail("train", "--ranker", "item-rate").exit_code == 0
+    folder = Path("runs/tiny/paper/item-rate+none/seed-0")
+    refused = mail("compare", "--rows", "item-rate,BaseDNN", "--seeds", 1, "--set", "batch_size=64", "--dry-run")
+    assert error_line(refused) == (
+        f"{folder}: holds a run with other settings (batch_size: 1024 -> 64). Add --overwrite to train it anew, or choose "
+        "another --runs folder."
+    )
