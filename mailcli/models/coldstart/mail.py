@@ -204,17 +204,25 @@ class ColdStart(ColdStartMethod):
         Both codes go through the decoders as one batch.
         """
         both = tf.concat(list(codes.values()), axis=0)
+        masked = self.settings["padding"] == "masked"
         with distribute.repeated_rows(len(codes)):
-            decoded, hidden = self.d1(both, training=training), self.d2.hidden(both, training=training)
-        a, v = _flat(features.attributes), features.behaviors
-        a_errors = [squared_error(a_hat, a, self.reduction) for a_hat in tf.split(decoded, len(codes), axis=0)]
-        if self.settings["padding"] == "masked":
-            by_code = tf.reshape(hidden, [len(codes), -1, hidden.shape[1]])
-            v_errors = real_step_errors(by_code, self.d2.last, v, features.behavior_mask, self.reduction)
-        else:
-            v_hats = tf.split(self.d2.last(hidden), len(codes), axis=0)
-            v_errors = [squared_error(v_hat, _flat(v), self.reduction) for v_hat in v_hats]
-        return {name: error_a + error_v for name, error_a, error_v in zip(codes, a_errors, v_errors, strict=True)}
+            # D2 by one call where it can be: by two, gradients round otherwise, and runs would lose their last digits.
+            a_decoded = self.d1(both, training=training)
+            v_decoded = self.d2.hidden(both, training=training) if masked else self.d2(both, training=training)
+        a_hats, by_code = (tf.split(x, len(codes), axis=0) for x in (a_decoded, v_decoded))
+        a, v = _flat(features.attributes), _flat(features.behaviors)
+        if not masked:
+            return {
+                name: squared_error(a_hat, a, self.reduction) + squared_error(v_hat, v, self.reduction)
+                for name, a_hat, v_hat in zip(codes, a_hats, by_code, strict=True)
+            }
+        v_errors = real_step_errors(
+            tf.stack(by_code), self.d2.last, features.behaviors, features.behavior_mask, self.reduction
+        )
+        return {
+            name: squared_error(a_hat, a, self.reduction) + v_error
+            for name, a_hat, v_error in zip(codes, a_hats, v_errors, strict=True)
+        }
 
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """v̂ [B, n_v, d], Eq. (8), of a [B, n_a, d]; Σ v̂_i [B, d]; and which steps count [B, n_v].
