@@ -22,7 +22,7 @@ title = "Like make demo"
 source = "ml-100k"
 seeds = 1
 rows = ["item-bias"]
-settings = {history = 5}
+settings = {protocol = "strict", history = 5}
 """
 
 
