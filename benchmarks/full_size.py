@@ -13,46 +13,38 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from measure import Cost, cost, machine, record, table
 from preprocess import BEHAVIORS, FLOOR, MAIL, USERS
 
-#: Step -> what it leaves behind, whose size is reported.
-OUTPUTS = {
-    "simulate": "raw",
-    "floor": "floor",
-    "preprocess": "data",
-    "train BaseDNN": "runs/base",
-    "evaluate BaseDNN": "runs/base",
-    "train DMR": "runs/dmr",
-    "evaluate DMR": "runs/dmr",
-}
+
+class Step(NamedTuple):
+    """A process of the measurement."""
+
+    output: Path
+    """What it leaves behind, whose size is reported."""
+    arguments: list[object]
+    """Of Python."""
 
 
-def steps(folder: Path, users: int) -> dict[str, list[object]]:
-    """The arguments of Python for each step."""
-    raw, data = folder / "raw", ["--data-dir", folder / "data"]
-
-    def train(ranker: str) -> list[object]:
-        runs = folder / "runs" / ranker
-        return ["-c", MAIL, "train", "--ranker", ranker, "--set", "epochs=1", "--runs", runs, *data]
-
-    def evaluate(ranker: str) -> list[object]:
-        return ["-c", MAIL, "evaluate", "--runs", folder / "runs" / ranker, *data]
-
-    mean_behaviors = BEHAVIORS / USERS
-    return {
-        "simulate": [
-            *("-c", MAIL, "simulate", "alimama", "--out", raw),
-            *("--users", users, "--behaviors-per-user", mean_behaviors),
-        ],
-        "floor": ["-c", FLOOR, raw, folder / "floor"],
-        "preprocess": ["-c", MAIL, "preprocess", "alimama", "--raw", raw, *data],
-        "train BaseDNN": train("base"),
-        "evaluate BaseDNN": evaluate("base"),
-        "train DMR": train("dmr"),
-        "evaluate DMR": evaluate("dmr"),
+def steps(folder: Path, users: int) -> dict[str, Step]:
+    """The steps by name, in their order."""
+    raw, floor, data = folder / "raw", folder / "floor", folder / "data"
+    size = ["--users", users, "--behaviors-per-user", BEHAVIORS / USERS]
+    simulate = ["-c", MAIL, "simulate", "alimama", "--out", raw, *size]
+    preprocess = ["-c", MAIL, "preprocess", "alimama", "--raw", raw, "--data-dir", data]
+    by_name = {
+        "simulate": Step(raw, simulate),
+        "floor": Step(floor, ["-c", FLOOR, raw, floor]),
+        "preprocess": Step(data, preprocess),
     }
+    for name, ranker in (("BaseDNN", "base"), ("DMR", "dmr")):
+        runs = folder / "runs" / ranker
+        places = ["--runs", runs, "--data-dir", data]
+        by_name[f"train {name}"] = Step(runs, ["-c", MAIL, "train", "--ranker", ranker, "--set", "epochs=1", *places])
+        by_name[f"evaluate {name}"] = Step(runs, ["-c", MAIL, "evaluate", *places])
+    return by_name
 
 
 def gigabytes(folder: Path) -> float:
@@ -64,16 +56,16 @@ def measure(folder: Path, users: int) -> dict[str, list[float]]:
     """Seconds, peak MB and GB on disk of each step; those of costs.json are not repeated."""
     kept = folder / "costs.json"
     costs: dict[str, list[float]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    for name, arguments in steps(folder, users).items():
+    for name, step in steps(folder, users).items():
         if name in costs:
             continue
         if name == "floor":
             # What an interrupted run left.
-            shutil.rmtree(folder / "floor", ignore_errors=True)
-        spent: Cost = cost(*arguments)
-        costs[name] = [*spent, gigabytes(folder / OUTPUTS[name])]
+            shutil.rmtree(step.output, ignore_errors=True)
+        spent: Cost = cost(*step.arguments)
+        costs[name] = [*spent, gigabytes(step.output)]
         if name == "floor":
-            shutil.rmtree(folder / "floor")
+            shutil.rmtree(step.output)
         kept.write_text(json.dumps(costs, indent=2), encoding="utf-8")
         print(f"{name}: {spent.seconds:,.0f} s, {spent.megabytes:,.0f} MB", flush=True)
     return costs
