@@ -52,10 +52,12 @@ docs: $(READY)  ## builds the documentation into site/
 captures: $(READY)  ## writes docs/terminal.md, what commands print on a terminal: 10 minutes on 2 cores, needs tmux
 	$(BIN)/python docs/captures.py
 
-bench: $(READY)  ## writes speed and memory into benchmarks/RESULTS.md (30 minutes, 8 GB of disk)
+bench: $(READY)  ## writes speed and memory into benchmarks/RESULTS.md (45 minutes, 8 GB of disk)
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/update_every.py
+	$(BIN)/python benchmarks/mapped_table.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/preprocess.py

@@ -48,7 +48,14 @@ def zipf(rng: np.random.Generator, vocabulary: int, *shape: int) -> NDArray[np.i
     return (FIRST_ID + rng.permutation(vocabulary - FIRST_ID)[rank]).astype(np.int32)
 
 
-def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: bool = False) -> Dataset:
+def make_dataset(
+    folder: Path,
+    history: int = 100,
+    scale: float = 1.0,
+    spread: bool = False,
+    users: int = USERS,
+    impressions: int = IMPRESSIONS,
+) -> Dataset:
     """Write the dataset; every user has a full history of n_v steps.
 
     Args:
@@ -57,6 +64,8 @@ def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: b
         scale: factor by which the large vocabularies are reduced.
         spread: keep the vocabularies large, but use only as many of their ids as the reduced ones have, spread evenly:
             the same batches, with their rows far apart.
+        users: number of users.
+        impressions: number of impressions of each split.
     """
     rng = np.random.default_rng(0)
     reduced = {name: max(int(size * scale), 3) for name, size in VOCABULARIES.items()} | SMALL
@@ -70,13 +79,13 @@ def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: b
 
     clicks: dict[str, int] = {}
     with DatasetWriter(folder) as writer:
-        writer.write("users", "raw", np.arange(USERS))
+        writer.write("users", "raw", np.arange(users))
         writer.write("items", "raw", np.arange(items))
         for name, size in sizes.items():
             writer.write("vocabularies", name, np.arange(size - FIRST_ID))
             writer.write("unseen", name, np.arange(0))
         for field in schema.group("attributes"):
-            ids = FIRST_ID + rng.integers(reduced[field.name] - FIRST_ID, size=USERS)
+            ids = FIRST_ID + rng.integers(reduced[field.name] - FIRST_ID, size=users)
             writer.write("users", field.name, spread_out(field.name, ids))
         for field in schema.group("target"):
             ids = (
@@ -86,23 +95,23 @@ def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: b
         writer.write("items", "price", rng.normal(size=items).astype(np.float32))
         for field in schema.group("behavior"):
             writer.write(
-                "behaviors", field.name, spread_out(field.name, zipf(rng, reduced[field.name], USERS * history))
+                "behaviors", field.name, spread_out(field.name, zipf(rng, reduced[field.name], users * history))
             )
-        actions = FIRST_ID + rng.integers(len(ACTIONS), size=USERS * history)
+        actions = FIRST_ID + rng.integers(len(ACTIONS), size=users * history)
         writer.write("behaviors", "action", actions.astype(np.uint8))
-        writer.write("behaviors", "offsets", np.arange(USERS + 1) * history)
-        writer.write("behaviors", "time", np.zeros(USERS * history, np.int64))
+        writer.write("behaviors", "offsets", np.arange(users + 1) * history)
+        writer.write("behaviors", "time", np.zeros(users * history, np.int64))
         for split in SPLITS:
-            user = np.sort(rng.integers(USERS, size=IMPRESSIONS)).astype(np.int32)
+            user = np.sort(rng.integers(users, size=impressions)).astype(np.int32)
             writer.write(split, "user", user)
-            writer.write(split, "time", np.zeros(IMPRESSIONS, np.int64))
-            writer.write(split, "item", zipf(rng, reduced["item"], IMPRESSIONS) - FIRST_ID)
+            writer.write(split, "time", np.zeros(impressions, np.int64))
+            writer.write(split, "item", zipf(rng, reduced["item"], impressions) - FIRST_ID)
             writer.write(split, "history_end", (user.astype(np.int64) + 1) * history)
-            click = (rng.random(IMPRESSIONS) < 0.05).astype(np.uint8)
+            click = (rng.random(impressions) < 0.05).astype(np.uint8)
             clicks[split] = int(click.sum())
             writer.write(split, "click", click)
             for field in schema.group("context"):
-                ids = FIRST_ID + rng.integers(sizes[field.name] - FIRST_ID, size=IMPRESSIONS)
+                ids = FIRST_ID + rng.integers(sizes[field.name] - FIRST_ID, size=impressions)
                 writer.write(split, field.name, ids.astype(np.uint8))
         manifest = {
             "name": folder.name,
@@ -112,10 +121,10 @@ def make_dataset(folder: Path, history: int = 100, scale: float = 1.0, spread: b
             "vocabulary_sizes": {name: sizes[name] for name in schema.vocabularies()},
             "unseen": dict.fromkeys(schema.vocabularies(), 0),
             "counts": {
-                "users": USERS,
+                "users": users,
                 "items": items,
-                "behaviors": USERS * history,
-                **dict.fromkeys(SPLITS, IMPRESSIONS),
+                "behaviors": users * history,
+                **dict.fromkeys(SPLITS, impressions),
                 **{f"{split}_clicks": clicks[split] for split in SPLITS},
                 **dict.fromkeys(("users_without_history", "users_without_profile", "items_without_features"), 0),
             },

@@ -19,9 +19,10 @@ from mailcli import __version__, plugins
 from mailcli.cli._completion import dataset_names, offer, offer_list, plugin_names, setting_assignments
 from mailcli.config import PRECISIONS, PROTOCOLS, VARIANTS
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.utils.hardware import limit_threads
+from mailcli.utils.hardware import limit_table_memory, limit_threads
 from mailcli.utils.log import log_to_file, log_to_stderr, note_in_file
 from mailcli.utils.path_names import path_fault
+from mailcli.utils.sizes import parse_size
 
 if TYPE_CHECKING:
     from mailcli.reporting.tables import ResultTable
@@ -90,6 +91,12 @@ def _limit_threads(ctx: click.Context, param: click.Parameter, value: int | None
         limit_threads(value)
 
 
+def _limit_table_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    del ctx, param
+    if value is not None:
+        limit_table_memory(parse_size(value, "--table-memory"))
+
+
 #: The type of an option that is a share.
 SHARE = _Share()
 DATA_DIR = path_option("--data-dir", default="data", text="Folder of the datasets.")
@@ -120,6 +127,14 @@ THREADS = click.option(
     expose_value=False,
     callback=_limit_threads,
     help="Threads of TensorFlow. [default: all cores]",
+)
+TABLE_MEMORY = click.option(
+    "--table-memory",
+    metavar="SIZE",
+    expose_value=False,
+    callback=_limit_table_memory,
+    help="Memory for an embedding table with its moments, such as 4GB. A larger table stays on disk, with the rows in "
+    "use in memory; the results are the same. [default: three quarters of the machine's]",
 )
 SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds, starting from 0.")
 CHECKPOINTS = click.option(
@@ -299,6 +314,7 @@ RUN_OPTIONS = with_options(
         help=f"Precision of matrix products: {quoted(PRECISIONS)} (where supported). [default: float32]",
     ),
     THREADS,
+    TABLE_MEMORY,
     click.option(
         "--set",
         "settings",

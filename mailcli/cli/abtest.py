@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mailcli.cli._completion import dataset_names, run_folders
-from mailcli.cli._options import DATA_DIR, FORMAT, THREADS, check_form, print_text_tables
+from mailcli.cli._options import DATA_DIR, FORMAT, TABLE_MEMORY, THREADS, check_form, print_text_tables
 
 
 @click.command(short_help="A simulated online A/B test of two runs.")
@@ -39,6 +39,7 @@ from mailcli.cli._options import DATA_DIR, FORMAT, THREADS, check_form, print_te
     help="Dataset if neither is a run. [default: the one used or made last]",
 )
 @THREADS
+@TABLE_MEMORY
 @FORMAT
 @DATA_DIR
 def abtest(a: str, b: str, data: str | None, form: str, data_dir: Path, **numbers: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from mailcli.cli._completion import run_folders
-from mailcli.cli._options import DATA_DIR, FORMAT, PATH, THREADS, check_form, print_text_tables
+from mailcli.cli._options import DATA_DIR, FORMAT, PATH, TABLE_MEMORY, THREADS, check_form, print_text_tables
 from mailcli.errors import MailError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     help="Number of bootstrap draws of the users, for 95% intervals; a run folder holds 500.",
 )
 @THREADS
+@TABLE_MEMORY
 @FORMAT
 @DATA_DIR
 def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) -> None:

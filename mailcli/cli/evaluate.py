@@ -14,6 +14,7 @@ from mailcli.cli._options import (
     FORMAT,
     PATH,
     RUNS,
+    TABLE_MEMORY,
     THREADS,
     check_columns,
     check_form,
@@ -39,6 +40,7 @@ from mailcli.errors import MailError
     help="Measure the new users' AUC and GAUC with only their last N behaviors given back instead, e.g. 0,1,2,5,10,30.",
 )
 @THREADS
+@TABLE_MEMORY
 @FORMAT
 @COLUMNS
 @DATA_DIR

@@ -8,7 +8,7 @@ import click
 
 from mailcli.cli._completion import run_folders
 from mailcli.cli._known import parse_known
-from mailcli.cli._options import COLUMNS, DATA_DIR, PATH, RUNS, THREADS, check_columns, path_option
+from mailcli.cli._options import COLUMNS, DATA_DIR, PATH, RUNS, TABLE_MEMORY, THREADS, check_columns, path_option
 from mailcli.cli._output import print_line
 from mailcli.errors import MailError
 
@@ -23,6 +23,7 @@ from mailcli.errors import MailError
     "This scores the test split again.",
 )
 @THREADS
+@TABLE_MEMORY
 @COLUMNS
 @DATA_DIR
 @RUNS

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mailcli.cli._completion import run_folders
-from mailcli.cli._options import DATA_DIR, PATH, THREADS, path_option
+from mailcli.cli._options import DATA_DIR, PATH, TABLE_MEMORY, THREADS, path_option
 from mailcli.cli._output import print_line
 
 
@@ -24,6 +24,7 @@ from mailcli.cli._output import print_line
     help="Use the histories of all users. [default: users drawn as new have no history, as in the test split]",
 )
 @THREADS
+@TABLE_MEMORY
 @DATA_DIR
 def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, data_dir: Path) -> None:
     """Score the impressions in FILE (CSV or Parquet) with a finished RUN, and write them with a column `score`.

@@ -14,7 +14,7 @@ from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
 from mailcli.reporting.rows import Result, Row, result_of
 from mailcli.training.run_folder import Run
-from mailcli.utils.hardware import table_bytes
+from mailcli.utils.hardware import table_bytes, table_memory
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,8 @@ def with_baselines(
 
 def run_memory(config: RunConfig, dataset: Dataset) -> int:
     """About what a run takes, in bytes: the table with its optimizer, and 2 GB (ours: benchmarks/RESULTS.md)."""
-    return 2 * 10**9 + table_bytes(sum(dataset.vocabulary_sizes.values()), config.embedding_dim)
+    table = table_bytes(sum(dataset.vocabulary_sizes.values()), config.embedding_dim)
+    return 2 * 10**9 + min(table, table_memory() or table)
 
 
 def _log_progress(runs: Sequence[Run], jobs: int) -> None:

@@ -43,7 +43,7 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
     per_score = _time_scoring(model, batches["validation"])
     validation, test = (per_score * len(splits[name].rows) for name in ("validation", "test"))
     if is_two_stage(config):
-        numbers = _count(model.variables)
+        numbers = _count(model.whole(model.variables))
         return Speed(steps=0, validations=1, step=0.0, validation=validation, test=test, numbers=numbers)
     train = batches["train"]
     if prepares(model.cold_start):
@@ -59,7 +59,7 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
         step=step_seconds,
         validation=validation,
         test=test,
-        numbers=_count([*model.variables, *step.variables]),
+        numbers=_count([*model.whole(model.variables), *step.variables]),
         teachers=model.cold_start.teachers,
     )
 
@@ -94,15 +94,17 @@ def _first_batches(batches: Batches, number: int) -> Batches:
 def _time_steps(step: Step, batches: Batches, seed: int) -> float:
     """Seconds of a training step, reading its batch included; the median, since other programs interrupt some."""
     with closing(_endless(batches, seed)) as stream:
-        for batch in islice(stream, _WARM_UP):
+        for batch in islice(stream, _WARM_UP * step.update_every):
             step(to_tensors(batch))
         ends = [time.perf_counter()]
         while len(ends) <= _LEAST or (len(ends) <= _MOST and ends[-1] - ends[0] < _SECONDS):
-            losses = step(to_tensors(next(stream)))
-            # A step has ended when its losses are there.
-            _ = [float(value) for value in losses.values()]
+            # A tower that is not trained in each step makes some longer than others.
+            for _ in range(step.update_every):
+                losses = step(to_tensors(next(stream)))
+                # A step has ended when its losses are there.
+                _ = [float(value) for value in losses.values()]
             ends.append(time.perf_counter())
-        return float(np.median(np.diff(ends)))
+        return float(np.median(np.diff(ends))) / step.update_every
 
 
 def _endless(batches: Batches, seed: int) -> Generator[Batch]:

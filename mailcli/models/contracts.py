@@ -99,6 +99,11 @@ class ColdStartMethod(keras.layers.Layer):
         return False
 
     @property
+    def update_every(self) -> int:
+        """G_A makes its updates in every so many steps, beginning with the first (only for co-trained methods)."""
+        return 1
+
+    @property
     def teachers(self) -> int:
         """How many teachers `prepare` asks for, by which `mail` estimates how long a run takes."""
         return 0

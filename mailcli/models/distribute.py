@@ -13,15 +13,10 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from mailcli.models.features import Tensor
-
-#: Numbers per block of Philox, the random generator behind TensorFlow's float32 and bfloat16 samplers.
-_BLOCK = 4
-#: Philox in tf.random.Algorithm.
-_PHILOX = 1
+from mailcli.models.philox import sample_rows
 
 
 class RowRange(NamedTuple):
@@ -93,6 +88,14 @@ def device_counts() -> dict[str, int]:
     """The numbers of workers, replicas and GPUs, as environment.json holds them."""
     gpus = len(tf.config.list_physical_devices("GPU"))
     return {"workers": worker_count(), "replicas": replica_count(), "gpus": gpus}
+
+
+def copies(variable: Any) -> Sequence[Any]:
+    """A Keras variable's copies on the replicas of this worker; with one replica, its only one."""
+    if not _groups:
+        return [variable.value]
+    local: Sequence[Any] = _groups[-1].strategy.experimental_local_results(variable.value)
+    return local
 
 
 @contextmanager
@@ -284,25 +287,8 @@ def normal(x: Tensor, generator: Any) -> Tensor:
 
 
 def _sample(sampler: Any, x: Tensor, generator: Any) -> Tensor:
-    """This replica's rows of what Keras samples for the whole batch: Philox has a counter, so any row can be first."""
-    # As in keras.src.backend.tensorflow.random.
-    seed = tf.cast(tf.math.floormod(generator.next(), np.iinfo(np.int32).max - 1), tf.int32)
-    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
-    ranges = _current_rows()
-    shape = tf.shape(x, tf.int64)
+    """This replica's rows of what Keras samples for the whole batch."""
+    seed, shape = generator.next(), tf.shape(x)
     width = tf.reduce_prod(shape[1:])
-    samples = []
-    for rows in ranges:
-        start, size = (tf.cast(count, tf.int64) * width for count in (rows.start, rows.size))
-        skipped = start % _BLOCK
-        block = _advance(counter, start // _BLOCK)
-        flat = sampler(shape=[skipped + size], key=key, counter=block, alg=_PHILOX, dtype=x.dtype)
-        samples.append(flat[skipped:])
+    samples = [sample_rows(sampler, seed, width, rows.start, rows.size, x.dtype) for rows in _current_rows()]
     return tf.reshape(tf.concat(samples, axis=0) if len(samples) > 1 else samples[0], shape)
-
-
-def _advance(counter: Tensor, blocks: Tensor) -> Tensor:
-    """The 128-bit counter [2], its lower half first, moved on by a number of blocks."""
-    low = counter[0] + tf.cast(blocks, tf.uint64)
-    carry = tf.cast(tf.cast(low < counter[0], tf.int32), tf.uint64)
-    return tf.stack([low, counter[1] + carry])

@@ -8,14 +8,20 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from mailcli.data.schema import FIRST_ID, PADDING, Schema
 from mailcli.models.features import Features, Spec, Tensor, first_rows
 from mailcli.models.sparse_ops import bag_sum, gather_rows, scatter_masked
+from mailcli.models.table.initializer import initial_rows
+from mailcli.models.table.memory import TableMemory
+from mailcli.models.table.rows import parts, write_rows
 
 #: Half-width of `small` (ours: 0.1 and 0.03 of Xavier's width did equally well on ml-100k), and the standard deviation
 #: of `normal` (published code).
 SMALL_SCALE = 0.01
+#: Where Keras keeps the table in a weights file of a TwoTower.
+TABLE_IN_FILE = "embedding/vars/0"
 
 Outstanding = Callable[[Any, Tensor], Tensor]
 """A table and some of its rows [U] -> what is to be added to them [U, d]."""
@@ -39,6 +45,7 @@ class FeatureEmbedding(keras.layers.Layer):
         dim: d.
         init: "normal", "xavier" (MAIL Algorithm 1), "small" (ours), "behaviors" (ours) or "glorot".
         l2: weight of the embeddings' squared lengths in the ranking loss.
+        memory: for the table with Adam's moments; a larger one is a MappedTable. None for any size.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class FeatureEmbedding(keras.layers.Layer):
         dim: int,
         init: str = "normal",
         l2: float = 0.0,
+        memory: TableMemory | None = None,
         **kwargs: Any,
     ) -> None:
         # float32 whatever the precision: a table cast to another type would be copied whole.
@@ -61,18 +69,27 @@ class FeatureEmbedding(keras.layers.Layer):
         self.first_action_row = sum(vocabulary_sizes[name] for name in self.first_row)
         self.actions = FIRST_ID + len(schema.actions)
         self.rows = self.first_action_row + self.actions
+        self.mapped = memory.map_table(self.rows, dim) if memory else None
 
     def build(self, *_: Any) -> None:
         """Make the table."""
-        self.table = self.add_weight(shape=(self.rows, self.dim), initializer=self._initializer(), name="table")
-        if self.init in {"small", "behaviors"}:
-            actions = tf.range(self.rows)[:, None] >= self.first_action_row
-            self.table.assign(tf.where(actions, 1.0, self.table.value))
-        elif self.init == "glorot":
-            sizes = [*(self.vocabulary_sizes[name] for name in self.first_row), self.actions]
-            limits = np.repeat([(6 / (size + self.dim)) ** 0.5 for size in sizes], sizes)
-            self.table.assign(self.table.value * tf.constant(limits[:, None], tf.float32))
+        initializer = self._initializer()
+        if self.mapped:
+            self.table = self.add_weight(shape=(self.mapped.capacity, self.dim), initializer="zeros", name="table")
+            whole = self.mapped.add(self.table)
+            for rows in parts(whole.shape, 4):
+                drawn = initial_rows(initializer, self.dim, rows[0], len(rows))
+                whole.write(rows, self._adjusted(drawn, rows).numpy())
+        else:
+            self.table = self.add_weight(shape=(self.rows, self.dim), initializer=initializer, name="table")
+            if self.init in {"small", "behaviors", "glorot"}:
+                self.table.assign(self._adjusted(self.table.value, np.arange(self.rows)))
         self.built = True
+
+    @property
+    def whole_table(self) -> Any:
+        """The table with all its rows, a Keras variable or a MappedVariable."""
+        return self.mapped.variables[0] if self.mapped else self.table
 
     def _initializer(self) -> Any:
         if self.init == "normal":
@@ -80,6 +97,32 @@ class FeatureEmbedding(keras.layers.Layer):
         limits = {"xavier": (3 / self.dim) ** 0.5, "small": SMALL_SCALE, "behaviors": SMALL_SCALE, "glorot": 1.0}
         limit = limits[self.init]
         return keras.initializers.RandomUniform(-limit, limit)
+
+    def _adjusted(self, drawn: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """The initial values [U, d] of rows [U], from what was drawn for them."""
+        if self.init in {"small", "behaviors"}:
+            return tf.where(rows[:, None] >= self.first_action_row, 1.0, drawn)
+        if self.init == "glorot":
+            sizes = [*(self.vocabulary_sizes[name] for name in self.first_row), self.actions]
+            limits = np.array([(6 / (size + self.dim)) ** 0.5 for size in sizes], np.float32)
+            vocabulary = np.searchsorted(np.cumsum(sizes), rows, side="right")
+            return drawn * limits[vocabulary][:, None]
+        return drawn
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the table into Keras' weights file, some rows at a time."""
+        table = np.asarray(self.whole_table)
+        dataset = store.h5_file.create_dataset(TABLE_IN_FILE, table.shape, table.dtype)
+        for rows in parts(table.shape, table.itemsize):
+            dataset[rows[0] : rows[-1] + 1] = table[rows]
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read the table from Keras' weights file, some rows at a time (ValueError if it has another shape)."""
+        dataset = store.h5_file[TABLE_IN_FILE]
+        if dataset.shape != self.whole_table.shape:
+            raise ValueError(f"the embedding table has the shape {dataset.shape}, expected {self.whole_table.shape}")
+        for rows in parts(dataset.shape, dataset.dtype.itemsize):
+            write_rows(self.whole_table, rows, dataset[rows[0] : rows[-1] + 1])
 
     def call(self, batch: dict[str, Tensor], outstanding: Outstanding | None = None) -> Features:
         """Embed a batch (the arrays of mailcli.data.batches.Batch, as tensors).
@@ -142,8 +185,13 @@ class FeatureEmbedding(keras.layers.Layer):
         sizes = [self.actions, *(tf.size(ids) for ids in rows.values())]
         parts = tf.split(indices, sizes)[1:]
         by_group = {name: tf.reshape(part, tf.shape(rows[name])) for name, part in zip(rows, parts, strict=True)}
-        embeddings = tf.gather(self.table.value, distinct)
-        if outstanding is not None:
+        if outstanding is None:
+            table = self.whole_table
+            embeddings = table.gather(distinct) if self.mapped else tf.gather(table.value, distinct)
+        else:
+            if self.mapped:
+                distinct = self.mapped.slots(distinct)
+            embeddings = tf.gather(self.table.value, distinct)
             embeddings += tf.stop_gradient(outstanding(self.table, distinct))
         return embeddings, by_group
 

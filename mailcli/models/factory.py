@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,7 +25,11 @@ from mailcli.models.option_values import cast_option, option_types
 from mailcli.models.own_code import own_plugins, place_of_definition, place_of_error, short_message
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import make_step
+from mailcli.models.table.mapped import MappedTable
+from mailcli.models.table.memory import TableMemory, row_bytes
 from mailcli.models.two_tower import TwoTower
+from mailcli.utils.files import existing_parent
+from mailcli.utils.hardware import table_bytes, table_memory
 
 #: Ends the error about a ranker or method of the user's own that fails on one impression or as a graph.
 CONTRACT = (
@@ -31,8 +38,14 @@ CONTRACT = (
 )
 
 
-def make_model(dataset: Dataset, config: RunConfig) -> TwoTower:
+def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None) -> TwoTower:
     """The model of a run, initialized from the config's seed (Xavier, as in Algorithm 1).
+
+    Args:
+        dataset: the dataset.
+        config: the run's settings.
+        folder: where the files of an embedding table go that does not fit in memory, or would be, if it is yet to be
+            made; the system's folder for temporary files by default.
 
     Raises:
         MailError: an option that the ranker or the cold-start method does not have, or a value that it refuses or that
@@ -46,17 +59,25 @@ def make_model(dataset: Dataset, config: RunConfig) -> TwoTower:
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
     with distribute.scope():
-        return _build_model(dataset, config)
+        return _build_model(dataset, config, existing_parent(folder or Path(tempfile.gettempdir())))
 
 
 def _plugins(config: RunConfig) -> list[tuple[plugins.PluginKind, str]]:
     return [(plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)]
 
 
-def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
+def _build_model(dataset: Dataset, config: RunConfig, folder: Path) -> TwoTower:
+    size = table_memory()
     embedding = FeatureEmbedding(
-        dataset.schema, dataset.vocabulary_sizes, config.embedding_dim, config.embedding_init, config.embedding_l2
+        dataset.schema,
+        dataset.vocabulary_sizes,
+        config.embedding_dim,
+        config.embedding_init,
+        config.embedding_l2,
+        None if size is None else TableMemory(size, folder),
     )
+    if embedding.mapped:
+        _check_mapped(embedding, embedding.mapped, config)
     ranker = _instantiate(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = make_cold_start(config)
     cell = f"{config.ranker}+{config.cold_start} on {dataset.name}"
@@ -78,6 +99,24 @@ def _build_model(dataset: Dataset, config: RunConfig) -> TwoTower:
         place = place_of_error(error, own) or place_of_definition(own)
         raise MailError(f"{cell}: {place}{short_message(error)} {CONTRACT}") from error
     return model
+
+
+def _check_mapped(embedding: FeatureEmbedding, mapped: MappedTable, config: RunConfig) -> None:
+    """Refuse what cannot be done with a table that does not fit in memory (MailError)."""
+    table = (
+        f"embedding_dim = {config.embedding_dim}: {embedding.rows:,} embeddings with their moments take "
+        f"{table_bytes(embedding.rows, config.embedding_dim) / 1e6:,.3g} MB, more than --table-memory. "
+    )
+    if config.optimizer != "sparse_adam":
+        raise MailError(f"{table}optimizer = {config.optimizer} changes all in each step. Expected sparse_adam.")
+    if distribute.replica_count() > 1:
+        raise MailError(f"{table}Several replicas need all of them in memory. Expected 1 replica, or more memory.")
+    steps = {"behavior": config.history}
+    columns = sum(field.values * steps.get(field.group, 1) for field in embedding.schema.fields)
+    batch_rows = min(config.batch_size * columns + embedding.actions, embedding.rows)
+    if batch_rows > mapped.capacity:
+        needed = math.ceil(row_bytes(config.embedding_dim) * batch_rows / 1e6)
+        raise MailError(f"{table}A batch may have {batch_rows:,} of them. Expected --table-memory {needed}MB or more.")
 
 
 def make_cold_start(config: RunConfig) -> ColdStartMethod:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mailcli.models import distribute
 from mailcli.models.features import Tensor
 from mailcli.models.sparse_ops import scatter_sum
+from mailcli.models.table.mapped import MappedTable, MappedVariable
 
 #: Rows that `catch_up` moves at once (ours: 32 MB per temporary at d = 32).
 ROWS_AT_ONCE = 2**18
@@ -54,32 +55,63 @@ class SparseAdam(keras.optimizers.Adam):
             )
             for index in range(len(variables))
         ]
+        self._mapped: dict[int, list[MappedVariable]] = {}
+        self._settle_values: dict[int, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {}
+
+    def map_rows(self, variable: Any, table: MappedTable) -> None:
+        """Map the moments of a mapped table's variable as well."""
+        index = self._get_variable_index(variable)
+        (whole,) = table.whole([variable])
+        state = (self._momentums, self._velocities, self._updated)
+        self._mapped[index] = [whole, *(table.add(x[index]) for x in state)]
+        signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in self._mapped[index]]
+        self._settle_values[index] = tf.function(self._settled, input_signature=signature, autograph=False)
 
     def outstanding(self, variable: Any, rows: Tensor) -> Tensor:
         """[U, d], what momentum has yet to add to some rows of a variable, before the next update."""
         index = self._get_variable_index(variable)
         m, v = (tf.gather(x[index].value, rows) for x in (self._momentums, self._velocities))
-        shift, _, _ = self._missed(index, rows, m, v)
+        shift, _, _ = self._missed(tf.gather(self._updated[index].value, rows), m, v)
         return shift
 
     def catch_up(self) -> None:
         """Move all rows of all variables on to the present step."""
         now = int(np.asarray(self.iterations))
-        for updated, settle in zip(self._updated, self._settle, strict=True):
-            steps = np.array(updated)
+        for index, settle in enumerate(self._settle):
+            mapped = self._mapped.get(index)
+            steps = np.asarray(mapped[-1] if mapped else self._updated[index])
             rows = np.flatnonzero((steps > 0) & (steps < now))
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                settle(tf.constant(rows[start : start + ROWS_AT_ONCE], tf.int64))
+                some = rows[start : start + ROWS_AT_ONCE]
+                if mapped:
+                    self._catch_up_mapped(index, some, now)
+                else:
+                    settle(tf.constant(some, tf.int64))
 
     def _catch_up_rows(self, index: int, rows: Tensor) -> None:
         variables = [x[index].value for x in (self._trainable_variables, self._momentums, self._velocities)]
         w, m, v = (tf.gather(x, rows) for x in variables)
-        shift, m, v = self._missed(index, rows, m, v)
-        self._write(index, rows, w + shift, m, v, self.iterations)
+        self._write(index, rows, *self._settled(w, m, v, tf.gather(self._updated[index].value, rows)), self.iterations)
 
-    def _missed(self, index: int, rows: Tensor, m: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The shift of the weights and the moments m and v [U, ...] of rows, after their steps without a gradient."""
-        updated = tf.gather(self._updated[index].value, rows)
+    def _catch_up_mapped(self, index: int, rows: NDArray[np.int64], now: int) -> None:
+        values = [variable.changeable() for variable in self._mapped[index]]
+        settled = self._settle_values[index](*(x[rows] for x in values))
+        for x, new in zip(values, (*settled, now), strict=True):
+            x[rows] = new
+
+    def _settled(self, w: Tensor, m: Tensor, v: Tensor, updated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The weights and moments [U, ...] of rows at the present step."""
+        shift, m, v = self._missed(updated, m, v)
+        return w + shift, m, v
+
+    def _missed(self, updated: Tensor, m: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The shift of the weights and the moments m and v [U, ...] of rows, after their steps without a gradient.
+
+        Args:
+            updated: [U], the step of each row's last gradient.
+            m: before these steps.
+            v: before these steps.
+        """
         now = tf.cast(self.iterations, updated.dtype)
         k = tf.where(updated > 0, now - updated, 0)
         sums, last = tf.constant(self._sums, m.dtype), len(self._sums) - 1
@@ -114,7 +146,8 @@ class SparseAdam(keras.optimizers.Adam):
         if isinstance(gradient, tf.IndexedSlices):
             rows, g = sum_duplicates(gradient)
             m_rows, v_rows, w_rows = (tf.gather(x, rows) for x in (m, v, variable))
-            shift, m_rows, v_rows = self._missed(index, rows, m_rows, v_rows)
+            updated = tf.gather(self._updated[index].value, rows)
+            shift, m_rows, v_rows = self._missed(updated, m_rows, v_rows)
             m_rows += (1 - self.beta_1) * (g - m_rows)
             v_rows += (1 - self.beta_2) * (tf.square(g) - v_rows)
             w_rows += shift - self._alpha(step, dtype) * m_rows / (tf.sqrt(v_rows) + self.epsilon)

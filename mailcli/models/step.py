@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import keras
 
@@ -34,15 +34,23 @@ class Step:
             if model.zero_shot_variables:
                 optimizers.zero_shot.build(model.zero_shot_variables)
             optimizers.ranking.build(model.ranking_variables)
+        if model.embedding.mapped:
+            optimizers.ranking.map_rows(model.embedding.table, model.embedding.mapped)
         self._optimizers = optimizers
         # The state of both optimizers, for checkpoints.
-        self.variables: list[Any] = [*optimizers.zero_shot.variables, *optimizers.ranking.variables]
-        step = distribute.run_on_replicas(lambda batch: model.train_step(batch, optimizers))
-        self._graph = model.as_graph(step)
+        self.variables = model.whole([*optimizers.zero_shot.variables, *optimizers.ranking.variables])
+        self.update_every = model.cold_start.update_every if model.cold_start.co_trained else 1
+        self._graph, self._graph_without_tower = (
+            model.as_graph(
+                distribute.run_on_replicas(partial(model.train_step, optimizers=optimizers, update_tower=update))
+            )
+            for update in (True, False)
+        )
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Run one step; the losses by name."""
-        losses: dict[str, Tensor] = self._graph(batch)
+        is_due = self.update_every == 1 or int(self._optimizers.ranking.iterations) % self.update_every == 0
+        losses: dict[str, Tensor] = (self._graph if is_due else self._graph_without_tower)(batch)
         return losses
 
     def catch_up(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -82,6 +82,11 @@ class TwoTower(keras.Model):
         """
         return tf.function(function, input_signature=[self.batch_signature], autograph=self.autograph)
 
+    def whole(self, variables: Iterable[Any]) -> list[Any]:
+        """Variables, with all rows of those of which only some are in memory."""
+        mapped = self.embedding.mapped
+        return mapped.whole(variables) if mapped else list(variables)
+
     @property
     def zero_shot_variables(self) -> list[Any]:
         """What G_A updates."""
@@ -117,8 +122,16 @@ class TwoTower(keras.Model):
         parts = [click, click * tf.sigmoid(heads["conversion"])] if "conversion" in heads else [click]
         return tf.stack(parts, axis=1)
 
-    def train_step(self, batch: dict[str, Tensor], optimizers: Optimizers) -> dict[str, Tensor]:
+    def train_step(
+        self, batch: dict[str, Tensor], optimizers: Optimizers, update_tower: bool = True
+    ) -> dict[str, Tensor]:
         """Algorithm 1 on one batch.
+
+        Args:
+            batch: the batch.
+            optimizers: G_A and G_B.
+            update_tower: whether G_A makes its updates, which are not due in every step of a method with
+                `ColdStartMethod.update_every`.
 
         Returns:
             The losses by name: L_rt; L_extra from `add_loss`; L_l2 with `embedding_l2`; L_ctcvr for a ranker with two
@@ -126,22 +139,24 @@ class TwoTower(keras.Model):
             G_A apply, without those of G_A's second update (`ColdStartMethod.learns_from_clicks`).
         """
         if not distribute.is_distributed():
-            return self._train_step(batch, optimizers, ())
+            return self._train_step(batch, optimizers, update_tower, ())
         # Each replica computes its share of every loss; the sums of the shares are returned.
         is_new = tf.reduce_all(batch["actions"] == PADDING, axis=1)
         old = tf.math.count_nonzero(~is_new)
         with distribute.exchange_row_counts(tf.shape(batch["click"])[0], old) as (_, old_rows):
-            losses = self._train_step(batch, optimizers, old_rows)
+            losses = self._train_step(batch, optimizers, update_tower, old_rows)
         norms = {name: losses.pop(name) for name in ("gradient", "gradient_zst") if name in losses}
         return dict(zip(losses, distribute.all_reduce_sums(list(losses.values())), strict=True)) | norms
 
-    def _train_step(self, batch: dict[str, Tensor], optimizers: Optimizers, old_rows: RowRanges) -> dict[str, Tensor]:
+    def _train_step(
+        self, batch: dict[str, Tensor], optimizers: Optimizers, update_tower: bool, old_rows: RowRanges
+    ) -> dict[str, Tensor]:
         """The losses, or a replica's shares of them; `old_rows` are the ranges of the old users' rows."""
         losses: dict[str, Tensor] = {}
         with tf.GradientTape() as tape:
             # Step 1: flag, Eq. (9)
             features = self.embedding(self.cold_start.mask_batch(batch), outstanding=optimizers.outstanding)
-            if self.cold_start.co_trained:
+            if self.cold_start.co_trained and update_tower:
                 with tape.stop_recording(), distribute.use_rows(old_rows):
                     losses |= self._zero_shot_step(features, optimizers.zero_shot)  # steps 2-3
             heads, extra = self._heads_and_extra(features)  # steps 4-5
@@ -159,13 +174,15 @@ class TwoTower(keras.Model):
             if "conversion" in heads:
                 losses["L_ctcvr"] = ctcvr_loss(batch["conversion"], heads["click"], heads["conversion"])
                 total += losses["L_ctcvr"]
-        norm = self._apply_click_loss(total, tape, optimizers)  # step 7
+        norm = self._apply_click_loss(total, tape, optimizers, update_tower)  # step 7
         return {**losses, "gradient": norm}
 
-    def _apply_click_loss(self, loss: Tensor, tape: tf.GradientTape, optimizers: Optimizers) -> Tensor:
+    def _apply_click_loss(
+        self, loss: Tensor, tape: tf.GradientTape, optimizers: Optimizers, update_tower: bool
+    ) -> Tensor:
         """G_B's update, and G_A's second one for a method that learns from clicks; the norm of what G_B applies."""
         ranking = self.ranking_variables
-        tower = self.zero_shot_variables if self.cold_start.learns_from_clicks else []
+        tower = self.zero_shot_variables if self.cold_start.learns_from_clicks and update_tower else []
         gradients = tape.gradient(loss, [*ranking, *tower])
         applied = apply_gradients(optimizers.ranking, gradients[: len(ranking)], ranking)
         # The loss does not reach variables that v̂ does not come from.

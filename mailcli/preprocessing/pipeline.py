@@ -16,7 +16,7 @@ from mailcli.data.manifest import DERIVATIONS, LONGEST_HISTORY
 from mailcli.data.writer import DatasetWriter, check_target
 from mailcli.errors import MailError
 from mailcli.preprocessing.column_checks import check_columns
-from mailcli.preprocessing.engines._base import MEMORY_LIMIT, DataEngine, parse_size
+from mailcli.preprocessing.engines._base import MEMORY_LIMIT, DataEngine
 from mailcli.preprocessing.extract import Extraction
 from mailcli.preprocessing.extracted_tables import ExtractedTables
 from mailcli.preprocessing.fingerprints import fingerprints, stamps
@@ -28,6 +28,7 @@ from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.summary import summary
 from mailcli.preprocessing.table_reader import TableReader
 from mailcli.preprocessing.transform import Transform
+from mailcli.utils.sizes import parse_size
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     if reader.only_duckdb and options.engine != "duckdb":
         what = "files with a schema file" if options.schema else f"the files of '{source}'"
         raise MailError(f"--engine {options.engine}: {what} are read only by DuckDB. Leave out --engine.")
-    memory = parse_size(options.memory_limit)
+    memory = parse_size(options.memory_limit, "--memory-limit")
     with DatasetWriter(target, options.temp_dir) as writer:
         arguments = {**chosen, **({"schema": options.schema} if options.schema else {})}
         raw_data: RawData = reader(raw, writer.stages.temp, **arguments)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mailcli import __version__
 from mailcli.reporting.run_list import size_text
 from mailcli.utils import hardware
+from mailcli.utils.files import existing_parent
 from mailcli.utils.installation import Package, installed_version, python_fault, required_packages
 
 #: The packages whose versions are always shown.
@@ -88,7 +89,7 @@ def machine() -> list[Finding]:
 
 def disk(folder: Path) -> Finding:
     """The free space for a folder that need not exist."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    existing = existing_parent(folder)
     free = shutil.disk_usage(existing).free
     fault = ""
     if not existing.is_dir():

@@ -41,10 +41,16 @@ class ServedModel:
         with_users: whether the users' attributes are stored inside, for the signature `known_users`.
 
     Raises:
-        MailError: the vocabularies are too large for a saved graph, or two inputs have the same name.
+        MailError: the vocabularies are too large for a saved graph or the table for memory, or two inputs have the same
+            name.
     """
 
     def __init__(self, model: TwoTower, dataset: Dataset, config: RunConfig, with_users: bool = False) -> None:
+        if model.embedding.mapped:
+            raise MailError(
+                f"{model.embedding.rows:,} embeddings do not fit in memory, but a SavedModel holds all. Export on "
+                "a machine with more memory."
+            )
         self._model, self._dataset, self._n_v = model, dataset, config.history
         self._schema = dataset.schema
         self.inputs = SignatureInputs(dataset, config.history)

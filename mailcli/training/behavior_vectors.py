@@ -13,6 +13,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.models.correspondence import value_vectors
 from mailcli.models.embedding import FeatureEmbedding
+from mailcli.models.table.rows import write_rows
 from mailcli.training import collectives
 
 #: At most so many users are looked at, and of each one's behaviors before the last training impression at most the last
@@ -30,17 +31,18 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
         seed: of the draw of users, if there are too many, and of the decomposition's starting vector.
     """
     user, rows = seen_behaviors(dataset, view, np.random.default_rng(seed))
-    table = embedding.table.numpy()
     for field in dataset.schema.group("behavior"):
         ids = np.asarray(dataset.column("behaviors", field.name)[rows])
         size = dataset.vocabulary_sizes[field.vocabulary]
         vectors = value_vectors(user, ids, size, embedding.dim, seed)
         first = embedding.first_row[field.vocabulary]
         has_vector = np.asarray(vectors.any(axis=1))[:, None]
-        table[first : first + size] = np.where(has_vector, vectors, table[first : first + size])
-    embedding.table.assign(table)
+        places = np.arange(first, first + size)
+        # No reference to the table is kept: TensorFlow would copy it before it changes it.
+        new = np.where(has_vector, vectors, np.asarray(embedding.whole_table)[places])
+        write_rows(embedding.whole_table, places, new)
     # Other processors may round differently.
-    collectives.broadcast([embedding.table])
+    collectives.broadcast(embedding.variables)
 
 
 def seen_behaviors(

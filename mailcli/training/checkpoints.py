@@ -11,6 +11,8 @@ import re
 import shutil
 import sys
 import time
+import zipfile
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,8 +23,15 @@ from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.training.run_folder import entries
-from mailcli.training.variable_files import DAMAGE_ERRORS, check_stored, save_variables, shape_and_dtype
-from mailcli.utils.files import remove
+from mailcli.training.variable_files import (
+    DAMAGE_ERRORS,
+    check_stored,
+    save_variables,
+    set_variable,
+    shape_and_dtype,
+    stored_variable,
+)
+from mailcli.utils.files import existing_parent, remove
 
 if TYPE_CHECKING:
     from mailcli.training.run_folder import Run
@@ -110,9 +119,9 @@ class Checkpoints:
             except DAMAGE_ERRORS as error:
                 logger.warning(f"{path}: is damaged; skipping it ({error}).")
                 continue
-            with np.load(path, allow_pickle=False) as file:
+            with zipfile.ZipFile(path) as archive:
                 for number, variable in enumerate(self._variables):
-                    variable.assign(file[str(number)])
+                    set_variable(variable, stored_variable(archive, number).parts)
             return state
         return None
 
@@ -164,8 +173,13 @@ def _read_state(path: Path, variables: Sequence[Any]) -> TrainingState:
     check_stored(path)
     with np.load(path, allow_pickle=False) as file:
         state = _parse_state(file[_STATE])
-        # Reading an array to its end checks its CRC-32; one at a time, because they are large.
-        stored = [shape_and_dtype(file[str(number)]) for number in range(len(file.files) - 1)]
+    with zipfile.ZipFile(path) as archive:
+        stored = []
+        for number in range(len(archive.namelist()) - 1):
+            shape, dtype, parts = stored_variable(archive, number)
+            # Reading to the end checks the CRC-32.
+            deque(parts, maxlen=0)
+            stored.append((shape, dtype))
     if stored != [shape_and_dtype(variable) for variable in variables]:
         raise ValueError("it holds other variables than the run has")
     return state
@@ -194,7 +208,7 @@ def check_disk_space(folder: Path, variables: Iterable[Any]) -> None:
     """
     # Four bytes per number: what is not float32 is small.
     needed = (KEPT + 3) * sum(4 * int(np.prod(variable.shape)) for variable in variables)
-    free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
+    free = shutil.disk_usage(existing_parent(folder)).free
     if free < needed:
         raise MailError(
             f"{folder}: {free / 1e6:,.0f} MB are free, and the checkpoints of this run may need "

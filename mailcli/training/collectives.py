@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ def broadcast(variables: Iterable[Any]) -> None:
 def _broadcast_variable(variable: Any) -> None:
     """Some rows at a time: a table may take half of a machine's memory."""
     index, _ = distribute.worker()
-    copies = _copies(variable)
+    copies = distribute.copies(variable)
     if not copies[0].shape.rank:
         value = _array_from_chief(np.asarray(copies[0]))
         for copy in copies if index else ():
@@ -39,14 +39,6 @@ def _broadcast_variable(variable: Any) -> None:
         # The chief has them already.
         for copy in copies if index else ():
             copy[start : start + step].assign(rows)
-
-
-def _copies(variable: Any) -> Sequence[Any]:
-    """A Keras variable's copies on the replicas of this worker."""
-    team = distribute.replica_group()
-    assert team is not None
-    copies: Sequence[Any] = team.strategy.experimental_local_results(variable.value)
-    return copies
 
 
 def broadcast_text(text: str) -> str:

@@ -81,7 +81,7 @@ class TrainingLoop:
         self._batches, self._validation = batches["train"], batches["validation"]
         self._validated_steps = validated_steps(len(self._batches), run.config.eval_every)
         self._step = make_step(model, run.config)
-        variables = [*model.variables, *self._step.variables]
+        variables = [*model.whole(model.variables), *self._step.variables]
         self._checkpoints = Checkpoints(run.checkpoints, variables)
         self._normalization = NormalizationStatistics(model, self._batches, run.config.seed)
         self._pending: list[dict[str, Tensor]] = []

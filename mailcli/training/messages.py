@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from statistics import fmean
 from typing import Any
 
 from mailcli.config import RunConfig
@@ -24,21 +25,19 @@ class MeanLosses:
     """The means of the losses of some steps."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._steps = 0
+        self._values: dict[str, list[float]] = {}
 
     def add(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Take in the steps of some lines of history.jsonl."""
         for line in lines:
-            self._steps += 1
             for name, value in line.items():
                 if name.startswith(_LOSS):
-                    self._sums[name] = self._sums.get(name, 0.0) + value
+                    self._values.setdefault(name, []).append(value)
 
     def take(self) -> dict[str, float]:
         """The means by name, and begin anew; empty without steps."""
-        means = {name: value / self._steps for name, value in self._sums.items()}
-        self._sums, self._steps = {}, 0
+        means = {name: fmean(values) for name, values in self._values.items()}
+        self._values = {}
         return means
 
 

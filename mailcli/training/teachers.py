@@ -105,7 +105,7 @@ def _train_and_score(
 
     views = {name: _without(dataset, splits[name], taught_users) for name in ("train", "validation")}
     check_selectable(dataset, views["validation"], _SELECT)
-    model = make_model(dataset, config)
+    model = make_model(dataset, config, teacher.folder)
     score = Scorer(model)
 
     def initialize(model: TwoTower, _: Step) -> None:

@@ -6,13 +6,14 @@ import logging
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
-from mailcli.errors import Interrupted, MailError
+from mailcli.errors import Interrupted
 from mailcli.models import distribute
 from mailcli.models.factory import make_model
 from mailcli.models.sparse_ops import clear_custom_gradients
@@ -35,7 +36,6 @@ from mailcli.training.scorer import Scorer
 from mailcli.training.teachers import forget_teachers
 from mailcli.training.two_stage import fit_two_stage
 from mailcli.training.warm_start import WarmStart
-from mailcli.utils import hardware
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ def _train_to_the_end(
     if warm_start:
         # Before the model is created, so that random numbers are the same when an interrupted run resumes.
         warm_start.load()
-    model, splits = model_and_splits(run.config, dataset)
+    model, splits = model_and_splits(run.config, dataset, run.folder)
     scorer = Scorer(model)
     batches = {name: _batches(dataset, view, run.config) for name, view in splits.items()}
     if baseline:
@@ -207,37 +207,31 @@ def _audit(run: Run, dataset: Dataset, trained: _Trained) -> RunAudit | None:
 def _cost(trained: _Trained, scoring_seconds: float, impressions: int) -> dict[str, float]:
     """`cost` of environment.json: result.json has no times, so that the same training writes the same bytes."""
     return {
-        "parameters": sum(math.prod(weight.shape) for weight in trained.model.weights),
+        "parameters": sum(math.prod(weight.shape) for weight in trained.model.whole(trained.model.weights)),
         "training_seconds": round(trained.seconds, 1),
         "scoring_microseconds": round(1e6 * scoring_seconds / impressions, 2),
     }
 
 
-def model_and_splits(config: RunConfig, dataset: Dataset) -> tuple[TwoTower, dict[str, View]]:
+def model_and_splits(
+    config: RunConfig, dataset: Dataset, folder: Path | None = None
+) -> tuple[TwoTower, dict[str, View]]:
     """The model and the splits of a run that has not begun.
+
+    Args:
+        config: the run's settings.
+        dataset: its dataset.
+        folder: as for `make_model`.
 
     Raises:
         MailError: the config does not suit the dataset or this machine.
     """
     dataset.check_history(config.history)
-    _check_memory(config, dataset)
-    model = make_model(dataset, config)
+    model = make_model(dataset, config, folder)
     splits = checked_views(dataset, config)
     check_selectable(dataset, splits["validation"], config.select)
     check_method(model.cold_start, config, dataset, splits["train"])
     return model, splits
-
-
-def _check_memory(config: RunConfig, dataset: Dataset) -> None:
-    """Refuse an embedding table that does not fit in memory: the system would kill the process silently (MailError)."""
-    rows, memory = sum(dataset.vocabulary_sizes.values()), hardware.memory_bytes()
-    needed = hardware.table_bytes(rows, config.embedding_dim)
-    if memory and needed > memory:
-        raise MailError(
-            f"embedding_dim = {config.embedding_dim}: {rows:,} embeddings, their moments and two copies while weights "
-            f"are written or read need {needed / 1e9:,.3g} GB, and this machine has {memory / 1e9:,.3g} GB. Expected "
-            f"{memory // hardware.table_bytes(rows, 1)} or less."
-        )
 
 
 def _batches(dataset: Dataset, view: View, config: RunConfig) -> Batches:

@@ -5,16 +5,18 @@ The zip format keeps a CRC-32 of each array, which is checked on reading. Nothin
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
+from mailcli.models.table.rows import parts, write_rows
 from mailcli.utils.files import write_atomically
 
 #: What reading a damaged file may raise; the last three come from an array's header.
@@ -25,7 +27,7 @@ DAMAGE_ERRORS = (
 
 
 def save_variables(path: Path, variables: Sequence[Any], named: Mapping[str, NDArray] | None = None) -> None:
-    """Write variables to a file, completely or not at all; `read_variables` reads them.
+    """Write variables to a file, completely or not at all; `open_variables` reads them.
 
     Args:
         path: the file.
@@ -45,32 +47,81 @@ def _write(archive: zipfile.ZipFile, name: str, array: NDArray) -> None:
         np.lib.format.write_array(file, array, allow_pickle=False)
 
 
-def read_variables(path: Path) -> list[Callable[[], NDArray]]:
-    """A function for each variable that reads it: large tables are read one at a time.
+class StoredVariable(NamedTuple):
+    """A variable in an .npz file."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    parts: Iterator[NDArray]
+    """Its rows, some at a time; all of it at once if it has no axes. Reading to the end checks the CRC-32."""
+
+
+def stored_variable(archive: zipfile.ZipFile, number: int) -> StoredVariable:
+    """A variable in an .npz file, whose parts are read one after the other.
 
     Raises:
-        MailError: the file is damaged; the functions raise it, too.
+        One of DAMAGE_ERRORS; reading the parts raises them, too.
     """
+    file = archive.open(f"{number}.npy")
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("it has an array of another version")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    if fortran_order or dtype.hasobject:
+        raise ValueError("it has an array of another kind")
 
-    def read(number: int) -> NDArray:
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                array: NDArray = file[str(number)]
-        except DAMAGE_ERRORS as error:
-            raise _damaged(path, error) from error
-        return array
+    def read() -> Iterator[NDArray]:
+        with file:
+            for part in [(len(rows), *shape[1:]) for rows in parts(shape, dtype.itemsize)] if shape else [()]:
+                content = file.read(math.prod(part) * dtype.itemsize)
+                yield np.frombuffer(content, dtype).reshape(part)
+            if file.read(1):
+                raise ValueError("it has an array that is longer than its shape")
 
-    try:
+    return StoredVariable(shape, str(dtype), read())
+
+
+def set_variable(variable: Any, values: Iterable[NDArray], positions: NDArray[np.int64] | None = None) -> None:
+    """Set a variable's rows, some at a time; without axes, all of it.
+
+    Args:
+        variable: of Keras, or a MappedVariable.
+        values: the parts, in order.
+        positions: the row of the variable for each row of the values; None for the same.
+    """
+    if not tuple(variable.shape):
+        (value,) = values
+        variable.assign(value)
+        return
+    start = 0
+    for part in values:
+        rows = np.arange(start, start + len(part))
+        write_rows(variable, rows if positions is None else positions[rows], part)
+        start += len(part)
+
+
+@contextmanager
+def open_variables(path: Path) -> Iterator[list[StoredVariable]]:
+    """The variables that `save_variables` wrote (MailError if the file is damaged, here and inside the block)."""
+    with _damage_reported(path):
         check_stored(path)
-        with zipfile.ZipFile(path) as archive:
-            count = len(archive.namelist())
+        archive = zipfile.ZipFile(path)
+    with archive:
+        with _damage_reported(path):
+            variables = [stored_variable(archive, number) for number in range(len(archive.namelist()))]
+        yield [variable._replace(parts=_read(path, variable.parts)) for variable in variables]
+
+
+def _read(path: Path, parts: Iterator[NDArray]) -> Iterator[NDArray]:
+    with _damage_reported(path):
+        yield from parts
+
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    try:
+        yield
     except DAMAGE_ERRORS as error:
-        raise _damaged(path, error) from error
-    return [partial(read, number) for number in range(count)]
-
-
-def _damaged(path: Path, error: Exception) -> MailError:
-    return MailError(f"{path}: is damaged ({error}). Train the run again in another --runs folder.")
+        raise MailError(f"{path}: is damaged ({error}). Train the run again in another --runs folder.") from error
 
 
 def check_stored(path: Path) -> None:

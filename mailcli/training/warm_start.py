@@ -17,12 +17,13 @@ from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.step import Step
+from mailcli.models.table.rows import parts
 from mailcli.models.two_tower import TwoTower
 from mailcli.training.evaluate import Metrics, measure
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
-from mailcli.training.variable_files import read_variables
+from mailcli.training.variable_files import StoredVariable, open_variables, set_variable
 
 #: The optimizers' variable that is a setting: the new run has its own.
 _LEARNING_RATE = "learning_rate"
@@ -56,7 +57,7 @@ class WarmStart:
     def load(self) -> None:
         """Read the weights of the parent's best epoch."""
         model = Predictor(self._run, self._dataset).model
-        self._weights = [np.asarray(weight) for weight in model.weights]
+        self._weights = [np.asarray(weight) for weight in model.whole(model.weights)]
         self._embedding = model.embedding
 
     def release(self) -> None:
@@ -71,22 +72,23 @@ class WarmStart:
         Raises:
             MailError: a variable has another shape, and not because of new ids.
         """
-        expand = _VariableExpander(self._run, self._embedding, model.embedding)
-        if len(self._weights) != len(model.weights):
+        expander = _VariableExpander(self._run, self._embedding, model.embedding)
+        weights = model.whole(model.weights)
+        if len(self._weights) != len(weights):
             raise MailError(
-                f"{self._run.folder}: has {len(self._weights)} weights, but the new model has {len(model.weights)}."
+                f"{self._run.folder}: has {len(self._weights)} weights, but the new model has {len(weights)}."
             )
-        for old, weight in zip(self._weights, model.weights, strict=True):
-            weight.assign(expand(old, weight))
-        moments = read_variables(self._run.optimizers)
-        if len(moments) != len(step.variables):
-            raise MailError(
-                f"{self._run.optimizers}: holds {len(moments)} variables, expected {len(step.variables)}. Train the "
-                "run again in another --runs folder."
-            )
-        for read, variable in zip(moments, step.variables, strict=True):
-            if variable.name != _LEARNING_RATE:
-                variable.assign(expand(_checked(self._run, read(), variable), variable))
+        for old, weight in zip(self._weights, weights, strict=True):
+            expander.expand(old.shape, _parts(old), weight)
+        with open_variables(self._run.optimizers) as moments:
+            if len(moments) != len(step.variables):
+                raise MailError(
+                    f"{self._run.optimizers}: holds {len(moments)} variables, expected {len(step.variables)}. Train "
+                    "the run again in another --runs folder."
+                )
+            for moment, variable in zip(moments, step.variables, strict=True):
+                if variable.name != _LEARNING_RATE:
+                    expander.expand(moment.shape, _checked(self._run, moment, variable), variable)
 
     def measure_days(self, config: RunConfig, dataset: Dataset, scorer: Scorer, after: Metrics) -> list[dict[str, Any]]:
         """Metrics of the parent (before) and the new run (after) on the test splits of both days: forgetting and gain.
@@ -111,14 +113,20 @@ class WarmStart:
         ]
 
 
-def _checked(run: Run, moment: NDArray, variable: Any) -> NDArray:
-    """A moment as it was read (MailError if it has another type than the variable, or is not finite)."""
-    if str(moment.dtype) != str(variable.dtype) or not np.isfinite(moment).all():
-        raise MailError(
-            f"{run.optimizers}: is damaged: {variable.path} is {moment.dtype}, expected finite {variable.dtype}. Train "
-            "the run again in another --runs folder."
-        )
-    return moment
+def _parts(array: NDArray) -> Iterator[NDArray]:
+    """The rows of an array, some at a time; without axes, all of it."""
+    return (array[rows] for rows in parts(array.shape, array.itemsize)) if array.shape else iter([array])
+
+
+def _checked(run: Run, moment: StoredVariable, variable: Any) -> Iterator[NDArray]:
+    """The parts of a moment (MailError if it has another type than the variable, or is not finite)."""
+    for part in moment.parts:
+        if moment.dtype != str(variable.dtype) or not np.isfinite(part).all():
+            raise MailError(
+                f"{run.optimizers}: is damaged: {variable.path} is {moment.dtype}, expected finite {variable.dtype}. "
+                "Train the run again in another --runs folder."
+            )
+        yield part
 
 
 def _measure_test(dataset: Dataset, config: RunConfig, scorer: Scorer, title: str) -> Metrics:
@@ -141,24 +149,23 @@ class _VariableExpander:
         self._vocabulary_sizes = {(size, new.vocabulary_sizes[name]) for name, size in old.vocabulary_sizes.items()}
         self._positions = np.concatenate(list(_new_positions(old, new)))
 
-    def __call__(self, old: NDArray, variable: Any) -> NDArray:
-        """The value for a variable, given its value in the old run."""
+    def expand(self, old_shape: tuple[int, ...], old: Iterator[NDArray], variable: Any) -> None:
+        """Set a variable, given the shape and the parts of its value in the old run."""
         shape = tuple(variable.shape)
-        if old.shape == shape:
-            return old
-        if old.ndim == len(shape):
-            sizes = list(zip(old.shape, shape, strict=True))
+        sizes = list(zip(old_shape, shape, strict=False)) if len(old_shape) == len(shape) else []
+        if old_shape == shape:
+            set_variable(variable, old)
+        elif sizes and sizes[0] == self._table_rows and old_shape[1:] == shape[1:]:
+            set_variable(variable, old, self._positions)
+        elif sizes and all(size in self._vocabulary_sizes or size[0] == size[1] for size in sizes):
             value = np.array(variable)
-            if sizes[0] == self._table_rows and old.shape[1:] == shape[1:]:
-                value[self._positions] = old
-                return value
-            if all(size in self._vocabulary_sizes or size[0] == size[1] for size in sizes):
-                value[tuple(map(slice, old.shape))] = old
-                return value
-        raise MailError(
-            f"{self._run.folder}: its variable {variable.path} has the shape {old.shape}, expected {shape}: it does "
-            "not grow with the ids. Train from scratch on this dataset instead."
-        )
+            value[tuple(map(slice, old_shape))] = np.concatenate(list(old))
+            variable.assign(value)
+        else:
+            raise MailError(
+                f"{self._run.folder}: its variable {variable.path} has the shape {old_shape}, expected {shape}: it "
+                "does not grow with the ids. Train from scratch on this dataset instead."
+            )
 
 
 def _new_positions(old: FeatureEmbedding, new: FeatureEmbedding) -> Iterator[NDArray[np.int64]]:

@@ -44,6 +44,11 @@ def remove_partials_of(path: Path) -> None:
             remove(left)
 
 
+def existing_parent(path: Path) -> Path:
+    """The path, or the innermost of its parents that exists."""
+    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+
+
 @contextmanager
 def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
     """Yield a temporary path next to `path`; what is written there replaces `path` when the block ends.

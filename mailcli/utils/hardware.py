@@ -12,6 +12,8 @@ from typing import Any
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 #: The instructions by which oneDNN chooses its kernels.
 KERNEL_FLAGS = {"sse4_1", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "asimd", "sve", *BFLOAT16_FLAGS}
+#: The environment variable that hands the limit of a table's memory to processes of a pool.
+_TABLE_MEMORY = "MAIL_TABLE_MEMORY"
 
 
 @cache
@@ -53,12 +55,28 @@ def memory_bytes() -> int | None:
 
 
 def table_bytes(rows: int, dim: int) -> int:
-    """Peak memory that training needs for a float32 embedding table.
+    """Memory that training needs for a float32 embedding table: the table and Adam's two moments.
 
-    The table and Adam's two moments, plus two copies while Keras saves or loads the best epoch's weights. Checkpoints
-    and the chief's broadcast to other workers take less.
+    They are written and read some rows at a time, which takes no second copy.
     """
-    return (3 + 2) * 4 * rows * dim
+    return 3 * 4 * rows * dim
+
+
+def table_memory() -> int | None:
+    """Memory for an embedding table with its moments: what was set, or three quarters of the machine's (ours).
+
+    The rest is for the model, for batches and for the system's cache of the dataset's files. None where neither is
+    known.
+    """
+    if _TABLE_MEMORY in os.environ:
+        return int(os.environ[_TABLE_MEMORY])
+    memory = memory_bytes()
+    return memory and memory * 3 // 4
+
+
+def limit_table_memory(size: int) -> None:
+    """Set what `table_memory` returns, in this process and in those that it starts."""
+    os.environ[_TABLE_MEMORY] = str(size)
 
 
 def limit_threads(count: int) -> None:

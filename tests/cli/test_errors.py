@@ -39,6 +39,10 @@ from tests.helpers.command_line import error_line, mail
             "Invalid value for '--sample': 'few' is not a share such as 0.001 or 0.1%. Try 'mail preprocess --help'.",
         ),
         (
+            ["train", "--table-memory", "5"],
+            "--table-memory is '5'. Expected a size such as 2GB or 500MB.",
+        ),
+        (
             ["preprocess", "alimama", "--max-bad-rows", "-1%"],
             "--max-bad-rows is -0.01. Expected a share of the rows, 0 to 1 or 100%.",
         ),
@@ -69,7 +73,7 @@ from tests.helpers.command_line import error_line, mail
         (["compare", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
         (
             ["train", "--cold-start", "mail", "--set", "cold_start.bogus=1"],
-            "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'bandwidth', 'sigma', 'steps', 'padding', 'click_gradient'.",
+            "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'bandwidth', 'sigma', 'steps', 'padding', 'click_gradient', 'update_every'.",
         ),
         (
             ["train", "--set", "ranker.unit=8"],

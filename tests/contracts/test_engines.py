@@ -11,15 +11,15 @@ import pytest
 
 from mailcli import plugins
 from mailcli.errors import MailError
-from mailcli.preprocessing.engines._base import parse_size
 from mailcli.preprocessing.engines.duckdb import Engine
 from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.utils.sizes import parse_size
 from tests.helpers import alimama, grouplens
 from tests.helpers.files import files_of
 
 
 def test_sizes() -> None:
-    assert [parse_size(text) for text in ("2GB", "500MB", "1.5 gb", "64KB")] == [
+    assert [parse_size(text, "--memory-limit") for text in ("2GB", "500MB", "1.5 gb", "64KB")] == [
         2 * 10**9,
         5 * 10**8,
         15 * 10**8,

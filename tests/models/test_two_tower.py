@@ -61,6 +61,19 @@ def test_g_b_moves_ranker_and_table_alone(tiny: Dataset, variant: str) -> None:
     assert all(changes(before_b, values(model.ranking_variables)))
 
 
+def test_the_tower_is_trained_in_every_third_step_if_asked_to(tiny: Dataset) -> None:
+    """G_A moves in the steps 1, 4 and 7 alone; v̂ is made in all."""
+    config = mail_config("base", **{"cold_start.update_every": 3})
+    model = make_model(tiny, config)
+    step, batch = make_step(model, config), batch_of(tiny, config)
+    moved, named = [], []
+    for _ in range(7):
+        before = values(model.zero_shot_variables)
+        named.append("L_zst" in step(batch))
+        moved.append(any(changes(before, values(model.zero_shot_variables))))
+    assert moved == named == [True, False, False, True, False, False, True]
+
+
 def test_g_a_applies_the_click_gradient_if_asked_to(tiny: Dataset) -> None:
     """What makes v̂ is moved by a second update of G_A, by the click loss; G_B's part of the step is as without it."""
     moved, ranker = {}, {}

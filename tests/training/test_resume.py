@@ -19,7 +19,7 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
 from mailcli.training.run_folder import Run
 from tests.helpers.command_line import mail
-from tests.helpers.runs import CELLS, SETTINGS, Capture, Undisturbed, config, outcome
+from tests.helpers.runs import CELLS, SETTINGS, Capture, Killed, Undisturbed, config, kill_in_step, outcome
 
 
 def arguments(data_dir: Path, runs: Path, cell: str = "base") -> list[str]:
@@ -158,3 +158,17 @@ def test_ctrl_c_in_another_process(
     _, stderr = process.communicate()
     newest = check_interrupted(run, process.returncode, stderr)
     check_resumed(run, newest, tiny, undisturbed("base"), capsys)
+
+
+def test_a_tower_that_is_trained_in_every_third_step_resumes_between_two_of_them(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_third = config("base+mail", epochs=1, **{"cold_start.update_every": 3})
+    undisturbed = train_if_missing(every_third, tiny, tmp_path / "undisturbed")
+    with monkeypatch.context() as patch:
+        kill_in_step(patch, 6)
+        with pytest.raises(Killed):
+            train_if_missing(every_third, tiny, tmp_path / "killed", minutes=0)
+    assert outcome(train_if_missing(every_third, tiny, tmp_path / "killed")) == outcome(undisturbed)
+    steps = [line for line in undisturbed.history() if "L_rt" in line]
+    assert [line["step"] for line in steps if "L_zst" in line] == list(range(1, 23, 3))

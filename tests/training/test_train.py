@@ -23,7 +23,6 @@ from mailcli.simulation.world import Settings
 from mailcli.training import train
 from mailcli.training.evaluate import measure
 from mailcli.training.run_registry import find_run, open_run
-from mailcli.utils import hardware
 from tests.helpers.models import mail_config
 from tests.helpers.runs import Trained, copy_run
 
@@ -213,18 +212,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny: Dataset, tmp_path: Path) 
     with pytest.raises(MailError, match=r"is (nan|inf) in step \d+, of steps 1 to \d+. Training stopped. There is no"):
         train_if_missing(quick(None, learning_rate=1e30), tiny, tmp_path)
     assert not list(tmp_path.rglob("result.json"))
-
-
-def test_a_table_beyond_the_memory_is_refused(tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = sum(tiny.vocabulary_sizes.values())
-    monkeypatch.setattr(hardware, "memory_bytes", lambda: 20 * rows * 7 + 5)
-    with pytest.raises(
-        MailError,
-        match=r"^embedding_dim = 8: [\d,]+ embeddings, their moments and two copies while weights are written or read "
-        r"need [\d.]+ GB, and this machine has [\d.]+ GB\. Expected 7 or less\.$",
-    ):
-        train_if_missing(quick(None, embedding_dim=8), tiny, tmp_path)
-    assert not list(tmp_path.rglob("config.toml"))
 
 
 def test_history_beyond_the_dataset_is_refused(tiny: Dataset, tmp_path: Path) -> None:

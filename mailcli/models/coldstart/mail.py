@@ -61,6 +61,8 @@ class ColdStart(ColdStartMethod):
             is quicker where histories are short, and Σ v̂ is over the steps that count.
         click_gradient: whether the gradient of the click loss reaches the tower, too, by a second update of G_A after
             step 7 (ours; in Algorithm 1 it does not).
+        update_every: the tower is trained in every so many steps (ours; in Algorithm 1 in each, which makes a step of
+            BaseDNN twelve times as long). v̂ is made in all of them.
     """
 
     generates = True
@@ -78,6 +80,7 @@ class ColdStart(ColdStartMethod):
         steps: str = "predicted",
         padding: str = "reconstructed",
         click_gradient: bool = False,
+        update_every: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -99,6 +102,8 @@ class ColdStart(ColdStartMethod):
             raise ValueError("`attention_units`, `encoder_units` and `decoder_units` should be 1 or more")
         if not 0 <= dropout < 1:
             raise ValueError(f"`dropout` should be at least 0 and below 1. Received: dropout={dropout}")
+        if update_every < 1:
+            raise ValueError(f"`update_every` should be 1 or more. Received: update_every={update_every}")
         if not sigma > 0:
             raise ValueError(f"`sigma` should be positive. Received: sigma={sigma}")
         self.settings: dict[str, Any] = {
@@ -113,6 +118,7 @@ class ColdStart(ColdStartMethod):
             "steps": steps,
             "padding": padding,
             "click_gradient": click_gradient,
+            "update_every": update_every,
         }
         self.variant = variant
         self.reduction = reduction
@@ -126,6 +132,11 @@ class ColdStart(ColdStartMethod):
     def learns_from_clicks(self) -> bool:
         """With the option `click_gradient`. (Variant none is trained with the click loss alone, by G_B.)"""
         return self.co_trained and bool(self.settings["click_gradient"])
+
+    @property
+    def update_every(self) -> int:
+        """The option."""
+        return int(self.settings["update_every"])
 
     def build_for(self, spec: Spec) -> None:
         """Make the variables for a [n_a, d] and v [n_v, d], only those that the variant trains."""

@@ -6,7 +6,6 @@ and `engine.functions`, so a new engine needs no change to them.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -15,7 +14,6 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from mailcli.errors import MailError
 from mailcli.utils.progress import progress
 
 #: A PySpark DataFrame, or SQLFrame's equivalent.
@@ -27,7 +25,6 @@ MEMORY_LIMIT = "2GB"
 LONGEST_ERROR = 300
 #: Seconds between two updates of the progress bar (ours: it moves smoothly).
 POLL_SECONDS = 0.2
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]B)", re.IGNORECASE)
 
 
 class BrokenLine(NamedTuple):
@@ -113,18 +110,6 @@ class DataEngine(ABC):
 def quoted_column(name: str) -> str:
     """A column name in Spark's quotes; unquoted, a word of SQL such as `null` would not be a name."""
     return "`" + name.replace("`", "``") + "`"
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size such as `2GB` or `500MB`, decimal as DuckDB's are.
-
-    Raises:
-        MailError: the text is not a size.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    if not match or float(match[1]) <= 0:
-        raise MailError(f"--memory-limit is {text!r}. Expected a size such as 2GB or 500MB.")
-    return int(float(match[1]) * 1000 ** ("KMGT".index(match[2][0].upper()) + 1))
 
 
 def run_with_progress(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,18 +49,19 @@ class Plot:
         return {"loss": figure}
 
 
-def _losses(run: Run) -> dict[str, list[float]]:
-    """Each loss of a run, batch by batch."""
+def _losses(run: Run) -> dict[str, dict[int, float]]:
+    """The losses that a run has, by the number of the batch: with `update_every`, not every batch trains the tower."""
     steps = [line for line in run.history() if "step" in line]
-    return {name: [step[name] for step in steps] for name in LOSSES if steps and name in steps[0]}
+    curves = {name: {step["step"]: step[name] for step in steps if name in step} for name in LOSSES}
+    return {name: curve for name, curve in curves.items() if curve}
 
 
-def _draw_curves(axis: Any, curves: Sequence[Sequence[float]], number: int, label: str) -> None:
+def _draw_curves(axis: Any, curves: Sequence[Mapping[int, float]], number: int, label: str) -> None:
     style = {**line_style(number), "marker": ""}
     for curve in curves:
-        axis.plot(np.arange(1, len(curve) + 1), curve, color=style["color"], alpha=0.2, linewidth=0.5)
-    batches, mean = moving_mean(curves)
-    axis.plot(batches, mean, linewidth=1.2, label=label, **style)
+        axis.plot(list(curve), list(curve.values()), color=style["color"], alpha=0.2, linewidth=0.5)
+    places, mean = moving_mean([list(curve.values()) for curve in curves])
+    axis.plot(np.array(list(curves[0]))[places - 1], mean, linewidth=1.2, label=label, **style)
 
 
 def moving_mean(curves: Sequence[Sequence[float]]) -> tuple[NDArray[np.int_], NDArray[np.float64]]:

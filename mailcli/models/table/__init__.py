@@ -1,0 +1,1 @@
+"""A table of embeddings that may be larger than memory."""
