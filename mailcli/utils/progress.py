@@ -42,6 +42,9 @@ def show_progress_with(display: ProgressDisplay) -> None:
     _display = display
 
 
+#: A task stands still when it has not advanced for so many seconds, and for so many times as long as between two
+#: earlier advances in the mean (ours): DuckDB cannot tell how far it has read a CSV file that it joins.
+STILL_SECONDS, STILL_TIMES = 10.0, 10.0
 #: Seconds between two lines when stderr is a file or a pipe (ours: a log of hours stays readable).
 SECONDS_PER_LINE = 10.0
 
@@ -72,10 +75,16 @@ class Pace:
         self.total, self.done = total, behind.done
         self._measured = behind.measured
         self._start = time.monotonic() - behind.seconds if behind.measured else None
+        self._advances = 0
+        self._first_advance = self._last_advance = time.monotonic()
 
     def advance(self, amount: float) -> None:
         """Count the work that was just done."""
         self.done += amount
+        if amount:
+            self._last_advance = time.monotonic()
+            self._advances += 1
+            self._first_advance = self._last_advance if self._advances == 1 else self._first_advance
         if self._start is None:
             self._start = time.monotonic()
         else:
@@ -83,12 +92,19 @@ class Pace:
 
     @property
     def seconds_each(self) -> float | None:
-        """Seconds that a unit of work takes; None before anything was measured."""
-        return None if self._start is None or not self._measured else (time.monotonic() - self._start) / self._measured
+        """Seconds that a unit of work takes; None before anything was measured, and while the task stands still."""
+        if self._start is None or not self._measured or self._stands_still:
+            return None
+        return (time.monotonic() - self._start) / self._measured
+
+    @property
+    def _stands_still(self) -> bool:
+        usual = (self._last_advance - self._first_advance) / max(self._advances - 1, 1)
+        return time.monotonic() - self._last_advance > max(STILL_SECONDS, STILL_TIMES * usual)
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds of the work that is left; None before anything was measured."""
+        """Seconds of the work that is left; None if that is not known."""
         seconds = self.seconds_each
         return None if seconds is None else max(self.total - self.done, 0) * seconds
 

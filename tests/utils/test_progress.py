@@ -96,9 +96,10 @@ def test_the_first_piece_of_work_builds_what_the_others_need(monkeypatch: pytest
 def test_a_line_elsewhere_says_how_long_the_whole_task_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    times = iter([1000.0, 1000.0, *[1010.0] * 9])
-    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     with progress("run, epoch 2 of 4", 400, "rows", Behind(done=100, measured=100, seconds=40)) as advance:
+        clock.now = 1010.0
         advance(100)
     # 50 s for 200: as long for the other 200.
     assert capsys.readouterr().err == "run, epoch 2 of 4: 50%, 4 rows/s, 0:50 left\n"
@@ -117,3 +118,23 @@ def test_commands_to_be_copied_are_not_broken(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("COLUMNS", "40")
     command = f'  python -c "{"SELECT 1, " * 20}"'
     assert wrapped(command) == command
+
+
+def test_no_time_is_left_to_tell_of_a_task_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten units, one each second; then, eleven seconds later, nobody knows. A task of slow units goes on as it did."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    quick, slow = Pace(100), Pace(100)
+    for number in range(11):
+        clock.now += 1
+        quick.advance(1)
+        if number % 5 == 0:
+            slow.advance(5)
+    assert quick.speed("rows") == "1 rows/s"
+    clock.now += 11
+    assert (quick.speed("rows"), quick.seconds_left) == ("", None)
+    assert slow.speed("rows") != ""
+    clock.now += 60
+    assert slow.seconds_left is None
+    quick.advance(1)
+    assert quick.seconds_left is not None

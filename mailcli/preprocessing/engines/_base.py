@@ -129,7 +129,8 @@ def run_with_progress(
         try:
             while not running.done():
                 wait([running], timeout=POLL_SECONDS / 4 if last_percent == 0 else POLL_SECONDS)
-                percent = min(max(done(), last_percent), 100.0)
+                # Less than a tenth of a per cent is no progress.
+                percent = min(max(round(done(), 1), last_percent), 100.0)
                 advance(percent - last_percent)
                 last_percent = percent
         except KeyboardInterrupt:
