@@ -17,14 +17,15 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
+from mailcli.models import distribute
 from mailcli.models.factory import make_model
-from mailcli.models.step import make_step
 from mailcli.models.table.initializer import initial_rows
 from mailcli.models.table.mapped import MappedTable
+from mailcli.serving.export import export
 from mailcli.training.predictor import Predictor
 from tests.helpers.command_line import mail
 from tests.helpers.models import AXES, QUICK
-from tests.helpers.runs import Killed, kill_in_step, outcome
+from tests.helpers.runs import Killed, Trained, kill_in_step, outcome
 
 MEMORY = "MAIL_TABLE_MEMORY"
 #: Batches of 16 impressions with 5 steps have at most 438 rows; 450 rows of 8 numbers with moments take 45,000 bytes.
@@ -171,17 +172,24 @@ class TestRuns:
                     train_if_missing(config, tiny, tmp_path / "changing", minutes=0)
         assert outcome(train_if_missing(config, tiny, tmp_path / "changing")) == undisturbed
 
-    def test_a_continued_run_is_that_of_a_table_in_memory(
-        self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_a_saved_model_needs_all_rows(
+        self, tiny: Dataset, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The moments of best.optimizers.npz belong to the rows, wherever they are."""
-        config = cell()
-        model = make_model(tiny, config)
-        step = make_step(model, config)
+        run = trained(cell())
         monkeypatch.setenv(MEMORY, "45000")
-        mapped = make_model(tiny, config)
-        shapes = [tuple(v.shape) for v in make_step(mapped, config).variables]
-        assert shapes == [tuple(v.shape) for v in step.variables]
+        with pytest.raises(MailError) as error:
+            export(run, tmp_path / "exported", tiny.folder.parent)
+        assert error.value.message == (
+            "1,840 embeddings do not fit in memory, but a SavedModel holds all. Export on a machine with more memory."
+        )
+
+    def test_several_replicas_are_refused(self, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(MEMORY, "45000")
+        monkeypatch.setattr(distribute, "replica_count", lambda: 2)
+        with pytest.raises(
+            MailError, match=r"Several replicas need all of them in memory\. Expected 1 replica, or more"
+        ):
+            make_model(tiny, cell())
 
     def test_the_option_sets_the_memory(self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(MEMORY, "1000000000")
