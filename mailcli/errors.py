@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 from typing import IO, Any
 
 import click
 
-from mailcli.escape import terminal
+from mailcli.escape import terminal, wrapped
 
 #: Characters of a raw line or value that an error quotes (ours: enough to recognize it).
 MAX_QUOTED = 100
 
 
 class _OneLine(click.ClickException):
-    """An end that is told in one line."""
+    """An end that is told in one line, which a terminal shows broken between words."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it on stderr, or in a file."""
+        text = self._line()
+        click.echo(wrapped(text) if (file or sys.stderr).isatty() else text, file=file, err=file is None)
+
+    def _line(self) -> str:
+        return f"Error: {self.message}"
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback."""
@@ -46,9 +55,8 @@ class Interrupted(_OneLine):
     #: 128 + SIGINT, the shells' convention.
     exit_code = 130
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print only the message."""
-        click.echo(terminal(self.message), file=file, err=file is None)
+    def _line(self) -> str:
+        return terminal(self.message)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import html as standard_html
 import json
 import re
+import shutil
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -46,6 +48,20 @@ def terminal(text: object, kept: str = "") -> str:
     """
     line = str(text)
     return line if line.isprintable() else "".join(c if c.isprintable() or c in kept else _visible(c) for c in line)
+
+
+def wrapped(text: str) -> str:
+    """A message for a terminal: its lines are broken between words, and those that follow are indented.
+
+    Indented lines are commands to be copied, and are left whole.
+    """
+    width = max(shutil.get_terminal_size().columns, 40)
+    return "\n".join(
+        line
+        if line.startswith("  ")
+        else textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or line
+        for line in text.split("\n")
+    )
 
 
 def _visible(character: str) -> str:

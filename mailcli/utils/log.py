@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mailcli.escape import terminal
+from mailcli.escape import terminal, wrapped
 
 #: The parent of all loggers of the package.
 LOGGER = logging.getLogger("mailcli")
@@ -51,20 +49,6 @@ class _FileHandler(logging.FileHandler):
         del record
         stop_log_file(self)
         LOGGER.warning(f"--log {self.baseFilename}: cannot be written ({sys.exc_info()[1]}). Nothing more is logged.")
-
-
-def wrapped(text: str) -> str:
-    """A message for a terminal: its lines are broken between words, and those that follow are indented.
-
-    Indented lines are commands to be copied, and are left whole.
-    """
-    width = max(shutil.get_terminal_size().columns, 40)
-    return "\n".join(
-        line
-        if line.startswith("  ")
-        else textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or line
-        for line in text.split("\n")
-    )
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from mailcli.escape import wrapped
 from mailcli.utils import progress as progress_module
-from mailcli.utils.log import LOGGER, wrapped
+from mailcli.utils.log import LOGGER
 from mailcli.utils.process_progress import Ended, Report, Started, show_workers
 from mailcli.utils.progress import Behind, Pace, progress
 from mailcli.utils.time_left import Work
