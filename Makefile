@@ -34,7 +34,8 @@ check: $(READY)  ## lint, format, types and import contracts
 
 # The experiments of experiments/RESULTS.md, in its order. The first four need files that nobody can download as they are.
 REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/rivals-kuairand-rebuilt.toml \
-	experiments/confirm-kuairand-rebuilt.toml experiments/rivals-kuairand-rebuilt-strict.toml
+	experiments/confirm-kuairand-rebuilt.toml experiments/rivals-kuairand-rebuilt-strict.toml \
+	experiments/form-kuairand-rebuilt.toml
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
 	experiments/rivals-ml-100k-strict.toml experiments/table3-ml-100k-strict.toml \
 	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml experiments/table3-ml-100k.toml \
