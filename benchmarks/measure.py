@@ -59,10 +59,10 @@ def peak_megabytes() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def private_megabytes() -> float:
-    """Memory of this process now, without the pages of libraries and mapped files (Linux)."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(dict(line.split(":", 1) for line in status.splitlines())["RssAnon"].split()[0]) / 2**10
+def private_megabytes(process: int | str = "self") -> float:
+    """Memory of a process now, without the pages of libraries and mapped files (Linux); 0 for one that has ended."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    return int(dict(line.split(":", 1) for line in status.splitlines()).get("RssAnon", "0").split()[0]) / 2**10
 
 
 def machine(*packages: str) -> str:

@@ -200,7 +200,7 @@ def _train(
         baseline = _find_run(config.baseline(), dataset, folders)
         if not _is_trained(baseline):
             # A dataset that the method refuses is refused before hours of training.
-            model_and_splits(config, dataset)
+            model_and_splits(config, dataset, baseline.folder)
             _train(config.baseline(), dataset, folders, minutes)
             _discard_checkpoints(baseline)
     return run, train_for_validation(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)

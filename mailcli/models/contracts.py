@@ -100,7 +100,10 @@ class ColdStartMethod(keras.layers.Layer):
 
     @property
     def update_every(self) -> int:
-        """G_A makes its updates in every so many steps, beginning with the first (only for co-trained methods)."""
+        """n: G_A makes its updates only in every n-th step, beginning with the first (only for co-trained methods).
+
+        A continued run counts on from the last step of its parent.
+        """
         return 1
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from mailcli.models.features import Features, Spec, Tensor, first_rows
 from mailcli.models.sparse_ops import bag_sum, gather_rows, scatter_masked
 from mailcli.models.table.initializer import initial_rows
 from mailcli.models.table.memory import TableMemory
-from mailcli.models.table.rows import parts, write_rows
+from mailcli.models.table.rows import parts, read_parts, write_parts
 
 #: Half-width of `small` (ours: 0.1 and 0.03 of Xavier's width did equally well on ml-100k), and the standard deviation
 #: of `normal` (published code).
@@ -25,6 +25,17 @@ TABLE_IN_FILE = "embedding/vars/0"
 
 Outstanding = Callable[[Any, Tensor], Tensor]
 """A table and some of its rows [U] -> what is to be added to them [U, d]."""
+
+
+class TableLayout(NamedTuple):
+    """Which rows of a table belong to which vocabulary."""
+
+    rows: int
+    vocabulary_sizes: dict[str, int]
+    first_row: dict[str, int]
+    """Of each vocabulary."""
+    first_action_row: int
+    actions: int
 
 
 class FeatureEmbedding(keras.layers.Layer):
@@ -45,7 +56,7 @@ class FeatureEmbedding(keras.layers.Layer):
         dim: d.
         init: "normal", "xavier" (MAIL Algorithm 1), "small" (ours), "behaviors" (ours) or "glorot".
         l2: weight of the embeddings' squared lengths in the ranking loss.
-        memory: for the table with Adam's moments; a larger one is a MappedTable. None for any size.
+        memory: for the table; a larger one is a MappedTable. None for any size.
     """
 
     def __init__(
@@ -87,6 +98,11 @@ class FeatureEmbedding(keras.layers.Layer):
         self.built = True
 
     @property
+    def layout(self) -> TableLayout:
+        """Which rows belong to which vocabulary."""
+        return TableLayout(self.rows, self.vocabulary_sizes, self.first_row, self.first_action_row, self.actions)
+
+    @property
     def whole_table(self) -> Any:
         """The table with all its rows, a Keras variable or a MappedVariable."""
         return self.mapped.variables[0] if self.mapped else self.table
@@ -111,18 +127,19 @@ class FeatureEmbedding(keras.layers.Layer):
 
     def save_own_variables(self, store: Any) -> None:
         """Write the table into Keras' weights file, some rows at a time."""
-        table = np.asarray(self.whole_table)
-        dataset = store.h5_file.create_dataset(TABLE_IN_FILE, table.shape, table.dtype)
-        for rows in parts(table.shape, table.itemsize):
-            dataset[rows[0] : rows[-1] + 1] = table[rows]
+        dataset = store.h5_file.create_dataset(TABLE_IN_FILE, tuple(self.whole_table.shape), np.float32)
+        start = 0
+        for part in read_parts(self.whole_table):
+            dataset[start : start + len(part)] = part
+            start += len(part)
 
     def load_own_variables(self, store: Any) -> None:
         """Read the table from Keras' weights file, some rows at a time (ValueError if it has another shape)."""
         dataset = store.h5_file[TABLE_IN_FILE]
-        if dataset.shape != self.whole_table.shape:
-            raise ValueError(f"the embedding table has the shape {dataset.shape}, expected {self.whole_table.shape}")
-        for rows in parts(dataset.shape, dataset.dtype.itemsize):
-            write_rows(self.whole_table, rows, dataset[rows[0] : rows[-1] + 1])
+        shape = tuple(self.whole_table.shape)
+        if dataset.shape != shape:
+            raise ValueError(f"the embedding table has the shape {dataset.shape}, expected {shape}")
+        write_parts(self.whole_table, (dataset[rows[0] : rows[-1] + 1] for rows in parts(shape, 4)))
 
     def call(self, batch: dict[str, Tensor], outstanding: Outstanding | None = None) -> Features:
         """Embed a batch (the arrays of mailcli.data.batches.Batch, as tensors).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -26,7 +27,7 @@ from mailcli.models.own_code import own_plugins, place_of_definition, place_of_e
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import make_step
 from mailcli.models.table.mapped import MappedTable
-from mailcli.models.table.memory import TableMemory, row_bytes
+from mailcli.models.table.memory import TableMemory, needed_memory
 from mailcli.models.two_tower import TwoTower
 from mailcli.utils.files import existing_parent
 from mailcli.utils.hardware import table_bytes, table_memory
@@ -38,14 +39,15 @@ CONTRACT = (
 )
 
 
-def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None) -> TwoTower:
+def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None, training: bool = True) -> TwoTower:
     """The model of a run, initialized from the config's seed (Xavier, as in Algorithm 1).
 
     Args:
         dataset: the dataset.
         config: the run's settings.
-        folder: where the files of an embedding table go that does not fit in memory, or would be, if it is yet to be
-            made; the system's folder for temporary files by default.
+        folder: for the files of an embedding table that does not fit in memory; it need not exist yet. The default is
+            the dataset's.
+        training: whether the model will be trained, or only scores.
 
     Raises:
         MailError: an option that the ranker or the cold-start method does not have, or a value that it refuses or that
@@ -59,24 +61,32 @@ def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None) 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
     with distribute.scope():
-        return _build_model(dataset, config, existing_parent(folder or Path(tempfile.gettempdir())))
+        size = table_memory()
+        memory = None if size is None else TableMemory(size, _writable_folder(folder, dataset), training)
+        return _build_model(dataset, config, memory)
+
+
+def _writable_folder(folder: Path | None, dataset: Dataset) -> Path:
+    """That of a run, or else of its dataset, or else the system's for temporary files, which may be in memory."""
+    folders = [existing_parent(folder)] if folder else []
+    folders += [dataset.folder, Path(tempfile.gettempdir())]
+    return next(path for path in folders if os.access(path, os.W_OK) or path == folders[-1])
 
 
 def _plugins(config: RunConfig) -> list[tuple[plugins.PluginKind, str]]:
     return [(plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start)]
 
 
-def _build_model(dataset: Dataset, config: RunConfig, folder: Path) -> TwoTower:
-    size = table_memory()
+def _build_model(dataset: Dataset, config: RunConfig, memory: TableMemory | None) -> TwoTower:
     embedding = FeatureEmbedding(
         dataset.schema,
         dataset.vocabulary_sizes,
         config.embedding_dim,
         config.embedding_init,
         config.embedding_l2,
-        None if size is None else TableMemory(size, folder),
+        memory,
     )
-    if embedding.mapped:
+    if embedding.mapped and memory and memory.training:
         _check_mapped(embedding, embedding.mapped, config)
     ranker = _instantiate(plugins.RANKERS, config.ranker, config.ranker_options)
     cold_start = make_cold_start(config)
@@ -108,14 +118,16 @@ def _check_mapped(embedding: FeatureEmbedding, mapped: MappedTable, config: RunC
         f"{table_bytes(embedding.rows, config.embedding_dim) / 1e6:,.3g} MB, more than --table-memory. "
     )
     if config.optimizer != "sparse_adam":
-        raise MailError(f"{table}optimizer = {config.optimizer} changes all in each step. Expected sparse_adam.")
+        raise MailError(
+            f"{table}optimizer = {config.optimizer} changes all of them in every step. Expected sparse_adam."
+        )
     if distribute.replica_count() > 1:
         raise MailError(f"{table}Several replicas need all of them in memory. Expected 1 replica, or more memory.")
     steps = {"behavior": config.history}
     columns = sum(field.values * steps.get(field.group, 1) for field in embedding.schema.fields)
     batch_rows = min(config.batch_size * columns + embedding.actions, embedding.rows)
     if batch_rows > mapped.capacity:
-        needed = math.ceil(row_bytes(config.embedding_dim) * batch_rows / 1e6)
+        needed = math.ceil(needed_memory(embedding.rows, batch_rows, config.embedding_dim) / 1e6)
         raise MailError(f"{table}A batch may have {batch_rows:,} of them. Expected --table-memory {needed}MB or more.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import keras
+import numpy as np
 
 from mailcli.config import RunConfig
 from mailcli.models import distribute
@@ -49,9 +50,13 @@ class Step:
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Run one step; the losses by name."""
-        is_due = self.update_every == 1 or int(self._optimizers.ranking.iterations) % self.update_every == 0
+        is_due = self.update_every == 1 or self._steps_done % self.update_every == 0
         losses: dict[str, Tensor] = (self._graph if is_due else self._graph_without_tower)(batch)
         return losses
+
+    @property
+    def _steps_done(self) -> int:
+        return int(np.asarray(self._optimizers.ranking.iterations))
 
     def catch_up(self) -> None:
         """Settle what the optimizer has yet to add to rows that were not in the last batches: before a score."""

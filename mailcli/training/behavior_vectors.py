@@ -36,11 +36,8 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
         size = dataset.vocabulary_sizes[field.vocabulary]
         vectors = value_vectors(user, ids, size, embedding.dim, seed)
         first = embedding.first_row[field.vocabulary]
-        has_vector = np.asarray(vectors.any(axis=1))[:, None]
-        places = np.arange(first, first + size)
-        # No reference to the table is kept: TensorFlow would copy it before it changes it.
-        new = np.where(has_vector, vectors, np.asarray(embedding.whole_table)[places])
-        write_rows(embedding.whole_table, places, new)
+        has_vector = np.flatnonzero(vectors.any(axis=1))
+        write_rows(embedding.whole_table, first + has_vector, vectors[has_vector])
     # Other processors may round differently.
     collectives.broadcast(embedding.variables)
 

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
+from mailcli.models.table.rows import write_parts
 from mailcli.training.run_folder import entries
 from mailcli.training.variable_files import (
     DAMAGE_ERRORS,
     check_stored,
     save_variables,
-    set_variable,
     shape_and_dtype,
     stored_variable,
 )
@@ -121,7 +121,7 @@ class Checkpoints:
                 continue
             with zipfile.ZipFile(path) as archive:
                 for number, variable in enumerate(self._variables):
-                    set_variable(variable, stored_variable(archive, number).parts)
+                    write_parts(variable, stored_variable(archive, number).parts)
             return state
         return None
 

@@ -16,7 +16,7 @@ from mailcli.models import distribute
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
 from mailcli.models.own_code import own_plugins, place_of_definition, place_of_error, short_message
-from mailcli.models.step import make_optimizers
+from mailcli.models.step import Step, make_optimizers
 from mailcli.training.dataset_checks import checked_views
 
 #: Steps that are repeated to find where a number stops being finite (ours: a faulty formula shows in the first ones).
@@ -81,6 +81,8 @@ def _error_of_first_steps(
         check_numerics: whether a result that is not finite is an error, too.
     """
     model, optimizers = make_model(dataset, config), make_optimizers(config)
+    # It builds the optimizers.
+    Step(model, optimizers)
     view = checked_views(dataset, config)["train"]
     batches = Batches(dataset, view, config.history, config.batch_size, distribute.worker())
     tf.config.run_functions_eagerly(True)

@@ -64,7 +64,7 @@ class Predictor:
     def model(self) -> TwoTower:
         """The model with the best epoch's weights (MailError if they do not fit)."""
         load_tensorflow()
-        model = make_model(self.dataset, self.config, self.run.folder)
+        model = make_model(self.dataset, self.config, self.run.folder, training=False)
         self.run.restore(model)
         return model
 

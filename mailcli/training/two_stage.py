@@ -10,6 +10,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import TrainingData
+from mailcli.models.table.rows import read_parts, write_parts
 from mailcli.models.two_tower import TwoTower, click_logit
 from mailcli.training.evaluate import measure
 from mailcli.training.predictor import Predictor
@@ -26,7 +27,7 @@ def fit_two_stage(
         What result.json says about the best epoch.
     """
     trained = Predictor(baseline, dataset).model
-    model.embedding.set_weights(trained.embedding.get_weights())
+    write_parts(model.embedding.whole_table, read_parts(trained.embedding.whole_table))
     model.ranker.set_weights(trained.ranker.get_weights())
     model.cold_start.fit(training_data(model, dataset, batches["train"], run.config.seed))
     run.begin()

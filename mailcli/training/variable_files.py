@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.models.table.rows import parts, write_rows
+from mailcli.models.table.rows import parts, read_parts
 from mailcli.utils.files import write_atomically
 
 #: What reading a damaged file may raise; the last three come from an array's header.
@@ -36,15 +36,20 @@ def save_variables(path: Path, variables: Sequence[Any], named: Mapping[str, NDA
     """
     with write_atomically(path) as partial_path, zipfile.ZipFile(partial_path, "w", allowZip64=True) as archive:
         for name, array in (named or {}).items():
-            _write(archive, name, array)
-        # One at a time: copying a whole table at once would need its memory again.
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
         for number, variable in enumerate(variables):
-            _write(archive, str(number), np.asarray(variable))
+            _write(archive, str(number), variable)
 
 
-def _write(archive: zipfile.ZipFile, name: str, array: NDArray) -> None:
+def _write(archive: zipfile.ZipFile, name: str, variable: Any) -> None:
+    """In parts: copying a whole table at once would need its memory again."""
+    descr = np.lib.format.dtype_to_descr(np.dtype(str(variable.dtype)))
     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
+        header = {"descr": descr, "fortran_order": False, "shape": tuple(variable.shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in read_parts(variable):
+            file.write(part.tobytes())
 
 
 class StoredVariable(NamedTuple):
@@ -78,25 +83,6 @@ def stored_variable(archive: zipfile.ZipFile, number: int) -> StoredVariable:
                 raise ValueError("it has an array that is longer than its shape")
 
     return StoredVariable(shape, str(dtype), read())
-
-
-def set_variable(variable: Any, values: Iterable[NDArray], positions: NDArray[np.int64] | None = None) -> None:
-    """Set a variable's rows, some at a time; without axes, all of it.
-
-    Args:
-        variable: of Keras, or a MappedVariable.
-        values: the parts, in order.
-        positions: the row of the variable for each row of the values; None for the same.
-    """
-    if not tuple(variable.shape):
-        (value,) = values
-        variable.assign(value)
-        return
-    start = 0
-    for part in values:
-        rows = np.arange(start, start + len(part))
-        write_rows(variable, rows if positions is None else positions[rows], part)
-        start += len(part)
 
 
 @contextmanager

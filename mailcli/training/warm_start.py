@@ -15,15 +15,15 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering, save_numbering
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
-from mailcli.models.embedding import FeatureEmbedding
+from mailcli.models.embedding import TableLayout
 from mailcli.models.step import Step
-from mailcli.models.table.rows import parts
+from mailcli.models.table.rows import parts, write_parts
 from mailcli.models.two_tower import TwoTower
 from mailcli.training.evaluate import Metrics, measure
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
-from mailcli.training.variable_files import StoredVariable, open_variables, set_variable
+from mailcli.training.variable_files import StoredVariable, open_variables
 
 #: The optimizers' variable that is a setting: the new run has its own.
 _LEARNING_RATE = "learning_rate"
@@ -58,7 +58,7 @@ class WarmStart:
         """Read the weights of the parent's best epoch."""
         model = Predictor(self._run, self._dataset).model
         self._weights = [np.asarray(weight) for weight in model.whole(model.weights)]
-        self._embedding = model.embedding
+        self._layout = model.embedding.layout
 
     def release(self) -> None:
         """Free the memory of the weights."""
@@ -72,7 +72,7 @@ class WarmStart:
         Raises:
             MailError: a variable has another shape, and not because of new ids.
         """
-        expander = _VariableExpander(self._run, self._embedding, model.embedding)
+        expander = _VariableExpander(self._run, self._layout, model.embedding.layout)
         weights = model.whole(model.weights)
         if len(self._weights) != len(weights):
             raise MailError(
@@ -143,7 +143,7 @@ class _VariableExpander:
     ids; the rows of new ids are those of the new variable. So do the columns of one with a column for each id.
     """
 
-    def __init__(self, run: Run, old: FeatureEmbedding, new: FeatureEmbedding) -> None:
+    def __init__(self, run: Run, old: TableLayout, new: TableLayout) -> None:
         self._run = run
         self._table_rows = old.rows, new.rows
         self._vocabulary_sizes = {(size, new.vocabulary_sizes[name]) for name, size in old.vocabulary_sizes.items()}
@@ -154,9 +154,9 @@ class _VariableExpander:
         shape = tuple(variable.shape)
         sizes = list(zip(old_shape, shape, strict=False)) if len(old_shape) == len(shape) else []
         if old_shape == shape:
-            set_variable(variable, old)
+            write_parts(variable, old)
         elif sizes and sizes[0] == self._table_rows and old_shape[1:] == shape[1:]:
-            set_variable(variable, old, self._positions)
+            write_parts(variable, old, self._positions)
         elif sizes and all(size in self._vocabulary_sizes or size[0] == size[1] for size in sizes):
             value = np.array(variable)
             value[tuple(map(slice, old_shape))] = np.concatenate(list(old))
@@ -168,7 +168,7 @@ class _VariableExpander:
             )
 
 
-def _new_positions(old: FeatureEmbedding, new: FeatureEmbedding) -> Iterator[NDArray[np.int64]]:
+def _new_positions(old: TableLayout, new: TableLayout) -> Iterator[NDArray[np.int64]]:
     """[old rows], the row of each in the new table, in parts."""
     for name in old.first_row:
         yield new.first_row[name] + np.arange(old.vocabulary_sizes[name])

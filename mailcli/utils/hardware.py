@@ -54,12 +54,12 @@ def memory_bytes() -> int | None:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def table_bytes(rows: int, dim: int) -> int:
-    """Memory that training needs for a float32 embedding table: the table and Adam's two moments.
+def table_bytes(rows: int, dim: int, training: bool = True) -> int:
+    """Memory of a float32 embedding table, in training with Adam's two moments.
 
-    They are written and read some rows at a time, which takes no second copy.
+    They are written and read in parts, which takes no second copy.
     """
-    return 3 * 4 * rows * dim
+    return (3 if training else 1) * 4 * rows * dim
 
 
 def table_memory() -> int | None:

@@ -42,8 +42,8 @@ def show_progress_with(display: ProgressDisplay) -> None:
     _display = display
 
 
-#: A task stands still when it has not advanced for so many seconds, and for so many times as long as between two
-#: earlier advances in the mean (ours): DuckDB cannot tell how far it has read a CSV file that it joins.
+#: A task stands still when it has not advanced for this many seconds, and for this many times the average gap between
+#: earlier advances (ours): DuckDB cannot tell how far it has read a CSV file that it joins.
 STILL_SECONDS, STILL_TIMES = 10.0, 10.0
 #: Seconds between two lines when stderr is a file or a pipe (ours: a log of hours stays readable).
 SECONDS_PER_LINE = 10.0

@@ -61,8 +61,8 @@ class ColdStart(ColdStartMethod):
             is quicker where histories are short, and Σ v̂ is over the steps that count.
         click_gradient: whether the gradient of the click loss reaches the tower, too, by a second update of G_A after
             step 7 (ours; in Algorithm 1 it does not).
-        update_every: the tower is trained in every so many steps (ours; in Algorithm 1 in each, which makes a step of
-            BaseDNN twelve times as long). v̂ is made in all of them.
+        update_every: n: the tower is trained only in every n-th step (ours; Algorithm 1 trains it in every step, which
+            makes a step of BaseDNN seven to twelve times as long). v̂ is generated in every step.
     """
 
     generates = True

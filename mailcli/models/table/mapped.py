@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.models.features import Tensor
 
-#: When memory is full, at least this part of it is made free at once (ours: finding the rows that were not used for the
-#: longest time takes a pass over all that are in memory).
+#: When memory is full, at least this part of it is made free at once (ours: finding the least recently used rows takes
+#: a pass over all that are in memory).
 FREED_AT_ONCE = 1 / 32
 
 
@@ -25,9 +25,9 @@ class MappedTable:
     """Which rows of a table are in memory, and where.
 
     A variable of the model has a slot for each row in memory; its file has all rows. A training step loads the rows of
-    its batch that have no slot. When all slots are taken, the rows that were not used for the longest time are written
-    back. The step computes with slots where it would have computed with rows, so its results are the same bit by bit.
-    What only reads rows, such as scoring, reads them from the file.
+    its batch that have no slot. When all slots are taken, the least recently used rows are written back. The step
+    computes with slots where it would have computed with rows, so its results are the same bit by bit. What only reads
+    rows, such as scoring, reads them from the file.
 
     Args:
         rows: of the table.
@@ -54,6 +54,11 @@ class MappedTable:
         values = _mapped_file(self.folder, (self.rows, *resident.shape[1:]), np.dtype(str(resident.dtype)))
         self.variables.append(MappedVariable(self, resident, values))
         return self.variables[-1]
+
+    def keep_first(self) -> None:
+        """Forget all variables but the first, the table: another optimizer has other moments."""
+        self.empty()
+        del self.variables[1:]
 
     def whole(self, variables: Iterable[Any]) -> list[Any]:
         """Variables, with the mapped ones in place of those that hold their rows in memory."""
@@ -176,6 +181,6 @@ def _mapped_file(folder: Path, shape: tuple[int, ...], dtype: np.dtype) -> NDArr
             return np.memmap(file, dtype, "r+", shape=shape)
     except OSError as error:
         raise MailError(
-            f"{folder}: {size / 1e6:,.0f} MB for a part of the embedding table, which does not fit in --table-memory, "
-            f"cannot be reserved ({error.strerror or error}). Free some space, or choose another --runs folder."
+            f"{folder}: {size / 1e6:,.0f} MB for a part of the embedding table, which does not fit in memory, "
+            f"cannot be reserved ({error.strerror or error}). Free some space, or use another folder."
         ) from error

@@ -104,7 +104,7 @@ def test_a_table_larger_than_memory_is_continued_as_one_in_memory(home: Path, mo
     """Rows move to where the larger vocabularies have them, on disk as in memory."""
     settings = {"data": "day1", "history": 5, "embedding_dim": 8, "batch_size": 16, "epochs": 1, "ranker.units": "8,4"}
     children = []
-    for place, memory in (("in-memory", "1000000000"), ("mapped", "45000")):
+    for place, memory in (("in-memory", "1000000000"), ("mapped", "65000")):
         monkeypatch.setenv("MAIL_TABLE_MEMORY", memory)
         parent = train_if_missing(make_config([settings]), Dataset(Path("data/day1")), Path(place))
         children.append(continue_run(parent.folder, "tiny", {}, Path("data"), Path(place), None))

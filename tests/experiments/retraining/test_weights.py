@@ -29,7 +29,7 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
     names = schema.vocabularies()
     sizes = dict.fromkeys(names, 4)
     old, new = FeatureEmbedding(schema, sizes, 2), FeatureEmbedding(schema, {**sizes, names[0]: 5, names[-1]: 7}, 2)
-    expander = _VariableExpander(Run(Path("run"), RunConfig("x")), old, new)
+    expander = _VariableExpander(Run(Path("run"), RunConfig("x")), old.layout, new.layout)
 
     def expand(value: NDArray, initial: NDArray) -> NDArray:
         variable = keras.Variable(initial)
