@@ -78,6 +78,7 @@ CELLS: dict[str, dict[str, str]] = {
     "base+prior": {"cold_start": "prior"},
     "dmr+match": {"ranker": "dmr", "cold_start": "match", "cold_start.steps": "3"},
     "base+mail-pooled": {"cold_start": "mail-pooled", "cold_start.units": "16,8"},
+    "every second": {"cold_start": "mail", "cold_start.update_every": "2", **SMALL_MAIL},
     "dense": {"optimizer": "adam"},
     "bfloat16": {"precision": "bfloat16", "cold_start": "mail", **SMALL_MAIL},
     "dmr+cvae bfloat16": {"precision": "bfloat16", "ranker": "dmr", "cold_start": "cvae", "cold_start.units": "16"},
