@@ -4,7 +4,7 @@ Each step is a process of its own: simulation, the lower bound (DuckDB only conv
 `mail preprocess`, one epoch of BaseDNN and of DMR with the paper's settings, and `mail evaluate` of each run. Finished
 steps are kept in FOLDER/costs.json: after an interruption, the same command goes on.
 
-Run: python benchmarks/full_size.py FOLDER   (about two hours and 45 GB of disk)
+Run: python benchmarks/full_size.py FOLDER [--report]   (about two and a half hours and 45 GB of disk)
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from typing import NamedTuple
 
 from measure import Cost, cost, machine, record, table
 from preprocess import BEHAVIORS, FLOOR, MAIL, USERS
+
+#: The costs of finished steps.
+COSTS = "costs.json"
 
 
 class Step(NamedTuple):
@@ -52,10 +55,16 @@ def gigabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
 
 
+def kept_costs(folder: Path) -> dict[str, list[float]]:
+    """Those of finished steps: seconds, peak MB and GB on disk."""
+    path = folder / COSTS
+    costs: dict[str, list[float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return costs
+
+
 def measure(folder: Path, users: int) -> dict[str, list[float]]:
     """Seconds, peak MB and GB on disk of each step; those of costs.json are not repeated."""
-    kept = folder / "costs.json"
-    costs: dict[str, list[float]] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    costs = kept_costs(folder)
     for name, step in steps(folder, users).items():
         if name in costs:
             continue
@@ -66,7 +75,7 @@ def measure(folder: Path, users: int) -> dict[str, list[float]]:
         costs[name] = [*spent, gigabytes(step.output)]
         if name == "floor":
             shutil.rmtree(step.output)
-        kept.write_text(json.dumps(costs, indent=2), encoding="utf-8")
+        (folder / COSTS).write_text(json.dumps(costs, indent=2), encoding="utf-8")
         print(f"{name}: {spent.seconds:,.0f} s, {spent.megabytes:,.0f} MB", flush=True)
     return costs
 
@@ -78,6 +87,7 @@ def report(costs: dict[str, list[float]], users: int) -> str:
         [name, f"{seconds:,.0f}", f"{seconds / floor:.2f}", f"{megabytes:,.0f}", f"{size:.1f}"]
         for name, (seconds, megabytes, size) in costs.items()
     ]
+    missing = [name for name in steps(Path(), users) if name not in costs]
     return "\n\n".join(
         [
             machine("duckdb", "sqlframe", "tensorflow", "keras"),
@@ -87,6 +97,7 @@ def report(costs: dict[str, list[float]], users: int) -> str:
             "`peak MB` is the largest resident set of a process, with pages of mapped files, which the system can "
             "reclaim.",
             table(("step", "seconds", "x floor", "peak MB", "GB on disk"), rows),
+            *([f"Not measured: {', '.join(missing)}."] if missing else []),
         ]
     )
 
@@ -96,9 +107,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="for raw files, dataset and runs; it is kept")
     parser.add_argument("--users", type=int, default=USERS, help="fewer, to try the script; nothing is recorded then")
+    parser.add_argument("--report", action="store_true", help="record the finished steps, and measure no others")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    costs = measure(arguments.folder, arguments.users)
+    costs = kept_costs(arguments.folder) if arguments.report else measure(arguments.folder, arguments.users)
     text = report(costs, arguments.users)
     if arguments.users == USERS:
         record("Full size", text)

@@ -56,3 +56,4 @@ def test_the_full_size_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypa
     lines = full_size.report(costs, 1000).splitlines()
     assert "| simulate | 700 | 2.80 | 2,300 | 23.0 |" in lines
     assert "| preprocess | 500 | 2.00 | 4,000 | 0.0 |" in lines
+    assert lines[-1] == "Not measured: train BaseDNN, evaluate BaseDNN, train DMR, evaluate DMR."
