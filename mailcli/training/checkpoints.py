@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.models.table.rows import write_parts
 from mailcli.training.run_folder import entries
 from mailcli.training.variable_files import (
     DAMAGE_ERRORS,
@@ -107,6 +106,8 @@ class Checkpoints:
             steps_per_epoch: a checkpoint beyond the end of its epoch does not belong to the run.
             has_best: whether the best epoch's weights are there, without which the run could not end.
         """
+        from mailcli.models.table.rows import write_parts
+
         for path in self._newest_first():
             try:
                 state = _read_state(path, self._variables)

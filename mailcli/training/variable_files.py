@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.models.table.rows import parts, read_parts
 from mailcli.utils.files import write_atomically
 
 #: What reading a damaged file may raise; the last three come from an array's header.
@@ -44,6 +43,9 @@ def save_variables(path: Path, variables: Sequence[Any], named: Mapping[str, NDA
 
 def _write(archive: zipfile.ZipFile, name: str, variable: Any) -> None:
     """In parts: copying a whole table at once would need its memory again."""
+    # Imported late, as TensorFlow is: commands that only list runs do without it.
+    from mailcli.models.table.rows import read_parts
+
     descr = np.lib.format.dtype_to_descr(np.dtype(str(variable.dtype)))
     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
         header = {"descr": descr, "fortran_order": False, "shape": tuple(variable.shape)}
@@ -67,6 +69,8 @@ def stored_variable(archive: zipfile.ZipFile, number: int) -> StoredVariable:
     Raises:
         One of DAMAGE_ERRORS; reading the parts raises them, too.
     """
+    from mailcli.models.table.rows import parts
+
     file = archive.open(f"{number}.npy")
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("it has an array of another version")
