@@ -32,6 +32,8 @@ from mailcli.models.two_tower import TwoTower
 from mailcli.utils.files import existing_parent
 from mailcli.utils.hardware import table_bytes, table_memory
 
+#: Bytes of a table with its moments from which on the memory of an earlier one is freed before (ours).
+LARGE_TABLE = 1 << 28
 #: Ends the error about a ranker or method of the user's own that fails on one impression or as a graph.
 CONTRACT = (
     "Expected a ranker `call(features, training)` that takes mailcli.models.Features and returns click logits "
@@ -56,8 +58,10 @@ def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None, 
     # Imported before the seed is set: a module may draw random numbers when it is first imported.
     for kind, name in _plugins(config):
         plugins.load(kind, name)
-    keras.utils.clear_session(free_memory=False)
     clear_custom_gradients()
+    # The collection of garbage, which takes a while, frees the table of an earlier model.
+    large = table_bytes(sum(dataset.vocabulary_sizes.values()), config.embedding_dim) > LARGE_TABLE
+    keras.utils.clear_session(free_memory=large)
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" else "float32")
     with distribute.scope():
