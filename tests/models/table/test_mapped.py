@@ -39,7 +39,7 @@ def cell(ranker: str = "base", method: str = "none", **changes: object) -> RunCo
 
 
 #: A method that is trained with the ranker, and one that is fitted to it.
-QUICK_AXES = [("dmr", "mail"), ("base", "eszsl")]
+QUICK_AXES = [("base", "mail"), ("base", "eszsl")]
 
 
 class TestRows:
@@ -128,7 +128,9 @@ def test_rows_of_an_initializer_are_those_of_the_whole_table(initializer: object
 class TestRuns:
     """Runs with a table in mapped files."""
 
-    @pytest.mark.parametrize("init", ["normal", "xavier", "small", "glorot"])
+    @pytest.mark.parametrize(
+        "init", ["normal", "glorot", *(pytest.param(name, marks=pytest.mark.slow) for name in ("xavier", "small"))]
+    )
     def test_the_table_begins_as_in_memory(self, init: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
         config = cell(embedding_init=init)
         in_memory = np.asarray(make_model(tiny, config).embedding.whole_table)
