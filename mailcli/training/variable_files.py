@@ -77,14 +77,17 @@ def stored_variable(archive: zipfile.ZipFile, number: int) -> StoredVariable:
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     if fortran_order or dtype.hasobject:
         raise ValueError("it has an array of another kind")
+    # Before anything is read: a damaged header may give any shape.
+    if file.tell() + math.prod(shape) * dtype.itemsize != archive.getinfo(file.name).file_size:
+        raise ValueError("it has an array of another length than its shape")
 
     def read() -> Iterator[NDArray]:
         with file:
-            for part in [(len(rows), *shape[1:]) for rows in parts(shape, dtype.itemsize)] if shape else [()]:
+            for part in ((len(rows), *shape[1:]) for rows in parts(shape, dtype.itemsize)) if shape else [()]:
                 content = file.read(math.prod(part) * dtype.itemsize)
                 yield np.frombuffer(content, dtype).reshape(part)
-            if file.read(1):
-                raise ValueError("it has an array that is longer than its shape")
+            # The CRC-32 is checked at the end.
+            file.read(1)
 
     return StoredVariable(shape, str(dtype), read())
 

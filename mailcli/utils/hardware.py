@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mailcli.errors import MailError
+
 #: Linux's names of the bfloat16 instructions: Intel and AMD, Intel's matrix unit, ARM.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 #: The instructions by which oneDNN chooses its kernels.
@@ -67,9 +69,15 @@ def table_memory() -> int | None:
 
     The rest is for the model, for batches and for the system's cache of the dataset's files. None where neither is
     known.
+
+    Raises:
+        MailError: what was set in the environment is not a number.
     """
-    if _TABLE_MEMORY in os.environ:
-        return int(os.environ[_TABLE_MEMORY])
+    limit = os.environ.get(_TABLE_MEMORY)
+    if limit is not None:
+        if not limit.isdecimal():
+            raise MailError(f"{_TABLE_MEMORY} is {limit!r}. Expected a number of bytes; or use --table-memory 4GB.")
+        return int(limit)
     memory = memory_bytes()
     return memory and memory * 3 // 4
 

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,24 @@ class TestDamaged:
         assert state.steps == 28
         assert all((variable.numpy() == 28).all() for variable in variables)
         assert f"{newest}: is damaged; skipping it (" in capsys.readouterr().err
+
+    def test_an_absurd_shape_is_damage_and_not_an_endless_read(self, tmp_path: Path, capsys: Capture) -> None:
+        variable = keras.Variable(np.zeros((50, 4), np.float32))
+        checkpoints = Checkpoints(tmp_path, [variable])
+        checkpoints.save(TrainingState(epoch=1, step=3, steps=3))
+        path = tmp_path / "step-3.npz"
+        with zipfile.ZipFile(path) as archive:
+            contents = {name: archive.read(name) for name in archive.namelist()}
+        contents["0.npy"] = contents["0.npy"].replace(b"(50, 4), }" + b" " * 17, b"(" + b"9" * 18 + b", 4), } ")
+        assert b"(9999" in contents["0.npy"]
+        # With the CRC-32 that it should have.
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in contents.items():
+                archive.writestr(name, content)
+        assert checkpoints.restore(history_bytes=0, steps_per_epoch=22) is None
+        assert f"{path}: is damaged; skipping it (it has an array of another length than its shape)." in (
+            capsys.readouterr().err
+        )
 
     def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
         self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch, capsys: Capture
