@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -93,15 +92,8 @@ def report(costs: dict[int, dict[str, Cost]]) -> str:
         "`first batch` is the time of a new process from its start to the first training batch of 1,024.",
         table(("size", "program", "seconds", "x floor", "peak MB"), rows),
         table(("growth", "program", "time", "memory"), growth),
+        "The section *Full size* has what the published size takes.",
     ]
-    if len(sizes) > 1:
-        before, after = costs[sizes[-2]]["mail"].seconds, costs[sizes[-1]]["mail"].seconds
-        power = math.log(after / before) / math.log(sizes[-2] / sizes[-1])
-        parts.append(
-            f"Extrapolated to the full size: {after * sizes[-1] / 60:.0f} minutes if time grows in proportion, "
-            f"{after * sizes[-1] ** power / 60:.0f} minutes with the growth of the last step (size to the power of "
-            f"{power:.2f}). The section *Full size* has what it takes."
-        )
     return "\n\n".join(parts)
 
 

@@ -17,7 +17,7 @@ MAX_QUOTED = 100
 
 
 class _OneLine(click.ClickException):
-    """An end that is told in one line, which a terminal shows broken between words."""
+    """An error or interruption that is reported in one line, which a terminal shows broken between words."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it on stderr, or in a file."""

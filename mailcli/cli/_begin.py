@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DRY_RUN = click.option(
     "--dry-run",
     is_flag=True,
-    help="Do not train or write anything: print which runs are finished and which are missing, and how much time, "
+    help="Do not train: print which runs are finished and which are missing, and how much time, "
     "memory and disk the missing ones take at most.",
 )
 

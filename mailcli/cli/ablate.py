@@ -59,7 +59,7 @@ def ablate(
 ) -> None:
     """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
     check_form(form)
-    shown = check_columns(columns)
+    metric_columns = check_columns(columns)
     from mailcli.experiments.cells import RunFolders, check_variant
 
     names = list(dict.fromkeys(split_names(variants)))
@@ -77,4 +77,4 @@ def ablate(
         return
     rows = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
     title = f"{title} on {dataset.name}, ranker {configs[0].ranker}"
-    print_tables([make_table(rows, title, REPORTED, shown, is_papers_data(dataset))], form)
+    print_tables([make_table(rows, title, REPORTED, metric_columns, is_papers_data(dataset))], form)

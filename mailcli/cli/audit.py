@@ -83,9 +83,9 @@ def _table(audited: list[_Audited]) -> TextTable:
 
 def _audit(run: Run, data_dir: Path, draws: int) -> RunAudit:
     """A run's audit: that in its folder if it has as many draws, and otherwise of its weights."""
-    kept = run.audit
-    if kept and len(kept.draws) >= draws:
-        return kept.first_draws(draws)
+    stored_audit = run.audit
+    if stored_audit and len(stored_audit.draws) >= draws:
+        return stored_audit.first_draws(draws)
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
     load_tensorflow()

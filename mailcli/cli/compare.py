@@ -60,7 +60,7 @@ def compare(
     relative to the same ranker without a method.
     """
     check_form(form)
-    shown = check_columns(columns)
+    metric_columns = check_columns(columns)
     cells = []
     for name in split_names(rows):
         settings = row_settings(name)
@@ -78,4 +78,5 @@ def compare(
     if only_planned([title], [PlannedTable(configs, range(seeds), dataset, folders)], jobs, dry_run):
         return
     results = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
-    print_tables([make_table(results, f"{title} on {dataset.name}", REPORTED, shown, is_papers_data(dataset))], form)
+    title = f"{title} on {dataset.name}"
+    print_tables([make_table(results, title, REPORTED, metric_columns, is_papers_data(dataset))], form)

@@ -64,7 +64,7 @@ def evaluate(
 
     check_draws(bootstrap)
     check_form(form)
-    shown = check_columns(columns)
+    metric_columns = check_columns(columns)
     numbers = None if known is None else parse_known(known)
     if numbers is not None and bootstrap:
         raise MailError("--known has no intervals over users. Leave out --bootstrap or --known.")
@@ -80,7 +80,7 @@ def evaluate(
     from mailcli.reporting.tables import make_table
 
     tables = [
-        make_table(rows, f"Test metrics on {rows[0].config.data}", columns=shown)
+        make_table(rows, f"Test metrics on {rows[0].config.data}", columns=metric_columns)
         for rows in rescore(chosen, data_dir, bootstrap)
     ]
     print_tables(tables, form)

@@ -33,9 +33,9 @@ def report(
     """Write finished runs as one page of HTML: tables to sort, figures, audits, costs, settings and versions.
 
     FILE is one of experiments/*.toml, whose runs in --runs are finished. RUN is a run's folder, or one that holds
-    runs. By default, the page is of all finished runs in --runs. It has everything in it, and loads nothing.
+    runs. By default, the page is of all finished runs in --runs. The page is self-contained.
     """
-    shown = check_columns(columns)
+    metric_columns = check_columns(columns)
     from mailcli.experiments.report import ReportOptions, make_report
     from mailcli.reporting.report.page import render_page
     from mailcli.utils.files import replace_file
@@ -45,7 +45,7 @@ def report(
         raise MailError(f"-o {out}: is a folder. Name the page to write, e.g. {out / 'report.html'}.")
     if any(out.resolve() == source.resolve() for source in sources):
         raise MailError(f"-o {out}: is what the report is made of. Name another file, e.g. report.html.")
-    page = render_page(make_report(sources, ReportOptions(runs, data_dir, shown, numbers)))
+    page = render_page(make_report(sources, ReportOptions(runs, data_dir, metric_columns, numbers)))
     with replace_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
     print_line(out)

@@ -55,13 +55,13 @@ def run(
 ) -> None:
     """Train the missing runs of an experiment and print its table.
 
-    FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made as well if it is
-    missing, with --dry-run, too. An experiment with a grid is made in many simulated worlds, and has one table of all
+    FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made if it is missing,
+    with --dry-run, too. An experiment with a grid is made in many simulated worlds, and has one table of all
     of them. Finished runs are reused, interrupted ones are resumed. Before it begins, the command says how long it will
     take at most.
     """
     check_form(form)
-    shown = check_columns(columns)
+    metric_columns = check_columns(columns)
     from mailcli.experiments.estimate import check_folders
     from mailcli.experiments.plan_file import read_plan
     from mailcli.experiments.plan_run import make_tables, plan_worlds
@@ -79,6 +79,6 @@ def run(
     tables = [
         table
         for plan, worlds in zip(plans, planned, strict=True)
-        for table in make_tables(plan, worlds, minutes, jobs, shown)
+        for table in make_tables(plan, worlds, minutes, jobs, metric_columns)
     ]
     print_text_tables(tables, form)

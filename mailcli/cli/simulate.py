@@ -17,7 +17,7 @@ from mailcli.cli._output import print_line
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Random seed: the same seed writes the same files."
 )
-@path_option("--out", text="Folder for the four files. [default: raw/SOURCE in --data-dir, as of `mail preprocess`]")
+@path_option("--out", text="Folder for the four files. [default: DATA_DIR/raw/SOURCE, where `mail preprocess` looks]")
 @click.option(
     "--behaviors-per-user",
     type=float,

@@ -18,7 +18,7 @@ from mailcli.cli._options import (
     COLUMNS,
     FORMAT,
     OVERWRITE,
-    RANKER,
+    RANKER_OR_TRIVIAL,
     RUN_OPTIONS,
     VARIANT,
     check_columns,
@@ -67,7 +67,7 @@ logger = logging.getLogger(__name__)
 @click.option("--devices", metavar="N|all", help="Number of this machine's GPUs to train on. [default: 1]")
 @DRY_RUN
 @OVERWRITE
-@RANKER
+@RANKER_OR_TRIVIAL
 @FORMAT
 @COLUMNS
 @RUN_OPTIONS
@@ -94,7 +94,7 @@ def train(
     The same ranker without a method is trained as well, since RI is relative to it. Finished runs are reused.
     """
     check_form(form)
-    shown = check_columns(columns)
+    metric_columns = check_columns(columns)
     cluster = parse_cluster(workers, index, worker_timeout, os.environ)
     if dry_run and (parent is not None or cluster or devices is not None):
         raise MailError(
@@ -145,7 +145,7 @@ def train(
     # One run after the other, each on all cores.
     with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
         rows = make_rows(configs, [config.seed], dataset, folders, minutes, jobs=1, trainer=trainer)
-    print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=shown)], form)
+    print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=metric_columns)], form)
 
 
 def _continue(

@@ -206,7 +206,7 @@ def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
         if not missing:
             continue
         known.update(run.folder for run in missing)
-        parallel, threads_each = jobs_and_threads(len(runs), table_memory(table), jobs)
+        parallel, threads_each = jobs_and_threads(len(runs), largest_run_memory(table), jobs)
         unmeasured = {run.measured_as: run for run in missing if run.measured_as not in measured}
         if unmeasured:
             cells = [Cell(run.config, run.dataset.folder) for run in unmeasured.values()]
@@ -231,7 +231,7 @@ def _on(dataset: Dataset, speed: Speed, measured_on: Dataset) -> Speed:
     )
 
 
-def table_memory(table: PlannedTable) -> int:
+def largest_run_memory(table: PlannedTable) -> int:
     """Bytes that the largest run of a table takes; 0 if all rows are trivial."""
     return max((run_memory(run.config, run.dataset) for run in table.runs()), default=0)
 

@@ -51,12 +51,12 @@ def make_rows(
     configs, seeds = list(configs), tuple(seeds)
     needed = with_baselines(configs, seeds, baseline_of)
     runs_by_config = {repr(config): folders.find(config, dataset) for config in needed}
-    trivial = [run for run in runs_by_config.values() if plugins.is_trivial(run.config.ranker)]
-    for run in trivial:
+    trivial_runs = [run for run in runs_by_config.values() if plugins.is_trivial(run.config.ranker)]
+    for run in trivial_runs:
         # In seconds, so that a dataset that does not suit them is refused before hours of training.
         train_if_missing(run.config, dataset, folders)
-    trained = [run for run in runs_by_config.values() if run not in trivial]
-    missing = [run for run in trained if run.result is None]
+    network_runs = [run for run in runs_by_config.values() if run not in trivial_runs]
+    missing = [run for run in network_runs if run.result is None]
     tasks = [Task(run.config, dataset.folder, folders, minutes) for run in missing]
     if trainer:
         trainer(tasks)
@@ -64,10 +64,10 @@ def make_rows(
         # Computed from all runs, not from the missing ones: the number of threads decides the last bits of a result,
         # and a run that is trained again should give the same result.
         jobs, threads_per_run = jobs_and_threads(
-            len(trained), max(run_memory(run.config, dataset) for run in trained), jobs
+            len(network_runs), max(run_memory(run.config, dataset) for run in network_runs), jobs
         )
-        if len(trained) > 1:
-            _log_progress(trained, jobs)
+        if len(network_runs) > 1:
+            _log_progress(network_runs, jobs)
         train_all(tasks, jobs, threads_per_run)
     # Each run opens the dataset itself: a table is of one version of it.
     dataset.check_files()

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from mailcli.preprocessing.raw_file import damaged
+from mailcli.preprocessing.raw_file import damaged, relative_name
 
 #: Bytes read at a time (ours).
 READ_BYTES = 1 << 22
@@ -23,7 +23,7 @@ READ_BYTES = 1 << 22
 
 def stamps(files: tuple[Path, ...], raw: Path) -> dict[str, list[int]]:
     """Size and modification time of each file, which show whether it has changed."""
-    return {_name(path, raw): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+    return {relative_name(path, raw): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
 
 @contextmanager
@@ -62,12 +62,7 @@ def _fingerprint(path: Path, raw: Path, stop: Event, feed: Callable[[Path, bytes
         except (EOFError, zlib.error, OSError) as error:
             raise damaged(path, error) from error
     feed(path, b"")
-    return {"file": _name(path, raw), "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _name(path: Path, raw: Path) -> str:
-    """A file's name relative to the folder of the raw files."""
-    return str(path.relative_to(raw)) if path.is_relative_to(raw) else str(path)
+    return {"file": relative_name(path, raw), "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def _chunks(path: Path, opener: Callable[[Path, str], Any], stop: Event) -> Iterator[bytes]:

@@ -94,19 +94,19 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     Raises:
         MailError: the raw data or an option is not usable, or the target folder holds something else.
     """
-    reader = plugins.load(plugins.SOURCES, source)
+    source_class = plugins.load(plugins.SOURCES, source)
     engine_class = plugins.load(plugins.ENGINES, options.engine)
-    chosen = chosen_options(reader, source, {"label": options.label, "test": options.test})
-    name = default_name(reader, chosen) if name is None else name
+    chosen = chosen_options(source_class, source, {"label": options.label, "test": options.test})
+    name = default_name(source_class, chosen) if name is None else name
     target = check_target(data_dir, name)
     options.check()
-    if reader.only_duckdb and options.engine != "duckdb":
+    if source_class.only_duckdb and options.engine != "duckdb":
         what = "files with a schema file" if options.schema else f"the files of '{source}'"
         raise MailError(f"--engine {options.engine}: {what} are read only by DuckDB. Leave out --engine.")
     memory = parse_size(options.memory_limit, "--memory-limit")
     with DatasetWriter(target, options.temp_dir) as writer:
         arguments = {**chosen, **({"schema": options.schema} if options.schema else {})}
-        raw_data: RawData = reader(raw, writer.stages.temp, **arguments)
+        raw_data: RawData = source_class(raw, writer.stages.temp, **arguments)
         if options.expect_official and not raw_data.official:
             raise MailError(f"--expect-official: the published files of '{source}' are not known.")
         before = stamps(raw_data.files, raw)
@@ -120,9 +120,9 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
             fingerprints(raw_data.files, raw, row_check.feed) as future,
         ):
             rejects = Rejects(raw_data, options.max_bad_rows)
-            reader = TableReader(raw_data, engine, writer.stages, rejects)
+            table_reader = TableReader(raw_data, engine, writer.stages, rejects)
             try:
-                extracted = Extraction(reader, options.sample, options.expect_official).run()
+                extracted = Extraction(table_reader, options.sample, options.expect_official).run()
             except MailError:
                 # Rows that a quote swallowed may be the cause.
                 if row_check.has_quotes and future.exception() is None:

@@ -64,6 +64,11 @@ class RawFile(Protocol):
         ...
 
 
+def relative_name(path: Path, raw: Path) -> str:
+    """A file's name relative to the folder of the raw files; its path if it is elsewhere."""
+    return str(path.relative_to(raw)) if path.is_relative_to(raw) else str(path)
+
+
 def damaged(path: Path, error: Exception) -> MailError:
     """The error for a file that cannot be read to its end."""
     return MailError(f"{path}: is cut off or damaged ({error}). Get the file again.")

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 import numpy as np
 
 from mailcli import plugins
-from mailcli.config import RunConfig
+from mailcli.config import OPTION_TABLES, RunConfig
 from mailcli.metrics.statistics import EQUIVALENCE_BOUND
 from mailcli.reporting.audit_block import AUDIT_LEGEND
 from mailcli.reporting.best_epochs import epoch_notes
@@ -39,6 +39,8 @@ PAPER_NOTE = "paper: reported on about 6 M impressions of Alimama; not comparabl
 LEGENDS = (SEEDS_NOTE, TRIVIAL_NOTE, P_NOTE, EQUIVALENCE_NOTE, AUDIT_LEGEND)
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
 _SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
+#: The same of options: the variant of MAIL is in the row's name.
+_SHOWN_OPTIONS = {"variant"}
 
 
 def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: bool, with_reported: bool) -> list[str]:
@@ -88,13 +90,33 @@ def data_note(rows: Sequence[Row]) -> str:
 
 
 def settings_note(configs: Sequence[RunConfig]) -> str:
-    """The settings that the rows share and that differ from the defaults; then those that differ from row to row."""
+    """The settings that the rows share and that differ from the defaults; then those that differ from row to row.
+
+    Trivial rows count only if there are no others: the settings of training do not concern them.
+    """
+    networks = [config for config in configs if not plugins.is_trivial(config.ranker)] or configs
     defaults = {field.name: field.default for field in fields(RunConfig) if field.default is not MISSING}
-    values = {name: {getattr(config, name) for config in configs} for name in defaults if name not in _SHOWN_ELSEWHERE}
+    values = {name: {getattr(config, name) for config in networks} for name in defaults if name not in _SHOWN_ELSEWHERE}
     changed = [f"{name} {min(own)}" for name, own in values.items() if len(own) == 1 and own != {defaults[name]}]
     differ = [name for name, own in values.items() if len(own) > 1]
+    for name, own in _option_values(networks).items():
+        if len(own) > 1:
+            differ.append(name)
+        else:
+            changed.append(f"{name} {min(own)}")
     text = ", ".join(changed) or "all defaults"
     return f"{text}; each row its own {', '.join(differ)}" if differ else text
+
+
+def _option_values(configs: Sequence[RunConfig]) -> dict[str, set[str]]:
+    """The values of each option that was set, by `ranker.KEY of NAME`, over the rows with this ranker or method."""
+    values: dict[str, set[str]] = {}
+    for kind, table in OPTION_TABLES.items():
+        for owner in dict.fromkeys(getattr(config, kind) for config in configs):
+            options = [getattr(config, table) for config in configs if getattr(config, kind) == owner]
+            for key in dict.fromkeys(key for own in options for key in own if key not in _SHOWN_OPTIONS):
+                values[f"{kind}.{key} of {owner}"] = {str(own.get(key, "default")) for own in options}
+    return values
 
 
 def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:

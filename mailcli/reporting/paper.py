@@ -90,7 +90,10 @@ def row_settings(name: str) -> dict[str, str]:
     ranker, plus, method = name.partition("+")
     if not plus:
         suggestion = did_you_mean(name, [*ROWS, *plugins.names(plugins.TRIVIAL_ROWS)])
-        raise MailError(f"unknown row '{name}'.{suggestion} Known: {quoted(ROWS)}, or ranker+method, e.g. 'din+cvae'.")
+        raise MailError(
+            f"unknown row '{name}'.{suggestion} Known: {quoted(ROWS)}, a trivial row (`mail models`), "
+            "or ranker+method, e.g. 'din+cvae'."
+        )
     plugins.check_ranker(ranker)
     plugins.check(plugins.COLD_STARTS, method)
     return {"ranker": ranker, "cold_start": method, **({"cold_start.variant": "base"} if method == "mail" else {})}

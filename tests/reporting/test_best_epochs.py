@@ -79,3 +79,15 @@ def test_a_setting_that_rows_do_not_share_is_not_shown_as_theirs() -> None:
     assert settings_note(configs) == "history 25, batch_size 512, epochs 20; each row its own learning_rate"
     assert settings_note(configs[:1]) == "history 25, batch_size 512, epochs 20"
     assert settings_note([make_config([{"data": "toy"}])]) == "all defaults"
+
+
+def test_options_are_settings_too_and_trivial_rows_have_none() -> None:
+    product = {"data": "toy", "ranker": "base", "ranker.product": True}
+    mail = {**product, "cold_start": "mail", "cold_start.variant": "base", "cold_start.update_every": 4}
+    trivial = {"data": "toy", "ranker": "item-rate", "cold_start": "none", "batch_size": 256}
+    assert settings_note([make_config([trivial]), make_config([product]), make_config([mail])]) == (
+        "ranker.product of base True, cold_start.update_every of mail 4"
+    )
+    plain = make_config([{"data": "toy", "ranker": "base"}])
+    assert settings_note([plain, make_config([product])]) == "all defaults; each row its own ranker.product of base"
+    assert settings_note([make_config([trivial])]) == "batch_size 256"

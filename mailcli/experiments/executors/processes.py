@@ -63,7 +63,7 @@ class Task(NamedTuple):
 
     @property
     def run_count(self) -> int:
-        """One."""
+        """A task trains a single run."""
         return 1
 
 

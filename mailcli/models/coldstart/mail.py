@@ -49,7 +49,7 @@ class ColdStart(ColdStartMethod):
         decoder_units: hidden widths of D1 and D2, Eq. (16).
         dropout: rate in encoders and decoders (MAIL Sec. 4.1.4).
         bandwidth: of the MMD kernel, Eq. (6): "adaptive" follows the distances between a batch's codes (ours: these
-            are far below 1, where a fixed bandwidth has no gradient; experiments/RESULTS.md); "fixed" is as in the
+            are far below 1, where a fixed bandwidth has no gradient; docs/equations.md); "fixed" is as in the
             paper.
         sigma: σ of a fixed bandwidth.
         steps: which steps of v̂ count as behavior for rankers that read them one by one: as many of the last as are
@@ -135,7 +135,7 @@ class ColdStart(ColdStartMethod):
 
     @property
     def update_every(self) -> int:
-        """The option."""
+        """G_A is updated in every n-th step."""
         return int(self.settings["update_every"])
 
     def build_for(self, spec: Spec) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from mailcli.preprocessing.engines.duckdb import literal
+from mailcli.preprocessing.raw_file import relative_name
 from mailcli.preprocessing.schema_file.definition import ColumnRef, SchemaFile, SplitDefinition
 from mailcli.preprocessing.schema_file.locate import FilesByRole, LocatedFiles, files_of, missing_columns
 from mailcli.preprocessing.schema_file.parquet import is_list, is_readable
@@ -23,16 +24,12 @@ MOST_FAULTS = 20
 
 def splits_of_file(split: SplitDefinition, path: Path, raw: Path) -> list[int]:
     """The codes of the splits whose patterns match a file, by its name or by its path below the raw folder."""
-    names = {path.name, _relative(path, raw)}
+    names = {path.name, relative_name(path, raw)}
     return [
         code
         for code, patterns in enumerate((split.train, split.validation, split.test))
         if any(fnmatch.fnmatch(name, pattern) for pattern in patterns for name in names)
     ]
-
-
-def _relative(path: Path, raw: Path) -> str:
-    return str(path.relative_to(raw)) if path.is_relative_to(raw) else str(path)
 
 
 def file_faults(schema: SchemaFile, files: FilesByRole, raw: Path, faults: Sequence[str]) -> list[str]:
@@ -139,7 +136,7 @@ def _split_faults(split: SplitDefinition, impressions: LocatedFiles, raw: Path) 
         splits = splits_of_file(split, path, raw)
         if len(splits) != 1:
             count = "the patterns of several splits" if splits else "no split pattern"
-            faults.append(f"split: the file {_relative(path, raw)} matches {count}. Expected exactly one")
+            faults.append(f"split: the file {relative_name(path, raw)} matches {count}. Expected exactly one")
     return faults
 
 
