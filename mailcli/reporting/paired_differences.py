@@ -81,8 +81,10 @@ def _scored(first: Run, second: Run, data_dir: Path) -> _Scored:
         if trained_dataset_sha256(run) != dataset_sha256(dataset):
             raise NotComparableError(f"{run.folder} was trained on another version of the dataset '{name}'")
     splits = [views(dataset, run.config)["test"] for run in (first, second)]
-    if not all(np.array_equal(*parts) for parts in zip(*((view.rows, view.new) for view in splits), strict=True)):
-        raise NotComparableError("the runs have drawn different new users (protocol, seed or new_share)")
+    same = all(np.array_equal(*parts) for parts in zip(*((view.rows, view.new) for view in splits), strict=True))
+    # Both protocols draw the same new users of a seed, but hide different things of them.
+    if not same or first.config.protocol != second.config.protocol:
+        raise NotComparableError("the runs have other new users (protocol, seed or new_share)")
     return _Scored(dataset, splits[0], (_predictions(first, splits[0]), _predictions(second, splits[0])))
 
 

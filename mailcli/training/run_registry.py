@@ -30,11 +30,13 @@ _DATASET = "dataset_sha256"
 _RANKER, _COLD_START = "ranker_sha256", "cold_start_sha256"
 #: Keys of config.toml of a run that continues another: its ids, and the other run's optimizers.
 NUMBERING, PARENT_OPTIMIZERS = "vocabularies_sha256", "continues_optimizers_sha256"
-#: The key of config.toml for TRAINING_VERSION; a run without it has version 1.
+#: The key of config.toml for `training_version`; a run without it has version 1.
 _VERSION = "training_version"
 #: Raised when the same settings train another model than before, so that no table mixes the two. 2: batch
 #: normalization's statistics, the draw of `strict`, invented steps with a length and an action, LLAE, CVAE.
 TRAINING_VERSION = 2
+#: The same for trivial rows. 3: the bias of a new user whose id is known.
+TRIVIAL_VERSION = 3
 #: What to do about a run with other settings, data or code.
 OVERWRITE = "Add --overwrite to train it anew, or choose another --runs folder."
 _TRAIN_AGAIN = "Train it again with --overwrite, or in another --runs folder."
@@ -57,9 +59,19 @@ def _checksums(config: RunConfig, dataset: Dataset) -> dict[str, str]:
     return {key: checksum for key, checksum in checksums.items() if checksum}
 
 
+def training_version(config: RunConfig) -> int:
+    """TRAINING_VERSION, or TRIVIAL_VERSION for a trivial row."""
+    return TRIVIAL_VERSION if plugins.is_trivial(config.ranker) else TRAINING_VERSION
+
+
 def run_identity(config: RunConfig, dataset: Dataset) -> Options:
     """All that a run's result depends on: its settings, the dataset, the code of an outside ranker or method, ours."""
-    return {_VERSION: TRAINING_VERSION, **_checksums(config, dataset), **to_toml(config), **default_tables(config)}
+    return {
+        _VERSION: training_version(config),
+        **_checksums(config, dataset),
+        **to_toml(config),
+        **default_tables(config),
+    }
 
 
 def find_run(
@@ -193,11 +205,11 @@ def trained_dataset_sha256(run: Run) -> str | None:
 def check_unchanged(run: Run, dataset: Dataset) -> None:
     """Refuse to score a run on another version of its dataset, or with changed code, outside's or ours (MailError)."""
     trained = _config_toml(run)
-    version = trained.get(_VERSION, 1)
-    if version != TRAINING_VERSION:
+    version, current = trained.get(_VERSION, 1), training_version(run.config)
+    if version != current:
         raise MailError(
             f"{run.folder}: was trained by another version of mail, whose models differ ({_VERSION} {version}, here "
-            f"{TRAINING_VERSION}). {_TRAIN_AGAIN}"
+            f"{current}). {_TRAIN_AGAIN}"
         )
     changed = [key for key, checksum in _checksums(run.config, dataset).items() if trained.get(key) != checksum]
     if changed and changed[0] != _DATASET:

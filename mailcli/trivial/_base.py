@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import Mask, View
+from mailcli.data.protocol import View
 from mailcli.errors import MailError
 
 
@@ -70,8 +70,3 @@ def users_and_items(dataset: Dataset, view: View) -> tuple[NDArray[np.int64], ND
     """[impressions of the view] each, the rows of their users and items in the dataset's tables."""
     user, item = (dataset.column(view.split, name)[view.rows].astype(np.int64) for name in ("user", "item"))
     return user, item
-
-
-def hidden_users(view: View, user: NDArray[np.int64]) -> Mask:
-    """[n], whether nothing may be known about a user but attributes: new users, and those whose id is hidden."""
-    return view.new[user] | view.anonymous[user]

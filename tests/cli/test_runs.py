@@ -285,7 +285,8 @@ class TestCompare:
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
-            ("seed", "the runs have drawn different new users (protocol, seed or new_share)"),
+            ("seed", "the runs have other new users (protocol, seed or new_share)"),
+            ("protocol", "the runs have other new users (protocol, seed or new_share)"),
             ("dataset", "the runs are on different datasets"),
             ("gone", "data has no dataset 'tiny', which says whose impressions they are"),
             ("edited", "{0} was trained on another version of the dataset 'tiny'"),
@@ -296,7 +297,8 @@ class TestCompare:
         self, with_data: Path, change: str, reason: str
     ) -> None:
         first = finish_trivial("item-rate")
-        second = finish_trivial("item-rate", "--seed", "1") if change == "seed" else finish_trivial("item-bias")
+        other = {"seed": ("--seed", "1"), "protocol": ("--protocol", "strict")}.get(change, ())
+        second = finish_trivial("item-bias", *other)
         if change == "dataset":
             shutil.copytree("data/tiny", "data/other")
             assert mail("train", "--ranker", "item-rate", "--data", "other").exit_code == 0

@@ -107,20 +107,20 @@ class TestTrivialRow:
         assert {key for key in watched.read if key.startswith("test/")} <= {"test/user", "test/item", *context}
         assert not any(key.startswith("validation/") for key in watched.read)
 
-    def test_does_not_know_who_a_new_user_is(self, name: str, graded: Dataset) -> None:
+    def test_does_not_know_who_a_user_with_a_hidden_id_is(self, name: str, graded: Dataset) -> None:
         splits = views(graded, config_of(name))
         user, item = (np.asarray(graded.column("test", key)) for key in ("user", "item"))
         attributes = [field.name for field in graded.schema.group("attributes") if field.name != "user"]
         keys = [graded.column("users", key)[user] for key in attributes] + [item]
         keys += [np.asarray(graded.column("test", field.name)) for field in graded.schema.group("context")]
         alike: dict[tuple[int, ...], list[float]] = {}
-        for is_new, key, score in zip(
-            splits["test"].new[user],
+        for is_hidden, key, score in zip(
+            splits["test"].anonymous[user],
             zip(*keys, strict=True),
             scores_of(name, graded, splits),
             strict=True,
         ):
-            if is_new:
+            if is_hidden:
                 alike.setdefault(key, []).append(float(score))
         assert all(max(scores) - min(scores) < 1e-12 for scores in alike.values())
 

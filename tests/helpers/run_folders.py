@@ -15,8 +15,9 @@ def finish_trivial(row: str, *options: str) -> Path:
     """The folder of a finished run of a trivial row on the dataset `tiny` in the working folder."""
     done = mail("train", "--ranker", row, *options)
     assert done.exit_code == 0, done.output
-    seed = options[options.index("--seed") + 1] if "--seed" in options else "0"
-    return Path("runs", "tiny", "paper", f"{row}+none", f"seed-{seed}")
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    protocol, seed = given.get("--protocol", "paper"), given.get("--seed", "0")
+    return Path("runs", "tiny", protocol, f"{row}+none", f"seed-{seed}")
 
 
 def begin_run(seed: int = 0, **settings: object) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
+from mailcli.experiments.cells import train_if_missing
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_registry import find_run, open_run
 from tests.helpers.runs import SETTINGS, Trained, copy_run, make_older
@@ -58,3 +59,15 @@ def test_another_version(number: str, version: int, finished: Path, tiny: Datase
 def test_the_same_version(finished: Path, tiny: Dataset) -> None:
     assert find_run(finished, CONFIG, tiny).result
     Predictor.open(open_run(finished / CONFIG.run_path), tiny)
+
+
+def test_trivial_rows_have_a_version_of_their_own(tiny: Dataset, tmp_path: Path) -> None:
+    """Since version 3, a new user's bias counts if the id is known."""
+    config = make_config([{"data": tiny.name, "ranker": "item-bias", "history": 20}])
+    run = train_if_missing(config, tiny, tmp_path)
+    text = (run.folder / "config.toml").read_text(encoding="utf-8")
+    assert "training_version = 3\n" in text
+    make_older(tmp_path)
+    (run.folder / "config.toml").write_text(text.replace("training_version = 3\n", "training_version = 2\n"), "utf-8")
+    with pytest.raises(MailError, match=r"other settings \(training_version: 2 -> 3\)"):
+        find_run(tmp_path, config, tiny)

@@ -66,21 +66,22 @@ def test_an_item_is_not_better_because_its_users_click_everything() -> None:
             *((0, 0, 1, 9), (0, 0, 0, 9), (1, 1, 1, 9), (1, 1, 0, 9)),
         ]
     )
-    view = data.view(0, 1)
+    view = data.view(anonymous=[0, 1])
     rate, bias = fitted(item_rate, data, view).score(data, view), value(fitted(item_bias, data, view), data, view)
     assert rate[-4] == rate[-1]
     assert bias[-4] < 0 < bias[-1]
 
 
-def test_a_users_own_bias_counts_only_where_it_may_be_known() -> None:
+def test_a_users_own_bias_counts_unless_the_id_is_hidden() -> None:
     data: Any = HandMade(FOUR)
+    # User 1 is new, but the id is trained, as under protocol paper: what the user clicked in training is known.
     view = data.view(1, anonymous=[2])
     row = fitted(item_bias, data, view)
     own = row.biases.user
     assert value(row, data, view) == [
         pytest.approx(row.biases.item[0] + own[0], abs=1e-6),
         pytest.approx(row.biases.item[1] + own[0], abs=1e-6),
-        pytest.approx(row.biases.item[0], abs=1e-6),
+        pytest.approx(row.biases.item[0] + own[1], abs=1e-6),
         pytest.approx(row.biases.item[0], abs=1e-6),
     ]
     assert own[1] != 0
@@ -97,6 +98,12 @@ class TestGrades:
         used = list(zip(outcomes.user, outcomes.item - 2, outcomes.value, strict=True))
         # Not user 0's (3, 1) at time 20, which is no training impression; a later split may have it.
         assert used == [(0, 2, 5), (0, 0, 4), (0, 1, 2), (1, 0, 3)]
+
+    def test_grades_of_a_new_user_are_hidden_behavior_and_make_no_bias(self) -> None:
+        data: Any = HandMade(FOUR, self.BEHAVIORS)
+        row = fitted(item_grade_bias, data, data.view(2))
+        assert row.biases.user[2] == 0
+        assert row.biases.user[0] != 0
 
     def test_rows_of_grades_rank_by_them(self) -> None:
         data: Any = HandMade(FOUR, [(0, 0, 1, 10), (0, 1, 5, 20), (1, 0, 1, 10), (2, 0, 2, 10)])
