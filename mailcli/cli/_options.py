@@ -101,19 +101,13 @@ def _limit_table_memory(ctx: click.Context, param: click.Parameter, value: str |
 SHARE = _Share()
 DATA_DIR = path_option("--data-dir", default="data", text="Folder of the datasets.")
 RUNS = path_option("--runs", default="runs", text="Folder of the runs.")
-_RANKING_TOWER = f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class"
+#: The beginning of the help of --ranker.
+RANKING_TOWER = f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class"
 RANKER = click.option(
     "--ranker",
     metavar="NAME",
     shell_complete=plugin_names(plugins.RANKERS),
-    help=f"{_RANKING_TOWER}. [default: base]",
-)
-RANKER_OR_TRIVIAL = click.option(
-    "--ranker",
-    metavar="NAME",
-    shell_complete=plugin_names(plugins.RANKERS, plugins.TRIVIAL_ROWS),
-    help=f"{_RANKING_TOWER}; or a trivial row, fitted in seconds: {quoted(plugins.names(plugins.TRIVIAL_ROWS))}. "
-    "[default: base]",
+    help=f"{RANKING_TOWER}. [default: base]",
 )
 COLD_START = click.option(
     "--cold-start",

@@ -12,13 +12,13 @@ import click
 
 from mailcli import plugins
 from mailcli.cli._begin import DRY_RUN, only_planned
-from mailcli.cli._completion import run_folders
+from mailcli.cli._completion import plugin_names, run_folders
 from mailcli.cli._options import (
     COLD_START,
     COLUMNS,
     FORMAT,
     OVERWRITE,
-    RANKER_OR_TRIVIAL,
+    RANKING_TOWER,
     RUN_OPTIONS,
     VARIANT,
     check_columns,
@@ -29,7 +29,7 @@ from mailcli.cli._options import (
 )
 from mailcli.cli._resolve import resolve
 from mailcli.config import parse_settings
-from mailcli.errors import MailError
+from mailcli.errors import MailError, quoted
 from mailcli.experiments.executors.cluster import TIMEOUT, parse_cluster
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,13 @@ logger = logging.getLogger(__name__)
 @click.option("--devices", metavar="N|all", help="Number of this machine's GPUs to train on. [default: 1]")
 @DRY_RUN
 @OVERWRITE
-@RANKER_OR_TRIVIAL
+@click.option(
+    "--ranker",
+    metavar="NAME",
+    shell_complete=plugin_names(plugins.RANKERS, plugins.TRIVIAL_ROWS),
+    help=f"{RANKING_TOWER}; or a trivial row, fitted in seconds: {quoted(plugins.names(plugins.TRIVIAL_ROWS))}. "
+    "[default: base]",
+)
 @FORMAT
 @COLUMNS
 @RUN_OPTIONS
