@@ -28,6 +28,8 @@ PROTOCOLS = ("paper", "strict")
 VARIANTS = ("none", "single", "dual", "base")
 #: G_A and G_B. sparse_adam touches only the embeddings in the batch; adam is the paper's dense one.
 OPTIMIZERS = ("sparse_adam", "adam")
+#: Seeds have 32 bits, as NumPy's and Keras'.
+MAX_SEED = 2**32 - 1
 #: Precision of matrix products; variables, the embedding table, losses and sums are float32 in both.
 PRECISIONS = ("float32", "bfloat16")
 #: How the embedding table is initialized.
@@ -121,7 +123,7 @@ RULES = {
     "data": STRING,
     "ranker": STRING,
     "cold_start": STRING,
-    "seed": whole_number(0, 2**32 - 1),
+    "seed": whole_number(0, MAX_SEED),
     "protocol": one_of(PROTOCOLS),
     "new_share": number_between(0, 1, "a number between 0 and 1"),
     "train_as_new": number_from(0, 1, "a number from 0 to 1"),

@@ -28,12 +28,16 @@ def resolve_rows(
     """
     if seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
+    given = parse_settings(options["settings"])
+    for key in ("ranker", "cold_start"):
+        if key in given:
+            raise MailError(f"--set {key}={given[key]}: the rows of a table name it. Leave it out.")
+    if given.get("seed", "0") != "0":
+        raise MailError(f"seed = {given['seed']}: the seeds of a table start at 0; set their number with --seeds.")
     first, dataset = resolve(data_dir, seed=0, **rows[0], **options)
     # Named, so that the choice among several is told once.
     options = {**options, "data": dataset.name}
     configs = [first, *(resolve(data_dir, seed=0, **row, **options)[0] for row in rows[1:])]
-    if configs[0].seed:
-        raise MailError(f"seed = {configs[0].seed}: the seeds of a table start at 0; set their number with --seeds.")
     return configs, dataset
 
 
@@ -45,7 +49,7 @@ def resolve(
     Args:
         data_dir: folder of the datasets.
         variant: the value of --variant, or None.
-        settings: the `KEY=VALUE` texts of --set; they override all others.
+        settings: the `KEY=VALUE` texts of --set; they override those of the file.
         file: TOML file of settings; options override it.
         options: other settings by name, None if not set.
 
@@ -59,7 +63,12 @@ def resolve(
     layers = [read_settings(file)] if file else []
     if file:
         _check_file(file, layers[0])
-    layers += [{key: value for key, value in options.items() if value is not None}, parse_settings(settings)]
+    given = {key: value for key, value in options.items() if value is not None}
+    for key, value in parse_settings(settings).items():
+        if key in given and str(given[key]) != value:
+            option = f"--{key.replace('_', '-')} {given[key]}"
+            raise MailError(f"{option} and --set {key}={value} contradict each other. Leave one of them out.")
+    layers += [given, parse_settings(settings)]
     # All settings are checked before the dataset is looked up.
     name = resolve_config(layers, variant=variant).data
     dataset = open_chosen(data_dir, name or None)

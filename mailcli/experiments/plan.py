@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mailcli import plugins
-from mailcli.config import OPTION_TABLES, Options, RunConfig, make_config
+from mailcli.config import MAX_SEED, OPTION_TABLES, Options, RunConfig, make_config
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
@@ -66,8 +66,11 @@ class Plan:
     """The first of its seeds."""
 
     def seed_numbers(self, count: int | None = None) -> range:
-        """Its seeds; or as many as `count`, from the first on."""
-        return range(self.first_seed, self.first_seed + (count or self.seeds))
+        """Its seeds; or as many as `count`, from the first on (MailError: they are not seeds)."""
+        seeds = range(self.first_seed, self.first_seed + (count or self.seeds))
+        if seeds[-1] > MAX_SEED:
+            raise MailError(f"{self.path}: its seeds are {seeds[0]} to {seeds[-1]}. Expected none above {MAX_SEED}.")
+        return seeds
 
     @property
     def datasets(self) -> tuple[str, ...]:

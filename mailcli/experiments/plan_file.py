@@ -39,6 +39,13 @@ RULES = {
     "against": Rule("a list of pairs of rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
 }
 _REQUIRED = ("title", "source", "rows")
+#: Settings that neither a row nor the table `settings` has: what says them instead.
+_SAID_BY = {
+    "seed": "first_seed and seeds say it",
+    "data": "source says it, or --data",
+    "ranker": "the names of rows say it",
+    "cold_start": "the names of rows say it",
+}
 _TEXTS = Rule("a list of strings", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
 #: The same for the tables `tune` and `tuned`.
 TUNE_RULES = {"trials": whole_number(1), "ranges": _TEXTS}
@@ -69,6 +76,7 @@ def read_plan(path: Path) -> Plan:
     simulate = content.get("simulate", {})
     labels = [_read_label(row, faults) for row in content["rows"]]
     rows = [_read_row(row, faults) for row in content["rows"]]
+    faults += _misplaced(content.get("settings", {}), "settings.")
     faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
     if "tuned" in content:
         faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=TUNED_RULES)
@@ -140,11 +148,17 @@ def _read_row(row: Any, faults: list[str]) -> Options:
     if not isinstance(name, str):
         faults.append(f"row {shorten(row)}: expected a name, or {{row = NAME, KEY = VALUE}}")
         return {}
+    faults += _misplaced(settings, f"row '{name}': ")
     try:
         return {**row_settings(name), **settings}
     except MailError as error:
         faults.append(error.message.removesuffix("."))
         return {}
+
+
+def _misplaced(settings: Options, place: str) -> list[str]:
+    """The settings that would be ignored there, or replace a row's."""
+    return [f"{place}{key}: {_SAID_BY[key]}" for key in settings if key in _SAID_BY]
 
 
 def _simulation_faults(simulate: Options, content: Options, rows: Sequence[Options]) -> list[str]:

@@ -100,6 +100,8 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     name = default_name(source_class, chosen) if name is None else name
     target = check_target(data_dir, name)
     options.check()
+    if raw.is_file() and not options.schema:
+        raise MailError(f"{raw}: is a file. Expected the folder of the raw files.")
     if source_class.only_duckdb and options.engine != "duckdb":
         what = "files with a schema file" if options.schema else f"the files of '{source}'"
         raise MailError(f"--engine {options.engine}: {what} are read only by DuckDB. Leave out --engine.")

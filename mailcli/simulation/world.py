@@ -30,6 +30,8 @@ ADS_PER_USER = 846_811 / 1_141_729
 IMPRESSIONS_PER_USER = 26_557_961 / 1_141_729
 CTR = 0.0514
 CLICKS_PER_CATEGORY = 202.0
+#: The least clicks per category (ours): with fewer there are many more categories than ads, and no memory for them.
+LEAST_CLICKS = 0.1
 CATEGORIES_PER_AD_CATEGORY = 12_968 / 6_769
 BRANDS_PER_CATEGORY, AD_BRANDS_PER_CATEGORY = 36, 15
 #: Popularity falls with the rank to this power. Among the categories of the last 50 behaviors of 230 published users it
@@ -86,6 +88,8 @@ class Settings:
         for name in ("behaviors_per_user", "clicks_per_category"):
             if not 0 < (value := getattr(self, name)) < math.inf:
                 raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a positive number.")
+        if self.clicks_per_category < LEAST_CLICKS:
+            raise MailError(f"--clicks-per-category is {self.clicks_per_category}. Expected {LEAST_CLICKS} or more.")
         if self.seed < 0:
             raise MailError(f"--seed is {self.seed}. Expected 0 or more.")
 

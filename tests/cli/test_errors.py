@@ -100,6 +100,22 @@ from tests.helpers.command_line import error_line, mail
         (["train", "--set", "epoch=3"], "unknown setting 'epoch'. Did you mean 'epochs'?"),
         (["train", "--set", "epochs"], "--set epochs: expected KEY=VALUE."),
         (
+            ["train", "--ranker", "din", "--set", "ranker=dmr"],
+            "--ranker din and --set ranker=dmr contradict each other. Leave one of them out.",
+        ),
+        (
+            ["train", "--seed", "3", "--set", "seed=5"],
+            "--seed 3 and --set seed=5 contradict each other. Leave one of them out.",
+        ),
+        (
+            ["compare", "--rows", "item-rate", "--set", "ranker=dmr"],
+            "--set ranker=dmr: the rows of a table name it. Leave it out.",
+        ),
+        (
+            ["compare", "--rows", "item-rate", "--set", "seed=7"],
+            "seed = 7: the seeds of a table start at 0; set their number with --seeds.",
+        ),
+        (
             ["train", "--set", "ranker.unit=3"],
             "ranker 'base' has no option 'unit'. Did you mean 'units'? Known: 'units', 'dropout', 'product'.",
         ),

@@ -321,3 +321,11 @@ class TestOddFiles:
         (home / "file").write_text("")
         paths = {"--raw": "raw", "--data-dir": "data", option: "file"}
         error_line(mail("preprocess", "alimama", *(text for pair in paths.items() for text in pair)))
+
+
+def test_a_raw_file_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").touch()
+    assert error_line(mail("preprocess", "alimama", "--raw", "log.csv")) == (
+        "log.csv: is a file. Expected the folder of the raw files."
+    )

@@ -100,6 +100,22 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         ("seeds = 2", "seeds = '2'", "seeds = '2': expected a whole number, 1 or more."),
         (
             "seeds = 2",
+            "seeds = 2\nfirst_seed = 4294967295",
+            "its seeds are 4294967295 to 4294967296. Expected none above ",
+        ),
+        (
+            "[settings]",
+            "[settings]\nseed = 4\ndata = 'tiny'\nranker = 'dmr'",
+            "settings.seed: first_seed and seeds say it; settings.data: source says it, or --data; "
+            "settings.ranker: the names of rows say it",
+        ),
+        (
+            "rows = [",
+            "rows = [{row = 'item-rate', seed = 3},",
+            "row 'item-rate': seed: first_seed and seeds say it",
+        ),
+        (
+            "seeds = 2",
             "seeds = 0\ntitle2 = 3",
             "unknown key 'title2'. Did you mean 'title'?; seeds = 0: expected a whole ",
         ),

@@ -163,6 +163,7 @@ def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
         ({"users": 10, "interactions": -0.1}, "--interactions is -0.1. Expected a number from 0 to 1."),
         ({"users": 10, "behaviors_per_user": 0}, "--behaviors-per-user is 0. Expected a positive number."),
         ({"users": 10, "clicks_per_category": math.inf}, "--clicks-per-category is inf. Expected a positive number."),
+        ({"users": 10, "clicks_per_category": 1e-9}, "--clicks-per-category is 1e-09. Expected 0.1 or more."),
         ({"users": 10, "seed": -1}, "--seed is -1. Expected 0 or more."),
     ],
 )
