@@ -11,8 +11,8 @@ from mailcli.training.setting_reference import Setting
 _HEAD = ("setting", "default", "meaning")
 _NOTES = (
     "for --set KEY=VALUE, a --config file, and the table [settings] of an experiment",
-    "(ours): a default that we chose; the others are the paper's, except optimizer, embedding_init and "
-    "cold_start.bandwidth",
+    "(ours): a default that we chose; the others are the paper's",
+    "neither: the defaults of optimizer, embedding_init and cold_start.bandwidth",
 )
 
 

@@ -64,7 +64,7 @@ from tests.helpers.command_line import error_line, mail
         (
             ["compare", "--rows", "MAIL-Bas"],
             "unknown row 'MAIL-Bas'. Did you mean 'MAIL-Base'? Known: 'EmbLR', 'LLAE', 'BaseDNN', 'MetaEmb', 'MAIL-Base', "
-            "'DMR', 'MAIL-DMR', 'MAIL-None', 'MAIL-Single', 'MAIL-Dual', or ranker+method, e.g. 'din+cvae'.",
+            "'DMR', 'MAIL-DMR', 'MAIL-None', 'MAIL-Single', 'MAIL-Dual', a trivial row (`mail models`), or ranker+method, e.g. 'din+cvae'.",
         ),
         (
             ["compare", "--rows", "din+cve"],
