@@ -64,11 +64,12 @@ def resolve(
     if file:
         _check_file(file, layers[0])
     given = {key: value for key, value in options.items() if value is not None}
-    for key, value in parse_settings(settings).items():
+    overrides = parse_settings(settings)
+    for key, value in overrides.items():
         if key in given and str(given[key]) != value:
             option = f"--{key.replace('_', '-')} {given[key]}"
             raise MailError(f"{option} and --set {key}={value} contradict each other. Leave one of them out.")
-    layers += [given, parse_settings(settings)]
+    layers += [given, overrides]
     # All settings are checked before the dataset is looked up.
     name = resolve_config(layers, variant=variant).data
     dataset = open_chosen(data_dir, name or None)

@@ -96,14 +96,10 @@ def settings_note(configs: Sequence[RunConfig]) -> str:
     """
     networks = [config for config in configs if not plugins.is_trivial(config.ranker)] or configs
     defaults = {field.name: field.default for field in fields(RunConfig) if field.default is not MISSING}
-    values = {name: {getattr(config, name) for config in networks} for name in defaults if name not in _SHOWN_ELSEWHERE}
-    changed = [f"{name} {min(own)}" for name, own in values.items() if len(own) == 1 and own != {defaults[name]}]
+    names = [name for name in defaults if name not in _SHOWN_ELSEWHERE]
+    values = {name: {getattr(config, name) for config in networks} for name in names} | _option_values(networks)
+    changed = [f"{name} {min(own)}" for name, own in values.items() if len(own) == 1 and own != {defaults.get(name)}]
     differ = [name for name, own in values.items() if len(own) > 1]
-    for name, own in _option_values(networks).items():
-        if len(own) > 1:
-            differ.append(name)
-        else:
-            changed.append(f"{name} {min(own)}")
     text = ", ".join(changed) or "all defaults"
     return f"{text}; each row its own {', '.join(differ)}" if differ else text
 

@@ -122,6 +122,7 @@ class TestTrivialRow:
         ):
             if is_hidden:
                 alike.setdefault(key, []).append(float(score))
+        assert any(len(scores) > 1 for scores in alike.values())
         assert all(max(scores) - min(scores) < 1e-12 for scores in alike.values())
 
     def test_leaves_a_run_like_that_of_any_cell(self, name: str, graded: Dataset, tmp_path: Path) -> None:
