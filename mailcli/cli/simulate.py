@@ -46,6 +46,13 @@ from mailcli.cli._output import print_line
     show_default=True,
     help="Expected clicks per ad category; sets the number of categories. The published files have 202.",
 )
+@click.option(
+    "--click-probability",
+    type=float,
+    default=0.0514,
+    show_default=True,
+    help="Mean click probability; 0.0514 is that of the published files.",
+)
 @click.option("--conversions", is_flag=True, help="Add a column `buy` to raw_sample, for rankers such as esmm.")
 @DATA_DIR
 def simulate(source: str, out: Path | None, data_dir: Path, **settings: Any) -> None:

@@ -78,6 +78,8 @@ class Settings:
     """The part of the attributes' meaning that belongs to their combination."""
     clicks_per_category: float = CLICKS_PER_CATEGORY
     """Expected clicks per ad category; sets the number of categories."""
+    click_probability: float = CTR
+    """Mean over impressions."""
 
     def __post_init__(self) -> None:
         if self.users < 10:
@@ -88,6 +90,8 @@ class Settings:
         for name in ("behaviors_per_user", "clicks_per_category"):
             if not 0 < (value := getattr(self, name)) < math.inf:
                 raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a positive number.")
+        if not 0 < self.click_probability < 1:
+            raise MailError(f"--click-probability is {self.click_probability}. Expected a number between 0 and 1.")
         if self.clicks_per_category < LEAST_CLICKS:
             raise MailError(f"--clicks-per-category is {self.clicks_per_category}. Expected {LEAST_CLICKS} or more.")
         if self.seed < 0:
@@ -157,7 +161,7 @@ class World:
         self.mean, self.std = np.log(sample).mean(), np.log(sample).std()
         user = rng.integers(len(sample), size=200_000)
         ad = self.draw_ads(sample[user], rng)
-        self.intercept = _intercept(self.affinity(self.log_interest(sample[user], ad), ad))
+        self.intercept = _intercept(self.affinity(self.log_interest(sample[user], ad), ad), settings.click_probability)
 
     def chunks(self) -> Iterator[Chunk]:
         """All users, each chunk with its own random stream: the same settings always give the same users."""
@@ -226,7 +230,7 @@ class World:
 
 def category_counts(settings: Settings) -> tuple[int, int]:
     """Categories with ads, and all categories. Every interest has one: below 2,700 users these are too many."""
-    clicks = settings.users * IMPRESSIONS_PER_USER * CTR
+    clicks = settings.users * IMPRESSIONS_PER_USER * settings.click_probability
     with_ads = max(INTERESTS, round(clicks / settings.clicks_per_category))
     return with_ads, round(with_ads * CATEGORIES_PER_AD_CATEGORY)
 
@@ -250,6 +254,6 @@ def draw_interests(theta: NDArray[np.float64], rng: np.random.Generator) -> NDAr
     return np.minimum((np.cumsum(theta, axis=1) < rng.random((len(theta), 1))).sum(axis=1), INTERESTS - 1)
 
 
-def _intercept(affinity: NDArray[np.float64]) -> float:
-    """b with mean sigmoid(b + affinity) = CTR."""
-    return float(brentq(lambda intercept: expit(intercept + affinity).mean() - CTR, -20.0, 20.0))
+def _intercept(affinity: NDArray[np.float64], mean: float) -> float:
+    """b with mean sigmoid(b + affinity) = `mean`."""
+    return float(brentq(lambda intercept: expit(intercept + affinity).mean() - mean, -40.0, 40.0))
