@@ -11,6 +11,7 @@ from mailcli.config import Options
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
 from mailcli.reporting.worlds import value_text
 from mailcli.simulation.world import Settings
+from mailcli.training.class_code import trains_on_generated_behavior
 
 #: Keys of an experiment's file that are about one dataset.
 _OF_ONE_DATASET = ("against", "reported", "tune", "tuned")
@@ -34,8 +35,11 @@ def grid_faults(content: Options, rows: Sequence[Options]) -> list[str]:
     kinds = {field.name: _KINDS[str(field.type)] for field in fields(Settings)}
     if not grid:
         faults.append(f"'grid' is empty: expected lists of values. Known: {quoted(kinds)}")
-    if not any(row.get("cold_start") == "mail" for row in rows):
-        faults.append("'grid' needs a row of MAIL, e.g. 'MAIL-Base': its table is what MAIL adds to a ranker")
+    if not any(trains_on_generated_behavior(row.get("cold_start", "none")) for row in rows):
+        faults.append(
+            "'grid' needs a row whose ranker is trained with generated behavior, e.g. 'MAIL-Base': its table is what "
+            "that adds to the ranker"
+        )
     for name, values in grid.items():
         if name not in kinds:
             faults.append(f"unknown key 'grid.{name}'.{did_you_mean(name, kinds)} Known: {quoted(kinds)}")

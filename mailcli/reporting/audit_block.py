@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mailcli import plugins
 from mailcli.reporting.audits import Audit, Cost, mean_audit
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
-from mailcli.training.class_code import class_attribute
+from mailcli.training.class_code import generates_behavior
 from mailcli.training.evaluate import or_none
 from mailcli.training.run_audit import SOURCES
 
@@ -47,7 +46,7 @@ def missing_note(rows: Sequence[Row]) -> list[str]:
         row.label
         for row in rows
         if not all("audit" in result for result in row.results)
-        and (_generates(row.config.cold_start) or any("audit" in result for result in row.results))
+        and (generates_behavior(row.config.cold_start) or any("audit" in result for result in row.results))
     ]
     if not missing:
         return []
@@ -55,11 +54,6 @@ def missing_note(rows: Sequence[Row]) -> list[str]:
         f"no audit of {', '.join(missing)}: trained by a version without audits (`mail audit RUN` shows it), or a "
         "seed whose new users have no AUC"
     ]
-
-
-def _generates(method: str) -> bool:
-    """Whether a method says that it generates behavior."""
-    return class_attribute(plugins.COLD_STARTS, method, "generates") is True
 
 
 def audit_block(audits: Sequence[RowAudit], title: str, notes: Sequence[str]) -> TextTable:

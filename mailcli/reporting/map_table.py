@@ -1,4 +1,4 @@
-"""The table of a grid of simulated worlds: where MAIL adds something to its ranker, and where anything could."""
+"""The table of a grid of simulated worlds: where generated behavior helps a ranker, and where any behavior could."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from mailcli.reporting.worlds import (
 
 _P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the worlds of a block"
 _COLUMNS_NOTE = (
-    "AUC of new users; RI: relative improvement of MAIL over the ranker, same seed; v = 0 and real v: new users who "
-    "have behavior, ranked without any and with their own, by MAIL's weights (audit)"
+    "AUC of new users; v̂: with generated behavior; RI: relative improvement over the ranker, same seed; v = 0 and "
+    "real v: new users who have behavior, ranked without any and with their own, by the same weights (audit)"
 )
 _COUNTS_NOTE = f"counts: AUC with real v is at least {COUNTS_FROM:g} above v = 0; elsewhere nothing could help"
 
 
 def map_table(worlds: Sequence[WorldRows], title: str) -> TextTable:
-    """One line for each world and row of MAIL.
+    """One line for each world and row that is trained with generated behavior.
 
     Args:
         worlds: as for `map_blocks`, simulated, under one protocol, with the same seeds.
@@ -39,7 +39,7 @@ def map_table(worlds: Sequence[WorldRows], title: str) -> TextTable:
     blocks, shown = map_blocks(worlds), varying(worlds)
     trivial = list(blocks[0].lines[0].trivial)
     methods = list(dict.fromkeys(name for block in blocks for name in block.lines[0].methods))
-    head = ("", *trivial, "ranker", *methods, "v = 0", "MAIL", "real v", "RI AUC %", "counts")
+    head = ("", *trivial, "ranker", *methods, "v = 0", "v̂", "real v", "RI AUC %", "counts")
     return TextTable(
         title,
         head,
@@ -64,7 +64,7 @@ def _cells(line: MapLine, shown: Sequence[str], trivial: Sequence[str], methods:
         line.ranker,
         *(line.methods.get(name) for name in methods),
         line.no_behavior,
-        line.mail,
+        line.generated,
         line.real,
     ]
     name = world_name({key: line.settings[key] for key in shown})
@@ -99,7 +99,7 @@ def _notes(worlds: Sequence[WorldRows], blocks: Sequence[MapBlock], shown: Seque
 
 
 def verdict(block: MapBlock) -> str:
-    """In how many of the worlds that count MAIL is significantly better or worse."""
+    """In how many of the worlds that count the row is significantly better or worse."""
     counting = [line for line in block.lines if line.counts]
     significant = [line.gain.mean for line in counting if line.gain and line.gain.significant]
     better, worse = (sum(sign * gain > 0 for gain in significant) for sign in (1, -1))
@@ -123,7 +123,7 @@ def _epoch_notes(worlds: Sequence[WorldRows]) -> list[str]:
 
 def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, Any]:
     """A line for programs; `AUC` of what new users are ranked with."""
-    aucs = {**line.trivial, "ranker": line.ranker, **line.methods, "MAIL": line.mail}
+    aucs = {**line.trivial, "ranker": line.ranker, **line.methods, "v̂": line.generated}
     aucs |= {"v = 0": line.no_behavior, "real v": line.real}
     return {
         "users": "new",

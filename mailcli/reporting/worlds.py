@@ -1,4 +1,4 @@
-"""What MAIL adds to a ranker in each of some simulated worlds: the numbers of the map, before any form."""
+"""What generated behavior adds to a ranker in some simulated worlds: the numbers of the map, before any form."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 from mailcli.reporting.audits import mean_audit
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import Row, metric_by_seed
+from mailcli.training.class_code import trains_on_generated_behavior
 
 #: By how much the AUC with real behavior must exceed the AUC without any, for a world to count (ours): where a user's
 #: own behavior says little about clicks, no generated behavior can help.
@@ -38,14 +39,15 @@ class MapLine:
     ranker: float | None
     """Of the ranker without a method."""
     methods: dict[str, float | None]
-    """Of the ranker with other methods than MAIL, by the name of the method."""
-    mail: float | None
+    """Of the ranker with methods that have no block of their own, by the name of the method."""
+    generated: float | None
+    """Of the block's row: with generated behavior."""
     no_behavior: float | None
-    """With v = 0 and the weights of MAIL's runs; new users who have behavior, as in `real`."""
+    """With v = 0 and the weights of the row's runs; new users who have behavior, as in `real`."""
     real: float | None
-    """With the users' real v and the weights of MAIL's runs."""
+    """With the users' real v and the weights of the row's runs."""
     gain: Improvement | None
-    """RI of MAIL over the ranker; p is Holm-corrected over the worlds."""
+    """RI of the row over the ranker; p is Holm-corrected over the worlds."""
 
     @property
     def counts(self) -> bool:
@@ -56,7 +58,7 @@ class MapLine:
 
 
 class MapBlock(NamedTuple):
-    """All worlds of one row of MAIL."""
+    """All worlds of one row."""
 
     name: str
     """Of the row, e.g. MAIL-Base."""
@@ -88,12 +90,13 @@ def value_text(value: float) -> str:
 
 
 def map_blocks(worlds: Sequence[WorldRows]) -> list[MapBlock]:
-    """A block for each row of MAIL.
+    """A block for each row whose ranker is trained with generated behavior.
 
     Args:
-        worlds: one or more, which have the same rows in the same order; one row is MAIL's, with its baseline.
+        worlds: one or more, which have the same rows in the same order; one row or more has a block, and its baseline.
     """
-    numbers = [number for number, row in enumerate(worlds[0].rows) if row.config.cold_start == "mail"]
+    rows = worlds[0].rows
+    numbers = [number for number, row in enumerate(rows) if trains_on_generated_behavior(row.config.cold_start)]
     return [_block(worlds, number) for number in numbers]
 
 
@@ -107,23 +110,28 @@ def _block(worlds: Sequence[WorldRows], number: int) -> MapBlock:
     return MapBlock(row.label, alone[0] if alone else row_label(row.config.baseline()), corrected)
 
 
-def _line(world: WorldRows, mail: Row) -> MapLine:
-    baseline = metric_by_seed(mail.baseline or (), "new", "AUC")
-    own = metric_by_seed(mail.results, "new", "AUC")
-    audits = [result["audit"] for result in mail.results if "audit" in result]
-    values = mean_audit(audits).values if len(audits) == len(mail.results) else None
-    ranker = (mail.config.ranker, mail.config.ranker_options)
-    same_ranker = [row for row in world.rows if (row.config.ranker, row.config.ranker_options) == ranker]
+def _line(world: WorldRows, row: Row) -> MapLine:
+    baseline = metric_by_seed(row.baseline or (), "new", "AUC")
+    own = metric_by_seed(row.results, "new", "AUC")
+    audits = [result["audit"] for result in row.results if "audit" in result]
+    values = mean_audit(audits).values if len(audits) == len(row.results) else None
+    ranker = (row.config.ranker, row.config.ranker_options)
+    same_ranker = [other for other in world.rows if (other.config.ranker, other.config.ranker_options) == ranker]
     return MapLine(
         world.settings,
-        {row.label: _mean(row) for row in world.rows if plugins.is_trivial(row.config.ranker)},
+        {other.label: _mean(other) for other in world.rows if plugins.is_trivial(other.config.ranker)},
         estimate(baseline).mean if baseline else None,
-        {_method(row): _mean(row) for row in same_ranker if row.config.cold_start not in {"none", "mail"}},
+        {_method(other): _mean(other) for other in same_ranker if _is_only_compared(other)},
         estimate(own).mean if own else None,
         float(values["none"][0]) if values else None,
         float(values["real"][0]) if values else None,
         improvement(baseline, own) if baseline and own else None,
     )
+
+
+def _is_only_compared(row: Row) -> bool:
+    """Whether a row has a method, but no block."""
+    return row.config.cold_start != "none" and not trains_on_generated_behavior(row.config.cold_start)
 
 
 def _mean(row: Row) -> float | None:

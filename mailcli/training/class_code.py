@@ -51,6 +51,16 @@ def class_attribute(kind: plugins.PluginKind, name: str, attribute: str) -> Any:
     return None
 
 
+def generates_behavior(method: str) -> bool:
+    """Whether a cold-start method says that it generates behavior."""
+    return class_attribute(plugins.COLD_STARTS, method, "generates") is True
+
+
+def trains_on_generated_behavior(method: str) -> bool:
+    """Whether a cold-start method generates behavior that the ranker is trained with: it is no two-stage method."""
+    return generates_behavior(method) and class_attribute(plugins.COLD_STARTS, method, "two_stage") is not True
+
+
 def lineage(module: str, class_name: str, seen: tuple[tuple[str, str], ...] = ()) -> Iterator[ClassCode]:
     """A class and its first bases, as far as their names lead to code that can be read.
 

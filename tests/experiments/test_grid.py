@@ -98,7 +98,11 @@ def test_an_experiment_without_a_grid_is_its_only_world(plan: Path) -> None:
             "",
             "'grid' is empty: expected lists of values. Kn",
         ),
-        ('"MAIL-Base"]', '"DMR"]', "'grid' needs a row of MAIL, e.g. 'MAIL-Base': its table is what "),
+        (
+            '"MAIL-Base"]',
+            '"DMR"]',
+            "'grid' needs a row whose ranker is trained with generated behavior, e.g. 'MAIL-Base': its table is ",
+        ),
         (
             "seeds = 1",
             'seeds = 1\nagainst = [["MAIL-Base", "BaseDNN"]]',

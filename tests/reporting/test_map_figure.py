@@ -1,4 +1,4 @@
-"""The map: a heat map for each row of MAIL and combination of other settings than its axes."""
+"""The map: a heat map for each row of the table and combination of other settings than its axes."""
 
 from __future__ import annotations
 
@@ -83,11 +83,15 @@ def test_the_caption() -> None:
 @pytest.mark.parametrize(
     ("rows", "settings", "error"),
     [
-        ([[HELPS], []], [0.0, 1.0], "'b': no run of MAIL has its baseline next to it. Name the folder of all runs."),
+        (
+            [[HELPS], []],
+            [0.0, 1.0],
+            "'b': no run that is trained with generated behavior has its baseline next to it. Name the folder of all ",
+        ),
         (
             [[HELPS], [mail_row([0.5], [0.55], [(0.5, 0.6)])]],
             [0.0, 1.0],
-            "'b' and 'a' do not have the same rows of MAIL and seeds. Run `mail run` to its end, or name the folders",
+            "'b' and 'a' do not have the same rows and seeds. Run `mail run` to its end, or name the folders",
         ),
         ([[HELPS], [HELPS]], [0.0, 0.0], "'b' and 'a' are the same world. Name the runs of one of them."),
     ],
@@ -98,7 +102,7 @@ def test_what_is_no_map(
     simulations = {name: {**SETTINGS, "attribute_strength": value} for name, value in zip("ab", settings, strict=True)}
     monkeypatch.setattr(plot, "_simulation", lambda _, name: simulations[name])
     by_data = dict(zip("ab", rows, strict=True))
-    monkeypatch.setattr(plot, "_mail_rows", lambda group: by_data[group[0].config.data])
+    monkeypatch.setattr(plot, "_generating_rows", lambda group: by_data[group[0].config.data])
     with pytest.raises(MailError) as raised:
         Plot().draw([run_on("b", cell=MAIL), run_on("a", cell=MAIL)], Path("data"))
     assert raised.value.message.startswith(error)

@@ -10,7 +10,7 @@ from mailcli.reporting.formats import render
 from mailcli.reporting.map_table import map_table, verdict
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows, map_blocks, varying, world_name
-from tests.helpers.worlds import mail_row, world
+from tests.helpers.worlds import config, mail_row, plain, world
 
 #: RI 10, 12 and 14 %: mean 12, deviation 2, half a width of t(.975, 2) · 2 / √3 = 4.3027 · 1.1547 = 4.968, and
 #: t = 12 / 1.1547 = 10.392 with p = 1 - t / √(t² + 2) = .00913.
@@ -26,7 +26,7 @@ def test_the_numbers_of_a_world_by_hand() -> None:
     assert first.trivial == {"item-bias": pytest.approx(0.55)}
     # Not dmr+masked, which has another ranker.
     assert first.methods == {"masked": pytest.approx(0.61)}
-    values = (first.ranker, first.mail, first.no_behavior, first.real)
+    values = (first.ranker, first.generated, first.no_behavior, first.real)
     assert values == pytest.approx((0.5, 0.56, 0.52, 0.6))
     assert first.counts
     assert first.gain is not None
@@ -59,6 +59,19 @@ def test_rows_with_options_are_called_by_their_labels() -> None:
     assert (block.name, block.ranker) == ("MAIL-Base (units=8)", "BaseDNN (units=8)")
 
 
+def test_a_block_for_every_method_that_the_ranker_is_trained_with() -> None:
+    """match generates behavior while the ranker trains; conse, a two-stage method, is a column."""
+    item_bias, base, _, mail, *_ = world(HELPS).rows
+    match = dataclasses.replace(mail, config=config("base", "match"))
+    rows = [item_bias, base, plain(config("base", "conse"), 0.57, mail.seeds), mail, match]
+    first, second = map_blocks([WorldRows({"attribute_strength": 1.0}, rows)])
+    assert [(block.name, block.ranker) for block in (first, second)] == [
+        ("MAIL-Base", "BaseDNN"),
+        ("base+match", "BaseDNN"),
+    ]
+    assert first.lines[0].methods == second.lines[0].methods == {"conse": pytest.approx(0.57)}
+
+
 @pytest.mark.parametrize(
     ("no_behavior", "real", "counts"), [(0.55, 0.6, True), (0.65, 0.7, True), (0.551, 0.6, False), (0.7, 0.6, False)]
 )
@@ -84,7 +97,7 @@ def test_the_text_by_hand() -> None:
         "ranker",
         "masked",
         "v = 0",
-        "MAIL",
+        "v̂",
         "real v",
         "RI AUC %",
         "counts",
@@ -108,7 +121,7 @@ def test_the_text_by_hand() -> None:
         "MAIL-Base",
         "BaseDNN",
     )
-    assert (first["MAIL"], first["v = 0"], first["real v"]) == pytest.approx((0.56, 0.52, 0.6))
+    assert (first["v̂"], first["v = 0"], first["real v"]) == pytest.approx((0.56, 0.52, 0.6))
     assert (first["RI"], first["p"], first["p_holm"]) == pytest.approx((12, 0.00913, 0.01826), abs=1e-5)
     assert (first["counts"], second["counts"]) == (True, False)
 

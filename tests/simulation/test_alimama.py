@@ -47,6 +47,14 @@ def test_proportions_of_the_published_files(simulated: tuple[Path, Summary]) -> 
     assert Counter(row["btag"] for row in log)["pv"] / len(log) == pytest.approx(0.9526, abs=0.01)
 
 
+def test_a_share_of_clicks_as_asked(tmp_path: Path) -> None:
+    """30 % of 2000 · 23.26 impressions, and so 69 categories with ads: 2000 · 23.26 · .3 / 202 = 69.1."""
+    settings = Settings(users=2000, behaviors_per_user=5, click_probability=0.3)
+    assert simulate_alimama(settings, tmp_path / "set").ctr == pytest.approx(0.3, abs=0.01)
+    assert category_counts(settings)[0] == 69
+    assert (read_marker(tmp_path / "set", []) or {})["click_probability"] == 0.3
+
+
 @pytest.mark.parametrize(
     ("users", "clicks_per_category", "with_ads", "all_of_them"),
     [
@@ -163,6 +171,8 @@ def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
         ({"users": 10, "interactions": -0.1}, "--interactions is -0.1. Expected a number from 0 to 1."),
         ({"users": 10, "behaviors_per_user": 0}, "--behaviors-per-user is 0. Expected a positive number."),
         ({"users": 10, "clicks_per_category": math.inf}, "--clicks-per-category is inf. Expected a positive number."),
+        ({"users": 10, "click_probability": 0}, "--click-probability is 0. Expected a number between 0 and 1."),
+        ({"users": 10, "click_probability": 1.0}, "--click-probability is 1.0. Expected a number between 0 and 1."),
         ({"users": 10, "clicks_per_category": 1e-9}, "--clicks-per-category is 1e-09. Expected 0.1 or more."),
         ({"users": 10, "seed": -1}, "--seed is -1. Expected 0 or more."),
     ],

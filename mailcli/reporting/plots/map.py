@@ -1,4 +1,4 @@
-"""Where MAIL helps: its RI over the ranker in a grid of simulated worlds."""
+"""Where generated behavior helps: RI over the ranker in a grid of simulated worlds."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from mailcli.reporting.plots._style import PAGE, add_title, caption, group_by_ce
 from mailcli.reporting.rows import Row, result_of, row_of
 from mailcli.reporting.worlds import COUNTS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
 from mailcli.simulation.world import Settings
+from mailcli.training.class_code import trains_on_generated_behavior
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ NAME_WIDTH = 30
 
 
 class Plot:
-    """RI of MAIL's AUC of new users over simulated worlds: attribute strength x interactions, by the other settings."""
+    """What generated behavior does to the AUC of new users (RI), by attribute strength, interactions and the rest."""
 
     def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
-        """A row of heat maps for each row of MAIL; hatched: worlds in which no behavior could help."""
+        """A row of heat maps for each row of the table; hatched: worlds in which no behavior could help."""
         by_dataset = sorted(runs, key=lambda run: run.config.data)
         groups = [list(group) for _, group in groupby(by_dataset, key=lambda run: run.config.data)]
-        worlds = [WorldRows(_simulation(data_dir, group[0].config.data), _mail_rows(group)) for group in groups]
+        worlds = [WorldRows(_simulation(data_dir, group[0].config.data), _generating_rows(group)) for group in groups]
         _check(worlds, groups)
         return {"map": map_figure(worlds, map_caption(runs))}
 
@@ -55,10 +56,10 @@ def _simulation(data_dir: Path, name: str) -> Options:
     return {field.name: dataset.simulation.get(field.name, field.default) for field in fields(Settings)}
 
 
-def _mail_rows(runs: Sequence[Run]) -> list[Row]:
-    """The rows of MAIL among the runs on a dataset that have their baseline, each in the order of the seeds."""
+def _generating_rows(runs: Sequence[Run]) -> list[Row]:
+    """The rows among the runs on a dataset that are trained with generated behavior and have their baseline."""
     rows = [row_of([(run, result_of(run)) for run in group]) for _, group in group_by_cell(runs)]
-    return [row for row in rows if row.config.cold_start == "mail" and row.baseline]
+    return [row for row in rows if row.baseline and trains_on_generated_behavior(row.config.cold_start)]
 
 
 def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[Run]]) -> None:
@@ -67,10 +68,13 @@ def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[Run]]) -> None
     cells = [[(row.label, row.seeds) for row in world.rows] for world in worlds]
     for name, own in zip(names, cells, strict=True):
         if not own:
-            raise MailError(f"'{name}': no run of MAIL has its baseline next to it. Name the folder of all runs.")
+            raise MailError(
+                f"'{name}': no run that is trained with generated behavior has its baseline next to it. "
+                "Name the folder of all runs."
+            )
         if own != cells[0]:
             raise MailError(
-                f"'{name}' and '{names[0]}' do not have the same rows of MAIL and seeds. Run `mail run` to its end, or "
+                f"'{name}' and '{names[0]}' do not have the same rows and seeds. Run `mail run` to its end, or "
                 "name the folders of runs to compare."
             )
     known: dict[str, str] = {}

@@ -40,7 +40,7 @@ _VALIDATION = (
     "thin: each run. A ring marks the weights that were kept."
 )
 _WARM_UP = "Where does a user stop being new? The last behaviors of the new users are given back, a few at a time."
-_MAP = "RI of MAIL's AUC over its ranker."
+_MAP = "RI of the AUC of new users by generated behavior, over the same ranker without it."
 _COST = "What a row gains for new users, and what it costs to train and to score."
 _SETTINGS = "The settings in which rows differ; a dash stands for the default."
 _ALL_SETTINGS = "Bold: not the default."
