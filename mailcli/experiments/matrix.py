@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mailcli import plugins
@@ -19,6 +19,26 @@ from mailcli.utils.hardware import table_bytes, table_memory
 logger = logging.getLogger(__name__)
 
 BaselineOf = Callable[[RunConfig], RunConfig]
+
+
+@dataclass(frozen=True)
+class TableRuns:
+    """The runs that a table needs, with baselines; those of trivial rows are finished."""
+
+    dataset: Dataset
+    folders: RunFolders
+    by_config: Mapping[str, Run]
+    """By the `repr` of their config."""
+
+    @property
+    def of_networks(self) -> list[Run]:
+        """All but those of trivial rows."""
+        return [run for run in self.by_config.values() if not plugins.is_trivial(run.config.ranker)]
+
+    def missing(self, minutes: float | None) -> list[Task]:
+        """The training of the runs that are not finished, with a checkpoint every so many minutes (None: default)."""
+        unfinished = [run for run in self.of_networks if run.result is None]
+        return [Task(run.config, self.dataset.folder, self.folders, minutes) for run in unfinished]
 
 
 def make_rows(
@@ -49,29 +69,63 @@ def make_rows(
     """
     folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
     configs, seeds = list(configs), tuple(seeds)
-    needed = with_baselines(configs, seeds, baseline_of)
-    runs_by_config = {repr(config): folders.find(config, dataset) for config in needed}
-    trivial_runs = [run for run in runs_by_config.values() if plugins.is_trivial(run.config.ranker)]
-    for run in trivial_runs:
-        # In seconds, so that a dataset that does not suit them is refused before hours of training.
-        train_if_missing(run.config, dataset, folders)
-    network_runs = [run for run in runs_by_config.values() if run not in trivial_runs]
-    missing = [run for run in network_runs if run.result is None]
-    tasks = [Task(run.config, dataset.folder, folders, minutes) for run in missing]
+    table = table_runs(configs, seeds, dataset, folders, baseline_of)
     if trainer:
-        trainer(tasks)
-    elif missing:
-        # Computed from all runs, not from the missing ones: the number of threads decides the last bits of a result,
-        # and a run that is trained again should give the same result.
-        jobs, threads_per_run = jobs_and_threads(
-            len(network_runs), max(run_memory(run.config, dataset) for run in network_runs), jobs
-        )
-        if len(network_runs) > 1:
-            _log_progress(network_runs, jobs)
-        train_all(tasks, jobs, threads_per_run)
+        trainer(table.missing(minutes))
+    else:
+        train_missing([table], minutes, jobs)
+    return finished_rows(table, configs, seeds, baseline_of)
+
+
+def table_runs(
+    configs: Sequence[RunConfig],
+    seeds: Sequence[int],
+    dataset: Dataset,
+    folders: RunFolders,
+    baseline_of: BaselineOf = RunConfig.baseline,
+) -> TableRuns:
+    """Find the runs of a table, and fit those of trivial rows; arguments and errors as `make_rows`.
+
+    A trivial row is fitted in seconds, so that a dataset that does not suit it is refused before hours of training.
+    """
+    needed = with_baselines(configs, seeds, baseline_of)
+    runs = {repr(config): folders.find(config, dataset) for config in needed}
+    for run in runs.values():
+        if plugins.is_trivial(run.config.ranker):
+            train_if_missing(run.config, dataset, folders)
+    return TableRuns(dataset, folders, runs)
+
+
+def train_missing(tables: Sequence[TableRuns], minutes: float | None, jobs: int | None) -> None:
+    """Train the missing runs of some tables in processes of this machine; arguments and errors as `make_rows`.
+
+    The tables share the processes, so that none is idle while the last run of a table ends. The first seeds of all
+    tables are complete early.
+    """
+    tasks = sorted((task for table in tables for task in table.missing(minutes)), key=lambda task: task.config.seed)
+    if not tasks:
+        return
+    # Computed from all runs, not from the missing ones: the number of threads decides the last bits of a result,
+    # and a run that is trained again should give the same result.
+    memory = max(run_memory(run.config, table.dataset) for table in tables for run in table.of_networks)
+    runs = [run for table in tables for run in table.of_networks]
+    jobs, threads_per_run = jobs_and_threads(len(runs), memory, jobs)
+    if len(runs) > 1:
+        _log_progress(runs, jobs)
+    train_all(tasks, jobs, threads_per_run)
+
+
+def finished_rows(
+    table: TableRuns, configs: Sequence[RunConfig], seeds: Sequence[int], baseline_of: BaselineOf
+) -> list[Row]:
+    """The rows of a table whose runs are all finished; arguments as `make_rows`.
+
+    Raises:
+        MailError: the dataset has changed since it was opened.
+    """
     # Each run opens the dataset itself: a table is of one version of it.
-    dataset.check_files()
-    return [make_row(config, seeds, runs_by_config, baseline_of) for config in configs]
+    table.dataset.check_files()
+    return [make_row(config, tuple(seeds), table.by_config, baseline_of) for config in configs]
 
 
 def with_baselines(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,15 +12,12 @@ from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.estimate import PlannedTable
 from mailcli.experiments.grid import world_rows, worlds
-from mailcli.experiments.matrix import make_rows
+from mailcli.experiments.matrix import TableRuns, finished_rows, table_runs, train_missing
 from mailcli.experiments.plan import Plan
 from mailcli.reporting.map_table import map_table
 from mailcli.reporting.result_layout import lay_out_with_audit
 from mailcli.reporting.rows import Row
 from mailcli.reporting.text_table import TextTable
-from mailcli.reporting.worlds import WorldRows
-
-logger = logging.getLogger(__name__)
 
 
 class PlannedWorld(NamedTuple):
@@ -79,41 +75,28 @@ def make_tables(
         columns: the metrics to show; the table of a grid has its own.
 
     Raises:
-        MailError: a run cannot be made, or has failed; the others, of a grid those of all worlds, are finished by then.
+        MailError: a run cannot be made, or has failed; the others, of all worlds, are finished by then.
         Interrupted: by Ctrl-C; what is done is kept.
     """
+    runs_by_world = [_table_runs(world) for world in planned]
+    train_missing(runs_by_world, minutes, jobs)
+    rows = [_rows(world, runs) for world, runs in zip(planned, runs_by_world, strict=True)]
     if plan.grid:
-        return [map_table(_make_worlds(planned, minutes, jobs), f"{plan.title}, simulated")]
+        of_worlds = [world_rows(world.plan, own) for world, own in zip(planned, rows, strict=True)]
+        return [map_table(of_worlds, f"{plan.title}, simulated")]
     return [
         text
-        for world, table in planned
-        for result in world.tables(_make_rows(world, table, minutes, jobs), table.dataset.label, columns)
+        for world, own in zip(planned, rows, strict=True)
+        for result in world.plan.tables(own, world.table.dataset.label, columns)
         for text in lay_out_with_audit(result)
     ]
 
 
-def _make_worlds(planned: Sequence[PlannedWorld], minutes: float | None, jobs: int | None) -> list[WorldRows]:
-    """The rows of all worlds; one that fails does not stop the others (MailError at the end)."""
-    finished: list[WorldRows] = []
-    failures: list[str] = []
-    errors: list[MailError] = []
-    for number, (world, table) in enumerate(planned, start=1):
-        if not all(run.is_finished for run in table.runs()):
-            logger.info(f"World {number} of {len(planned)}: {table.dataset.name}")
-        try:
-            finished.append(world_rows(world, _make_rows(world, table, minutes, jobs)))
-        except MailError as error:
-            failures.append(f"{table.dataset.name}: {error.message}")
-            errors.append(error)
-    if failures:
-        count = f"{len(failures)} of {len(planned)} worlds failed."
-        raise MailError(f"{count} {failures[0]}") from ExceptionGroup(count, errors)
-    return finished
+def _table_runs(world: PlannedWorld) -> TableRuns:
+    table = world.table
+    return table_runs(table.configs, table.seeds, table.dataset, table.folders, table.baseline_of)
 
 
-def _make_rows(plan: Plan, table: PlannedTable, minutes: float | None, jobs: int | None) -> list[Row]:
-    return plan.name_rows(
-        make_rows(
-            table.configs, table.seeds, table.dataset, table.folders, minutes, jobs, baseline_of=table.baseline_of
-        )
-    )
+def _rows(world: PlannedWorld, runs: TableRuns) -> list[Row]:
+    table = world.table
+    return world.plan.name_rows(finished_rows(runs, table.configs, table.seeds, table.baseline_of))

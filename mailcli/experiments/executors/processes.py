@@ -121,17 +121,25 @@ def _work_one_by_one(work: Callable[[Any], None], tasks: Sequence[PoolTask]) -> 
 
 
 def _works(tasks: Sequence[PoolTask]) -> list[Work]:
-    """What decides how long tasks take: all seeds of a cell take the same time."""
-    return [Work(repr(replace(task.config, seed=0)), task.run_count) for task in tasks]
+    """What decides how long tasks take: about the same for all seeds of a cell, and in all worlds of a grid."""
+    return [Work(repr(_cell(task)), task.run_count) for task in tasks]
+
+
+def _cell(task: PoolTask) -> RunConfig:
+    """What the tasks of one cell have in common, on any dataset."""
+    return replace(task.config, seed=0, data="")
 
 
 def _check_models(tasks: Sequence[PoolTask]) -> list[bool]:
-    """Build each model once, so that an error shows before hours of training; returns whether each is two-stage."""
+    """Build the model of each cell, so that an error shows before hours of training; returns whether it is two-stage.
+
+    Of a grid of worlds only one is tried: they differ in the sizes of vocabularies.
+    """
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
     from mailcli.training.train import model_and_splits
 
-    cells = {repr(replace(task.config, seed=0)): task for task in reversed(tasks)}
+    cells = {repr(_cell(task)): task for task in reversed(tasks)}
     for task in reversed(cells.values()):
         model_and_splits(task.config, Dataset(task.dataset))
     return [is_two_stage(task.config) for task in tasks]
@@ -158,9 +166,11 @@ class _Pool:
         self._running: dict[Future[None], PoolTask] = {}
         self._failures: list[str] = []
         self._errors: list[MailError] = []
+        self._of_several_datasets = False
 
     def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
         """Work on all tasks, and report those that have failed."""
+        self._of_several_datasets = len({task.dataset for task in tasks}) > 1
         with process_progress.show_workers(self._events, _works(tasks), self._jobs), sigterm_as_interrupt():
             try:
                 two_stage = self._executor.submit(_interruptible, _check_models, tasks).result()
@@ -206,7 +216,8 @@ class _Pool:
             if explained:
                 explained.__cause__, error = error, explained
         if isinstance(error, MailError):
-            self._failures.append(f"{task.config.cell}, seed {task.config.seed}: {error.message}")
+            dataset = f"{task.config.data}, " if self._of_several_datasets else ""
+            self._failures.append(f"{dataset}{task.config.cell}, seed {task.config.seed}: {error.message}")
             self._errors.append(error)
         elif error is not None:
             raise error

@@ -105,6 +105,12 @@ def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(
         "again.",
         "base+none, seed 3: a loss is not finite.",
     ]
+    # Runs on several datasets are told apart.
+    pool._of_several_datasets = True
+    future = ended(MailError("a loss is not finite."))
+    pool._running[future] = task
+    pool._finish(future)
+    assert pool._failures[-1] == "tiny, base+none, seed 3: a loss is not finite."
     # Without a file or a known cause it is a bug, which keeps its traceback.
     future = ended(OSError("odd"))
     pool._running[future] = task
