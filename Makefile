@@ -43,7 +43,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
 	experiments/rivals-ml-100k-strict.toml experiments/table3-ml-100k-strict.toml \
 	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml experiments/table3-ml-100k.toml \
-	experiments/combinations.toml experiments/combinations-mail.toml
+	experiments/combinations.toml experiments/combinations-mail.toml experiments/map.toml
 
 results: $(READY)  ## writes experiments/RESULTS.md from the kept results, without training
 	$(BIN)/mail results $(REBUILT) $(EXPERIMENTS) --reading experiments/READING.md --runs runs-tables

@@ -29,7 +29,7 @@ class SectionTables(NamedTuple):
     """The tables of an experiment, each with the notes that no table before it has."""
 
     shown: TextTable
-    """New users, or the table of a grid."""
+    """New users, or the first block of a grid's table."""
     verdicts: str
     """What the audits say; empty if there are none."""
     others: tuple[AppendixTable, ...]
@@ -63,13 +63,23 @@ def legends(tables: Iterable[ResultTable | TextTable]) -> list[str]:
 def _tables_of_rows(table: ResultTable | TextTable) -> list[AppendixTable]:
     """The experiment's table by users, and its audit; the first one is not for the appendix."""
     if isinstance(table, TextTable):
-        return [AppendixTable("", table)]
+        return _tables_of_blocks(table)
     shown, *audits = lay_out_with_audit(_of_users(table, _FIRST_USERS))
     old = _of_users(table, _SECOND_USERS)
     return [
         AppendixTable("", shown),
         *([AppendixTable("old users", lay_out(replace(old, title=f"Old users: {old.title}")))] if old.lines else []),
         *(AppendixTable("audit of v̂", audit) for audit in audits),
+    ]
+
+
+def _tables_of_blocks(table: TextTable) -> list[AppendixTable]:
+    """Each block of a grid's table as a table of its own: all of them do not fit a screen."""
+    names = ["", *(block.title for block in table.blocks[1:])]
+    titles = [table.title, *(f"{name}: {table.title}" for name in names[1:])]
+    return [
+        AppendixTable(name, replace(table, title=title, blocks=(block,)))
+        for name, title, block in zip(names, titles, table.blocks, strict=True)
     ]
 
 

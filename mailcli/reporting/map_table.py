@@ -26,7 +26,7 @@ _COLUMNS_NOTE = (
     "AUC of new users; v̂: with generated behavior; RI: relative improvement over the ranker, same seed; v = 0 and "
     "real v: new users who have behavior, ranked without any and with their own, by the same weights (audit)"
 )
-_COUNTS_NOTE = f"counts: AUC with real v is at least {COUNTS_FROM:g} above v = 0; elsewhere nothing could help"
+_COUNTS_NOTE = f"counts: AUC with real v is at least {COUNTS_FROM:g} above v = 0; elsewhere behavior is worth little"
 
 
 def map_table(worlds: Sequence[WorldRows], title: str) -> TextTable:
@@ -99,12 +99,15 @@ def _notes(worlds: Sequence[WorldRows], blocks: Sequence[MapBlock], shown: Seque
 
 
 def verdict(block: MapBlock) -> str:
-    """In how many of the worlds that count the row is significantly better or worse."""
+    """In how many of the worlds that count the row is better or worse: significantly, if there are several seeds."""
     counting = [line for line in block.lines if line.counts]
-    significant = [line.gain.mean for line in counting if line.gain and line.gain.significant]
-    better, worse = (sum(sign * gain > 0 for gain in significant) for sign in (1, -1))
+    gains = [line.gain for line in counting if line.gain]
+    several_seeds = any(gain.half_width is not None for gain in gains)
+    shown = [gain.mean for gain in gains if gain.significant or not several_seeds]
+    better, worse = (sum(sign * gain > 0 for gain in shown) for sign in (1, -1))
+    significantly = "significantly " if several_seeds else ""
     return (
-        f"{block_title(block)}: significantly better in {better}, worse in {worse} of the {len(counting)} worlds that "
+        f"{block_title(block)}: {significantly}better in {better}, worse in {worse} of the {len(counting)} worlds that "
         f"count, of {len(block.lines)}"
     )
 

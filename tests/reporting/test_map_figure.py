@@ -44,7 +44,7 @@ def test_every_world_stands_at_its_place() -> None:
     np.testing.assert_array_almost_equal(colors(many), [[np.nan, 12], [np.nan, np.nan]])
     assert texts(few) == {(0, 1): "+12.0*", (0, 0): "+0.0"}
     assert texts(many) == {(1, 0): "+12.0*"}
-    # Hatched where no behavior could help.
+    # Hatched where behavior is worth little.
     (patch,) = few.patches
     assert (patch.get_window_extent().x0, patch.get_hatch()) == (pytest.approx(few.bbox.x0), "////")
     assert patch.get_window_extent().y0 == pytest.approx(few.bbox.y0)

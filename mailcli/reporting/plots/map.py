@@ -40,7 +40,7 @@ class Plot:
     """What generated behavior does to the AUC of new users (RI), by attribute strength, interactions and the rest."""
 
     def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
-        """A row of heat maps for each row of the table; hatched: worlds in which no behavior could help."""
+        """A row of heat maps for each row of the table; hatched: worlds in which behavior is worth little."""
         by_dataset = sorted(runs, key=lambda run: run.config.data)
         groups = [list(group) for _, group in groupby(by_dataset, key=lambda run: run.config.data)]
         worlds = [WorldRows(_simulation(data_dir, group[0].config.data), _generating_rows(group)) for group in groups]
