@@ -96,7 +96,7 @@ def test_each_figure_is_written_twice_over(
         (
             "map",
             ["tiny/paper/base+none"],
-            "'tiny': no run of MAIL has its baseline next to it. Name the folder of all runs.",
+            "'tiny': no run that is trained with generated behavior has its baseline next to it. Name the folder of ",
         ),
         ("loss", ["tiny/papr"], "holds no finished run. Make one with `mail train`."),
     ],
