@@ -14,8 +14,8 @@ from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import Row, metric_by_seed
 from mailcli.training.class_code import trains_on_generated_behavior
 
-#: By how much the AUC with real behavior must exceed the AUC without any, for a world to count (ours): where a user's
-#: own behavior says little about clicks, no generated behavior can help.
+#: By how much the AUC with real behavior must exceed the AUC without any, for a world to count (ours): elsewhere a
+#: user's own behavior says little about clicks.
 COUNTS_FROM = 0.05
 #: Differences of AUC are computed from rounded numbers; so much below the bound is still at the bound.
 _ROUNDING = 1e-9
