@@ -83,11 +83,14 @@ def measure(folder: Path, users: int) -> dict[str, list[float]]:
 def report(costs: dict[str, list[float]], users: int) -> str:
     """The section of RESULTS.md."""
     floor = costs["floor"][0]
+    names = list(steps(Path(), users))
     rows = [
         [name, f"{seconds:,.0f}", f"{seconds / floor:.2f}", f"{megabytes:,.0f}", f"{size:.1f}"]
-        for name, (seconds, megabytes, size) in costs.items()
+        for name in names
+        if name in costs
+        for seconds, megabytes, size in [costs[name]]
     ]
-    missing = [name for name in steps(Path(), users) if name not in costs]
+    missing = [name for name in names if name not in costs]
     return "\n\n".join(
         [
             machine("duckdb", "sqlframe", "tensorflow", "keras"),
