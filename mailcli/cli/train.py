@@ -102,17 +102,8 @@ def train(
     check_form(form)
     metric_columns = check_columns(columns)
     cluster = parse_cluster(workers, index, worker_timeout, os.environ)
-    if dry_run and (parent is not None or cluster or devices is not None):
-        raise MailError(
-            "--dry-run: only training from the start in one process on one device is estimated. Leave out --continue, "
-            "--workers and --devices, and unset TF_CONFIG."
-        )
+    _check_distributed(parent, dry_run, is_distributed=bool(cluster) or devices is not None)
     if parent is not None:
-        if cluster or devices is not None:
-            raise MailError(
-                "--continue trains in one process on one device. Leave out --workers and --devices, and unset "
-                "TF_CONFIG."
-            )
         cell = {"cold_start": cold_start, "variant": variant, "seed": seed}
         _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, minutes, form, overwrite)
         return
@@ -152,6 +143,25 @@ def train(
     with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
         rows = make_rows(configs, [config.seed], dataset, folders, minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=metric_columns)], form)
+
+
+def _check_distributed(parent: Path | None, dry_run: bool, is_distributed: bool) -> None:
+    """Refuse options that do not go together (MailError).
+
+    Args:
+        parent: the run to continue, if any.
+        dry_run: whether training is only estimated.
+        is_distributed: whether it has several machines or devices.
+    """
+    if dry_run and (parent is not None or is_distributed):
+        raise MailError(
+            "--dry-run: only training from the start in one process on one device is estimated. Leave out --continue, "
+            "--workers and --devices, and unset TF_CONFIG."
+        )
+    if parent is not None and is_distributed:
+        raise MailError(
+            "--continue trains in one process on one device. Leave out --workers and --devices, and unset TF_CONFIG."
+        )
 
 
 def _continue(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     name = default_name(source_class, chosen) if name is None else name
     target = check_target(data_dir, name)
     options.check()
-    if raw.is_file() and not options.schema:
-        raise MailError(f"{raw}: is a file. Expected the folder of the raw files.")
-    if source_class.only_duckdb and options.engine != "duckdb":
-        what = "files with a schema file" if options.schema else f"the files of '{source}'"
-        raise MailError(f"--engine {options.engine}: {what} are read only by DuckDB. Leave out --engine.")
+    _check_source(source_class, source, raw, options)
     memory = parse_size(options.memory_limit, "--memory-limit")
     with DatasetWriter(target, options.temp_dir) as writer:
         arguments = {**chosen, **({"schema": options.schema} if options.schema else {})}
@@ -116,43 +113,54 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
         job = {"source": source, "engine": options.engine, "--sample": options.sample, **own_options, **before}
         mapping_name = "the schema file" if options.schema else "the source's schema"
         writer.stages.begin(job | ({mapping_name: dict(raw_data.mapping)} if raw_data.mapping else {}))
-        row_check = RowCheck(raw_data)
+        rejects, row_check = Rejects(raw_data, options.max_bad_rows), RowCheck(raw_data)
         with (
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
             fingerprints(raw_data.files, raw, row_check.feed) as future,
         ):
-            rejects = Rejects(raw_data, options.max_bad_rows)
-            table_reader = TableReader(raw_data, engine, writer.stages, rejects)
-            try:
-                extracted = Extraction(table_reader, options.sample, options.expect_official).run()
-            except MailError:
-                # Rows that a quote swallowed may be the cause.
-                if row_check.has_quotes and future.exception() is None:
-                    row_check.check_quotes()
-                raise
+            extracted = _extract(TableReader(raw_data, engine, writer.stages, rejects), options, row_check, future)
             files = future.result()
             _check_unchanged(raw_data, raw, before)
             row_check.compare(rejects.rows)
             contents, notes = _write_columns(raw_data, engine, writer, name, options, extracted, rejects)
         _check_unchanged(raw_data, raw, before)
-        writer.finish(
-            {
-                "name": name,
-                "source": source,
-                "simulation": raw_data.simulation,
-                "history": options.history,
-                "sample": options.sample,
-                "duplicates": "dropped" if options.drop_duplicates else "kept",
-                **contents,
-                **({"mapping": dict(raw_data.mapping)} if raw_data.mapping else {}),
-                "schema": raw_data.schema.to_json(),
-                DERIVATIONS: derivations_to_json(raw_data.derivations),
-                "files": files,
-            }
-        )
+        writer.finish({"name": name, "source": source, **_record(raw_data, options, contents), "files": files})
     for note in notes:
         logger.warning(f"Note: {note}.")
     return Dataset(target)
+
+
+def _check_source(source_class: Any, source: str, raw: Path, options: Options) -> None:
+    """The source reads such a path, and the engine such a source (MailError)."""
+    if raw.is_file() and not options.schema:
+        raise MailError(f"{raw}: is a file. Expected the folder of the raw files.")
+    if source_class.only_duckdb and options.engine != "duckdb":
+        what = "files with a schema file" if options.schema else f"the files of '{source}'"
+        raise MailError(f"--engine {options.engine}: {what} are read only by DuckDB. Leave out --engine.")
+
+
+def _extract(reader: TableReader, options: Options, row_check: RowCheck, fingerprinted: Future[Any]) -> ExtractedTables:
+    """Steps 1 and 2; of an error, the cause may be rows that a quote swallowed (MailError)."""
+    try:
+        return Extraction(reader, options.sample, options.expect_official).run()
+    except MailError:
+        if row_check.has_quotes and fingerprinted.exception() is None:
+            row_check.check_quotes()
+        raise
+
+
+def _record(source: RawData, options: Options, contents: Mapping[str, Any]) -> dict[str, Any]:
+    """What dataset.json says of the source, the options and the contents."""
+    return {
+        "simulation": source.simulation,
+        "history": options.history,
+        "sample": options.sample,
+        "duplicates": "dropped" if options.drop_duplicates else "kept",
+        **contents,
+        **({"mapping": dict(source.mapping)} if source.mapping else {}),
+        "schema": source.schema.to_json(),
+        DERIVATIONS: derivations_to_json(source.derivations),
+    }
 
 
 def _check_unchanged(source: RawData, raw: Path, before: Mapping[str, list[int]]) -> None:

@@ -17,7 +17,7 @@ from mailcli.data.numbering import current_numbering
 from mailcli.data.protocol import views
 from mailcli.data.schema import UNKNOWN, Field
 from mailcli.errors import MailError
-from mailcli.models.features import Tensor
+from mailcli.models.features import Features, Tensor
 from mailcli.models.two_tower import TwoTower
 from mailcli.serving.lookups import last_steps, pack_values
 from mailcli.serving.raw_inputs import checked_time, column_values, is_missing
@@ -112,43 +112,11 @@ class ServedModel:
         dense = tf.pad(dense, [[0, no_user], [0, no_item], [0, 0]])
         users, candidates = tf.unstack(tf.shape(target)[:2])
         row_users = tf.repeat(tf.range(users), candidates)
-        rows = tf.size(row_users)
         steps, actions = last_steps(steps, actions, self._n_v)
-        user_features = self._model.embedding(
-            {
-                "attributes": attributes,
-                "behaviors": steps,
-                "actions": actions,
-                "context": context,
-                "target": tf.fill([users, target.shape[2]], UNKNOWN),
-                "dense": tf.zeros([users, dense.shape[2]]),
-                "user": tf.range(users),
-                "held_out": tf.fill([users], math.nan),
-            }
-        )
-        item_features = self._model.embedding(
-            {
-                "attributes": tf.fill([rows, attributes.shape[1]], UNKNOWN),
-                "behaviors": tf.zeros([rows, 0, steps.shape[2]], tf.int32),
-                "actions": tf.zeros([rows, 0], tf.int32),
-                "context": tf.fill([rows, context.shape[1]], UNKNOWN),
-                "target": tf.reshape(target, [rows, target.shape[2]]),
-                "dense": tf.reshape(dense, [rows, dense.shape[2]]),
-                "user": row_users,
-                "held_out": tf.fill([rows], math.nan),
-            }
-        )
+        user_features = self._model.embedding(_user_inputs(attributes, steps, actions, context, target, dense))
+        item_features = self._model.embedding(_item_inputs(target, dense, row_users, attributes, steps, context))
         user_columns = attributes.shape[1] + context.shape[1]
-        features = user_features.rows(row_users)
-        features = features._replace(
-            target=item_features.target,
-            dense=item_features.dense,
-            query=item_features.query,
-            target_id=item_features.target_id,
-            table_rows=tf.concat(
-                [features.table_rows[:, :user_columns], item_features.table_rows[:, user_columns:]], axis=1
-            ),
-        )
+        features = _combined(user_features.rows(row_users), item_features, user_columns)
         scores = self._model.probabilities_of(features)
         return tf.reshape(scores, [users, candidates, scores.shape[1]])[: requested[0], : requested[1]]
 
@@ -240,6 +208,58 @@ class ServedModel:
         numbers = tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0))
         numbers = (numbers - scale["log1p_mean"]) / scale["log1p_std"]
         return tf.cast(tf.where(tf.math.is_finite(values), numbers, tf.zeros_like(numbers)), tf.float32)
+
+
+def _user_inputs(
+    attributes: Tensor, steps: Tensor, actions: Tensor, context: Tensor, target: Tensor, dense: Tensor
+) -> dict[str, Tensor]:
+    """What the embedding reads of U users, as in a batch of U rows; their items are unknown."""
+    users = tf.shape(attributes)[0]
+    return {
+        "attributes": attributes,
+        "behaviors": steps,
+        "actions": actions,
+        "context": context,
+        "target": tf.fill([users, target.shape[2]], UNKNOWN),
+        "dense": tf.zeros([users, dense.shape[2]]),
+        "user": tf.range(users),
+        "held_out": tf.fill([users], math.nan),
+    }
+
+
+def _item_inputs(
+    target: Tensor, dense: Tensor, row_users: Tensor, attributes: Tensor, steps: Tensor, context: Tensor
+) -> dict[str, Tensor]:
+    """What the embedding reads of all candidates, as in a batch of U * N rows; their users are unknown."""
+    rows = tf.size(row_users)
+    return {
+        "attributes": tf.fill([rows, attributes.shape[1]], UNKNOWN),
+        "behaviors": tf.zeros([rows, 0, steps.shape[2]], tf.int32),
+        "actions": tf.zeros([rows, 0], tf.int32),
+        "context": tf.fill([rows, context.shape[1]], UNKNOWN),
+        "target": tf.reshape(target, [rows, target.shape[2]]),
+        "dense": tf.reshape(dense, [rows, dense.shape[2]]),
+        "user": row_users,
+        "held_out": tf.fill([rows], math.nan),
+    }
+
+
+def _combined(users: Features, items: Features, user_columns: int) -> Features:
+    """The features of a user and an item in each row.
+
+    Args:
+        users: of the rows' users.
+        items: of the rows' items.
+        user_columns: columns of attributes and context, which come first among the rows of the table.
+    """
+    table_rows = [users.table_rows[:, :user_columns], items.table_rows[:, user_columns:]]
+    return users._replace(
+        target=items.target,
+        dense=items.dense,
+        query=items.query,
+        target_id=items.target_id,
+        table_rows=tf.concat(table_rows, axis=1),
+    )
 
 
 def _by_id(signature: Signature) -> bool:

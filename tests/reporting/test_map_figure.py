@@ -51,6 +51,18 @@ def test_every_world_stands_at_its_place() -> None:
     assert not many.patches
 
 
+def test_the_star_is_explained_where_there_can_be_one() -> None:
+    hatched = "hatched: real v is less than 0.05 above v = 0"
+    assert title(worlds()) == f"Title *: significant at 5 %, Holm-corrected; {hatched}"
+    one_seed = mail_row([0.5], [0.55], [(0.5, 0.6)])
+    assert title([world(one_seed, interactions=0.0)]) == f"Title {hatched}"
+
+
+def title(of_worlds: list[WorldRows]) -> str:
+    """The title of a figure in one line."""
+    return " ".join(map_figure(of_worlds, "Title").get_suptitle().split())
+
+
 def test_noise_has_no_full_color() -> None:
     # RI .2 %: the scale ends at 1 %, not at .2 %.
     small = mail_row([0.5], [0.501], [(0.5, 0.6)])

@@ -164,13 +164,10 @@ class _Pool:
         self._executor = ProcessPoolExecutor(jobs, context, _initialize_worker, arguments)
         self._jobs = jobs
         self._running: dict[Future[None], PoolTask] = {}
-        self._failures: list[str] = []
-        self._errors: list[MailError] = []
-        self._of_several_datasets = False
+        self._failures: list[tuple[PoolTask, MailError]] = []
 
     def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
         """Work on all tasks, and report those that have failed."""
-        self._of_several_datasets = len({task.dataset for task in tasks}) > 1
         with process_progress.show_workers(self._events, _works(tasks), self._jobs), sigterm_as_interrupt():
             try:
                 two_stage = self._executor.submit(_interruptible, _check_models, tasks).result()
@@ -190,8 +187,18 @@ class _Pool:
             finally:
                 self._executor.shutdown(cancel_futures=True)
         if self._failures:
-            count = f"{len(self._failures)} of {len(tasks)} runs failed."
-            raise MailError(" ".join([count, *self._failures])) from ExceptionGroup(count, self._errors)
+            raise self._failed(tasks)
+
+    def _failed(self, tasks: Sequence[PoolTask]) -> MailError:
+        """Which of the tasks have failed, and why; a world is named if there are several."""
+        has_worlds = len({task.dataset for task in tasks}) > 1
+        texts = [f"{len(self._failures)} of {len(tasks)} runs failed."]
+        for task, error in self._failures:
+            dataset = f"{task.config.data}, " if has_worlds else ""
+            texts.append(f"{dataset}{task.config.cell}, seed {task.config.seed}: {error.message}")
+        failed = MailError(" ".join(texts))
+        failed.__cause__ = ExceptionGroup(texts[0], [error for _, error in self._failures])
+        return failed
 
     def _start(self, waiting: list[_Waiting], work: Callable[[Any], None]) -> list[_Waiting]:
         """Give idle workers the tasks that can start; returns the other tasks."""
@@ -216,9 +223,7 @@ class _Pool:
             if explained:
                 explained.__cause__, error = error, explained
         if isinstance(error, MailError):
-            dataset = f"{task.config.data}, " if self._of_several_datasets else ""
-            self._failures.append(f"{dataset}{task.config.cell}, seed {task.config.seed}: {error.message}")
-            self._errors.append(error)
+            self._failures.append((task, error))
         elif error is not None:
             raise error
 

@@ -118,10 +118,8 @@ def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
     for axis in axes[-1]:
         axis.set_xlabel(X)
     figure.colorbar(image, ax=axes, label="RI of AUC, new users, %", shrink=0.8)
-    add_title(
-        figure,
-        f"{title}\n*: significant at 5 %, Holm-corrected; hatched: real v is less than {COUNTS_FROM:g} above v = 0",
-    )
+    star = "*: significant at 5 %, Holm-corrected; " if len(worlds[0].rows[0].seeds) > 1 else ""
+    add_title(figure, f"{title}\n{star}hatched: real v is less than {COUNTS_FROM:g} above v = 0")
     return figure
 
 

@@ -100,17 +100,13 @@ def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(
         future = ended(error)
         pool._running[future] = task
         pool._finish(future)
-    assert pool._failures == [
-        "base+none, seed 3: runs/a/history.jsonl: No space left on device. Free some space and run the same command "
-        "again.",
-        "base+none, seed 3: a loss is not finite.",
-    ]
+    assert pool._failed([task] * 5).message == (
+        "2 of 5 runs failed. base+none, seed 3: runs/a/history.jsonl: No space left on device. Free some space and run "
+        "the same command again. base+none, seed 3: a loss is not finite."
+    )
     # Runs on several datasets are told apart.
-    pool._of_several_datasets = True
-    future = ended(MailError("a loss is not finite."))
-    pool._running[future] = task
-    pool._finish(future)
-    assert pool._failures[-1] == "tiny, base+none, seed 3: a loss is not finite."
+    other = task._replace(dataset=tmp_path / "other")
+    assert pool._failed([task, other]).message.endswith("tiny, base+none, seed 3: a loss is not finite.")
     # Without a file or a known cause it is a bug, which keeps its traceback.
     future = ended(OSError("odd"))
     pool._running[future] = task
