@@ -150,7 +150,7 @@ def _extract(reader: TableReader, options: Options, row_check: RowCheck, fingerp
 
 
 def _record(source: RawData, options: Options, contents: Mapping[str, Any]) -> dict[str, Any]:
-    """What dataset.json says of the source, the options and the contents."""
+    """What dataset.json says of the source, the options and the contents; runs know it by its hash, order included."""
     return {
         "simulation": source.simulation,
         "history": options.history,

@@ -53,6 +53,28 @@ def test_real_or_simulated_is_recorded(simulated_raw: Path, tiny: Dataset, tmp_p
     assert preprocess("alimama", copy, tmp_path / "data", None).label == "alimama (real data)"
 
 
+def test_the_record_keeps_its_order(tiny: Dataset) -> None:
+    """Runs know a dataset by the hash of dataset.json: in another order, none would be found for the same data."""
+    assert list(json.loads((tiny.folder / "dataset.json").read_text())) == [
+        "format",
+        "name",
+        "source",
+        "simulation",
+        "history",
+        "sample",
+        "duplicates",
+        "vocabulary_sizes",
+        "unseen",
+        "counts",
+        "dense",
+        "schema",
+        "derivations",
+        "files",
+        "columns",
+        "checksum",
+    ]
+
+
 def test_making_a_dataset_again_replaces_it(tmp_path: Path, simulated_raw: Path) -> None:
     preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=5))
     dataset = preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=7))
