@@ -86,9 +86,7 @@ def report(costs: dict[str, list[float]], users: int) -> str:
     names = list(steps(Path(), users))
     rows = [
         [name, f"{seconds:,.0f}", f"{seconds / floor:.2f}", f"{megabytes:,.0f}", f"{size:.1f}"]
-        for name in names
-        if name in costs
-        for seconds, megabytes, size in [costs[name]]
+        for name, (seconds, megabytes, size) in sorted(costs.items(), key=lambda step: names.index(step[0]))
     ]
     missing = [name for name in names if name not in costs]
     return "\n\n".join(
