@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mailcli.reporting.audit_block import verdicts
 from mailcli.reporting.captions import LEGENDS
+from mailcli.reporting.map_table import MAP_LEGENDS
 from mailcli.reporting.result_layout import MARKDOWN_LEGEND, lay_out, lay_out_with_audit
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
@@ -15,6 +16,8 @@ from mailcli.reporting.text_table import TextTable
 #: The users of the table in an experiment's section, and of another one in the appendix (ours): "all" is these two, the
 #: naturally new are few. `mail run` prints all groups.
 _FIRST_USERS, _SECOND_USERS = "new", "old"
+#: The notes that the document has once, at its end.
+_LEGENDS = (*LEGENDS, *MAP_LEGENDS)
 
 
 class AppendixTable(NamedTuple):
@@ -57,7 +60,7 @@ def section_tables(tables: Sequence[ResultTable | TextTable]) -> SectionTables:
 def legends(tables: Iterable[ResultTable | TextTable]) -> list[str]:
     """What the marks of all tables mean, each said once."""
     used = {note for table in tables for text in _of_shown_users(table) for note in text.notes}
-    return [*(note for note in LEGENDS if note in used), MARKDOWN_LEGEND]
+    return [*(note for note in _LEGENDS if note in used), MARKDOWN_LEGEND]
 
 
 def _tables_of_rows(table: ResultTable | TextTable) -> list[AppendixTable]:
@@ -74,13 +77,15 @@ def _tables_of_rows(table: ResultTable | TextTable) -> list[AppendixTable]:
 
 
 def _tables_of_blocks(table: TextTable) -> list[AppendixTable]:
-    """Each block of a grid's table as a table of its own: all of them do not fit a screen."""
-    names = ["", *(block.title for block in table.blocks[1:])]
-    titles = [table.title, *(f"{name}: {table.title}" for name in names[1:])]
-    return [
-        AppendixTable(name, replace(table, title=title, blocks=(block,)))
-        for name, title, block in zip(names, titles, table.blocks, strict=True)
-    ]
+    """Each block of a grid's table as a table of its own, with its own verdict: all of them do not fit a screen."""
+    tables = []
+    for number, block in enumerate(table.blocks):
+        name = block.title if number else ""
+        title = f"{name}: {table.title}" if name else table.title
+        others = tuple(f"{other.title}: " for other in table.blocks if other is not block)
+        notes = tuple(note for note in table.notes if not note.startswith(others))
+        tables.append(AppendixTable(name, replace(table, title=title, blocks=(block,), notes=notes)))
+    return tables
 
 
 def _of_shown_users(table: ResultTable | TextTable) -> list[TextTable]:
@@ -95,7 +100,7 @@ def _of_users(table: ResultTable, *users: str) -> ResultTable:
 
 def _without_repeated_notes(tables: Sequence[TextTable]) -> list[TextTable]:
     """The tables with the notes that neither the document's end nor a table before has."""
-    known = {MARKDOWN_LEGEND, *LEGENDS}
+    known = {MARKDOWN_LEGEND, *_LEGENDS}
     texts = []
     for table in tables:
         notes = [note for note in table.markdown_notes or table.notes if note not in known]

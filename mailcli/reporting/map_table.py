@@ -27,6 +27,8 @@ _COLUMNS_NOTE = (
     "real v: new users who have behavior, ranked without any and with their own, by the same weights (audit)"
 )
 _COUNTS_NOTE = f"counts: AUC with real v is at least {COUNTS_FROM:g} above v = 0; elsewhere behavior is worth little"
+#: The notes that explain columns, and are the same under every map.
+MAP_LEGENDS = (_COLUMNS_NOTE, _COUNTS_NOTE)
 
 
 def map_table(worlds: Sequence[WorldRows], title: str) -> TextTable:
@@ -91,8 +93,7 @@ def _notes(worlds: Sequence[WorldRows], blocks: Sequence[MapBlock], shown: Seque
         f"worlds: {names}",
         f"settings: {settings_note([row.config for row in worlds[0].rows])}",
         *map(verdict, blocks),
-        _COLUMNS_NOTE,
-        _COUNTS_NOTE,
+        *MAP_LEGENDS,
         *([SEEDS_NOTE, _P_NOTE, EQUIVALENCE_NOTE] if several_seeds else [ONE_SEED]),
         *_epoch_notes(worlds),
     ]

@@ -348,8 +348,7 @@ def test_every_section_of_the_projects_document_fits_a_screen() -> None:
     for section in re.split("^#+ ", text, flags=re.MULTILINE)[1:]:
         # A line of prose wraps at 120 columns, a line of a table does not.
         lines = sum(1 if line.startswith("|") else -(-len(line) // 120) for line in section.splitlines() if line)
-        # The map has a line for each of its 24 worlds.
-        assert lines <= (48 if section.startswith("Where MAIL helps") else 40), section.splitlines()[0]
+        assert lines <= 40, section.splitlines()[0]
 
 
 @pytest.mark.slow
