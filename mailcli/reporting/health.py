@@ -56,18 +56,20 @@ def software(thorough: bool) -> list[Finding]:
     for name, use in _OPTIONAL.items():
         findings.append(Finding(topic, name, installed_version(name) or f"not installed; only `{use}` needs it"))
     if thorough:
-        findings.append(Finding(topic, "import tensorflow", "works", _import_fault()))
+        findings.append(Finding(topic, "import tensorflow", "works", _tensorflow_fault()))
     return findings
 
 
-def _import_fault() -> str:
-    """Why TensorFlow cannot be imported; empty if it can."""
-    command = [sys.executable, "-c", "import tensorflow"]
+def _tensorflow_fault() -> str:
+    """Why TensorFlow cannot be imported, or does not use the graphics card; empty if all is well."""
+    command = [sys.executable, "-c", "import tensorflow; print(len(tensorflow.config.list_physical_devices('GPU')))"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_IMPORT_SECONDS)
     except subprocess.TimeoutExpired:
         return f"has not ended after {_IMPORT_SECONDS} s. Install the environment on a faster disk"
     if done.returncode == 0:
+        if hardware.has_graphics_card() and done.stdout.split()[-1:] == ["0"]:
+            return "does not find the graphics card. Install NVIDIA's libraries: pip install 'tensorflow[and-cuda]'"
         return ""
     last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     return f"fails ({last}). Install it again: pip install --force-reinstall tensorflow"

@@ -30,6 +30,8 @@ def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
     """
     # Its start-up messages are noise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # By default a process takes a graphics card's whole memory; the runs that `mail` trains in parallel share it.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     if "tensorflow" not in sys.modules:
         with _without_noise():
             import_keras()

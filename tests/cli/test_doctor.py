@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mailcli.reporting import health
+from mailcli.utils import hardware
 from tests.helpers.command_line import error_line, mail, without_importing
 from tests.helpers.run_folders import begin_run, finish_trivial
 
@@ -71,7 +72,7 @@ def test_what_is_broken_is_named_and_the_exit_code_is_1(with_data: Path) -> None
 
 
 def test_a_changed_value_is_noticed_by_a_thorough_look(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_import_fault", lambda: "")
+    monkeypatch.setattr(health, "_tensorflow_fault", lambda: "")
     path = Path("data/tiny/behaviors/time.npy")
     content = bytearray(path.read_bytes())
     content[-8] ^= 1
@@ -131,19 +132,32 @@ def test_packages_that_are_missing_or_too_old(home: Path, monkeypatch: pytest.Mo
     )
 
 
+_WITH_GPUS = "class config:\n    list_physical_devices = staticmethod(lambda kind: [kind] * {})"
+_NO_GPU = "does not find the graphics card. Install NVIDIA's libraries: pip install 'tensorflow[and-cuda]'"
+_AGAIN = " Install it again: pip install --force-reinstall tensorflow"
+
+
 @pytest.mark.parametrize(
-    ("code", "fault"),
+    ("code", "has_card", "fault"),
     [
-        ("raise ImportError('libtensorflow.so: not found')", "fails (ImportError: libtensorflow.so: not found)."),
-        ("import os; os.abort()", "fails (exit code -6)."),
-        ("", ""),
+        (
+            "raise ImportError('libtensorflow.so: not found')",
+            False,
+            f"fails (ImportError: libtensorflow.so: not found).{_AGAIN}",
+        ),
+        ("import os; os.abort()", False, f"fails (exit code -6).{_AGAIN}"),
+        (_WITH_GPUS.format(0), False, ""),
+        (_WITH_GPUS.format(0), True, _NO_GPU),
+        (_WITH_GPUS.format(2), True, ""),
     ],
 )
-def test_tensorflow_that_cannot_be_imported(home: Path, monkeypatch: pytest.MonkeyPatch, code: str, fault: str) -> None:
+def test_a_broken_tensorflow(
+    home: Path, monkeypatch: pytest.MonkeyPatch, code: str, has_card: bool, fault: str
+) -> None:
     (home / "tensorflow.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(home))
-    remedy = " Install it again: pip install --force-reinstall tensorflow" if fault else ""
-    assert health._import_fault() == fault + remedy
+    monkeypatch.setattr(hardware, "has_graphics_card", lambda: has_card)
+    assert health._tensorflow_fault() == fault
 
 
 def test_nothing_slow_is_imported(home: Path) -> None:
