@@ -1,4 +1,4 @@
-"""`mail run`: the tables of an experiment, planned and then made; of a grid, one table of all its worlds."""
+"""`mail run`: the tables of an experiment, planned and then made; of a grid, the tables of all its worlds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mailcli.experiments.estimate import PlannedTable
 from mailcli.experiments.grid import world_rows, worlds
 from mailcli.experiments.matrix import TableRuns, finished_rows, table_runs, train_missing
 from mailcli.experiments.plan import Plan
-from mailcli.reporting.map_table import map_table
+from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.result_layout import lay_out_with_audit
 from mailcli.reporting.rows import Row
 from mailcli.reporting.text_table import TextTable
@@ -83,7 +83,7 @@ def make_tables(
     rows = [_rows(world, runs) for world, runs in zip(planned, runs_by_world, strict=True)]
     if plan.grid:
         of_worlds = [world_rows(world.plan, own) for world, own in zip(planned, rows, strict=True)]
-        return [map_table(of_worlds, f"{plan.title}, simulated")]
+        return map_tables(of_worlds, f"{plan.title}, simulated")
     return [
         text
         for world, own in zip(planned, rows, strict=True)

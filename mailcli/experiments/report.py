@@ -13,7 +13,7 @@ from mailcli.experiments.grid import archive_worlds
 from mailcli.experiments.plan import Plan
 from mailcli.experiments.plan_file import read_plan
 from mailcli.reporting.captions import settings_note
-from mailcli.reporting.map_table import map_table
+from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.plots.map import map_caption
 from mailcli.reporting.report.content import ReportSection
 from mailcli.reporting.report.section import Scored, section_of_rows, section_of_worlds
@@ -82,8 +82,8 @@ def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSectio
                 f"{plan.path}: the table of a grid has columns of its own. Leave out --columns and --known."
             )
         worlds, runs = archive_worlds(plan, options.runs, options.runs)
-        table = map_table(worlds, f"{plan.title}, simulated")
-        return section_of_worlds(worlds, runs, table, map_caption(runs), name, plan.reading, command)
+        of_grid = map_tables(worlds, f"{plan.title}, simulated")
+        return section_of_worlds(worlds, runs, of_grid, map_caption(runs), name, plan.reading, command)
     rows, runs = archive_runs(plan, options.runs, options.runs)
     tables = plan.tables(rows, (runs[0].result or {})["dataset"], options.columns)
     by_config = {repr(run.config): run for run in runs}

@@ -32,7 +32,7 @@ class SectionTables(NamedTuple):
     """The tables of an experiment, each with the notes that no table before it has."""
 
     shown: TextTable
-    """New users, or the first block of a grid's table."""
+    """New users, or the means over the worlds of a grid."""
     verdicts: str
     """What the audits say; empty if there are none."""
     others: tuple[AppendixTable, ...]
@@ -42,13 +42,11 @@ def section_tables(tables: Sequence[ResultTable | TextTable]) -> SectionTables:
     """Lay the tables of an experiment out.
 
     Args:
-        tables: its table, and those of rows against other rows.
+        tables: its table, and those of rows against other rows; of a grid, `map_tables`.
     """
-    first, *against = tables
-    rows = _tables_of_rows(first)
-    pairs = [AppendixTable("row against row", text) for table in against for text in _of_shown_users(table)]
-    others = [*rows[1:], *pairs]
-    texts = _without_repeated_notes([rows[0].table, *(other.table for other in others)])
+    first = tables[0]
+    shown, *others = [named for table in tables for named in _named_tables(table, first)]
+    texts = _without_repeated_notes([shown.table, *(other.table for other in others)])
     audits = first.audits if isinstance(first, ResultTable) else ()
     return SectionTables(
         texts[0],
@@ -63,10 +61,18 @@ def legends(tables: Iterable[ResultTable | TextTable]) -> list[str]:
     return [*(note for note in _LEGENDS if note in used), MARKDOWN_LEGEND]
 
 
-def _tables_of_rows(table: ResultTable | TextTable) -> list[AppendixTable]:
-    """The experiment's table by users, and its audit; the first one is not for the appendix."""
+def _named_tables(table: ResultTable | TextTable, first: ResultTable | TextTable) -> list[AppendixTable]:
+    """What the document has of a table of an experiment, whose first table is `first`."""
     if isinstance(table, TextTable):
-        return _tables_of_blocks(table)
+        # The title of a grid's table ends with the experiment's.
+        return [AppendixTable(table.title.removesuffix(first.title).removesuffix(": "), table)]
+    if table is first:
+        return _tables_of_rows(table)
+    return [AppendixTable("row against row", text) for text in _of_shown_users(table)]
+
+
+def _tables_of_rows(table: ResultTable) -> list[AppendixTable]:
+    """The experiment's table by users, and its audit; the first one is not for the appendix."""
     shown, *audits = lay_out_with_audit(_of_users(table, _FIRST_USERS))
     old = _of_users(table, _SECOND_USERS)
     return [
@@ -74,18 +80,6 @@ def _tables_of_rows(table: ResultTable | TextTable) -> list[AppendixTable]:
         *([AppendixTable("old users", lay_out(replace(old, title=f"Old users: {old.title}")))] if old.lines else []),
         *(AppendixTable("audit of v̂", audit) for audit in audits),
     ]
-
-
-def _tables_of_blocks(table: TextTable) -> list[AppendixTable]:
-    """Each block of a grid's table as a table of its own, with its own verdict: all of them do not fit a screen."""
-    tables = []
-    for number, block in enumerate(table.blocks):
-        name = block.title if number else ""
-        title = f"{name}: {table.title}" if name else table.title
-        others = tuple(f"{other.title}: " for other in table.blocks if other is not block)
-        notes = tuple(note for note in table.notes if not note.startswith(others))
-        tables.append(AppendixTable(name, replace(table, title=title, blocks=(block,), notes=notes)))
-    return tables
 
 
 def _of_shown_users(table: ResultTable | TextTable) -> list[TextTable]:

@@ -11,7 +11,7 @@ from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.document import ExperimentSection
 from mailcli.experiments.grid import archive_worlds
 from mailcli.experiments.plan import Plan
-from mailcli.reporting.map_table import map_table
+from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.plots.map import map_caption, map_figure
 from mailcli.reporting.rows import Row
@@ -56,7 +56,7 @@ def _section(plan: Plan, archived: _Archived, figures: Path, out: Path) -> Exper
     label = (archived.runs[0].result or {})["dataset"]
     title = plan.title_on(label)
     _draw(archived, figures)
-    tables = [map_table(archived.worlds, title)] if plan.grid else plan.tables(archived.rows, label)
+    tables = map_tables(archived.worlds, title) if plan.grid else plan.tables(archived.rows, label)
     relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(figures.glob("*.png"))]
     return ExperimentSection(plan, tables, archived.runs, relative)
 

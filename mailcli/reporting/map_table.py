@@ -1,4 +1,4 @@
-"""The table of a grid of simulated worlds: where generated behavior helps a ranker, and where any behavior could."""
+"""The tables of a grid of simulated worlds: where generated behavior helps a ranker, and where any behavior could."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from mailcli.reporting.best_epochs import best_epochs
 from mailcli.reporting.captions import EQUIVALENCE_NOTE, ONE_SEED, SEEDS_NOTE, settings_note
 from mailcli.reporting.cell_texts import improvement_cell, improvement_text
+from mailcli.reporting.map_means import MEANS_NOTE, means_table
 from mailcli.reporting.result_layout import improvement_numbers
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
 from mailcli.reporting.worlds import (
@@ -28,30 +29,44 @@ _COLUMNS_NOTE = (
 )
 _COUNTS_NOTE = f"counts: AUC with real v is at least {COUNTS_FROM:g} above v = 0; elsewhere behavior is worth little"
 #: The notes that explain columns, and are the same under every map.
-MAP_LEGENDS = (_COLUMNS_NOTE, _COUNTS_NOTE)
+MAP_LEGENDS = (_COLUMNS_NOTE, _COUNTS_NOTE, _P_NOTE, MEANS_NOTE)
 
 
-def map_table(worlds: Sequence[WorldRows], title: str) -> TextTable:
-    """One line for each world and row that is trained with generated behavior.
+def map_tables(worlds: Sequence[WorldRows], title: str) -> list[TextTable]:
+    """The means over worlds that share a setting, a table of all worlds for each row, and the means by two settings.
+
+    The rows are those that are trained with generated behavior. The first table has the title; that of a row begins
+    with its name.
 
     Args:
         worlds: as for `map_blocks`, simulated, under one protocol, with the same seeds.
-        title: above the table.
+        title: of the experiment.
     """
     blocks, shown = map_blocks(worlds), varying(worlds)
+    data, has_intervals = _data_note(worlds), len(worlds[0].rows[0].seeds) > 1
     trivial = list(blocks[0].lines[0].trivial)
     methods = list(dict.fromkeys(name for block in blocks for name in block.lines[0].methods))
-    head = ("", *trivial, "ranker", *methods, "v = 0", "v̂", "real v", "RI AUC %", "counts")
-    return TextTable(
-        title,
-        head,
-        tuple(
-            TextBlock(block_title(block), [_cells(line, shown, trivial, methods) for line in block.lines])
+    notes = [data, *_notes(worlds, shown), *map(verdict, blocks), *_epoch_notes(worlds)]
+    of_rows = [
+        data,
+        _COLUMNS_NOTE,
+        _COUNTS_NOTE,
+        *([SEEDS_NOTE, _P_NOTE, EQUIVALENCE_NOTE] if has_intervals else [ONE_SEED]),
+    ]
+    return [
+        means_table(blocks, shown, 1, title, notes),
+        *(
+            TextTable(
+                f"{block_title(block)}: {title}",
+                ("", *trivial, "ranker", *methods, "v = 0", "v̂", "real v", "RI AUC %", "counts"),
+                (TextBlock("", [_cells(line, shown, trivial, methods) for line in block.lines]),),
+                (*of_rows, verdict(block)),
+                [_record(block, line, shown) for line in block.lines],
+            )
             for block in blocks
         ),
-        tuple(_notes(worlds, blocks, shown)),
-        [_record(block, line, shown) for block in blocks for line in block.lines],
-    )
+        *([means_table(blocks, shown, 2, f"By two settings: {title}", [data])] if len(shown) > 1 else []),
+    ]
 
 
 def block_title(block: MapBlock) -> str:
@@ -81,22 +96,18 @@ def _counts(line: MapLine) -> str:
     return "yes" if line.counts else "no"
 
 
-def _notes(worlds: Sequence[WorldRows], blocks: Sequence[MapBlock], shown: Sequence[str]) -> list[str]:
+def _data_note(worlds: Sequence[WorldRows]) -> str:
     first = worlds[0].rows[0]
-    result = first.results[0]
     seeds = ", ".join(map(str, first.seeds))
-    several_seeds = len(first.seeds) > 1
+    return (
+        f"data {len(worlds)} worlds (simulated) | protocol {first.results[0]['protocol']}, "
+        f"{first.config.new_share:.0%} of users new | seeds {seeds}"
+    )
+
+
+def _notes(worlds: Sequence[WorldRows], shown: Sequence[str]) -> list[str]:
     names = ", ".join(f"{initials(name)} = {name}" for name in shown)
-    return [
-        f"data {len(worlds)} worlds (simulated) | protocol {result['protocol']}, {first.config.new_share:.0%} of users "
-        f"new | seeds {seeds}",
-        f"worlds: {names}",
-        f"settings: {settings_note([row.config for row in worlds[0].rows])}",
-        *map(verdict, blocks),
-        *MAP_LEGENDS,
-        *([SEEDS_NOTE, _P_NOTE, EQUIVALENCE_NOTE] if several_seeds else [ONE_SEED]),
-        *_epoch_notes(worlds),
-    ]
+    return [f"worlds: {names}", f"settings: {settings_note([row.config for row in worlds[0].rows])}"]
 
 
 def verdict(block: MapBlock) -> str:

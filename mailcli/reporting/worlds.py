@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mailcli import plugins
 from mailcli.config import Options
+from mailcli.metrics.auc import relative_improvement
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 from mailcli.reporting.audits import mean_audit
 from mailcli.reporting.paper import row_label
@@ -48,6 +49,8 @@ class MapLine:
     """With the users' real v and the weights of the row's runs."""
     gain: Improvement | None
     """RI of the row over the ranker; p is Holm-corrected over the worlds."""
+    gains: tuple[float, ...]
+    """The same in percent, by seed; empty where it was not measured."""
 
     @property
     def counts(self) -> bool:
@@ -126,6 +129,7 @@ def _line(world: WorldRows, row: Row) -> MapLine:
         float(values["none"][0]) if values else None,
         float(values["real"][0]) if values else None,
         improvement(baseline, own) if baseline and own else None,
+        tuple(map(relative_improvement, baseline, own)) if baseline and own else (),
     )
 
 

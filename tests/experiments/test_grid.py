@@ -179,12 +179,16 @@ def trained(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[list[Row]]:
 
 
 @pytest.mark.usefixtures("trained")
-def test_one_table_of_all_worlds(plan: Path, tmp_path: Path) -> None:
+def test_the_tables_of_all_worlds(plan: Path, tmp_path: Path) -> None:
     done = mail("run", plan, "--runs", tmp_path / "runs", "--format", "json")
     assert done.exit_code == 0, done.output
     assert done.stderr == ""
-    (table,) = json.loads(done.stdout)
-    assert table["title"] == "Map, simulated"
+    means, table = json.loads(done.stdout)
+    assert (means["title"], table["title"]) == ("Map, simulated", "MAIL-Base against BaseDNN: Map, simulated")
+    assert [(record["worlds"], record["RI"]) for record in means["results"]] == [
+        ("as0", pytest.approx(0)),
+        ("as1", pytest.approx(12)),
+    ]
     assert [(record["world"], record["attribute_strength"], record["counts"]) for record in table["results"]] == [
         ("as0", 0.0, False),
         ("as1", 1, True),
@@ -232,7 +236,8 @@ def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytes
     text = (tmp_path / "R.md").read_text(encoding="utf-8")
     for part in (
         "- [Map, simulated](#experiment-1)\n",
-        "| *MAIL-Base against BaseDNN* |",
+        "| as0 | 1 | +0.00 ±4.97 (+0.00 to +0.00) |\n",
+        "### MAIL-Base against BaseDNN: Map, simulated\n",
         "| as0 | .5500 | .5000 | .6100 | .5600 | .5000 | .6000 | +0.00 ±4.97, p 1.000 n.s. | no |\n",
         "| as1 | .5500 | .5000 | .6100 | .5000 | .5600 | .6000 | +12.00 ±4.97, p .018 | yes |\n",
         "![map](figures/toy/map.png)\n\nMade by",
@@ -252,8 +257,8 @@ def test_from_the_file_to_the_document(plan: Path, tmp_path: Path, monkeypatch: 
     first = mail("run", "toy.toml", "--format", "json")
     assert first.exit_code == 0, first.output
     assert first.stderr.startswith("6 runs: 0 finished, 6 to train; ")
-    (table,) = json.loads(first.stdout)
-    assert table["title"] == "Map, simulated"
+    means, table = json.loads(first.stdout)
+    assert means["title"] == "Map, simulated"
     assert [record["world"] for record in table["results"]] == ["as0", "as1"]
     for record, name in zip(table["results"], NAMES, strict=True):
         scored = read_result(tmp_path / "runs", name, "base+none")

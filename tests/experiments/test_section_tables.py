@@ -1,4 +1,4 @@
-"""The tables of an experiment in the document: each block of a grid in a table of its own."""
+"""The tables of an experiment in the document: those of a grid are named without the experiment's title."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from mailcli.experiments.section_tables import section_tables
 from mailcli.reporting.text_table import TextTable, text_block
 
 DATA = "data 2 worlds"
-FIRST = "MAIL-Base against BaseDNN: better in 1"
-SECOND = "MAIL-DMR against DMR: worse in 1"
 
 
-def test_a_block_of_a_grid_has_its_own_verdict() -> None:
-    blocks = [text_block(title, [["as0", ".5"]]) for title in ("MAIL-Base against BaseDNN", "MAIL-DMR against DMR")]
-    table = TextTable("Map", ("", "AUC"), tuple(blocks), (DATA, FIRST, SECOND), [])
-    tables = section_tables([table])
+def table(title: str, *notes: str) -> TextTable:
+    """A table of one number, with these notes."""
+    return TextTable(title, ("", "AUC"), (text_block("", [["as0", ".5"]]),), (DATA, *notes), [])
+
+
+def test_the_first_table_of_a_grid_is_shown_and_the_others_are_named() -> None:
+    means, row = table("Map", "means"), table("MAIL-DMR against DMR: Map", "worse in 1")
+    tables = section_tables([means, row])
     assert (tables.shown.title, tables.shown.blocks, tables.shown.markdown_notes) == (
         "Map",
-        (blocks[0],),
-        (DATA, FIRST),
+        means.blocks,
+        (DATA, "means"),
     )
     (other,) = tables.others
     assert other.name == "MAIL-DMR against DMR"
-    assert (other.table.title, other.table.blocks) == ("MAIL-DMR against DMR: Map", (blocks[1],))
-    assert other.table.markdown_notes == (SECOND,)
+    assert (other.table.title, other.table.blocks) == ("MAIL-DMR against DMR: Map", row.blocks)
+    # What a note of the first table says is not said again.
+    assert other.table.markdown_notes == ("worse in 1",)

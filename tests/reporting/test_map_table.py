@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from mailcli.reporting.formats import render
-from mailcli.reporting.map_table import map_table, verdict
+from mailcli.reporting.map_table import map_tables, verdict
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows, map_blocks, varying, world_name
 from tests.helpers.worlds import config, mail_row, plain, world
@@ -83,14 +83,15 @@ def test_a_world_counts_from_a_difference_of_05(no_behavior: float, real: float,
 def test_a_world_whose_audit_lacks_a_seed_does_not_count() -> None:
     line = map_blocks([world(mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)]))])[0].lines[0]
     assert (line.no_behavior, line.real, line.counts) == (None, None, False)
-    table = map_table([world(mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)]))], "Title")
+    _, table = map_tables([world(mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)]))], "Title")
     texts = [cell.text for cell in table.blocks[0].lines[0]]
     assert (texts[4], texts[6], texts[-1]) == ("-", "-", "not measured")
 
 
 def test_the_text_by_hand() -> None:
     worlds = [world(HELPS, attribute_strength=1.0), world(USELESS, attribute_strength=0.5)]
-    table = map_table(worlds, "Title, simulated")
+    means, table = map_tables(worlds, "Title, simulated")
+    assert (means.title, table.title) == ("Title, simulated", "MAIL-Base against BaseDNN: Title, simulated")
     assert table.head == (
         "",
         "item-bias",
@@ -103,17 +104,18 @@ def test_the_text_by_hand() -> None:
         "counts",
     )
     (block,) = table.blocks
-    assert block.title == "MAIL-Base against BaseDNN"
     assert [[cell.text for cell in line] for line in block.lines] == [
         ["as1", ".5500", ".5000", ".6100", ".5200", ".5600", ".6000", "+12.00 ±4.97, p .018", "yes"],
         ["as0.5", ".5500", ".5000", ".6100", ".5600", ".5000", ".6000", "+0.00 ±4.97, p 1.000 n.s.", "no"],
     ]
-    assert table.notes[:4] == (
+    counted = "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of the 1 worlds that count, of 2"
+    assert means.notes[:4] == (
         "data 2 worlds (simulated) | protocol paper, 40% of users new | seeds 0, 1, 2",
         "worlds: as = attribute_strength",
         "settings: all defaults",
-        "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of the 1 worlds that count, of 2",
+        counted,
     )
+    assert (table.notes[0], table.notes[-1]) == (means.notes[0], counted)
     first, second = table.records
     assert (first["world"], first["attribute_strength"], first["row"], first["against"]) == (
         "as1",
@@ -128,13 +130,13 @@ def test_the_text_by_hand() -> None:
 
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "latex", "json"])
 def test_every_form_has_every_world(form: str) -> None:
-    text = render(map_table([world(HELPS, attribute_strength=1.0), world(USELESS)], "Title"), form)
+    text = render(map_tables([world(HELPS, attribute_strength=1.0), world(USELESS)], "Title"), form)
     assert "as1" in text
     assert "as0.5" in text
 
 
 def test_one_seed_has_no_interval() -> None:
-    table = map_table([world(mail_row([0.5], [0.55], [(0.5, 0.6)]))], "Title")
+    means, table = map_tables([world(mail_row([0.5], [0.55], [(0.5, 0.6)]))], "Title")
     assert [cell.text for cell in table.blocks[0].lines[0]][-2:] == ["+10.00", "yes"]
     assert "one seed: no interval over seeds, so significance cannot be assessed" in table.notes
     assert "MAIL-Base against BaseDNN: better in 1, worse in 0 of the 1 worlds that count, of 1" in table.notes
@@ -152,8 +154,8 @@ def test_worse_worlds_are_counted_apart() -> None:
 def test_runs_that_were_still_improving_are_counted() -> None:
     row = mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)] * 2)
     results = tuple({**scored, "best_epoch": epoch} for scored, epoch in zip(row.results, (50, 3), strict=True))
-    table = map_table([world(dataclasses.replace(row, results=results))] * 2, "Title")
-    assert table.notes[-1].startswith("still improving: 2 of 4 runs were best at the last epoch that they may have;")
+    means, _ = map_tables([world(dataclasses.replace(row, results=results))] * 2, "Title")
+    assert means.notes[-3].startswith("still improving: 2 of 4 runs were best at the last epoch that they may have;")
 
 
 def test_worlds_are_named_by_what_differs() -> None:

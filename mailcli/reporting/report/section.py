@@ -99,7 +99,7 @@ def section_of_rows(
 def section_of_worlds(
     worlds: Sequence[WorldRows],
     runs: Sequence[Run],
-    table: TextTable,
+    tables: Sequence[TextTable],
     map_title: str,
     name: str,
     reading: str,
@@ -110,25 +110,25 @@ def section_of_worlds(
     Args:
         worlds: the rows of each world.
         runs: all runs behind them, with baselines.
-        table: the table of all worlds.
+        tables: those of the grid.
         map_title: the title of the map.
         name, reading, command: as for `section_of_rows`.
     """
     rows = worlds[0].rows
     return ReportSection(
-        title=table.title,
+        title=tables[0].title,
         dataset=f"{len(worlds)} worlds (simulated)",
         badges=_badges(rows, runs),
         reading=reading,
         facts=[],
         parts=[
-            ReportPart("results", "Results", _SORT, [table]),
+            ReportPart("results", "Results", _SORT, list(tables)),
             ReportPart("map", "Map", _MAP, figures=[map_of_worlds(worlds, map_title, name)]),
             ReportPart(
-                "all-settings", "All settings", _ALL_SETTINGS, [shared_settings(rows, table.notes[0])], folded=True
+                "all-settings", "All settings", _ALL_SETTINGS, [shared_settings(rows, tables[0].notes[0])], folded=True
             ),
         ],
-        csv=render([table], "csv"),
+        csv=render(tables, "csv"),
         command=command,
         environment=[cost_note(runs), *environment_notes(runs)],
     )
