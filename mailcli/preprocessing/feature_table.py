@@ -89,11 +89,16 @@ def standardize(name: str, column: pa.ChunkedArray, train_items: NDArray) -> tup
         ([items], mean, standard deviation), the two of log(1 + x).
 
     Raises:
-        MailError: no training impression has a value.
+        MailError: a value is negative, or no training impression has one.
     """
-    values = np.log1p(np.maximum(column.to_numpy().astype(np.float64), 0))
+    raw = column.to_numpy().astype(np.float64)
+    if (raw < 0).any():
+        raise MailError(f"{name}: an item has {raw[raw < 0][0]:g}. Expected 0 or more, of which log(1 + x) is used.")
+    values = np.log1p(raw)
     in_train = values[train_items]
     if np.isnan(in_train).all():
         raise MailError(f"no item of a training impression has a {name}. Expected item rows for the impressions.")
-    mean, std = float(np.nanmean(in_train)), float(np.nanstd(in_train)) or 1.0
+    mean = float(np.nanmean(in_train))
+    # The deviation of equal values is not 0 but a rounding error.
+    std = float(np.nanstd(in_train)) if np.nanmin(in_train) < np.nanmax(in_train) else 1.0
     return np.nan_to_num((values - mean) / std).astype(np.float32), mean, std

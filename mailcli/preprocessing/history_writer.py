@@ -106,6 +106,7 @@ class HistoryWriter:
 
     def _append_impressions(self, impressions: pa.Table, history_end: NDArray[np.int64]) -> None:
         split = impressions["split"].to_numpy()
+        raw: dict[str, NDArray] = {}
         columns: dict[str, NDArray] = {
             "user": impressions["row"].to_numpy().astype(np.int32),
             "item": impressions["item_row"].to_numpy().astype(np.int32),
@@ -117,7 +118,8 @@ class HistoryWriter:
             vocabulary = self.vocabularies[field.vocabulary]
             codes = vocabulary.codes(impressions[field.name])
             vocabulary.see(codes, split == 0)
-            columns[f"raw_{field.name}"] = codes
+            raw[field.name] = codes
         for number, name in enumerate(SPLITS):
-            for column, values in columns.items():
-                self.writer.append(name, column, values[split == number])
+            for table, values_by_column in ((name, columns), (f"raw_{name}", raw)):
+                for column, values in values_by_column.items():
+                    self.writer.append(table, column, values[split == number])

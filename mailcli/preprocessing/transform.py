@@ -115,20 +115,19 @@ class Transform:
 
     def _write_log_ids(self) -> None:
         """Replace the raw values of behaviors and contexts by ids, a chunk at a time."""
-        columns = [("behaviors", "raw_behaviors", field.name, field) for field in self.schema.group("behavior")]
-        columns += [
-            (split, split, f"raw_{field.name}", field) for split in SPLITS for field in self.schema.group("context")
-        ]
+        columns = [("behaviors", field) for field in self.schema.group("behavior")]
+        columns += [(split, field) for split in SPLITS for field in self.schema.group("context")]
         with progress("numbering", len(columns), "columns") as advance:
-            for table, raw_table, raw_name, field in columns:
+            for table, field in columns:
                 vocabulary = self.vocabularies[field.vocabulary]
-                for codes in _chunks(self.writer.read(raw_table, raw_name)):
+                for codes in _chunks(self.writer.read(f"raw_{table}", field.name)):
                     ids = vocabulary.ids(codes)
                     self.seen.add(field, vocabulary, ids)
                     self.writer.append(table, field.name, self._smallest_type(field, ids))
-                (self.writer.folder / raw_table / f"{raw_name}.npy").unlink()
+                (self.writer.folder / f"raw_{table}" / f"{field.name}.npy").unlink()
                 advance(1)
-        self.writer.remove("raw_behaviors")
+        for table in dict.fromkeys(table for table, _ in columns):
+            self.writer.remove(f"raw_{table}")
 
     def _smallest_type(self, field: Field, ids: NDArray) -> NDArray:
         """Ids in the smallest type that holds those of the vocabulary and of unseen values."""

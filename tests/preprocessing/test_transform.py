@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, SPLITS, UNKNOWN
+from mailcli.errors import MailError
+from mailcli.preprocessing.feature_table import standardize
 from mailcli.preprocessing.pipeline import Options, preprocess
 from tests.helpers import alimama, oracles
 from tests.helpers.alimama import DAY, START
 from tests.helpers.datasets import history_of
+from tests.helpers.schema_files import FILES, SCHEMA, edited, make_dataset, raw_values
 
 
 def test_impressions_keep_their_columns(simulated_raw: Path, tiny: Dataset) -> None:
@@ -91,6 +95,33 @@ def test_dense_features_are_standardized_on_training_impressions(simulated_raw: 
     in_train = np.log1p([price[int(raw[i])] for i in tiny.column("train", "item")])
     expected = (np.log1p([price[int(r)] for r in raw]) - in_train.mean()) / in_train.std()
     np.testing.assert_allclose(tiny.column("items", "price"), expected, atol=1e-5)
+
+
+def test_equal_dense_values_are_not_divided_by_their_rounding_error(tmp_path: Path) -> None:
+    """log(1 + 3.7) is not a binary fraction: the mean of three differs from each of them in the last bit."""
+    shown = (
+        "who,sku,at,clicked,page\nann,x1,201,1,p\nann,x2,300,0,p\nbob,x1,101,1,p\n"
+        "ann,x3,2001,1,p\nann,x1,2000,0,p\nbob,x3,3001,1,p\nbob,x3,3000,0,p\n"
+    )
+    items = "sku,kind,price\nx1,hat,3.7\nx2,shoe,3.7\nx3,hat,4.2\n"
+    dataset = make_dataset(tmp_path, SCHEMA, {**FILES, "items.csv": items, "shown.csv": shown})
+    # log(5.2 / 4.7)
+    np.testing.assert_allclose(dataset.column("items", "price"), [0, 0, 0.101096], atol=1e-6)
+
+
+def test_negative_dense_values_are_refused() -> None:
+    with pytest.raises(MailError) as error:
+        standardize("fee", pa.chunked_array([[1.0, None, -2.5]]), np.array([0]))
+    assert error.value.message == "fee: an item has -2.5. Expected 0 or more, of which log(1 + x) is used."
+
+
+def test_a_context_field_may_be_called_raw(tmp_path: Path) -> None:
+    """Raw values wait in a table of their own for their ids."""
+    schema = edited(('page = "page"\nhour =', 'raw_hour = "page"\nhour ='))
+    dataset = make_dataset(tmp_path, schema)
+    assert dataset.column("vocabularies", "raw_hour").tolist() == ["p", "q"]
+    assert raw_values(dataset, "test", "raw_hour") == ["p", "p", "p"]
+    assert not list(dataset.folder.glob("raw_*"))
 
 
 def twins(folder: Path) -> Path:

@@ -136,7 +136,7 @@ def test_every_form_has_every_world(form: str) -> None:
 
 
 def test_one_seed_has_no_interval() -> None:
-    means, table = map_tables([world(mail_row([0.5], [0.55], [(0.5, 0.6)]))], "Title")
+    _, table = map_tables([world(mail_row([0.5], [0.55], [(0.5, 0.6)]))], "Title")
     assert [cell.text for cell in table.blocks[0].lines[0]][-2:] == ["+10.00", "yes"]
     assert "one seed: no interval over seeds, so significance cannot be assessed" in table.notes
     assert "MAIL-Base against BaseDNN: better in 1, worse in 0 of the 1 worlds that count, of 1" in table.notes

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from mailcli.data.derivations import Derivation, Derivations
 from mailcli.data.schema import Group
-from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile, TableFiles
+from mailcli.preprocessing.schema_file.definition import FieldDefinition, SchemaFile
 
 
-def field_derivations(schema: SchemaFile) -> Derivations:
-    """The derivations of all fields; the edges of quantiles are not known before the data is read."""
-    groups: dict[Group, tuple[Sequence[FieldDefinition], TableFiles]] = {
-        "attributes": (schema.attributes, schema.users),
-        "behavior": (schema.behavior_fields, schema.behaviors),
-        "context": (schema.context, schema.impressions),
-        "target": ([field for field in schema.features if field.kind != "dense"], schema.items),
+def field_derivations(schema: SchemaFile, missing_values: Callable[[str, str], Sequence[str]]) -> Derivations:
+    """The derivations of all fields; the edges of quantiles are not known before the data is read.
+
+    Args:
+        schema: the schema file.
+        missing_values: role and column -> what stands for a missing value.
+    """
+    groups: dict[Group, tuple[Sequence[FieldDefinition], str]] = {
+        "attributes": (schema.attributes, schema.users.role),
+        "behavior": (schema.behavior_fields, schema.behaviors.role),
+        "context": (schema.context, schema.impressions.role),
+        "target": ([field for field in schema.features if field.kind != "dense"], schema.items.role),
     }
     return {
-        group: {field.name: _derivation(schema, field, files) for field in fields}
-        for group, (fields, files) in groups.items()
+        group: {field.name: _derivation(schema, field, partial(missing_values, role)) for field in fields}
+        for group, (fields, role) in groups.items()
     }
 
 
-def _derivation(schema: SchemaFile, field: FieldDefinition, files: TableFiles) -> Derivation:
+def _derivation(
+    schema: SchemaFile, field: FieldDefinition, missing_values: Callable[[str], Sequence[str]]
+) -> Derivation:
     if field.kind == "clock":
         # Weekday 0 is that of 1970-01-01, in local time.
         return Derivation(clock=field.clock, origin=-schema.time.offset if schema.time else 0)
     if field.kind == "list":
         return Derivation()
-    return Derivation(field.edges, missing=tuple(text for text in files.format.missing if text))
+    return Derivation(field.edges, missing=tuple(text for text in missing_values(field.column.name) if text))

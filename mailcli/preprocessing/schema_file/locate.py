@@ -260,6 +260,12 @@ def _more(names: Sequence[str]) -> str:
     return f" and {len(names) - SHOWN_COLUMNS:,} more" if len(names) > SHOWN_COLUMNS else ""
 
 
+def missing_values(column: str, files: LocatedFiles, joined: LocatedFiles | None = None) -> Sequence[str]:
+    """What stands for a missing value in a column of some files, or of files joined to them."""
+    is_joined = joined is not None and column not in files.header and column in joined.header
+    return joined.format.missing if joined and is_joined else files.format.missing
+
+
 def missing_columns(
     key: str, names: Iterable[str], files: LocatedFiles | None, joined: LocatedFiles | None = None
 ) -> list[str]:

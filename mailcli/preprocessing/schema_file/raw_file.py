@@ -104,16 +104,24 @@ class SchemaRawFile:
         """What is wrong with a row: what it contains, and what was expected."""
         if fault >= len(self.checks):
             return self._explain_unsplit(REASONS[fault - len(self.checks)], line)
-        cells, check = self._cells(line), self.checks[fault]
-        row = dict(zip(self.files.read_header, cells, strict=False))
-        contents = ", ".join(
-            f"column '{name}' holds {row[name][:MAX_QUOTED]!r}"
-            if name in row
-            else f"the {'folder' if name in self.files.folder_columns else 'joined'} column '{name}' holds another"
-            for name in check.columns
-        )
+        row, check = self._row(line), self.checks[fault]
+        contents = ", ".join(self._contents(name, row) for name in check.columns)
         hint = check.hint(row.get(check.columns[0], "")) if check.hint else ""
         return f"{contents}. Expected {check.expected}{hint}"
+
+    def _row(self, line: str) -> dict[str, str]:
+        """The values of a row by column; of one that was cut because it is long, those that are whole for certain."""
+        if len(line) < LONGEST_LINE:
+            return dict(zip(self.files.read_header, self._cells(line), strict=False))
+        return {} if self.files.parquet else dict(zip(self.files.read_header, self._cells(line)[:-1], strict=False))
+
+    def _contents(self, column: str, row: dict[str, str]) -> str:
+        """What a column holds in a row."""
+        if column in row:
+            return f"column '{column}' holds {row[column][:MAX_QUOTED]!r}"
+        if column in self.files.read_header:
+            return f"column '{column}' holds another, in a row of more than {LONGEST_LINE:,} characters"
+        return f"the {'folder' if column in self.files.folder_columns else 'joined'} column '{column}' holds another"
 
     def _expected_of_lines(self) -> dict[str, str]:
         """What a line should be, by the reason why it could not be split."""
@@ -134,7 +142,7 @@ class SchemaRawFile:
             return f"is longer than {size}. Expected a shorter line, for example with fewer values in its list"
         if reason == "quotes":
             return 'has text after a closing quote. Expected closed quotes; or quote = "", if quotes have no meaning'
-        count = len(self._cells(line))
+        count = str(len(self._cells(line))) if len(line) < LONGEST_LINE else "another number of"
         return f"has {count} fields. Expected {len(header)}: {first_names(header)}"
 
     @cached_property

@@ -87,7 +87,7 @@ def _check_field(
         table.fault("quantiles", "'edges': only fields of users and items can have quantiles")
     elif "quantiles" in kind_keys and not 2 <= field.quantiles <= MAX_QUANTILES:
         table.fault("quantiles", f"a whole number from 2 to {MAX_QUANTILES}")
-    if field.kind == "list" and not 1 <= field.max_values <= LIST_LIMIT:
-        table.fault("most", f"a whole number from 1 to {LIST_LIMIT}")
+    if field.kind == "list" and not 2 <= field.max_values <= LIST_LIMIT:
+        table.fault("most", f"a whole number from 2 to {LIST_LIMIT}")
     if not _NAME.fullmatch(field.vocabulary):
         table.fault("vocabulary", "a name of lower-case letters, digits and '_'")

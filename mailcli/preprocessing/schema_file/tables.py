@@ -10,7 +10,7 @@ from mailcli.preprocessing.engines.duckdb import literal
 from mailcli.preprocessing.schema_file.copies import with_copies
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TimeDefinition
 from mailcli.preprocessing.schema_file.file_checks import file_faults, named_columns, splits_of_file
-from mailcli.preprocessing.schema_file.locate import LocatedFiles, files_of, locate
+from mailcli.preprocessing.schema_file.locate import LocatedFiles, files_of, locate, missing_values
 from mailcli.preprocessing.schema_file.raw_file import RowCheck
 from mailcli.preprocessing.schema_file.table import SqlTable
 
@@ -59,11 +59,21 @@ class SchemaTables:
         """The files of a table; those of the impressions if it has none of its own."""
         return files_of(self.schema, self.files, role)
 
+    def missing_values(self, role: str, column: str) -> Sequence[str]:
+        """What stands for a missing value in a column of a table."""
+        files = self.files_of(role)
+        assert files is not None
+        return missing_values(column, files, self._joined_to(files))
+
+    def _joined_to(self, files: LocatedFiles) -> LocatedFiles | None:
+        """The files that are joined to those of the impressions."""
+        return self.files.get("join") if files is self.files["impressions"] else None
+
     def _table(self, role: str) -> SqlTable:
         """A table without any columns yet, on the files of a role."""
         files = self.files_of(role)
         assert files is not None
-        joined = self.files.get("join") if files is self.files["impressions"] else None
+        joined = self._joined_to(files)
         on = self.schema.join.on if self.schema.join and joined else ""
         return SqlTable(files, self.schema.integers, joined, on=on)
 

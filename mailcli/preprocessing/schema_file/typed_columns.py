@@ -20,7 +20,7 @@ from mailcli.preprocessing.schema_file.definition import (
     TimeDefinition,
 )
 from mailcli.preprocessing.schema_file.folders import folder_value
-from mailcli.preprocessing.schema_file.locate import LocatedFiles
+from mailcli.preprocessing.schema_file.locate import LocatedFiles, missing_values
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
 from mailcli.preprocessing.schema_file.raw_file import RowCheck, rule_hint, time_hint
 from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
@@ -72,7 +72,10 @@ class TypedColumns:
         text = self._raw(column.name)
         if column.extract:
             text = f"regexp_extract({text}, {literal(column.extract)}, 1)"
-        return f"(CASE WHEN {text} NOT IN {_tuple(self.files.format.missing)} THEN {text} END)"
+        return f"(CASE WHEN {text} NOT IN {self._missing(column.name)} THEN {text} END)"
+
+    def _missing(self, column: str) -> str:
+        return _tuple(missing_values(column, self.files, self.joined))
 
     def whole(self, column: str, text: str) -> str:
         """SQL for a text of a column; that of a whole number is without `.0`."""
@@ -178,8 +181,10 @@ class TypedColumns:
             return
         text = self.text(field.column)
         number = f"try_cast({text} AS DOUBLE)"
-        is_wrong = f"({text} IS NOT NULL AND NOT coalesce(isfinite({number}), false))"
-        self._check(column, "a number or nothing", is_wrong)
+        is_good, expected = f"isfinite({number})", "a number or nothing"
+        if field.kind == "dense":
+            is_good, expected = f"{is_good} AND {number} >= 0", "a number of 0 or more, or nothing"
+        self._check(column, expected, f"({text} IS NOT NULL AND NOT coalesce({is_good}, false))")
         bounds = ", ".join(map(repr, map(float, edges)))
         bucket = f"len(list_filter([{bounds}], lambda edge: {number} >= edge))"
         self.values[field.name] = f"(CASE WHEN {number} IS NOT NULL THEN {bucket} END)" if edges else number
@@ -193,7 +198,7 @@ class TypedColumns:
             parts = f"regexp_extract_all({text}, {literal(field.extract_all)}, 1)"
         else:
             parts = text
-        missing = _tuple(self.files.format.missing)
+        missing = self._missing(column)
         values = f"list_filter(list_transform({parts}, lambda x: trim(x)), lambda x: x NOT IN {missing})"
         if field.vocabulary in self.integers:
             values = f"list_transform({values}, lambda x: {self.whole(column, 'x')})"

@@ -159,7 +159,7 @@ def _written_list(column: ColumnProfile) -> tuple[str, int]:
 
 
 def _guess_list(column: ColumnProfile, most: int, keys: str, note: str) -> FieldGuess:
-    room = min(max(2 * most, 1), LIST_LIMIT)
+    room = min(max(2 * most, 2), LIST_LIMIT)
     value = f"{{column = {toml_string(column.name)}, {keys}, most = {room}}}"
     if most > LIST_LIMIT:
         reason = f"lists of up to {most:,} values, but at most {LIST_LIMIT:,} are allowed"

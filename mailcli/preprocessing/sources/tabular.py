@@ -42,7 +42,7 @@ class Source(RawData):
         tables.make_copies(work)
         self.mapping = {"file": m.path.name, "text": m.text}
         self.schema = _schema(m)
-        self.derivations = field_derivations(m)
+        self.derivations = field_derivations(m, tables.missing_values)
         self.files = tables.paths
         has_quantiles = any(field.quantiles for field in (*m.attributes, *m.features))
         self.impressions_first = has_quantiles or not (m.users.patterns and m.items.patterns)

@@ -49,7 +49,9 @@ FAULTS = [
     ("edges = [18, 30]", "edges = [30, 18]", "users.attributes.age.edges = [30, 18]: expected numbers in ascending order"),
     ("quantiles = 2", "quantiles = 1", "users.attributes.income.quantiles = 1: expected a whole number from 2 to 1000"),
     ("quantiles = 2", "quantiles = 2.5", "users.attributes.income.quantiles = 2.5: expected a whole number"),
-    ("most = 3", "most = 0", "users.attributes.hobbies.most = 0: expected a whole number from 1 to 1000"),
+    ("most = 3", "most = 0", "users.attributes.hobbies.most = 0: expected a whole number from 2 to 1000"),
+    # One value is a field without a list.
+    ("most = 3", "most = 1", "users.attributes.hobbies.most = 1: expected a whole number from 2 to 1000"),
     ("dense = true", 'dense = "yes"', "items.features.price.dense = 'yes': expected true or false"),
     ("quantiles = 2", "quantiles = 2, edges = [1]",
      "users.attributes.income.quantiles = 2: expected either 'edges' or 'quantiles', not both"),

@@ -90,6 +90,15 @@ def test_missing_joined_keys_are_noted(tmp_path: Path, capsys: pytest.CaptureFix
     ]
 
 
+def test_a_joined_file_has_its_own_missing_values(tmp_path: Path) -> None:
+    pages = "page,device\np,NA\nq,?\nr,car\n"
+    schema = JOINED.replace('on = "page"', 'on = "page"\nmissing = ["NA"]')
+    dataset = make_dataset(tmp_path, schema, with_pages({"p": "p", "q": "q", "r": "r"}, pages))
+    assert dataset.column("vocabularies", "device").tolist() == ["?"]
+    device = next(field for field in dataset.schema.group("context") if field.name == "device")
+    assert dataset.derivation(device).missing == ("NA",)
+
+
 @pytest.mark.parametrize(
     ("numbers", "joined"),
     [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mailcli.errors import MailError
@@ -37,7 +39,10 @@ def test_unusable_rows_are_set_aside_with_the_reason(tmp_path: Path) -> None:
             "eva,Rome,a|b|c|d,1,1": "column 'hobbies' holds 'a|b|c|d'. Expected at most 3 values (most = 3)",
             "eva,Rome,,1,nan": "column 'income' holds 'nan'. Expected a number or nothing",
         },
-        "items.csv": {"x9,hat,cheap": "column 'price' holds 'cheap'. Expected a number or nothing"},
+        "items.csv": {
+            "x9,hat,cheap": "column 'price' holds 'cheap'. Expected a number of 0 or more, or nothing",
+            "x8,hat,-5": "column 'price' holds '-5'. Expected a number of 0 or more, or nothing",
+        },
         "log-1.csv": {"ann,100,look,hat": "column 'what' holds 'look'. Expected one of 'view', 'buy'"},
     }
     files = {name: text + "".join(f"{line}\n" for line in bad.get(name, {})) for name, text in FILES.items()}
@@ -46,6 +51,38 @@ def test_unusable_rows_are_set_aside_with_the_reason(tmp_path: Path) -> None:
         with open(dataset.folder / "rejected" / name, newline="") as file:
             assert {row["row"]: row["reason"] for row in csv.DictReader(file)} == expected
     assert columns(dataset) == columns(make_dataset(tmp_path / "clean", SCHEMA))
+
+
+#: A text with which a row has more than 10,000 characters.
+LONG = 12_000 * "a"
+
+
+def test_a_long_row_is_cut_and_its_values_before_the_cut_are_known(tmp_path: Path) -> None:
+    rows = {
+        f"eva,Rome,,old,{LONG}": "column 'age' holds 'old'. Expected a number or nothing",
+        f"eva,{LONG},,old,1": "column 'age' holds another, in a row of more than 10,000 characters. Expected a number or "
+        "nothing",
+        f"eva,{LONG}": "has another number of fields. Expected 5: id,city,hobbies,age,income",
+    }
+    for number, (row, reason) in enumerate(rows.items()):
+        files = {**FILES, "users.csv": f"{FILES['users.csv']}{row}\n"}
+        dataset = make_dataset(tmp_path / str(number), SCHEMA, files, max_bad_rows=0.5)
+        with open(dataset.folder / "rejected" / "users.csv", newline="") as file:
+            assert list(csv.DictReader(file)) == [{"reason": reason, "row": row[:10_000]}]
+
+
+def test_a_long_row_of_parquet_is_cut(tmp_path: Path) -> None:
+    users = pa.table({"id": ["ann", "bob", "eva"], "city": ["Rome", "Oslo", LONG], "age": ["20", "30", "old"]})
+    schema = SCHEMA[SCHEMA.index("[items]") :] + "[users]\nfiles = 'u.parquet'\nuser = 'id'\n[users.attributes]\n"
+    (tmp_path / "raw").mkdir()
+    pq.write_table(users, tmp_path / "raw" / "u.parquet")
+    schema += "city = 'city'\nage = {column = 'age', edges = [18]}\n"
+    dataset = make_dataset(tmp_path, schema, max_bad_rows=0.5)
+    with open(dataset.folder / "rejected" / "u.parquet", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["reason"] == (
+        "column 'age' holds another, in a row of more than 10,000 characters. Expected a number or nothing"
+    )
 
 
 def test_too_many_stop_it_and_the_first_is_named(tmp_path: Path) -> None:
