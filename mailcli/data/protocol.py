@@ -70,9 +70,11 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     plays_new = draw < new_in_training
     plays_unknown = ~plays_new & (draw < new_in_training + UNKNOWN_SHARE * (1 - new_in_training))
     train = View("train", rows["train"][~new[user]], nobody, nobody, plays_new, plays_unknown)
-    trained = nobody.copy()
+    shown, trained = nobody.copy(), nobody.copy()
+    shown[user[train.rows]] = True
     trained[user[train.rows[~train.is_anonymous(user[train.rows], train.rows)]]] = True
-    # A run that continues another one also knows the ids that were trained there.
-    anonymous = new if config.continues else new | ~trained
+    # A run that continues another one also knows ids of users who are not in its own training split.
+    untrained = shown & ~trained if config.continues else ~trained
+    anonymous = new | untrained
     tests = {name: View(name, rows[name], new, anonymous, nothing[name], nothing[name]) for name in SPLITS[1:]}
     return {"train": train, **tests}

@@ -7,7 +7,6 @@ computation sorts.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +16,7 @@ from scipy.sparse import csr_array
 
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc_by_user
+from mailcli.utils.hardware import threads
 
 #: The fewest draws for an interval (ours): with fewer, less than one draw (2.5 %) would lie beyond either end.
 MIN_DRAWS = 40
@@ -118,7 +118,7 @@ def resample(
         return np.array([(sample.auc(weights), sample.gauc(weights)) for sample in samples])
 
     # NumPy and SciPy release the GIL in the long parts.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         yield from pool.map(metrics_of, range(draws))
 
 

@@ -29,6 +29,8 @@ from mailcli.errors import MailError
 ADS_PER_USER = 846_811 / 1_141_729
 IMPRESSIONS_PER_USER = 26_557_961 / 1_141_729
 CTR = 0.0514
+#: The least mean click probability (ours): with less there is no click even in millions of impressions.
+LEAST_CTR = 1e-6
 CLICKS_PER_CATEGORY = 202.0
 #: The least clicks per category (ours): with fewer there are many more categories than ads, and no memory for them.
 LEAST_CLICKS = 0.1
@@ -90,8 +92,11 @@ class Settings:
         for name in ("behaviors_per_user", "clicks_per_category"):
             if not 0 < (value := getattr(self, name)) < math.inf:
                 raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a positive number.")
-        if not 0 < self.click_probability < 1:
-            raise MailError(f"--click-probability is {self.click_probability}. Expected a number between 0 and 1.")
+        if not LEAST_CTR <= self.click_probability <= 1 - LEAST_CTR:
+            raise MailError(
+                f"--click-probability is {self.click_probability}. Expected a number from {LEAST_CTR:f} to "
+                f"{1 - LEAST_CTR:f}."
+            )
         if self.clicks_per_category < LEAST_CLICKS:
             raise MailError(f"--clicks-per-category is {self.clicks_per_category}. Expected {LEAST_CLICKS} or more.")
         if self.seed < 0:

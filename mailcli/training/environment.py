@@ -41,9 +41,15 @@ def environment(seconds: float, devices: Mapping[str, int], cost: Mapping[str, f
 
 
 def _commit() -> str | None:
-    """The commit of the code, if it is a Git checkout and git is installed."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """The commit of the code, if git is installed and a checkout has this file; installed elsewhere, it has none."""
+    file = Path(__file__)
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
-    except OSError:
+        _git(file.parent, "ls-files", "--error-unmatch", file.name)
+        return _git(file.parent, "rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -6,6 +6,7 @@ They are enabled by environment variables, so that the processes of `mail run` i
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from mailcli.config import to_toml
 from mailcli.errors import MailError
 from mailcli.training.run_folder import VALIDATED_STEP, Run
 from mailcli.utils.files import remove
+
+logger = logging.getLogger(__name__)
 
 #: The environment variable of each option.
 VARIABLES = {"tensorboard": "MAIL_TENSORBOARD", "mlflow": "MAIL_MLFLOW"}
@@ -88,6 +91,15 @@ def finish(run: Run) -> None:
         return
     import mlflow
 
+    try:
+        _log_to_mlflow(mlflow, run)
+    except mlflow.exceptions.MlflowException as error:
+        # The run is finished: training it again would not help.
+        logger.warning(f"{run.folder}: is finished, but could not be logged to MLflow ({error}).")
+
+
+def _log_to_mlflow(mlflow: Any, run: Run) -> None:
+    """Log settings, history and test metrics of a finished run."""
     result = run.result or {}
     with mlflow.start_run(run_name=f"{run.config.cell} seed {run.config.seed}"):
         mlflow.set_tags({"dataset": result["dataset"], "folder": str(run.folder.resolve())})

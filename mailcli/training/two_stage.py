@@ -16,6 +16,7 @@ from mailcli.training.evaluate import measure
 from mailcli.training.predictor import Predictor
 from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
+from mailcli.utils.files import write_atomically
 
 
 def fit_two_stage(
@@ -31,7 +32,8 @@ def fit_two_stage(
     model.ranker.set_weights(trained.ranker.get_weights())
     model.cold_start.fit(training_data(model, dataset, batches["train"], run.config.seed))
     run.begin()
-    model.save_weights(run.weights)
+    with write_atomically(run.weights) as partial:
+        model.save_weights(partial)
     validation = batches["validation"]
     metrics = measure(dataset, validation.view, scorer(validation, "scoring validation"))
     best = {"best_epoch": (baseline.result or {}).get("best_epoch"), "validation": metrics}

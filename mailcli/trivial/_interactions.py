@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -77,14 +78,17 @@ class InteractionModel(BiasModel):
             value = value + means.of(pairs)
         return value
 
-    def _pairs(self, dataset: Dataset, view: View) -> list[NDArray[np.int64]]:
-        """For each attribute and column of the items: [impressions, columns], the numbers of their pairs."""
+    def _pairs(self, dataset: Dataset, view: View) -> Iterator[NDArray[np.int64]]:
+        """For each attribute and column of the items: [impressions, columns], the numbers of their pairs.
+
+        One after the other: together they are many times the training split.
+        """
         user, item = users_and_items(dataset, view)
         values = self.item_values(dataset)
         groups = [known_values(dataset.column("users", field.name)[user]) for field in attribute_fields(dataset)]
-        return [
-            _pair_numbers(group, of_items[item], int(of_items.max()) + 1) for group in groups for of_items in values
-        ]
+        for group in groups:
+            for of_items in values:
+                yield _pair_numbers(group, of_items[item], int(of_items.max()) + 1)
 
 
 def known_values(ids: NDArray) -> NDArray[np.int64]:

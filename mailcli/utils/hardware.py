@@ -45,8 +45,9 @@ def usable_cores() -> int:
 
 
 def threads() -> int:
-    """TensorFlow's number of threads: the requested one, or the number of usable cores."""
-    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", usable_cores()))
+    """TensorFlow's number of threads: the requested one; as in TensorFlow, all usable cores if it is 0 or no number."""
+    requested = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return (int(requested) if requested.isdecimal() else 0) or usable_cores()
 
 
 def memory_bytes() -> int | None:

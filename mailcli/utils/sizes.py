@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
-from mailcli.errors import MailError
+from mailcli.errors import MailError, shorten
 
+#: The first size that no machine has (ours: 64-bit integers end there).
+_LIMIT = 1 << 63
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]B)", re.IGNORECASE)
 
 
@@ -20,6 +23,7 @@ def parse_size(text: str, option: str) -> int:
         MailError: the text is not a size.
     """
     match = _SIZE.fullmatch(text.strip())
-    if not match or float(match[1]) <= 0:
-        raise MailError(f"{option} is {text!r}. Expected a size such as 2GB or 500MB.")
-    return int(float(match[1]) * 1000 ** ("KMGT".index(match[2][0].upper()) + 1))
+    size = int(Decimal(match[1]) * 1000 ** ("KMGT".index(match[2][0].upper()) + 1)) if match else 0
+    if not 0 < size < _LIMIT:
+        raise MailError(f"{option} is {shorten(text)}. Expected a size such as 2GB or 500MB.")
+    return size

@@ -76,6 +76,26 @@ def test_strict_hides_40_percent_of_the_impressions_and_a_tenth_of_the_other_ids
     assert all(mixed), "a user either always or never plays new"
 
 
+def test_a_continued_run_knows_the_ids_of_others_and_none_that_it_never_trained(tiny: Dataset) -> None:
+    """User 0 has one training impression, whose id is hidden; user 1 has none; user 2 has one that shows his id."""
+    strict = config(protocol="strict", continues="f" * 64)
+    old = np.flatnonzero(~views(tiny, strict)["test"].new)[:3]
+    view = views(tiny, strict)["train"]
+    drawn = np.arange(tiny.counts["train"])
+    is_hidden = view.plays_new | view.plays_unknown
+    rows = {old[0]: drawn[is_hidden][0], old[2]: drawn[~is_hidden][0]}
+    dataset = Sampled(tiny.folder)
+    # All other impressions are of a new user, and so not of the training split.
+    new = np.flatnonzero(views(tiny, strict)["test"].new)[0]
+    user = np.full(tiny.counts["train"], new)
+    for who, row in rows.items():
+        user[row] = who
+    dataset.columns = {("train", "user"): user}
+    assert views(dataset, strict)["test"].anonymous[old].tolist() == [True, False, False]
+    alone = config(protocol="strict")
+    assert views(dataset, alone)["test"].anonymous[old].tolist() == [True, True, False]
+
+
 @given(st.data())
 @settings(max_examples=10, deadline=None)
 def test_strict_reads_no_user_id_that_training_never_shows(tiny: Dataset, data: st.DataObject) -> None:

@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from statistics import NormalDist
 
 import numpy as np
@@ -184,3 +185,17 @@ def test_rows_drawn_one_by_one_would_cover_it_too_seldom() -> None:
         low, high = percentile_interval([values[0, 0] for values in resample([sample], 1_800, 100, seed=0)])
         covered.append(low <= truth <= high)
     assert np.mean(covered) < 0.7
+
+
+def test_draws_use_the_threads_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    counts = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, count: int) -> None:
+            counts.append(count)
+            super().__init__(count)
+
+    monkeypatch.setattr("mailcli.metrics.bootstrap.ThreadPoolExecutor", Pool)
+    assert len(list(resample([WeightedMetrics(USERS, LABELS, SCORES, 3)], 3, 2, seed=0))) == 2
+    assert counts == [3]

@@ -171,8 +171,14 @@ def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
         ({"users": 10, "interactions": -0.1}, "--interactions is -0.1. Expected a number from 0 to 1."),
         ({"users": 10, "behaviors_per_user": 0}, "--behaviors-per-user is 0. Expected a positive number."),
         ({"users": 10, "clicks_per_category": math.inf}, "--clicks-per-category is inf. Expected a positive number."),
-        ({"users": 10, "click_probability": 0}, "--click-probability is 0. Expected a number between 0 and 1."),
-        ({"users": 10, "click_probability": 1.0}, "--click-probability is 1.0. Expected a number between 0 and 1."),
+        (
+            {"users": 10, "click_probability": 1e-20},
+            "--click-probability is 1e-20. Expected a number from 0.000001 to 0.999999.",
+        ),
+        (
+            {"users": 10, "click_probability": 1.0},
+            "--click-probability is 1.0. Expected a number from 0.000001 to 0.999999.",
+        ),
         ({"users": 10, "clicks_per_category": 1e-9}, "--clicks-per-category is 1e-09. Expected 0.1 or more."),
         ({"users": 10, "seed": -1}, "--seed is -1. Expected 0 or more."),
     ],
@@ -187,3 +193,8 @@ def test_a_set_larger_than_the_disk_is_refused_before_it_is_written(tmp_path: Pa
     with pytest.raises(MailError, match=r"the files need about \d+\.\d GB"):
         simulate_alimama(Settings(users=10**9), tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mean", [1e-6, 1 - 1e-6])
+def test_the_least_and_the_largest_click_probability(mean: float) -> None:
+    assert -40 < World(Settings(users=100, click_probability=mean)).intercept < 40

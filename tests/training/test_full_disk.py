@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
+from mailcli.experiments.cells import RunFolders, train_if_missing
+from mailcli.models.two_tower import TwoTower
 from mailcli.training.run_folder import Run
 from tests.helpers.command_line import SMALL, error_line, mail
+from tests.helpers.models import mail_config
 from tests.helpers.runs import config, outcome
 
 
@@ -89,3 +93,21 @@ def test_the_same_command_goes_on(with_data: Path) -> None:
     settings = config("base+mail", cold_start="none")
     (run, other) = (Run(path / "tiny/paper/base+none/seed-0", settings) for path in (runs, with_data / "undisturbed"))
     assert outcome(run) == outcome(other)
+
+
+def test_weights_of_a_two_stage_method_are_whole_or_missing(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = mail_config(None, cold_start="conse", epochs=1, batch_size=256)
+    train_if_missing(method.baseline(), tiny, tmp_path)
+
+    def save_half(model: TwoTower, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(TwoTower, "save_weights", save_half)
+    with pytest.raises(OSError, match="No space left"):
+        train_if_missing(method, tiny, tmp_path)
+    folders = RunFolders(tmp_path)
+    assert not folders.find(method, tiny).weights.exists()
+    assert folders.find(method.baseline(), tiny).weights.exists()

@@ -8,7 +8,7 @@ import shutil
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,6 +133,27 @@ def test_mlflow_logs_what_the_run_folder_holds(tiny: Dataset, tmp_path: Path, mo
     steps = [(line["step"], line["L_rt"]) for line in run.history() if "step" in line]
     assert [(step, value) for key, value, step in mlflow.metrics if key == "training.L_rt"] == steps
     assert ("test.new AUC", run.result["test"]["new"]["AUC"], None) in mlflow.metrics
+
+
+class MlflowException(Exception):  # noqa: N818 (MLflow's name)
+    """What MLflow raises, for example if its server cannot be reached."""
+
+
+def test_a_run_that_mlflow_cannot_take_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mlflow = Recorder()
+
+    def start_run(run_name: str) -> object:
+        raise MlflowException("API request failed")
+
+    monkeypatch.setattr(mlflow, "start_run", start_run)
+    monkeypatch.setattr(mlflow, "exceptions", SimpleNamespace(MlflowException=MlflowException), raising=False)
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    monkeypatch.setenv(trackers.VARIABLES["mlflow"], "1")
+    run = Run(tmp_path / "seed-0", mail_config(None))
+    trackers.finish(run)
+    assert caplog.messages == [f"{run.folder}: is finished, but could not be logged to MLflow (API request failed)."]
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])

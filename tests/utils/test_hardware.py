@@ -106,3 +106,12 @@ def test_threads_are_the_cores_that_the_process_may_use(monkeypatch: pytest.Monk
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
     assert hardware.describe()["threads"] == 3
+
+
+@pytest.mark.parametrize(("requested", "count"), [("2", 2), ("0", 3), ("", 3), ("auto", 3), ("-1", 3)])
+def test_threads_that_are_no_number_are_left_to_tensorflow(
+    monkeypatch: pytest.MonkeyPatch, requested: str, count: int
+) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", requested)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    assert hardware.threads() == count

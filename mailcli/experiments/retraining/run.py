@@ -21,7 +21,7 @@ from mailcli.utils.tensorflow_startup import load_tensorflow
 #: The settings that may change from day to day; weights, optimizer state and groups of users depend on all others.
 CHANGEABLE = (
     *("epochs", "patience", "eval_every", "select", "batch_size", "learning_rate", "zero_shot_learning_rate"),
-    *("embedding_l2", "optimizer", "precision", "embedding_init"),
+    *("embedding_l2", "precision", "embedding_init"),
 )
 
 

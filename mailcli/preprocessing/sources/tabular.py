@@ -1,4 +1,4 @@
-"""TableFiles of your own, mapped by a schema file: mail preprocess NAME --schema FILE (docs/your-own-data.md)."""
+"""Files of your own, mapped by a schema file: mail preprocess NAME --schema FILE (docs/your-own-data.md)."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def no_change() -> None:
 
 CHANGEABLE = (
     "'epochs', 'patience', 'eval_every', 'select', 'batch_size', 'learning_rate', 'zero_shot_learning_rate', "
-    "'embedding_l2', 'optimizer', 'precision', 'embedding_init'"
+    "'embedding_l2', 'precision', 'embedding_init'"
 )
 FIRST_DAY_NEEDED = (
     f"data/day1: is missing or has changed since {PARENT} was trained on it, and its ids and test split are needed. "
