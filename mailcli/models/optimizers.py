@@ -83,11 +83,11 @@ class SparseAdam(keras.optimizers.Adam):
             steps = np.asarray(mapped[-1] if mapped else self._updated[index])
             rows = np.flatnonzero((steps > 0) & (steps < now))
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                some = rows[start : start + ROWS_AT_ONCE]
+                part = rows[start : start + ROWS_AT_ONCE]
                 if mapped:
-                    self._catch_up_mapped(index, some, now)
+                    self._catch_up_mapped(index, part, now)
                 else:
-                    settle(tf.constant(some, tf.int64))
+                    settle(tf.constant(part, tf.int64))
 
     def _catch_up_rows(self, index: int, rows: Tensor) -> None:
         variables = [x[index].value for x in (self._trainable_variables, self._momentums, self._velocities)]

@@ -69,7 +69,7 @@ class CeilingScores:
         """The best scores [N] from behavior and item, from attributes and item, and from the item alone."""
         scores = [np.empty(len(day.ad)) for _ in range(3)]
         combinations, combination = np.unique(day.combination, return_inverse=True)
-        alike = log_softmax(self._world.logits(combinations[:, None], self._noise), axis=2)
+        log_theta_of_combination = log_softmax(self._world.logits(combinations[:, None], self._noise), axis=2)
         for first in range(0, len(day.interests), BLOCK):
             # Impressions are ordered by user.
             block = slice(*np.searchsorted(day.user, [first, first + BLOCK]))
@@ -78,7 +78,7 @@ class CeilingScores:
             distinct, row = np.unique(user, return_inverse=True)
             possible, weight = _posterior(day.interests[distinct], *self._prior, self._noise[:BEHAVIOR_DRAWS])
             scores[0][block] = _score(self._world, possible[row, :, interest], ad, weight[row])
-            scores[1][block] = _score(self._world, alike[combination[user], :, interest], ad)
+            scores[1][block] = _score(self._world, log_theta_of_combination[combination[user], :, interest], ad)
             scores[2][block] = _score(self._world, self._population[:, interest].T, ad)
         return scores
 
@@ -120,8 +120,8 @@ def _mode(counts: NDArray[np.int64], mean: Array, precision: Array) -> tuple[Arr
     for _ in range(NEWTON_STEPS):
         theta = softmax(logits, axis=1)
         gradient = counts - total * theta - (logits - mean) @ precision
-        spread = theta[:, :, None] * np.eye(INTERESTS) - theta[:, :, None] * theta[:, None, :]
-        hessian = total[:, :, None] * spread + precision
+        covariance = theta[:, :, None] * np.eye(INTERESTS) - theta[:, :, None] * theta[:, None, :]
+        hessian = total[:, :, None] * covariance + precision
         logits = logits + np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
     return logits, hessian
 

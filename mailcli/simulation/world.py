@@ -243,10 +243,10 @@ def category_counts(settings: Settings) -> tuple[int, int]:
 def _mean_interests(interactions: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """[combinations, INTERESTS], m for every combination of attribute values."""
     effects = [rng.normal(size=(count, INTERESTS)) for count in _COMBINATIONS]
-    together = rng.normal(size=(math.prod(_COMBINATIONS), INTERESTS))
-    values = np.unravel_index(np.arange(len(together)), _COMBINATIONS)
-    alone = sum(effect[value] for effect, value in zip(effects, values, strict=True)) / np.sqrt(len(effects))
-    return np.asarray(np.sqrt(1 - interactions) * alone + np.sqrt(interactions) * together, np.float64)
+    of_combinations = rng.normal(size=(math.prod(_COMBINATIONS), INTERESTS))
+    values = np.unravel_index(np.arange(len(of_combinations)), _COMBINATIONS)
+    of_values = sum(effect[value] for effect, value in zip(effects, values, strict=True)) / np.sqrt(len(effects))
+    return np.asarray(np.sqrt(1 - interactions) * of_values + np.sqrt(interactions) * of_combinations, np.float64)
 
 
 def _power_law(count: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ from mailcli.training.run_folder import VALIDATED_STEP, Run
 from mailcli.training.scorer import Scorer
 from mailcli.training.variable_files import save_variables
 from mailcli.utils.files import write_atomically
-from mailcli.utils.progress import Behind, Pace, progress
+from mailcli.utils.progress import Pace, WorkDone, progress
 from mailcli.utils.signals import PostponedInterrupt, postpone_interrupts
 
 logger = logging.getLogger(__name__)
@@ -182,10 +182,10 @@ class TrainingLoop:
         return (state.epoch - 1) * rows + min(state.step * self._run.config.batch_size, rows)
 
     @property
-    def _behind(self) -> Behind:
+    def _work_done(self) -> WorkDone:
         """Where the whole run stands, for its progress: validations are a part of what it takes."""
         since, before = self._pace_from or (time.monotonic(), self._impressions_done)
-        return Behind(self._impressions_done, self._impressions_done - before, time.monotonic() - since)
+        return WorkDone(self._impressions_done, self._impressions_done - before, time.monotonic() - since)
 
     def _train_until_validation(self, interrupt: PostponedInterrupt) -> None:
         """The steps up to the next validation, then a checkpoint: a validation that is interrupted is repeated."""
@@ -194,7 +194,7 @@ class TrainingLoop:
         if self._stream is None:
             self._stream = self._batches.shuffled(config.seed, state.epoch, state.step)
         title = f"{config.cell}, seed {config.seed}, epoch {state.epoch} of {config.epochs}"
-        with progress(title, self._impressions, "impressions", self._behind) as advance:
+        with progress(title, self._impressions, "impressions", self._work_done) as advance:
             for batch in self._stream:
                 self._pending.append(self._step(to_tensors(batch)))
                 state.step += 1
@@ -281,7 +281,7 @@ class TrainingLoop:
             state.epoch, state.step, self._stream = epoch + 1, 0, None
         is_last = state.worse >= config.patience or state.epoch > config.epochs
         if self._run.is_local:
-            seconds_left = None if is_last else Pace(self._impressions, self._behind).seconds_left
+            seconds_left = None if is_last else Pace(self._impressions, self._work_done).seconds_left
             log_validation(config, epoch, state, self._mean_losses.take(), metrics, self.seconds, seconds_left)
         return is_last
 

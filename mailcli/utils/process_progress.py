@@ -86,11 +86,11 @@ def end_task() -> None:
 
 
 @contextmanager
-def _send(title: str, total: float, unit: str, behind: progress.Behind) -> Iterator[progress.Advance]:
+def _send(title: str, total: float, unit: str, work_done: progress.WorkDone) -> Iterator[progress.Advance]:
     del unit
-    pace, last = progress.Pace(total, behind), 0.0
+    pace, last = progress.Pace(total, work_done), 0.0
     # What is not shown part by part is no run: it does not say how long others take.
-    is_run = behind is not progress.NOTHING
+    is_run = work_done is not progress.NOTHING_DONE
 
     def advance(amount: float) -> None:
         nonlocal last

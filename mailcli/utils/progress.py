@@ -15,7 +15,7 @@ from mailcli.utils.log import is_quiet
 logger = logging.getLogger(__name__)
 
 
-class Behind(NamedTuple):
+class WorkDone(NamedTuple):
     """Where a task stands that is shown part by part, such as a run that is trained from validation to validation."""
 
     done: float = 0.0
@@ -27,10 +27,10 @@ class Behind(NamedTuple):
 
 
 #: Of a task that begins.
-NOTHING = Behind()
+NOTHING_DONE = WorkDone()
 
 Advance = Callable[[float], None]
-ProgressDisplay = Callable[[str, float, str, Behind], AbstractContextManager[Advance]]
+ProgressDisplay = Callable[[str, float, str, WorkDone], AbstractContextManager[Advance]]
 """Shows the progress of a task; it has the arguments of `progress`."""
 
 _display: ProgressDisplay | None = None
@@ -68,13 +68,13 @@ class Pace:
 
     Args:
         total: the amount of work.
-        behind: what was done before.
+        work_done: what was done before.
     """
 
-    def __init__(self, total: float, behind: Behind = NOTHING) -> None:
-        self.total, self.done = total, behind.done
-        self._measured = behind.measured
-        self._start = time.monotonic() - behind.seconds if behind.measured else None
+    def __init__(self, total: float, work_done: WorkDone = NOTHING_DONE) -> None:
+        self.total, self.done = total, work_done.done
+        self._measured = work_done.measured
+        self._start = time.monotonic() - work_done.seconds if work_done.measured else None
         self._advances = 0
         self._first_advance = self._last_advance = time.monotonic()
 
@@ -120,25 +120,25 @@ def left(seconds: float | None) -> str:
 
 
 @contextmanager
-def progress(title: str, total: float, unit: str, behind: Behind = NOTHING) -> Iterator[Advance]:
+def progress(title: str, total: float, unit: str, work_done: WorkDone = NOTHING_DONE) -> Iterator[Advance]:
     """Show the progress of a task; call the yielded function with the amount of work just done.
 
     Args:
         title: name of the task, e.g. `"epoch 1"`.
         total: the amount of work, in `unit`, earlier parts included.
         unit: what is counted, e.g. `"impressions"`.
-        behind: earlier parts of the task.
+        work_done: earlier parts of the task.
     """
     if is_quiet():
         yield lambda _: None
         return
     display = _display or (_bar if sys.stderr.isatty() else _lines)
-    with display(title, total, unit, behind) as advance:
+    with display(title, total, unit, work_done) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(title: str, total: float, unit: str, behind: Behind) -> Iterator[Advance]:
+def _bar(title: str, total: float, unit: str, work_done: WorkDone) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -151,10 +151,10 @@ def _bar(title: str, total: float, unit: str, behind: Behind) -> Iterator[Advanc
         TextColumn("{task.fields[speed]}"),
         TextColumn("{task.fields[left]}"),
     )
-    pace = Pace(total, behind)
+    pace = Pace(total, work_done)
     with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
         task = bars.add_task(terminal(title), total=total, speed="", left="")
-        bars.update(task, completed=behind.done)
+        bars.update(task, completed=work_done.done)
 
         def advance(amount: float) -> None:
             pace.advance(amount)
@@ -164,8 +164,8 @@ def _bar(title: str, total: float, unit: str, behind: Behind) -> Iterator[Advanc
 
 
 @contextmanager
-def _lines(title: str, total: float, unit: str, behind: Behind) -> Iterator[Advance]:
-    pace, last = Pace(total, behind), time.monotonic()
+def _lines(title: str, total: float, unit: str, work_done: WorkDone) -> Iterator[Advance]:
+    pace, last = Pace(total, work_done), time.monotonic()
 
     def advance(amount: float) -> None:
         nonlocal last

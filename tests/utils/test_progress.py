@@ -15,7 +15,7 @@ from mailcli.escape import wrapped
 from mailcli.utils import progress as progress_module
 from mailcli.utils.log import LOGGER
 from mailcli.utils.process_progress import Ended, Report, Started, show_workers
-from mailcli.utils.progress import Behind, Pace, progress
+from mailcli.utils.progress import Pace, WorkDone, progress
 from mailcli.utils.time_left import Work
 
 #: Rich would take the brackets for a style that ends; a terminal would set its title.
@@ -74,7 +74,7 @@ def test_messages_of_workers_are_lines_above_the_bars(capsys: pytest.CaptureFixt
 def test_the_time_that_is_left_is_that_of_the_whole_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     # 300 of 1,000 are done, 200 of them in the 50 s of this process: 700 are left.
-    pace = Pace(1000, Behind(done=300, measured=200, seconds=50))
+    pace = Pace(1000, WorkDone(done=300, measured=200, seconds=50))
     assert (pace.seconds_each, pace.seconds_left, pace.speed("rows")) == (0.25, 175, "4 rows/s")
     pace.advance(50)
     # 50 s for 250, which is .2 s each.
@@ -99,7 +99,7 @@ def test_a_line_elsewhere_says_how_long_the_whole_task_takes(
 ) -> None:
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    with progress("run, epoch 2 of 4", 400, "rows", Behind(done=100, measured=100, seconds=40)) as advance:
+    with progress("run, epoch 2 of 4", 400, "rows", WorkDone(done=100, measured=100, seconds=40)) as advance:
         clock.now = 1010.0
         advance(100)
     # 50 s for 200: as long for the other 200.

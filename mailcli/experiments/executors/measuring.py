@@ -87,6 +87,6 @@ def _initialize(threads_each: int, log_level: int) -> None:
 
 
 @contextmanager
-def _no_progress(title: str, total: float, unit: str, behind: progress.Behind) -> Iterator[progress.Advance]:
-    del title, total, unit, behind
+def _no_progress(title: str, total: float, unit: str, work_done: progress.WorkDone) -> Iterator[progress.Advance]:
+    del title, total, unit, work_done
     yield lambda _: None

@@ -84,28 +84,6 @@ class ColdStart(ColdStartMethod):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        choices = {
-            "variant": variant,
-            "reduction": reduction,
-            "bandwidth": bandwidth,
-            "steps": steps,
-            "padding": padding,
-        }
-        for name, value in choices.items():
-            if value not in CHOICES[name]:
-                raise ValueError(f"`{name}` should be one of {CHOICES[name]}. Received: {name}={value!r}")
-        if len(encoder_units) != 3:
-            raise ValueError(f"`encoder_units` should be 3 widths, as Eq. (15). Received: {tuple(encoder_units)}")
-        if len(decoder_units) != 2:
-            raise ValueError(f"`decoder_units` should be 2 widths, as Eq. (16). Received: {tuple(decoder_units)}")
-        if min(attention_units, *encoder_units, *decoder_units) < 1:
-            raise ValueError("`attention_units`, `encoder_units` and `decoder_units` should be 1 or more")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` should be at least 0 and below 1. Received: dropout={dropout}")
-        if update_every < 1:
-            raise ValueError(f"`update_every` should be 1 or more. Received: update_every={update_every}")
-        if not sigma > 0:
-            raise ValueError(f"`sigma` should be positive. Received: sigma={sigma}")
         self.settings: dict[str, Any] = {
             "variant": variant,
             "reduction": reduction,
@@ -120,6 +98,7 @@ class ColdStart(ColdStartMethod):
             "click_gradient": click_gradient,
             "update_every": update_every,
         }
+        _check_options(self.settings)
         self.variant = variant
         self.reduction = reduction
 
@@ -261,6 +240,26 @@ class ColdStart(ColdStartMethod):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), **self.settings}
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Refuse values that an option cannot have (ValueError)."""
+    for name, values in CHOICES.items():
+        if options[name] not in values:
+            raise ValueError(f"`{name}` should be one of {values}. Received: {name}={options[name]!r}")
+    encoder, decoder = options["encoder_units"], options["decoder_units"]
+    if len(encoder) != 3:
+        raise ValueError(f"`encoder_units` should be 3 widths, as Eq. (15). Received: {encoder}")
+    if len(decoder) != 2:
+        raise ValueError(f"`decoder_units` should be 2 widths, as Eq. (16). Received: {decoder}")
+    if min(options["attention_units"], *encoder, *decoder) < 1:
+        raise ValueError("`attention_units`, `encoder_units` and `decoder_units` should be 1 or more")
+    if not 0 <= options["dropout"] < 1:
+        raise ValueError(f"`dropout` should be at least 0 and below 1. Received: dropout={options['dropout']}")
+    if options["update_every"] < 1:
+        raise ValueError(f"`update_every` should be 1 or more. Received: update_every={options['update_every']}")
+    if not options["sigma"] > 0:
+        raise ValueError(f"`sigma` should be positive. Received: sigma={options['sigma']}")
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -155,7 +155,7 @@ class ColdStart(ColdStartMethod):
 
 
 def stacked_regression(values: Numbers, click: NDArray[np.float32]) -> tuple[float, Numbers]:
-    """The intercept and weights [m] of a logistic regression of clicks [n] on values [n, m].
+    """The intercept and weights [m] of a logistic regression (scikit-learn's, C = 1) of clicks [n] on values [n, m].
 
     Values with a negative weight are left out, the most negative first: their weight is 0 (Stacked Regressions,
     Breiman, 1996).
