@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
-from mailcli.config import Options
+from mailcli.config import OPTION_TABLES, Options
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
 from mailcli.experiments.grid_file import grid_faults
 from mailcli.experiments.plan import SCHEMA, SEEDS, Plan
@@ -46,6 +46,8 @@ _SAID_BY = {
     "ranker": "the names of rows say it",
     "cold_start": "the names of rows say it",
 }
+#: The same of what the rows of a table share: its caption has it once.
+_SHARED = dict.fromkeys(("protocol", "new_share"), "the rows of a table share it, so put it in [settings]")
 _TEXTS = Rule("a list of strings", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
 #: The same for the tables `tune` and `tuned`.
 TUNE_RULES = {"trials": whole_number(1), "ranges": _TEXTS}
@@ -76,7 +78,7 @@ def read_plan(path: Path) -> Plan:
     simulate = content.get("simulate", {})
     labels = [_read_label(row, faults) for row in content["rows"]]
     rows = [_read_row(row, faults) for row in content["rows"]]
-    faults += _misplaced(content.get("settings", {}), "settings.")
+    faults += _misplaced(content.get("settings", {}), _SAID_BY, "settings.")
     faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
     if "tuned" in content:
         faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=TUNED_RULES)
@@ -148,7 +150,7 @@ def _read_row(row: Any, faults: list[str]) -> Options:
     if not isinstance(name, str):
         faults.append(f"row {shorten(row)}: expected a name, or {{row = NAME, KEY = VALUE}}")
         return {}
-    faults += _misplaced(settings, f"row '{name}': ")
+    faults += _misplaced(settings, {**_SAID_BY, **_SHARED}, f"row '{name}': ")
     try:
         return {**row_settings(name), **settings}
     except MailError as error:
@@ -156,9 +158,16 @@ def _read_row(row: Any, faults: list[str]) -> Options:
         return {}
 
 
-def _misplaced(settings: Options, place: str) -> list[str]:
-    """The settings that would be ignored there, or replace a row's."""
-    return [f"{place}{key}: {_SAID_BY[key]}" for key in settings if key in _SAID_BY]
+def _misplaced(settings: Options, said_by: Mapping[str, str], place: str) -> list[str]:
+    """The settings that would be ignored there, replace a row's, or set rows apart that share a caption."""
+    return [f"{place}{key}: {_unquoted(key, settings[key]) or said_by[key]}" for key in settings if key in said_by]
+
+
+def _unquoted(key: str, value: Any) -> str:
+    """What to do about `ranker.KEY = ...` without quotes, which TOML reads as a table; empty if it is no such key."""
+    if key not in OPTION_TABLES or not isinstance(value, Mapping):
+        return ""
+    return f'write an option\'s key in quotes, "{key}.{next(iter(value), "KEY")}"'
 
 
 def _simulation_faults(simulate: Options, content: Options, rows: Sequence[Options]) -> list[str]:

@@ -114,6 +114,24 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
             "rows = [{row = 'item-rate', seed = 3},",
             "row 'item-rate': seed: first_seed and seeds say it",
         ),
+        # The caption of a table has one protocol and one share of new users.
+        (
+            "rows = [",
+            "rows = [{row = 'DMR', protocol = 'strict', new_share = 0.2, train_as_new = 0},",
+            "row 'DMR': protocol: the rows of a table share it, so put it in [settings]; "
+            "row 'DMR': new_share: the rows of a table share it, so put it in [settings].",
+        ),
+        # TOML reads a key with a dot as a table.
+        (
+            '"ranker.units" = "8,4"',
+            "ranker.units = [8, 4]",
+            "settings.ranker: write an option's key in quotes, \"ranker.units\".",
+        ),
+        (
+            "rows = [",
+            "rows = [{row = 'MetaEmb', cold_start.sigma = 2},",
+            "row 'MetaEmb': cold_start: write an option's key in quotes, \"cold_start.sigma\".",
+        ),
         (
             "seeds = 2",
             "seeds = 0\ntitle2 = 3",
