@@ -33,8 +33,9 @@ class CalibratedModel(TrivialModel):
     """A trivial row that computes any number, of which a logistic regression on the training split makes the pCTR.
 
     Where clicks rise with the number, the regression (Platt, 1999) keeps the order of impressions, so that the metrics
-    of ranking are those of the number. It has scikit-learn's default penalty (C = 1), which makes probabilities of
-    some thousand impressions less extreme than they should be: do not compare their log loss, NE and ECE with a network's.
+    of ranking are those of the number. It has scikit-learn's default penalty (C = 1), which makes probabilities of some
+    thousand impressions less extreme than they should be: do not compare their log loss, NE and ECE with those of a
+    network.
     """
 
     def fit(self, dataset: Dataset, view: View) -> None:
