@@ -25,9 +25,10 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
     import matplotlib as mpl
 
     from mailcli.reporting.plots._style import STYLE, save_figure
+    from mailcli.reporting.rescore import distinct
     from mailcli.training.run_registry import runs_below
 
-    chosen = runs_below(folders or [runs])
+    chosen = distinct(runs_below(folders or [runs]))
     with mpl.rc_context(STYLE):
         figures = plugins.load(plugins.PLOTS, name)().draw(chosen, data_dir)
         for stem, figure in figures.items():

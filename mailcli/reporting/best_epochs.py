@@ -37,11 +37,12 @@ def _ended_improving(result: Result, cap: int, patience: int) -> bool:
 
 def epoch_notes(rows: Sequence[Row]) -> list[str]:
     """The notes under a table: every row's best epochs beside the cap, and a warning where more might be better."""
-    by_label = {row.label: epochs for row in rows if (epochs := best_epochs(row)) is not None}
-    if not by_label:
+    # Not by label, which two rows may share.
+    labeled = [(row.label, epochs) for row in rows if (epochs := best_epochs(row)) is not None]
+    if not labeled:
         return []
-    texts = "; ".join(f"{label} {_text(epochs)}" for label, epochs in by_label.items())
-    return [f"best epoch by validation AUC: {texts}", *_warnings(by_label)]
+    texts = "; ".join(f"{label} {_text(epochs)}" for label, epochs in labeled)
+    return [f"best epoch by validation AUC: {texts}", *_warnings(labeled)]
 
 
 def _text(epochs: BestEpochs) -> str:
@@ -50,13 +51,13 @@ def _text(epochs: BestEpochs) -> str:
     return f"{', '.join(map(str, numbers))} of {epochs.cap}"
 
 
-def _warnings(by_label: dict[str, BestEpochs]) -> list[str]:
+def _warnings(labeled: Sequence[tuple[str, BestEpochs]]) -> list[str]:
     """A warning for each cap that some rows have reached."""
     warnings = []
-    for cap in sorted({epochs.cap for epochs in by_label.values() if epochs.improving}):
+    for cap in sorted({epochs.cap for _, epochs in labeled if epochs.improving}):
         reached = [
             label + ("" if epochs.improving == len(epochs.by_seed) else f" ({epochs.improving} of its seeds)")
-            for label, epochs in by_label.items()
+            for label, epochs in labeled
             if epochs.improving and epochs.cap == cap
         ]
         warnings.append(

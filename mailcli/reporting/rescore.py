@@ -48,7 +48,7 @@ def group_by_table(runs: Iterable[Run]) -> list[list[list[Run]]]:
         MailError: two folders hold the same run.
     """
     tables: dict[str, dict[str, list[Run]]] = {}
-    for run in _distinct(runs):
+    for run in distinct(runs):
         cell = cell_of(run.config)
         shared = replace(cell.baseline(), ranker="", ranker_options={})
         table = tables.setdefault(repr(shared), {})
@@ -61,7 +61,7 @@ def cell_of(config: RunConfig) -> RunConfig:
     return replace(config, continues="", seed=0)
 
 
-def _distinct(runs: Iterable[Run]) -> list[Run]:
+def distinct(runs: Iterable[Run]) -> list[Run]:
     """The runs, each once (MailError if two folders hold the same run)."""
     by_config: dict[str, Run] = {}
     for run in runs:

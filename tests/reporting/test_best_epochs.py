@@ -44,6 +44,16 @@ def test_every_row_has_its_best_epochs_and_the_cap_and_a_warning_if_they_are_equ
     assert len(notes_on_epochs(rows[2:])) == 1
 
 
+def test_rows_of_one_name_have_their_own_epochs() -> None:
+    slow = make_config([{"data": "toy", "epochs": 2, "learning_rate": 0.01}])
+    rows = [Row(BASE, (0,), (trained(1),), None), Row(slow, (0,), (trained(2),), None)]
+    assert notes_on_epochs(rows) == [
+        "best epoch by validation AUC: BaseDNN 1 of 2; BaseDNN 2 of 2",
+        "still improving: best epoch 2 of 2 in BaseDNN; not trained to the end, so raise the setting epochs before "
+        "comparing",
+    ]
+
+
 def test_json_and_csv_have_them_in_every_record() -> None:
     table = lay_out(make_table([Row(BASE, (0, 1), (trained(2), trained(1)), None)], "Title"))
     (content,) = json.loads(render([table], "json"))

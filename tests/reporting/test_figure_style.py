@@ -12,10 +12,21 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mailcli.reporting.plots._style import STYLE, add_legend, labeled, line_style, wrapped
+from mailcli.config import make_config
+from mailcli.errors import MailError
+from mailcli.reporting.plots._style import (
+    STYLE,
+    add_legend,
+    caption,
+    group_by_cell,
+    labeled,
+    line_style,
+    wrapped,
+)
 from mailcli.reporting.plots.cost import cost_figure
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.plots.loss import Plot
+from mailcli.reporting.plots.map import map_caption
 from mailcli.reporting.plots.validation import SIZE, draw_curves
 from mailcli.training.run_folder import Run
 from tests.helpers.figures import assert_readable
@@ -53,6 +64,15 @@ def test_a_forest_with_long_names_and_a_long_title_is_readable() -> None:
     ]
 
 
+def test_rows_of_one_name_have_a_place_each_in_a_forest() -> None:
+    rows = [dataclasses.replace(row, name="a") for row in three_rows()]
+    (left, _) = forest(rows, TITLE).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["a", "a"]
+    # New, old and all users; .18 apart.
+    places = [bar.lines[0].get_ydata()[0] for bar in left.containers]
+    assert places == pytest.approx([-0.18, 0.82, 0, 1, 0.18, 1.18])
+
+
 def run_of(number: int) -> Run:
     """A finished run of a cell of its own, with four losses of 40 batches."""
     config = dataclasses.replace(BASE, ranker_options={"units": number})
@@ -70,6 +90,48 @@ def test_no_cell_is_left_out_of_the_losses() -> None:
     assert [text.get_text() for text in legend.get_texts()] == [f"BaseDNN (units={number})" for number in range(9)]
     # Thin and thick, of each cell.
     assert [len(axis.lines) for axis in figure.axes] == [18] * 4
+
+
+def run_with(data: str = "toy", seed: int = 0, **settings: Any) -> Run:
+    """A finished run, without a method unless it is set."""
+    config = make_config([{"data": data, "seed": seed}, settings])
+    result = {"dataset": f"{data} (simulated)", "protocol": config.protocol}
+    return cast(Run, SimpleNamespace(config=config, result=result))
+
+
+def test_runs_of_other_settings_are_no_seeds_of_a_cell() -> None:
+    runs = [
+        run_with(seed=1),
+        run_with(seed=1, learning_rate=0.002),
+        run_with(seed=0),
+        run_with(seed=0, train_as_new=0.5, learning_rate=0.002),
+        run_with(cold_start="mail", learning_rate=0.002),
+    ]
+    assert [(label, [runs.index(run) for run in group]) for label, group in group_by_cell(runs)] == [
+        ("BaseDNN, train_as_new 1.0, learning_rate 0.001", [2, 0]),
+        ("BaseDNN, train_as_new 0.5, learning_rate 0.002", [3]),
+        ("BaseDNN, train_as_new 1.0, learning_rate 0.002", [1]),
+        # The only one of its name.
+        ("MAIL-Base", [4]),
+    ]
+
+
+def test_options_that_a_name_does_not_tell_apart() -> None:
+    """A name has each key once, and two owners have one called dropout."""
+    both = {"cold_start": "mail", "cold_start.dropout": 0.5}
+    runs = [run_with(**both), run_with(**both, **{"ranker.dropout": 0.1})]
+    assert [label for label, _ in group_by_cell(runs)] == [
+        "MAIL-Base (dropout=0.5), ranker.dropout default",
+        "MAIL-Base (dropout=0.5), ranker.dropout 0.1",
+    ]
+
+
+def test_runs_with_other_shares_of_new_users_are_not_drawn_together() -> None:
+    runs = [run_with(), run_with(seed=1, new_share=0.2)]
+    with pytest.raises(MailError, match=r"^the runs have new_share 0.2 and 0.4. Name runs with one of them.$"):
+        caption(runs)
+    with pytest.raises(MailError, match=r"^the runs have new_share 0.2 and 0.4. Name runs with one of them.$"):
+        map_caption([*runs, run_with("other")])
 
 
 def test_five_cells_can_be_told_apart_in_black_and_white() -> None:

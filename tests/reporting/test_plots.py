@@ -132,6 +132,17 @@ def test_runs_of_two_datasets_are_not_drawn_together(runs: Path, data_dir: Path,
     )
 
 
+def test_a_run_that_is_named_twice_is_one_run(runs: Path, data_dir: Path, tmp_path: Path) -> None:
+    run = runs / "tiny/paper/base+mail-base/seed-0"
+    twice = [run, runs / "tiny/../tiny/paper/base+mail-base/seed-0", "--data-dir", data_dir, "--out", tmp_path / "f"]
+    done = mail("plot", "nearness", *twice)
+    assert done.exit_code == 0, done.output
+    shutil.copytree(run, tmp_path / "copy")
+    done = mail("plot", "loss", run, tmp_path / "copy", "--out", tmp_path / "f")
+    expected = f"{run} and {tmp_path / 'copy'} are runs with the same settings and seed. Give one of them."
+    assert error_line(done) == expected
+
+
 def first_seed(runs: Path, cell: str) -> Run:
     return open_run(runs / "tiny/paper" / cell / "seed-0")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mailcli.config import OPTION_TABLES, RunConfig
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.reporting.paper import row_label
+from mailcli.reporting.rescore import cell_of
+from mailcli.reporting.rows import Row, result_of, row_of
 from mailcli.training.run_folder import Run
 from mailcli.utils.files import replace_file
 
@@ -88,25 +91,71 @@ def labeled(axes: Iterable[Axes]) -> dict[str, Any]:
 
 
 def group_by_cell(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
-    """The runs of each cell, in the order of their seeds, with a label: the cell's name in tables. They are sorted."""
-    ordered = sorted(runs, key=lambda run: (row_label(run.config), run.config.seed))
-    for label, group in groupby(ordered, key=lambda run: row_label(run.config)):
-        yield figure_label(label), list(group)
+    """The runs that differ by their seed only, in its order, with a label: the name in tables. They are sorted."""
+    for label, group in _cells(runs):
+        yield figure_label(label), group
+
+
+def rows_by_cell(runs: Sequence[Run]) -> list[Row]:
+    """The same as rows of a table."""
+    return [replace(row_of([(run, result_of(run)) for run in group]), name=label) for label, group in _cells(runs)]
+
+
+def _cells(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    cells: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (row_label(run.config), run.config.seed)):
+        cells.setdefault(repr((cell_of(run.config), bool(run.config.continues))), []).append(run)
+    groups = list(cells.values())
+    labels = _labels([group[0].config for group in groups])
+    return list(zip(labels, groups, strict=True))
+
+
+def _labels(configs: Sequence[RunConfig]) -> list[str]:
+    """The names of rows in tables; those that share a name have the settings in which they differ after it."""
+    names = [row_label(config) for config in configs]
+    labels = []
+    for name, config in zip(names, configs, strict=True):
+        alike = [_settings(other) for other_name, other in zip(names, configs, strict=True) if other_name == name]
+        keys = dict.fromkeys(key for settings in alike for key in settings)
+        differ = [key for key in keys if len({settings.get(key, "default") for settings in alike}) > 1]
+        own = _settings(config)
+        labels.append(", ".join([name, *(f"{key} {own.get(key, 'default')}" for key in differ)]))
+    return labels
+
+
+def _settings(config: RunConfig) -> dict[str, str]:
+    """The settings of a cell as texts, and its options by `ranker.KEY` and `cold_start.KEY`."""
+    cell, tables = cell_of(config), OPTION_TABLES.values()
+    plain = {field.name: str(getattr(cell, field.name)) for field in fields(cell) if field.name not in tables}
+    options = {
+        f"{kind}.{key}": str(value)
+        for kind, table in OPTION_TABLES.items()
+        for key, value in getattr(cell, table).items()
+    }
+    return plain | options
 
 
 def caption(runs: Sequence[Run]) -> str:
     """Data, protocol and seeds of the runs in one figure.
 
     Raises:
-        MailError: they differ in data or protocol, so they should not be in one figure.
+        MailError: they differ in data, protocol or share of new users, so they should not be in one figure.
     """
     kinds = sorted({(run.config.data, run.config.protocol) for run in runs})
     if len(kinds) > 1:
         first, second = ("/".join(kind) for kind in kinds[:2])
         raise MailError(f"the runs are on {first} and {second}. Name runs on one dataset under one protocol.")
+    check_new_share(runs)
     result: dict[str, Any] = runs[0].result or {}
     seeds = ", ".join(map(str, sorted({run.config.seed for run in runs})))
     return figure_label(f"{result['dataset']}, protocol {result['protocol']}, seeds {seeds}")
+
+
+def check_new_share(runs: Sequence[Run]) -> None:
+    """Refuse runs whose new users are not the same part of all users (MailError)."""
+    shares = sorted({run.config.new_share for run in runs})
+    if len(shares) > 1:
+        raise MailError(f"the runs have new_share {shares[0]} and {shares[1]}. Name runs with one of them.")
 
 
 def run_caption(run: Run) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
-from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
-from mailcli.reporting.rows import METRICS, Row, result_of, row_of
+from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, labeled, line_style, rows_by_cell
+from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.tables import ResultLine, make_table
 from mailcli.training.run_folder import Run
 
@@ -26,8 +26,7 @@ class Plot:
     def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
         """A panel for AUC and one for RI, a point per row with its 95 % interval over seeds."""
         del data_dir
-        rows = [row_of([(run, result_of(run)) for run in group]) for _, group in group_by_cell(runs)]
-        figure = cost_figure(rows, caption(runs))
+        figure = cost_figure(rows_by_cell(runs), caption(runs))
         if figure is None:
             raise MailError("the runs do not say how long they trained: they are of an older version.")
         return {"cost": figure}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.metrics.statistics import Improvement
-from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, add_legend, add_title, caption, group_by_cell, wrapped
-from mailcli.reporting.rows import METRICS, TITLES, Row, row_of
-from mailcli.reporting.tables import make_table
+from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, add_legend, add_title, caption, rows_by_cell, wrapped
+from mailcli.reporting.rows import METRICS, TITLES, Row
+from mailcli.reporting.tables import ResultLine, make_table
 from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ class Plot:
     def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
         """A panel per metric, a line per row, a marker per group of users; filled if the difference is significant."""
         del data_dir
-        rows = [row_of([(run, run.result or {}) for run in group]) for _, group in group_by_cell(runs)]
-        return {"forest": forest(rows, caption(runs))}
+        return {"forest": forest(rows_by_cell(runs), caption(runs))}
 
 
 def forest(rows: Sequence[Row], title: str) -> Figure:
@@ -43,29 +42,35 @@ def forest(rows: Sequence[Row], title: str) -> Figure:
     if not with_baseline:
         raise MailError("no run has its baseline next to it, so there is no RI. Name the folder of all runs.")
     table = make_table(with_baseline, title)
-    names = list(dict.fromkeys(line.name for line in table.lines))
-    labels = [wrapped(figure_label(name), NAME_WIDTH) for name in names]
-    row = max(ROW, *(NAME_LINE * (label.count("\n") + 2) for label in labels))
+    labels = [wrapped(figure_label(row.label), NAME_WIDTH) for row in with_baseline]
+    height = max(ROW, *(NAME_LINE * (label.count("\n") + 2) for label in labels))
     # Wide enough between the panels that the numbers at their ends are not read as one.
-    figure = Figure(figsize=(PAGE, 1.2 + row * len(names)), layout=ConstrainedLayoutEngine(wspace=0.06))
+    figure = Figure(figsize=(PAGE, 1.2 + height * len(labels)), layout=ConstrainedLayoutEngine(wspace=0.06))
     axes = figure.subplots(1, len(METRICS), sharey=True)
     for number, block in enumerate(table.blocks):
         shift = (number - (len(table.blocks) - 1) / 2) * 0.18
         for axis, metric in zip(axes, METRICS, strict=True):
-            for line in block:
+            for place, line in _placed(block, with_baseline):
                 gain = line.improvements[metric]
                 if gain is not None:
-                    _error_bar(axis, gain, names.index(line.name) + shift, number)
+                    _error_bar(axis, gain, place + shift, number)
     for axis, metric in zip(axes, METRICS, strict=True):
         axis.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         axis.set(xlabel=f"RI of {metric}, %")
         axis.locator_params(axis="x", nbins=6)
     # The first row on top.
-    axes[0].set(ylim=(len(names) - 0.5, -0.5))
-    axes[0].set_yticks(range(len(names)), labels)
+    axes[0].set(ylim=(len(labels) - 0.5, -0.5))
+    axes[0].set_yticks(range(len(labels)), labels)
     add_legend(figure, {TITLES[block[0].users]: _legend_mark(number) for number, block in enumerate(table.blocks)})
     add_title(figure, f"{title}; filled: significant at 5 %, Holm-corrected")
     return figure
+
+
+def _placed(block: Sequence[ResultLine], rows: Sequence[Row]) -> Iterator[tuple[int, ResultLine]]:
+    """The lines of one group of users, each with its row's place: rows may share a name."""
+    users = block[0].users
+    places = [place for place, row in enumerate(rows) if any(users in result["test"] for result in row.results)]
+    return zip(places, block, strict=True)
 
 
 def _legend_mark(number: int) -> Line2D:

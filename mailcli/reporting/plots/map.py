@@ -15,8 +15,8 @@ from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
 from mailcli.reporting.map_table import block_title
-from mailcli.reporting.plots._style import PAGE, add_title, caption, group_by_cell, wrapped
-from mailcli.reporting.rows import Row, result_of, row_of
+from mailcli.reporting.plots._style import PAGE, add_title, caption, check_new_share, rows_by_cell, wrapped
+from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import COUNTS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
 from mailcli.simulation.world import Settings
 from mailcli.training.class_code import trains_on_generated_behavior
@@ -58,8 +58,7 @@ def _simulation(data_dir: Path, name: str) -> Options:
 
 def _generating_rows(runs: Sequence[Run]) -> list[Row]:
     """The rows among the runs on a dataset that are trained with generated behavior and have their baseline."""
-    rows = [row_of([(run, result_of(run)) for run in group]) for _, group in group_by_cell(runs)]
-    return [row for row in rows if row.baseline and trains_on_generated_behavior(row.config.cold_start)]
+    return [row for row in rows_by_cell(runs) if row.baseline and trains_on_generated_behavior(row.config.cold_start)]
 
 
 def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[Run]]) -> None:
@@ -85,13 +84,14 @@ def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[Run]]) -> None
 
 
 def map_caption(runs: Sequence[Run]) -> str:
-    """What one figure of many worlds shows (MailError if the runs differ in their protocol)."""
+    """What one figure of many worlds shows (MailError if the runs differ in protocol or share of new users)."""
     names = sorted({run.config.data for run in runs})
     if len(names) == 1:
         return caption(runs)
     protocols = sorted({run.config.protocol for run in runs})
     if len(protocols) > 1:
         raise MailError(f"the runs are under the protocols {' and '.join(protocols)}. Name runs under one.")
+    check_new_share(runs)
     seeds = ", ".join(map(str, sorted({run.config.seed for run in runs})))
     return f"{len(names)} simulated worlds, protocol {protocols[0]}, seeds {seeds}"
 
