@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 
 from mailcli.data.dataset import Dataset
+from mailcli.data.field_definitions import field_definitions
 from mailcli.errors import quoted
 
-#: The tables of a schema file that hold fields.
-_TABLES = (("users", "attributes"), ("items", "features"), ("behaviors", "fields"), ("impressions", "context"))
 #: The fields in buckets of the sources without a schema file.
 _OF_SOURCE = {"ml-100k": ("age",)}
 
@@ -18,13 +16,8 @@ def bucketed_fields(dataset: Dataset) -> list[str]:
     """The fields of a dataset in buckets whose edges it does not keep."""
     if dataset.keeps_derivations:
         return []
-    schema_file = tomllib.loads(dataset.manifest.get("mapping", {}).get("text", ""))
-    fields = [
-        name
-        for table, group in _TABLES
-        for name, definition in schema_file.get(table, {}).get(group, {}).items()
-        if isinstance(definition, dict) and not {"edges", "quantiles"}.isdisjoint(definition)
-    ]
+    definitions = field_definitions(dataset).items()
+    fields = [name for name, definition in definitions if not {"edges", "quantiles"}.isdisjoint(definition)]
     return [*dict.fromkeys([*_OF_SOURCE.get(dataset.manifest["source"], ()), *fields])]
 
 

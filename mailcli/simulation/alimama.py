@@ -28,7 +28,7 @@ from mailcli.preprocessing.simulated_marker import MARKER, write_marker
 from mailcli.simulation.alimama_tables import TableChunk, draw_ads, draw_chunks
 from mailcli.simulation.ceilings import Ceilings, CeilingScores
 from mailcli.simulation.world import IMPRESSIONS_PER_USER, Settings, World
-from mailcli.utils.files import FolderLock, make_folder_atomically
+from mailcli.utils.files import FolderLock, existing_parent, make_folder_atomically
 from mailcli.utils.progress import progress
 
 #: The only source that can be simulated.
@@ -72,8 +72,7 @@ def _check_folder(settings: Settings, out: Path) -> None:
             f"{out}: is not empty and was not written by `mail simulate`. Choose another folder with --out."
         )
     need = settings.users * (settings.behaviors_per_user * BEHAVIOR_BYTES + IMPRESSIONS_PER_USER * IMPRESSION_BYTES)
-    parent = next(path for path in (out, *out.absolute().parents) if path.exists())
-    free = shutil.disk_usage(parent).free
+    free = shutil.disk_usage(existing_parent(out)).free
     if need > free:
         raise MailError(f"{out}: the files need about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.")
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from mailcli.data.dataset import Dataset, dataset_names, open_dataset
+from mailcli.data.field_definitions import field_definitions
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError, quoted
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import dataset_sha256, read_with_run_ids, trained_dataset_sha256
-
-#: The tables of a schema file that define fields.
-_FIELD_TABLES = (("users", "attributes"), ("items", "features"), ("behaviors", "fields"), ("impressions", "context"))
 
 
 def open_parent_dataset(parent: Run, data_dir: Path) -> Dataset:
@@ -74,14 +71,8 @@ def bucket_differences(old: Dataset, new: Dataset) -> list[str]:
 
 def _edges(dataset: Dataset) -> dict[str, list[float]]:
     """The edges of buckets that the dataset's schema file sets, by field."""
-    schema_file = tomllib.loads(dataset.manifest.get("mapping", {}).get("text", ""))
-    tables = [schema_file.get(table, {}).get(group, {}) for table, group in _FIELD_TABLES]
-    fields = {name: definition for table in tables for name, definition in table.items()}
-    return {
-        name: definition["edges"]
-        for name, definition in fields.items()
-        if isinstance(definition, dict) and "edges" in definition
-    }
+    definitions = field_definitions(dataset).items()
+    return {name: definition["edges"] for name, definition in definitions if "edges" in definition}
 
 
 def check_resumable(parent: Run) -> None:

@@ -10,7 +10,7 @@ from mailcli.preprocessing.schema_file.definition import ColumnRef
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
 from mailcli.preprocessing.schema_file.sql import select_text
-from mailcli.preprocessing.schema_file.typed_columns import TypedColumns
+from mailcli.preprocessing.schema_file.typed_columns import TypedColumns, sql_tuple
 from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
 
 #: A column with the text of another column; no field has a point in its name.
@@ -114,7 +114,7 @@ class SqlTable(TypedColumns):
 
     @staticmethod
     def _is_value(key: str, files: LocatedFiles) -> str:
-        return f"{key} NOT IN ({', '.join(map(literal, files.format.missing))})"
+        return f"{key} NOT IN {sql_tuple(files.format.missing)}"
 
     def line(self) -> str:
         """SQL for the text of the columns read: as in the file, except for needless quotes; for Parquet, JSON."""

@@ -75,7 +75,7 @@ class TypedColumns:
         return f"(CASE WHEN {text} NOT IN {self._missing(column.name)} THEN {text} END)"
 
     def _missing(self, column: str) -> str:
-        return _tuple(missing_values(column, self.files, self.joined))
+        return sql_tuple(missing_values(column, self.files, self.joined))
 
     def whole(self, column: str, text: str) -> str:
         """SQL for a text of a column; that of a whole number is without `.0`."""
@@ -165,8 +165,8 @@ class TypedColumns:
         if data_type is not None and (pa.types.is_floating(data_type) or pa.types.is_decimal(data_type)):
             # These texts are ours, not the file's.
             whole = values
-        is_whole = f" OR {self.whole(rule.column, text)} IN {_tuple(whole)}" if whole else ""
-        return f"({text} IN {_tuple(values)}{is_whole})"
+        is_whole = f" OR {self.whole(rule.column, text)} IN {sql_tuple(whole)}" if whole else ""
+        return f"({text} IN {sql_tuple(values)}{is_whole})"
 
     def add_field(self, field: FieldDefinition, edges: Sequence[float] = (), ordered: bool = False) -> None:
         """A field; a number without edges stays a number (a dense field, or one whose quantiles are not yet known)."""
@@ -216,6 +216,6 @@ class TypedColumns:
             self._check(column, expected, f"coalesce(len({values}) > {field.max_values}, false)")
 
 
-def _tuple(texts: Sequence[str]) -> str:
+def sql_tuple(texts: Sequence[str]) -> str:
     """Texts as SQL has them behind IN."""
     return f"({', '.join(map(literal, texts))})"
