@@ -103,21 +103,70 @@ def train_all(tasks: Sequence[Task], jobs: int, threads_each: int) -> None:
 def work_on_all(work: Callable[[Any], None], tasks: Sequence[PoolTask], jobs: int, threads_each: int) -> None:
     """As `train_all`, with another function for a task: one of a module's top level, so that workers find it."""
     if jobs == 1:
-        _check_models(tasks)
-        _work_one_by_one(work, tasks)
+        _work_one_by_one(work, tasks, _check_models(tasks))
     else:
         _Pool(jobs, threads_each).run(tasks, work)
 
 
-def _work_one_by_one(work: Callable[[Any], None], tasks: Sequence[PoolTask]) -> None:
-    """Work on all tasks in this process, and say after each but the last how long the others take."""
+#: A task that has failed, and why.
+_Failure = tuple[PoolTask, MailError]
+
+
+def _work_one_by_one(work: Callable[[Any], None], tasks: Sequence[PoolTask], two_stage: Sequence[bool]) -> None:
+    """Work on all tasks in this process, and say after each but the last how long the others take.
+
+    Those that have failed are reported in the end; `two_stage` says which need the baseline's run.
+    """
     time_left = TimeLeft(_works(tasks), 1)
+    failures: list[_Failure] = []
     for number, task in enumerate(tasks):
-        time_left.start(number)
-        work(task)
-        time_left.end(number)
+        error: Exception | None = _baseline_failure(task, failures) if two_stage[number] else None
+        if error is None:
+            time_left.start(number)
+            try:
+                work(task)
+            except (MailError, OSError) as raised:
+                error = raised
+            time_left.end(number)
+        if error is not None:
+            failures.append((task, _explained(error)))
         if number < len(tasks) - 1:
             logger.info(process_progress.tasks_done(number + 1, len(tasks), time_left.seconds()))
+    if failures:
+        raise _combined(failures, tasks)
+
+
+def _baseline_failure(task: PoolTask, failures: Sequence[_Failure]) -> MailError | None:
+    """Why a two-stage method cannot be fitted: the run of its baseline has failed; None if it has not."""
+    baseline = task.config.baseline()
+    if not any(failed.config == baseline for failed, _ in failures):
+        return None
+    return MailError(f"its baseline {baseline.cell}, seed {baseline.seed}, failed.")
+
+
+def _explained(error: BaseException) -> MailError:
+    """The fault in the input or of the system, such as a full disk; any other error is a bug, and is raised."""
+    if isinstance(error, MailError):
+        return error
+    explained = explain(error) if isinstance(error, OSError) else None
+    if explained is None:
+        raise error
+    explained.__cause__ = error
+    return explained
+
+
+def _combined(failures: Sequence[_Failure], tasks: Sequence[PoolTask]) -> MailError:
+    """Which of the tasks have failed, and why; a world is named if there are several. A single task's own error."""
+    if len(tasks) == 1:
+        return failures[0][1]
+    has_worlds = len({task.dataset for task in tasks}) > 1
+    texts = [f"{len(failures)} of {len(tasks)} runs failed."]
+    for task, error in failures:
+        dataset = f"{task.config.data}, " if has_worlds else ""
+        texts.append(f"{dataset}{task.config.cell}, seed {task.config.seed}: {error.message}")
+    combined = MailError(" ".join(texts))
+    combined.__cause__ = ExceptionGroup(texts[0], [error for _, error in failures])
+    return combined
 
 
 def _works(tasks: Sequence[PoolTask]) -> list[Work]:
@@ -164,7 +213,7 @@ class _Pool:
         self._executor = ProcessPoolExecutor(jobs, context, _initialize_worker, arguments)
         self._jobs = jobs
         self._running: dict[Future[None], PoolTask] = {}
-        self._failures: list[tuple[PoolTask, MailError]] = []
+        self._failures: list[_Failure] = []
 
     def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
         """Work on all tasks, and report those that have failed."""
@@ -190,25 +239,20 @@ class _Pool:
             raise self._failed(tasks)
 
     def _failed(self, tasks: Sequence[PoolTask]) -> MailError:
-        """Which of the tasks have failed, and why; a world is named if there are several."""
-        has_worlds = len({task.dataset for task in tasks}) > 1
-        texts = [f"{len(self._failures)} of {len(tasks)} runs failed."]
-        for task, error in self._failures:
-            dataset = f"{task.config.data}, " if has_worlds else ""
-            texts.append(f"{dataset}{task.config.cell}, seed {task.config.seed}: {error.message}")
-        failed = MailError(" ".join(texts))
-        failed.__cause__ = ExceptionGroup(texts[0], [error for _, error in self._failures])
-        return failed
+        return _combined(self._failures, tasks)
 
     def _start(self, waiting: list[_Waiting], work: Callable[[Any], None]) -> list[_Waiting]:
-        """Give idle workers the tasks that can start; returns the other tasks."""
+        """Give idle workers the tasks that can start; returns the others, without those whose baseline has failed."""
         still_waiting: list[_Waiting] = []
         for number, task, two_stage in waiting:
             # Its baseline is a run of its own, which must have ended first.
             baseline = repr(task.config.baseline())
             unfinished = [*self._running.values(), *(earlier for _, earlier, _ in still_waiting)]
             blocked = two_stage and any(repr(earlier.config) == baseline for earlier in unfinished)
-            if blocked or len(self._running) >= self._jobs:
+            failure = _baseline_failure(task, self._failures) if two_stage else None
+            if failure:
+                self._failures.append((task, failure))
+            elif blocked or len(self._running) >= self._jobs:
                 still_waiting.append((number, task, two_stage))
             else:
                 self._running[self._executor.submit(_work_on, work, number, task)] = task
@@ -217,15 +261,8 @@ class _Pool:
     def _finish(self, future: Future[None]) -> None:
         task = self._running.pop(future)
         error = future.exception()
-        if isinstance(error, OSError):
-            # Such as a full disk, or a file that may not be read. Without an explanation, it is a bug.
-            explained = explain(error)
-            if explained:
-                explained.__cause__, error = error, explained
-        if isinstance(error, MailError):
-            self._failures.append((task, error))
-        elif error is not None:
-            raise error
+        if error is not None:
+            self._failures.append((task, _explained(error)))
 
     def _stop(self) -> None:
         """Let the workers write their checkpoints; a second Ctrl-C stops them at once."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.config import make_config
-from mailcli.errors import MailError
+from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.executors import processes
 
@@ -112,6 +112,67 @@ def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(
     pool._running[future] = task
     with pytest.raises(OSError, match="odd"):
         pool._finish(future)
+
+
+def task_of(folder: Path, **settings: object) -> processes.Task:
+    return processes.Task(make_config([{"data": "tiny", **settings}]), folder, RunFolders(folder), None)
+
+
+def test_one_by_one_the_others_go_on_and_a_failed_baseline_is_not_trained_again(tmp_path: Path) -> None:
+    cells: list[tuple[str, str]] = [("base", "none"), ("base", "metaemb"), ("din", "none"), ("din", "metaemb")]
+    tasks = [task_of(tmp_path, ranker=ranker, cold_start=method) for ranker, method in cells]
+    two_stage = [False, True, False, True]
+    worked_on: list[str] = []
+
+    def work(task: processes.Task) -> None:
+        worked_on.append(task.config.cell)
+        if task.config.cell == "base+none":
+            raise MailError("a loss is not finite.")
+        if task.config.cell == "din+metaemb":
+            raise OSError(errno.ENOSPC, "No space left on device", "runs/a")
+
+    with pytest.raises(MailError) as failed:
+        processes._work_one_by_one(work, tasks, two_stage)
+    assert worked_on == ["base+none", "din+none", "din+metaemb"]
+    assert failed.value.message == (
+        "3 of 4 runs failed. base+none, seed 0: a loss is not finite. "
+        "base+metaemb, seed 0: its baseline base+none, seed 0, failed. "
+        "din+metaemb, seed 0: runs/a: No space left on device. Free some space and run the same command again."
+    )
+    # A single run's error is as it was.
+    with pytest.raises(MailError) as failed:
+        processes._work_one_by_one(work, tasks[:1], two_stage[:1])
+    assert failed.value.message == "a loss is not finite."
+
+
+@pytest.mark.parametrize("error", [Interrupted("Interrupted."), ValueError("a bug"), OSError("odd")])
+def test_one_by_one_an_interruption_or_a_bug_ends_at_once(error: Exception, tmp_path: Path) -> None:
+    worked_on: list[int] = []
+
+    def work(task: processes.Task) -> None:
+        worked_on.append(task.config.seed)
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        processes._work_one_by_one(work, [task_of(tmp_path, seed=seed) for seed in (0, 1)], [False, False])
+    assert raised.value is error
+    assert worked_on == [0]
+
+
+def test_in_parallel_a_failed_baseline_is_not_trained_again(tmp_path: Path) -> None:
+    pool = processes._Pool(2, 1)
+    baseline, method = task_of(tmp_path), task_of(tmp_path, cold_start="metaemb")
+    other_seed = task_of(tmp_path, cold_start="metaemb", seed=1)
+    pool._failures.append((baseline, MailError("a loss is not finite.")))
+    # With every worker busy, the method is not left waiting for one.
+    busy: list[Future[None]] = [Future(), Future()]
+    pool._running = dict.fromkeys(busy, task_of(tmp_path, ranker="din"))
+    waiting = pool._start([(1, method, True), (2, other_seed, True)], processes._train)
+    assert waiting == [(2, other_seed, True)]
+    assert pool._failed([baseline, method, other_seed]).message == (
+        "2 of 3 runs failed. base+none, seed 0: a loss is not finite. "
+        "base+metaemb, seed 0: its baseline base+none, seed 0, failed."
+    )
 
 
 @pytest.mark.slow
