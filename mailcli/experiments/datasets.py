@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mailcli.data.dataset import Dataset, dataset_names, open_dataset
+from mailcli.data.writer import check_target
 from mailcli.errors import MailError
 from mailcli.experiments.plan import Plan
 from mailcli.preprocessing.pipeline import Options as PreprocessOptions
@@ -40,6 +41,7 @@ def _simulated(plan: Plan, data_dir: Path) -> Dataset:
     name = plan.simulate["name"]
     raw = data_dir / "raw" / name
     if name not in dataset_names(data_dir):
+        _check_name(plan, name, data_dir)
         if not (raw / MARKER).is_file():
             simulate_alimama(Settings(**settings), raw)
         preprocess(plan.source, raw, data_dir, name)
@@ -54,6 +56,14 @@ def _simulated(plan: Plan, data_dir: Path) -> Dataset:
     if plan.is_world:
         _delete_simulated_files(raw)
     return dataset
+
+
+def _check_name(plan: Plan, name: str, data_dir: Path) -> None:
+    """Refuse a name that cannot be a dataset's before files are written to a folder of that name (MailError)."""
+    try:
+        check_target(data_dir, name)
+    except MailError as error:
+        raise MailError(f"{plan.path}: simulate.name: {error.message}") from error
 
 
 def _delete_simulated_files(raw: Path) -> None:

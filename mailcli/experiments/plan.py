@@ -91,10 +91,14 @@ class Plan:
             MailError: a name or value is unknown; the message names the file.
         """
         try:
-            shared = resolve_config([self.settings], data, history)
-            configs = [resolve_config([self._shared_with(row), row], data, history) for row in self.rows]
+            # Which options there are depends on the row: a cell without any of these would refuse them.
+            shared = make_config([{"history": min(RunConfig.history, history)}, self.settings, {"data": data}])
+            if all(plugins.is_trivial(row.get("ranker", "")) for row in self.rows):
+                # No row would refuse an option.
+                resolve_config([self.settings])
         except MailError as error:
             raise MailError(f"{self.path}: {error.message}") from error
+        configs = [self._config(row, data, history) for row in self.rows]
         labels = self._labels(configs)
         for name in (name for pair in self.against for name in pair):
             if labels.count(name) != 1:
@@ -103,6 +107,15 @@ class Plan:
                     f"{did_you_mean(name, labels)} Rows: {quoted(labels)}."
                 )
         return [replace(config, seed=0) for config in configs], shared
+
+    def _config(self, row: Options, data: str, history: int) -> RunConfig:
+        """The config of a row (MailError: names the row's cell)."""
+        try:
+            return resolve_config([self._shared_with(row), row], data, history)
+        except MailError as error:
+            names: Options = {key: row[key] for key in ("ranker", "cold_start", "cold_start.variant") if key in row}
+            cell = make_config([{"data": data}, names]).cell
+            raise MailError(f"{self.path}: row '{cell}': {error.message}") from error
 
     def _shared_with(self, row: Options) -> Options:
         """The shared settings that concern a row: a trivial row has no options."""

@@ -1,0 +1,85 @@
+"""The settings that the rows of an experiment share, and the name of its simulated dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mailcli.errors import MailError
+from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.datasets import prepare_dataset
+from mailcli.experiments.grid import worlds
+from mailcli.experiments.plan_file import read_plan
+from tests.helpers.plans import write_plan
+
+PLAN = """
+title = "Toy"
+source = "alimama"
+rows = ["DMR", "MAIL-DMR"]
+[settings]
+"ranker.match_weight" = 0.5
+[simulate]
+name = "toy"
+users = 150
+behaviors_per_user = 10
+"""
+DUAL = 'rows = [{row = "MAIL-Dual", learning_rate = 0.1}]'
+
+
+def refused(folder: Path, text: str) -> str:
+    """The error of the configs of a file, without the file's name."""
+    path = write_plan(folder, text)
+    with pytest.raises(MailError) as error:
+        read_plan(path).configs("any", 100)
+    return error.value.message.removeprefix(f"{path}: ")
+
+
+def test_shared_options_are_those_of_the_rows(tmp_path: Path) -> None:
+    configs, shared = read_plan(write_plan(tmp_path, PLAN)).configs("any", 20)
+    assert [config.ranker_options for config in configs] == [{"match_weight": "0.5"}, {"match_weight": "0.5"}]
+    assert [config.history for config in (*configs, shared)] == [20, 20, 20]
+    # They are shared, so that no row has a folder of its own.
+    assert [RunFolders(tmp_path, shared).of(config) for config in configs] == [tmp_path, tmp_path]
+    co_trained = PLAN.replace('"DMR", ', "").replace('"ranker.match_weight" = 0.5', '"cold_start.sigma" = 2')
+    (config,), _ = read_plan(write_plan(tmp_path, co_trained)).configs("any", 20)
+    assert config.cold_start_options == {"variant": "base", "sigma": "2"}
+
+
+def test_a_shared_option_that_a_row_does_not_have_names_its_cell(tmp_path: Path) -> None:
+    base = PLAN.replace('"DMR", "MAIL-DMR"', '"BaseDNN"')
+    assert refused(tmp_path, base).startswith("row 'base+none': ranker 'base' has no option 'match_weight'.")
+    typed = PLAN.replace("match_weight", "match_wieght")
+    expected = "row 'dmr+none': ranker 'dmr' has no option 'match_wieght'. Did you mean 'match_weight'?"
+    assert refused(tmp_path, typed).startswith(expected)
+    variant = PLAN.replace('rows = ["DMR", "MAIL-DMR"]', DUAL)
+    assert refused(tmp_path, variant).startswith("row 'base+mail-dual': ranker 'base' has no option 'match_weight'.")
+    # A trivial row has no options, and would ignore any.
+    trivial = PLAN.replace('"DMR", "MAIL-DMR"', '"item-bias"')
+    assert refused(tmp_path, trivial).startswith("ranker 'base' has no option 'match_weight'.")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_grid", "dataset"),
+    [
+        ("", False, ""),
+        ("../evil", False, "../evil"),
+        ("raw", False, "raw"),
+        ("", True, "-u150"),
+        ("../evil", True, "../evil-u150"),
+    ],
+)
+def test_a_name_that_no_dataset_has_is_refused_before_anything_is_written(
+    name: str, is_grid: bool, dataset: str, tmp_path: Path
+) -> None:
+    text = PLAN.replace('name = "toy"', f'name = "{name}"')
+    if is_grid:
+        text = text.replace("users = 150\n", "") + "[grid]\nusers = [150, 200]\n"
+    plan, *_ = worlds(read_plan(write_plan(tmp_path, text)))
+    with pytest.raises(MailError) as error:
+        prepare_dataset(plan, tmp_path / "a" / "data")
+    assert error.value.message == (
+        f"{plan.path}: simulate.name: '{dataset}' cannot name a dataset. Expected lower-case letters, digits, '.', '_' "
+        "and '-' (not 'raw')."
+    )
+    assert [path.name for path in tmp_path.rglob("*")] == ["toy.toml"]
