@@ -71,6 +71,11 @@ def compare(
         raise MailError(f"seeds is {shorten(seeds)}. Expected their number, 1 or more.")
     if "seed" in settings:
         raise MailError("seed: the seeds of a table start at 0. Set their number with seeds.")
+    for key in ("ranker", "cold_start"):
+        if key in settings:
+            raise MailError(f"{key} = {shorten(settings[key])}: the rows of a table name it. Leave it out.")
+    if isinstance(rows, str):
+        raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. [{shorten(rows)}].")
     with messages_shown(quiet):
         cells = [_cell(data, row, settings) for row in rows]
         labels = {repr(config): label for config, label in cells}

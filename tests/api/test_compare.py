@@ -58,6 +58,9 @@ def test_mistakes_end_in_one_line(with_data: Path) -> None:
     assert message(["item-rate"], seeds=0) == "seeds is 0. Expected their number, 1 or more."
     assert message(["item-rate"], seed=3) == "seed: the seeds of a table start at 0. Set their number with seeds."
     assert message([]) == "rows is empty. Expected names of rows, e.g. ['item-bias', 'BaseDNN', 'MAIL-Base']."
+    for key in ("ranker", "cold_start"):
+        assert message(["item-rate"], **{key: "dmr"}) == f"{key} = 'dmr': the rows of a table name it. Leave it out."
+    assert message("item-rate") == "rows is 'item-rate'. Expected a list of rows, e.g. ['item-rate']."
     assert message([("din", "cve")]).startswith("unknown cold-start method 'cve'. Did you mean 'cvae'?")
     assert message([5]).startswith("ranker 5: is neither a name nor a class.")
     assert not (with_data / "runs").exists()
