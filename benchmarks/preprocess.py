@@ -34,9 +34,9 @@ start = time.perf_counter()
 from mailcli.data.batches import Batches
 from mailcli.config import RunConfig
 from mailcli.data.protocol import views
-from mailcli.data.dataset import open_dataset
+from mailcli.data.last_used import open_chosen
 from pathlib import Path
-dataset = open_dataset(Path(sys.argv[1]), None)
+dataset = open_chosen(Path(sys.argv[1]), None)
 config = RunConfig(data=dataset.name)
 view = views(dataset, config)["train"]
 batch = next(Batches(dataset, view, config.history, config.batch_size).shuffled(0, 0))

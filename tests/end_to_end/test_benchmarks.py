@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,3 +58,12 @@ def test_the_full_size_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypa
     assert "| simulate | 700 | 2.80 | 2,300 | 23.0 |" in lines
     assert "| preprocess | 500 | 2.00 | 4,000 | 0.0 |" in lines
     assert lines[-1] == "Not measured: train BaseDNN, evaluate BaseDNN, train DMR, evaluate DMR."
+
+
+def test_the_first_batch_is_made_from_the_only_dataset(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS[0].parent))
+    monkeypatch.setattr(sys, "argv", ["-c", str(data_dir)])
+    exec(importlib.import_module("preprocess").FIRST_BATCH, {})
+    assert capsys.readouterr().out.startswith("first batch of 1024 after ")
