@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: MAIL's variant where none is named: the model of the paper's Table 2.
 DEFAULT_VARIANT = "base"
+#: The longest name of a folder on most file systems.
+MAX_NAME_BYTES = 255
 
 
 def resolve_config(
@@ -139,7 +142,15 @@ class RunFolders:
     def of(self, config: RunConfig) -> Path:
         """The folder of runs for a config: `runs`, or one inside it named by what differs from the shared settings."""
         own = _own_settings(config, self.shared) if self.shared else []
-        return self.runs / ",".join(own) if own else self.runs
+        return self.runs / _folder_name(",".join(own)) if own else self.runs
+
+
+def _folder_name(text: str) -> str:
+    """A text as the name of a folder: one that no file system holds is cut, and ends with a hash of all of it."""
+    if len(text.encode()) <= MAX_NAME_BYTES:
+        return text
+    end = f"-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return text.encode()[: MAX_NAME_BYTES - len(end)].decode(errors="ignore") + end
 
 
 def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:

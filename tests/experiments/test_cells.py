@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,21 @@ def test_rows_with_own_settings_have_their_own_folder() -> None:
     assert folders.of(own.baseline()) == Path("runs")
     assert folders.of(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
     assert RunFolders(Path("runs")).of(own) == Path("runs")
+
+
+def test_a_folder_with_too_long_a_name_is_named_by_a_hash(tmp_path: Path) -> None:
+    """`cold_start.x=` has 13 bytes: with 242 letters its name is the longest that a file system holds."""
+    folders = RunFolders(tmp_path, make_config([{"data": "d"}]))
+
+    def name(value: str) -> str:
+        folder = folders.of(make_config([{"data": "d", "cold_start": "mail", "cold_start.x": value}]))
+        folder.mkdir()
+        return folder.name
+
+    assert name("a" * 242) == "cold_start.x=" + "a" * 242
+    # 255 - 17 = 238 bytes are left for its beginning.
+    digest = hashlib.sha256(b"cold_start.x=" + b"a" * 243).hexdigest()[:16]
+    assert name("a" * 243) == "cold_start.x=" + "a" * 225 + f"-{digest}"
+    # A letter of two bytes that would be cut in two is left out.
+    digest = hashlib.sha256(("cold_start.x=" + "a" * 224 + "é" * 20).encode()).hexdigest()[:16]
+    assert name("a" * 224 + "é" * 20) == "cold_start.x=" + "a" * 224 + f"-{digest}"
