@@ -71,14 +71,15 @@ def tune(
         if value is not None:
             raise MailError(f"{option} is for a FILE of experiments/. Name one, or leave {option} out.")
     from mailcli.data.last_used import remember
-    from mailcli.experiments.search_space import parse_ranges
+    from mailcli.experiments.search_space import parse_ranges, with_types
     from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
 
     parsed = parse_ranges(ranges)
     name = options.pop("name") or "search"
     config, dataset = resolve(data_dir, seed=seed, **options)
     remember(dataset)
-    records = run_search(Search(name, config, parsed, users), trials or DEFAULT_TRIALS, dataset, runs, minutes)
+    search = Search(name, config, with_types(parsed, config), users)
+    records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, minutes)
     print_line(f"{'trial':>5}  validation AUC ({users} users)  settings")
     for record in records[:10]:
         print_line(f"{record['trial']:>5}  {record['value']:<28.4f}  {' '.join(_pairs(record))}")
@@ -110,7 +111,7 @@ def _tune_plan(
     from mailcli.data.last_used import remember
     from mailcli.experiments.datasets import prepare_dataset
     from mailcli.experiments.plan_file import read_plan
-    from mailcli.experiments.plan_tuning import PlanTuning, budget_of
+    from mailcli.experiments.plan_tuning import PlanTuning, budget_of, check_budget
     from mailcli.experiments.tuned_plan import write_tuned_plan
 
     plan = read_plan(path)
@@ -122,6 +123,9 @@ def _tune_plan(
     target = out or path.parent / "tuned" / path.name
     if target.resolve() == path.resolve():
         raise MailError(f"--out {target}: is the experiment itself. Name another file.")
+    if target.is_dir():
+        raise MailError(f"--out {target}: is a folder. Name a file, e.g. {target / path.name}.")
+    check_budget(plan, chosen)
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
     remember(dataset)
     tuned = PlanTuning(plan, chosen, dataset, runs, jobs, minutes).tune()

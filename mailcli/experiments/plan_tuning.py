@@ -20,7 +20,7 @@ from mailcli.errors import MailError
 from mailcli.experiments.executors.processes import jobs_and_threads, work_on_all
 from mailcli.experiments.matrix import run_memory
 from mailcli.experiments.plan import Plan
-from mailcli.experiments.search_space import Range, option_owner, parse_ranges
+from mailcli.experiments.search_space import Range, option_owner, parse_ranges, with_types
 from mailcli.experiments.study import settings_of
 from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -117,13 +117,10 @@ class PlanTuning:
     def __init__(
         self, plan: Plan, budget: Budget, dataset: Dataset, runs: Path, jobs: int | None, minutes: float | None
     ) -> None:
-        load_tensorflow()
         self._plan, self._budget, self._dataset, self._runs = plan, budget, dataset, runs
         self._jobs, self._minutes = jobs, minutes
         self._configs, _ = plan.configs(dataset.name, dataset.history)
-        plan.check_baselines(self._configs)
-        self._ranges = parse_ranges(budget.ranges, budget.option)
-        _check_ranges(self._ranges, self._configs, budget.option)
+        self._ranges = _checked_ranges(plan, budget, self._configs)
 
     def tune(self) -> list[TunedRow]:
         """Search the settings of every row, in its order; the test split is not read.
@@ -156,11 +153,10 @@ class PlanTuning:
         """Tune some rows, by their places in the plan, by those of the ranges that each has."""
         tasks = []
         for number, config in configs.items():
-            own = [setting for setting in ranges if _has(config, setting.key)]
+            own = _ranges_of(config, ranges)
             if own:
                 seeded = replace(config, seed=self._budget.seed)
                 search = Search(self._name(number, config), seeded, own, self._budget.users, self._plan.path.stem)
-                search.check()
                 task = RowSearch(number, search, self._dataset.folder, self._runs, self._budget.trials, self._minutes)
                 tasks.append(task)
         if tasks:
@@ -192,16 +188,34 @@ def _trials(task: RowSearch) -> list[dict[str, Any]]:
 
 
 def _best(task: RowSearch) -> TunedRow:
-    """The best trial of a finished search, its settings as a plan's file has them.
-
-    An earlier search may have had more trials than the budget: only its first ones count.
-    """
-    trials = sorted(_trials(task), key=lambda record: record["trial"])[: task.trials]
-    best = max(trials, key=lambda record: record["value"])
+    """The best trial of a finished search, its settings as a plan's file has them."""
+    best = _trials(task)[0]
     texts = settings_of(best)
     config = task.search.trial(texts)
     settings = {key: text if "." in key else vars(config)[key] for key, text in texts.items()}
     return TunedRow(settings, best["value"])
+
+
+def check_budget(plan: Plan, budget: Budget) -> None:
+    """Refuse a budget that no dataset makes possible, before one is made (MailError as `PlanTuning`)."""
+    configs, _ = plan.configs(plan.datasets[0], RunConfig.history)
+    _checked_ranges(plan, budget, configs)
+
+
+def _checked_ranges(plan: Plan, budget: Budget, configs: Sequence[RunConfig]) -> list[Range]:
+    """The ranges of a budget, of which every value suits the rows that have it (MailError otherwise)."""
+    load_tensorflow()
+    plan.check_baselines(configs)
+    ranges = parse_ranges(budget.ranges, budget.option)
+    _check_ranges(ranges, configs, budget.option)
+    for config in configs:
+        Search(config.cell, config, _ranges_of(config, ranges), budget.users, plan.path.stem).check()
+    return ranges
+
+
+def _ranges_of(config: RunConfig, ranges: Sequence[Range]) -> list[Range]:
+    """Those of the ranges that a row has."""
+    return with_types([setting for setting in ranges if _has(config, setting.key)], config)
 
 
 def _check_ranges(ranges: Sequence[Range], configs: Sequence[RunConfig], option: str) -> None:

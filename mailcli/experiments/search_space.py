@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from mailcli import plugins
 from mailcli.config import OPTION_TABLES, Options, RunConfig
 from mailcli.errors import MailError
+from mailcli.training.option_defaults import option_defaults
 
 
 class Range(NamedTuple):
@@ -26,14 +28,9 @@ class Range(NamedTuple):
     """The texts to choose from; empty for a range of numbers."""
 
     @property
-    def first(self) -> Any:
-        """The first choice or lowest number."""
-        return self.choices[0] if self.choices else self._number(self.low)
-
-    @property
-    def last(self) -> Any:
-        """The last choice or highest number."""
-        return self.choices[-1] if self.choices else self._number(self.high)
+    def ends(self) -> tuple[Any, ...]:
+        """All choices, or the lowest and the highest number: if these are possible values, all are."""
+        return self.choices or (self._number(self.low), self._number(self.high))
 
     def _number(self, value: float) -> float:
         return int(value) if self.whole else value
@@ -57,6 +54,30 @@ def option_owner(config: RunConfig, key: str) -> OptionOwner | None:
         return None
     kind = {"ranker": plugins.RANKERS, "cold_start": plugins.COLD_STARTS}[table]
     return OptionOwner(kind, getattr(config, table), option, getattr(config, OPTION_TABLES[table]))
+
+
+def with_types(ranges: Sequence[Range], config: RunConfig) -> list[Range]:
+    """The ranges of a config: of fractions where a setting is a fraction, so that 0..1 is not only its two ends.
+
+    A setting of another type keeps what the text of its range says.
+    """
+    return [_with_type(setting, config) for setting in ranges]
+
+
+def _with_type(setting: Range, config: RunConfig) -> Range:
+    kind = _type_of(setting.key, config)
+    if setting.choices or kind not in {"int", "float"}:
+        return setting
+    return setting._replace(whole=kind == "int" and setting.low.is_integer() and setting.high.is_integer())
+
+
+def _type_of(key: str, config: RunConfig) -> str:
+    """The name of the type of a setting, or of an option's default; empty if it is not known."""
+    owner = option_owner(config, key)
+    if owner is None:
+        return next((str(field.type) for field in fields(RunConfig) if field.name == key), "")
+    defaults = option_defaults(owner.kind, owner.name)
+    return type(defaults[owner.option]).__name__ if owner.option in defaults else ""
 
 
 def is_number(text: str) -> bool:

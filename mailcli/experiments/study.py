@@ -41,7 +41,7 @@ def open_study(folder: Path, name: str, marks: Mapping[str, str], elsewhere: str
         elsewhere: the option that gives another search a folder of its own, for an error.
 
     Raises:
-        MailError: the journal is damaged, or is that of another search.
+        MailError: the journal is damaged, or is that of another search, or does not say of which.
     """
     import optuna
     from optuna.storages import JournalStorage
@@ -59,10 +59,16 @@ def open_study(folder: Path, name: str, marks: Mapping[str, str], elsewhere: str
         attributes, _ = study.user_attrs, records(study)
     except (LookupError, ValueError, TypeError, AttributeError, AssertionError, optuna.exceptions.OptunaError) as error:
         raise _damaged(path, elsewhere, f"Optuna: {type(error).__name__} {error}") from error
+    trials = len(study.trials)
     for key, value in marks.items():
         known = attributes.get(key)
         if known is not None and not isinstance(known, str):
             raise _damaged(path, elsewhere, f"its {key} is {known!r:.80}; expected a string")
+        if known is None and trials:
+            raise MailError(
+                f"{folder}: holds a search of an earlier version of mail, without a note of its {key}, so that its "
+                f"trials may differ in it. Choose another {elsewhere}, or delete the folder."
+            )
         if known is None:
             study.set_user_attr(key, value)
         elif known != value:
@@ -103,7 +109,11 @@ def _damaged(path: Path, elsewhere: str, reason: str) -> MailError:
 
 def trials_done(study: Any) -> int:
     """How many trials count towards the budget: those with a validation, and those that diverged."""
-    return len(records(study)) + sum(_DIVERGED in trial.user_attrs for trial in study.trials)
+    return len(_counted(study))
+
+
+def _counted(study: Any) -> list[Any]:
+    return [trial for trial in study.trials if trial.value is not None or _DIVERGED in trial.user_attrs]
 
 
 def tell_diverged(study: Any, trial: Any) -> None:
@@ -123,9 +133,14 @@ def requeue_interrupted(study: Any) -> None:
         study.enqueue_trial(interrupted.params)
 
 
-def records(study: Any) -> list[dict[str, Any]]:
-    """A record for each finished trial, the best first: its number `trial`, its `value` and its settings."""
-    finished = [trial for trial in study.trials if trial.value is not None]
+def records(study: Any, budget: int | None = None) -> list[dict[str, Any]]:
+    """A record for each trial with a validation, the best first: its number `trial`, its `value` and its settings.
+
+    Args:
+        study: of a search.
+        budget: only the first so many of the trials that count towards it; None for all.
+    """
+    finished = [trial for trial in _counted(study)[:budget] if trial.value is not None]
     finished.sort(key=lambda trial: (-trial.value, trial.number))
     return [{"trial": trial.number, "value": trial.value, **trial.params} for trial in finished]
 

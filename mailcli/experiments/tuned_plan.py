@@ -29,7 +29,7 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], data
     kept = {key: value for key, value in plan.content.items() if key not in {"rows", "tune", "reading"}}
     validation = {
         name: tuned_row.validation
-        for name, tuned_row in zip(names, tuned, strict=True)
+        for name, tuned_row in zip(_each_once(names), tuned, strict=True)
         if tuned_row.validation is not None
     }
     budget_table = {
@@ -47,6 +47,18 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], data
     with replace_file(path) as partial:
         text = tomli_w.dumps({**scalars, "rows": rows, **tables, "tuned": budget_table})
         partial.write_text(header + text, encoding="utf-8")
+
+
+def _each_once(names: Sequence[str]) -> list[str]:
+    """Names of rows as keys: the second row of a name has ` (2)` after it, unless another row is called so."""
+    keys: list[str] = []
+    for name in names:
+        key, count = name, 1
+        while key in keys or (count > 1 and key in names):
+            count += 1
+            key = f"{name} ({count})"
+        keys.append(key)
+    return keys
 
 
 def _row(row: Any, name: str, tuned: TunedRow) -> Any:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailcli.config import RunConfig, option_text
+from mailcli.config import MAX_SEED, RunConfig, option_text
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import DivergedError, MailError, did_you_mean, quoted
@@ -37,7 +37,7 @@ from mailcli.experiments.study import (
 from mailcli.training.evaluate import check_selectable
 from mailcli.training.option_defaults import option_defaults
 from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import find_run
+from mailcli.training.run_registry import find_run, run_identity
 from mailcli.utils.files import FolderLock, replace_file
 from mailcli.utils.system_errors import name_in_write_errors
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -78,6 +78,12 @@ class Search:
         """What tells its study from those of other searches."""
         return {"config": repr(self.config), "ranges": repr(sorted(self.ranges)), "users": self.users}
 
+    def marks_on(self, dataset: Dataset) -> dict[str, str]:
+        """`marks`, and the data and code that its trials depend on: other trials cannot be compared with them."""
+        identity = run_identity(self.config, dataset).items()
+        settings = vars(self.config)
+        return self.marks | {key: str(x) for key, x in identity if key not in settings and not isinstance(x, dict)}
+
     def check(self) -> None:
         """Refuse a search with impossible trials (MailError)."""
         if not self.plan and not _NAME.fullmatch(self.name):
@@ -86,8 +92,10 @@ class Search:
             raise MailError(
                 f"--users {self.users}: no such group.{did_you_mean(self.users, USERS)} Known: {quoted(USERS)}."
             )
-        self.trial({setting.key: setting.first for setting in self.ranges})
-        self.trial({setting.key: setting.last for setting in self.ranges})
+        first = {setting.key: setting.ends[0] for setting in self.ranges}
+        for setting in self.ranges:
+            for value in setting.ends:
+                self.trial({**first, setting.key: value})
 
     def trial(self, values: Mapping[str, Any]) -> RunConfig:
         """The config of a trial."""
@@ -99,8 +107,10 @@ def run_search(
 ) -> list[dict[str, Any]]:
     """Search until there are `trials` trials, counting those of an earlier search of that name.
 
+    If that had more trials, only its first ones count. A trial that diverged counts, too.
+
     Returns:
-        A record for each trial, the best first: its number `trial`, its `value` and its settings.
+        A record for each trial with a validation, the best first: its number `trial`, its `value` and its settings.
 
     Raises:
         MailError: the study of that name is of another search, or a trial cannot be made.
@@ -122,9 +132,11 @@ def _search_on(
     optuna: Any, search: Search, trials: int, dataset: Dataset, folder: Path, minutes: float | None
 ) -> list[dict[str, Any]]:
     """Search, or resume a search, in a folder that no other process uses."""
-    study = open_study(folder, search.name, search.marks, search.elsewhere)
+    study = open_study(folder, search.name, search.marks_on(dataset), search.elsewhere)
     done = trials_done(study)
-    if done:
+    if done > trials:
+        logger.info(f"{folder}: {done} trials are done, of which the first {trials} count.")
+    elif done:
         logger.info(f"{folder}: {done} of {trials} trials are done.")
     requeue_interrupted(study)
     if done < trials:
@@ -133,7 +145,7 @@ def _search_on(
         _enqueue_own_settings(search, study)
     for number in range(done, trials):
         # One sampler per trial, so that a resumed search tries what an uninterrupted one would have tried.
-        study.sampler = optuna.samplers.TPESampler(seed=search.config.seed + number)
+        study.sampler = optuna.samplers.TPESampler(seed=(search.config.seed + number) % (MAX_SEED + 1))
         trial = study.ask({setting.key: distribution(optuna, setting) for setting in search.ranges})
         row = f"{search.config.cell}, " if search.plan else ""
         try:
@@ -148,7 +160,7 @@ def _search_on(
         _write_table(folder / "trials.csv", finished)
         (record,) = (record for record in finished if record["trial"] == trial.number)
         logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}")
-    finished = records(study)
+    finished = records(study, trials)
     if not finished:
         raise MailError(
             f"{folder}: training has diverged in all {trials} trials. Search lower values of learning_rate."

@@ -6,13 +6,17 @@ import csv
 import json
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
 
 from mailcli.config import make_config
-from mailcli.experiments import plan_tuning
+from mailcli.errors import DivergedError
+from mailcli.experiments.plan_file import read_plan
+from mailcli.experiments.plan_tuning import Budget, TunedRow
 from mailcli.experiments.search_space import parse_ranges
+from mailcli.experiments.tuned_plan import write_tuned_plan
 from mailcli.experiments.tuning import Search, own_values
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.datasets import forbid_test_split
@@ -99,22 +103,68 @@ def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) ->
 def test_a_smaller_budget_counts_only_the_first_trials(
     plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An earlier search had three trials: numbers 0, 2 and 4, since two were interrupted."""
+    """Four trials count, of which the second diverged; the first was interrupted, and so has a number more."""
     plan.write_text(
         PLAN.replace('    "MetaEmb",\n    {row = "base+masked", label = "hidden"},\n', ""), encoding="utf-8"
     )
-    records = [
-        {"trial": 4, "value": 0.7, "learning_rate": "0.001"},
-        {"trial": 2, "value": 0.65, "learning_rate": "0.1"},
-        {"trial": 0, "value": 0.6, "learning_rate": "0.001"},
-    ]
-    monkeypatch.setattr(plan_tuning, "run_search", lambda *_: records)
-    ranges = ["--range", "learning_rate=0.001|0.1"]
-    done = tune(plan, toy_data, "--trials", "2", "--jobs", "1", *ranges)
-    assert done.exit_code == 0, done.output
-    content = tomllib.loads((plan.parent / "tuned" / "toy.toml").read_text(encoding="utf-8"))
-    assert content["rows"][1] == {"row": "BaseDNN", "label": BASE, "learning_rate": 0.1}
-    assert (content["tuned"]["trials"], content["tuned"]["validation"]) == (2, {BASE: 0.65})
+    ends: list[float | BaseException] = [KeyboardInterrupt(), 0.6, DivergedError("L_rt is nan."), 0.65, 0.7]
+
+    def train(*_: object) -> tuple[object, dict[str, object]]:
+        end = ends.pop(0)
+        if isinstance(end, BaseException):
+            raise end
+        run = SimpleNamespace(checkpoints=plan.parent / "none", optimizers=plan.parent / "none")
+        return run, {"validation": {"all": {"AUC": end}}}
+
+    monkeypatch.setattr("mailcli.experiments.tuning._train", train)
+    options = ["--jobs", "1", "--range", "learning_rate=0.001|0.1"]
+    assert tune(plan, toy_data, "--trials", "4", *options).exit_code == 130
+    assert tune(plan, toy_data, "--trials", "4", *options).exit_code == 0
+    assert ends == []
+    for budget, best in ((4, 0.7), (3, 0.65), (2, 0.6)):
+        done = tune(plan, toy_data, "--trials", str(budget), *options)
+        assert done.exit_code == 0, done.output
+        content = tomllib.loads((plan.parent / "tuned" / "toy.toml").read_text(encoding="utf-8"))
+        assert (content["tuned"]["trials"], content["tuned"]["validation"]) == (budget, {BASE: best})
+    assert "base+none: 4 trials are done, of which the first 2 count.\n" in done.stderr
+
+
+def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
+    rows = 'rows = ["BaseDNN", {row = "base+masked", label = "x"}, {row = "MetaEmb", label = "x"}, '
+    rows += '{row = "base+dropout", label = "x (2)"}]'
+    path = write_plan(tmp_path, 'title = "Toy"\nsource = "alimama"\n' + rows)
+    tuned = [TunedRow({}, value) for value in (0.5, 0.6, 0.7, 0.8)]
+    write_tuned_plan(read_plan(path), Budget(1, (), "all", 0), tuned, "toy", tmp_path / "tuned.toml")
+    content = tomllib.loads((tmp_path / "tuned.toml").read_text(encoding="utf-8"))
+    assert content["tuned"]["validation"] == {"BaseDNN": 0.5, "x": 0.6, "x (3)": 0.7, "x (2)": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (
+            ["--range", "learning_rate"],
+            "--range learning_rate: expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C.",
+        ),
+        (["--range", "cold_start.alpa=0|1"], "--range cold_start.alpa: no row has such an option."),
+        (
+            ["--range", "optimizer=adam|sgd|sparse_adam"],
+            "optimizer = 'sgd': expected one of 'sparse_adam', 'adam'.",
+        ),
+        (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'? Known: 'all', 'new', 'old'."),
+    ],
+)
+def test_a_budget_is_checked_before_the_dataset_is_made(options: list[str], error: str, plan: Path) -> None:
+    assert error_line(tune(plan, plan.parent / "data", *options)) == error
+    assert not (plan.parent / "data").exists()
+
+
+def test_a_folder_is_not_written_to_as_a_file(plan: Path) -> None:
+    folder = plan.parent / "best"
+    folder.mkdir()
+    line = error_line(tune(plan, plan.parent / "data", "--out", str(folder)))
+    assert line == f"--out {folder}: is a folder. Name a file, e.g. {folder}/toy.toml."
+    assert not (plan.parent / "data").exists()
 
 
 @pytest.mark.slow
@@ -159,9 +209,10 @@ def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
     already = error_line(tune(tuned, toy_data))
     assert already == f"{tuned}: is tuned already. Expected the experiment that it was made from."
     other = error_line(tune(plan, toy_data, "--jobs", "1", "--users", "new"))
-    assert other == (
-        f"{runs}/tune/toy/base+none: holds a search with other users (all -> new). Choose another --runs folder, or "
-        "delete the folder."
+    assert other == "2 of 2 runs failed. " + " ".join(
+        f"{cell}, seed 0: {runs}/tune/toy/{cell}: holds a search with other users (all -> new). Choose another --runs "
+        "folder, or delete the folder."
+        for cell in ("base+none", "base+masked")
     )
     _assert_compared_with_the_tuned_ranker(tuned, toy_data, runs)
 

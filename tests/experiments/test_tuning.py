@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from mailcli.config import RunConfig
+from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import DivergedError, MailError
-from mailcli.experiments.search_space import Range, parse_ranges
+from mailcli.experiments.search_space import Range, parse_ranges, with_types
 from mailcli.training.loop import TrainingLoop
 from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import error_line, mail
@@ -61,6 +62,18 @@ def test_ranges_by_hand() -> None:
     ]
 
 
+def test_a_setting_that_is_a_fraction_has_a_range_of_fractions() -> None:
+    config = make_config([{"data": "tiny"}])
+    ranges = ["ranker.dropout=0..1", "embedding_l2=0..1", "epochs=5.0..20.0", "history=5..20", "ranker.units=8..16"]
+    assert with_types(parse_ranges(ranges), config) == [
+        Range("ranker.dropout", 0, 1, False, False, ()),
+        Range("embedding_l2", 0, 1, False, False, ()),
+        Range("epochs", 5, 20, False, True, ()),
+        Range("history", 5, 20, False, True, ()),
+        Range("ranker.units", 8, 16, False, True, ()),
+    ]
+
+
 @pytest.mark.parametrize("text", ["history", "history=5", "history=9..5", "x=log:0..1", "=1..2", "x=a..b", "x="])
 def test_a_wrong_range_is_refused(text: str) -> None:
     with pytest.raises(MailError, match=r"expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A\|B\|C."):
@@ -73,6 +86,7 @@ def test_a_wrong_range_is_refused(text: str) -> None:
         ([], "nothing to search: name one setting or more with --range, e.g. learning_rate=log:1e-4..1e-2."),
         (["--range", "epochs=1..2", "--range", "epochs=1..3"], "--range epochs: is named twice."),
         (["--range", "epoch=1..2"], "unknown setting 'epoch'. Did you mean 'epochs'?"),
+        (["--range", "optimizer=adam|sgd|sparse_adam"], "optimizer = 'sgd': expected one of 'sparse_adam', 'adam'."),
         (["--range", "epochs=0..2"], "epochs = 0: expected a whole number from 1 to 1000000."),
         (
             ["--range", "epochs=1..2", "--users", "nwe"],
@@ -196,6 +210,65 @@ def test_a_trial_that_diverges_counts_and_is_not_tried_again(
     assert "Best of 2 on the validation split: " in done.stdout
     assert len(tried) == 3
     assert len({config.learning_rate for config in tried}) == 3
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
+    """The configs of the trials, none of which is trained: their validation AUC is .6."""
+    tried: list[RunConfig] = []
+
+    def train(config: RunConfig, *_: object) -> tuple[object, dict[str, object]]:
+        tried.append(config)
+        run = SimpleNamespace(checkpoints=tmp_path / "none", optimizers=tmp_path / "none")
+        return run, {"validation": {"all": {"AUC": 0.6}}}
+
+    monkeypatch.setattr("mailcli.experiments.tuning._train", train)
+    return tried
+
+
+def test_the_sampler_of_the_last_seed_has_one_too(data_dir: Path, tmp_path: Path, trained: list[RunConfig]) -> None:
+    done = tune(data_dir, tmp_path, 2, "--seed", "4294967295")
+    assert done.exit_code == 0, done.output
+    assert [config.seed for config in trained] == [4294967295, 4294967295]
+
+
+def test_a_range_of_an_option_that_is_a_fraction_is_searched_between_its_ends(
+    data_dir: Path, tmp_path: Path, trained: list[RunConfig]
+) -> None:
+    where: list[str | Path] = ["--data-dir", data_dir, "--runs", tmp_path]
+    done = mail("tune", *where, "--trials", "3", "--range", "ranker.dropout=0..1")
+    assert done.exit_code == 0, done.output
+    assert all(0 < float(config.ranker_options["dropout"]) < 1 for config in trained)
+
+
+def test_trials_on_other_data_or_by_other_code_are_not_mixed(
+    data_dir: Path, tmp_path: Path, trained: list[RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tune(data_dir, tmp_path, 1).exit_code == 0
+    remedy = "Choose another --name, or delete the folder."
+    folder = tmp_path / "tune" / "search"
+    sha256 = hashlib.sha256((data_dir / "tiny" / "dataset.json").read_bytes()).hexdigest()
+    with monkeypatch.context() as patch:
+        patch.setattr("mailcli.training.run_registry.dataset_sha256", lambda _: "0" * 64)
+        error = error_line(tune(data_dir, tmp_path, 2))
+    assert error == f"{folder}: holds a search with other dataset_sha256 ({sha256} -> {'0' * 64}). {remedy}"
+    with monkeypatch.context() as patch:
+        patch.setattr("mailcli.training.run_registry.TRAINING_VERSION", 99)
+        error = error_line(tune(data_dir, tmp_path, 2))
+    assert error == f"{folder}: holds a search with other training_version (2 -> 99). {remedy}"
+    # A search of an earlier version of mail does not say what its trials were made on.
+    journal = folder / "study.log"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(line for line in lines if b"dataset_sha256" not in line))
+    error = error_line(tune(data_dir, tmp_path, 2))
+    assert error == (
+        f"{folder}: holds a search of an earlier version of mail, without a note of its dataset_sha256, so that its "
+        f"trials may differ in it. {remedy}"
+    )
+    assert len(trained) == 1
+    # Without trials, there is nothing to mix.
+    journal.write_bytes(lines[0])
+    assert tune(data_dir, tmp_path, 1).exit_code == 0
 
 
 def test_users_without_an_auc_cannot_choose(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
