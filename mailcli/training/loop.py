@@ -24,7 +24,8 @@ from mailcli.training.checkpoints import Checkpoints, TrainingState, check_disk_
 from mailcli.training.evaluate import measure
 from mailcli.training.messages import MeanLosses, log_begin, log_validation
 from mailcli.training.normalization import NormalizationStatistics
-from mailcli.training.run_folder import VALIDATED_STEP, Run
+from mailcli.training.run_folder import Run
+from mailcli.training.run_history import VALIDATED_STEP
 from mailcli.training.scorer import Scorer
 from mailcli.training.variable_files import save_variables
 from mailcli.utils.files import write_atomically

@@ -37,6 +37,7 @@ from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError
 from mailcli.training.run_audit import RunAudit, read_audit, write_audit
 from mailcli.training.run_checksums import SUMS, check_files, write_sums
+from mailcli.training.run_history import read_history, read_validation_curve
 from mailcli.training.run_result import read_result
 from mailcli.training.variable_files import DAMAGE_ERRORS
 from mailcli.training.weights_file import check_weights_file
@@ -62,8 +63,6 @@ HISTORY = "history.jsonl"
 _PREDICTIONS, _VOCABULARIES = "predictions.npy", "vocabularies.npz"
 _CHECKPOINTS, _TENSORBOARD, _TEACHERS = "checkpoints", "tensorboard", "teachers"
 _WEIGHTS, _OPTIMIZERS = f"{_CHECKPOINTS}/best.weights.h5", f"{_CHECKPOINTS}/best.optimizers.npz"
-#: The key of a line of history.jsonl that is a validation: the step that it follows.
-VALIDATED_STEP = "after_step"
 #: The files of a finished run that are checked when it is opened; the checkpoints are checked when they are read.
 _SMALL_FILES = (CONFIG, ENVIRONMENT, HISTORY, _PREDICTIONS, AUDIT, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
@@ -270,23 +269,12 @@ class Run:
             file.truncate(size)
 
     def history(self) -> list[dict[str, Any]]:
-        """The lines of history.jsonl."""
-        with open(self.folder / HISTORY, encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        """The lines of history.jsonl (MailError if one is damaged)."""
+        return read_history(self.folder / HISTORY)
 
     def validation_curve(self) -> list[dict[str, Any]]:
-        """For each validation its epoch, its step, and the AUC of new, old and all users; empty without a loop."""
-        with open(self.folder / HISTORY, encoding="utf-8") as file:
-            # There is a line for every step of training, and few validations; the last one may not be whole yet.
-            lines = [json.loads(line) for line in file if f'"{VALIDATED_STEP}"' in line and line.endswith("\n")]
-        return [
-            {
-                "epoch": line["epoch"],
-                "step": line[VALIDATED_STEP],
-                **{users: line["validation"].get(users, {}).get("AUC") for users in ("new", "old", "all")},
-            }
-            for line in lines
-        ]
+        """The validations in history.jsonl (MailError if one is damaged), see `read_validation_curve`."""
+        return read_validation_curve(self.folder / HISTORY)
 
     def predictions(self) -> NDArray[np.float32] | None:
         """predictions.npy of a finished run (MailError if it cannot be read); None if it was not kept."""

@@ -15,7 +15,8 @@ from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.training.checkpoints import newest_state
 from mailcli.training.environment import TIME
-from mailcli.training.run_folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, VALIDATED_STEP, Run, lock_of
+from mailcli.training.run_folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, Run, lock_of
+from mailcli.training.run_history import VALIDATED_STEP
 from mailcli.training.run_registry import check_run_folder, open_run, read_config, suggest_folder
 from mailcli.utils.files import delete_folder, size_and_time
 
