@@ -35,6 +35,10 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
     from mailcli.experiments.sections import make_sections
     from mailcli.utils.files import replace_file
 
+    if out.is_dir():
+        raise MailError(f"--out {out}: is a folder. Name the file to write, e.g. {out / 'RESULTS.md'}.")
+    if any(out.resolve() == source.resolve() for source in (*files, *([reading] if reading else []))):
+        raise MailError(f"--out {out}: is what the document is made of. Name another file, e.g. RESULTS.md.")
     plans = [read_plan(path) for path in files]
     introduction = _read_markdown(reading) if reading else ""
     sections = make_sections(plans, runs, kept, figures, out)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mailcli.errors import MailError
 from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.document import ExperimentSection
 from mailcli.experiments.grid import archive_worlds
@@ -30,10 +31,26 @@ def make_sections(plans: Sequence[Plan], runs: Path, kept: Path, figures: Path, 
         out: the document, to which the sections' figures are relative.
 
     Raises:
-        MailError: as `archive_runs`, for any experiment, before a figure is drawn.
+        MailError: two experiments would share a subfolder of figures; or as `archive_runs`, for any experiment, before
+            a figure is drawn.
     """
+    _check_names(plans, figures)
     archived = [_archive(plan, runs, kept) for plan in plans]
     return [_section(plan, own, figures / plan.path.stem, out) for plan, own in zip(plans, archived, strict=True)]
+
+
+def _check_names(plans: Sequence[Plan], figures: Path) -> None:
+    """Refuse two files of one name, whose figures would be in one folder (MailError)."""
+    known: dict[str, Path] = {}
+    for path in (plan.path for plan in plans):
+        other = known.setdefault(path.stem, path)
+        if other is not path and other.resolve() == path.resolve():
+            raise MailError(f"{path}: is named twice. Name it once.")
+        if other is not path:
+            raise MailError(
+                f"{other} and {path}: have one name, so both would have their figures in {figures / path.stem}. Rename "
+                "one of them, or leave it out."
+            )
 
 
 class _Archived(NamedTuple):

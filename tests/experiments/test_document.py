@@ -336,6 +336,39 @@ def test_incomplete_or_mixed_results_are_refused_in_one_line(
     assert not (home / "R.md").exists()
 
 
+@pytest.mark.parametrize(
+    ("out", "error"),
+    [
+        ("runs", "--out runs: is a folder. Name the file to write, e.g. runs/RESULTS.md."),
+        ("./toy.toml", "--out toy.toml: is what the document is made of. Name another file, e.g. RESULTS.md."),
+        ("reading.md", "--out reading.md: is what the document is made of. Name another file, e.g. RESULTS.md."),
+    ],
+)
+def test_where_no_document_can_be_written(home: Path, out: str, error: str) -> None:
+    done = mail("results", "toy.toml", "--kept", "kept", "--reading", "reading.md", "--out", out)
+    assert error_line(done) == error
+    assert not (home / "kept").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "error"),
+    [
+        (
+            "tuned/toy.toml",
+            "toy.toml and tuned/toy.toml: have one name, so both would have their figures in figures/toy. Rename one "
+            "of them, or leave it out.",
+        ),
+        ("tuned/../toy.toml", "tuned/../toy.toml: is named twice. Name it once."),
+    ],
+)
+def test_two_experiments_do_not_share_a_folder_of_figures(home: Path, other: str, error: str) -> None:
+    (home / "tuned").mkdir()
+    (home / "tuned" / "toy.toml").write_text(PLAN, encoding="utf-8")
+    done = mail("results", "toy.toml", other, "--kept", "kept", "--figures", "figures", "--out", "R.md")
+    assert error_line(done) == error
+    assert not (home / "kept").exists()
+
+
 def test_a_missing_reading_is_refused(home: Path) -> None:
     done = results("--reading", "raeding.md")
     assert (done.exit_code, done.stdout) == (2, "")
