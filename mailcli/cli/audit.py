@@ -39,17 +39,20 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     cannot be audited are skipped with a warning. Runs of one cell share a table, which is the mean over their seeds. If
     another user's generated behavior is as good, the table says that it is not personal.
     """
-    from mailcli.metrics.bootstrap import check_draws
+    from mailcli.metrics.bootstrap import MAX_DRAWS, MIN_DRAWS
 
     check_form(form)
-    check_draws(bootstrap)
     if not bootstrap:
         raise MailError("--bootstrap is 0. Expected a number of draws: whether v̂ is personal is read off intervals.")
-    by_cell: dict[str, list[_Audited]] = {}
+    if not MIN_DRAWS <= bootstrap <= MAX_DRAWS:
+        raise MailError(f"--bootstrap is {bootstrap}. Expected {MIN_DRAWS} to {MAX_DRAWS} draws.")
+    # A run that is given twice counts once.
+    by_cell: dict[Path, dict[Path, _Audited]] = {}
     for folder in folders:
         for audited in _audits(folder, data_dir, bootstrap):
-            by_cell.setdefault(str(audited.run.folder.parent.resolve()), []).append(audited)
-    print_text_tables([_table(cell) for cell in by_cell.values()], form)
+            run = audited.run.folder.resolve()
+            by_cell.setdefault(audited.run.folder.parent.resolve(), {})[run] = audited
+    print_text_tables([_table(list(cell.values())) for cell in by_cell.values()], form)
 
 
 class _Audited(NamedTuple):

@@ -69,7 +69,7 @@ def test_rows_of_one_name_have_a_place_each_in_a_forest() -> None:
     (left, _) = forest(rows, TITLE).axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["a", "a"]
     # New, old and all users; .18 apart.
-    places = [bar.lines[0].get_ydata()[0] for bar in left.containers]
+    places = [cast(Any, bar).lines[0].get_ydata()[0] for bar in left.containers]
     assert places == pytest.approx([-0.18, 0.82, 0, 1, 0.18, 1.18])
 
 
@@ -118,8 +118,8 @@ def test_runs_of_other_settings_are_no_seeds_of_a_cell() -> None:
 
 def test_options_that_a_name_does_not_tell_apart() -> None:
     """A name has each key once, and two owners have one called dropout."""
-    both = {"cold_start": "mail", "cold_start.dropout": 0.5}
-    runs = [run_with(**both), run_with(**both, **{"ranker.dropout": 0.1})]
+    both: dict[str, Any] = {"cold_start": "mail", "cold_start.dropout": 0.5}
+    runs = [run_with(**both), run_with(**{**both, "ranker.dropout": 0.1})]
     assert [label for label, _ in group_by_cell(runs)] == [
         "MAIL-Base (dropout=0.5), ranker.dropout default",
         "MAIL-Base (dropout=0.5), ranker.dropout 0.1",

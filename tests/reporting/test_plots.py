@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
+from mailcli.errors import MailError
 from mailcli.reporting.plots._style import save_figure
 from mailcli.reporting.plots._users import encode_users
 from mailcli.reporting.plots.loss import moving_mean
@@ -111,6 +115,17 @@ def test_what_cannot_be_drawn_is_told_in_one_line(
     assert error in error_line(done)
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize("method", ["dropout", "metaemb", "masked"])
+def test_what_a_method_does_not_generate_is_not_drawn(method: str, tiny: Dataset) -> None:
+    run = cast(Run, SimpleNamespace(folder=Path("x"), config=make_config([{"data": "tiny", "cold_start": method}])))
+    with pytest.raises(MailError) as raised:
+        encode_users(run, tiny)
+    assert raised.value.message == (
+        f"x: '{method}' generates no behavior, so there is nothing to draw. Expected a run of a method such as mail, "
+        "cvae, llae, eszsl or conse."
+    )
 
 
 def test_a_table_without_baselines_has_no_forest(runs: Path, data_dir: Path, tmp_path: Path) -> None:

@@ -211,6 +211,12 @@ class TestRuns:
         first, second = (json.loads(result.stdout)[0]["results"] for result in (made, read))
         assert [record["mean"] for record in first] == [record["mean"] for record in second]
 
+    def test_a_run_that_is_given_twice_counts_once(self, copy: Path) -> None:
+        once = mail("audit", copy, "--format", "json")
+        assert once.exit_code == 0, once.output
+        again = copy.parent / ".." / copy.parent.name / copy.name
+        assert mail("audit", copy, again, "--format", "json").stdout == once.stdout
+
     def test_older_runs_are_audited_by_their_weights(self, copy: Path, with_data: Path) -> None:
         read = mail("audit", copy)
         make_older(copy)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
+from mailcli.training.class_code import generates_behavior
 from mailcli.training.run_folder import Run
+from mailcli.training.run_registry import check_has_weights
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: Old users and new users, at most so many each (ours: more points make a map unreadable).
@@ -45,6 +47,15 @@ def encode_users(run: Run, dataset: Dataset) -> UserVectors:
     Raises:
         MailError: the run's method generates no behavior, or too few users have behavior.
     """
+    check_has_weights(run)
+    method = run.config.cold_start
+    if method == "none":
+        raise MailError(f"{run.folder}: has no cold-start method, so there is no generated behavior to draw.")
+    if not generates_behavior(method):
+        raise MailError(
+            f"{run.folder}: '{method}' generates no behavior, so there is nothing to draw. Expected a run of a method "
+            "such as mail, cvae, llae, eszsl or conse."
+        )
     load_tensorflow()
     import tensorflow as tf
 
@@ -54,8 +65,6 @@ def encode_users(run: Run, dataset: Dataset) -> UserVectors:
 
     predictor = Predictor.open(run, dataset)
     dataset, config = predictor.dataset, run.config
-    if config.cold_start == "none":
-        raise MailError(f"{run.folder}: has no cold-start method, so there is no generated behavior to draw.")
     model, view = predictor.model, predictor.test
     user = dataset.column("test", "user")[view.rows]
     with_behavior = np.flatnonzero(dataset.earlier_behaviors("test")[view.rows] > 0)
