@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -95,6 +96,17 @@ def _escape_what_cannot_be_written() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _check_current_folder() -> None:
+    """Refuse to work in a folder that is no longer there (MailError): paths begin there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise MailError(
+            f"the current folder cannot be read ({error.strerror}). Change to one that exists, e.g. with `cd`, and run "
+            "the same command again."
+        ) from error
+
+
 class _Group(_OneLineErrors):
     """All commands. Ctrl-C, and what the machine lacks or refuses, end in one line as well."""
 
@@ -108,6 +120,7 @@ class _Group(_OneLineErrors):
 
     def invoke(self, ctx: click.Context) -> Any:
         check_open_files()
+        _check_current_folder()
         with _errors_in_log_file(), _tracebacks_shown(ctx):
             try:
                 with _system_errors_in_one_line():

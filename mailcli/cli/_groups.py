@@ -16,9 +16,17 @@ class GroupWithDefault(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert the default command where the arguments name none, and only options follow."""
-        names_one = not set(args).isdisjoint([*self.commands, *self.get_help_option_names(ctx)])
-        starts_with_option = not args or args[0].startswith("-")
         # The shell, which completes names, resolves only what was typed.
-        if starts_with_option and not names_one and not ctx.resilient_parsing:
+        if not ctx.resilient_parsing and self._names_none(ctx, args):
             args = [self._default, *args]
         return super().parse_args(ctx, args)
+
+    def _names_none(self, ctx: click.Context, args: list[str]) -> bool:
+        """Whether only options follow, and not that for the group's help."""
+        names = set(self.get_help_option_names(ctx))
+        try:
+            _, others, given = self.make_parser(ctx).parse_args(list(args))
+        except click.UsageError:
+            # An option that is not the group's: what follows it may be its value.
+            return args[0].startswith("-")
+        return not others and all(names.isdisjoint(option.opts) for option in given)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def resolve_rows(
-    rows: list[dict[str, Any]], seeds: int, data_dir: Path, options: dict[str, Any]
+    rows: list[dict[str, Any]], seeds: int, data_dir: Path, options: dict[str, Any], has_ranker: bool = False
 ) -> tuple[list[RunConfig], Dataset]:
     """The checked configs of a table's rows (with seed 0) and their dataset.
 
@@ -22,6 +22,7 @@ def resolve_rows(
         seeds: the number of seeds of the table.
         data_dir: folder of the datasets.
         options: the options of RUN_OPTIONS, shared by all rows.
+        has_ranker: whether the command has the option --ranker.
 
     Raises:
         MailError: a name or value is not known, or the dataset is not found.
@@ -29,6 +30,8 @@ def resolve_rows(
     if seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
     given = parse_settings(options["settings"])
+    if has_ranker and "ranker" in given:
+        raise MailError(f"--set ranker={given['ranker']}: use --ranker {given['ranker']}.")
     for key in ("ranker", "cold_start"):
         if key in given:
             raise MailError(f"--set {key}={given[key]}: the rows of a table name it. Leave it out.")

@@ -66,7 +66,7 @@ def ablate(
     for name in names:
         check_variant(name)
     cells = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in names]
-    configs, dataset = resolve_rows(cells, seeds, data_dir, options)
+    configs, dataset = resolve_rows(cells, seeds, data_dir, options, has_ranker=True)
     from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table

@@ -132,6 +132,12 @@ from tests.helpers.command_line import error_line, mail
             "unknown variant 'sngle'. Did you mean 'single'? Known: 'none', 'single', 'dual', 'base'.",
         ),
         (["ablate", "--seeds", "0"], "--seeds is 0. Expected 1 or more."),
+        (["ablate", "--set", "ranker=dmr"], "--set ranker=dmr: use --ranker dmr."),
+        (
+            ["compare", "--set", "ranker=dmr"],
+            "--set ranker=dmr: the rows of a table name it. Leave it out.",
+        ),
+        (["audit", "runs", "--bootstrap", "5"], "--bootstrap is 5. Expected 40 to 100000 draws."),
         (["evaluate"], "runs: holds no finished run. Make one with `mail train`."),
         (["evaluate", "--bootstrap", "-1"], "--bootstrap is -1. Expected 0 (no intervals), or 40 to 100000 draws."),
         (["evaluate", "--bootstrap", "39"], "--bootstrap is 39. Expected 0 (no intervals), or 40 to 100000 draws."),
@@ -185,3 +191,15 @@ def test_usage_errors_are_one_line(home: Path, arguments: list[str], message: st
     assert error_line(done) == message
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_a_current_folder_that_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for command in ("models", "runs"):
+        assert error_line(mail(command)) == (
+            "the current folder cannot be read (No such file or directory). Change to one that exists, e.g. with `cd`, "
+            "and run the same command again."
+        )

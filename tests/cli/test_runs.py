@@ -125,6 +125,13 @@ class TestList:
         assert error_line(mail("runs")) == f"runs: {text}"
         assert error_line(mail("runs", "list", "--runs", "elsewhere")) == f"elsewhere: {text}"
 
+    def test_a_folder_may_have_the_name_of_a_command(self, home: Path) -> None:
+        text = "holds no run. Make one with `mail train`, or name another folder with --runs."
+        assert error_line(mail("runs", "--runs", "list")) == f"list: {text}"
+        assert error_line(mail("runs", "-v", "--runs", "show")) == f"show: {text}"
+        assert error_line(mail("runs", "-v", "list", "--runs", "rm")) == f"rm: {text}"
+        assert mail("runs", "--format", "json", "--help").stdout.startswith("Usage: mail runs list [OPTIONS]")
+
     def test_the_help_and_an_unknown_command(self, home: Path) -> None:
         assert mail("runs", "--help").stdout.startswith("Usage: mail runs [OPTIONS] COMMAND")
         assert mail("runs", "list", "--help").stdout.startswith("Usage: mail runs list [OPTIONS]")
@@ -161,6 +168,24 @@ class TestShow:
         assert ["epochs", "7"] in lines
         assert ["ranker.units", "8"] in lines
         assert ["1", "22", ".6100", "-", ".6300"] in lines
+
+    @pytest.mark.parametrize(
+        ("line", "reason"),
+        [
+            (b'{"after_step": 3,\n', "Expecting property name enclosed in double quotes: line 2 column 1 (char 18)"),
+            (b'{"after_step": \xff}\n', "'utf-8' codec can't decode byte 0xff in position 15: invalid start byte"),
+            (b'{"after_step": 3, "validation": {}}\n', "it has no key 'epoch'"),
+            (b'{"after_step": 3, "epoch": 1, "validation": 7}\n', "'int' object has no attribute 'get'"),
+            (b'{"after_step": [], "epoch": 1, "validation": {}}\n', "step is [], not a number"),
+        ],
+    )
+    def test_a_damaged_history(self, home: Path, line: bytes, reason: str) -> None:
+        folder = begin_run()
+        (folder / "history.jsonl").write_bytes(b'{"step": 1, "epoch": 1}\n' + line)
+        assert error_line(mail("runs", "show", folder)) == (
+            f"{folder}/history.jsonl, line 2: is damaged ({reason}). Expected what training wrote there. Delete the "
+            "folder and run again."
+        )
 
     def test_what_is_no_run(self, home: Path) -> None:
         folder = begin_run()

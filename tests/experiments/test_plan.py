@@ -125,7 +125,7 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         (
             '"ranker.units" = "8,4"',
             "ranker.units = [8, 4]",
-            "settings.ranker: write an option's key in quotes, \"ranker.units\".",
+            'settings.ranker: write an option\'s key in quotes, "ranker.units".',
         ),
         (
             "rows = [",
