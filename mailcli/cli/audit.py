@@ -40,6 +40,7 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     another user's generated behavior is as good, the table says that it is not personal.
     """
     from mailcli.metrics.bootstrap import MAX_DRAWS, MIN_DRAWS
+    from mailcli.reporting.rescore import cell_of
 
     check_form(form)
     if not bootstrap:
@@ -47,11 +48,11 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     if not MIN_DRAWS <= bootstrap <= MAX_DRAWS:
         raise MailError(f"--bootstrap is {bootstrap}. Expected {MIN_DRAWS} to {MAX_DRAWS} draws.")
     # A run that is given twice counts once.
-    by_cell: dict[Path, dict[Path, _Audited]] = {}
+    by_cell: dict[tuple[Path, str], dict[Path, _Audited]] = {}
     for folder in folders:
         for audited in _audits(folder, data_dir, bootstrap):
             run = audited.run.folder.resolve()
-            by_cell.setdefault(audited.run.folder.parent.resolve(), {})[run] = audited
+            by_cell.setdefault((run.parent, repr(cell_of(audited.run.config))), {})[run] = audited
     print_text_tables([_table(list(cell.values())) for cell in by_cell.values()], form)
 
 

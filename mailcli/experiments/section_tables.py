@@ -44,8 +44,10 @@ def section_tables(tables: Sequence[ResultTable | TextTable]) -> SectionTables:
     Args:
         tables: its table, and those of rows against other rows; of a grid, `map_tables`.
     """
-    first = tables[0]
-    shown, *others = [named for table in tables for named in _named_tables(table, first)]
+    first, *rest = tables
+    named = _tables_of_rows(first) if isinstance(first, ResultTable) else [AppendixTable("", first)]
+    named += [further for table in rest for further in _named_tables(table, first.title)]
+    shown, others = named[0], named[1:]
     texts = _without_repeated_notes([shown.table, *(other.table for other in others)])
     audits = first.audits if isinstance(first, ResultTable) else ()
     return SectionTables(
@@ -61,13 +63,11 @@ def legends(tables: Iterable[ResultTable | TextTable]) -> list[str]:
     return [*(note for note in _LEGENDS if note in used), MARKDOWN_LEGEND]
 
 
-def _named_tables(table: ResultTable | TextTable, first: ResultTable | TextTable) -> list[AppendixTable]:
-    """What the document has of a table of an experiment, whose first table is `first`."""
+def _named_tables(table: ResultTable | TextTable, title: str) -> list[AppendixTable]:
+    """What the document has of a further table of an experiment, whose first table has a title."""
     if isinstance(table, TextTable):
         # The title of a grid's table ends with the experiment's.
-        return [AppendixTable(table.title.removesuffix(first.title).removesuffix(": "), table)]
-    if table is first:
-        return _tables_of_rows(table)
+        return [AppendixTable(table.title.removesuffix(title).removesuffix(": "), table)]
     return [AppendixTable("row against row", text) for text in _of_shown_users(table)]
 
 
