@@ -24,12 +24,15 @@ def changes_of_dataset_reported(dataset: Dataset) -> Iterator[None]:
 
 
 def checked_views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
-    """The splits of a run (MailError if one has no impressions, or lacks new or old users that it should have)."""
+    """The splits of a run (MailError if one has no impressions, or the draw leaves no new or no old users for it).
+
+    The draw is of all users of the dataset: whom the test split shows is not read before training has ended.
+    """
     splits = views(dataset, config)
     for name, view in splits.items():
-        is_new = view.is_new(dataset.column(name, "user")[view.rows], view.rows)
-        lacks_new = not is_new.any() and (name != "train" or config.train_as_new > 0)
-        if lacks_new or is_new.all():
+        masks = (view.new, view.plays_new)
+        nobody_new = not any(mask.any() for mask in masks) and (name != "train" or config.train_as_new > 0)
+        if not len(view.rows) or any(mask.all() for mask in masks) or nobody_new:
             raise MailError(
                 f"seed {config.seed}, new_share {config.new_share}: the draw of new users leaves the {name} split "
                 f"without impressions, or without new or old users. Expected more users, or another share."
