@@ -225,7 +225,7 @@ def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytes
 
     def archived(world_plan: Plan, *_: Any) -> tuple[list[Row], list[Any]]:
         name = world_plan.simulate["name"]
-        config = SimpleNamespace(data=name, protocol="strict", seed=0)
+        config = SimpleNamespace(data=name, protocol="strict", new_share=0.4, seed=0)
         result = {"dataset": f"{name} (simulated)", "protocol": "strict"}
         run = SimpleNamespace(folder=Path(name), config=config, result=result, environment=environment)
         return list(world(HELPS if name.endswith("as1") else USELESS).rows)[:4], [run]
