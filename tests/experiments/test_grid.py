@@ -69,6 +69,7 @@ def test_a_world_for_every_combination(plan: Path) -> None:
 def test_the_projects_map_has_24_worlds_in_both_dimensions_of_the_figure() -> None:
     plan = read_plan(Path(__file__).parent.parent.parent / "experiments" / "map.toml")
     assert len({one.simulate["name"] for one in worlds(plan)}) >= 24
+    assert plan.seeds == 3
     assert set(plan.grid) == {"attribute_strength", "interactions", "behaviors_per_user", "clicks_per_category"}
 
 
