@@ -164,8 +164,8 @@ def test_a_continued_run_can_be_taken_away(home: Path) -> None:
     without_history = np.flatnonzero(
         views(dataset, run.config)["test"].new[test["user"]] | (dataset.earlier_behaviors("test") == 0)
     )
-    columns = {"user": "user", "context_pid": "pid", "context_hour": "hour", "context_weekday": "weekday"}
-    columns["context_time"] = "time"
+    # Hour and weekday are made from the time.
+    columns = {"user": "user", "context_pid": "pid", "context_time": "time"}
     request = {name: frame[column].to_numpy()[without_history] for name, column in columns.items()}
     request |= {name: np.zeros((len(without_history), 0)) for name in ("history_cate", "history_brand")}
     request["item"] = frame["item"].to_numpy()[without_history][:, None]
