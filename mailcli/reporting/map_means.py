@@ -42,7 +42,7 @@ def means_table(
         title: above the table.
         notes: below it, before those that explain the cells.
     """
-    lines_by_block = [list(_lines(blocks, names)) for names in combinations(shown, min(together, len(shown)))]
+    lines_by_block = [list(_lines(blocks, names)) for names in combinations(shown, together)]
     text_blocks = tuple(
         TextBlock("", [[TextCell(name), TextCell(str(count)), *map(_cell, gains)] for name, count, gains in lines])
         for lines in lines_by_block
