@@ -39,14 +39,13 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     cannot be audited are skipped with a warning. Runs of one cell share a table, which is the mean over their seeds. If
     another user's generated behavior is as good, the table says that it is not personal.
     """
-    from mailcli.metrics.bootstrap import MAX_DRAWS, MIN_DRAWS
+    from mailcli.metrics.bootstrap import check_draws
     from mailcli.reporting.rescore import cell_of
 
     check_form(form)
     if not bootstrap:
         raise MailError("--bootstrap is 0. Expected a number of draws: whether v̂ is personal is read off intervals.")
-    if not MIN_DRAWS <= bootstrap <= MAX_DRAWS:
-        raise MailError(f"--bootstrap is {bootstrap}. Expected {MIN_DRAWS} to {MAX_DRAWS} draws.")
+    check_draws(bootstrap, needed=True)
     # A run that is given twice counts once.
     by_cell: dict[tuple[Path, str], dict[Path, _Audited]] = {}
     for folder in folders:

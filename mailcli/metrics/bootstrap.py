@@ -27,10 +27,11 @@ Weights = NDArray[np.int64]
 """[users], the number of times that each user counts."""
 
 
-def check_draws(draws: int) -> None:
-    """Refuse a number of draws that is too small or too large for intervals (MailError); 0 means no intervals."""
-    if draws and not MIN_DRAWS <= draws <= MAX_DRAWS:
-        raise MailError(f"--bootstrap is {draws}. Expected 0 (no intervals), or {MIN_DRAWS} to {MAX_DRAWS} draws.")
+def check_draws(draws: int, needed: bool = False) -> None:
+    """Refuse a number of draws that intervals cannot have (MailError); 0 means no intervals, unless they are needed."""
+    if (draws or needed) and not MIN_DRAWS <= draws <= MAX_DRAWS:
+        none = "" if needed else "0 (no intervals), or "
+        raise MailError(f"--bootstrap is {draws}. Expected {none}{MIN_DRAWS} to {MAX_DRAWS} draws.")
 
 
 class WeightedMetrics:
