@@ -50,15 +50,14 @@ def group_by_table(runs: Iterable[Run]) -> list[list[list[Run]]]:
     tables: dict[str, dict[str, list[Run]]] = {}
     for run in distinct(runs):
         cell = cell_of(run.config)
-        shared = replace(cell.baseline(), ranker="", ranker_options={})
-        table = tables.setdefault(repr(shared), {})
-        table.setdefault(repr((cell, bool(run.config.continues))), []).append(run)
+        shared = replace(cell.baseline(), ranker="", ranker_options={}, continues="")
+        tables.setdefault(repr(shared), {}).setdefault(repr(cell), []).append(run)
     return [_baselines_first(list(table.values())) for table in tables.values()]
 
 
 def cell_of(config: RunConfig) -> RunConfig:
-    """What the seeds of a row have in common; each of them continues a run of its own."""
-    return replace(config, continues="", seed=0)
+    """What the seeds of a row have in common: if they continue other runs, each of them has its own."""
+    return replace(config, continues="a run" if config.continues else "", seed=0)
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:

@@ -99,6 +99,7 @@ def test_more_known_behavior_changes_what_the_model_sees(
 
 #: Row, seed, number of known behaviors -> AUC; GAUC is .1 less.
 AUCS = {(BASE, 0): (0.60, 0.70), (BASE, 1): (0.62, 0.72), (MASKED, 0): (0.66, 0.70), (MASKED, 1): (0.651, 0.72)}
+AUCS |= {(f"{BASE}+continued", 0): (0.55, 0.70), (f"{MASKED}+continued", 0): (0.66, 0.70)}
 
 
 @pytest.fixture
@@ -168,6 +169,20 @@ def test_without_its_baseline_a_row_has_no_improvement(runs: Path) -> None:
     for cells in ([(MASKED, 0), (MASKED, 1)], [(MASKED, 0), (MASKED, 1), (BASE, 0)]):
         (table,) = warm_up_table.warm_up_tables([run_of(runs, *cell) for cell in cells], Path("data"), [0, 5])
         assert [block.title for block in table.blocks] == ["AUC", "GAUC"]
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_continued_row_is_compared_with_a_continued_ranker_only(runs: Path) -> None:
+    """Its AUC is .66: RI is 10 % over the ranker's .60, and 20 % over .55 of the continued ranker."""
+
+    def continued(run: Run, weights: str) -> Run:
+        return Run(run.folder / "continued", replace(run.config, continues=weights * 64), run.settings)
+
+    base, masked = run_of(runs, BASE), run_of(runs, MASKED)
+    both = [continued(base, "a"), continued(masked, "b")]
+    for chosen, ris in (([base, masked, both[1]], ["+10.00"]), ([base, *both], ["+20.00"])):
+        (table,) = warm_up_table.warm_up_tables(chosen, Path("data"), [0, 5])
+        assert [line[1].text for line in table.blocks[2].lines] == ris
 
 
 def test_evaluate_prints_every_form(runs: Path, tiny: Dataset, data_dir: Path) -> None:
