@@ -108,6 +108,13 @@ class RunConfig:
         return f"{name}+continued" if self.continues else name
 
     @property
+    def shown_options(self) -> dict[str, Options]:
+        """The options that are set, under `ranker` and `cold_start`, without MAIL's variant: the cell's name has it."""
+        in_name = {"variant"} if self.cold_start == "mail" else set()
+        of_method = {key: value for key, value in self.cold_start_options.items() if key not in in_name}
+        return {"ranker": self.ranker_options, "cold_start": of_method}
+
+    @property
     def run_path(self) -> Path:
         """The run's folder, relative to the folder of runs."""
         return Path(self.data, self.protocol, self.cell, f"seed-{self.seed}")

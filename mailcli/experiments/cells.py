@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from mailcli import plugins
-from mailcli.config import VARIANTS, Options, RunConfig, make_config
+from mailcli.config import OPTION_TABLES, VARIANTS, Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.training.option_defaults import check_options
@@ -155,14 +155,12 @@ def _folder_name(text: str) -> str:
 
 def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:
     """`key=value` for each setting of a row besides its cell and seed."""
-    settings = []
-    for key, value in vars(config).items():
-        if isinstance(value, dict):
-            options = value.items() - vars(shared)[key].items()
-            kind = key.removesuffix("_options")
-            settings += sorted(f"{kind}.{name}={option}" for name, option in options if name != "variant")
-        elif key not in {"ranker", "cold_start", "seed"} and value != vars(shared)[key]:
-            settings.append(f"{key}={value}")
+    elsewhere = {"ranker", "cold_start", "seed", *OPTION_TABLES.values()}
+    changed = [key for key, value in vars(config).items() if key not in elsewhere and value != vars(shared)[key]]
+    settings = [f"{key}={getattr(config, key)}" for key in changed]
+    for kind, options in config.shown_options.items():
+        own = options.items() - vars(shared)[OPTION_TABLES[kind]].items()
+        settings += sorted(f"{kind}.{name}={option}" for name, option in own)
     return settings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 
@@ -39,8 +40,6 @@ PAPER_NOTE = "paper: reported on about 6 M impressions of Alimama; not comparabl
 LEGENDS = (SEEDS_NOTE, TRIVIAL_NOTE, P_NOTE, EQUIVALENCE_NOTE, AUDIT_LEGEND)
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
 _SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
-#: The same of options: the variant of MAIL is in the row's name.
-_SHOWN_OPTIONS = {"variant"}
 
 
 def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: bool, with_reported: bool) -> list[str]:
@@ -78,15 +77,38 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
     return notes
 
 
+def table_titles(tables: Sequence[tuple[str, Sequence[RunConfig]]]) -> list[str]:
+    """Titles that tell tables apart: by dataset and protocol, and if need be by new users, settings, or both.
+
+    Args:
+        tables: what each of them shows, and the configs of its rows.
+    """
+    candidates = []
+    for shows, configs in tables:
+        plain = f"{shows} on {configs[0].data}, protocol {configs[0].protocol}"
+        with_share, settings = f"{plain}, {new_share_text(configs[0])}", settings_note(configs)
+        candidates.append((plain, with_share, f"{plain}: {settings}", f"{with_share}: {settings}"))
+    counts = Counter(title for own in candidates for title in own)
+    return [next((title for title in own if counts[title] == 1), own[-1]) for own in candidates]
+
+
+def protocol_text(config: RunConfig) -> str:
+    """`protocol paper, 40% of users new`."""
+    return f"protocol {config.protocol}, {new_share_text(config)}"
+
+
+def new_share_text(config: RunConfig) -> str:
+    """`40% of users new`, or `12.5% of users new`."""
+    return f"{100 * config.new_share:g}% of users new"
+
+
 def data_note(rows: Sequence[Row]) -> str:
     """Dataset, protocol and seeds; the seeds of each row if they differ."""
-    result = rows[0].results[0]
     if len({row.seeds for row in rows}) == 1:
         seeds = ", ".join(map(str, rows[0].seeds))
     else:
         seeds = "; ".join(f"{row.label}: {', '.join(map(str, row.seeds))}" for row in rows)
-    protocol = f"{result['protocol']}, {rows[0].config.new_share:.0%} of users new"
-    return f"data {result['dataset']} | protocol {protocol} | seeds {seeds}"
+    return f"data {rows[0].results[0]['dataset']} | {protocol_text(rows[0].config)} | seeds {seeds}"
 
 
 def settings_note(configs: Sequence[RunConfig]) -> str:
@@ -107,10 +129,10 @@ def settings_note(configs: Sequence[RunConfig]) -> str:
 def _option_values(configs: Sequence[RunConfig]) -> dict[str, set[str]]:
     """The values of each option that was set, by `ranker.KEY of NAME`, over the rows with this ranker or method."""
     values: dict[str, set[str]] = {}
-    for kind, table in OPTION_TABLES.items():
+    for kind in OPTION_TABLES:
         for owner in dict.fromkeys(getattr(config, kind) for config in configs):
-            options = [getattr(config, table) for config in configs if getattr(config, kind) == owner]
-            for key in dict.fromkeys(key for own in options for key in own if key not in _SHOWN_OPTIONS):
+            options = [config.shown_options[kind] for config in configs if getattr(config, kind) == owner]
+            for key in dict.fromkeys(key for own in options for key in own):
                 values[f"{kind}.{key} of {owner}"] = {str(own.get(key, "default")) for own in options}
     return values
 

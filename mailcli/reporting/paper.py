@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mailcli import plugins
 from mailcli.config import VARIANTS, RunConfig
 from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.training.option_defaults import may_have_option
 
 if TYPE_CHECKING:  # the command line reads this module for --help, which does not import NumPy
     from mailcli.data.dataset import Dataset
@@ -71,9 +72,18 @@ def row_name(config: RunConfig) -> str:
 
 def row_label(config: RunConfig) -> str:
     """The row's name, with its options: they distinguish it from other rows of that name."""
-    options = {**config.ranker_options, **config.cold_start_options}
-    texts = [f"{key}={value}" for key, value in options.items() if key != "variant"]
+    texts = [
+        f"{_option_name(config, owner, key)}={value}"
+        for owner, options in config.shown_options.items()
+        for key, value in options.items()
+    ]
     return f"{row_name(config)} ({', '.join(texts)})" if texts else row_name(config)
+
+
+def _option_name(config: RunConfig, owner: str, key: str) -> str:
+    """`KEY`; `ranker.KEY` or `cold_start.KEY` if the other of the two may have an option of this name."""
+    other = "cold_start" if owner == "ranker" else "ranker"
+    return f"{owner}.{key}" if may_have_option(config, other, key) else key
 
 
 def row_settings(name: str) -> dict[str, str]:

@@ -38,6 +38,15 @@ def check_options(config: RunConfig) -> None:
             plugins.check_options(kind, name, getattr(config, options), option_defaults(kind, name))
 
 
+def may_have_option(config: RunConfig, owner: str, option: str) -> bool:
+    """Whether the `ranker` or the `cold_start` method of a config may have an option.
+
+    Those of a plugin that is not built in are not known.
+    """
+    kind, name = {key: kind for key, kind, *_ in _TABLES}[owner], getattr(config, owner)
+    return plugins.is_external(kind, name) or option in option_defaults(kind, name)
+
+
 def set_changed_defaults(settings: Options) -> Options:
     """The content of config.toml without its defaults; those that have changed since become options that are set."""
     settings = dict(settings)

@@ -66,6 +66,9 @@ def test_rows_with_own_settings_have_their_own_folder() -> None:
     assert folders.of(own.baseline()) == Path("runs")
     assert folders.of(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
     assert RunFolders(Path("runs")).of(own) == Path("runs")
+    # Only MAIL's variant is in the name of its cell.
+    another = make_config([{"data": "d", "cold_start": "own:Method", "cold_start.variant": "b", "ranker.variant": "a"}])
+    assert folders.of(another) == Path("runs/ranker.variant=a,cold_start.variant=b")
 
 
 def test_a_folder_with_too_long_a_name_is_named_by_a_hash(tmp_path: Path) -> None:

@@ -91,6 +91,14 @@ def test_a_setting_that_rows_do_not_share_is_not_shown_as_theirs() -> None:
     assert settings_note([make_config([{"data": "toy"}])]) == "all defaults"
 
 
+def test_only_mails_variant_is_no_setting_of_the_note() -> None:
+    def note(method: str, variant: str) -> str:
+        return settings_note([make_config([{"data": "toy", "cold_start": method, "cold_start.variant": variant}])])
+
+    assert note("mail", "single") == "all defaults"
+    assert note("own:Method", "b") == "cold_start.variant of own:Method b"
+
+
 def test_options_are_settings_too_and_trivial_rows_have_none() -> None:
     product = {"data": "toy", "ranker": "base", "ranker.product": True}
     mail = {**product, "cold_start": "mail", "cold_start.variant": "base", "cold_start.update_every": 4}

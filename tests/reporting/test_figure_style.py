@@ -116,13 +116,12 @@ def test_runs_of_other_settings_are_no_seeds_of_a_cell() -> None:
     ]
 
 
-def test_options_that_a_name_does_not_tell_apart() -> None:
-    """A name has each key once, and two owners have one called dropout."""
+def test_options_of_one_name_are_told_apart_by_their_owners() -> None:
     both: dict[str, Any] = {"cold_start": "mail", "cold_start.dropout": 0.5}
     runs = [run_with(**both), run_with(**{**both, "ranker.dropout": 0.1})]
     assert [label for label, _ in group_by_cell(runs)] == [
-        "MAIL-Base (dropout=0.5), ranker.dropout default",
-        "MAIL-Base (dropout=0.5), ranker.dropout 0.1",
+        "MAIL-Base (cold_start.dropout=0.5)",
+        "MAIL-Base (ranker.dropout=0.1, cold_start.dropout=0.5)",
     ]
 
 

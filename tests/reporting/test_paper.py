@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mailcli.config import make_config
-from mailcli.reporting.paper import REPORTED, row_name
+from mailcli.reporting.paper import REPORTED, row_label, row_name
 
 
 def test_reported_numbers_are_those_of_the_paper() -> None:
@@ -24,3 +26,29 @@ def test_reported_numbers_are_those_of_the_paper() -> None:
 )
 def test_row_names(settings: dict[str, str], name: str) -> None:
     assert row_name(make_config([{"data": "toy", **settings}])) == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [
+        ({"ranker.units": "8", "ranker.dropout": 0.1}, "BaseDNN (units=8, dropout=0.1)"),
+        ({"cold_start": "mail", "cold_start.steps": "all", "ranker.units": "8"}, "MAIL-Base (units=8, steps=all)"),
+        # Both have a dropout.
+        ({"cold_start": "mail", "cold_start.dropout": 0.5}, "MAIL-Base (cold_start.dropout=0.5)"),
+        ({"cold_start": "mail", "ranker.dropout": 0.5}, "MAIL-Base (ranker.dropout=0.5)"),
+        (
+            {"cold_start": "mail", "ranker.dropout": 0.1, "cold_start.dropout": 0.5},
+            "MAIL-Base (ranker.dropout=0.1, cold_start.dropout=0.5)",
+        ),
+        # What options a method from elsewhere has is not known.
+        (
+            {"cold_start": "own:Method", "ranker.units": "8", "cold_start.strength": 2},
+            "base+own-Method (ranker.units=8, strength=2)",
+        ),
+        # Only MAIL's variant is in the name of its cell.
+        ({"cold_start": "mail", "cold_start.variant": "none"}, "MAIL-None"),
+        ({"cold_start": "own:Method", "cold_start.variant": "b"}, "base+own-Method (variant=b)"),
+    ],
+)
+def test_labels_tell_rows_apart(settings: dict[str, Any], label: str) -> None:
+    assert row_label(make_config([{"data": "toy", **settings}])) == label

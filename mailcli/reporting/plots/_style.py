@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,24 +115,17 @@ def _labels(configs: Sequence[RunConfig]) -> list[str]:
     names = [row_label(config) for config in configs]
     labels = []
     for name, config in zip(names, configs, strict=True):
-        alike = [_settings(other) for other_name, other in zip(names, configs, strict=True) if other_name == name]
-        keys = dict.fromkeys(key for settings in alike for key in settings)
-        differ = [key for key in keys if len({settings.get(key, "default") for settings in alike}) > 1]
+        namesakes = [_settings(other) for other_name, other in zip(names, configs, strict=True) if other_name == name]
         own = _settings(config)
-        labels.append(", ".join([name, *(f"{key} {own.get(key, 'default')}" for key in differ)]))
+        differ = [key for key in own if len({settings[key] for settings in namesakes}) > 1]
+        labels.append(", ".join([name, *(f"{key} {own[key]}" for key in differ)]))
     return labels
 
 
 def _settings(config: RunConfig) -> dict[str, str]:
-    """The settings of a cell as texts, and its options by `ranker.KEY` and `cold_start.KEY`."""
-    cell, tables = cell_of(config), OPTION_TABLES.values()
-    plain = {field.name: str(getattr(cell, field.name)) for field in fields(cell) if field.name not in tables}
-    options = {
-        f"{kind}.{key}": str(value)
-        for kind, table in OPTION_TABLES.items()
-        for key, value in getattr(cell, table).items()
-    }
-    return plain | options
+    """The settings of a cell as texts; its options are in its name."""
+    cell = cell_of(config)
+    return {key: str(value) for key, value in vars(cell).items() if key not in OPTION_TABLES.values()}
 
 
 def caption(runs: Sequence[Run]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mailcli import plugins
-from mailcli.config import option_text
+from mailcli.config import RunConfig, option_text
 from mailcli.reporting.captions import TRIVIAL_MARK
 from mailcli.reporting.columns import column_notes, column_title, number_text
 from mailcli.reporting.result_layout import lay_out
@@ -17,20 +17,26 @@ from mailcli.training.run_settings import other_than_default
 from mailcli.training.setting_reference import all_settings
 
 #: Settings that a report shows elsewhere: in the rows' names, or next to every table.
-_SHOWN_ELSEWHERE = {"data", "ranker", "cold_start", "seed", "continues", "cold_start.variant"}
+_SHOWN_ELSEWHERE = {"data", "ranker", "cold_start", "seed", "continues"}
 _BEST = 1
 
 
 def own_settings(rows: Sequence[Row], data: str) -> list[TextTable]:
     """The settings and options that are not the defaults and not the same in all rows; no table if there are none."""
     rows = _trained(rows)
-    changed = [other_than_default(row.config) for row in rows]
-    keys = [key for key in dict.fromkeys(key for own in changed for key in own) if key not in _SHOWN_ELSEWHERE]
+    changed = [_changed_settings(row.config) for row in rows]
+    keys = dict.fromkeys(key for own in changed for key in own)
     differing = [key for key in keys if len({own.get(key) for own in changed}) > 1]
     if not differing:
         return []
     lines = [[row.label, *(own.get(key, "-") for key in differing)] for row, own in zip(rows, changed, strict=True)]
     return [TextTable("Settings of single rows", ("", *differing), (text_block("", lines),), (data,), [])]
+
+
+def _changed_settings(config: RunConfig) -> dict[str, str]:
+    """Those that are not the defaults; the name of the row has MAIL's variant."""
+    shown_elsewhere = _SHOWN_ELSEWHERE | ({"cold_start.variant"} if config.cold_start == "mail" else set())
+    return {key: text for key, text in other_than_default(config).items() if key not in shown_elsewhere}
 
 
 def shared_settings(rows: Sequence[Row], data: str) -> TextTable:
