@@ -66,6 +66,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{by_lower_case[close[0]]}'?" if close else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 run` or `1,234 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def quoted(names: Iterable[str]) -> str:
     """`'a', 'b'` for an error text."""
     return ", ".join(f"'{name}'" for name in names)

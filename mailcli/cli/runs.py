@@ -11,7 +11,7 @@ from mailcli.cli._completion import run_folders
 from mailcli.cli._groups import GroupWithDefault
 from mailcli.cli._options import DATA_DIR, FORMAT, PATH, RUNS, check_form, print_text_tables
 from mailcli.cli._output import print_line
-from mailcli.errors import MailError
+from mailcli.errors import MailError, counted
 from mailcli.escape import terminal
 
 
@@ -96,7 +96,7 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
     listed = [look_at(folder) for folder in chosen]
     for run in listed:
         print_line(f"{run.folder}: {state_text(run)}; {size_text(run.bytes)}")
-    count = f"{len(listed)} {'run' if len(listed) == 1 else 'runs'}"
+    count = counted(len(listed), "run")
     if not yes and not _confirm(f"Delete {count}?"):
         print_line("Nothing was deleted.")
         return

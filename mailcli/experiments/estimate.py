@@ -13,7 +13,7 @@ from mailcli import plugins
 from mailcli.config import RunConfig, differences, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
-from mailcli.errors import MailError
+from mailcli.errors import MailError, counted
 from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.executors.measuring import Cell, measure_cells
 from mailcli.experiments.executors.processes import jobs_and_threads
@@ -140,7 +140,7 @@ class Estimate:
     def text(self) -> str:
         """One line."""
         count = len(self.missing)
-        runs = f"{count} runs to train, {self.jobs} at once" if count > 1 else "1 run to train"
+        runs = f"{counted(count, 'run')} to train" + (f", {self.jobs} at once" if count > 1 else "")
         caps = {run.config.epochs for run in self.missing}
         last = f"epoch {caps.pop()}" if len(caps) == 1 else "its last epoch"
         which = "every run" if count > 1 else "it"
@@ -158,7 +158,7 @@ class Estimate:
             for name in slowest[:NAMED_CELLS]
         ]
         rest = len(slowest) - len(texts)
-        scaled = f"; scaled to the impressions of {self.scaled} other worlds" if self.scaled else ""
+        scaled = f"; scaled to the impressions of {counted(self.scaled, 'other world')}" if self.scaled else ""
         return ", ".join([*texts, *([f"{rest} more"] if rest else [])]) + scaled
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mailcli import plugins
 from mailcli.config import MAX_SEED, OPTION_TABLES, Options, RunConfig, make_config
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.errors import MailError, counted, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
 from mailcli.preprocessing.source_options import dataset_name
@@ -187,6 +187,6 @@ class Plan:
             return []
         data, trials, users, seed = (self.tuned[key] for key in ("data", "trials", "users", "seed"))
         return [
-            f"tuned on {data}: {trials} trials per row, by the validation AUC of {users} users, seed {seed}; ranges "
-            f"{'; '.join(self.tuned['ranges'])}; each row's settings are in {self.path.as_posix()}"
+            f"tuned on {data}: {counted(trials, 'trial')} per row, by the validation AUC of {users} users, seed {seed}; "
+            f"ranges {'; '.join(self.tuned['ranges'])}; each row's settings are in {self.path.as_posix()}"
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mailcli.errors import counted
 from mailcli.training.run_folder import Run
 
 _NOT_RECORDED = "not recorded"
@@ -14,10 +15,10 @@ def environment_notes(runs: Sequence[Run]) -> list[str]:
     """Machines, versions and dates: what the runs have in common, or all values."""
     environments = [run.environment for run in runs]
     versions = ("python", "tensorflow", "keras", "numpy", "pandas", "scipy")
-    dates = sorted(str(environment.get("finished", _NOT_RECORDED))[:10] for environment in environments)
+    dates = sorted(map(_date, environments))
     commits = [{"commit": (environment.get("commit") or "none")[:9]} for environment in environments]
     return [
-        f"{len({run.folder for run in runs})} runs, finished {dates[0]} to {dates[-1]}",
+        f"{counted(len({run.folder for run in runs}), 'run')}, finished {dates[0]} to {dates[-1]}",
         f"machine: {'; '.join(sorted(set(map(_machine, environments))))}",
         "versions: " + ", ".join(f"{name} {_values(environments, name)}" for name in versions),
         f"commits: {_values(commits, 'commit')}",
@@ -27,11 +28,15 @@ def environment_notes(runs: Sequence[Run]) -> list[str]:
 def cost_note(runs: Sequence[Run]) -> str:
     """The number of runs, and what all of them took."""
     environments = [run.environment for run in runs]
-    minutes = sum(environment.get("seconds", 0) for environment in environments) / 60
+    minutes = round(sum(environment.get("seconds", 0) for environment in environments) / 60)
     return (
-        f"{len(runs)} runs, {minutes:,.0f} minutes of training and evaluation in total, threads per run: "
-        f"{_values(environments, 'threads')}"
+        f"{counted(len(runs), 'run')}, {counted(minutes, 'minute')} of training and evaluation in total, threads per "
+        f"run: {_values(environments, 'threads')}"
     )
+
+
+def _date(environment: Mapping[str, Any]) -> str:
+    return str(environment["finished"])[:10] if "finished" in environment else _NOT_RECORDED
 
 
 def _machine(environment: Mapping[str, Any]) -> str:

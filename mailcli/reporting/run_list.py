@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from mailcli.errors import counted
 from mailcli.reporting.rows import METRICS
 from mailcli.reporting.text_table import TextTable, text_block
 from mailcli.training.environment import TIME
@@ -39,7 +40,7 @@ def _table(folder: Path, runs: Sequence[ListedRun], now: float) -> TextTable:
     lines = [
         [_name(run), run.status, *_numbers(run), size_text(run.bytes), age_text(now - run.changed)] for run in runs
     ]
-    count = f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {size_text(sum(run.bytes for run in runs))}"
+    count = f"{counted(len(runs), 'run')}, {size_text(sum(run.bytes for run in runs))}"
     notes = [f"{count}; best: the best epoch; new, old: AUC and GAUC of these users in the test split"]
     notes += [f"{_name(run)}: {state_text(run)}" for run in runs if run.status != FINISHED]
     return TextTable(str(folder), _HEAD, (text_block("", lines),), tuple(notes), [record(run) for run in runs])

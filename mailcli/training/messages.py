@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from mailcli.config import RunConfig
+from mailcli.errors import counted
 from mailcli.training.checkpoints import TrainingState
 from mailcli.training.run_folder import Run
 from mailcli.utils.log import is_one_of_several
@@ -49,8 +50,8 @@ def log_begin(config: RunConfig, steps: int) -> None:
         steps: of an epoch.
     """
     whose = "" if config.select == "all" else f" of {config.select} users"
-    most, patience = f"{_number(config.epochs, 'epoch')} of {_number(steps, 'step')}", config.patience
-    ends = f"it ends earlier after {_number(patience, 'validation')} without a better AUC{whose}"
+    most, patience = f"{counted(config.epochs, 'epoch')} of {counted(steps, 'step')}", config.patience
+    ends = f"it ends earlier after {counted(patience, 'validation')} without a better AUC{whose}"
     logger.info(f"{_name(config)}: at most {most}; {ends}.")
 
 
@@ -103,11 +104,6 @@ def log_end(run: Run, result: Mapping[str, Any], seconds: float) -> None:
 
 def _name(config: RunConfig) -> str:
     return f"{config.cell}, seed {config.seed}"
-
-
-def _number(count: int, of_what: str) -> str:
-    """`1 epoch` or `1,234 steps`."""
-    return f"{count:,} {of_what}{'s' if count != 1 else ''}"
 
 
 def _best_auc(config: RunConfig, best: Mapping[str, Any]) -> str:

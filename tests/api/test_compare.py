@@ -78,7 +78,8 @@ def test_a_class_of_a_notebook_is_a_row_and_the_command_line_knows_its_run(with_
     assert f"notebook_code.{module.stem}:Popular" == run.config.ranker
     done = command("train", "--ranker", run.config.ranker, *SMALL[:-2])
     assert done.exit_code == 0, done.output
-    assert "1 runs: 1 finished" in done.stderr or done.stderr == ""
+    # It is finished, so nothing is trained.
+    assert done.stderr == ""
     assert command("evaluate", run.folder).exit_code == 0
 
 

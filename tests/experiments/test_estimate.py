@@ -140,7 +140,7 @@ def test_a_grid_is_measured_in_one_world_and_scaled_to_the_impressions_of_the_ot
     assert [cells for cells, _, _ in measured] == [["base+none"]]
     assert estimate.text() == (
         "2 runs to train, 1 at once: at most 3 min of steps and scoring if every run goes to epoch 20 (measured: BaseDNN "
-        "20 ms/step; scaled to the impressions of 1 other worlds)."
+        "20 ms/step; scaled to the impressions of 1 other world)."
     )
     assert describe(["One", "Two"], tables, jobs=1)[:2] == [
         "One on tiny (simulated), runs to train: 1",

@@ -254,7 +254,7 @@ def test_from_the_file_to_the_document(plan: Path, tmp_path: Path, monkeypatch: 
     planned = mail("run", "toy.toml", "--dry-run")
     assert planned.exit_code == 0, planned.output
     assert planned.stdout.splitlines()[:2] == [f"Map on {name} (simulated), runs to train: 3" for name in NAMES]
-    assert "; scaled to the impressions of 1 other worlds)." in planned.stdout
+    assert "; scaled to the impressions of 1 other world)." in planned.stdout
     first = mail("run", "toy.toml", "--format", "json")
     assert first.exit_code == 0, first.output
     assert first.stderr.startswith("6 runs: 0 finished, 6 to train; ")

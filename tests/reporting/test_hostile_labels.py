@@ -85,4 +85,4 @@ def test_the_document_has_every_name_as_text(plain_table: ResultTable, name: str
     assert texts.count(f"row {seen(name)}.") == 2 * 6
     assert f"data {seen(name)}.".replace("|", "/") in texts
     assert any(line.startswith(f"machine: {seen(name)}, {seen(name)} cores") for line in texts)
-    assert "Made by mail run experiments/a b.toml: 1 runs, 1 minutes" in "\n".join(texts)
+    assert "Made by mail run experiments/a b.toml: 1 run, 1 minute" in "\n".join(texts)
