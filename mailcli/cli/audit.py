@@ -12,6 +12,7 @@ from mailcli.cli._options import DATA_DIR, FORMAT, PATH, TABLE_MEMORY, THREADS, 
 from mailcli.errors import MailError
 
 if TYPE_CHECKING:
+    from mailcli.config import RunConfig
     from mailcli.reporting.text_table import TextTable
     from mailcli.training.run_audit import RunAudit
     from mailcli.training.run_folder import Run
@@ -40,6 +41,8 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     another user's generated behavior is as good, the table says that it is not personal.
     """
     from mailcli.metrics.bootstrap import check_draws
+    from mailcli.reporting.captions import table_titles
+    from mailcli.reporting.paper import row_label
     from mailcli.reporting.rescore import cell_of
 
     check_form(form)
@@ -52,7 +55,10 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
         for audited in _audits(folder, data_dir, bootstrap):
             run = audited.run.folder.resolve()
             by_cell.setdefault((run.parent, repr(cell_of(audited.run.config))), {})[run] = audited
-    print_text_tables([_table(list(cell.values())) for cell in by_cell.values()], form)
+    cells = [sorted(cell.values(), key=lambda audited: audited.run.config.seed) for cell in by_cell.values()]
+    configs = [[audited.run.config for audited in cell] for cell in cells]
+    titles = table_titles([(f"Audit of {row_label(own[0])}", own) for own in configs])
+    print_text_tables([_table(*cell) for cell in zip(cells, configs, titles, strict=True)], form)
 
 
 class _Audited(NamedTuple):
@@ -73,15 +79,13 @@ def _audits(folder: Path, data_dir: Path, draws: int) -> list[_Audited]:
     return list(map(audited, runs)) if runs[0].folder == folder else keep_usable(runs, audited)
 
 
-def _table(audited: list[_Audited]) -> TextTable:
-    """The table of one cell's runs."""
+def _table(audited: list[_Audited], configs: list[RunConfig], title: str) -> TextTable:
+    """The table of one cell's runs and their configs."""
     from mailcli.reporting.audit_table import audit_table
     from mailcli.reporting.audits import mean_audit
 
-    audited = sorted(audited, key=lambda pair: pair.run.config.seed)
-    configs = [pair.run.config for pair in audited]
     dataset = (audited[0].run.result or {})["dataset"]
-    return audit_table(mean_audit([pair.audit for pair in audited]), configs, dataset)
+    return audit_table(mean_audit([pair.audit for pair in audited]), configs, dataset, title)
 
 
 def _audit(run: Run, data_dir: Path, draws: int) -> RunAudit:

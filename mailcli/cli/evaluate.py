@@ -76,11 +76,11 @@ def evaluate(
 
         print_text_tables(warm_up_tables(chosen, data_dir, numbers), form)
         return
+    from mailcli.reporting.captions import table_titles
     from mailcli.reporting.rescore import rescore
     from mailcli.reporting.tables import make_table
 
-    tables = [
-        make_table(rows, f"Test metrics on {rows[0].config.data}", columns=metric_columns)
-        for rows in rescore(chosen, data_dir, bootstrap)
-    ]
-    print_tables(tables, form)
+    tables = rescore(chosen, data_dir, bootstrap)
+    titles = table_titles([("Test metrics", [row.config for row in rows]) for rows in tables])
+    titled = zip(tables, titles, strict=True)
+    print_tables([make_table(rows, title, columns=metric_columns) for rows, title in titled], form)

@@ -187,6 +187,6 @@ class Plan:
             return []
         data, trials, users, seed = (self.tuned[key] for key in ("data", "trials", "users", "seed"))
         return [
-            f"tuned on {data}: {counted(trials, 'trial')} per row, by the validation AUC of {users} users, seed {seed}; "
-            f"ranges {'; '.join(self.tuned['ranges'])}; each row's settings are in {self.path.as_posix()}"
+            f"tuned on {data}: {counted(trials, 'trial')} per row, by the validation AUC of {users} users, seed {seed}"
+            f"; ranges {'; '.join(self.tuned['ranges'])}; each row's settings are in {self.path.as_posix()}"
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.grid import archive_worlds
 from mailcli.experiments.plan import Plan
 from mailcli.experiments.plan_file import read_plan
-from mailcli.reporting.captions import settings_note
+from mailcli.reporting.captions import table_titles
 from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.plots.map import map_caption
 from mailcli.reporting.report.content import ReportSection
@@ -98,7 +97,7 @@ def _run_sections(runs: Sequence[Run], options: ReportOptions, first: int) -> li
         [(row_of([(run, result_of(run)) for run in runs_of_row]), runs_of_row) for runs_of_row in table]
         for table in group_by_table(runs)
     ]
-    titles = _titles([[row for row, _ in table] for table in tables])
+    titles = table_titles([("Test metrics", [row.config for row, _ in table]) for table in tables])
     return [
         _run_section(table, title, f"s{number}", options)
         for number, (table, title) in enumerate(zip(tables, titles, strict=True), start=first)
@@ -113,16 +112,6 @@ def _run_section(
     runs = [run for _, runs_of_row in rows_and_runs for run in runs_of_row]
     scored = Scored(rows, runs, _warm_up(rows_and_runs, options))
     return section_of_rows(scored, [make_table(rows, title, columns=options.columns)], name)
-
-
-def _titles(tables: Sequence[Sequence[Row]]) -> list[str]:
-    """What tells the tables apart: dataset and protocol, and their settings where these are not enough."""
-    titles = [f"Test metrics on {rows[0].config.data}, protocol {rows[0].config.protocol}" for rows in tables]
-    count = Counter(titles)
-    return [
-        title if count[title] == 1 else f"{title}: {settings_note([row.config for row in rows])}"
-        for title, rows in zip(titles, tables, strict=True)
-    ]
 
 
 def _warm_up(rows: Sequence[tuple[Row, Sequence[Run]]], options: ReportOptions) -> list[WarmUpLine]:

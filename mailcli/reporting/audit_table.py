@@ -8,32 +8,32 @@ from collections.abc import Sequence
 from mailcli.config import RunConfig
 from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.reporting.audits import Audit, Cost
-from mailcli.reporting.paper import row_label
+from mailcli.reporting.captions import protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextTable, text_block, unsigned
 from mailcli.training.evaluate import or_none
 from mailcli.training.run_audit import SOURCES
 
 
-def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str) -> TextTable:
+def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str, title: str) -> TextTable:
     """The table of one cell's audit.
 
     Args:
         audit: its numbers.
         configs: of its runs, which differ by their seed.
         dataset: the dataset's label.
+        title: of the table.
     """
     head = ("", *(name for metric in METRICS for name in (metric, "over users", "against own v̂")))
     lines = [[SOURCES[source], *_cells(audit, source)] for source in SOURCES]
     config, draws = configs[0], len(next(iter(audit.draws.values())))
     seeds = ", ".join(str(config.seed) for config in configs)
     notes = (
-        f"data {dataset} | protocol {config.protocol}, {config.new_share:.0%} of users new | seeds {seeds}",
+        f"data {dataset} | {protocol_text(config)} | seeds {seeds}",
         f"{audit.users:,.0f} new users who have behavior, on average; the same weights in every line",
         f"over users, against own v̂: 95 % intervals from {draws:,} bootstrap draws of the users",
         verdict(audit),
     )
-    title = f"Audit of {row_label(config)} on {config.data}"
     return TextTable(title, head, (text_block(TITLES["new"], lines),), notes, _records(audit, config, seeds))
 
 

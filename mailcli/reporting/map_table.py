@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mailcli.errors import counted
 from mailcli.reporting.best_epochs import best_epochs
-from mailcli.reporting.captions import EQUIVALENCE_NOTE, ONE_SEED, SEEDS_NOTE, settings_note
+from mailcli.reporting.captions import EQUIVALENCE_NOTE, ONE_SEED, SEEDS_NOTE, protocol_text, settings_note
 from mailcli.reporting.cell_texts import improvement_cell, improvement_text
 from mailcli.reporting.map_means import MEANS_NOTE, means_table
 from mailcli.reporting.result_layout import improvement_numbers
@@ -99,10 +100,7 @@ def _counts(line: MapLine) -> str:
 def _data_note(worlds: Sequence[WorldRows]) -> str:
     first = worlds[0].rows[0]
     seeds = ", ".join(map(str, first.seeds))
-    return (
-        f"data {len(worlds)} worlds (simulated) | protocol {first.results[0]['protocol']}, "
-        f"{first.config.new_share:.0%} of users new | seeds {seeds}"
-    )
+    return f"data {counted(len(worlds), 'world')} (simulated) | {protocol_text(first.config)} | seeds {seeds}"
 
 
 def _notes(worlds: Sequence[WorldRows], shown: Sequence[str]) -> list[str]:
@@ -118,10 +116,9 @@ def verdict(block: MapBlock) -> str:
     shown = [gain.mean for gain in gains if gain.significant or not several_seeds]
     better, worse = (sum(sign * gain > 0 for gain in shown) for sign in (1, -1))
     significantly = "significantly " if several_seeds else ""
-    return (
-        f"{block_title(block)}: {significantly}better in {better}, worse in {worse} of the {len(counting)} worlds that "
-        f"count, of {len(block.lines)}"
-    )
+    worlds = f"{counted(len(counting), 'world')} that count{'s' if len(counting) == 1 else ''}"
+    numbers = f"{significantly}better in {better}, worse in {worse} of the {worlds}, of {len(block.lines)}"
+    return f"{block_title(block)}: {numbers}"
 
 
 def _epoch_notes(worlds: Sequence[WorldRows]) -> list[str]:

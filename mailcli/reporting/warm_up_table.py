@@ -12,7 +12,7 @@ import numpy as np
 from mailcli import plugins
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 from mailcli.reporting.best_epochs import epoch_notes
-from mailcli.reporting.captions import ONE_SEED, TRIVIAL_MARK, TRIVIAL_NOTE, data_note, settings_note
+from mailcli.reporting.captions import ONE_SEED, TRIVIAL_MARK, TRIVIAL_NOTE, data_note, settings_note, table_titles
 from mailcli.reporting.cell_texts import estimate_cell, improvement_cell, improvement_text, short_improvement_text
 from mailcli.reporting.rescore import cell_of, group_by_table
 from mailcli.reporting.result_layout import cell_numbers, improvement_numbers
@@ -22,6 +22,8 @@ from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable
 from mailcli.reporting.warm_up import WarmUp, check_known, measure_warm_up
 from mailcli.training.run_folder import Run
 
+#: The beginning of a title.
+SHOWS = "New users by known behaviors"
 _NOT_SIGNIFICANT = "n.s. = no significant difference at 5 %"
 
 
@@ -56,11 +58,14 @@ def warm_up_tables(runs: Sequence[Run], data_dir: Path, known: Sequence[int]) ->
         MailError: a run's histories are shorter than a number of behaviors, or as `measure_warm_up`.
     """
     check_known(known, runs)
-    tables = []
-    for table in group_by_table(runs):
-        rows = [(row_of([(run, run.result or {}) for run in row]), row) for row in table]
-        tables.append(warm_up_table(measure_lines(rows, data_dir, known), known))
-    return tables
+    tables = [
+        [(row_of([(run, run.result or {}) for run in row]), row) for row in table] for table in group_by_table(runs)
+    ]
+    titles = table_titles([(SHOWS, [row.config for row, _ in rows]) for rows in tables])
+    return [
+        warm_up_table(measure_lines(rows, data_dir, known), known, title)
+        for rows, title in zip(tables, titles, strict=True)
+    ]
 
 
 def measure_lines(rows: Sequence[tuple[Row, Sequence[Run]]], data_dir: Path, known: Sequence[int]) -> list[WarmUpLine]:
@@ -77,7 +82,7 @@ def measure_lines(rows: Sequence[tuple[Row, Sequence[Run]]], data_dir: Path, kno
     return [WarmUpLine(row, tuple(measure_warm_up(run, data_dir, known) for run in runs)) for row, runs in rows]
 
 
-def warm_up_table(lines: Sequence[WarmUpLine], known: Sequence[int]) -> TextTable:
+def warm_up_table(lines: Sequence[WarmUpLine], known: Sequence[int], title: str) -> TextTable:
     """The table of some lines: a block per metric, and one per metric for RI where a baseline is among the lines."""
     names = [f"{TRIVIAL_MARK}{line.name}" if line.trivial else line.name for line in lines]
     baselines = [_baseline(line, lines) for line in lines]
@@ -104,7 +109,6 @@ def warm_up_table(lines: Sequence[WarmUpLine], known: Sequence[int]) -> TextTabl
     gains_shown = gains_by_metric if any(baselines) else []
     wide = (*blocks, *_gain_blocks(names, gains_shown, improvement_text)), notes
     narrow = (*blocks, *_gain_blocks(names, gains_shown, short_improvement_text)), tuple(map(_short_note, notes))
-    title = f"New users by known behaviors on {lines[0].row.config.data}"
     return TextTable(title, head, *wide, records, layouts=(Layout(head, *wide), Layout(head, *narrow)))
 
 

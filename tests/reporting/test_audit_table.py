@@ -48,7 +48,7 @@ def test_an_undefined_gauc_is_said_to_be_so() -> None:
     audit = mean_audit([measure_audit(one_label_each, users=2, draws=40)])
     assert not audit.is_personal
     assert "AUC +0.0000 [+0.0000, +0.0000], GAUC undefined" in verdict(audit)
-    table = audit_table(audit, [make_config([{"data": "toy", "cold_start": "mail"}])], "toy")
+    table = audit_table(audit, [make_config([{"data": "toy", "cold_start": "mail"}])], "toy", "Title")
     assert [cell.text for cell in table.blocks[0].lines[1]] == [
         *("v̂ of another new user", "1.0000", "1.0000 to 1.0000", "+0.0000 [+0.0000, +0.0000]"),
         *("undefined", "", ""),

@@ -108,7 +108,7 @@ def test_the_text_by_hand() -> None:
         ["as1", ".5500", ".5000", ".6100", ".5200", ".5600", ".6000", "+12.00 ±4.97, p .018", "yes"],
         ["as0.5", ".5500", ".5000", ".6100", ".5600", ".5000", ".6000", "+0.00 ±4.97, p 1.000 n.s.", "no"],
     ]
-    counted = "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of the 1 worlds that count, of 2"
+    counted = "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of the 1 world that counts, of 2"
     assert means.notes[:4] == (
         "data 2 worlds (simulated) | protocol paper, 40% of users new | seeds 0, 1, 2",
         "worlds: as = attribute_strength",
@@ -139,7 +139,7 @@ def test_one_seed_has_no_interval() -> None:
     _, table = map_tables([world(mail_row([0.5], [0.55], [(0.5, 0.6)]))], "Title")
     assert [cell.text for cell in table.blocks[0].lines[0]][-2:] == ["+10.00", "yes"]
     assert "one seed: no interval over seeds, so significance cannot be assessed" in table.notes
-    assert "MAIL-Base against BaseDNN: better in 1, worse in 0 of the 1 worlds that count, of 1" in table.notes
+    assert "MAIL-Base against BaseDNN: better in 1, worse in 0 of the 1 world that counts, of 1" in table.notes
 
 
 def test_worse_worlds_are_counted_apart() -> None:

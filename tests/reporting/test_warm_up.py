@@ -120,7 +120,7 @@ def test_means_intervals_and_improvements_by_hand(runs: Path) -> None:
     name = "base+masked (units=16,8)"
     all_runs = [run_of(runs, cell, seed) for cell in (MASKED, BASE) for seed in (0, 1)]
     (table,) = warm_up_table.warm_up_tables(all_runs, Path("data"), [0, 5])
-    assert table.title == "New users by known behaviors on tiny"
+    assert table.title == "New users by known behaviors on tiny, protocol strict"
     assert table.head == ("known", "0", "5")
     texts = {block.title: [[cell.text for cell in line] for line in block.lines] for block in table.blocks}
     assert texts == {

@@ -9,6 +9,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.experiments.ab_test.policies import Contender
 from mailcli.experiments.ab_test.run import ARMS, GROUPS, Outcome, Setup
 from mailcli.metrics.statistics import Lift
+from mailcli.reporting.captions import protocol_text
 from mailcli.reporting.rows import TITLES
 from mailcli.reporting.text_table import TextBlock, TextTable, text_block
 
@@ -92,8 +93,7 @@ def _describe(arm: Contender) -> str:
     if arm.run is None:
         return {"oracle": "oracle, by the true click probability", "random": "random, by chance"}[arm.name]
     config = arm.run.config
-    draw = f"seed {config.seed}, protocol {config.protocol}, {config.new_share:.0%} of users new"
-    return f"{config.cell}, {draw} ({arm.name})"
+    return f"{config.cell}, seed {config.seed}, {protocol_text(config)} ({arm.name})"
 
 
 def _record(outcome: Outcome) -> dict[str, Any]:

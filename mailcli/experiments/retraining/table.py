@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mailcli.reporting.captions import ONE_SEED
+from mailcli.reporting.captions import ONE_SEED, protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextBlock, TextTable, text_block, unsigned
 from mailcli.training.run_folder import Run
@@ -32,13 +32,12 @@ def retraining_table(run: Run, parent: Path) -> TextTable:
     """The metrics of both days, before and after the run was continued."""
     result, config = run.result or {}, run.config
     days = list(zip(_MEANINGS, result["days"], strict=True))
-    draw = f"protocol {config.protocol}, {config.new_share:.0%} of users new"
     return TextTable(
         f"{config.cell} on {config.data}",
         ("", *(f"{metric} {column}" for metric in METRICS for column in ("before", "after", "difference"))),
         tuple(_block(meaning, day) for meaning, day in days),
         (
-            f"data {result['dataset']} | {draw} | seed {config.seed}",
+            f"data {result['dataset']} | {protocol_text(config)} | seed {config.seed}",
             f"before: {parent}; ids that are new to it count as unknown",
             f"after: {run.folder}",
             "forgetting: the change on the day that the run was trained on before; gain: the change on the new day",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mailcli.errors import counted
+from mailcli.reporting.captions import new_share_text, table_titles
 from mailcli.reporting.formats import render
 from mailcli.reporting.plots._style import caption
 from mailcli.reporting.provenance import cost_note, environment_notes
@@ -22,7 +24,7 @@ from mailcli.reporting.result_layout import lay_out, lay_out_with_audit
 from mailcli.reporting.rows import Row
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
-from mailcli.reporting.warm_up_table import WarmUpLine, warm_up_table
+from mailcli.reporting.warm_up_table import SHOWS, WarmUpLine, warm_up_table
 from mailcli.reporting.worlds import WorldRows
 from mailcli.training.run_folder import Run
 
@@ -117,7 +119,7 @@ def section_of_worlds(
     rows = worlds[0].rows
     return ReportSection(
         title=tables[0].title,
-        dataset=f"{len(worlds)} worlds (simulated)",
+        dataset=f"{counted(len(worlds), 'world')} (simulated)",
         badges=_badges(rows, runs),
         reading=reading,
         facts=[],
@@ -139,9 +141,9 @@ def _badges(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
     config = rows[0].config
     return [
         f"protocol {config.protocol}",
-        f"{config.new_share:.0%} of users new",
+        new_share_text(config),
         f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}",
-        f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}",
+        counted(len(runs), "run"),
     ]
 
 
@@ -156,5 +158,9 @@ def _warm_up(scored: Scored, label: str, name: str) -> list[ReportPart]:
     if not scored.warm_up:
         return []
     known = list(scored.warm_up[0].by_seed[0].metrics)
-    table, figure = warm_up_table(scored.warm_up, known), warm_up_figure(scored.warm_up, label, f"{name}-warm-up")
+    (title,) = table_titles([(SHOWS, [line.row.config for line in scored.warm_up])])
+    table, figure = (
+        warm_up_table(scored.warm_up, known, title),
+        warm_up_figure(scored.warm_up, label, f"{name}-warm-up"),
+    )
     return _part("warm-up", "Warm-up", _WARM_UP, [table], [figure])
