@@ -36,7 +36,7 @@ def improvement_cell(gain: Improvement | None, text: str) -> TextCell:
 
 def improvement_text(gain: Improvement | None) -> str:
     """`+12.00 ±4.97, p .018`, with `n.s.` if it is not significant and `≈` if it is practically zero."""
-    return _gain_text(gain, lambda known, p: f", {_p_value(p)}" + _marks(known))
+    return _gain_text(gain, lambda known, p: f", p {p_text(p)}" + _marks(known))
 
 
 def short_improvement_text(gain: Improvement | None) -> str:
@@ -63,5 +63,6 @@ def _marks(gain: Improvement) -> str:
     return ("" if gain.significant else " n.s.") + (" ≈" if gain.equivalent else "")
 
 
-def _p_value(p: float) -> str:
-    return "p <.001" if p < 0.001 else f"p {p:.3f}".replace(" 0.", " .")
+def p_text(p: float) -> str:
+    """`.018`, or `<.001`."""
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

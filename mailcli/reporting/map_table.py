@@ -86,7 +86,7 @@ def _cells(line: MapLine, shown: Sequence[str], trivial: Sequence[str], methods:
         line.real,
     ]
     name = world_name({key: line.settings[key] for key in shown})
-    texts = [name, *("-" if value is None else unsigned(value) for value in columns)]
+    texts = [name, *map(unsigned, columns)]
     gain = improvement_cell(line.gain, improvement_text(line.gain) or "-")
     return [*map(TextCell, texts), gain, TextCell(_counts(line))]
 

@@ -13,7 +13,7 @@ from mailcli.reporting.paired_differences import (
     paired_differences,
 )
 from mailcli.reporting.rows import TITLES
-from mailcli.reporting.text_table import TextTable, text_block, unsigned
+from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
 from mailcli.training.environment import LIBRARIES
 from mailcli.training.run_folder import Run
 from mailcli.training.run_settings import recorded_settings
@@ -86,7 +86,7 @@ def _metric_table(first: Run, second: Run, differences: Mapping[tuple[str, str],
         for _, metric in filter(lambda pair: pair[0] == users, measured):
             values = [test[users][metric] for test in tests]
             difference = differences.get((users, metric))
-            lines.append([metric, *map(_value, values), *(_difference_cells(difference) if differences else [])])
+            lines.append([metric, *map(unsigned, values), *(_difference_cells(difference) if differences else [])])
             numbers = difference or Difference(None, None, None)
             records.append(
                 {
@@ -101,13 +101,8 @@ def _metric_table(first: Run, second: Run, differences: Mapping[tuple[str, str],
     return TextTable("Test metrics", head, tuple(blocks), notes, records)
 
 
-def _value(value: float | None) -> str:
-    return "-" if value is None else unsigned(value)
-
-
 def _difference_cells(difference: Difference | None) -> list[str]:
-    if difference is None or difference.mean is None:
+    if difference is None:
         return ["-", "-"]
-    if difference.low is None or difference.high is None:
-        return [f"{difference.mean:+.4f}", "-"]
-    return [f"{difference.mean:+.4f}", f"{difference.low:+.4f} to {difference.high:+.4f}"]
+    has_interval = difference.low is not None
+    return [signed(difference.mean), f"{signed(difference.low)} to {signed(difference.high)}" if has_interval else "-"]

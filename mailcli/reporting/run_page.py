@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,16 +68,12 @@ def _metrics(result: Mapping[str, Any]) -> TextTable:
     known = (*METRICS, *CALIBRATION_METRICS, *CONVERSION_METRICS)
     metrics = [name for name in known if any(name in group for group in groups.values())]
     lines = [
-        [TITLES[users], *(_metric(group.get(name)) for name in metrics), f"{group['impressions']:,}"]
+        [TITLES[users], *(unsigned(group.get(name)) for name in metrics), f"{group['impressions']:,}"]
         for users, group in groups.items()
     ]
     records = [{"users": users, **group} for users, group in groups.items()]
     head = ("", *metrics, "impressions")
     return TextTable("Test split", head, (text_block("", lines),), (f"data {result['dataset']}",), records)
-
-
-def _metric(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else unsigned(value)
 
 
 def _curve(curve: Sequence[Mapping[str, Any]], best_step: int | None) -> list[TextTable]:
@@ -88,7 +83,7 @@ def _curve(curve: Sequence[Mapping[str, Any]], best_step: int | None) -> list[Te
     lines = []
     for point in curve:
         rank = int(point["step"] == best_step)
-        texts = (str(point["epoch"]), str(point["step"]), *(_metric(point[users]) for users in _CURVE_USERS))
+        texts = (str(point["epoch"]), str(point["step"]), *(unsigned(point[users]) for users in _CURVE_USERS))
         lines.append([TextCell(text, rank=rank) for text in texts])
     head = ("epoch", "step", *(f"{users} AUC" for users in _CURVE_USERS))
     note = "validation split" if best_step is None else f"validation split; the best epoch ends at step {best_step:,}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ class TextCell(NamedTuple):
     """1 for the best of its block, 2 for the second best, 0 for all others."""
     sign: int = 0
     """1 for a significant improvement, -1 for a significant loss, 0 for all others."""
+    is_text: bool = False
+    """Whether it is no number, although it may look like one: the comma of `512,256` separates two of them."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class TextTable:
     """The columns' names; the first column holds the lines' names."""
     blocks: tuple[TextBlock, ...]
     notes: tuple[str, ...]
-    """The first one names the data."""
+    """CSV has only the first one, in a result table that of the data."""
     records: list[dict[str, Any]]
     """What CSV and JSON hold: a flat record for each number."""
     markdown_notes: tuple[str, ...] | None = None
@@ -63,6 +66,11 @@ def text_block(title: str, lines: list[list[str]]) -> TextBlock:
     return TextBlock(title, [[TextCell(text) for text in line] for line in lines])
 
 
-def unsigned(number: float) -> str:
-    """`.5862`, as the paper prints it."""
-    return f"{number:.4f}".removeprefix("0")
+def unsigned(number: float | None) -> str:
+    """`.5862`, as the paper prints it; `-` where there is none, or NaN."""
+    return "-" if number is None or math.isnan(number) else f"{number:.4f}".removeprefix("0")
+
+
+def signed(number: float | None) -> str:
+    """`+.0123` or `-.0123`; `-` where there is none, or NaN."""
+    return "-" if number is None or math.isnan(number) else f"{number:+.4f}"[0] + unsigned(abs(number))

@@ -10,6 +10,7 @@ from mailcli.experiments.ab_test.policies import Contender
 from mailcli.experiments.ab_test.run import ARMS, GROUPS, Outcome, Setup
 from mailcli.metrics.statistics import Lift
 from mailcli.reporting.captions import protocol_text
+from mailcli.reporting.cell_texts import p_text
 from mailcli.reporting.rows import TITLES
 from mailcli.reporting.text_table import TextBlock, TextTable, text_block
 
@@ -54,11 +55,10 @@ def _lift(observed: Lift) -> list[str]:
     """The lift, its interval and its p-value."""
     if observed.lift is None or observed.p is None:
         return ["-", "-", "-"]
-    p = "<.001" if observed.p < 0.001 else f"{observed.p:.3f}".removeprefix("0")
     return [
         _signed(observed.lift),
         f"{_signed(observed.low)} to {_signed(observed.high)}",
-        p + ("" if observed.significant else " n.s."),
+        p_text(observed.p) + ("" if observed.significant else " n.s."),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mailcli.reporting.captions import ONE_SEED, protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
-from mailcli.reporting.text_table import TextBlock, TextTable, text_block, unsigned
+from mailcli.reporting.text_table import TextBlock, TextTable, signed, text_block, unsigned
 from mailcli.training.run_folder import Run
 
 #: What a change means on the dataset of the earlier day, and on that of the new one.
@@ -67,9 +67,7 @@ def _block(meaning: str, day: Mapping[str, Any]) -> TextBlock:
 
 
 def _texts(change: _Change) -> list[str]:
-    texts = ["-" if value is None else unsigned(value) for value in (change.before, change.after)]
-    difference = change.difference
-    return [*texts, "-" if difference is None else f"{difference:+.4f}".replace("0.", ".", 1)]
+    return [unsigned(change.before), unsigned(change.after), signed(change.difference)]
 
 
 def _record(number: int, meaning: str, day: Mapping[str, Any], change: _Change) -> dict[str, Any]:
