@@ -29,8 +29,12 @@ def own_settings(rows: Sequence[Row], data: str) -> list[TextTable]:
     differing = [key for key in keys if len({own.get(key) for own in changed}) > 1]
     if not differing:
         return []
-    lines = [[row.label, *(own.get(key, "-") for key in differing)] for row, own in zip(rows, changed, strict=True)]
-    return [TextTable("Settings of single rows", ("", *differing), (text_block("", lines),), (data,), [])]
+    lists = {key for key in differing if any("," in own.get(key, "") for own in changed)}
+    lines = [
+        [TextCell(row.label), *(TextCell(own.get(key, "-"), is_text=key in lists) for key in differing)]
+        for row, own in zip(rows, changed, strict=True)
+    ]
+    return [TextTable("Settings of single rows", ("", *differing), (TextBlock("", lines),), (data,), [])]
 
 
 def _changed_settings(config: RunConfig) -> dict[str, str]:
@@ -93,8 +97,7 @@ def _marked(row: Row) -> str:
 
 
 def _metrics(result: Result) -> list[str]:
-    values = [result["test"].get(users, {}).get(metric) for users in ("new", "old") for metric in METRICS]
-    return ["-" if value is None else unsigned(value) for value in values]
+    return [unsigned(result["test"].get(users, {}).get(metric)) for users in ("new", "old") for metric in METRICS]
 
 
 def _epoch(result: Result) -> str:

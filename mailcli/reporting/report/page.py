@@ -20,7 +20,7 @@ from mailcli.reporting.result_layout import MARKDOWN_LEGEND
 from mailcli.reporting.text_table import TextCell, TextTable
 
 _FOLDER = Path(__file__).parent
-_NUMBER = re.compile(r"[+-]?(?:\d[\d,]*)?\.?\d+(?![\w,])")
+_NUMBER = re.compile(r"[+-]?(?:\d[\d,]*)?\.?\d+(?:[eE][+-]?\d+)?(?![\w,])")
 _PLUS_MINUS = " ±"
 
 
@@ -70,7 +70,7 @@ def page_cell(cell: TextCell) -> PageCell:
     main, plus_minus, rest = cell.text.partition(_PLUS_MINUS)
     rest = (plus_minus + rest + cell.detail).strip()
     below = BELOW_TRIVIAL_MARK if main.endswith(BELOW_TRIVIAL_MARK) else ""
-    number = _NUMBER.match(main)
+    number = None if cell.is_text else _NUMBER.match(main)
     key = float(number[0].replace(",", "")) if number else None
     return PageCell(main.removesuffix(below), below, rest, key, cell.rank, cell.sign)
 

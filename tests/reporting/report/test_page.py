@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from mailcli.config import make_config
 from mailcli.reporting.report.content import Fact, ReportFigure, ReportPart, ReportSection
+from mailcli.reporting.report.details import own_settings
 from mailcli.reporting.report.page import page_cell, render_page
+from mailcli.reporting.rows import Row
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
 from tests.helpers.hostile_names import PIECES, WORST, assert_harmless, seen
 from tests.helpers.html_pages import HtmlPage
@@ -24,6 +27,7 @@ from tests.helpers.html_pages import HtmlPage
         ("-", "", "-", "", None),
         ("", "", "", "", None),
         ("undefined", "", "undefined", "", None),
+        ("1e-05", "", "1e-05", "", 0.00001),
         ("512,256,x", "", "512,256,x", "", None),
         ("sparse_adam", "", "sparse_adam", "", None),
     ],
@@ -31,6 +35,20 @@ from tests.helpers.html_pages import HtmlPage
 def test_a_cell_is_sorted_by_its_number(text: str, detail: str, main: str, rest: str, key: float | None) -> None:
     cell = page_cell(TextCell(text, detail, rank=1, sign=-1))
     assert cell == (main, "↓" if "↓" in text else "", rest, key, 1, -1)
+
+
+def test_a_list_of_numbers_is_no_number() -> None:
+    """`8,4` and `8` are values of one setting, so the column is sorted as texts."""
+    rows = [
+        Row(make_config([{"data": "toy", "learning_rate": rate, "ranker.units": units}]), (0,), (), None)
+        for rate, units in ((1e-5, "8,4"), (2e-5, "8"))
+    ]
+    (table,) = own_settings(rows, "data toy")
+    assert table.head == ("", "learning_rate", "ranker.units")
+    assert [[page_cell(cell).key for cell in line[1:]] for line in table.blocks[0].lines] == [
+        [0.00001, None],
+        [0.00002, None],
+    ]
 
 
 def section(name: str) -> ReportSection:
