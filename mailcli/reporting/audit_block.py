@@ -7,19 +7,20 @@ from typing import Any, NamedTuple
 
 from mailcli.reporting.audits import Audit, Cost, mean_audit
 from mailcli.reporting.rows import METRICS, Row
-from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
+from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, signed, unsigned
 from mailcli.training.class_code import generates_behavior
 from mailcli.training.evaluate import or_none
 from mailcli.training.run_audit import SOURCES
 
-#: The sources that are held against the user's own v̂, and the heads of their columns.
+#: The sources that are compared with the user's own v̂, and the heads of their columns.
 _COLUMNS = {"other": "another's v̂", "permuted": "permuted", "mean": "mean v", "none": "v = 0", "real": "real v"}
-_NOT_PERSONAL = " †"
+_NOT_SHOWN = " †"
 #: Explains the columns and the mark; a document of several tables has it once.
 AUDIT_LEGEND = (
     "audit: new users ranked by the same weights with another new user's v̂ (permuted: attributes as well), the mean v "
     "of old users, none, and their real v (the ceiling); differences from the metric with their own v̂; ±: half of the "
-    f"95 % interval over users; {_NOT_PERSONAL.strip()} = not personal, another user's v̂ is as good"
+    f"95 % interval over users; {_NOT_SHOWN.strip()} = not shown to be personal, another user's v̂ costs nothing "
+    "significant"
 )
 
 
@@ -90,25 +91,26 @@ def audit_block(audits: Sequence[RowAudit], title: str, notes: Sequence[str]) ->
 
 
 def _name(row: RowAudit) -> str:
-    return row.name if row.audit.is_personal else row.name + _NOT_PERSONAL
+    return row.name + _NOT_SHOWN if row.audit.is_personal is False else row.name
 
 
 def _cell(cost: Cost) -> TextCell:
     """`-.0123 ±.0077`, and in brackets the interval itself."""
     if not cost.is_defined:
         return TextCell("undefined")
-    mean, low, high = (f"{number:+.4f}".replace("0.", ".", 1) for number in (cost.mean, cost.low, cost.high))
-    half = f"{(cost.high - cost.low) / 2:.4f}".removeprefix("0")
-    return TextCell(f"{mean} ±{half}", f" [{low}, {high}]")
+    half_width = (cost.high - cost.low) / 2
+    return TextCell(f"{signed(cost.mean)} ±{unsigned(half_width)}", f" [{signed(cost.low)}, {signed(cost.high)}]")
 
 
 def verdicts(audits: Sequence[RowAudit]) -> str:
-    """Which rows generate behavior that is personal, and which do not, in one sentence."""
-    personal = [row.name for row in audits if row.audit.is_personal]
-    others = [row.name for row in audits if not row.audit.is_personal]
-    texts = [f"v̂ is personal: {', '.join(personal)}"] if personal else []
-    texts += [f"v̂ is not personal, another user's is as good: {', '.join(others)}"] if others else []
-    return "; ".join(texts)
+    """Which rows are shown to generate behavior that is personal, and which are not, in one sentence."""
+    verdicts = {
+        True: "v̂ is personal",
+        False: "v̂ is not shown to be personal, another user's costs nothing significant",
+        None: "whether v̂ is personal is unknown, AUC and GAUC being undefined",
+    }
+    names = {verdict: [row.name for row in audits if row.audit.is_personal is verdict] for verdict in verdicts}
+    return "; ".join(f"{verdicts[verdict]}: {', '.join(own)}" for verdict, own in names.items() if own)
 
 
 def _records(audits: Sequence[RowAudit]) -> list[dict[str, Any]]:

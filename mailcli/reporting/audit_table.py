@@ -10,7 +10,7 @@ from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.reporting.audits import Audit, Cost
 from mailcli.reporting.captions import protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
-from mailcli.reporting.text_table import TextTable, text_block, unsigned
+from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
 from mailcli.training.evaluate import or_none
 from mailcli.training.run_audit import SOURCES
 
@@ -38,19 +38,21 @@ def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str, title:
 
 
 def verdict(audit: Audit) -> str:
-    """In words, whether v̂ is personal."""
+    """In words, whether v̂ is shown to be personal."""
+    if audit.is_personal is None:
+        return "whether v̂ is personal is unknown: AUC and GAUC are undefined"
     texts = [f"{metric} {cost_text(cost)}" for metric, cost in zip(METRICS, audit.costs("other"), strict=True)]
     numbers = f"{', '.join(texts)} with another user's"
     if audit.is_personal:
         return f"v̂ is personal: {numbers}"
-    return f"v̂ is not personal: another user's is as good ({numbers})"
+    return f"v̂ is not shown to be personal: another user's costs nothing significant ({numbers})"
 
 
 def cost_text(cost: Cost) -> str:
-    """`-0.0123 [-0.0200, -0.0046]`; `undefined` for a metric that is NaN."""
+    """`-.0123 [-.0200, -.0046]`; `undefined` for a metric that is NaN."""
     if not cost.is_defined:
         return "undefined"
-    return f"{cost.mean:+.4f} [{cost.low:+.4f}, {cost.high:+.4f}]"
+    return f"{signed(cost.mean)} [{signed(cost.low)}, {signed(cost.high)}]"
 
 
 def _cells(audit: Audit, source: str) -> list[str]:

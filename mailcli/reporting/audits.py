@@ -56,11 +56,14 @@ class Audit(NamedTuple):
         ]
 
     @property
-    def is_personal(self) -> bool:
+    def is_personal(self) -> bool | None:
         """Whether another user's v̂ is worse than the user's own: AUC's or GAUC's 97.5 % interval lies below 0.
 
-        97.5 instead of 95 %, because there are two of them (Bonferroni).
+        97.5 instead of 95 %, because there are two of them (Bonferroni). False is no proof of the contrary; None if AUC
+        and GAUC are undefined.
         """
+        if not any(cost.is_defined for cost in self.costs("other")):
+            return None
         draws = self.draws["other"] - self.draws["own"]
         return any(percentile_interval(column, 0.975)[1] < 0 for column in draws.T)
 

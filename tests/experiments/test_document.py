@@ -171,7 +171,7 @@ def test_archived_results_are_enough_and_give_the_same_document(home: Path) -> N
 
 def test_audits_are_kept_and_shown_below_their_table(home: Path) -> None:
     values = np.array([0.6, 0.55, 0.5, 0.59, 0.58, 0.7])[:, None] - np.array([0.0, 0.1])
-    audit = RunAudit(9, values, np.repeat(values[None], 40, axis=0).astype(np.float32))
+    audit = RunAudit(9, values, np.repeat(values[None], 80, axis=0).astype(np.float32))
     for seed in (0, 1):
         write_audit(home / f"runs/toy/paper/base+mail-base/seed-{seed}/audit.npz", audit)
     assert results().exit_code == 0
@@ -185,7 +185,7 @@ def test_audits_are_kept_and_shown_below_their_table(home: Path) -> None:
     for part in (
         "|  | another's v̂ | permuted | mean v | v = 0 | real v |",
         r"| MAIL-Base | -.0500 ±.0000 \[-.0500, -.0500\] | ",
-        "- v̂ is personal: MAIL-Base\n- 9 new users who have behavior; 40 draws of users\n- no audit of MAIL-None: ",
+        "- v̂ is personal: MAIL-Base\n- 9 new users who have behavior; 80 draws of users\n- no audit of MAIL-None: ",
     ):
         assert part in block, part
     # What columns and marks mean stands once, before the appendix.

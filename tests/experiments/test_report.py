@@ -54,7 +54,7 @@ def write_all(folder: Path) -> None:
     """The files of an experiment and of its finished runs."""
     (folder / "toy.toml").write_text(PLAN, encoding="utf-8")
     values = np.array([0.6, 0.55, 0.5, 0.59, 0.58, 0.7])[:, None] - np.array([0.0, 0.1])
-    audit = RunAudit(9, values, np.repeat(values[None], 40, axis=0).astype(np.float32))
+    audit = RunAudit(9, values, np.repeat(values[None], 80, axis=0).astype(np.float32))
     for cell, aucs in AUC.items():
         curve = [{"new": 0.5, "old": 0.6, **point} for point in CURVE]
         trained: dict[str, Any] = {} if cell.startswith("item") else {"curve": curve, "best_epoch": 2, "best_step": 20}
@@ -171,7 +171,7 @@ def test_the_facts_are_those_of_the_table(page: HtmlPage) -> None:
         (
             "Personal behavior",
             "1 of 1",
-            "methods generate behavior (v̂) that is the new user's own: another user's would rank worse",
+            "methods are shown to generate behavior (v̂) that is the new user's own: another user's ranks worse",
         ),
     ]
 

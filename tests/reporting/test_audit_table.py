@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mailcli.config import make_config
+from mailcli.reporting.audit_block import RowAudit, audit_block, verdicts
 from mailcli.reporting.audit_table import audit_table, cost_text, verdict
 from mailcli.reporting.audits import Cost, mean_audit
 from mailcli.training.run_audit import AuditedRun, measure_audit
@@ -36,7 +37,20 @@ def test_the_verdict() -> None:
     assert verdict(personal).startswith("v̂ is personal: AUC -0.")
     alike = mean_audit([measure_audit(many_users(0.0), users=100, draws=100)])
     assert not alike.is_personal
-    assert verdict(alike).startswith("v̂ is not personal: another user's is as good (AUC ")
+    assert verdict(alike).startswith("v̂ is not shown to be personal: another user's costs nothing significant (AUC ")
+
+
+def test_without_auc_and_gauc_nothing_is_known() -> None:
+    """All impressions have one label."""
+    scored = scored_run({})
+    clicks = np.ones_like(scored.clicks)
+    audit = mean_audit([measure_audit(scored._replace(clicks=clicks), users=2, draws=80)])
+    assert audit.is_personal is None
+    assert verdict(audit) == "whether v̂ is personal is unknown: AUC and GAUC are undefined"
+    row = RowAudit("MAIL-Base", (0,), audit)
+    assert verdicts([row]) == "whether v̂ is personal is unknown, AUC and GAUC being undefined: MAIL-Base"
+    # Without a mark, which would say that it is known.
+    assert audit_block([row], "Title", ["data toy"]).blocks[0].lines[0][0].text == "MAIL-Base"
 
 
 def test_an_undefined_gauc_is_said_to_be_so() -> None:
@@ -47,15 +61,15 @@ def test_an_undefined_gauc_is_said_to_be_so() -> None:
     )
     audit = mean_audit([measure_audit(one_label_each, users=2, draws=40)])
     assert not audit.is_personal
-    assert "AUC +0.0000 [+0.0000, +0.0000], GAUC undefined" in verdict(audit)
+    assert "AUC +.0000 [+.0000, +.0000], GAUC undefined" in verdict(audit)
     table = audit_table(audit, [make_config([{"data": "toy", "cold_start": "mail"}])], "toy", "Title")
     assert [cell.text for cell in table.blocks[0].lines[1]] == [
-        *("v̂ of another new user", "1.0000", "1.0000 to 1.0000", "+0.0000 [+0.0000, +0.0000]"),
+        *("v̂ of another new user", "1.0000", "1.0000 to 1.0000", "+.0000 [+.0000, +.0000]"),
         *("undefined", "", ""),
     ]
     assert [record["mean"] for record in table.records[:2]] == [1, None]
 
 
 def test_texts_of_costs() -> None:
-    assert cost_text(Cost(-0.01234, -0.02, 0.004)) == "-0.0123 [-0.0200, +0.0040]"
+    assert cost_text(Cost(-0.01234, -0.02, 0.004)) == "-.0123 [-.0200, +.0040]"
     assert cost_text(Cost(float("nan"), float("nan"), float("nan"))) == "undefined"

@@ -71,5 +71,5 @@ def _changes(name: str, lines: list[ResultLine], better: bool) -> Iterator[Fact]
 def _personal(table: ResultTable) -> Iterator[Fact]:
     if table.audits:
         personal = [row.name for row in table.audits if row.audit.is_personal]
-        text = "methods generate behavior (v̂) that is the new user's own: another user's would rank worse"
+        text = "methods are shown to generate behavior (v̂) that is the new user's own: another user's ranks worse"
         yield Fact("Personal behavior", f"{len(personal)} of {len(table.audits)}", text)
