@@ -9,7 +9,6 @@ import click
 
 from mailcli.cli._completion import run_folders
 from mailcli.cli._options import DATA_DIR, FORMAT, PATH, TABLE_MEMORY, THREADS, check_form, print_text_tables
-from mailcli.errors import MailError
 
 if TYPE_CHECKING:
     from mailcli.config import RunConfig
@@ -38,17 +37,15 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
 
     RUN is the folder of a finished run of a method that generates behavior, or a folder of runs, where those that
     cannot be audited are skipped with a warning. Runs of one cell share a table, which is the mean over their seeds. If
-    another user's generated behavior is as good, the table says that it is not personal.
+    another user's generated behavior costs nothing significant, the table says that it is not shown to be personal.
     """
-    from mailcli.metrics.bootstrap import check_draws
+    from mailcli.metrics.bootstrap import check_audit_draws
     from mailcli.reporting.captions import table_titles
     from mailcli.reporting.paper import row_label
     from mailcli.reporting.rescore import cell_of
 
     check_form(form)
-    if not bootstrap:
-        raise MailError("--bootstrap is 0. Expected a number of draws: whether v̂ is personal is read off intervals.")
-    check_draws(bootstrap, needed=True)
+    check_audit_draws(bootstrap)
     # A run that is given twice counts once.
     by_cell: dict[tuple[Path, str], dict[Path, _Audited]] = {}
     for folder in folders:

@@ -20,6 +20,8 @@ from mailcli.utils.hardware import threads
 
 #: The fewest draws for an interval (ours): with fewer, less than one draw (2.5 %) would lie beyond either end.
 MIN_DRAWS = 40
+#: The same of an audit, whose verdict is read off intervals with 1.25 % beyond either end.
+MIN_AUDIT_DRAWS = 80
 #: The most (ours): the ends are then accurate to 1 % of the metric's standard error.
 MAX_DRAWS = 100_000
 
@@ -27,11 +29,19 @@ Weights = NDArray[np.int64]
 """[users], the number of times that each user counts."""
 
 
-def check_draws(draws: int, needed: bool = False) -> None:
-    """Refuse a number of draws that intervals cannot have (MailError); 0 means no intervals, unless they are needed."""
-    if (draws or needed) and not MIN_DRAWS <= draws <= MAX_DRAWS:
-        none = "" if needed else "0 (no intervals), or "
-        raise MailError(f"--bootstrap is {draws}. Expected {none}{MIN_DRAWS} to {MAX_DRAWS} draws.")
+def check_draws(draws: int) -> None:
+    """Refuse a number of draws that intervals cannot have (MailError); 0 means no intervals."""
+    if draws and not MIN_DRAWS <= draws <= MAX_DRAWS:
+        raise MailError(f"--bootstrap is {draws}. Expected 0 (no intervals), or {MIN_DRAWS} to {MAX_DRAWS} draws.")
+
+
+def check_audit_draws(draws: int) -> None:
+    """Refuse a number of draws that an audit cannot have (MailError)."""
+    if not MIN_AUDIT_DRAWS <= draws <= MAX_DRAWS:
+        raise MailError(
+            f"--bootstrap is {draws}. Expected {MIN_AUDIT_DRAWS} to {MAX_DRAWS} draws: whether v̂ is personal is read "
+            "off their intervals."
+        )
 
 
 class WeightedMetrics:

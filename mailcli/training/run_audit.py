@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.metrics.bootstrap import MIN_DRAWS, WeightedMetrics, resample
+from mailcli.metrics.bootstrap import MIN_AUDIT_DRAWS, WeightedMetrics, resample
 from mailcli.training.evaluate import DRAWS_SEED
 from mailcli.training.variable_files import DAMAGE_ERRORS
 from mailcli.utils.files import write_atomically
@@ -117,9 +117,9 @@ def _check(sources: NDArray, users: NDArray, values: NDArray, draws: NDArray) ->
         raise ValueError("users is not a number from 2")
     if values.dtype != np.float64 or values.shape != (len(SOURCES), 2):
         raise ValueError(f"values is {values.dtype} {values.shape}, expected float64 {(len(SOURCES), 2)}")
-    if draws.dtype != np.float32 or draws.shape[1:] != values.shape or len(draws) < MIN_DRAWS:
+    if draws.dtype != np.float32 or draws.shape[1:] != values.shape or len(draws) < MIN_AUDIT_DRAWS:
         raise ValueError(
-            f"draws is {draws.dtype} {draws.shape}, expected float32 ({MIN_DRAWS} or more, {len(SOURCES)}, 2)"
+            f"draws is {draws.dtype} {draws.shape}, expected float32 ({MIN_AUDIT_DRAWS} or more, {len(SOURCES)}, 2)"
         )
     for name, array in (("values", values), ("draws", draws)):
         if not (np.isnan(array) | ((array >= 0) & (array <= 1))).all():

@@ -137,7 +137,13 @@ from tests.helpers.command_line import error_line, mail
             ["compare", "--set", "ranker=dmr"],
             "--set ranker=dmr: the rows of a table name it. Leave it out.",
         ),
-        (["audit", "runs", "--bootstrap", "5"], "--bootstrap is 5. Expected 40 to 100000 draws."),
+        *(
+            (
+                ["audit", "runs", "--bootstrap", draws],
+                f"--bootstrap is {draws}. Expected 80 to 100000 draws: whether v̂ is personal is read off their intervals.",
+            )
+            for draws in ("0", "79")
+        ),
         (["evaluate"], "runs: holds no finished run. Make one with `mail train`."),
         (["evaluate", "--bootstrap", "-1"], "--bootstrap is -1. Expected 0 (no intervals), or 40 to 100000 draws."),
         (["evaluate", "--bootstrap", "39"], "--bootstrap is 39. Expected 0 (no intervals), or 40 to 100000 draws."),
