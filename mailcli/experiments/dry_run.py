@@ -29,7 +29,7 @@ def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | 
     if all(run.is_finished for run in runs):
         return [*lines, "Nothing to train: all runs are finished."]
     estimate = measure(tables, jobs)
-    memory = max(map(largest_run_memory, tables)) * min(estimate.jobs, len(estimate.missing))
+    memory = largest_run_memory(tables) * min(estimate.jobs, len(estimate.missing))
     needs = f"Memory: up to {memory / 1e9:.1f} GB. Disk: up to {disk_bytes(estimate) / 1e6:,.0f} MB."
     return [*lines, estimate.text(), needs]
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from mailcli import plugins
@@ -188,7 +189,7 @@ def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
     """Measure each cell of the missing runs once; in a grid on one dataset, and scale that to the others.
 
     Args:
-        tables: trained one after the other; there is a missing run.
+        tables: those of a grid are trained together, any others one after the other; there is a missing run.
         jobs: the value of --jobs.
 
     Raises:
@@ -200,19 +201,24 @@ def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
     measured: dict[str, tuple[Speed, Dataset]] = {}
     speeds: dict[str, Speed] = {}
     total, most_jobs, known = 0.0, 1, set[Path]()
-    for table in tables:
-        runs = table.runs()
+    for _, tables_at_once in groupby(tables, key=lambda table: table.grid or id(table)):
+        pool = list(tables_at_once)
+        runs = [run for table in pool for run in table.runs()]
         missing = [run for run in runs if not run.is_finished and run.folder not in known]
         if not missing:
             continue
+        # As they are trained.
+        missing.sort(key=lambda run: run.config.seed)
         known.update(run.folder for run in missing)
-        parallel, threads_each = jobs_and_threads(len(runs), largest_run_memory(table), jobs)
-        unmeasured = {run.measured_as: run for run in missing if run.measured_as not in measured}
+        parallel, threads_each = jobs_and_threads(len(runs), largest_run_memory(pool), jobs)
+        by_key: dict[str, PlannedRun] = {}
+        for run in missing:
+            by_key.setdefault(run.measured_as, run)
+        unmeasured = [run for key, run in by_key.items() if key not in measured]
         if unmeasured:
-            cells = [Cell(run.config, run.dataset.folder) for run in unmeasured.values()]
-            new = measure_cells(cells, parallel, threads_each)
-            measured |= {key: (speed, table.dataset) for key, speed in zip(unmeasured, new, strict=True)}
-        speeds |= {run.cell: _on(table.dataset, *measured[run.measured_as]) for run in missing}
+            new = measure_cells([Cell(run.config, run.dataset.folder) for run in unmeasured], parallel, threads_each)
+            measured |= {run.measured_as: (speed, run.dataset) for run, speed in zip(unmeasured, new, strict=True)}
+        speeds |= {run.cell: _on(run.dataset, *measured[run.measured_as]) for run in missing}
         seconds = [run_seconds(speeds[run.cell], run.config, run.steps_done) for run in missing]
         total += seconds_in_parallel(seconds, parallel)
         most_jobs = max(most_jobs, parallel)
@@ -231,9 +237,9 @@ def _on(dataset: Dataset, speed: Speed, measured_on: Dataset) -> Speed:
     )
 
 
-def largest_run_memory(table: PlannedTable) -> int:
-    """Bytes that the largest run of a table takes; 0 if all rows are trivial."""
-    return max((run_memory(run.config, run.dataset) for run in table.runs()), default=0)
+def largest_run_memory(tables: Iterable[PlannedTable]) -> int:
+    """Bytes that the largest run of some tables takes; 0 if all rows are trivial."""
+    return max((run_memory(run.config, run.dataset) for table in tables for run in table.runs()), default=0)
 
 
 def _missing(tables: Sequence[PlannedTable]) -> list[PlannedRun]:

@@ -142,6 +142,12 @@ def test_a_grid_is_measured_in_one_world_and_scaled_to_the_impressions_of_the_ot
         "2 runs to train, 1 at once: at most 3 min of steps and scoring if every run goes to epoch 20 (measured: BaseDNN "
         "20 ms/step; scaled to the impressions of 1 other world)."
     )
+    # Both worlds share the processes: all is done when the longer run ends.
+    measured.clear()
+    at_once = measure(tables, jobs=2)
+    assert at_once.jobs == 2
+    assert at_once.seconds == pytest.approx(105.5, abs=0.01)
+    assert [processes for _, processes, _ in measured] == [2]
     assert describe(["One", "Two"], tables, jobs=1)[:2] == [
         "One on tiny (simulated), runs to train: 1",
         "Two on tiny (simulated), runs to train: 1",
