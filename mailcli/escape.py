@@ -26,6 +26,8 @@ _LATEX = {
     **{special: f"\\{special}" for special in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
+    # A dash in LaTeX's default encoding of fonts.
+    "|": r"\textbar{}",
     "~": r"\textasciitilde{}",
     "<": "$<$",
     ">": "$>$",

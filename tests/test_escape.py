@@ -87,6 +87,7 @@ def test_code_in_markdown_may_have_backticks(text: str, source: str) -> None:
         (r"\input{x}", r"\textbackslash{}input\{x\}"),
         ("100 % of $x_1^2$ & ~#", r"100 \% of \$x\_1\textasciicircum{}2\$ \& \textasciitilde{}\#"),
         ("a < b ± c > d", r"a $<$ b $\pm$ c $>$ d"),
+        ("a | b", r"a \textbar{} b"),
         ("v\u0302 †: ≈ .5↓", r"$\hat{v}$ $\dagger$: $\approx$ .5$\downarrow$"),
         ("[2cm] a", "{[}2cm] a"),
         ("* a*", "{*} a*"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mailcli.reporting.audit_block import verdicts
 from mailcli.reporting.captions import LEGENDS
 from mailcli.reporting.map_table import MAP_LEGENDS
-from mailcli.reporting.result_layout import MARKDOWN_LEGEND, lay_out, lay_out_with_audit
+from mailcli.reporting.result_layout import DETAILS_LEGEND, lay_out, lay_out_with_audit
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
 
@@ -60,7 +60,7 @@ def section_tables(tables: Sequence[ResultTable | TextTable]) -> SectionTables:
 def legends(tables: Iterable[ResultTable | TextTable]) -> list[str]:
     """What the marks of all tables mean, each said once."""
     used = {note for table in tables for text in _of_shown_users(table) for note in text.notes}
-    return [*(note for note in _LEGENDS if note in used), MARKDOWN_LEGEND]
+    return [*(note for note in _LEGENDS if note in used), DETAILS_LEGEND]
 
 
 def _named_tables(table: ResultTable | TextTable, title: str) -> list[AppendixTable]:
@@ -94,10 +94,10 @@ def _of_users(table: ResultTable, *users: str) -> ResultTable:
 
 def _without_repeated_notes(tables: Sequence[TextTable]) -> list[TextTable]:
     """The tables with the notes that neither the document's end nor a table before has."""
-    known = {MARKDOWN_LEGEND, *_LEGENDS}
+    known = {DETAILS_LEGEND, *_LEGENDS}
     texts = []
     for table in tables:
-        notes = [note for note in table.markdown_notes or table.notes if note not in known]
+        notes = [note for note in table.detailed_notes or table.notes if note not in known]
         known.update(notes)
-        texts.append(replace(table, markdown_notes=tuple(notes)))
+        texts.append(replace(table, detailed_notes=tuple(notes)))
     return texts

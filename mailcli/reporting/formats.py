@@ -45,8 +45,7 @@ def _markdown(table: TextTable) -> str:
         if block.title:
             lines.append(row([f"*{markdown(block.title)}*", *[""] * (width - 1)]))
         lines += [row(_marked(cell, _MARKDOWN_MARKS, markdown) for cell in line) for line in block.lines]
-    notes = table.notes if table.markdown_notes is None else table.markdown_notes
-    return "\n".join([*lines, "", *(f"- {markdown(note)}" for note in notes), ""])
+    return "\n".join([*lines, "", *(f"- {markdown(note)}" for note in _detailed_notes(table)), ""])
 
 
 def _latex(table: TextTable) -> str:
@@ -54,7 +53,7 @@ def _latex(table: TextTable) -> str:
         return " & ".join(cells) + r" \\"
 
     width = len(table.head)
-    lines = [r"\begin{table}", rf"\caption{{{latex(table.title)}. {latex('; '.join(table.notes))}.}}"]
+    lines = [r"\begin{table}", rf"\caption{{{latex(table.title)}. {latex('; '.join(_detailed_notes(table)))}.}}"]
     lines += [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule", row(map(latex, table.head))]
     for block in table.blocks:
         lines += [r"\midrule"]
@@ -62,6 +61,10 @@ def _latex(table: TextTable) -> str:
             lines.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex(block.title)}}}}} \\")
         lines += [row(_marked(cell, _LATEX_MARKS, latex) for cell in line) for line in block.lines]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _detailed_notes(table: TextTable) -> tuple[str, ...]:
+    return table.notes if table.detailed_notes is None else table.detailed_notes
 
 
 def _marked(cell: TextCell, marks: Sequence[tuple[str, str]], escape: Callable[[str], str]) -> str:

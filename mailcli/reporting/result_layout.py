@@ -8,7 +8,7 @@ from typing import Any
 from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.audit_block import audit_block
 from mailcli.reporting.best_epochs import BestEpochs
-from mailcli.reporting.captions import PAPER_NOTE, TRIVIAL_MARK
+from mailcli.reporting.captions import PAPER_NOTES, TRIVIAL_MARK
 from mailcli.reporting.cell_texts import estimate_cell, improvement_cell, improvement_text, over_users_cell
 from mailcli.reporting.columns import column_title
 from mailcli.reporting.rows import COST_METRICS, METRICS, TITLES
@@ -16,8 +16,8 @@ from mailcli.reporting.stacked_layout import has_intervals, stacked_layout
 from mailcli.reporting.tables import MetricCell, ResultLine, ResultTable
 from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable, unsigned
 
-#: Explains what only the Markdown form shows.
-MARKDOWN_LEGEND = "(in brackets: standard deviation over seeds); best bold, second best underlined"
+#: Explains what only the forms with details show.
+DETAILS_LEGEND = "(in brackets: standard deviation over seeds); best bold, second best underlined"
 
 
 def lay_out(table: ResultTable) -> TextTable:
@@ -30,7 +30,7 @@ def lay_out(table: ResultTable) -> TextTable:
         table.notes,
         _records(table),
         # A pipe would end a cell if a note were moved into the table.
-        (*(note.replace("|", "/") for note in table.notes), MARKDOWN_LEGEND),
+        (*(note.replace("|", "/") for note in table.notes), DETAILS_LEGEND),
         layouts=(Layout(tuple(_head(shown)), _blocks(shown), shown.notes), stacked_layout(shown)),
     )
 
@@ -41,7 +41,7 @@ def _blocks(table: ResultTable) -> tuple[TextBlock, ...]:
 
 def _without_reported(table: ResultTable) -> ResultTable:
     """The table without a paper's numbers."""
-    return replace(table, with_reported=False, notes=tuple(note for note in table.notes if note != PAPER_NOTE))
+    return replace(table, with_reported=False, notes=tuple(note for note in table.notes if note not in PAPER_NOTES))
 
 
 def lay_out_with_audit(table: ResultTable) -> list[TextTable]:

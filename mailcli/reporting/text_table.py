@@ -53,8 +53,8 @@ class TextTable:
     """CSV has only the first one, in a result table that of the data."""
     records: list[dict[str, Any]]
     """What CSV and JSON hold: a flat record for each number."""
-    markdown_notes: tuple[str, ...] | None = None
-    """The notes of the Markdown form, where they differ."""
+    detailed_notes: tuple[str, ...] | None = None
+    """The notes of the forms that show details, Markdown and LaTeX, where they differ."""
     wraps: bool = False
     """Whether the last column is prose, which wraps in a terminal."""
     layouts: tuple[Layout, ...] = ()

@@ -81,6 +81,7 @@ def latex_text(source: str) -> str:
         r"\textbackslash{}": "\\",
         r"\textasciicircum{}": "^",
         r"\textasciitilde{}": "~",
+        r"\textbar{}": "|",
         "$<$": "<",
         "$>$": ">",
         r"$\pm$": "±",
@@ -94,7 +95,7 @@ def latex_text(source: str) -> str:
     text = ""
     while source:
         command = next((known for known in commands if source.startswith(known)), source[0])
-        assert command in commands or command not in set("\\&%$#_{}^~<>±≈↓†"), source
+        assert command in commands or command not in set("\\&%$#_{}^~|<>±≈↓†"), source
         text += commands.get(command, command)
         source = source[len(command) :]
     return text

@@ -40,6 +40,7 @@ def test_latex_is_escaped_and_marked() -> None:
     assert r"& RI AUC \% &" in text
     assert text.count(r"\midrule") == 3
     assert "40\\% of users new" in text
+    assert "; (in brackets: standard deviation over seeds); best bold, second best underlined.}" in text
 
 
 def test_csv_and_json_hold_the_whole_numbers() -> None:
@@ -72,7 +73,7 @@ def test_a_single_table_is_an_object_in_json_and_several_are_a_list() -> None:
     markdown = "**A/B**\n\n|  | A |\n| --- | ---: |\n| *new users* |  |\n| CTR | 5 % |\n\n- data toy | seed 0\n"
     assert render(table, "markdown") == markdown
     assert render([table, table], "markdown") == f"{markdown}\n{markdown}"
-    assert r"\caption{A/B. data toy | seed 0.}" in render(table, "latex")
+    assert r"\caption{A/B. data toy \textbar{} seed 0.}" in render(table, "latex")
     assert r"CTR & 5 \% \\" in render(table, "latex")
 
 

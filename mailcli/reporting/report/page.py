@@ -16,7 +16,7 @@ from mailcli import __version__
 from mailcli.escape import html
 from mailcli.reporting.captions import BELOW_TRIVIAL_MARK, TRIVIAL_MARK
 from mailcli.reporting.report.content import ReportSection
-from mailcli.reporting.result_layout import MARKDOWN_LEGEND
+from mailcli.reporting.result_layout import DETAILS_LEGEND
 from mailcli.reporting.text_table import TextCell, TextTable
 
 _FOLDER = Path(__file__).parent
@@ -83,8 +83,8 @@ def _escaped(value: Any) -> Markup:
 def _notes(table: TextTable, earlier: Sequence[TextTable] = ()) -> list[str]:
     """The notes below a table: not the first, which stands above it, nor those below an earlier table of the part."""
     is_ranked = any(cell.rank for block in table.blocks for line in block.lines for cell in line[1:])
-    has_deviation = MARKDOWN_LEGEND in (table.markdown_notes or ())
-    notes = [*table.notes[1:], *([MARKDOWN_LEGEND] if has_deviation and is_ranked else [])]
+    has_deviation = DETAILS_LEGEND in (table.detailed_notes or ())
+    notes = [*table.notes[1:], *([DETAILS_LEGEND] if has_deviation and is_ranked else [])]
     known = {note for other in earlier for note in _notes(other)}
     return [note for note in notes if note not in known]
 
