@@ -77,4 +77,4 @@ def ablate(
         return
     rows = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
     title = f"{title} on {dataset.name}, ranker {configs[0].ranker}"
-    print_tables([make_table(rows, title, REPORTED, metric_columns, is_papers_data(dataset))], form)
+    print_tables([make_table(rows, title, REPORTED, metric_columns, is_papers_data(dataset, configs[0]))], form)

@@ -79,4 +79,4 @@ def compare(
         return
     results = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
     title = f"{title} on {dataset.name}"
-    print_tables([make_table(results, title, REPORTED, metric_columns, is_papers_data(dataset))], form)
+    print_tables([make_table(results, title, REPORTED, metric_columns, is_papers_data(dataset, configs[0]))], form)

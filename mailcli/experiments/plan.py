@@ -13,9 +13,9 @@ from mailcli.errors import MailError, counted, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
 from mailcli.preprocessing.source_options import dataset_name
-from mailcli.reporting.paper import row_label
+from mailcli.reporting.paper import Reported, row_label, row_name
 from mailcli.reporting.rows import METRICS, Row
-from mailcli.reporting.tables import Reported, ResultTable, make_table
+from mailcli.reporting.tables import ResultTable, make_table
 
 #: The source of an experiment whose dataset is defined by a schema file.
 SCHEMA = "schema"
@@ -105,6 +105,12 @@ class Plan:
                 raise MailError(
                     f"{self.path}: 'against': {labels.count(name) or 'no'} rows are called '{name}'."
                     f"{did_you_mean(name, labels)} Rows: {quoted(labels)}."
+                )
+        for name in self.reported or {}:
+            if name not in {*labels, *map(row_name, configs)}:
+                raise MailError(
+                    f"{self.path}: 'reported': no row is called '{name}'.{did_you_mean(name, labels)} Rows: "
+                    f"{quoted(labels)}."
                 )
         return [replace(config, seed=0) for config in configs], shared
 

@@ -13,6 +13,7 @@ from mailcli.config import OPTION_TABLES, RunConfig
 from mailcli.metrics.statistics import EQUIVALENCE_BOUND
 from mailcli.reporting.audit_block import AUDIT_LEGEND
 from mailcli.reporting.best_epochs import epoch_notes
+from mailcli.reporting.paper import REPORTED, Reported
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
 
 ONE_SEED = "one seed: no interval over seeds, so significance cannot be assessed"
@@ -35,21 +36,27 @@ STACKED_TEXTS = {
     EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05): only this shows that "
     "there is no harm",
 }
-PAPER_NOTE = "paper: reported on about 6 M impressions of Alimama; not comparable with other data"
+#: About the MAIL paper's numbers, and about those of another paper.
+PAPER_NOTES = (
+    "paper: reported on about 6 M impressions of Alimama; not comparable with other data",
+    "paper: as reported; not comparable with another dataset or split",
+)
 #: The notes that explain marks, and are the same under every table: a document of several tables has them once.
 LEGENDS = (SEEDS_NOTE, TRIVIAL_NOTE, P_NOTE, EQUIVALENCE_NOTE, AUDIT_LEGEND)
 #: Settings that are shown elsewhere: in the row's name, among the seeds, or with the protocol.
 _SHOWN_ELSEWHERE = {"ranker", "cold_start", "seed", "protocol", "new_share", "continues"}
 
 
-def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: bool, with_reported: bool) -> list[str]:
+def caption_notes(
+    rows: Sequence[Row], bootstrapped: bool, with_conversions: bool, reported: Reported | None
+) -> list[str]:
     """What the reader of any number in the table must know.
 
     Args:
         rows: those of the table.
         bootstrapped: whether there are intervals over users.
         with_conversions: whether there are columns for conversions.
-        with_reported: whether the paper's numbers are shown.
+        reported: a paper's numbers; None if they are not shown.
     """
     several_seeds = any(len(row.seeds) > 1 for row in rows)
     shares = [result["test"]["all"]["one_class_impressions"] for row in rows for result in row.results]
@@ -72,8 +79,9 @@ def caption_notes(rows: Sequence[Row], bootstrapped: bool, with_conversions: boo
         notes += [P_NOTE, EQUIVALENCE_NOTE]
     if with_conversions:
         notes.append("CTCVR: click and then conversion, ranked by pCTCVR = pCTR x pCVR")
-    if with_reported:
-        notes.append(PAPER_NOTE)
+    if reported is not None:
+        is_mails = all(REPORTED.get(row) == numbers for row, numbers in reported.items())
+        notes.append(PAPER_NOTES[0 if is_mails else 1])
     return notes
 
 

@@ -15,7 +15,7 @@ from mailcli.reporting.audit_block import RowAudit, missing_note, row_audits
 from mailcli.reporting.best_epochs import BestEpochs, best_epochs
 from mailcli.reporting.captions import caption_notes, data_note
 from mailcli.reporting.columns import column_notes, direction
-from mailcli.reporting.paper import row_name
+from mailcli.reporting.paper import Reported, row_name
 from mailcli.reporting.rows import (
     CONVERSION_METRICS,
     COST_METRICS,
@@ -26,9 +26,6 @@ from mailcli.reporting.rows import (
     cost_by_seed,
     metric_by_seed,
 )
-
-Reported = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Row -> users -> metric or `RI metric` -> a number that a paper reports; what it does not report is missing."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +106,9 @@ def make_table(
     shown = (*columns, *conversions)
     metrics = tuple(dict.fromkeys([*METRICS, *shown, *_further_metrics(rows)]))
     lines = [line for users in TITLES for line in _block(rows, users, metrics, reported or {})]
-    notes = caption_notes(rows, bootstrapped, with_conversions, reported is not None)
+    notes = caption_notes(rows, bootstrapped, with_conversions, reported)
     notes += column_notes(shown)
-    # Rows that are held against each other stand in a table before.
+    # Rows that are compared with each other stand in a table before.
     audited = [] if any(row.against for row in rows) else rows
     audits, missing = row_audits(audited), missing_note(audited)
     if not audits:
@@ -152,12 +149,18 @@ def _block(rows: Sequence[Row], users: str, metrics: Sequence[str], reported: Re
             row.seeds,
             {metric: column[number] for metric, column in cells.items()},
             {metric: column[number] for metric, column in gains.items()},
-            reported.get(row_name(row.config), {}).get(users, {}),
+            _reported(row, reported).get(users, {}),
             trivial[number],
             best_epochs(row),
         )
         for number, row in enumerate(rows)
     ]
+
+
+def _reported(row: Row, reported: Reported) -> Mapping[str, Mapping[str, float]]:
+    """A paper's numbers of a row, by its name in the table, or by the paper's if no option of its method is set."""
+    names = [row.label] if row.config.shown_options["cold_start"] else [row.label, row_name(row.config)]
+    return next((reported[name] for name in names if name in reported), {})
 
 
 def _cell(row: Row, users: str, metric: str) -> MetricCell:

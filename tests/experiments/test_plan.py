@@ -37,7 +37,8 @@ PLAN = """
 title = "Toy"
 source = "alimama"
 seeds = 2
-rows = ["BaseDNN", "MetaEmb", {row = "MAIL-Base", "cold_start.encoder_units" = "8,8,8", "cold_start.decoder_units" = "8,8"}]
+rows = ["BaseDNN", "MetaEmb",
+    {row = "MAIL-Base", "cold_start.encoder_units" = "8,8,8", "cold_start.decoder_units" = "8,8", label = "MAIL-Base"}]
 [settings]
 history = 10
 embedding_dim = 4
@@ -171,6 +172,12 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         ('name = "toy"', "", "'simulate' needs a 'name' for the dataset, and the source 'alimama'."),
         ("users = 150", "users = 1", "'simulate': --users is 1. Expected 10 or more."),
         ("users = 150", "user = 150", "'simulate': "),
+        (
+            "[reported.MAIL-Base.new]",
+            "[reported.MAIL-Bsae.new]",
+            "'reported': no row is called 'MAIL-Bsae'. Did you mean 'MAIL-Base'? Rows: 'BaseDNN (units=8,4)', "
+            "'MetaEmb (units=8,4)', 'MAIL-Base'.",
+        ),
         ("AUC = 0.5934", "AOC = 0.5934", "unknown key 'reported.MAIL-Base.new.AOC'. Did you mean 'AUC'?"),
         ("AUC = 0.5934", 'AUC = "x"', "reported.MAIL-Base.new.AUC = 'x': expected a number."),
         (

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from mailcli.config import make_config
-from mailcli.reporting.paper import REPORTED, row_label, row_name
+from mailcli.data.dataset import Dataset
+from mailcli.reporting.paper import REPORTED, is_papers_data, row_label, row_name
 
 
 def test_reported_numbers_are_those_of_the_paper() -> None:
     assert REPORTED["BaseDNN"]["new"] == {"AUC": 0.5862, "GAUC": 0.5658}
     assert "MAIL-Dual" not in REPORTED
+
+
+@pytest.mark.parametrize(
+    ("manifest", "settings", "expected"),
+    [
+        ({}, {}, True),
+        ({"source": "ml-100k"}, {}, False),
+        ({"simulation": {"users": 10}}, {}, False),
+        ({"sample": 0.1}, {}, False),
+        ({}, {"protocol": "strict"}, False),
+        ({}, {"new_share": 0.2}, False),
+    ],
+)
+def test_the_papers_data(manifest: dict[str, Any], settings: dict[str, Any], expected: bool) -> None:
+    whole = {"source": "alimama", "sample": 1.0, "simulation": None, **manifest}
+    dataset = cast(Dataset, SimpleNamespace(manifest=whole, simulation=whole["simulation"]))
+    assert is_papers_data(dataset, make_config([{"data": "alimama"}, settings])) is expected
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -135,6 +136,31 @@ def test_the_papers_numbers_stand_beside_and_a_missing_one_stays_empty() -> None
     rows = [Row(config, (0,), (result(0.5, 0.6),), None) for config in (MAIL, single, dual)]
     cells = [line[-3:] for line in cells_of(text_of(rows, with_paper=True))[3:6]]
     assert cells == [[".5934", ".5710", "+1.22"], [".5844", "", ""], ["", "", ""]]
+
+
+def test_the_papers_numbers_are_of_its_own_method_and_of_the_row_that_is_called_so() -> None:
+    """With an option of its method a row is another one; with a ranker's, it is the same method."""
+
+    def reported(options: dict[str, Any], label: str = "") -> float | None:
+        config = make_config([{"data": "toy", "cold_start": "mail"}, options])
+        table = make_table([Row(config, (0,), (result(0.5, 0.6),), None, name=label)], "Title", REPORTED)
+        return table.lines[0].reported.get("AUC")
+
+    rare = {"cold_start.update_every": 4}
+    assert reported({}) == reported({"ranker.units": "8"}) == 0.5934
+    assert reported(rare) is None
+    assert reported(rare, "every fourth step") is None
+    assert reported(rare, "MAIL-Single") == 0.5844
+
+
+def test_the_note_is_about_the_paper_whose_numbers_they_are() -> None:
+    row = Row(MAIL, (0,), (result(0.5, 0.6),), None)
+    for numbers, note in (
+        ({"MAIL-Base": REPORTED["MAIL-Base"]}, "paper: reported on about 6 M impressions of Alimama"),
+        ({"MAIL-Base": {"new": {"AUC": 0.7}}}, "paper: as reported; not comparable with another dataset or split"),
+    ):
+        (shown,) = (note for note in make_table([row], "Title", numbers).notes if note.startswith("paper: "))
+        assert shown.startswith(note)
 
 
 def test_against_a_baseline_of_zero_there_is_no_improvement() -> None:
