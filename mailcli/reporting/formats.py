@@ -78,9 +78,9 @@ def _csv(tables: Sequence[TextTable]) -> str:
     text = io.StringIO()
     # Tables of several kinds share the columns that both have.
     columns = [*dict.fromkeys(column for row in rows for column in row if column != "caption"), "caption"]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(csv_cell, columns))
+    writer.writerows([csv_cell(row.get(column)) for column in columns] for row in rows)
     return text.getvalue()
 
 

@@ -134,9 +134,16 @@ def _epoch_notes(worlds: Sequence[WorldRows]) -> list[str]:
 
 
 def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, Any]:
-    """A line for programs; `AUC` of what new users are ranked with."""
-    aucs = {**line.trivial, "ranker": line.ranker, **line.methods, "v̂": line.generated}
-    aucs |= {"v = 0": line.no_behavior, "real v": line.real}
+    """A line for programs; each AUC is under what new users are ranked with."""
+    # With a kind before each name, which is anything that an experiment's file calls its rows.
+    aucs = {
+        **{f"trivial {name}": auc for name, auc in line.trivial.items()},
+        "ranker": line.ranker,
+        **{f"method {name}": auc for name, auc in line.methods.items()},
+        "v = 0": line.no_behavior,
+        "v̂": line.generated,
+        "real v": line.real,
+    }
     return {
         "users": "new",
         "row": block.name,
@@ -144,7 +151,7 @@ def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, A
         "metric": "AUC",
         "world": world_name({key: line.settings[key] for key in shown}),
         **{key: line.settings[key] for key in shown},
-        **aucs,
+        **{f"AUC {name}": auc for name, auc in aucs.items()},
         **improvement_numbers(line.gain),
         "counts": line.counts,
     }

@@ -232,6 +232,8 @@ def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytes
         return list(world(HELPS if name.endswith("as1") else USELESS).rows)[:4], [run]
 
     monkeypatch.setattr("mailcli.experiments.grid.archive_runs", archived)
+    (tmp_path / "figures/toy").mkdir(parents=True)
+    (tmp_path / "figures/toy/cost.png").touch()
     done = mail("results", plan, "--figures", tmp_path / "figures", "--out", tmp_path / "R.md")
     assert done.exit_code == 0, done.output
     text = (tmp_path / "R.md").read_text(encoding="utf-8")
@@ -241,7 +243,7 @@ def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytes
         "### MAIL-Base against BaseDNN: Map, simulated\n",
         "| as0 | .5500 | .5000 | .6100 | .5600 | .5000 | .6000 | +0.00 ±4.97, p 1.000 n.s. | no |\n",
         "| as1 | .5500 | .5000 | .6100 | .5000 | .5600 | .6000 | +12.00 ±4.97, p .018 | yes |\n",
-        "![map](figures/toy/map.png)\n\nMade by",
+        "![map](figures/toy/map.png)\n\nMore figures: [cost](figures/toy/cost.png).\n\nMade by",
         ": 2 runs, 2 minutes of training",
     ):
         assert part in text, part
@@ -265,7 +267,7 @@ def test_from_the_file_to_the_document(plan: Path, tmp_path: Path, monkeypatch: 
         scored = read_result(tmp_path / "runs", name, "base+none")
         assert record["ranker"] == scored["test"]["new"]["AUC"]
         assert record["item-bias"] == read_result(tmp_path / "runs", name, "item-bias+none")["test"]["new"]["AUC"]
-        assert 0 < record["v = 0"] < 1
+        assert 0 < record["AUC v = 0"] < 1
     # Finished runs are reused; a deleted one is trained again, with the same result.
     again = mail("run", "toy.toml", "--format", "json")
     assert (again.stdout, again.stderr) == (first.stdout, "")

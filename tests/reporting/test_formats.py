@@ -77,6 +77,11 @@ def test_a_single_table_is_an_object_in_json_and_several_are_a_list() -> None:
     assert r"CTR & 5 \% \\" in render(table, "latex")
 
 
+def test_no_column_of_a_csv_is_a_formula() -> None:
+    tables = [TextTable("A", ("",), (), ("data",), [{"=1+1": 2}]), TextTable("B", ("",), (), ("data",), [{"b": None}])]
+    assert render(tables, "csv") == "table,'=1+1,b,caption\nA,2,,data\nB,,,data\n"
+
+
 def test_a_block_without_a_title_has_no_line_of_its_own() -> None:
     table = TextTable("Runs", ("", "A"), (text_block("", [["CTR", "5 %"]]),), ("data toy",), [])
     assert render(table, "markdown") == "**Runs**\n\n|  | A |\n| --- | ---: |\n| CTR | 5 % |\n\n- data toy\n"

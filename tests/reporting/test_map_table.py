@@ -123,9 +123,19 @@ def test_the_text_by_hand() -> None:
         "MAIL-Base",
         "BaseDNN",
     )
-    assert (first["v̂"], first["v = 0"], first["real v"]) == pytest.approx((0.56, 0.52, 0.6))
+    assert (first["AUC v̂"], first["AUC v = 0"], first["AUC real v"]) == pytest.approx((0.56, 0.52, 0.6))
     assert (first["RI"], first["p"], first["p_holm"]) == pytest.approx((12, 0.00913, 0.01826), abs=1e-5)
     assert (first["counts"], second["counts"]) == (True, False)
+
+
+def test_no_name_of_a_row_hides_a_column() -> None:
+    """Names of rows are also names of columns in CSV and JSON, beside others."""
+    settings, (item_bias, base, masked, mail, *others) = world(HELPS)
+    rows = [dataclasses.replace(item_bias, name="row"), base, dataclasses.replace(masked, name="metric"), mail, *others]
+    _, table = map_tables([WorldRows(settings, rows)], "Title")
+    (record,) = table.records
+    assert (record["row"], record["metric"]) == ("MAIL-Base", "AUC")
+    assert (record["AUC trivial row"], record["AUC method metric"]) == pytest.approx((0.55, 0.61))
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "latex", "json"])
