@@ -20,8 +20,8 @@ from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
 from mailcli.training.run_folder import Run
 
-#: The figure that is shown; a section links to its others.
-_SHOWN_FIGURE = "forest"
+#: The figure that is shown, of rows and of a grid; a section links to its others.
+_SHOWN_FIGURES = {"forest", "map"}
 _APPENDIX = "Further tables"
 
 
@@ -127,7 +127,7 @@ def _without_title(table: TextTable) -> str:
 
 def _figures(figures: Sequence[Path]) -> list[str]:
     """One figure, and links to the others."""
-    shown = [path for path in figures if path.stem == _SHOWN_FIGURE] or list(figures[:1])
+    shown = [path for path in figures if path.stem in _SHOWN_FIGURES] or list(figures[:1])
     others = [f"[{markdown(path.stem)}]({quote(path.as_posix())})" for path in figures if path not in shown]
     return [
         *(f"![{markdown(path.stem)}]({quote(path.as_posix())})" for path in shown),

@@ -28,6 +28,8 @@ from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.plots.loss import Plot
 from mailcli.reporting.plots.map import map_caption
 from mailcli.reporting.plots.validation import SIZE, draw_curves
+from mailcli.reporting.plots.warmup import draw_warm_up
+from mailcli.reporting.warm_up import WarmUp
 from mailcli.training.run_folder import Run
 from tests.helpers.figures import assert_readable
 from tests.helpers.results import BASE, three_rows
@@ -123,6 +125,13 @@ def test_options_of_one_name_are_told_apart_by_their_owners() -> None:
         "MAIL-Base (cold_start.dropout=0.5)",
         "MAIL-Base (ranker.dropout=0.1, cold_start.dropout=0.5)",
     ]
+
+
+def test_the_ticks_of_a_warm_up_are_those_of_the_longest_history() -> None:
+    rows = [(str(most), [WarmUp({key: {"AUC": 0.5} for key in range(most)}, {})]) for most in (2, 4, 3)]
+    figure = Figure(layout="constrained")
+    draw_warm_up(figure, rows, "Title")
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0", "1", "2", "3"]
 
 
 def test_runs_with_other_shares_of_new_users_are_not_drawn_together() -> None:

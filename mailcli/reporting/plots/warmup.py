@@ -46,8 +46,10 @@ def draw_warm_up(figure: Figure, rows: Sequence[tuple[str, Sequence[WarmUp]]], t
         title: above the axes.
     """
     axis = figure.subplots()
+    longest: list[int] = []
     for number, (label, by_seed) in enumerate(rows):
         known = list(by_seed[0].metrics)
+        longest = max(longest, known, key=len)
         estimates = [estimate([warm_up.metrics[count]["AUC"] for warm_up in by_seed]) for count in known]
         axis.errorbar(
             np.arange(len(known)) + 0.05 * number,
@@ -58,7 +60,7 @@ def draw_warm_up(figure: Figure, rows: Sequence[tuple[str, Sequence[WarmUp]]], t
             label=label,
             **line_style(number),
         )
-        axis.set_xticks(range(len(known)), [str(count) for count in known])
+    axis.set_xticks(range(len(longest)), [str(count) for count in longest])
     axis.set(xlabel="known behaviors of a new user", ylabel="AUC")
     add_legend(figure, labeled([axis]))
     add_title(figure, title)

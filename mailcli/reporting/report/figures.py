@@ -111,12 +111,12 @@ def _warm_up_text(line: WarmUpLine) -> str:
 
 
 def map_of_worlds(worlds: Sequence[WorldRows], caption: str, name: str) -> ReportFigure:
-    """RI of MAIL over simulated worlds."""
+    """RI of generated behavior over simulated worlds."""
     import matplotlib as mpl
 
     with mpl.rc_context(PAGE_STYLE):
         figure = map_figure(worlds, caption)
-    alt = "Heat maps of MAIL's RI of AUC over its ranker in simulated worlds; the table has the numbers."
+    alt = "Heat maps of the RI of AUC by generated behavior in simulated worlds; the table has the numbers."
     return ReportFigure(to_svg(figure, name, alt), alt, on_paper=True)
 
 
