@@ -57,6 +57,8 @@ def test_the_full_size_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypa
     lines = full_size.report(costs, 1000).splitlines()
     assert "| simulate | 700 | 2.80 | 2,300 | 23.0 |" in lines
     assert "| preprocess | 500 | 2.00 | 4,000 | 0.0 |" in lines
+    # Before DuckDB's own conversion is measured, there is no ratio to it.
+    assert "| simulate | 700 |  | 2,300 | 23.0 |" in full_size.report({"simulate": [700.0, 2300.0, 23.0]}, 1000)
     assert lines[-1] == "Not measured: train BaseDNN, evaluate BaseDNN, train DMR, evaluate DMR."
 
 
