@@ -13,6 +13,7 @@ import pytest
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
+from mailcli.data.hashing import share_of_users
 from mailcli.experiments.cells import train_if_missing
 from mailcli.training.run_folder import Run
 from mailcli.training.run_registry import open_run
@@ -143,9 +144,15 @@ def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, 
     assert first.result is not None
     assert other_seed.result is not None
     tests = first.result["test"], other_seed.result["test"]
-    assert [(test["new"]["users"], test["new"]["impressions"]) for test in tests] == [(68, 486), (50, 318)]
+    users = tiny.column("test", "user")
+    for seed, test in enumerate(tests):
+        # Users whose hash, salted with twice the seed, is in the lowest 40 %; and whoever has no behavior.
+        drawn = share_of_users(tiny.column("users", "raw"), 0.4, 2 * seed)[users]
+        new = drawn | (tiny.earlier_behaviors("test") == 0)
+        assert (test["new"]["users"], test["new"]["impressions"]) == (len(set(users[new].tolist())), new.sum())
+    assert tests[0]["new"] != tests[1]["new"]
     # The test split is the same, whoever is new in it.
-    assert tests[0]["all"]["impressions"] == tests[1]["all"]["impressions"] == 810
+    assert tests[0]["all"]["impressions"] == tests[1]["all"]["impressions"] == len(users)
     for group in ("new", "old", "all"):
         for metric in ("AUC", "GAUC"):
             assert tests[0][group][metric] != tests[1][group][metric]

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mailcli.metrics.auc import auc
-from mailcli.metrics.bootstrap import WeightedMetrics, percentile_interval, resample
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 
 #: The number of simulated experiments.
@@ -136,29 +134,3 @@ def test_a_table_without_effects_rarely_shows_one() -> None:
     # 5 % and 3 standard errors of 200 tables.
     assert corrected <= 0.1
     assert raw > 0.2
-
-
-@pytest.mark.slow
-def test_intervals_over_users_cover_the_truth() -> None:
-    """Users differ in taste, so their impressions are correlated: intervals over impressions would be too narrow."""
-    rng = np.random.default_rng(19)
-    users, per_user = 150, 8
-
-    def sample(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        user = np.repeat(np.arange(count), per_user)
-        taste = rng.normal(0, 1.0, count)[user]
-        score = rng.normal(0, 1, count)[user] + rng.normal(0, 1, len(user))
-        label = rng.random(len(user)) < 1 / (1 + np.exp(1.5 - taste - 0.5 * score))
-        return user, label.astype(int), score
-
-    _, labels, scores = sample(400_000)
-    truth = auc(labels, scores)
-    inside = 0
-    for number in range(DRAWS):
-        user, labels, scores = sample(users)
-        drawn = [
-            values[0, 0] for values in resample([WeightedMetrics(user, labels, scores, users)], users, 200, number)
-        ]
-        low, high = percentile_interval(drawn)
-        inside += low <= truth <= high
-    assert COVERED[0] <= inside / DRAWS <= COVERED[1]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from mailcli import plugins
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
@@ -40,33 +41,24 @@ def runs(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+#: The folders of runs that each figure is drawn of, and the names of its files.
+FIGURES = {
+    **{name: (["."], [name]) for name in ("loss", "forest", "validation", "map", "cost")},
+    "warmup": (["tiny/paper/base+none", "tiny/paper/base+mail-base"], ["warmup"]),
+    "tsne": (["tiny/paper/base+mail-base/seed-0"], ["tsne-behavior", "tsne-attributes"]),
+    "nearness": (["tiny/paper/base+mail-base/seed-0"], ["nearness"]),
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "cells", "files"),
-    [
-        ("loss", ["."], ["loss"]),
-        ("forest", ["."], ["forest"]),
-        ("validation", ["."], ["validation"]),
-        ("map", ["."], ["map"]),
-        ("cost", ["."], ["cost"]),
-        pytest.param(
-            "warmup",
-            ["tiny/paper/base+none", "tiny/paper/base+mail-base"],
-            ["warmup"],
-            marks=pytest.mark.slow,
-        ),
-        ("tsne", ["tiny/paper/base+mail-base/seed-0"], ["tsne-behavior", "tsne-attributes"]),
-        ("nearness", ["tiny/paper/base+mail-base/seed-0"], ["nearness"]),
-    ],
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name == "warmup" else []) for name in plugins.names(plugins.PLOTS)],
 )
 def test_each_figure_is_written_twice_over(
-    name: str,
-    cells: list[str],
-    files: list[str],
-    runs: Path,
-    data_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, runs: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cells, files = FIGURES[name]
+
     def save(figure: Figure, out: Path, stem: str) -> list[Path]:
         assert_readable(figure)
         return save_figure(figure, out, stem)
