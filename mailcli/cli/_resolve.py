@@ -38,7 +38,7 @@ def resolve_rows(
     if given.get("seed", "0") != "0":
         raise MailError(f"seed = {given['seed']}: the seeds of a table start at 0; set their number with --seeds.")
     first, dataset = resolve(data_dir, seed=0, **rows[0], **options)
-    # Named, so that the choice among several is told once.
+    # Named, so that the choice among several is logged once.
     options = {**options, "data": dataset.name}
     configs = [first, *(resolve(data_dir, seed=0, **row, **options)[0] for row in rows[1:])]
     return configs, dataset

@@ -28,7 +28,7 @@ from mailcli.errors import MailError
 
 @click.command(short_help="Train the missing runs of an experiment and print its table.")
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
-@click.option("--seeds", type=int, help="Number of seeds, starting from 0. [default: the file's]")
+@click.option("--seeds", type=int, help="Number of seeds, from the file's first one on. [default: the file's]")
 @click.option("--data", metavar="NAME", shell_complete=dataset_names, help="Dataset to use instead of the file's.")
 @DRY_RUN
 @OVERWRITE

@@ -150,14 +150,14 @@ class Plan:
 
     def check_baselines(self, configs: Sequence[RunConfig]) -> None:
         """Refuse a row whose ranker has no row of its own, tuned like all others, to be compared with (MailError)."""
-        alone = Counter(config.ranker for config in configs if config.cold_start == "none")
+        baselines = Counter(config.ranker for config in configs if config.cold_start == "none")
         for config in configs:
-            if not alone[config.ranker]:
+            if not baselines[config.ranker]:
                 raise MailError(
                     f"{self.path}: has no row of the ranker '{config.ranker}' without a method, which "
                     f"'{config.cell}' is compared with. Add one, so that it is tuned as well."
                 )
-        for ranker, count in alone.items():
+        for ranker, count in baselines.items():
             if count > 1:
                 raise MailError(
                     f"{self.path}: has {count} rows of '{ranker}' without a method. Expected one, which the others are "

@@ -134,8 +134,8 @@ class PlanTuning:
         networks = {number: x for number, x in enumerate(self._configs) if not plugins.is_trivial(x.ranker)}
         two_stage = {number for number, config in networks.items() if is_two_stage(config)}
         tuned = self._search({number: x for number, x in networks.items() if number not in two_stage}, self._ranges)
-        alone = {number: row for number, row in tuned.items() if networks[number].cold_start == "none"}
-        rankers = {networks[number].ranker: row for number, row in alone.items()}
+        baselines = {number: row for number, row in tuned.items() if networks[number].cold_start == "none"}
+        rankers = {networks[number].ranker: row for number, row in baselines.items()}
         tuned |= self._search_options({number: networks[number] for number in two_stage}, rankers)
         return [tuned.get(number, TunedRow({}, None)) for number in range(len(self._configs))]
 

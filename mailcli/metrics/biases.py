@@ -1,4 +1,4 @@
-"""Means that are freed of each other: what is the item's, and what is its users' (Bell and Koren, ICDM 2007)."""
+"""Means of items and of users, each without the effect of the other (Bell and Koren, ICDM 2007)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 #: Outcomes of value 0 that are added to each mean's own (ours; as many as the pseudo-clicks of `item-rate`).
 PSEUDO_OUTCOMES = 3
-#: Zeros in the mean of what users of a group leave of items of a group (ours: with 3, every impression is learned by
-#: heart).
+#: Zeros in the mean of what users of a group leave of items of a group (ours: with 3, every impression is memorized).
 PSEUDO_RESIDUALS = 100
 #: Passes over items and users (ours): further ones change the AUC on MovieLens-100K by less than .001.
 PASSES = 20

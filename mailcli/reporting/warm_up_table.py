@@ -191,7 +191,7 @@ def _notes(lines: Sequence[WarmUpLine], known: Sequence[int], baselines: Sequenc
     ]
     notes += epoch_notes(rows)
     if any(line.trivial for line in lines):
-        notes.append(TRIVIAL_NOTE + "; they read no behavior of new users, so their columns are alike")
+        notes.append(TRIVIAL_NOTE + "; they read no behavior of new users, so their columns are equal")
     if any(baselines):
         notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
     if any(baselines) and several_seeds:

@@ -109,8 +109,8 @@ def _block(worlds: Sequence[WorldRows], number: int) -> MapBlock:
     lines = [_line(world, world.rows[number]) for world in worlds]
     gains = holm([line.gain for line in lines])
     corrected = [replace(line, gain=gain) for line, gain in zip(lines, gains, strict=True)]
-    alone = [other.label for other in worlds[0].rows if other.config == row.config.baseline()]
-    return MapBlock(row.label, alone[0] if alone else row_label(row.config.baseline()), corrected)
+    baselines = [other.label for other in worlds[0].rows if other.config == row.config.baseline()]
+    return MapBlock(row.label, baselines[0] if baselines else row_label(row.config.baseline()), corrected)
 
 
 def _line(world: WorldRows, row: Row) -> MapLine:

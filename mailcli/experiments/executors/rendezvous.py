@@ -1,7 +1,7 @@
 """How the workers of a training find each other before TensorFlow starts, which would wait forever for a missing one.
 
-The workers connect to worker 0, the chief. The connections stay open until training ends: a closed one tells that a
-worker has ended.
+The workers connect to worker 0, the chief. The connections stay open until training ends: a closed one means that
+its worker has ended.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Statistics(NamedTuple):
 class ColdStart(ColdStartMethod):
     """Prior: item bias and attribute group x category, added to the ranker's logit (Bell and Koren, ICDM 2007).
 
-    logit = α + β b_i + γ Σ m(a_f, t_g) + ρ f(x). b_i is the item's click rate freed of its users' bias, m what users
+    logit = α + β b_i + γ Σ m(a_f, t_g) + ρ f(x). b_i is the item's click rate without its users' bias, m what users
     with attribute value a_f leave of category t_g's clicks: the shrunk means of the trivial row `attribute-category`.
     α, β and γ are a logistic regression on both, in which a negative weight becomes 0 (Breiman, 1996). The ranker f
     learns the residual, which starts at zero: ρ = 0 (ReZero, Bachlechner et al., UAI 2021). In training, an

@@ -64,9 +64,9 @@ def cost_figure(rows: Sequence[Row], title: str) -> Figure | None:
     return figure
 
 
-def _style(line: ResultLine, alike: Sequence[ResultLine]) -> dict[str, Any]:
+def _style(line: ResultLine, group: Sequence[ResultLine]) -> dict[str, Any]:
     """By the place of a row among those of rankers, or among the trivial ones."""
-    style = {**line_style(alike.index(line)), "linestyle": "none"}
+    style = {**line_style(group.index(line)), "linestyle": "none"}
     return {**style, "color": "0.55", "fillstyle": "none"} if line.trivial else style
 
 
