@@ -73,6 +73,11 @@ class Plan:
         return seeds
 
     @property
+    def name(self) -> str:
+        """The file's, with `-tuned` if `mail tune` wrote it: an experiment and its tuned one have files of one name."""
+        return f"{self.path.stem}-tuned" if self.tuned else self.path.stem
+
+    @property
     def datasets(self) -> tuple[str, ...]:
         """Possible names of its dataset: the name for real files or the schema file, then that for simulated ones."""
         if self.is_world:

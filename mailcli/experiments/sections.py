@@ -36,19 +36,19 @@ def make_sections(plans: Sequence[Plan], runs: Path, kept: Path, figures: Path, 
     """
     _check_names(plans, figures)
     archived = [_archive(plan, runs, kept) for plan in plans]
-    return [_section(plan, own, figures / plan.path.stem, out) for plan, own in zip(plans, archived, strict=True)]
+    return [_section(plan, own, figures / plan.name, out) for plan, own in zip(plans, archived, strict=True)]
 
 
 def _check_names(plans: Sequence[Plan], figures: Path) -> None:
     """Refuse two files of one name, whose figures would be in one folder (MailError)."""
     known: dict[str, Path] = {}
-    for path in (plan.path for plan in plans):
-        other = known.setdefault(path.stem, path)
+    for plan in plans:
+        path, other = plan.path, known.setdefault(plan.name, plan.path)
         if other is not path and other.resolve() == path.resolve():
             raise MailError(f"{path}: is named twice. Name it once.")
         if other is not path:
             raise MailError(
-                f"{other} and {path}: have one name, so both would have their figures in {figures / path.stem}. Rename "
+                f"{other} and {path}: have one name, so both would have their figures in {figures / plan.name}. Rename "
                 "one of them, or leave it out."
             )
 

@@ -40,6 +40,7 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], data
         "seed": budget.seed,
         "validation": validation,
     }
+    kept["title"] = f"{kept['title']}, tuned"
     scalars = {key: value for key, value in kept.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in kept.items() if isinstance(value, dict)}
     header = f"# Written by `mail tune {plan.path.as_posix()}`: do not edit it.\n"

@@ -182,7 +182,7 @@ def text_block(page: str, start: str) -> list[str]:
 
 def test_the_readmes_table_of_new_users_is_that_of_the_kept_runs(tmp_path: Path) -> None:
     printed = [line.rstrip() for line in kept_tables("tuned/table2-ml-100k-strict.toml", tmp_path)]
-    lines = text_block("README.md", "MAIL Table 2 on MovieLens-100K, protocol strict")
+    lines = text_block("README.md", "MAIL Table 2 on MovieLens-100K, protocol strict, tuned")
     assert lines == printed[: len(lines)]
     assert len([line for line in lines if "±" in line]) == 15
 

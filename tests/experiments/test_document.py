@@ -354,16 +354,16 @@ def test_where_no_document_can_be_written(home: Path, out: str, error: str) -> N
     ("other", "error"),
     [
         (
-            "tuned/toy.toml",
-            "toy.toml and tuned/toy.toml: have one name, so both would have their figures in figures/toy. Rename one "
+            "others/toy.toml",
+            "toy.toml and others/toy.toml: have one name, so both would have their figures in figures/toy. Rename one "
             "of them, or leave it out.",
         ),
-        ("tuned/../toy.toml", "tuned/../toy.toml: is named twice. Name it once."),
+        ("others/../toy.toml", "others/../toy.toml: is named twice. Name it once."),
     ],
 )
 def test_two_experiments_do_not_share_a_folder_of_figures(home: Path, other: str, error: str) -> None:
-    (home / "tuned").mkdir()
-    (home / "tuned" / "toy.toml").write_text(PLAN, encoding="utf-8")
+    (home / "others").mkdir()
+    (home / "others" / "toy.toml").write_text(PLAN, encoding="utf-8")
     done = mail("results", "toy.toml", other, "--kept", "kept", "--figures", "figures", "--out", "R.md")
     assert error_line(done) == error
     assert not (home / "kept").exists()

@@ -91,6 +91,8 @@ def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) ->
         "users": "old",
         "seed": 3,
     }
+    assert content["title"] == "Toy, tuned"
+    assert read_plan(target).name == "best-tuned"
     assert content["rows"] == ["item-bias", {"row": "BaseDNN", "label": BASE, "learning_rate": 0.001}]
     assert done.stdout == (
         "validation AUC (old users) of the best of 1 trials, and its settings\n"
