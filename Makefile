@@ -36,14 +36,17 @@ check: $(READY)  ## lint, format, types and import contracts
 # are.
 REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-rebuilt-strict.toml \
 	experiments/table2-kuairand-rebuilt-long-view.toml \
+	experiments/table2-kuairand-rebuilt-long-view-strict.toml \
 	experiments/table3-kuairand-rebuilt.toml experiments/table3-kuairand-rebuilt-strict.toml \
 	experiments/rivals-kuairand-rebuilt.toml \
 	experiments/confirm-kuairand-rebuilt.toml experiments/rivals-kuairand-rebuilt-strict.toml \
+	experiments/tuned/rivals-kuairand-rebuilt-strict.toml \
 	experiments/rivals-dmr-kuairand-rebuilt-strict.toml experiments/form-kuairand-rebuilt.toml
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
 	experiments/rivals-ml-100k-strict.toml experiments/table3-ml-100k-strict.toml \
 	experiments/form-ml-100k-strict.toml \
 	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml experiments/table3-ml-100k.toml \
+	experiments/rivals-ml-100k.toml experiments/paper-settings-ml-100k.toml \
 	experiments/combinations.toml experiments/combinations-mail.toml experiments/map.toml
 
 results: $(READY)  ## writes experiments/RESULTS.md from the kept results, without training
