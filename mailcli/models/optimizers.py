@@ -169,6 +169,20 @@ class SparseAdam(keras.optimizers.Adam):
         )
 
 
+class DenseAdam(keras.optimizers.Adam):
+    """Keras' Adam, which moves every row in every step; the values of a row that occurs twice are summed first.
+
+    Keras takes each of them for a gradient of its own, and squares them one by one.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Tensor) -> None:
+        """Update one variable; `gradient` is a tensor of its shape, or tf.IndexedSlices of its rows."""
+        if isinstance(gradient, tf.IndexedSlices):
+            rows, values = sum_duplicates(gradient)
+            gradient = tf.IndexedSlices(values, rows, gradient.dense_shape)
+        super().update_step(gradient, variable, learning_rate)
+
+
 def future_sums(beta_1: float, beta_2: float) -> NDArray[np.float64]:
     """F(t) = Σ_{j≥1} rʲ a(t + j), r = β₁ / √β₂, a(t) = √(1 - β₂ᵗ) / (1 - β₁ᵗ), for t = 0, 1, ... until a is 1.
 

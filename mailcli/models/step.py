@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 
-import keras
 import numpy as np
 
 from mailcli.config import RunConfig
 from mailcli.models import distribute
 from mailcli.models.features import Tensor
-from mailcli.models.optimizers import Optimizers, SparseAdam
+from mailcli.models.optimizers import DenseAdam, Optimizers, SparseAdam
 from mailcli.models.two_tower import TwoTower
 
 
 def make_optimizers(config: RunConfig) -> Optimizers:
     """G_A and G_B."""
-    adam = {"sparse_adam": SparseAdam, "adam": keras.optimizers.Adam}[config.optimizer]
+    adam = {"sparse_adam": SparseAdam, "adam": DenseAdam}[config.optimizer]
     with distribute.scope():
         return Optimizers(
             zero_shot=adam(config.zero_shot_learning_rate, epsilon=1e-8),

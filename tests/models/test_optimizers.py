@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.models.optimizers import SparseAdam, future_sums, global_norm, sum_duplicates
+from mailcli.models.optimizers import DenseAdam, SparseAdam, future_sums, global_norm, sum_duplicates
 
 RATE, BETA_1, BETA_2, EPSILON = 0.01, 0.9, 0.999, 1e-8
 
@@ -34,6 +34,17 @@ def test_equals_keras_adam_when_all_rows_are_in_every_batch() -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     for moment, dense_moment in zip(sparse.variables[2:4], dense.variables[2:4], strict=True):
         np.testing.assert_allclose(moment, dense_moment, rtol=1e-5, atol=1e-7)
+
+
+def test_dense_adam_sums_the_values_of_a_row_that_occurs_twice() -> None:
+    ours, theirs = variable(), variable()
+    rows, whole = DenseAdam(RATE, epsilon=EPSILON), keras.optimizers.Adam(RATE, epsilon=EPSILON)
+    for step in range(100):
+        gradient = gradient_of_rows([4, 0, 0, 3] if step % 2 else [0, 2, 2, 2], step)
+        rows.apply([gradient], [ours])
+        whole.apply([tf.convert_to_tensor(gradient)], [theirs])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(ours[1], variable()[1])
 
 
 def test_moves_the_rows_of_the_batch_by_the_formula_and_no_others() -> None:

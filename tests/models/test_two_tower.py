@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mailcli.config import VARIANTS, RunConfig
+from mailcli.config import OPTIMIZERS, VARIANTS, RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
@@ -17,6 +17,7 @@ from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.factory import make_model
 from mailcli.models.losses import click_loss
+from mailcli.models.rankers import dmr
 from mailcli.models.step import make_optimizers, make_step
 from mailcli.models.two_tower import TwoTower
 from tests.helpers.models import changes, mail_config, values
@@ -91,6 +92,25 @@ def test_g_a_applies_the_click_gradient_if_asked_to(tiny: Dataset) -> None:
         layer.trainable_variables for layer in (model.cold_start.d2, model.cold_start.e1, model.cold_start.pool_a)
     )
     assert changed == {v.path for v in (*d2, *e1, *pool_a)}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("ranker", ["widedeep", "dmr"])
+def test_the_first_step_has_the_size_of_the_rate_also_in_rows_that_a_batch_has_twice(
+    ranker: str, optimizer: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """g / √g² = ±1 in Adam's first step, with g summed over the batch; √Σ g² below would give up to √64."""
+    monkeypatch.setattr(dmr, "NEGATIVES", 20)
+    settings = {"ranker": ranker, "optimizer": optimizer, "learning_rate": 0.01, "embedding_init": "xavier"}
+    config = mail_config(None, **settings)
+    model = make_model(tiny, config)
+    variable = model.ranker.wide.weight if ranker == "widedeep" else model.ranker.u2i.item_vectors
+    before = variable.numpy()
+    make_step(model, config)(batch_of(tiny, config))
+    moves = np.abs(variable.numpy() - before)
+    # ε makes the steps of small gradients shorter.
+    assert np.median(moves[moves > 0]) == pytest.approx(0.01, rel=0.01)
+    assert moves.max() == pytest.approx(0.01, rel=0.001)
 
 
 def test_variant_none_is_trained_by_g_b(tiny: Dataset) -> None:
