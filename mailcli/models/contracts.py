@@ -171,6 +171,17 @@ class ColdStartMethod(keras.layers.Layer):
         raise NotImplementedError
 
 
+class SeenBehaviors(NamedTuple):
+    """The behaviors before each old user's last training impression: the last 100 of each of up to 200,000 users."""
+
+    user: NDArray[np.int64]
+    """[M], the user row of each."""
+    id: NDArray[np.int64]
+    """[M], the id of the step's first field."""
+    left_out: NDArray[np.int64]
+    """The rows of the users with behavior beyond 200,000, chosen by the seed."""
+
+
 class TrainingRows(NamedTuple):
     """The N training impressions as ids, for `ColdStartMethod.prepare`; those of all other splits are left out."""
 
@@ -190,8 +201,8 @@ class TrainingRows(NamedTuple):
     """Number of folds K -> [N], what a teacher, who sees the real history but no user id, says of each impression: the
     click logit of the ranker, trained without a method on the users of the K - 1 other folds. NaN where no history may
     be seen."""
-    behaviors: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64]]]
-    """User row and id of a step's first field, of the behaviors before each old user's last training impression."""
+    behaviors: Callable[[], SeenBehaviors]
+    """What old users have done."""
 
     def folds(self, count: int) -> NDArray[np.int64]:
         """[N], the fold of each impression, from 0; all of a user's are in one fold, drawn by the seed.

@@ -30,7 +30,7 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
         view: its training split; new users' behaviors are not looked at.
         seed: of the draw of users, if there are too many, and of the decomposition's starting vector.
     """
-    user, rows = seen_behaviors(dataset, view, np.random.default_rng(seed))
+    user, rows, _ = seen_behaviors(dataset, view, np.random.default_rng(seed))
     for field in dataset.schema.group("behavior"):
         ids = np.asarray(dataset.column("behaviors", field.name)[rows])
         size = dataset.vocabulary_sizes[field.vocabulary]
@@ -44,8 +44,11 @@ def start_from_behaviors(embedding: FeatureEmbedding, dataset: Dataset, view: Vi
 
 def seen_behaviors(
     dataset: Dataset, view: View, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """User and row of the behaviors that are looked at: those of old users before their last training impression."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """User and row of the behaviors that are looked at: those of old users before their last training impression.
+
+    Third, the old users with behavior who are not looked at.
+    """
     users = np.asarray(dataset.column("train", "user")[view.rows], np.int64)
     end = np.asarray(dataset.column("train", "history_end")[view.rows], np.int64)
     old = ~view.is_new(users, view.rows)
@@ -53,8 +56,8 @@ def seen_behaviors(
     np.maximum.at(last, users[old], end[old])
     begin = np.maximum(dataset.offsets[:-1], last - BEHAVIORS_PER_USER)
     count = np.maximum(last - begin, 0)
-    if np.count_nonzero(count) > USERS:
-        count[rng.permutation(np.flatnonzero(count))[USERS:]] = 0
+    left_out = rng.permutation(np.flatnonzero(count))[USERS:]
+    count[left_out] = 0
     user = np.repeat(np.arange(len(count)), count)
     step = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
-    return user, np.repeat(begin, count) + step
+    return user, np.repeat(begin, count) + step, left_out

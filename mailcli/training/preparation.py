@@ -12,7 +12,7 @@ from mailcli.data.batches import Batches, target_ids
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.errors import MailError
-from mailcli.models.contracts import ColdStartMethod, TrainingRows, check_folds
+from mailcli.models.contracts import ColdStartMethod, SeenBehaviors, TrainingRows, check_folds
 from mailcli.models.two_tower import TwoTower
 from mailcli.training import collectives
 from mailcli.training.behavior_vectors import seen_behaviors
@@ -101,8 +101,8 @@ def training_rows(
     )
 
 
-def _first_fields(dataset: Dataset, view: View, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _first_fields(dataset: Dataset, view: View, seed: int) -> SeenBehaviors:
     """See `TrainingRows.behaviors`."""
-    user, rows = seen_behaviors(dataset, view, np.random.default_rng(seed))
+    user, rows, left_out = seen_behaviors(dataset, view, np.random.default_rng(seed))
     name = dataset.schema.group("behavior")[0].name
-    return user, np.asarray(dataset.column("behaviors", name)[rows], np.int64)
+    return SeenBehaviors(user, np.asarray(dataset.column("behaviors", name)[rows], np.int64), left_out)

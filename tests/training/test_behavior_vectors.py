@@ -23,7 +23,7 @@ from mailcli.training.train import model_and_splits
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
 def test_neither_new_users_nor_the_test_days_are_looked_at(tiny: Dataset, protocol: str) -> None:
     view = views(tiny, make_config([{"data": "tiny", "protocol": protocol}]))["train"]
-    user, rows = seen_behaviors(tiny, view, np.random.default_rng(0))
+    user, rows, left_out = seen_behaviors(tiny, view, np.random.default_rng(0))
     train_user, end = tiny.column("train", "user"), tiny.column("train", "history_end")
     expected = set()
     for row in view.rows:
@@ -32,13 +32,17 @@ def test_neither_new_users_nor_the_test_days_are_looked_at(tiny: Dataset, protoc
             expected |= {(int(train_user[row]), place) for place in range(first, end[row])}
     assert set(zip(user.tolist(), rows.tolist(), strict=True)) == expected
     assert expected
+    assert not len(left_out)
 
 
 def test_many_users_are_sampled_and_long_histories_cut(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(behavior_vectors, "USERS", 20)
     monkeypatch.setattr(behavior_vectors, "BEHAVIORS_PER_USER", 3)
     view = views(tiny, make_config([{"data": "tiny"}]))["train"]
-    user, _ = seen_behaviors(tiny, view, np.random.default_rng(0))
+    everyone, _, _ = seen_behaviors(tiny, view, np.random.default_rng(0))
+    monkeypatch.setattr(behavior_vectors, "USERS", 20)
+    user, _, left_out = seen_behaviors(tiny, view, np.random.default_rng(0))
+    assert sorted({*user, *left_out}) == sorted(set(everyone))
+    assert not set(user) & set(left_out)
     _, counts = np.unique(user, return_counts=True)
     assert len(counts) == 20
     assert counts.max() == 3
@@ -64,7 +68,7 @@ def test_training_begins_with_them(tiny: Dataset, tmp_path: Path) -> None:
     before = first_table({**settings, "embedding_init": "small"}, tiny, tmp_path / "small")
     after = first_table({**settings, "embedding_init": "behaviors"}, tiny, tmp_path / "behaviors")
     model, splits = model_and_splits(make_config([settings]), tiny)
-    user, rows = seen_behaviors(tiny, splits["train"], np.random.default_rng(0))
+    user, rows, _ = seen_behaviors(tiny, splits["train"], np.random.default_rng(0))
     first, size = model.embedding.first_row["cate"], tiny.vocabulary_sizes["cate"]
     vectors = value_vectors(user, np.asarray(tiny.column("behaviors", "cate")[rows]), size, 4, seed=0)
     known = vectors.any(axis=1)

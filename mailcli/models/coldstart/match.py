@@ -32,7 +32,7 @@ _REFERENCES = 5
 
 
 class Histories(NamedTuple):
-    """The behavior of all users before their last training impressions, as vectors."""
+    """The behavior of old users before their last training impressions, as vectors: that of `SeenBehaviors`."""
 
     sums: Numbers
     """[users, d], Σ y_i."""
@@ -113,7 +113,7 @@ class ColdStart(ColdStartMethod):
             MailError: all impressions are clicks, or none.
         """
         check_clicks("match", training)
-        user, ids = training.behaviors()
+        user, ids, left_out = training.behaviors()
         self._fit_vectors(user, ids, training.seed)
         histories = self._histories(user, ids, len(training.attributes))
         predicted = self._fit_regression(self._keys(training), histories, training.seed)
@@ -121,8 +121,9 @@ class ColdStart(ColdStartMethod):
         self.history_prior.assign(prior)
         tastes = (histories.sums + prior * predicted) / (histories.counts + prior)[:, None]
         target = self.vectors.numpy()[self.target.from_group(training.target)[training.item, 0]]
-        # Above 0, so that a match is finite where all of them are 0.
-        self.scale.assign(np.std((tastes[training.user] * target).sum(axis=1)) + 1e-12)
+        matches = (tastes[training.user] * target).sum(axis=1)
+        # Those whose behavior is left out have no real match here. Above 0, so that a match is finite where all are 0.
+        self.scale.assign(np.std(matches[~np.isin(training.user, left_out)]) + 1e-12)
         held_out = (predicted[training.user] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
         regression = LogisticRegression().fit(held_out, training.click)
         self.intercept.assign(regression.intercept_[0])

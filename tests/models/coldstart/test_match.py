@@ -12,7 +12,7 @@ import tensorflow as tf
 from mailcli.data.schema import Field, Schema
 from mailcli.errors import MailError
 from mailcli.models.coldstart import match
-from mailcli.models.contracts import TrainingRows
+from mailcli.models.contracts import SeenBehaviors, TrainingRows
 from mailcli.models.features import Spec
 from tests.helpers.features import some_features, spec
 
@@ -45,7 +45,7 @@ def small_rows(**changes: Any) -> TrainingRows:
         click=(rng.random(60) < 0.3).astype(np.float32),
         attributes=ATTRIBUTES,
         target=TARGET,
-        behaviors=lambda: (BEHAVIORS[:, 0], BEHAVIORS[:, 1]),
+        behaviors=lambda: SeenBehaviors(BEHAVIORS[:, 0], BEHAVIORS[:, 1], np.array([], np.int64)),
         seed=0,
         teach=no_teacher,
     )
@@ -58,11 +58,11 @@ def method(**options: Any) -> match.ColdStart:
     return made
 
 
-def predicted_by_hand(made: match.ColdStart, user: int) -> np.ndarray:
+def predicted_by_hand(made: match.ColdStart, user: int, behaviors: np.ndarray = BEHAVIORS) -> np.ndarray:
     """ŷ of a user by the behaviors of all others, one at a time."""
     vectors, weights = made.vectors.numpy().astype(np.float64), made.field_weights.numpy()
     total, count = np.zeros(DIM), float(made.regression_prior.numpy())
-    for other, value in BEHAVIORS:
+    for other, value in behaviors:
         if other != user:
             different = ATTRIBUTES[user, 1:] != ATTRIBUTES[other, 1:]
             common = math.exp(-float((weights * different).sum()))
@@ -104,6 +104,22 @@ def test_the_weight_of_predicted_behavior_is_that_of_the_variances() -> None:
         errors.append(error - squares / steps / np.count_nonzero(BEHAVIORS[:, 0] == user))
     expected = squares / steps / np.mean(errors)
     assert float(made.history_prior.numpy()) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("left_out", [[], [4], [1, 4]])
+def test_the_scale_is_the_deviation_of_the_matches_of_users_whose_behavior_is_known(left_out: list[int]) -> None:
+    behaviors = BEHAVIORS[~np.isin(BEHAVIORS[:, 0], left_out)]
+    seen = SeenBehaviors(behaviors[:, 0], behaviors[:, 1], np.array(left_out, np.int64))
+    made, rows = method(), small_rows(behaviors=lambda: seen)
+    made.prepare(rows)
+    vectors, prior = made.vectors.numpy().astype(np.float64), float(made.history_prior.numpy())
+    matches = []
+    for user, item in zip(rows.user, rows.item, strict=True):
+        if user not in left_out:
+            own = vectors[behaviors[behaviors[:, 0] == user, 1]]
+            taste = (own.sum(axis=0) + prior * predicted_by_hand(made, user, behaviors)) / (len(own) + prior)
+            matches.append(taste @ vectors[TARGET[item, 1]])
+    assert float(made.scale.numpy()) == pytest.approx(np.std(matches), rel=1e-4)
 
 
 def test_real_and_predicted_behavior_are_weighed_by_how_much_there_is() -> None:
@@ -166,7 +182,9 @@ def test_what_combinations_of_attributes_predict_is_found() -> None:
     sizes = {"user": 302, "x": 4, "y": 4, "hour": 4, "item": 6, "cate": 6}
     made.build_for(Spec(Schema(tuple(fields), ("pv",)), sizes, 330, 4, 2))
     click = (rng.random(4000) < np.where(likes, 0.3, 0.1)).astype(np.float32)
-    rows = TrainingRows(shown, item, click, attributes, target, 0, no_teacher, lambda: (user, ids))
+    rows = TrainingRows(
+        shown, item, click, attributes, target, 0, no_teacher, lambda: SeenBehaviors(user, ids, np.array([], np.int64))
+    )
     held_out = made.prepare(rows)
     assert held_out[likes].min() > held_out[~likes].max()
     # Two values of s, with the logits of 0.1 and 0.3.

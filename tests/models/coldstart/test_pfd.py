@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mailcli.models.coldstart import pfd
-from mailcli.models.contracts import TrainingRows
+from mailcli.models.contracts import SeenBehaviors, TrainingRows
 from tests.helpers.features import some_features, spec
 
 NAN = math.nan
@@ -117,7 +117,7 @@ def test_it_asks_for_as_many_teachers_as_folds() -> None:
         asked.append(count)
         return logits
 
-    rows = TrainingRows(ids, ids, logits, none, none, 0, teach, lambda: (ids, ids))
+    rows = TrainingRows(ids, ids, logits, none, none, 0, teach, lambda: SeenBehaviors(ids, ids, ids))
     assert method(folds=3).prepare(rows) is logits
     assert asked == [3]
 
