@@ -85,14 +85,14 @@ def check_times(source: RawData, behaviors: Iterable[Path], impressions: Iterabl
 
     Args:
         source: the raw data, for the names of its files.
-        behaviors: Parquet files with a column `time`.
+        behaviors: Parquet files with a column `time`; below 0, it is only a place in a list.
         impressions: Parquet files with a column `time`.
 
     Raises:
         MailError: one of the two is in another unit; each click would then be part of its own history.
     """
     last, first = max(_extreme_times(behaviors), default=0), min(_extreme_times(impressions), default=0)
-    if first - last > LONGEST_PAUSE:
+    if last >= 0 and first - last > LONGEST_PAUSE:
         raise MailError(
             f"{source.path_of('behaviors')}: its last behavior, of {_date(last)}, is more than ten years before the "
             f"first impression, of {_date(first)}. Are both in the same unit (seconds, milliseconds)?"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from tests.helpers.schema_files import LISTS as SCHEMA
-from tests.helpers.schema_files import raw_rows
+from tests.helpers.schema_files import make_dataset, raw_rows
 
 HEAD = "user,item,click,city,part,hist\n"
 #: The first user's later row knows one click more; the last one's first row has none.
@@ -55,6 +56,22 @@ def test_one_of_several_lists_may_be_taken(tmp_path: Path) -> None:
     assert behaviors(tmp_path, FIRST, text) == [
         ("u1", -2, "p"), ("u1", -1, "q"), ("u2", -1, "p"), ("u3", -1, "y"),
     ]  # fmt: skip
+
+
+def test_impressions_may_have_times_where_lists_have_none(tmp_path: Path) -> None:
+    schema = SCHEMA.replace('click = "click"', 'time = "at"\nclick = "click"')
+    files = {"log.csv": "user,item,click,city,part,hist,at\n"}
+    for user, city in (("u1", "r"), ("u2", "s")):
+        for at, part in enumerate("aabbcc", start=1_700_000_000):
+            files["log.csv"] += f"{user},{'xy'[at % 2]},{at % 2},{city},{part},x|y|x,{at}\n"
+    dataset = make_dataset(tmp_path, schema, files)
+    assert dataset.column("behaviors", "time").tolist() == [-3, -2, -1] * 2
+    # All three are before every impression.
+    assert {split: dataset.earlier_behaviors(split).tolist() for split in SPLITS} == {
+        "train": [3] * 4,
+        "validation": [3] * 4,
+        "test": [3] * 4,
+    }
 
 
 def test_behaviors_with_times_are_no_lists(tmp_path: Path) -> None:
