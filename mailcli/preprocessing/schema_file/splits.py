@@ -39,7 +39,7 @@ def split_sql(tables: SchemaTables, impressions: SqlTable, keep_rejects: bool) -
             f"({last} - {int(days) - 1})" for days in (split.validation_size + split.test_size, split.test_size)
         ]
         return f"SELECT *, {_code(day, *first_days)} AS split FROM ({rows})"
-    return _by_share(tables, split, rows)
+    return _by_share(tables, impressions, split, rows)
 
 
 def _code(value: str, validation: object, test: object) -> str:
@@ -47,10 +47,10 @@ def _code(value: str, validation: object, test: object) -> str:
     return f"(CASE WHEN {value} >= {test} THEN 2 WHEN {value} >= {validation} THEN 1 ELSE 0 END)"
 
 
-def _by_share(tables: SchemaTables, split: SplitDefinition, rows: str) -> str:
-    """Each user's last impressions, rounded down; equal times are ordered by item, click and context."""
+def _by_share(tables: SchemaTables, impressions: SqlTable, split: SplitDefinition, rows: str) -> str:
+    """Each user's last impressions, rounded down; equal times are ordered by item, click, context and all else."""
     context = [field.name for field in tables.schema.context]
-    order = ", ".join(map(identifier, ("time", "item", "click", *context)))
+    order = ", ".join(map(identifier, dict.fromkeys(("time", "item", "click", *context, *impressions.values))))
     # A row that cannot be used belongs to no user.
     window = "PARTITION BY fault IS NULL, user"
     test, validation = (f"floor(n * {share!r} + {_ROUNDING})" for share in (split.test_size, split.validation_size))

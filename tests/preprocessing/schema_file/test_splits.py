@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mailcli.preprocessing.sources._base import TABLES
 from tests.helpers.schema_files import (
     FILES,
     SCHEMA,
+    WIDE,
     edited,
     raw_rows,
     write_files,
@@ -69,6 +71,26 @@ def test_shares_are_rounded_down_as_numbers_are_written(tmp_path: Path) -> None:
     schema = SCHEMA[: SCHEMA.index('by = "time"')] + 'by = "user_share"\nvalidation = 0.1\ntest = 0.29'
     splits = [row["split"] for row in raw_rows(tmp_path, schema, files)]
     assert splits == [0] * 61 + [1] * 10 + [2] * 29
+
+
+def test_a_split_by_share_does_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
+    """Four rows that differ in the conversion, or in what they say of user and item, alone; two are for training."""
+    schema = edited(
+        ('where = "clicked"\n', ""),
+        ('click = "clicked"\n', 'click = "clicked"\nconversion = "bought"\n'),
+        (WIDE[WIDE.index('by = "time"') :], 'by = "user_share"\nvalidation = 0.25\ntest = 0.25'),
+        schema=WIDE,
+    )
+    head = "who,city,age,sku,kind,at,clicked,bought"
+    rows = [f"ann,{rest}" for rest in ("Bonn,21,x1,hat,5,1,0", "Oslo,20,x1,hat,5,1,0", "Oslo,20,x1,hat,5,1,1")]
+    rows.append("ann,Rome,20,x1,cap,5,1,1")
+    for number, order in enumerate(permutations(rows)):
+        files = {"wide.csv": "\n".join([head, *order]) + "\n"}
+        impressions = raw_rows(tmp_path / str(number), schema, files)
+        assert sorted((row["split"], row["conversion"]) for row in impressions) == [(0, 0), (0, 0), (1, 1), (2, 1)]
+        (ann,) = raw_rows(tmp_path / str(number), schema, files, "users")
+        (item,) = raw_rows(tmp_path / str(number), schema, files, "items")
+        assert (ann["city"], item["kind"]) == ("Bonn", "hat")
 
 
 def test_a_split_by_files_with_a_drawn_validation(tmp_path: Path) -> None:
