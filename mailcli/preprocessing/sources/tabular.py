@@ -77,7 +77,7 @@ class Source(RawData):
         edges = {field.name: field.edges for field in fields if field.edges}
         with_quantiles = [field for field in fields if field.quantiles]
         if with_quantiles:
-            rows = table.sql(keep_rejects=False) if files.patterns else sql
+            rows = table.sql(keep_lines=True, keep_rejects=False) if files.patterns else sql
             computed = self._quantiles(engine, rows, key, with_quantiles)
             edges |= computed
             self._record_edges("attributes" if role == "users" else "target", computed)
@@ -113,9 +113,9 @@ class Source(RawData):
             quantiles.append(f"quantile_disc({identifier(field.name)}, [{shares}]) AS {identifier(field.name)}")
         trained = f"SELECT {key} FROM ({self._split(keep_rejects=False)}) WHERE fault IS NULL AND split = 0"
         columns = ", ".join([key, *(identifier(field.name) for field in fields)])
-        # One row per key, as the pipeline keeps.
+        # One row per key, the one that the pipeline keeps.
         rows = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
-        unique = f"SELECT DISTINCT ON ({key}) {columns} FROM {rows} ORDER BY ALL"
+        unique = f"SELECT DISTINCT ON ({key}) {columns} FROM {rows} ORDER BY {key}, line"
         sql = f"SELECT count(*) AS n, {', '.join(quantiles)} FROM ({unique})"
         result = engine.collect(engine.sql(sql, self.impression_table.path))
         edges = {}

@@ -60,6 +60,15 @@ def test_users_of_other_splits_do_not_move_quantiles(tmp_path: Path) -> None:
     assert {row["user"]: row["income"] for row in rows} == {"ann": 0, "bob": 1, "cid": 1, "dan": 0, "eva": 0, "fay": 0}
 
 
+def test_quantiles_are_those_of_the_rows_that_are_kept(tmp_path: Path) -> None:
+    """Of two rows of a user, the first in the order of their text is kept, `cid,A,...`, not that of the least number."""
+    text = "id,city,hobbies,age,income\nann,R,,1,10\nbob,R,,1,20\ncid,B,,1,5\ncid,A,,1,30\n"
+    dataset = make_dataset(tmp_path, SCHEMA, {**FILES, "users.csv": text}, max_bad_rows=0.5)
+    # The median of 10, 20, 30, not of 5, 10, 20.
+    assert dataset.manifest["mapping"]["edges"] == {"income": [20.0]}
+    assert values_by_user(dataset, "income") == {"ann": 0, "bob": 1, "cid": 1, "dan": None}
+
+
 def test_items_have_features_and_standardised_numbers(dataset: Dataset) -> None:
     assert dataset.column("items", "raw").tolist() == ["x1", "x2", "x3"]
     assert raw_values(dataset, "items", "item") == ["x1", "x2", None]
