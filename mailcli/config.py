@@ -190,7 +190,9 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
 
 def option_text(value: Any) -> str:
     """An option as text, as --set gives it: one spelling, so that equal settings are equal."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    # TOML's true is Python's True.
+    return text.capitalize() if text.lower() in {"true", "false"} else text
 
 
 def _convert(value: Any, kind: str) -> Any:

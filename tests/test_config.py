@@ -102,6 +102,14 @@ def test_texts_and_numbers_become_the_fields_type(setting: dict[str, Any], expec
     assert (type(value), value) == (type(expected), expected)
 
 
+@pytest.mark.parametrize("value", [True, "true", "True", "TRUE"])
+def test_an_option_that_is_true_has_one_spelling(value: object) -> None:
+    """That of the folders of kept results."""
+    config = make_config([{"data": "true", "cold_start": "masked", "cold_start.prefix": value}])
+    assert config.cold_start_options == {"prefix": "True"}
+    assert config.data == "true"
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from mailcli import plugins
-from mailcli.config import OPTION_TABLES, Options, RunConfig
+from mailcli.config import OPTION_TABLES, Options, RunConfig, option_text
 from mailcli.errors import MailError
 from mailcli.training.option_defaults import option_defaults
 
@@ -90,8 +90,10 @@ def is_number(text: str) -> bool:
 
 
 def same_value(text: str, other: str) -> bool:
-    """Whether two texts are equal, or the same number: `1e-3` and `0.001`."""
-    return text == other or (is_number(text) and is_number(other) and float(text) == float(other))
+    """Whether two texts are the same option, or the same number: `true` and `True`, `1e-3` and `0.001`."""
+    if is_number(text) and is_number(other):
+        return float(text) == float(other)
+    return option_text(text) == option_text(other)
 
 
 def parse_ranges(texts: Sequence[str], option: str = "--range") -> list[Range]:

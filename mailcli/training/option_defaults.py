@@ -48,10 +48,15 @@ def may_have_option(config: RunConfig, owner: str, option: str) -> bool:
 
 
 def set_changed_defaults(settings: Options) -> Options:
-    """The content of config.toml without its defaults; those that have changed since become options that are set."""
+    """The content of config.toml without its defaults; those that have changed since become options that are set.
+
+    Options of earlier versions may have another spelling.
+    """
     settings = dict(settings)
     for key, kind, options, defaults in _TABLES:
         old, given = settings.get(defaults), settings.get(options, {})
+        if isinstance(given, dict) and given:
+            settings[options] = given = {name: option_text(value) for name, value in given.items()}
         if isinstance(old, dict) and isinstance(given, dict):
             del settings[defaults]
             now = _texts(kind, str(settings.get(key, getattr(RunConfig, key))))

@@ -29,7 +29,7 @@ def other_than_default(config: RunConfig) -> dict[str, str]:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
     """`{"epochs": "50", "ranker.units": "512,256"}`, as --set takes them."""
-    plain = {key: option_text(value) for key, value in settings.items() if key not in _TABLES}
+    plain = {key: str(value) for key, value in settings.items() if key not in _TABLES}
     # Options that are set, and the defaults of the others.
     options = {
         f"{owner}.{name}": option_text(value)

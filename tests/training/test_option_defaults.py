@@ -49,6 +49,7 @@ def test_defaults_by_hand() -> None:
             {"ranker_options": {"units": "8", "dropout": "0.4", "gone": "1"}},
         ),
         ({"ranker": "dmr", "ranker_defaults": {"match_weight": "0.1", "dropout": "0.5"}}, {"ranker": "dmr"}),
+        ({"ranker_options": {"product": "true"}}, {"ranker_options": {"product": "True"}}),
         ({"ranker": "none", "ranker_defaults": 5}, {"ranker": "none", "ranker_defaults": 5}),
     ],
 )
