@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import math
 import re
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailcli.config import MAX_SEED, RunConfig, option_text
+from mailcli.config import MAX_SEED, RunConfig, option_text, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import DivergedError, MailError, did_you_mean, quoted
@@ -76,7 +77,8 @@ class Search:
     @property
     def marks(self) -> dict[str, str]:
         """What tells its study from those of other searches."""
-        return {"config": repr(self.config), "ranges": repr(sorted(self.ranges)), "users": self.users}
+        settings = {key: json.dumps(value, sort_keys=True) for key, value in to_toml(self.config).items()}
+        return {**settings, "ranges": repr(sorted(self.ranges)), "users": self.users}
 
     def marks_on(self, dataset: Dataset) -> dict[str, str]:
         """`marks`, and the data and code that its trials depend on: other trials cannot be compared with them."""
@@ -149,23 +151,42 @@ def _search_on(
         trial = study.ask({setting.key: distribution(optuna, setting) for setting in search.ranges})
         row = f"{search.config.cell}, " if search.plan else ""
         try:
-            run, best = _train(search.trial(trial.params), dataset, RunFolders(folder, search.config), minutes)
+            note = _run_trial(search, study, trial, dataset, folder, minutes)
         except DivergedError as error:
             tell_diverged(study, trial)
             logger.warning(f"{row}trial {number + 1} of {trials}: {error.message}")
             continue
-        study.tell(trial, best["validation"][search.users]["AUC"])
-        _discard_checkpoints(run)
         finished = records(study)
         _write_table(folder / "trials.csv", finished)
         (record,) = (record for record in finished if record["trial"] == trial.number)
-        logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}")
+        logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}{note}")
     finished = records(study, trials)
     if not finished:
         raise MailError(
             f"{folder}: training has diverged in all {trials} trials. Search lower values of learning_rate."
         )
     return finished
+
+
+def _run_trial(
+    search: Search, study: Any, trial: Any, dataset: Dataset, folder: Path, minutes: float | None
+) -> str:
+    """Train a trial and tell the study its value, which is known if its settings were tried before.
+
+    Returns:
+        What to add to its line.
+
+    Raises:
+        DivergedError: it has no value.
+    """
+    known = [record["value"] for record in records(study) if settings_of(record) == trial.params]
+    if known:
+        study.tell(trial, known[0])
+        return ", as when they were tried before"
+    run, best = _train(search.trial(trial.params), dataset, RunFolders(folder, search.config), minutes)
+    study.tell(trial, best["validation"][search.users]["AUC"])
+    _discard_checkpoints(run)
+    return ""
 
 
 def _enqueue_own_settings(search: Search, study: Any) -> None:

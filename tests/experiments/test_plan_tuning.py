@@ -119,7 +119,7 @@ def test_a_smaller_budget_counts_only_the_first_trials(
         return run, {"validation": {"all": {"AUC": end}}}
 
     monkeypatch.setattr("mailcli.experiments.tuning._train", train)
-    options = ["--jobs", "1", "--range", "learning_rate=0.001|0.1"]
+    options = ["--jobs", "1", "--range", "learning_rate=0.001..0.1"]
     assert tune(plan, toy_data, "--trials", "4", *options).exit_code == 130
     assert tune(plan, toy_data, "--trials", "4", *options).exit_code == 0
     assert ends == []
@@ -250,6 +250,9 @@ def test_the_first_trial_has_the_settings_of_the_file() -> None:
         "cold_start.alpha": 0.3,
         "history": 100,
     }
+    masked = make_config([{"data": "x", "cold_start": "masked", "ranker.product": "true"}])
+    booleans = parse_ranges(["cold_start.prefix=true|false", "ranker.product=True|False"])
+    assert own_values(Search("x", masked, booleans, "all")) == {"cold_start.prefix": "false", "ranker.product": "True"}
     # A range of whole numbers does not hold the default of .5.
     for outside in ("learning_rate=1|2", "history=5..20", "ranker.units=8,4|16,8", "ranker.dropout=0..1"):
         assert own_values(Search("x", config, parse_ranges([outside]), "all")) is None

@@ -172,7 +172,7 @@ def test_a_damaged_journal_is_one_line_and_a_cut_one_goes_on(data_dir: Path, tmp
         ([b"[1]\n", *lines], "line 1 is '[1]\\n'; expected a JSON object"),
         ([lines[0], b"\xff{\n", *lines[1:]], "line 2 is '\ufffd{\\n'; expected a JSON object"),
         ([*lines, b"{}\n"], "Optuna: KeyError 'op_code'"),
-        ([re.sub(rb'"config":"[^"]*"', b'"config":7', line) for line in lines], "its config is 7; expected a string"),
+        ([re.sub(rb'"users":"[^"]*"', b'"users":7', line) for line in lines], "its users is 7; expected a string"),
     ):
         journal.write_bytes(b"".join(damaged))
         error = error_line(tune(data_dir, tmp_path, 1))
@@ -230,6 +230,44 @@ def test_the_sampler_of_the_last_seed_has_one_too(data_dir: Path, tmp_path: Path
     done = tune(data_dir, tmp_path, 2, "--seed", "4294967295")
     assert done.exit_code == 0, done.output
     assert [config.seed for config in trained] == [4294967295, 4294967295]
+
+
+def test_settings_that_were_tried_before_are_not_trained_again(
+    data_dir: Path, tmp_path: Path, trained: list[RunConfig]
+) -> None:
+    where: list[str | Path] = ["--data-dir", data_dir, "--runs", tmp_path]
+    choice = ["--range", "learning_rate=0.001|0.002"]
+    done = mail("tune", *where, "--trials", "5", *choice)
+    assert done.exit_code == 0, done.output
+    assert sorted(config.learning_rate for config in trained) == [0.001, 0.002]
+    assert done.stderr.count(", as when they were tried before\n") == 3
+    assert [record["value"] for record in settings_and_values(tmp_path)] == ["0.6"] * 5
+    # A resumed search knows them, too.
+    assert mail("tune", *where, "--trials", "7", *choice).exit_code == 0
+    assert len(trained) == 2
+
+
+def test_a_search_is_resumed_with_its_options_in_another_order(
+    data_dir: Path, tmp_path: Path, trained: list[RunConfig]
+) -> None:
+    where: list[str | Path] = ["--data-dir", data_dir, "--runs", tmp_path]
+    options = ["ranker.units=8", "ranker.dropout=0.1"]
+
+    def search(trials: int, first: str, second: str) -> Result:
+        sets = ["--set", first, "--set", second]
+        return mail("tune", *where, *sets, "--trials", str(trials), "--range", "learning_rate=0.1..0.2")
+
+    assert search(1, *options).exit_code == 0
+    resumed = search(2, *options[::-1])
+    assert resumed.exit_code == 0, resumed.output
+    assert len(trained) == 2
+    other = error_line(search(3, "ranker.units=8", "ranker.dropout=0.2"))
+    assert other == (
+        f"{tmp_path}/tune/search: holds a search with other ranker_options "
+        '({"dropout": "0.1", "units": "8"} -> {"dropout": "0.2", "units": "8"}). '
+        "Choose another --name, or delete the folder."
+    )
+    assert "holds a search with other epochs (50 -> 3). " in error_line(search(3, options[0], "epochs=3"))
 
 
 def test_a_range_of_an_option_that_is_a_fraction_is_searched_between_its_ends(
