@@ -168,9 +168,7 @@ def _search_on(
     return finished
 
 
-def _run_trial(
-    search: Search, study: Any, trial: Any, dataset: Dataset, folder: Path, minutes: float | None
-) -> str:
+def _run_trial(search: Search, study: Any, trial: Any, dataset: Dataset, folder: Path, minutes: float | None) -> str:
     """Train a trial and tell the study its value, which is known if its settings were tried before.
 
     Returns:
