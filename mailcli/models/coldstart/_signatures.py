@@ -56,7 +56,3 @@ class SignatureMethod(ColdStartMethod):
     def signature(self, features: Features) -> Tensor:
         """[B, (n_a - 1) d], see `signature`."""
         return signature(features.attributes, self.id_index)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.settings}

@@ -100,7 +100,3 @@ class ColdStart(ColdStartMethod):
         """Put v̂ in place of v where flag is true, MAIL Eq. (10)."""
         del training
         return invent_behaviors(features, self.generate)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.settings}

@@ -39,7 +39,3 @@ class ColdStart(ColdStartMethod):
             return features
         hidden = distribute.uniform(tf.cast(features.is_new, tf.float32), self.random) < self.rate
         return without_behaviors(features, hidden)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate}

@@ -237,10 +237,6 @@ class ColdStart(ColdStartMethod):
             self.mean_length.observe(features.behavior_mask)
         return invent_behaviors(features, self.generate)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.settings}
-
 
 def _check_options(options: dict[str, Any]) -> None:
     """Refuse values that an option cannot have (ValueError)."""

@@ -95,10 +95,6 @@ class ColdStart(ColdStartMethod):
         del training
         return invent_behaviors(features, self.generate)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "units": self.units, "dropout": self.dropout}
-
 
 def _total_variation(mean_steps: Tensor, steps: Tensor) -> Tensor:
     """Σ_b n_b ||x̄_b - x̄||², x̄ the mean of all steps, over the whole batch."""

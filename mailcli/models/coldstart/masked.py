@@ -33,7 +33,3 @@ class ColdStart(RowMaskingMethod):
         """The features unchanged: the batch has been masked before it was embedded."""
         del training
         return features
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate, "prefix": self.prefix}

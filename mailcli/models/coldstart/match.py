@@ -217,10 +217,6 @@ class ColdStart(ColdStartMethod):
         base = self.intercept + self.gamma * self.match(features)
         return base_and_residual(base, self.gain, ranker(features, training=training))
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.settings}
-
 
 def history_prior(histories: Histories, predicted: Numbers) -> float:
     """κ = σ_w² / σ_b²; σ_b² is the mean of ||ȳ - ŷ||² - σ_w² / n over users with behavior."""

@@ -56,7 +56,7 @@ class ColdStart(RowMaskingMethod):
         if folds < 2:
             raise ValueError(f"`folds` should be 2 or more. Received: {folds}")
         self.rate, self.prefix, self.folds = rate, False, folds
-        self.settings: dict[str, Any] = {"rate": rate, "strength": strength, "loss": loss, "folds": folds}
+        self.strength, self.loss = strength, loss
 
     @property
     def teachers(self) -> int:
@@ -83,15 +83,11 @@ class ColdStart(RowMaskingMethod):
         taught = tf.math.is_finite(features.held_out)
         teacher = tf.where(taught, features.held_out, 0.0)
         share = distribute.mean_share(tf.where(taught, _cross_entropy(click, logit), 0.0))
-        if self.settings["loss"] == "pointwise":
+        if self.loss == "pointwise":
             distilled = distribute.mean_share(tf.where(taught, _cross_entropy(tf.sigmoid(teacher), logit), 0.0))
         else:
             distilled = list_loss(teacher, logit, tf.cast(taught, tf.float32))
-        return {"L_pfd": self.settings["strength"] * (distilled - share)}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), **self.settings}
+        return {"L_pfd": self.strength * (distilled - share)}
 
 
 def _cross_entropy(probability: Tensor, logit: Tensor) -> Tensor:

@@ -104,8 +104,3 @@ class ColdStart(RowMaskingMethod):
             others = signature(tf.stop_gradient(features.attributes), self.id_index)
             code.append(unit_fields(others, self.code_attributes))
         return tf.concat(code, axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        options = {"rate": self.rate, "prefix": self.prefix, "attributes": self.with_attributes, "units": self.units}
-        return {**super().get_config(), **options}

@@ -149,10 +149,6 @@ class ColdStart(ColdStartMethod):
         del training
         return features
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "groups": self.groups, "folds": self.folds}
-
 
 def stacked_regression(values: Numbers, click: NDArray[np.float32]) -> tuple[float, Numbers]:
     """The intercept and weights [m] of a logistic regression (scikit-learn's, C = 1) of clicks [n] on values [n, m].

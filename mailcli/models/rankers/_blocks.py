@@ -70,17 +70,12 @@ class TowerRanker(RankingTower):
 
     def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.units, self.rate = tuple(units), dropout
         self.tower = Tower(units, dropout)
         self.logit = keras.layers.Dense(1, dtype="float32")
 
     def deep(self, x: Tensor, training: bool) -> Tensor:
         """Dense_1(tower(x)), [B]."""
         return self.logit(self.tower(x, training=training))[:, 0]
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "units": self.units, "dropout": self.rate}
 
 
 class Wide(keras.layers.Layer):

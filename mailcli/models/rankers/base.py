@@ -35,7 +35,3 @@ class Ranker(TowerRanker):
         if self.product:
             z = tf.concat([z, features.behavior_sum * features.query], axis=1)
         return self.deep(z, training)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "product": self.product}

@@ -29,7 +29,6 @@ class Ranker(TowerRanker):
         super().__init__(units, dropout, **kwargs)
         if cross_layers < 1:
             raise ValueError(f"`cross_layers` should be 1 or more. Received: {cross_layers}")
-        self.cross_layers = cross_layers
         self.cross = [keras_rs.layers.FeatureCross() for _ in range(cross_layers)]
 
     def call(self, features: Features, training: bool = False) -> Tensor:
@@ -38,7 +37,3 @@ class Ranker(TowerRanker):
         for layer in self.cross:
             x = layer(x0, x)
         return self.logit(tf.concat([x, self.tower(x0, training=training)], axis=1))[:, 0]
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "cross_layers": self.cross_layers}

@@ -71,10 +71,6 @@ class Ranker(TowerRanker):
         pairs = tf.concat([tf.repeat(position, count, axis=0), tf.tile(action, [position.shape[0], 1])], axis=1)
         return pairs, tf.cast(real.indices[:, 1], tf.int32) * count + tf.gather_nd(features.action_ids, real.indices)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "match_weight": self.match_weight}
-
 
 class ItemToItem(keras.layers.Layer):
     """Attention of the target on the history (DMR Sec. "Item-to-Item Network").

@@ -25,7 +25,6 @@ class Ranker(RankingTower):
 
     def __init__(self, units: Sequence[int] = (512, 256), dropout: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.units, self.rate = tuple(units), dropout
         self.towers = {name: Tower(units, dropout) for name in ("click", "conversion")}
         self.logits = {name: keras.layers.Dense(1, dtype="float32") for name in self.towers}
 
@@ -33,7 +32,3 @@ class Ranker(RankingTower):
         """Logits [B] of a click and of a conversion after a click."""
         z = pooled(features)
         return {name: self.logits[name](tower(z, training=training))[:, 0] for name, tower in self.towers.items()}
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "units": self.units, "dropout": self.rate}
