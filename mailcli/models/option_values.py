@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -80,7 +81,12 @@ def _element(kind: Any) -> tuple[bool, Any]:
 
 
 def _cast_scalar(kind: Any, value: Any) -> Any:
-    return _BOOLEANS[str(value).lower()] if kind is bool else kind(value)
+    if kind is bool:
+        return _BOOLEANS[str(value).lower()]
+    cast = kind(value)
+    if kind is float and not math.isfinite(cast):
+        raise ValueError
+    return cast
 
 
 def _cast_list(kind: Any, value: Any) -> tuple[Any, ...]:

@@ -45,7 +45,7 @@ def test_every_setting_has_a_range_and_a_meaning() -> None:
         ("epochs", "", "50", "a whole number from 1 to 1000000", "Maximum number of passes over the training"),
         ("select", "", "all", "one of 'all', 'new'", "Users whose validation AUC selects the best epoch"),
         ("ranker.units", "ranker dmr", "512,256", "whole numbers, separated by commas", "widths of the hidden layers"),
-        ("ranker.match_weight", "ranker dmr", "0.1", "a number", "weight of the auxiliary loss."),
+        ("ranker.match_weight", "ranker dmr", "0.1", "a number, at least 0", "weight of the auxiliary loss."),
         ("cold_start.rate", "cold-start method dropout", "0.5", "a number, between 0 and 1", "share of old users'"),
         ("cold_start.prefix", "cold-start method masked", "False", "true or false", "whether each of the others keeps"),
         ("cold_start.rank", "cold-start method llae", "36", "a whole number, 1 or more", "r, the number of singular"),

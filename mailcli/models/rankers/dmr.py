@@ -37,6 +37,8 @@ class Ranker(TowerRanker):
         match_weight: float = MATCH_WEIGHT,
         **kwargs: Any,
     ) -> None:
+        if match_weight < 0:
+            raise ValueError(f"`match_weight` should be at least 0. Received: {match_weight}")
         super().__init__(units, dropout, **kwargs)
         self.match_weight = match_weight
 
