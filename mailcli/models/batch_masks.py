@@ -23,7 +23,7 @@ def hide_users(batch: dict[str, Tensor], hidden: Tensor, id_column: int) -> dict
 def keep_oldest_behaviors(batch: dict[str, Tensor], kept: Tensor) -> dict[str, Tensor]:
     """Keep the oldest `kept` [B] behaviors of each history, which move to its end; shorter histories stay whole.
 
-    So each history is what it was when the user had that many behaviors.
+    So the history of a user with at most n_v behaviors is what it was when there were that many.
     """
     actions = batch["actions"]
     length = history_lengths(batch)

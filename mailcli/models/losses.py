@@ -1,4 +1,4 @@
-"""The losses of MAIL: reconstruction (3)-(4), MMD (5)-(6), clicks (13). Each is 0 for a batch without rows.
+"""The losses of MAIL: reconstruction (3)-(4), MMD (5)-(6), clicks (13). Those over old users alone are 0 without any.
 
 On several replicas, each computes its share (models/distribute.py); the shares add up to the loss of the whole batch.
 """

@@ -204,7 +204,7 @@ class TwoTower(keras.Model):
             return _heads(self._outputs(features, training=True)), extra
 
     def _zero_shot_step(self, features: Features, optimizer: Any) -> dict[str, Tensor]:
-        """L_zst (7) over the impressions of old users, applied by G_A."""
+        """L_zst, of MAIL (7) + L_n, over the impressions of old users, applied by G_A."""
         old = features.rows(tf.where(~features.is_new)[:, 0])
         with tf.GradientTape() as tape:
             losses = self.cold_start.zero_shot_losses(old, training=True)

@@ -35,8 +35,8 @@ class NormalizationStatistics:
     """The moving mean and variance of every batch normalization of a model.
 
     Each becomes the mean and variance of the layer's inputs over the training impressions, as training computes them:
-    normalized by batch, with dropout. The result depends on nothing but the weights, the data and the seed; the states
-    of random generators are put back.
+    normalized by batch, with dropout. The result depends on nothing but the weights, the data, the seed and the states
+    of random generators, which are put back.
 
     Args:
         model: the model; its ranker may hold Keras' own batch normalization.

@@ -142,9 +142,10 @@ class ColdStart(ColdStartMethod):
             self.e2 = _built(ResidualEncoder(s["encoder_units"], s["dropout"]), (None, dim))
 
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
-        """L_a (3), L_v (4) and L_d (5) over impressions of old users; L_zst (7) is their sum.
+        """L_a (3), L_v (4) and L_d (5) over impressions of old users, whose sum is (7), and L_n.
 
-        Terms that the variant does not train with are left out. L_n trains the length of v̂, and nothing else.
+        Terms that the variant does not train with are left out. L_n trains the length of v̂, and nothing else; the
+        logged L_zst is (7) + L_n.
         """
         features = features.frozen()
         codes = {"L_a": self.e1(self.pool_a(features.attributes), training=training)}
