@@ -67,15 +67,7 @@ def _read(path: Path, root: TomlTable, text: str) -> SchemaFile:
     impressions = root.table("impressions", required=True)
     impression_files = _table_files(impressions, "impressions", text_format, None)
     users, items, behaviors = (root.table(role) for role in ("users", "items", "behaviors"))
-    if "users" not in root.values or not users.get("attributes"):
-        root.faults.append(
-            "users.attributes: there is no user attribute except the id. Expected at least one, such as age, gender "
-            "or city: MAIL invents a new user's behavior from the attributes and cannot work without them"
-        )
-    if "behaviors" not in root.values:
-        root.faults.append(
-            "'behaviors' is missing. Expected what users did before an impression; it may be in the impressions' files"
-        )
+    _check_given(root, users)
     user_files, item_files, behavior_files = (
         _table_files(table, table.name, text_format, impression_files) for table in (users, items, behaviors)
     )
@@ -115,6 +107,19 @@ def _read(path: Path, root: TomlTable, text: str) -> SchemaFile:
     if "behaviors" in root.values and not schema.behavior_fields:
         root.faults.append("behaviors.fields: there is none. Expected the item, or a field of items.features")
     return schema
+
+
+def _check_given(root: TomlTable, users: TomlTable) -> None:
+    """There are attributes and behaviors."""
+    if "users" not in root.values or not users.get("attributes"):
+        root.faults.append(
+            "users.attributes: there is no user attribute except the id. Expected at least one, such as age, gender "
+            "or city: MAIL invents a new user's behavior from the attributes and cannot work without them"
+        )
+    if "behaviors" not in root.values:
+        root.faults.append(
+            "'behaviors' is missing. Expected what users did before an impression; it may be in the impressions' files"
+        )
 
 
 def _text_format(table: TomlTable, default: TextFormat) -> TextFormat:
