@@ -185,9 +185,7 @@ class TypedColumns:
         if field.kind == "dense":
             is_good, expected = f"{is_good} AND {number} >= 0", "a number of 0 or more, or nothing"
         self._check(column, expected, f"({text} IS NOT NULL AND NOT coalesce({is_good}, false))")
-        bounds = ", ".join(map(repr, map(float, edges)))
-        bucket = f"len(list_filter([{bounds}], lambda edge: {number} >= edge))"
-        self.values[field.name] = f"(CASE WHEN {number} IS NOT NULL THEN {bucket} END)" if edges else number
+        self.values[field.name] = bucket_sql(number, edges) if edges else number
 
     def _add_list(self, field: FieldDefinition, ordered: bool) -> None:
         """Several values, without missing ones; without repeated ones, too, where their order means nothing."""
@@ -214,6 +212,12 @@ class TypedColumns:
         if not ordered:
             expected = f"at most {field.max_values} values (most = {field.max_values})"
             self._check(column, expected, f"coalesce(len({values}) > {field.max_values}, false)")
+
+
+def bucket_sql(number: str, edges: Sequence[float]) -> str:
+    """The bucket of a number: how many of the edges it reaches."""
+    ends = ", ".join(map(repr, map(float, edges)))
+    return f"(CASE WHEN {number} IS NOT NULL THEN len(list_filter([{ends}], lambda edge: {number} >= edge)) END)"
 
 
 def sql_tuple(texts: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from mailcli.preprocessing.schema_file.read import parse_schema_file
 from mailcli.preprocessing.schema_file.splits import split_of_file, split_sql
 from mailcli.preprocessing.schema_file.sql import select_text
 from mailcli.preprocessing.schema_file.tables import ITEM, SPLIT, USER, SchemaTables
+from mailcli.preprocessing.schema_file.typed_columns import bucket_sql
 from mailcli.preprocessing.sources._base import JOIN, RawData
 
 
@@ -35,7 +36,7 @@ class Source(RawData):
 
     def _open(self, raw: Path, work: Path, m: SchemaFile, faults: list[str]) -> None:
         """Find the files of a schema and check their columns (MailError for these faults and those of the schema)."""
-        self.map = m
+        self.schema_file = m
         self.tables = tables = SchemaTables(m, raw, faults)
         if faults:
             raise MailError(f"{m.path}: {'; '.join(faults)}.")
@@ -63,11 +64,11 @@ class Source(RawData):
 
     def users(self, engine: DataEngine) -> DataFrame:
         """The users' files; without them, the attributes in each user's earliest impression."""
-        return self._small(engine, "users", self.map.users, self.map.attributes)
+        return self._small(engine, "users", self.schema_file.users, self.schema_file.attributes)
 
     def items(self, engine: DataEngine) -> DataFrame:
         """The items' files; without them, the features in each item's earliest impression."""
-        return self._small(engine, "items", self.map.items, self.map.features)
+        return self._small(engine, "items", self.schema_file.items, self.schema_file.features)
 
     def _small(self, engine: DataEngine, role: str, files: TableFiles, fields: Sequence[FieldDefinition]) -> DataFrame:
         """Users or items, with bucketed numbers."""
@@ -82,8 +83,8 @@ class Source(RawData):
             edges |= computed
             self._record_edges("attributes" if role == "users" else "target", computed)
         columns = [
-            _bucket(field.name, edges[field.name]) if field.name in edges else identifier(field.name)
-            for field in fields
+            f"{bucket_sql(name, edges[field.name])} AS {name}" if field.name in edges else name
+            for field, name in ((field, identifier(field.name)) for field in fields)
         ]
         return engine.sql(f"SELECT {', '.join([key, *columns])}, fault, line FROM ({sql})", table.path)
 
@@ -126,8 +127,8 @@ class Source(RawData):
                 ends = []
             if ends is None:
                 raise MailError(
-                    f"{self._bad_row(engine, table, key)}{self.map.path}: {field.key}: no {key} of the train split has "
-                    "a number there, so quantiles cannot be computed."
+                    f"{self._bad_row(engine, table, key)}{self.schema_file.path}: {field.key}: no {key} of the train "
+                    "split has a number there, so quantiles cannot be computed."
                 )
             edges[field.name] = tuple(sorted(set(ends)))
         self.mapping = {**self.mapping, "edges": {**self.mapping.get("edges", {}), **edges}}
@@ -153,7 +154,7 @@ class Source(RawData):
         """The impressions with their split."""
         if self.impression_table.joined:
             self._check_join(engine)
-        names = ["user", "item", "time", *(field.name for field in self.map.context), *self.schema.labels]
+        names = ["user", "item", "time", *(field.name for field in self.schema_file.context), *self.schema.labels]
         columns = ", ".join(map(identifier, names))
         sql = f"SELECT {columns}, split::INTEGER AS split, fault, line FROM ({self._split(keep_rejects=True)})"
         return engine.sql(sql, self.impression_table.path)
@@ -161,10 +162,10 @@ class Source(RawData):
     def texts_of(self, engine: DataEngine, table: str, field: str, whole: bool) -> tuple[str, ...]:
         """The least and the greatest text of the usable rows, for a field whose values are made from texts."""
         sql_table, definitions = {
-            "users": (self.user_table, self.map.attributes),
-            "items": (self.item_table, self.map.features),
-            "behaviors": (self.behavior_table, self.map.behavior_fields),
-            "impressions": (self.impression_table, self.map.context),
+            "users": (self.user_table, self.schema_file.attributes),
+            "items": (self.item_table, self.schema_file.features),
+            "behaviors": (self.behavior_table, self.schema_file.behavior_fields),
+            "impressions": (self.impression_table, self.schema_file.context),
         }[table]
         definition = next(definition for definition in definitions if definition.name == field)
         column = definition.column
@@ -205,12 +206,12 @@ class Source(RawData):
 
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """One row per behavior; in files with lists, one row per user is unnested."""
-        names = [field.name for field in self.map.behavior_fields]
-        if self.map.behavior_time:
+        names = [field.name for field in self.schema_file.behavior_fields]
+        if self.schema_file.behavior_time:
             columns = ", ".join(map(identifier, ("user", "time", "action", *names)))
             sql = f"SELECT {columns}, fault, line FROM ({self.behavior_table.sql()})"
         else:
-            if not self.map.takes_first_list:
+            if not self.schema_file.takes_first_list:
                 self._check_lists(engine, names)
             sql = self._unnested(names)
         return engine.sql(sql, self.behavior_table.path)
@@ -246,7 +247,7 @@ class Source(RawData):
         With `several_lists = "first"`, those of training rows (or files) are preferred, then the first in the order of
         the values: which are older is not known.
         """
-        files, by, rank = self.tables.files_of("behaviors"), self.map.split.by, "0"
+        files, by, rank = self.tables.files_of("behaviors"), self.schema_file.split.by, "0"
         if by == "column" and files is self.tables.files["impressions"]:
             rank = identifier(SPLIT)
         elif by == "file" and files:
@@ -286,13 +287,4 @@ def _schema(mapping: SchemaFile) -> Schema:
         mapping.action.names,
         dense=tuple(field.name for field in mapping.features if field.kind == "dense"),
         labels=("click", "conversion") if mapping.conversion else ("click",),
-    )
-
-
-def _bucket(name: str, edges: Sequence[float]) -> str:
-    """SQL for the bucket of a number: how many of the edges it reaches."""
-    ends = ", ".join(map(repr, edges))
-    column = identifier(name)
-    return (
-        f"CASE WHEN {column} IS NOT NULL THEN len(list_filter([{ends}], lambda edge: {column} >= edge)) END AS {column}"
     )
