@@ -55,8 +55,10 @@ PATH = _PathType()
 
 def path_option(*names: str, text: str, default: str | None = None, **attributes: Any) -> Callable[[F], F]:
     """An option that takes a path; a default is shown in the help."""
-    path = None if default is None else Path(default)
-    return click.option(*names, type=PATH, default=path, show_default=path is not None, help=text, **attributes)
+    if default is not None:
+        # Left out otherwise: to click, None is a value, which a required option would then have.
+        attributes |= {"default": Path(default), "show_default": True}
+    return click.option(*names, type=PATH, help=text, **attributes)
 
 
 def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
