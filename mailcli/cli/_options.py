@@ -9,24 +9,20 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from mailcli import __version__, plugins
-from mailcli.cli._completion import dataset_names, offer, offer_list, plugin_names, setting_assignments
+from mailcli.cli._completion import dataset_names, offer, plugin_names, setting_assignments
 from mailcli.config import PRECISIONS, PROTOCOLS, VARIANTS
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.errors import MailError, quoted
 from mailcli.utils.hardware import limit_table_memory, limit_threads
 from mailcli.utils.log import log_to_file, log_to_stderr, note_in_file
 from mailcli.utils.path_names import path_fault
 from mailcli.utils.sizes import parse_size
-
-if TYPE_CHECKING:
-    from mailcli.reporting.tables import ResultTable
-    from mailcli.reporting.text_table import TextTable
 
 logger = logging.getLogger(__name__)
 
@@ -159,61 +155,6 @@ OVERWRITE = click.option(
     help="Train a run anew where its folder holds one with other settings, another dataset or other code of your own; "
     "otherwise such a folder is refused. The old run is kept until the new one begins. Runs that fit are reused.",
 )
-#: The table formats; each has a function in reporting/formats.py.
-FORMS = ("table", "markdown", "csv", "latex", "json")
-FORMAT = click.option(
-    "--format",
-    "form",
-    metavar="NAME",
-    default=FORMS[0],
-    show_default=True,
-    shell_complete=offer(lambda: FORMS),
-    help=f"Format of the table: {quoted(FORMS)}.",
-)
-
-
-def column_names() -> list[str]:
-    """What --columns takes."""
-    from mailcli.reporting.columns import COLUMNS
-
-    return list(COLUMNS)
-
-
-#: The metrics with a column; reporting/columns.py says what each name stands for.
-COLUMNS = click.option(
-    "--columns",
-    metavar="NAME,...",
-    shell_complete=offer_list(column_names),
-    help="Columns of the table: auc, gauc, logloss, ne, ece, parameters, seconds, us; CSV and JSON have all of them. "
-    "[default: auc,gauc]",
-)
-
-
-def check_form(name: str) -> None:
-    """Reject an unknown table format before anything is trained (MailError)."""
-    if name not in FORMS:
-        raise MailError(f"--format {name}: unknown format.{did_you_mean(name, FORMS)} Known: {quoted(FORMS)}.")
-
-
-def check_columns(names: str | None) -> tuple[str, ...]:
-    """The metrics that --columns names; an unknown one is rejected before anything is trained (MailError)."""
-    from mailcli.reporting.columns import read_columns
-
-    return read_columns(names)
-
-
-def print_tables(tables: Sequence[ResultTable], form: str) -> None:
-    """Print tables of results in a format that `check_form` accepts."""
-    from mailcli.reporting.result_layout import lay_out_with_audit
-
-    print_text_tables([text for table in tables for text in lay_out_with_audit(table)], form)
-
-
-def print_text_tables(tables: TextTable | Sequence[TextTable], form: str) -> None:
-    """Print one table, or several, in a format that `check_form` accepts."""
-    from mailcli.reporting.formats import render
-
-    click.echo(render(tables, form), nl=False)
 
 
 def _set_log_level(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from mailcli.cli._completion import dataset_names, run_folders
-from mailcli.cli._options import DATA_DIR, FORMAT, TABLE_MEMORY, THREADS, check_form, print_text_tables
+from mailcli.cli._options import DATA_DIR, TABLE_MEMORY, THREADS
+from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 
 
 @click.command(short_help="A simulated online A/B test of two runs.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from mailcli.cli._completion import run_folders
-from mailcli.cli._options import DATA_DIR, FORMAT, PATH, TABLE_MEMORY, THREADS, check_form, print_text_tables
+from mailcli.cli._options import DATA_DIR, PATH, TABLE_MEMORY, THREADS
+from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 
 if TYPE_CHECKING:
     from mailcli.config import RunConfig

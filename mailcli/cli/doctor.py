@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import DATA_DIR, FORMAT, RUNS, check_form, print_text_tables
+from mailcli.cli._options import DATA_DIR, RUNS
+from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 
 
 @click.command(short_help="Check the installation, machine, datasets and runs.")

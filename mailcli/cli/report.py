@@ -8,8 +8,9 @@ import click
 
 from mailcli.cli._completion import run_folders
 from mailcli.cli._known import parse_known
-from mailcli.cli._options import COLUMNS, DATA_DIR, PATH, RUNS, TABLE_MEMORY, THREADS, check_columns, path_option
+from mailcli.cli._options import DATA_DIR, PATH, RUNS, TABLE_MEMORY, THREADS, path_option
 from mailcli.cli._output import print_line
+from mailcli.cli._tables import COLUMNS, check_columns
 from mailcli.errors import MailError
 
 

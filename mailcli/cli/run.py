@@ -8,21 +8,8 @@ import click
 
 from mailcli.cli._begin import DRY_RUN, only_planned
 from mailcli.cli._completion import dataset_names
-from mailcli.cli._options import (
-    CHECKPOINTS,
-    COLUMNS,
-    DATA_DIR,
-    FORMAT,
-    JOBS,
-    LOG,
-    OVERWRITE,
-    PATH,
-    RUNS,
-    TRACKERS,
-    check_columns,
-    check_form,
-    print_text_tables,
-)
+from mailcli.cli._options import CHECKPOINTS, DATA_DIR, JOBS, LOG, OVERWRITE, PATH, RUNS, TRACKERS
+from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_text_tables
 from mailcli.errors import MailError
 
 

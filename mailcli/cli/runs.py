@@ -9,8 +9,9 @@ import click
 
 from mailcli.cli._completion import run_folders
 from mailcli.cli._groups import GroupWithDefault
-from mailcli.cli._options import DATA_DIR, FORMAT, PATH, RUNS, check_form, print_text_tables
+from mailcli.cli._options import DATA_DIR, PATH, RUNS
 from mailcli.cli._output import print_line
+from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 from mailcli.errors import MailError, counted
 from mailcli.escape import terminal
 

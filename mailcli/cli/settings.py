@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mailcli.cli._completion import offer, setting_names
-from mailcli.cli._options import FORMAT, check_form, print_text_tables
+from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 
 
 @click.command(short_help="List the settings of a run, with defaults and ranges.")

@@ -13,21 +13,9 @@ import click
 from mailcli import plugins
 from mailcli.cli._begin import DRY_RUN, only_planned
 from mailcli.cli._completion import plugin_names, run_folders
-from mailcli.cli._options import (
-    COLD_START,
-    COLUMNS,
-    FORMAT,
-    OVERWRITE,
-    RANKING_TOWER,
-    RUN_OPTIONS,
-    VARIANT,
-    check_columns,
-    check_form,
-    path_option,
-    print_tables,
-    print_text_tables,
-)
+from mailcli.cli._options import COLD_START, OVERWRITE, RANKING_TOWER, RUN_OPTIONS, VARIANT, path_option
 from mailcli.cli._resolve import resolve
+from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
 from mailcli.config import parse_settings
 from mailcli.errors import MailError, quoted
 from mailcli.experiments.executors.cluster import TIMEOUT, parse_cluster

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from mailcli.cli._options import print_tables
+from mailcli.cli._tables import print_tables
 from mailcli.config import make_config
 from mailcli.reporting.audit_block import missing_note
 from mailcli.reporting.result_layout import lay_out_with_audit
