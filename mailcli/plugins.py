@@ -40,6 +40,8 @@ RANKERS = PluginKind("models.rankers", "Ranker", "ranker")
 COLD_STARTS = PluginKind("models.coldstart", "ColdStart", "cold-start method")
 TRIVIAL_ROWS = PluginKind("trivial", "TrivialRow", "trivial row")
 PLOTS = PluginKind("reporting.plots", "Plot", "figure")
+#: What `ranker.KEY` and `cold_start.KEY` are options of.
+OPTION_OWNERS = {"ranker": RANKERS, "cold_start": COLD_STARTS}
 
 #: By name of a module outside the package: its spec when it was used first, and the SHA-256 of its file then.
 _imported: dict[str, tuple[Any, str]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailcli import plugins
 from mailcli.api.definitions import plugin_name
@@ -13,12 +13,13 @@ from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
 from mailcli.api.scripts import script_hidden
 from mailcli.api.training import check_dataset
-from mailcli.config import RunConfig
+from mailcli.config import OPTION_TABLES
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, shorten
 from mailcli.experiments.cells import RunFolders, config_on
 from mailcli.experiments.estimate import PlannedTable, announce
 from mailcli.experiments.matrix import make_rows
+from mailcli.experiments.shared_settings import share
 from mailcli.reporting.paper import TABLE_2, TRIVIAL, row_settings
 from mailcli.reporting.tables import make_table
 
@@ -55,7 +56,7 @@ def compare(
         checkpoint_minutes: time between two checkpoints; None for the default.
         overwrite: whether runs are trained anew where their folders hold others, as for `train`.
         quiet: whether only warnings are shown, no notes or progress.
-        settings: settings that all rows share, as for `train`.
+        settings: settings that all rows share, as for `train`; a row takes the options that its ranker or method has.
 
     Returns:
         A line for each group of users and row; see docs/python.md for the columns.
@@ -77,11 +78,16 @@ def compare(
     if isinstance(rows, str):
         raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. [{shorten(rows)}].")
     with messages_shown(quiet):
-        cells = [_cell(data, row, settings) for row in rows]
-        labels = {repr(config): label for config, label in cells}
-        configs = list({repr(config): config for config, _ in cells}.values())
-        if not configs:
+        named_rows = [_names(row) for row in rows]
+        if not named_rows:
             raise MailError("rows is empty. Expected names of rows, e.g. ['item-bias', 'BaseDNN', 'MAIL-Base'].")
+        names, variants, row_labels = zip(*named_rows, strict=True)
+        shares = share(settings, names)
+        cells = [
+            config_on(data, [row, own], variant) for row, own, variant in zip(names, shares, variants, strict=True)
+        ]
+        labels = {repr(config): label for config, label in zip(cells, row_labels, strict=True)}
+        configs = list({repr(config): config for config in cells}.values())
         folders, numbers = RunFolders(Path(runs), overwrite=overwrite), range(seeds)
         with script_hidden():
             announce([PlannedTable(configs, numbers, data, folders)], jobs)
@@ -90,20 +96,25 @@ def compare(
     return result_frame(make_table(named, f"Comparison on {data.name}"))
 
 
-def _cell(dataset: Dataset, row: Row, settings: dict[str, Any]) -> tuple[RunConfig, str]:
-    """The config of a row with seed 0, and its label; the label is empty for a row that has only names."""
+class _NamedRow(NamedTuple):
+    """A row by the names of its ranker and method."""
+
+    names: dict[str, str]
+    variant: str | None
+    label: str
+    """Empty for a row that has only names."""
+
+
+def _names(row: Row) -> _NamedRow:
     if isinstance(row, str):
         cell = row_settings(row)
-        variant, label = cell.get("cold_start.variant"), ""
-    else:
-        ranker, method = row if isinstance(row, tuple) else (row, "none")
-        cell = {
-            "ranker": plugin_name(plugins.RANKERS, ranker),
-            "cold_start": plugin_name(plugins.COLD_STARTS, method),
-        }
-        variant, label = None, "+".join(_own_name(part) for part in (ranker, method) if part != "none")
-    layers = [{"ranker": cell["ranker"], "cold_start": cell["cold_start"]}, settings]
-    return config_on(dataset, layers, variant), label
+        return _NamedRow({key: cell[key] for key in OPTION_TABLES}, cell.get("cold_start.variant"), "")
+    ranker, method = row if isinstance(row, tuple) else (row, "none")
+    names = {
+        "ranker": plugin_name(plugins.RANKERS, ranker),
+        "cold_start": plugin_name(plugins.COLD_STARTS, method),
+    }
+    return _NamedRow(names, None, "+".join(_own_name(part) for part in (ranker, method) if part != "none"))
 
 
 def _own_name(plugin: str | Definition) -> str:

@@ -265,13 +265,15 @@ RUN_OPTIONS = with_options(
         metavar="KEY=VALUE",
         multiple=True,
         shell_complete=offer(setting_assignments),
-        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. `mail settings` lists all.",
+        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. `mail settings` lists all. In a "
+        "table, a row takes the options that its ranker or method has.",
     ),
     path_option(
         "--config",
         "file",
         metavar="FILE",
-        text="TOML file of settings, e.g. a run's config.toml; options override it.",
+        text="TOML file of settings, e.g. a run's config.toml; options override it, and options of a ranker or method "
+        "that the file names are not taken for another one.",
     ),
     click.option(
         "--eval-every",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailcli.config import Options, RunConfig, make_config, parse_settings
+from mailcli.config import OPTION_TABLES, Options, RunConfig, make_config, parse_settings
 from mailcli.errors import MailError
 
 if TYPE_CHECKING:
@@ -29,59 +29,89 @@ def resolve_rows(
     """
     if seeds < 1:
         raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
-    given = parse_settings(options["settings"])
-    if has_ranker and "ranker" in given:
-        raise MailError(f"--set ranker={given['ranker']}: use --ranker {given['ranker']}.")
-    for key in ("ranker", "cold_start"):
-        if key in given:
-            raise MailError(f"--set {key}={given[key]}: the rows of a table name it. Leave it out.")
-    if given.get("seed", "0") != "0":
-        raise MailError(f"seed = {given['seed']}: the seeds of a table start at 0; set their number with --seeds.")
-    first, dataset = resolve(data_dir, seed=0, **rows[0], **options)
-    # Named, so that the choice among several is logged once.
-    options = {**options, "data": dataset.name}
-    configs = [first, *(resolve(data_dir, seed=0, **row, **options)[0] for row in rows[1:])]
-    return configs, dataset
+    overrides = parse_settings(options["settings"])
+    _check_shared(overrides, has_ranker)
+    from mailcli.experiments.cells import config_on
+    from mailcli.experiments.shared_settings import share
+
+    settings = _read_file(options["file"])
+    names = [_given({key: row.get(key) for key in OPTION_TABLES}) for row in rows]
+    of_file = share(settings, rows, f"{options['file']}: ")
+    own = share(overrides, [{**settings, **name} for name in names], "--set ")
+    given = {"seed": 0, **_given_settings(options, overrides)}
+    layers = [[file, {**name, **given}, override] for file, name, override in zip(of_file, names, own, strict=True)]
+    variants = [row["variant"] for row in rows]
+    first, dataset = _on_dataset(data_dir, layers[0], variants[0])
+    others = zip(layers[1:], variants[1:], strict=True)
+    return [first, *(config_on(dataset, layer, variant) for layer, variant in others)], dataset
 
 
-def resolve(
-    data_dir: Path, variant: str | None, settings: tuple[str, ...], file: Path | None, **options: Any
-) -> tuple[RunConfig, Dataset]:
+def resolve(data_dir: Path, variant: str | None, **options: Any) -> tuple[RunConfig, Dataset]:
     """The checked config of a command line, and its dataset.
 
     Args:
         data_dir: folder of the datasets.
         variant: the value of --variant, or None.
-        settings: the `KEY=VALUE` texts of --set; they override those of the file.
-        file: TOML file of settings; options override it.
-        options: other settings by name, None if not set.
+        options: other options by name, None if not set. `settings`: the `KEY=VALUE` texts of --set; they override those
+            of `file`, a TOML file of settings. Any other is a setting, which overrides the file's.
 
     Raises:
         MailError: a name or value is unknown, two contradict each other, or the dataset is not found.
     """
-    from mailcli.data.last_used import open_chosen
-    from mailcli.experiments.cells import config_on, resolve_config
-    from mailcli.training.run_registry import read_settings
+    from mailcli.experiments.shared_settings import share
 
-    layers = [read_settings(file)] if file else []
-    if file:
-        _check_file(file, layers[0])
-    given = {key: value for key, value in options.items() if value is not None}
-    overrides = parse_settings(settings)
+    overrides = parse_settings(options["settings"])
+    given = _given_settings(options, overrides)
+    row = {**given, **overrides, "variant": variant}
+    (of_file,) = share(_read_file(options["file"]), [row], f"{options['file']}: ")
+    return _on_dataset(data_dir, [of_file, given, overrides], variant)
+
+
+def _check_shared(overrides: Options, has_ranker: bool) -> None:
+    """Refuse --set of what the rows and seeds of a table say (MailError)."""
+    if has_ranker and "ranker" in overrides:
+        raise MailError(f"--set ranker={overrides['ranker']}: use --ranker {overrides['ranker']}.")
+    for key in OPTION_TABLES:
+        if key in overrides:
+            raise MailError(f"--set {key}={overrides[key]}: the rows of a table name it. Leave it out.")
+    if overrides.get("seed", "0") != "0":
+        raise MailError(f"seed = {overrides['seed']}: the seeds of a table start at 0; set their number with --seeds.")
+
+
+def _given_settings(options: dict[str, Any], overrides: Options) -> Options:
+    """The options of a command that are settings and given (MailError: --set says otherwise)."""
+    given = _given({key: value for key, value in options.items() if key not in {"settings", "file"}})
     for key, value in overrides.items():
         if key in given and str(given[key]) != value:
             option = f"--{key.replace('_', '-')} {given[key]}"
             raise MailError(f"{option} and --set {key}={value} contradict each other. Leave one of them out.")
-    layers += [given, overrides]
+    return given
+
+
+def _given(options: dict[str, Any]) -> Options:
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _on_dataset(data_dir: Path, layers: list[Options], variant: str | None) -> tuple[RunConfig, Dataset]:
+    """The config of layers of settings, and the dataset that they name, or the one used last."""
+    from mailcli.data.last_used import open_chosen
+    from mailcli.experiments.cells import config_on, resolve_config
+
     # All settings are checked before the dataset is looked up.
     name = resolve_config(layers, variant=variant).data
     dataset = open_chosen(data_dir, name or None)
     return config_on(dataset, layers, variant), dataset
 
 
-def _check_file(file: Path, settings: Options) -> None:
-    """Reject invalid settings in a file, with the file's name in the error (MailError)."""
+def _read_file(file: Path | None) -> Options:
+    """The settings of a file; none without a file (MailError: names the file)."""
+    from mailcli.training.run_registry import read_settings
+
+    if not file:
+        return {}
+    settings = read_settings(file)
     try:
         make_config([{"data": ""}, settings])
     except MailError as error:
         raise MailError(f"{file}: {error.message}") from error
+    return settings

@@ -71,10 +71,11 @@ def tune(
         if value is not None:
             raise MailError(f"{option} is for a FILE of experiments/. Name one, or leave {option} out.")
     from mailcli.data.last_used import remember
-    from mailcli.experiments.search_space import parse_ranges, with_types
+    from mailcli.experiments.search_space import check_comparable, parse_ranges, with_types
     from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
 
     parsed = parse_ranges(ranges)
+    check_comparable(parsed)
     name = options.pop("name") or "search"
     config, dataset = resolve(data_dir, seed=seed, **options)
     remember(dataset)

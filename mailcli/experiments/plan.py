@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mailcli import plugins
-from mailcli.config import MAX_SEED, OPTION_TABLES, Options, RunConfig, make_config
+from mailcli.config import MAX_SEED, Options, RunConfig, make_config
 from mailcli.errors import MailError, counted, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
+from mailcli.experiments.shared_settings import share
 from mailcli.preprocessing.source_options import dataset_name
 from mailcli.reporting.paper import Reported, row_label, row_name
 from mailcli.reporting.rows import METRICS, Row
@@ -96,14 +96,11 @@ class Plan:
             MailError: a name or value is unknown; the message names the file.
         """
         try:
-            # Which options there are depends on the row: a cell without any of these would refuse them.
             shared = make_config([{"history": min(RunConfig.history, history)}, self.settings, {"data": data}])
-            if all(plugins.is_trivial(row.get("ranker", "")) for row in self.rows):
-                # No row would refuse an option.
-                resolve_config([self.settings])
+            shares = share(self.settings, self.rows, "settings: ")
         except MailError as error:
             raise MailError(f"{self.path}: {error.message}") from error
-        configs = [self._config(row, data, history) for row in self.rows]
+        configs = [self._config(own, row, data, history) for own, row in zip(shares, self.rows, strict=True)]
         labels = self._labels(configs)
         for name in (name for pair in self.against for name in pair):
             if labels.count(name) != 1:
@@ -119,24 +116,19 @@ class Plan:
                 )
         return [replace(config, seed=0) for config in configs], shared
 
-    def _config(self, row: Options, data: str, history: int) -> RunConfig:
+    def _config(self, shared: Options, row: Options, data: str, history: int) -> RunConfig:
         """The config of a row (MailError: names the row's cell)."""
         try:
-            return resolve_config([self._shared_with(row), row], data, history)
+            return resolve_config([shared, row], data, history)
         except MailError as error:
             names: Options = {key: row[key] for key in ("ranker", "cold_start", "cold_start.variant") if key in row}
             cell = make_config([{"data": data}, names]).cell
             raise MailError(f"{self.path}: row '{cell}': {error.message}") from error
 
-    def _shared_with(self, row: Options) -> Options:
-        """The shared settings that concern a row: a trivial row has no options."""
-        if not plugins.is_trivial(row.get("ranker", "")):
-            return self.settings
-        return {key: value for key, value in self.settings.items() if key.partition(".")[0] not in OPTION_TABLES}
-
     def row_names(self) -> list[str]:
         """The names of the rows in the table."""
-        return self._labels([make_config([{"data": ""}, self._shared_with(row), row]) for row in self.rows])
+        shares = zip(share(self.settings, self.rows), self.rows, strict=True)
+        return self._labels([make_config([{"data": ""}, *layers]) for layers in shares])
 
     def _labels(self, configs: Sequence[RunConfig]) -> list[str]:
         return [label or row_label(config) for config, label in zip(configs, self.labels, strict=True)]

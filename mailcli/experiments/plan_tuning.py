@@ -20,7 +20,7 @@ from mailcli.errors import MailError
 from mailcli.experiments.executors.processes import jobs_and_threads, work_on_all
 from mailcli.experiments.matrix import run_memory
 from mailcli.experiments.plan import Plan
-from mailcli.experiments.search_space import Range, option_owner, parse_ranges, with_types
+from mailcli.experiments.search_space import Range, check_comparable, option_owner, parse_ranges, with_types
 from mailcli.experiments.study import settings_of
 from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -37,9 +37,6 @@ DEFAULT_RANGES = (
     "cold_start.inner_rate=0.0001|0.001|0.01",
     "cold_start.low_rank_weight=3|30|300",
 )
-
-#: Settings that say what is compared, on which users.
-NOT_TUNED = ("data", "ranker", "cold_start", "seed", "protocol", "new_share", "train_as_new", "select", "continues")
 
 
 @dataclass(frozen=True)
@@ -207,6 +204,7 @@ def _checked_ranges(plan: Plan, budget: Budget, configs: Sequence[RunConfig]) ->
     load_tensorflow()
     plan.check_baselines(configs)
     ranges = parse_ranges(budget.ranges, budget.option)
+    check_comparable(ranges, budget.option)
     _check_ranges(ranges, configs, budget.option)
     for config in configs:
         Search(config.cell, config, _ranges_of(config, ranges), budget.users, plan.path.stem).check()
@@ -219,14 +217,12 @@ def _ranges_of(config: RunConfig, ranges: Sequence[Range]) -> list[Range]:
 
 
 def _check_ranges(ranges: Sequence[Range], configs: Sequence[RunConfig], option: str) -> None:
-    """Refuse a range of an option that no row has, or of what rows must share (MailError).
+    """Refuse a range of an option that no row has (MailError).
 
     DEFAULT_RANGES are for any rows.
     """
     defaults = parse_ranges(DEFAULT_RANGES)
     for setting in ranges:
-        if setting.key in NOT_TUNED:
-            raise MailError(f"{option} {setting.key}: rows with other values of it are not comparable. Leave it out.")
         if setting not in defaults and not any(_has(config, setting.key) for config in configs):
             raise MailError(f"{option} {setting.key}: no row has such an option.")
 

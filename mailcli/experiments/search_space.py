@@ -11,6 +11,9 @@ from mailcli.config import OPTION_TABLES, Options, RunConfig, option_text
 from mailcli.errors import MailError
 from mailcli.training.option_defaults import option_defaults
 
+#: Settings that say what is compared, on which users.
+NOT_TUNED = ("data", "ranker", "cold_start", "seed", "protocol", "new_share", "train_as_new", "select", "continues")
+
 
 class Range(NamedTuple):
     """The possible values of one setting.
@@ -52,8 +55,9 @@ def option_owner(config: RunConfig, key: str) -> OptionOwner | None:
     table, _, option = key.partition(".")
     if not option or table not in OPTION_TABLES:
         return None
-    kind = {"ranker": plugins.RANKERS, "cold_start": plugins.COLD_STARTS}[table]
-    return OptionOwner(kind, getattr(config, table), option, getattr(config, OPTION_TABLES[table]))
+    return OptionOwner(
+        plugins.OPTION_OWNERS[table], getattr(config, table), option, getattr(config, OPTION_TABLES[table])
+    )
 
 
 def with_types(ranges: Sequence[Range], config: RunConfig) -> list[Range]:
@@ -114,6 +118,15 @@ def parse_ranges(texts: Sequence[str], option: str = "--range") -> list[Range]:
         if keys.count(key) > 1:
             raise MailError(f"{option} {key}: is named twice.")
     return ranges
+
+
+def check_comparable(ranges: Sequence[Range], option: str = "--range") -> None:
+    """Refuse a range of a setting that says what is compared, or on which users (MailError)."""
+    for setting in ranges:
+        if setting.key in NOT_TUNED:
+            raise MailError(
+                f"{option} {setting.key}: results with different values of it are not comparable. Leave it out."
+            )
 
 
 def _parse(text: str, option: str) -> Range:

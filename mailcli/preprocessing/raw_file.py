@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from mailcli.errors import MailError
+from mailcli.errors import MAX_QUOTED, MailError
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
 from mailcli.preprocessing.row_count import RowFormat
 
@@ -60,8 +60,17 @@ class RawFile(Protocol):
         ...
 
     def first_of(self, lines: Collection[str]) -> tuple[str, str] | None:
-        """Place and text of the first line that is among `lines`; None if that is not known."""
+        """Place and text of the first line that is among `lines`; None if it is not found."""
         ...
+
+
+def locate_first(file: RawFile, lines: Collection[str]) -> tuple[str, str]:
+    """Where the first of some lines of a table is, as an error begins, and its text."""
+    place, line = file.first_of(lines) or ("", next(iter(lines)))
+    if place:
+        return place, line
+    others = " or another file of this table" if len(file.row_formats) > 1 else ""
+    return f"{file.path}{others}: the row {line[:MAX_QUOTED]!r}", line
 
 
 def relative_name(path: Path, raw: Path) -> str:

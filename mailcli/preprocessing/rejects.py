@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.errors import MAX_QUOTED, MailError
+from mailcli.errors import MailError
 from mailcli.escape import csv_cell
+from mailcli.preprocessing.raw_file import locate_first
 from mailcli.preprocessing.sources._base import RawData
 
 #: Share of a file's rows that may be unusable (ours: a few bad rows do not stop hours of work, a wrong file does).
@@ -61,9 +62,8 @@ class Rejects:
             return ""
         file = self._source.raw_files[table]
         fault_of = {line: fault for fault, line in reversed(self._faulty[table])}
-        place, line = file.first_of(fault_of) or ("", next(iter(fault_of)))
-        where = f"{place}: " if place else f"{file.path}: the row {line[:MAX_QUOTED]!r} "
-        return where + self._explain(table, fault_of[line], line)
+        place, line = locate_first(file, fault_of)
+        return f"{place}: {self._explain(table, fault_of[line], line)}"
 
     def _explain(self, table: str, fault: int, line: str) -> str:
         if fault == DUPLICATE_KEY:

@@ -38,13 +38,21 @@ def check_options(config: RunConfig) -> None:
             plugins.check_options(kind, name, getattr(config, options), option_defaults(kind, name))
 
 
-def may_have_option(config: RunConfig, owner: str, option: str) -> bool:
-    """Whether the `ranker` or the `cold_start` method of a config may have an option.
+def known_options(config: RunConfig, owner: str) -> list[str] | None:
+    """The options of the `ranker` or the `cold_start` method of a config; none for a trivial row.
 
-    Those of a plugin that is not built in are not known.
+    None for a plugin that is not built in: its options are not known before it is imported.
     """
-    kind, name = {key: kind for key, kind, *_ in _TABLES}[owner], getattr(config, owner)
-    return plugins.is_external(kind, name) or option in option_defaults(kind, name)
+    kind, name = plugins.OPTION_OWNERS[owner], getattr(config, owner)
+    if plugins.is_trivial(config.ranker):
+        return []
+    return None if plugins.is_external(kind, name) else list(option_defaults(kind, name))
+
+
+def may_have_option(config: RunConfig, owner: str, option: str) -> bool:
+    """Whether the `ranker` or the `cold_start` method of a config has an option, as far as is known."""
+    known = known_options(config, owner)
+    return known is None or option in known
 
 
 def set_changed_defaults(settings: Options) -> Options:

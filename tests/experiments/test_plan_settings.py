@@ -46,17 +46,27 @@ def test_shared_options_are_those_of_the_rows(tmp_path: Path) -> None:
     assert config.cold_start_options == {"variant": "base", "sigma": "2"}
 
 
-def test_a_shared_option_that_a_row_does_not_have_names_its_cell(tmp_path: Path) -> None:
+def test_a_row_takes_the_shared_options_that_it_has(tmp_path: Path) -> None:
+    rows = PLAN.replace('"DMR", "MAIL-DMR"', '"item-bias", "BaseDNN", "MAIL-Base", "DMR"')
+    text = rows.replace('"ranker.match_weight" = 0.5', '"ranker.match_weight" = 0.5\n"cold_start.sigma" = 2')
+    configs, _ = read_plan(write_plan(tmp_path, text)).configs("any", 20)
+    assert [config.ranker_options for config in configs] == [{}, {}, {}, {"match_weight": "0.5"}]
+    assert [config.cold_start_options for config in configs] == [{}, {}, {"variant": "base", "sigma": "2"}, {}]
+
+
+def test_a_shared_option_that_no_row_has_is_refused(tmp_path: Path) -> None:
     base = PLAN.replace('"DMR", "MAIL-DMR"', '"BaseDNN"')
-    assert refused(tmp_path, base).startswith("row 'base+none': ranker 'base' has no option 'match_weight'.")
+    expected = "settings: ranker.match_weight: ranker 'base' has no option 'match_weight'. Known: 'units', 'dropout', "
+    assert refused(tmp_path, base).startswith(expected)
     typed = PLAN.replace("match_weight", "match_wieght")
-    expected = "row 'dmr+none': ranker 'dmr' has no option 'match_wieght'. Did you mean 'match_weight'?"
+    expected = "settings: ranker.match_wieght: ranker 'dmr' has no option 'match_wieght'. Did you mean 'match_weight'?"
     assert refused(tmp_path, typed).startswith(expected)
-    variant = PLAN.replace('rows = ["DMR", "MAIL-DMR"]', DUAL)
-    assert refused(tmp_path, variant).startswith("row 'base+mail-dual': ranker 'base' has no option 'match_weight'.")
-    # A trivial row has no options, and would ignore any.
+    several = PLAN.replace('"DMR", "MAIL-DMR"', '"item-bias", "BaseDNN", "DMR"').replace("match_weight", "match_wieght")
+    expected = "settings: ranker.match_wieght: no row has this option. Did you mean 'ranker.match_weight'?"
+    assert refused(tmp_path, several) == expected
+    # A trivial row has none.
     trivial = PLAN.replace('"DMR", "MAIL-DMR"', '"item-bias"')
-    assert refused(tmp_path, trivial).startswith("ranker 'base' has no option 'match_weight'.")
+    assert refused(tmp_path, trivial) == "settings: ranker.match_weight: no row has this option."
 
 
 @pytest.mark.parametrize(

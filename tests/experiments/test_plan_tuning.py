@@ -267,7 +267,7 @@ def test_the_first_trial_has_the_settings_of_the_file() -> None:
         (["--range", "cold_start.alpa=0|1"], "--range cold_start.alpa: no row has such an option."),
         (
             ["--range", "protocol=paper|strict"],
-            "--range protocol: rows with other values of it are not comparable. Leave it out.",
+            "--range protocol: results with different values of it are not comparable. Leave it out.",
         ),
         (["--range", "learning_rate=-1|1"], "learning_rate = -1.0: expected a positive number."),
         (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'?"),
@@ -293,7 +293,7 @@ def test_a_budget_that_is_impossible_is_refused(options: list[str], error: str, 
         (
             '"cold_start.alpha=0.1|0.9"',
             '"seed=1..9"',
-            "tune.ranges: seed: rows with other values of it are not comparabl",
+            "tune.ranges: seed: results with different values of it are not comparabl",
         ),
         ('"BaseDNN"', '"BaseDNN", "BaseDNN"', "has 2 rows of 'base' without a method. Expected one, which the others "),
         ("trials = 3", "trails = 3", "unknown key 'tune.trails'. Did you mean 'trials'?"),

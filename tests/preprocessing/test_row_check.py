@@ -209,6 +209,29 @@ def test_rows_of_parquet_are_counted(tmp_path: Path) -> None:
     assert files_of(dataset)["behaviors"] == (4, 1)
 
 
+def test_a_bad_row_of_one_of_several_parquet_files_is_located(tmp_path: Path) -> None:
+    raw = write_files(tmp_path / "raw", FILES)
+    times = {1: ["100", "200"], 2: ["50", "never", "never"], 3: ["never"]}
+    for number, at in times.items():
+        table = {"who": ["ann"] * len(at), "at": at, "what": ["view"] * len(at), "kind": ["hat"] * len(at)}
+        pq.write_table(pa.table(table), raw / f"log-{number}.parquet")
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, edited(('"log-*.csv"', '"log-*.parquet"')), {})
+    expected = f"{raw / 'log-2.parquet'}, row 2: column 'at' holds 'never'. Expected"
+    assert error.value.message.startswith(expected)
+    assert "3 of 6 rows" in error.value.message
+
+
+def test_a_bad_row_that_spans_lines_is_not_said_to_be_in_the_first_file(tmp_path: Path) -> None:
+    files = FILES | {"log-2.csv": FILES["log-2.csv"] + '"ann\nor bob",never,view,hat\n'}
+    with pytest.raises(MailError) as error:
+        make_dataset(tmp_path, edited(), files)
+    first = tmp_path / "raw" / "log-1.csv"
+    assert error.value.message.startswith(
+        f"{first} or another file of this table: the row '\"ann\\nor bob\",never,view,hat': column 'at' holds 'never'."
+    )
+
+
 #: Lines at the end of Alimama's files, and how many rows they are.
 ALIMAMA_FAULTS = {"1,2": 1, "": 0, "   ": 0, ",": 1, '"': 1, '1,"2': 1, "a,b,c,d,e,f,g,h,i,j,k": 1, "\xe9": 1, "1\0": 1}
 

@@ -19,6 +19,7 @@ from mailcli.preprocessing.raw_file import LONGEST_LINE, damaged
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
 from mailcli.preprocessing.schema_file.locate import LocatedFiles, first_names
+from mailcli.preprocessing.schema_file.sql import first_parquet_row
 from mailcli.preprocessing.schema_file.text_file import (
     MAX_LINE_BYTES,
     is_gzip,
@@ -196,9 +197,9 @@ class SchemaRawFile:
             self.first_of(())
 
     def first_of(self, lines: Collection[str]) -> tuple[str, str] | None:
-        """Place and text of the first line among `lines`; None for Parquet, or if a row spans lines."""
+        """Place and text of the first line among `lines`; None if a row spans lines."""
         if self.files.parquet:
-            return None
+            return first_parquet_row(self.files, lines)
         lines, encoding = set(lines), self.files.format.encoding
         errors = "surrogateescape" if encoding == "utf-8" else "replace"
         for path in self.files.paths:

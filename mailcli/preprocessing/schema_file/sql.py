@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
+import duckdb
 import pyarrow as pa
 
 from mailcli.preprocessing.engines.duckdb import identifier, literal, paths_literal
+from mailcli.preprocessing.raw_file import LONGEST_LINE
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
@@ -50,6 +53,35 @@ def select_text(files: LocatedFiles, first: int, keep_rejects: bool) -> str:
         f"ignore_errors = true, store_rejects = {str(keep_rejects).lower()}, nullstr = {null_text}, "
         f"max_line_size = {MAX_LINE_BYTES}, hive_partitioning = false, filename = '#file')"
     )
+
+
+def numbered(files: LocatedFiles) -> dict[int, str]:
+    """The columns of `select_text(files, 0, ...)`, by their place in the file."""
+    return {number: f'"#{number}"' for number in files.numbers}
+
+
+def parquet_line(files: LocatedFiles) -> str:
+    """SQL for the columns of `select_text(files, 0, ...)` as one text, JSON."""
+    pairs = (f"{literal(files.header[number])}, {column}" for number, column in numbered(files).items())
+    return f"json_object({', '.join(pairs)})::VARCHAR"
+
+
+def first_parquet_row(files: LocatedFiles, lines: Collection[str]) -> tuple[str, str] | None:
+    """Place and text of the first row whose `parquet_line`, cut off at LONGEST_LINE, is among `lines`.
+
+    Files are read one after the other until one has such a row.
+    """
+    with duckdb.connect() as connection:
+        connection.register("faulty", pa.table({"line": pa.array(lines, pa.string())}))
+        for path in files.paths:
+            rows = select_text(replace(files, paths=(path,)), 0, False)
+            first = connection.sql(
+                f"SELECT number, line FROM (SELECT left({parquet_line(files)}, {LONGEST_LINE}) AS line, "
+                f"row_number() OVER () AS number FROM ({rows})) WHERE line IN (FROM faulty) ORDER BY number LIMIT 1"
+            ).fetchone()
+            if first:
+                return f"{path}, row {first[0]:,}", first[1]
+    return None
 
 
 def _unused_name(header: Sequence[str]) -> str:

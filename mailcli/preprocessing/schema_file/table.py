@@ -9,7 +9,7 @@ from mailcli.preprocessing.extracted_tables import FILTERED
 from mailcli.preprocessing.schema_file.definition import ColumnRef
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
-from mailcli.preprocessing.schema_file.sql import select_text
+from mailcli.preprocessing.schema_file.sql import numbered, parquet_line, select_text
 from mailcli.preprocessing.schema_file.typed_columns import TypedColumns, sql_tuple
 from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
 
@@ -119,10 +119,9 @@ class SqlTable(TypedColumns):
     def line(self) -> str:
         """SQL for the text of the columns read: as in the file, except for needless quotes; for Parquet, JSON."""
         if self.files.parquet:
-            pairs = (f"{literal(self.files.header[number])}, {column}" for number, column in self._numbered().items())
-            return f"json_object({', '.join(pairs)})::VARCHAR"
+            return parquet_line(self.files)
         separator, quote = self.files.format.separator, self.files.format.quote
-        cells = f"[{', '.join(self._numbered().values())}]"
+        cells = f"[{', '.join(numbered(self.files).values())}]"
         cell = "coalesce(cell, '')"
         if quote:
             needs_quotes = " OR ".join(
@@ -133,7 +132,3 @@ class SqlTable(TypedColumns):
             cell = f"CASE WHEN {needs_quotes} THEN {quoted} ELSE {cell} END"
         # One expression per cell would take DuckDB minutes in a file of thousands of columns.
         return f"array_to_string(list_transform({cells}, lambda cell: {cell}), {literal(separator)})"
-
-    def _numbered(self) -> dict[int, str]:
-        """The columns of the files in `select_text`, by their place in the file."""
-        return {number: f'"#{number}"' for number in self.files.numbers}

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from mailcli.data.schema import Field, Group, Schema
-from mailcli.errors import MAX_QUOTED, MailError, shorten
+from mailcli.errors import MailError, shorten
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.extracted_tables import UNNESTED
 from mailcli.preprocessing.links import Link, check_link
+from mailcli.preprocessing.raw_file import locate_first
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TableFiles
 from mailcli.preprocessing.schema_file.field_derivations import field_derivations
 from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
@@ -146,8 +147,7 @@ class Source(RawData):
         bad = f"SELECT fault, line FROM ({table}) WHERE fault >= 0 ORDER BY line LIMIT 1"
         rows = engine.collect(engine.sql(bad, file.path)).to_pylist()
         return "".join(
-            f"{file.path}: the row {row['line'][:MAX_QUOTED]!r} {file.explain(row['fault'], row['line'])}. "
-            for row in rows
+            f"{locate_first(file, [row['line']])[0]}: {file.explain(row['fault'], row['line'])}. " for row in rows
         )
 
     def impressions(self, engine: DataEngine) -> DataFrame:

@@ -86,7 +86,7 @@ def test_labels_that_are_wrong_are_told_before_quantiles(tmp_path: Path) -> None
 def test_quantiles_of_texts_are_told_with_the_text(tmp_path: Path) -> None:
     schema = edited(('{column = "income", quantiles = 2}', '{column = "city", quantiles = 2}'))
     assert refused(tmp_path, schema, FILES) == (
-        "HERE/raw/users.csv: the row 'ann,Rome,chess|go,17,10' column 'city' holds 'Rome'. Expected a number or nothing. "
+        "HERE/raw/users.csv, line 2: column 'city' holds 'Rome'. Expected a number or nothing. "
         "HERE/my.toml: users.attributes.income: no user of the train split has a number there, so quantiles "
         "cannot be computed."
     )
