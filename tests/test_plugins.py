@@ -55,6 +55,26 @@ BROKEN = {
 }
 
 
+#: Methods that break the contract, and the error for each.
+METHOD = "from mailcli.models import ColdStartMethod\nclass M(ColdStartMethod):\n"
+EXPECTED_METHOD = (
+    " Expected a method `complete(features, training)` that takes and returns mailcli.models.Features, and losses that "
+    "are scalars and depend on its variables (docs/your-own-method.md)."
+)
+BROKEN_METHODS = {
+    "    pass\n": "NotImplementedError: `complete` is not defined.",
+    "    def complete(self, features, training=False):\n        pass\n": "broken.py, line 3: AttributeError: 'NoneType' "
+    "object has no attribute 'attributes'.",
+    "    def complete(self, features, training=False):\n        raise KeyError('nope')\n": "broken.py, line 4: KeyError: "
+    "'nope'.",
+    # TensorFlow's AutoGraph turns it into an error whose text is a traceback.
+    "    co_trained = True\n    def build_for(self, spec):\n        self.scale = self.add_weight(shape=())\n"
+    "    def complete(self, features, training=False):\n        return features\n"
+    "    def zero_shot_losses(self, features, training=False):\n        return {'L': features.attributes}\n": "broken.py, "
+    "line 6: ValueError: No gradients provided for any variable.",
+}
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder of a test; modules imported from it are removed afterwards."""
@@ -76,6 +96,36 @@ def test_what_breaks_the_contract_is_refused_before_training(folder: Path, tiny:
     with pytest.raises(MailError) as error:
         make_model(tiny, make_config([settings(ranker="broken:R")]))
     assert BROKEN[code] in error.value.message
+    sys.modules.pop("broken", None)
+
+
+@pytest.mark.parametrize("code", BROKEN_METHODS)
+def test_what_breaks_a_methods_contract_is_refused_before_training(folder: Path, tiny: Dataset, code: str) -> None:
+    sys.modules.pop("broken", None)
+    (folder / "broken.py").write_text(METHOD + code)
+    with pytest.raises(MailError) as error:
+        make_model(tiny, make_config([settings(cold_start="broken:M")]))
+    place = "base+broken:M on tiny: "
+    assert error.value.message == place + BROKEN_METHODS[code] + EXPECTED_METHOD
+    sys.modules.pop("broken", None)
+
+
+def test_an_error_is_that_of_the_ranker_or_the_method(folder: Path, tiny: Dataset) -> None:
+    """Both are in one file: the line says which of them has failed."""
+    ranker = "import keras\nclass R(keras.layers.Layer):\n    def call(self, features, training=False):\n"
+    method = "\nclass M(ColdStartMethod):\n    def complete(self, features, training=False):\n"
+    head, works = "from mailcli.models import ColdStartMethod\n", "        return features.query[:, 0]\n"
+    fails = "        raise KeyError('nope')\n"
+    codes = {
+        head + ranker + fails + method + "        return features\n": "Expected a ranker",
+        head + ranker + works + method + fails: "Expected a method",
+    }
+    for code, expected in codes.items():
+        sys.modules.pop("broken", None)
+        (folder / "broken.py").write_text(code)
+        with pytest.raises(MailError) as error:
+            make_model(tiny, make_config([settings(ranker="broken:R", cold_start="broken:M")]))
+        assert expected in error.value.message
     sys.modules.pop("broken", None)
 
 

@@ -23,7 +23,7 @@ from mailcli.models.contracts import ColdStartMethod, options_of
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.option_values import cast_option, option_types
-from mailcli.models.own_code import own_plugins, place_of_definition, place_of_error, short_message
+from mailcli.models.own_code import kind_at_fault, own_plugins, place_of_definition, place_of_error, short_message
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import make_step
 from mailcli.models.table.mapped import MappedTable
@@ -31,14 +31,17 @@ from mailcli.models.table.memory import TableMemory, needed_memory
 from mailcli.models.two_tower import TwoTower
 from mailcli.utils.files import existing_parent
 from mailcli.utils.hardware import table_bytes, table_memory
+from mailcli.utils.validation import sentence
 
 #: Bytes of a table with its moments from which on the memory of an earlier one is freed before (ours).
 LARGE_TABLE = 1 << 28
 #: Ends the error about a ranker or method of the user's own that fails on one impression or as a graph.
-CONTRACT = (
-    "Expected a ranker `call(features, training)` that takes mailcli.models.Features and returns click logits "
-    "of shape [B]."
-)
+CONTRACTS = {
+    plugins.RANKERS: "Expected a ranker `call(features, training)` that takes mailcli.models.Features and returns "
+    "click logits of shape [B].",
+    plugins.COLD_STARTS: "Expected a method `complete(features, training)` that takes and returns "
+    "mailcli.models.Features, and losses that are scalars and depend on its variables (docs/your-own-method.md).",
+}
 
 
 def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None, training: bool = True) -> TwoTower:
@@ -111,7 +114,8 @@ def _build_model(dataset: Dataset, config: RunConfig, memory: TableMemory | None
     except Exception as error:
         # Whatever it is, it comes from the user's code, and is reported before anything is trained.
         place = place_of_error(error, own) or place_of_definition(own)
-        raise MailError(f"{cell}: {place}{short_message(error)} {CONTRACT}") from error
+        contract = CONTRACTS[kind_at_fault(error, config)]
+        raise MailError(f"{cell}: {place}{sentence([short_message(error)])} {contract}") from error
     return model
 
 

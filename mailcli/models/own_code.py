@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import traceback
@@ -18,19 +19,43 @@ from mailcli.utils.path_names import code_line
 
 def own_plugins(config: RunConfig) -> list[Any]:
     """The ranker and the cold-start method of a run, as far as they are the user's own: classes, or a function."""
+    return list(_by_kind(config).values())
+
+
+def _by_kind(config: RunConfig) -> dict[plugins.PluginKind, Any]:
     pairs = ((plugins.RANKERS, config.ranker), (plugins.COLD_STARTS, config.cold_start))
     own = [(kind, name) for kind, name in pairs if not plugins.is_trivial(name) and plugins.is_external(kind, name)]
-    return [plugins.load(kind, name) for kind, name in own]
+    return {kind: plugins.load(kind, name) for kind, name in own}
+
+
+def kind_at_fault(error: BaseException, config: RunConfig) -> plugins.PluginKind:
+    """Whether the ranker or the method of a run raised an error; at least one of the two is the user's own."""
+    own = _by_kind(config)
+    if len(own) == 1:
+        return next(iter(own))
+    places = _places(error, list(own.values()))
+    method, (lines, first) = own[plugins.COLD_STARTS], inspect.getsourcelines(own[plugins.COLD_STARTS])
+    in_method = bool(places) and places[-1][0] == _file(method) and first <= places[-1][1] < first + len(lines)
+    return plugins.COLD_STARTS if in_method else plugins.RANKERS
 
 
 def place_of_error(error: BaseException, own: Sequence[Any]) -> str:
     """`my_ranker.py, line 12: `, the last line of the user's code that an error passed; empty if there is none."""
-    files = {getattr(sys.modules.get(plugin.__module__), "__file__", None) for plugin in own}
+    places = _places(error, own)
+    return code_line(*places[-1]) if places else ""
+
+
+def _places(error: BaseException, own: Sequence[Any]) -> list[tuple[str, int]]:
+    """The lines of the user's code that an error passed, the innermost last."""
+    files = {_file(plugin) for plugin in own}
     lines = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]
     # TensorFlow runs a copy of the code, and names the lines of the original in the message.
     lines += [(file, int(line)) for file, line in re.findall(r'File "([^"]+)", line (\d+)', str(error))]
-    places = [(file, line) for file, line in lines if file in files]
-    return code_line(*places[-1]) if places else ""
+    return [(file, line) for file, line in lines if file in files]
+
+
+def _file(plugin: Any) -> str | None:
+    return getattr(sys.modules.get(plugin.__module__), "__file__", None)
 
 
 def place_of_definition(own: Sequence[Any]) -> str:
@@ -55,4 +80,9 @@ def short_message(error: BaseException) -> str:
         r"^Exception encountered when calling \S+\s*|\{\{function_node [^}]*\}\}\s*", "", click.unstyle(str(error))
     )
     text = re.split(r"Arguments received by|Detected at node|\n\s*\[\[\{\{node|\[Op:", text)[0]
+    # AutoGraph gives a whole traceback, of which the last line without a deeper indent is the error.
+    if "in user code:" in text:
+        text = re.split(r"\n {4}(?:\w+\.)*\w+: ", f"\n{text}")[-1]
+    if isinstance(error, NotImplementedError) and not text.strip():
+        text = f"`{traceback.extract_tb(error.__traceback__)[-1].name}` is not defined"
     return f"{type(error).__name__}: {text.strip()}"

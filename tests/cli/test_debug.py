@@ -51,7 +51,7 @@ def test_an_error_of_the_users_ranker(own: Path) -> None:
     command = ("train", "--ranker", "debugged:R", *SMALL[:-2])
     line = error_line(mail(*command))
     assert line.startswith("debugged:R+none on tiny: debugged.py, line 13: AttributeError: ")
-    assert "'R' object has no attribute 'hidden' Expected a ranker" in line
+    assert "'R' object has no attribute 'hidden'. Expected a ranker" in line
     for done in (mail(*command, "--debug"), mail("--debug", *command)):
         assert done.exit_code == 2
         assert done.stderr.startswith("Traceback (most recent call last):\n")
