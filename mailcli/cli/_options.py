@@ -236,6 +236,19 @@ TRACKERS = with_options(
     )
 )
 
+#: What to change of the files of experiments.
+OF_EXPERIMENT = with_options(
+    click.option(
+        "--seeds", type=int, help="Number of seeds of experiments, from the file's first one on. [default: the file's]"
+    ),
+    click.option(
+        "--data",
+        metavar="NAME",
+        shell_complete=dataset_names,
+        help="Dataset of experiments, instead of the file's.",
+    ),
+)
+
 #: The options that every training command shares.
 RUN_OPTIONS = with_options(
     click.option(

@@ -8,7 +8,7 @@ import click
 
 from mailcli.cli._completion import run_folders
 from mailcli.cli._known import parse_known
-from mailcli.cli._options import DATA_DIR, PATH, RUNS, TABLE_MEMORY, THREADS, path_option
+from mailcli.cli._options import DATA_DIR, OF_EXPERIMENT, PATH, RUNS, TABLE_MEMORY, THREADS, path_option
 from mailcli.cli._output import print_line
 from mailcli.cli._tables import COLUMNS, check_columns
 from mailcli.errors import MailError
@@ -26,10 +26,18 @@ from mailcli.errors import MailError
 @THREADS
 @TABLE_MEMORY
 @COLUMNS
+@OF_EXPERIMENT
 @DATA_DIR
 @RUNS
 def report(
-    sources: tuple[Path, ...], out: Path, known: str | None, columns: str | None, data_dir: Path, runs: Path
+    sources: tuple[Path, ...],
+    out: Path,
+    known: str | None,
+    columns: str | None,
+    seeds: int | None,
+    data: str | None,
+    data_dir: Path,
+    runs: Path,
 ) -> None:
     """Write finished runs as one page of HTML: tables to sort, figures, audits, costs, settings and versions.
 
@@ -46,7 +54,7 @@ def report(
         raise MailError(f"-o {out}: is a folder. Name the page to write, e.g. {out / 'report.html'}.")
     if any(out.resolve() == source.resolve() for source in sources):
         raise MailError(f"-o {out}: is what the report is made of. Name another file, e.g. report.html.")
-    page = render_page(make_report(sources, ReportOptions(runs, data_dir, metric_columns, numbers)))
+    page = render_page(make_report(sources, ReportOptions(runs, data_dir, metric_columns, numbers, data, seeds)))
     with replace_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
     print_line(out)

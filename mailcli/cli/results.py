@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import PATH, RUNS, path_option
+from mailcli.cli._options import OF_EXPERIMENT, PATH, RUNS, path_option
 from mailcli.cli._output import print_line
 from mailcli.errors import MailError
 
@@ -21,8 +21,18 @@ from mailcli.errors import MailError
 @path_option("--figures", default="experiments/figures", text="Folder with a subfolder of figures per experiment.")
 @path_option("--reading", text="Markdown file to put at the top.")
 @path_option("--out", default="experiments/RESULTS.md", text="File to write.")
+@OF_EXPERIMENT
 @RUNS
-def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | None, out: Path, runs: Path) -> None:
+def results(
+    files: tuple[Path, ...],
+    kept: Path,
+    figures: Path,
+    reading: Path | None,
+    out: Path,
+    seeds: int | None,
+    data: str | None,
+    runs: Path,
+) -> None:
     """Write the tables of experiments, their findings and their environments into one Markdown document.
 
     FILE is one of experiments/*.toml, whose runs are finished. The small files of runs in --runs are first copied to
@@ -39,7 +49,7 @@ def results(files: tuple[Path, ...], kept: Path, figures: Path, reading: Path | 
         raise MailError(f"--out {out}: is a folder. Name the file to write, e.g. {out / 'RESULTS.md'}.")
     if any(out.resolve() == source.resolve() for source in (*files, *([reading] if reading else []))):
         raise MailError(f"--out {out}: is what the document is made of. Name another file, e.g. RESULTS.md.")
-    plans = [read_plan(path) for path in files]
+    plans = [read_plan(path).given(data, seeds) for path in files]
     introduction = _read_markdown(reading) if reading else ""
     sections = make_sections(plans, runs, kept, figures, out)
     with replace_file(out) as partial:

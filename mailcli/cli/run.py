@@ -7,16 +7,14 @@ from pathlib import Path
 import click
 
 from mailcli.cli._begin import DRY_RUN, only_planned
-from mailcli.cli._completion import dataset_names
-from mailcli.cli._options import CHECKPOINTS, DATA_DIR, JOBS, LOG, OVERWRITE, PATH, RUNS, TRACKERS
+from mailcli.cli._options import CHECKPOINTS, DATA_DIR, JOBS, LOG, OF_EXPERIMENT, OVERWRITE, PATH, RUNS, TRACKERS
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_text_tables
 from mailcli.errors import MailError
 
 
 @click.command(short_help="Train the missing runs of an experiment and print its table.")
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
-@click.option("--seeds", type=int, help="Number of seeds, from the file's first one on. [default: the file's]")
-@click.option("--data", metavar="NAME", shell_complete=dataset_names, help="Dataset to use instead of the file's.")
+@OF_EXPERIMENT
 @DRY_RUN
 @OVERWRITE
 @JOBS
@@ -53,12 +51,10 @@ def run(
     from mailcli.experiments.plan_file import read_plan
     from mailcli.experiments.plan_run import make_tables, plan_worlds
 
-    if seeds is not None and seeds < 1:
-        raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
-    plans = [read_plan(path) for path in files]
+    plans = [read_plan(path).given(data, seeds) for path in files]
     if columns and any(plan.grid for plan in plans):
         raise MailError("--columns: the table of a grid has columns of its own. Leave it out.")
-    planned = [plan_worlds(plan, data_dir, runs, seeds, data, overwrite) for plan in plans]
+    planned = [plan_worlds(plan, data_dir, runs, overwrite) for plan in plans]
     needed = [world.table for worlds in planned for world in worlds]
     check_folders(needed)
     if only_planned([world.plan.title for worlds in planned for world in worlds], needed, jobs, dry_run):

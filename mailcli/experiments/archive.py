@@ -51,7 +51,7 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
         places = f"neither in {runs} nor in {archive}" if runs != archive else f"not in {runs}"
         raise MailError(
             f"{plan.path}: {len(missing)} of {len(missing) + len(archived)} runs are {places}, for example "
-            f"{missing[0]}. Train them with `mail run {plan.path}`."
+            f"{missing[0]}. Train them with `{plan.command}`."
         )
     _check_dataset(list(archived.values()))
     rows = plan.name_rows([make_row(config, seeds, archived, baseline_of) for config in configs])

@@ -106,7 +106,7 @@ def _section(section: ExperimentSection, tables: SectionTables, number: int) -> 
         f"**{markdown(tables.verdicts)}**" if tables.verdicts else "",
         f"Further tables: {', '.join(links)}." if links else "",
         *_figures(section.figures),
-        f"Made by {markdown_code(f'mail run {plan.path.as_posix()}')}: {markdown(cost_note(section.runs))}.",
+        f"Made by {markdown_code(plan.command)}: {markdown(cost_note(section.runs))}.",
     ]
 
 

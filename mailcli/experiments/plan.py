@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -64,10 +65,32 @@ class Plan:
     """Whether it is one world of a grid, which is simulated whatever raw files there are."""
     first_seed: int = 0
     """The first of its seeds."""
+    data: str = ""
+    """The dataset that --data names instead of its own; empty for its own."""
+    options: tuple[str, ...] = ()
+    """--data and --seeds, as far as they are given."""
 
-    def seed_numbers(self, count: int | None = None) -> range:
-        """Its seeds; or as many as `count`, from the first on (MailError: they are not seeds)."""
-        seeds = range(self.first_seed, self.first_seed + (count or self.seeds))
+    def given(self, data: str | None, seeds: int | None) -> Plan:
+        """The experiment on another dataset, or with another number of seeds, as --data and --seeds say.
+
+        Raises:
+            MailError: the number of seeds is below 1, or another dataset is named for a grid.
+        """
+        if seeds is not None and seeds < 1:
+            raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
+        if self.grid and data:
+            raise MailError(f"--data {data}: {self.path} has a grid, whose worlds are its datasets. Leave --data out.")
+        options = [f"--{name} {shlex.quote(str(x))}" for name, x in (("data", data), ("seeds", seeds)) if x is not None]
+        return replace(self, data=data or "", seeds=seeds or self.seeds, options=tuple(options))
+
+    @property
+    def command(self) -> str:
+        """`mail run` with its file and options."""
+        return " ".join(["mail run", self.path.as_posix(), *self.options])
+
+    def seed_numbers(self) -> range:
+        """Its seeds, from the first on (MailError: they are not seeds)."""
+        seeds = range(self.first_seed, self.first_seed + self.seeds)
         if seeds[-1] > MAX_SEED:
             raise MailError(f"{self.path}: its seeds are {seeds[0]} to {seeds[-1]}. Expected none above {MAX_SEED}.")
         return seeds
@@ -80,6 +103,8 @@ class Plan:
     @property
     def datasets(self) -> tuple[str, ...]:
         """Possible names of its dataset: the name for real files or the schema file, then that for simulated ones."""
+        if self.data:
+            return (self.data,)
         if self.is_world:
             return (self.simulate["name"],)
         real = self.schema.stem if self.schema else dataset_name(self.source, self.source_options)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mailcli.data.dataset import open_dataset
-from mailcli.errors import MailError
 from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.estimate import PlannedTable
@@ -27,31 +26,25 @@ class PlannedWorld(NamedTuple):
     table: PlannedTable
 
 
-def plan_worlds(
-    plan: Plan, data_dir: Path, runs: Path, seeds: int | None, data: str | None, overwrite: bool
-) -> list[PlannedWorld]:
+def plan_worlds(plan: Plan, data_dir: Path, runs: Path, overwrite: bool) -> list[PlannedWorld]:
     """What an experiment needs, by dataset; missing datasets are made.
 
     Args:
         plan: the experiment.
         data_dir: folder of the datasets.
         runs: folder of the runs.
-        seeds: the number of seeds; None for the experiment's.
-        data: the name of another dataset than the experiment's; None for its own.
         overwrite: whether runs with other settings are replaced.
 
     Raises:
-        MailError: a dataset cannot be made, or another one is named for a grid.
+        MailError: a dataset cannot be made.
     """
-    if plan.grid and data:
-        raise MailError(f"--data {data}: {plan.path} has a grid, whose worlds are its datasets. Leave --data out.")
     planned = []
     for world in worlds(plan):
-        dataset = open_dataset(data_dir, data) if data else prepare_dataset(world, data_dir)
+        dataset = open_dataset(data_dir, plan.data) if plan.data else prepare_dataset(world, data_dir)
         configs, shared = world.configs(dataset.name, dataset.history)
         table = PlannedTable(
             configs,
-            world.seed_numbers(seeds),
+            world.seed_numbers(),
             dataset,
             RunFolders(runs, shared, overwrite),
             world.baseline_of(configs),

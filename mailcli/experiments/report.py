@@ -37,6 +37,10 @@ class ReportOptions:
     """The metrics to show."""
     known: Sequence[int] = ()
     """Numbers of known behaviors to measure the warm-up at; none for no warm-up."""
+    data: str | None = None
+    """The dataset that experiments were run on instead of their own."""
+    seeds: int | None = None
+    """The number of seeds of experiments; None for their own."""
 
 
 def make_report(sources: Sequence[Path], options: ReportOptions) -> list[ReportSection]:
@@ -52,7 +56,9 @@ def make_report(sources: Sequence[Path], options: ReportOptions) -> list[ReportS
     """
     files = [source for source in sources if is_experiment(source)]
     folders = [source for source in sources if source not in files]
-    plans = [read_plan(path) for path in files]
+    if not files and (options.data or options.seeds is not None):
+        raise MailError("--data and --seeds are of an experiment. Name its FILE, or leave them out.")
+    plans = [read_plan(path).given(options.data, options.seeds) for path in files]
     runs = _chosen(folders) if sources else finished_runs(options.runs)
     sections = [_plan_section(plan, f"s{number}", options) for number, plan in enumerate(plans, start=1)]
     return sections + _run_sections(runs, options, len(plans) + 1)
@@ -74,7 +80,6 @@ def _chosen(folders: Sequence[Path]) -> list[Run]:
 
 def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSection:
     """The section of an experiment, whose runs are all finished."""
-    command = f"mail run {plan.path.as_posix()}"
     if plan.grid:
         if options.known or options.columns != METRICS:
             raise MailError(
@@ -82,13 +87,13 @@ def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSectio
             )
         worlds, runs = archive_worlds(plan, options.runs, options.runs)
         of_grid = map_tables(worlds, f"{plan.title}, simulated")
-        return section_of_worlds(worlds, runs, of_grid, map_caption(runs), name, plan.reading, command)
+        return section_of_worlds(worlds, runs, of_grid, map_caption(runs), name, plan.reading, plan.command)
     rows, runs = archive_runs(plan, options.runs, options.runs)
     tables = plan.tables(rows, (runs[0].result or {})["dataset"], options.columns)
     by_config = {repr(run.config): run for run in runs}
     by_row = [[by_config[repr(replace(row.config, seed=seed))] for seed in row.seeds] for row in rows]
     warm_up = _warm_up(list(zip(rows, by_row, strict=True)), options)
-    return section_of_rows(Scored(rows, runs, warm_up), tables, name, plan.reading, command)
+    return section_of_rows(Scored(rows, runs, warm_up), tables, name, plan.reading, plan.command)
 
 
 def _run_sections(runs: Sequence[Run], options: ReportOptions, first: int) -> list[ReportSection]:

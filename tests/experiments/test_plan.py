@@ -62,7 +62,7 @@ def plan(tmp_path: Path) -> Path:
 def test_seeds_begin_at_the_first_seed(home: Path) -> None:
     fresh = read_plan(write_plan(home, "first_seed = 5\n" + PLAN))
     assert list(fresh.seed_numbers()) == [5, 6]
-    assert list(fresh.seed_numbers(3)) == [5, 6, 7]
+    assert list(fresh.given(None, 3).seed_numbers()) == [5, 6, 7]
     assert list(read_plan(write_plan(home, PLAN)).seed_numbers()) == [0, 1]
     path = write_plan(home, "first_seed = 5\n" + PLAN)
     assert "BaseDNN (units=8,4), seeds to train: 5, 6" in mail("run", path, "--dry-run").stdout

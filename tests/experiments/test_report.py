@@ -270,6 +270,26 @@ def test_tables_that_differ_only_in_settings_have_titles_that_tell_them_apart(ho
     ]
 
 
+def test_an_experiment_on_another_dataset_with_fewer_seeds(home: Path) -> None:
+    """What `mail run toy.toml --data other --seeds 1` has trained."""
+    for cell, aucs in AUC.items():
+        write_run(home / "runs", cell, 0, aucs[0], data="other")
+    assert error_line(report("toy.toml", "--data", "other")).endswith(
+        "Train them with `mail run toy.toml --data other`."
+    )
+    assert report("toy.toml", "--data", "other", "--seeds", "1").exit_code == 0
+    text = (home / "page.html").read_text()
+    assert "mail run toy.toml --data other --seeds 1" in text
+    expected = "--data and --seeds are of an experiment. Name its FILE, or leave them out."
+    assert error_line(report("runs", "--data", "other")) == expected
+    assert error_line(report("toy.toml", "--seeds", "0")) == "--seeds is 0. Expected 1 or more."
+    document = mail(
+        "results", "toy.toml", "--data", "other", "--seeds", "1", "--out", "x.md", "--kept", "kept", "--figures", "f"
+    )
+    assert document.exit_code == 0, document.output
+    assert "Made by `mail run toy.toml --data other --seeds 1`" in (home / "x.md").read_text()
+
+
 def test_a_grid_has_the_map_of_its_worlds(home: Path) -> None:
     plan = PLAN.replace('against = [["MAIL-Base", "MAIL-None"]]\n', "") + "[grid]\nattribute_strength = [0.0, 1]\n"
     (home / "toy.toml").write_text(plan, encoding="utf-8")
