@@ -26,6 +26,8 @@ def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
     Raises:
         MailError: there is no such dataset, or it is damaged.
     """
+    if not (name is None or isinstance(name, str)):
+        raise MailError(f"name is {shorten(name)}. Expected that of a dataset, e.g. 'ml-100k', in the folder data_dir.")
     with messages_shown(quiet=False):
         dataset = open_chosen(Path(data_dir), name, "load(NAME) opens another")
     remember(dataset)

@@ -57,12 +57,13 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> GroupAUC:
     """AUC of each user, averaged with the numbers of impressions as weights (MAIL Sec. 4.1.3, DMR).
 
     Args:
-        users: [N], an integer id per impression, in any order.
+        users: [N], an integer or a string per impression, in any order.
         labels: [N], 0 or 1.
         scores: [N], finite.
 
     Raises:
-        ValueError: the shapes differ, users are not integers, a label is neither 0 nor 1, or a score is not finite.
+        ValueError: the shapes differ, users are neither integers nor strings, a label is neither 0 nor 1, or a score is
+            not finite.
     """
     value, count = auc_by_user(users, labels, scores)
     both = ~np.isnan(value)
@@ -79,7 +80,7 @@ def auc_by_user(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> AUCBy
     """AUC of each user, by sorting all non-clicks once by user and score.
 
     Args:
-        users: [N], an integer id per impression, in any order.
+        users: [N], an integer or a string per impression, in any order.
         labels: [N], 0 or 1.
         scores: [N], finite.
 
@@ -133,8 +134,10 @@ def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
         raise ValueError(f"users should have the labels' shape. Received: {u.shape} and {(rows,)}")
     if not rows:
         return np.empty(0, np.int64)
+    if u.dtype.kind == "U" or (u.dtype.kind == "O" and all(isinstance(user, str) for user in u)):
+        return np.unique(u.astype(str), return_inverse=True)[1]
     if not np.issubdtype(u.dtype, np.integer):
-        raise ValueError(f"users should be integers. Received: {u.dtype}")
+        raise ValueError(f"users should be integers or strings. Received: {u.dtype}")
     u = u.astype(np.int64, copy=False)
     low = int(u.min())
     # Ids usually lie close together, so that no sort is needed.

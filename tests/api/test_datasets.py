@@ -77,3 +77,10 @@ def test_mistakes_end_in_one_line(simulated: Path) -> None:
         "--name b: with --schema the argument 'a'"
     )
     assert [path.name for path in (simulated / "data").iterdir()] == ["raw"]
+
+
+def test_a_dataset_is_loaded_by_its_name(home: Path) -> None:
+    with pytest.raises(mail.MailError) as error:
+        mail.load(Path("data/tiny"))  # type: ignore[arg-type]
+    expected = "name is PosixPath('data/tiny'). Expected that of a dataset, e.g. 'ml-100k', in the folder data_dir."
+    assert error.value.message == expected

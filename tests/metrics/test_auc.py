@@ -130,8 +130,22 @@ def test_refuses(labels: list[int], scores: list[float], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("users", "message"),
-    [([0], "users should have the labels' shape"), ([0.5, 1.5], "users should be integers. Received: float64")],
+    [
+        ([0], "users should have the labels' shape"),
+        ([0.5, 1.5], "users should be integers or strings. Received: float64"),
+        (np.array(["a", 1], object), "users should be integers or strings. Received: object"),
+        (np.array(["a", None], object), "users should be integers or strings. Received: object"),
+    ],
 )
 def test_refuses_users(users: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         gauc(users, [0, 1], [0, 1])
+
+
+@pytest.mark.parametrize("kind", [str, object])
+def test_users_may_be_strings(kind: type) -> None:
+    """By hand: user a orders her one pair rightly, user b wrongly; they have 2 and 3 impressions of 5, user c is left out."""
+    users: Any = np.array(["b", "a", "b", "a", "b", "c"], kind)
+    labels, scores = [1, 0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert tuple(gauc(users, labels, scores)) == pytest.approx((2 / 5, 2, 1 / 3, 1 / 6))
+    assert auc_by_user(users, labels, scores).auc.tolist()[:2] == [1, 0]
