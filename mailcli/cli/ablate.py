@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from mailcli import plugins
 from mailcli.cli._begin import DRY_RUN, only_planned
 from mailcli.cli._completion import offer_list
 from mailcli.cli._options import JOBS, OVERWRITE, RANKER, RUN_OPTIONS, SEEDS, split_names
 from mailcli.cli._resolve import resolve_rows
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables
 from mailcli.config import VARIANTS
+from mailcli.errors import MailError, quoted
 from mailcli.reporting.paper import REPORTED, is_papers_data
 
 
@@ -54,6 +56,9 @@ def ablate(
     names = list(dict.fromkeys(split_names(variants)))
     for name in names:
         check_variant(name)
+    if ranker and plugins.is_trivial(ranker):
+        rankers = quoted(plugins.names(plugins.RANKERS))
+        raise MailError(f"--ranker {ranker}: is a trivial row, which MAIL cannot help. Expected a ranker: {rankers}.")
     cells = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in names]
     configs, dataset = resolve_rows(cells, seeds, data_dir, options, has_ranker=True)
     from mailcli.experiments.estimate import PlannedTable

@@ -155,12 +155,17 @@ class Estimate:
             steps[run.name] = max(self.speeds[run.cell].step, steps.get(run.name, 0.0))
         slowest = sorted(steps, key=lambda name: -steps[name])
         texts = [
-            f"{name} {1000 * steps[name]:.3g} ms/step" if steps[name] else f"{name} is fitted without steps"
+            f"{name} {_three_digits(1000 * steps[name])} ms/step" if steps[name] else f"{name} is fitted without steps"
             for name in slowest[:NAMED_CELLS]
         ]
         rest = len(slowest) - len(texts)
         scaled = f"; scaled to the impressions of {counted(self.scaled, 'other world')}" if self.scaled else ""
         return ", ".join([*texts, *([f"{rest} more"] if rest else [])]) + scaled
+
+
+def _three_digits(number: float) -> str:
+    """`21.3`, or `3,540` without an exponent."""
+    return f"{number:.3g}" if number < 1000 else f"{round(number, -1):,.0f}"
 
 
 def announce(tables: Sequence[PlannedTable], jobs: int | None) -> None:

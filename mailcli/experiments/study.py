@@ -142,7 +142,7 @@ def records(study: Any, budget: int | None = None) -> list[dict[str, Any]]:
     """
     finished = [trial for trial in _counted(study)[:budget] if trial.value is not None]
     finished.sort(key=lambda trial: (-trial.value, trial.number))
-    return [{"trial": trial.number, "value": trial.value, **trial.params} for trial in finished]
+    return [{"trial": trial.number + 1, "value": trial.value, **trial.params} for trial in finished]
 
 
 def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def _search_on(
             continue
         finished = records(study)
         _write_table(folder / "trials.csv", finished)
-        (record,) = (record for record in finished if record["trial"] == trial.number)
+        (record,) = (record for record in finished if record["trial"] == trial.number + 1)
         logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}{note}")
     finished = records(study, trials)
     if not finished:

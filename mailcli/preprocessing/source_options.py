@@ -52,7 +52,10 @@ def source_and_name(source: str, name: str | None, schema: Path | None) -> tuple
     """
     if schema is None:
         # Own files are read by the source `tabular`, which is chosen by --schema and not by its name.
-        plugins.check(plugins.SOURCES, source, hidden=["tabular"])
+        try:
+            plugins.check(plugins.SOURCES, source, hidden=["tabular"])
+        except MailError as error:
+            raise MailError(f"{error.message} Files of your own need --schema FILE.") from error
         return source, name
     if name is not None:
         raise MailError(

@@ -15,6 +15,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():
         # Reading a pipe or a device might never end.
         raise MailError(f"{path}: is not a file. Expected a TOML file of settings.")
+    if not path.exists():
+        raise MailError(f"{path}: there is no such file. Expected a TOML file.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError:

@@ -14,7 +14,8 @@ from tests.helpers.command_line import error_line, mail
     [
         (
             ["preprocess", "alibaba"],
-            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'kuairand-pure', 'ml-100k'.",
+            "unknown data source 'alibaba'. Did you mean 'alimama'? Known: 'alimama', 'kuairand-pure', 'ml-100k'. Files of "
+            "your own need --schema FILE.",
         ),
         (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
         (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 or more."),
@@ -125,7 +126,7 @@ from tests.helpers.command_line import error_line, mail
         ),
         (
             ["train", "--config", "no.toml"],
-            "no.toml: cannot be read as TOML ([Errno 2] No such file or directory: 'no.toml').",
+            "no.toml: there is no such file. Expected a TOML file.",
         ),
         (
             ["ablate", "--variants", "none,sngle"],

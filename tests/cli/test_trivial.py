@@ -37,6 +37,11 @@ def test_a_trivial_row_is_trained_like_a_ranker(run: Path) -> None:
             "or choose a ranker.",
         ),
         (
+            ["ablate", "--ranker", "item-bias"],
+            "--ranker item-bias: is a trivial row, which MAIL cannot help. Expected a ranker: 'base', 'dcnv2', 'deepfm', "
+            "'din', 'dmr', 'emblr', 'esmm', 'widedeep'.",
+        ),
+        (
             ["train", "--ranker", "item-rate", "--set", "ranker.units=8"],
             "'item-rate' is a trivial row and has no options. Leave out 'ranker.units'.",
         ),

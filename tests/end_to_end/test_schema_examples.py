@@ -246,8 +246,8 @@ def test_the_command_says_what_goes_with_what(tmp_path: Path) -> None:
     assert mail_error("preprocess", "tabular", *data) == (
         "the source 'tabular' needs a schema file: mail preprocess NAME --schema FILE"
     )
-    assert mail_error("preprocess", "mine", "--schema", tmp_path / "no.toml", *data).startswith(
-        f"{tmp_path}/no.toml: cannot be read as TOML ("
+    assert mail_error("preprocess", "mine", "--schema", tmp_path / "no.toml", *data) == (
+        f"{tmp_path}/no.toml: there is no such file. Expected a TOML file."
     )
     assert mail_error("preprocess", "mine", "--schema", schema, "--expect-official", *data) == (
         "--expect-official: the published files of 'tabular' are not known."

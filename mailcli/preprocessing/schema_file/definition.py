@@ -11,6 +11,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal
 
+#: What may separate a number's fraction.
+DECIMALS = (".", ",")
 #: Encodings that DuckDB reads without an extension.
 ENCODINGS = ("utf-8", "latin-1", "utf-16")
 #: Encodings whose files are copied as UTF-8 before DuckDB reads them, by their names in Python.
@@ -45,6 +47,8 @@ class TextFormat:
     """Empty: quotes have no meaning."""
     missing: tuple[str, ...] = ("",)
     """Strings that stand for a missing value."""
+    decimal: str = "."
+    """What separates a number's fraction: a point or a comma."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from mailcli.errors import MailError
 from mailcli.preprocessing.schema_file.cross_checks import contradictions
 from mailcli.preprocessing.schema_file.definition import (
     COPIED_ENCODINGS,
+    DECIMALS,
     ENCODINGS,
     ColumnRef,
     Join,
@@ -141,7 +142,8 @@ def _format_keys(table: TomlTable, default: TextFormat) -> TextFormat:
         quote = default.quote if len(separator) == 1 else ""
     encoding = table.choice("encoding", (*ENCODINGS, *COPIED_ENCODINGS), default.encoding)
     missing = table.strings("missing") or default.missing
-    return TextFormat(separator, encoding, quote, tuple(dict.fromkeys(("", *missing))))
+    decimal = table.choice("decimal", DECIMALS, default.decimal)
+    return TextFormat(separator, encoding, quote, tuple(dict.fromkeys(("", *missing))), decimal)
 
 
 def _table_files(

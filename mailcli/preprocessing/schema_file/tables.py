@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mailcli.preprocessing.engines.duckdb import literal
@@ -179,7 +181,8 @@ class SchemaTables:
         if not action.column:
             table.values["action"] = "0"
             return
-        _add_code(table, "action", action.column, {name: code for code, name in enumerate(action.names)})
+        codes = {name: code for code, name in enumerate(action.names)}
+        _add_code(table, "action", action.column, codes, partial(_action_hint, action.column, action.names))
 
     def _check_lengths(self, table: SqlTable) -> None:
         """Several lists of behaviors in a row must have the same length."""
@@ -191,13 +194,23 @@ class SchemaTables:
             table.checks.append(RowCheck(columns, "lists of the same length", is_wrong))
 
 
-def _add_code(table: SqlTable, name: str, column: str, codes: Mapping[str, int]) -> None:
+def _action_hint(column: str, actions: Sequence[str], value: str) -> str:
+    """Other actions may be meant to be left out."""
+    del value
+    texts = ", ".join(json.dumps(action, ensure_ascii=False) for action in actions)
+    rule = f"{{column = {json.dumps(column, ensure_ascii=False)}, one_of = [{texts}]}}"
+    return f"; or behaviors.where = {rule}, which leaves other rows out"
+
+
+def _add_code(
+    table: SqlTable, name: str, column: str, codes: Mapping[str, int], hint: Callable[[str], str] | None = None
+) -> None:
     """A column with a number for each of a few values; any other value is a fault. 1.0 counts as 1 unless listed."""
     text = table.text(ColumnRef(column))
     cases = " ".join(f"WHEN {literal(value)} THEN {code}" for value, code in codes.items())
     sql = f"coalesce(CASE {text} {cases} END, CASE {table.whole(column, text)} {cases} END)::INTEGER"
     table.values[name] = sql
-    table.checks.append(RowCheck((column,), f"one of {', '.join(map(repr, codes))}", f"{sql} IS NULL"))
+    table.checks.append(RowCheck((column,), f"one of {', '.join(map(repr, codes))}", f"{sql} IS NULL", hint))
 
 
 def _clock(clock: str, time: str, definition: TimeDefinition | None) -> str:

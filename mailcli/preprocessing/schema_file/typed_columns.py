@@ -77,6 +77,17 @@ class TypedColumns:
     def _missing(self, column: str) -> str:
         return sql_tuple(missing_values(column, self.files, self.joined))
 
+    def _number(self, column: str, text: str) -> str:
+        """SQL for a text of a column as a number, null where it is none."""
+        is_joined = column not in self.files.header and self.joined and column in self.joined.header
+        text_format = self.joined.format if self.joined and is_joined else self.files.format
+        data_type = self._parquet_type(column)
+        is_text = data_type is None or pa.types.is_string(data_type) or pa.types.is_large_string(data_type)
+        if text_format.decimal == "," and is_text:
+            # A point may group thousands there: 1.234 is not taken for a number at all.
+            text = f"(CASE WHEN NOT contains({text}, '.') THEN replace({text}, ',', '.') END)"
+        return f"try_cast({text} AS DOUBLE)"
+
     def whole(self, column: str, text: str) -> str:
         """SQL for a text of a column; that of a whole number is without `.0`."""
         data_type = self._parquet_type(column)
@@ -142,7 +153,7 @@ class TypedColumns:
         if rule.comparison == "one_of":
             # A missing value is none of them.
             return f"coalesce({self._is_one_of(rule, text)}, false)"
-        number = f"try_cast({text} AS DOUBLE)"
+        number = self._number(rule.column, text)
         if rule.comparison:
             holds = f"({number} {COMPARISONS[rule.comparison]} {rule.number!r})"
             self._check(rule.column, "a number", f"{holds} IS NULL")
@@ -180,7 +191,7 @@ class TypedColumns:
                 self._check(column, "a whole number or nothing", self._is_not_id(text, field.vocabulary))
             return
         text = self.text(field.column)
-        number = f"try_cast({text} AS DOUBLE)"
+        number = self._number(column, text)
         is_good, expected = f"isfinite({number})", "a number or nothing"
         if field.kind == "dense":
             is_good, expected = f"{is_good} AND {number} >= 0", "a number of 0 or more, or nothing"

@@ -145,7 +145,7 @@ def guess_field(column: ColumnProfile) -> FieldGuess:
     is_distinct = column.distinct > DISTINCT_MIN and column.distinct > DISTINCT_SHARE * len(column.values)
     if is_distinct and not column.is_whole and not _is_code(column):
         return FieldGuess(name, left_out="nearly all values are distinct: a poor category")
-    note = "strings, because decimal commas are not read as numbers" if column.has_decimal_comma else ""
+    note = 'strings; numbers with decimal = "," in this table' if column.has_decimal_comma else ""
     return FieldGuess(name, note, is_category=True)
 
 

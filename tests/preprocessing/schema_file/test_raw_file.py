@@ -43,7 +43,10 @@ def test_unusable_rows_are_set_aside_with_the_reason(tmp_path: Path) -> None:
             "x9,hat,cheap": "column 'price' holds 'cheap'. Expected a number of 0 or more, or nothing",
             "x8,hat,-5": "column 'price' holds '-5'. Expected a number of 0 or more, or nothing",
         },
-        "log-1.csv": {"ann,100,look,hat": "column 'what' holds 'look'. Expected one of 'view', 'buy'"},
+        "log-1.csv": {
+            "ann,100,look,hat": "column 'what' holds 'look'. Expected one of 'view', 'buy'"
+            '; or behaviors.where = {column = "what", one_of = ["view", "buy"]}, which leaves other rows out'
+        },
     }
     files = {name: text + "".join(f"{line}\n" for line in bad.get(name, {})) for name, text in FILES.items()}
     dataset = make_dataset(tmp_path, SCHEMA, files, max_bad_rows=0.5)
@@ -90,7 +93,8 @@ def test_too_many_stop_it_and_the_first_is_named(tmp_path: Path) -> None:
     with pytest.raises(MailError) as error:
         make_dataset(tmp_path, SCHEMA, files)
     assert error.value.message == (
-        f"{tmp_path}/raw/log-2.csv, line 4: column 'what' holds 'look'. Expected one of 'view', 'buy'. 1 of 6 rows "
+        f"{tmp_path}/raw/log-2.csv, line 4: column 'what' holds 'look'. Expected one of 'view', 'buy'; or behaviors.where = "
+        '{column = "what", one_of = ["view", "buy"]}, which leaves other rows out. 1 of 6 rows '
         "(16.67%) cannot be used, --max-bad-rows allows 0.1%. Fix or remove them."
     )
     assert not (tmp_path / "data").exists()
@@ -193,7 +197,8 @@ def test_rows_of_two_tables_of_one_file_are_both_kept(tmp_path: Path) -> None:
         "\"column 'clicked' holds '7'. Expected 0 or 1, true or false; or impressions.click = "
         '{column = ""clicked"", equals = ""...""}, with the value for which it holds","ann,Rome,20,x1,hat,200,7,view"\n',
         "behaviors-wide.csv": "reason,row\n"
-        "column 'what' holds 'odd'. Expected one of 'view',\"ann,Rome,20,x1,hat,201,1,odd\"\n",
+        "\"column 'what' holds 'odd'. Expected one of 'view'; or behaviors.where = {column = "
+        '""what"", one_of = [""view""]}, which leaves other rows out","ann,Rome,20,x1,hat,201,1,odd"\n',
     }
 
 

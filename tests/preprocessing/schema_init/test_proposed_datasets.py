@@ -70,7 +70,7 @@ FORMS = {
     "users' columns": WrittenFiles(
         (
             "birth = {column = \"birth\", extract = '(\\d{4})'}    # check this: a date; only its year is used",
-            'income = "income"    # check this: strings, because decimal commas are not read as numbers',
+            'income = "income"    # check this: strings; numbers with decimal = "," in this table',
             'likes = {column = "likes", separator = ",", most = 6}    # check this: a list? room for twice as many values as '
             "in the first rows",
         ),
