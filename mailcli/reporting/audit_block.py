@@ -124,7 +124,7 @@ def _records(audits: Sequence[RowAudit]) -> list[dict[str, Any]]:
             "mean": or_none(float(row.audit.values[source][number])),
             **cost.record(),
             "personal": row.audit.is_personal,
-            "seeds": " ".join(map(str, row.seeds)),
+            "seeds": list(row.seeds),
         }
         for row in audits
         for source in SOURCES

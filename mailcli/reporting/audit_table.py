@@ -27,9 +27,9 @@ def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str, title:
     head = ("", *(name for metric in METRICS for name in (metric, "over users", "against own v̂")))
     lines = [[SOURCES[source], *_cells(audit, source)] for source in SOURCES]
     config, draws = configs[0], len(next(iter(audit.draws.values())))
-    seeds = ", ".join(str(config.seed) for config in configs)
+    seeds = [config.seed for config in configs]
     notes = (
-        f"data {dataset} | {protocol_text(config)} | seeds {seeds}",
+        f"data {dataset} | {protocol_text(config)} | seeds {', '.join(map(str, seeds))}",
         f"{audit.users:,.0f} new users who have behavior, on average; the same weights in every line",
         f"over users, against own v̂: 95 % intervals from {draws:,} bootstrap draws of the users",
         verdict(audit),
@@ -66,7 +66,7 @@ def _cells(audit: Audit, source: str) -> list[str]:
     return cells
 
 
-def _records(audit: Audit, config: RunConfig, seeds: str) -> list[dict[str, object]]:
+def _records(audit: Audit, config: RunConfig, seeds: list[int]) -> list[dict[str, object]]:
     records: list[dict[str, object]] = []
     for source in SOURCES:
         for number, (metric, cost) in enumerate(zip(METRICS, audit.costs(source), strict=True)):

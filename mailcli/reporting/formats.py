@@ -80,8 +80,13 @@ def _csv(tables: Sequence[TextTable]) -> str:
     columns = [*dict.fromkeys(column for row in rows for column in row if column != "caption"), "caption"]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(csv_cell, columns))
-    writer.writerows([csv_cell(row.get(column)) for column in columns] for row in rows)
+    writer.writerows([csv_cell(_joined(row.get(column))) for column in columns] for row in rows)
     return text.getvalue()
+
+
+def _joined(value: object) -> object:
+    """A list, such as the seeds, as one cell: `0 1 2`."""
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _one_by_one(form: Callable[[TextTable], str]) -> Callable[[Sequence[TextTable]], str]:

@@ -111,7 +111,7 @@ def _records(table: ResultTable) -> list[dict[str, Any]]:
             **improvement_numbers(line.improvements.get(metric)),
             "reported": line.reported.get(metric),
             "reported_RI": line.reported.get(f"RI {metric}"),
-            "seeds": " ".join(map(str, line.seeds)),
+            "seeds": list(line.seeds),
             **_epoch_numbers(line.epochs),
         }
         for line in table.lines
@@ -124,7 +124,7 @@ def _records(table: ResultTable) -> list[dict[str, Any]]:
 def _epoch_numbers(epochs: BestEpochs | None) -> dict[str, Any]:
     """The best epoch of each seed, the cap, and how many seeds were still improving when they reached it."""
     return {
-        "best_epochs": " ".join(map(str, epochs.by_seed)) if epochs else None,
+        "best_epochs": list(epochs.by_seed) if epochs else None,
         "epoch_cap": epochs.cap if epochs else None,
         "still_improving": epochs.improving if epochs else None,
     }

@@ -100,7 +100,7 @@ def warm_up_table(lines: Sequence[WarmUpLine], known: Sequence[int], title: str)
                 "metric": metric,
                 **cell_numbers(cell_column[position]),
                 **improvement_numbers(gain_column[position]),
-                "seeds": " ".join(map(str, line.row.seeds)),
+                "seeds": list(line.row.seeds),
             }
             for number, cell_column, gain_column in zip(known, cells, gains, strict=True)
             for position, line in enumerate(lines)

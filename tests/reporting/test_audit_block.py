@@ -116,7 +116,7 @@ def test_every_form_has_it(capsys: pytest.CaptureFixture[str]) -> None:
         "against_own_low": pytest.approx(-0.05, abs=1e-6),
         "against_own_high": pytest.approx(-0.05, abs=1e-6),
         "personal": True,
-        "seeds": "0 1",
+        "seeds": [0, 1],
     }
     lines = list(csv.DictReader(io.StringIO(printed["csv"])))
     assert {line["table"] for line in lines if line["source"]} == {"Audit of v̂: Title"}

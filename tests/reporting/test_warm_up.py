@@ -139,7 +139,7 @@ def test_means_intervals_and_improvements_by_hand(runs: Path) -> None:
     assert record["metric"] == "AUC"
     assert record["mean"] == pytest.approx(0.6555)
     assert record["RI"] == pytest.approx(7.5)
-    assert record["seeds"] == "0 1"
+    assert record["seeds"] == [0, 1]
     for form in ("table", "markdown", "latex", "csv", "json"):
         assert "base+masked" in render([table], form)
     narrow = terminal_table(table, 70).splitlines()
