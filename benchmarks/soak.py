@@ -24,7 +24,7 @@ from scipy import stats
 from mailcli.config import make_config
 from mailcli.errors import Interrupted
 from mailcli.experiments.cells import train_if_missing
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.utils.hardware import limit_threads
@@ -72,7 +72,7 @@ def main(minutes: float) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         simulate_alimama(Settings(users=2000, seed=0), folder / "raw")
-        data = preprocess("alimama", folder / "raw", folder / "data", "soak", Options(history=20))
+        data = preprocess("alimama", folder / "raw", folder / "data", "soak", PreprocessOptions(history=20))
         start = time.monotonic()
 
         def watch() -> None:

@@ -20,7 +20,7 @@ import pytest
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training.run_folder import Run
@@ -74,7 +74,7 @@ def simulated_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_dir(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the dataset `tiny` (300 simulated users, n_v 20)."""
     folder = tmp_path_factory.mktemp("data")
-    preprocess("alimama", simulated_raw, folder, "tiny", Options(history=20))
+    preprocess("alimama", simulated_raw, folder, "tiny", PreprocessOptions(history=20))
     return folder
 
 
@@ -128,7 +128,7 @@ def with_buys(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("buys")
     settings = Settings(users=200, seed=1, behaviors_per_user=30, conversions=True)
     simulate_alimama(settings, folder / "raw")
-    return preprocess("alimama", folder / "raw", folder, "buys", Options(history=10))
+    return preprocess("alimama", folder / "raw", folder, "buys", PreprocessOptions(history=10))
 
 
 @pytest.fixture(scope="session")

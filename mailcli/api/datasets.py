@@ -58,12 +58,12 @@ def preprocess(
     Raises:
         MailError: an option or the raw data is not usable.
     """
-    from mailcli.preprocessing.pipeline import Options
+    from mailcli.preprocessing.pipeline import PreprocessOptions
     from mailcli.preprocessing.pipeline import preprocess as run
     from mailcli.preprocessing.source_options import source_and_name
 
     folder = Path(data_dir)
-    checked = Options(schema=None if schema is None else Path(schema), **_checked(Options, options))
+    checked = PreprocessOptions(schema=None if schema is None else Path(schema), **_checked(PreprocessOptions, options))
     reader, name = source_and_name(source, name, checked.schema)
     with messages_shown(quiet):
         dataset = run(reader, Path(raw or folder / "raw" / source), folder, name, checked)

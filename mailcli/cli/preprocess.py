@@ -94,12 +94,12 @@ def preprocess(
     raw = raw or data_dir / "raw" / source
     plugins.check(plugins.ENGINES, options["engine"])
     from mailcli.data.last_used import remember
-    from mailcli.preprocessing.pipeline import Options
+    from mailcli.preprocessing.pipeline import PreprocessOptions
     from mailcli.preprocessing.pipeline import preprocess as run
     from mailcli.preprocessing.source_options import source_and_name
     from mailcli.reporting.describe import print_description
 
     source, name = source_and_name(source, name, schema)
-    dataset = run(source, raw, data_dir, name, Options(schema=schema, **options))
+    dataset = run(source, raw, data_dir, name, PreprocessOptions(schema=schema, **options))
     remember(dataset)
     print_description(dataset)

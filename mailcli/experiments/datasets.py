@@ -8,8 +8,7 @@ from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.data.writer import check_target
 from mailcli.errors import MailError
 from mailcli.experiments.plan import Plan
-from mailcli.preprocessing.pipeline import Options as PreprocessOptions
-from mailcli.preprocessing.pipeline import preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.simulated_marker import MARKER
 from mailcli.simulation.alimama import simulate_alimama

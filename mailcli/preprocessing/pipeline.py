@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Options:
+class PreprocessOptions:
     """How a dataset is made; the options of `mail preprocess`."""
 
     history: int = RunConfig.history
@@ -79,10 +79,12 @@ class Options:
             raise MailError(f"--temp-dir {self.temp_dir}: is not a folder. Make it first.")
 
 
-DEFAULTS = Options()
+DEFAULTS = PreprocessOptions()
 
 
-def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options: Options = DEFAULTS) -> Dataset:
+def preprocess(
+    source: str, raw: Path, data_dir: Path, name: str | None, options: PreprocessOptions = DEFAULTS
+) -> Dataset:
     """Make the dataset `data_dir/name` from raw files.
 
     Args:
@@ -130,7 +132,7 @@ def preprocess(source: str, raw: Path, data_dir: Path, name: str | None, options
     return Dataset(target)
 
 
-def _check_source(source_class: Any, source: str, raw: Path, options: Options) -> None:
+def _check_source(source_class: Any, source: str, raw: Path, options: PreprocessOptions) -> None:
     """The source reads such a path, and the engine such a source (MailError)."""
     if raw.is_file() and not options.schema:
         raise MailError(f"{raw}: is a file. Expected the folder of the raw files.")
@@ -139,7 +141,9 @@ def _check_source(source_class: Any, source: str, raw: Path, options: Options) -
         raise MailError(f"--engine {options.engine}: {what} are read only by DuckDB. Leave out --engine.")
 
 
-def _extract(reader: TableReader, options: Options, row_check: RowCheck, fingerprinted: Future[Any]) -> ExtractedTables:
+def _extract(
+    reader: TableReader, options: PreprocessOptions, row_check: RowCheck, fingerprinted: Future[Any]
+) -> ExtractedTables:
     """Steps 1 and 2; of an error, the cause may be rows that a quote swallowed (MailError)."""
     try:
         return Extraction(reader, options.sample, options.expect_official).run()
@@ -149,7 +153,7 @@ def _extract(reader: TableReader, options: Options, row_check: RowCheck, fingerp
         raise
 
 
-def _record(source: RawData, options: Options, contents: Mapping[str, Any]) -> dict[str, Any]:
+def _record(source: RawData, options: PreprocessOptions, contents: Mapping[str, Any]) -> dict[str, Any]:
     """What dataset.json says of the source, the options and the contents; runs know it by its hash, order included."""
     return {
         "simulation": source.simulation,
@@ -175,7 +179,7 @@ def _write_columns(
     engine: DataEngine,
     writer: DatasetWriter,
     name: str,
-    options: Options,
+    options: PreprocessOptions,
     extracted: ExtractedTables,
     rejects: Rejects,
 ) -> tuple[dict[str, Any], list[str]]:

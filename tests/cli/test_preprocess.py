@@ -12,7 +12,7 @@ import click
 import pytest
 
 from mailcli.cli.preprocess import preprocess
-from mailcli.preprocessing.pipeline import Options
+from mailcli.preprocessing.pipeline import PreprocessOptions
 from tests.helpers import alimama, grouplens, kuairand
 from tests.helpers.command_line import error_line, mail
 
@@ -169,7 +169,7 @@ def test_bad_rows_are_named(home: Path, change: Change, message: str) -> None:
 def test_the_help_shows_the_defaults_of_the_code(home: Path) -> None:
     context = click.Context(preprocess)
     defaults = {option.name: option.get_default(context) for option in preprocess.params}
-    for field in fields(Options):
+    for field in fields(PreprocessOptions):
         if field.name in defaults and field.default is not None:
             assert defaults[field.name] == field.default, field.name
 

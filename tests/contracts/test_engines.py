@@ -12,7 +12,7 @@ import pytest
 from mailcli import plugins
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines.duckdb import Engine
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.utils.sizes import parse_size
 from tests.helpers import alimama, grouplens
 from tests.helpers.files import files_of
@@ -44,7 +44,7 @@ class TestSpark:
                 raw,
                 tmp_path / engine,
                 "s",
-                Options(20, 0.7, True, max_bad_rows=0.05, engine=engine, threads=2),
+                PreprocessOptions(20, 0.7, True, max_bad_rows=0.05, engine=engine, threads=2),
             )
             for engine in ("duckdb", "spark")
         ]
@@ -55,7 +55,9 @@ class TestSpark:
     def test_texts_and_lists_give_the_same_dataset(self, tmp_path: Path) -> None:
         grouplens.write(tmp_path / "raw")
         datasets = [
-            preprocess("ml-100k", tmp_path / "raw", tmp_path / engine, None, Options(engine=engine, threads=2))
+            preprocess(
+                "ml-100k", tmp_path / "raw", tmp_path / engine, None, PreprocessOptions(engine=engine, threads=2)
+            )
             for engine in ("duckdb", "spark")
         ]
         assert files_of(datasets[1].folder) == files_of(datasets[0].folder)
@@ -65,7 +67,7 @@ class TestSpark:
     ) -> None:
         monkeypatch.setitem(sys.modules, "pyspark", None)
         with pytest.raises(MailError) as error:
-            preprocess("alimama", simulated_raw, tmp_path, None, Options(engine="spark"))
+            preprocess("alimama", simulated_raw, tmp_path, None, PreprocessOptions(engine="spark"))
         assert error.value.message == "--engine spark needs PySpark. Install it: pip install 'mail[spark]'"
         assert list(tmp_path.iterdir()) == []
 
@@ -87,7 +89,9 @@ class TestDuckDB:
 
     def test_a_spark_master_goes_with_spark(self, tmp_path: Path, simulated_raw: Path) -> None:
         with pytest.raises(MailError) as error:
-            preprocess("alimama", simulated_raw, tmp_path, None, Options(spark_master="spark://somewhere:7077"))
+            preprocess(
+                "alimama", simulated_raw, tmp_path, None, PreprocessOptions(spark_master="spark://somewhere:7077")
+            )
         assert error.value.message == "--spark-master spark://somewhere:7077: needs --engine spark."
 
     def test_ctrl_c_during_a_statement_is_ctrl_c(self, tmp_path: Path) -> None:

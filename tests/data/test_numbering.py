@@ -12,7 +12,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.numbering import Numbering, RenumberedDataset, current_numbering, extend_numbering
 from mailcli.data.schema import UNKNOWN
 from mailcli.experiments.retraining.checks import bucket_differences
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 
 DAY = 86_400
 #: Users and items both have a city, of the same vocabulary; items have tags.
@@ -66,7 +66,7 @@ def make_dataset(folder: Path, name: str, log: list[tuple[int, int, int, int]]) 
         (raw / file).write_text(text)
     schema = folder / "s.toml"
     schema.write_text(SCHEMA)
-    return preprocess("tabular", raw, folder / "data", name, Options(schema=schema))
+    return preprocess("tabular", raw, folder / "data", name, PreprocessOptions(schema=schema))
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_buckets_of_the_other_day_are_shown_with_the_ends_to_give(tmp_path: Path
             + "[behaviors]"
             + SCHEMA.split("[behaviors]")[1]
         )
-        days.append(preprocess("tabular", raw, tmp_path / "data", name, Options(schema=raw / "s.toml")))
+        days.append(preprocess("tabular", raw, tmp_path / "data", name, PreprocessOptions(schema=raw / "s.toml")))
     first, second = days
     # The quartiles of four users end at the ages of the first three.
     assert bucket_differences(first, first) == []

@@ -14,7 +14,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.features import without_behaviors
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training.predictor import Predictor
@@ -35,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A log in which interests follow from attributes alone."""
     folder = tmp_path_factory.mktemp("world")
     simulate_alimama(Settings(users=2000, seed=0, behaviors_per_user=60, attribute_strength=1.0), folder / "raw")
-    return preprocess("alimama", folder / "raw", folder, "world", Options(history=30))
+    return preprocess("alimama", folder / "raw", folder, "world", PreprocessOptions(history=30))
 
 
 def sums_of_steps(predictor: Predictor) -> tuple[NDArray, NDArray, NDArray[np.bool_]]:

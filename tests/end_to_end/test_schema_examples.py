@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers import rawforms
 from tests.helpers.schema_files import (
     EXAMPLES,
@@ -282,7 +282,7 @@ def test_an_interrupted_run_goes_on_unless_the_schema_file_changed(
     raw, schema = write_files(tmp_path / "raw", FILES), tmp_path / "my.toml"
 
     def run() -> Dataset:
-        return preprocess("tabular", raw, tmp_path / "data", "mine", Options(history=10, schema=schema))
+        return preprocess("tabular", raw, tmp_path / "data", "mine", PreprocessOptions(history=10, schema=schema))
 
     schema.write_text(SCHEMA)
     with monkeypatch.context() as patch:

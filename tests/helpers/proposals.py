@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailcli.data.dataset import Dataset
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers.schema_files import run_mail
 
 #: The comment behind the time of the impressions.
@@ -45,7 +45,7 @@ def propose_dataset(folder: Path, files: list[Path]) -> tuple[str, Dataset]:
     run_mail("schema", "init", *files, "-o", path)
     text = path.read_text(encoding="utf-8")
     raw = next(line for line in text.splitlines() if "--raw" in line).partition("--raw ")[2]
-    return text, preprocess("tabular", Path(raw), data, "mine", Options(schema=path, threads=1))
+    return text, preprocess("tabular", Path(raw), data, "mine", PreprocessOptions(schema=path, threads=1))
 
 
 def clicks(dataset: Dataset) -> list[int]:

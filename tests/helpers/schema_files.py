@@ -11,7 +11,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines.duckdb import Engine
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.sources.tabular import Source
 from tests.helpers.command_line import error_line, mail
 
@@ -150,7 +150,7 @@ def make_dataset(folder: Path, schema: str, files: dict[str, str] | None = None,
     path = folder / "my.toml"
     path.write_text(schema, encoding="utf-8")
     options = {"history": 10, **options}
-    return preprocess("tabular", raw, folder / "data", "mine", Options(schema=path, **options))
+    return preprocess("tabular", raw, folder / "data", "mine", PreprocessOptions(schema=path, **options))
 
 
 def raw_rows(folder: Path, schema: str, files: dict[str, str] | None = None, table: str = "impressions") -> list[Any]:

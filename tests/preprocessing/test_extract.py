@@ -11,7 +11,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.sources.alimama import Source
 from tests.helpers import alimama
 from tests.helpers.datasets import history_of
@@ -49,7 +49,7 @@ def test_expect_official(
 ) -> None:
     alimama.write_rows(tmp_path / "raw", alimama.good_rows())
     monkeypatch.setattr(Source, "official", {**OFFICIAL, **counts})
-    options = Options(expect_official=True)
+    options = PreprocessOptions(expect_official=True)
     if differences is None:
         assert preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, options).counts["users"] == 1
     else:
@@ -63,13 +63,13 @@ def test_expect_official(
 
 def test_simulated_files_are_not_the_published_ones(simulated_raw: Path, tmp_path: Path) -> None:
     with pytest.raises(MailError, match=r"not the published files: users.rows \d+ \(published 1,061,768\), "):
-        preprocess("alimama", simulated_raw, tmp_path, None, Options(expect_official=True))
+        preprocess("alimama", simulated_raw, tmp_path, None, PreprocessOptions(expect_official=True))
 
 
 def test_a_sample_is_the_whole_restricted_to_its_users(simulated_raw: Path, tiny: Dataset, tmp_path: Path) -> None:
     shares = (0.3, 0.6)
     small, large = (
-        preprocess("alimama", simulated_raw, tmp_path, f"s{share}", Options(history=20, sample=share))
+        preprocess("alimama", simulated_raw, tmp_path, f"s{share}", PreprocessOptions(history=20, sample=share))
         for share in shares
     )
     users_of = [set(dataset.column("users", "raw").tolist()) for dataset in (small, large, tiny)]
@@ -88,4 +88,4 @@ def test_a_sample_is_the_whole_restricted_to_its_users(simulated_raw: Path, tiny
 def test_a_sample_may_be_too_small(tmp_path: Path) -> None:
     alimama.write_rows(tmp_path / "raw", alimama.good_rows())
     with pytest.raises(MailError, match=r"every label is 0 .* --sample kept 0 users."):
-        preprocess("alimama", tmp_path / "raw", tmp_path, "s", Options(sample=1e-9))
+        preprocess("alimama", tmp_path / "raw", tmp_path, "s", PreprocessOptions(sample=1e-9))

@@ -15,7 +15,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.data.schema import SPLITS
 from mailcli.preprocessing.histories import history_bounds, visible
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers import alimama, oracles
 from tests.helpers.alimama import DAY, START
 from tests.helpers.datasets import history_of
@@ -75,7 +75,7 @@ def test_behaviors_that_no_impression_sees_are_not_stored(tmp_path: Path) -> Non
         ads=[(10, 500, 600)],
         behaviors=[*((1, t, 7, 8) for t in times), (1, START + 8 * DAY - 1, 7, 8), (2, START, 9, 9)],
     )
-    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, Options(history=4))
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, PreprocessOptions(history=4))
     assert dataset.column("behaviors", "time").tolist() == times[-4:]
 
 
@@ -108,7 +108,7 @@ def test_no_history_contains_the_present_or_the_future(
             ads=[(10, 500, 600)],
             behaviors=[(u, START + t, c, b) for u, t, c, b in log] + [(1, START - DAY, 1, 1)],
         )
-        dataset = preprocess("alimama", raw, Path(folder) / "data", None, Options(history=n_v))
+        dataset = preprocess("alimama", raw, Path(folder) / "data", None, PreprocessOptions(history=n_v))
         truth = oracles.histories(raw, n_v)
         nobody = np.zeros(dataset.counts["users"], bool)
         for split in SPLITS:

@@ -15,7 +15,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.data.writer import DatasetWriter
 from mailcli.errors import MailError
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from tests.helpers.datasets import columns
@@ -33,13 +33,15 @@ def test_order_of_rows_buckets_and_compression_do_not_show(
         text = "\n".join([header.strip(), *(rows[i] for i in rng.permutation(len(rows)))]) + "\n"
         (shuffled / f"{path.name}.gz").write_bytes(gzip.compress(text.encode()))
     monkeypatch.setattr("mailcli.preprocessing.buckets.BUCKET_BYTES", 10_000)
-    again = preprocess("alimama", shuffled, tmp_path / "data", "again", Options(history=20))
+    again = preprocess("alimama", shuffled, tmp_path / "data", "again", PreprocessOptions(history=20))
     assert columns(again) == columns(tiny)
     assert again.manifest["counts"] == tiny.manifest["counts"]
 
 
 def test_memory_and_threads_do_not_show_in_the_dataset(tmp_path: Path, simulated_raw: Path, tiny: Dataset) -> None:
-    dataset = preprocess("alimama", simulated_raw, tmp_path, None, Options(history=20, memory_limit="200MB", threads=1))
+    dataset = preprocess(
+        "alimama", simulated_raw, tmp_path, None, PreprocessOptions(history=20, memory_limit="200MB", threads=1)
+    )
     assert columns(dataset) == columns(tiny)
 
 
@@ -76,8 +78,8 @@ def test_the_record_keeps_its_order(tiny: Dataset) -> None:
 
 
 def test_making_a_dataset_again_replaces_it(tmp_path: Path, simulated_raw: Path) -> None:
-    preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=5))
-    dataset = preprocess("alimama", simulated_raw, tmp_path, "again", Options(history=7))
+    preprocess("alimama", simulated_raw, tmp_path, "again", PreprocessOptions(history=5))
+    dataset = preprocess("alimama", simulated_raw, tmp_path, "again", PreprocessOptions(history=7))
     assert dataset.history == 7
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
     assert json.loads((dataset.folder / "dataset.json").read_text())["files"][0]["file"] == "user_profile.csv"
@@ -89,7 +91,7 @@ def test_two_at_once_on_the_same_dataset_the_second_is_refused(tmp_path: Path, s
         pytest.raises(MailError, match="another `mail preprocess` is making this dataset"),
     ):
         preprocess("alimama", simulated_raw, tmp_path, "busy")
-    assert preprocess("alimama", simulated_raw, tmp_path, "busy", Options(history=2)).name == "busy"
+    assert preprocess("alimama", simulated_raw, tmp_path, "busy", PreprocessOptions(history=2)).name == "busy"
     assert [path.name for path in tmp_path.iterdir()] == ["busy"]
 
 
@@ -121,6 +123,6 @@ def test_a_full_disk_gives_one_line_and_no_half_dataset(
     else:
         target, temp = small_disk, tmp_path
     with pytest.raises(MailError, match="the disk is full. Nothing was kept; free some space and start again."):
-        preprocess("alimama", raw, target, "big", Options(temp_dir=temp))
+        preprocess("alimama", raw, target, "big", PreprocessOptions(temp_dir=temp))
     assert list(small_disk.iterdir()) == []
     assert not (target / "big").exists()

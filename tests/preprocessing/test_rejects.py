@@ -10,7 +10,7 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers import alimama
 from tests.helpers.datasets import columns, rejected
 
@@ -24,7 +24,7 @@ def spoiled_raw(simulated_raw: Path, tmp_path: Path) -> Path:
 
 
 def test_unusable_rows_are_set_aside_with_the_reason(spoiled_raw: Path, tmp_path: Path) -> None:
-    dataset = preprocess("alimama", spoiled_raw, tmp_path / "data", "spoiled", Options(max_bad_rows=0.05))
+    dataset = preprocess("alimama", spoiled_raw, tmp_path / "data", "spoiled", PreprocessOptions(max_bad_rows=0.05))
     for stem, expected in alimama.BAD_ROWS.items():
         reasons = rejected(dataset, stem)
         assert {line: reasons[line] for line in expected} == expected
@@ -41,11 +41,11 @@ def test_unusable_rows_are_set_aside_with_the_reason(spoiled_raw: Path, tmp_path
 
 @pytest.mark.slow
 def test_the_other_rows_are_as_without_the_unusable_ones(spoiled_raw: Path, tmp_path: Path) -> None:
-    dataset = preprocess("alimama", spoiled_raw, tmp_path / "data", "spoiled", Options(max_bad_rows=0.05))
+    dataset = preprocess("alimama", spoiled_raw, tmp_path / "data", "spoiled", PreprocessOptions(max_bad_rows=0.05))
     for stem, lines in alimama.BAD_ROWS.items():
         path = spoiled_raw / f"{stem}.csv"
         path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines() if line not in lines))
-    again = preprocess("alimama", spoiled_raw, tmp_path / "data", "clean", Options(max_bad_rows=0.05))
+    again = preprocess("alimama", spoiled_raw, tmp_path / "data", "clean", PreprocessOptions(max_bad_rows=0.05))
     assert columns(again) == columns(dataset)
 
 
@@ -65,7 +65,7 @@ def test_bad_rows_at_the_start_alone_are_counted_like_others(tmp_path: Path) -> 
     rows["ad_feature"] = ["10,7,1,1,8,9.5"]
     rows["behavior_log"] = ["1,5,pv,1,1"] * 1500 + rows["behavior_log"] * 10_000
     alimama.write_rows(tmp_path / "raw", rows)
-    dataset = preprocess("alimama", tmp_path / "raw", tmp_path, "s", Options(max_bad_rows=0.1))
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path, "s", PreprocessOptions(max_bad_rows=0.1))
     assert len((dataset.folder / "rejected" / "behavior_log.csv").read_text().splitlines()) == 1501
 
 
@@ -75,7 +75,7 @@ def test_blank_lines_are_no_rows(simulated_raw: Path, tiny: Dataset, tmp_path: P
     (raw / "SIMULATED.json").unlink()
     with open(raw / "behavior_log.csv", "a") as file:
         file.write("\n   \n\t\n\n")
-    dataset = preprocess("alimama", raw, tmp_path / "data", "tiny", Options(history=20))
+    dataset = preprocess("alimama", raw, tmp_path / "data", "tiny", PreprocessOptions(history=20))
     assert columns(dataset) == columns(tiny)
     assert len(rejected(dataset, "behavior_log")) == 2
 

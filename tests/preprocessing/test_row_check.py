@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers import alimama
 from tests.helpers.schema_files import FILES, WIDE, WIDE_FILE, edited, make_dataset, write_files
 
@@ -244,7 +244,7 @@ def check_alimama(faults: list[str], encoding: str) -> None:
         for stem in rows:
             with open(raw / f"{stem}.csv", "ab") as file:
                 file.write("".join(f"{line}\n" for line in faults).encode(encoding))
-        dataset = preprocess("alimama", raw, Path(temporary), "d", Options(max_bad_rows=1.0))
+        dataset = preprocess("alimama", raw, Path(temporary), "d", PreprocessOptions(max_bad_rows=1.0))
         added = sum(ALIMAMA_FAULTS[fault] for fault in faults)
         tables = files_of(dataset)
         stems = {

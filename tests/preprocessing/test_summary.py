@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers import alimama
 from tests.helpers.alimama import START
 
@@ -16,7 +16,7 @@ def test_the_summary_counts_what_the_raw_files_have(tmp_path: Path) -> None:
         ads=[(10, 500, None)],
         behaviors=[(1, START - 9, 1, 1), (1, START - 8, 1, 1), (3, START, 1, 1), (1, START + 8 * 86400 - 1, 1, 1)],
     )
-    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, Options(history=1))
+    dataset = preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, PreprocessOptions(history=1))
     text = (dataset.folder / "summary.md").read_text()
     for line in (
         "| users of impressions without a profile | 1 | 2 |",

@@ -12,7 +12,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, SPLITS, UNKNOWN
 from mailcli.errors import MailError
 from mailcli.preprocessing.feature_table import standardize
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers import alimama, oracles
 from tests.helpers.alimama import DAY, START
 from tests.helpers.datasets import history_of
@@ -136,7 +136,7 @@ def twins(folder: Path) -> Path:
 
 @pytest.mark.parametrize(("drop", "stored"), [(False, 6), (True, 4)])
 def test_exact_duplicates(tmp_path: Path, drop: bool, stored: int) -> None:
-    dataset = preprocess("alimama", twins(tmp_path / "raw"), tmp_path, "twins", Options(drop_duplicates=drop))
+    dataset = preprocess("alimama", twins(tmp_path / "raw"), tmp_path, "twins", PreprocessOptions(drop_duplicates=drop))
     assert dataset.counts["behaviors"] == stored
     assert dataset.counts["duplicate_behaviors"] == 2
     assert len(history_of(dataset, "train", 0)) == stored

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from mailcli.experiments.cells import train_if_missing
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.schema_files import FILES, SCHEMA, make_dataset
 from tests.helpers.serving import (
@@ -47,7 +47,7 @@ def test_texts_lists_and_no_numbers(tmp_path: Path) -> None:
         for k, film in enumerate(rng.permutation(films)[:30])
     ]
     (raw / "u.data").write_text("\n".join(ratings) + "\n", encoding="latin-1")
-    dataset = preprocess("ml-100k", raw, tmp_path / "data", "films", Options(history=10))
+    dataset = preprocess("ml-100k", raw, tmp_path / "data", "films", PreprocessOptions(history=10))
     run = train_if_missing(config_of(dataset, "base+mail"), dataset, tmp_path / "runs")
     result = mail("export", run.folder, tmp_path / "model", "--data-dir", tmp_path / "data")
     assert result.exit_code == 0, result.output

@@ -16,7 +16,7 @@ from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.auc import auc
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.reporting.rescore import rescore
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
@@ -181,7 +181,7 @@ def test_rescoring_gives_the_stored_result(data_dir: Path, trained: Trained, tmp
 
 def test_another_version_of_the_dataset_is_refused(trained: Trained, simulated_raw: Path, tmp_path: Path) -> None:
     run = copy_run(trained(quick(None)), tmp_path / "runs")
-    changed = preprocess("alimama", simulated_raw, tmp_path / "data", "tiny", Options(history=21))
+    changed = preprocess("alimama", simulated_raw, tmp_path / "data", "tiny", PreprocessOptions(history=21))
     with pytest.raises(MailError, match="was trained on another version of the dataset 'tiny'"):
         rescore([run], tmp_path / "data")
     with pytest.raises(MailError, match="holds a run with other settings .dataset_sha256"):
@@ -284,7 +284,7 @@ def test_new_users_are_ranked_better_where_attributes_tell_their_interests(tmp_p
     for strength in (0.0, 1.0):
         raw = tmp_path / f"raw-{strength:.0f}"
         simulate_alimama(Settings(users=6000, seed=3, behaviors_per_user=30, attribute_strength=strength), raw)
-        dataset = preprocess("alimama", raw, tmp_path / "data", f"s{strength:.0f}", Options(history=20))
+        dataset = preprocess("alimama", raw, tmp_path / "data", f"s{strength:.0f}", PreprocessOptions(history=20))
         settings = {
             "data": dataset.name,
             "cold_start": "mail",

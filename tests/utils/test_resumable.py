@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import dataset_names
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.utils.resumable import ResumableStages
@@ -59,13 +59,13 @@ def test_goes_on_after_the_last_finished_stage(
     with monkeypatch.context() as patch:
         stop_after(patch, last)
         with pytest.raises(KeyboardInterrupt):
-            preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+            preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=20))
     work = tmp_path / ".tiny.work"
     assert capsys.readouterr().err == f"Interrupted. Progress is saved in {work}; run the same command to resume.\n"
     assert dataset_names(tmp_path) == []
     finished = STAGES[: STAGES.index(last) + 1]
     stages = stop_after(monkeypatch, "none")
-    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=20))
     assert capsys.readouterr().err == f"Resuming the interrupted run: {', '.join(finished)} already done.\n"
     assert stages == list(STAGES[len(finished) :])
     assert files_of(dataset.folder) == files_of(data_dir / "tiny")
@@ -81,7 +81,7 @@ def test_starts_over_and_says_why_when_the_input_is_another(
             preprocess("alimama", simulated_raw, tmp_path, "tiny")
     capsys.readouterr()
     stages = stop_after(monkeypatch, "none")
-    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(sample=0.5))
+    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(sample=0.5))
     assert capsys.readouterr().err == "Starting over: --sample changed since the interrupted run.\n"
     assert stages == list(STAGES)
     assert dataset.counts["users"] < 200
@@ -111,9 +111,9 @@ def test_a_kill_while_stages_are_deleted_does_no_harm(
     with monkeypatch.context() as patch:
         patch.setattr(ResumableStages, "remove", remove)
         with pytest.raises(KeyboardInterrupt):
-            preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+            preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=20))
     assert (tmp_path / ".tiny.work").is_dir()
-    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", Options(history=20))
+    dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=20))
     assert files_of(dataset.folder) == files_of(data_dir / "tiny")
 
 

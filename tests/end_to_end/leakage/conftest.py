@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.data.dataset import Dataset
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers.another_future import write_another_future
 from tests.helpers.leakage_runs import PROTOCOLS
 from tests.helpers.leakage_truth import Draw, Truth
@@ -24,13 +24,13 @@ def late_raw(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def late(late_raw: Path) -> Dataset:
     """The dataset of these files."""
-    return preprocess("alimama", late_raw, late_raw.parent, "late", Options(history=20))
+    return preprocess("alimama", late_raw, late_raw.parent, "late", PreprocessOptions(history=20))
 
 
 @pytest.fixture(scope="session")
 def usual(simulated_raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The dataset of the simulated files as they are, with the same name."""
-    return preprocess("alimama", simulated_raw, tmp_path_factory.mktemp("usual"), "late", Options(history=20))
+    return preprocess("alimama", simulated_raw, tmp_path_factory.mktemp("usual"), "late", PreprocessOptions(history=20))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
 from mailcli.preprocessing import history_writer
 from mailcli.preprocessing.histories import history_bounds
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.vocabulary import VocabularyBuilder
 from mailcli.training import dataset_checks
 from tests.helpers.leakage import LeakError, Watch, check_vocabularies
@@ -137,7 +137,7 @@ def test_the_alarm_of_a_look_ahead_in_preprocessing_rings(
         return history_bounds(b_row, b_time, row, time + 3600)
 
     monkeypatch.setattr(history_writer, "history_bounds", look_ahead)
-    dataset = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
+    dataset = preprocess("alimama", late_raw, tmp_path, "late", PreprocessOptions(history=20))
     Watch(monkeypatch, dataset, truth, draws["paper"])
     with pytest.raises(LeakError, match="behavior that is hidden or not earlier"):
         train_if_missing(config(method="none"), dataset, tmp_path / "runs")
@@ -154,6 +154,6 @@ def test_the_alarm_of_a_vocabulary_of_all_days_rings(
         return codes
 
     monkeypatch.setattr(VocabularyBuilder, "codes", codes_and_see_all)
-    dataset = preprocess("alimama", late_raw, tmp_path, "late", Options(history=20))
+    dataset = preprocess("alimama", late_raw, tmp_path, "late", PreprocessOptions(history=20))
     with pytest.raises(LeakError, match="vocabulary user has [0-9]+ values that the training days do not show"):
         check_vocabularies(dataset, truth)

@@ -15,7 +15,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.experiments.cells import train_if_missing
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import dataset_checks
@@ -81,7 +81,7 @@ def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("shuffled")
     simulate_alimama(Settings(users=800, seed=2, behaviors_per_user=10, conversions=True), folder / "usual")
     shuffle_labels(folder / "usual", folder / "raw")
-    return preprocess("alimama", folder / "raw", folder, "shuffled", Options(history=10))
+    return preprocess("alimama", folder / "raw", folder, "shuffled", PreprocessOptions(history=10))
 
 
 def check_chance(run: Run) -> int:

@@ -11,7 +11,7 @@ from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.retraining.run import continue_run
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers.retraining import PARENT, SETTINGS
 
 
@@ -20,7 +20,7 @@ def two_days(simulated_raw: Path, data_dir: Path, tmp_path_factory: pytest.TempP
     """A working folder with `day1` (30 % of the users) and `tiny` (all of them, the day after)."""
     home = tmp_path_factory.mktemp("daily")
     shutil.copytree(data_dir, home / "data")
-    preprocess("alimama", simulated_raw, home / "data", "day1", Options(history=20, sample=0.3))
+    preprocess("alimama", simulated_raw, home / "data", "day1", PreprocessOptions(history=20, sample=0.3))
     return home
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.manifests import edit_manifest
 from tests.helpers.retraining import CHILD, PARENT
@@ -51,7 +51,7 @@ def of_an_older_version() -> None:
 
 
 def with_short_histories() -> None:
-    preprocess("alimama", Path("raw"), Path("data"), "short", Options(history=5))
+    preprocess("alimama", Path("raw"), Path("data"), "short", PreprocessOptions(history=5))
 
 
 def with_other_fields() -> None:
@@ -69,7 +69,7 @@ def without_the_first_day() -> None:
 
 
 def preprocessed_again() -> None:
-    preprocess("alimama", Path("raw"), Path("data"), "day1", Options(history=20, sample=0.5))
+    preprocess("alimama", Path("raw"), Path("data"), "day1", PreprocessOptions(history=20, sample=0.5))
 
 
 def no_change() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, SPLITS
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.sources._base import TABLES
 from tests.helpers import grouplens
 from tests.helpers.datasets import columns
@@ -176,7 +176,9 @@ def test_movielens_by_a_schema_file_is_the_source_ml_100k(tmp_path: Path) -> Non
         """.replace("FLAGS", flags),
         encoding="utf-8",
     )
-    by_schema = columns(preprocess("tabular", tmp_path / "raw", tmp_path / "data", "by-schema", Options(schema=schema)))
+    by_schema = columns(
+        preprocess("tabular", tmp_path / "raw", tmp_path / "data", "by-schema", PreprocessOptions(schema=schema))
+    )
     assert {key: column for key, column in expected.items() if "genres" not in key} == by_schema
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.schema_init.propose import propose
 from mailcli.preprocessing.sources.tabular import Source
@@ -30,7 +30,7 @@ from tests.helpers.schema_files import (
 
 
 def by_file(folder: Path, raw: Path, schema: Path, name: str) -> Dataset:
-    return preprocess("tabular", raw, folder / "data", name, Options(schema=schema))
+    return preprocess("tabular", raw, folder / "data", name, PreprocessOptions(schema=schema))
 
 
 def test_movielens_1m_is_proposed_as_it_is(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines.duckdb import Engine
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.sources.kuairand_pure import Source
 from tests.helpers import kuairand
 from tests.helpers.files import files_of
@@ -47,7 +47,7 @@ def datasets(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, D
     """The dataset with the standard log as its test, and that with the random one."""
     data = tmp_path_factory.mktemp("data")
     return {
-        test: preprocess("kuairand-pure", raw, data, None, Options(history=5, threads=1, test=test))
+        test: preprocess("kuairand-pure", raw, data, None, PreprocessOptions(history=5, threads=1, test=test))
         for test in ("standard", "random")
     }
 
@@ -119,7 +119,7 @@ def test_days_and_clicks_are_counted_by_hand(datasets: dict[str, Dataset]) -> No
     ("label", "name", "clicks"), [("long_view", "kuairand-pure-long-view", [35, 3, 45]), ("like", "kuairand-pure-like", [12, 1, 15])]
 )  # fmt: skip
 def test_the_label_is_chosen(raw: Path, tmp_path: Path, label: str, name: str, clicks: list[int]) -> None:
-    dataset = preprocess("kuairand-pure", raw, tmp_path, None, Options(history=5, threads=1, label=label))
+    dataset = preprocess("kuairand-pure", raw, tmp_path, None, PreprocessOptions(history=5, threads=1, label=label))
     assert dataset.folder == tmp_path / name
     assert [dataset.counts[f"{split}_clicks"] for split in SPLITS] == clicks
     assert impressions_of(dataset, *SPLITS) == expected_impressions(raw, [EARLY, LATE], label, 5)
@@ -129,7 +129,9 @@ def test_another_label_does_not_resume(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(label: str) -> Dataset:
-        return preprocess("kuairand-pure", raw, tmp_path, "same-name", Options(history=5, threads=1, label=label))
+        return preprocess(
+            "kuairand-pure", raw, tmp_path, "same-name", PreprocessOptions(history=5, threads=1, label=label)
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -221,7 +223,7 @@ def test_files_are_found_where_the_archive_has_them(raw: Path, tmp_path: Path, f
 def refusal(folder: Path, **options: object) -> str:
     """The error of files in `folder`/raw, with RAW for that folder; no dataset is left."""
     with pytest.raises(MailError) as error:
-        preprocess("kuairand-pure", folder / "raw", folder / "data", None, Options(threads=1, **options))  # type: ignore[arg-type]
+        preprocess("kuairand-pure", folder / "raw", folder / "data", None, PreprocessOptions(threads=1, **options))  # type: ignore[arg-type]
     assert not (folder / "data").exists() or list((folder / "data").iterdir()) == []
     return error.value.message.replace(str(folder / "raw"), "RAW")
 
@@ -318,7 +320,7 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         "--engine spark: the files of 'kuairand-pure' are read only by DuckDB. Leave out --engine."
     )
     with pytest.raises(MailError) as error:
-        preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, Options(label="click"))
+        preprocess("alimama", tmp_path / "raw", tmp_path / "data", None, PreprocessOptions(label="click"))
     assert error.value.message == "--label click: the source 'alimama' has no such option. Leave it out."
 
 
@@ -360,7 +362,7 @@ def test_users_and_videos_are_those_that_were_published(tmp_path: Path) -> None:
     ("schema", "counts"), [("click", [154_235, 17_570, 56_524]), ("long", [875_042, 37_121, 133_353])]
 )
 def test_the_rebuilt_part_has_the_counts_of_its_page(tmp_path: Path, schema: str, counts: list[int]) -> None:
-    options = Options(history=50, schema=PUBLISHED / f"{schema}.toml")
+    options = PreprocessOptions(history=50, schema=PUBLISHED / f"{schema}.toml")
     dataset = preprocess("tabular", PUBLISHED, tmp_path, schema, options)
     assert [dataset.counts[split] for split in SPLITS] == counts
     assert dataset.counts["items"] == 7_583

@@ -8,7 +8,7 @@ import numpy as np
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, SPLITS
-from mailcli.preprocessing.pipeline import Options, preprocess
+from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from tests.helpers import grouplens
 
 
@@ -63,5 +63,5 @@ def test_grouplens_files_give_the_same_dataset(tmp_path: Path) -> None:
 
 
 def test_ml_100k_is_as_published(ml_100k_raw: Path, tmp_path: Path) -> None:
-    dataset = preprocess("ml-100k", ml_100k_raw, tmp_path, None, Options(expect_official=True))
+    dataset = preprocess("ml-100k", ml_100k_raw, tmp_path, None, PreprocessOptions(expect_official=True))
     assert dataset.counts["users"] == 943
