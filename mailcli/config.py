@@ -115,6 +115,12 @@ class RunConfig:
         return {"ranker": self.ranker_options, "cold_start": of_method}
 
     @property
+    def key(self) -> str:
+        """A text that is the same for equal configs, in whatever order their options are given."""
+        in_order = {table: dict(sorted(getattr(self, table).items())) for table in OPTION_TABLES.values()}
+        return repr({**vars(self), **in_order})
+
+    @property
     def run_path(self) -> Path:
         """The run's folder, relative to the folder of runs."""
         return Path(self.data, self.protocol, self.cell, f"seed-{self.seed}")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,3 +161,13 @@ def test_cells_and_baselines() -> None:
     assert config.cell == "base+mail-dual"
     assert config.baseline().cell == "base+none"
     assert config.baseline().seed == 5
+
+
+def test_equal_configs_have_one_key() -> None:
+    options = {"units": "8,4", "dropout": "0.1"}
+    turned = dict(reversed(options.items()))
+    one, other = (RunConfig("any", ranker_options=own, cold_start_options=own) for own in (options, turned))
+    assert one == other
+    assert one.key == other.key
+    assert one.key != RunConfig("any", ranker_options=options).key
+    assert one.key != replace(one, seed=1).key

@@ -86,13 +86,13 @@ def compare(
         cells = [
             config_on(data, [row, own], variant) for row, own, variant in zip(names, shares, variants, strict=True)
         ]
-        labels = {repr(config): label for config, label in zip(cells, row_labels, strict=True)}
-        configs = list({repr(config): config for config in cells}.values())
+        labels = {config.key: label for config, label in zip(cells, row_labels, strict=True)}
+        configs = list({config.key: config for config in cells}.values())
         folders, numbers = RunFolders(Path(runs), overwrite=overwrite), range(seeds)
         with script_hidden():
             announce([PlannedTable(configs, numbers, data, folders)], jobs)
             results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)
-    named = [replace(row, name=labels[repr(config)]) for row, config in zip(results, configs, strict=True)]
+    named = [replace(row, name=labels[config.key]) for row, config in zip(results, configs, strict=True)]
     return result_frame(make_table(named, f"Comparison on {data.name}"))
 
 

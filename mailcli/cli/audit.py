@@ -52,7 +52,7 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     for folder in folders:
         for audited in _audits(folder, data_dir, bootstrap):
             run = audited.run.folder.resolve()
-            by_cell.setdefault((run.parent, repr(cell_of(audited.run.config))), {})[run] = audited
+            by_cell.setdefault((run.parent, cell_of(audited.run.config).key), {})[run] = audited
     cells = [sorted(cell.values(), key=lambda audited: audited.run.config.seed) for cell in by_cell.values()]
     configs = [[audited.run.config for audited in cell] for cell in cells]
     titles = table_titles([(f"Audit of {row_label(own[0])}", own) for own in configs])

@@ -44,7 +44,7 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
         place = folders.of(config) / config.run_path
         _copy(runs / place, archive / place)
         if (archive / place / RESULT).is_file():
-            archived[repr(config)] = _open_checked(archive / place, config)
+            archived[config.key] = _open_checked(archive / place, config)
         else:
             missing.append(place)
     if missing:

@@ -254,4 +254,4 @@ def _missing(tables: Sequence[PlannedTable]) -> list[PlannedRun]:
 
 
 def _without_seed(config: RunConfig) -> str:
-    return repr(replace(config, seed=0))
+    return replace(config, seed=0).key

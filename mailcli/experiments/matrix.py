@@ -89,7 +89,7 @@ def table_runs(
     A trivial row is fitted in seconds, so that a dataset that does not suit it is refused before hours of training.
     """
     needed = with_baselines(configs, seeds, baseline_of)
-    runs = {repr(config): folders.find(config, dataset) for config in needed}
+    runs = {config.key: folders.find(config, dataset) for config in needed}
     for run in runs.values():
         if plugins.is_trivial(run.config.ranker):
             train_if_missing(run.config, dataset, folders)
@@ -133,7 +133,7 @@ def with_baselines(
 ) -> list[RunConfig]:
     """Each config and its baseline with each seed, once; seed by seed, so that the first seeds are complete early."""
     configs = [replace(x, seed=seed) for seed in seeds for config in configs for x in (baseline_of(config), config)]
-    return list({repr(config): config for config in configs}.values())
+    return list({config.key: config for config in configs}.values())
 
 
 def run_memory(config: RunConfig, dataset: Dataset) -> int:
@@ -165,7 +165,7 @@ def make_row(
     """
 
     def results(cell: RunConfig) -> tuple[Result, ...]:
-        by_seed = [result_of(runs[repr(replace(cell, seed=seed))]) for seed in seeds]
+        by_seed = [result_of(runs[replace(cell, seed=seed).key]) for seed in seeds]
         return tuple(result for result in by_seed if result)
 
     return Row(config, seeds, results(config), results(baseline_of(config)) if config.cold_start != "none" else None)

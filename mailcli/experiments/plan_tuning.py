@@ -171,7 +171,7 @@ class PlanTuning:
         name = f"{cell}-{earlier + 1}" if earlier else cell
         if config == self._configs[number]:
             return name
-        return f"{name}-{hashlib.sha256(repr(config.baseline()).encode()).hexdigest()[:8]}"
+        return f"{name}-{hashlib.sha256(config.baseline().key.encode()).hexdigest()[:8]}"
 
 
 def _run(task: RowSearch) -> None:

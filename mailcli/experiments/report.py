@@ -90,8 +90,8 @@ def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSectio
         return section_of_worlds(worlds, runs, of_grid, map_caption(runs), name, plan.reading, plan.command)
     rows, runs = archive_runs(plan, options.runs, options.runs)
     tables = plan.tables(rows, (runs[0].result or {})["dataset"], options.columns)
-    by_config = {repr(run.config): run for run in runs}
-    by_row = [[by_config[repr(replace(row.config, seed=seed))] for seed in row.seeds] for row in rows]
+    by_config = {run.config.key: run for run in runs}
+    by_row = [[by_config[replace(row.config, seed=seed).key] for seed in row.seeds] for row in rows]
     warm_up = _warm_up(list(zip(rows, by_row, strict=True)), options)
     return section_of_rows(Scored(rows, runs, warm_up), tables, name, plan.reading, plan.command)
 

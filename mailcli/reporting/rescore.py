@@ -51,7 +51,7 @@ def group_by_table(runs: Iterable[Run]) -> list[list[list[Run]]]:
     for run in distinct(runs):
         cell = cell_of(run.config)
         shared = replace(cell.baseline(), ranker="", ranker_options={}, continues="")
-        tables.setdefault(repr(shared), {}).setdefault(repr(cell), []).append(run)
+        tables.setdefault(shared.key, {}).setdefault(cell.key, []).append(run)
     return [_baselines_first(list(table.values())) for table in tables.values()]
 
 
@@ -64,7 +64,7 @@ def distinct(runs: Iterable[Run]) -> list[Run]:
     """The runs, each once (MailError if two folders hold the same run)."""
     by_config: dict[str, Run] = {}
     for run in runs:
-        folder = by_config.setdefault(repr(run.config), run).folder
+        folder = by_config.setdefault(run.config.key, run).folder
         if folder.resolve() != run.folder.resolve():
             raise MailError(f"{folder} and {run.folder} are runs with the same settings and seed. Give one of them.")
     return list(by_config.values())

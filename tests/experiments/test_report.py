@@ -9,12 +9,14 @@ import io
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 from click.testing import Result
 
 from mailcli.reporting import warm_up_table
@@ -398,3 +400,17 @@ def test_what_cannot_be_reported_is_told_in_one_line(
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"Error: {error}\n")
     assert not list(home.glob("*.html"))
     assert (home / "toy.toml").read_text(encoding="utf-8") == PLAN
+
+
+def test_options_may_stand_in_another_order_than_when_they_were_trained(home: Path) -> None:
+    options = {"units": "8,4", "dropout": "0.1"}
+    lines = "".join(f'"ranker.{key}" = "{value}"\n' for key, value in options.items())
+    plan = PLAN.replace('against = [["MAIL-Base", "MAIL-None"]]\n', "").replace("[settings]\n", f"[settings]\n{lines}")
+    (home / "toy.toml").write_text(plan, encoding="utf-8")
+    for path in (home / "runs").rglob("config.toml"):
+        config = tomllib.loads(path.read_text())
+        if not config["ranker"].startswith("item"):
+            config["ranker_options"] = dict(reversed(options.items()))
+            path.write_text(tomli_w.dumps(config))
+    done = report("toy.toml")
+    assert done.exit_code == 0, done.output

@@ -246,9 +246,9 @@ class _Pool:
         still_waiting: list[_Waiting] = []
         for number, task, two_stage in waiting:
             # Its baseline is a run of its own, which must have ended first.
-            baseline = repr(task.config.baseline())
+            baseline = task.config.baseline().key
             unfinished = [*self._running.values(), *(earlier for _, earlier, _ in still_waiting)]
-            blocked = two_stage and any(repr(earlier.config) == baseline for earlier in unfinished)
+            blocked = two_stage and any(earlier.config.key == baseline for earlier in unfinished)
             failure = _baseline_failure(task, self._failures) if two_stage else None
             if failure:
                 self._failures.append((task, failure))

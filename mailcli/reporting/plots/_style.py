@@ -104,7 +104,7 @@ def rows_by_cell(runs: Sequence[Run]) -> list[Row]:
 def _cells(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     cells: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (row_label(run.config), run.config.seed)):
-        cells.setdefault(repr(cell_of(run.config)), []).append(run)
+        cells.setdefault(cell_of(run.config).key, []).append(run)
     groups = list(cells.values())
     labels = _labels([group[0].config for group in groups])
     return list(zip(labels, groups, strict=True))
