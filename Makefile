@@ -39,9 +39,11 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/table2-kuairand-rebuilt-long-view-strict.toml \
 	experiments/table3-kuairand-rebuilt.toml experiments/table3-kuairand-rebuilt-strict.toml \
 	experiments/rivals-kuairand-rebuilt.toml \
-	experiments/confirm-kuairand-rebuilt.toml experiments/rivals-kuairand-rebuilt-strict.toml \
+	experiments/confirm-kuairand-rebuilt.toml experiments/tuned/against-tuned-kuairand-rebuilt.toml \
+	experiments/rivals-kuairand-rebuilt-strict.toml \
 	experiments/tuned/rivals-kuairand-rebuilt-strict.toml \
-	experiments/rivals-dmr-kuairand-rebuilt-strict.toml experiments/form-kuairand-rebuilt.toml
+	experiments/rivals-dmr-kuairand-rebuilt.toml experiments/rivals-dmr-kuairand-rebuilt-strict.toml \
+	experiments/form-kuairand-rebuilt.toml
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
 	experiments/rivals-ml-100k-strict.toml experiments/table3-ml-100k-strict.toml \
 	experiments/form-ml-100k-strict.toml \

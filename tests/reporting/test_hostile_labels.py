@@ -71,7 +71,7 @@ def test_the_document_has_every_name_as_text(plain_table: ResultTable, name: str
     title, row = f"A {name}.", f"row {name}."
     lines = tuple(dataclasses.replace(line, name=row) for line in plain_table.lines)
     table = dataclasses.replace(plain_table, title=title, lines=lines, notes=(f"data {name}.",))
-    plan: Any = SimpleNamespace(title=title, reading="", path=Path("experiments") / "a b.toml")
+    plan: Any = SimpleNamespace(title=title, reading="", command="mail run experiments/a b.toml")
     text = render_document([ExperimentSection(cast(Plan, plan), [table, table], [run_on(name)], [])], "")
     assert_harmless(text)
     # The document's own HTML and links: marks of second best cells, anchors, and the contents.
