@@ -62,7 +62,8 @@ class Interrupted(_OneLine):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'dmr'?"`, with the known name closest to `name`; empty if none is close."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.5)
+    # In Python, a name may be of any type.
+    close = difflib.get_close_matches(str(name).lower(), list(by_lower_case), n=1, cutoff=0.5)
     return f" Did you mean '{by_lower_case[close[0]]}'?" if close else ""
 
 

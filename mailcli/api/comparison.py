@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -68,13 +69,15 @@ def compare(
     from mailcli.api.frames import result_frame
 
     check_dataset(data)
-    if not (isinstance(seeds, int) and seeds >= 1):
+    if not (isinstance(seeds, Integral) and seeds >= 1):
         raise MailError(f"seeds is {shorten(seeds)}. Expected their number, 1 or more.")
     if "seed" in settings:
         raise MailError("seed: the seeds of a table start at 0. Set their number with seeds.")
     for key in ("ranker", "cold_start"):
         if key in settings:
             raise MailError(f"{key} = {shorten(settings[key])}: the rows of a table name it. Leave it out.")
+    if not isinstance(rows, Iterable):
+        raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. ['BaseDNN', 'MAIL-Base'].")
     if isinstance(rows, str):
         raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. [{shorten(rows)}].")
     with messages_shown(quiet):
@@ -88,7 +91,7 @@ def compare(
         ]
         labels = {config.key: label for config, label in zip(cells, row_labels, strict=True)}
         configs = list({config.key: config for config in cells}.values())
-        folders, numbers = RunFolders(Path(runs), overwrite=overwrite), range(seeds)
+        folders, numbers = RunFolders(Path(runs), overwrite=overwrite), range(int(seeds))
         with script_hidden():
             announce([PlannedTable(configs, numbers, data, folders)], jobs)
             results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)
@@ -109,6 +112,8 @@ def _names(row: Row) -> _NamedRow:
     if isinstance(row, str):
         cell = row_settings(row)
         return _NamedRow({key: cell[key] for key in OPTION_TABLES}, cell.get("cold_start.variant"), "")
+    if isinstance(row, tuple) and len(row) != 2:
+        raise MailError(f"{shorten(row)}: expected a ranker and a cold-start method, e.g. ('din', 'masked').")
     ranker, method = row if isinstance(row, tuple) else (row, "none")
     names = {
         "ranker": plugin_name(plugins.RANKERS, ranker),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -26,7 +27,7 @@ def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
     Raises:
         MailError: there is no such dataset, or it is damaged.
     """
-    if not (name is None or isinstance(name, str)):
+    if not (name is None or (isinstance(name, str) and name)):
         raise MailError(f"name is {shorten(name)}. Expected that of a dataset, e.g. 'ml-100k', in the folder data_dir.")
     with messages_shown(quiet=False):
         dataset = open_chosen(Path(data_dir), name, "load(NAME) opens another")
@@ -120,8 +121,8 @@ def _checked(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         expected = types[name]
         if isinstance(value, str) and Path in get_args(expected):
             value = Path(value)
-        if expected is float and type(value) is int:
-            value = float(value)
+        if isinstance(value, Integral) and not isinstance(value, bool):
+            value = float(value) if expected is float else int(value)
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             kinds = [kind.__name__ for kind in get_args(expected) or (expected,) if kind is not type(None)]
             raise MailError(f"{name} is {shorten(value)}. Expected a value of type {' or '.join(kinds)}.")

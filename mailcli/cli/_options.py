@@ -6,6 +6,7 @@ Nothing slow is imported here: `mail --help` reads this module.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import sys
@@ -83,6 +84,19 @@ class _Share(click.ParamType):
         return share
 
 
+class _Minutes(click.FloatRange):
+    """0 or more minutes, which are no NaN: with that, no time would ever be up."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        minutes: float = super().convert(value, param, ctx)
+        if not math.isfinite(minutes):
+            self.fail(f"{value} is not a number of minutes.", param, ctx)
+        return minutes
+
+
 def _limit_threads(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
     del ctx, param
     if value:
@@ -139,7 +153,7 @@ SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="Nu
 CHECKPOINTS = click.option(
     "--checkpoint-every",
     "minutes",
-    type=click.FloatRange(min=0),
+    type=_Minutes(),
     metavar="MINUTES",
     help="Time between checkpoints; an interrupted run resumes from the last one. [default: 10]",
 )

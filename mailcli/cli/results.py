@@ -49,6 +49,8 @@ def results(
         raise MailError(f"--out {out}: is a folder. Name the file to write, e.g. {out / 'RESULTS.md'}.")
     if any(out.resolve() == source.resolve() for source in (*files, *([reading] if reading else []))):
         raise MailError(f"--out {out}: is what the document is made of. Name another file, e.g. RESULTS.md.")
+    if out.is_file() and out.suffix.lower() != ".md":
+        raise MailError(f"--out {out}: is there already, and is no Markdown file. Name another file.")
     plans = [read_plan(path).given(data, seeds) for path in files]
     introduction = _read_markdown(reading) if reading else ""
     sections = make_sections(plans, runs, kept, figures, out)

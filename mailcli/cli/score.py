@@ -16,7 +16,12 @@ from mailcli.cli._output import print_line
 @click.argument("file", type=PATH)
 @path_option("-o", "--out", required=True, text="File to write, .csv or .parquet.")
 @click.option(
-    "--batch", type=click.IntRange(min=1), default=4096, show_default=True, metavar="N", help="Impressions per batch."
+    "--batch",
+    type=click.IntRange(1, 10**8),
+    default=4096,
+    show_default=True,
+    metavar="N",
+    help="Impressions per batch.",
 )
 @click.option(
     "--all-histories",

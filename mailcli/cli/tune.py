@@ -119,6 +119,7 @@ def _tune_plan(
     from mailcli.experiments.plan_file import read_plan
     from mailcli.experiments.plan_tuning import PlanTuning, budget_of, check_budget
     from mailcli.experiments.tuned_plan import write_tuned_plan
+    from mailcli.utils.parsing import read_toml
 
     plan = read_plan(path)
     if plan.tuned:
@@ -131,6 +132,8 @@ def _tune_plan(
         raise MailError(f"--out {target}: is the experiment itself. Name another file.")
     if target.is_dir():
         raise MailError(f"--out {target}: is a folder. Name a file, e.g. {target / path.name}.")
+    if target.is_file() and not read_toml(target).get("tuned"):
+        raise MailError(f"--out {target}: is there already, and is no tuned experiment. Name another file.")
     check_budget(plan, chosen)
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
     remember(dataset)

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
+#: The largest whole number (ours: sizes of arrays have 32 bits).
+LARGEST = 2**31 - 1
 #: Types of options that are one value.
 _SCALARS = (bool, int, float, str)
 _BOOLEANS = {"true": True, "false": False}
@@ -85,6 +87,8 @@ def _cast_scalar(kind: Any, value: Any) -> Any:
         return _BOOLEANS[str(value).lower()]
     cast = kind(value)
     if kind is float and not math.isfinite(cast):
+        raise ValueError
+    if kind is int and abs(cast) > LARGEST:
         raise ValueError
     return cast
 

@@ -34,6 +34,10 @@ from mailcli.utils.sizes import parse_size
 logger = logging.getLogger(__name__)
 
 
+#: More threads than any machine has (ours): the system may refuse to start so many.
+MOST_THREADS = 1024
+
+
 @dataclass(frozen=True)
 class PreprocessOptions:
     """How a dataset is made; the options of `mail preprocess`."""
@@ -73,8 +77,8 @@ class PreprocessOptions:
             raise MailError(f"--sample is {self.sample:g}. Expected a share of the users, above 0 and up to 1 or 100%.")
         if not 0 <= self.max_bad_rows <= 1:
             raise MailError(f"--max-bad-rows is {self.max_bad_rows:g}. Expected a share of the rows, 0 to 1 or 100%.")
-        if self.threads is not None and self.threads < 1:
-            raise MailError(f"--threads is {self.threads}. Expected 1 or more.")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise MailError(f"--threads is {self.threads}. Expected 1 to {MOST_THREADS}.")
         if self.temp_dir is not None and not self.temp_dir.is_dir():
             raise MailError(f"--temp-dir {self.temp_dir}: is not a folder. Make it first.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,7 +42,7 @@ class Faults:
         rows = pc.indices_nonzero(wrong.fill_null(False))
         if len(rows):
             first = rows[0].as_py()
-            value = values[first].as_py()
+            value = _python_value(values[first])
             shown = str(value) if isinstance(value, datetime) else repr(value)
             problem = "is empty" if value is None or value in {"", b""} else f"holds {shown:.{MAX_QUOTED}}"
             row = self._row_in_file(first_row + first)
@@ -78,3 +79,11 @@ class Faults:
             rows = f" ({count:,} rows)" if count > 1 else ""
             lines.append(f"row {row:,}{rows}: {subject}{problem}. Expected {expected}")
         raise MailError(f"{self._label}: {' '.join(lines)}")
+
+
+def _python_value(scalar: pa.Scalar) -> Any:
+    """The value as Python has it; of a time beyond the year 9999, the number of its units since 1970."""
+    try:
+        return scalar.as_py()
+    except OverflowError:
+        return scalar.value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,9 +13,10 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MailError
 from mailcli.preprocessing.csv_file import LONGEST_LINE
+from mailcli.preprocessing.row_count import RowCounter, RowFormat
 from mailcli.serving.faults import Faults, printable
 from mailcli.serving.impression_source import ImpressionSource
-from mailcli.serving.value_checks import decode_bytes, is_bytes
+from mailcli.serving.value_checks import decode_bytes, is_csv_value
 
 FORMATS = (".csv", ".parquet")
 #: Bytes that are read at once: no row can be longer (ours).
@@ -71,7 +71,7 @@ class ImpressionFile(ImpressionSource):
 
     def check_writable(self, suffix: str) -> None:
         """Refuse columns that a result of that format cannot hold: a CSV has only text (MailError)."""
-        columns = [column for column in self.schema if is_bytes(column.type) or pa.types.is_nested(column.type)]
+        columns = [column for column in self.schema if not is_csv_value(column.type)]
         if suffix == ".csv" and columns:
             listed = "; ".join(f"'{printable(column.name)}' holds {column.type}" for column in columns)
             raise MailError(
@@ -122,13 +122,17 @@ class ImpressionFile(ImpressionSource):
                 raise
             faults.add_row(read + skipped + 1, *_UNCLOSED)
         # Arrow reads all that follows an unclosed quote as the last value.
-        if b"\n" in (last_value or b"") and not self._ends_with_quote():
+        if b"\n" in (last_value or b"") and self._has_open_quote():
             faults.add_row(read + skipped, *_UNCLOSED)
 
-    def _ends_with_quote(self) -> bool:
+    def _has_open_quote(self) -> bool:
+        """Whether a quote is never closed, or closed before more text."""
+        counter = RowCounter(RowFormat(",", '"', "utf-8", True, len(self.columns)))
         with open(self.path, "rb") as file:
-            file.seek(-min(file.seek(0, os.SEEK_END), 1000), os.SEEK_END)
-            return file.read().rstrip(b"\r\n").endswith(b'"')
+            while piece := file.read(BLOCK):
+                counter.feed(piece)
+        counter.finish()
+        return counter.open_quote is not None
 
     def _decode(self, batch: pa.RecordBatch, first_row: int, faults: Faults) -> pa.RecordBatch:
         columns = []

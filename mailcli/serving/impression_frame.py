@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
@@ -43,6 +44,13 @@ class ImpressionFrame(ImpressionSource):
 
 
 def _to_arrow(name: str, column: pd.Series) -> pa.Array:
+    moments = [value for value in column if isinstance(value, datetime)] if column.dtype == object else []
+    if len({moment.tzinfo is None for moment in moments}) > 1:
+        # Arrow would take those without a zone for UTC.
+        raise MailError(
+            f"{_LABEL}: column '{printable(name)}' holds times with and without a time zone. Expected a zone for "
+            "each, or seconds since 1970."
+        )
     try:
         array = pa.Array.from_pandas(column)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:

@@ -38,5 +38,10 @@ class ImpressionWriter:
 
 def _csv_values(column: pa.Array) -> list[Any]:
     """A column as a CSV holds it: floats with as many digits as their type needs, a null as an empty field."""
-    values: list[Any] = (column.cast(pa.string()) if pa.types.is_floating(column.type) else column).to_pylist()
+    values: list[Any]
+    try:
+        values = (column.cast(pa.string()) if pa.types.is_floating(column.type) else column).to_pylist()
+    except OverflowError:
+        # Python has no times beyond the year 9999, and Arrow writes them wrongly: their units since 1970.
+        values = column.cast(pa.int64()).to_pylist()
     return values

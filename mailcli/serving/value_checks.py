@@ -63,6 +63,13 @@ def is_bytes(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
+def is_csv_value(kind: pa.DataType) -> bool:
+    """Whether a CSV can hold values of an Arrow type as they are: neither bytes nor lists."""
+    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    is_any_bytes = is_bytes(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind)
+    return not (is_any_bytes or pa.types.is_nested(kind))
+
+
 def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
     """Whether values of an Arrow type may be what is required."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -93,6 +100,9 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
         report(is_missing, f"{required.expected}.")
     if required.is_text:
         return _empty_as_null(column.cast(pa.string()))
+    if pa.types.is_float16(column.type):
+        # Arrow computes little with them.
+        column = column.cast(pa.float32())
     cast = _cast_to_numbers if required.may_be_fractions else _cast_to_integers
     return cast(column, f"{required.expected}.", report)
 

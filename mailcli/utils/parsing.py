@@ -30,12 +30,16 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        OSError, ValueError: it cannot be read, is not JSON, contains NaN or infinity, or is nested too deeply.
+        OSError, ValueError: it cannot be read, is not a file, is not JSON, contains NaN or infinity, or is nested too
+            deeply.
     """
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not valid JSON")
 
+    if path.exists() and not path.is_file():
+        # Reading a pipe or a device might never end.
+        raise ValueError("it is not a file")
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
     except RecursionError:

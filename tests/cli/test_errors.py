@@ -18,7 +18,13 @@ from tests.helpers.command_line import error_line, mail
             "your own need --schema FILE.",
         ),
         (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
-        (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 or more."),
+        (["preprocess", "alimama", "--threads", "100000"], "--threads is 100000. Expected 1 to 1024."),
+        (["train", "--data", ""], "--data is empty. Expected the name of a dataset."),
+        (
+            ["train", "--checkpoint-every", "nan"],
+            "Invalid value for '--checkpoint-every': nan is not a number of minutes. Try 'mail train --help'.",
+        ),
+        (["preprocess", "alimama", "--threads", "0"], "--threads is 0. Expected 1 to 1024."),
         (
             ["preprocess", "alimama", "--memory-limit", "lots"],
             "--memory-limit is 'lots'. Expected a size such as 2GB or 500MB.",

@@ -414,3 +414,16 @@ def test_options_may_stand_in_another_order_than_when_they_were_trained(home: Pa
             path.write_text(tomli_w.dumps(config))
     done = report("toy.toml")
     assert done.exit_code == 0, done.output
+
+
+def test_only_a_page_is_replaced(home: Path) -> None:
+    """A slip in -o must not cost a run's files."""
+    target = home / "runs" / "toy" / "paper" / "base+none" / "seed-0" / "config.toml"
+    before = target.read_bytes()
+    expected = f"-o {target}: is there already, and is no page of HTML. Name another file."
+    assert error_line(mail("report", "toy.toml", "-o", target)) == expected
+    assert target.read_bytes() == before
+    assert report("toy.toml").exit_code == report("toy.toml").exit_code == 0
+    (home / "other.toml").write_text("x = 1\n")
+    done = mail("results", "toy.toml", "--out", "other.toml", "--kept", "kept", "--figures", "f")
+    assert error_line(done) == "--out other.toml: is there already, and is no Markdown file. Name another file."

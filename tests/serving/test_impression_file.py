@@ -185,3 +185,35 @@ def test_rows_of_more_than_a_megabyte_and_blank_lines_are_read(tmp_path: Path) -
     (rows,) = source.read(9, faults)
     faults.check()
     assert rows.to_pylist() == [{"a\nb": "x" * 2_000_000, "c": "2"}]
+
+
+def test_a_time_beyond_the_year_9999_is_shown_and_written(tmp_path: Path) -> None:
+    """Milliseconds that are taken for seconds; Python has no such times."""
+    times = pa.array([1494605000000], pa.timestamp("s", "UTC"))
+    faults = Faults("in.parquet")
+    faults.add("time", "a time.", pa.array([True]), times, 0)
+    with pytest.raises(MailError, match="holds 1494605000000"):
+        faults.check()
+    rows = pa.record_batch({"time": times})
+    with ImpressionWriter(tmp_path / "out.csv", rows.schema) as writer:
+        writer.write(rows)
+    assert (tmp_path / "out.csv").read_text() == "time\n1494605000000\n"
+
+
+def test_rows_behind_an_unclosed_quote_are_not_lost(tmp_path: Path) -> None:
+    """The last value is in quotes, so that the file ends as one whose quotes are all closed."""
+    path = tmp_path / "in.csv"
+
+    def message(text: str) -> str:
+        path.write_text(f"user,note\n{text}")
+        faults = Faults(path)
+        rows = [row for batch in ImpressionFile(path).read(10, faults) for row in batch.to_pylist()]
+        try:
+            faults.check()
+        except MailError as error:
+            return error.message
+        return f"{len(rows)} rows"
+
+    assert message('1,"abc\n2,x\n3,"y"\n') == f"{path}: row 1: {UNCLOSED}"
+    assert message('1,"abc\n2,x\n3,y"\n') == "1 rows"
+    assert message('1,"abc\ndef"\n2,"x"\n') == "2 rows"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
+import pytest
 
-from mailcli.serving.value_checks import RequiredColumn, cast_column
+from mailcli.errors import MailError
+from mailcli.serving.impression_frame import ImpressionFrame
+from mailcli.serving.value_checks import RequiredColumn, cast_column, is_csv_value
 
 
 def test_values_are_typed_as_the_dataset_has_them() -> None:
@@ -91,3 +96,28 @@ def test_numbers_are_read_as_preprocessing_reads_them() -> None:
     assert read(pa.array([1, None, 2**63 - 1])) == [1, None, 2.0**63]
     assert read(pa.array([Decimal("1.5")])) == [1.5]
     assert wrong == []
+
+
+def test_only_bytes_and_lists_are_no_values_of_a_csv() -> None:
+    no_values = [pa.binary(), pa.large_binary(), pa.binary(3), pa.binary_view(), pa.list_(pa.int64()), pa.uuid()]
+    assert not any(map(is_csv_value, no_values))
+    assert all(map(is_csv_value, [pa.string(), pa.int8(), pa.float16(), pa.timestamp("s", "UTC"), pa.null()]))
+
+
+def test_numbers_of_16_bits_are_read() -> None:
+    column = pa.array(np.array([1, 2, np.nan], np.float16))
+    wrong: list[int] = []
+    required = RequiredColumn("x", is_text=False, optional=True)
+    cast = cast_column(column, required, lambda mask, _: wrong.append(mask.fill_null(False).to_pylist().count(True)))
+    assert cast.to_pylist() == [1, 2, None]
+    assert not any(wrong)
+
+
+def test_times_with_and_without_a_zone_are_refused() -> None:
+    """Arrow would take the one without for UTC."""
+    times = [datetime(2017, 5, 12, 9, tzinfo=UTC), datetime(2017, 5, 12, 9)]
+    with pytest.raises(MailError) as error:
+        ImpressionFrame(pd.DataFrame({"time": pd.Series(times, dtype=object)}), ["time"])
+    assert error.value.message == (
+        "DataFrame: column 'time' holds times with and without a time zone. Expected a zone for each, or seconds since 1970."
+    )

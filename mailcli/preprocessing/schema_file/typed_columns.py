@@ -155,6 +155,8 @@ class TypedColumns:
             return f"coalesce({self._is_one_of(rule, text)}, false)"
         number = self._number(rule.column, text)
         if rule.comparison:
+            # DuckDB orders NaN above all numbers.
+            number = f"(CASE WHEN isfinite({number}) THEN {number} END)"
             holds = f"({number} {COMPARISONS[rule.comparison]} {rule.number!r})"
             self._check(rule.column, "a number", f"{holds} IS NULL")
             return holds

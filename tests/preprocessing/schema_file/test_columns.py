@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.schema_files import edited, notes, refusal
+from mailcli.errors import MailError
+from tests.helpers.schema_files import FILES, edited, make_dataset, notes, refusal
 
 #: Twelve users whose clicks are their behaviors; three impressions in each of three splits, the first clicked.
 SCHEMA = """
@@ -165,3 +166,12 @@ def test_a_context_field_that_tells_the_labels_is_noted(tmp_path: Path, capsys: 
     ]
     text = (tmp_path / "data" / "mine" / "summary.md").read_text(encoding="utf-8")
     assert "\n## Notes\n\n- The field 'page' alone tells clicks from non-clicks (AUC 1.0000 on" in text
+
+
+@pytest.mark.parametrize("comparison", ["at_least", "above", "at_most", "below"])
+def test_nan_compares_with_nothing(tmp_path: Path, comparison: str) -> None:
+    """DuckDB holds it to be above all numbers."""
+    schema = edited(('click = "clicked"', f'click = {{column = "clicked", {comparison} = 0.5}}'))
+    files = FILES | {"shown.csv": FILES["shown.csv"].replace("ann,x1,200,1,p", "ann,x1,200,nan,p")}
+    with pytest.raises(MailError, match="line 2: column 'clicked' holds 'nan'. Expected a number"):
+        make_dataset(tmp_path, schema, files)
