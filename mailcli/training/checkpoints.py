@@ -31,6 +31,7 @@ from mailcli.training.variable_files import (
     stored_variable,
 )
 from mailcli.utils.files import existing_parent, remove
+from mailcli.utils.system_errors import advice
 
 if TYPE_CHECKING:
     from mailcli.training.run_folder import Run
@@ -91,8 +92,7 @@ class Checkpoints:
             save_variables(path, self._variables, {_STATE: text})
         except OSError as error:
             raise MailError(
-                f"{path}: cannot be written ({error.strerror or error}). {self.describe_newest()} Free some space and "
-                "run the same command again."
+                f"{path}: cannot be written ({error.strerror or error}). {self.describe_newest()} {advice(error)}"
             ) from error
         for older in self._newest_first()[KEPT:]:
             older.unlink()

@@ -27,6 +27,11 @@ _ADVICE = {
 _OTHER_ADVICE = "Check the path and its permissions, or choose another."
 
 
+def advice(error: OSError) -> str:
+    """What to do about an error of the system."""
+    return _ADVICE.get(error.errno or 0, _OTHER_ADVICE)
+
+
 @contextmanager
 def name_in_write_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Let errors of writing name the file: those of Python, NumPy, Arrow and HDF5 do not once it is open.
@@ -49,7 +54,7 @@ def explain(error: OSError) -> MailError | None:
     """An error of the operating system as one line; None if only a fault of the program can have caused it."""
     if error.filename is not None:
         path = Path(os.fsdecode(error.filename))
-        return MailError(f"{path}: {error.strerror}. {_ADVICE.get(error.errno or 0, _OTHER_ADVICE)}")
+        return MailError(f"{path}: {error.strerror}. {advice(error)}")
     if error.errno not in _ADVICE:
         return None
     # Files are named where they are written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -172,6 +173,11 @@ def _matching_paths(key: str, patterns: Iterable[str], raw: Path, faults: list[s
         elif folders and not matches:
             example = example_pattern(folders[0], pattern)
             faults.append(f"{key} = '{pattern}': is a folder. Expected files, or a pattern such as '{example}'")
+        elif not matches and os.path.lexists(raw / pattern):
+            kind = (
+                "is a broken link" if (raw / pattern).is_symlink() else "is no file, or is a pattern: write [[] for ["
+            )
+            faults.append(f"{key} = '{pattern}': {kind}. Expected a file in the folder {raw}")
         elif not matches:
             hint = did_you_mean(pattern, sorted(path.name for path in raw.glob("*"))) if raw.is_dir() else ""
             reason = "" if raw.is_dir() else ", which is a file" if raw.exists() else ", which does not exist"

@@ -88,3 +88,17 @@ def test_a_table_needs_rows_in_one_part_at_least(tmp_path: Path) -> None:
     assert error.value.message == (
         f"{tmp_path}/my.toml: behaviors.files: log-1.csv is empty. Expected a header line and rows."
     )
+
+
+def test_a_name_that_is_there_is_not_suggested(tmp_path: Path) -> None:
+    (tmp_path / "a[1].csv").write_text("id\n1\n")
+    (tmp_path / "gone.csv").symlink_to("nowhere.csv")
+    faults: list[str] = []
+    for name in ("a[1].csv", "gone.csv"):
+        assert locate(TableFiles("users", (name,)), tmp_path, faults) is None
+    end = f"Expected a file in the folder {tmp_path}"
+    assert faults == [
+        f"users.files = 'a[1].csv': is no file, or is a pattern: write [[] for [. {end}",
+        f"users.files = 'gone.csv': is a broken link. {end}",
+    ]
+    assert locate(TableFiles("users", ("a[[]1].csv",)), tmp_path, []) is not None
