@@ -9,8 +9,8 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-#: The largest whole number (ours: sizes of arrays have 32 bits).
-LARGEST = 2**31 - 1
+#: The largest whole number, that of 64 bits.
+LARGEST = 2**63 - 1
 #: Types of options that are one value.
 _SCALARS = (bool, int, float, str)
 _BOOLEANS = {"true": True, "false": False}

@@ -52,6 +52,7 @@ def test_an_annotation_gives_the_type_that_the_default_lacks(key: str, default: 
     [
         ("rate", None, "wide", "`rate` should be float. Received: 'wide'"),
         ("width", None, "1.5", "`width` should be int. Received: '1.5'"),
+        ("width", None, "9" * 20, f"`width` should be int. Received: '{'9' * 20}'"),
         ("units", (), "8,x", "`units` should be a list of int. Received: '8,x'"),
         ("rate", None, "nan", "`rate` should be float. Received: 'nan'"),
         ("rate", 0.5, "inf", "`rate` should be like 0.5. Received: 'inf'"),

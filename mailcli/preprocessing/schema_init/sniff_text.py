@@ -88,10 +88,21 @@ def _decode(path: Path) -> tuple[str, list[str]]:
         raise MailError(f"{path}: is big-endian UTF-16, which cannot be read. Save it as UTF-8.")
     encoding = "utf-16" if order else "utf-8"
     lines = _first_lines(path, encoding)
-    if encoding == "utf-8" and any("\ufffd" in line for line in lines):
+    if encoding == "utf-8" and any("\ufffd" in line for line in lines) and not _is_utf_8(path):
         encoding = "gb18030" if looks_like(path, "gb18030") else "latin-1"
         lines = _first_lines(path, encoding)
     return encoding, lines
+
+
+def _is_utf_8(path: Path) -> bool:
+    """Whether the first lines are UTF-8: the character that stands for other bytes may be in the file itself."""
+    try:
+        with open_text(path, "utf-8", "strict") as file:
+            for _ in range(SAMPLE_ROWS):
+                file.readline(LINE_LIMIT)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _first_lines(path: Path, encoding: str) -> list[str]:

@@ -82,3 +82,11 @@ def test_rows_may_span_lines_and_a_quote_may_be_none(tmp_path: Path) -> None:
         ]
     assert sample_file(raw / "quotes.csv").format.quote == ""
     assert sample_file(raw / "quotes.csv").columns[0].values == ('5" disk', '6"')
+
+
+def test_the_character_for_bytes_that_are_no_text_may_be_in_a_file_of_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("user,city\n1,\ufffd\n", encoding="utf-8")
+    assert sample_file(path).format.encoding == "utf-8"
+    path.write_bytes("user,city\n1,\xe9\n".encode("latin-1"))
+    assert sample_file(path).format.encoding == "latin-1"
