@@ -97,6 +97,24 @@ class _Minutes(click.FloatRange):
         return minutes
 
 
+def _refuse_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    del ctx
+    if value == "":
+        raise MailError(f"{param.opts[0]} is empty. Expected the name of a dataset.")
+    return value
+
+
+def data_option(text: str) -> Callable[[F], F]:
+    """--data with a help text: the name of a dataset, which is not empty."""
+    return click.option("--data", metavar="NAME", shell_complete=dataset_names, callback=_refuse_empty, help=text)
+
+
+def jobs_option(text: str) -> Callable[[F], F]:
+    """--jobs with a help text that says of what."""
+    default = "[default: as many as cores and memory allow, one core each]"
+    return click.option("--jobs", type=int, metavar="N", help=f"{text} {default}")
+
+
 def _limit_threads(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
     del ctx, param
     if value:
@@ -157,12 +175,7 @@ CHECKPOINTS = click.option(
     metavar="MINUTES",
     help="Time between checkpoints; an interrupted run resumes from the last one. [default: 10]",
 )
-JOBS = click.option(
-    "--jobs",
-    type=int,
-    metavar="N",
-    help="Number of runs in parallel. [default: as many as cores and memory allow, one core each]",
-)
+JOBS = jobs_option("Number of runs in parallel.")
 OVERWRITE = click.option(
     "--overwrite",
     is_flag=True,
@@ -255,22 +268,12 @@ OF_EXPERIMENT = with_options(
     click.option(
         "--seeds", type=int, help="Number of seeds of experiments, from the file's first one on. [default: the file's]"
     ),
-    click.option(
-        "--data",
-        metavar="NAME",
-        shell_complete=dataset_names,
-        help="Dataset of experiments, instead of the file's.",
-    ),
+    data_option("Dataset of experiments, instead of the file's."),
 )
 
 #: The options that every training command shares.
 RUN_OPTIONS = with_options(
-    click.option(
-        "--data",
-        metavar="NAME",
-        shell_complete=dataset_names,
-        help="Dataset. [default: the one used or made last]",
-    ),
+    data_option("Dataset. [default: the one used or made last]"),
     click.option(
         "--protocol",
         metavar="NAME",

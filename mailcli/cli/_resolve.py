@@ -81,8 +81,6 @@ def _check_shared(overrides: Options, has_ranker: bool) -> None:
 def _given_settings(options: dict[str, Any], overrides: Options) -> Options:
     """The options of a command that are settings and given (MailError: --set says otherwise)."""
     given = _given({key: value for key, value in options.items() if key not in {"settings", "file"}})
-    if given.get("data") == "":
-        raise MailError("--data is empty. Expected the name of a dataset.")
     for key, value in overrides.items():
         if key in given and str(given[key]) != value:
             option = f"--{key.replace('_', '-')} {given[key]}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._completion import dataset_names, run_folders
-from mailcli.cli._options import DATA_DIR, TABLE_MEMORY, THREADS
+from mailcli.cli._completion import run_folders
+from mailcli.cli._options import DATA_DIR, TABLE_MEMORY, THREADS, data_option
 from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 
 
@@ -33,12 +33,7 @@ from mailcli.cli._tables import FORMAT, check_form, print_text_tables
     show_default=True,
     help="Random seed: draw of arms and candidates, clicks, purchases.",
 )
-@click.option(
-    "--data",
-    metavar="NAME",
-    shell_complete=dataset_names,
-    help="Dataset if neither is a run. [default: the one used or made last]",
-)
+@data_option("Dataset if neither is a run. [default: the one used or made last]")
 @THREADS
 @TABLE_MEMORY
 @FORMAT

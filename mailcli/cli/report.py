@@ -54,9 +54,16 @@ def report(
         raise MailError(f"-o {out}: is a folder. Name the page to write, e.g. {out / 'report.html'}.")
     if any(out.resolve() == source.resolve() for source in sources):
         raise MailError(f"-o {out}: is what the report is made of. Name another file, e.g. report.html.")
-    if out.is_file() and not out.read_bytes()[:15].lower().startswith(b"<!doctype html"):
+    if out.is_file() and not _is_page(out):
         raise MailError(f"-o {out}: is there already, and is no page of HTML. Name another file.")
     page = render_page(make_report(sources, ReportOptions(runs, data_dir, metric_columns, numbers, data, seeds)))
     with replace_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
     print_line(out)
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file begins as `render_page` does; it may be large."""
+    start = b"<!doctype html"
+    with open(path, "rb") as file:
+        return file.read(len(start)).lower() == start

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import COLD_START, PATH, RANKER, RUN_OPTIONS, VARIANT, path_option
+from mailcli.cli._options import COLD_START, PATH, RANKER, RUN_OPTIONS, VARIANT, jobs_option, path_option
 from mailcli.cli._output import print_line
 from mailcli.cli._resolve import resolve
 from mailcli.errors import MailError
@@ -39,12 +39,7 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
 )
 @click.option("--name", help="Name of the search, and of its folder in RUNS/tune. [default: search]")
 @path_option("--out", text="With FILE: the tuned experiment to write. [default: tuned/NAME next to FILE]")
-@click.option(
-    "--jobs",
-    type=int,
-    metavar="N",
-    help="With FILE: number of rows searched in parallel. [default: as many as cores and memory allow, one core each]",
-)
+@jobs_option("With FILE: number of rows searched in parallel.")
 @RANKER
 @RUN_OPTIONS
 def tune(

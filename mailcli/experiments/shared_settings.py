@@ -34,11 +34,10 @@ def share(settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], place:
     for key in flat:
         if _kind(key) not in owners and not any(_may_have(config, key) for config in configs):
             _refuse(key, configs, f"{place}{key}: ")
-    shares = []
-    for row, config in zip(rows, configs, strict=True):
-        others = {kind for kind, owner in owners.items() if owner != getattr(config, kind)}
-        keys = [key for key in flat if _kind(key) not in others and (_kind(key) in owners or _may_have(config, key))]
-        shares.append({key: flat[key] for key in keys if key != "cold_start.variant" or not row.get("variant")})
+    shares = [{key: value for key, value in flat.items() if _takes(config, key, owners)} for config in configs]
+    for row, own in zip(rows, shares, strict=True):
+        if row.get("variant"):
+            own.pop("cold_start.variant", None)
     return shares
 
 
@@ -64,6 +63,12 @@ def _kind(key: str) -> str:
     """`ranker` or `cold_start`, if a setting is an option of one; else empty."""
     kind, dot, _ = key.partition(".")
     return kind if dot and kind in OPTION_TABLES else ""
+
+
+def _takes(config: RunConfig, key: str, owners: Mapping[str, str]) -> bool:
+    """Whether a row takes a setting: an option with an owner, only if that is the row's own ranker or method."""
+    kind = _kind(key)
+    return owners[kind] == getattr(config, kind) if kind in owners else _may_have(config, key)
 
 
 def _may_have(config: RunConfig, key: str) -> bool:

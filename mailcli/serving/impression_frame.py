@@ -44,13 +44,6 @@ class ImpressionFrame(ImpressionSource):
 
 
 def _to_arrow(name: str, column: pd.Series) -> pa.Array:
-    moments = [value for value in column if isinstance(value, datetime)] if column.dtype == object else []
-    if len({moment.tzinfo is None for moment in moments}) > 1:
-        # Arrow would take those without a zone for UTC.
-        raise MailError(
-            f"{_LABEL}: column '{printable(name)}' holds times with and without a time zone. Expected a zone for "
-            "each, or seconds since 1970."
-        )
     try:
         array = pa.Array.from_pandas(column)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
@@ -58,8 +51,20 @@ def _to_arrow(name: str, column: pd.Series) -> pa.Array:
             f"{_LABEL}: column '{printable(name)}' cannot be read ({error}). Expected values of one type, as in the "
             "raw files."
         ) from error
+    if pa.types.is_timestamp(array.type) and column.dtype == object:
+        _check_zones(name, column)
     if array.null_count == len(array):
         # pandas has no type for a column that is all missing: it takes floats.
         return pa.nulls(len(array))
     # Strings of pandas come in several pieces.
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _check_zones(name: str, column: pd.Series) -> None:
+    """Refuse times of which only some have a zone: Arrow would take the others for UTC (MailError)."""
+    moments = [value for value in column if isinstance(value, datetime) and not pd.isna(value)]
+    if len({moment.tzinfo is None for moment in moments}) > 1:
+        raise MailError(
+            f"{_LABEL}: column '{printable(name)}' holds times with and without a time zone. Expected a zone for "
+            "each, or seconds since 1970."
+        )

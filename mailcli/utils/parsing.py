@@ -12,8 +12,7 @@ from mailcli.errors import MailError
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file (MailError if it cannot be read)."""
-    if path.exists() and not path.is_file():
-        # Reading a pipe or a device might never end.
+    if _is_no_file(path):
         raise MailError(f"{path}: is not a file. Expected a TOML file of settings.")
     if not path.exists():
         raise MailError(f"{path}: there is no such file. Expected a TOML file.")
@@ -37,10 +36,14 @@ def read_json(path: Path) -> Any:
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not valid JSON")
 
-    if path.exists() and not path.is_file():
-        # Reading a pipe or a device might never end.
+    if _is_no_file(path):
         raise ValueError("it is not a file")
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether a folder, a pipe or a device is there; reading one of the latter might never end."""
+    return path.exists() and not path.is_file()

@@ -20,6 +20,10 @@ from tests.helpers.command_line import error_line, mail
         (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
         (["preprocess", "alimama", "--threads", "100000"], "--threads is 100000. Expected 1 to 1024."),
         (["train", "--data", ""], "--data is empty. Expected the name of a dataset."),
+        (["run", "any.toml", "--data", ""], "--data is empty. Expected the name of a dataset."),
+        (["tune", "any.toml", "--data", ""], "--data is empty. Expected the name of a dataset."),
+        (["report", "any.toml", "--data", ""], "--data is empty. Expected the name of a dataset."),
+        (["abtest", "random", "oracle", "--data", ""], "--data is empty. Expected the name of a dataset."),
         (
             ["train", "--checkpoint-every", "nan"],
             "Invalid value for '--checkpoint-every': nan is not a number of minutes. Try 'mail train --help'.",

@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from mailcli.errors import MailError
+from mailcli.serving.faults import Faults
 from mailcli.serving.impression_frame import ImpressionFrame
 from mailcli.serving.value_checks import RequiredColumn, cast_column, is_csv_value
 
@@ -121,3 +122,10 @@ def test_times_with_and_without_a_zone_are_refused() -> None:
     assert error.value.message == (
         "DataFrame: column 'time' holds times with and without a time zone. Expected a zone for each, or seconds since 1970."
     )
+
+
+def test_a_missing_time_among_those_with_a_zone_is_missing() -> None:
+    """pandas' NaT is a datetime, which has no zone."""
+    times = pd.Series([datetime(2017, 5, 12, 9, tzinfo=UTC), pd.NaT, None], dtype=object)
+    (batch,) = ImpressionFrame(pd.DataFrame({"time": times}), ["time"]).read(10, Faults("DataFrame"))
+    assert batch.column(0).is_null().to_pylist() == [False, True, True]

@@ -97,16 +97,14 @@ def _decode(path: Path) -> tuple[str, list[str]]:
 def _is_utf_8(path: Path) -> bool:
     """Whether the first lines are UTF-8: the character that stands for other bytes may be in the file itself."""
     try:
-        with open_text(path, "utf-8", "strict") as file:
-            for _ in range(SAMPLE_ROWS):
-                file.readline(LINE_LIMIT)
+        _first_lines(path, "utf-8", "strict")
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _first_lines(path: Path, encoding: str) -> list[str]:
-    with open_text(path, encoding) as file:
+def _first_lines(path: Path, encoding: str, errors: str = "replace") -> list[str]:
+    with open_text(path, encoding, errors) as file:
         lines = (file.readline(LINE_LIMIT).rstrip("\r\n") for _ in range(SAMPLE_ROWS))
         return [line for line in lines if line.strip()]
 
