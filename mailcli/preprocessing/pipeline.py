@@ -128,7 +128,9 @@ def preprocess(
             files = future.result()
             _check_unchanged(raw_data, raw, before)
             row_check.compare(rejects.rows)
-            contents, notes = _write_columns(raw_data, engine, writer, name, options, extracted, rejects)
+            contents, notes = _write_columns(
+                raw_data, engine, writer, name, options, extracted, rejects, row_check.notes()
+            )
         _check_unchanged(raw_data, raw, before)
         writer.finish({"name": name, "source": source, **_record(raw_data, options, contents), "files": files})
     for note in notes:
@@ -186,8 +188,9 @@ def _write_columns(
     options: PreprocessOptions,
     extracted: ExtractedTables,
     rejects: Rejects,
+    notes: list[str],
 ) -> tuple[dict[str, Any], list[str]]:
-    """Write all columns, summary.md and rejected/; returns what they add to dataset.json, and notes on columns."""
+    """Write all columns, summary.md and rejected/; returns what they add to dataset.json, and all notes."""
     transform = Transform(source.schema, engine, writer, options.history, options.drop_duplicates)
     contents = transform.run(extracted)
     check_columns(source, engine, transform.seen, transform.vocabularies)
@@ -195,7 +198,7 @@ def _write_columns(
         f"{name} ({'simulated' if source.simulation else 'real data'}), n_v {options.history}, "
         f"{options.sample * 100:g}% of the users, duplicates {'dropped' if options.drop_duplicates else 'kept'}"
     )
-    notes = [describe_copy(field, value) for field, value in label_copies(source.schema, writer.read).items()]
+    notes = notes + [describe_copy(field, value) for field, value in label_copies(source.schema, writer.read).items()]
     text = summary(title, source, extracted, rejects, contents["counts"], notes)
     (writer.folder / SUMMARY).write_text(text, encoding="utf-8")
     rejects.write(writer.folder / REJECTED)

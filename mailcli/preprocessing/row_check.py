@@ -55,6 +55,16 @@ class RowCheck:
                         f'line; or set {file.key}.quote = "", if quotes have no meaning in this file.'
                     )
 
+    def notes(self) -> list[str]:
+        """On files in which lines are part of a value, since two stray quotes would swallow rows in the same way."""
+        return [
+            f"{_line_breaks(counter, path)}: what stands before and behind is one row. If these are rows of their own, "
+            f'set {file.key}.quote = ""'
+            for file in self._files.values()
+            for path, row_format in file.row_formats.items()
+            if row_format and (counter := self._counters[path][row_format]).line_breaks
+        ]
+
     def compare(self, rows_read: Mapping[str, int]) -> None:
         """Every row was used or set aside (MailError); to be called at the end of all files.
 
@@ -80,3 +90,10 @@ class RowCheck:
             f"{path}{more}: {total:,} rows, of which {rows_read:,} could be told apart when they were read. Expected "
             f"all. Look for quotes and line endings that are not as they should be{hint}."
         )
+
+
+def _line_breaks(counter: RowCounter, path: Path) -> str:
+    if counter.line_breaks == 1:
+        return f"a line break is within quotes in {path.name}, line {counter.first_line_break:,}"
+    first = f"{path.name}, line {counter.first_line_break:,}"
+    return f"{counter.line_breaks:,} line breaks are within quotes, the first in {first}"

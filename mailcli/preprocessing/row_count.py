@@ -76,6 +76,10 @@ class RowCounter:
     def __init__(self, row_format: RowFormat) -> None:
         self.open_quote: OpenQuote | None = None
         """The first quote behind which rows are swallowed."""
+        self.line_breaks = 0
+        """Line breaks within quotes, which are part of a value."""
+        self.first_line_break = 0
+        """The line that the first of them ends; 0 without any."""
         self._format = row_format
         encoding = row_format.encoding
         is_plain = encoding == "utf-8" or (encoding == "latin-1" and row_format.separator.isascii())
@@ -176,6 +180,7 @@ class RowCounter:
             return False
         ends = np.flatnonzero(codes == _NEWLINE)
         within = (np.searchsorted(quotes, ends) + is_quoted) % 2 == 1
+        self._add_line_breaks(int(within.sum()), self._lines + int(within.argmax()) + 1)
         records = ends[~within]
         if is_quoted and len(records):
             # The record goes on from earlier lines: it is not blank, whatever its last line is.
@@ -190,6 +195,12 @@ class RowCounter:
             self._state = _State.START
         self._lines += len(ends)
         return True
+
+    def _add_line_breaks(self, count: int, line: int) -> None:
+        """Count line breaks within quotes, of which the first ends this line."""
+        if count and not self.line_breaks:
+            self.first_line_break = line
+        self.line_breaks += count
 
     def _may_open(self, lines: bytes, opening: npt.NDArray[np.intp]) -> bool:
         """Whether all of these quotes begin a field, or are the second of two within one."""
@@ -226,8 +237,10 @@ class RowCounter:
                     place = start
                     continue
                 if match := self._record.match(lines, place):
+                    breaks = lines.count(b"\n", place, match.end() - 1)
+                    self._add_line_breaks(breaks, self._lines + 1)
                     self._records += 1
-                    self._lines += lines.count(b"\n", place, match.end())
+                    self._lines += breaks + 1
                     place = match.end()
                     continue
             place = self._read_record(lines, place)
@@ -237,7 +250,9 @@ class RowCounter:
         while place < len(lines):
             if self._state is _State.QUOTED:
                 quote = lines.find(self._quote, place)
-                self._lines += lines.count(b"\n", place, len(lines) if quote < 0 else quote)
+                breaks = lines.count(b"\n", place, len(lines) if quote < 0 else quote)
+                self._add_line_breaks(breaks, self._lines + 1)
+                self._lines += breaks
                 if quote < 0:
                     return len(lines)
                 place, self._state = quote + 1, _State.CLOSED

@@ -35,7 +35,7 @@ def summary(
         extracted: its tables.
         rejects: the rows that could not be used.
         counts: those of dataset.json.
-        notes: on columns that nobody should trust.
+        notes: on columns that nobody should trust, and on lines that are part of a value.
     """
     blocks = [
         f"# {markdown(title)}",

@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError
 from mailcli.training.run_audit import RunAudit, read_audit, write_audit
 from mailcli.training.run_checksums import SUMS, check_files, write_sums
+from mailcli.training.run_environment import read_environment
 from mailcli.training.run_history import read_history, read_validation_curve
 from mailcli.training.run_result import read_result
 from mailcli.training.variable_files import DAMAGE_ERRORS
@@ -50,7 +50,6 @@ from mailcli.utils.files import (
     remove_partials_of,
     write_atomically,
 )
-from mailcli.utils.parsing import read_json
 from mailcli.utils.system_errors import name_in_write_errors
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most code that reads runs does not need it
@@ -148,28 +147,12 @@ class Run:
     @property
     def environment(self) -> dict[str, Any]:
         """environment.json of a finished run (MailError if it cannot be read)."""
-        path = self.folder / ENVIRONMENT
-        try:
-            environment = read_json(path)
-        except (OSError, ValueError) as error:
-            raise MailError(f"{path}: cannot be read ({error}). Delete the folder and run again.") from error
-        if not isinstance(environment, dict) or not environment:
-            raise MailError(f"{path}: is damaged. Delete the folder and run again.")
-        return environment
+        return read_environment(self.folder / ENVIRONMENT)
 
     @property
     def cost(self) -> dict[str, float]:
-        """`cost` of environment.json; empty for a run of an older version.
-
-        Raises:
-            MailError: it cannot be read, or a value is not a number from 0.
-        """
-        path = self.folder / ENVIRONMENT
-        cost = self.environment.get("cost", {}) if path.is_file() else {}
-        values: list[Any] = list(cost.values()) if isinstance(cost, dict) else [None]
-        if not all(type(value) in {int, float} and 0 <= value <= sys.float_info.max for value in values):
-            raise MailError(f"{path}: is damaged. Delete the folder and run again.")
-        return dict(cost)
+        """`cost` of environment.json (MailError if it cannot be read); empty for a run of an older version."""
+        return dict(self.environment.get("cost", {})) if (self.folder / ENVIRONMENT).is_file() else {}
 
     @property
     def audit(self) -> RunAudit | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
-from mailcli.utils.parsing import read_json
+from mailcli.utils.parsing import is_number, read_json
 
 _METRICS = ("AUC", "GAUC")
+_COUNTS = ("impressions", "clicks", "users")
 #: Metrics that may exceed 1; results of older versions lack them.
 _UNBOUNDED_METRICS = ("log loss", "NE")
 #: Results of older versions lack it.
@@ -21,7 +21,8 @@ def read_result(path: Path, config: RunConfig) -> dict[str, Any]:
     """The contents of a run's result.json.
 
     Raises:
-        MailError: it is not the result of a run with this config, or a metric is not a number from 0 to 1.
+        MailError: it is not the result of a run with this config, a metric is not a number from 0 to 1, or a count is
+            no whole number.
     """
     try:
         result = dict(read_json(path)) if path.is_file() else {}
@@ -40,8 +41,10 @@ def _belongs_to(result: dict[str, Any], config: RunConfig) -> bool:
 
 def _has_valid_metrics(groups: dict[str, dict[str, Any]]) -> bool:
     shares = [groups["all"]["one_class_impressions"]]
+    counts: list[Any] = []
     unbounded: list[Any] = []
     for group in groups.values():
+        counts += [group[name] for name in _COUNTS]
         shares += [group[name] for name in _METRICS if group[name] is not None]
         for name, value in group.items():
             # A ranker with a pCTCVR has metrics of conversions, too.
@@ -50,8 +53,10 @@ def _has_valid_metrics(groups: dict[str, dict[str, Any]]) -> bool:
                 unbounded.append(value)
             elif value is not None and (metric == _CALIBRATION_ERROR or metric != name):
                 shares.append(value)
-    return all(_is_number(value, 1) for value in shares) and all(
-        _is_number(value, sys.float_info.max) for value in unbounded
+    return (
+        all(_is_count(value) for value in counts)
+        and all(is_number(value, 1) for value in shares)
+        and all(is_number(value) for value in unbounded)
     )
 
 
@@ -59,10 +64,9 @@ def _has_valid_epochs(result: dict[str, Any]) -> bool:
     """Results of older versions lack the curve, and those of two-stage methods have none."""
     epochs = [point["epoch"] for point in result.get("curve", [])]
     epochs += [point["step"] for point in result.get("curve", [])]
-    if result.get("best_epoch") is not None:
-        epochs.append(result["best_epoch"])
-    return all(type(epoch) is int and epoch >= 0 for epoch in epochs)
+    epochs += [result[key] for key in ("best_epoch", "best_step") if result.get(key) is not None]
+    return all(_is_count(epoch) for epoch in epochs)
 
 
-def _is_number(value: Any, maximum: float) -> bool:
-    return type(value) in {int, float} and 0 <= value <= maximum
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0

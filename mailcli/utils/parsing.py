@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
@@ -47,3 +48,8 @@ def read_json(path: Path) -> Any:
 def _is_no_file(path: Path) -> bool:
     """Whether a folder, a pipe or a device is there; reading one of the latter might never end."""
     return path.exists() and not path.is_file()
+
+
+def is_number(value: Any, largest: float = sys.float_info.max) -> bool:
+    """Whether a value of a JSON file is a number from 0 to `largest`; neither a boolean, NaN nor infinity is one."""
+    return type(value) in {int, float} and 0 <= value <= largest

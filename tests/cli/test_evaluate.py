@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,15 @@ class TestTamperedRuns:
         (old_run / "result.json").write_bytes(content)
         for command in (["evaluate"], ["train", *SMALL]):
             assert "result.json: is damaged. Delete the folder" in error_line(mail(*command))
+
+    @pytest.mark.parametrize("impressions", [None, "12", -1, 1.5, True, [12]])
+    def test_a_count_that_is_none(self, old_run: Path, impressions: Any) -> None:
+        path = old_run / "result.json"
+        result = json.loads(path.read_text())
+        result["test"]["old"]["impressions"] = impressions
+        path.write_text(json.dumps(result))
+        for command in (["evaluate"], ["runs", "show", str(old_run)], ["runs", "compare", str(old_run), str(old_run)]):
+            assert "result.json: is damaged" in mail(*command).output
 
     def test_a_damaged_config(self, old_run: Path) -> None:
         (old_run / "config.toml").write_text("epochs = 1\n")

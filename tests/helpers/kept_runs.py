@@ -67,7 +67,8 @@ def write_run(
         sha=sha, data=data, ranker=ranker, cold_start=method, seed=seed, history=history, options=options
     )
     (folder / "config.toml").write_text(text, encoding="utf-8")
-    group = {"AUC": auc, "GAUC": 0.5, "one_class_impressions": 0.25}
+    counts = {"impressions": 8, "clicks": 4, "users": 2}
+    group = {"AUC": auc, "GAUC": 0.5, "one_class_impressions": 0.25, **counts}
     result = {"cell": cell, "seed": seed, "protocol": "paper", "dataset": f"{data} (simulated)", **scored}
     result |= {"test": {"new": group, "old": group, "all": group}}
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")

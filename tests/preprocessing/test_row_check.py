@@ -167,6 +167,25 @@ def test_an_open_quote_is_one_error_with_its_line(tmp_path: Path, packed: bool) 
     assert files_of(dataset)["impressions"] == (9, 0)
 
 
+def test_rows_between_two_stray_quotes_are_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are read as one value of several lines, which may be meant; a word says so and how to read them."""
+    text = FILES["log-2.csv"] + 'ann,300,view,"hat\nann,301,view,cap\nann,302,view,pen"\n'
+    dataset = make_dataset(tmp_path, edited(), FILES | {"log-2.csv": text})
+    note = (
+        "2 line breaks are within quotes, the first in log-2.csv, line 4: what stands before and behind is one row. If "
+        'these are rows of their own, set behaviors.quote = ""'
+    )
+    assert f"Note: {note}." in caplog.text
+    assert f"- {note}." in (dataset.folder / "summary.md").read_text()
+    rows = files_of(dataset)["behaviors"][0]
+    schema = edited(("[behaviors]", '[behaviors]\nquote = ""'))
+    caplog.clear()
+    assert (
+        files_of(make_dataset(tmp_path / "unquoted", schema, FILES | {"log-2.csv": text}))["behaviors"][0] == rows + 2
+    )
+    assert "line break" not in caplog.text
+
+
 def test_an_open_quote_of_joined_files_is_located(tmp_path: Path) -> None:
     files = {**JOINED_FILES, "pages.csv": 'page,topic\np,"news\nq,"sport\n'}
     with pytest.raises(MailError, match=r"pages.csv, line 2: .* closed in line 3, .* impressions\.join\.quote = "):

@@ -75,6 +75,24 @@ def test_a_quote_that_swallows_rows_is_located(data: bytes, quote: OpenQuote | N
         assert count(data, size=size).open_quote == quote
 
 
+@pytest.mark.parametrize(
+    ("data", "breaks", "first"),
+    [
+        (b"a,b\n1,2\n", 0, 0),
+        (b'a,b\n1,"2"\n', 0, 0),
+        (b'a,b\n1,2\n3,"4\n5,6\n7",8\n', 2, 3),
+        (b'a,b\r\n1,"2\r\n3,4\r\n5"\r\n', 2, 2),
+        (b'a,b\n1,"2\n\n3"\n"4\n5",6\n', 3, 2),
+        (b'a,b\n"x"y,1\n2,"3\n4"\n', 1, 3),  # the quotes of line 2 are not as they should be
+        (b'a,b\n"x"y,"1\n2,3\n4",5\n', 2, 2),
+    ],
+)
+def test_line_breaks_within_quotes_are_counted_and_located(data: bytes, breaks: int, first: int) -> None:
+    for size in (1, 5, 1000):
+        counter = count(data, size=size)
+        assert (counter.line_breaks, counter.first_line_break) == (breaks, first)
+
+
 def test_long_texts_are_counted_like_short_ones() -> None:
     row = b'%d,"some, ""text"", here"\n'
     good = b"".join(row % number for number in range(5000))

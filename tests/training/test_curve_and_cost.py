@@ -152,7 +152,8 @@ def test_select_is_new_or_all() -> None:
         make_config([{"data": "toy", "select": "nwe"}])
 
 
-GROUP = {"AUC": 0.5, "GAUC": None, "one_class_impressions": 0.25, "log loss": 2.5, "NE": 1.75, "ECE": 0.125}
+COUNTS = {"impressions": 4, "clicks": 2, "users": 1}
+GROUP = {"AUC": 0.5, "GAUC": None, "one_class_impressions": 0.25, "log loss": 2.5, "NE": 1.75, "ECE": 0.125, **COUNTS}
 RESULT = {"cell": "base+none", "protocol": "paper", "seed": 0, "dataset": "toy"}
 
 
