@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailcli import plugins
+from mailcli.api.arguments import as_path, check_flags, check_minutes
 from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
@@ -69,8 +70,11 @@ def compare(
     from mailcli.api.frames import result_frame
 
     check_dataset(data)
-    if not (isinstance(seeds, Integral) and seeds >= 1):
-        raise MailError(f"seeds is {shorten(seeds)}. Expected their number, 1 or more.")
+    check_flags(overwrite=overwrite, quiet=quiet)
+    check_minutes("checkpoint_minutes", checkpoint_minutes)
+    for name, number in (("seeds", seeds), ("jobs", 1 if jobs is None else jobs)):
+        if not (isinstance(number, Integral) and not isinstance(number, bool) and number >= 1):
+            raise MailError(f"{name} is {shorten(number)}. Expected their number, 1 or more.")
     if "seed" in settings:
         raise MailError("seed: the seeds of a table start at 0. Set their number with seeds.")
     for key in ("ranker", "cold_start"):
@@ -91,7 +95,7 @@ def compare(
         ]
         labels = {config.key: label for config, label in zip(cells, row_labels, strict=True)}
         configs = list({config.key: config for config in cells}.values())
-        folders, numbers = RunFolders(Path(runs), overwrite=overwrite), range(int(seeds))
+        folders, numbers = RunFolders(as_path("runs", runs), overwrite=overwrite), range(int(seeds))
         with script_hidden():
             announce([PlannedTable(configs, numbers, data, folders)], jobs)
             results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from mailcli.api.arguments import as_path, as_type, check_flags, check_text
 from mailcli.api.messages import messages_shown
 from mailcli.data.dataset import Dataset
 from mailcli.data.last_used import open_chosen, remember
@@ -30,7 +30,7 @@ def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
     if not (name is None or (isinstance(name, str) and name)):
         raise MailError(f"name is {shorten(name)}. Expected that of a dataset, e.g. 'ml-100k', in the folder data_dir.")
     with messages_shown(quiet=False):
-        dataset = open_chosen(Path(data_dir), name, "load(NAME) opens another")
+        dataset = open_chosen(as_path("data_dir", data_dir), name, "load(NAME) opens another")
     remember(dataset)
     return dataset
 
@@ -63,11 +63,18 @@ def preprocess(
     from mailcli.preprocessing.pipeline import preprocess as run
     from mailcli.preprocessing.source_options import source_and_name
 
-    folder = Path(data_dir)
-    checked = PreprocessOptions(schema=None if schema is None else Path(schema), **_checked(PreprocessOptions, options))
+    check_text("source", source)
+    if name is not None:
+        check_text("name", name)
+    check_flags(quiet=quiet)
+    folder = as_path("data_dir", data_dir)
+    raw = folder / "raw" / source if raw is None else as_path("raw", raw)
+    checked = PreprocessOptions(
+        schema=None if schema is None else as_path("schema", schema), **_checked(PreprocessOptions, options)
+    )
     reader, name = source_and_name(source, name, checked.schema)
     with messages_shown(quiet):
-        dataset = run(reader, Path(raw or folder / "raw" / source), folder, name, checked)
+        dataset = run(reader, raw, folder, name, checked)
     remember(dataset)
     return dataset
 
@@ -100,10 +107,13 @@ def simulate(
     from mailcli.simulation.alimama import check_source, simulate_alimama
     from mailcli.simulation.world import Settings
 
+    check_text("source", source)
     check_source(source)
+    check_flags(quiet=quiet)
+    out = as_path("data_dir", data_dir) / "raw" / source if out is None else as_path("out", out)
     checked = Settings(**_checked(Settings, {"users": users, **settings}))
     with messages_shown(quiet):
-        return simulate_alimama(checked, Path(out or Path(data_dir, "raw", source)))
+        return simulate_alimama(checked, out)
 
 
 def _checked(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,13 +128,5 @@ def _checked(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in known:
             raise MailError(f"unknown option '{name}'.{did_you_mean(name, known)} Known: {quoted(known)}.")
-        expected = types[name]
-        if isinstance(value, str) and Path in get_args(expected):
-            value = Path(value)
-        if isinstance(value, Integral) and not isinstance(value, bool):
-            value = float(value) if expected is float else int(value)
-        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-            kinds = [kind.__name__ for kind in get_args(expected) or (expected,) if kind is not type(None)]
-            raise MailError(f"{name} is {shorten(value)}. Expected a value of type {' or '.join(kinds)}.")
-        values[name] = value
+        values[name] = as_type(name, value, types[name])
     return values

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mailcli.api.arguments import as_path, check_flags
 from mailcli.api.messages import messages_shown
 from mailcli.config import RunConfig
 from mailcli.training import run_folder, run_registry
@@ -108,6 +109,7 @@ class Run:
         Raises:
             MailError: a column is missing or a value is invalid, or the dataset or code has changed since training.
         """
+        check_flags(all_histories=all_histories, quiet=quiet)
         load_tensorflow()
         from mailcli.serving.score_frame import score_frame
 
@@ -134,4 +136,4 @@ def open_run(path: str | Path, data_dir: str | Path = "data") -> Run:
     Raises:
         MailError: it is not the folder of a finished run, or was changed since.
     """
-    return Run(run_registry.open_run(Path(path)), Path(data_dir))
+    return Run(run_registry.open_run(as_path("path", path)), as_path("data_dir", data_dir))

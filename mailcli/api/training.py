@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
+from mailcli.api.arguments import as_path, check_flags, check_minutes
 from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
@@ -56,6 +57,8 @@ def train(
         Interrupted: by Ctrl-C, after a checkpoint; call it again to resume.
     """
     check_dataset(data)
+    check_flags(overwrite=overwrite, quiet=quiet)
+    check_minutes("checkpoint_minutes", checkpoint_minutes)
     with messages_shown(quiet):
         cell = {
             "ranker": plugin_name(plugins.RANKERS, ranker),
@@ -63,7 +66,7 @@ def train(
             "seed": seed,
         }
         config = config_on(data, [cell, settings], variant)
-        folders = RunFolders(Path(runs), overwrite=overwrite)
+        folders = RunFolders(as_path("runs", runs), overwrite=overwrite)
         configs = [config] if config.cold_start == "none" else [config.baseline(), config]
         with script_hidden():
             # Large work is measured first, in a process of its own.

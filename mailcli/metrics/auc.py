@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+#: Larger whole numbers are not all float64.
+_LARGEST_EXACT = 2**53
+
 
 class GroupAUC(NamedTuple):
     """GAUC, and what it excludes."""
@@ -44,7 +47,8 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
         A number in [0, 1]; NaN if all labels are equal or there are none.
 
     Raises:
-        ValueError: the shapes differ, a label is neither 0 nor 1, or a score is not finite.
+        ValueError: the shapes differ, a label is neither 0 nor 1, a score is no number or not finite, or a value is
+            masked.
     """
     y, s = _check(labels, scores)
     clicks, others = np.sort(s[y]), np.sort(s[~y])
@@ -62,8 +66,8 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> GroupAUC:
         scores: [N], finite.
 
     Raises:
-        ValueError: the shapes differ, users are neither integers nor strings, a label is neither 0 nor 1, or a score is
-            not finite.
+        ValueError: the shapes differ, users are neither integers nor strings, a label is neither 0 nor 1, a score is
+            no number or not finite, or a value is masked.
     """
     value, count = auc_by_user(users, labels, scores)
     both = ~np.isnan(value)
@@ -114,8 +118,12 @@ def _twice_below(others: NDArray, clicks: NDArray) -> NDArray[np.int64]:
 
 
 def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
-    y = np.asarray(labels)
-    s = np.asarray(scores)
+    y, s = _plain(labels, "labels"), _plain(scores, "scores")
+    if s.dtype.kind not in "buifO":
+        raise ValueError(f"scores should be numbers. Received: {s.dtype}")
+    if s.dtype.kind in "ui" and len(s) and max(abs(int(s.min())), abs(int(s.max()))) > _LARGEST_EXACT:
+        # Neighbors would become equal numbers; only the order matters.
+        s = np.unique(s, return_inverse=True)[1].reshape(s.shape)
     if s.dtype != np.float32:
         s = s.astype(np.float64, copy=False)
     if y.shape != s.shape or y.ndim != 1:
@@ -127,9 +135,16 @@ def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDA
     return y.astype(bool), s
 
 
+def _plain(values: ArrayLike, name: str) -> NDArray:
+    """As an array, unless some of it is masked (ValueError): NumPy would take what is behind the mask."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} should have no masked values. Leave these impressions out")
+    return np.asarray(values)
+
+
 def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
     """[rows], the users renumbered from 0 in ascending order; no number exceeds the number of rows."""
-    u = np.asarray(users)
+    u = _plain(users, "users")
     if u.shape != (rows,):
         raise ValueError(f"users should have the labels' shape. Received: {u.shape} and {(rows,)}")
     if not rows:
@@ -138,6 +153,9 @@ def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
         return np.unique(u.astype(str), return_inverse=True)[1]
     if not np.issubdtype(u.dtype, np.integer):
         raise ValueError(f"users should be integers or strings. Received: {u.dtype}")
+    if u.dtype == np.uint64:
+        # Ids above 2^63 are no int64.
+        u = np.unique(u, return_inverse=True)[1]
     u = u.astype(np.int64, copy=False)
     low = int(u.min())
     # Ids usually lie close together, so that no sort is needed.

@@ -58,6 +58,10 @@ def test_mistakes_end_in_one_line(with_data: Path) -> None:
     assert message(None) == "rows is None. Expected a list of rows, e.g. ['BaseDNN', 'MAIL-Base']."
     assert message([("base",)]) == "('base',): expected a ranker and a cold-start method, e.g. ('din', 'masked')."
     assert message(["item-rate"], seeds=0) == "seeds is 0. Expected their number, 1 or more."
+    assert message(["item-rate"], seeds=True) == "seeds is True. Expected their number, 1 or more."
+    assert message(["item-rate"], jobs=1.5) == "jobs is 1.5. Expected their number, 1 or more."
+    assert message(["item-rate"], runs=None) == "runs is None. Expected a path."
+    assert message(["item-rate"], overwrite=1) == "overwrite is 1. Expected True or False."
     assert message(["item-rate"], seed=3) == "seed: the seeds of a table start at 0. Set their number with seeds."
     assert message([]) == "rows is empty. Expected names of rows, e.g. ['item-bias', 'BaseDNN', 'MAIL-Base']."
     for key in ("ranker", "cold_start"):

@@ -120,6 +120,11 @@ def test_mistakes_end_in_one_line(tiny_data: mail.Dataset, runs: Path, tmp_path:
 
     assert message(tiny_data, epoch=3) == "unknown setting 'epoch'. Did you mean 'epochs'?"
     assert message(tiny_data, "bass").startswith("unknown ranker 'bass'. Did you mean 'base'?")
+    assert message(tiny_data, runs=None) == "runs is None. Expected a path."
+    for minutes in ("1", -1, float("nan"), True):
+        assert message(tiny_data, checkpoint_minutes=minutes) == (
+            f"checkpoint_minutes is {minutes!r}. Expected a number of minutes, 0 or more."
+        )
     assert message("tiny") == "data is 'tiny'. Expected a dataset, e.g. mail.load('tiny')."
     assert message(None) == "data is None. Expected a dataset, e.g. mail.load('ml-100k')."
     assert message(tiny_data, variant="dual") == "--variant requires --cold-start mail; the method is 'none'."

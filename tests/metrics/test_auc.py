@@ -129,6 +129,31 @@ def test_refuses(labels: list[int], scores: list[float], message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        ([0, 1], [1j, 2], "scores should be numbers. Received: complex128"),
+        ([0, 1], ["a", "b"], "scores should be numbers. Received: <U1"),
+        ([0, 1], np.ma.masked_array([0.1, 0.2], [True, False]), "scores should have no masked values"),
+        (np.ma.masked_array([0, 1], [True, False]), [0.1, 0.2], "labels should have no masked values"),
+    ],
+)
+def test_refuses_what_numpy_would_convert(labels: Any, scores: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        auc(labels, scores)
+
+
+@pytest.mark.parametrize("low", [2**53, -(2**53) - 1, 2**62, np.iinfo(np.int64).min])
+def test_large_whole_numbers_are_not_rounded(low: int) -> None:
+    assert auc([0, 1, 0], [low, low + 1, low]) == 1
+    assert auc([1, 0], [low, low + 1]) == 0
+
+
+def test_unsigned_users_keep_their_order() -> None:
+    users = np.array([1, 2**63 + 1, 1, 2**63 + 1], np.uint64)
+    assert auc_by_user(users, [0, 0, 1, 1], [0, 1, 1, 0]).auc.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
     ("users", "message"),
     [
         ([0], "users should have the labels' shape"),

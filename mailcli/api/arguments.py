@@ -1,0 +1,54 @@
+"""The arguments of a call, checked: what a command line cannot get wrong, a script can."""
+
+from __future__ import annotations
+
+import math
+import os
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, get_args
+
+from mailcli.errors import MailError, shorten
+
+
+def as_path(name: str, value: object) -> Path:
+    """A path, which may be given as text (MailError: it is neither, or empty)."""
+    if not isinstance(value, str | os.PathLike) or value == "":
+        raise MailError(f"{name} is {shorten(value)}. Expected a path.")
+    return Path(value)
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what is no text, or empty (MailError)."""
+    if not isinstance(value, str) or not value:
+        raise MailError(f"{name} is {shorten(value)}. Expected a text.")
+
+
+def check_flags(**flags: object) -> None:
+    """Refuse what is neither True nor False (MailError)."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise MailError(f"{name} is {shorten(value)}. Expected True or False.")
+
+
+def check_minutes(name: str, value: object) -> None:
+    """Refuse what is no number from 0 (MailError); None is the default."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 <= float(value) < math.inf):  # type: ignore[arg-type]
+        raise MailError(f"{name} is {shorten(value)}. Expected a number of minutes, 0 or more.")
+
+
+def as_type(name: str, value: Any, expected: Any) -> Any:
+    """A value of a type or of one of several; paths may be given as text, floats as whole numbers.
+
+    Raises:
+        MailError: it has another type.
+    """
+    if isinstance(value, str) and Path in get_args(expected):
+        value = Path(value)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        value = float(value) if expected is float else int(value)
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        kinds = [kind.__name__ for kind in get_args(expected) or (expected,) if kind is not type(None)]
+        raise MailError(f"{name} is {shorten(value)}. Expected a value of type {' or '.join(kinds)}.")
+    return value
