@@ -204,6 +204,9 @@ def option_text(value: Any) -> str:
 def _convert(value: Any, kind: str) -> Any:
     """A text from --set, or a TOML value, as a field's type; unchanged if it does not have that type."""
     is_fraction = isinstance(value, float) and not value.is_integer()
+    if isinstance(value, str) and "_" in value:
+        # Python reads 1_6 as 16.
+        return value
     with suppress(TypeError, ValueError, OverflowError):
         if kind == "float" and not isinstance(value, bool):
             return float(value)
@@ -213,7 +216,7 @@ def _convert(value: Any, kind: str) -> Any:
 
 
 def parse_settings(pairs: Iterable[str]) -> Options:
-    """`KEY=VALUE` strings as a layer for `make_config`; a comma makes a list."""
+    """`KEY=VALUE` strings as a layer for `make_config`; a comma makes a list, and of one key the last counts."""
     layer: Options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -122,6 +122,7 @@ def test_an_option_that_is_true_has_one_spelling(value: object) -> None:
         1.5,
         math.inf,
         math.nan,
+        "1_0",
         pytest.param("9" * 5000, id="text of digits"),
         pytest.param(10**5000, id="digits"),
     ],
@@ -131,7 +132,7 @@ def test_what_is_no_whole_number_is_refused_in_one_line(value: object) -> None:
         make_config([{"data": "x", "epochs": value}])
 
 
-@pytest.mark.parametrize("value", ["inf", math.nan, False, None, {}, "1e400"])
+@pytest.mark.parametrize("value", ["inf", math.nan, False, None, {}, "1e400", "1_0.5"])
 def test_what_is_no_positive_number_is_refused_in_one_line(value: object) -> None:
     with pytest.raises(MailError, match="^learning_rate = .{1,70}: expected a positive number.$"):
         make_config([{"data": "x", "learning_rate": value}])
@@ -146,6 +147,10 @@ def test_what_continues_a_run_cannot_be_set_by_hand() -> None:
 def test_settings_need_a_key_and_a_value(pair: str) -> None:
     with pytest.raises(MailError, match="expected KEY=VALUE"):
         parse_settings([pair])
+
+
+def test_the_last_value_of_a_setting_counts() -> None:
+    assert parse_settings(["epochs=3", "patience=2", "epochs = 4"]) == {"epochs": "4", "patience": "2"}
 
 
 def test_a_value_may_hold_an_equals_sign() -> None:

@@ -295,8 +295,8 @@ RUN_OPTIONS = with_options(
         metavar="KEY=VALUE",
         multiple=True,
         shell_complete=offer(setting_assignments),
-        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable. `mail settings` lists all. In a "
-        "table, a row takes the options that its ranker or method has.",
+        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable; of one key the last "
+        "counts. `mail settings` lists all. In a table, a row takes the options that its ranker or method has.",
     ),
     path_option(
         "--config",

@@ -85,6 +85,9 @@ def _element(kind: Any) -> tuple[bool, Any]:
 def _cast_scalar(kind: Any, value: Any) -> Any:
     if kind is bool:
         return _BOOLEANS[str(value).lower()]
+    if kind is not str and "_" in str(value):
+        # Python reads 1_6 as 16, but a run's name would have another text.
+        raise ValueError
     cast = kind(value)
     if kind is float and not math.isfinite(cast):
         raise ValueError

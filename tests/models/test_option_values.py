@@ -54,6 +54,8 @@ def test_an_annotation_gives_the_type_that_the_default_lacks(key: str, default: 
         ("width", None, "1.5", "`width` should be int. Received: '1.5'"),
         ("width", None, "9" * 20, f"`width` should be int. Received: '{'9' * 20}'"),
         ("units", (), "8,x", "`units` should be a list of int. Received: '8,x'"),
+        ("width", None, "1_6", "`width` should be int. Received: '1_6'"),
+        ("units", (), "8,1_6", "`units` should be a list of int. Received: '8,1_6'"),
         ("rate", None, "nan", "`rate` should be float. Received: 'nan'"),
         ("rate", 0.5, "inf", "`rate` should be like 0.5. Received: 'inf'"),
         ("shares", (), "0.5,-inf", "`shares` should be a list of float. Received: '0.5,-inf'"),
