@@ -56,6 +56,8 @@ class CsvFile:
 
     def _read_header(self, file: BinaryIO) -> list[str]:
         line = file.readline(LONGEST_LINE).decode("utf-8-sig")
+        if line and not line.strip():
+            raise MailError(f"{self.path}: begins with a blank line. Expected the names of its columns there.")
         header = next(csv.reader([line]), [])
         if not header:
             raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")

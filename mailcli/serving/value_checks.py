@@ -14,6 +14,8 @@ _WHOLE_NUMBER = r"^(0|-?[1-9][0-9]*)$"
 _LARGEST = 2**63 - 1
 #: A whole number that is written as a float, up to the size at which a float always holds it exactly.
 _WRITTEN_AS_FLOAT = r"^(-?[0-9]{1,15})\.0+$"
+#: What a decimal number has behind the point if it is whole.
+_ZEROS = r"\.0+$"
 #: Numbers as preprocessing reads them; an exponent may make one infinite.
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 #: By the width of a column of floats, up to where it represents every whole number.
@@ -74,7 +76,7 @@ def is_convertible(kind: pa.DataType, required: RequiredColumn) -> bool:
     """Whether values of an Arrow type may be what is required."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     is_number = pa.types.is_integer(kind) or (pa.types.is_floating(kind) and not required.is_text)
-    is_number |= pa.types.is_decimal(kind) and required.may_be_fractions
+    is_number |= pa.types.is_decimal(kind) and not required.is_text
     is_moment = required.is_time and pa.types.is_timestamp(kind) and kind.tz is not None
     return is_text(kind) or is_bytes(kind) or is_number or is_moment or pa.types.is_null(kind)
 
@@ -126,6 +128,8 @@ def _cast_to_numbers(column: pa.Array, expected: str, report: Report) -> pa.Arra
 
 def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Array:
     largest = _LARGEST
+    if pa.types.is_decimal(column.type):
+        column = pc.replace_substring_regex(column.cast(pa.string()), _ZEROS, "")
     if is_text(column.type):
         column = pc.replace_substring_regex(_empty_as_null(column), _WRITTEN_AS_FLOAT, r"\1")
         is_whole = pc.match_substring_regex(column, _WHOLE_NUMBER)

@@ -224,11 +224,20 @@ SAME: dict[str, Damage] = {
 }
 REFUSED: dict[str, tuple[Damage, str]] = {
     "mixed line ends": (lambda data: data.replace(b"\n", b"\r\n", 3), "has mixed line endings"),
-    "gz: zeros behind": (lambda data: gzip.compress(data) + bytes(512), "Input is not a GZIP stream|cut off"),
-    "gz: garbage behind": (lambda data: gzip.compress(data) + b"garbage", "is cut off or damaged|GZIP|cannot be read"),
-    "gz: wrong CRC": (lambda data: gzip.compress(data)[:-8] + bytes(8), "is cut off or damaged|GZIP|cannot be read"),
-    "gz: wrong length": (lambda data: gzip.compress(data)[:-4] + bytes(4), "is cut off or damaged|GZIP|cannot be read"),
-    "gz: cut off": (lambda data: gzip.compress(data)[:-9], "cut off|ended before|GZIP"),
+    "gz: zeros behind": (
+        lambda data: gzip.compress(data) + bytes(512),
+        "bytes that are no gzip follow its end|cut off",
+    ),
+    "gz: garbage behind": (
+        lambda data: gzip.compress(data) + b"garbage",
+        "is cut off or damaged|no gzip|cannot be read",
+    ),
+    "gz: wrong CRC": (lambda data: gzip.compress(data)[:-8] + bytes(8), "is cut off or damaged|no gzip|cannot be read"),
+    "gz: wrong length": (
+        lambda data: gzip.compress(data)[:-4] + bytes(4),
+        "is cut off or damaged|no gzip|cannot be read",
+    ),
+    "gz: cut off": (lambda data: gzip.compress(data)[:-9], "cut off|ended before|no gzip"),
     "cut in the last row": (lambda data: data[:-9], "has 3 fields. Expected 5: user,time_stamp,btag,cate,brand"),
     "a row of NULs": (lambda data: data + bytes(50) + b"\n", "has 1 fields. Expected 5"),
     "a row in latin-1": (

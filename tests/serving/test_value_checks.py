@@ -15,7 +15,7 @@ import pytest
 from mailcli.errors import MailError
 from mailcli.serving.faults import Faults
 from mailcli.serving.impression_frame import ImpressionFrame
-from mailcli.serving.value_checks import RequiredColumn, cast_column, is_csv_value
+from mailcli.serving.value_checks import RequiredColumn, cast_column, is_convertible, is_csv_value
 
 
 def test_values_are_typed_as_the_dataset_has_them() -> None:
@@ -97,6 +97,21 @@ def test_numbers_are_read_as_preprocessing_reads_them() -> None:
     assert read(pa.array([1, None, 2**63 - 1])) == [1, None, 2.0**63]
     assert read(pa.array([Decimal("1.5")])) == [1.5]
     assert wrong == []
+
+
+def test_whole_decimals_are_whole_numbers() -> None:
+    """Databases give ids as decimals; preprocessing reads those, too."""
+    wrong: list[Any] = []
+    required = RequiredColumn("x", is_text=False, optional=True)
+    for kind in (pa.decimal128(22, 2), pa.decimal256(40, 2)):
+        wrong.clear()
+        values = ["7", "-7.00", "7.50", "9223372036854775807", "9223372036854775808", "0.00", None]
+        column = pa.array([None if text is None else Decimal(text) for text in values], kind)
+        cast = cast_column(column, required, lambda mask, _: wrong.extend(mask.fill_null(False).to_pylist()))
+        assert cast.to_pylist() == [7, -7, None, 9223372036854775807, None, 0, None]
+        assert wrong == [False, False, True, *[False] * 8, True, False, False]
+    assert is_convertible(pa.decimal128(5, 2), required)
+    assert not is_convertible(pa.decimal128(5, 2), required._replace(is_text=True))
 
 
 def test_only_bytes_and_lists_are_no_values_of_a_csv() -> None:

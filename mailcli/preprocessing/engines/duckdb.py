@@ -193,7 +193,10 @@ class Engine(DataEngine):
         if "CSV" in text and "invalid state" in text:
             text = "has mixed line endings (\\n, \\r\\n or \\r). Convert them all to \\n."
             return MailError(f"{self._csv_file}: {text}")
-        if "CSV" in text or "GZIP" in text:
+        if "GZIP" in text:
+            # For example zeros behind the end, with which tapes and some copies fill a file up.
+            return MailError(f"{self._csv_file}: is damaged, or bytes that are no gzip follow its end. Pack it again.")
+        if "CSV" in text:
             return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
         if type(error) is duckdb.Error and self._csv_file:
             # DuckDB's own faults have a class of their own; this one is from reading a damaged page of Parquet.

@@ -210,6 +210,8 @@ def _text_file(files: TableFiles, path: Path) -> LocatedFiles:
             first_rows = _first_rows(rows)
     except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
         raise _UnusableFileError(f"{path.name} cannot be read ({error})") from error
+    if is_blank(header) and first_rows:
+        raise _UnusableFileError(f"{path.name} begins with a blank line. Expected the names of its columns there")
     _check_names(path, header)
     if first_rows:
         _check_separator(path, files.format.separator, header, first_rows)

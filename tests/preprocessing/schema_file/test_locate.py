@@ -81,6 +81,17 @@ def test_a_part_without_rows_must_have_the_same_columns(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("blank", ["\n", " \n", "\r\n\r\n"])
+def test_a_blank_line_before_the_header_is_an_error(tmp_path: Path, blank: str) -> None:
+    files = {**FILES, "log-2.csv": f"{blank}who,at,what,kind\nann,300,view,boot\n"}
+    with pytest.raises(MailError) as error:
+        raw_rows(tmp_path, SCHEMA, files, "behaviors")
+    assert error.value.message == (
+        f"{tmp_path}/my.toml: behaviors.files: log-2.csv begins with a blank line. Expected the names of its columns "
+        "there."
+    )
+
+
 def test_a_table_needs_rows_in_one_part_at_least(tmp_path: Path) -> None:
     files = {**FILES, "log-1.csv": "who,at,what,kind\n", "log-2.csv": ""}
     with pytest.raises(MailError) as error:
