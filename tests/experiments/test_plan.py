@@ -64,6 +64,10 @@ def test_seeds_begin_at_the_first_seed(home: Path) -> None:
     assert list(fresh.seed_numbers()) == [5, 6]
     assert list(fresh.given(None, 3).seed_numbers()) == [5, 6, 7]
     assert list(read_plan(write_plan(home, PLAN)).seed_numbers()) == [0, 1]
+
+
+@pytest.mark.slow
+def test_a_dry_run_names_the_first_seeds(home: Path) -> None:
     path = write_plan(home, "first_seed = 5\n" + PLAN)
     assert "BaseDNN (units=8,4), seeds to train: 5, 6" in mail("run", path, "--dry-run").stdout
 

@@ -39,12 +39,11 @@ def test_what_a_version_did_not_write_may_be_missing(tmp_path: Path) -> None:
         {"threads": "1"},
         {"threads": -1},
         {"seconds": True},
-        {"seconds": float("nan")},
         {"instructions": "avx"},
         {"instructions": [None]},
         {"cost": [1]},
         {"cost": {"parameters": None}},
-        {"cost": {"parameters": float("inf")}},
+        {"cost": {"parameters": -0.5}},
     ],
 )
 def test_a_value_of_another_kind_is_one_error(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -53,3 +52,11 @@ def test_a_value_of_another_kind_is_one_error(tmp_path: Path, change: dict[str, 
     with pytest.raises(MailError) as error:
         read_environment(path)
     assert error.value.message == f"{path}: is damaged. Delete the folder and run again."
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"seconds": NaN}', '{"cost": {"parameters": Infinity}}'])
+def test_what_is_no_json_is_one_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "environment.json"
+    path.write_text(text)
+    with pytest.raises(MailError, match=r"environment.json: cannot be read \(.+\). Delete the folder and run again.$"):
+        read_environment(path)
