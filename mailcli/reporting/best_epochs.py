@@ -37,8 +37,9 @@ def _ended_improving(result: Result, cap: int, patience: int) -> bool:
 
 def epoch_notes(rows: Sequence[Row]) -> list[str]:
     """The notes under a table: every row's best epochs beside the cap, and a warning where more might be better."""
-    # Not by label, which two rows may share.
-    labeled = [(row.label, epochs) for row in rows if (epochs := best_epochs(row)) is not None]
+    # By config, since two rows may share a label; and once where a table compares a row with several others.
+    distinct = {row.config.key: row for row in rows}.values()
+    labeled = [(row.label, epochs) for row in distinct if (epochs := best_epochs(row)) is not None]
     if not labeled:
         return []
     texts = "; ".join(f"{label} {_text(epochs)}" for label, epochs in labeled)

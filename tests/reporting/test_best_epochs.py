@@ -54,6 +54,11 @@ def test_rows_of_one_name_have_their_own_epochs() -> None:
     ]
 
 
+def test_a_row_that_is_compared_with_several_others_is_named_once() -> None:
+    row = Row(MAIL, (0, 1), (trained(2), trained(1)), None)
+    assert notes_on_epochs([row, row])[0] == "best epoch by validation AUC: MAIL-Base 2, 1 of 2"
+
+
 def test_json_and_csv_have_them_in_every_record() -> None:
     table = lay_out(make_table([Row(BASE, (0, 1), (trained(2), trained(1)), None)], "Title"))
     (content,) = json.loads(render([table], "json"))
