@@ -57,6 +57,7 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
     parts = [
         "# Results",
         reading.strip(),
+        "## Tables",
         _contents(sections, tables),
         *(
             part

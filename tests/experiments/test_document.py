@@ -76,7 +76,7 @@ def test_the_document_by_hand(home: Path) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (0, "R.md\n", "")
     text = (home / "R.md").read_text(encoding="utf-8")
     assert text.startswith(
-        "# Results\n\nAll in all, a toy.\n\n- [Toy table, simulated](#experiment-1)\n"
+        "# Results\n\nAll in all, a toy.\n\n## Tables\n\n- [Toy table, simulated](#experiment-1)\n"
         "- [How to read the tables](#reading-the-tables)\n- [What it was made with](#environment)\n"
         "- [Further tables](#further-tables)\n\n"
         '<a id="experiment-1"></a>\n\n## Toy table, simulated\n\nNothing is learned here.\n\n|  | AUC |'
@@ -151,7 +151,7 @@ def test_experiments_on_the_same_dataset_follow_each_other(home: Path) -> None:
     done = mail("results", "a.toml", "b.toml", "c.toml", "--kept", "kept", "--figures", "figures", "--out", "R.md")
     assert (done.exit_code, done.stderr) == (0, "")
     text = (home / "R.md").read_text(encoding="utf-8")
-    headings = [line for line in text.splitlines() if line.startswith("## Table")]
+    headings = [line for line in text.splitlines() if line.startswith("## Table ")]
     assert headings == [f"## Table {name}, simulated" for name in "acb"]
     links = [line for line in text.splitlines() if line.startswith("- [Table")]
     assert links == [f"- [Table {name}, simulated](#experiment-{number})" for number, name in enumerate("acb", start=1)]
