@@ -98,6 +98,8 @@ def _option_name(config: RunConfig, owner: str, key: str) -> str:
 def row_settings(name: str) -> dict[str, str]:
     """The settings of a row: a name of the paper's (case does not matter), a trivial row, or `ranker+method`.
 
+    The method may be a variant of MAIL, such as `mail-dual`, as tables and run folders name it.
+
     Raises:
         MailError: the name is none of these.
     """
@@ -114,5 +116,8 @@ def row_settings(name: str) -> dict[str, str]:
             "or ranker+method, e.g. 'din+cvae'."
         )
     plugins.check_ranker(ranker)
+    variants = {"mail": "base", **{f"mail-{variant}": variant for variant in VARIANTS}}
+    if method in variants:
+        return {"ranker": ranker, "cold_start": "mail", "cold_start.variant": variants[method]}
     plugins.check(plugins.COLD_STARTS, method)
-    return {"ranker": ranker, "cold_start": method, **({"cold_start.variant": "base"} if method == "mail" else {})}
+    return {"ranker": ranker, "cold_start": method}

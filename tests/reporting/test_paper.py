@@ -9,7 +9,8 @@ import pytest
 
 from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
-from mailcli.reporting.paper import REPORTED, is_papers_data, row_label, row_name
+from mailcli.errors import MailError
+from mailcli.reporting.paper import REPORTED, is_papers_data, row_label, row_name, row_settings
 
 
 def test_reported_numbers_are_those_of_the_paper() -> None:
@@ -71,3 +72,20 @@ def test_row_names(settings: dict[str, str], name: str) -> None:
 )
 def test_labels_tell_rows_apart(settings: dict[str, Any], label: str) -> None:
     assert row_label(make_config([{"data": "toy", **settings}])) == label
+
+
+@pytest.mark.parametrize("ranker", ["base", "dmr", "dcnv2"])
+@pytest.mark.parametrize(
+    ("method", "variant"),
+    [*(("mail", variant) for variant in ("none", "single", "dual", "base")), ("none", None), ("mail-pooled", None)],
+)
+def test_what_a_table_calls_a_row_is_taken_as_a_row(ranker: str, method: str, variant: str | None) -> None:
+    cell = {"ranker": ranker, "cold_start": method, **({"cold_start.variant": variant} if variant else {})}
+    config = make_config([{"data": "toy", **cell}])
+    assert row_settings(row_name(config)) == row_settings(config.cell) == cell
+
+
+def test_mail_alone_is_its_default_variant() -> None:
+    assert row_settings("din+mail") == {"ranker": "din", "cold_start": "mail", "cold_start.variant": "base"}
+    with pytest.raises(MailError, match="^unknown cold-start method 'mail-bass'. Did you mean 'mail'"):
+        row_settings("din+mail-bass")
