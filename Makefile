@@ -47,6 +47,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/rivals-dmr-kuairand-rebuilt.toml experiments/rivals-dmr-kuairand-rebuilt-strict.toml \
 	experiments/form-kuairand-rebuilt.toml
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
+	experiments/rankers-ml-100k-strict.toml \
 	experiments/rivals-ml-100k-strict.toml experiments/table3-ml-100k-strict.toml \
 	experiments/form-ml-100k-strict.toml \
 	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml experiments/table3-ml-100k.toml \
