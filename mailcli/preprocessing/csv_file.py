@@ -56,11 +56,11 @@ class CsvFile:
 
     def _read_header(self, file: BinaryIO) -> list[str]:
         line = file.readline(LONGEST_LINE).decode("utf-8-sig")
-        if line and not line.strip():
-            raise MailError(f"{self.path}: begins with a blank line. Expected the names of its columns there.")
+        if not line.strip():
+            has_text = any(file.readline(LONGEST_LINE).strip() for _ in range(HEAD_LINES))
+            fault = "begins with a blank line" if has_text else "the file is empty"
+            raise MailError(f"{self.path}: {fault}. Expected a header line and rows.")
         header = next(csv.reader([line]), [])
-        if not header:
-            raise MailError(f"{self.path}: the file is empty. Expected a header line and rows.")
         # One published header ends in a space (user_profile.csv).
         return [name.strip() for name in header]
 

@@ -168,8 +168,8 @@ def test_mixed_line_ends_are_told(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "the file is empty. Expected a header line and rows."),
-        ("\nid,maybe,price,tag,when\n", "begins with a blank line. Expected the names of its columns there."),
-        (" \r\n\nid,maybe\n", "begins with a blank line. Expected the names of its columns there."),
+        ("\nid,maybe,price,tag,when\n", "begins with a blank line. Expected a header line and rows."),
+        (" \r\n\nid,maybe\n", "begins with a blank line. Expected a header line and rows."),
         ("id,maybe,price,tag,when\n", "there is no row below the header."),
         (
             "id,maybe,prize,tag,when\n1,1,1,pv,10\n",
