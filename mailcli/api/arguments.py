@@ -31,10 +31,15 @@ def check_flags(**flags: object) -> None:
             raise MailError(f"{name} is {shorten(value)}. Expected True or False.")
 
 
+def check_count(name: str, value: object) -> None:
+    """Refuse what is no whole number from 1 (MailError)."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
+        raise MailError(f"{name} is {shorten(value)}. Expected their number, 1 or more.")
+
+
 def check_minutes(name: str, value: object) -> None:
-    """Refuse what is no number from 0 (MailError); None is the default."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 <= float(value) < math.inf):  # type: ignore[arg-type]
+    """Refuse what is no number from 0 (MailError)."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < math.inf:
         raise MailError(f"{name} is {shorten(value)}. Expected a number of minutes, 0 or more.")
 
 

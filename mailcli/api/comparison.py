@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailcli import plugins
-from mailcli.api.arguments import as_path, check_flags, check_minutes
+from mailcli.api.arguments import as_path, check_count, check_flags, check_minutes
 from mailcli.api.definitions import plugin_name
 from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
@@ -71,10 +70,11 @@ def compare(
 
     check_dataset(data)
     check_flags(overwrite=overwrite, quiet=quiet)
-    check_minutes("checkpoint_minutes", checkpoint_minutes)
-    for name, number in (("seeds", seeds), ("jobs", 1 if jobs is None else jobs)):
-        if not (isinstance(number, Integral) and not isinstance(number, bool) and number >= 1):
-            raise MailError(f"{name} is {shorten(number)}. Expected their number, 1 or more.")
+    check_count("seeds", seeds)
+    if jobs is not None:
+        check_count("jobs", jobs)
+    if checkpoint_minutes is not None:
+        check_minutes("checkpoint_minutes", checkpoint_minutes)
     if "seed" in settings:
         raise MailError("seed: the seeds of a table start at 0. Set their number with seeds.")
     for key in ("ranker", "cold_start"):

@@ -58,7 +58,8 @@ def train(
     """
     check_dataset(data)
     check_flags(overwrite=overwrite, quiet=quiet)
-    check_minutes("checkpoint_minutes", checkpoint_minutes)
+    if checkpoint_minutes is not None:
+        check_minutes("checkpoint_minutes", checkpoint_minutes)
     with messages_shown(quiet):
         cell = {
             "ranker": plugin_name(plugins.RANKERS, ranker),

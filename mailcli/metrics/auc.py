@@ -153,13 +153,11 @@ def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
         return np.unique(u.astype(str), return_inverse=True)[1]
     if not np.issubdtype(u.dtype, np.integer):
         raise ValueError(f"users should be integers or strings. Received: {u.dtype}")
-    if u.dtype == np.uint64:
-        # Ids above 2^63 are no int64.
-        u = np.unique(u, return_inverse=True)[1]
-    u = u.astype(np.int64, copy=False)
-    low = int(u.min())
-    # Ids usually lie close together, so that no sort is needed.
-    return u - low if int(u.max()) - low < rows else np.unique(u, return_inverse=True)[1]
+    low = u.min()
+    if int(u.max()) - int(low) < rows:
+        # Ids usually lie close together, so that no sort is needed; differences are right beyond 2^63, too.
+        return u.astype(np.int64) - low.astype(np.int64)
+    return np.unique(u, return_inverse=True)[1]
 
 
 def relative_improvement(baseline: float, improved: float) -> float:

@@ -149,8 +149,9 @@ def test_large_whole_numbers_are_not_rounded(low: int) -> None:
 
 
 def test_unsigned_users_keep_their_order() -> None:
-    users = np.array([1, 2**63 + 1, 1, 2**63 + 1], np.uint64)
-    assert auc_by_user(users, [0, 0, 1, 1], [0, 1, 1, 0]).auc.tolist() == [1, 0]
+    for first, last in ((1, 2**63 + 1), (2**63 - 1, 2**63), (2**64 - 2, 2**64 - 1)):
+        users = np.array([first, last, first, last], np.uint64)
+        assert auc_by_user(users, [0, 0, 1, 1], [0, 1, 1, 0]).auc.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
