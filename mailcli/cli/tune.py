@@ -20,7 +20,13 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
 @click.argument("plan", required=False, type=PATH, metavar="[FILE]")
 @COLD_START
 @VARIANT
-@click.option("--seed", type=int, help="Random seed of the runs and the search. [default: 0]")
+@click.option("--seed", type=int, help="Random seed of the search, and of the first run of each trial. [default: 0]")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="Number of runs of each trial, with seeds from --seed on: the mean of their validation AUC is maximized. "
+    "[default: 1]",
+)
 @click.option(
     "--range",
     "ranges",
@@ -45,6 +51,7 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
 def tune(
     plan: Path | None,
     seed: int | None,
+    seeds: int | None,
     ranges: tuple[str, ...],
     trials: int | None,
     users: str,
@@ -64,7 +71,7 @@ def tune(
     """
     if plan:
         _refuse_options_of_one_cell(options)
-        budget = {"trials": trials, "ranges": ranges, "users": users, "seed": seed or 0}
+        budget = {"trials": trials, "ranges": ranges, "users": users, "seed": seed or 0, "seeds": seeds}
         _tune_plan(plan, budget, out, jobs, options["data"], data_dir, runs, minutes)
         return
     for option, value in (("--out", out), ("--jobs", jobs)):
@@ -79,11 +86,12 @@ def tune(
     name = options.pop("name") or "search"
     config, dataset = resolve(data_dir, seed=seed, **options)
     remember(dataset)
-    search = Search(name, config, with_types(parsed, config), users)
+    search = Search(name, config, with_types(parsed, config), users, seeds or 1)
     records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, minutes)
-    print_line(f"{'trial':>5}  validation AUC ({users} users)  settings")
+    heading = f"validation AUC ({_measured(users, search.seeds)})"
+    print_line(f"{'trial':>5}  {heading}  settings")
     for record in records[:10]:
-        print_line(f"{record['trial']:>5}  {record['value']:<28.4f}  {' '.join(_pairs(record))}")
+        print_line(f"{record['trial']:>5}  {record['value']:<{len(heading)}.4f}  {' '.join(_pairs(record))}")
     best = " ".join(f"--set {pair}" for pair in _pairs(records[0]))
     print_line(f"Best of {len(records)} on the validation split: {best}")
 
@@ -134,11 +142,17 @@ def _tune_plan(
     remember(dataset)
     tuned = PlanTuning(plan, chosen, dataset, runs, jobs, minutes).tune()
     write_tuned_plan(plan, chosen, tuned, dataset.name, target)
-    print_line(f"validation AUC ({chosen.users} users) of the best of {chosen.trials} trials, and its settings")
+    measured = _measured(chosen.users, chosen.seeds)
+    print_line(f"validation AUC ({measured}) of the best of {chosen.trials} trials, and its settings")
     for name, row in zip(plan.row_names(), tuned, strict=True):
         value = "-" if row.validation is None else f"{row.validation:.4f}"
         print_line(f"{value:>6}  {name}  {' '.join(f'{key}={setting}' for key, setting in row.settings.items())}")
     print_line(f"{target}: written. Next: mail run {target}")
+
+
+def _measured(users: str, seeds: int) -> str:
+    """Whose validation AUC the value of a trial is, and of how many runs."""
+    return f"{users} users, mean of {seeds} seeds" if seeds > 1 else f"{users} users"
 
 
 def _pairs(record: dict[str, Any]) -> list[str]:

@@ -52,12 +52,12 @@ class Plan:
     source_options: dict[str, str] = field(default_factory=dict)
     """`label` and `test` of `mail preprocess`, for a source that has them."""
     tune: Options = field(default_factory=dict)
-    """`trials` and `ranges` of `mail tune FILE`."""
+    """`trials`, `seeds` and `ranges` of `mail tune FILE`."""
     content: Options = field(default_factory=dict, repr=False)
     """The whole content of the file."""
     tuned: Options = field(default_factory=dict)
-    """How `mail tune` chose the rows' settings: `trials`, `ranges`, `users`, `seed`, and the best `validation` AUC by
-    row; empty for a plan made by hand."""
+    """How `mail tune` chose the rows' settings: `trials`, `ranges`, `users`, `seed`, `seeds`, and the best `validation`
+    AUC by row; empty for a plan made by hand."""
     grid: Options = field(default_factory=dict)
     """A list of values by setting of the simulator: the table is made in a world for every combination of them, see
     grid.py; empty: in one."""
@@ -200,7 +200,7 @@ class Plan:
         """
         title = self.title_on(dataset)
         table = make_table(rows, title, self.reported, columns)
-        tables = [replace(table, notes=(*table.notes, *self._budget_notes()))]
+        tables = [replace(table, notes=(*table.notes, *self.budget_notes()))]
         if self.against:
             by_label = {row.label: row for row in rows}
             compared = [
@@ -210,11 +210,14 @@ class Plan:
             tables.append(make_table(compared, f"{title}: row against row", columns=columns))
         return tables
 
-    def _budget_notes(self) -> list[str]:
+    def budget_notes(self) -> list[str]:
+        """What is said below a table of tuned rows; nothing below that of others."""
         if not self.tuned:
             return []
         data, trials, users, seed = (self.tuned[key] for key in ("data", "trials", "users", "seed"))
+        last_seed = seed + self.tuned.get("seeds", 1) - 1
+        seeds = f"seed {seed}" if last_seed == seed else f"mean of seeds {seed} to {last_seed}"
         return [
-            f"tuned on {data}: {counted(trials, 'trial')} per row, by the validation AUC of {users} users, seed {seed}"
+            f"tuned on {data}: {counted(trials, 'trial')} per row, by the validation AUC of {users} users, {seeds}"
             f"; ranges {'; '.join(self.tuned['ranges'])}; each row's settings are in {self.path.as_posix()}"
         ]

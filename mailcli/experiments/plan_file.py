@@ -50,8 +50,10 @@ _SAID_BY = {
 _SHARED = dict.fromkeys(("protocol", "new_share"), "the rows of a table share it, so put it in [settings]")
 _TEXTS = Rule("a list of strings", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
 #: The same for the tables `tune` and `tuned`.
-TUNE_RULES = {"trials": whole_number(1), "ranges": _TEXTS}
+TUNE_RULES = {"trials": whole_number(1), "seeds": whole_number(1), "ranges": _TEXTS}
 TUNED_RULES = {**TUNE_RULES, "data": STRING, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
+#: Without `seeds`, which files written before `mail tune --seeds` do not have: a trial was one run.
+_TUNED_REQUIRED = tuple(key for key in TUNED_RULES if key != "seeds")
 
 
 def _not_found(path: Path) -> MailError:
@@ -81,7 +83,7 @@ def read_plan(path: Path) -> Plan:
     faults += _misplaced(content.get("settings", {}), _SAID_BY, "settings.")
     faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
     if "tuned" in content:
-        faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=TUNED_RULES)
+        faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=_TUNED_REQUIRED)
     faults += _source_faults(content["source"], content.get("schema"), _source_options(content))
     faults += _simulation_faults(simulate, content, rows)
     faults += _reported_faults(content.get("reported", {}))

@@ -48,17 +48,22 @@ class Budget:
     users: str
     """The group of users whose validation AUC is maximized."""
     seed: int
+    seeds: int = 1
+    """Seeds of each trial, from `seed` on; the mean of their validation AUC is maximized."""
     option: str = "--range"
     """Where the ranges stand, for an error."""
 
 
-def budget_of(plan: Plan, trials: int | None, ranges: tuple[str, ...], users: str, seed: int) -> Budget:
-    """The budget of a command line; trials and ranges that it does not give are those of the plan, or the defaults."""
+def budget_of(
+    plan: Plan, trials: int | None, ranges: tuple[str, ...], users: str, seed: int, seeds: int | None = None
+) -> Budget:
+    """The budget of a command line; trials, ranges and seeds that it does not give are the plan's, or the defaults."""
     return Budget(
         trials or plan.tune.get("trials", DEFAULT_TRIALS),
         ranges or tuple(plan.tune.get("ranges", DEFAULT_RANGES)),
         users,
         seed,
+        seeds or plan.tune.get("seeds", 1),
         "--range" if ranges else f"{plan.path}: tune.ranges:",
     )
 
@@ -83,8 +88,8 @@ class RowSearch(NamedTuple):
 
     @property
     def run_count(self) -> int:
-        """As many as trials."""
-        return self.trials
+        """One for each trial and seed."""
+        return self.trials * self.search.seeds
 
 
 class TunedRow(NamedTuple):
@@ -153,7 +158,7 @@ class PlanTuning:
             own = _ranges_of(config, ranges)
             if own:
                 seeded = replace(config, seed=self._budget.seed)
-                search = Search(self._name(number, config), seeded, own, self._budget.users, self._plan.path.stem)
+                search = _search_of(self._name(number, config), seeded, own, self._budget, self._plan)
                 task = RowSearch(number, search, self._dataset.folder, self._runs, self._budget.trials, self._minutes)
                 tasks.append(task)
         if tasks:
@@ -207,8 +212,14 @@ def _checked_ranges(plan: Plan, budget: Budget, configs: Sequence[RunConfig]) ->
     check_comparable(ranges, budget.option)
     _check_ranges(ranges, configs, budget.option)
     for config in configs:
-        Search(config.cell, config, _ranges_of(config, ranges), budget.users, plan.path.stem).check()
+        seeded = replace(config, seed=budget.seed)
+        _search_of(config.cell, seeded, _ranges_of(config, ranges), budget, plan).check()
     return ranges
+
+
+def _search_of(name: str, config: RunConfig, ranges: Sequence[Range], budget: Budget, plan: Plan) -> Search:
+    """The search of a row, whose config has the first seed of the budget."""
+    return Search(name, config, ranges, budget.users, budget.seeds, plan.path.stem)
 
 
 def _ranges_of(config: RunConfig, ranges: Sequence[Range]) -> list[Range]:

@@ -38,6 +38,7 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], data
         "ranges": list(budget.ranges),
         "users": budget.users,
         "seed": budget.seed,
+        "seeds": budget.seeds,
         "validation": validation,
     }
     kept["title"] = f"{kept['title']}, tuned"

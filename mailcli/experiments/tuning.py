@@ -3,7 +3,7 @@
 <runs>/tune/<name>/, or <runs>/tune/<plan>/<cell>/ for a row of an experiment
     study.log          Optuna's journal: the settings and value of every trial; an interrupted search resumes from it
     trials.csv         the same as a table
-    <key=value,...>/   the run of each trial
+    <key=value,...>/   the runs of each trial
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import json
 import logging
 import math
 import re
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ class Search:
     ranges: Sequence[Range]
     users: str
     """The group of users whose validation AUC is maximized."""
+    seeds: int = 1
+    """Seeds of each trial, from the config's on; the mean of their validation AUC is maximized."""
     plan: str = ""
     """Name of the experiment whose row this is; empty for a search of its own."""
 
@@ -78,7 +81,7 @@ class Search:
     def marks(self) -> dict[str, str]:
         """What tells its study from those of other searches."""
         settings = {key: json.dumps(value, sort_keys=True) for key, value in to_toml(self.config).items()}
-        return {**settings, "ranges": repr(sorted(self.ranges)), "users": self.users}
+        return {**settings, "ranges": repr(sorted(self.ranges)), "users": self.users, "seeds": str(self.seeds)}
 
     def marks_on(self, dataset: Dataset) -> dict[str, str]:
         """`marks`, and the data and code that its trials depend on: other trials cannot be compared with them."""
@@ -98,10 +101,20 @@ class Search:
         for setting in self.ranges:
             for value in setting.ends:
                 self.trial({**first, setting.key: value})
+        last_seed = self.config.seed + self.seeds - 1
+        if last_seed > MAX_SEED:
+            raise MailError(
+                f"--seeds {self.seeds}: the last one is {last_seed}. Expected none above {MAX_SEED}; lower --seed."
+            )
 
     def trial(self, values: Mapping[str, Any]) -> RunConfig:
-        """The config of a trial."""
+        """The config of a trial, with the first of its seeds."""
         return resolve_config([vars(self.config), dict(values)])
+
+    def runs_of(self, values: Mapping[str, Any]) -> list[RunConfig]:
+        """The configs of a trial's runs, one for each seed."""
+        trial = self.trial(values)
+        return [replace(trial, seed=trial.seed + number) for number in range(self.seeds)]
 
 
 def run_search(
@@ -159,7 +172,7 @@ def _search_on(
         finished = records(study)
         _write_table(folder / "trials.csv", finished)
         (record,) = (record for record in finished if record["trial"] == trial.number + 1)
-        logger.info(f"{row}trial {number + 1} of {trials}: {_summary(record)}{note}")
+        logger.info(f"{row}trial {number + 1} of {trials}: {_summary(search, record)}{note}")
     finished = records(study, trials)
     if not finished:
         raise MailError(
@@ -169,7 +182,7 @@ def _search_on(
 
 
 def _run_trial(search: Search, study: Any, trial: Any, dataset: Dataset, folder: Path, minutes: float | None) -> str:
-    """Train a trial and tell the study its value, which is known if its settings were tried before.
+    """Train a trial with all seeds and tell the study its value, which is known if its settings were tried before.
 
     Returns:
         What to add to its line.
@@ -181,9 +194,20 @@ def _run_trial(search: Search, study: Any, trial: Any, dataset: Dataset, folder:
     if known:
         study.tell(trial, known[0])
         return ", as when they were tried before"
-    run, best = _train(search.trial(trial.params), dataset, RunFolders(folder, search.config), minutes)
-    study.tell(trial, best["validation"][search.users]["AUC"])
-    _discard_checkpoints(run)
+    folders = RunFolders(folder, search.config)
+    trained: list[Run] = []
+    values: list[float] = []
+    try:
+        for config in search.runs_of(trial.params):
+            run, best = _train(config, dataset, folders, minutes)
+            trained.append(run)
+            values.append(best["validation"][search.users]["AUC"])
+    except DivergedError:
+        _discard_checkpoints(trained)
+        raise
+    study.tell(trial, statistics.fmean(values))
+    # Only now: an interrupted trial is tried again, and its finished runs are known by their checkpoints.
+    _discard_checkpoints(trained)
     return ""
 
 
@@ -233,7 +257,7 @@ def _train(
             # A dataset that the method refuses is refused before hours of training.
             model_and_splits(config, dataset, baseline.folder)
             _train(config.baseline(), dataset, folders, minutes)
-            _discard_checkpoints(baseline)
+            _discard_checkpoints([baseline])
     return run, train_for_validation(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
 
 
@@ -248,16 +272,18 @@ def _is_trained(run: Run) -> bool:
     return run.weights.is_file() and not any(run.checkpoints.glob("step-*.npz"))
 
 
-def _discard_checkpoints(run: Run) -> None:
-    """Delete what is needed only to resume or continue a run: nobody continues a trial."""
-    for checkpoint in run.checkpoints.glob("step-*.npz"):
-        checkpoint.unlink()
-    run.optimizers.unlink(missing_ok=True)
+def _discard_checkpoints(runs: Sequence[Run]) -> None:
+    """Delete what is needed only to resume or continue runs: nobody continues a trial."""
+    for run in runs:
+        for checkpoint in run.checkpoints.glob("step-*.npz"):
+            checkpoint.unlink()
+        run.optimizers.unlink(missing_ok=True)
 
 
-def _summary(record: Mapping[str, Any]) -> str:
+def _summary(search: Search, record: Mapping[str, Any]) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in settings_of(record).items())
-    return f"validation AUC {record['value']:.4f} with {settings}"
+    mean = f", the mean of {search.seeds} seeds," if search.seeds > 1 else ""
+    return f"validation AUC {record['value']:.4f}{mean} with {settings}"
 
 
 def _write_table(path: Path, trials: Sequence[dict[str, Any]]) -> None:

@@ -6,12 +6,11 @@ import csv
 import json
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
 
-from mailcli.config import make_config
+from mailcli.config import RunConfig, make_config
 from mailcli.errors import DivergedError
 from mailcli.experiments.plan_file import read_plan
 from mailcli.experiments.plan_tuning import Budget, TunedRow
@@ -21,6 +20,7 @@ from mailcli.experiments.tuning import Search, own_values
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.datasets import forbid_test_split
 from tests.helpers.plans import assert_refused, make_data, write_plan
+from tests.helpers.trials import trained_trial
 
 #: On 150 simulated users, a run takes a second or two.
 PLAN = """
@@ -48,7 +48,8 @@ behaviors_per_user = 10
 trials = 3
 ranges = ["learning_rate=0.001|0.1", "ranker.dropout=0|0.5", "cold_start.alpha=0.1|0.9"]
 """
-
+#: Its rows are `item-bias` and `BaseDNN`.
+BASE_ONLY = PLAN.replace('    "MetaEmb",\n    {row = "base+masked", label = "hidden"},\n', "")
 
 #: The row's name, with the option that all rows share.
 BASE = "BaseDNN (units=8,4)"
@@ -75,9 +76,7 @@ def trials(runs: Path, cell: str) -> list[dict[str, str]]:
 
 
 def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) -> None:
-    plan.write_text(
-        PLAN.replace('    "MetaEmb",\n    {row = "base+masked", label = "hidden"},\n', ""), encoding="utf-8"
-    )
+    plan.write_text(BASE_ONLY, encoding="utf-8")
     target = plan.parent / "best.toml"
     ranges = ["--range", "learning_rate=0.1|1e-3"]
     done = tune(plan, toy_data, "--trials", "1", *ranges, "--out", str(target), "--users", "old", "--seed", "3")
@@ -90,6 +89,7 @@ def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) ->
         "ranges": ["learning_rate=0.1|1e-3"],
         "users": "old",
         "seed": 3,
+        "seeds": 1,
     }
     assert content["title"] == "Toy, tuned"
     assert read_plan(target).name == "best-tuned"
@@ -106,19 +106,10 @@ def test_a_smaller_budget_counts_only_the_first_trials(
     plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four trials count, of which the second diverged; the first was interrupted, and so has a number more."""
-    plan.write_text(
-        PLAN.replace('    "MetaEmb",\n    {row = "base+masked", label = "hidden"},\n', ""), encoding="utf-8"
-    )
+    plan.write_text(BASE_ONLY, encoding="utf-8")
     ends: list[float | BaseException] = [KeyboardInterrupt(), 0.6, DivergedError("L_rt is nan."), 0.65, 0.7]
 
-    def train(*_: object) -> tuple[object, dict[str, object]]:
-        end = ends.pop(0)
-        if isinstance(end, BaseException):
-            raise end
-        run = SimpleNamespace(checkpoints=plan.parent / "none", optimizers=plan.parent / "none")
-        return run, {"validation": {"all": {"AUC": end}}}
-
-    monkeypatch.setattr("mailcli.experiments.tuning._train", train)
+    monkeypatch.setattr("mailcli.experiments.tuning._train", lambda *_: trained_trial(ends.pop(0), plan.parent))
     options = ["--jobs", "1", "--range", "learning_rate=0.001..0.1"]
     assert tune(plan, toy_data, "--trials", "4", *options).exit_code == 130
     assert tune(plan, toy_data, "--trials", "4", *options).exit_code == 0
@@ -131,12 +122,44 @@ def test_a_smaller_budget_counts_only_the_first_trials(
     assert "base+none: 4 trials are done, of which the first 2 count.\n" in done.stderr
 
 
+def test_seeds_of_trials_are_those_of_the_file_or_of_the_command_line(
+    plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = BASE_ONLY.replace("trials = 3", "trials = 1\nseeds = 2").replace(', "cold_start.alpha=0.1|0.9"', "")
+    plan.write_text(text, encoding="utf-8")
+    trained: list[int] = []
+
+    def train(config: RunConfig, *_: object) -> tuple[object, dict[str, object]]:
+        trained.append(config.seed)
+        return trained_trial(0.5 if config.seed == 3 else 0.75, plan.parent)
+
+    monkeypatch.setattr("mailcli.experiments.tuning._train", train)
+    target = plan.parent / "tuned" / "toy.toml"
+    for options, seeds, mean, measured, note in (
+        (list[str](), [3, 4], 0.625, "all users, mean of 2 seeds", "mean of seeds 3 to 4; ranges "),
+        (["--seeds", "1", "--runs", str(plan.parent / "one")], [3], 0.5, "all users", "seed 3; ranges "),
+    ):
+        trained.clear()
+        done = tune(plan, toy_data, "--jobs", "1", "--seed", "3", *options)
+        assert done.exit_code == 0, done.output
+        assert trained == seeds
+        assert done.stdout.startswith(f"validation AUC ({measured}) of the best of 1 trials, and its settings\n")
+        tuned = tomllib.loads(target.read_text(encoding="utf-8"))["tuned"]
+        assert (tuned["seed"], tuned["seeds"], tuned["validation"]) == (3, len(seeds), {BASE: mean})
+        assert f"1 trial per row, by the validation AUC of all users, {note}" in read_plan(target).budget_notes()[0]
+    # A file that was written before trials had seeds.
+    target.write_text(
+        target.read_text(encoding="utf-8").replace("seed = 3\nseeds = 1\n", "seed = 3\n"), encoding="utf-8"
+    )
+    assert "by the validation AUC of all users, seed 3; ranges " in read_plan(target).budget_notes()[0]
+
+
 def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
     rows = 'rows = ["BaseDNN", {row = "base+masked", label = "x"}, {row = "MetaEmb", label = "x"}, '
     rows += '{row = "base+dropout", label = "x (2)"}]'
     path = write_plan(tmp_path, 'title = "Toy"\nsource = "alimama"\n' + rows)
     tuned = [TunedRow({}, value) for value in (0.5, 0.6, 0.7, 0.8)]
-    write_tuned_plan(read_plan(path), Budget(1, (), "all", 0), tuned, "toy", tmp_path / "tuned.toml")
+    write_tuned_plan(read_plan(path), Budget(1, (), "all", 0, 1), tuned, "toy", tmp_path / "tuned.toml")
     content = tomllib.loads((tmp_path / "tuned.toml").read_text(encoding="utf-8"))
     assert content["tuned"]["validation"] == {"BaseDNN": 0.5, "x": 0.6, "x (3)": 0.7, "x (2)": 0.8}
 

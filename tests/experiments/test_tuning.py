@@ -6,7 +6,6 @@ import csv
 import hashlib
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from mailcli.training.loop import TrainingLoop
 from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.datasets import forbid_test_split
+from tests.helpers.trials import trained_trial
 
 SMALL = [
     *("--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim=4", "--set", "history=5"),
@@ -91,6 +91,10 @@ def test_a_wrong_range_is_refused(text: str) -> None:
         (
             ["--range", "epochs=1..2", "--users", "nwe"],
             "--users nwe: no such group. Did you mean 'new'? Known: 'all', ",
+        ),
+        (
+            ["--range", "epochs=1..2", "--seed", "4294967294", "--seeds", "3"],
+            "--seeds 3: the last one is 4294967296. Expected none above 4294967295; lower --seed.",
         ),
         (["--range", "epochs=1..2", "--name", "../x"], "--name '../x': expected letters, digits, '.', '_' or '-'."),
     ],
@@ -194,10 +198,7 @@ def test_a_trial_that_diverges_counts_and_is_not_tried_again(
 
     def train(config: RunConfig, *_: object) -> tuple[object, dict[str, object]]:
         tried.append(config)
-        if len(tried) == 1:
-            raise DivergedError("L_rt is nan.")
-        run = SimpleNamespace(checkpoints=tmp_path / "none", optimizers=tmp_path / "none")
-        return run, {"validation": {"all": {"AUC": 0.6}}}
+        return trained_trial(DivergedError("L_rt is nan.") if len(tried) == 1 else 0.6, tmp_path)
 
     monkeypatch.setattr("mailcli.experiments.tuning._train", train)
     only = tune(data_dir, tmp_path, 1)
@@ -219,8 +220,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
 
     def train(config: RunConfig, *_: object) -> tuple[object, dict[str, object]]:
         tried.append(config)
-        run = SimpleNamespace(checkpoints=tmp_path / "none", optimizers=tmp_path / "none")
-        return run, {"validation": {"all": {"AUC": 0.6}}}
+        return trained_trial(0.6, tmp_path)
 
     monkeypatch.setattr("mailcli.experiments.tuning._train", train)
     return tried
@@ -230,6 +230,43 @@ def test_the_sampler_of_the_last_seed_has_one_too(data_dir: Path, tmp_path: Path
     done = tune(data_dir, tmp_path, 2, "--seed", "4294967295")
     assert done.exit_code == 0, done.output
     assert [config.seed for config in trained] == [4294967295, 4294967295]
+
+
+def test_a_trial_of_several_seeds_has_their_mean(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second trial is interrupted after its first run, and the third diverges with its second seed."""
+    ends: list[float | BaseException] = [
+        *(0.5, 0.75, 0.625),
+        *(0.5, KeyboardInterrupt(), 0.5, 0.5, 0.5),
+        *(0.9, DivergedError("L_rt is nan.")),
+        *(0.25, 0.75, 0.75),
+    ]
+    seeds: list[int] = []
+
+    def train(config: RunConfig, *_: object) -> tuple[object, dict[str, object]]:
+        checkpoints = tmp_path / f"run-{len(seeds)}"
+        checkpoints.mkdir()
+        (checkpoints / "step-1.npz").touch()
+        seeds.append(config.seed)
+        return trained_trial(ends.pop(0), checkpoints)
+
+    monkeypatch.setattr("mailcli.experiments.tuning._train", train)
+    three_seeds = ["--seed", "7", "--seeds", "3"]
+    assert tune(data_dir, tmp_path, 4, *three_seeds).exit_code == 130
+    # Only runs of a trial with a value have lost their checkpoints; the last one was never made.
+    checkpoints = [len(list((tmp_path / f"run-{number}").iterdir())) for number in range(5)]
+    assert checkpoints == [0, 0, 0, 1, 1]
+    done = tune(data_dir, tmp_path, 4, *three_seeds)
+    assert done.exit_code == 0, done.output
+    assert seeds == [7, 8, 9, 7, 8, 7, 8, 9, 7, 8, 7, 8, 9]
+    assert [record["value"] for record in settings_and_values(tmp_path)] == ["0.625", "0.5", repr(1.75 / 3)]
+    assert "trial 2 of 4: validation AUC 0.5000, the mean of 3 seeds, with learning_rate " in done.stderr
+    assert "trial  validation AUC (all users, mean of 3 seeds)  settings\n" in done.stdout
+    # A trial of one seed is no such mean.
+    assert error_line(tune(data_dir, tmp_path, 4, "--seed", "7")) == (
+        f"{tmp_path}/tune/search: holds a search with other seeds (3 -> 1). Choose another --name, or delete the folder."
+    )
 
 
 def test_settings_that_were_tried_before_are_not_trained_again(
