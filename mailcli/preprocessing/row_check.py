@@ -52,14 +52,14 @@ class RowCheck:
                     raise MailError(
                         f"{path}, line {quote.line}: a value begins with a quote ({row_format.quote}) that {end}, so "
                         "the rows behind it are part of the value. Expected quotes around whole values. Correct the "
-                        f'line; or set {file.key}.quote = "", if quotes have no meaning in this file.'
+                        f"line{_without_quotes(file, 'this file')}."
                     )
 
     def notes(self) -> list[str]:
         """On files in which lines are part of a value, since two stray quotes would swallow rows in the same way."""
         return [
             f"{_line_breaks(counter, path)}: what stands before and behind is one row. If these are rows of their own, "
-            f'set {file.key}.quote = ""'
+            + (f'set {file.key}.quote = ""' if file.key else "remove the quotes")
             for file in self._files.values()
             for path, row_format in file.row_formats.items()
             if row_format and (counter := self._counters[path][row_format]).line_breaks
@@ -85,11 +85,16 @@ class RowCheck:
         path, total = next(iter(rows)), sum(rows.values())
         more = f" (and {len(rows) - 1:,} more files)" if len(rows) > 1 else ""
         quote = next((row_format.quote for row_format in file.row_formats.values() if row_format), "")
-        hint = f'; or set {file.key}.quote = "", if quotes have no meaning in them' if quote else ""
+        hint = _without_quotes(file, "them") if quote else ""
         return (
             f"{path}{more}: {total:,} rows, of which {rows_read:,} could be told apart when they were read. Expected "
             f"all. Look for quotes and line endings that are not as they should be{hint}."
         )
+
+
+def _without_quotes(file: RawFile, name: str) -> str:
+    """How a schema file says that quotes are characters like all others; empty for files without a schema file."""
+    return f'; or set {file.key}.quote = "", if quotes have no meaning in {name}' if file.key else ""
 
 
 def _line_breaks(counter: RowCounter, path: Path) -> str:

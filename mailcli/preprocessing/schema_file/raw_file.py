@@ -84,10 +84,12 @@ class SchemaRawFile:
         files: the files.
         checks: the checks of each row. Fault number k is a violation of checks[k]; from len(checks) on, it is a line
             that cannot be split, for one of REASONS.
+        has_hints: whether faults are explained with keys of the schema file, which a user may change.
     """
 
     files: LocatedFiles
     checks: Sequence[RowCheck]
+    has_hints: bool = True
 
     @property
     def path(self) -> Path:
@@ -107,7 +109,7 @@ class SchemaRawFile:
             return self._explain_unsplit(REASONS[fault - len(self.checks)], line)
         row, check = self._row(line), self.checks[fault]
         contents = ", ".join(self._contents(name, row) for name in check.columns)
-        hint = check.hint(row.get(check.columns[0], "")) if check.hint else ""
+        hint = check.hint(row.get(check.columns[0], "")) if check.hint and self.has_hints else ""
         return f"{contents}. Expected {check.expected}{hint}"
 
     def _row(self, line: str) -> dict[str, str]:
@@ -142,14 +144,15 @@ class SchemaRawFile:
             size = f"{MAX_LINE_BYTES >> 20} MB ({MAX_LINE_BYTES:,} bytes)"
             return f"is longer than {size}. Expected a shorter line, for example with fewer values in its list"
         if reason == "quotes":
-            return 'has text after a closing quote. Expected closed quotes; or quote = "", if quotes have no meaning'
+            hint = '; or quote = "", if quotes have no meaning' if self.has_hints else ""
+            return f"has text after a closing quote. Expected closed quotes{hint}"
         count = str(len(self._cells(line))) if len(line) < LONGEST_LINE else "another number of"
         return f"has {count} fields. Expected {len(header)}: {first_names(header)}"
 
     @cached_property
     def _encoding_hint(self) -> str:
         """Another encoding that the files may have."""
-        if self.files.format.encoding != "utf-8":
+        if self.files.format.encoding != "utf-8" or not self.has_hints:
             return ""
         if any(looks_like(path, "gb18030") for path in self.files.paths):
             return '; or encoding = "gb18030", which the file seems to be'
@@ -179,8 +182,8 @@ class SchemaRawFile:
 
     @property
     def key(self) -> str:
-        """The table of the schema file that names the files."""
-        return self.files.key
+        """The table of the schema file that names the files; empty if there is none that a user may change."""
+        return self.files.key if self.has_hints else ""
 
     @property
     def row_formats(self) -> dict[Path, RowFormat | None]:

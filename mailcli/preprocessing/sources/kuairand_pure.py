@@ -148,7 +148,8 @@ class Source(tabular.Source):
             "behaviors.rows": _ROWS[EARLY] + _ROWS[LATE["standard"]],
         }
         self._check_days(folder / early, early, late)
-        self._drop_hints()
+        # There is no schema file whose keys a user could change.
+        self.raw_files = {table: replace(file, has_hints=False) for table, file in self.raw_files.items()}
 
     def _check_days(self, early_path: Path, early: str, late: str) -> None:
         """A row whose day is not one of its log's is faulty: it would be in another split than its log."""
@@ -157,11 +158,6 @@ class Source(tabular.Source):
         is_test = f"({day} IN ({', '.join(map(literal, TEST_DAYS))}))"
         expected = f"a day of its log: up to {VALIDATION_DAYS[-1]} in {early}, from {TEST_DAYS[0]} on in {late}"
         table.checks.append(RowCheck(("date",), expected, f'{is_test} = ("#file" = {literal(str(early_path))})'))
-
-    def _drop_hints(self) -> None:
-        """Faulty rows are explained without advice on keys of a schema file: there is none that a user could change."""
-        for table in (self.user_table, self.item_table, self.impression_table, self.behavior_table):
-            table.checks[:] = [replace(check, hint=None) for check in table.checks]
 
 
 def _find(raw: Path, test: str) -> tuple[Path, dict[str, str]]:

@@ -53,7 +53,7 @@ class Source(RawData):
         self.user_table = tables.users() if m.users.patterns else self.impression_table
         self.item_table = tables.items() if m.items.patterns else self.impression_table
         self.derived = frozenset(table for table, own in (("users", m.users), ("items", m.items)) if not own.patterns)
-        self.raw_files = {
+        self.raw_files: dict[str, SchemaRawFile] = {
             "users": self.user_table.raw_file,
             "items": self.item_table.raw_file,
             "impressions": self.impression_table.raw_file,

@@ -286,6 +286,18 @@ def test_without_files_the_answer_says_which_and_where_to_get_them(tmp_path: Pat
             f"RAW/{EARLY}, line 3: column 'is_click' holds '2'. Expected 0 or 1, true or false. 1 of 248 rows (0.40%) "
             "cannot be used, --max-bad-rows allows 0.1%. Fix or remove them.",
         ),
+        # No advice on keys of a schema file, which these files do not have.
+        (
+            edit(EARLY, 2, ",20220408,", ',"20220408,'),
+            {},
+            f'RAW/{EARLY}, line 3: a value begins with a quote (") that is never closed, so the rows behind it are part '
+            "of the value. Expected quotes around whole values. Correct the line.",
+        ),
+        (
+            edit(EARLY, 2, ",20220408,", ',"20220408"9,'),
+            {},
+            f"RAW/{EARLY}, line 3: has text after a closing quote. Expected closed quotes. 1 of ",
+        ),
     ],
 )
 def test_wrong_files_are_refused_with_one_line(
