@@ -12,7 +12,8 @@ from mailcli.data.schema import Group
 
 #: Fields that may follow from the time.
 CLOCKS = ("hour", "weekday")
-_HOUR, _DAY, _WEEK = 3600, 86400, 7
+#: Seconds, and days of a week.
+HOUR, DAY, WEEK = 3600, 86400, 7
 #: Edges that a message names (ours: it stays one line).
 _MOST_EDGES = 5
 
@@ -39,7 +40,7 @@ class Derivation:
     def of_time(self, time: Any) -> Any:
         """The values of a clock at some times in seconds since 1970: a NumPy array or a tensor, of whole numbers."""
         local = time - self.origin
-        return local % _DAY // _HOUR if self.clock == "hour" else local // _DAY % _WEEK
+        return local % DAY // HOUR if self.clock == "hour" else local // DAY % WEEK
 
     def to_json(self) -> dict[str, Any]:
         """What differs from the default, as plain lists and strings."""

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mailcli.data.derivations import DAY
 from mailcli.preprocessing.sources.alimama import (
     ACTIONS,
-    DAY,
     DAYS,
     FIRST_BEHAVIOR,
     FIRST_IMPRESSION,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from mailcli.data.derivations import DAY, HOUR, WEEK
 from mailcli.preprocessing.engines.duckdb import literal
 from mailcli.preprocessing.schema_file.copies import with_copies
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TimeDefinition
@@ -16,7 +17,6 @@ from mailcli.preprocessing.schema_file.locate import LocatedFiles, files_of, loc
 from mailcli.preprocessing.schema_file.raw_file import RowCheck
 from mailcli.preprocessing.schema_file.table import SqlTable
 
-DAY = 86400
 #: The column of the impressions with the split's code, and the prefixes of their columns for users and items.
 SPLIT, USER, ITEM = "split.code", "users.", "items."
 #: The column of the impressions with a number from 0 to 1, a hash of the row.
@@ -216,5 +216,5 @@ def _add_code(
 def _clock(clock: str, time: str, definition: TimeDefinition | None) -> str:
     """The hour of the day, or the day of the week counted from Thursday, 1970-01-01, in local time."""
     # A week is added so that a local time before 1970 is not negative, which SQL would round the other way.
-    local = f"({time} + {(definition.offset if definition else 0) + 7 * DAY})"
-    return f"({local} % {DAY} // 3600)::INTEGER" if clock == "hour" else f"({local} // {DAY} % 7)::INTEGER"
+    local = f"({time} + {(definition.offset if definition else 0) + WEEK * DAY})"
+    return f"({local} % {DAY} // {HOUR})::INTEGER" if clock == "hour" else f"({local} // {DAY} % {WEEK})::INTEGER"

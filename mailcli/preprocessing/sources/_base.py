@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from mailcli.data.derivations import Derivations
+from mailcli.data.derivations import DAY, HOUR, WEEK, Derivations
 from mailcli.data.schema import Field, Group, Schema
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.raw_file import RawFile
@@ -72,6 +72,21 @@ class RawData(ABC):
     @abstractmethod
     def behaviors(self, engine: DataEngine) -> DataFrame:
         """`user, time, action` (an index into schema.actions), one column per behavior field."""
+
+    def clock_columns(self, engine: DataEngine, time: str) -> list[Any]:
+        """Hour and weekday of each row, as `derivations` say, for the `impressions` of a source that has them.
+
+        Args:
+            engine: reads the rows.
+            time: the column with the time in seconds since 1970.
+        """
+        F = engine.functions
+        columns = []
+        for name, derivation in self.derivations["context"].items():
+            local = F.col(time) - F.lit(derivation.origin)
+            value = {"hour": F.floor(local % DAY / HOUR), "weekday": F.floor(local / DAY) % WEEK}[derivation.clock]
+            columns.append(value.cast("int").alias(name))
+        return columns
 
     def texts_of(self, engine: DataEngine, table: str, field: str, whole: bool) -> tuple[str, ...]:
         """Up to two different texts of the files from which a field's values are made; none if they are its values.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from mailcli.data.derivations import CLOCKS, Derivation, Derivations
+from mailcli.data.derivations import CLOCKS, DAY, Derivation, Derivations
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError
 from mailcli.preprocessing.csv_columns import Column, Rule
@@ -17,7 +17,6 @@ from mailcli.preprocessing.sources._base import RawData, fields
 
 #: Impressions are from 2017-05-06 00:00 to 2017-05-13 24:00 in UTC+8, whatever the machine's time zone.
 FIRST_IMPRESSION = 1494000000
-DAY = 86400
 DAYS = 8
 #: Days 1-6 are for training, 7 for validation, 8 for test (MAIL Sec. 4.1.1: days 1-7 and 8; here the 7th decides when
 #: to stop).
@@ -168,8 +167,7 @@ class Source(RawData):
     def impressions(self, engine: DataEngine) -> DataFrame:
         """The sample, with the hour of the day and the day of the week (from Saturday, the first day) in UTC+8."""
         F = engine.functions
-        since = F.col("time_stamp") - F.lit(FIRST_IMPRESSION)
-        day = F.floor(since / DAY)
+        day = F.floor((F.col("time_stamp") - F.lit(FIRST_IMPRESSION)) / DAY)
         bought = [F.col(BUY).cast("int").alias("conversion")] if "conversion" in self.schema.labels else []
         split = F.when(day == TEST_DAY, F.lit(2)).when(day == VALIDATION_DAY, F.lit(1)).otherwise(F.lit(0))
         return (
@@ -180,8 +178,7 @@ class Source(RawData):
                 F.col("adgroup_id").alias("item"),
                 F.col("time_stamp").alias("time"),
                 "pid",
-                F.floor(since % DAY / 3600).cast("int").alias("hour"),
-                (day % 7).cast("int").alias("weekday"),
+                *self.clock_columns(engine, "time_stamp"),
                 F.col("clk").cast("int").alias("click"),
                 *bought,
                 split.cast("int").alias("split"),

@@ -110,13 +110,11 @@ class Source(RawData):
     def impressions(self, engine: DataEngine) -> DataFrame:
         """Every rating is an impression; hour and weekday (from Thursday, 1970-01-01) in UTC."""
         F = engine.functions
-        time = F.col("time")
         return self._read(engine, "ratings").select(
             "user",
             "item",
             "time",
-            F.floor(time % 86400 / 3600).cast("int").alias("hour"),
-            (F.floor(time / 86400) % 7).cast("int").alias("weekday"),
+            *self.clock_columns(engine, "time"),
             (F.col("rating") >= CLICK_FROM).cast("int").alias("click"),
             "split",
             "fault",
