@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 #: Of the training impressions that do not play new under protocol strict, the share that lacks its user id (ours:
 #: enough to train UNKNOWN beside real behaviors, and little for the ids to lose).
 UNKNOWN_SHARE = 0.1
-#: Distinguishes the draw of impressions that play new from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of impressions that play new (ours).
 _STRICT = 3
 
 
@@ -43,6 +43,12 @@ class View(NamedTuple):
     def is_anonymous(self, user: NDArray, rows: NDArray[np.int64]) -> Mask:
         """[rows], whether an impression's user id is hidden; `user` is the user of each."""
         return self.anonymous[user] | self.plays_new[rows] | self.plays_unknown[rows]
+
+
+def old_impressions(dataset: Dataset, view: View) -> Mask:
+    """[impressions of the view], those of old users: with behavior that is not hidden, flag 0 in MAIL Eq. (9)."""
+    user = dataset.column(view.split, "user")[view.rows]
+    return ~view.is_new(user, view.rows) & (dataset.earlier_behaviors(view.split)[view.rows] > 0)
 
 
 def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mailcli.experiments.estimate import Estimate, PlannedRun, PlannedTable, largest_run_memory, measure
-from mailcli.training.checkpoints import KEPT
+from mailcli.training.checkpoints import PEAK_COPIES
 
 
 def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | None) -> list[str]:
@@ -63,5 +63,5 @@ def _state(run: PlannedRun) -> str:
 def disk_bytes(estimate: Estimate) -> int:
     """What the missing runs leave (weights and optimizers), and the checkpoints of those that train at once."""
     sizes = [4 * estimate.speeds[run.cell].numbers for run in estimate.missing]
-    # One more is being written while its predecessors exist.
-    return sum(sizes) + (KEPT + 1) * sum(sorted(sizes)[-estimate.jobs :])
+    # What a run leaves is one of its copies.
+    return sum(sizes) + (PEAK_COPIES - 1) * sum(sorted(sizes)[-estimate.jobs :])

@@ -17,7 +17,7 @@ from mailcli.models.features import Features, Spec, Tensor
 
 #: Users per batch of `TrainingData.old_users` (ours: the paper's batch size).
 USER_BATCH_SIZE = 1024
-#: Distinguishes the draw of folds from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of folds (ours).
 _FOLDS = 4
 # The losses given to `add_loss` in this thread, that of one replica, since `added_losses` was entered.
 _added: ContextVar[list[Tensor] | None] = ContextVar("added", default=None)

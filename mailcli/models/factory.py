@@ -45,7 +45,7 @@ CONTRACTS = {
 
 
 def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None, training: bool = True) -> TwoTower:
-    """The model of a run, initialized from the config's seed (Xavier, as in Algorithm 1).
+    """The model of a run, initialized from the config's seed as its `embedding_init` says.
 
     Args:
         dataset: the dataset.

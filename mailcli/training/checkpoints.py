@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 #: Checkpoints that are kept (ours): the older one is a spare, should the newer one be damaged.
 KEPT = 2
+#: Copies of all variables on the disk at most: the checkpoints, the best epoch, and one of these as it is rewritten.
+PEAK_COPIES = KEPT + 2
 #: The array that holds the training state, as JSON in UTF-8.
 _STATE = "progress"
 _NAME = re.compile(r"step-(\d+)\.npz")
@@ -203,12 +205,9 @@ def _parse_state(text: NDArray[np.uint8]) -> TrainingState:
 
 
 def check_disk_space(folder: Path, variables: Iterable[Any]) -> None:
-    """Refuse to begin if the checkpoints and the best epoch's variables would not fit on the disk (MailError).
-
-    While one of them is being written, its predecessor still exists.
-    """
+    """Refuse to begin if the checkpoints and the best epoch's variables would not fit on the disk (MailError)."""
     # Four bytes per number: what is not float32 is small.
-    needed = (KEPT + 3) * sum(4 * int(np.prod(variable.shape)) for variable in variables)
+    needed = PEAK_COPIES * sum(4 * int(np.prod(variable.shape)) for variable in variables)
     free = shutil.disk_usage(existing_parent(folder)).free
     if free < needed:
         raise MailError(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import View
+from mailcli.data.protocol import View, old_impressions
 from mailcli.errors import DivergedError, MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import WeightedMetrics, resample
@@ -110,8 +110,8 @@ def _groups(dataset: Dataset, view: View) -> tuple[NDArray, dict[str, NDArray[np
     """[impressions], the user of each; and for each non-empty group a mask of its impressions."""
     user = dataset.column(view.split, "user")[view.rows]
     unseen = dataset.earlier_behaviors(view.split)[view.rows] == 0
-    new = view.is_new(user, view.rows) | unseen
-    groups = {"new": new, "old": ~new, "all": np.ones(len(user), bool), "natural": unseen}
+    old = old_impressions(dataset, view)
+    groups = {"new": ~old, "old": old, "all": np.ones(len(user), bool), "natural": unseen}
     return user, {name: group for name, group in groups.items() if group.any()}
 
 

@@ -10,7 +10,7 @@ from mailcli.data.protocol import Mask, View
 from mailcli.errors import MailError
 from mailcli.training.run_folder import Run
 
-#: Distinguishes the draw of other users from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of other users (ours).
 _OTHERS = 7
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mailcli.config import RunConfig
 from mailcli.data.batches import Batches, target_ids
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import View
+from mailcli.data.protocol import View, old_impressions
 from mailcli.errors import MailError
 from mailcli.models.contracts import ColdStartMethod, SeenBehaviors, TrainingRows, check_folds
 from mailcli.models.two_tower import TwoTower
@@ -38,7 +38,7 @@ def check_method(method: ColdStartMethod, config: RunConfig, dataset: Dataset, t
     if not (method.needs_old_users or method.co_trained):
         return
     seen = dataset.earlier_behaviors("train")[train.rows] > 0
-    if not (seen & ~train.is_new(user, train.rows)).any():
+    if not old_impressions(dataset, train).any():
         raise MailError(
             f"{dataset.name}: the cold-start method '{config.cold_start}' learns from old users, who have earlier "
             f"behavior and are not drawn as new. Of the {len(seen)} impressions of the training split, "

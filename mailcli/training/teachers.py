@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
-from mailcli.data.protocol import Mask, View
+from mailcli.data.protocol import Mask, View, old_impressions
 from mailcli.models import distribute
 from mailcli.models.contracts import user_folds
 from mailcli.models.factory import make_model
@@ -58,7 +58,7 @@ def teach(run: Run, dataset: Dataset, splits: dict[str, View], count: int, minut
     fold = user_folds(user, count, run.config.seed)
     config = replace(run.config.baseline(), select=_SELECT)
     logits = np.full(len(user), np.nan, np.float32)
-    sees_history = ~train.is_new(user, train.rows) & (dataset.earlier_behaviors("train")[train.rows] > 0)
+    sees_history = old_impressions(dataset, train)
     for number in range(count):
         rows = sees_history & (fold == number)
         if not rows.any():

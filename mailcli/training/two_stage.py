@@ -8,6 +8,7 @@ import numpy as np
 
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import old_impressions
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import TrainingData
 from mailcli.models.table.rows import read_parts, write_parts
@@ -50,7 +51,7 @@ def training_data(model: TwoTower, dataset: Dataset, batches: Batches, seed: int
         features=lambda: (embed(to_tensors(batch)) for batch in batches.in_order()),
         clicks=dataset.column("train", "click")[view.rows].astype(np.float32),
         users=users,
-        old=~view.is_new(users, view.rows) & (dataset.earlier_behaviors("train")[view.rows] > 0),
+        old=old_impressions(dataset, view),
         gather=lambda positions: embed(to_tensors(batches.gather(view.rows[positions]))),
         ranker=lambda features: click_logit(model.ranker(features, training=False)),
         seed=seed,

@@ -120,6 +120,16 @@ def test_what_a_method_does_not_generate_is_not_drawn(method: str, tiny: Dataset
     )
 
 
+def test_a_generated_match_is_no_behavior_to_draw(trained: Trained, tiny: Dataset) -> None:
+    """`match` is audited as what it generates, but leaves the behavior of new users empty."""
+    settings = {"cold_start": "match", "embedding_dim": 4, "ranker.units": "8,4", "cold_start.dim": 4, "epochs": 1}
+    run = trained(make_config([{"data": "tiny", "history": 5, "batch_size": 256, **settings}]))
+    with pytest.raises(
+        MailError, match="'match' generates no behavior, so there is nothing to draw. Expected a run of a"
+    ):
+        encode_users(run, tiny)
+
+
 def test_a_table_without_baselines_has_no_forest(runs: Path, data_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "tiny/paper/base+mail-base", tmp_path / "runs/tiny/paper/base+mail-base")
     done = mail("plot", "forest", "--runs", tmp_path / "runs", "--data-dir", data_dir, "--out", tmp_path / "f")

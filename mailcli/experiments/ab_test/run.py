@@ -18,7 +18,7 @@ from mailcli.simulation.ground_truth import Truth
 
 #: Users whose pages are ranked at once (ours: about 100 MB with 100 candidates).
 USERS_AT_ONCE = 20_000
-#: Second numbers of the random streams. The simulator uses 0 to 3, possibly with the same seed.
+#: The second number of the generator's seed for each draw (ours); the simulator, maybe with the same seed, has 0 to 4.
 _PAGES, _RANKING, _ANSWERS = 4, 5, 6
 ARMS = ("A", "B")
 GROUPS = ("new", "old", "all")

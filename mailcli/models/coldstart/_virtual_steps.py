@@ -24,7 +24,7 @@ Matrix = NDArray[np.float64]
 
 #: Ridge penalty of the regression of lengths, relative to the mean variance of a signature's entries (ours).
 LENGTH_PENALTY = 0.01
-#: Distinguishes the draw of reference users from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of reference users (ours).
 _REFERENCES = 1
 
 

@@ -17,7 +17,7 @@ from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, without_behaviors
 from mailcli.utils.progress import progress
 
-#: Distinguishes the draw of batches from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of batches (ours).
 _BATCHES = 3
 
 

@@ -12,7 +12,7 @@ from mailcli.models.coldstart._virtual_steps import Matrix, MeanStepMethod
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 
-#: Distinguishes the draw of corrupted entries from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of corrupted entries (ours).
 _CORRUPTION = 0
 
 

@@ -27,7 +27,7 @@ Ids = NDArray[np.int64]
 USERS_AT_ONCE = 256
 #: κ is at most this, and at least its inverse (ours): beyond, one of the two counts for nothing.
 MAX_PRIOR = 1000.0
-#: Distinguishes the draw of reference users from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of reference users (ours).
 _REFERENCES = 5
 
 

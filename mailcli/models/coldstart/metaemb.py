@@ -16,7 +16,7 @@ from mailcli.utils.progress import progress
 
 #: The generator's outputs are divided by this (published notebook).
 OUTPUT_DIVISOR = 5.0
-#: Distinguishes the draw of batches from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of batches (ours).
 _BATCHES = 2
 
 

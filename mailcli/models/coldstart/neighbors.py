@@ -13,7 +13,7 @@ from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 
-#: Distinguishes the draw of each step's users from the other random numbers of a seed.
+#: The second number of the generator's seed for the draw of each step's users (ours).
 _STEPS = 2
 
 

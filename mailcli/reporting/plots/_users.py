@@ -51,11 +51,12 @@ def encode_users(run: Run, dataset: Dataset) -> UserVectors:
     method = run.config.cold_start
     if method == "none":
         raise MailError(f"{run.folder}: has no cold-start method, so there is no generated behavior to draw.")
+    nothing_to_draw = MailError(
+        f"{run.folder}: '{method}' generates no behavior, so there is nothing to draw. Expected a run of a method such "
+        "as mail, cvae, llae, eszsl or conse."
+    )
     if not generates_behavior(method):
-        raise MailError(
-            f"{run.folder}: '{method}' generates no behavior, so there is nothing to draw. Expected a run of a method "
-            "such as mail, cvae, llae, eszsl or conse."
-        )
+        raise nothing_to_draw
     load_tensorflow()
     import tensorflow as tf
 
@@ -78,6 +79,9 @@ def encode_users(run: Run, dataset: Dataset) -> UserVectors:
     batches = predictor.batches(predictor.test_with_all_histories)
     features = model.embedding(to_tensors(batches.gather(view.rows[chosen])))
     completed = model.cold_start.complete(without_behaviors(features, tf.ones(len(chosen), tf.bool)))
+    if not completed.behavior_mask.numpy().any():
+        # Such as `match`, which generates what users would think of the target.
+        raise nothing_to_draw
     pool = getattr(model.cold_start, "pool_a", None)
     h_a = pool(features.attributes) if pool else tf.reduce_mean(features.attributes, axis=1)
     v, v_hat = (tf.reshape(x.behaviors, [len(chosen), -1]).numpy() for x in (features, completed))
