@@ -18,7 +18,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from mailcli.cli import main
-from mailcli.training.setting_reference import Setting, all_settings
+from mailcli.settings.reference import Setting, all_settings
 
 ROOT = Path(__file__).parent.parent
 #: Replaced by the reference of all commands (commands.md).

@@ -21,9 +21,9 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
+from mailcli.runs.folder import Run
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
-from mailcli.training.run_folder import Run
 from mailcli.utils.log import log_to_stderr
 from tests.helpers.command_line import SMALL, mail
 

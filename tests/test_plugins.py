@@ -18,7 +18,7 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.matrix import make_rows
 from mailcli.models.factory import make_model
 from mailcli.reporting.rescore import rescore
-from mailcli.training.run_registry import find_run
+from mailcli.runs.registry import find_run
 from mailcli.training.train import train
 from tests.helpers.command_line import mail
 

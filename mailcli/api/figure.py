@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mailcli.reporting.plots._style import STYLE
 from mailcli.reporting.plots.validation import SIZE, draw_validation
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 
 class _NotebookFigure(Figure):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mailcli.api.arguments import as_path, check_flags
 from mailcli.api.messages import messages_shown
 from mailcli.config import RunConfig
-from mailcli.training import run_folder, run_registry
+from mailcli.runs import folder as run_folder
+from mailcli.runs import registry
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """The run's folder; mailcli/training/run_folder.py says what it holds."""
+        """The run's folder; mailcli/runs/folder.py says what it holds."""
         return self._run.folder
 
     @property
@@ -136,4 +137,4 @@ def open_run(path: str | Path, data_dir: str | Path = "data") -> Run:
     Raises:
         MailError: it is not the folder of a finished run, or was changed since.
     """
-    return Run(run_registry.open_run(as_path("path", path)), as_path("data_dir", data_dir))
+    return Run(registry.open_run(as_path("path", path)), as_path("data_dir", data_dir))

@@ -57,7 +57,7 @@ def dataset_names(ctx: click.Context, param: click.Parameter, typed: str) -> lis
 
 def run_folders(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Offers the runs below --runs, or folders where what was typed begins none of them."""
-    from mailcli.training.run_inventory import run_folders
+    from mailcli.runs.inventory import run_folders
 
     folders = run_folders(_folder(ctx, "runs", "runs"))
     return offer(lambda: map(str, folders))(ctx, param, typed) or [CompletionItem(typed, type="dir")]
@@ -65,7 +65,7 @@ def run_folders(ctx: click.Context, param: click.Parameter, typed: str) -> list[
 
 def setting_names() -> Iterable[str]:
     """What `mail settings NAME` takes."""
-    from mailcli.training.setting_reference import all_settings
+    from mailcli.settings.reference import all_settings
 
     return dict.fromkeys(setting.key for setting in all_settings())
 

@@ -105,7 +105,7 @@ def _on_dataset(data_dir: Path, layers: list[Options], variant: str | None) -> t
 
 def _read_file(file: Path | None) -> Options:
     """The settings of a file; none without a file (MailError: names the file)."""
-    from mailcli.training.run_registry import read_settings
+    from mailcli.runs.registry import read_settings
 
     if not file:
         return {}

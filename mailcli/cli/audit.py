@@ -14,8 +14,8 @@ from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 if TYPE_CHECKING:
     from mailcli.config import RunConfig
     from mailcli.reporting.text_table import TextTable
-    from mailcli.training.run_audit import RunAudit
-    from mailcli.training.run_folder import Run
+    from mailcli.runs.audit import RunAudit
+    from mailcli.runs.folder import Run
 
 
 @click.command(short_help="Test whether generated behavior is the user's own.")
@@ -68,7 +68,7 @@ class _Audited(NamedTuple):
 
 def _audits(folder: Path, data_dir: Path, draws: int) -> list[_Audited]:
     """The audit of a run, or of the runs below a folder, where those that have none are skipped with a warning."""
-    from mailcli.training.run_registry import keep_usable, runs_below
+    from mailcli.runs.registry import keep_usable, runs_below
 
     def audited(run: Run) -> _Audited:
         return _Audited(run, _audit(run, data_dir, draws))
@@ -95,9 +95,9 @@ def _audit(run: Run, data_dir: Path, draws: int) -> RunAudit:
 
     load_tensorflow()
     from mailcli.data.protocol import views
+    from mailcli.runs.audit import measure_audit
     from mailcli.training.audit_scores import audit_run
     from mailcli.training.predictor import Predictor
-    from mailcli.training.run_audit import measure_audit
 
     predictor = Predictor.open(run, data_dir)
     dataset = predictor.dataset

@@ -49,7 +49,7 @@ def evaluate(
     been made again or whose own code has changed is refused; among the runs of a folder it is skipped with a warning.
     """
     from mailcli.metrics.bootstrap import check_draws
-    from mailcli.training.run_selection import runs_to_score
+    from mailcli.runs.selection import runs_to_score
 
     check_draws(bootstrap)
     check_form(form)

@@ -26,7 +26,7 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
 
     from mailcli.reporting.plots._style import STYLE, save_figure
     from mailcli.reporting.rescore import distinct
-    from mailcli.training.run_registry import runs_below
+    from mailcli.runs.registry import runs_below
 
     chosen = distinct(runs_below(folders or [runs]))
     with mpl.rc_context(STYLE):

@@ -31,7 +31,7 @@ def list_(form: str, runs: Path) -> None:
     """
     check_form(form)
     from mailcli.reporting.run_list import run_list_tables
-    from mailcli.training.run_inventory import list_runs
+    from mailcli.runs.inventory import list_runs
 
     print_text_tables(run_list_tables(list_runs(runs), time.time()), form)
 
@@ -45,9 +45,9 @@ def show(run: Path, form: str) -> None:
     """
     check_form(form)
     from mailcli.reporting.run_page import run_tables
-    from mailcli.training.run_inventory import look_at
+    from mailcli.runs.inventory import inspect_run
 
-    print_text_tables(run_tables(look_at(run)), form)
+    print_text_tables(run_tables(inspect_run(run)), form)
 
 
 @runs.command(short_help="Compare two runs.")
@@ -71,7 +71,7 @@ def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None
     check_form(form)
     from mailcli.metrics.bootstrap import check_draws
     from mailcli.reporting.run_comparison import comparison_tables
-    from mailcli.training.run_registry import open_run
+    from mailcli.runs.registry import open_run
 
     check_draws(bootstrap)
     first, second = open_run(a), open_run(b)
@@ -89,12 +89,12 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
     What is not the folder of a run, or is being trained, is refused before anything is deleted.
     """
     from mailcli.reporting.run_list import size_text, state_text
-    from mailcli.training.run_inventory import check_deletable, delete_run, look_at
+    from mailcli.runs.inventory import check_deletable, delete_run, inspect_run
 
     chosen = list({folder.resolve(): folder for folder in folders}.values())
     for folder in chosen:
         check_deletable(folder)
-    listed = [look_at(folder) for folder in chosen]
+    listed = [inspect_run(folder) for folder in chosen]
     for run in listed:
         print_line(f"{run.folder}: {state_text(run)}; {size_text(run.bytes)}")
     count = counted(len(listed), "run")

@@ -20,8 +20,8 @@ def settings(name: str | None, form: str) -> None:
     """
     check_form(form)
     from mailcli.reporting.settings_table import settings_table
-    from mailcli.training.setting_reference import all_settings
-    from mailcli.training.setting_search import settings_named
+    from mailcli.settings.reference import all_settings
+    from mailcli.settings.search import settings_named
 
     chosen = all_settings() if name is None else settings_named(name)
     print_text_tables(settings_table(chosen), form)

@@ -12,9 +12,9 @@ from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.matrix import make_row, with_baselines
 from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
-from mailcli.training.run_checksums import copy_sums
-from mailcli.training.run_folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, Run, check_finished_files
-from mailcli.training.run_registry import open_run
+from mailcli.runs.checksums import copy_sums
+from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, Run, check_finished_files
+from mailcli.runs.registry import open_run
 from mailcli.utils.files import replace_file
 from mailcli.utils.parsing import read_toml
 

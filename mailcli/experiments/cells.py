@@ -13,9 +13,9 @@ from mailcli import plugins
 from mailcli.config import OPTION_TABLES, VARIANTS, Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.training.option_defaults import check_options
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import find_run, holds_another
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import find_run, holds_another
+from mailcli.settings.option_defaults import check_options
 from mailcli.training.trivial_run import train_trivial_row
 from mailcli.utils.hardware import has_bfloat16
 from mailcli.utils.tensorflow_startup import load_tensorflow

@@ -18,7 +18,7 @@ from mailcli.reporting.formats import render
 from mailcli.reporting.provenance import cost_note, environment_notes
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 #: The figure that is shown, of rows and of a grid; a section links to its others.
 _SHOWN_FIGURES = {"forest", "map"}

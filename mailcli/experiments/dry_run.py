@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mailcli.experiments.estimate import Estimate, PlannedRun, PlannedTable, largest_run_memory, measure
-from mailcli.training.checkpoints import PEAK_COPIES
+from mailcli.runs.checkpoints import PEAK_COPIES
 
 
 def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | None) -> list[str]:

@@ -21,7 +21,7 @@ from mailcli.experiments.executors.processes import jobs_and_threads
 from mailcli.experiments.matrix import BaselineOf, run_memory, with_baselines
 from mailcli.experiments.run_time import Speed, duration, run_seconds, seconds_in_parallel
 from mailcli.reporting.paper import row_label
-from mailcli.training.run_folder import RESULT
+from mailcli.runs.folder import RESULT
 from mailcli.utils.log import is_quiet
 
 logger = logging.getLogger(__name__)

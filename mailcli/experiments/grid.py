@@ -12,8 +12,8 @@ from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows, world_name
+from mailcli.runs.folder import Run
 from mailcli.simulation.world import Settings
-from mailcli.training.run_folder import Run
 
 
 def worlds(plan: Plan) -> list[Plan]:

@@ -10,8 +10,8 @@ from typing import Any
 from mailcli.config import Options
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
 from mailcli.reporting.worlds import value_text
+from mailcli.settings.class_code import trains_on_generated_behavior
 from mailcli.simulation.world import Settings
-from mailcli.training.class_code import trains_on_generated_behavior
 
 #: Keys of an experiment's file that are about one dataset.
 _OF_ONE_DATASET = ("against", "reported", "tune", "tuned")

@@ -13,7 +13,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
 from mailcli.reporting.rows import Result, Row, result_of
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from mailcli.utils.hardware import table_bytes, table_memory
 
 logger = logging.getLogger(__name__)

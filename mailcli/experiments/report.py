@@ -21,8 +21,8 @@ from mailcli.reporting.rows import METRICS, Row, result_of, row_of
 from mailcli.reporting.tables import make_table
 from mailcli.reporting.warm_up import check_known
 from mailcli.reporting.warm_up_table import WarmUpLine, measure_lines
-from mailcli.training.run_folder import CONFIG, Run
-from mailcli.training.run_registry import finished_runs, open_run
+from mailcli.runs.folder import CONFIG, Run
+from mailcli.runs.registry import finished_runs, open_run
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mailcli import plugins
 from mailcli.config import OPTION_TABLES, Options, RunConfig, option_text
 from mailcli.errors import MailError
-from mailcli.training.option_defaults import option_defaults
+from mailcli.settings.option_defaults import option_defaults
 
 #: Settings that say what is compared, on which users.
 NOT_TUNED = ("data", "ranker", "cold_start", "seed", "protocol", "new_share", "train_as_new", "select", "continues")

@@ -17,7 +17,7 @@ from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.plots.map import map_caption, map_figure
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 
 def make_sections(plans: Sequence[Plan], runs: Path, kept: Path, figures: Path, out: Path) -> list[ExperimentSection]:

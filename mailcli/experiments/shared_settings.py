@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from mailcli import plugins
 from mailcli.config import OPTION_TABLES, Options, RunConfig
 from mailcli.errors import MailError, did_you_mean
-from mailcli.training.option_defaults import known_options, may_have_option
+from mailcli.settings.option_defaults import known_options, may_have_option
 
 
 def share(settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], place: str = "") -> list[Options]:

@@ -36,10 +36,10 @@ from mailcli.experiments.study import (
     tell_diverged,
     trials_done,
 )
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import find_run, run_identity
+from mailcli.settings.option_defaults import option_defaults
 from mailcli.training.evaluate import check_selectable
-from mailcli.training.option_defaults import option_defaults
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import find_run, run_identity
 from mailcli.utils.files import FolderLock, replace_file
 from mailcli.utils.system_errors import name_in_write_errors
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -263,8 +263,8 @@ def _train(
 
 def _find_run(config: RunConfig, dataset: Dataset, folders: RunFolders) -> Run:
     """The run of a trial; a search of other settings has a folder of its own."""
-    otherwise = "Choose another --runs folder, or delete this one."
-    return find_run(folders.of(config), config, dataset, otherwise=otherwise)
+    remedy = "Choose another --runs folder, or delete this one."
+    return find_run(folders.of(config), config, dataset, remedy=remedy)
 
 
 def _is_trained(run: Run) -> bool:

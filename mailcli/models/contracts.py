@@ -86,7 +86,7 @@ class ColdStartMethod(keras.layers.Layer):
 
     generates: ClassVar[bool] = False
     """Whether `complete` makes behavior for new users, or what they would think of the target, as a literal: a table
-    says of a run without an audit that it should have one (read without importing, mailcli/training/class_code.py)."""
+    says of a run without an audit that it should have one (read without importing, mailcli/settings/class_code.py)."""
 
     @property
     def co_trained(self) -> bool:

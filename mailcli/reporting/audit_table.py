@@ -11,8 +11,8 @@ from mailcli.reporting.audits import Audit, Cost
 from mailcli.reporting.captions import protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
+from mailcli.runs.audit import SOURCES
 from mailcli.training.evaluate import or_none
-from mailcli.training.run_audit import SOURCES
 
 
 def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str, title: str) -> TextTable:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.metrics.bootstrap import percentile_interval
+from mailcli.runs.audit import SOURCES, RunAudit
 from mailcli.training.evaluate import or_none
-from mailcli.training.run_audit import SOURCES, RunAudit
 
 
 class Cost(NamedTuple):

@@ -11,9 +11,9 @@ from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.reporting.health import Finding
 from mailcli.reporting.run_list import size_text
-from mailcli.training.run_folder import Run
-from mailcli.training.run_inventory import DAMAGED, FINISHED, ListedRun, look_at, run_folders
-from mailcli.training.run_registry import check_unchanged
+from mailcli.runs.folder import Run
+from mailcli.runs.inventory import DAMAGED, FINISHED, ListedRun, inspect_run, run_folders
+from mailcli.runs.registry import check_unchanged
 from mailcli.utils.files import size_and_time
 
 _STALE = "stale: `mail evaluate` and `mail export` refuse it"
@@ -52,7 +52,7 @@ def runs(folder: Path, data_dir: Path, thorough: bool) -> list[Finding]:
         data_dir: folder of the datasets, for which a run may be stale.
         thorough: whether to compare the checksums of weights as well.
     """
-    listed = [_checked(look_at(path), thorough) for path in run_folders(folder)]
+    listed = [_checked(inspect_run(path), thorough) for path in run_folders(folder)]
     if not listed:
         return [Finding("runs", str(folder), "none yet; `mail train` makes one")]
     counts = Counter(run.status for run in listed)

@@ -14,9 +14,9 @@ from mailcli.data.protocol import View, views
 from mailcli.errors import MailError
 from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import dataset_sha256, trained_dataset_sha256
 from mailcli.training.evaluate import measure_draws, or_none
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import dataset_sha256, trained_dataset_sha256
 
 
 class NotComparableError(Exception):

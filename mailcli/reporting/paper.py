@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mailcli import plugins
 from mailcli.config import VARIANTS, RunConfig
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.training.option_defaults import may_have_option
+from mailcli.settings.option_defaults import may_have_option
 
 if TYPE_CHECKING:  # the command line reads this module for --help, which does not import NumPy
     from mailcli.data.dataset import Dataset

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mailcli.errors import counted
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 _NOT_RECORDED = "not recorded"
 

@@ -11,9 +11,9 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.reporting.rows import Result, Row, result_of, row_of
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import check_unchanged
 from mailcli.training.evaluate import measure, measure_draws
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import check_unchanged
 from mailcli.training.trivial_run import score_trivial_row
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.reporting.paper import row_label
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import baseline_result
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import baseline_result
 
 METRICS = ("AUC", "GAUC")
 #: Further metrics of rankers that score conversions, too.

@@ -14,9 +14,9 @@ from mailcli.reporting.paired_differences import (
 )
 from mailcli.reporting.rows import TITLES
 from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
-from mailcli.training.environment import LIBRARIES
-from mailcli.training.run_folder import Run
-from mailcli.training.run_settings import recorded_settings
+from mailcli.runs.environment import LIBRARIES
+from mailcli.runs.folder import Run
+from mailcli.runs.settings import recorded_settings
 
 #: What environment.json says about the code and the machine.
 _VERSIONS = ("mail", "commit", "python", *LIBRARIES, "machine", "threads", "instructions")

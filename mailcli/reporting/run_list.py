@@ -11,8 +11,8 @@ from typing import Any
 from mailcli.errors import counted
 from mailcli.reporting.rows import METRICS
 from mailcli.reporting.text_table import TextTable, text_block
-from mailcli.training.environment import TIME
-from mailcli.training.run_inventory import DAMAGED, FINISHED, RUNNING, STOPPED, UNTESTED, ListedRun
+from mailcli.runs.environment import TIME_FORMAT
+from mailcli.runs.inventory import DAMAGED, FINISHED, RUNNING, STOPPED, UNTESTED, ListedRun
 
 _HEAD = ("run", "status", "best", "new", "old", "size", "age")
 _USERS = ("new", "old")
@@ -98,7 +98,7 @@ def age_text(seconds: float) -> str:
 
 def time_text(seconds: float) -> str:
     """A time in UTC, as environment.json has it."""
-    return time.strftime(TIME, time.gmtime(seconds))
+    return time.strftime(TIME_FORMAT, time.gmtime(seconds))
 
 
 def record(run: ListedRun) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from mailcli.reporting.columns import number_text
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
 from mailcli.reporting.run_list import record, size_text, state_text, time_text
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, text_block, unsigned
-from mailcli.training.environment import LIBRARIES
-from mailcli.training.run_folder import HISTORY, Run
-from mailcli.training.run_inventory import ListedRun
-from mailcli.training.run_settings import other_than_default
+from mailcli.runs.environment import LIBRARIES
+from mailcli.runs.folder import HISTORY, Run
+from mailcli.runs.inventory import ListedRun
+from mailcli.runs.settings import other_than_default
 
 _CURVE_USERS = ("new", "old", "all")
 #: What environment.json says about versions and machine.

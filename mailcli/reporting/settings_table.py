@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from mailcli.reporting.text_table import TextTable, text_block
-from mailcli.training.setting_reference import Setting
+from mailcli.settings.reference import Setting
 
 _HEAD = ("setting", "default", "meaning")
 _NOTES = (

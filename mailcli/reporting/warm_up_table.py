@@ -20,7 +20,7 @@ from mailcli.reporting.rows import METRICS, Row, row_of
 from mailcli.reporting.tables import MetricCell, mark_below_trivial, rank_cells
 from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable
 from mailcli.reporting.warm_up import WarmUp, check_known, measure_warm_up
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 #: The beginning of a title.
 SHOWS = "New users by known behaviors"

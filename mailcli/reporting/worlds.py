@@ -13,7 +13,7 @@ from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 from mailcli.reporting.audits import mean_audit
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import Row, metric_by_seed
-from mailcli.training.class_code import trains_on_generated_behavior
+from mailcli.settings.class_code import trains_on_generated_behavior
 
 #: By how much the AUC with real behavior must exceed the AUC without any, for a world to count (ours): elsewhere a
 #: user's own behavior says little about clicks.

@@ -13,10 +13,10 @@ from mailcli.config import RunConfig, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
+from mailcli.runs.folder import Run
 from mailcli.serving.older_datasets import bucketed_fields
 from mailcli.serving.served_model import OUTPUTS, ServedModel
 from mailcli.serving.signatures import TIME, UNKNOWN_VALUES, Input, Signature
-from mailcli.training.run_folder import Run
 
 #: Behaviors and candidates in the example request (ours: short enough to read).
 EXAMPLE_STEPS, EXAMPLE_ITEMS = 3, 2

@@ -16,13 +16,13 @@ import tensorflow as tf
 
 from mailcli.errors import MailError
 from mailcli.escape import json_text
+from mailcli.runs.folder import Run
 from mailcli.serving.description import describe
 from mailcli.serving.export_readme import readme
 from mailcli.serving.older_datasets import bucket_note, bucketed_fields
 from mailcli.serving.output_path import refuse_existing
 from mailcli.serving.served_model import ServedModel
 from mailcli.training.predictor import Predictor
-from mailcli.training.run_folder import Run
 from mailcli.utils.files import FolderLock, make_folder_atomically
 
 logger = logging.getLogger(__name__)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from mailcli.errors import MailError
+from mailcli.runs.folder import Run
 from mailcli.serving.impression_batches import ImpressionBatches
 from mailcli.serving.impression_file import ImpressionFile, check_format
 from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.serving.output_path import refuse_existing
 from mailcli.serving.score_counts import NO_COUNTS, Counts
 from mailcli.training.predictor import Predictor
-from mailcli.training.run_folder import Run
 from mailcli.utils.files import FolderLock, remove_partials_of, write_atomically
 from mailcli.utils.progress import progress
 

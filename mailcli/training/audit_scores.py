@@ -16,9 +16,9 @@ from mailcli.models.batch_spec import example_batch, to_tensors
 from mailcli.models.features import Features, Tensor, mean_behavior, replace_behaviors, without_behaviors
 from mailcli.models.history_length import last_steps
 from mailcli.models.two_tower import TwoTower, click_logit
+from mailcli.runs.audit import SOURCES, AuditedRun
+from mailcli.runs.folder import Run
 from mailcli.training.hidden_behavior import NotMeasurableError, another_user, have_hidden_behavior
-from mailcli.training.run_audit import SOURCES, AuditedRun
-from mailcli.training.run_folder import Run
 from mailcli.training.two_stage import training_data
 from mailcli.utils.progress import progress
 

@@ -12,15 +12,12 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, old_impressions
 from mailcli.errors import DivergedError, MailError
 from mailcli.metrics.auc import auc, gauc
-from mailcli.metrics.bootstrap import WeightedMetrics, resample
+from mailcli.metrics.bootstrap import DRAWS_SEED, WeightedMetrics, resample
 from mailcli.metrics.calibration import CALIBRATION_METRICS, calibration
 from mailcli.utils.progress import progress
 
 #: For each column of a Scorer's output: the prefix of its metrics' names, and its label.
 LABELS = (("", "click"), ("CTCVR", "conversion"))
-
-#: Seed of the draws of users (ours): a constant, so that all runs on a dataset are measured on the same draws.
-DRAWS_SEED = 0
 
 Metrics = dict[str, dict[str, Any]]
 Draws = dict[str, dict[str, NDArray[np.float64]]]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import Mask, View
 from mailcli.errors import MailError
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 #: The second number of the generator's seed for the draw of other users (ours).
 _OTHERS = 7

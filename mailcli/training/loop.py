@@ -19,15 +19,15 @@ from mailcli.models.batch_spec import to_tensors
 from mailcli.models.features import Tensor
 from mailcli.models.step import Step, make_step
 from mailcli.models.two_tower import TwoTower
+from mailcli.runs.checkpoints import Checkpoints, TrainingState, check_disk_space
+from mailcli.runs.folder import Run
+from mailcli.runs.history import VALIDATED_STEP
+from mailcli.runs.variable_files import save_variables
 from mailcli.training import collectives
-from mailcli.training.checkpoints import Checkpoints, TrainingState, check_disk_space
 from mailcli.training.evaluate import measure
 from mailcli.training.messages import MeanLosses, log_begin, log_validation
 from mailcli.training.normalization import NormalizationStatistics
-from mailcli.training.run_folder import Run
-from mailcli.training.run_history import VALIDATED_STEP
 from mailcli.training.scorer import Scorer
-from mailcli.training.variable_files import save_variables
 from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import Pace, WorkDone, progress
 from mailcli.utils.signals import PostponedInterrupt, postpone_interrupts

@@ -9,8 +9,8 @@ from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.errors import counted
-from mailcli.training.checkpoints import TrainingState
-from mailcli.training.run_folder import Run
+from mailcli.runs.checkpoints import TrainingState
+from mailcli.runs.folder import Run
 from mailcli.utils.log import is_one_of_several
 from mailcli.utils.progress import clock, left
 

@@ -13,8 +13,8 @@ from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.data.protocol import View, views
 from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import check_has_weights, read_with_run_ids
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import check_has_weights, read_with_run_ids
 from mailcli.training.scorer import Scorer
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

@@ -14,9 +14,9 @@ from mailcli.data.protocol import View, old_impressions
 from mailcli.errors import MailError
 from mailcli.models.contracts import ColdStartMethod, SeenBehaviors, TrainingRows, check_folds
 from mailcli.models.two_tower import TwoTower
+from mailcli.runs.folder import Run
 from mailcli.training import collectives
 from mailcli.training.behavior_vectors import seen_behaviors
-from mailcli.training.run_folder import Run
 from mailcli.training.teachers import teach
 
 

@@ -20,11 +20,11 @@ from mailcli.models.contracts import user_folds
 from mailcli.models.factory import make_model
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
+from mailcli.runs.folder import CONFIG, Run
 from mailcli.training import collectives
 from mailcli.training.behavior_vectors import start_from_behaviors
 from mailcli.training.evaluate import check_selectable
 from mailcli.training.loop import TrainingLoop
-from mailcli.training.run_folder import CONFIG, Run
 from mailcli.training.scorer import Scorer
 from mailcli.utils.files import remove
 from mailcli.utils.parsing import read_toml

@@ -14,8 +14,8 @@ from typing import Any
 
 from mailcli.config import to_toml
 from mailcli.errors import MailError
-from mailcli.training.run_folder import Run
-from mailcli.training.run_history import VALIDATED_STEP
+from mailcli.runs.folder import Run
+from mailcli.runs.history import VALIDATED_STEP
 from mailcli.utils.files import remove
 
 logger = logging.getLogger(__name__)

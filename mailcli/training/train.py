@@ -19,19 +19,19 @@ from mailcli.models.factory import make_model
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
+from mailcli.runs.audit import RunAudit, measure_audit
+from mailcli.runs.environment import environment
+from mailcli.runs.folder import Run
 from mailcli.training import collectives, trackers
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.behavior_vectors import start_from_behaviors
 from mailcli.training.dataset_checks import changes_of_dataset_reported, checked_views
-from mailcli.training.environment import environment
 from mailcli.training.evaluate import check_selectable, measure
 from mailcli.training.hidden_behavior import NotMeasurableError
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.messages import log_end
 from mailcli.training.own_code_errors import own_code_errors
 from mailcli.training.preparation import check_method, prepare_method
-from mailcli.training.run_audit import RunAudit, measure_audit
-from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
 from mailcli.training.teachers import forget_teachers
 from mailcli.training.two_stage import fit_two_stage

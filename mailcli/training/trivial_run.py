@@ -13,11 +13,11 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.errors import Interrupted
+from mailcli.runs.environment import environment
+from mailcli.runs.folder import Run
 from mailcli.training import trackers
 from mailcli.training.dataset_checks import changes_of_dataset_reported, checked_views
-from mailcli.training.environment import environment
 from mailcli.training.evaluate import measure
-from mailcli.training.run_folder import Run
 from mailcli.trivial._base import TrivialModel
 
 #: A trivial row is fitted by one process, on the processor.

@@ -13,9 +13,9 @@ from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import TrainingData
 from mailcli.models.table.rows import read_parts, write_parts
 from mailcli.models.two_tower import TwoTower, click_logit
+from mailcli.runs.folder import Run
 from mailcli.training.evaluate import measure
 from mailcli.training.predictor import Predictor
-from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
 from mailcli.utils.files import write_atomically
 

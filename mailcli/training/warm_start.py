@@ -19,11 +19,11 @@ from mailcli.models.embedding import TableLayout
 from mailcli.models.step import Step
 from mailcli.models.table.rows import parts, write_parts
 from mailcli.models.two_tower import TwoTower
+from mailcli.runs.folder import Run
+from mailcli.runs.variable_files import StoredVariable, open_variables
 from mailcli.training.evaluate import Metrics, measure
 from mailcli.training.predictor import Predictor
-from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
-from mailcli.training.variable_files import StoredVariable, open_variables
 
 #: The optimizers' variable that is a setting: the new run has its own.
 _LEARNING_RATE = "learning_rate"

@@ -22,7 +22,7 @@ from mailcli.models.contracts import ColdStartMethod, RankingTower
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.models.two_tower import TwoTower
-from mailcli.training.class_code import class_attribute
+from mailcli.settings.class_code import class_attribute
 from mailcli.training.preparation import training_rows
 from mailcli.training.scorer import Scorer
 from mailcli.training.two_stage import training_data

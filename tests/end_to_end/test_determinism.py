@@ -15,8 +15,8 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.data.hashing import share_of_users
 from mailcli.experiments.cells import train_if_missing
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import open_run
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import open_run
 from mailcli.utils import hardware
 from tests.helpers.runs import outcome
 

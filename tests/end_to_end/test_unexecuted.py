@@ -12,7 +12,7 @@ import pytest
 
 import mailcli
 from mailcli.preprocessing.sources import _ml_100k_files
-from mailcli.training.checkpoints import Checkpoints, TrainingState
+from mailcli.runs.checkpoints import Checkpoints, TrainingState
 from tests.helpers.bad_checkpoints import BAD_CHECKPOINTS, Variable, checkpoint
 
 

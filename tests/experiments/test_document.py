@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.plan_file import read_plan
-from mailcli.training.run_audit import RunAudit, write_audit
+from mailcli.runs.audit import RunAudit, write_audit
 from mailcli.utils import hardware
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.kept_runs import PLAN, write_run

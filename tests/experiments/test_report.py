@@ -22,7 +22,7 @@ from click.testing import Result
 from mailcli.reporting import warm_up_table
 from mailcli.reporting.report import figures
 from mailcli.reporting.warm_up import WarmUp
-from mailcli.training.run_audit import RunAudit, write_audit
+from mailcli.runs.audit import RunAudit, write_audit
 from tests.helpers import kept_runs
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.hostile_names import WORST, seen

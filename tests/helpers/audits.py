@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mailcli.training.run_audit import AuditedRun
+from mailcli.runs.audit import AuditedRun
 
 SOURCES = ["own", "other", "permuted", "mean", "none", "real"]
 

@@ -14,7 +14,7 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 #: 22 steps per epoch on the dataset `tiny`, so the epochs end at steps 22, 44 and 66.
 SETTINGS: dict[str, Any] = {

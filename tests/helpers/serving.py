@@ -17,7 +17,7 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.experiments.cells import resolve_config
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers import leakage_truth
 from tests.helpers.command_line import mail
 

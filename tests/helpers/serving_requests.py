@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.serving import MISSING, PROFILE, RawRequests, Request, drawn_as_new, without_history
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from mailcli.config import RunConfig, make_config
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows
-from mailcli.training.run_audit import RunAudit
+from mailcli.runs.audit import RunAudit
 from tests.helpers.audits import SOURCES
 from tests.helpers.results import BASE, MAIL, result
 

@@ -21,7 +21,7 @@ from mailcli.reporting.rows import Row
 from mailcli.reporting.tables import make_table
 from mailcli.reporting.terminal_table import terminal_table
 from mailcli.reporting.text_table import TextTable
-from mailcli.training.run_audit import RunAudit, measure_audit
+from mailcli.runs.audit import RunAudit, measure_audit
 from tests.helpers.audits import many_users, scored_run
 from tests.helpers.results import BASE, MAIL, result, three_rows
 

@@ -9,7 +9,7 @@ from mailcli.config import make_config
 from mailcli.reporting.audit_block import RowAudit, audit_block, verdicts
 from mailcli.reporting.audit_table import audit_table, cost_text, verdict
 from mailcli.reporting.audits import Cost, mean_audit
-from mailcli.training.run_audit import AuditedRun, measure_audit
+from mailcli.runs.audit import AuditedRun, measure_audit
 from tests.helpers.audits import many_users, scored_run
 
 

@@ -30,7 +30,7 @@ from mailcli.reporting.plots.map import map_caption
 from mailcli.reporting.plots.validation import SIZE, draw_curves
 from mailcli.reporting.plots.warmup import draw_warm_up
 from mailcli.reporting.warm_up import WarmUp
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.figures import assert_readable
 from tests.helpers.results import BASE, three_rows
 

@@ -20,7 +20,7 @@ from mailcli.reporting.plots._style import caption, group_by_cell
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.rows import Row
 from mailcli.reporting.tables import ResultTable, make_table
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.hostile_names import NAMES, WORST, assert_harmless, markdown_texts, seen
 from tests.helpers.results import BASE, result, three_rows
 

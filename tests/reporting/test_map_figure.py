@@ -13,7 +13,7 @@ from mailcli.errors import MailError
 from mailcli.reporting.plots import map as plot
 from mailcli.reporting.plots.map import Plot, map_caption, map_figure
 from mailcli.reporting.worlds import WorldRows
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.results import BASE, MAIL
 from tests.helpers.worlds import SETTINGS, mail_row, world
 

@@ -21,8 +21,8 @@ from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
 from mailcli.reporting.plots.tsne import embed_2d
 from mailcli.reporting.plots.validation import mean_curve
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import open_run
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import open_run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.figures import assert_readable
 from tests.helpers.models import mail_config

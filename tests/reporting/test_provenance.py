@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from mailcli.reporting.provenance import cost_note, environment_notes
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 
 def runs(*environments: dict[str, Any]) -> list[Run]:

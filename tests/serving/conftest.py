@@ -10,7 +10,7 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.command_line import mail
 from tests.helpers.serving import CELL, CELLS, RawRequests, config_of, drawn_as_new, run_models
 from tests.helpers.serving_requests import around_last_behavior, misfit_requests, request_variants, unknown_impressions

@@ -13,7 +13,7 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import resolve_config, train_if_missing
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.command_line import mail
 from tests.helpers.models import COLD_STARTS
 from tests.helpers.serving import (

@@ -17,9 +17,9 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
+from mailcli.runs.folder import Run
 from mailcli.serving.served_model import refuse_python
 from mailcli.training.predictor import Predictor
-from mailcli.training.run_folder import Run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.serving import CELL, CELLS, MISSING, SMALL, RawRequests, assert_close, drawn_as_new
 from tests.helpers.serving_requests import request_variants

@@ -10,10 +10,10 @@ import pyarrow.parquet
 import pytest
 
 from mailcli.errors import MailError
+from mailcli.runs.folder import Run
 from mailcli.serving.faults import Faults
 from mailcli.serving.impression_file import ImpressionFile
 from mailcli.serving.impression_writer import ImpressionWriter
-from mailcli.training.run_folder import Run
 from tests.helpers.command_line import error_line
 from tests.helpers.serving import CELL, PROFILE, RawRequests, score
 

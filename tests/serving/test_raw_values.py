@@ -18,10 +18,10 @@ from mailcli import MailError
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
+from mailcli.runs.folder import Run
 from mailcli.serving.impression_batches import ImpressionBatches
 from mailcli.serving.impression_file import ImpressionFile
 from mailcli.training.predictor import Predictor
-from mailcli.training.run_folder import Run
 from tests.helpers import raw_numbers
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.manifests import edit_manifest

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from mailcli.runs.folder import Run
 from mailcli.serving.impression_writer import ImpressionWriter
-from mailcli.training.run_folder import Run
 from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.serving import CELL, CELLS, RawRequests, assert_close, drawn_as_new, score

@@ -24,12 +24,12 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.bootstrap import draw_users
 from mailcli.models.coldstart.mail import ColdStart as Mail
+from mailcli.runs.audit import RunAudit, measure_audit, read_audit, write_audit
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import open_run
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.hidden_behavior import another_user
 from mailcli.training.predictor import Predictor
-from mailcli.training.run_audit import RunAudit, measure_audit, read_audit, write_audit
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import open_run
 from tests.helpers.audits import SOURCES, scored_run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import QUICK, SHAPE, mail_config

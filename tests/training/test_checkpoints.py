@@ -24,10 +24,10 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
-from mailcli.training import variable_files
-from mailcli.training.checkpoints import Checkpoints, TrainingState
+from mailcli.runs import variable_files
+from mailcli.runs.checkpoints import Checkpoints, TrainingState
+from mailcli.runs.folder import Run
 from mailcli.training.loop import TrainingLoop
-from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
 from tests.helpers.runs import Capture, Undisturbed, config, outcome, train_until
 

@@ -15,11 +15,11 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
-from mailcli.training.checkpoints import TrainingState
+from mailcli.runs.checkpoints import TrainingState
+from mailcli.runs.folder import Run
+from mailcli.runs.result import read_result
 from mailcli.training.evaluate import check_selectable
 from mailcli.training.loop import TrainingLoop, validated_steps
-from mailcli.training.run_folder import Run
-from mailcli.training.run_result import read_result
 from tests.helpers.models import mail_config
 from tests.helpers.runs import SETTINGS, Killed, kill_in_step
 

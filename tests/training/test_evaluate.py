@@ -13,9 +13,9 @@ from mailcli.config import make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
-from mailcli.metrics.bootstrap import draw_users
+from mailcli.metrics.bootstrap import DRAWS_SEED, draw_users
 from mailcli.models.factory import make_model
-from mailcli.training.evaluate import DRAWS_SEED, measure, measure_draws
+from mailcli.training.evaluate import measure, measure_draws
 from mailcli.training.scorer import Scorer
 from tests.helpers import oracles
 

@@ -17,11 +17,11 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
+from mailcli.runs.checkpoints import TrainingState
+from mailcli.runs.folder import Run
+from mailcli.runs.remote import RemoteRun
 from mailcli.training import train
-from mailcli.training.checkpoints import TrainingState
 from mailcli.training.loop import TrainingLoop
-from mailcli.training.remote_run import RemoteRun
-from mailcli.training.run_folder import Run
 from mailcli.training.scorer import Scorer
 from tests.helpers.runs import CELLS, Capture, Killed, Undisturbed, config, kill_in_step, outcome, train_until
 

@@ -13,9 +13,9 @@ import pytest
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
-from mailcli.training.checkpoints import TrainingState
+from mailcli.runs.checkpoints import TrainingState
+from mailcli.runs.folder import Run
 from mailcli.training.messages import MeanLosses, log_begin, log_end, log_validation
-from mailcli.training.run_folder import Run
 from mailcli.utils.log import LOGGER, log_to_queue
 from tests.helpers.runs import config
 

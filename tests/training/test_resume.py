@@ -17,7 +17,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.command_line import mail
 from tests.helpers.runs import CELLS, SETTINGS, Capture, Killed, Undisturbed, config, kill_in_step, outcome
 

@@ -15,9 +15,9 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.contracts import user_folds
+from mailcli.runs.folder import CONFIG, Run
 from mailcli.training import teachers
 from mailcli.training.loop import TrainingLoop
-from mailcli.training.run_folder import CONFIG, Run
 from mailcli.utils.parsing import read_toml
 from tests.helpers.leakage_runs import replace_columns
 from tests.helpers.runs import Killed, kill_in_step, outcome

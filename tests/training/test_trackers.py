@@ -16,8 +16,8 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
+from mailcli.runs.folder import Run
 from mailcli.training import trackers
-from mailcli.training.run_folder import Run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
 

@@ -18,11 +18,11 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.reporting.rescore import rescore
+from mailcli.runs.registry import find_run, open_run
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train
 from mailcli.training.evaluate import measure
-from mailcli.training.run_registry import find_run, open_run
 from tests.helpers.models import mail_config
 from tests.helpers.runs import Trained, copy_run
 

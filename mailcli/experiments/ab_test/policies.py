@@ -16,9 +16,9 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.last_used import open_chosen
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, did_you_mean
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import check_unchanged, open_run
 from mailcli.simulation.ground_truth import Truth
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import check_unchanged, open_run
 from mailcli.utils.prefetch import prefetch
 
 #: Policies without a run: rank by the true click probability, or by random numbers.

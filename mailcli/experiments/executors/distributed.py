@@ -27,8 +27,8 @@ from mailcli.experiments.executors.replicas import (
     set_visible_gpus,
     tensorflow_errors_explained,
 )
-from mailcli.training.remote_run import RemoteRun
-from mailcli.training.run_registry import run_identity
+from mailcli.runs.registry import run_identity
+from mailcli.runs.remote import RemoteRun
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:

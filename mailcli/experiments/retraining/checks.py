@@ -8,8 +8,8 @@ from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.data.field_definitions import field_definitions
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError, quoted
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import dataset_sha256, read_with_run_ids, trained_dataset_sha256
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import dataset_sha256, read_with_run_ids, trained_dataset_sha256
 
 
 def open_parent_dataset(parent: Run, data_dir: Path) -> Dataset:

@@ -13,8 +13,8 @@ from mailcli.data.numbering import RenumberedDataset, current_numbering, extend_
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.retraining.checks import check_next_dataset, check_resumable, open_parent_dataset
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import NUMBERING, PARENT_OPTIMIZERS, check_has_weights, find_run, open_run
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import NUMBERING, PARENT_OPTIMIZERS, check_has_weights, find_run, open_run
 from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mailcli.reporting.captions import ONE_SEED, protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextBlock, TextTable, signed, text_block, unsigned
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 #: What a change means on the dataset of the earlier day, and on that of the new one.
 _MEANINGS = ("forgetting", "gain")

@@ -14,7 +14,7 @@ from mailcli.escape import figure_label
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rescore import cell_of
 from mailcli.reporting.rows import Row, result_of, row_of
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from mailcli.utils.files import replace_file
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
-from mailcli.training.class_code import generates_behavior
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import check_has_weights
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import check_has_weights
+from mailcli.settings.class_code import generates_behavior
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: Old users and new users, at most so many each (ours: more points make a map unreadable).

@@ -11,7 +11,7 @@ from mailcli.escape import figure_label
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, labeled, line_style, rows_by_cell
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.tables import ResultLine, make_table
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

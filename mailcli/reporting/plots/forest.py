@@ -12,7 +12,7 @@ from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, add_legend, add_title, caption, rows_by_cell, wrapped
 from mailcli.reporting.rows import METRICS, TITLES, Row
 from mailcli.reporting.tables import ResultLine, make_table
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,9 +18,9 @@ from mailcli.reporting.map_table import block_title
 from mailcli.reporting.plots._style import PAGE, add_title, caption, check_new_share, rows_by_cell, wrapped
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import COUNTS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
+from mailcli.runs.folder import Run
+from mailcli.settings.class_code import trains_on_generated_behavior
 from mailcli.simulation.world import Settings
-from mailcli.training.class_code import trains_on_generated_behavior
-from mailcli.training.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.reporting.plots._style import COLORS, PAGE, add_title, run_caption
 from mailcli.reporting.plots._users import encode_single_run
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.reporting.rows import Result
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

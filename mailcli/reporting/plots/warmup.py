@@ -11,7 +11,7 @@ import numpy as np
 from mailcli.metrics.statistics import estimate
 from mailcli.reporting.plots._style import COLUMN, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.reporting.warm_up import WarmUp, measure_warm_up
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,8 @@ from mailcli.reporting.result_layout import lay_out
 from mailcli.reporting.rows import COST_METRICS, METRICS, Result, Row
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, text_block, unsigned
-from mailcli.training.run_settings import other_than_default
-from mailcli.training.setting_reference import all_settings
+from mailcli.runs.settings import other_than_default
+from mailcli.settings.reference import all_settings
 
 #: Settings that a report shows elsewhere: in the rows' names, or next to every table.
 _SHOWN_ELSEWHERE = {"data", "ranker", "cold_start", "seed", "continues"}

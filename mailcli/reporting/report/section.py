@@ -26,7 +26,7 @@ from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
 from mailcli.reporting.warm_up_table import SHOWS, WarmUpLine, warm_up_table
 from mailcli.reporting.worlds import WorldRows
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 _SORT = "Click the head of a column to sort the rows of each group of users."
 _GAIN = (

@@ -10,7 +10,7 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.leakage import LeakError
 from tests.helpers.leakage_runs import TWO_STAGE, config, replace_columns
 

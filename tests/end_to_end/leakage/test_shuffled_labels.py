@@ -16,10 +16,10 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
+from mailcli.runs.folder import Run
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import dataset_checks
-from mailcli.training.run_folder import Run
 from tests.helpers.alimama import DAY, START
 from tests.helpers.another_future import write_csv
 from tests.helpers.leakage import LeakError

@@ -10,7 +10,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.experiments.ab_test.policies import Contender
 from mailcli.experiments.ab_test.run import Setup, run_ab_test
 from mailcli.experiments.ab_test.table import ab_test_table
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 
 
 def test_runs_with_different_new_users_are_noted(tiny: Dataset) -> None:

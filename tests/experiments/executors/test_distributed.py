@@ -14,10 +14,10 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
+from mailcli.runs.audit import measure_audit
+from mailcli.runs.registry import open_run
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.predictor import Predictor
-from mailcli.training.run_audit import measure_audit
-from mailcli.training.run_registry import open_run
 from tests.helpers.models import QUICK
 from tests.helpers.workers import (
     BASE_MAIL,

@@ -20,9 +20,9 @@ from mailcli.data.protocol import views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.retraining.run import continue_run
 from mailcli.models.factory import make_model
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import open_run, read_with_run_ids
 from mailcli.training.evaluate import measure
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import open_run, read_with_run_ids
 from mailcli.training.scorer import Scorer
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.manifests import edit_manifest

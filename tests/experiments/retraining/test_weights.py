@@ -17,8 +17,8 @@ from mailcli.errors import MailError
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import open_run
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import open_run
 from mailcli.training.warm_start import WarmStart, _VariableExpander
 from tests.helpers.retraining import PARENT, SETTINGS
 

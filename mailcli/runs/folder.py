@@ -34,13 +34,13 @@ from numpy.typing import NDArray
 
 from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError
-from mailcli.training.run_audit import RunAudit, read_audit, write_audit
-from mailcli.training.run_checksums import SUMS, check_files, write_sums
-from mailcli.training.run_environment import read_environment
-from mailcli.training.run_history import read_history, read_validation_curve
-from mailcli.training.run_result import read_result
-from mailcli.training.variable_files import DAMAGE_ERRORS
-from mailcli.training.weights_file import check_weights_file
+from mailcli.runs.audit import RunAudit, read_audit, write_audit
+from mailcli.runs.checksums import SUMS, check_files, write_sums
+from mailcli.runs.environment import read_environment
+from mailcli.runs.history import read_history, read_validation_curve
+from mailcli.runs.result import read_result
+from mailcli.runs.variable_files import DAMAGE_ERRORS
+from mailcli.runs.weights_file import check_weights_file
 from mailcli.utils.files import (
     FolderLock,
     file_sha256,

@@ -15,8 +15,8 @@ from mailcli.errors import MailError
 from mailcli.experiments import estimate as estimates
 from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.experiments.run_time import Speed
-from mailcli.training.run_folder import Run
-from mailcli.training.run_registry import find_run, open_run
+from mailcli.runs.folder import Run
+from mailcli.runs.registry import find_run, open_run
 from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.files import files_of

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from mailcli import plugins
 from mailcli.config import OPTION_TABLES, RULES, RunConfig, option_text
 from mailcli.errors import quoted
-from mailcli.training.class_code import class_of, read_module
-from mailcli.training.option_defaults import Constructor, option_defaults, read_constructor, read_value
+from mailcli.settings.class_code import class_of, read_module
+from mailcli.settings.option_defaults import Constructor, option_defaults, read_constructor, read_value
 
 #: The fields of RunConfig that `--set KEY=VALUE` does not take: another option sets it, or its parts are set.
 NOT_SET = {"continues", *OPTION_TABLES.values()}

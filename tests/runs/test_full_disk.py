@@ -15,7 +15,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import RunFolders, train_if_missing
 from mailcli.models.two_tower import TwoTower
-from mailcli.training.run_folder import Run
+from mailcli.runs.folder import Run
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.models import mail_config
 from tests.helpers.runs import config, outcome

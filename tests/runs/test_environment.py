@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.training.run_environment import read_environment
+from mailcli.runs import environment
+from mailcli.runs.environment import read_environment
 
 GOOD: dict[str, Any] = {
     "mail": "0.1.0",
@@ -21,6 +23,29 @@ GOOD: dict[str, Any] = {
     "seconds": 12.5,
     "cost": {"parameters": 10, "training_seconds": 0.5},
 }
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """The output of a command of Git."""
+    who = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+    done = subprocess.run(["git", "-C", str(folder), *who, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_is_that_of_the_files_own_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of a project in which the package is installed."""
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "mine.py").touch()
+    git(tmp_path, "add", "mine.py")
+    git(tmp_path, "commit", "--quiet", "--message", "mine")
+    installed = tmp_path / ".venv" / "environment.py"
+    installed.parent.mkdir()
+    installed.touch()
+    commits = []
+    for file in (tmp_path / "mine.py", installed, tmp_path / "nowhere" / "environment.py"):
+        monkeypatch.setattr(environment, "__file__", str(file))
+        commits.append(environment.environment(1.0, {})["commit"])
+    assert commits == [git(tmp_path, "rev-parse", "HEAD"), None, None]
 
 
 def test_what_a_version_did_not_write_may_be_missing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, option_text
-from mailcli.training.class_code import assigned, class_of, lineage, read_module
+from mailcli.settings.class_code import assigned, class_of, lineage, read_module
 
 #: Tables of config.toml: the options that are set, and the defaults of the others.
 _TABLES = (

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mailcli.config import OPTION_TABLES, RunConfig, option_text, to_toml
-from mailcli.training.option_defaults import default_tables
-from mailcli.training.run_folder import CONFIG, Run
+from mailcli.runs.folder import CONFIG, Run
+from mailcli.settings.option_defaults import default_tables
 from mailcli.utils.parsing import read_toml
 
 #: The keys of config.toml for the options of a ranker and a method that are set, and for the defaults of the others.

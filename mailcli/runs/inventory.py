@@ -13,11 +13,11 @@ from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
-from mailcli.training.checkpoints import newest_state
-from mailcli.training.environment import TIME
-from mailcli.training.run_folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, Run, lock_of
-from mailcli.training.run_history import VALIDATED_STEP
-from mailcli.training.run_registry import check_run_folder, open_run, read_config, suggest_folder
+from mailcli.runs.checkpoints import newest_state
+from mailcli.runs.environment import TIME_FORMAT
+from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, Run, lock_of
+from mailcli.runs.history import VALIDATED_STEP
+from mailcli.runs.registry import check_run_folder, open_run, read_config, suggest_folder
 from mailcli.utils.files import delete_folder, size_and_time
 
 #: What a run can be. `stopped`: by Ctrl-C, a kill or a full disk. `untested`: a trial of `mail tune`, which does not
@@ -59,7 +59,7 @@ def list_runs(runs: Path) -> list[ListedRun]:
     folders = run_folders(runs)
     if not folders:
         raise MailError(f"{runs}: holds no run. Make one with `mail train`, or name another folder with --runs.")
-    return [look_at(folder) for folder in folders]
+    return [inspect_run(folder) for folder in folders]
 
 
 def run_folders(runs: Path) -> list[Path]:
@@ -74,7 +74,7 @@ def _seed(folder: Path) -> tuple[int, str]:
     return (int(number) if number.isascii() and number.isdigit() else -1), number
 
 
-def look_at(folder: Path) -> ListedRun:
+def inspect_run(folder: Path) -> ListedRun:
     """What has become of the run in a folder, whose small files are checked if it is finished.
 
     Raises:
@@ -145,7 +145,7 @@ def _finish_time(run: Run, written: float) -> float:
     """When a run was finished, by environment.json: copies of its files are younger. An older version's may lack it."""
     finished = run.environment.get("finished")
     try:
-        return written if finished is None else float(timegm(time.strptime(str(finished), TIME)))
+        return written if finished is None else float(timegm(time.strptime(str(finished), TIME_FORMAT)))
     except ValueError as error:
         raise MailError(
             f"{run.folder / ENVIRONMENT}: is damaged ({error}). Delete the folder and run again."

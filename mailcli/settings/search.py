@@ -9,7 +9,7 @@ from typing import Any
 from mailcli import plugins
 from mailcli.config import option_text
 from mailcli.errors import MailError, did_you_mean
-from mailcli.training.setting_reference import TYPES, Setting, all_settings, described, type_text
+from mailcli.settings.reference import TYPES, Setting, all_settings, described, type_text
 
 
 def settings_named(name: str) -> list[Setting]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from mailcli.data.dataset import dataset_names, open_dataset
 from mailcli.errors import MailError
 from mailcli.plugins import is_trivial
-from mailcli.training.run_folder import CONFIG, RESULT, Run
-from mailcli.training.run_registry import check_unchanged, finished_runs, keep_usable, open_run
+from mailcli.runs.folder import CONFIG, RESULT, Run
+from mailcli.runs.registry import check_unchanged, finished_runs, keep_usable, open_run
 
 logger = logging.getLogger(__name__)
 

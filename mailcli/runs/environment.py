@@ -1,20 +1,22 @@
-"""What a result depends on besides its config: versions and machine."""
+"""environment.json of a run: what its result depends on besides its config, versions and machine, and what it cost."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from mailcli import __version__
+from mailcli.errors import MailError
 from mailcli.utils import hardware
+from mailcli.utils.parsing import is_number, read_json
 
 #: The form of times, in UTC.
-TIME = "%Y-%m-%dT%H:%M:%SZ"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 #: Libraries on whose version the numbers of a run depend.
 LIBRARIES = ("keras", "numpy", "pandas", "scipy", "scikit-learn", "tensorflow")
 
@@ -35,9 +37,24 @@ def environment(seconds: float, devices: Mapping[str, int], cost: Mapping[str, f
         **hardware.describe(),
         **devices,
         "seconds": round(seconds, 1),
-        "finished": time.strftime(TIME, time.gmtime()),
+        "finished": time.strftime(TIME_FORMAT, time.gmtime()),
         **({"cost": dict(cost)} if cost else {}),
     }
+
+
+def read_environment(path: Path) -> dict[str, Any]:
+    """The contents of a run's environment.json; runs of older versions lack some of them.
+
+    Raises:
+        MailError: it cannot be read, or a value is not of its kind.
+    """
+    try:
+        contents = read_json(path)
+    except (OSError, ValueError) as error:
+        raise MailError(f"{path}: cannot be read ({error}). Delete the folder and run again.") from error
+    if not isinstance(contents, dict) or not contents or not all(map(_is_valid, contents, contents.values())):
+        raise MailError(f"{path}: is damaged. Delete the folder and run again.")
+    return contents
 
 
 def _commit() -> str | None:
@@ -53,3 +70,28 @@ def _commit() -> str | None:
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(is_number, value.values()))
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("mail", "python", *LIBRARIES, "machine", "finished"), _is_text),
+    "commit": lambda value: value is None or _is_text(value),
+    **dict.fromkeys(("cores", "threads", "workers", "replicas", "gpus", "seconds"), is_number),
+    "instructions": _are_texts,
+    "cost": _are_numbers,
+}
+
+
+def _is_valid(key: str, value: Any) -> bool:
+    return key not in _CHECKS or _CHECKS[key](value)

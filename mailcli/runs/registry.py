@@ -14,9 +14,9 @@ from mailcli.config import Options, RunConfig, differences, make_config, to_toml
 from mailcli.data.dataset import MANIFEST, Dataset
 from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
-from mailcli.training.checkpoints import delete_leftovers
-from mailcli.training.option_defaults import default_tables, set_changed_defaults
-from mailcli.training.run_folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries, lock_of
+from mailcli.runs.checkpoints import delete_leftovers
+from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries, lock_of
+from mailcli.settings.option_defaults import default_tables, set_changed_defaults
 from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
 from mailcli.utils.parsing import read_toml
 
@@ -80,7 +80,7 @@ def find_run(
     dataset: Dataset,
     checksums: Mapping[str, str] | None = None,
     overwrite: bool = False,
-    otherwise: str = OVERWRITE,
+    remedy: str = OVERWRITE,
 ) -> Run:
     """The run of a config: finished, unfinished, or not begun yet.
 
@@ -90,7 +90,7 @@ def find_run(
         dataset: the dataset.
         checksums: SHA-256 of what else the run depends on, by keys that end with `_sha256`.
         overwrite: whether a run with other settings, data or code is no error, but is replaced once the new one begins.
-        otherwise: what to do about such a run, for the error.
+        remedy: what to do about such a run, for the error.
 
     Raises:
         MailError: the folder is not a run folder, or holds a run with other settings, data or code.
@@ -103,7 +103,7 @@ def find_run(
         check_finished_files(folder)
     changes = _changes(folder, settings)
     if changes and not overwrite:
-        raise MailError(f"{folder}: holds a run with other settings ({'; '.join(changes)}). {otherwise}")
+        raise MailError(f"{folder}: holds a run with other settings ({'; '.join(changes)}). {remedy}")
     run = Run(folder, config, settings, replaces=file_sha256(folder / CONFIG) if changes else "")
     is_finished = (folder / RESULT).exists() and not changes
     if is_finished:

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.metrics.bootstrap import MIN_AUDIT_DRAWS, WeightedMetrics, resample
-from mailcli.training.evaluate import DRAWS_SEED
-from mailcli.training.variable_files import DAMAGE_ERRORS
+from mailcli.metrics.bootstrap import DRAWS_SEED, MIN_AUDIT_DRAWS, WeightedMetrics, resample
+from mailcli.runs.variable_files import DAMAGE_ERRORS
 from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import progress
 

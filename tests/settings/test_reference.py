@@ -11,7 +11,7 @@ from mailcli.config import OPTION_TABLES, RULES, RunConfig, make_config
 from mailcli.errors import MailError
 from mailcli.models.contracts import options_of
 from mailcli.models.factory import _instantiate
-from mailcli.training.setting_reference import Setting, all_settings
+from mailcli.settings.reference import Setting, all_settings
 
 OPTIONS = [setting for setting in all_settings() if setting.owner]
 KINDS = {kind.title: kind for kind in (plugins.RANKERS, plugins.COLD_STARTS)}

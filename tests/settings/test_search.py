@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.training.setting_search import settings_named
+from mailcli.settings.search import settings_named
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
-from mailcli.training.run_folder import entries
-from mailcli.training.variable_files import (
+from mailcli.runs.folder import entries
+from mailcli.runs.variable_files import (
     DAMAGE_ERRORS,
     check_stored,
     save_variables,
@@ -34,7 +34,7 @@ from mailcli.utils.files import existing_parent, remove
 from mailcli.utils.system_errors import advice
 
 if TYPE_CHECKING:
-    from mailcli.training.run_folder import Run
+    from mailcli.runs.folder import Run
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailcli import plugins
-from mailcli.training.class_code import class_attribute, read_module
+from mailcli.settings.class_code import class_attribute, read_module
 
 BASES = """
 import no_such_package
