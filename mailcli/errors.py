@@ -77,10 +77,14 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def shorten(value: object, most: int = 60) -> str:
-    """`repr(value)` for an error text, cut to `most` characters (ours: the message stays one line)."""
+#: Characters of a value in an error text (ours: the message stays one line).
+_LONGEST_VALUE = 60
+
+
+def shorten(value: object) -> str:
+    """`repr(value)` for an error text, cut to 60 characters."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to print integers of thousands of digits
         text = "a number of thousands of digits"
-    return text if len(text) <= most else f"{text[:most]}..."
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."

@@ -21,7 +21,7 @@ def as_path(name: str, value: object) -> Path:
 def check_text(name: str, value: object) -> None:
     """Refuse what is no text, or empty (MailError)."""
     if not isinstance(value, str) or not value:
-        raise MailError(f"{name} is {shorten(value)}. Expected a text.")
+        raise MailError(f"{name} is {shorten(value)}. Expected a string.")
 
 
 def check_flags(**flags: object) -> None:

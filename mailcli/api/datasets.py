@@ -21,7 +21,7 @@ def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
     """A dataset that `mail preprocess` or `preprocess` has made.
 
     Args:
-        name: its name; None for the only one in the folder, or of several the one used or made last, which is told.
+        name: its name; None for the only one in the folder, or of several the one used or made last, which is logged.
         data_dir: folder of the datasets.
 
     Raises:

@@ -21,7 +21,7 @@ DRY_RUN = click.option(
 
 
 def only_planned(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | None, dry_run: bool) -> bool:
-    """Say what the missing runs of some tables take; whether this was all that was asked for.
+    """Print or log what the missing runs of some tables take; returns whether --dry-run asked for nothing else.
 
     Otherwise their dataset becomes the default, unless it is one of many that a grid has.
 

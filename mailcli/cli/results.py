@@ -51,7 +51,7 @@ def results(
         raise MailError(f"--out {out}: is what the document is made of. Name another file, e.g. RESULTS.md.")
     if out.is_file() and out.suffix.lower() != ".md":
         raise MailError(f"--out {out}: is there already, and is no Markdown file. Name another file.")
-    plans = [read_plan(path).given(data, seeds) for path in files]
+    plans = [read_plan(path).with_options(data, seeds) for path in files]
     introduction = _read_markdown(reading) if reading else ""
     sections = make_sections(plans, runs, kept, figures, out)
     with replace_file(out) as partial:

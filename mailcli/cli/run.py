@@ -51,7 +51,7 @@ def run(
     from mailcli.experiments.plan_file import read_plan
     from mailcli.experiments.plan_run import make_tables, plan_worlds
 
-    plans = [read_plan(path).given(data, seeds) for path in files]
+    plans = [read_plan(path).with_options(data, seeds) for path in files]
     if columns and any(plan.grid for plan in plans):
         raise MailError("--columns: the table of a grid has columns of its own. Leave it out.")
     planned = [plan_worlds(plan, data_dir, runs, overwrite) for plan in plans]

@@ -18,7 +18,7 @@ MARKER = ".last-dataset"
 
 
 def open_chosen(data_dir: Path, name: str | None, others: str = "--data NAME takes another") -> Dataset:
-    """The dataset of that name; without a name the only one, or of several the one used or made last, which is told.
+    """The dataset of that name; without a name the only one, or of several the one used or made last, which is logged.
 
     Args:
         data_dir: folder of the datasets.

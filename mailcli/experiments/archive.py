@@ -41,7 +41,7 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
     missing: list[Path] = []
     baseline_of = plan.baseline_of(configs)
     for config in with_baselines(configs, seeds, baseline_of):
-        place = folders.of(config) / config.run_path
+        place = folders.runs_folder(config) / config.run_path
         _copy(runs / place, archive / place)
         if (archive / place / RESULT).is_file():
             archived[config.key] = _open_checked(archive / place, config)
@@ -86,7 +86,7 @@ def _history(plan: Plan, data: str, runs: Path, archive: Path) -> int:
 
 def _first_run(plan: Plan, folders: RunFolders, config: RunConfig) -> Path:
     """The place of the first seed's run of a row."""
-    return folders.of(config) / replace(config, seed=plan.first_seed).run_path
+    return folders.runs_folder(config) / replace(config, seed=plan.first_seed).run_path
 
 
 def _copy(run: Path, archive: Path) -> None:

@@ -133,13 +133,13 @@ class RunFolders:
 
     def find(self, config: RunConfig, dataset: Dataset) -> Run:
         """The run of a config, finished, unfinished, or not begun yet (MailError as `find_run`)."""
-        return find_run(self.of(config), config, dataset, overwrite=self.overwrite)
+        return find_run(self.runs_folder(config), config, dataset, overwrite=self.overwrite)
 
     def replaces_another(self, config: RunConfig, dataset: Dataset) -> bool:
         """Whether the run of a config will replace one with other settings, data or code."""
-        return self.overwrite and holds_another(self.of(config), config, dataset)
+        return self.overwrite and holds_another(self.runs_folder(config), config, dataset)
 
-    def of(self, config: RunConfig) -> Path:
+    def runs_folder(self, config: RunConfig) -> Path:
         """The folder of runs for a config: `runs`, or one inside it named by what differs from the shared settings."""
         own = _own_settings(config, self.shared) if self.shared else []
         return self.runs / _folder_name(",".join(own)) if own else self.runs
@@ -181,9 +181,9 @@ def train_if_missing(config: RunConfig, dataset: Dataset, runs: Path | RunFolder
         # TensorFlow takes seconds to import, and a table of finished runs does not need it.
         load_tensorflow()
         from mailcli.models.factory import is_two_stage
-        from mailcli.training.train import CHECKPOINT_MINUTES, train
+        from mailcli.training.train import train
 
         two_stage = is_two_stage(config)
         baseline = train_if_missing(config.baseline(), dataset, folders, minutes) if two_stage else None
-        train(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
+        train(run, dataset, baseline, minutes)
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -21,7 +20,8 @@ from mailcli.experiments.executors.processes import jobs_and_threads
 from mailcli.experiments.matrix import BaselineOf, run_memory, with_baselines
 from mailcli.experiments.run_time import Speed, duration, run_seconds, seconds_in_parallel
 from mailcli.reporting.paper import row_label
-from mailcli.runs.folder import RESULT
+from mailcli.runs.checkpoints import checkpoint_files
+from mailcli.runs.folder import CHECKPOINTS, RESULT
 from mailcli.utils.log import is_quiet
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,7 @@ class PlannedRun:
         """Steps up to the newest checkpoint of an interrupted run."""
         if self.replaces_another:
             return 0
-        names = (re.fullmatch(r"step-(\d+)\.npz", path.name) for path in self.folder.glob("checkpoints/*"))
-        return max((int(name[1]) for name in names if name), default=0)
+        return max(checkpoint_files(self.folder / CHECKPOINTS), default=0)
 
     @property
     def cell(self) -> str:
@@ -94,7 +93,7 @@ class PlannedTable:
             PlannedRun(
                 config,
                 self.dataset,
-                self.folders.of(config) / config.run_path,
+                self.folders.runs_folder(config) / config.run_path,
                 names.get(_without_seed(config)) or row_label(config),
                 self.grid,
                 self.folders.replaces_another(config, self.dataset),

@@ -28,7 +28,7 @@ class TableRuns:
     dataset: Dataset
     folders: RunFolders
     by_config: Mapping[str, Run]
-    """By the `repr` of their config."""
+    """By the `key` of their config."""
 
     @property
     def of_networks(self) -> list[Run]:
@@ -49,7 +49,6 @@ def make_rows(
     minutes: float | None = None,
     jobs: int | None = None,
     trainer: Callable[[Sequence[Task]], None] | None = None,
-    baseline_of: BaselineOf = RunConfig.baseline,
 ) -> list[Row]:
     """Rows for cells, each with its baseline: the same ranker without a method, same seed, hence same new users.
 
@@ -61,7 +60,6 @@ def make_rows(
         minutes: between two checkpoints of a training; None for the default.
         jobs: how many runs to train at once; None for as many as cores and memory allow.
         trainer: trains the missing runs; also called when none is missing. None for processes of this machine.
-        baseline_of: the cell that a cell is compared with, of the same seed.
 
     Raises:
         MailError: a run cannot be made, or has failed; the others are finished by then.
@@ -69,12 +67,12 @@ def make_rows(
     """
     folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
     configs, seeds = list(configs), tuple(seeds)
-    table = table_runs(configs, seeds, dataset, folders, baseline_of)
+    table = table_runs(configs, seeds, dataset, folders)
     if trainer:
         trainer(table.missing(minutes))
     else:
         train_missing([table], minutes, jobs)
-    return finished_rows(table, configs, seeds, baseline_of)
+    return finished_rows(table, configs, seeds, RunConfig.baseline)
 
 
 def table_runs(
@@ -84,7 +82,9 @@ def table_runs(
     folders: RunFolders,
     baseline_of: BaselineOf = RunConfig.baseline,
 ) -> TableRuns:
-    """Find the runs of a table, and fit those of trivial rows; arguments and errors as `make_rows`.
+    """Find the runs of a table, and fit those of trivial rows; other arguments and errors as `make_rows`.
+
+    `baseline_of` gives the cell that a cell is compared with, of the same seed.
 
     A trivial row is fitted in seconds, so that a dataset that does not suit it is refused before hours of training.
     """
@@ -160,7 +160,7 @@ def make_row(
     Args:
         config: the cell, with any seed.
         seeds: the seeds of the row.
-        runs: by the `repr` of their config; the baseline's runs, too.
+        runs: by the `key` of their config; the baseline's runs, too.
         baseline_of: the cell that it is compared with.
     """
 

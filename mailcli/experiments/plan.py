@@ -70,7 +70,7 @@ class Plan:
     options: tuple[str, ...] = ()
     """--data and --seeds, as far as they are given."""
 
-    def given(self, data: str | None, seeds: int | None) -> Plan:
+    def with_options(self, data: str | None, seeds: int | None) -> Plan:
         """The experiment on another dataset, or with another number of seeds, as --data and --seeds say.
 
         Raises:

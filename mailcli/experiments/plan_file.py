@@ -39,12 +39,12 @@ RULES = {
     "against": Rule("a list of pairs of rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
 }
 _REQUIRED = ("title", "source", "rows")
-#: Settings that neither a row nor the table `settings` has: what says them instead.
-_SAID_BY = {
-    "seed": "first_seed and seeds say it",
-    "data": "source says it, or --data",
-    "ranker": "the names of rows say it",
-    "cold_start": "the names of rows say it",
+#: Settings that neither a row nor the table `settings` has: what sets them instead.
+_SET_BY = {
+    "seed": "set by first_seed and seeds",
+    "data": "set by source or --data",
+    "ranker": "set by the names of rows",
+    "cold_start": "set by the names of rows",
 }
 #: The same of what the rows of a table share: its caption has it once.
 _SHARED = dict.fromkeys(("protocol", "new_share"), "the rows of a table share it, so put it in [settings]")
@@ -80,7 +80,7 @@ def read_plan(path: Path) -> Plan:
     simulate = content.get("simulate", {})
     labels = [_read_label(row, faults) for row in content["rows"]]
     rows = [_read_row(row, faults) for row in content["rows"]]
-    faults += _misplaced(content.get("settings", {}), _SAID_BY, "settings.")
+    faults += _misplaced(content.get("settings", {}), _SET_BY, "settings.")
     faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
     if "tuned" in content:
         faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=_TUNED_REQUIRED)
@@ -152,7 +152,7 @@ def _read_row(row: Any, faults: list[str]) -> Options:
     if not isinstance(name, str):
         faults.append(f"row {shorten(row)}: expected a name, or {{row = NAME, KEY = VALUE}}")
         return {}
-    faults += _misplaced(settings, {**_SAID_BY, **_SHARED}, f"row '{name}': ")
+    faults += _misplaced(settings, {**_SET_BY, **_SHARED}, f"row '{name}': ")
     try:
         return {**row_settings(name), **settings}
     except MailError as error:
@@ -160,9 +160,9 @@ def _read_row(row: Any, faults: list[str]) -> Options:
         return {}
 
 
-def _misplaced(settings: Options, said_by: Mapping[str, str], place: str) -> list[str]:
+def _misplaced(settings: Options, set_by: Mapping[str, str], place: str) -> list[str]:
     """The settings that would be ignored there, replace a row's, or set rows apart that share a caption."""
-    return [f"{place}{key}: {_unquoted(key, settings[key]) or said_by[key]}" for key in settings if key in said_by]
+    return [f"{place}{key}: {_unquoted(key, settings[key]) or set_by[key]}" for key in settings if key in set_by]
 
 
 def _unquoted(key: str, value: Any) -> str:

@@ -96,7 +96,7 @@ class TunedRow(NamedTuple):
     """What the search of a row has led to."""
 
     settings: Options
-    """Those that it has beside the ones of the experiment's file; a two-stage method has its ranker's as well."""
+    """Those beyond the experiment's file; a two-stage method has its ranker's as well."""
     validation: float | None
     """AUC of the best trial; None if nothing was searched."""
 

@@ -58,7 +58,7 @@ def make_report(sources: Sequence[Path], options: ReportOptions) -> list[ReportS
     folders = [source for source in sources if source not in files]
     if not files and (options.data or options.seeds is not None):
         raise MailError("--data and --seeds are of an experiment. Name its FILE, or leave them out.")
-    plans = [read_plan(path).given(options.data, options.seeds) for path in files]
+    plans = [read_plan(path).with_options(options.data, options.seeds) for path in files]
     runs = _chosen(folders) if sources else finished_runs(options.runs)
     sections = [_plan_section(plan, f"s{number}", options) for number, plan in enumerate(plans, start=1)]
     return sections + _run_sections(runs, options, len(plans) + 1)

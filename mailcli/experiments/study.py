@@ -31,14 +31,14 @@ def load_optuna() -> Any:
     return optuna
 
 
-def open_study(folder: Path, name: str, marks: Mapping[str, str], elsewhere: str) -> Any:
+def open_study(folder: Path, name: str, marks: Mapping[str, str], folder_option: str) -> Any:
     """The study in a folder, or a new one.
 
     Args:
         folder: of the search; no other process uses it.
         name: of the study.
         marks: what the search is, by name; a new study is marked with it.
-        elsewhere: the option that gives another search a folder of its own, for an error.
+        folder_option: the option that gives another search a folder of its own, for an error.
 
     Raises:
         MailError: the journal is damaged, or is that of another search, or does not say of which.
@@ -48,7 +48,7 @@ def open_study(folder: Path, name: str, marks: Mapping[str, str], elsewhere: str
     from optuna.storages.journal import JournalFileBackend
 
     path = folder / STUDY
-    _check_journal(path, elsewhere)
+    _check_journal(path, folder_option)
     # The lock of a killed process, for which Optuna would wait: the caller holds one of ours.
     path.with_name(f"{STUDY}.lock").unlink(missing_ok=True)
     try:
@@ -58,28 +58,28 @@ def open_study(folder: Path, name: str, marks: Mapping[str, str], elsewhere: str
         )
         attributes, _ = study.user_attrs, records(study)
     except (LookupError, ValueError, TypeError, AttributeError, AssertionError, optuna.exceptions.OptunaError) as error:
-        raise _damaged(path, elsewhere, f"Optuna: {type(error).__name__} {error}") from error
+        raise _damaged(path, folder_option, f"Optuna: {type(error).__name__} {error}") from error
     trials = len(study.trials)
     for key, value in marks.items():
         known = attributes.get(key)
         if known is not None and not isinstance(known, str):
-            raise _damaged(path, elsewhere, f"its {key} is {known!r:.80}; expected a string")
+            raise _damaged(path, folder_option, f"its {key} is {known!r:.80}; expected a string")
         if known is None and trials:
             raise MailError(
                 f"{folder}: holds a search of an earlier version of mail, without a note of its {key}, so that its "
-                f"trials may differ in it. Choose another {elsewhere}, or delete the folder."
+                f"trials may differ in it. Choose another {folder_option}, or delete the folder."
             )
         if known is None:
             study.set_user_attr(key, value)
         elif known != value:
             raise MailError(
                 f"{folder}: holds a search with other {key} ({known:.80} -> {value:.80}). Choose another "
-                f"{elsewhere}, or delete the folder."
+                f"{folder_option}, or delete the folder."
             )
     return study
 
 
-def _check_journal(path: Path, elsewhere: str) -> None:
+def _check_journal(path: Path, folder_option: str) -> None:
     """Drop the line that a kill or a full disk left unfinished; refuse any other damage (MailError)."""
     if not path.exists():
         return
@@ -97,13 +97,13 @@ def _check_journal(path: Path, elsewhere: str) -> None:
             is_valid = False
         if not is_valid:
             text = shorten(line.decode(errors="replace"))
-            raise _damaged(path, elsewhere, f"line {number} is {text}; expected a JSON object")
+            raise _damaged(path, folder_option, f"line {number} is {text}; expected a JSON object")
 
 
-def _damaged(path: Path, elsewhere: str, reason: str) -> MailError:
+def _damaged(path: Path, folder_option: str, reason: str) -> MailError:
     return MailError(
         f"{path}: is damaged ({reason}). Delete the folder {path.parent} and search again, or choose another "
-        f"{elsewhere}."
+        f"{folder_option}."
     )
 
 

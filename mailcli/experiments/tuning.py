@@ -36,6 +36,7 @@ from mailcli.experiments.study import (
     tell_diverged,
     trials_done,
 )
+from mailcli.runs.checkpoints import checkpoint_files, delete_checkpoints
 from mailcli.runs.folder import Run
 from mailcli.runs.registry import find_run, run_identity
 from mailcli.settings.option_defaults import option_defaults
@@ -73,7 +74,7 @@ class Search:
         return Path("tune", self.plan, self.name)
 
     @property
-    def elsewhere(self) -> str:
+    def folder_option(self) -> str:
         """What to change for a folder of its own: the rows of an experiment have the names of their cells."""
         return "--runs folder" if self.plan else "--name"
 
@@ -135,7 +136,8 @@ def run_search(
     optuna = load_optuna()
     folder = runs / search.folder
     busy = (
-        f"{folder}: another `mail tune` of this name is searching. Wait for it, or choose another {search.elsewhere}."
+        f"{folder}: another `mail tune` of this name is searching. Wait for it, or choose another "
+        f"{search.folder_option}."
     )
     # Optuna's errors of writing its journal do not name it.
     with FolderLock(folder, busy), name_in_write_errors(folder / STUDY):
@@ -147,7 +149,7 @@ def _search_on(
     optuna: Any, search: Search, trials: int, dataset: Dataset, folder: Path, minutes: float | None
 ) -> list[dict[str, Any]]:
     """Search, or resume a search, in a folder that no other process uses."""
-    study = open_study(folder, search.name, search.marks_on(dataset), search.elsewhere)
+    study = open_study(folder, search.name, search.marks_on(dataset), search.folder_option)
     done = trials_done(study)
     if done > trials:
         logger.info(f"{folder}: {done} trials are done, of which the first {trials} count.")
@@ -247,7 +249,7 @@ def _train(
     """A trial's run and its best epoch; trained as by `mail train`, but not tested."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
-    from mailcli.training.train import CHECKPOINT_MINUTES, model_and_splits, train_for_validation
+    from mailcli.training.train import model_and_splits, train_for_validation
 
     run = _find_run(config, dataset, folders)
     baseline = None
@@ -258,25 +260,24 @@ def _train(
             model_and_splits(config, dataset, baseline.folder)
             _train(config.baseline(), dataset, folders, minutes)
             _discard_checkpoints([baseline])
-    return run, train_for_validation(run, dataset, baseline, CHECKPOINT_MINUTES if minutes is None else minutes)
+    return run, train_for_validation(run, dataset, baseline, minutes)
 
 
 def _find_run(config: RunConfig, dataset: Dataset, folders: RunFolders) -> Run:
     """The run of a trial; a search of other settings has a folder of its own."""
     remedy = "Choose another --runs folder, or delete this one."
-    return find_run(folders.of(config), config, dataset, remedy=remedy)
+    return find_run(folders.runs_folder(config), config, dataset, remedy=remedy)
 
 
 def _is_trained(run: Run) -> bool:
     """Whether the ranker of a two-stage trial has come to its end: an interrupted run has weights, and checkpoints."""
-    return run.weights.is_file() and not any(run.checkpoints.glob("step-*.npz"))
+    return run.weights.is_file() and not checkpoint_files(run.checkpoints)
 
 
 def _discard_checkpoints(runs: Sequence[Run]) -> None:
     """Delete what is needed only to resume or continue runs: nobody continues a trial."""
     for run in runs:
-        for checkpoint in run.checkpoints.glob("step-*.npz"):
-            checkpoint.unlink()
+        delete_checkpoints(run.checkpoints)
         run.optimizers.unlink(missing_ok=True)
 
 

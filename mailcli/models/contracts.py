@@ -142,7 +142,7 @@ class ColdStartMethod(keras.layers.Layer):
         raise NotImplementedError
 
     def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
-        """What the ranker says of completed features, in its form; a method may change it, or call other rankers too.
+        """The ranker's output for completed features; a method may change it, or call other rankers too.
 
         The default is `ranker(features, training=training)`. What a two-stage method does here is not done in training.
         """

@@ -123,7 +123,7 @@ class Extraction:
                 "rule for conversions, or leave it out."
             )
         if conversions == clicks and sum(clicks.values()) >= FEWEST_ROWS:
-            logger.warning(f"Note: {file.name}: every click is a conversion, so that conversions tell nothing more.")
+            logger.warning(f"Note: {file.name}: every click is a conversion, so that conversions add no information.")
         for name in SPLITS[1:]:
             if not conversions[name]:
                 logger.warning(

@@ -30,7 +30,7 @@ def best_epochs(row: Row) -> BestEpochs | None:
 
 
 def _ended_improving(result: Result, cap: int, patience: int) -> bool:
-    """Whether the best epoch is the cap, and not because patience ended training within it."""
+    """Whether training reached the epoch limit while validation was still improving."""
     steps_after = [point for point in result.get("curve", []) if point["step"] > result.get("best_step", 0)]
     return result["best_epoch"] >= cap and len(steps_after) < patience
 

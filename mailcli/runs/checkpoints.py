@@ -47,6 +47,18 @@ _STATE = "progress"
 _NAME = re.compile(r"step-(\d+)\.npz")
 
 
+def checkpoint_files(folder: Path) -> dict[int, Path]:
+    """The checkpoints in a folder, which need not exist, by their number of steps; the newest first."""
+    paths = {int(match[1]): path for path in folder.glob("*") if (match := _NAME.fullmatch(path.name))}
+    return {steps: paths[steps] for steps in sorted(paths, reverse=True)}
+
+
+def delete_checkpoints(folder: Path) -> None:
+    """Delete all checkpoints in a folder; the best epoch, which may be there as well, stays."""
+    for path in checkpoint_files(folder).values():
+        path.unlink()
+
+
 @dataclass
 class TrainingState:
     """How far a run has come."""
@@ -128,28 +140,18 @@ class Checkpoints:
             return state
         return None
 
-    def delete_all(self) -> None:
-        """Delete them once the run is finished."""
-        for path in self._newest_first():
-            path.unlink()
-
     def describe_newest(self) -> str:
         """A sentence about the newest checkpoint."""
         paths = self._newest_first()
         return f"The last good checkpoint is {paths[0]}." if paths else "There is no checkpoint yet."
 
     def _newest_first(self) -> list[Path]:
-        return _newest_first(self._folder)
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    paths = {int(match[1]): path for path in folder.glob("*") if (match := _NAME.fullmatch(path.name))}
-    return [paths[steps] for steps in sorted(paths, reverse=True)]
+        return list(checkpoint_files(self._folder).values())
 
 
 def newest_state(folder: Path) -> TrainingState | None:
     """The training state of the newest readable checkpoint of a folder, whose variables are not read; None without."""
-    for path in _newest_first(folder):
+    for path in checkpoint_files(folder).values():
         try:
             check_stored(path)
             with np.load(path, allow_pickle=False) as file:
@@ -166,7 +168,7 @@ def delete_leftovers(run: Run) -> None:
     try:
         with run.lock():
             remove(run.teachers)
-            Checkpoints(run.checkpoints, ()).delete_all()
+            delete_checkpoints(run.checkpoints)
     except MailError:
         logger.debug(f"{run.folder}: another process is finishing this run, and deletes its checkpoints.")
 

@@ -60,12 +60,12 @@ logger = logging.getLogger(__name__)
 CONFIG, ENVIRONMENT, RESULT, AUDIT = "config.toml", "environment.json", "result.json", "audit.npz"
 HISTORY = "history.jsonl"
 _PREDICTIONS, _VOCABULARIES = "predictions.npy", "vocabularies.npz"
-_CHECKPOINTS, _TENSORBOARD, _TEACHERS = "checkpoints", "tensorboard", "teachers"
-_WEIGHTS, _OPTIMIZERS = f"{_CHECKPOINTS}/best.weights.h5", f"{_CHECKPOINTS}/best.optimizers.npz"
+CHECKPOINTS, _TENSORBOARD, _TEACHERS = "checkpoints", "tensorboard", "teachers"
+_WEIGHTS, _OPTIMIZERS = f"{CHECKPOINTS}/best.weights.h5", f"{CHECKPOINTS}/best.optimizers.npz"
 #: The files of a finished run that are checked when it is opened; the checkpoints are checked when they are read.
 _SMALL_FILES = (CONFIG, ENVIRONMENT, HISTORY, _PREDICTIONS, AUDIT, RESULT, _VOCABULARIES)
 #: All that a run folder may hold.
-ENTRIES = (*_SMALL_FILES, SUMS, _CHECKPOINTS, _TENSORBOARD, _TEACHERS)
+ENTRIES = (*_SMALL_FILES, SUMS, CHECKPOINTS, _TENSORBOARD, _TEACHERS)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Run:
         logger.debug(f"{self.folder}: starting a new run.")
 
     def _write_settings(self, folder: Path) -> None:
-        (folder / _CHECKPOINTS).mkdir(parents=True)
+        (folder / CHECKPOINTS).mkdir(parents=True)
         with write_atomically(folder / CONFIG) as partial:
             partial.write_text(tomli_w.dumps(self.settings), encoding="utf-8")
 
@@ -162,7 +162,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints."""
-        return self.folder / _CHECKPOINTS
+        return self.folder / CHECKPOINTS
 
     @property
     def weights(self) -> Path:

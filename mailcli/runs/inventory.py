@@ -29,7 +29,7 @@ _TAIL = 1 << 16
 
 @dataclass(frozen=True)
 class ListedRun:
-    """A run, whatever has become of it."""
+    """A run in any state."""
 
     folder: Path
     status: str

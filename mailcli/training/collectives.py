@@ -89,16 +89,16 @@ def _gather(x: Any, is_first: Any) -> Any:
 
 @tf.function(reduce_retracing=True)
 def _on_all(operation: Any, x: Any) -> Any:
-    team = distribute.replica_group()
-    assert team is not None
-    replicas = len(team.strategy.extended.worker_devices)
+    group = distribute.replica_group()
+    assert group is not None
+    replicas = len(group.strategy.extended.worker_devices)
 
     def on_replica() -> Any:
         # One replica speaks for its worker.
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
         return operation(x, tf.equal(tf.cast(number, tf.int32) % replicas, 0))
 
-    return team.strategy.experimental_local_results(team.strategy.run(on_replica))[0]
+    return group.strategy.experimental_local_results(group.strategy.run(on_replica))[0]
 
 
 def _run(operation: Any, x: Any) -> NDArray:

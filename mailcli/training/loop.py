@@ -158,10 +158,6 @@ class TrainingLoop:
             return Interrupted(f"Interrupted. {_CHIEF_HAS_CHECKPOINTS} Run the same commands to resume.")
         return Interrupted(f"Interrupted. {self._checkpoints.describe_newest()} Run the same command to resume.")
 
-    def delete_checkpoints(self) -> None:
-        """Delete the checkpoints of a finished run."""
-        self._checkpoints.delete_all()
-
     def _is_validated_after(self, step: int) -> bool:
         """Whether a validation follows this step of an epoch."""
         return step in self._validated_steps

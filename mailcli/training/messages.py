@@ -43,7 +43,7 @@ class MeanLosses:
 
 
 def log_begin(config: RunConfig, steps: int) -> None:
-    """Say which run begins, and when it ends.
+    """Log the start of a run and its stopping rule.
 
     Args:
         config: of the run.
@@ -64,7 +64,7 @@ def log_validation(
     seconds: float,
     seconds_left: float | None,
 ) -> None:
-    """Say how a validation came out.
+    """Log the result of a validation.
 
     Args:
         config: of the run.
@@ -89,7 +89,7 @@ def log_validation(
 
 
 def log_end(run: Run, result: Mapping[str, Any], seconds: float) -> None:
-    """Say what came out, how long it took, and where it is.
+    """Log the result, duration and folder of a finished run.
 
     Args:
         run: that is finished.

@@ -20,6 +20,7 @@ from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
 from mailcli.runs.audit import RunAudit, measure_audit
+from mailcli.runs.checkpoints import delete_checkpoints
 from mailcli.runs.environment import environment
 from mailcli.runs.folder import Run
 from mailcli.training import collectives, trackers
@@ -47,7 +48,7 @@ def train(
     run: Run,
     dataset: Dataset,
     baseline: Run | None = None,
-    minutes: float = CHECKPOINT_MINUTES,
+    minutes: float | None = None,
     warm_start: WarmStart | None = None,
 ) -> dict[str, Any]:
     """Train, keep the best epoch by validation AUC, evaluate it on test, write the run folder.
@@ -57,15 +58,17 @@ def train(
         dataset: the dataset; with a warm start, read with the new run's ids.
         baseline: for a two-stage method, the finished run of its ranker without a method; the method is fitted to its
             best epoch.
-        minutes: between two checkpoints.
+        minutes: between two checkpoints; None for CHECKPOINT_MINUTES.
         warm_start: the run to continue.
 
     Returns:
         The contents of result.json.
 
     Raises:
-        MailError: an option is invalid, the history is longer than the dataset's, a loss is not finite, or the dataset
-            was changed in the meantime.
+        MailError: an option is invalid, the history is longer than the dataset's, or the dataset was changed in the
+            meantime.
+        DivergedError: a loss is not finite.
+        Interrupted: by Ctrl-C; run again to resume from the checkpoint that was then written.
     """
     try:
         with run.lock(), changes_of_dataset_reported(dataset), own_code_errors(run.config, dataset):
@@ -75,7 +78,7 @@ def train(
 
 
 def train_for_validation(
-    run: Run, dataset: Dataset, baseline: Run | None = None, minutes: float = CHECKPOINT_MINUTES
+    run: Run, dataset: Dataset, baseline: Run | None = None, minutes: float | None = None
 ) -> dict[str, Any]:
     """Train like `train`, but stop before the test split is read: for `mail tune`.
 
@@ -83,7 +86,7 @@ def train_for_validation(
         What result.json would say about the best epoch: its number and the validation metrics.
 
     Raises:
-        MailError: as `train`.
+        MailError, DivergedError, Interrupted: as `train`.
     """
     try:
         with run.lock(), changes_of_dataset_reported(dataset), own_code_errors(run.config, dataset):
@@ -93,7 +96,7 @@ def train_for_validation(
 
 
 def _train(
-    run: Run, dataset: Dataset, baseline: Run | None, minutes: float, warm_start: WarmStart | None
+    run: Run, dataset: Dataset, baseline: Run | None, minutes: float | None, warm_start: WarmStart | None
 ) -> dict[str, Any]:
     # Another process may have finished it first; then the other workers must know, too.
     if collectives.any_worker(run.result is not None):
@@ -109,7 +112,7 @@ def _train(
         if trained.loop:
             # The teachers first: a kill in between leaves checkpoints, by which the rest is found and deleted.
             forget_teachers(run)
-            trained.loop.delete_checkpoints()
+            delete_checkpoints(run.checkpoints)
         trackers.finish(run)
         log_end(run, result, trained.seconds)
     return result
@@ -132,9 +135,10 @@ class _Trained:
 
 
 def _train_to_the_end(
-    run: Run, dataset: Dataset, baseline: Run | None, minutes: float, warm_start: WarmStart | None = None
+    run: Run, dataset: Dataset, baseline: Run | None, minutes: float | None, warm_start: WarmStart | None = None
 ) -> _Trained:
     """Train by epochs or, with a baseline, fit a two-stage method to it."""
+    interval = CHECKPOINT_MINUTES if minutes is None else minutes
     if warm_start:
         # Before the model is created, so that random numbers are the same when an interrupted run resumes.
         warm_start.load()
@@ -145,7 +149,7 @@ def _train_to_the_end(
         started = time.monotonic()
         best = fit_two_stage(baseline, run, dataset, model, scorer, batches)
         return _Trained(model, scorer, batches, best, time.monotonic() - started)
-    batches["train"].held_out = prepare_method(model, run, dataset, splits, minutes)
+    batches["train"].held_out = prepare_method(model, run, dataset, splits, interval)
 
     def initialize(model: TwoTower, step: Step) -> None:
         if run.config.embedding_init == "behaviors":
@@ -154,7 +158,7 @@ def _train_to_the_end(
             # Last: the table's rows of known ids are the parent's.
             warm_start.initialize(model, step)
 
-    loop = TrainingLoop(run, dataset, model, scorer, batches, minutes, initialize)
+    loop = TrainingLoop(run, dataset, model, scorer, batches, interval, initialize)
     if warm_start:
         warm_start.release()
     if run.is_local:

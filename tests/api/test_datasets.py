@@ -76,12 +76,12 @@ def test_mistakes_end_in_one_line(simulated: Path) -> None:
     assert message(mail.preprocess, "a", name="b", schema="c.toml").startswith(
         "--name b: with --schema the argument 'a'"
     )
-    assert message(mail.preprocess, None) == "source is None. Expected a text."
-    assert message(mail.preprocess, "alimama", name=5) == "name is 5. Expected a text."
+    assert message(mail.preprocess, None) == "source is None. Expected a string."
+    assert message(mail.preprocess, "alimama", name=5) == "name is 5. Expected a string."
     assert message(mail.preprocess, "alimama", raw=5) == "raw is 5. Expected a path."
     assert message(mail.preprocess, "alimama", schema="") == "schema is ''. Expected a path."
     assert message(mail.preprocess, "alimama", quiet="no") == "quiet is 'no'. Expected True or False."
-    assert message(mail.simulate, None, users=20) == "source is None. Expected a text."
+    assert message(mail.simulate, None, users=20) == "source is None. Expected a string."
     assert message(mail.simulate, users=20, out="") == "out is ''. Expected a path."
     assert message(mail.load, "tiny", data_dir=None) == "data_dir is None. Expected a path."
     assert message(mail.open_run, None) == "path is None. Expected a path."

@@ -62,13 +62,13 @@ def test_rows_with_own_settings_have_their_own_folder() -> None:
     shared = make_config([{"data": "d"}])
     folders = RunFolders(Path("runs"), shared)
     own = make_config([{"data": "d", "cold_start": "mail", "cold_start.sigma": 2, "cold_start.variant": "base"}])
-    assert folders.of(own) == Path("runs/cold_start.sigma=2")
-    assert folders.of(own.baseline()) == Path("runs")
-    assert folders.of(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
-    assert RunFolders(Path("runs")).of(own) == Path("runs")
+    assert folders.runs_folder(own) == Path("runs/cold_start.sigma=2")
+    assert folders.runs_folder(own.baseline()) == Path("runs")
+    assert folders.runs_folder(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
+    assert RunFolders(Path("runs")).runs_folder(own) == Path("runs")
     # Only MAIL's variant is in the name of its cell.
     another = make_config([{"data": "d", "cold_start": "own:Method", "cold_start.variant": "b", "ranker.variant": "a"}])
-    assert folders.of(another) == Path("runs/ranker.variant=a,cold_start.variant=b")
+    assert folders.runs_folder(another) == Path("runs/ranker.variant=a,cold_start.variant=b")
 
 
 def test_a_folder_with_too_long_a_name_is_named_by_a_hash(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_folder_with_too_long_a_name_is_named_by_a_hash(tmp_path: Path) -> Non
     folders = RunFolders(tmp_path, make_config([{"data": "d"}]))
 
     def name(value: str) -> str:
-        folder = folders.of(make_config([{"data": "d", "cold_start": "mail", "cold_start.x": value}]))
+        folder = folders.runs_folder(make_config([{"data": "d", "cold_start": "mail", "cold_start.x": value}]))
         folder.mkdir()
         return folder.name
 

@@ -62,7 +62,7 @@ def plan(tmp_path: Path) -> Path:
 def test_seeds_begin_at_the_first_seed(home: Path) -> None:
     fresh = read_plan(write_plan(home, "first_seed = 5\n" + PLAN))
     assert list(fresh.seed_numbers()) == [5, 6]
-    assert list(fresh.given(None, 3).seed_numbers()) == [5, 6, 7]
+    assert list(fresh.with_options(None, 3).seed_numbers()) == [5, 6, 7]
     assert list(read_plan(write_plan(home, PLAN)).seed_numbers()) == [0, 1]
 
 
@@ -83,10 +83,14 @@ def test_the_projects_experiments_are_complete(path: Path) -> None:
     plan = read_plan(path)
     configs, shared = plan.configs("any", 100)
     folders = RunFolders(Path("runs"), shared)
-    places = {(folders.of(config), config.cell) for config in configs}
+    places = {(folders.runs_folder(config), config.cell) for config in configs}
     assert len(places) == len(configs)
     # Rows that differ only in their cold-start method share a baseline.
-    assert all(folders.of(config.baseline()) == folders.of(config) for config in configs if config.cold_start == "none")
+    assert all(
+        folders.runs_folder(config.baseline()) == folders.runs_folder(config)
+        for config in configs
+        if config.cold_start == "none"
+    )
     for row, numbers in (plan.reported or {}).items():
         assert REPORTED[row] == numbers
 
@@ -111,13 +115,13 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         (
             "[settings]",
             "[settings]\nseed = 4\ndata = 'tiny'\nranker = 'dmr'",
-            "settings.seed: first_seed and seeds say it; settings.data: source says it, or --data; "
-            "settings.ranker: the names of rows say it",
+            "settings.seed: set by first_seed and seeds; settings.data: set by source or --data; "
+            "settings.ranker: set by the names of rows",
         ),
         (
             "rows = [",
             "rows = [{row = 'item-rate', seed = 3},",
-            "row 'item-rate': seed: first_seed and seeds say it",
+            "row 'item-rate': seed: set by first_seed and seeds",
         ),
         # The caption of a table has one protocol and one share of new users.
         (

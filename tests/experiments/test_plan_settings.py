@@ -40,7 +40,7 @@ def test_shared_options_are_those_of_the_rows(tmp_path: Path) -> None:
     assert [config.ranker_options for config in configs] == [{"match_weight": "0.5"}, {"match_weight": "0.5"}]
     assert [config.history for config in (*configs, shared)] == [20, 20, 20]
     # They are shared, so that no row has a folder of its own.
-    assert [RunFolders(tmp_path, shared).of(config) for config in configs] == [tmp_path, tmp_path]
+    assert [RunFolders(tmp_path, shared).runs_folder(config) for config in configs] == [tmp_path, tmp_path]
     co_trained = PLAN.replace('"DMR", ', "").replace('"ranker.match_weight" = 0.5', '"cold_start.sigma" = 2')
     (config,), _ = read_plan(write_plan(tmp_path, co_trained)).configs("any", 20)
     assert config.cold_start_options == {"variant": "base", "sigma": "2"}

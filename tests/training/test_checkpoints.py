@@ -184,7 +184,7 @@ def test_debug_messages_report_what_a_run_reads_and_writes(
     tiny: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As `-v` shows them."""
-    with caplog.at_level(logging.DEBUG, logger="mailcli.training"):
+    with caplog.at_level(logging.DEBUG, logger="mailcli"):
         run = train_if_missing(config("base", epochs=1), tiny, tmp_path)
         train_if_missing(config("base", epochs=1), tiny, tmp_path)
     debugged = [record.message for record in caplog.records if record.levelno == logging.DEBUG]

@@ -112,7 +112,7 @@ def run_ab_test(setup: Setup, dataset: Dataset, contenders: tuple[Contender, Con
         ]
         rng = np.random.default_rng([setup.seed, _ANSWERS, number])
         expected = [expected_rates(truth, page.users, slate) for slate in slates]
-        rates = draw_answers(truth, page.users, slates[number], rng)
+        rates = draw_clicks(truth, page.users, slates[number], rng)
         arms.append(Arm(is_new(dataset, config, page.users), rates, (expected[0], expected[1])))
     return list(compare(arms[0], arms[1]))
 
@@ -137,7 +137,7 @@ def rank(policy: Policy, page: Page, slate: int, rng: np.random.Generator) -> ND
     return slates
 
 
-def draw_answers(
+def draw_clicks(
     truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64], rng: np.random.Generator
 ) -> dict[str, Counts]:
     """Draw clicks, and buys of clicked items, with their true probabilities, whatever an item's position.

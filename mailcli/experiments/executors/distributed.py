@@ -159,12 +159,11 @@ def _train_alone(tasks: Sequence[Task], config: RunConfig) -> None:
 
 def _train_as_chief(tasks: Sequence[Task], config: RunConfig) -> None:
     """The chief's part of a run. If another process finishes the run in the meantime, `train` reports it to all."""
-    from mailcli.training.train import CHECKPOINT_MINUTES, train
+    from mailcli.training.train import train
 
     task = next(task for task in tasks if task.config == config)
     dataset = Dataset(task.dataset)
-    minutes = CHECKPOINT_MINUTES if task.minutes is None else task.minutes
-    train(task.folders.find(config, dataset), dataset, minutes=minutes)
+    train(task.folders.find(config, dataset), dataset, minutes=task.minutes)
 
 
 def _train_in_turn(

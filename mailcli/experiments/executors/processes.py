@@ -103,7 +103,7 @@ def train_all(tasks: Sequence[Task], jobs: int, threads_each: int) -> None:
 def work_on_all(work: Callable[[Any], None], tasks: Sequence[PoolTask], jobs: int, threads_each: int) -> None:
     """As `train_all`, with another function for a task: one of a module's top level, so that workers find it."""
     if jobs == 1:
-        _work_one_by_one(work, tasks, _check_models(tasks))
+        _work_one_by_one(work, tasks, _build_models(tasks))
     else:
         _Pool(jobs, threads_each).run(tasks, work)
 
@@ -179,8 +179,8 @@ def _cell(task: PoolTask) -> RunConfig:
     return replace(task.config, seed=0, data="")
 
 
-def _check_models(tasks: Sequence[PoolTask]) -> list[bool]:
-    """Build the model of each cell, so that an error shows before hours of training; returns whether it is two-stage.
+def _build_models(tasks: Sequence[PoolTask]) -> list[bool]:
+    """Build the model of each cell, so that an error shows before hours of training; returns which are two-stage.
 
     Of a grid of worlds only one is tried: they differ in the sizes of vocabularies.
     """
@@ -219,7 +219,7 @@ class _Pool:
         """Work on all tasks, and report those that have failed."""
         with process_progress.show_workers(self._events, _works(tasks), self._jobs), sigterm_as_interrupt():
             try:
-                two_stage = self._executor.submit(_interruptible, _check_models, tasks).result()
+                two_stage = self._executor.submit(_interruptible, _build_models, tasks).result()
                 waiting = list(zip(range(len(tasks)), tasks, two_stage, strict=True))
                 while waiting or self._running:
                     waiting = self._start(waiting, work)
@@ -236,10 +236,7 @@ class _Pool:
             finally:
                 self._executor.shutdown(cancel_futures=True)
         if self._failures:
-            raise self._failed(tasks)
-
-    def _failed(self, tasks: Sequence[PoolTask]) -> MailError:
-        return _combined(self._failures, tasks)
+            raise _combined(self._failures, tasks)
 
     def _start(self, waiting: list[_Waiting], work: Callable[[Any], None]) -> list[_Waiting]:
         """Give idle workers the tasks that can start; returns the others, without those whose baseline has failed."""

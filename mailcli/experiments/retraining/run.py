@@ -63,12 +63,11 @@ def continue_run(
     run = find_run(runs, config, dataset, checksums, overwrite)
     remember(dataset)
     if run.result is None:
-        from mailcli.training.train import CHECKPOINT_MINUTES, train
+        from mailcli.training.train import train
         from mailcli.training.warm_start import ContinuedRun, WarmStart
 
         continued = ContinuedRun(run.folder, config, run.settings, replaces=run.replaces, numbering=numbering)
-        interval = CHECKPOINT_MINUTES if minutes is None else minutes
-        train(continued, RenumberedDataset(dataset.folder, numbering), None, interval, WarmStart(parent, earlier))
+        train(continued, RenumberedDataset(dataset.folder, numbering), None, minutes, WarmStart(parent, earlier))
     return run
 
 

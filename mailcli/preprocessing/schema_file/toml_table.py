@@ -38,7 +38,7 @@ def check_texts(path: Path, value: Any, key: str = "") -> None:
         for inner in value:
             check_texts(path, inner, key)
     elif isinstance(value, str) and "\0" in value:
-        raise MailError(f"{path}: {key} = {shorten(value)}: expected a text without the character U+0000. Remove it.")
+        raise MailError(f"{path}: {key} = {shorten(value)}: expected a string without the character U+0000. Remove it.")
 
 
 class TomlTable:

@@ -52,7 +52,7 @@ _LEGEND_COLUMNS = 4
 def line_style(number: int) -> dict[str, Any]:
     """How the lines of the group of this number look: without colors, the first five differ by their dashes too.
 
-    Nor have any two of the first 49 the same color and marker, so that points differ as well.
+    No two of the first 49 share color and marker, so that points differ as well.
     """
     return {
         "color": COLORS[number % len(COLORS)],

@@ -28,7 +28,7 @@ from mailcli.reporting.warm_up_table import SHOWS, WarmUpLine, warm_up_table
 from mailcli.reporting.worlds import WorldRows
 from mailcli.runs.folder import Run
 
-_SORT = "Click the head of a column to sort the rows of each group of users."
+_SORT = "Click a column header to sort the rows within each group of users."
 _GAIN = (
     "Relative improvement (RI) over the same ranker without a cold-start method. An interval that covers 0 shows no "
     "difference; filled markers are significant."

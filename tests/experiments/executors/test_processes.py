@@ -100,13 +100,15 @@ def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(
         future = ended(error)
         pool._running[future] = task
         pool._finish(future)
-    assert pool._failed([task] * 5).message == (
+    assert processes._combined(pool._failures, [task] * 5).message == (
         "2 of 5 runs failed. base+none, seed 3: runs/a/history.jsonl: No space left on device. Free some space and run "
         "the same command again. base+none, seed 3: a loss is not finite."
     )
     # Runs on several datasets are told apart.
     other = task._replace(dataset=tmp_path / "other")
-    assert pool._failed([task, other]).message.endswith("tiny, base+none, seed 3: a loss is not finite.")
+    assert processes._combined(pool._failures, [task, other]).message.endswith(
+        "tiny, base+none, seed 3: a loss is not finite."
+    )
     # Without a file or a known cause it is a bug, which keeps its traceback.
     future = ended(OSError("odd"))
     pool._running[future] = task
@@ -169,7 +171,7 @@ def test_in_parallel_a_failed_baseline_is_not_trained_again(tmp_path: Path) -> N
     pool._running = dict.fromkeys(busy, task_of(tmp_path, ranker="din"))
     waiting = pool._start([(1, method, True), (2, other_seed, True)], processes._train)
     assert waiting == [(2, other_seed, True)]
-    assert pool._failed([baseline, method, other_seed]).message == (
+    assert processes._combined(pool._failures, [baseline, method, other_seed]).message == (
         "2 of 3 runs failed. base+none, seed 0: a loss is not finite. "
         "base+metaemb, seed 0: its baseline base+none, seed 0, failed."
     )

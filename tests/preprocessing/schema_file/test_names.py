@@ -28,7 +28,7 @@ def test_the_character_zero_in_a_schema_file_is_refused(tmp_path: Path, old: str
     with pytest.raises(MailError) as error:
         make_dataset(tmp_path, edited((old, new)))
     assert error.value.message == (
-        f"{tmp_path}/my.toml: {key}: expected a text without the character U+0000. Remove it."
+        f"{tmp_path}/my.toml: {key}: expected a string without the character U+0000. Remove it."
     )
 
 
