@@ -20,7 +20,7 @@ from mailcli.reporting.tables import ResultTable, make_table
 
 #: The source of an experiment whose dataset is defined by a schema file.
 SCHEMA = "schema"
-#: As many as the commands' --seeds.
+#: As many as the commands' --seeds (ours: the fewest that give an interval worth reading).
 SEEDS = 3
 
 

@@ -15,7 +15,7 @@ from mailcli.reporting.captions import table_titles
 from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.plots.map import map_caption
 from mailcli.reporting.report.content import ReportSection
-from mailcli.reporting.report.section import Scored, section_of_rows, section_of_worlds
+from mailcli.reporting.report.section import ReportRows, section_of_rows, section_of_worlds
 from mailcli.reporting.rescore import group_by_table
 from mailcli.reporting.rows import METRICS, Row, result_of, row_of
 from mailcli.reporting.tables import make_table
@@ -93,7 +93,7 @@ def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSectio
     by_config = {run.config.key: run for run in runs}
     by_row = [[by_config[replace(row.config, seed=seed).key] for seed in row.seeds] for row in rows]
     warm_up = _warm_up(list(zip(rows, by_row, strict=True)), options)
-    return section_of_rows(Scored(rows, runs, warm_up), tables, name, plan.reading, plan.command)
+    return section_of_rows(ReportRows(rows, runs, warm_up), tables, name, plan.reading, plan.command)
 
 
 def _run_sections(runs: Sequence[Run], options: ReportOptions, first: int) -> list[ReportSection]:
@@ -115,8 +115,8 @@ def _run_section(
     """The section of one table of runs that were trained one by one."""
     rows = [row for row, _ in rows_and_runs]
     runs = [run for _, runs_of_row in rows_and_runs for run in runs_of_row]
-    scored = Scored(rows, runs, _warm_up(rows_and_runs, options))
-    return section_of_rows(scored, [make_table(rows, title, columns=options.columns)], name)
+    report_rows = ReportRows(rows, runs, _warm_up(rows_and_runs, options))
+    return section_of_rows(report_rows, [make_table(rows, title, columns=options.columns)], name)
 
 
 def _warm_up(rows: Sequence[tuple[Row, Sequence[Run]]], options: ReportOptions) -> list[WarmUpLine]:

@@ -48,6 +48,7 @@ from mailcli.utils.tensorflow_startup import load_tensorflow
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+#: Of a cell or row (ours).
 DEFAULT_TRIALS = 20
 #: The groups of users whose AUC can be maximized.
 USERS = ("all", "new", "old")

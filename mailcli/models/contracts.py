@@ -174,9 +174,9 @@ class ColdStartMethod(keras.layers.Layer):
 class SeenBehaviors(NamedTuple):
     """The behaviors before each old user's last training impression: the last 100 of each of up to 200,000 users."""
 
-    user: NDArray[np.int64]
+    users: NDArray[np.int64]
     """[M], the user row of each."""
-    id: NDArray[np.int64]
+    ids: NDArray[np.int64]
     """[M], the id of the step's first field."""
     left_out: NDArray[np.int64]
     """The rows of the users with behavior beyond 200,000, chosen by the seed."""
@@ -185,11 +185,11 @@ class SeenBehaviors(NamedTuple):
 class TrainingRows(NamedTuple):
     """The N training impressions as ids, for `ColdStartMethod.prepare`; those of all other splits are left out."""
 
-    user: NDArray[np.int64]
+    users: NDArray[np.int64]
     """[N], the row of each impression's user in `attributes`."""
-    item: NDArray[np.int64]
+    items: NDArray[np.int64]
     """[N], the row of its item in `target`."""
-    click: NDArray[np.float32]
+    clicks: NDArray[np.float32]
     """[N], the labels."""
     attributes: NDArray[np.int32]
     """[users, columns], ids as in a batch."""
@@ -210,7 +210,7 @@ class TrainingRows(NamedTuple):
         Raises:
             MailError: there are fewer users than folds.
         """
-        return user_folds(self.user, count, self.seed)
+        return user_folds(self.users, count, self.seed)
 
 
 def user_folds(user: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:

@@ -41,7 +41,7 @@ def gaussian_nll(reconstruction: Tensor, truth: Tensor) -> Tensor:
         reconstruction, truth: [B, n].
     """
     error = squared_error(reconstruction, truth, "mean")
-    # Above 0, so that its logarithm is finite without old users in the batch, where the result is 0.
+    # Above 0 (ours), so that its logarithm is finite without old users in the batch, where the result is 0.
     variance = tf.maximum(tf.stop_gradient(distribute.all_reduce_sum(error)), 1e-12)
     rows = tf.cast(tf.shape(truth)[0], error.dtype)
     share = tf.math.divide_no_nan(rows, tf.cast(distribute.global_row_count(truth), error.dtype))

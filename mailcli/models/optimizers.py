@@ -19,6 +19,8 @@ from mailcli.models.table.mapped import MappedTable, MappedVariable
 
 #: Rows that `catch_up` moves at once (ours: 32 MB per temporary at d = 32).
 ROWS_AT_ONCE = 2**18
+#: As in Adam's paper (Kingma and Ba, ICLR 2015); Keras' default is 1e-7.
+ADAM_EPSILON = 1e-8
 
 
 class SparseAdam(keras.optimizers.Adam):

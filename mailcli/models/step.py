@@ -9,7 +9,7 @@ import numpy as np
 from mailcli.config import RunConfig
 from mailcli.models import distribute
 from mailcli.models.features import Tensor
-from mailcli.models.optimizers import DenseAdam, Optimizers, SparseAdam
+from mailcli.models.optimizers import ADAM_EPSILON, DenseAdam, Optimizers, SparseAdam
 from mailcli.models.two_tower import TwoTower
 
 
@@ -18,8 +18,8 @@ def make_optimizers(config: RunConfig) -> Optimizers:
     adam = {"sparse_adam": SparseAdam, "adam": DenseAdam}[config.optimizer]
     with distribute.scope():
         return Optimizers(
-            zero_shot=adam(config.zero_shot_learning_rate, epsilon=1e-8),
-            ranking=adam(config.learning_rate, epsilon=1e-8),
+            zero_shot=adam(config.zero_shot_learning_rate, epsilon=ADAM_EPSILON),
+            ranking=adam(config.learning_rate, epsilon=ADAM_EPSILON),
         )
 
 

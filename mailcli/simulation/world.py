@@ -63,6 +63,7 @@ QUALITY_SPREAD = 0.3
 TARGETED = 0.5
 #: logit of 8 %: with the affinity added as for clicks, about a tenth of the clicks lead to a purchase (ours).
 BUY_INTERCEPT = -2.44
+#: Users that are simulated at once (ours: tens of MB).
 USERS_PER_CHUNK = 10_000
 
 

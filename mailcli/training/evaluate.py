@@ -121,14 +121,14 @@ def _labeled_scores(dataset: Dataset, view: View, scores: NDArray) -> Iterator[t
 
 def _group_metrics(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
     by_user = gauc(user, label, scores)
-    area, grouped, clicks = or_none(auc(label, scores)), or_none(by_user.value), int(label.sum())
+    area, grouped, positives = or_none(auc(label, scores)), or_none(by_user.value), int(label.sum())
     if prefix:
-        return {f"{prefix} AUC": area, f"{prefix} GAUC": grouped, "conversions": clicks}
+        return {f"{prefix} AUC": area, f"{prefix} GAUC": grouped, "conversions": positives}
     return {
         "AUC": area,
         "GAUC": grouped,
         "impressions": len(label),
-        "clicks": clicks,
+        "clicks": positives,
         "users": int(np.count_nonzero(np.bincount(user))),
         "one_class_users": by_user.one_class_users,
         "one_class_impressions": by_user.one_class_impressions,

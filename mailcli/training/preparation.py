@@ -69,10 +69,10 @@ def prepare_method(
     held_out = method.prepare(rows)
     # Other processors may round differently.
     collectives.broadcast(method.variables)
-    if held_out is not None and np.shape(held_out) != rows.user.shape:
+    if held_out is not None and np.shape(held_out) != rows.users.shape:
         raise MailError(
             f"cold-start method '{run.config.cold_start}': `prepare` should return a number per training impression, "
-            f"[{len(rows.user)}], or None. Received: {np.shape(held_out)}"
+            f"[{len(rows.users)}], or None. Received: {np.shape(held_out)}"
         )
     return held_out
 
@@ -86,11 +86,11 @@ def training_rows(
     dataset: Dataset, view: View, config: RunConfig, teach: Callable[[int], NDArray[np.float32]]
 ) -> TrainingRows:
     """The impressions of a view of the training split, as a method sees them in `prepare`."""
-    user, item = (dataset.column(view.split, name)[view.rows].astype(np.int64) for name in ("user", "item"))
+    users, items = (dataset.column(view.split, name)[view.rows].astype(np.int64) for name in ("user", "item"))
     return TrainingRows(
-        user=user,
-        item=item,
-        click=dataset.column(view.split, "click")[view.rows].astype(np.float32),
+        users=users,
+        items=items,
+        clicks=dataset.column(view.split, "click")[view.rows].astype(np.float32),
         attributes=Batches(dataset, view, config.history, config.batch_size).attributes(
             np.arange(dataset.counts["users"])
         ),

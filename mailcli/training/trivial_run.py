@@ -23,7 +23,7 @@ from mailcli.trivial._base import TrivialModel
 #: A trivial row is fitted by one process, on the processor.
 _DEVICES = {"workers": 1, "replicas": 1, "gpus": 0}
 
-Scored = dict[str, tuple[View, NDArray[np.float32]]]
+SplitScores = dict[str, tuple[View, NDArray[np.float32]]]
 """Split -> its impressions as the run sees them, and the probability of each."""
 
 
@@ -73,7 +73,7 @@ def _train(run: Run, dataset: Dataset) -> dict[str, Any]:
     return result
 
 
-def score_trivial_row(config: RunConfig, dataset: Dataset) -> Scored:
+def score_trivial_row(config: RunConfig, dataset: Dataset) -> SplitScores:
     """The scores of the validation and test splits by a trivial row that is fitted to the training split.
 
     Raises:
@@ -92,5 +92,5 @@ def _fit(config: RunConfig, dataset: Dataset) -> tuple[TrivialModel, dict[str, V
     return row, splits
 
 
-def _score(row: TrivialModel, dataset: Dataset, splits: dict[str, View]) -> Scored:
+def _score(row: TrivialModel, dataset: Dataset, splits: dict[str, View]) -> SplitScores:
     return {split: (view, row.score(dataset, view).astype(np.float32)) for split, view in splits.items()}

@@ -27,9 +27,9 @@ def check_clicks(method: str, training: TrainingRows) -> None:
     Raises:
         MailError: all of them are clicks, or none.
     """
-    clicks = int(training.click.sum())
-    if clicks in {0, len(training.click)}:
+    clicks = int(training.clicks.sum())
+    if clicks in {0, len(training.clicks)}:
         raise MailError(
-            f"cold-start method '{method}': {clicks} of the {len(training.click)} training impressions are clicks, so "
+            f"cold-start method '{method}': {clicks} of the {len(training.clicks)} training impressions are clicks, so "
             "there is nothing to fit. Expected some with and some without a click."
         )

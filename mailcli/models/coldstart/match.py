@@ -120,12 +120,12 @@ class ColdStart(ColdStartMethod):
         prior = history_prior(histories, predicted)
         self.history_prior.assign(prior)
         tastes = (histories.sums + prior * predicted) / (histories.counts + prior)[:, None]
-        target = self.vectors.numpy()[self.target.from_group(training.target)[training.item, 0]]
-        matches = (tastes[training.user] * target).sum(axis=1)
+        target = self.vectors.numpy()[self.target.from_group(training.target)[training.items, 0]]
+        matches = (tastes[training.users] * target).sum(axis=1)
         # Those whose behavior is left out have no real match here. Above 0, so that a match is finite where all are 0.
-        self.scale.assign(np.std(matches[~np.isin(training.user, left_out)]) + 1e-12)
-        held_out = (predicted[training.user] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
-        regression = LogisticRegression().fit(held_out, training.click)
+        self.scale.assign(np.std(matches[~np.isin(training.users, left_out)]) + 1e-12)
+        held_out = (predicted[training.users] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
+        regression = LogisticRegression().fit(held_out, training.clicks)
         self.intercept.assign(regression.intercept_[0])
         # Users do not like what fits them less: a negative weight is noise.
         self.gamma.assign(max(regression.coef_[0, 0], 0.0))

@@ -12,6 +12,7 @@ from mailcli.models.coldstart._generated_ids import GeneratedIdMethod
 from mailcli.models.coldstart._signatures import signature_size
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, without_behaviors
+from mailcli.models.optimizers import ADAM_EPSILON
 from mailcli.utils.progress import progress
 
 #: The generator's outputs are divided by this (published notebook).
@@ -84,7 +85,7 @@ class ColdStart(GeneratedIdMethod):
         s = self.settings
         rng = np.random.default_rng([training.seed, _BATCHES])
         batches = _UserBatches(training, rng, s["users"], s["impressions"])
-        optimizer = keras.optimizers.Adam(s["learning_rate"], epsilon=1e-8)
+        optimizer = keras.optimizers.Adam(s["learning_rate"], epsilon=ADAM_EPSILON)
         optimizer.build([self.kernel])
 
         def one_step(cold: Features, cold_clicks: Tensor, warm: Features, warm_clicks: Tensor) -> None:

@@ -104,7 +104,7 @@ def list_loss(teacher: Tensor, logit: Tensor, taught: Tensor) -> Tensor:
     """
     t, p = taught * tf.sigmoid(teacher), taught * tf.sigmoid(logit)
     weight = tf.math.divide_no_nan(t, distribute.all_reduce_sum(tf.reduce_sum(t)))
-    # Above 0, so that its logarithm is finite without a taught impression, where the loss is 0.
+    # Above 0 (ours), so that its logarithm is finite without a taught impression, where the loss is 0.
     total = tf.maximum(distribute.all_reduce_sum(tf.reduce_sum(p)), 1e-30)
     of_list = tf.reduce_sum(weight * (tf.math.log(total) - tf.math.log_sigmoid(logit)))
     return of_list * distribute.all_reduce_sum(distribute.mean_share(taught))

@@ -46,7 +46,7 @@ class Statistics(NamedTuple):
 
     def values(self, training: TrainingRows, rows: NDArray[np.bool_]) -> Numbers:
         """[n, 2], item bias and sum of the pairs' means, of some impressions."""
-        user, item = training.user[rows], training.item[rows]
+        user, item = training.users[rows], training.items[rows]
         total = np.zeros(len(user))
         for (left, right), means in zip(self.columns.pairs, self.pairs, strict=True):
             cells, known = _cells(
@@ -102,7 +102,7 @@ class ColdStart(ColdStartMethod):
         values = np.empty((len(fold), 2))
         for number in range(self.folds):
             values[fold == number] = self._fit(training, fold != number).values(training, fold == number)
-        intercept, (of_item, of_pairs) = stacked_regression(values, training.click)
+        intercept, (of_item, of_pairs) = stacked_regression(values, training.clicks)
         fitted = self._fit(training, np.ones(len(fold), bool))
         self.intercept.assign(intercept)
         self.item.assign(of_item * fitted.item)
@@ -114,7 +114,7 @@ class ColdStart(ColdStartMethod):
     def _fit(self, training: TrainingRows, rows: NDArray[np.bool_]) -> Statistics:
         """The statistics of some impressions: the biases, then pair by pair what is left."""
         columns, users = self.columns, len(training.attributes)
-        user, item, click = training.user[rows], training.item[rows], training.click[rows].astype(np.float64)
+        user, item, click = training.users[rows], training.items[rows], training.clicks[rows].astype(np.float64)
         item_id = columns.item.from_group(training.target)[item, 0]
         biases = fit_biases(user, item_id, click, users, self.item.shape[0])
         residual = biases.residual(user, item_id, click)

@@ -49,7 +49,7 @@ _ALL_SETTINGS = "Bold: not the default."
 _RUNS = "The runs of the rows. RI compares them with those of the same ranker without a method, even if it is no row."
 
 
-class Scored(NamedTuple):
+class ReportRows(NamedTuple):
     """The rows of a table, and all runs behind it."""
 
     rows: Sequence[Row]
@@ -60,18 +60,18 @@ class Scored(NamedTuple):
 
 
 def section_of_rows(
-    scored: Scored, tables: Sequence[ResultTable], name: str, reading: str = "", command: str = ""
+    report_rows: ReportRows, tables: Sequence[ResultTable], name: str, reading: str = "", command: str = ""
 ) -> ReportSection:
     """The section of some rows.
 
     Args:
-        scored: its rows and runs.
+        report_rows: its rows and runs.
         tables: the table of all rows, and those of rows against rows.
         name: its anchor.
         reading: what the numbers show, in words.
         command: that trains the runs; empty if they were trained one by one.
     """
-    rows, runs, _ = scored
+    rows, runs, _ = report_rows
     data, label = tables[0].notes[0], caption(runs)
     main, *audits = lay_out_with_audit(tables[0])
     against = [lay_out(table) for table in tables[1:]]
@@ -86,7 +86,7 @@ def section_of_rows(
             *_part("gain", "Gain", _GAIN, figures=forest_figure(rows, label, f"{name}-gain")),
             *_part("audit", "Is generated behavior personal?", _AUDIT, audits),
             *_part("validation", "Validation", _VALIDATION, figures=validation_figure(rows, label, f"{name}-curve")),
-            *_warm_up(scored, label, name),
+            *_warm_up(report_rows, label, name),
             *_part("cost", "Cost", _COST, cost_table(tables[0]), cost_against_gain(rows, label, f"{name}-cost")),
             *_part("settings", "Settings of single rows", _SETTINGS, own_settings(rows, data)),
             ReportPart("all-settings", "All settings", _ALL_SETTINGS, [shared_settings(rows, data)], folded=True),
@@ -154,13 +154,13 @@ def _part(
     return [ReportPart(name, title, lead, tables, figures)] if tables or figures else []
 
 
-def _warm_up(scored: Scored, label: str, name: str) -> list[ReportPart]:
-    if not scored.warm_up:
+def _warm_up(report_rows: ReportRows, label: str, name: str) -> list[ReportPart]:
+    if not report_rows.warm_up:
         return []
-    known = list(scored.warm_up[0].by_seed[0].metrics)
-    (title,) = table_titles([(SHOWS, [line.row.config for line in scored.warm_up])])
+    known = list(report_rows.warm_up[0].by_seed[0].metrics)
+    (title,) = table_titles([(SHOWS, [line.row.config for line in report_rows.warm_up])])
     table, figure = (
-        warm_up_table(scored.warm_up, known, title),
-        warm_up_figure(scored.warm_up, label, f"{name}-warm-up"),
+        warm_up_table(report_rows.warm_up, known, title),
+        warm_up_figure(report_rows.warm_up, label, f"{name}-warm-up"),
     )
     return _part("warm-up", "Warm-up", _WARM_UP, [table], [figure])

@@ -40,9 +40,9 @@ def small_rows(**changes: Any) -> TrainingRows:
     rng = np.random.default_rng(0)
     user, item = rng.integers(0, 5, 60), rng.integers(0, 4, 60)
     rows = TrainingRows(
-        user=user,
-        item=item,
-        click=(rng.random(60) < 0.3).astype(np.float32),
+        users=user,
+        items=item,
+        clicks=(rng.random(60) < 0.3).astype(np.float32),
         attributes=ATTRIBUTES,
         target=TARGET,
         behaviors=lambda: SeenBehaviors(BEHAVIORS[:, 0], BEHAVIORS[:, 1], np.array([], np.int64)),
@@ -84,7 +84,7 @@ def test_a_training_impression_has_the_match_that_other_users_predict() -> None:
     vectors, scale = made.vectors.numpy(), float(made.scale.numpy())
     expected = [
         predicted_by_hand(made, user) @ vectors[TARGET[item, 1]] / scale
-        for user, item in zip(rows.user, rows.item, strict=True)
+        for user, item in zip(rows.users, rows.items, strict=True)
     ]
     np.testing.assert_allclose(held_out, expected, rtol=1e-4, atol=1e-6)
 
@@ -114,7 +114,7 @@ def test_the_scale_is_the_deviation_of_the_matches_of_users_whose_behavior_is_kn
     made.prepare(rows)
     vectors, prior = made.vectors.numpy().astype(np.float64), float(made.history_prior.numpy())
     matches = []
-    for user, item in zip(rows.user, rows.item, strict=True):
+    for user, item in zip(rows.users, rows.items, strict=True):
         if user not in left_out:
             own = vectors[behaviors[behaviors[:, 0] == user, 1]]
             taste = (own.sum(axis=0) + prior * predicted_by_hand(made, user, behaviors)) / (len(own) + prior)
@@ -200,7 +200,7 @@ def test_gamma_and_the_weight_of_the_residual_are_trained_alone() -> None:
 
 def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(MailError) as raised:
-        method().prepare(small_rows(click=np.zeros(60, np.float32)))
+        method().prepare(small_rows(clicks=np.zeros(60, np.float32)))
     assert str(raised.value) == (
         "cold-start method 'match': 0 of the 60 training impressions are clicks, so there is nothing to fit. "
         "Expected some with and some without a click."

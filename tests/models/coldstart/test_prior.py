@@ -64,29 +64,29 @@ def shrunk(values: list[float], zeros: int) -> float:
 
 def counted(rows: TrainingRows, learned: list[int], asked: list[int]) -> list[tuple[float, float]]:
     """The item's bias, and the mean over pairs of sex and genre of what is left: one impression at a time."""
-    click = {i: float(rows.click[i]) for i in learned}
+    click = {i: float(rows.clicks[i]) for i in learned}
     mean = sum(click.values()) / len(click)
     item_bias, user_bias = dict.fromkeys(range(6), 0.0), dict.fromkeys(range(5), 0.0)
     for _ in range(20):
         for item in range(6):
-            of_item = [click[i] - mean - user_bias[rows.user[i]] for i in learned if rows.item[i] == item]
+            of_item = [click[i] - mean - user_bias[rows.users[i]] for i in learned if rows.items[i] == item]
             item_bias[item] = shrunk(of_item, 3)
         for user in range(5):
-            of_user = [click[i] - mean - item_bias[rows.item[i]] for i in learned if rows.user[i] == user]
+            of_user = [click[i] - mean - item_bias[rows.items[i]] for i in learned if rows.users[i] == user]
             user_bias[user] = shrunk(of_user, 3)
 
     def pairs(i: int) -> list[tuple[int, int]]:
-        sex = ATTRIBUTES[rows.user[i], 1]
-        return [(sex, genre) for genre in TARGET[rows.item[i], 1:] if sex >= 2 and genre >= 2]
+        sex = ATTRIBUTES[rows.users[i], 1]
+        return [(sex, genre) for genre in TARGET[rows.items[i], 1:] if sex >= 2 and genre >= 2]
 
     left_of: dict[tuple[int, int], list[float]] = {}
     for i in learned:
         for pair in pairs(i):
-            left = click[i] - mean - user_bias[rows.user[i]] - item_bias[rows.item[i]]
+            left = click[i] - mean - user_bias[rows.users[i]] - item_bias[rows.items[i]]
             left_of.setdefault(pair, []).append(left)
     means = {pair: shrunk(left, 100) for pair, left in left_of.items()}
     of_pairs = [[means.get(pair, 0.0) for pair in pairs(i)] for i in asked]
-    return [(item_bias[rows.item[i]], sum(x) / len(x) if x else 0.0) for i, x in zip(asked, of_pairs, strict=True)]
+    return [(item_bias[rows.items[i]], sum(x) / len(x) if x else 0.0) for i, x in zip(asked, of_pairs, strict=True)]
 
 
 def test_the_statistics_are_those_of_a_slow_count() -> None:
@@ -96,7 +96,7 @@ def test_the_statistics_are_those_of_a_slow_count() -> None:
     expected = counted(rows, np.flatnonzero(learned).tolist(), np.flatnonzero(~learned).tolist())
     np.testing.assert_allclose(values, expected, atol=1e-12)
     # Users without a known sex and items without a genre have no pair.
-    assert (values[(rows.user == 4)[~learned], 1] == 0).all()
+    assert (values[(rows.users == 4)[~learned], 1] == 0).all()
 
 
 def test_a_training_impression_is_told_by_the_users_of_the_other_folds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,16 +109,16 @@ def test_a_training_impression_is_told_by_the_users_of_the_other_folds(monkeypat
 
     monkeypatch.setattr(prior, "stacked_regression", seeing)
     held_out = method(folds=2).prepare(rows)
-    fold = user_folds(rows.user, 2, rows.seed)
+    fold = user_folds(rows.users, 2, rows.seed)
     for number in range(2):
         others, own = np.flatnonzero(fold != number).tolist(), np.flatnonzero(fold == number).tolist()
         np.testing.assert_allclose(seen[0][own], counted(rows, others, own), atol=1e-12)
     # One intercept and two weights of all impressions make it a logit.
-    intercept, weights = regression(seen[0], rows.click)
+    intercept, weights = regression(seen[0], rows.clicks)
     np.testing.assert_allclose(held_out, intercept + seen[0] @ weights, rtol=1e-6)
     # So nothing that one's own user has clicked reaches it but by these three numbers.
-    own = rows.user == rows.user[0]
-    method(folds=2).prepare(rows._replace(click=np.where(own, 1 - rows.click, rows.click)))
+    own = rows.users == rows.users[0]
+    method(folds=2).prepare(rows._replace(clicks=np.where(own, 1 - rows.clicks, rows.clicks)))
     np.testing.assert_array_equal(seen[1][own], seen[0][own])
     assert (seen[1][~own] != seen[0][~own]).any()
 
@@ -166,11 +166,11 @@ def test_a_model_starts_from_the_prior(ranker: str, with_buys: Dataset) -> None:
     # An impression of another split has no such number: its prior is that of the tables, from all users.
     rows = training_rows(with_buys, view, config, no_teacher)
     method: Any = model.cold_start
-    fold = user_folds(rows.user, method.folds, config.seed)
+    fold = user_folds(rows.users, method.folds, config.seed)
     values = np.empty((len(fold), 2))
     for number in range(method.folds):
         values[fold == number] = method._fit(rows, fold != number).values(rows, fold == number)
-    intercept, weights = prior.stacked_regression(values, rows.click)
+    intercept, weights = prior.stacked_regression(values, rows.clicks)
     everyone = np.ones(len(fold), bool)
     expected = (intercept + method._fit(rows, everyone).values(rows, everyone) @ weights)[:50]
     features = model.embedding(
@@ -191,7 +191,7 @@ def test_it_is_that_of_the_trivial_row(tiny: Dataset) -> None:
     model, _, view, config = prepared(tiny)
     rows = training_rows(tiny, view, config, no_teacher)
     method: Any = model.cold_start
-    everyone = np.ones(len(rows.user), bool)
+    everyone = np.ones(len(rows.users), bool)
     row = attribute_category.TrivialRow()
     row.fit(tiny, view)
     nobody_known = view._replace(anonymous=np.ones_like(view.anonymous))
@@ -208,8 +208,8 @@ def test_without_groups_there_is_no_table_of_pairs() -> None:
 @pytest.mark.parametrize(
     ("rows", "error"),
     [
-        (small_rows()._replace(click=np.ones(80, np.float32)), "80 of the 80 training impressions are clicks"),
-        (small_rows()._replace(click=np.zeros(80, np.float32)), "0 of the 80 training impressions are clicks"),
+        (small_rows()._replace(clicks=np.ones(80, np.float32)), "80 of the 80 training impressions are clicks"),
+        (small_rows()._replace(clicks=np.zeros(80, np.float32)), "0 of the 80 training impressions are clicks"),
     ],
 )
 def test_clicks_of_one_kind_are_refused(rows: TrainingRows, error: str) -> None:
