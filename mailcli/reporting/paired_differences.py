@@ -16,6 +16,7 @@ from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
 from mailcli.runs.folder import Run
 from mailcli.runs.registry import dataset_sha256, trained_dataset_sha256
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.training.evaluate import measure_draws, or_none
 
 
@@ -94,8 +95,7 @@ def _predictions(run: Run, view: View) -> NDArray[np.float32]:
         raise NotComparableError(f"{run.folder} holds no predictions.npy")
     if len(scores) != len(view.rows):
         raise MailError(
-            f"{run.folder}/predictions.npy: holds {len(scores):,} scores, expected {len(view.rows):,}. Delete the "
-            "folder and run again."
+            f"{run.folder}/predictions.npy: holds {len(scores):,} scores, expected {len(view.rows):,}. {TRAIN_AGAIN}"
         )
     return scores
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.metrics.bootstrap import DRAWS_SEED, MIN_AUDIT_DRAWS, WeightedMetrics, resample
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.runs.variable_files import DAMAGE_ERRORS
 from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import progress
@@ -102,9 +103,7 @@ def read_audit(path: Path) -> RunAudit | None:
             sources, users, values, draws = (file[name] for name in ("sources", *RunAudit._fields))
         _check(sources, users, values, draws)
     except _READ_ERRORS as error:
-        raise MailError(
-            f"{path}: is damaged ({error}). Delete the folder and run its `mail train` command again."
-        ) from error
+        raise MailError(f"{path}: is damaged ({error}). {TRAIN_AGAIN}") from error
     return RunAudit(int(users), values, draws)
 
 

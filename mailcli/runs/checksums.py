@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from mailcli.errors import MailError, shorten
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.files import file_sha256, write_atomically
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_./-]{1,200})\n")
-_REMEDY = "Delete the folder and run its `mail train` command again."
 
 
 def write_sums(folder: Path, names: Iterable[str], contents: Mapping[str, bytes]) -> None:
@@ -59,11 +59,11 @@ def check_files(folder: Path, names: Collection[str], required: Collection[str])
         return
     unnamed = [name for name in required if name not in sums]
     if unnamed:
-        raise MailError(f"{folder / SUMS}: has no line for {unnamed[0]}. {_REMEDY}")
+        raise MailError(f"{folder / SUMS}: has no line for {unnamed[0]}. {TRAIN_AGAIN}")
     # All of them: a name that was changed is that of no file.
     for name in sums:
         if not (folder / name).is_file():
-            raise MailError(f"{folder / name}: is missing, although {SUMS} names it. {_REMEDY}")
+            raise MailError(f"{folder / name}: is missing, although {SUMS} names it. {TRAIN_AGAIN}")
     for name in names:
         if name in sums:
             _check_file(folder / name, sums[name])
@@ -71,7 +71,9 @@ def check_files(folder: Path, names: Collection[str], required: Collection[str])
 
 def _check_file(path: Path, digest: str) -> None:
     if file_sha256(path) != digest:
-        raise MailError(f"{path}: was changed after the run had finished: its SHA-256 is not that in {SUMS}. {_REMEDY}")
+        raise MailError(
+            f"{path}: was changed after the run had finished: its SHA-256 is not that in {SUMS}. {TRAIN_AGAIN}"
+        )
 
 
 def _read(folder: Path) -> dict[str, str] | None:
@@ -80,13 +82,14 @@ def _read(folder: Path) -> dict[str, str] | None:
     if not path.exists():
         return None
     if not path.is_file():
-        raise MailError(f"{path}: is not a file. {_REMEDY}")
+        raise MailError(f"{path}: is not a file. {TRAIN_AGAIN}")
     sums: dict[str, str] = {}
     for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(keepends=True), start=1):
         match = _LINE.fullmatch(line)
         if not match:
             raise MailError(
-                f"{path}: line {number} is {shorten(line)}. Expected a SHA-256, two spaces and a file's name. {_REMEDY}"
+                f"{path}: line {number} is {shorten(line)}. Expected a SHA-256, two spaces and a file's name. "
+                f"{TRAIN_AGAIN}"
             )
         sums[match[2]] = match[1]
     return sums

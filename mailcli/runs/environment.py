@@ -12,6 +12,7 @@ from typing import Any
 
 from mailcli import __version__
 from mailcli.errors import MailError
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils import hardware
 from mailcli.utils.parsing import is_number, read_json
 
@@ -51,9 +52,9 @@ def read_environment(path: Path) -> dict[str, Any]:
     try:
         contents = read_json(path)
     except (OSError, ValueError) as error:
-        raise MailError(f"{path}: cannot be read ({error}). Delete the folder and run again.") from error
+        raise MailError(f"{path}: cannot be read ({error}). {TRAIN_AGAIN}") from error
     if not isinstance(contents, dict) or not contents or not all(map(_is_valid, contents, contents.values())):
-        raise MailError(f"{path}: is damaged. Delete the folder and run again.")
+        raise MailError(f"{path}: is damaged. {TRAIN_AGAIN}")
     return contents
 
 

@@ -38,6 +38,7 @@ from mailcli.runs.audit import RunAudit, read_audit, write_audit
 from mailcli.runs.checksums import SUMS, check_files, write_sums
 from mailcli.runs.environment import read_environment
 from mailcli.runs.history import read_history, read_validation_curve
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.runs.result import read_result
 from mailcli.runs.variable_files import DAMAGE_ERRORS
 from mailcli.runs.weights_file import check_weights_file
@@ -193,7 +194,7 @@ class Run:
         """Load the best epoch's weights into a model of the run's config (MailError if they do not fit)."""
         if self.weights.exists() and not self.weights.is_file():
             # Reading a named pipe might never end.
-            raise MailError(f"{self.weights}: is not a file. Delete the folder and train again.")
+            raise MailError(f"{self.weights}: is not a file. {TRAIN_AGAIN}")
         is_finished = (self.folder / RESULT).exists()
         if is_finished:
             self.check_weights()
@@ -204,8 +205,7 @@ class Run:
             model.load_weights(self.weights)
         except (OSError, ValueError, KeyError) as error:
             raise MailError(
-                f"{self.weights}: is damaged, or does not fit this run's model and dataset ({error}). Delete the "
-                f"folder {self.folder} and train again."
+                f"{self.weights}: is damaged, or does not fit this run's model and dataset ({error}). {TRAIN_AGAIN}"
             ) from error
         logger.debug(f"{self.weights}: weights loaded in {time.monotonic() - started:.1f} s.")
 
@@ -267,7 +267,7 @@ class Run:
         try:
             scores: NDArray[np.float32] = np.load(path, allow_pickle=False)
         except DAMAGE_ERRORS as error:
-            raise MailError(f"{path}: is damaged ({error}). Delete the folder and run again.") from error
+            raise MailError(f"{path}: is damaged ({error}). {TRAIN_AGAIN}") from error
         return scores
 
     def finish(

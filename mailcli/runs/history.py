@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.errors import MailError
+from mailcli.runs.remedy import TRAIN_AGAIN
 
 #: The key of a line that is a validation: the step that it follows.
 VALIDATED_STEP = "after_step"
@@ -50,10 +51,7 @@ def _read(
 
 
 def _damaged(path: Path, number: int, reason: str) -> MailError:
-    return MailError(
-        f"{path}, line {number}: is damaged ({reason}). Expected what training wrote there. Delete the folder and run "
-        "again."
-    )
+    return MailError(f"{path}, line {number}: is damaged ({reason}). Expected what training wrote there. {TRAIN_AGAIN}")
 
 
 def _point(line: dict[str, Any]) -> dict[str, Any]:

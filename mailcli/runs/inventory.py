@@ -18,6 +18,7 @@ from mailcli.runs.environment import TIME_FORMAT
 from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, Run, lock_of
 from mailcli.runs.history import VALIDATED_STEP
 from mailcli.runs.registry import check_run_folder, open_run, read_config, suggest_folder
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.files import delete_folder, size_and_time
 
 #: What a run can be. `stopped`: by Ctrl-C, a kill or a full disk. `untested`: a trial of `mail tune`, which does not
@@ -147,9 +148,7 @@ def _finish_time(run: Run, written: float) -> float:
     try:
         return written if finished is None else float(timegm(time.strptime(str(finished), TIME_FORMAT)))
     except ValueError as error:
-        raise MailError(
-            f"{run.folder / ENVIRONMENT}: is damaged ({error}). Delete the folder and run again."
-        ) from error
+        raise MailError(f"{run.folder / ENVIRONMENT}: is damaged ({error}). {TRAIN_AGAIN}") from error
 
 
 def _last_step(path: Path) -> tuple[int | None, int | None]:

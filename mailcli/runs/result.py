@@ -7,6 +7,7 @@ from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.errors import MailError
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.parsing import is_number, read_json
 
 _METRICS = ("AUC", "GAUC")
@@ -30,7 +31,7 @@ def read_result(path: Path, config: RunConfig) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         is_valid = False
     if not is_valid:
-        raise MailError(f"{path}: is damaged. Delete the folder and run its `mail train` command again.")
+        raise MailError(f"{path}: is damaged. {TRAIN_AGAIN}")
     return result
 
 

@@ -184,7 +184,7 @@ class TestShow:
         (folder / "history.jsonl").write_bytes(b'{"step": 1, "epoch": 1}\n' + line)
         assert error_line(mail("runs", "show", folder)) == (
             f"{folder}/history.jsonl, line 2: is damaged ({reason}). Expected what training wrote there. Delete the "
-            "folder and run again."
+            "folder and run its `mail train` command again."
         )
 
     def test_what_is_no_run(self, home: Path) -> None:
@@ -360,7 +360,7 @@ class TestCompare:
         np.save(second / "predictions.npy", np.load(second / "predictions.npy")[1:])
         count = len(np.load(first / "predictions.npy"))
         assert error_line(mail("runs", "compare", first, second)) == (
-            f"{second}/predictions.npy: holds {count - 1:,} scores, expected {count:,}. Delete the folder and run again."
+            f"{second}/predictions.npy: holds {count - 1:,} scores, expected {count:,}. Delete the folder and run its `mail train` command again."
         )
         (second / "predictions.npy").write_bytes(b"")
         assert f"{second}/predictions.npy: is damaged" in error_line(mail("runs", "compare", first, second))

@@ -76,12 +76,15 @@ def test_a_value_of_another_kind_is_one_error(tmp_path: Path, change: dict[str, 
     path.write_text(json.dumps(GOOD | change))
     with pytest.raises(MailError) as error:
         read_environment(path)
-    assert error.value.message == f"{path}: is damaged. Delete the folder and run again."
+    assert error.value.message == f"{path}: is damaged. Delete the folder and run its `mail train` command again."
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"seconds": NaN}', '{"cost": {"parameters": Infinity}}'])
 def test_what_is_no_json_is_one_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "environment.json"
     path.write_text(text)
-    with pytest.raises(MailError, match=r"environment.json: cannot be read \(.+\). Delete the folder and run again.$"):
+    with pytest.raises(
+        MailError,
+        match=r"environment.json: cannot be read \(.+\). Delete the folder and run its `mail train` command again.$",
+    ):
         read_environment(path)
