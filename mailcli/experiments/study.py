@@ -59,11 +59,19 @@ def open_study(folder: Path, name: str, marks: Mapping[str, str], folder_option:
         attributes, _ = study.user_attrs, records(study)
     except (LookupError, ValueError, TypeError, AttributeError, AssertionError, optuna.exceptions.OptunaError) as error:
         raise _damaged(path, folder_option, f"Optuna: {type(error).__name__} {error}") from error
+    _check_marks(study, folder, marks, attributes, folder_option)
+    return study
+
+
+def _check_marks(
+    study: Any, folder: Path, marks: Mapping[str, str], attributes: Mapping[str, Any], folder_option: str
+) -> None:
+    """Refuse a study that is not of this search; mark a new one (arguments and MailError as `open_study`)."""
     trials = len(study.trials)
     for key, value in marks.items():
         known = attributes.get(key)
         if known is not None and not isinstance(known, str):
-            raise _damaged(path, folder_option, f"its {key} is {known!r:.80}; expected a string")
+            raise _damaged(folder / STUDY, folder_option, f"its {key} is {known!r:.80}; expected a string")
         if known is None and trials:
             raise MailError(
                 f"{folder}: holds a search of an earlier version of mail, without a note of its {key}, so that its "
@@ -76,7 +84,6 @@ def open_study(folder: Path, name: str, marks: Mapping[str, str], folder_option:
                 f"{folder}: holds a search with other {key} ({known:.80} -> {value:.80}). Choose another "
                 f"{folder_option}, or delete the folder."
             )
-    return study
 
 
 def _check_journal(path: Path, folder_option: str) -> None:
