@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mailcli.errors import MailError, shorten
+from mailcli.errors import DivergedError, MailError, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +131,20 @@ def tell_diverged(study: Any, trial: Any) -> None:
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
+def value_of(study: Any, settings: Mapping[str, Any]) -> float | None:
+    """The value of settings that an earlier trial has had; None if there was none.
+
+    Raises:
+        DivergedError: it has diverged.
+    """
+    for trial in _counted(study):
+        if trial.params == settings:
+            if trial.value is None:
+                raise DivergedError("diverges, as when these settings were tried before.")
+            return float(trial.value)
+    return None
+
+
 def requeue_interrupted(study: Any) -> None:
     """Try next what was being tried when the search was interrupted: its run resumes from its checkpoint."""
     import optuna
@@ -147,9 +161,12 @@ def records(study: Any, budget: int | None = None) -> list[dict[str, Any]]:
         study: of a search.
         budget: only the first so many of the trials that count towards it; None for all.
     """
-    finished = [trial for trial in _counted(study)[:budget] if trial.value is not None]
-    finished.sort(key=lambda trial: (-trial.value, trial.number))
-    return [{"trial": trial.number + 1, "value": trial.value, **trial.params} for trial in finished]
+    # Interrupted trials have numbers of Optuna's, too, but do not count.
+    counted = enumerate(_counted(study)[:budget], start=1)
+    finished = [
+        {"trial": number, "value": trial.value, **trial.params} for number, trial in counted if trial.value is not None
+    ]
+    return sorted(finished, key=lambda record: (-record["value"], record["trial"]))
 
 
 def settings_of(record: Mapping[str, Any]) -> dict[str, Any]:

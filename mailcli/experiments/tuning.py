@@ -35,13 +35,14 @@ from mailcli.experiments.study import (
     settings_of,
     tell_diverged,
     trials_done,
+    value_of,
 )
 from mailcli.runs.checkpoints import checkpoint_files, delete_checkpoints
 from mailcli.runs.folder import Run
 from mailcli.runs.registry import find_run, run_identity
 from mailcli.settings.option_defaults import option_defaults
 from mailcli.training.evaluate import check_selectable
-from mailcli.utils.files import FolderLock, replace_file
+from mailcli.utils.files import FolderLock, delete_folder, replace_file
 from mailcli.utils.system_errors import name_in_write_errors
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -158,7 +159,7 @@ def _search_on(
         logger.info(f"{folder}: {done} of {trials} trials are done.")
     requeue_interrupted(study)
     if done < trials:
-        check_selectable(dataset, views(dataset, search.config)["validation"], search.users, "--users")
+        _check_users(search, dataset)
     if search.plan and not study.trials:
         _enqueue_own_settings(search, study)
     for number in range(done, trials):
@@ -174,7 +175,7 @@ def _search_on(
             continue
         finished = records(study)
         _write_table(folder / "trials.csv", finished)
-        (record,) = (record for record in finished if record["trial"] == trial.number + 1)
+        (record,) = (record for record in finished if record["trial"] == number + 1)
         logger.info(f"{row}trial {number + 1} of {trials}: {_summary(search, record)}{note}")
     finished = records(study, trials)
     if not finished:
@@ -193,9 +194,9 @@ def _run_trial(search: Search, study: Any, trial: Any, dataset: Dataset, folder:
     Raises:
         DivergedError: it has no value.
     """
-    known = [record["value"] for record in records(study) if settings_of(record) == trial.params]
-    if known:
-        study.tell(trial, known[0])
+    known = value_of(study, trial.params)
+    if known is not None:
+        study.tell(trial, known)
         return ", as when they were tried before"
     folders = RunFolders(folder, search.config)
     trained: list[Run] = []
@@ -212,6 +213,21 @@ def _run_trial(search: Search, study: Any, trial: Any, dataset: Dataset, folder:
     # Only now: an interrupted trial is tried again, and its finished runs are known by their checkpoints.
     _discard_checkpoints(trained)
     return ""
+
+
+def _check_users(search: Search, dataset: Dataset) -> None:
+    """Refuse a search whose trials would have no value, or select no epoch, with one of the seeds (MailError).
+
+    Each seed draws new users of its own, who may have no clicks.
+    """
+    for config in search.runs_of({}):
+        view = views(dataset, config)["validation"]
+        try:
+            check_selectable(dataset, view, search.users, "--users")
+            check_selectable(dataset, view, config.select)
+        except MailError as error:
+            seed = f"seed {config.seed}: " if search.seeds > 1 else ""
+            raise MailError(f"{seed}{error.message}") from None
 
 
 def _enqueue_own_settings(search: Search, study: Any) -> None:
@@ -261,7 +277,13 @@ def _train(
             model_and_splits(config, dataset, baseline.folder)
             _train(config.baseline(), dataset, folders, minutes)
             _discard_checkpoints([baseline])
-    return run, train_for_validation(run, dataset, baseline, minutes)
+    try:
+        return run, train_for_validation(run, dataset, baseline, minutes)
+    except DivergedError:
+        # Nobody resumes it.
+        with run.lock():
+            delete_folder(run.folder)
+        raise
 
 
 def _find_run(config: RunConfig, dataset: Dataset, folders: RunFolders) -> Run:

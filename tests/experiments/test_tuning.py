@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from click.testing import Result
 
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
+from mailcli.data.protocol import views
 from mailcli.errors import DivergedError, MailError
 from mailcli.experiments.search_space import Range, parse_ranges, with_types
 from mailcli.training.loop import TrainingLoop
@@ -261,12 +263,47 @@ def test_a_trial_of_several_seeds_has_their_mean(
     assert done.exit_code == 0, done.output
     assert seeds == [7, 8, 9, 7, 8, 7, 8, 9, 7, 8, 7, 8, 9]
     assert [record["value"] for record in settings_and_values(tmp_path)] == ["0.625", "0.5", repr(1.75 / 3)]
+    # By their places among the trials that count: the interrupted one does not.
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:4]] == ["1", "4", "2"]
     assert "trial 2 of 4: validation AUC 0.5000, the mean of 3 seeds, with learning_rate " in done.stderr
     assert "trial  validation AUC (all users, mean of 3 seeds)  settings\n" in done.stdout
     # A trial of one seed is no such mean.
     assert error_line(tune(data_dir, tmp_path, 4, "--seed", "7")) == (
         f"{tmp_path}/tune/search: holds a search with other seeds (3 -> 1). Choose another --name, or delete the folder."
     )
+
+
+def test_users_without_an_auc_are_refused_for_every_seed_before_training(
+    data_dir: Path, tiny: Dataset, tmp_path: Path
+) -> None:
+    """Each seed draws new users of its own; where most are new, some draws leave old users without a click."""
+
+    def has_auc(seed: int) -> bool:
+        view = views(tiny, make_config([{"data": "tiny", "seed": seed, "new_share": 0.98}]))["validation"]
+        drawn = view.new[tiny.column("validation", "user")[view.rows]]
+        rows = view.rows[~drawn & (tiny.earlier_behaviors("validation")[view.rows] > 0)]
+        return 0 < tiny.column("validation", "click")[rows].sum() < len(rows)
+
+    seed = next(seed for seed in range(100) if has_auc(seed) and not has_auc(seed + 1))
+    options = ["--users", "old", "--set", "new_share=0.98", "--seed", str(seed)]
+    line = error_line(tune(data_dir, tmp_path / "runs", 1, *options, "--seeds", "2"))
+    assert line.startswith(f"seed {seed + 1}: --users = 'old': ")
+    assert line.endswith("choose another `--users`, or a dataset with more impressions.")
+    assert not list((tmp_path / "runs").rglob("seed-*"))
+    line = error_line(tune(data_dir, tmp_path / "runs", 1, *options[2:-1], str(seed + 1), "--set", "select=old"))
+    assert line.startswith("select = 'old': ")
+
+
+def test_what_diverged_is_not_tried_again_and_leaves_no_run(data_dir: Path, tmp_path: Path) -> None:
+    where: list[str | Path] = ["--data-dir", data_dir, "--runs", tmp_path, "--seeds", "2"]
+    done = mail("tune", *where, "--trials", "6", "--range", "learning_rate=0.001|1e9", *SMALL)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("lower learning_rate may help.") == 1
+    assert ": diverges, as when these settings were tried before.\n" in done.stderr
+    tables = json.loads(mail("runs", "--runs", tmp_path, "--format", "json").stdout)
+    statuses = {run["status"] for table in tables for run in table["results"]}
+    assert statuses == {"untested"}
+    assert not list(tmp_path.rglob("*1e9*/**/config.toml"))
 
 
 def test_settings_that_were_tried_before_are_not_trained_again(
