@@ -37,10 +37,11 @@ check: $(READY)  ## lint, format, types and import contracts
 REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-rebuilt-strict.toml \
 	experiments/table2-kuairand-rebuilt-long-view.toml \
 	experiments/table2-kuairand-rebuilt-long-view-strict.toml \
-	experiments/table3-kuairand-rebuilt-long-view.toml \
+	experiments/table3-kuairand-rebuilt-long-view.toml experiments/rivals-kuairand-rebuilt-long-view.toml \
 	experiments/table3-kuairand-rebuilt.toml experiments/table3-kuairand-rebuilt-strict.toml \
 	experiments/rankers-kuairand-rebuilt.toml experiments/dcnv2-kuairand-rebuilt.toml \
-	experiments/mail-dcnv2-kuairand-rebuilt.toml experiments/tuned/against-tuned-dcnv2-kuairand-rebuilt.toml \
+	experiments/mail-dcnv2-kuairand-rebuilt.toml experiments/tuned/several-seeds-dcnv2-kuairand-rebuilt.toml \
+	experiments/tuned/against-tuned-dcnv2-kuairand-rebuilt.toml \
 	experiments/rivals-kuairand-rebuilt.toml \
 	experiments/confirm-kuairand-rebuilt.toml experiments/tuned/against-tuned-kuairand-rebuilt.toml \
 	experiments/rivals-kuairand-rebuilt-strict.toml \

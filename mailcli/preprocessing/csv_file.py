@@ -17,6 +17,7 @@ from mailcli.preprocessing.csv_columns import Column, Rule
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine, DataFrame
 from mailcli.preprocessing.raw_file import damaged
 from mailcli.preprocessing.row_count import RowFormat
+from mailcli.utils.system_errors import name_in_write_errors
 
 #: Lines at the start of the file of which at least one must have as many fields as the header (ours).
 HEAD_LINES = 100
@@ -193,14 +194,16 @@ class CsvFile:
         """A file of HEAD_LINES consecutive lines each from evenly spaced positions."""
         size, positions = self.path.stat().st_size, SAMPLED_ROWS // HEAD_LINES
         path = folder / self.path.name
-        with self._open() as file, open(path, "wb") as out:
-            out.write(file.readline().rstrip(b"\r\n") + b"\n")
+        with self._open() as file:
+            lines = [file.readline()]
             start = file.tell()
             for position in range(positions):
                 file.seek(start + (size - start) * position // positions)
                 if position:
                     file.readline()
-                out.writelines(line.rstrip(b"\r\n") + b"\n" for line in islice(file, HEAD_LINES))
+                lines += islice(file, HEAD_LINES)
+        with name_in_write_errors(path):
+            path.write_bytes(b"".join(line.rstrip(b"\r\n") + b"\n" for line in lines))
         return path
 
     def check_whole(self) -> None:

@@ -24,6 +24,7 @@ from mailcli.serving.output_path import refuse_existing
 from mailcli.serving.served_model import ServedModel
 from mailcli.training.predictor import Predictor
 from mailcli.utils.files import FolderLock, make_folder_atomically
+from mailcli.utils.system_errors import advice_on
 
 logger = logging.getLogger(__name__)
 VERSION = "1"
@@ -67,7 +68,9 @@ def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> 
                 tf.saved_model.save(served.module, str(partial / VERSION), graphs, options)
             except tf.errors.OpError as error:
                 # Its message is TensorFlow's wording of the operating system's error.
-                raise MailError(f"{folder}: cannot be written ({error.message}). Nothing was written.") from error
+                reason, what_to_do = advice_on(error.message) or (error.message, "")
+                message = f"{folder}: cannot be written ({reason}). Nothing was written. {what_to_do}"
+                raise MailError(message.rstrip()) from error
             predictor.dataset.check_files()
             for name, text in texts.items():
                 (partial / name).write_text(text, encoding="utf-8")

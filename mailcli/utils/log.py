@@ -17,8 +17,6 @@ from mailcli.escape import terminal, wrapped
 
 #: The parent of all loggers of the package.
 LOGGER = logging.getLogger("mailcli")
-#: Marks a record that stderr has already, in another form: it is for the file only.
-_FILE_ONLY = "file_only"
 
 
 class _OneLine(logging.Formatter):
@@ -34,11 +32,10 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message; work goes on without it where stderr is full or its terminal is closed."""
-        if not hasattr(record, _FILE_ONLY):
-            with suppress(OSError):
-                text = self.format(record)
-                # Not by `click.echo`: it would write past the bars of Rich, which stands in for `sys.stderr`.
-                print(wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
+        with suppress(OSError):
+            text = self.format(record)
+            # Not by `click.echo`: it would write past the bars of Rich, which stands in for `sys.stderr`.
+            print(wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
 
 
 class _FileHandler(logging.FileHandler):
@@ -112,7 +109,12 @@ def note_in_file(level: int, message: str, error: BaseException | None = None) -
         message: one line.
         error: whose traceback is logged.
     """
-    LOGGER.log(level, message, exc_info=error, extra={_FILE_ONLY: True})
+    traceback = (type(error), error, error.__traceback__) if error else None
+    record = LOGGER.makeRecord(LOGGER.name, level, __file__, 0, message, (), traceback)
+    # Not by `LOGGER.log`: a handler that a library has given to the root logger would show it on stderr, too.
+    for handler in LOGGER.handlers:
+        if isinstance(handler, _FileHandler):
+            handler.handle(record)
 
 
 def log_to_queue(queue: Any, level: int) -> None:

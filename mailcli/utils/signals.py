@@ -51,6 +51,29 @@ def postpone_interrupts() -> Iterator[PostponedInterrupt]:
 
 
 @contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C waiting within the block, as do processes that start in it, until they call `ignore_interrupts`.
+
+    Otherwise one that is interrupted while it imports its modules would end with a traceback. (Not on Windows.)
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_interrupts() -> None:
+    """Ignore Ctrl-C from now on, and one that has been kept waiting; only the main thread can have signal handlers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+@contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
     """Treat SIGTERM as Ctrl-C within the block; only the main thread can have signal handlers."""
     if threading.current_thread() is not threading.main_thread():

@@ -32,6 +32,12 @@ def advice(error: OSError) -> str:
     return _ADVICE.get(error.errno or 0, _OTHER_ADVICE)
 
 
+def advice_on(text: str) -> tuple[str, str] | None:
+    """The operating system's error that a library's text quotes, and what to do about it; None if it quotes none."""
+    quoted = {os.strerror(number): advice for number, advice in _ADVICE.items() if os.strerror(number) in text}
+    return next(iter(quoted.items()), None)
+
+
 @contextmanager
 def name_in_write_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Let errors of writing name the file: those of Python, NumPy, Arrow and HDF5 do not once it is open.

@@ -7,7 +7,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
+from mailcli.errors import MailError
 from mailcli.utils.hardware import has_graphics_card
 from mailcli.utils.keras_startup import import_keras
 
@@ -55,6 +57,18 @@ def _start() -> None:
         tf.transpose(tf.constant([[0]], tf.int64))
 
 
+def _temporary_file() -> IO[bytes]:
+    """A file without a name (MailError: no folder can hold one)."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        # Python's own text lists the folders that it tried.
+        raise MailError(
+            f"{error.strerror}. TensorFlow's start needs a folder for a small temporary file. Free some space there, "
+            "or set TMPDIR to another folder."
+        ) from error
+
+
 @contextmanager
 def _without_noise() -> Iterator[None]:
     """Hold back stderr within the block, then write it without the usual messages.
@@ -63,7 +77,7 @@ def _without_noise() -> Iterator[None]:
     """
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
+    with _temporary_file() as captured:
         os.dup2(captured.fileno(), 2)
         try:
             yield

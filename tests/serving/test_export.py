@@ -242,5 +242,8 @@ def test_a_full_disk_keeps_nothing_of_a_model(
 
     monkeypatch.setattr(tf.saved_model, "save", full)
     error = error_line(mail("export", runs[CELL].folder, tmp_path / "model", "--data-dir", data_dir))
-    assert error == f"{tmp_path / 'model'}: cannot be written (No space left on device). Nothing was written."
+    assert error == (
+        f"{tmp_path / 'model'}: cannot be written (No space left on device). Nothing was written. Free some space and "
+        "run the same command again."
+    )
     assert list(tmp_path.iterdir()) == []

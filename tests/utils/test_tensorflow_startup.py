@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 
 import pytest
 
-from mailcli.utils.tensorflow_startup import load_tensorflow
+from mailcli.errors import MailError
+from mailcli.utils.tensorflow_startup import _without_noise, load_tensorflow
 
 #: TensorFlow's name of the setting by which a process takes a graphics card's memory as it needs it.
 ALLOW_GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
@@ -20,3 +23,16 @@ def test_runs_share_a_graphics_cards_memory(monkeypatch: pytest.MonkeyPatch, val
         monkeypatch.setenv(ALLOW_GROWTH, value)
     load_tensorflow()
     assert os.environ[ALLOW_GROWTH] == expected
+
+
+def test_no_folder_for_temporary_files_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(MailError) as raised, _without_noise():
+        pass
+    assert raised.value.message == (
+        "No usable temporary directory found in ['/tmp']. TensorFlow's start needs a folder for a small temporary file. "
+        "Free some space there, or set TMPDIR to another folder."
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from mailcli.experiments.run_time import Speed
 from mailcli.utils import progress
 from mailcli.utils.hardware import limit_threads
 from mailcli.utils.log import log_to_stderr, stderr_level
-from mailcli.utils.signals import sigterm_as_interrupt
+from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, sigterm_as_interrupt
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -52,7 +51,9 @@ def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[S
     pool = ProcessPoolExecutor(min(jobs, len(cells)), context, _initialize, arguments)
     try:
         with sigterm_as_interrupt():
-            return list(pool.map(_measure, cells))
+            with interrupts_blocked():
+                speeds = pool.map(_measure, cells)
+            return list(speeds)
     except KeyboardInterrupt:
         for process in multiprocessing.active_children():
             process.kill()
@@ -82,7 +83,7 @@ def _initialize(threads_each: int, log_level: int) -> None:
     limit_threads(threads_each)
     log_to_stderr(log_level)
     progress.show_progress_with(_no_progress)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     end_with_parent()
 
 

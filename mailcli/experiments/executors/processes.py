@@ -24,7 +24,7 @@ from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.log import LOGGER
-from mailcli.utils.signals import sigterm_as_interrupt
+from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, sigterm_as_interrupt
 from mailcli.utils.system_errors import explain
 from mailcli.utils.tensorflow_startup import load_tensorflow
 from mailcli.utils.time_left import TimeLeft, Work
@@ -219,7 +219,10 @@ class _Pool:
         """Work on all tasks, and report those that have failed."""
         with process_progress.show_workers(self._events, _works(tasks), self._jobs), sigterm_as_interrupt():
             try:
-                two_stage = self._executor.submit(_interruptible, _build_models, tasks).result()
+                with interrupts_blocked():
+                    # All workers start here.
+                    built = self._executor.submit(_interruptible, _build_models, tasks)
+                two_stage = built.result()
                 waiting = list(zip(range(len(tasks)), tasks, two_stage, strict=True))
                 while waiting or self._running:
                     waiting = self._start(waiting, work)
@@ -292,7 +295,7 @@ def _initialize_worker(threads_each: int, events: Any, stopping: Any, log_level:
     _stopping = stopping
     limit_threads(threads_each)
     process_progress.send_to(events, log_level)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     if hasattr(os, "setpgrp"):
         # Leave the terminal's process group, so that Ctrl-C reaches only the parent.
         os.setpgrp()

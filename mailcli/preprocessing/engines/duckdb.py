@@ -23,6 +23,7 @@ from mailcli.preprocessing.engines._base import (
     quoted_column,
     run_with_progress,
 )
+from mailcli.utils.system_errors import advice_on
 
 #: DuckDB's errors that are not the number of fields; of several in a line, the first here is the cause.
 _REASONS: dict[str, Literal["encoding", "quotes", "length"]] = {
@@ -202,7 +203,9 @@ class Engine(DataEngine):
             # DuckDB's own faults have a class of their own; this one is from reading a damaged page of Parquet.
             return MailError(f"{self._csv_file}: is cut off or damaged ({text[:LONGEST_ERROR]}). Get the file again.")
         if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
-            return MailError(text[:LONGEST_ERROR])
+            _, what_to_do = advice_on(text) or ("", "")
+            reason = text[:LONGEST_ERROR].removeprefix("IO Error: ")
+            return MailError(f"{reason.removesuffix('.')}. {what_to_do}" if what_to_do else reason)
         if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException | duckdb.InvalidInputException):
             # Values that no check found faulty, or a file that is not what its name says.
             return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
