@@ -37,7 +37,7 @@ from mailcli.errors import MailError
 from mailcli.runs.audit import RunAudit, read_audit, write_audit
 from mailcli.runs.checksums import SUMS, check_files, write_sums
 from mailcli.runs.environment import read_environment
-from mailcli.runs.history import read_history, read_validation_curve
+from mailcli.runs.history import check_history, read_history, read_validation_curve
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.runs.result import read_result
 from mailcli.runs.variable_files import DAMAGE_ERRORS
@@ -247,9 +247,14 @@ class Run:
             return file.tell()
 
     def truncate_history(self, size: int) -> None:
-        """Drop the lines of history.jsonl after a checkpoint: their steps will be repeated."""
+        """Drop the lines of history.jsonl after a checkpoint: their steps will be repeated.
+
+        Raises:
+            MailError: one of the others is damaged, of which the end of training would tell too late.
+        """
         with open(self.folder / HISTORY, "ab") as file:
             file.truncate(size)
+        check_history(self.folder / HISTORY)
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of history.jsonl (MailError if one is damaged)."""

@@ -32,6 +32,18 @@ def read_validation_curve(path: Path) -> list[dict[str, Any]]:
     return _read(path, lambda line: marker in line and line.endswith(b"\n"), _point)
 
 
+def check_history(path: Path) -> None:
+    """Refuse a file with a damaged line (MailError); nothing of it is kept in memory."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                json.loads(line.decode("utf-8"))
+            except (ValueError, RecursionError) as error:
+                raise _damaged(path, number, str(error)) from error
+            if not line.endswith(b"\n"):
+                raise _damaged(path, number, "it is cut off")
+
+
 def _read(
     path: Path,
     is_wanted: Callable[[bytes], bool] = bool,

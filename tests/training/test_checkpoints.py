@@ -129,6 +129,22 @@ class TestDamaged:
         train_until(monkeypatch, 1, tiny, tmp_path)
         assert capsys.readouterr().err.count("(history.jsonl is shorter than it expects)") == 2
 
+    @pytest.mark.parametrize(("line", "reason"), [(1, "Expecting"), (3, "it is cut off")])
+    def test_a_damaged_history_is_found_before_training(
+        self, line: int, reason: str, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The end of training, which reads it as well, would be too late."""
+        train_until(monkeypatch, 4, tiny, tmp_path)
+        (history,) = tmp_path.glob("*/*/*/*/history.jsonl")
+        lines = history.read_bytes().splitlines(keepends=True)
+        # As long as before, so that checkpoints fit it.
+        lines[line - 1] = {1: lines[0].replace(b":", b";"), 3: lines[2].replace(b"\n", b" ")}[line]
+        history.write_bytes(b"".join(lines[:3]))
+        with pytest.raises(MailError) as raised:
+            train_if_missing(config("base"), tiny, tmp_path)
+        assert raised.value.message.startswith(f"{history}, line {line}: is damaged ({reason}")
+        assert raised.value.message.endswith("Delete the folder and run its `mail train` command again.")
+
 
 def test_a_full_disk_leaves_the_checkpoint_before(
     tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
