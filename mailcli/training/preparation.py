@@ -37,8 +37,8 @@ def check_method(method: ColdStartMethod, config: RunConfig, dataset: Dataset, t
         check_folds(len(np.unique(user)), method.folds)
     if not (method.needs_old_users or method.co_trained):
         return
-    seen = dataset.earlier_behaviors("train")[train.rows] > 0
     if not old_impressions(dataset, train).any():
+        seen = dataset.earlier_behaviors("train")[train.rows] > 0
         raise MailError(
             f"{dataset.name}: the cold-start method '{config.cold_start}' learns from old users, who have earlier "
             f"behavior and are not drawn as new. Of the {len(seen)} impressions of the training split, "

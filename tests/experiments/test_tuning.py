@@ -303,7 +303,7 @@ def test_what_diverged_is_not_tried_again_and_leaves_no_run(data_dir: Path, tmp_
     tables = json.loads(mail("runs", "--runs", tmp_path, "--format", "json").stdout)
     statuses = {run["status"] for table in tables for run in table["results"]}
     assert statuses == {"untested"}
-    assert not list(tmp_path.rglob("*1e9*/**/config.toml"))
+    assert not list(tmp_path.rglob("learning_rate=1000000000.0/**/config.toml"))
 
 
 def test_settings_that_were_tried_before_are_not_trained_again(
