@@ -47,10 +47,12 @@ COLUMNS = click.option(
 )
 
 
-def check_form(name: str) -> None:
-    """Reject an unknown table format before anything is trained (MailError)."""
+def check_form(name: str, dry_run: bool = False) -> None:
+    """Reject an unknown table format, or one for --dry-run, before anything is trained (MailError)."""
     if name not in FORMS:
         raise MailError(f"--format {name}: unknown format.{did_you_mean(name, FORMS)} Known: {quoted(FORMS)}.")
+    if dry_run and name != FORMS[0]:
+        raise MailError(f"--format {name}: --dry-run prints a list, not a table. Leave --format out.")
 
 
 def check_columns(names: str | None) -> tuple[str, ...]:

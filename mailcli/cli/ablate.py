@@ -49,7 +49,7 @@ def ablate(
     **options: Any,
 ) -> None:
     """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
-    check_form(form)
+    check_form(form, dry_run)
     metric_columns = check_columns(columns)
     from mailcli.experiments.cells import RunFolders, check_variant
 

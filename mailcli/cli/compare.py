@@ -49,7 +49,7 @@ def compare(
     Trivial rows are shown above them. Missing runs are trained; every number comes from a run folder of its own. RI is
     relative to the same ranker without a method.
     """
-    check_form(form)
+    check_form(form, dry_run)
     metric_columns = check_columns(columns)
     cells = []
     for name in split_names(rows):

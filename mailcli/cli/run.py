@@ -45,7 +45,7 @@ def run(
     them. Finished runs are reused, interrupted ones are resumed. Before it begins, the command says how long it will
     take at most.
     """
-    check_form(form)
+    check_form(form, dry_run)
     metric_columns = check_columns(columns)
     from mailcli.experiments.estimate import check_folders
     from mailcli.experiments.plan_file import read_plan

@@ -116,3 +116,9 @@ def test_a_trivial_row_with_other_settings_is_refused_as_well(with_data: Path) -
         f"{folder}: holds a run with other settings (batch_size: 1024 -> 64). Add --overwrite to train it anew, or choose "
         "another --runs folder."
     )
+
+
+@pytest.mark.parametrize("command", ["run plan.toml", "compare", "ablate"])
+def test_a_format_of_tables_is_refused_for_a_list(home: Path, command: str) -> None:
+    done = mail(*command.split(), "--dry-run", "--format", "json")
+    assert error_line(done) == "--format json: --dry-run prints a list, not a table. Leave --format out."
