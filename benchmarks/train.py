@@ -45,6 +45,29 @@ CELLS = {
 SMALL_ROWS = 100_000
 TABLES, TURNS = ("small", "spread", "alimama"), 5
 STEPS = 40
+SPEED_HEAD = (
+    "cell",
+    "impressions/s",
+    "step ms",
+    "fed ms",
+    "GFLOP",
+    "products ms",
+    "step / products",
+    "ceiling GFLOP/s",
+)
+PARTS_HEAD = (
+    "cell",
+    "input",
+    "embedding",
+    "forward",
+    "gradients",
+    "remainder",
+    "peak MB",
+    "/ (table + moments + 500)",
+    "private MB",
+    "/ (table + moments + 500)",
+)
+BFLOAT16_HEAD = ("cell", "impressions/s", "step ms", "x float32", "ceiling GFLOP/s")
 
 Product = tuple[int, int, int, int]
 """Rows, inputs, outputs, and count: 1 forward, 2 with the gradient of the weights, 3 also with that of the inputs."""
@@ -152,6 +175,28 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str, step_onl
         return {"step": step_seconds, "rows": model.embedding.rows}
     input_seconds = median_seconds(lambda k: to_tensors(batches.gather(view.rows[k * BATCH : (k + 1) * BATCH])), STEPS)
 
+    new = round(float(np.mean([float(tf.reduce_sum(tf.cast(b["actions"][:, -1] == 0, tf.float32))) for b in ready])))
+    needed = products(cell, history, BATCH - new, new)
+    run = products_graph(needed)
+    return {
+        "step": step_seconds,
+        "fed": fed,
+        "input": input_seconds,
+        "memory": memory,
+        "private": private,
+        "table": 3 * 4 * model.embedding.rows * DIM / 1e6,
+        "rows": model.embedding.rows,
+        "parts": part_seconds(model, ready),
+        "operations": operations(needed),
+        "floor": median_seconds(lambda _: float(run()), 15),
+        "ceiling": operations_per_second(precision),
+    }
+
+
+def part_seconds(model: Any, ready: list[dict[str, Any]]) -> dict[str, float]:
+    """Seconds of the parts of a step on batches prepared in advance, each as a graph of its own."""
+    import tensorflow as tf
+
     embed = tf.function(lambda batch: model.embedding(batch).behavior_sum)
     forward = tf.function(lambda batch: model(batch, training=True))
 
@@ -163,31 +208,20 @@ def measure_cell(folder: Path, cell: str, history: int, precision: str, step_onl
         return [g.values[0, 0] if isinstance(g, tf.IndexedSlices) else tf.reshape(g, [-1])[0] for g in gradients]
 
     def timed(call: Any) -> float:
-        return median_seconds(lambda k: tf.nest.map_structure(lambda t: t.numpy(), call(ready[k % STEPS])), 15)
+        return median_seconds(lambda k: tf.nest.map_structure(lambda t: t.numpy(), call(ready[k % len(ready)])), 15)
 
-    parts = {"embedding": timed(embed), "forward": timed(forward), "gradients": timed(backward)}
-    new = round(float(np.mean([float(tf.reduce_sum(tf.cast(b["actions"][:, -1] == 0, tf.float32))) for b in ready])))
-    needed = products(cell, history, BATCH - new, new)
-    run = products_graph(needed)
-    floor = median_seconds(lambda _: float(run()), 15)
+    return {"embedding": timed(embed), "forward": timed(forward), "gradients": timed(backward)}
+
+
+def operations_per_second(precision: str) -> float:
+    """The speed of one large matrix product in this process."""
+    import tensorflow as tf
+
     square = tf.random.normal([2048, 2048])
     if precision == "bfloat16":
         square = tf.cast(square, tf.bfloat16)
-    large = tf.function(lambda: tf.matmul(square, square))
-    ceiling = 2 * 2048**3 / median_seconds(lambda _: large().numpy(), 10)
-    return {
-        "step": step_seconds,
-        "fed": fed,
-        "input": input_seconds,
-        "memory": memory,
-        "private": private,
-        "table": 3 * 4 * model.embedding.rows * DIM / 1e6,
-        "rows": model.embedding.rows,
-        "parts": parts,
-        "operations": operations(needed),
-        "floor": floor,
-        "ceiling": ceiling,
-    }
+    product = tf.function(lambda: tf.matmul(square, square))
+    return 2 * 2048**3 / median_seconds(lambda _: product().numpy(), 10)
 
 
 def measure_plain(folder: Path, history: int) -> dict[str, Any]:
@@ -252,55 +286,27 @@ def _report(measured: dict[str, Any], bfloat16: dict[str, Any]) -> str:
         f"names no other), {base['rows']:,} rows of embeddings; random ids by Zipf's law. `products` is the time of "
         "only the matrix products of a step, with the same shapes; `ceiling` is the speed of one 2,048 x 2,048 product "
         "in the same process. `fed`: with batches prepared during training; `step`: with batches prepared in advance.",
-        table(
-            (
-                "cell",
-                "impressions/s",
-                "step ms",
-                "fed ms",
-                "GFLOP",
-                "products ms",
-                "step / products",
-                "ceiling GFLOP/s",
-            ),
-            [_row(name, cell) for name, cell in measured.items()],
-        ),
+        table(SPEED_HEAD, [_row(name, cell) for name, cell in measured.items()]),
         "Where the time of a step goes (ms; each part is timed as a separate graph, so the sums are not exact): input, "
         "prepared at the same time by one thread; embedding; forward pass of ranker and cold-start method; gradients "
         "of the ranking side; optimizers and, for MAIL, the step of the zero-shot tower. `peak` is the largest "
         "resident set of a process, `private` its memory without the pages of libraries and mapped files, which the "
         "system can reclaim.",
-        table(
-            (
-                "cell",
-                "input",
-                "embedding",
-                "forward",
-                "gradients",
-                "remainder",
-                "peak MB",
-                "/ (table + moments + 500)",
-                "private MB",
-                "/ (table + moments + 500)",
-            ),
-            [_parts(name, cell) for name, cell in measured.items()],
-        ),
+        table(PARTS_HEAD, [_parts(name, cell) for name, cell in measured.items()]),
         "With `--precision bfloat16`:",
-        table(
-            ("cell", "impressions/s", "step ms", "x float32", "ceiling GFLOP/s"),
-            [
-                (
-                    name,
-                    f"{BATCH / cell['fed']:,.0f}",
-                    f"{1e3 * cell['step']:.1f}",
-                    f"{measured[name]['step'] / cell['step']:.2f}",
-                    f"{cell['ceiling'] / 1e9:,.0f}",
-                )
-                for name, cell in bfloat16.items()
-            ],
-        ),
+        table(BFLOAT16_HEAD, [_bfloat16_row(name, measured[name], cell) for name, cell in bfloat16.items()]),
     ]
     return "\n\n".join(text)
+
+
+def _bfloat16_row(name: str, float32: dict[str, Any], cell: dict[str, Any]) -> list[str]:
+    return [
+        name,
+        f"{BATCH / cell['fed']:,.0f}",
+        f"{1e3 * cell['step']:.1f}",
+        f"{float32['step'] / cell['step']:.2f}",
+        f"{cell['ceiling'] / 1e9:,.0f}",
+    ]
 
 
 def _report_turns(turns: dict[str, list[dict[str, Any]]]) -> str:
