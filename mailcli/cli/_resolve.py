@@ -38,7 +38,7 @@ def resolve_rows(
     names = [_given({key: row.get(key) for key in OPTION_TABLES}) for row in rows]
     of_file = share(settings, rows, f"{options['file']}: ")
     own = share(overrides, [{**settings, **name} for name in names], "--set ")
-    given = {"seed": 0, **_given_settings(options, overrides)}
+    given = {"seed": 0, **given_settings(options, overrides)}
     layers = [[file, {**name, **given}, override] for file, name, override in zip(of_file, names, own, strict=True)]
     variants = [row["variant"] for row in rows]
     first, dataset = _on_dataset(data_dir, layers[0], variants[0])
@@ -61,7 +61,7 @@ def resolve(data_dir: Path, variant: str | None, **options: Any) -> tuple[RunCon
     from mailcli.experiments.shared_settings import share
 
     overrides = parse_settings(options["settings"])
-    given = _given_settings(options, overrides)
+    given = given_settings(options, overrides)
     row = {**given, **overrides, "variant": variant}
     (of_file,) = share(_read_file(options["file"]), [row], f"{options['file']}: ")
     return _on_dataset(data_dir, [of_file, given, overrides], variant)
@@ -78,7 +78,7 @@ def _check_shared(overrides: Options, has_ranker: bool) -> None:
         raise MailError(f"seed = {overrides['seed']}: the seeds of a table start at 0; set their number with --seeds.")
 
 
-def _given_settings(options: dict[str, Any], overrides: Options) -> Options:
+def given_settings(options: dict[str, Any], overrides: Options) -> Options:
     """The options of a command that are settings and given (MailError: --set says otherwise)."""
     given = _given({key: value for key, value in options.items() if key not in {"settings", "file"}})
     for key, value in overrides.items():

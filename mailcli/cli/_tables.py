@@ -55,8 +55,10 @@ def check_form(name: str, dry_run: bool = False) -> None:
         raise MailError(f"--format {name}: --dry-run prints a list, not a table. Leave --format out.")
 
 
-def check_columns(names: str | None) -> tuple[str, ...]:
-    """The metrics that --columns names; an unknown one is rejected before anything is trained (MailError)."""
+def check_columns(names: str | None, dry_run: bool = False) -> tuple[str, ...]:
+    """The metrics that --columns names; an unknown one, or any with --dry-run, is rejected first of all (MailError)."""
+    if dry_run and names is not None:
+        raise MailError(f"--columns {names}: --dry-run prints a list, not a table. Leave --columns out.")
     from mailcli.reporting.columns import read_columns
 
     return read_columns(names)

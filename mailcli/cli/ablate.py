@@ -50,7 +50,7 @@ def ablate(
 ) -> None:
     """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
     check_form(form, dry_run)
-    metric_columns = check_columns(columns)
+    metric_columns = check_columns(columns, dry_run)
     from mailcli.experiments.cells import RunFolders, check_variant
 
     names = list(dict.fromkeys(split_names(variants)))

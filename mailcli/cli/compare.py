@@ -50,7 +50,7 @@ def compare(
     relative to the same ranker without a method.
     """
     check_form(form, dry_run)
-    metric_columns = check_columns(columns)
+    metric_columns = check_columns(columns, dry_run)
     cells = []
     for name in split_names(rows):
         settings = row_settings(name)

@@ -46,7 +46,7 @@ def run(
     take at most.
     """
     check_form(form, dry_run)
-    metric_columns = check_columns(columns)
+    metric_columns = check_columns(columns, dry_run)
     from mailcli.experiments.estimate import check_folders
     from mailcli.experiments.plan_file import read_plan
     from mailcli.experiments.plan_run import make_tables, plan_worlds

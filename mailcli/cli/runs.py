@@ -12,7 +12,7 @@ from mailcli.cli._groups import GroupWithDefault
 from mailcli.cli._options import DATA_DIR, PATH, RUNS
 from mailcli.cli._output import print_line
 from mailcli.cli._tables import FORMAT, check_form, print_text_tables
-from mailcli.errors import MailError, counted
+from mailcli.errors import Interrupted, MailError, counted
 from mailcli.escape import terminal
 
 
@@ -107,10 +107,18 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
 
 
 def _confirm(question: str) -> bool:
-    """The answer to a question (MailError if nobody answers)."""
+    """The answer to a question.
+
+    Raises:
+        MailError: nobody answers.
+        Interrupted: by Ctrl-C.
+    """
     try:
         return click.confirm(terminal(question))
-    except click.Abort:
+    except click.Abort as abort:
+        # click makes one error of Ctrl-C and of the end of the input.
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise Interrupted("Interrupted; nothing was deleted.") from None
         raise MailError(
             "nothing was deleted, since the question was not answered. Expected y or n, or --yes."
         ) from None

@@ -14,7 +14,7 @@ from mailcli import plugins
 from mailcli.cli._begin import DRY_RUN, only_planned
 from mailcli.cli._completion import plugin_names, run_folders
 from mailcli.cli._options import COLD_START, OVERWRITE, RANKING_TOWER, RUN_OPTIONS, VARIANT, path_option
-from mailcli.cli._resolve import resolve
+from mailcli.cli._resolve import given_settings, resolve
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
 from mailcli.config import parse_settings
 from mailcli.errors import MailError, quoted
@@ -87,8 +87,8 @@ def train(
 
     The same ranker without a method is trained as well, since RI is relative to it. Finished runs are reused.
     """
-    check_form(form)
-    metric_columns = check_columns(columns)
+    check_form(form, dry_run)
+    metric_columns = check_columns(columns, dry_run)
     cluster = parse_cluster(workers, index, worker_timeout, os.environ)
     _check_distributed(parent, dry_run, is_distributed=bool(cluster) or devices is not None)
     if parent is not None:
@@ -181,6 +181,7 @@ def _continue(
     if excess:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in excess)
         raise MailError(f"--continue keeps the settings of {parent}. Leave out {names}.")
-    changes = {key: value for key, value in allowed.items() if value is not None}
-    run = continue_run(parent, data, {**changes, **parse_settings(settings)}, data_dir, runs, minutes, overwrite)
+    overrides = parse_settings(settings)
+    changes = {**given_settings(allowed, overrides), **overrides}
+    run = continue_run(parent, data, changes, data_dir, runs, minutes, overwrite)
     print_text_tables(retraining_table(run, parent), form)

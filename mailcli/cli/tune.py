@@ -100,7 +100,7 @@ def _refuse_options_of_one_cell(options: dict[str, Any]) -> None:
     """Refuse options that the experiment's file decides (MailError)."""
     names = {"settings": "set", "file": "config"}
     for option in _OF_ONE_CELL:
-        if options[option]:
+        if options[option] not in (None, ()):
             flag = names.get(option, option).replace("_", "-")
             raise MailError(f"--{flag} contradicts FILE, which names rows and settings. Leave --{flag} out.")
 

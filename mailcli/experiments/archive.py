@@ -14,9 +14,8 @@ from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
 from mailcli.runs.checksums import copy_sums
 from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, Run, check_finished_files
-from mailcli.runs.registry import open_run
+from mailcli.runs.registry import check_same_origin, open_run
 from mailcli.utils.files import replace_file
-from mailcli.utils.parsing import read_toml
 
 #: Enough for tables, captions, and the summary of versions and times; not every run has an audit.
 ARCHIVED = (CONFIG, ENVIRONMENT, AUDIT, RESULT)
@@ -53,7 +52,7 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
             f"{plan.path}: {len(missing)} of {len(missing) + len(archived)} runs are {places}, for example "
             f"{missing[0]}. Train them with `{plan.command}`."
         )
-    _check_dataset(list(archived.values()))
+    check_same_origin(list(archived.values()))
     rows = plan.name_rows([make_row(config, seeds, archived, baseline_of) for config in configs])
     return rows, list(archived.values())
 
@@ -90,19 +89,24 @@ def _first_run(plan: Plan, folders: RunFolders, config: RunConfig) -> Path:
 
 
 def _copy(run: Path, archive: Path) -> None:
-    """Copy a finished run's small files, the result last: it marks the run as finished."""
+    """Copy a finished run's small files and their checksums, the result last: it marks the run as finished."""
     if not (run / RESULT).is_file() or run.resolve() == archive.resolve():
         return
     # Before what was archived earlier is replaced.
     check_finished_files(run)
     archive.mkdir(parents=True, exist_ok=True)
-    for name in ARCHIVED:
+    for name in ARCHIVED[:-1]:
         if name == AUDIT and not (run / name).is_file():
             (archive / name).unlink(missing_ok=True)
             continue
-        with replace_file(archive / name) as partial:
-            shutil.copyfile(run / name, partial)
+        _copy_file(run / name, archive / name)
     copy_sums(run, archive, ARCHIVED)
+    _copy_file(run / RESULT, archive / RESULT)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with replace_file(target) as partial:
+        shutil.copyfile(source, partial)
 
 
 def _open_checked(folder: Path, config: RunConfig) -> Run:
@@ -114,15 +118,3 @@ def _open_checked(folder: Path, config: RunConfig) -> Run:
             f"{folder}: has other settings than the experiment ({'; '.join(differ)}). Delete it and run again."
         )
     return run
-
-
-def _check_dataset(runs: list[Run]) -> None:
-    """Refuse a table of runs on two versions of a dataset (MailError)."""
-    versions = {run.folder: read_toml(run.folder / CONFIG).get("dataset_sha256") for run in runs}
-    first = runs[0].folder
-    for folder, version in versions.items():
-        if version != versions[first]:
-            raise MailError(
-                f"{first} and {folder} are on two versions of the dataset '{runs[0].config.data}'. Delete one of them "
-                "and run again."
-            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -142,7 +143,7 @@ def _parse(text: str, option: str) -> Range:
         numbers = float(low), float(high)
     except ValueError:
         raise wrong from None
-    if not dots or not numbers[0] < numbers[1] or (log and numbers[0] <= 0):
+    if not dots or not all(map(math.isfinite, numbers)) or not numbers[0] < numbers[1] or (log and numbers[0] <= 0):
         raise wrong
     integers = low.strip().lstrip("-").isdecimal() and high.strip().lstrip("-").isdecimal()
     return Range(key.strip(), *numbers, log, integers, ())

@@ -100,15 +100,17 @@ class Search:
             raise MailError(
                 f"--users {self.users}: no such group.{did_you_mean(self.users, USERS)} Known: {quoted(USERS)}."
             )
-        first = {setting.key: setting.ends[0] for setting in self.ranges}
-        for setting in self.ranges:
-            for value in setting.ends:
-                self.trial({**first, setting.key: value})
+        self.end_trials()
         last_seed = self.config.seed + self.seeds - 1
         if last_seed > MAX_SEED:
             raise MailError(
                 f"--seeds {self.seeds}: the last one is {last_seed}. Expected none above {MAX_SEED}; lower --seed."
             )
+
+    def end_trials(self) -> list[RunConfig]:
+        """The trials with one setting at an end of its range, and the others at the first (MailError: one is wrong)."""
+        first = {setting.key: setting.ends[0] for setting in self.ranges}
+        return [self.trial({**first, setting.key: value}) for setting in self.ranges for value in setting.ends]
 
     def trial(self, values: Mapping[str, Any]) -> RunConfig:
         """The config of a trial, with the first of its seeds."""
@@ -160,6 +162,7 @@ def _search_on(
     requeue_interrupted(study)
     if done < trials:
         _check_users(search, dataset)
+        _check_option_values(search)
     if search.plan and not study.trials:
         _enqueue_own_settings(search, study)
     for number in range(done, trials):
@@ -213,6 +216,15 @@ def _run_trial(search: Search, study: Any, trial: Any, dataset: Dataset, folder:
     # Only now: an interrupted trial is tried again, and its finished runs are known by their checkpoints.
     _discard_checkpoints(trained)
     return ""
+
+
+def _check_option_values(search: Search) -> None:
+    """Refuse a range with an end that the ranker or the method refuses, before any trial is trained (MailError)."""
+    load_tensorflow()
+    from mailcli.models.factory import check_option_values
+
+    for config in search.end_trials():
+        check_option_values(config)
 
 
 def _check_users(search: Search, dataset: Dataset) -> None:

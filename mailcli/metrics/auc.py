@@ -161,5 +161,8 @@ def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
 
 
 def relative_improvement(baseline: float, improved: float) -> float:
-    """RI = (b - a) / a · 100 %, a = the baseline's metric, b = the improved model's (MAIL Sec. 4.1.3)."""
-    return (improved - baseline) / baseline * 100
+    """RI = (b - a) / a · 100 %, a = the baseline's metric, b = the improved model's (MAIL Sec. 4.1.3).
+
+    NaN for a baseline of 0.
+    """
+    return (improved - baseline) / baseline * 100 if baseline else float("nan")

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from mailcli.errors import MailError
+from mailcli.errors import MailError, counted
 from mailcli.models.features import Features, Spec, Tensor
 
 #: Users per batch of `TrainingData.old_users` (ours: the paper's batch size).
@@ -224,7 +224,8 @@ def user_folds(user: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int
 def check_folds(users: int, count: int) -> None:
     """Refuse more folds than there are users in the training split (MailError)."""
     if users < count:
-        raise MailError(f"folds = {count}: the training split has {users} users. Expected {users} or fewer.")
+        expected = f"{users} or fewer" if users > 1 else "a training split with more users"
+        raise MailError(f"folds = {count}: the training split has {counted(users, 'user')}. Expected {expected}.")
 
 
 class TrainingData(NamedTuple):

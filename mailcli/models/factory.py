@@ -145,6 +145,12 @@ def make_cold_start(config: RunConfig) -> ColdStartMethod:
     return method
 
 
+def check_option_values(config: RunConfig) -> None:
+    """Refuse options that the constructor of the ranker or of the method refuses (MailError); builds no model."""
+    _instantiate(plugins.RANKERS, config.ranker, config.ranker_options)
+    make_cold_start(config)
+
+
 def _too_large(cell: str, error: Exception) -> MailError:
     """A message for an array that TensorFlow cannot allocate, with the shape that it names."""
     named = re.search(r"shape(\[[\d,]+\])", str(error))

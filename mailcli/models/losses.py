@@ -86,8 +86,9 @@ def _mean_kernel(x: Tensor, y: Tensor, sigma: float | Tensor) -> Tensor:
     norms = tf.reduce_sum(x * x, axis=1)[:, None] + tf.reduce_sum(y * y, axis=1)[None, :]
     distance = tf.maximum(norms - 2 * tf.matmul(x, y, transpose_b=True), 0.0)
     kernel = tf.exp(-distance / (2 * sigma**2))
-    pairs = distribute.global_row_count(x) * tf.shape(y)[0]
-    return tf.math.divide_no_nan(tf.reduce_sum(kernel), tf.cast(pairs, kernel.dtype))
+    # As floats: the number of pairs of a large batch exceeds int32.
+    rows, columns = (tf.cast(count, kernel.dtype) for count in (distribute.global_row_count(x), tf.shape(y)[0]))
+    return tf.math.divide_no_nan(tf.reduce_sum(kernel), rows * columns)
 
 
 def click_loss(click: Tensor, logit: Tensor) -> Tensor:

@@ -32,8 +32,8 @@ SOURCES = {
 }
 #: Draws of users in a run folder (ours: 24 kB; the ends of intervals are then good to a tenth of a standard error).
 DRAWS = 500
-#: The last two come from compressed data, and from a header that asks for a password or another kind of compression.
-_READ_ERRORS = (*DAMAGE_ERRORS, zlib.error, RuntimeError)
+#: The last one comes from compressed data.
+_READ_ERRORS = (*DAMAGE_ERRORS, zlib.error)
 
 
 class AuditedRun(NamedTuple):

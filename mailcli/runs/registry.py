@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -244,7 +244,10 @@ def _config_toml(run: Run) -> Options:
 
 
 def baseline_result(run: Run) -> dict[str, Any] | None:
-    """result.json of a run's baseline, if it is finished and in the same runs folder; None for a baseline itself."""
+    """result.json of a run's baseline: None if there is no such finished run next to it, or for a baseline itself.
+
+    Nor does a baseline count that was trained on another version of the dataset, or by another version of mail.
+    """
     if run.config.cold_start == "none":
         return None
     config = run.config.baseline()
@@ -252,7 +255,32 @@ def baseline_result(run: Run) -> dict[str, Any] | None:
     if not (folder / RESULT).is_file():
         return None
     baseline = open_run(folder)
-    return baseline.result if baseline.config == config else None
+    if baseline.config != config or _origin_fault([run, baseline]):
+        return None
+    return baseline.result
+
+
+def check_same_origin(runs: Sequence[Run]) -> None:
+    """Refuse a table of runs on two versions of their dataset, or by two versions of mail (MailError)."""
+    fault = _origin_fault(runs)
+    if fault:
+        raise MailError(f"{fault}. Delete one of them and run again.")
+
+
+def _origin_fault(runs: Sequence[Run]) -> str:
+    """Which two runs cannot be compared, and why; empty if all can.
+
+    The training versions of trivial rows are of another series than those of trained ones.
+    """
+    first_of_kind: dict[bool, Run] = {}
+    for run in runs:
+        first = first_of_kind.setdefault(plugins.is_trivial(run.config.ranker), run)
+        settings = _config_toml(run)
+        if settings.get(_DATASET) != _config_toml(runs[0]).get(_DATASET):
+            return f"{runs[0].folder} and {run.folder} are on two versions of the dataset '{run.config.data}'"
+        if settings.get(_VERSION, 1) != _config_toml(first).get(_VERSION, 1):
+            return f"{first.folder} and {run.folder} are by two versions of mail, whose models differ"
+    return ""
 
 
 def finished_runs(runs: Path) -> list[Run]:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.utils.files import write_atomically
 
-#: What reading a damaged file may raise; the last three come from an array's header.
+#: What reading a damaged file may raise. RecursionError, MemoryError and SyntaxError come from an array's header;
+#: RuntimeError, or its NotImplementedError, from an entry that asks for a password or a newer version of zip.
 DAMAGE_ERRORS = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile),
-    *(RecursionError, MemoryError, SyntaxError),
+    *(RecursionError, MemoryError, SyntaxError, RuntimeError),
 )
 
 

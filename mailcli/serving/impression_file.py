@@ -12,7 +12,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mailcli.errors import MailError
-from mailcli.preprocessing.csv_file import LONGEST_LINE
 from mailcli.preprocessing.row_count import RowCounter, RowFormat
 from mailcli.serving.faults import Faults, printable
 from mailcli.serving.impression_source import ImpressionSource
@@ -56,7 +55,7 @@ class ImpressionFile(ImpressionSource):
             schema = pa.schema([(name, pa.string()) for name in names]) if names else pq.read_schema(path)
         except UnicodeError as error:
             raise MailError(f"{path}: the header is not UTF-8 ({error}). Save the file in that encoding.") from error
-        except (OSError, csv.Error, pa.ArrowInvalid) as error:
+        except (OSError, csv.Error, pa.ArrowException) as error:
             raise _unreadable(path, error) from error
         super().__init__(str(path), schema)
 
@@ -88,7 +87,7 @@ class ImpressionFile(ImpressionSource):
             for batch in self._read_csv(faults) if self._is_csv else pq.ParquetFile(self.path).iter_batches(rows):
                 for start in range(0, len(batch), rows):
                     yield batch.slice(start, rows)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowException) as error:
             raise _unreadable(self.path, error) from error
 
     def _read_csv(self, faults: Faults) -> Iterator[pa.RecordBatch]:
@@ -148,7 +147,7 @@ class ImpressionFile(ImpressionSource):
 def _lines(file: BinaryIO) -> Iterator[str]:
     """The lines of a file from the first that is not blank."""
     is_first = True
-    while line := file.readline(LONGEST_LINE).decode("utf-8-sig" if is_first else "utf-8"):
+    while line := file.readline(BLOCK).decode("utf-8-sig" if is_first else "utf-8"):
         if not is_first or line.strip("\r\n"):
             is_first = False
             yield line

@@ -19,11 +19,21 @@ class NotMeasurableError(MailError):
 
 
 def have_hidden_behavior(run: Run, dataset: Dataset, view: View) -> Mask:
-    """[impressions of the view], those of drawn new users with behavior (NotMeasurableError if all have one label)."""
+    """[impressions of the view], those of drawn new users with behavior.
+
+    Raises:
+        NotMeasurableError: there are none, or all have the same label.
+    """
     user, click = (dataset.column("test", name)[view.rows] for name in ("user", "click"))
     chosen: Mask = view.new[user] & (dataset.earlier_behaviors("test")[view.rows] > 0)
-    if not 0 < click[chosen].sum() < chosen.sum():
-        raise NotMeasurableError(f"{run.folder}: all test impressions of new users have one label, so there is no AUC.")
+    clicks, impressions = int(click[chosen].sum()), int(chosen.sum())
+    if not impressions:
+        raise NotMeasurableError(f"{run.folder}: no user drawn as new has behavior before a test impression.")
+    if clicks in {0, impressions}:
+        raise NotMeasurableError(
+            f"{run.folder}: all test impressions of drawn new users with behavior have the same label, so there is no "
+            "AUC."
+        )
     return chosen
 
 

@@ -38,7 +38,7 @@ def own_code_errors(config: RunConfig, dataset: Dataset) -> Iterator[None]:
     try:
         yield
     except DivergedError as error:
-        if not own_plugins(config) or distribute.is_distributed():
+        if not own_plugins(config) or distribute.replica_count() > 1:
             raise
         raise DivergedError(f"{error.message} {_first_not_finite(config, dataset)}") from error
     except MailError:
@@ -46,7 +46,7 @@ def own_code_errors(config: RunConfig, dataset: Dataset) -> Iterator[None]:
     except Exception as error:
         own = own_plugins(config)
         place = place_of_error(error, own)
-        if own and not place and isinstance(error, tf.errors.OpError) and not distribute.is_distributed():
+        if own and not place and isinstance(error, tf.errors.OpError) and distribute.replica_count() == 1:
             # A graph does not always say which line an operation is of.
             error = _error_of_first_steps(config, dataset) or error
             place = place_of_error(error, own)

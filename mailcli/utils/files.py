@@ -64,6 +64,7 @@ def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
     with name_in_write_errors(path, partial):
         # Created here, not by the caller: with the permissions of any new file, and never over an existing one.
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    is_ours = False
     try:
         with name_in_write_errors(path, partial):
             yield partial
@@ -71,8 +72,12 @@ def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
         if new:
             # Whoever creates the name owns it. It is empty for a moment; not every file system can do better.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            is_ours = True
         os.replace(partial, path)
     except BaseException:
+        # An error after the file was replaced has no partial one left, and the file is whole.
+        if is_ours and partial.exists():
+            path.unlink(missing_ok=True)
         partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)

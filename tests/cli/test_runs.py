@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from filelock import FileLock
 
 from mailcli.cli import main
+from mailcli.cli.runs import _confirm
+from mailcli.errors import Interrupted
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.run_folders import begin_run, finish_trivial, write_checkpoint
 
@@ -226,6 +228,17 @@ class TestRemove:
         assert error_line(mail("runs", "rm", folder)) == (
             "nothing was deleted, since the question was not answered. Expected y or n, or --yes."
         )
+        assert (folder / "config.toml").is_file()
+
+    def test_ctrl_c_is_no_answer_either(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = begin_run()
+
+        def interrupted(_: str) -> str:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
+        with pytest.raises(Interrupted, match=r"^Interrupted; nothing was deleted\.$"):
+            _confirm("Delete 1 run?")
         assert (folder / "config.toml").is_file()
 
     def test_a_damaged_run_can_be_deleted(self, home: Path) -> None:

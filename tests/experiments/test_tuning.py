@@ -76,7 +76,9 @@ def test_a_setting_that_is_a_fraction_has_a_range_of_fractions() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["history", "history=5", "history=9..5", "x=log:0..1", "=1..2", "x=a..b", "x="])
+@pytest.mark.parametrize(
+    "text", ["history", "history=5", "history=9..5", "x=log:0..1", "=1..2", "x=a..b", "x=", "x=0..inf"]
+)
 def test_a_wrong_range_is_refused(text: str) -> None:
     with pytest.raises(MailError, match=r"expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A\|B\|C."):
         parse_ranges([text])
@@ -351,6 +353,14 @@ def test_a_range_of_an_option_that_is_a_fraction_is_searched_between_its_ends(
     done = mail("tune", *where, "--trials", "3", "--range", "ranker.dropout=0..1")
     assert done.exit_code == 0, done.output
     assert all(0 < float(config.ranker_options["dropout"]) < 1 for config in trained)
+
+
+def test_a_range_whose_end_the_ranker_refuses_is_refused_before_any_trial(
+    data_dir: Path, tmp_path: Path, trained: list[RunConfig]
+) -> None:
+    done = mail("tune", "--data-dir", data_dir, "--runs", tmp_path, "--range", "ranker.dropout=0..2")
+    assert error_line(done).startswith("ranker 'base': Invalid value received for argument `rate`")
+    assert trained == []
 
 
 def test_trials_on_other_data_or_by_other_code_are_not_mixed(

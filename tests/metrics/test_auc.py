@@ -119,6 +119,10 @@ def test_relative_improvement_of_the_paper() -> None:
     assert relative_improvement(0.5862, 0.5934) == pytest.approx(1.2282, abs=1e-4)
 
 
+def test_relative_improvement_over_nothing_is_undefined() -> None:
+    assert np.isnan(relative_improvement(0.0, 0.5))
+
+
 @pytest.mark.parametrize(
     ("labels", "scores", "message"),
     [([0, 2], [0, 1], "0 or 1"), ([0, 1], [0, math.nan], "finite"), ([0, 1], [0], "one length")],

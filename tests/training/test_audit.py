@@ -357,7 +357,11 @@ class TestRuns:
         one_user = next(u for u in np.unique(user[hidden]) if len(np.unique(click[hidden & (user == u)])) == 2)
         for chosen, message in (
             (hidden & (user == one_user), "fewer than two new users of the test split have behavior."),
-            (hidden & (click == 0), "all test impressions of new users have one label, so there is no AUC."),
+            (
+                hidden & (click == 0),
+                "all test impressions of drawn new users with behavior have the same label, so there is no AUC.",
+            ),
+            (test.new[user] & ~hidden, "no user drawn as new has behavior before a test impression."),
         ):
             only = {**splits, "test": test._replace(rows=np.flatnonzero(chosen))}
             with pytest.raises(MailError, match=message):

@@ -39,12 +39,25 @@ def flip_bit(data: bytes) -> bytes:
     return bytes(changed)
 
 
+def with_byte(data: bytes, place: int, value: int) -> bytes:
+    return data[:place] + bytes([value]) + data[place + 1 :]
+
+
 @pytest.mark.usefixtures("few_classes")
 class TestDamaged:
     """A checkpoint that is damaged, or does not belong to the run, is skipped with a warning."""
 
     @pytest.mark.parametrize(
-        "damage", [lambda data: data[: len(data) // 2], flip_bit, lambda _: b"", lambda _: b"no zip at all"]
+        "damage",
+        [
+            lambda data: data[: len(data) // 2],
+            flip_bit,
+            lambda _: b"",
+            lambda _: b"no zip at all",
+            # The directory's entry says that a newer version of zip, or a password, is needed.
+            lambda data: with_byte(data, data.index(b"PK\x01\x02") + 6, 255),
+            lambda data: with_byte(data, data.index(b"PK\x01\x02") + 8, 1),
+        ],
     )
     def test_a_damaged_checkpoint_is_left_out_with_a_warning(
         self, damage: Callable[[bytes], bytes], tmp_path: Path, capsys: Capture

@@ -70,6 +70,19 @@ def test_a_new_file_takes_the_place_of_none(tmp_path: Path) -> None:
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "first")
 
 
+def test_a_new_file_that_could_not_be_moved_there_leaves_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(source: Path, target: Path) -> None:
+        assert names(tmp_path)[-1] == "a.csv"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), write_atomically(tmp_path / "a.csv", new=True) as partial:
+        partial.write_text("first")
+    assert names(tmp_path) == []
+
+
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
 def test_what_a_kill_left_of_a_file_goes_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"

@@ -67,6 +67,9 @@ def parse_cluster(workers: str | None, index: int | None, timeout: float, enviro
     if addresses is None:
         if index is not None:
             raise MailError(f"--index {index}: requires --workers HOST:PORT,HOST:PORT as well.")
+        # Some platforms set TF_CONFIG on a single machine, too, where the same command should work.
+        if timeout != TIMEOUT and not environ.get("TF_CONFIG"):
+            raise MailError(f"--worker-timeout {timeout:g}: requires --workers HOST:PORT,HOST:PORT as well.")
         return None
     faults = [f"--workers: {fault}" for fault in _address_faults(addresses)]
     if len(addresses) < 2:

@@ -48,6 +48,8 @@ def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[S
     """
     context = multiprocessing.get_context("spawn")
     arguments = (threads_each, stderr_level() or logging.WARNING)
+    # Children of a program that uses the Python API.
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(jobs, len(cells)), context, _initialize, arguments)
     try:
         with sigterm_as_interrupt():
@@ -55,7 +57,7 @@ def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[S
                 speeds = pool.map(_measure, cells)
             return list(speeds)
     except KeyboardInterrupt:
-        for process in multiprocessing.active_children():
+        for process in set(multiprocessing.active_children()) - others:
             process.kill()
         raise Interrupted("Interrupted before training began. Run the same command again.") from None
     except BrokenExecutor as error:

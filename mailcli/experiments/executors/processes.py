@@ -206,6 +206,8 @@ class _Pool:
     """Worker processes. The terminal's Ctrl-C reaches only this process, which forwards it to each of them once."""
 
     def __init__(self, jobs: int, threads_each: int) -> None:
+        #: Processes that are not workers: children of a program that uses the Python API.
+        self._others = set(multiprocessing.active_children())
         context = multiprocessing.get_context("spawn")
         self._events: Any = context.Queue()
         self._stopping: Any = context.Event()
@@ -220,7 +222,7 @@ class _Pool:
         with process_progress.show_workers(self._events, _works(tasks), self._jobs), sigterm_as_interrupt():
             try:
                 with interrupts_blocked():
-                    # All workers start here.
+                    # The first worker starts here, the others in `_start`.
                     built = self._executor.submit(_interruptible, _build_models, tasks)
                 two_stage = built.result()
                 waiting = list(zip(range(len(tasks)), tasks, two_stage, strict=True))
@@ -255,7 +257,10 @@ class _Pool:
             elif blocked or len(self._running) >= self._jobs:
                 still_waiting.append((number, task, two_stage))
             else:
-                self._running[self._executor.submit(_work_on, work, number, task)] = task
+                with interrupts_blocked():
+                    # Another worker may start here.
+                    future = self._executor.submit(_work_on, work, number, task)
+                self._running[future] = task
         return still_waiting
 
     def _finish(self, future: Future[None]) -> None:
@@ -268,7 +273,7 @@ class _Pool:
         """Let the workers write their checkpoints; a second Ctrl-C stops them at once."""
         self._stopping.set()
         for _ in range(2):
-            for worker in multiprocessing.active_children():
+            for worker in set(multiprocessing.active_children()) - self._others:
                 assert worker.pid
                 os.kill(worker.pid, signal.SIGINT)
             try:

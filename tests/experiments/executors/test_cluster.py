@@ -29,7 +29,7 @@ class TestOptions:
         assert parse_cluster(None, None, 7.0, {"TF_CONFIG": with_chief}) == Cluster(("c:3", "a:1", "b:2"), 2, 7.0)
 
     def test_without_either(self) -> None:
-        assert parse_cluster(None, None, 7.0, {}) is None
+        assert parse_cluster(None, None, 300.0, {}) is None
         # As some platforms set it on a single machine.
         assert parse_cluster(None, None, 7.0, {"TF_CONFIG": "{}"}) is None
         single = '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}'
@@ -99,6 +99,7 @@ class TestOptions:
                 )
                 for seconds in ("nan", "inf", "0", "1e+300")
             ),
+            (["--worker-timeout", "60"], None, "--worker-timeout 60: requires --workers HOST:PORT,HOST:PORT as well."),
             (
                 [],
                 "workers",

@@ -122,6 +122,8 @@ FIRST_DAY_NEEDED = (
         (no_change, [PARENT, "--data", "tiny", "--set", "embedding_dim=9", "--set", "ranker.units=3"],
          f"--continue keeps the settings of {PARENT}: 'embedding_dim', 'ranker.units' cannot be changed. Only these "
          f"can: {CHANGEABLE}."),
+        (no_change, [PARENT, "--data", "tiny", "--eval-every", "100", "--set", "eval_every=200"],
+         "--eval-every 100 and --set eval_every=200 contradict each other. Leave one of them out."),
         (no_change, [PARENT, "--data", "tiny", "--set", "embedding_dim=9", "--set", "epoch=3"],
          "unknown setting 'epoch'. Did you mean 'epochs'?"),
     ],
