@@ -80,7 +80,7 @@ class Dataset:
         return f"Dataset({str(self.folder)!r})"
 
     def check_files(self) -> None:
-        """Refuse to go on if a file of the dataset was changed since it was opened (MailError)."""
+        """Raise if a file of the dataset was changed since it was opened (MailError)."""
         self._watch.check()
 
     def check_all_values(self) -> None:

@@ -22,7 +22,7 @@ class FileWatch:
         self._states |= {path: _state(path) for path in paths}
 
     def check(self) -> None:
-        """Refuse to go on if a file was changed, replaced or deleted since (MailError)."""
+        """Raise if a file was changed, replaced or deleted since (MailError)."""
         for path, state in self._states.items():
             now = _state(path)
             if now != state:

@@ -35,7 +35,7 @@ _PARTS = {
 #: Names of fields are names of files.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _GROUPS = ("attributes", "behavior", "context", "target")
-#: More than any log holds in 22 days (ours).
+#: Far more behaviors than any user has (ours; Alimama's log covers 22 days).
 LONGEST_HISTORY = 100_000
 #: Any number that NumPy can count to.
 _COUNT, _POSITIVE, _SIZE = (whole_number(least, 2**63 - 1) for least in (0, 1, FIRST_ID))

@@ -1,1 +1,4 @@
-"""AUC, GAUC and RI, and their intervals over users and over seeds; only NumPy and SciPy are needed."""
+"""AUC, GAUC and RI with their intervals over users and over seeds.
+
+They need NumPy, SciPy and, for Holm's correction, statsmodels.
+"""

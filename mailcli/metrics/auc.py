@@ -18,9 +18,9 @@ class GroupAUC(NamedTuple):
     """Σ_u n_u · AUC_u / Σ_u n_u; NaN if no user has both classes."""
     users: int
     """The number of users with both classes."""
-    one_class_users: float
+    one_class_user_share: float
     """Share of users excluded because all their impressions have the same label."""
-    one_class_impressions: float
+    one_class_impression_share: float
     """Share of impressions excluded with them."""
 
 
@@ -75,8 +75,8 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> GroupAUC:
     return GroupAUC(
         value=float(value[both] @ count[both] / included) if included else float("nan"),
         users=int(both.sum()),
-        one_class_users=float(1 - both.mean()) if len(value) else 0.0,
-        one_class_impressions=1 - included / impressions if impressions else 0.0,
+        one_class_user_share=float(1 - both.mean()) if len(value) else 0.0,
+        one_class_impression_share=1 - included / impressions if impressions else 0.0,
     )
 
 

@@ -102,7 +102,7 @@ class ColdStartMethod(keras.layers.Layer):
     def update_every(self) -> int:
         """n: G_A makes its updates only in every n-th step, beginning with the first (only for co-trained methods).
 
-        A continued run counts on from the last step of its parent.
+        A continued run continues its parent's step count.
         """
         return 1
 

@@ -56,7 +56,7 @@ class FeatureEmbedding(keras.layers.Layer):
         dim: d.
         init: "normal", "xavier" (MAIL Algorithm 1), "small" (ours), "behaviors" (ours) or "glorot".
         l2: weight of the embeddings' squared lengths in the ranking loss.
-        memory: for the table; a larger one is a MappedTable. None for any size.
+        memory: how much memory the table may take; a larger table becomes a MappedTable. None for no limit.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def make_model(dataset: Dataset, config: RunConfig, folder: Path | None = None, 
     for kind, name in _plugins(config):
         plugins.load(kind, name)
     clear_custom_gradients()
-    # The collection of garbage, which takes a while, frees the table of an earlier model.
+    # Garbage collection takes a while, but frees the table of an earlier model.
     large = table_bytes(sum(dataset.vocabulary_sizes.values()), config.embedding_dim) > LARGE_TABLE
     keras.utils.clear_session(free_memory=large)
     keras.utils.set_random_seed(config.seed)

@@ -1,6 +1,7 @@
-"""The losses of MAIL: reconstruction (3)-(4), MMD (5)-(6), clicks (13). Those over old users alone are 0 without any.
+"""The losses of MAIL: reconstruction (3)-(4), MMD (5)-(6), clicks (13).
 
-On several replicas, each computes its share (models/distribute.py); the shares add up to the loss of the whole batch.
+Losses over old users only are 0 in a batch without old users. On several replicas, each computes its share
+(models/distribute.py); the shares add up to the loss of the whole batch.
 """
 
 from __future__ import annotations

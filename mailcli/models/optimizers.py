@@ -32,10 +32,11 @@ class SparseAdam(keras.optimizers.Adam):
 
         w - m / (√v + ε) · Σ_{j=1..k} α_{t+j} (β₁ / √β₂)ʲ
 
-    This is exact but for ε, and the same whether it is done at once or in parts. `outstanding` tells the forward pass
-    about it that reads the shared table, and `catch_up` settles it for all rows before a model is scored or saved. A
-    ranker that gathers rows of its own (`Wide`; DMR's vectors of more than 2,000 items) reads them as their last
-    gradient left them: the losses of steps differ from Adam's by some 1e-4 (up to 7e-4 in 40 steps of `widedeep`).
+    This is exact but for ε, and the same whether it is done at once or in parts. `outstanding` returns what is
+    still missing to the forward pass, which reads the shared table; `catch_up` applies it to all rows before a model is
+    scored or saved. A ranker that gathers rows of its own (`Wide`; DMR's vectors of more than 2,000 items) reads them
+    as their last gradient left them: the losses of steps differ from Adam's by some 1e-4 (up to 7e-4 in 40 steps of
+    `widedeep`).
 
     A variable whose gradient is a plain tensor is updated whole, in one pass over it.
     """

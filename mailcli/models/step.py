@@ -58,7 +58,7 @@ class Step:
         return int(np.asarray(self._optimizers.ranking.iterations))
 
     def catch_up(self) -> None:
-        """Settle what the optimizer has yet to add to rows that were not in the last batches: before a score."""
+        """Apply the updates that rows absent from the last batches still lack; call it before scoring."""
         self._optimizers.catch_up()
 
     def trace(self) -> None:

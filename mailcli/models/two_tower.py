@@ -134,9 +134,10 @@ class TwoTower(keras.Model):
                 `ColdStartMethod.update_every`.
 
         Returns:
-            The losses by name: L_rt; L_extra from `add_loss`; L_l2 with `embedding_l2`; L_ctcvr for a ranker with two
-            heads; with a zero-shot tower, its terms and their sum L_zst; and the norms of the gradients that G_B and
-            G_A apply, without those of G_A's second update (`ColdStartMethod.learns_from_clicks`).
+            The losses by name: L_rt; L_extra from `add_loss`; the terms of `ColdStartMethod.ranking_losses`; L_l2 with
+            `embedding_l2`; L_ctcvr for a ranker with two heads; with a zero-shot tower, its terms and their sum L_zst;
+            and the norms of the gradients that G_B and G_A apply, without those of G_A's second update
+            (`ColdStartMethod.learns_from_clicks`).
         """
         if not distribute.is_distributed():
             return self._train_step(batch, optimizers, update_tower, ())
@@ -204,7 +205,10 @@ class TwoTower(keras.Model):
             return _heads(self._outputs(features, training=True)), extra
 
     def _zero_shot_step(self, features: Features, optimizer: Any) -> dict[str, Tensor]:
-        """L_zst, of MAIL (7) + L_n, over the impressions of old users, applied by G_A."""
+        """The sum of the method's `zero_shot_losses` over the impressions of old users, applied by G_A.
+
+        For MAIL, Eq. (7) + L_n.
+        """
         old = features.rows(tf.where(~features.is_new)[:, 0])
         with tf.GradientTape() as tape:
             losses = self.cold_start.zero_shot_losses(old, training=True)

@@ -1,4 +1,4 @@
-"""Columns of a dataset that say nothing: no value, one value alone, or no value of behaviors that the target has."""
+"""Uninformative columns: no value, only one value, or no behavior value that the target also has."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class RowCounter:
         self._add_line_breaks(int(within.sum()), self._lines + int(within.argmax()) + 1)
         records = ends[~within]
         if is_quoted and len(records):
-            # The record goes on from earlier lines: it is not blank, whatever its last line is.
+            # The record continues from earlier lines: it is not blank, whatever its last line is.
             self._records += 1 + self._not_blank(lines[records[0] + 1 :], records[1:] - records[0] - 1)
         else:
             self._records += self._not_blank(lines, records)

@@ -90,6 +90,6 @@ def _score_test(run: Run, data_dir: Path, draws: int) -> Result:
 
         predictor = Predictor.open(run, data_dir)
         dataset, view = predictor.dataset, predictor.test
-        scores = predictor.score(predictor.batches(), "scoring test")
+        scores = predictor.scorer(predictor.batches(), "scoring test")
     result = {"test": measure(dataset, view, scores)}
     return {**result, "over_users": measure_draws(dataset, view, scores, draws)} if draws else result

@@ -85,7 +85,7 @@ def _score(run: Run, data: Path | Dataset, known: Sequence[int]) -> _Scored:
     for number in known:
         batches = _LastBehaviors(dataset, revealed, config.history, config.batch_size)
         batches.known = number
-        columns = predictor.score(batches, f"{config.cell}, seed {config.seed}: {number} behaviors known")
+        columns = predictor.scorer(batches, f"{config.cell}, seed {config.seed}: {number} behaviors known")
         scores[number] = columns if columns.ndim == 1 else columns[:, 0]
     return _Scored(dataset, revealed.rows, scores)
 

@@ -49,7 +49,7 @@ def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histor
     source.check_writable(out.suffix)
     impressions = ImpressionBatches(predictor, source, all_histories)
     total = impressions.check(rows)
-    added = SCORES[: predictor.score.heads]
+    added = SCORES[: predictor.scorer.heads]
     conflicts = [name for name in added if name in source.columns]
     if conflicts:
         raise MailError(f"{file}: has a column '{conflicts[0]}' already. Rename it: the scores get that name.")
@@ -80,7 +80,7 @@ def _write_scores(
         progress("scoring", total, "impressions") as advance,
     ):
         for piece, batch, piece_counts in impressions.batches(rows):
-            scores = predictor.score.score_batch(batch)
+            scores = predictor.scorer.score_batch(batch)
             columns = [*piece.columns, *(pa.array(column) for column in scores.T)]
             writer.write(pa.record_batch(columns, schema=schema))
             counts = counts.plus(piece_counts)

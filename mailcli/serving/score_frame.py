@@ -40,9 +40,9 @@ def score_frame(
     scores, counts = [], NO_COUNTS
     with progress("scoring", total, "impressions") as advance:
         for piece, batch, piece_counts in impressions.batches(rows):
-            scores.append(predictor.score.score_batch(batch))
+            scores.append(predictor.scorer.score_batch(batch))
             counts = counts.plus(piece_counts)
             advance(len(piece))
     predictor.dataset.check_files()
-    columns = list(SCORES[: predictor.score.heads])
+    columns = list(SCORES[: predictor.scorer.heads])
     return pd.DataFrame(np.concatenate(scores), index=frame.index, columns=columns), counts

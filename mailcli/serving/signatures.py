@@ -21,7 +21,7 @@ MISSING_TEXT = ""
 ACTION = "history_action"
 #: The input with the time, from which hours and weekdays are computed.
 TIME = "context_time"
-#: The signature that tells unknown values instead of scores.
+#: The signature that reports unknown values instead of scores.
 UNKNOWN_VALUES = "unknown_values"
 #: Axes whose size a request chooses: users, steps of the longest history, candidates.
 SIZES = ("U", "T", "N")

@@ -168,7 +168,7 @@ def _decode(column: pa.Array, report: Report) -> pa.Array:
 
 
 def decode_bytes(column: pa.Array, report: Report) -> pa.Array:
-    """A column of bytes as strings; what is not UTF-8 is reported, and decode_texts with replacement characters."""
+    """A column of bytes as strings; what is not UTF-8 is reported, and decoded with replacement characters."""
     try:
         return column.cast(pa.string())
     except pa.ArrowInvalid:

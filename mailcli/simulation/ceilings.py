@@ -1,4 +1,4 @@
-"""What no model with the same inputs beats on the simulated test day, but by chance: the AUCs of the best scores.
+"""Upper bounds for models with the same inputs on the simulated test day: the AUCs of the Bayes-optimal scores.
 
 A score is P(click | what is known, the ad is shown) = Σ_r w_r P(show | θ_r) P(click | θ_r, ad) / Σ_r w_r P(show | θ_r),
 over draws θ_r, with weights w_r, of the interests that are possible given what is known. The ad's category and quality

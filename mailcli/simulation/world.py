@@ -50,6 +50,9 @@ ATTRIBUTES = {
     "occupation": (2, 0.0),
     "new_user_class_level": (4, 0.32),
 }
+#: An attribute of more values has a geometric distribution, not a uniform one, with a mean index of about the number of
+#: values over GEOMETRIC_RATE (ours).
+MANY_VALUES, GEOMETRIC_RATE = 13, 1.5
 #: Attributes that interests depend on: those that are never empty and have few values (ours).
 INTEREST_ATTRIBUTES = ("cms_group_id", "final_gender_code", "age_level", "shopping_level", "occupation")
 _COMBINATIONS = tuple(ATTRIBUTES[name][0] for name in INTEREST_ATTRIBUTES)
@@ -179,10 +182,10 @@ class World:
             yield Chunk(number, ids, attributes, combination, self.interests(combination, rng), rng)
 
     def attributes(self, count: int, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
-        """Indices of attribute values, smaller ones more frequent."""
+        """Indices of attribute values: uniform, but for an attribute of many values geometric: most are small."""
         return {
-            name: np.minimum(rng.geometric(1.5 / values, count) - 1, values - 1)
-            if values > 13
+            name: np.minimum(rng.geometric(GEOMETRIC_RATE / values, count) - 1, values - 1)
+            if values > MANY_VALUES
             else rng.integers(values, size=count)
             for name, (values, _) in ATTRIBUTES.items()
         }

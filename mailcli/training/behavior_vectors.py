@@ -1,7 +1,7 @@
 """Embeddings that know which values go together before the first click is seen: `embedding_init = "behaviors"`.
 
 They come from the correspondence analysis of the histories. Clicks are few and behaviors many, so a table that learns
-from clicks alone does not find this out.
+only from clicks does not discover this.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metri
 
 
 def check_selectable(dataset: Dataset, view: View, users: str, key: str = "select") -> None:
-    """Refuse to select by the AUC of users whose impressions lack a label, and so have none (MailError).
+    """Refuse to select by the AUC of users whose impressions all have the same label (MailError): it is undefined.
 
     Args:
         dataset: the dataset.
@@ -106,9 +106,9 @@ def measure_draws(dataset: Dataset, view: View, scores: NDArray[np.floating], dr
 def _groups(dataset: Dataset, view: View) -> tuple[NDArray, dict[str, NDArray[np.bool_]]]:
     """[impressions], the user of each; and for each non-empty group a mask of its impressions."""
     user = dataset.column(view.split, "user")[view.rows]
-    unseen = dataset.earlier_behaviors(view.split)[view.rows] == 0
+    without_history = dataset.earlier_behaviors(view.split)[view.rows] == 0
     old = old_impressions(dataset, view)
-    groups = {"new": ~old, "old": old, "all": np.ones(len(user), bool), "natural": unseen}
+    groups = {"new": ~old, "old": old, "all": np.ones(len(user), bool), "natural": without_history}
     return user, {name: group for name, group in groups.items() if group.any()}
 
 
@@ -121,17 +121,17 @@ def _labeled_scores(dataset: Dataset, view: View, scores: NDArray) -> Iterator[t
 
 def _group_metrics(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
     by_user = gauc(user, label, scores)
-    area, grouped, positives = or_none(auc(label, scores)), or_none(by_user.value), int(label.sum())
+    auc_value, gauc_value, positives = or_none(auc(label, scores)), or_none(by_user.value), int(label.sum())
     if prefix:
-        return {f"{prefix} AUC": area, f"{prefix} GAUC": grouped, "conversions": positives}
+        return {f"{prefix} AUC": auc_value, f"{prefix} GAUC": gauc_value, "conversions": positives}
     return {
-        "AUC": area,
-        "GAUC": grouped,
+        "AUC": auc_value,
+        "GAUC": gauc_value,
         "impressions": len(label),
         "clicks": positives,
         "users": int(np.count_nonzero(np.bincount(user))),
-        "one_class_users": by_user.one_class_users,
-        "one_class_impressions": by_user.one_class_impressions,
+        "one_class_users": by_user.one_class_user_share,
+        "one_class_impressions": by_user.one_class_impression_share,
     }
 
 

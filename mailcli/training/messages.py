@@ -75,7 +75,7 @@ def log_validation(
         seconds: of training so far.
         seconds_left: if the run goes to its last epoch; None if it ends here.
     """
-    aucs = ", ".join(f"{_share(metrics.get(users, {}).get('AUC'))} {users}" for users in _USERS)
+    aucs = ", ".join(f"{_format_auc(metrics.get(users, {}).get('AUC'))} {users}" for users in _USERS)
     parts = [
         f"epoch {epoch} of {config.epochs}",
         f"step {state.steps:,}",
@@ -108,10 +108,10 @@ def _name(config: RunConfig) -> str:
 
 def _best_auc(config: RunConfig, best: Mapping[str, Any]) -> str:
     """The AUC by which the best epoch is chosen; its users are named unless they are all."""
-    auc = _share(best["validation"][config.select]["AUC"])
+    auc = _format_auc(best["validation"][config.select]["AUC"])
     return auc if config.select == "all" else f"{auc} {config.select}"
 
 
-def _share(value: float | None) -> str:
+def _format_auc(value: float | None) -> str:
     """`.7123`"""
     return "-" if value is None else f"{value:.4f}".removeprefix("0")

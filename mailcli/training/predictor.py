@@ -33,7 +33,7 @@ class Predictor:
 
     Example:
         >>> predictor = Predictor.open(open_run(folder), Path("data"))
-        >>> probabilities = predictor.score(predictor.batches(), "scoring test")
+        >>> probabilities = predictor.scorer(predictor.batches(), "scoring test")
     """
 
     def __init__(self, run: Run, dataset: Dataset) -> None:
@@ -69,7 +69,7 @@ class Predictor:
         return model
 
     @cached_property
-    def score(self) -> Scorer:
+    def scorer(self) -> Scorer:
         """Computes the model's probabilities; traced once."""
         return Scorer(self.model)
 

@@ -105,7 +105,7 @@ class WarmStart:
         earlier = RenumberedDataset(self._dataset.folder, current_numbering(dataset))
         later = RenumberedDataset(dataset.folder, current_numbering(self._dataset))
         after_earlier = _measure_test(earlier, config, scorer, "the day before")
-        before_later = _measure_test(later, config, Predictor(self._run, later).score, "the run before")
+        before_later = _measure_test(later, config, Predictor(self._run, later).scorer, "the run before")
         before_earlier: Metrics = (self._run.result or {})["test"]
         return [
             {"dataset": earlier.label, "before": before_earlier, "after": after_earlier},

@@ -31,7 +31,7 @@ class _StderrHandler(logging.Handler):
     """Writes to the current `sys.stderr`, so that it can be redirected at any time."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one message; work goes on without it where stderr is full or its terminal is closed."""
+        """Write one message; work continues without it where stderr is full or its terminal is closed."""
         with suppress(OSError):
             text = self.format(record)
             # Not by `click.echo`: it would write past the bars of Rich, which stands in for `sys.stderr`.
@@ -39,7 +39,7 @@ class _StderrHandler(logging.Handler):
 
 
 class _FileHandler(logging.FileHandler):
-    """Appends to a file; the work goes on without it once it cannot be written."""
+    """Appends to a file; work continues without it once it cannot be written."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Say so once."""
@@ -102,7 +102,7 @@ def stop_log_file(handler: logging.Handler) -> None:
 
 
 def note_in_file(level: int, message: str, error: BaseException | None = None) -> None:
-    """Log to the file only what stderr shows otherwise.
+    """Log a message to the file only, because stderr shows it in another form.
 
     Args:
         level: of the message.

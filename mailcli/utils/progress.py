@@ -64,7 +64,7 @@ def _amount(value: float) -> str:
 
 
 class Pace:
-    """How fast a task goes on, by the clock: from the end of the first piece of work, which also builds graphs.
+    """How fast a task advances in wall-clock time: from the end of the first piece of work, which also builds graphs.
 
     Args:
         total: the amount of work.

@@ -1,6 +1,6 @@
 """How long several tasks will still take, each of one or more runs: from the pace of those that are being worked on.
 
-A task that has ended tells how long others of its kind take. Before one has, a run is taken to go to its last epoch.
+A task that has ended shows how long others of its kind take. Before one has, a run is taken to go to its last epoch.
 """
 
 from __future__ import annotations

@@ -98,14 +98,14 @@ def test_gauc_by_hand() -> None:
     result = gauc(users, labels, scores)
     assert result.value == pytest.approx((2 * 1 + 3 * 0.5) / 5)
     assert result.users == 2
-    assert result.one_class_users == pytest.approx(1 / 3)
-    assert result.one_class_impressions == pytest.approx(3 / 8)
+    assert result.one_class_user_share == pytest.approx(1 / 3)
+    assert result.one_class_impression_share == pytest.approx(3 / 8)
 
 
 def test_users_of_one_class_only() -> None:
     result = gauc([1, 2], [0, 1], [0.1, 0.2])
     assert math.isnan(result.value)
-    assert result.one_class_users == 1
+    assert result.one_class_user_share == 1
 
 
 def test_no_impressions() -> None:

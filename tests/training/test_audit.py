@@ -104,8 +104,8 @@ class TestRuns:
     def test_sources_are_what_they_say(self, run: Run, tiny: Dataset) -> None:
         predictor = Predictor(run, tiny)
         result = audit_run(run, predictor.model, tiny, views(tiny, run.config))
-        hidden = predictor.score(predictor.batches(), "")
-        shown = predictor.score(predictor.batches(predictor.test_with_all_histories), "")
+        hidden = predictor.scorer(predictor.batches(), "")
+        shown = predictor.scorer(predictor.batches(predictor.test_with_all_histories), "")
         user = tiny.column("test", "user")
         chosen = predictor.test.new[user] & (tiny.earlier_behaviors("test") > 0)
         assert chosen.any()

@@ -107,7 +107,7 @@ def _policy_of_run(run: Run, dataset: Dataset) -> Policy:
     def scores(page: Page, rng: np.random.Generator) -> NDArray:
         del rng
         pages = _Pages(predictor.dataset, predictor.test, run.config, page)
-        values = predictor.score(pages, f"ranking by {run.config.cell}")
+        values = predictor.scorer(pages, f"ranking by {run.config.cell}")
         predictor.dataset.check_files()
         # pCTR is the first head of a ranker with two.
         return values.reshape(len(page.users), len(page.items), -1)[:, :, 0]

@@ -16,7 +16,7 @@ class GeneratedIdMethod(SignatureMethod):
     """
 
     def build_for(self, spec: Spec) -> None:
-        """Remember where the id is."""
+        """Remember the number of attributes, too."""
         super().build_for(spec)
         self.n_a = spec.n_a
 

@@ -56,7 +56,7 @@ class VirtualSteps(keras.layers.Layer):
         covariance = products / count - np.outer(mean, mean)
         variance = covariance[:size, :size]
         penalty = LENGTH_PENALTY * np.trace(variance) / size
-        # Where all users are alike, signatures say nothing about lengths.
+        # If all signatures are equal, they carry no information about lengths.
         slope = (
             scipy.linalg.solve(variance + penalty * np.eye(size), covariance[:size, size], assume_a="pos")
             if penalty > 0

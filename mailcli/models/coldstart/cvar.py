@@ -182,7 +182,7 @@ class ColdStart(GeneratedIdMethod):
 
 
 def _standardize(x: Tensor, mean: Any, scale: Any) -> Tensor:
-    """(x - mean) / scale; 0 where all users are alike."""
+    """(x - mean) / scale; 0 where all users are equal."""
     return tf.math.divide_no_nan(x - mean.value, scale.value)
 
 

@@ -109,7 +109,7 @@ class ColdStart(ColdStartMethod):
 
     @property
     def learns_from_clicks(self) -> bool:
-        """With the option `click_gradient`. (Variant none is trained with the click loss alone, by G_B.)"""
+        """With the option `click_gradient`. (Variant none is trained only with the click loss, by G_B.)"""
         return self.co_trained and bool(self.settings["click_gradient"])
 
     @property

@@ -48,14 +48,15 @@ class ColdStart(ColdStartMethod):
     logit = α + γ s + ρ f(x),    s = <(Σ_i y_i + κ ŷ(a)) / (n + κ), y_t> / S
 
     y is the vector of a step's first field, e.g. its category, by correspondence analysis of the training histories,
-    with mean 0: it knows which values go together from all behaviors, not from the few clicks, which never change it.
+    centered by the mean over all behaviors, in which unknown values count as 0: it knows which values go together from
+    all behaviors, not from the few clicks, which never change it.
     ŷ(a) is the mean step of old users with the same attributes, as in `neighbors`, by the attributes' values instead of
     their embeddings. The sum is the expected taste of a user with these attributes and n behaviors (empirical Bayes):
     ŷ for a new user, and the real mean step the more behavior there is. κ = σ_w² / σ_b², the variance of steps within a
     user over that of users around their ŷ. S makes s of variance 1.
 
     As in `prior`, the ranker f learns the residual, with ρ = 0 at first. α is fitted before, γ begins with a logistic
-    regression on predicted matches alone, and G_B trains γ and ρ. In training, ŷ of an impression is that of the other
+    regression on predicted matches only, and G_B trains γ and ρ. In training, ŷ of an impression is that of the other
     users. Nothing is put in place of v: the ranker sees new users as they are.
 
     Args:
@@ -136,7 +137,10 @@ class ColdStart(ColdStartMethod):
         return np.concatenate([column.from_group(training.attributes) for column in self.attributes], axis=1)
 
     def _fit_vectors(self, user: Ids, ids: Ids, seed: int) -> None:
-        """y, of mean 0 over all behaviors; padding, unknown and values without behavior have 0."""
+        """y, centered by the mean over all behaviors, in which unknown values count as 0.
+
+        Padding, unknown and values without behavior have 0.
+        """
         vectors = value_vectors(user, ids, self.vectors.shape[0], self.settings["dim"], seed)
         vectors[vectors.any(axis=1)] -= vectors[ids].mean(axis=0)
         self.vectors.assign(vectors)

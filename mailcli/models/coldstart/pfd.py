@@ -82,12 +82,12 @@ class ColdStart(RowMaskingMethod):
         """L_pfd = λ (L_d - L_s) n / B, with n of B impressions taught: what the teacher changes in the click loss."""
         taught = tf.math.is_finite(features.held_out)
         teacher = tf.where(taught, features.held_out, 0.0)
-        share = distribute.mean_share(tf.where(taught, _cross_entropy(click, logit), 0.0))
+        label_loss = distribute.mean_share(tf.where(taught, _cross_entropy(click, logit), 0.0))
         if self.loss == "pointwise":
-            distilled = distribute.mean_share(tf.where(taught, _cross_entropy(tf.sigmoid(teacher), logit), 0.0))
+            teacher_loss = distribute.mean_share(tf.where(taught, _cross_entropy(tf.sigmoid(teacher), logit), 0.0))
         else:
-            distilled = list_loss(teacher, logit, tf.cast(taught, tf.float32))
-        return {"L_pfd": self.strength * (distilled - share)}
+            teacher_loss = list_loss(teacher, logit, tf.cast(taught, tf.float32))
+        return {"L_pfd": self.strength * (teacher_loss - label_loss)}
 
 
 def _cross_entropy(probability: Tensor, logit: Tensor) -> Tensor:

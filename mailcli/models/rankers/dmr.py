@@ -122,7 +122,7 @@ class UserToItem(keras.layers.Layer):
 
     Args:
         dim: width of a behavior step.
-        classes: the number of items.
+        classes: ids of a step's first field, e.g. categories, padding and unknown included.
         vector: width of the user and item vectors; None for `dim`.
     """
 
@@ -166,7 +166,10 @@ class UserToItem(keras.layers.Layer):
         return tf.gather(self.item_vectors.value, ids)
 
     def match_loss(self, user: Tensor, step_ids: Tensor) -> Tensor:
-        """Softmax over NEGATIVES sampled items, or all if there are no more; mean over users with two behaviors."""
+        """Softmax over NEGATIVES sampled items, or all if there are no more.
+
+        The mean over impressions with at least two behaviors.
+        """
         rows = tf.where((step_ids[:, -1] != 0) & (step_ids[:, -2] != 0))[:, 0]
         user, label = tf.cast(tf.gather(user, rows), tf.float32), tf.gather(step_ids[:, -1], rows)
         if self.classes <= NEGATIVES:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mailcli.models.table.mapped import MappedTable
 from mailcli.utils.hardware import table_bytes
 
-#: Of a row in memory, beside its embedding and moments: the step of its last gradient, and what MappedTable keeps of a
+#: Of a row in memory, besides its embedding and moments: the step of its last gradient, and what MappedTable keeps of a
 #: slot; and of every row, its slot.
 _SLOT_BYTES, _ROW_BYTES = 4 + 25, 4
 

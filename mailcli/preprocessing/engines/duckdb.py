@@ -31,7 +31,7 @@ _REASONS: dict[str, Literal["encoding", "quotes", "length"]] = {
     "INVALID ENCODING": "encoding",
     "UNQUOTED VALUE": "quotes",
 }
-#: Stands for a line whose text DuckDB does not tell.
+#: Stands for a line whose text DuckDB does not report.
 _UNKNOWN_TEXT = "(a line with several wrong quotes)"
 _CSV = {
     "header": True,

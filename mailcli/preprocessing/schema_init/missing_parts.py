@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
 
-#: The parts of a log: role, what it is called, and the option that names it.
+#: The parts of a log: the role, which is also its option (`--user`), and what it is called.
 _PARTS = (("user", "a user"), ("item", "an item"), ("time", "a time"), ("click", "a click or a rating"))
 #: Columns of a file that an error lists (ours: it stays readable).
 _LISTED = 20

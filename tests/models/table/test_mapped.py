@@ -163,10 +163,10 @@ class TestRuns:
         # Each reads the other's weights; for scoring, the table counts without its moments.
         batches = Predictor(mapped, tiny).batches()
         assert Predictor(in_memory, tiny).model.embedding.mapped is None
-        scores = Predictor(mapped, tiny).score(batches, "scoring")
+        scores = Predictor(mapped, tiny).scorer(batches, "scoring")
         monkeypatch.setenv(MEMORY, "50000")
         assert Predictor(in_memory, tiny).model.embedding.mapped is not None
-        assert np.array_equal(Predictor(in_memory, tiny).score(batches, "scoring"), scores)
+        assert np.array_equal(Predictor(in_memory, tiny).scorer(batches, "scoring"), scores)
 
     def test_a_checkpoint_of_one_is_read_by_the_other(
         self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
