@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 import click
@@ -75,6 +75,12 @@ def counted(number: int, noun: str) -> str:
 def quoted(names: Iterable[str]) -> str:
     """`'a', 'b'` for an error text."""
     return ", ".join(f"'{name}'" for name in names)
+
+
+def quoted_first(names: Sequence[str], most: int) -> str:
+    """`'a', 'b' and 1,234 more`: the first names, and how many there are beyond `most`."""
+    more = len(names) - most
+    return quoted(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 #: Characters of a value in an error text (ours: the message stays one line).

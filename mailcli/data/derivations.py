@@ -12,8 +12,9 @@ from mailcli.data.schema import Group
 
 #: Fields that may follow from the time.
 CLOCKS = ("hour", "weekday")
-#: Seconds, and days of a week.
-HOUR, DAY, WEEK = 3600, 86400, 7
+#: In seconds.
+HOUR, DAY = 3600, 86400
+DAYS_PER_WEEK = 7
 #: Edges that a message names (ours: it stays one line).
 _MOST_EDGES = 5
 
@@ -40,7 +41,7 @@ class Derivation:
     def of_time(self, time: Any) -> Any:
         """The values of a clock at some times in seconds since 1970: a NumPy array or a tensor, of whole numbers."""
         local = time - self.origin
-        return local % DAY // HOUR if self.clock == "hour" else local // DAY % WEEK
+        return local % DAY // HOUR if self.clock == "hour" else local // DAY % DAYS_PER_WEEK
 
     def to_json(self) -> dict[str, Any]:
         """What differs from the default, as plain lists and strings."""

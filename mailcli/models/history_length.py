@@ -35,7 +35,7 @@ class HistoryLength(keras.layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """The steps that count as behavior."""
-        return last_steps(self.n_v * self._predicted_share(x)[:, 0], self.n_v)
+        return last_steps_mask(self.n_v * self._predicted_share(x)[:, 0], self.n_v)
 
     def loss(self, x: Tensor, mask: Tensor) -> Tensor:
         """Mean of (n̂ - n)² / n_v² over old users whose real steps are `mask` [B, n_v]."""
@@ -72,14 +72,14 @@ class MeanLength(keras.layers.Layer):
         """[n_v] bool, the last steps, as many as that mean, rounded; all before any history was seen."""
         steps, histories = tf.unstack(tf.cast(self.counts, tf.float32))
         mean = tf.where(histories > 0, tf.math.divide_no_nan(steps, histories), float(self.n_v))
-        return last_steps(mean[None], self.n_v)[0]
+        return last_steps_mask(mean[None], self.n_v)[0]
 
 
-def last_steps(lengths: Tensor, n_v: int) -> Tensor:
+def last_steps_mask(lengths: Tensor, n_v: int) -> Tensor:
     """[B, n_v] bool, true for the last steps of each history; lengths [B] are rounded, and 1 to n_v.
 
     Example:
-        >>> last_steps(tf.constant([1.6]), 3).numpy().tolist()
+        >>> last_steps_mask(tf.constant([1.6]), 3).numpy().tolist()
         [[False, True, True]]
     """
     rounded = tf.clip_by_value(tf.round(lengths), 1, n_v)

@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mailcli.data.derivations import DAY
 from mailcli.errors import MailError, quoted
 from mailcli.preprocessing.engines._base import DataEngine
 from mailcli.preprocessing.links import Link, check_link
 from mailcli.preprocessing.sources._base import RawData
 
 #: Seconds from the last behavior to the first impression above which the units must differ (ours: ten years).
-LONGEST_PAUSE = 10 * 365 * 86400
+LONGEST_PAUSE = 10 * 365 * DAY
 
 
 def check_users(source: RawData, users: pa.Table, profiles: pa.Table) -> None:

@@ -22,7 +22,9 @@ from mailcli.utils.system_errors import name_in_write_errors
 #: Lines at the start of the file of which at least one must have as many fields as the header (ours).
 HEAD_LINES = 100
 #: Bytes read of each of these lines (ours).
-LONGEST_LINE = 1 << 16
+HEAD_LINE_BYTES = 1 << 16
+#: The name by which serving/impression_file.py reads it.
+LONGEST_LINE = HEAD_LINE_BYTES
 #: Rows sampled from all over the file for a check before anything slow (ours).
 SAMPLED_ROWS = 1000
 
@@ -56,9 +58,9 @@ class CsvFile:
         return gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb")  # type: ignore[return-value]
 
     def _read_header(self, file: BinaryIO) -> list[str]:
-        line = file.readline(LONGEST_LINE).decode("utf-8-sig")
+        line = file.readline(HEAD_LINE_BYTES).decode("utf-8-sig")
         if not line.strip():
-            has_text = any(file.readline(LONGEST_LINE).strip() for _ in range(HEAD_LINES))
+            has_text = any(file.readline(HEAD_LINE_BYTES).strip() for _ in range(HEAD_LINES))
             fault = "begins with a blank line" if has_text else "the file is empty"
             raise MailError(f"{self.path}: {fault}. Expected a header line and rows.")
         header = next(csv.reader([line]), [])
@@ -77,7 +79,7 @@ class CsvFile:
 
     def _check_head(self, file: BinaryIO) -> None:
         """A separator other than the header's is reported at once, not after hours (MailError)."""
-        lines = [line for line in (file.readline(LONGEST_LINE) for _ in range(HEAD_LINES)) if line.strip()]
+        lines = [line for line in (file.readline(HEAD_LINE_BYTES) for _ in range(HEAD_LINES)) if line.strip()]
         if not lines:
             raise MailError(f"{self.path}: there is no row below the header.")
         if all(line.count(b",") != len(self.header) - 1 for line in lines):

@@ -23,7 +23,7 @@ from mailcli.preprocessing.extracted_tables import ExtractedTables
 from mailcli.preprocessing.fingerprints import fingerprints, stamps
 from mailcli.preprocessing.label_copies import describe_copy, label_copies
 from mailcli.preprocessing.rejects import MAX_BAD_ROWS, Rejects
-from mailcli.preprocessing.row_check import RowCheck
+from mailcli.preprocessing.row_check import RowTally
 from mailcli.preprocessing.source_options import chosen_options, default_name
 from mailcli.preprocessing.sources._base import RawData
 from mailcli.preprocessing.summary import summary
@@ -119,17 +119,17 @@ def preprocess(
         job = {"source": source, "engine": options.engine, "--sample": options.sample, **own_options, **before}
         mapping_name = "the schema file" if options.schema else "the source's schema"
         writer.stages.begin(job | ({mapping_name: dict(raw_data.mapping)} if raw_data.mapping else {}))
-        rejects, row_check = Rejects(raw_data, options.max_bad_rows), RowCheck(raw_data)
+        rejects, row_tally = Rejects(raw_data, options.max_bad_rows), RowTally(raw_data)
         with (
             engine_class(writer.stages.temp / "spill", memory, options.threads, options.spark_master) as engine,
-            fingerprints(raw_data.files, raw, row_check.feed) as future,
+            fingerprints(raw_data.files, raw, row_tally.feed) as future,
         ):
-            extracted = _extract(TableReader(raw_data, engine, writer.stages, rejects), options, row_check, future)
+            extracted = _extract(TableReader(raw_data, engine, writer.stages, rejects), options, row_tally, future)
             files = future.result()
             _check_unchanged(raw_data, raw, before)
-            row_check.compare(rejects.rows)
+            row_tally.compare(rejects.rows)
             contents, notes = _write_columns(
-                raw_data, engine, writer, name, options, extracted, rejects, row_check.notes()
+                raw_data, engine, writer, name, options, extracted, rejects, row_tally.notes()
             )
         _check_unchanged(raw_data, raw, before)
         writer.finish({"name": name, "source": source, **_record(raw_data, options, contents), "files": files})
@@ -148,14 +148,14 @@ def _check_source(source_class: Any, source: str, raw: Path, options: Preprocess
 
 
 def _extract(
-    reader: TableReader, options: PreprocessOptions, row_check: RowCheck, fingerprinted: Future[Any]
+    reader: TableReader, options: PreprocessOptions, row_tally: RowTally, fingerprinted: Future[Any]
 ) -> ExtractedTables:
     """Steps 1 and 2; of an error, the cause may be rows that a quote swallowed (MailError)."""
     try:
         return Extraction(reader, options.sample, options.expect_official).run()
     except MailError:
-        if row_check.has_quotes and fingerprinted.exception() is None:
-            row_check.check_quotes()
+        if row_tally.has_quotes and fingerprinted.exception() is None:
+            row_tally.check_quotes()
         raise
 
 

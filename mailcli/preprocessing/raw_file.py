@@ -13,7 +13,7 @@ from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
 from mailcli.preprocessing.row_count import RowFormat
 
 #: Characters kept of a line that cannot be used: as many as DuckDB keeps.
-LONGEST_LINE = 10_000
+KEPT_CHARACTERS = 10_000
 
 
 class RawFile(Protocol):

@@ -13,7 +13,7 @@ from mailcli.preprocessing.row_count import RowCounter, RowFormat
 from mailcli.preprocessing.sources._base import RawData
 
 
-class RowCheck:
+class RowTally:
     """Counts the rows of all raw files, and compares them with the rows that were read.
 
     Args:

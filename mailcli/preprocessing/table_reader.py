@@ -21,7 +21,7 @@ from mailcli.preprocessing.extracted_tables import (
     count_rows,
     read_parquet,
 )
-from mailcli.preprocessing.raw_file import LONGEST_LINE
+from mailcli.preprocessing.raw_file import KEPT_CHARACTERS
 from mailcli.preprocessing.rejects import DUPLICATE_KEY, Rejects
 from mailcli.preprocessing.sources._base import JOIN, RawData
 from mailcli.utils.resumable import ResumableStages
@@ -181,6 +181,6 @@ class TableReader:
         rows = sum(count_rows(folder) for bucket in counted for folder in (stage / "rows").glob(f"bucket={bucket}"))
         rows += len(broken) - (pc.sum(blank).as_py() or 0)
         faulty = faulty.filter(pc.invert(blank))
-        lines = pc.utf8_slice_codeunits(faulty["line"], 0, LONGEST_LINE)
+        lines = pc.utf8_slice_codeunits(faulty["line"], 0, KEPT_CHARACTERS)
         self.facts[f"{table}.rows"] = rows
         self.rejects.set_aside(table, rows, faulty.set_column(faulty.schema.get_field_index("line"), "line", lines))

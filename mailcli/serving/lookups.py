@@ -13,7 +13,7 @@ from mailcli.data.texts import is_text
 from mailcli.models.features import Tensor
 
 
-def last_steps(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def take_last_steps(steps: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The last `count` steps that have an action, in order, padded at the front.
 
     Args:

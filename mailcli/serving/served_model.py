@@ -19,7 +19,7 @@ from mailcli.data.schema import UNKNOWN, Field
 from mailcli.errors import MailError
 from mailcli.models.features import Features, Tensor
 from mailcli.models.two_tower import TwoTower
-from mailcli.serving.lookups import last_steps, pack_values
+from mailcli.serving.lookups import pack_values, take_last_steps
 from mailcli.serving.raw_inputs import checked_time, column_values, is_missing
 from mailcli.serving.request_tables import add_items, add_users, add_vocabularies, check_size
 from mailcli.serving.shape_checks import check_shapes
@@ -112,7 +112,7 @@ class ServedModel:
         dense = tf.pad(dense, [[0, no_user], [0, no_item], [0, 0]])
         users, candidates = tf.unstack(tf.shape(target)[:2])
         row_users = tf.repeat(tf.range(users), candidates)
-        steps, actions = last_steps(steps, actions, self._n_v)
+        steps, actions = take_last_steps(steps, actions, self._n_v)
         user_features = self._model.embedding(_user_inputs(attributes, steps, actions, context, target, dense))
         item_features = self._model.embedding(_item_inputs(target, dense, row_users, attributes, steps, context))
         user_columns = attributes.shape[1] + context.shape[1]

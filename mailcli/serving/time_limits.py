@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from mailcli.data.dataset import Dataset
+from mailcli.data.derivations import DAY
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT
 
 #: How many times earlier or later than the log a time may be (ours: units that are confused differ by 60 or more, and
 #: 30 is in the middle, on a logarithmic scale, between a second and a millisecond).
 _FACTOR = 30
 #: How much later than the log a time may be in any case, in seconds (ours: a year, for logs whose times begin at 0).
-_YEAR = 365 * 86400
+_YEAR = 365 * DAY
 
 
 class TimeLimits(NamedTuple):

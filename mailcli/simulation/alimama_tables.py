@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mailcli.data.derivations import DAY
+from mailcli.data.derivations import DAY, HOUR
 from mailcli.preprocessing.sources.alimama import (
     ACTIONS,
     DAYS,
@@ -43,12 +43,12 @@ PIDS = ("430548_1007", "430539_1007")
 SECOND_PID = 0.4
 
 
-class LastDay(NamedTuple):
-    """What is true of the impressions of some users on the last day, the test day: N impressions of U users."""
+class SimulatedTestDay(NamedTuple):
+    """What is true of some users' impressions on the test day: N impressions of U users."""
 
-    users: NDArray[np.int64]
+    user_ids: NDArray[np.int64]
     """[N], raw ids."""
-    user: NDArray[np.int64]
+    user_rows: NDArray[np.int64]
     """[N], rows of the arrays by user below."""
     ad: NDArray[np.int64]
     """[N], the ad's number in the world."""
@@ -70,7 +70,7 @@ class TableChunk(NamedTuple):
     profiles: pa.Table
     behaviors: pa.Table
     impressions: pa.Table
-    test_day: LastDay
+    test_day: SimulatedTestDay
 
 
 def draw_ads(world: World) -> pa.Table:
@@ -84,6 +84,7 @@ def draw_ads(world: World) -> pa.Table:
             "adgroup_id": np.arange(1, world.ads + 1),
             "cate_id": world.ad_category + 1,
             "campaign_id": campaign,
+            # Of ten numbers of campaigns, the customers have six; prices are log-normal around e^5 (ours).
             "customer": campaign * 6 // 10 + 1,
             "brand": brand,
             "price": np.round(np.exp(rng.normal(5, 1.5, world.ads)).clip(0.01, 1e8), 2),
@@ -99,7 +100,7 @@ def draw_chunks(world: World) -> Iterator[TableChunk]:
         impressions, shown = _impressions(world, chunk, buy_rng)
         profiles = _profiles(chunk.ids, chunk.attributes, chunk.rng)
         behaviors, interests = _behaviors(world, chunk)
-        test_day = LastDay(**shown, combination=chunk.combination, interests=interests)
+        test_day = SimulatedTestDay(**shown, combination=chunk.combination, interests=interests)
         yield TableChunk(len(chunk.ids), profiles, behaviors, impressions, test_day)
 
 
@@ -153,7 +154,7 @@ def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random
     """Times in bursts of about five: a burst begins anywhere, its steps are 0 to 60 seconds apart (ties included)."""
     is_first = rng.random(len(user)) < 0.2
     is_first |= np.r_[True, user[1:] != user[:-1]][: len(user)]
-    begin = rng.integers(first, end - DAY // 24, len(user))
+    begin = rng.integers(first, end - HOUR, len(user))
     step = np.where(is_first, 0, rng.integers(0, 61, len(user)))
     total = np.cumsum(step)
     burst = np.maximum.accumulate(np.where(is_first, np.arange(len(user)), 0))
@@ -163,7 +164,7 @@ def _session_times(user: NDArray[np.int64], first: int, end: int, rng: np.random
 def _impressions(
     world: World, chunk: Chunk, buy_rng: np.random.Generator | None
 ) -> tuple[pa.Table, dict[str, NDArray]]:
-    """The impressions, with a column `buy` if there is a generator for it; and by name, what LastDay holds of each."""
+    """The impressions, with a column `buy` if there is a generator for it; and by name, the test day's arrays [N]."""
     ids, theta, rng = chunk.ids, chunk.theta, chunk.rng
     user = np.repeat(np.arange(len(ids)), rng.geometric(1 / IMPRESSIONS_PER_USER, len(ids)))
     ad = world.draw_ads(theta[user], rng)
@@ -184,5 +185,11 @@ def _impressions(
         table["buy"] = click * (buy_rng.random(len(user)) < world.buy(affinity))
     test = (time - FIRST_IMPRESSION) // DAY == TEST_DAY
     probability = probability.astype(np.float32)
-    shown = {"users": ids[user], "user": user, "ad": ad, "click": click, "probability": probability}
+    shown = {
+        "user_ids": ids[user],
+        "user_rows": user,
+        "ad": ad,
+        "click": click,
+        "probability": probability,
+    }
     return pa.table(table), {name: column[test] for name, column in shown.items()}

@@ -15,7 +15,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import norm, qmc
 
 from mailcli.metrics.auc import auc, gauc
-from mailcli.simulation.alimama_tables import LastDay
+from mailcli.simulation.alimama_tables import SimulatedTestDay
 from mailcli.simulation.world import INTERESTS, SHARPNESS, TARGETED, World
 
 #: Draws of θ per score (ours), powers of two for Sobol's sequence: with twice as many, no ceiling of 20,000 users moves
@@ -61,19 +61,19 @@ class CeilingScores:
         self._prior = _prior(world)
         self._columns: list[tuple[NDArray, ...]] = []
 
-    def add(self, day: LastDay) -> None:
+    def add(self, day: SimulatedTestDay) -> None:
         """Keep the scores of the test day of some users."""
-        self._columns.append((day.users, day.click, day.probability, *self.score(day)))
+        self._columns.append((day.user_ids, day.click, day.probability, *self.score(day)))
 
-    def score(self, day: LastDay) -> list[Array]:
+    def score(self, day: SimulatedTestDay) -> list[Array]:
         """The best scores [N] from behavior and item, from attributes and item, and from the item alone."""
         scores = [np.empty(len(day.ad)) for _ in range(3)]
         combinations, combination = np.unique(day.combination, return_inverse=True)
         log_theta_of_combination = log_softmax(self._world.logits(combinations[:, None], self._noise), axis=2)
         for first in range(0, len(day.interests), BLOCK):
             # Impressions are ordered by user.
-            block = slice(*np.searchsorted(day.user, [first, first + BLOCK]))
-            user, ad = day.user[block], day.ad[block]
+            block = slice(*np.searchsorted(day.user_rows, [first, first + BLOCK]))
+            user, ad = day.user_rows[block], day.ad[block]
             interest = self._world.ad_interest[ad]
             distinct, row = np.unique(user, return_inverse=True)
             possible, weight = _posterior(day.interests[distinct], *self._prior, self._noise[:BEHAVIOR_DRAWS])

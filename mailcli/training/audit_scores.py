@@ -14,7 +14,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.models.batch_spec import example_batch, to_tensors
 from mailcli.models.features import Features, Tensor, mean_behavior, replace_behaviors, without_behaviors
-from mailcli.models.history_length import last_steps
+from mailcli.models.history_length import last_steps_mask
 from mailcli.models.two_tower import TwoTower, click_logit
 from mailcli.runs.audit import SOURCES, AuditedRun
 from mailcli.runs.folder import Run
@@ -120,7 +120,7 @@ class _AuditScorer:
     def _with_mean(self, features: Features) -> Features:
         """The mean step of old users, as often as they have steps on average."""
         count = tf.shape(features.is_new)[0]
-        mask = last_steps(tf.fill([count], self._mean_length), features.behaviors.shape[1])
+        mask = last_steps_mask(tf.fill([count], self._mean_length), features.behaviors.shape[1])
         steps = tf.cast(mask, self._mean_step.dtype)[:, :, None] * self._mean_step
         steps = tf.cast(steps, features.behaviors.dtype)
         return replace_behaviors(features, tf.range(count), steps, tf.reduce_sum(steps, axis=1), mask)

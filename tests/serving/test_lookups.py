@@ -6,16 +6,16 @@ import numpy as np
 import tensorflow as tf
 
 from mailcli.serving.dataset_lookup import history_ends
-from mailcli.serving.lookups import last_steps, pack_values
+from mailcli.serving.lookups import pack_values, take_last_steps
 
 
 def test_the_last_steps_with_an_action_are_kept() -> None:
     steps = tf.constant([[[1, 11], [2, 12], [3, 13], [4, 14]], [[5, 15], [6, 16], [7, 17], [8, 18]]])
     actions = tf.constant([[2, 0, 3, 4], [0, 0, 5, 0]])
-    last, their_actions = last_steps(steps, actions, 2)
+    last, their_actions = take_last_steps(steps, actions, 2)
     assert last.numpy().tolist() == [[[3, 13], [4, 14]], [[0, 0], [7, 17]]]
     assert their_actions.numpy().tolist() == [[3, 4], [0, 5]]
-    last, their_actions = last_steps(steps[:, :0], actions[:, :0], 2)
+    last, their_actions = take_last_steps(steps[:, :0], actions[:, :0], 2)
     assert last.numpy().tolist() == [[[0, 0], [0, 0]], [[0, 0], [0, 0]]]
     assert their_actions.numpy().tolist() == [[0, 0], [0, 0]]
 

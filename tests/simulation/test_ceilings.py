@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mailcli.simulation.alimama_tables import LastDay, draw_chunks
+from mailcli.simulation.alimama_tables import SimulatedTestDay, draw_chunks
 from mailcli.simulation.ceilings import CeilingScores
 from mailcli.simulation.world import Settings, World
 
@@ -16,14 +16,14 @@ from mailcli.simulation.world import Settings, World
 DRAWS = 200_000
 
 
-def small_world(**settings: float) -> tuple[World, LastDay]:
+def small_world(**settings: float) -> tuple[World, SimulatedTestDay]:
     """A world of 60 users with 8 behaviors each, and its test day."""
     world = World(Settings(users=60, seed=3, behaviors_per_user=8, **settings))  # type: ignore[arg-type]
     (chunk,) = draw_chunks(world)
     return world, chunk.test_day
 
 
-def brute_force(world: World, day: LastDay, row: int, logits: NDArray, counts: NDArray | None = None) -> float:
+def brute_force(world: World, day: SimulatedTestDay, row: int, logits: NDArray, counts: NDArray | None = None) -> float:
     """P(click | shown, what is known) of one impression, with logits [draws, 16] from the prior, one by one in words.
 
     Each possible θ counts as often as it explains the behaviors and shows the ad: half of the ads are of an interest
@@ -47,7 +47,7 @@ def test_scores_are_those_of_brute_force(strength: float, interactions: float) -
     anyone = 1.5 * (math.sqrt(strength) * world.means[rng.integers(1092, size=DRAWS)] + math.sqrt(1 - strength) * noise)
     errors: dict[str, list[float]] = {"item": [], "attributes": [], "behavior": []}
     for row in range(0, len(day.ad), 9):
-        user = day.user[row]
+        user = day.user_rows[row]
         alike = 1.5 * (math.sqrt(strength) * world.means[day.combination[user]] + math.sqrt(1 - strength) * noise)
         errors["item"].append(item[row] / brute_force(world, day, row, anyone) - 1)
         errors["attributes"].append(attributes[row] / brute_force(world, day, row, alike) - 1)
@@ -87,7 +87,7 @@ def test_behaviors_of_the_test_day_and_duplicates_are_not_counted() -> None:
     world, day = small_world()
     (chunk,) = draw_chunks(world)
     counted = np.zeros_like(day.interests)
-    ids = {int(user): row for user, row in zip(day.users, day.user, strict=True)}
+    ids = {int(user): row for user, row in zip(day.user_ids, day.user_rows, strict=True)}
     rows = [row for row in chunk.behaviors.to_pylist() if 0 < row["time_stamp"] < 1494604800]
     for row in {tuple(row.items()): row for row in rows}.values():
         if row["user"] in ids:

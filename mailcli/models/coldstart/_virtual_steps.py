@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mailcli.models.coldstart._signatures import SignatureMethod, signature_size
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, mean_behavior, replace_behaviors
-from mailcli.models.history_length import last_steps
+from mailcli.models.history_length import last_steps_mask
 
 Matrix = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ class VirtualSteps(keras.layers.Layer):
             signatures: [M, n], of the same.
         """
         new = tf.where(features.is_new)[:, 0]
-        mask = last_steps(tf.linalg.matvec(signatures, self.slope.value) + self.intercept, self.n_v)
+        mask = last_steps_mask(tf.linalg.matvec(signatures, self.slope.value) + self.intercept, self.n_v)
         steps = mean_step[:, None] * tf.cast(mask, mean_step.dtype)[:, :, None]
         return replace_behaviors(features, new, steps, tf.reduce_sum(steps, axis=1), mask)
 

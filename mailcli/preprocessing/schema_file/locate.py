@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mailcli.errors import MAX_QUOTED, did_you_mean, quoted
+from mailcli.errors import MAX_QUOTED, did_you_mean, quoted_first
 from mailcli.preprocessing.csv_file import HEAD_LINES
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
@@ -261,11 +261,8 @@ def _check_separator(path: Path, separator: str, header: Sequence[str], first_ro
 
 def first_names(header: Sequence[str]) -> str:
     """The names of the first columns, for an error text."""
-    return f"{','.join(header[:SHOWN_COLUMNS])}{_more(header)}"
-
-
-def _more(names: Sequence[str]) -> str:
-    return f" and {len(names) - SHOWN_COLUMNS:,} more" if len(names) > SHOWN_COLUMNS else ""
+    more = f" and {len(header) - SHOWN_COLUMNS:,} more" if len(header) > SHOWN_COLUMNS else ""
+    return f"{','.join(header[:SHOWN_COLUMNS])}{more}"
 
 
 def missing_values(column: str, files: LocatedFiles, joined: LocatedFiles | None = None) -> Sequence[str]:
@@ -283,7 +280,7 @@ def missing_columns(
     known = (*files.header, *(joined.header if joined else ()), *files.folder_columns)
     return [
         f"{key} = '{name}': {files.paths[0].name} has no such column.{did_you_mean(name, known)} "
-        f"It has: {quoted(known[:SHOWN_COLUMNS])}{_more(known)}"
+        f"It has: {quoted_first(known, SHOWN_COLUMNS)}"
         for name in names
         if name and name not in known
     ]

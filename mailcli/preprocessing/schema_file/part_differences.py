@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailcli.errors import quoted
+from mailcli.errors import quoted_first
 
 #: Names of columns that an error lists (ours: it stays readable).
 _SHOWN = 5
@@ -21,15 +21,14 @@ def part_difference(name: str, part: Columns, first_name: str, first: Columns) -
     """
     (columns, types), (first_columns, first_types) = part, first
     if not set(columns) & set(first_columns) and len(columns) == len(first_columns):
-        return (
-            f"no column of {name} has a name as in {first_name}: {_shown(columns)} (perhaps it lacks the header line)"
-        )
+        names = quoted_first(columns, _SHOWN)
+        return f"no column of {name} has a name as in {first_name}: {names} (perhaps it lacks the header line)"
     missing = [column for column in first_columns if column not in set(columns)]
     if missing:
-        return f"{name} lacks {_shown(missing)}, which {first_name} has"
+        return f"{name} lacks {quoted_first(missing, _SHOWN)}, which {first_name} has"
     more = [column for column in columns if column not in set(first_columns)]
     if more:
-        return f"{name} has {_shown(more)}, which {first_name} lacks"
+        return f"{name} has {quoted_first(more, _SHOWN)}, which {first_name} lacks"
     for number, (column, first_column) in enumerate(zip(columns, first_columns, strict=True), start=1):
         if column != first_column:
             return f"column {number} is '{column}' in {name}, '{first_column}' in {first_name}"
@@ -41,8 +40,3 @@ def part_difference(name: str, part: Columns, first_name: str, first: Columns) -
 
 #: Names of columns, and the types of Parquet columns; no types for text.
 Columns = tuple[Sequence[str], Sequence[object]]
-
-
-def _shown(columns: Sequence[str]) -> str:
-    more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
-    return f"{quoted(columns[:_SHOWN])}{more}"

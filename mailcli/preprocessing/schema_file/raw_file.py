@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from mailcli.errors import MAX_QUOTED
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
-from mailcli.preprocessing.raw_file import LONGEST_LINE, damaged
+from mailcli.preprocessing.raw_file import KEPT_CHARACTERS, damaged
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
 from mailcli.preprocessing.schema_file.locate import LocatedFiles, first_names
@@ -114,7 +114,7 @@ class SchemaRawFile:
 
     def _row(self, line: str) -> dict[str, str]:
         """The values of a row by column; of one that was cut because it is long, those that are whole for certain."""
-        if len(line) < LONGEST_LINE:
+        if len(line) < KEPT_CHARACTERS:
             return dict(zip(self.files.read_header, self._cells(line), strict=False))
         return {} if self.files.parquet else dict(zip(self.files.read_header, self._cells(line)[:-1], strict=False))
 
@@ -123,7 +123,7 @@ class SchemaRawFile:
         if column in row:
             return f"column '{column}' holds {row[column][:MAX_QUOTED]!r}"
         if column in self.files.read_header:
-            return f"column '{column}' holds another, in a row of more than {LONGEST_LINE:,} characters"
+            return f"column '{column}' holds another, in a row of more than {KEPT_CHARACTERS:,} characters"
         return f"the {'folder' if column in self.files.folder_columns else 'joined'} column '{column}' holds another"
 
     def _expected_of_lines(self) -> dict[str, str]:
@@ -146,7 +146,7 @@ class SchemaRawFile:
         if reason == "quotes":
             hint = '; or quote = "", if quotes have no meaning' if self.has_hints else ""
             return f"has text after a closing quote. Expected closed quotes{hint}"
-        count = str(len(self._cells(line))) if len(line) < LONGEST_LINE else "another number of"
+        count = str(len(self._cells(line))) if len(line) < KEPT_CHARACTERS else "another number of"
         return f"has {count} fields. Expected {len(header)}: {first_names(header)}"
 
     @cached_property
@@ -210,7 +210,7 @@ class SchemaRawFile:
                 with open_text(path, encoding, errors) as file:
                     for number, text in enumerate(file, start=1):
                         line = text.rstrip("\r\n")
-                        line = line if line in lines else _as_read_by_duckdb(line[:LONGEST_LINE], lines)
+                        line = line if line in lines else _as_read_by_duckdb(line[:KEPT_CHARACTERS], lines)
                         # In the copy of a file, a byte that is not text is replaced by '?', too.
                         line = line if line in lines else line.replace("\ufffd", "?")
                         if self.files.is_wide and line not in lines:

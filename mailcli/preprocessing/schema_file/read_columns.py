@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mailcli.data.derivations import HOUR
 from mailcli.preprocessing.schema_file.definition import (
     COMPARISONS,
     MAX_ACTIONS,
@@ -53,7 +54,7 @@ def _utc_offset(table: TomlTable) -> int:
     if not match or int(match[2]) > 14 or int(match[3]) > 59:
         table.fault("utc_offset", "hours and minutes such as '+08:00'")
         return 0
-    return int(f"{match[1]}1") * (int(match[2]) * 3600 + int(match[3]) * 60)
+    return int(f"{match[1]}1") * (int(match[2]) * HOUR + int(match[3]) * 60)
 
 
 def read_rule(table: TomlTable, key: str, required: bool = False) -> RuleDefinition | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailcli.data.derivations import DAY, WEEK
+from mailcli.data.derivations import DAY, DAYS_PER_WEEK
 from mailcli.preprocessing.engines.duckdb import identifier, literal
 from mailcli.preprocessing.schema_file.definition import SplitDefinition, utc_seconds
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
@@ -34,7 +34,7 @@ def split_sql(tables: SchemaTables, impressions: SqlTable, keep_rejects: bool) -
         return f"SELECT *, {_code('time', *starts)} AS split FROM ({rows})"
     if split.by == "day":
         # A week is added so that a local time before 1970 is not negative, which SQL would round the other way.
-        day = f"((time + {time.offset + WEEK * DAY}) // {DAY})"
+        day = f"((time + {time.offset + DAYS_PER_WEEK * DAY}) // {DAY})"
         last = f"(SELECT max({day}) FROM ({impressions.sql(keep_rejects=False)}) WHERE fault IS NULL)"
         first_days = [
             f"({last} - {int(days) - 1})" for days in (split.validation_size + split.test_size, split.test_size)

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from mailcli.preprocessing.engines.duckdb import identifier, literal, paths_literal
-from mailcli.preprocessing.raw_file import LONGEST_LINE
+from mailcli.preprocessing.raw_file import KEPT_CHARACTERS
 from mailcli.preprocessing.schema_file.definition import TextFormat
 from mailcli.preprocessing.schema_file.locate import LocatedFiles
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
@@ -67,7 +67,7 @@ def parquet_line(files: LocatedFiles) -> str:
 
 
 def first_parquet_row(files: LocatedFiles, lines: Collection[str]) -> tuple[str, str] | None:
-    """Place and text of the first row whose `parquet_line`, cut off at LONGEST_LINE, is among `lines`.
+    """Place and text of the first row whose `parquet_line`, cut off at KEPT_CHARACTERS, is among `lines`.
 
     Files are read one after the other until one has such a row.
     """
@@ -76,7 +76,7 @@ def first_parquet_row(files: LocatedFiles, lines: Collection[str]) -> tuple[str,
         for path in files.paths:
             rows = select_text(replace(files, paths=(path,)), 0, False)
             first = connection.sql(
-                f"SELECT number, line FROM (SELECT left({parquet_line(files)}, {LONGEST_LINE}) AS line, "
+                f"SELECT number, line FROM (SELECT left({parquet_line(files)}, {KEPT_CHARACTERS}) AS line, "
                 f"row_number() OVER () AS number FROM ({rows})) WHERE line IN (FROM faulty) ORDER BY number LIMIT 1"
             ).fetchone()
             if first:

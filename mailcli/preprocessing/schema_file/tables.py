@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mailcli.data.derivations import DAY, HOUR, WEEK
+from mailcli.data.derivations import DAY, DAYS_PER_WEEK, HOUR
 from mailcli.preprocessing.engines.duckdb import literal
 from mailcli.preprocessing.schema_file.copies import with_copies
 from mailcli.preprocessing.schema_file.definition import ColumnRef, FieldDefinition, SchemaFile, TimeDefinition
@@ -216,5 +216,6 @@ def _add_code(
 def _clock(clock: str, time: str, definition: TimeDefinition | None) -> str:
     """The hour of the day, or the day of the week counted from Thursday, 1970-01-01, in local time."""
     # A week is added so that a local time before 1970 is not negative, which SQL would round the other way.
-    local = f"({time} + {(definition.offset if definition else 0) + WEEK * DAY})"
-    return f"({local} % {DAY} // {HOUR})::INTEGER" if clock == "hour" else f"({local} // {DAY} % {WEEK})::INTEGER"
+    local = f"({time} + {(definition.offset if definition else 0) + DAYS_PER_WEEK * DAY})"
+    value = f"{local} % {DAY} // {HOUR}" if clock == "hour" else f"{local} // {DAY} % {DAYS_PER_WEEK}"
+    return f"({value})::INTEGER"

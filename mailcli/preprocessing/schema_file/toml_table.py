@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.utils.validation import NUMBER
 
 
 def faulty_keys(faults: Iterable[str]) -> set[str]:
@@ -129,7 +129,7 @@ class TomlTable:
         value = self._read(key, required)
         if value is None:
             return default
-        if not _is_number(value) or (whole and not isinstance(value, int)):
+        if not NUMBER.accepts(value) or (whole and not isinstance(value, int)):
             self.fault(key, "a whole number" if whole else "a number")
             return default
         return value
@@ -139,7 +139,7 @@ class TomlTable:
         value = self.get(key)
         if value is None:
             return ()
-        if not isinstance(value, list) or not all(map(_is_number, value)):
+        if not isinstance(value, list) or not all(map(NUMBER.accepts, value)):
             self.fault(key, "a list of numbers")
             return ()
         return tuple(map(float, value))
@@ -180,11 +180,3 @@ class TomlTable:
             if key not in self._known:
                 hint = did_you_mean(key, missing)
                 self.faults.append(f"{self.path(key)}: unknown key.{hint}".removesuffix("."))
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a number that fits into a double."""
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:
-        return False

@@ -24,7 +24,7 @@ _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})|-?(0|[1-9]\d{0,14})\.0+")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"-?\d+(?:\.\d{3})*,(\d+)")
 #: Names of columns that are likely to be times.
-_TIME_NAME = re.compile("time|date|day|stamp")
+TIME_NAME = re.compile("time|date|day|stamp")
 #: Distinct numbers that are all dates, such as 20240229, from which on they are no accident (ours; one of 25 numbers
 #: from 20000101 to 20401231 is a date).
 _MANY_DATES = 5
@@ -142,7 +142,7 @@ class ColumnProfile:
         if self.time_formats[:1] == ("%Y%m%d%H%M%S",):
             return True
         # Of numbers of eight digits, few are dates.
-        is_named = bool(_TIME_NAME.search(self.name.lower())) or (self.distinct >= _MANY_DATES and not is_id)
+        is_named = bool(TIME_NAME.search(self.name.lower())) or (self.distinct >= _MANY_DATES and not is_id)
         return is_named and bool(self.time_formats)
 
 

@@ -15,14 +15,11 @@ from mailcli.preprocessing.schema_init.column_names import (
     is_named_time,
     letters,
 )
-from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
+from mailcli.preprocessing.schema_init.column_profile import TIME_NAME, ColumnProfile
 from mailcli.preprocessing.schema_init.file_sample import FileSample
 from mailcli.preprocessing.schema_init.labels_by_values import positive_word
 from mailcli.preprocessing.schema_init.recognized import BY_VALUES, RecognizedTable
 from mailcli.preprocessing.schema_init.row_dependence import determined_by
-
-#: Names of columns that are likely to be times.
-_TIME_WORD = re.compile("time|date|day|stamp")
 
 
 def recognize_columns(
@@ -52,13 +49,17 @@ def _with_named(table: RecognizedTable, role: str, pattern: re.Pattern[str]) -> 
         if column.is_single and pattern.fullmatch(letters(column.name)) and _fits(role, column)
     ]
     if role in {"user", "item"}:
-        fitting.sort(key=lambda column: not letters(column.name).endswith(("id", "key", "code")))
+        fitting.sort(key=lambda column: not _is_named_key(column))
     if not fitting:
         return table
-    names = [letters(column.name).endswith(("id", "key", "code")) for column in fitting]
-    rivals = [column for column, named in zip(fitting, names, strict=True) if named == names[0]][1:]
+    are_keys = [_is_named_key(column) for column in fitting]
+    rivals = [column for column, is_key in zip(fitting, are_keys, strict=True) if is_key == are_keys[0]][1:]
     is_ambiguous = rivals and role in {"user", "item", "click", "rating"}
     return table.with_role(role, fitting[0], _may_be_too(rivals[0]) if is_ambiguous else "")
+
+
+def _is_named_key(column: ColumnProfile) -> bool:
+    return letters(column.name).endswith(("id", "key", "code"))
 
 
 def _may_be_too(column: ColumnProfile) -> str:
@@ -100,7 +101,7 @@ def _is_readable_time(column: ColumnProfile) -> bool:
 def _likeliness(column: ColumnProfile) -> tuple[bool, bool, bool]:
     """Sorts times: first those that every row has, those that say more than the day, and those that are named so."""
     is_day = bool(column.time_formats) and not re.search("%[HI]", column.time_formats[0])
-    return _has_gaps(column), is_day, not _TIME_WORD.search(column.name.lower())
+    return _has_gaps(column), is_day, not TIME_NAME.search(column.name.lower())
 
 
 def _has_gaps(column: ColumnProfile) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from mailcli.errors import quoted
+from mailcli.errors import quoted_first
 from mailcli.preprocessing.schema_init.guess_fields import left_out_fields
 from mailcli.preprocessing.schema_init.propose_logs import left_out_behavior_fields, left_out_context
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable, RecognizedTables
@@ -18,7 +18,7 @@ _ROLES = {"user": "the user", "item": "the item", "time": "the time", "click": "
 def hint_notes(hints: Iterable[tuple[RecognizedTable, ReshapeHint]]) -> Iterator[str]:
     """A note for each hint, and its command below it."""
     for table, hint in hints:
-        columns = _listed([column.name for column in hint.columns])
+        columns = quoted_first([column.name for column in hint.columns], _LISTED)
         yield f"Note: {table.name}: {'left out: ' if hint.is_left_out else ''}{columns} ({hint.holds}). {hint.advice}."
         if hint.command:
             yield f"  {hint.command}"
@@ -75,9 +75,4 @@ def _by_reason(table: RecognizedTable, left_out: Sequence[tuple[str, str]]) -> I
         if name not in table.set_aside:
             names.setdefault(reason, []).append(name)
     for reason, columns in names.items():
-        yield f"Note: {table.name}: left out: {_listed(columns)} ({reason})."
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _LISTED
-    return quoted(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+        yield f"Note: {table.name}: left out: {quoted_first(columns, _LISTED)} ({reason})."

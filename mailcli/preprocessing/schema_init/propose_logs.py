@@ -17,7 +17,7 @@ from mailcli.preprocessing.schema_init.guess_fields import (
     unnamed_note,
 )
 from mailcli.preprocessing.schema_init.labels_by_values import click_rule
-from mailcli.preprocessing.schema_init.recognized import MAX_ACTIONS, RecognizedTable, RecognizedTables
+from mailcli.preprocessing.schema_init.recognized import MAX_PROPOSED_ACTIONS, RecognizedTable, RecognizedTables
 from mailcli.preprocessing.schema_init.time_values import WHOLE_SECONDS
 
 #: Characters of a value that a comment quotes (ours).
@@ -68,7 +68,7 @@ def behavior_lines(tables: RecognizedTables, folder: Path) -> Iterator[str]:
 def _action_lines(log: RecognizedTable, is_impressions: bool) -> Iterator[str]:
     """The actions of a log with its own column of them, or the clicks of the impressions."""
     column = log.action or (log.rating if is_impressions and not log.click else None)
-    if column and 1 < column.distinct <= MAX_ACTIONS:
+    if column and 1 < column.distinct <= MAX_PROPOSED_ACTIONS:
         is_number = column.is_number
         order = sorted(set(column.values), key=lambda value: (float(value), value) if is_number else (0.0, value))
         action = f"{{column = {toml_string(column.name)}, values = {toml_array(order)}}}"

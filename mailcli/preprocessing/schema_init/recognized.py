@@ -14,7 +14,7 @@ ROLES = ("user", "item", "time", "unknown_time", "click", "rating", "conversion"
 
 
 #: Most actions that are proposed (ours).
-MAX_ACTIONS = 20
+MAX_PROPOSED_ACTIONS = 20
 #: The reason for a column that has a role by its values.
 BY_VALUES = "by its values"
 

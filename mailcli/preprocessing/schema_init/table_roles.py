@@ -13,7 +13,12 @@ from mailcli.preprocessing.schema_init.file_sample import FileSample
 from mailcli.preprocessing.schema_init.keys_by_values import find_keys, is_link, key_of
 from mailcli.preprocessing.schema_init.labels_by_values import labels_by_values
 from mailcli.preprocessing.schema_init.missing_parts import no_log
-from mailcli.preprocessing.schema_init.recognized import BY_VALUES, MAX_ACTIONS, RecognizedTable, RecognizedTables
+from mailcli.preprocessing.schema_init.recognized import (
+    BY_VALUES,
+    MAX_PROPOSED_ACTIONS,
+    RecognizedTable,
+    RecognizedTables,
+)
 from mailcli.preprocessing.schema_init.row_dependence import determined_by
 
 
@@ -73,7 +78,7 @@ def _without_unused_roles(
 
 
 def _has_actions(log: RecognizedTable) -> bool:
-    return bool(log.action and 1 < log.action.distinct <= MAX_ACTIONS)
+    return bool(log.action and 1 < log.action.distinct <= MAX_PROPOSED_ACTIONS)
 
 
 def _is_labeled_log(table: RecognizedTable) -> bool:

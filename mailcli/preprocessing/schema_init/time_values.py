@@ -36,8 +36,10 @@ _DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14, "%y%m%d%H": 8}
 _MUCH = 2
 #: Years of times that are written in digits only, or with two digits of the year.
 _YEARS = (1900, 2100)
-#: Units of numeric times, and the smallest number in each (ours: 1973); a number from TIME_LIMIT on is not a time.
-SMALLEST_TIMES, TIME_LIMIT = (("ns", 1e17), ("us", 1e14), ("ms", 1e11), ("s", 1e8)), 1e19
+#: Units of numeric times, and the smallest number in each (ours: 1973).
+SMALLEST_TIMES = (("ns", 1e17), ("us", 1e14), ("ms", 1e11), ("s", 1e8))
+#: A number from here on is not a time.
+LARGEST_TIME_NUMBER = 1e19
 #: Seconds in which times of logs are (ours: 1995, two years before MovieLens begins, to 2040).
 LIKELY_SECONDS = (788_918_400, 2_208_988_800)
 _BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d{1,3}(?!\d)")
@@ -85,7 +87,7 @@ def formats_of_whole_seconds(texts: Collection[str]) -> tuple[str, ...]:
 
 def largest_unit(largest: float) -> str:
     """The unit of numbers that may count the time since 1970, by the largest; empty if they do not."""
-    return next((unit for unit, smallest in SMALLEST_TIMES if smallest <= largest < TIME_LIMIT), "")
+    return next((unit for unit, smallest in SMALLEST_TIMES if smallest <= largest < LARGEST_TIME_NUMBER), "")
 
 
 def are_likely(numbers: Collection[float], unit: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from mailcli.data.derivations import DAY, HOUR, WEEK, Derivations
+from mailcli.data.derivations import DAY, DAYS_PER_WEEK, HOUR, Derivations
 from mailcli.data.schema import Field, Group, Schema
 from mailcli.preprocessing.engines._base import DataEngine, DataFrame
 from mailcli.preprocessing.raw_file import RawFile
@@ -84,8 +84,8 @@ class RawData(ABC):
         columns = []
         for name, derivation in self.derivations["context"].items():
             local = F.col(time) - F.lit(derivation.origin)
-            value = {"hour": F.floor(local % DAY / HOUR), "weekday": F.floor(local / DAY) % WEEK}[derivation.clock]
-            columns.append(value.cast("int").alias(name))
+            values = {"hour": F.floor(local % DAY / HOUR), "weekday": F.floor(local / DAY) % DAYS_PER_WEEK}
+            columns.append(values[derivation.clock].cast("int").alias(name))
         return columns
 
     def texts_of(self, engine: DataEngine, table: str, field: str, whole: bool) -> tuple[str, ...]:

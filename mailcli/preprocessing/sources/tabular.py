@@ -35,24 +35,26 @@ class Source(RawData):
             raise MailError("the source 'tabular' needs a schema file: mail preprocess NAME --schema FILE")
         self._open(raw, work, *parse_schema_file(schema))
 
-    def _open(self, raw: Path, work: Path, m: SchemaFile, faults: list[str]) -> None:
+    def _open(self, raw: Path, work: Path, schema_file: SchemaFile, faults: list[str]) -> None:
         """Find the files of a schema and check their columns (MailError for these faults and those of the schema)."""
-        self.schema_file = m
-        self.tables = tables = SchemaTables(m, raw, faults)
+        self.schema_file = schema_file
+        self.tables = tables = SchemaTables(schema_file, raw, faults)
         if faults:
-            raise MailError(f"{m.path}: {'; '.join(faults)}.")
+            raise MailError(f"{schema_file.path}: {'; '.join(faults)}.")
         tables.make_copies(work)
-        self.mapping = {"file": m.path.name, "text": m.text}
-        self.schema = _schema(m)
-        self.derivations = field_derivations(m, tables.missing_values)
+        self.mapping = {"file": schema_file.path.name, "text": schema_file.text}
+        self.schema = _schema(schema_file)
+        self.derivations = field_derivations(schema_file, tables.missing_values)
         self.files = tables.paths
-        has_quantiles = any(field.quantiles for field in (*m.attributes, *m.features))
-        self.impressions_first = has_quantiles or not (m.users.patterns and m.items.patterns)
+        has_quantiles = any(field.quantiles for field in (*schema_file.attributes, *schema_file.features))
+        self.impressions_first = has_quantiles or not (schema_file.users.patterns and schema_file.items.patterns)
         self.impression_table, self.behavior_table = tables.impressions(), tables.behaviors()
         # Users and items without files of their own are checked with the impressions.
-        self.user_table = tables.users() if m.users.patterns else self.impression_table
-        self.item_table = tables.items() if m.items.patterns else self.impression_table
-        self.derived = frozenset(table for table, own in (("users", m.users), ("items", m.items)) if not own.patterns)
+        self.user_table = tables.users() if schema_file.users.patterns else self.impression_table
+        self.item_table = tables.items() if schema_file.items.patterns else self.impression_table
+        self.derived = frozenset(
+            table for table, own in (("users", schema_file.users), ("items", schema_file.items)) if not own.patterns
+        )
         self.raw_files: dict[str, SchemaRawFile] = {
             "users": self.user_table.raw_file,
             "items": self.item_table.raw_file,
@@ -269,22 +271,25 @@ class Source(RawData):
         )
 
 
-def _schema(mapping: SchemaFile) -> Schema:
+def _schema(schema_file: SchemaFile) -> Schema:
     """The roles of the dataset's columns; the ids of user and item are fields too."""
 
-    def fields(group: Group, maps: Sequence[FieldDefinition]) -> list[Field]:
-        return [Field(m.name, group, m.vocabulary, 1 if group == "behavior" else m.max_values) for m in maps]
+    def fields(group: Group, definitions: Sequence[FieldDefinition]) -> list[Field]:
+        return [
+            Field(definition.name, group, definition.vocabulary, 1 if group == "behavior" else definition.max_values)
+            for definition in definitions
+        ]
 
     return Schema(
         (
             Field("user", "attributes", "user"),
-            *fields("attributes", mapping.attributes),
-            *fields("behavior", mapping.behavior_fields),
-            *fields("context", mapping.context),
+            *fields("attributes", schema_file.attributes),
+            *fields("behavior", schema_file.behavior_fields),
+            *fields("context", schema_file.context),
             Field("item", "target", "item"),
-            *fields("target", [field for field in mapping.features if field.kind != "dense"]),
+            *fields("target", [field for field in schema_file.features if field.kind != "dense"]),
         ),
-        mapping.action.names,
-        dense=tuple(field.name for field in mapping.features if field.kind == "dense"),
-        labels=("click", "conversion") if mapping.conversion else ("click",),
+        schema_file.action.names,
+        dense=tuple(field.name for field in schema_file.features if field.kind == "dense"),
+        labels=("click", "conversion") if schema_file.conversion else ("click",),
     )
