@@ -16,7 +16,7 @@ class TypicalBehavior(ColdStartMethod):
         self.units, self.steps = units, steps
 
     def build_for(self, spec):
-        self.counts = tf.range(spec.history) >= spec.history - self.steps
+        self.step_mask = tf.range(spec.history) >= spec.history - self.steps
         self.network = keras.Sequential(
             [keras.layers.Dense(self.units, activation="tanh"), keras.layers.Dense(spec.dim)]
         )
@@ -32,8 +32,8 @@ class TypicalBehavior(ColdStartMethod):
 
     def generate(self, attributes):
         step = self.predict(tf.stop_gradient(attributes))[:, None]
-        behaviors = step * tf.cast(self.counts, step.dtype)[:, None]
+        behaviors = step * tf.cast(self.step_mask, step.dtype)[:, None]
         return behaviors, tf.reduce_sum(behaviors, axis=1)
 
     def complete(self, features, training=False):
-        return invent_behaviors(features, self.generate, self.counts)
+        return invent_behaviors(features, self.generate, self.step_mask)

@@ -131,14 +131,15 @@ def replace_behaviors(
 
 
 def invent_behaviors(
-    features: Features, generate: Callable[[Tensor], tuple[Tensor, ...]], counts: Tensor | None = None
+    features: Features, generate: Callable[[Tensor], tuple[Tensor, ...]], step_mask: Tensor | None = None
 ) -> Features:
     """Put v̂ in place of v where flag is true, MAIL Eq. (10); it is generated once per user of the batch.
 
     Args:
         generate: attributes a [users, n_a, d] -> v̂ [users, n_v, d] and its sum over n_v [users, d]; and, where that
             differs from user to user, which steps count as behavior, [users, n_v] bool.
-        counts: [n_v] bool, which steps count as behavior, for all users; None for all steps. The others become zero.
+        step_mask: [n_v] bool, which steps count as behavior, for all users; None for all steps. The others become
+            zero.
     """
     new = tf.where(features.is_new)[:, 0]
     users, user_index = tf.unique(tf.gather(features.user, new))
@@ -146,8 +147,8 @@ def invent_behaviors(
     v_hat, total, *masks = generate(tf.gather(features.attributes, first_impressions))
     v_hat, total = (tf.cast(x, features.behaviors.dtype) for x in (v_hat, total))
     mask = masks[0] if masks else tf.ones_like(v_hat[:, :, 0], tf.bool)
-    if counts is not None:
-        mask &= counts[None]
+    if step_mask is not None:
+        mask &= step_mask[None]
     v_hat *= tf.cast(mask, v_hat.dtype)[:, :, None]
     v_hat, total, mask = (tf.gather(x, user_index) for x in (v_hat, total, mask))
     return replace_behaviors(features, new, v_hat, total, mask)

@@ -68,8 +68,8 @@ class MeanLength(keras.layers.Layer):
             distribute.all_reduce_sum(tf.stack([tf.reduce_sum(steps), tf.math.count_nonzero(steps)]))
         )
 
-    def counting_steps(self) -> Tensor:
-        """[n_v] bool, the last steps, as many as that mean, rounded; all before any history was seen."""
+    def step_mask(self) -> Tensor:
+        """[n_v] bool, the last n steps, n the rounded mean; all steps until a history has been observed."""
         steps, histories = tf.unstack(tf.cast(self.counts, tf.float32))
         mean = tf.where(histories > 0, tf.math.divide_no_nan(steps, histories), float(self.n_v))
         return last_steps_mask(mean[None], self.n_v)[0]

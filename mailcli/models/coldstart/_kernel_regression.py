@@ -20,7 +20,7 @@ KernelOf = Callable[[Tensor, Tensor], Tensor]
 """Indices of users [B] and weights of attributes [F] -> how much they have in common with each user, [B, R]."""
 
 
-def regress(kernel: Tensor, sums: Tensor, counts: Tensor, mean: Tensor, prior: Tensor) -> Tensor:
+def regress(kernel: Tensor, sums: Tensor, counts: Tensor, mean: Tensor, prior_weight: Tensor) -> Tensor:
     """Mean steps x = (Σ_k K_k s_k + κ x̄) / (Σ_k K_k n_k + κ), [B, d].
 
     Args:
@@ -28,10 +28,10 @@ def regress(kernel: Tensor, sums: Tensor, counts: Tensor, mean: Tensor, prior: T
         sums: [R, d], the sums of the steps of R reference users.
         counts: [R], how many steps each has; 0 for a row without a user.
         mean: [d], x̄.
-        prior: κ.
+        prior_weight: κ, pseudo-count of the prior mean.
     """
-    total = tf.linalg.matvec(kernel, counts) + prior
-    return (tf.matmul(kernel, sums) + prior * mean) / total[:, None]
+    total = tf.linalg.matvec(kernel, counts) + prior_weight
+    return (tf.matmul(kernel, sums) + prior_weight * mean) / total[:, None]
 
 
 def fit_weights(
@@ -64,9 +64,9 @@ def fit_weights(
     @tf.function
     def step(chosen: Tensor) -> None:
         with tf.GradientTape() as tape:
-            weights, prior = (tf.exp(log) for log in logs)
+            weights, prior_weight = (tf.exp(log) for log in logs)
             kernel = kernel_of(chosen, weights) * (1 - tf.one_hot(chosen, users))
-            predicted = regress(kernel, sums, counts, mean, prior)
+            predicted = regress(kernel, sums, counts, mean, prior_weight)
             errors = tf.reduce_sum((predicted - tf.gather(truth, chosen)) ** 2, axis=1)
             loss = tf.reduce_mean(errors) / scale
         optimizer.apply_gradients(zip(tape.gradient(loss, logs), logs, strict=True))

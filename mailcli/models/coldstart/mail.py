@@ -52,10 +52,10 @@ class ColdStart(ColdStartMethod):
             are far below 1, where a fixed bandwidth has no gradient; docs/equations.md); "fixed" is as in the
             paper.
         sigma: σ of a fixed bandwidth.
-        steps: which steps of v̂ count as behavior for rankers that read them one by one: as many of the last as are
-            "predicted" for each user from p (as the published code does; for variant none, which sees no histories,
-            the mean of old users'), the "typical" ones, which more than half of the old users' histories fill, or
-            "all" n_v. The others are zero, like padding.
+        steps: which steps of v̂ count as behavior for rankers that read them one by one: "predicted", the last n̂ steps,
+            n̂ predicted for each user from p (as in the published code; for variant none the mean history length so
+            far); "typical", the steps that more than half of the old users' histories fill (for variant none, which
+            learns from no histories, the same as "all"); "all", all n_v. The other steps are zero, like padding.
         padding: of short histories in ||D2(·) - v||² of Eqs. (3)-(4): "reconstructed" as zeros, as the formulas are
             written, so that Σ v̂ is over all n_v; or "masked" (ours): only real steps are computed and compared, which
             is quicker where histories are short, and Σ v̂ is over the steps that count.
@@ -176,18 +176,18 @@ class ColdStart(ColdStartMethod):
         attributes = tf.stop_gradient(attributes)
         return _flat(attributes) if self.variant == "none" else self.e1(self.pool_a(attributes))
 
-    def _counting_steps(self, code: Tensor) -> Tensor:
+    def _step_mask(self, code: Tensor) -> Tensor:
         """[B, n_v] bool, which steps of v̂ count as behavior for users with these codes."""
         steps = self.settings["steps"]
         if steps == "predicted" and self.variant != "none":
             return self.length(code)
         if steps == "predicted":
-            counts = self.mean_length.counting_steps()
+            mask = self.mean_length.step_mask()
         elif steps == "typical":
-            counts = tf.concat([self.filled[:-1] > 0.5, [True]], axis=0)
+            mask = tf.concat([self.filled[:-1] > 0.5, [True]], axis=0)
         else:
-            counts = tf.ones([self.n_v], tf.bool)
-        return tf.tile(counts[None], [tf.shape(code)[0], 1])
+            mask = tf.ones([self.n_v], tf.bool)
+        return tf.tile(mask[None], [tf.shape(code)[0], 1])
 
     def _reconstructions(self, codes: dict[str, Tensor], features: Features, training: bool) -> dict[str, Tensor]:
         """||D1(code) - a||² + ||D2(code) - v||²: L_a, Eq. (3), for code = p; L_v, Eq. (4), for code = q.
@@ -222,15 +222,15 @@ class ColdStart(ColdStartMethod):
         sums of its weights: for a ranker that reads only the sum, the graph does without the widest layer.
         """
         code = self._code(attributes)
-        counting = self._counting_steps(code)
+        step_mask = self._step_mask(code)
         x, last = (code, self.linear) if self.variant == "none" else (self.d2.hidden(code), self.d2.last)
         v_hat = tf.reshape(last(x), [-1, self.n_v, self.dim])
         if self.settings["padding"] == "masked":
             # Nothing has taught D2 what the other steps should be.
-            return v_hat, weighted_sum(tf.cast(counting, v_hat.dtype), v_hat), counting
+            return v_hat, weighted_sum(tf.cast(step_mask, v_hat.dtype), v_hat), step_mask
         weights = (tf.reshape(w.value, [-1, self.n_v, self.dim]) for w in (last.kernel, last.bias))
         kernel, bias = (tf.reduce_sum(w, axis=1) for w in weights)
-        return v_hat, tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias, counting
+        return v_hat, tf.matmul(tf.cast(x, kernel.dtype), kernel) + bias, step_mask
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, Eq. (10)."""

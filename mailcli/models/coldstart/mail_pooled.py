@@ -86,9 +86,9 @@ class ColdStart(ColdStartMethod):
     def generate(self, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """v̂ [B, n_v, d] of a [B, n_a, d]; Σ v̂_i = n̂ x̂ [B, d]; and which steps count [B, n_v]. Without dropout."""
         code = self._code(signature(tf.stop_gradient(attributes), self.id_index), training=False)
-        mean_step, counting = self.last(code), self.length(code)
-        count = tf.math.count_nonzero(counting, axis=1, keepdims=True, dtype=mean_step.dtype)
-        return tf.tile(mean_step[:, None], [1, self.n_v, 1]), count * mean_step, counting
+        mean_step, step_mask = self.last(code), self.length(code)
+        count = tf.math.count_nonzero(step_mask, axis=1, keepdims=True, dtype=mean_step.dtype)
+        return tf.tile(mean_step[:, None], [1, self.n_v, 1]), count * mean_step, step_mask
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, MAIL Eq. (10)."""

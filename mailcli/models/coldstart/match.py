@@ -26,7 +26,7 @@ Ids = NDArray[np.int64]
 #: Users whose behavior is predicted at once in `prepare` (ours: 8 MB with the default of `references`).
 USERS_AT_ONCE = 256
 #: κ is at most this, and at least its inverse (ours): beyond, one of the two counts for nothing.
-MAX_PRIOR = 1000.0
+MAX_PRIOR_WEIGHT = 1000.0
 #: The second number of the generator's seed for the draw of reference users (ours).
 _REFERENCES = 5
 
@@ -98,8 +98,9 @@ class ColdStart(ColdStartMethod):
         self.field_weights = self._variable("field_weights", fields)
         # Divisors are 1, so that a match is 0, not 0 / 0, until then.
         ones: dict[str, Any] = {"initializer": "ones"}
-        self.regression_prior = self._variable("regression_prior", **ones)
-        self.history_prior, self.scale = self._variable("history_prior", **ones), self._variable("scale", **ones)
+        self.regression_prior_weight = self._variable("regression_prior", **ones)
+        self.history_prior_weight = self._variable("history_prior", **ones)
+        self.scale = self._variable("scale", **ones)
         self.intercept = self._variable("intercept")
         self.gamma, self.gain = self._variable("gamma", trainable=True), self._variable("gain", trainable=True)
 
@@ -118,9 +119,9 @@ class ColdStart(ColdStartMethod):
         self._fit_vectors(user, ids, training.seed)
         histories = self._histories(user, ids, len(training.attributes))
         predicted = self._fit_regression(self._keys(training), histories, training.seed)
-        prior = history_prior(histories, predicted)
-        self.history_prior.assign(prior)
-        tastes = (histories.sums + prior * predicted) / (histories.counts + prior)[:, None]
+        prior_weight = history_prior_weight(histories, predicted)
+        self.history_prior_weight.assign(prior_weight)
+        tastes = (histories.sums + prior_weight * predicted) / (histories.counts + prior_weight)[:, None]
         target = self.vectors.numpy()[self.target.from_group(training.target)[training.items, 0]]
         matches = (tastes[training.users] * target).sum(axis=1)
         # Those whose behavior is left out have no real match here. Above 0, so that a match is finite where all are 0.
@@ -168,9 +169,9 @@ class ColdStart(ColdStartMethod):
 
         steps = self.settings["steps"] if len(references) > 1 else 0
         mean = tf.zeros([self.settings["dim"]])
-        weights, prior = fit_weights(kernel_of, keys.shape[1], sums, counts, mean, steps, rng)
+        weights, prior_weight = fit_weights(kernel_of, keys.shape[1], sums, counts, mean, steps, rng)
         self.field_weights.assign(weights)
-        self.regression_prior.assign(prior)
+        self.regression_prior_weight.assign(prior_weight)
         # For a user who is no reference, an index of none: nobody is left out.
         own_reference = np.full(len(keys), len(references))
         own_reference[references] = np.arange(len(references))
@@ -191,7 +192,7 @@ class ColdStart(ColdStartMethod):
         if left_out is not None:
             common *= 1 - tf.one_hot(left_out, self.keys.shape[0])
         mean = tf.zeros([self.settings["dim"]])
-        return regress(common, self.sums.value, self.counts.value, mean, self.regression_prior.value)
+        return regress(common, self.sums.value, self.counts.value, mean, self.regression_prior_weight.value)
 
     def match(self, features: Features) -> Tensor:
         """s [B]; without a predicted match in `held_out`, that of ŷ = 0."""
@@ -199,8 +200,9 @@ class ColdStart(ColdStartMethod):
         real = tf.reduce_sum(tf.gather(self.vectors.value, features.step_ids), axis=1)
         counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
         predicted = tf.where(tf.math.is_nan(features.held_out), 0.0, features.held_out)
-        prior = self.history_prior.value
-        return (tf.reduce_sum(real * target, axis=1) / self.scale.value + prior * predicted) / (counts + prior)
+        prior_weight = self.history_prior_weight.value
+        real_match = tf.reduce_sum(real * target, axis=1) / self.scale.value
+        return (real_match + prior_weight * predicted) / (counts + prior_weight)
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put the predicted match <ŷ, y_t> / S into `held_out` where `prepare` has given none."""
@@ -222,14 +224,14 @@ class ColdStart(ColdStartMethod):
         return base_and_residual(base, self.gain, ranker(features, training=training))
 
 
-def history_prior(histories: Histories, predicted: Numbers) -> float:
+def history_prior_weight(histories: Histories, predicted: Numbers) -> float:
     """κ = σ_w² / σ_b²; σ_b² is the mean of ||ȳ - ŷ||² - σ_w² / n over users with behavior."""
     seen = histories.counts > 0
     counts = histories.counts[seen]
     errors = ((histories.sums[seen] / counts[:, None] - predicted[seen]) ** 2).sum(axis=1)
     # Above 0: where histories are short, the estimate can be negative.
     variance_between = max(float((errors - histories.variance_within / counts).mean()), 1e-12)
-    return float(np.clip(histories.variance_within / variance_between, 1 / MAX_PRIOR, MAX_PRIOR))
+    return float(np.clip(histories.variance_within / variance_between, 1 / MAX_PRIOR_WEIGHT, MAX_PRIOR_WEIGHT))
 
 
 def kernel(query: Tensor, keys: Tensor, weights: Tensor) -> Tensor:

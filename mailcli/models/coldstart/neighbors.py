@@ -47,7 +47,7 @@ class ColdStart(MeanStepMethod):
         self.mean = self.add_weight(shape=(dim,), name="mean", **zeros)
         ones: dict[str, Any] = {"initializer": "ones", "trainable": False}
         self.field_weights = self.add_weight(shape=(signature_size // dim,), name="field_weights", **ones)
-        self.prior = self.add_weight(shape=(), name="prior", **ones)
+        self.prior_weight = self.add_weight(shape=(), name="prior", **ones)
 
     def fit(self, training: TrainingData) -> None:
         """Keep the attributes and behavior of the reference users, and learn how much each attribute says about it."""
@@ -65,16 +65,16 @@ class ColdStart(MeanStepMethod):
             def kernel_of(users: Tensor, weights: Tensor) -> Tensor:
                 return kernel(tf.gather(keys, users), keys, weights)
 
-            weights, prior = fit_weights(kernel_of, fields, sums, counts, self.mean.value, steps, rng)
+            weights, prior_weight = fit_weights(kernel_of, fields, sums, counts, self.mean.value, steps, rng)
             self.field_weights.assign(weights)
-            self.prior.assign(prior)
+            self.prior_weight.assign(prior_weight)
         self.fit_lengths(training)
 
     def mean_step(self, signatures: Tensor) -> Tensor:
         """The mean steps of users with the same attributes."""
         query = unit_fields(tf.cast(signatures, tf.float32), self.field_weights.shape[0])
         common = kernel(query, self.keys.value, self.field_weights.value)
-        return regress(common, self.sums.value, self.counts.value, self.mean.value, self.prior.value)
+        return regress(common, self.sums.value, self.counts.value, self.mean.value, self.prior_weight.value)
 
 
 def kernel(query: Tensor, keys: Tensor, field_weights: Tensor) -> Tensor:

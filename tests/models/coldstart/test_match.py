@@ -61,7 +61,7 @@ def method(**options: Any) -> match.ColdStart:
 def predicted_by_hand(made: match.ColdStart, user: int, behaviors: np.ndarray = BEHAVIORS) -> np.ndarray:
     """ŷ of a user by the behaviors of all others, one at a time."""
     vectors, weights = made.vectors.numpy().astype(np.float64), made.field_weights.numpy()
-    total, count = np.zeros(DIM), float(made.regression_prior.numpy())
+    total, count = np.zeros(DIM), float(made.regression_prior_weight.numpy())
     for other, value in behaviors:
         if other != user:
             different = ATTRIBUTES[user, 1:] != ATTRIBUTES[other, 1:]
@@ -103,7 +103,7 @@ def test_the_weight_of_predicted_behavior_is_that_of_the_variances() -> None:
         error = ((means[user] - predicted_by_hand(made, user)) ** 2).sum()
         errors.append(error - squares / steps / np.count_nonzero(BEHAVIORS[:, 0] == user))
     expected = squares / steps / np.mean(errors)
-    assert float(made.history_prior.numpy()) == pytest.approx(expected, rel=1e-4)
+    assert float(made.history_prior_weight.numpy()) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("left_out", [[], [4], [1, 4]])
@@ -112,7 +112,7 @@ def test_the_scale_is_the_deviation_of_the_matches_of_users_whose_behavior_is_kn
     seen = SeenBehaviors(behaviors[:, 0], behaviors[:, 1], np.array(left_out, np.int64))
     made, rows = method(), small_rows(behaviors=lambda: seen)
     made.prepare(rows)
-    vectors, prior = made.vectors.numpy().astype(np.float64), float(made.history_prior.numpy())
+    vectors, prior = made.vectors.numpy().astype(np.float64), float(made.history_prior_weight.numpy())
     matches = []
     for user, item in zip(rows.users, rows.items, strict=True):
         if user not in left_out:
@@ -140,8 +140,8 @@ def test_real_and_predicted_behavior_are_weighed_by_how_much_there_is() -> None:
     made.sums.assign([[6.0], [-4.0]])
     made.counts.assign([3.0, 1.0])
     made.field_weights.assign([math.log(2), 1.0])
-    made.regression_prior.assign(0.5)
-    made.history_prior.assign(2.0)
+    made.regression_prior_weight.assign(0.5)
+    made.history_prior_weight.assign(2.0)
     made.scale.assign(4.0)
     # ŷ of users 0 and 1: the first reference has both attributes, the second one of them: K = 1 and 1/2.
     predicted = (6 - 4 / 2) / (3 + 1 / 2 + 0.5)
