@@ -31,7 +31,7 @@ from mailcli.cli._tables import FORMAT, check_form, print_text_tables
     type=int,
     default=0,
     show_default=True,
-    help="Random seed: draw of arms and candidates, clicks, purchases.",
+    help="Random seed: draw of arms and candidates, clicks, conversions.",
 )
 @data_option("Dataset if neither is a run. [default: the one used or made last]")
 @THREADS
@@ -43,7 +43,7 @@ def abtest(a: str, b: str, data: str | None, form: str, data_dir: Path, **number
 
     Each run ranks the same candidates for its own arm of users; clicks and conversions on the shown items are drawn
     from the true probabilities. RUN_A and RUN_B are folders of finished runs, or `oracle` (ranks by the true
-    probability) or `random`. The table shows CTR, CTCVR, and B's lift over A with 95% intervals over users.
+    probability) or `random`. The table shows CTR, CTCVR, and B's lift over A with 95 % intervals over users.
     """
     check_form(form)
     from mailcli.experiments.ab_test.policies import common_dataset, parse_contender

@@ -18,7 +18,7 @@ from mailcli.escape import terminal
 
 @click.group(cls=GroupWithDefault, default="list", short_help="List, show, compare and delete runs.")
 def runs() -> None:
-    """List, show, compare and delete runs; `mail runs` alone lists them."""
+    """List, show, compare and delete runs; `mail runs` without a command lists them."""
 
 
 @runs.command("list", short_help="List all runs, finished or not.")
@@ -59,7 +59,7 @@ def show(run: Path, form: str) -> None:
     default=1000,
     show_default=True,
     metavar="N",
-    help="Number of bootstrap draws of the test users, for the 95% intervals of the differences; 0 for none.",
+    help="Number of bootstrap draws of the test users, for the 95 % intervals of the differences; 0 for none.",
 )
 @FORMAT
 @DATA_DIR

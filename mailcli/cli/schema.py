@@ -8,7 +8,7 @@ import click
 
 from mailcli.cli._options import PATH, path_option
 from mailcli.cli._output import print_line
-from mailcli.errors import MailError
+from mailcli.errors import MailError, counted
 
 
 @click.group(short_help="Schema files for your own data.")
@@ -49,4 +49,4 @@ def init(
     except OSError as error:
         raise MailError(f"{out}: cannot be written ({error.strerror}). Choose another path with -o.") from error
     count = len({path.resolve() for path in files})
-    print_line(f"{out}: proposed from {count} files. Review the lines marked `check this`.")
+    print_line(f"{out}: proposed from {counted(count, 'file')}. Review the lines marked `check this`.")

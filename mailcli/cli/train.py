@@ -17,7 +17,7 @@ from mailcli.cli._options import COLD_START, OVERWRITE, RANKING_TOWER, RUN_OPTIO
 from mailcli.cli._resolve import given_settings, resolve
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
 from mailcli.config import parse_settings
-from mailcli.errors import MailError, quoted
+from mailcli.errors import MailError, counted, quoted
 from mailcli.experiments.executors.cluster import TIMEOUT, parse_cluster
 
 logger = logging.getLogger(__name__)
@@ -118,8 +118,8 @@ def train(
     if cluster:
         trainer = ClusterTrainer(cluster, gpus, config, dataset)
         if not trainer.is_chief:
-            count = trainer.follow(configs, dataset)
-            logger.info(f"{cluster.name(cluster.index)}: finished, {count} runs. {cluster.name(0)} has the results.")
+            trained = counted(trainer.follow(configs, dataset), "run")
+            logger.info(f"{cluster.name(cluster.index)}: finished, {trained}. {cluster.name(0)} has the results.")
             return
     elif devices is not None:
         trainer = MultiGpuTrainer(gpus)

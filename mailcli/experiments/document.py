@@ -68,9 +68,8 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
         "The tables are of new and old users; `mail run` prints those of all users and of the naturally new as well.",
         _bullets(legends(table for section in sections for table in section.tables)),
         _anchored("environment", "What it was made with"),
-        "This file is written by `mail results`, from the small files of finished runs that are kept in `results/`: "
-        "do not edit it. `make results` rewrites it within seconds; each section names the command that trains its "
-        "runs.",
+        "This file is written by `mail results` from the kept small files of finished runs: do not edit it. Each "
+        "section names the command that trains its runs.",
         _bullets(environment_notes(runs)),
         *_appendix(tables),
     ]

@@ -46,10 +46,10 @@ _SET_BY = {
     "ranker": "set by the names of rows",
     "cold_start": "set by the names of rows",
 }
-#: The same of what the rows of a table share: its caption has it once.
+#: Settings that no single row may have: the table's caption shows them once for all rows.
 _SHARED = dict.fromkeys(("protocol", "new_share"), "the rows of a table share it, so put it in [settings]")
 _TEXTS = Rule("a list of strings", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
-#: The same for the tables `tune` and `tuned`.
+#: What the values of the tables `tune` and `tuned` must be.
 TUNE_RULES = {"trials": whole_number(1), "seeds": whole_number(1), "ranges": _TEXTS}
 TUNED_RULES = {**TUNE_RULES, "data": STRING, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
 #: Without `seeds`, which files written before `mail tune --seeds` do not have: a trial was one run.

@@ -49,7 +49,7 @@ from mailcli.utils.tensorflow_startup import load_tensorflow
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-#: Of a cell or row (ours).
+#: Trials of a search if no number is given (ours).
 DEFAULT_TRIALS = 20
 #: The groups of users whose AUC can be maximized.
 USERS = ("all", "new", "old")
@@ -60,7 +60,7 @@ class Search:
     """A search: which settings of a config are varied, and which metric is maximized."""
 
     name: str
-    """Of its study."""
+    """The name of its study and of its folder."""
     config: RunConfig
     ranges: Sequence[Range]
     users: str

@@ -17,7 +17,8 @@ class BestEpochs:
     cap: int
     """The setting `epochs`, the last epoch that there may be."""
     improving: int
-    """The number of seeds whose best epoch is the cap, so that more epochs might have been better."""
+    """The number of seeds that reached the cap before `patience` validations without a better one: more epochs might
+    help."""
 
 
 def best_epochs(row: Row) -> BestEpochs | None:
@@ -31,12 +32,12 @@ def best_epochs(row: Row) -> BestEpochs | None:
 
 def _ended_improving(result: Result, cap: int, patience: int) -> bool:
     """Whether training reached the epoch limit while validation was still improving."""
-    steps_after = [point for point in result.get("curve", []) if point["step"] > result.get("best_step", 0)]
-    return result["best_epoch"] >= cap and len(steps_after) < patience
+    later_validations = [point for point in result.get("curve", []) if point["step"] > result.get("best_step", 0)]
+    return result["best_epoch"] >= cap and len(later_validations) < patience
 
 
 def epoch_notes(rows: Sequence[Row]) -> list[str]:
-    """The notes under a table: every row's best epochs beside the cap, and a warning where more might be better."""
+    """The notes under a table: every row's best epochs next to the cap, and a warning where more might be better."""
     # By config, since two rows may share a label; and once where a table compares a row with several others.
     distinct = {row.config.key: row for row in rows}.values()
     labeled = [(row.label, epochs) for row in distinct if (epochs := best_epochs(row)) is not None]

@@ -28,10 +28,10 @@ P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a
 EQUIVALENCE_NOTE = (
     f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
 )
-BESIDE = "to its left"
-#: Of tables whose metrics stand one below the other, with short marks of p: what stands there instead of a text.
+NEXT_TO = "to its left"
+#: For tables with stacked metrics and stars for p: what replaces each of these texts.
 STACKED_TEXTS = {
-    BESIDE: "above it",
+    NEXT_TO: "above it",
     SEEDS_NOTE: "±: 95 % interval over seeds; * p < .05, ** p < .01, no mark = no significant difference at 5 %",
     EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05): only this shows that "
     "there is no harm",
@@ -158,7 +158,7 @@ def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:
     # Where every draw lacks a class, there is no interval either.
     undefined = max(share for share in [0.0, *shares] if share < 1)
     return [
-        f"over users: 95 % interval of the mean {BESIDE}, from {len(all_draws[0]):,} bootstrap draws of the test "
+        f"over users: 95 % interval of the mean {NEXT_TO}, from {len(all_draws[0]):,} bootstrap draws of the test "
         "users with all their impressions; the trained models stay fixed",
         "over users: not an interval of the difference between rows, which share users and draws",
         *([f"over users: draws without both labels are excluded (at most {undefined:.1%})"] if undefined else []),

@@ -45,7 +45,7 @@ def short_improvement_text(gain: Improvement | None) -> str:
 
 
 def _gain_text(gain: Improvement | None, significance: Callable[[Improvement, float], str]) -> str:
-    """`+12.00 ±4.97` and its significance; without an interval the mean alone, and nothing without a gain."""
+    """`+12.00 ±4.97` and its significance; without an interval only the mean, and nothing without a gain."""
     if gain is None:
         return ""
     text = f"{gain.mean:+.2f}"

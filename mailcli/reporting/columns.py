@@ -70,6 +70,6 @@ def direction(metric: str) -> int:
 
 
 def column_notes(columns: tuple[str, ...]) -> list[str]:
-    """What the columns beside AUC and GAUC mean."""
+    """What the columns other than AUC and GAUC mean."""
     notes = {**_CALIBRATION_NOTES, **{metric: column.note for metric, column in _COST_COLUMNS.items()}}
     return [f"{column_title(metric)}: {notes[metric]}" for metric in columns if metric in notes]

@@ -47,7 +47,7 @@ def means_table(
         TextBlock("", [[TextCell(name), TextCell(str(count)), *map(_cell, gains)] for name, count, gains in lines])
         for lines in lines_by_block
     )
-    has_intervals = len(blocks[0].lines[0].gains) > 1
+    has_intervals = len(blocks[0].lines[0].ri_by_seed) > 1
     return TextTable(
         title,
         ("", "worlds", *(block.name for block in blocks)),
@@ -72,9 +72,9 @@ def _lines(blocks: Sequence[MapBlock], names: Sequence[str]) -> Iterator[tuple[s
 
 def _mean_gain(lines: Sequence[MapLine]) -> _MeanGain | None:
     """None where a world has no measurement."""
-    if not all(line.gains for line in lines):
+    if not all(line.ri_by_seed for line in lines):
         return None
-    gains = np.array([line.gains for line in lines])
+    gains = np.array([line.ri_by_seed for line in lines])
     by_world = gains.mean(axis=1)
     return _MeanGain(estimate(gains.mean(axis=0).tolist()), float(by_world.min()), float(by_world.max()))
 

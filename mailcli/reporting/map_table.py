@@ -87,7 +87,7 @@ def _cells(line: MapLine, shown: Sequence[str], trivial: Sequence[str], methods:
     ]
     name = world_name({key: line.settings[key] for key in shown})
     texts = [name, *map(unsigned, columns)]
-    gain = improvement_cell(line.gain, improvement_text(line.gain) or "-")
+    gain = improvement_cell(line.improvement, improvement_text(line.improvement) or "-")
     return [*map(TextCell, texts), gain, TextCell(_counts(line))]
 
 
@@ -111,7 +111,7 @@ def _notes(worlds: Sequence[WorldRows], shown: Sequence[str]) -> list[str]:
 def verdict(block: MapBlock) -> str:
     """In how many of the worlds that count the row is better or worse: significantly, if there are several seeds."""
     counting = [line for line in block.lines if line.counts]
-    gains = [line.gain for line in counting if line.gain]
+    gains = [line.improvement for line in counting if line.improvement]
     several_seeds = any(gain.half_width is not None for gain in gains)
     shown = [gain.mean for gain in gains if gain.significant or not several_seeds]
     better, worse = (sum(sign * gain > 0 for gain in shown) for sign in (1, -1))
@@ -152,6 +152,6 @@ def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, A
         "world": world_name({key: line.settings[key] for key in shown}),
         **{key: line.settings[key] for key in shown},
         **{f"AUC {name}": auc for name, auc in aucs.items()},
-        **improvement_numbers(line.gain),
+        **improvement_numbers(line.improvement),
         "counts": line.counts,
     }

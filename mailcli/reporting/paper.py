@@ -23,7 +23,7 @@ TABLE_2: dict[str, dict[str, str]] = {
     "DMR": {"ranker": "dmr", "cold_start": "none"},
     "MAIL-DMR": {"ranker": "dmr", "cold_start": "mail", "cold_start.variant": "base"},
 }
-#: The trivial rows that are shown beside Table 2 (ours: those that every dataset has and that take a second).
+#: The trivial rows that are shown next to Table 2 (ours: those that every dataset has and that take a second).
 TRIVIAL = ("item-rate", "item-bias")
 #: The other rows of Table 3.
 TABLE_3: dict[str, dict[str, str]] = {

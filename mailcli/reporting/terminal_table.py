@@ -22,7 +22,7 @@ _STYLES = ("", "bold", "underline")
 _NOTHING = {"", "-"}
 #: The narrowest terminal that is heeded (ours): below it, lines are broken by the terminal.
 _NARROWEST = 40
-#: Prose that would have less than the third part of the width beside its names stands below them (ours).
+#: Prose that would have less than the third part of the width next to its names stands below them (ours).
 _LEAST_PROSE = 3
 #: The width of a table that no terminal limits.
 _UNLIMITED = 10_000
@@ -165,7 +165,7 @@ def _names_width(layout: Layout) -> int:
 
 
 def _print_prose_below_names(console: Console, layout: Layout) -> None:
-    """The lines of a table whose names leave too little room beside them."""
+    """The lines of a table whose names leave too little room next to them."""
     for block in layout.blocks:
         if block.title:
             _print_wrapped(console, block.title, "bold", console.width)

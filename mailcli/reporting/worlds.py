@@ -47,9 +47,9 @@ class MapLine:
     """With v = 0 and the weights of the row's runs; new users who have behavior, as in `real`."""
     real: float | None
     """With the users' real v and the weights of the row's runs."""
-    gain: Improvement | None
+    improvement: Improvement | None
     """RI of the row over the ranker; p is Holm-corrected over the worlds."""
-    gains: tuple[float, ...]
+    ri_by_seed: tuple[float, ...]
     """The same in percent, by seed; empty where it was not measured."""
 
     @property
@@ -71,7 +71,7 @@ class MapBlock(NamedTuple):
 
 
 def varying(worlds: Sequence[WorldRows]) -> list[str]:
-    """The settings that not all worlds share; those of the map's axes if all are the same."""
+    """The settings that not all worlds share; `attribute_strength` if they share all."""
     names = worlds[0].settings
     differ = [name for name in names if len({world.settings[name] for world in worlds}) > 1]
     return differ or ["attribute_strength"]
@@ -107,10 +107,10 @@ def _block(worlds: Sequence[WorldRows], number: int) -> MapBlock:
     """The block of the row at a place."""
     row = worlds[0].rows[number]
     lines = [_line(world, world.rows[number]) for world in worlds]
-    gains = holm([line.gain for line in lines])
-    corrected = [replace(line, gain=gain) for line, gain in zip(lines, gains, strict=True)]
+    corrected = holm([line.improvement for line in lines])
+    lines = [replace(line, improvement=value) for line, value in zip(lines, corrected, strict=True)]
     baselines = [other.label for other in worlds[0].rows if other.config == row.config.baseline()]
-    return MapBlock(row.label, baselines[0] if baselines else row_label(row.config.baseline()), corrected)
+    return MapBlock(row.label, baselines[0] if baselines else row_label(row.config.baseline()), lines)
 
 
 def _line(world: WorldRows, row: Row) -> MapLine:

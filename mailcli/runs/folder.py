@@ -250,7 +250,7 @@ class Run:
         """Drop the lines of history.jsonl after a checkpoint: their steps will be repeated.
 
         Raises:
-            MailError: one of the others is damaged, of which the end of training would tell too late.
+            MailError: a remaining line is damaged; otherwise only the end of training would notice.
         """
         with open(self.folder / HISTORY, "ab") as file:
             file.truncate(size)

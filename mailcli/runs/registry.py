@@ -16,6 +16,7 @@ from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
 from mailcli.runs.checkpoints import delete_leftovers
 from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries, lock_of
+from mailcli.runs.remedy import TRAIN_ANEW
 from mailcli.settings.option_defaults import default_tables, set_changed_defaults
 from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
 from mailcli.utils.parsing import read_toml
@@ -39,7 +40,6 @@ TRAINING_VERSION = 2
 TRIVIAL_VERSION = 3
 #: What to do about a run with other settings, data or code.
 OVERWRITE = "Add --overwrite to train it anew, or choose another --runs folder."
-_TRAIN_AGAIN = "Train it again with --overwrite, or in another --runs folder."
 _SHA256 = "_sha256"
 _SHA256_KEYS = (_DATASET, _RANKER, _COLD_START, NUMBERING, PARENT_OPTIMIZERS)
 
@@ -209,16 +209,16 @@ def check_unchanged(run: Run, dataset: Dataset) -> None:
     if version != current:
         raise MailError(
             f"{run.folder}: was trained by another version of mail, whose models differ ({_VERSION} {version}, here "
-            f"{current}). {_TRAIN_AGAIN}"
+            f"{current}). {TRAIN_ANEW}"
         )
     changed = [key for key, checksum in _checksums(run.config, dataset).items() if trained.get(key) != checksum]
     if changed and changed[0] != _DATASET:
         name = run.config.ranker if changed[0] == _RANKER else run.config.cold_start
-        raise MailError(f"{run.folder}: '{name}' has changed since training. {_TRAIN_AGAIN}")
+        raise MailError(f"{run.folder}: '{name}' has changed since training. {TRAIN_ANEW}")
     if changed:
         raise MailError(
             f"{run.folder}: was trained on another version of the dataset '{dataset.name}' than the one in "
-            f"{dataset.folder}. {_TRAIN_AGAIN}"
+            f"{dataset.folder}. {TRAIN_ANEW}"
         )
 
 

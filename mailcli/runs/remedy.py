@@ -1,5 +1,8 @@
-"""What to do about a run whose files are damaged, as every error on one says."""
+"""What to do about a run that cannot be used: the ends of error messages."""
 
 from __future__ import annotations
 
+#: Its files are damaged.
 TRAIN_AGAIN = "Delete the folder and run its `mail train` command again."
+#: Its dataset or code has changed since.
+TRAIN_ANEW = "Train it again with --overwrite, or in another --runs folder."

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.errors import MailError
+from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.files import write_atomically
 
 #: What reading a damaged file may raise. RecursionError, MemoryError and SyntaxError come from an array's header;
@@ -115,7 +116,7 @@ def _damage_reported(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE_ERRORS as error:
-        raise MailError(f"{path}: is damaged ({error}). Train the run again in another --runs folder.") from error
+        raise MailError(f"{path}: is damaged ({error}). {TRAIN_AGAIN}") from error
 
 
 def check_stored(path: Path) -> None:

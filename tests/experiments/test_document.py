@@ -34,8 +34,8 @@ ENVIRONMENT = """
 
 ## What it was made with
 
-This file is written by `mail results`, from the small files of finished runs that are kept in `results/`: do not edit \
-it. `make results` rewrites it within seconds; each section names the command that trains its runs.
+This file is written by `mail results` from the kept small files of finished runs: do not edit it. Each section names \
+the command that trains its runs.
 
 - 6 runs, finished 2026-11-20 to 2026-11-21
 - machine: m68k, 3 cores, 0 GPUs, fma

@@ -29,14 +29,14 @@ def test_the_numbers_of_a_world_by_hand() -> None:
     values = (first.ranker, first.generated, first.no_behavior, first.real)
     assert values == pytest.approx((0.5, 0.56, 0.52, 0.6))
     assert first.counts
-    assert first.gain is not None
-    assert first.gain.mean == pytest.approx(12)
-    assert first.gain.half_width == pytest.approx(4.968, abs=1e-3)
-    assert first.gain.p == pytest.approx(0.00913, abs=1e-5)
+    assert first.improvement is not None
+    assert first.improvement.mean == pytest.approx(12)
+    assert first.improvement.half_width == pytest.approx(4.968, abs=1e-3)
+    assert first.improvement.p == pytest.approx(0.00913, abs=1e-5)
     # Holm: the smaller of two p-values counts twice.
-    assert first.gain.adjusted_p == pytest.approx(0.01826, abs=1e-5)
-    assert second.gain is not None
-    assert (second.gain.mean, second.gain.adjusted_p) == pytest.approx((0, 1))
+    assert first.improvement.adjusted_p == pytest.approx(0.01826, abs=1e-5)
+    assert second.improvement is not None
+    assert (second.improvement.mean, second.improvement.adjusted_p) == pytest.approx((0, 1))
     assert (second.real, second.no_behavior) == pytest.approx((0.6, 0.56))
     assert not second.counts
 

@@ -18,12 +18,13 @@ from mailcli.simulation.ground_truth import Truth
 
 #: Users whose pages are ranked at once (ours: about 100 MB with 100 candidates).
 USERS_AT_ONCE = 20_000
-#: The second number of the generator's seed for each draw (ours); the simulator, maybe with the same seed, has 0 to 4.
+#: The second number of the generator's seed for each draw (ours). The simulator, maybe with the same seed, has 0 to
+#: 4, which is also that of the Sobol points of simulation/ceilings.py: kept numbers depend on it.
 _PAGES, _RANKING, _ANSWERS = 4, 5, 6
 ARMS = ("A", "B")
 GROUPS = ("new", "old", "all")
 
-Counts = NDArray[np.float64]
+Rates = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Setup:
     candidates: int = 100
     """The number of items that each page is ranked from, the same items for all users (ours)."""
     seed: int = 0
-    """Decides arms, candidates, contexts, clicks and buys."""
+    """Decides arms, candidates, contexts, clicks and conversions."""
 
     def check(self, dataset: Dataset) -> None:
         """Refuse impossible numbers (MailError)."""
@@ -65,9 +66,9 @@ class Arm(NamedTuple):
     """What the users of an arm did, [n]: per user, averaged over the K items shown."""
 
     new: NDArray[np.bool_]
-    rates: dict[str, Counts]
-    """CTR and, if there are conversions, CTCVR: the share of items that were clicked, or clicked and bought."""
-    expected: tuple[dict[str, Counts], dict[str, Counts]]
+    rates: dict[str, Rates]
+    """CTR and, if there are conversions, CTCVR: the share of items that were clicked, or clicked and converted."""
+    expected: tuple[dict[str, Rates], dict[str, Rates]]
     """The same by the true probabilities of the items that A and that B would show to these users."""
 
 
@@ -112,7 +113,7 @@ def run_ab_test(setup: Setup, dataset: Dataset, contenders: tuple[Contender, Con
         ]
         rng = np.random.default_rng([setup.seed, _ANSWERS, number])
         expected = [expected_rates(truth, page.users, slate) for slate in slates]
-        rates = draw_clicks(truth, page.users, slates[number], rng)
+        rates = draw_rates(truth, page.users, slates[number], rng)
         arms.append(Arm(is_new(dataset, config, page.users), rates, (expected[0], expected[1])))
     return list(compare(arms[0], arms[1]))
 
@@ -137,10 +138,10 @@ def rank(policy: Policy, page: Page, slate: int, rng: np.random.Generator) -> ND
     return slates
 
 
-def draw_clicks(
+def draw_rates(
     truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64], rng: np.random.Generator
-) -> dict[str, Counts]:
-    """Draw clicks, and buys of clicked items, with their true probabilities, whatever an item's position.
+) -> dict[str, Rates]:
+    """Draw clicks, and conversions of clicked items, with their true probabilities, whatever an item's position.
 
     Args:
         truth: the true probabilities of the dataset.
@@ -151,20 +152,22 @@ def draw_clicks(
     Returns:
         The rates of each user, [n] by name.
     """
-    click, buy = _probabilities(truth, users, slates)
+    click, conversion = _probabilities(truth, users, slates)
     clicked = rng.random(click.shape) < click
-    bought = clicked & (rng.random(buy.shape) < buy)
-    return {"CTR": clicked.mean(axis=1)} | ({"CTCVR": bought.mean(axis=1)} if truth.has_conversions else {})
+    converted = clicked & (rng.random(conversion.shape) < conversion)
+    return {"CTR": clicked.mean(axis=1)} | ({"CTCVR": converted.mean(axis=1)} if truth.has_conversions else {})
 
 
-def expected_rates(truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64]) -> dict[str, Counts]:
+def expected_rates(truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64]) -> dict[str, Rates]:
     """The rates of each user by the true probabilities, without the noise of single clicks, [n] by name."""
-    click, buy = _probabilities(truth, users, slates)
-    return {"CTR": click.mean(axis=1)} | ({"CTCVR": (click * buy).mean(axis=1)} if truth.has_conversions else {})
+    click, conversion = _probabilities(truth, users, slates)
+    return {"CTR": click.mean(axis=1)} | ({"CTCVR": (click * conversion).mean(axis=1)} if truth.has_conversions else {})
 
 
-def _probabilities(truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64]) -> tuple[Counts, Counts]:
-    """[n, K], the true probabilities of a click, and of a buy after it."""
+def _probabilities(
+    truth: Truth, users: NDArray[np.int64], slates: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """[n, K], the true probabilities of a click, and of a conversion after it."""
     user, item = np.repeat(users, slates.shape[1]), slates.reshape(-1)
     return truth.click(user, item).reshape(slates.shape), truth.buy(user, item).reshape(slates.shape)
 

@@ -1,6 +1,7 @@
-"""Cells measured in processes of their own, as many at once as will train, so that they share the machine as then.
+"""Cells measured in processes of their own, as many at once as will train.
 
-The processes that train are not touched: what is measured cannot change a run.
+So they share the machine in the same way. The processes that train are not touched: what is measured cannot change a
+run.
 """
 
 from __future__ import annotations

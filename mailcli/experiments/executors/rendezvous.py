@@ -119,8 +119,8 @@ def _accept_workers(cluster: Cluster, job: dict[str, Any], plan: Any) -> Connect
 
 def _timeout_text(names: str, action: str, cluster: Cluster) -> str:
     return (
-        f"{names} did not {action} within {cluster.timeout:g} seconds. Start it, with the same --workers and {SECRET} "
-        "as the others, or raise --worker-timeout."
+        f"{names} did not {action} within {cluster.timeout:g} seconds. Start all workers with the same --workers "
+        f"and {SECRET}, or raise --worker-timeout."
     )
 
 

@@ -11,7 +11,7 @@ from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
-from mailcli.errors import MailError
+from mailcli.errors import MailError, counted
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.connections import RESTART, Connections
 from mailcli.experiments.executors.rendezvous import port_error
@@ -46,8 +46,8 @@ def set_visible_gpus(devices: Devices) -> None:
 
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus or (isinstance(devices, int) and devices > len(gpus)):
-        available = f"{len(gpus)} GPU{'s' * (len(gpus) != 1)}" if gpus else "no GPU"
-        advice = f"Expected {len(gpus)} or less." if gpus else "Leave out the option to train on the CPU."
+        available = counted(len(gpus), "GPU") if gpus else "no GPU"
+        advice = f"Expected {len(gpus)} or fewer." if gpus else "Leave out the option to train on the CPU."
         raise MailError(f"--devices {devices}: this machine has {available} that TensorFlow can use. {advice}")
     tf.config.set_visible_devices(gpus if devices == "all" else gpus[:devices], "GPU")
 

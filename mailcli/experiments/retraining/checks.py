@@ -75,8 +75,11 @@ def _edges(dataset: Dataset) -> dict[str, list[float]]:
     return {name: definition["edges"] for name, definition in definitions if "edges" in definition}
 
 
-def check_resumable(parent: Run) -> None:
-    """Refuse a run without optimizer state, or with changed weights or optimizers (MailError)."""
+def check_continuable(parent: Run) -> None:
+    """Refuse a run that cannot be continued (MailError).
+
+    It has a two-stage method or one tied to its dataset, no optimizer state, or changed weights.
+    """
     from mailcli.models.factory import is_continuable, is_two_stage
 
     if is_two_stage(parent.config):

@@ -12,7 +12,7 @@ from mailcli.data.last_used import remember
 from mailcli.data.numbering import RenumberedDataset, current_numbering, extend_numbering, numbering_sha256
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
-from mailcli.experiments.retraining.checks import check_next_dataset, check_resumable, open_parent_dataset
+from mailcli.experiments.retraining.checks import check_continuable, check_next_dataset, open_parent_dataset
 from mailcli.runs.folder import Run
 from mailcli.runs.registry import NUMBERING, PARENT_OPTIMIZERS, check_has_weights, find_run, open_run
 from mailcli.utils.files import file_sha256
@@ -55,7 +55,7 @@ def continue_run(
     earlier = open_parent_dataset(parent, data_dir)
     check_next_dataset(parent, earlier, dataset)
     load_tensorflow()
-    check_resumable(parent)
+    check_continuable(parent)
     numbering = extend_numbering(current_numbering(earlier), dataset)
     config = _config(parent, dataset, changes)
     dataset.check_history(config.history)

@@ -98,7 +98,7 @@ def group_by_cell(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
 
 
 def rows_by_cell(runs: Sequence[Run]) -> list[Row]:
-    """The same as rows of a table."""
+    """The runs of each cell as a row of a table."""
     return [replace(row_of([(run, result_of(run)) for run in group]), name=label) for label, group in _cells(runs)]
 
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 #: The settings along the axes of each heat map; the others have a heat map for each of their combinations.
 X, Y = "interactions", "attribute_strength"
-#: Blue for better and red for worse is told apart with every kind of color vision (ColorBrewer RdBu).
+#: Blue for better and red for worse are distinguishable with every kind of color vision (ColorBrewer RdBu).
 COLORS_OF_RI = "RdBu"
 #: RI in percent that has the full color at least, so that noise does not look like an effect (ours).
 LEAST_LIMIT = 1.0
-#: Characters of the name of a row of heat maps that fit beside it (ours, measured).
+#: Characters of the name of a row of heat maps that fit next to it (ours, measured).
 NAME_WIDTH = 30
 
 
@@ -104,7 +104,7 @@ def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
     names = [name for name in varying(worlds) if name not in {X, Y}]
     ordered = sorted(worlds, key=lambda world: [world.settings[name] for name in names])
     facets = list(dict.fromkeys(_facet_of(world.settings, names) for world in ordered))
-    counting = [line.gain.mean for block in blocks for line in block.lines if line.gain and line.counts]
+    counting = [line.improvement.mean for block in blocks for line in block.lines if line.improvement and line.counts]
     limit = max([LEAST_LIMIT, *map(abs, counting)])
     figure = Figure(figsize=(PAGE, 0.8 + 2.0 * len(blocks)), layout="constrained")
     axes = figure.subplots(len(blocks), len(facets), squeeze=False, sharex=True, sharey=True)
@@ -134,9 +134,10 @@ def _heat_map(axis: Axes, lines: Sequence[MapLine], worlds: Sequence[WorldRows],
     colors = np.full((len(ys), len(xs)), np.nan)
     for line in lines:
         x, y = xs.index(line.settings[X]), ys.index(line.settings[Y])
-        text = "-" if line.gain is None else f"{line.gain.mean:+.1f}{'*' if line.gain.significant else ''}"
-        if line.counts and line.gain is not None:
-            colors[y, x] = line.gain.mean
+        ri = line.improvement
+        text = "-" if ri is None else f"{ri.mean:+.1f}{'*' if ri.significant else ''}"
+        if line.counts and ri is not None:
+            colors[y, x] = ri.mean
         else:
             _hatch(axis, x, y)
         shade = "white" if abs(np.nan_to_num(colors[y, x])) > 0.6 * limit else "black" if line.counts else "0.4"

@@ -14,8 +14,8 @@ from mailcli.experiments.ab_test.run import (
     Arm,
     Setup,
     compare,
-    draw_clicks,
     draw_pages,
+    draw_rates,
     expected_rates,
     rank,
     run_ab_test,
@@ -45,7 +45,7 @@ def test_chance_against_chance_shows_nothing(with_buys: Dataset, buyable: Truth)
             rng = np.random.default_rng([seed, number])
             slates = rank(make_policy(Contender("random"), with_buys, buyable), page, setup.slate, rng)
             new = is_new(with_buys, RunConfig("buys"), page.users)
-            rates = draw_clicks(buyable, page.users, slates, rng)
+            rates = draw_rates(buyable, page.users, slates, rng)
             expected = expected_rates(buyable, page.users, slates)
             arms.append(Arm(new, rates, (expected, expected)))
         outcomes = compare(arms[0], arms[1])
@@ -85,7 +85,7 @@ def test_the_oracle_beats_chance_by_what_the_probabilities_say(with_buys: Datase
 
 def test_expected_rates_are_the_means_of_what_is_drawn(with_buys: Dataset, buyable: Truth) -> None:
     users, slates = np.arange(4), np.array([[0, 1], [2, 3], [4, 5], [6, 7]])
-    draws = [draw_clicks(buyable, users, slates, np.random.default_rng(seed)) for seed in range(4000)]
+    draws = [draw_rates(buyable, users, slates, np.random.default_rng(seed)) for seed in range(4000)]
     by_name = expected_rates(buyable, users, slates)
     for metric in ("CTR", "CTCVR"):
         expected = by_name[metric]

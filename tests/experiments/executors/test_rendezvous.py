@@ -19,7 +19,7 @@ from mailcli.experiments.executors.greetings import GREETING_TIMEOUT, Greetings
 from mailcli.experiments.executors.rendezvous import connect, reject_workers
 from tests.helpers.workers import connect_all, free_ports, local_clusters
 
-START = "Start it, with the same --workers and MAIL_WORKER_SECRET as the others, or raise --worker-timeout."
+START = "Start all workers with the same --workers and MAIL_WORKER_SECRET, or raise --worker-timeout."
 
 
 def test_all_receive_the_chiefs_plan() -> None:
