@@ -129,6 +129,10 @@ class RunConfig:
         """The same ranker without a cold-start method; the same seed, hence the same draw and initialization."""
         return replace(self, cold_start="none", cold_start_options={})
 
+    def without_seed(self) -> RunConfig:
+        """What the runs of a cell have in common: the config with seed 0."""
+        return replace(self, seed=0)
+
 
 _POSITIVE = number_between(0, math.inf, "a positive number")
 #: What the value of each setting must be.

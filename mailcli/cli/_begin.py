@@ -20,31 +20,39 @@ DRY_RUN = click.option(
 )
 
 
-def only_planned(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | None, dry_run: bool) -> bool:
-    """Print or log what the missing runs of some tables take; returns whether --dry-run asked for nothing else.
-
-    Otherwise their dataset becomes the default, unless it is one of many that a grid has.
+def print_plan(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | None) -> None:
+    """What --dry-run prints: the runs of some tables, and what the missing ones take.
 
     Args:
         titles: of the tables.
         tables: what they need.
         jobs: the value of --jobs.
-        dry_run: the value of --dry-run: everything is listed on stdout; otherwise large work is estimated on stderr.
+
+    Raises:
+        MailError: a run cannot be made.
+        Interrupted: by Ctrl-C.
+    """
+    from mailcli.experiments.dry_run import describe
+
+    for line in describe(titles, tables, jobs):
+        print_line(line)
+
+
+def announce_work(tables: Sequence[PlannedTable], jobs: int | None) -> None:
+    """Say on stderr how long large work takes; its dataset becomes the default, unless it is one of a grid's many.
+
+    Args:
+        tables: what is to be trained.
+        jobs: the value of --jobs.
 
     Raises:
         MailError: a run cannot be made.
         Interrupted: by Ctrl-C.
     """
     from mailcli.data.last_used import remember
-    from mailcli.experiments.dry_run import describe
     from mailcli.experiments.estimate import announce
 
-    if dry_run:
-        for line in describe(titles, tables, jobs):
-            print_line(line)
-    else:
-        announce(tables, jobs)
-        for table in tables:
-            if not table.grid:
-                remember(table.dataset)
-    return dry_run
+    announce(tables, jobs)
+    for table in tables:
+        if not table.grid:
+            remember(table.dataset)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mailcli import plugins
-from mailcli.cli._begin import DRY_RUN, only_planned
+from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
 from mailcli.cli._completion import offer_list
 from mailcli.cli._options import JOBS, OVERWRITE, RANKER, RUN_OPTIONS, SEEDS, split_names
 from mailcli.cli._resolve import resolve_rows
@@ -67,8 +67,11 @@ def ablate(
 
     configs = [configs[0].baseline(), *configs]
     title, folders = "Ablation (MAIL Table 3)", RunFolders(runs, overwrite=overwrite)
-    if only_planned([title], [PlannedTable(configs, range(seeds), dataset, folders)], jobs, dry_run):
+    tables = [PlannedTable(configs, range(seeds), dataset, folders)]
+    if dry_run:
+        print_plan([title], tables, jobs)
         return
+    announce_work(tables, jobs)
     rows = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
     title = f"{title} on {dataset.name}, ranker {configs[0].ranker}"
     print_tables([make_table(rows, title, REPORTED, metric_columns, is_papers_data(dataset, configs[0]))], form)

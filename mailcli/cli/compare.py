@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mailcli.cli._begin import DRY_RUN, only_planned
+from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
 from mailcli.cli._completion import offer_list, row_names
 from mailcli.cli._options import JOBS, OVERWRITE, RUN_OPTIONS, SEEDS, split_names
 from mailcli.cli._resolve import resolve_rows
@@ -65,8 +65,11 @@ def compare(
     from mailcli.reporting.tables import make_table
 
     title, folders = "Comparison (MAIL Table 2)", RunFolders(runs, overwrite=overwrite)
-    if only_planned([title], [PlannedTable(configs, range(seeds), dataset, folders)], jobs, dry_run):
+    tables = [PlannedTable(configs, range(seeds), dataset, folders)]
+    if dry_run:
+        print_plan([title], tables, jobs)
         return
+    announce_work(tables, jobs)
     results = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
     title = f"{title} on {dataset.name}"
     print_tables([make_table(results, title, REPORTED, metric_columns, is_papers_data(dataset, configs[0]))], form)

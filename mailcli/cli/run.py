@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._begin import DRY_RUN, only_planned
+from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
 from mailcli.cli._options import CHECKPOINTS, DATA_DIR, JOBS, LOG, OF_EXPERIMENT, OVERWRITE, PATH, RUNS, TRACKERS
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_text_tables
 from mailcli.errors import MailError
@@ -57,8 +57,10 @@ def run(
     planned = [plan_worlds(plan, data_dir, runs, overwrite) for plan in plans]
     needed = [world.table for worlds in planned for world in worlds]
     check_folders(needed)
-    if only_planned([world.plan.title for worlds in planned for world in worlds], needed, jobs, dry_run):
+    if dry_run:
+        print_plan([world.plan.title for worlds in planned for world in worlds], needed, jobs)
         return
+    announce_work(needed, jobs)
     tables = [
         table
         for plan, worlds in zip(plans, planned, strict=True)

@@ -88,8 +88,9 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
 
     What is not the folder of a run, or is being trained, is refused before anything is deleted.
     """
-    from mailcli.reporting.run_list import size_text, state_text
+    from mailcli.reporting.run_list import state_text
     from mailcli.runs.inventory import check_deletable, delete_run, inspect_run
+    from mailcli.utils.sizes import size_text
 
     chosen = list({folder.resolve(): folder for folder in folders}.values())
     for folder in chosen:

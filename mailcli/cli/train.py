@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mailcli import plugins
-from mailcli.cli._begin import DRY_RUN, only_planned
+from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
 from mailcli.cli._completion import plugin_names, run_folders
 from mailcli.cli._options import COLD_START, OVERWRITE, RANKING_TOWER, RUN_OPTIONS, VARIANT, path_option
 from mailcli.cli._resolve import given_settings, resolve
@@ -125,8 +125,12 @@ def train(
         trainer = MultiGpuTrainer(gpus)
     if trainer:
         remember(dataset)
-    elif only_planned([config.cell], [PlannedTable(configs, [config.seed], dataset, folders)], 1, dry_run):
-        return
+    else:
+        tables = [PlannedTable(configs, [config.seed], dataset, folders)]
+        if dry_run:
+            print_plan([config.cell], tables, jobs=1)
+            return
+        announce_work(tables, jobs=1)
     # One run after the other, each on all cores.
     with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
         rows = make_rows(configs, [config.seed], dataset, folders, minutes, jobs=1, trainer=trainer)

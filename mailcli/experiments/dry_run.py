@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mailcli.experiments.estimate import Estimate, PlannedRun, PlannedTable, largest_run_memory, measure
+from mailcli.experiments.estimate import PlannedRun, PlannedTable, TimeEstimate, estimate_time, largest_run_memory
 from mailcli.runs.checkpoints import PEAK_COPIES
+from mailcli.utils.sizes import size_text
 
 
 def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | None) -> list[str]:
@@ -28,9 +29,9 @@ def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | 
         return [*lines, "Only trivial rows, which are fitted in seconds."]
     if all(run.is_finished for run in runs):
         return [*lines, "Nothing to train: all runs are finished."]
-    estimate = measure(tables, jobs)
+    estimate = estimate_time(tables, jobs)
     memory = largest_run_memory(tables) * min(estimate.jobs, len(estimate.missing))
-    needs = f"Memory: up to {memory / 1e9:.1f} GB. Disk: up to {disk_bytes(estimate) / 1e6:,.0f} MB."
+    needs = f"Memory: up to {size_text(memory)}. Disk: up to {size_text(disk_bytes(estimate))}."
     return [*lines, estimate.text(), needs]
 
 
@@ -42,7 +43,7 @@ def _table_lines(title: str, table: PlannedTable) -> list[str]:
         return [f"{title} on {table.dataset.label}, runs {counts}"]
     cells: dict[str, list[PlannedRun]] = {}
     for run in table.runs():
-        cells.setdefault(run.cell, []).append(run)
+        cells.setdefault(run.cell_key, []).append(run)
     return [f"{title} on {table.dataset.label}", *map(_cell_line, cells.values())]
 
 
@@ -60,8 +61,8 @@ def _state(run: PlannedRun) -> str:
     return "finished" if run.is_finished else "to resume" if run.steps_done else "to train"
 
 
-def disk_bytes(estimate: Estimate) -> int:
+def disk_bytes(estimate: TimeEstimate) -> int:
     """What the missing runs leave (weights and optimizers), and the checkpoints of those that train at once."""
-    sizes = [4 * estimate.speeds[run.cell].numbers for run in estimate.missing]
+    sizes = [4 * estimate.speeds[run.cell_key].numbers for run in estimate.missing]
     # What a run leaves is one of its copies.
     return sum(sizes) + (PEAK_COPIES - 1) * sum(sorted(sizes)[-estimate.jobs :])

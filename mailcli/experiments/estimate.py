@@ -15,7 +15,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError, counted
 from mailcli.experiments.cells import RunFolders
-from mailcli.experiments.executors.measuring import Cell, measure_cells
+from mailcli.experiments.executors.measuring import MeasuredModel, measure_cells
 from mailcli.experiments.executors.processes import jobs_and_threads
 from mailcli.experiments.matrix import BaselineOf, run_memory, with_baselines
 from mailcli.experiments.run_time import Speed, duration, run_seconds, seconds_in_parallel
@@ -42,9 +42,9 @@ class PlannedRun:
     dataset: Dataset
     folder: Path
     name: str
-    """Of its row."""
+    """The name of its row."""
     grid: str = ""
-    """Of its table."""
+    """The grid of its table; empty if it has none."""
     replaces_another: bool = False
     """Whether its folder holds a run with other settings, data or code, which it will replace."""
 
@@ -61,14 +61,14 @@ class PlannedRun:
         return max(checkpoint_files(self.folder / CHECKPOINTS), default=0)
 
     @property
-    def cell(self) -> str:
+    def cell_key(self) -> str:
         """What all seeds have in common, and is measured once."""
-        return f"{self.dataset.folder} {_without_seed(self.config)}"
+        return f"{self.dataset.folder} {self.config.without_seed().key}"
 
     @property
     def measured_as(self) -> str:
         """What has the same speed: in a grid the cells of all datasets, apart from the numbers of their impressions."""
-        return f"{self.grid} {_without_seed(replace(self.config, data=''))}" if self.grid else self.cell
+        return f"{self.grid} {replace(self.config.without_seed(), data='').key}" if self.grid else self.cell_key
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,20 @@ class PlannedTable:
     folders: RunFolders
     baseline_of: BaselineOf = RunConfig.baseline
     names: Sequence[str] = ()
-    """Of the rows, in the order of `configs`; empty for those of cells and options."""
+    """The rows' names, in the order of `configs`; empty: rows are named by cell and options."""
     grid: str = ""
     """What it has in common with other tables that differ only in their dataset: a cell is measured in one of them;
     empty if there are none."""
 
     def runs(self) -> list[PlannedRun]:
         """The runs of networks, with baselines, in the order of their training; trivial rows take seconds."""
-        names = {_without_seed(config): name for config, name in zip(self.configs, self.names, strict=False)}
+        names = {config.without_seed().key: name for config, name in zip(self.configs, self.names, strict=False)}
         return [
             PlannedRun(
                 config,
                 self.dataset,
                 self.folders.runs_folder(config) / config.run_path,
-                names.get(_without_seed(config)) or row_label(config),
+                names.get(config.without_seed().key) or row_label(config),
                 self.grid,
                 self.folders.replaces_another(config, self.dataset),
             )
@@ -122,7 +122,7 @@ def check_folders(tables: Iterable[PlannedTable]) -> None:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """How long the missing runs of some tables take, if each goes to its last epoch.
 
     Audits and the fits of two-stage methods are not counted: seconds to a minute each.
@@ -130,7 +130,7 @@ class Estimate:
 
     missing: Sequence[PlannedRun]
     speeds: dict[str, Speed]
-    """By cell."""
+    """By `cell_key`."""
     jobs: int
     """How many are trained at once."""
     seconds: float
@@ -151,7 +151,7 @@ class Estimate:
         """The seconds of a step by the name of the row, the slowest first."""
         steps: dict[str, float] = {}
         for run in self.missing:
-            steps[run.name] = max(self.speeds[run.cell].step, steps.get(run.name, 0.0))
+            steps[run.name] = max(self.speeds[run.cell_key].step, steps.get(run.name, 0.0))
         slowest = sorted(steps, key=lambda name: -steps[name])
         texts = [
             f"{name} {_three_digits(1000 * steps[name])} ms/step" if steps[name] else f"{name} is fitted without steps"
@@ -176,7 +176,7 @@ def announce(tables: Sequence[PlannedTable], jobs: int | None) -> None:
     """
     if is_quiet() or is_small(_missing(tables)):
         return
-    estimate = measure(tables, jobs)
+    estimate = estimate_time(tables, jobs)
     if estimate.seconds >= SMALL_SECONDS:
         logger.info(estimate.text())
 
@@ -189,7 +189,7 @@ def is_small(runs: Iterable[PlannedRun]) -> bool:
     return steps < SMALL_STEPS and sum(impressions) < SMALL_IMPRESSIONS
 
 
-def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
+def estimate_time(tables: Sequence[PlannedTable], jobs: int | None) -> TimeEstimate:
     """Measure each cell of the missing runs once; in a grid on one dataset, and scale that to the others.
 
     Args:
@@ -206,29 +206,30 @@ def measure(tables: Sequence[PlannedTable], jobs: int | None) -> Estimate:
     speeds: dict[str, Speed] = {}
     total, most_jobs, known = 0.0, 1, set[Path]()
     for _, tables_at_once in groupby(tables, key=lambda table: table.grid or id(table)):
-        pool = list(tables_at_once)
-        runs = [run for table in pool for run in table.runs()]
+        tables_together = list(tables_at_once)
+        runs = [run for table in tables_together for run in table.runs()]
         missing = [run for run in runs if not run.is_finished and run.folder not in known]
         if not missing:
             continue
         # As they are trained.
         missing.sort(key=lambda run: run.config.seed)
         known.update(run.folder for run in missing)
-        parallel, threads_each = jobs_and_threads(len(runs), largest_run_memory(pool), jobs)
+        parallel, threads_each = jobs_and_threads(len(runs), largest_run_memory(tables_together), jobs)
         by_key: dict[str, PlannedRun] = {}
         for run in missing:
             by_key.setdefault(run.measured_as, run)
         unmeasured = [run for key, run in by_key.items() if key not in measured]
         if unmeasured:
-            new = measure_cells([Cell(run.config, run.dataset.folder) for run in unmeasured], parallel, threads_each)
+            models = [MeasuredModel(run.config, run.dataset.folder) for run in unmeasured]
+            new = measure_cells(models, parallel, threads_each)
             measured |= {run.measured_as: (speed, run.dataset) for run, speed in zip(unmeasured, new, strict=True)}
-        speeds |= {run.cell: _on(run.dataset, *measured[run.measured_as]) for run in missing}
-        seconds = [run_seconds(speeds[run.cell], run.config, run.steps_done) for run in missing]
+        speeds |= {run.cell_key: _on(run.dataset, *measured[run.measured_as]) for run in missing}
+        seconds = [run_seconds(speeds[run.cell_key], run.config, run.steps_done) for run in missing]
         total += seconds_in_parallel(seconds, parallel)
         most_jobs = max(most_jobs, parallel)
     missing = _missing(tables)
     scaled = {run.dataset.folder for run in missing} - {dataset.folder for _, dataset in measured.values()}
-    return Estimate(missing, speeds, most_jobs, total, len(scaled))
+    return TimeEstimate(missing, speeds, most_jobs, total, len(scaled))
 
 
 def _on(dataset: Dataset, speed: Speed, measured_on: Dataset) -> Speed:
@@ -250,7 +251,3 @@ def _missing(tables: Sequence[PlannedTable]) -> list[PlannedRun]:
     """The runs to train, each once, even if several tables need it."""
     runs = {run.folder: run for table in tables for run in table.runs()}
     return [run for run in runs.values() if not run.is_finished]
-
-
-def _without_seed(config: RunConfig) -> str:
-    return replace(config, seed=0).key

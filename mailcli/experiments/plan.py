@@ -139,7 +139,7 @@ class Plan:
                     f"{self.path}: 'reported': no row is called '{name}'.{did_you_mean(name, labels)} Rows: "
                     f"{quoted(labels)}."
                 )
-        return [replace(config, seed=0) for config in configs], shared
+        return [config.without_seed() for config in configs], shared
 
     def _config(self, shared: Options, row: Options, data: str, history: int) -> RunConfig:
         """The config of a row (MailError: names the row's cell)."""

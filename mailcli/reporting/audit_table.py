@@ -12,7 +12,7 @@ from mailcli.reporting.captions import protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
 from mailcli.runs.audit import SOURCES
-from mailcli.training.evaluate import or_none
+from mailcli.utils.parsing import or_none
 
 
 def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str, title: str) -> TextTable:

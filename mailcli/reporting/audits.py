@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.runs.audit import SOURCES, RunAudit
-from mailcli.training.evaluate import or_none
+from mailcli.utils.parsing import or_none
 
 
 class Cost(NamedTuple):

@@ -10,11 +10,11 @@ from mailcli.data.dataset import Dataset, dataset_names
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.reporting.health import Finding
-from mailcli.reporting.run_list import size_text
 from mailcli.runs.folder import Run
 from mailcli.runs.inventory import DAMAGED, FINISHED, ListedRun, inspect_run, run_folders
 from mailcli.runs.registry import check_unchanged
 from mailcli.utils.files import size_and_time
+from mailcli.utils.sizes import size_text
 
 _STALE = "stale: `mail evaluate` and `mail export` refuse it"
 
@@ -75,7 +75,10 @@ def _checked(run: ListedRun, thorough: bool) -> ListedRun:
 
 
 def _staleness(run: ListedRun, data_dir: Path) -> str:
-    """Why a finished run cannot be scored again; empty if it can, its dataset is elsewhere, or its code is outside."""
+    """Why a finished run cannot be scored again; empty if it can, or if that is not known.
+
+    It is not known if its dataset is elsewhere or damaged, or its code is outside.
+    """
     config = run.config
     if config is None or config.data not in dataset_names(data_dir):
         return ""
@@ -84,7 +87,12 @@ def _staleness(run: ListedRun, data_dir: Path) -> str:
         # Looking at that code would import it, and TensorFlow.
         return ""
     try:
-        check_unchanged(Run(run.folder, config), Dataset(data_dir / config.data))
+        dataset = Dataset(data_dir / config.data)
+    except MailError:
+        # The dataset's own finding says so.
+        return ""
+    try:
+        check_unchanged(Run(run.folder, config), dataset)
     except MailError as error:
         return error.message.partition(": ")[2].rstrip(".")
     return ""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mailcli import __version__
-from mailcli.reporting.run_list import size_text
 from mailcli.utils import hardware
 from mailcli.utils.files import existing_parent
 from mailcli.utils.installation import Package, installed_version, python_fault, required_packages
+from mailcli.utils.sizes import size_text
 
 #: The packages whose versions are always shown.
 _SHOWN = ("tensorflow", "keras", "numpy", "pandas", "duckdb")

@@ -17,7 +17,8 @@ from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
 from mailcli.runs.folder import Run
 from mailcli.runs.registry import dataset_sha256, trained_dataset_sha256
 from mailcli.runs.remedy import TRAIN_AGAIN
-from mailcli.training.evaluate import measure_draws, or_none
+from mailcli.training.evaluate import measure_draws
+from mailcli.utils.parsing import or_none
 
 
 class NotComparableError(Exception):

@@ -59,7 +59,7 @@ def group_by_table(runs: Iterable[Run]) -> list[list[list[Run]]]:
 
 def cell_of(config: RunConfig) -> RunConfig:
     """What the seeds of a row have in common: if they continue other runs, each of them has its own."""
-    return replace(config, continues="a run" if config.continues else "", seed=0)
+    return replace(config.without_seed(), continues="a run" if config.continues else "")
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:

@@ -13,6 +13,7 @@ from mailcli.reporting.rows import METRICS
 from mailcli.reporting.text_table import TextTable, text_block
 from mailcli.runs.environment import TIME_FORMAT
 from mailcli.runs.inventory import DAMAGED, FINISHED, RUNNING, STOPPED, UNTESTED, ListedRun
+from mailcli.utils.sizes import size_text
 
 _HEAD = ("run", "status", "best", "new", "old", "size", "age")
 _USERS = ("new", "old")
@@ -78,14 +79,6 @@ def state_text(run: ListedRun) -> str:
         return f"{DAMAGED}: {run.damage}"
     progress = "" if run.status == UNTESTED else f" at {run.progress}" if run.epoch else f", {run.progress}"
     return f"{run.status}{progress}{_ADVICE[run.status]}"
-
-
-def size_text(number: int) -> str:
-    """`1.2 MB`"""
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if number >= unit:
-            return f"{number / unit:.0f} {name}" if number >= 10 * unit else f"{number / unit:.1f} {name}"
-    return f"{number} B"
 
 
 def age_text(seconds: float) -> str:

@@ -8,12 +8,13 @@ from typing import Any
 from mailcli.metrics.calibration import CALIBRATION_METRICS
 from mailcli.reporting.columns import number_text
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
-from mailcli.reporting.run_list import record, size_text, state_text, time_text
+from mailcli.reporting.run_list import record, state_text, time_text
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, text_block, unsigned
 from mailcli.runs.environment import LIBRARIES
 from mailcli.runs.folder import HISTORY, Run
 from mailcli.runs.inventory import ListedRun
 from mailcli.runs.settings import other_than_default
+from mailcli.utils.sizes import size_text
 
 _CURVE_USERS = ("new", "old", "all")
 #: What environment.json says about versions and machine.

@@ -31,6 +31,7 @@ from mailcli.runs.variable_files import (
     stored_variable,
 )
 from mailcli.utils.files import existing_parent, remove
+from mailcli.utils.sizes import size_text
 from mailcli.utils.system_errors import advice
 
 if TYPE_CHECKING:
@@ -213,6 +214,6 @@ def check_disk_space(folder: Path, variables: Iterable[Any]) -> None:
     free = shutil.disk_usage(existing_parent(folder)).free
     if free < needed:
         raise MailError(
-            f"{folder}: {free / 1e6:,.0f} MB are free, and the checkpoints of this run may need "
-            f"{needed / 1e6:,.0f} MB. Free some space, or choose another --runs folder."
+            f"{folder}: {size_text(free)} are free, and the checkpoints of this run may need {size_text(needed)}. "
+            "Free some space, or choose another --runs folder."
         )

@@ -14,6 +14,7 @@ from mailcli.errors import DivergedError, MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import DRAWS_SEED, WeightedMetrics, resample
 from mailcli.metrics.calibration import CALIBRATION_METRICS, calibration
+from mailcli.utils.parsing import or_none
 from mailcli.utils.progress import progress
 
 #: For each column of a Scorer's output: the prefix of its metrics' names, and its label.
@@ -140,8 +141,3 @@ def _group_calibration(prefix: str, label: NDArray, probabilities: NDArray | Non
     if probabilities is None:
         return dict.fromkeys(names)
     return dict(zip(names, map(or_none, calibration(label, probabilities)), strict=True))
-
-
-def or_none(value: float) -> float | None:
-    """None, JSON's null, for a metric that is undefined: JSON has no NaN."""
-    return None if np.isnan(value) else value

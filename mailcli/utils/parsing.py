@@ -1,8 +1,9 @@
-"""TOML and JSON files, read safely."""
+"""TOML and JSON files, read safely, and numbers that JSON can hold."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tomllib
 from pathlib import Path
@@ -53,3 +54,8 @@ def _is_no_file(path: Path) -> bool:
 def is_number(value: Any, largest: float = sys.float_info.max) -> bool:
     """Whether a value of a JSON file is a number from 0 to `largest`; neither a boolean, NaN nor infinity is one."""
     return type(value) in {int, float} and 0 <= value <= largest
+
+
+def or_none(value: float) -> float | None:
+    """None, JSON's null, for a metric that is undefined: JSON has no NaN."""
+    return None if math.isnan(value) else value

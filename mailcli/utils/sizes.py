@@ -1,4 +1,4 @@
-"""Sizes of memory, as options take them."""
+"""Sizes of memory and files, as options take them and texts show them."""
 
 from __future__ import annotations
 
@@ -27,3 +27,11 @@ def parse_size(text: str, option: str) -> int:
     if not 0 < size < _LIMIT:
         raise MailError(f"{option} is {shorten(text)}. Expected a size such as 2GB or 500MB.")
     return size
+
+
+def size_text(number: int) -> str:
+    """`1.2 MB`"""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if number >= unit:
+            return f"{number / unit:.0f} {name}" if number >= 10 * unit else f"{number / unit:.1f} {name}"
+    return f"{number} B"

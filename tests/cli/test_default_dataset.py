@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.experiments import estimate as estimates
-from mailcli.experiments.executors.measuring import Cell
+from mailcli.experiments.executors.measuring import MeasuredModel
 from mailcli.experiments.run_time import Speed
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.documents import ROOT, words_of
@@ -30,7 +30,7 @@ settings = {protocol = "strict", history = 5}
 def after_demo(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as `make demo` leaves it where there was a dataset `alimama` before; nothing is measured in it."""
 
-    def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[Speed]:
+    def measure_cells(cells: Sequence[MeasuredModel], jobs: int, threads_each: int) -> list[Speed]:
         del jobs, threads_each
         return [SPEED] * len(cells)
 

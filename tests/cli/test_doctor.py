@@ -93,6 +93,16 @@ def test_a_stale_run_is_named_and_not_broken(with_data: Path) -> None:
     )
 
 
+def test_a_run_is_not_stale_because_its_dataset_is_damaged(with_data: Path) -> None:
+    """The dataset has a finding of its own, and the run may fit it once it is whole again."""
+    run = finish_trivial("item-rate")
+    with open("data/tiny/train/user.npy", "r+b") as file:
+        file.truncate(1000)
+    records = examined(exit_code=1)
+    assert list(broken(records)) == ["tiny"]
+    assert ("runs", str(run)) not in records
+
+
 class _Disk(NamedTuple):
     free: int
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.experiments import estimate as estimates
-from mailcli.experiments.executors.measuring import Cell
+from mailcli.experiments.executors.measuring import MeasuredModel
 from mailcli.experiments.run_time import Speed
 from tests.helpers.command_line import SMALL, error_line, mail
 
@@ -22,7 +22,7 @@ MEASURED = "of steps and scoring if every run goes to epoch 1 (measured: "
 
 @pytest.fixture(autouse=True)
 def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[Speed]:
+    def measure_cells(cells: Sequence[MeasuredModel], jobs: int, threads_each: int) -> list[Speed]:
         del jobs, threads_each
         return [ALONE if cell.config.cold_start == "none" else WITH_METHOD for cell in cells]
 

@@ -17,8 +17,8 @@ from mailcli.errors import MailError
 from mailcli.experiments import estimate as estimates
 from mailcli.experiments.cells import RunFolders, resolve_config
 from mailcli.experiments.dry_run import describe, disk_bytes
-from mailcli.experiments.estimate import PlannedTable, announce, check_folders, is_small, measure
-from mailcli.experiments.executors.measuring import Cell
+from mailcli.experiments.estimate import PlannedTable, announce, check_folders, estimate_time, is_small
+from mailcli.experiments.executors.measuring import MeasuredModel
 from mailcli.experiments.run_time import Speed
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.models import QUICK
@@ -50,7 +50,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int, int]
     """Cells have the speeds above; the calls: cells, processes, threads."""
     calls = []
 
-    def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[Speed]:
+    def measure_cells(cells: Sequence[MeasuredModel], jobs: int, threads_each: int) -> list[Speed]:
         calls.append(([cell.config.cell for cell in cells], jobs, threads_each))
         return [FAST if cell.config.cold_start == "none" else SLOW for cell in cells]
 
@@ -68,7 +68,7 @@ def planned(dataset: Dataset, runs: Path, seeds: int = 2, epochs: int = 20, rows
 
 
 def test_the_line_by_hand(tiny: Dataset, tmp_path: Path, measured: list[tuple[list[str], int, int]]) -> None:
-    estimate = measure([planned(tiny, tmp_path, rows=["dropout"])], jobs=2)
+    estimate = estimate_time([planned(tiny, tmp_path, rows=["dropout"])], jobs=2)
     # 5 + 20 (2 + 1) + 1 = 66 s and 5 + 20 (4 + 1) + 1 = 106 s, in turn: the first process is free again after 66 s, and
     # takes the third run; the second one after 106 s.
     assert estimate.seconds == 106 + 106
@@ -79,7 +79,7 @@ def test_the_line_by_hand(tiny: Dataset, tmp_path: Path, measured: list[tuple[li
     )
     # Once for all seeds, with as many processes and threads as training has.
     assert measured == [(["base+none", "base+dropout"], 2, 1)]
-    assert measure([planned(tiny, tmp_path, seeds=1)], jobs=2).text() == (
+    assert estimate_time([planned(tiny, tmp_path, seeds=1)], jobs=2).text() == (
         "1 run to train: at most 2 min of steps and scoring if it goes to epoch 20 (measured: BaseDNN 20 ms/step)."
     )
 
@@ -92,17 +92,17 @@ def test_finished_runs_count_nothing_and_interrupted_ones_what_is_left(tiny: Dat
     for name in ("step-500.npz", "step-1500.npz", "best.weights.h5"):
         (second / "checkpoints" / name).touch()
     # 5 of 20 epochs are left: 5 + 5 * 3 + 1 = 21 s, after 66 s.
-    assert measure([table], jobs=1).seconds == 66 + 21
+    assert estimate_time([table], jobs=1).seconds == 66 + 21
     first.mkdir(parents=True)
     (first / "result.json").touch()
-    assert measure([table], jobs=1).seconds == 21
+    assert estimate_time([table], jobs=1).seconds == 21
 
 
 def test_a_run_of_several_tables_is_trained_and_counted_once(
     tiny: Dataset, tmp_path: Path, measured: list[tuple[list[str], int, int]]
 ) -> None:
     both = [planned(tiny, tmp_path, rows=["dropout"]), planned(tiny, tmp_path, rows=["masked"])]
-    estimate = measure(both, jobs=1)
+    estimate = estimate_time(both, jobs=1)
     assert estimate.seconds == 2 * 66 + 2 * 106 + 2 * 106
     assert estimate.text().startswith(
         "6 runs to train, 1 at once: at most 10 min of steps and scoring if every run goes to epoch 20 ("
@@ -134,7 +134,7 @@ def test_a_grid_is_measured_in_one_world_and_scaled_to_the_impressions_of_the_ot
     tables = [
         replace(planned(dataset, tmp_path / dataset.folder.name, seeds=1), grid="map.toml") for dataset in (tiny, other)
     ]
-    estimate = measure(tables, jobs=1)
+    estimate = estimate_time(tables, jobs=1)
     # 66 s as measured; 150 steps of .02 s and 2 s of validation: 5 + 20 (3 + 2) + .5 s.
     assert estimate.seconds == pytest.approx(66 + 105.5, abs=0.01)
     assert [cells for cells, _, _ in measured] == [["base+none"]]
@@ -144,7 +144,7 @@ def test_a_grid_is_measured_in_one_world_and_scaled_to_the_impressions_of_the_ot
     )
     # Both worlds share the processes: all is done when the longer run ends.
     measured.clear()
-    at_once = measure(tables, jobs=2)
+    at_once = estimate_time(tables, jobs=2)
     assert at_once.jobs == 2
     assert at_once.seconds == pytest.approx(105.5, abs=0.01)
     assert [processes for _, processes, _ in measured] == [2]
@@ -201,7 +201,7 @@ def test_a_dry_run_lists_runs_and_what_they_take(tiny: Dataset, tmp_path: Path) 
         "BaseDNN 20 ms/step).",
     ]
     # Weights and optimizers of all three, 4 bytes per number, and three checkpoints of the largest.
-    assert disk_bytes(measure([table], jobs=1)) == 4 * 10**6 * (1 + 2 + 2) + 3 * 8 * 10**6
+    assert disk_bytes(estimate_time([table], jobs=1)) == 4 * 10**6 * (1 + 2 + 2) + 3 * 8 * 10**6
     assert needs == "Memory: up to 2.0 GB. Disk: up to 44 MB."
     for folder in runs.values():
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.utils.parsing import read_json, read_toml
+from mailcli.utils.parsing import or_none, read_json, read_toml
 
 
 def test_what_files_hold(tmp_path: Path) -> None:
@@ -64,3 +65,8 @@ def test_json_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> No
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_json(path)
+
+
+def test_an_undefined_number_is_null() -> None:
+    assert or_none(math.nan) is None
+    assert or_none(0.5) == 0.5

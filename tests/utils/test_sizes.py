@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.utils.sizes import parse_size
+from mailcli.utils.sizes import parse_size, size_text
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,11 @@ def test_others_are_refused(text: str) -> None:
     assert error.value.message.startswith("--max-memory is '")
     assert error.value.message.endswith(". Expected a size such as 2GB or 500MB.")
     assert len(error.value.message) < 140
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (36_000_000, "36 MB"), (9_940_000, "9.9 MB"), (2 * 10**9, "2.0 GB")],
+)
+def test_a_size_in_a_text(number: int, text: str) -> None:
+    assert size_text(number) == text

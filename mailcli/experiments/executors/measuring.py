@@ -27,7 +27,7 @@ from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, sigterm
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
-class Cell(NamedTuple):
+class MeasuredModel(NamedTuple):
     """What is measured: the model of a run."""
 
     config: RunConfig
@@ -35,7 +35,7 @@ class Cell(NamedTuple):
     """The dataset's folder."""
 
 
-def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[Speed]:
+def measure_cells(cells: Sequence[MeasuredModel], jobs: int, threads_each: int) -> list[Speed]:
     """The speed of each cell.
 
     Args:
@@ -70,12 +70,12 @@ def measure_cells(cells: Sequence[Cell], jobs: int, threads_each: int) -> list[S
         pool.shutdown(cancel_futures=True)
 
 
-def _measure(cell: Cell) -> Speed:
+def _measure(model: MeasuredModel) -> Speed:
     load_tensorflow()
     from mailcli.experiments.speed import measure_speed
 
     try:
-        return measure_speed(cell.config, Dataset(cell.dataset))
+        return measure_speed(model.config, Dataset(model.dataset))
     finally:
         # A model and its graphs refer to each other; the next one needs their memory.
         gc.collect()
