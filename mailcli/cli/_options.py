@@ -112,7 +112,7 @@ def data_option(text: str) -> Callable[[F], F]:
 def jobs_option(text: str) -> Callable[[F], F]:
     """--jobs with a help text that says of what."""
     default = "[default: as many as cores and memory allow, one core each]"
-    return click.option("--jobs", type=int, metavar="N", help=f"{text} {default}")
+    return click.option("--jobs", type=click.IntRange(min=1), metavar="N", help=f"{text} {default}")
 
 
 def _limit_threads(ctx: click.Context, param: click.Parameter, value: int | None) -> None:

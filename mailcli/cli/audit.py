@@ -68,12 +68,12 @@ class _Audited(NamedTuple):
 
 def _audits(folder: Path, data_dir: Path, draws: int) -> list[_Audited]:
     """The audit of a run, or of the runs below a folder, where those that have none are skipped with a warning."""
-    from mailcli.runs.registry import keep_usable, runs_below
+    from mailcli.runs.selection import keep_usable, ranker_runs, runs_in
 
     def audited(run: Run) -> _Audited:
         return _Audited(run, _audit(run, data_dir, draws))
 
-    runs = runs_below([folder])
+    runs = runs_in(folder, ranker_runs)
     return list(map(audited, runs)) if runs[0].folder == folder else keep_usable(runs, audited)
 
 

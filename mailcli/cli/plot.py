@@ -26,9 +26,10 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
 
     from mailcli.reporting.plots._style import STYLE, save_figure
     from mailcli.reporting.rescore import distinct
-    from mailcli.runs.registry import runs_below
+    from mailcli.runs.selection import ranker_runs, runs_in
 
-    chosen = distinct(runs_below(folders or [runs]))
+    named = [run for folder in folders for run in runs_in(folder, ranker_runs)]
+    chosen = distinct(named if folders else ranker_runs(runs))
     with mpl.rc_context(STYLE):
         figures = plugins.load(plugins.PLOTS, name)().draw(chosen, data_dir)
         for stem, figure in figures.items():

@@ -21,8 +21,8 @@ from mailcli.reporting.rows import METRICS, Row, result_of, row_of
 from mailcli.reporting.tables import make_table
 from mailcli.reporting.warm_up import check_known
 from mailcli.reporting.warm_up_table import WarmUpLine, measure_lines
-from mailcli.runs.folder import CONFIG, Run
-from mailcli.runs.registry import finished_runs, open_run
+from mailcli.runs.folder import Run
+from mailcli.runs.selection import finished_runs, runs_in
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def make_report(sources: Sequence[Path], options: ReportOptions) -> list[ReportS
     if not files and (options.data or options.seeds is not None):
         raise MailError("--data and --seeds are of an experiment. Name its FILE, or leave them out.")
     plans = [read_plan(path).with_options(options.data, options.seeds) for path in files]
-    runs = _chosen(folders) if sources else finished_runs(options.runs)
+    runs = [run for folder in folders for run in runs_in(folder)] if sources else finished_runs(options.runs)
     sections = [_plan_section(plan, f"s{number}", options) for number, plan in enumerate(plans, start=1)]
     return sections + _run_sections(runs, options, len(plans) + 1)
 
@@ -67,15 +67,6 @@ def make_report(sources: Sequence[Path], options: ReportOptions) -> list[ReportS
 def is_experiment(source: Path) -> bool:
     """Whether a path names the file of an experiment, and not a folder; it need not exist."""
     return source.is_file() or source.suffix == ".toml"
-
-
-def _chosen(folders: Sequence[Path]) -> list[Run]:
-    """The finished runs in or below some folders; of a folder of runs, a damaged one is skipped with a warning."""
-    runs: list[Run] = []
-    for folder in folders:
-        is_below = folder.is_dir() and not (folder / CONFIG).is_file()
-        runs += finished_runs(folder) if is_below else [open_run(folder)]
-    return runs
 
 
 def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSection:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, differences, make_config, to_toml
@@ -23,8 +23,6 @@ from mailcli.utils.parsing import read_toml
 
 logger = logging.getLogger(__name__)
 
-_Candidate = TypeVar("_Candidate")
-_Usable = TypeVar("_Usable")
 #: The key of config.toml for the dataset.
 _DATASET = "dataset_sha256"
 #: Keys of config.toml for the code of an outside ranker or method.
@@ -281,55 +279,3 @@ def _origin_fault(runs: Sequence[Run]) -> str:
         if settings.get(_VERSION, 1) != _config_toml(first).get(_VERSION, 1):
             return f"{first.folder} and {run.folder} are by two versions of mail, whose models differ"
     return ""
-
-
-def finished_runs(runs: Path) -> list[Run]:
-    """All finished runs below a folder, sorted by path; a damaged one is skipped with a warning.
-
-    Raises:
-        MailError: there are none, or all are damaged; the reason is that of the first run.
-    """
-    folders = sorted(path.parent for path in runs.rglob(f"seed-*/{RESULT}"))
-    if not folders:
-        raise MailError(f"{runs}: holds no finished run. Make one with `mail train`.")
-    return keep_usable(folders, open_run)
-
-
-def runs_below(folders: Iterable[Path]) -> list[Run]:
-    """The finished runs in or below some folders, without those of trivial rows that are not named one by one.
-
-    They have neither losses nor weights to draw or audit.
-
-    Raises:
-        MailError: a folder holds no others.
-    """
-    runs: list[Run] = []
-    for folder in folders:
-        if (folder / CONFIG).is_file():
-            runs.append(open_run(folder))
-            continue
-        below = [run for run in finished_runs(folder) if not plugins.is_trivial(run.config.ranker)]
-        if not below:
-            raise MailError(f"{folder}: holds only runs of trivial rows. Expected one of a ranker.")
-        runs += below
-    return runs
-
-
-def keep_usable(candidates: Iterable[_Candidate], check: Callable[[_Candidate], _Usable]) -> list[_Usable]:
-    """What a check makes of runs; it raises MailError for those that do not pass, and a warning names each of these.
-
-    Raises:
-        MailError: none passes; the reason is that of the first.
-    """
-    usable: list[_Usable] = []
-    reasons: list[MailError] = []
-    for candidate in candidates:
-        try:
-            usable.append(check(candidate))
-        except MailError as error:
-            reasons.append(error)
-    if reasons and not usable:
-        raise reasons[0]
-    for reason in reasons:
-        logger.warning(f"Skipped: {reason.message}")
-    return usable

@@ -1,18 +1,76 @@
-"""The runs that a command scores again: those that are named, and those below folders, without stale ones."""
+"""The runs that a command reads: those that are named, and those below folders, without stale ones for scoring."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from mailcli.data.dataset import dataset_names, open_dataset
 from mailcli.errors import MailError
 from mailcli.plugins import is_trivial
 from mailcli.runs.folder import CONFIG, RESULT, Run
-from mailcli.runs.registry import check_unchanged, finished_runs, keep_usable, open_run
+from mailcli.runs.registry import check_unchanged, open_run
 
 logger = logging.getLogger(__name__)
+
+_Candidate = TypeVar("_Candidate")
+_Usable = TypeVar("_Usable")
+
+
+def finished_runs(folder: Path) -> list[Run]:
+    """All finished runs below a folder, sorted by path; a damaged one is skipped with a warning.
+
+    Raises:
+        MailError: there are none, or all are damaged; the reason is that of the first run.
+    """
+    folders = sorted(path.parent for path in folder.rglob(f"seed-*/{RESULT}"))
+    if not folders:
+        raise MailError(f"{folder}: holds no finished run. Make one with `mail train`.")
+    return keep_usable(folders, open_run)
+
+
+def ranker_runs(folder: Path) -> list[Run]:
+    """`finished_runs` without those of trivial rows, which have neither losses nor weights to draw or audit.
+
+    Raises:
+        MailError: there are no others.
+    """
+    runs = [run for run in finished_runs(folder) if not is_trivial(run.config.ranker)]
+    if not runs:
+        raise MailError(f"{folder}: holds only runs of trivial rows. Expected one of a ranker.")
+    return runs
+
+
+def runs_in(folder: Path, below: Callable[[Path], list[Run]] = finished_runs) -> list[Run]:
+    """A run, or the finished runs below a folder (MailError: there are none, or no such folder).
+
+    Args:
+        folder: of the run, or of the runs.
+        below: finds those below a folder.
+    """
+    return below(folder) if folder.is_dir() and not (folder / CONFIG).is_file() else [open_run(folder)]
+
+
+def keep_usable(candidates: Iterable[_Candidate], check: Callable[[_Candidate], _Usable]) -> list[_Usable]:
+    """What a check makes of runs; it raises MailError for those that do not pass, and a warning names each of these.
+
+    Raises:
+        MailError: none passes; the reason is that of the first.
+    """
+    usable: list[_Usable] = []
+    reasons: list[MailError] = []
+    for candidate in candidates:
+        try:
+            usable.append(check(candidate))
+        except MailError as error:
+            reasons.append(error)
+    if reasons and not usable:
+        raise reasons[0]
+    for reason in reasons:
+        logger.warning(f"Skipped: {reason.message}")
+    return usable
 
 
 def runs_to_score(folders: Sequence[Path], runs: Path, data_dir: Path) -> list[Run]:
@@ -25,15 +83,7 @@ def runs_to_score(folders: Sequence[Path], runs: Path, data_dir: Path) -> list[R
     """
     if not folders:
         return _up_to_date(runs, data_dir)
-    chosen: list[Run] = []
-    for folder in folders:
-        chosen += _up_to_date(folder, data_dir) if _is_folder_of_runs(folder) else [open_run(folder)]
-    return chosen
-
-
-def _is_folder_of_runs(folder: Path) -> bool:
-    """Whether there are runs below a folder that is not a run itself."""
-    return folder.is_dir() and not (folder / CONFIG).is_file() and any(folder.rglob(f"seed-*/{RESULT}"))
+    return [run for folder in folders for run in runs_in(folder, lambda path: _up_to_date(path, data_dir))]
 
 
 def _up_to_date(folder: Path, data_dir: Path) -> list[Run]:

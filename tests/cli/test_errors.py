@@ -162,9 +162,13 @@ from tests.helpers.command_line import error_line, mail
             ["evaluate", "--bootstrap", "100001"],
             "--bootstrap is 100001. Expected 0 (no intervals), or 40 to 100000 draws.",
         ),
-        (
-            ["evaluate", "data"],
-            "data: holds no config.toml, so it is not a run folder. Expected one made by `mail train`.",
+        *(
+            ([*command, folder], message)
+            for command in (["evaluate"], ["report"], ["plot", "loss"], ["audit"])
+            for folder, message in (
+                ("data", "data: holds no finished run. Make one with `mail train`."),
+                ("dat", "dat: there is no such folder. Did you mean 'data'? Expected one made by `mail train`."),
+            )
         ),
     ],
 )
@@ -198,6 +202,14 @@ def test_mistakes_on_the_command_line(with_data: Path, arguments: list[str], mes
         (
             ["evaluate", "--bootstrap", "many"],
             "Invalid value for '--bootstrap': 'many' is not a valid integer. Try 'mail evaluate --help'.",
+        ),
+        # Even where nothing is missing, and so none would begin.
+        *(
+            (
+                [*command.split(), "--jobs", "0"],
+                f"Invalid value for '--jobs': 0 is not in the range x>=1. Try 'mail {command.split()[0]} --help'.",
+            )
+            for command in ("run x.toml", "compare", "ablate", "tune x.toml")
         ),
         (["simulate", "alimama", "--out", "x"], "Missing option '--users'. Try 'mail simulate --help'."),
         (["preprocess"], "Missing argument 'SOURCE'. Try 'mail preprocess --help'."),

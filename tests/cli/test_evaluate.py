@@ -177,9 +177,7 @@ class TestFolders:
         assert "was changed after" in error_line(mail("evaluate", *cells)), "it is named, so it is refused"
 
     def test_a_folder_without_runs(self, cells: list[Path]) -> None:
-        assert error_line(mail("evaluate", "data")) == (
-            "data: holds no config.toml, so it is not a run folder. Expected one made by `mail train`."
-        )
+        assert error_line(mail("evaluate", "data")) == ("data: holds no finished run. Make one with `mail train`.")
         assert error_line(mail("evaluate", "runs/tny")) == (
             "runs/tny: there is no such folder. Did you mean 'tiny'? Expected one made by `mail train`."
         )

@@ -237,7 +237,6 @@ def test_a_missing_file_is_reported_with_those_that_exist(tmp_path: Path, monkey
     ("options", "error"),
     [
         (["--seeds", "0"], "--seeds is 0. Expected 1 or more."),
-        (["--jobs", "0"], "--jobs is 0. Expected 1 or more."),
         (["--format", "markdwon"], "--format markdwon: unknown format. Did you mean 'markdown'? Known: 'table', "),
         (["--data", "tyo"], "unknown dataset 'tyo'. Did you mean 'toy'?"),
     ],

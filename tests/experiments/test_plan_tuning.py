@@ -294,7 +294,6 @@ def test_the_first_trial_has_the_settings_of_the_file() -> None:
         ),
         (["--range", "learning_rate=-1|1"], "learning_rate = -1.0: expected a positive number."),
         (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'?"),
-        (["--jobs", "0"], "--jobs is 0. Expected 1 or more."),
     ],
 )
 def test_a_budget_that_is_impossible_is_refused(options: list[str], error: str, plan: Path, toy_data: Path) -> None:

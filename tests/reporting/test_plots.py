@@ -94,7 +94,11 @@ def test_each_figure_is_written_twice_over(
             ["tiny/paper/base+none"],
             "'tiny': no run that is trained with generated behavior has its baseline next to it. Name the folder of ",
         ),
-        ("loss", ["tiny/papr"], "holds no finished run. Make one with `mail train`."),
+        (
+            "loss",
+            ["tiny/papr"],
+            "tiny/papr: there is no such folder. Did you mean 'paper'? Expected one made by `mail train`.",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_told_in_one_line(

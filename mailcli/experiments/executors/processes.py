@@ -73,14 +73,9 @@ def jobs_and_threads(runs: int, memory: int, jobs: int | None) -> tuple[int, int
     Args:
         runs: the number of runs.
         memory: bytes that one run takes.
-        jobs: the value of --jobs; None for as many as cores and memory allow.
-
-    Raises:
-        MailError: `jobs` is less than 1.
+        jobs: the value of --jobs, 1 or more; None for as many as cores and memory allow.
     """
     cores = threads()
-    if jobs is not None and jobs < 1:
-        raise MailError(f"--jobs is {jobs}. Expected 1 or more.")
     parallel = min(jobs or min(cores, max((memory_bytes() or memory) // memory, 1)), runs)
     return parallel, max(1, cores // parallel)
 
@@ -176,7 +171,7 @@ def _works(tasks: Sequence[PoolTask]) -> list[Work]:
 
 def _cell(task: PoolTask) -> RunConfig:
     """What the tasks of one cell have in common, on any dataset."""
-    return replace(task.config, seed=0, data="")
+    return replace(task.config.without_seed(), data="")
 
 
 def _build_models(tasks: Sequence[PoolTask]) -> list[bool]:
