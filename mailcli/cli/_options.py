@@ -170,7 +170,7 @@ TABLE_MEMORY = click.option(
 SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds, starting from 0.")
 CHECKPOINTS = click.option(
     "--checkpoint-every",
-    "minutes",
+    "checkpoint_minutes",
     type=_Minutes(),
     metavar="MINUTES",
     help="Time between checkpoints; an interrupted run resumes from the last one. [default: 10]",

@@ -43,7 +43,7 @@ def ablate(
     data_dir: Path,
     runs: Path,
     ranker: str | None,
-    minutes: float | None,
+    checkpoint_minutes: float | None,
     form: str,
     columns: str | None,
     **options: Any,
@@ -72,6 +72,6 @@ def ablate(
         print_plan([title], tables, jobs)
         return
     announce_work(tables, jobs)
-    rows = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
+    rows = make_rows(configs, range(seeds), dataset, folders, checkpoint_minutes, jobs)
     title = f"{title} on {dataset.name}, ranker {configs[0].ranker}"
     print_tables([make_table(rows, title, REPORTED, metric_columns, is_papers_data(dataset, configs[0]))], form)

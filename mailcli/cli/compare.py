@@ -39,7 +39,7 @@ def compare(
     overwrite: bool,
     data_dir: Path,
     runs: Path,
-    minutes: float | None,
+    checkpoint_minutes: float | None,
     form: str,
     columns: str | None,
     **options: Any,
@@ -70,6 +70,6 @@ def compare(
         print_plan([title], tables, jobs)
         return
     announce_work(tables, jobs)
-    results = make_rows(configs, range(seeds), dataset, folders, minutes, jobs)
+    results = make_rows(configs, range(seeds), dataset, folders, checkpoint_minutes, jobs)
     title = f"{title} on {dataset.name}"
     print_tables([make_table(results, title, REPORTED, metric_columns, is_papers_data(dataset, configs[0]))], form)

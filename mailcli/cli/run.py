@@ -34,7 +34,7 @@ def run(
     jobs: int | None,
     form: str,
     columns: str | None,
-    minutes: float | None,
+    checkpoint_minutes: float | None,
     data_dir: Path,
     runs: Path,
 ) -> None:
@@ -64,6 +64,6 @@ def run(
     tables = [
         table
         for plan, worlds in zip(plans, planned, strict=True)
-        for table in make_tables(plan, worlds, minutes, jobs, metric_columns)
+        for table in make_tables(plan, worlds, checkpoint_minutes, jobs, metric_columns)
     ]
     print_text_tables(tables, form)

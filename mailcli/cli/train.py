@@ -72,7 +72,7 @@ def train(
     seed: int | None,
     data_dir: Path,
     runs: Path,
-    minutes: float | None,
+    checkpoint_minutes: float | None,
     form: str,
     columns: str | None,
     workers: str | None,
@@ -93,7 +93,7 @@ def train(
     _check_distributed(parent, dry_run, is_distributed=bool(cluster) or devices is not None)
     if parent is not None:
         cell = {"cold_start": cold_start, "variant": variant, "seed": seed}
-        _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, minutes, form, overwrite)
+        _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, checkpoint_minutes, form, overwrite)
         return
     from mailcli.data.last_used import remember
     from mailcli.experiments.cells import RunFolders
@@ -133,7 +133,7 @@ def train(
         announce_work(tables, jobs=1)
     # One run after the other, each on all cores.
     with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
-        rows = make_rows(configs, [config.seed], dataset, folders, minutes, jobs=1, trainer=trainer)
+        rows = make_rows(configs, [config.seed], dataset, folders, checkpoint_minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=metric_columns)], form)
 
 

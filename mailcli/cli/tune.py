@@ -59,7 +59,7 @@ def tune(
     jobs: int | None,
     data_dir: Path,
     runs: Path,
-    minutes: float | None,
+    checkpoint_minutes: float | None,
     **options: Any,
 ) -> None:
     """Search for the best settings on the validation split with Optuna; the test split is not read.
@@ -72,7 +72,7 @@ def tune(
     if plan:
         _refuse_options_of_one_cell(options)
         budget = {"trials": trials, "ranges": ranges, "users": users, "seed": seed or 0, "seeds": seeds}
-        _tune_plan(plan, budget, out, jobs, options["data"], data_dir, runs, minutes)
+        _tune_plan(plan, budget, out, jobs, options["data"], data_dir, runs, checkpoint_minutes)
         return
     for option, value in (("--out", out), ("--jobs", jobs)):
         if value is not None:
@@ -87,7 +87,7 @@ def tune(
     config, dataset = resolve(data_dir, seed=seed, **options)
     remember(dataset)
     search = Search(name, config, with_types(parsed, config), users, seeds or 1)
-    records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, minutes)
+    records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, checkpoint_minutes)
     heading = f"validation AUC ({_measured(users, search.seeds)})"
     print_line(f"{'trial':>5}  {heading}  settings")
     for record in records[:10]:
@@ -113,7 +113,7 @@ def _tune_plan(
     data: str | None,
     data_dir: Path,
     runs: Path,
-    minutes: float | None,
+    checkpoint_minutes: float | None,
 ) -> None:
     """Tune all rows of an experiment, and print what was found."""
     from mailcli.data.dataset import open_dataset
@@ -140,7 +140,7 @@ def _tune_plan(
     check_budget(plan, chosen)
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
     remember(dataset)
-    tuned = PlanTuning(plan, chosen, dataset, runs, jobs, minutes).tune()
+    tuned = PlanTuning(plan, chosen, dataset, runs, jobs, checkpoint_minutes).tune()
     write_tuned_plan(plan, chosen, tuned, dataset.name, target)
     measured = _measured(chosen.users, chosen.seeds)
     print_line(f"validation AUC ({measured}) of the best of {chosen.trials} trials, and its settings")

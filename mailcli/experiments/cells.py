@@ -164,14 +164,16 @@ def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:
     return settings
 
 
-def train_if_missing(config: RunConfig, dataset: Dataset, runs: Path | RunFolders, minutes: float | None = None) -> Run:
+def train_if_missing(
+    config: RunConfig, dataset: Dataset, runs: Path | RunFolders, checkpoint_minutes: float | None = None
+) -> Run:
     """The finished run of a config, trained if it is missing.
 
     Args:
         config: the run's settings.
         dataset: the dataset that they name.
         runs: folder of the runs.
-        minutes: between two checkpoints; None for the default.
+        checkpoint_minutes: between two checkpoints; None for the default.
     """
     folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
     run = folders.find(config, dataset)
@@ -184,6 +186,6 @@ def train_if_missing(config: RunConfig, dataset: Dataset, runs: Path | RunFolder
         from mailcli.training.train import train
 
         two_stage = is_two_stage(config)
-        baseline = train_if_missing(config.baseline(), dataset, folders, minutes) if two_stage else None
-        train(run, dataset, baseline, minutes)
+        baseline = train_if_missing(config.baseline(), dataset, folders, checkpoint_minutes) if two_stage else None
+        train(run, dataset, baseline, checkpoint_minutes)
     return run

@@ -35,10 +35,10 @@ class TableRuns:
         """All but those of trivial rows."""
         return [run for run in self.by_config.values() if not plugins.is_trivial(run.config.ranker)]
 
-    def missing(self, minutes: float | None) -> list[Task]:
+    def missing(self, checkpoint_minutes: float | None) -> list[Task]:
         """The training of the runs that are not finished, with a checkpoint every so many minutes (None: default)."""
         unfinished = [run for run in self.of_networks if run.result is None]
-        return [Task(run.config, self.dataset.folder, self.folders, minutes) for run in unfinished]
+        return [Task(run.config, self.dataset.folder, self.folders, checkpoint_minutes) for run in unfinished]
 
 
 def make_rows(
@@ -46,7 +46,7 @@ def make_rows(
     seeds: Iterable[int],
     dataset: Dataset,
     runs: Path | RunFolders,
-    minutes: float | None = None,
+    checkpoint_minutes: float | None = None,
     jobs: int | None = None,
     trainer: Callable[[Sequence[Task]], None] | None = None,
 ) -> list[Row]:
@@ -57,7 +57,7 @@ def make_rows(
         seeds: the seeds of every row.
         dataset: the dataset.
         runs: folder of the runs.
-        minutes: between two checkpoints of a training; None for the default.
+        checkpoint_minutes: between two checkpoints of a training; None for the default.
         jobs: how many runs to train at once; None for as many as cores and memory allow.
         trainer: trains the missing runs; also called when none is missing. None for processes of this machine.
 
@@ -69,9 +69,9 @@ def make_rows(
     configs, seeds = list(configs), tuple(seeds)
     table = table_runs(configs, seeds, dataset, folders)
     if trainer:
-        trainer(table.missing(minutes))
+        trainer(table.missing(checkpoint_minutes))
     else:
-        train_missing([table], minutes, jobs)
+        train_missing([table], checkpoint_minutes, jobs)
     return finished_rows(table, configs, seeds, RunConfig.baseline)
 
 
@@ -96,13 +96,15 @@ def table_runs(
     return TableRuns(dataset, folders, runs)
 
 
-def train_missing(tables: Sequence[TableRuns], minutes: float | None, jobs: int | None) -> None:
+def train_missing(tables: Sequence[TableRuns], checkpoint_minutes: float | None, jobs: int | None) -> None:
     """Train the missing runs of some tables in processes of this machine; arguments and errors as `make_rows`.
 
     The tables share the processes, so that none is idle while the last run of a table ends. The first seeds of all
     tables are complete early.
     """
-    tasks = sorted((task for table in tables for task in table.missing(minutes)), key=lambda task: task.config.seed)
+    tasks = sorted(
+        (task for table in tables for task in table.missing(checkpoint_minutes)), key=lambda task: task.config.seed
+    )
     if not tasks:
         return
     # Computed from all runs, not from the missing ones: the number of threads decides the last bits of a result,

@@ -56,14 +56,18 @@ def plan_worlds(plan: Plan, data_dir: Path, runs: Path, overwrite: bool) -> list
 
 
 def make_tables(
-    plan: Plan, planned: Sequence[PlannedWorld], minutes: float | None, jobs: int | None, columns: Sequence[str]
+    plan: Plan,
+    planned: Sequence[PlannedWorld],
+    checkpoint_minutes: float | None,
+    jobs: int | None,
+    columns: Sequence[str],
 ) -> list[TextTable]:
     """Train the missing runs of an experiment and lay out its tables.
 
     Args:
         plan: the experiment.
         planned: the experiment by dataset.
-        minutes: between two checkpoints; None for the default.
+        checkpoint_minutes: between two checkpoints; None for the default.
         jobs: the value of --jobs.
         columns: the metrics to show; the table of a grid has its own.
 
@@ -72,7 +76,7 @@ def make_tables(
         Interrupted: by Ctrl-C; what is done is kept.
     """
     runs_by_world = [_table_runs(world) for world in planned]
-    train_missing(runs_by_world, minutes, jobs)
+    train_missing(runs_by_world, checkpoint_minutes, jobs)
     rows = [_rows(world, runs) for world, runs in zip(planned, runs_by_world, strict=True)]
     if plan.grid:
         of_worlds = [world_rows(world.plan, own) for world, own in zip(planned, rows, strict=True)]

@@ -78,7 +78,7 @@ class RowSearch(NamedTuple):
     """The dataset's folder."""
     runs: Path
     trials: int
-    minutes: float | None
+    checkpoint_minutes: float | None
     """Between two checkpoints; None for the default."""
 
     @property
@@ -110,17 +110,23 @@ class PlanTuning:
         dataset: its dataset.
         runs: folder of the runs; the trials are in <runs>/tune/<name of the plan>.
         jobs: how many rows to search at once; None for as many as cores and memory allow.
-        minutes: between two checkpoints of a training; None for the default.
+        checkpoint_minutes: between two checkpoints of a training; None for the default.
 
     Raises:
         MailError: a range fits no row, or a ranker has no row without a method.
     """
 
     def __init__(
-        self, plan: Plan, budget: Budget, dataset: Dataset, runs: Path, jobs: int | None, minutes: float | None
+        self,
+        plan: Plan,
+        budget: Budget,
+        dataset: Dataset,
+        runs: Path,
+        jobs: int | None,
+        checkpoint_minutes: float | None,
     ) -> None:
         self._plan, self._budget, self._dataset, self._runs = plan, budget, dataset, runs
-        self._jobs, self._minutes = jobs, minutes
+        self._jobs, self._checkpoint_minutes = jobs, checkpoint_minutes
         self._configs, _ = plan.configs(dataset.name, dataset.history)
         self._ranges = _checked_ranges(plan, budget, self._configs)
 
@@ -159,7 +165,9 @@ class PlanTuning:
             if own:
                 seeded = replace(config, seed=self._budget.seed)
                 search = _search_of(self._name(number, config), seeded, own, self._budget, self._plan)
-                task = RowSearch(number, search, self._dataset.folder, self._runs, self._budget.trials, self._minutes)
+                task = RowSearch(
+                    number, search, self._dataset.folder, self._runs, self._budget.trials, self._checkpoint_minutes
+                )
                 tasks.append(task)
         if tasks:
             memory = max(run_memory(task.config, self._dataset) for task in tasks)
@@ -186,7 +194,7 @@ def _run(task: RowSearch) -> None:
 
 def _trials(task: RowSearch) -> list[dict[str, Any]]:
     """The trials of a row, the best first; those that are missing are made."""
-    return run_search(task.search, task.trials, Dataset(task.dataset), task.runs, task.minutes)
+    return run_search(task.search, task.trials, Dataset(task.dataset), task.runs, task.checkpoint_minutes)
 
 
 def _best(task: RowSearch) -> TunedRow:

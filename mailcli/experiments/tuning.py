@@ -123,7 +123,7 @@ class Search:
 
 
 def run_search(
-    search: Search, trials: int, dataset: Dataset, runs: Path, minutes: float | None
+    search: Search, trials: int, dataset: Dataset, runs: Path, checkpoint_minutes: float | None
 ) -> list[dict[str, Any]]:
     """Search until there are `trials` trials, counting those of an earlier search of that name.
 
@@ -146,11 +146,11 @@ def run_search(
     # Optuna's errors of writing its journal do not name it.
     with FolderLock(folder, busy), name_in_write_errors(folder / STUDY):
         folder.mkdir(exist_ok=True)
-        return _search_on(optuna, search, trials, dataset, folder, minutes)
+        return _search_on(optuna, search, trials, dataset, folder, checkpoint_minutes)
 
 
 def _search_on(
-    optuna: Any, search: Search, trials: int, dataset: Dataset, folder: Path, minutes: float | None
+    optuna: Any, search: Search, trials: int, dataset: Dataset, folder: Path, checkpoint_minutes: float | None
 ) -> list[dict[str, Any]]:
     """Search, or resume a search, in a folder that no other process uses."""
     study = open_study(folder, search.name, search.marks_on(dataset), search.folder_option)
@@ -171,7 +171,7 @@ def _search_on(
         trial = study.ask({setting.key: distribution(optuna, setting) for setting in search.ranges})
         row = f"{search.config.cell}, " if search.plan else ""
         try:
-            note = _run_trial(search, study, trial, dataset, folder, minutes)
+            note = _run_trial(search, study, trial, dataset, folder, checkpoint_minutes)
         except DivergedError as error:
             tell_diverged(study, trial)
             logger.warning(f"{row}trial {number + 1} of {trials}: {error.message}")
@@ -188,7 +188,9 @@ def _search_on(
     return finished
 
 
-def _run_trial(search: Search, study: Any, trial: Any, dataset: Dataset, folder: Path, minutes: float | None) -> str:
+def _run_trial(
+    search: Search, study: Any, trial: Any, dataset: Dataset, folder: Path, checkpoint_minutes: float | None
+) -> str:
     """Train a trial with all seeds and tell the study its value, which is known if its settings were tried before.
 
     Returns:
@@ -206,7 +208,7 @@ def _run_trial(search: Search, study: Any, trial: Any, dataset: Dataset, folder:
     values: list[float] = []
     try:
         for config in search.runs_of(trial.params):
-            run, best = _train(config, dataset, folders, minutes)
+            run, best = _train(config, dataset, folders, checkpoint_minutes)
             trained.append(run)
             values.append(best["validation"][search.users]["AUC"])
     except DivergedError:
@@ -273,7 +275,7 @@ def _own_value(config: RunConfig, setting: Range) -> Any:
 
 
 def _train(
-    config: RunConfig, dataset: Dataset, folders: RunFolders, minutes: float | None
+    config: RunConfig, dataset: Dataset, folders: RunFolders, checkpoint_minutes: float | None
 ) -> tuple[Run, dict[str, Any]]:
     """A trial's run and its best epoch; trained as by `mail train`, but not tested."""
     load_tensorflow()
@@ -287,10 +289,10 @@ def _train(
         if not _is_trained(baseline):
             # A dataset that the method refuses is refused before hours of training.
             model_and_splits(config, dataset, baseline.folder)
-            _train(config.baseline(), dataset, folders, minutes)
+            _train(config.baseline(), dataset, folders, checkpoint_minutes)
             _discard_checkpoints([baseline])
     try:
-        return run, train_for_validation(run, dataset, baseline, minutes)
+        return run, train_for_validation(run, dataset, baseline, checkpoint_minutes)
     except DivergedError:
         # Nobody resumes it.
         with run.lock():

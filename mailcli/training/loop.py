@@ -64,7 +64,7 @@ class TrainingLoop:
         model: of the run's config, newly initialized.
         scorer: of the model.
         batches: of the splits train and validation.
-        minutes: between two checkpoints.
+        checkpoint_minutes: between two checkpoints.
         initialize: sets variables of the model and its step where there is no checkpoint.
     """
 
@@ -75,7 +75,7 @@ class TrainingLoop:
         model: TwoTower,
         scorer: Scorer,
         batches: dict[str, Batches],
-        minutes: float,
+        checkpoint_minutes: float,
         initialize: Callable[[TwoTower, Step], None] | None = None,
     ) -> None:
         self._run, self._dataset, self._model, self._scorer = run, dataset, model, scorer
@@ -86,7 +86,7 @@ class TrainingLoop:
         self._checkpoints = Checkpoints(run.checkpoints, variables)
         self._normalization = NormalizationStatistics(model, self._batches, run.config.seed)
         self._pending: list[dict[str, Tensor]] = []
-        self._seconds_between_checkpoints, self._last_saved = 60 * minutes, time.monotonic()
+        self._seconds_between_checkpoints, self._last_saved = 60 * checkpoint_minutes, time.monotonic()
         self._stream: Iterator[Batch] | None = None
         restored = self._restore(variables)
         if restored is None:

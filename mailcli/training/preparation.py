@@ -48,14 +48,14 @@ def check_method(method: ColdStartMethod, config: RunConfig, dataset: Dataset, t
 
 
 def prepare_method(
-    model: TwoTower, run: Run, dataset: Dataset, splits: dict[str, View], minutes: float
+    model: TwoTower, run: Run, dataset: Dataset, splits: dict[str, View], checkpoint_minutes: float
 ) -> NDArray[np.float32] | None:
     """Let the method set its variables; [training impressions], the number that it gives each, or None.
 
     Args:
         model: of the run, newly initialized.
         run, dataset, splits: the run, its data, and what it may see of them.
-        minutes: between two checkpoints of a teacher.
+        checkpoint_minutes: between two checkpoints of a teacher.
 
     Raises:
         MailError: the method cannot be prepared on this dataset.
@@ -64,7 +64,7 @@ def prepare_method(
     if not prepares(method):
         return None
     rows = training_rows(
-        dataset, splits["train"], run.config, lambda count: teach(run, dataset, splits, count, minutes)
+        dataset, splits["train"], run.config, lambda count: teach(run, dataset, splits, count, checkpoint_minutes)
     )
     held_out = method.prepare(rows)
     # Other processors may round differently.

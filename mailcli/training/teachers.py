@@ -37,7 +37,9 @@ _SELECT = "all"
 _EPSILON = 1e-7
 
 
-def teach(run: Run, dataset: Dataset, splits: dict[str, View], count: int, minutes: float) -> NDArray[np.float32]:
+def teach(
+    run: Run, dataset: Dataset, splits: dict[str, View], count: int, checkpoint_minutes: float
+) -> NDArray[np.float32]:
     """[training impressions], the logit that the teacher of each one's fold gives it; NaN where it sees no history.
 
     A teacher sees the histories that the run sees, but no user id: an id on which it was not trained says nothing. No
@@ -48,7 +50,7 @@ def teach(run: Run, dataset: Dataset, splits: dict[str, View], count: int, minut
         dataset: the dataset.
         splits: the run's; histories of new users are hidden from teachers, too.
         count: the number of folds.
-        minutes: between two checkpoints.
+        checkpoint_minutes: between two checkpoints.
 
     Raises:
         MailError: there are fewer users than folds, or a teacher has nothing to be selected by.
@@ -68,7 +70,7 @@ def teach(run: Run, dataset: Dataset, splits: dict[str, View], count: int, minut
         taught_users = np.zeros(dataset.counts["users"], bool)
         taught_users[user[fold == number]] = True
         teacher = replace(run, folder=run.teachers / f"fold-{number}", config=config, listeners=[], replaces="")
-        logits[rows] = _train_and_score(teacher, dataset, splits, taught_users, train.rows[rows], minutes)
+        logits[rows] = _train_and_score(teacher, dataset, splits, taught_users, train.rows[rows], checkpoint_minutes)
     return logits
 
 
@@ -84,7 +86,7 @@ def _train_and_score(
     splits: dict[str, View],
     taught_users: Mask,
     rows: NDArray[np.int64],
-    minutes: float,
+    checkpoint_minutes: float,
 ) -> NDArray[np.float32]:
     """The logits that a teacher gives the impressions of a fold, trained without the users whom it teaches.
 
@@ -93,7 +95,7 @@ def _train_and_score(
         dataset, splits: those of that run.
         taught_users: [users of the dataset].
         rows: the impressions to score, rows of the training split.
-        minutes: between two checkpoints.
+        checkpoint_minutes: between two checkpoints.
     """
     config = teacher.config
     if teacher.has_begun and read_toml(teacher.folder / CONFIG) != teacher.settings:
@@ -113,7 +115,7 @@ def _train_and_score(
             start_from_behaviors(model.embedding, dataset, views["train"], config.seed)
 
     batches_by_split = {name: batches(view) for name, view in views.items()}
-    TrainingLoop(teacher, dataset, model, score, batches_by_split, minutes, initialize).train()
+    TrainingLoop(teacher, dataset, model, score, batches_by_split, checkpoint_minutes, initialize).train()
     teacher.restore(model)
     collectives.broadcast(model.variables)
     scores = score(batches(views["train"]._replace(rows=rows)), "scoring the teacher's fold")

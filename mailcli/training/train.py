@@ -48,7 +48,7 @@ def train(
     run: Run,
     dataset: Dataset,
     baseline: Run | None = None,
-    minutes: float | None = None,
+    checkpoint_minutes: float | None = None,
     warm_start: WarmStart | None = None,
 ) -> dict[str, Any]:
     """Train, keep the best epoch by validation AUC, evaluate it on test, write the run folder.
@@ -58,7 +58,7 @@ def train(
         dataset: the dataset; with a warm start, read with the new run's ids.
         baseline: for a two-stage method, the finished run of its ranker without a method; the method is fitted to its
             best epoch.
-        minutes: between two checkpoints; None for CHECKPOINT_MINUTES.
+        checkpoint_minutes: between two checkpoints; None for CHECKPOINT_MINUTES.
         warm_start: the run to continue.
 
     Returns:
@@ -72,13 +72,13 @@ def train(
     """
     try:
         with run.lock(), changes_of_dataset_reported(dataset), own_code_errors(run.config, dataset):
-            return _train(run, dataset, baseline, minutes, warm_start)
+            return _train(run, dataset, baseline, checkpoint_minutes, warm_start)
     finally:
         clear_custom_gradients()
 
 
 def train_for_validation(
-    run: Run, dataset: Dataset, baseline: Run | None = None, minutes: float | None = None
+    run: Run, dataset: Dataset, baseline: Run | None = None, checkpoint_minutes: float | None = None
 ) -> dict[str, Any]:
     """Train like `train`, but stop before the test split is read: for `mail tune`.
 
@@ -90,20 +90,20 @@ def train_for_validation(
     """
     try:
         with run.lock(), changes_of_dataset_reported(dataset), own_code_errors(run.config, dataset):
-            return _train_to_the_end(run, dataset, baseline, minutes).best
+            return _train_to_the_end(run, dataset, baseline, checkpoint_minutes).best
     finally:
         clear_custom_gradients()
 
 
 def _train(
-    run: Run, dataset: Dataset, baseline: Run | None, minutes: float | None, warm_start: WarmStart | None
+    run: Run, dataset: Dataset, baseline: Run | None, checkpoint_minutes: float | None, warm_start: WarmStart | None
 ) -> dict[str, Any]:
     # Another process may have finished it first; then the other workers must know, too.
     if collectives.any_worker(run.result is not None):
         logger.debug(f"{run.folder}: finished in the meantime; reusing its result.")
         return run.result or {}
     started = time.monotonic()
-    trained = _train_to_the_end(run, dataset, baseline, minutes, warm_start)
+    trained = _train_to_the_end(run, dataset, baseline, checkpoint_minutes, warm_start)
     try:
         result = _finish(run, dataset, trained, started, warm_start)
     except KeyboardInterrupt:
@@ -135,10 +135,14 @@ class _Trained:
 
 
 def _train_to_the_end(
-    run: Run, dataset: Dataset, baseline: Run | None, minutes: float | None, warm_start: WarmStart | None = None
+    run: Run,
+    dataset: Dataset,
+    baseline: Run | None,
+    checkpoint_minutes: float | None,
+    warm_start: WarmStart | None = None,
 ) -> _Trained:
     """Train by epochs or, with a baseline, fit a two-stage method to it."""
-    interval = CHECKPOINT_MINUTES if minutes is None else minutes
+    interval = CHECKPOINT_MINUTES if checkpoint_minutes is None else checkpoint_minutes
     if warm_start:
         # Before the model is created, so that random numbers are the same when an interrupted run resumes.
         warm_start.load()

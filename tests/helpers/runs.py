@@ -73,7 +73,7 @@ def train_until(monkeypatch: pytest.MonkeyPatch, number: int, dataset: Dataset, 
     with monkeypatch.context() as patch:
         kill_in_step(patch, number)
         with pytest.raises(Killed):
-            train_if_missing(config(cell), dataset, runs, minutes=0)
+            train_if_missing(config(cell), dataset, runs, checkpoint_minutes=0)
 
 
 def copy_run(run: Run, runs: Path) -> Run:

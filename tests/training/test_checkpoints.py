@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     with monkeypatch.context() as patch:
         patch.setattr(variable_files, "_write", until_full)
         with pytest.raises(MailError) as error:
-            train_if_missing(config("base"), tiny, tmp_path, minutes=0)
+            train_if_missing(config("base"), tiny, tmp_path, checkpoint_minutes=0)
     (folder,) = tmp_path.glob("*/*/*/*/checkpoints")
     assert error.value.message == (
         f"{folder}/step-4.npz: cannot be written (No space left on device). The last good checkpoint is "
@@ -200,7 +200,7 @@ def test_what_a_checkpoint_holds_is_all_that_a_step_changes(tiny: Dataset, tmp_p
     settings = config("dmr+cvae")
     model = make_model(tiny, settings)
     batches = {name: Batches(tiny, view, 20, 256) for name, view in views(tiny, settings).items()}
-    loop = TrainingLoop(Run(tmp_path / "run", settings), tiny, model, Scorer(model), batches, minutes=9)
+    loop = TrainingLoop(Run(tmp_path / "run", settings), tiny, model, Scorer(model), batches, checkpoint_minutes=9)
     variables = loop._checkpoints._variables
     arrays = [np.asarray(variable) for variable in variables]
     batch = to_tensors(next(batches["train"].shuffled(0, 1)))

@@ -91,7 +91,7 @@ def test_the_seconds_of_a_resumed_run_include_those_before(
     with monkeypatch.context() as patch:
         kill_in_step(patch, 5)
         with pytest.raises(Killed):
-            train_if_missing(quick(), tiny, tmp_path, minutes=0)
+            train_if_missing(quick(), tiny, tmp_path, checkpoint_minutes=0)
     checkpoint = next(tmp_path.rglob("step-4.npz"))
     with np.load(checkpoint) as file:
         arrays = dict(file)

@@ -86,11 +86,11 @@ def test_a_run_ends_with_one_line_and_goes_on_from_a_checkpoint_before(
     with monkeypatch.context() as patch:
         in_step(patch, 5, lambda: overwrite(path))
         with pytest.raises(MailError, match=f"{path}: was overwritten while the dataset was in use"):
-            train_if_missing(CONFIG, dataset, tmp_path / "runs", minutes=0)
+            train_if_missing(CONFIG, dataset, tmp_path / "runs", checkpoint_minutes=0)
     folder = tmp_path / "runs" / CONFIG.run_path
     assert sorted(file.name for file in (folder / "checkpoints").iterdir()) == ["step-3.npz", "step-4.npz"]
     path.write_bytes(original)
-    resumed = train_if_missing(CONFIG, Dataset(dataset.folder), tmp_path / "runs", minutes=0)
+    resumed = train_if_missing(CONFIG, Dataset(dataset.folder), tmp_path / "runs", checkpoint_minutes=0)
     assert outcome(resumed) == outcome(trained(CONFIG))
 
 

@@ -168,7 +168,7 @@ def test_a_tower_that_is_trained_in_every_third_step_resumes_between_two_of_them
     with monkeypatch.context() as patch:
         kill_in_step(patch, 6)
         with pytest.raises(Killed):
-            train_if_missing(every_third, tiny, tmp_path / "killed", minutes=0)
+            train_if_missing(every_third, tiny, tmp_path / "killed", checkpoint_minutes=0)
     assert outcome(train_if_missing(every_third, tiny, tmp_path / "killed")) == outcome(undisturbed)
     steps = [line for line in undisturbed.history() if "L_rt" in line]
     assert [line["step"] for line in steps if "L_zst" in line] == list(range(1, 23, 3))

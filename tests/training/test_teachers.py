@@ -35,7 +35,7 @@ def config(**changes: Any) -> RunConfig:
 def teach(dataset: Dataset, folder: Path, **changes: Any) -> np.ndarray:
     made = config(**changes)
     run = Run(folder, made, {"settings": repr(made)})
-    return teachers.teach(run, dataset, views(dataset, made), 2, minutes=10)
+    return teachers.teach(run, dataset, views(dataset, made), 2, checkpoint_minutes=10)
 
 
 @pytest.mark.slow
@@ -96,8 +96,8 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(
         with monkeypatch.context() as patch:
             kill_in_step(patch, step)
             with pytest.raises(Killed):
-                train_if_missing(made, tiny, tmp_path / "killed", minutes=0)
-    killed = train_if_missing(made, tiny, tmp_path / "killed", minutes=0)
+                train_if_missing(made, tiny, tmp_path / "killed", checkpoint_minutes=0)
+    killed = train_if_missing(made, tiny, tmp_path / "killed", checkpoint_minutes=0)
     assert outcome(killed) == outcome(whole)
     assert not killed.teachers.exists()
 

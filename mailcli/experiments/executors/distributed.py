@@ -154,7 +154,7 @@ class ClusterTrainer:
 
 def _train_alone(tasks: Sequence[Task], config: RunConfig) -> None:
     task = next(task for task in tasks if task.config == config)
-    train_if_missing(config, Dataset(task.dataset), task.folders, task.minutes)
+    train_if_missing(config, Dataset(task.dataset), task.folders, task.checkpoint_minutes)
 
 
 def _train_as_chief(tasks: Sequence[Task], config: RunConfig) -> None:
@@ -163,7 +163,7 @@ def _train_as_chief(tasks: Sequence[Task], config: RunConfig) -> None:
 
     task = next(task for task in tasks if task.config == config)
     dataset = Dataset(task.dataset)
-    train(task.folders.find(config, dataset), dataset, minutes=task.minutes)
+    train(task.folders.find(config, dataset), dataset, checkpoint_minutes=task.checkpoint_minutes)
 
 
 def _train_in_turn(

@@ -58,7 +58,7 @@ class Task(NamedTuple):
     dataset: Path
     """The dataset's folder."""
     folders: RunFolders
-    minutes: float | None
+    checkpoint_minutes: float | None
     """Time between checkpoints; None for the default."""
 
     @property
@@ -190,7 +190,7 @@ def _build_models(tasks: Sequence[PoolTask]) -> list[bool]:
 
 
 def _train(task: Task) -> None:
-    train_if_missing(task.config, Dataset(task.dataset), task.folders, task.minutes)
+    train_if_missing(task.config, Dataset(task.dataset), task.folders, task.checkpoint_minutes)
 
 
 #: A task's number, the task, and whether it waits for its baseline.

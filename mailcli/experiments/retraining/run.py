@@ -31,7 +31,7 @@ def continue_run(
     changes: Mapping[str, Any],
     data_dir: Path,
     runs: Path,
-    minutes: float | None,
+    checkpoint_minutes: float | None,
     overwrite: bool = False,
 ) -> Run:
     """The finished run that continues another one on the next day's dataset, trained if it is missing.
@@ -42,7 +42,7 @@ def continue_run(
         changes: settings to change, from CHANGEABLE.
         data_dir: folder of the datasets; it must still hold the one of the run.
         runs: folder of the runs.
-        minutes: between two checkpoints; None for the default.
+        checkpoint_minutes: between two checkpoints; None for the default.
         overwrite: whether a run with other settings is replaced, such as one that continues another run.
 
     Raises:
@@ -67,7 +67,13 @@ def continue_run(
         from mailcli.training.warm_start import ContinuedRun, WarmStart
 
         continued = ContinuedRun(run.folder, config, run.settings, replaces=run.replaces, numbering=numbering)
-        train(continued, RenumberedDataset(dataset.folder, numbering), None, minutes, WarmStart(parent, earlier))
+        train(
+            continued,
+            RenumberedDataset(dataset.folder, numbering),
+            None,
+            checkpoint_minutes,
+            WarmStart(parent, earlier),
+        )
     return run
 
 

@@ -157,7 +157,7 @@ class TestRuns:
         with monkeypatch.context() as patch:
             kill_in_step(patch, 200)
             with pytest.raises(Killed):
-                train_if_missing(config, tiny, tmp_path / "mapped", minutes=0)
+                train_if_missing(config, tiny, tmp_path / "mapped", checkpoint_minutes=0)
         mapped = train_if_missing(config, tiny, tmp_path / "mapped")
         assert outcome(mapped) == outcome(in_memory)
         # Each reads the other's weights; for scoring, the table counts without its moments.
@@ -179,7 +179,7 @@ class TestRuns:
                 if memory:
                     patch.setenv(MEMORY, memory)
                 with pytest.raises(Killed):
-                    train_if_missing(config, tiny, tmp_path / "changing", minutes=0)
+                    train_if_missing(config, tiny, tmp_path / "changing", checkpoint_minutes=0)
         assert outcome(train_if_missing(config, tiny, tmp_path / "changing")) == undisturbed
 
     def test_a_saved_model_needs_all_rows(
