@@ -23,8 +23,6 @@ from mailcli.utils.system_errors import name_in_write_errors
 HEAD_LINES = 100
 #: Bytes read of each of these lines (ours).
 HEAD_LINE_BYTES = 1 << 16
-#: The name by which serving/impression_file.py reads it.
-LONGEST_LINE = HEAD_LINE_BYTES
 #: Rows sampled from all over the file for a check before anything slow (ours).
 SAMPLED_ROWS = 1000
 
