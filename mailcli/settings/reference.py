@@ -104,13 +104,17 @@ def type_text(default: Any) -> str:
 
 
 def _limits(constructor: Constructor) -> dict[str, list[str]]:
-    """What a constructor demands of its options, by name."""
+    """What a constructor, with the functions of its module that it calls, demands of its options, by name."""
     limits: dict[str, list[str]] = {}
-    for node in read_module(constructor.module).body:
+    module = read_module(constructor.module).body
+    for node in module:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == _CHOICES:
             choices: dict[str, Collection[str]] = read_value(node.value, constructor.module)
             limits |= {name: [f"one of {quoted(values)}"] for name, values in choices.items()}
-    for refusal in ast.walk(constructor.code):
+    calls = [node.func for node in ast.walk(constructor.code) if isinstance(node, ast.Call)]
+    called = {name.id for name in calls if isinstance(name, ast.Name)}
+    checks = [node for node in module if isinstance(node, ast.FunctionDef) and node.name in called]
+    for refusal in (node for code in (constructor.code, *checks) for node in ast.walk(code)):
         if not (isinstance(refusal, ast.Raise) and isinstance(refusal.exc, ast.Call) and refusal.exc.args):
             continue
         match = _LIMIT.fullmatch(_text(refusal.exc.args[0]))

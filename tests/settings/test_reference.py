@@ -49,6 +49,8 @@ def test_every_setting_has_a_range_and_a_meaning() -> None:
         ("cold_start.rate", "cold-start method dropout", "0.5", "a number, between 0 and 1", "share of old users'"),
         ("cold_start.prefix", "cold-start method masked", "False", "true or false", "whether each of the others keeps"),
         ("cold_start.rank", "cold-start method llae", "36", "a whole number, 1 or more", "r, the number of singular"),
+        # The constructor leaves the checks to a function of its module.
+        ("cold_start.update_every", "cold-start method mail", "1", "a whole number, 1 or more", "n: the tower is "),
         ("cold_start.users", "cold-start method metaemb", "128", "a whole number, 1 or more", "users per step (ours)."),
         (
             "cold_start.bandwidth",
