@@ -81,7 +81,7 @@ def test_what_cannot_be_trained_costs_no_run(old: Run, tiny: Dataset, tmp_path: 
 def test_a_full_disk_costs_no_run(old: Run, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files_of(old.folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
-    with pytest.raises(MailError, match="0 MB are free"):
+    with pytest.raises(MailError, match="1 B are free"):
         train_if_missing(settings(epochs=2), tiny, RunFolders(tmp_path, overwrite=True))
     assert files_of(old.folder) == before
 
