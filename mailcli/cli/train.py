@@ -161,7 +161,7 @@ def _continue(
     options: dict[str, Any],
     data_dir: Path,
     runs: Path,
-    minutes: float | None,
+    checkpoint_minutes: float | None,
     form: str,
     overwrite: bool,
 ) -> None:
@@ -172,7 +172,7 @@ def _continue(
         options: all other options by name, None if not set.
         data_dir: folder of the datasets.
         runs: folder of the runs.
-        minutes: time between checkpoints.
+        checkpoint_minutes: time between checkpoints.
         form: format of the table.
         overwrite: the value of --overwrite.
     """
@@ -187,5 +187,5 @@ def _continue(
         raise MailError(f"--continue keeps the settings of {parent}. Leave out {names}.")
     overrides = parse_settings(settings)
     changes = {**given_settings(allowed, overrides), **overrides}
-    run = continue_run(parent, data, changes, data_dir, runs, minutes, overwrite)
+    run = continue_run(parent, data, changes, data_dir, runs, checkpoint_minutes, overwrite)
     print_text_tables(retraining_table(run, parent), form)
