@@ -295,7 +295,7 @@ class TestOddFiles:
         packed = gzip.compress(path.read_bytes())
         path.unlink()
         (raw / f"{stem}.csv.gz").write_bytes(packed[: len(packed) // 2])
-        error_line(mail("preprocess", "alimama", "--raw", "raw"))
+        assert error_line(mail("preprocess", "alimama", "--raw", "raw")).startswith(f"raw/{stem}.csv.gz")
         assert not (home / "data" / "alimama").exists()
 
     def test_simulated_files_may_be_gzipped(self, home: Path, simulated_raw: Path) -> None:
@@ -320,7 +320,8 @@ class TestOddFiles:
         self.write(home / "raw")
         (home / "file").write_text("")
         paths = {"--raw": "raw", "--data-dir": "data", option: "file"}
-        error_line(mail("preprocess", "alimama", *(text for pair in paths.items() for text in pair)))
+        error = error_line(mail("preprocess", "alimama", *(text for pair in paths.items() for text in pair)))
+        assert error.startswith("file")
 
 
 def test_a_raw_file_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,7 @@ def test_strict_hides_40_percent_of_the_impressions_and_a_tenth_of_the_other_ids
     assert abs(anonymous.mean() - 0.46) < error
     users = np.unique(user)
     mixed = [0 < new[user == one].mean() < 1 for one in users if np.count_nonzero(user == one) > 20]
+    assert mixed, "no user has more than 20 impressions"
     assert all(mixed), "a user either always or never plays new"
 
 

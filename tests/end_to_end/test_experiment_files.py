@@ -90,5 +90,5 @@ def test_the_paper_s_numbers_are_accepted_together(tmp_path: Path) -> None:
 def test_a_key_that_the_page_does_not_have_is_refused(tmp_path: Path) -> None:
     """So that what is accepted above is not accepted anyhow."""
     for wrong in ({"sead": 3}, {"tune": {"trails": 3}}, {"simulate": {"name": "x", "users": 50, "sead": 1}}):
-        with pytest.raises(MailError):
+        with pytest.raises(MailError, match="sead|trails"):
             accepted(tmp_path, wrong)

@@ -265,8 +265,9 @@ def test_from_the_file_to_the_document(plan: Path, tmp_path: Path, monkeypatch: 
     assert [record["world"] for record in table["results"]] == ["as0", "as1"]
     for record, name in zip(table["results"], NAMES, strict=True):
         scored = read_result(tmp_path / "runs", name, "base+none")
-        assert record["ranker"] == scored["test"]["new"]["AUC"]
-        assert record["item-bias"] == read_result(tmp_path / "runs", name, "item-bias+none")["test"]["new"]["AUC"]
+        assert record["AUC ranker"] == scored["test"]["new"]["AUC"]
+        trivial = read_result(tmp_path / "runs", name, "item-bias+none")
+        assert record["AUC trivial item-bias"] == trivial["test"]["new"]["AUC"]
         assert 0 < record["AUC v = 0"] < 1
     # Finished runs are reused; a deleted one is trained again, with the same result.
     again = mail("run", "toy.toml", "--format", "json")

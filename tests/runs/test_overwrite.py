@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,13 +70,22 @@ def test_a_run_that_fits_is_never_replaced(old: Run, tiny: Dataset, tmp_path: Pa
     assert {path: path.stat().st_mtime_ns for path in old.folder.rglob("*")} == before
 
 
-def test_what_cannot_be_trained_costs_no_run(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"ranker.dropout": "1.5"}, "Invalid value received for argument `rate`"),
+        ({"history": 500}, "history = 500: the dataset 'tiny' keeps"),
+        ({"ranker.unit": "8"}, "has no option 'unit'"),
+    ],
+)
+def test_what_cannot_be_trained_costs_no_run(
+    old: Run, tiny: Dataset, tmp_path: Path, wrong: dict[str, Any], message: str
+) -> None:
     before = files_of(old.folder)
-    for wrong in ({"ranker.dropout": "1.5"}, {"history": 500}, {"ranker.unit": "8"}):
-        with pytest.raises(MailError):
-            train_if_missing(settings(epochs=2, **wrong), tiny, RunFolders(tmp_path, overwrite=True))
-        assert files_of(old.folder) == before
-        assert names(old) == ["seed-0"]
+    with pytest.raises(MailError, match=re.escape(message)):
+        train_if_missing(settings(epochs=2, **wrong), tiny, RunFolders(tmp_path, overwrite=True))
+    assert files_of(old.folder) == before
+    assert names(old) == ["seed-0"]
 
 
 def test_a_full_disk_costs_no_run(old: Run, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,11 +122,16 @@ def test_the_record_goes_before_what_it_speaks_of(tmp_path: Path, monkeypatch: p
     stages.open()
     stages.begin({"--sample": 1.0})
     stages.run("one", lambda folder: None)
-    monkeypatch.setattr(
-        shutil, "rmtree", lambda *_, **__: pytest.fail("deleted") if (stages.folder / "key.json").exists() else None
-    )
+    deleted = []
+
+    def record(folder: Path, **options: bool) -> None:
+        assert not (stages.folder / "key.json").exists()
+        deleted.append(folder.name)
+
+    monkeypatch.setattr(shutil, "rmtree", record)
     stages.begin({"--sample": 0.5})
     stages.remove()
+    assert deleted == ["one", "work"]
 
 
 def test_stages_of_an_older_version_are_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
