@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.command_line import without_importing
+from tests.helpers.command_line import COMMANDS, typed, without_importing
 
 PACKAGE = Path(__file__).parent.parent / "mailcli"
 ROOT = PACKAGE.parent
@@ -177,21 +177,7 @@ def test_a_planted_word_is_noticed(source: str) -> None:
     assert wrong_words("# what stores behaviors, how to store them; stored\nstore_rejects = 'store_rejects'") == []
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        [],
-        *(
-            [c]
-            for c in (
-                *("preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"),
-                *("export", "score", "settings", "doctor"),
-            )
-        ),
-        ["schema", "init"],
-        *(["runs", command] for command in ("list", "show", "compare", "rm")),
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS, ids=typed)
 def test_help_does_not_import_what_is_slow(command: list[str]) -> None:
     slow = ("tensorflow", "keras", "pandas", "numpy", "sklearn", "scipy", "rich", "duckdb", "pyarrow")
     done = without_importing(slow, *command, "--help")

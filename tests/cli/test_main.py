@@ -6,41 +6,16 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
 from mailcli.cli import main
 from mailcli.errors import MailError
 from mailcli.utils import progress
-from tests.helpers.command_line import SMALL, mail
-
-
-def commands(group: click.Group, *path: str) -> Iterator[list[str]]:
-    """All groups and commands, as typed."""
-    yield list(path)
-    for name, command in group.commands.items():
-        yield from commands(command, *path, name) if isinstance(command, click.Group) else [[*path, name]]
-
-
-COMMANDS = list(commands(main))
-
-
-def typed(words: list[str]) -> str:
-    """The name of a test: the command as typed."""
-    return " ".join(["mail", *words])
-
-
-@pytest.mark.parametrize(
-    "command", ["preprocess", "simulate", "describe", "train", "evaluate", "ablate", "compare", "models"]
-)
-def test_help(command: str) -> None:
-    done = mail(command, "--help")
-    assert done.exit_code == 0
-    assert done.stdout.startswith(f"Usage: mail {command}")
+from tests.helpers.command_line import COMMANDS, SMALL, mail, typed
 
 
 @pytest.mark.parametrize("arguments", [[], ["schema"]])
@@ -66,6 +41,7 @@ def test_names_and_required_options_are_in_the_help() -> None:
 def test_no_line_of_a_help_is_cut_at_80_columns(command: list[str]) -> None:
     done = CliRunner().invoke(main, [*command, "--help"], terminal_width=80)
     assert done.exit_code == 0
+    assert done.stdout.startswith(f"Usage: {typed(command)} ")
     # After a metavar, dots say that the option may be repeated.
     assert not re.search(r"[^A-Z\]\s,]\s*\.\.\.", done.stdout)
 

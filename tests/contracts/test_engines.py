@@ -13,18 +13,8 @@ from mailcli import plugins
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines.duckdb import Engine
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
-from mailcli.utils.sizes import parse_size
 from tests.helpers import alimama, grouplens
 from tests.helpers.files import files_of
-
-
-def test_sizes() -> None:
-    assert [parse_size(text, "--memory-limit") for text in ("2GB", "500MB", "1.5 gb", "64KB")] == [
-        2 * 10**9,
-        5 * 10**8,
-        15 * 10**8,
-        64000,
-    ]
 
 
 class TestSpark:

@@ -242,7 +242,7 @@ class TestRankers(_PluginContract):
     kind, base = plugins.RANKERS, RankingTower
 
     @pytest.mark.parametrize("name", RANKERS)
-    def test_contract(self, name: str) -> None:
+    def test_its_config_gives_the_same_layer(self, name: str) -> None:
         self.check(name)
 
 
@@ -250,7 +250,7 @@ class TestColdStarts(_PluginContract):
     kind, base = plugins.COLD_STARTS, ColdStartMethod
 
     @pytest.mark.parametrize("name", COLD_STARTS)
-    def test_contract(self, name: str) -> None:
+    def test_its_config_gives_the_same_layer(self, name: str) -> None:
         self.check(name)
 
 

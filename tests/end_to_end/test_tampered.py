@@ -16,14 +16,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import tests
 from mailcli.data.columns import checksum
 from mailcli.data.dataset import Dataset
 from mailcli.data.manifest import OWN_CHECKSUM, seal
 from mailcli.errors import MailError
 from tests.helpers import alimama
-from tests.helpers.bad_checkpoints import BAD_CHECKPOINTS
-from tests.helpers.hostile import Damage, Trap, mail, put, saved, use_all
+from tests.helpers.hostile import Damage, Trap, error_of, put, saved, use_all
 
 COLUMNS = [
     *(f"users/{name}" for name in ("raw", "user", "age_level", "new_user_class_level")),
@@ -75,7 +73,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     rows["ad_feature"] += ["11,501,2,2,601,8.5", "12,502,3,3,602,7.5"]
     rows["user_profile"] += ["2,1,2,2,2,1,2,1,1", "3,2,3,1,3,2,3,0,2"]
     alimama.write_rows(home / "raw", rows)
-    assert mail("preprocess", "alimama", "--raw", home / "raw", "--data-dir", home / "data", "--name", "s") is None
+    assert error_of("preprocess", "alimama", "--raw", home / "raw", "--data-dir", home / "data", "--name", "s") is None
     return Dataset(home / "data" / "s")
 
 
@@ -106,7 +104,7 @@ def forge(folder: Path, column: str) -> None:
 
 def test_the_dataset_is_whole(original: Dataset) -> None:
     assert use_all(Dataset(original.folder)) > len(COLUMNS)
-    assert mail("describe", "--data-dir", original.folder.parent) is None
+    assert error_of("describe", "--data-dir", original.folder.parent) is None
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -278,15 +276,21 @@ def test_a_changed_description(dataset: Path, name: str) -> None:
     manifest = json.loads(path.read_text())
     CHANGES[name](manifest)
     path.write_text(json.dumps(manifest))
-    error = mail("describe", "--data-dir", dataset.parent)
+    error = error_of("describe", "--data-dir", dataset.parent)
     assert error
     assert error.startswith(f"{path}: ")
     assert error.endswith("Make the dataset again with `mail preprocess`.")
 
 
 #: Changes that no table depends on, once the checksum is updated.
-HARMLESS = {"checksum deleted", "another name", "another key", "a longer history", "said to be real",
-            "simulation is '{}'", "an action more"}  # fmt: skip
+HARMLESS = {
+    "another name",
+    "another key",
+    "a longer history",
+    "said to be real",
+    "simulation is '{}'",
+    "an action more",
+}
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGES if not name.startswith("checksum")])
@@ -297,7 +301,11 @@ def test_a_description_that_is_forged_with_its_checksum(dataset: Path, name: str
     forged = copy.deepcopy(manifest)
     CHANGES[name](forged)
     path.write_text(json.dumps(seal(forged)))
-    if mail("describe", "--data-dir", dataset.parent) is None and name not in HARMLESS:
+    error = error_of("describe", "--data-dir", dataset.parent)
+    if name in HARMLESS:
+        assert error is None
+        assert use_all(Dataset(dataset)) > len(COLUMNS)
+    elif error is None:
         refusal(dataset)
 
 
@@ -309,7 +317,7 @@ RAW_JSON = {"empty": b"", "cut": b'{"format": 4', "a list": b"[]", "nan": b'{"fo
 @pytest.mark.parametrize("name", RAW_JSON)
 def test_a_description_that_is_none(dataset: Path, name: str) -> None:
     (dataset / "dataset.json").write_bytes(RAW_JSON[name])
-    error = mail("describe", "--data-dir", dataset.parent)
+    error = error_of("describe", "--data-dir", dataset.parent)
     assert error
     assert ": is not a valid dataset.json (" in error
 
@@ -322,7 +330,7 @@ SMALL = ["--set", "epochs=1", "--set", "batch_size=256", "--set", "embedding_dim
 def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one finished run."""
     runs = tmp_path_factory.mktemp("finished")
-    assert mail("train", *SMALL, "--data-dir", data_dir, "--runs", runs) is None
+    assert error_of("train", *SMALL, "--data-dir", data_dir, "--runs", runs) is None
     return runs
 
 
@@ -359,7 +367,7 @@ def test_a_changed_run(finished: Path, data_dir: Path, tmp_path: Path, name: str
     file, damage = RUNS[name]
     (path,) = (tmp_path / "runs").rglob(file)
     path.write_bytes(damage(path.read_bytes()))
-    error = mail("train", *SMALL, "--data-dir", data_dir, "--runs", tmp_path / "runs")
+    error = error_of("train", *SMALL, "--data-dir", data_dir, "--runs", tmp_path / "runs")
     assert error
     assert error.startswith(str(path if file == "result.json" or "cannot be read" in error else path.parent))
 
@@ -374,13 +382,5 @@ def test_weights_that_are_none(finished: Path, data_dir: Path, tmp_path: Path, n
         path.mkdir()
     else:
         path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "garbage": b"x" * 5000}[name])
-    error = mail("evaluate", "--data-dir", data_dir, "--runs", tmp_path / "runs")
+    error = error_of("evaluate", "--data-dir", data_dir, "--runs", tmp_path / "runs")
     assert str(error).startswith(f"{path}: ")
-
-
-def test_there_are_hundreds_of_cases() -> None:
-    """Counted in the tables of cases, so that an emptied table is noticed; test_hostile.py counts its own."""
-    tampered = len(COLUMNS) * len(DAMAGES) + len(CHANGES) + len(RAW_JSON) + len(BAD_CHECKPOINTS) + len(RUNS)
-    corpus = len(list((Path(tests.__file__).parent / "corrupt").glob("*.*"))) - 1
-    assert tampered >= 300
-    assert corpus >= 40

@@ -23,6 +23,7 @@ from mailcli.experiments.plan_file import read_plan
 from mailcli.reporting.paper import REPORTED
 from tests.helpers import kuairand
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.files import outcomes_of
 from tests.helpers.plans import assert_refused, make_data, write_plan
 from tests.helpers.runs import make_older
 
@@ -323,11 +324,6 @@ def command(plan: Path, data: Path, runs: Path, *options: str) -> subprocess.Pop
     )
 
 
-def bytes_of(runs: Path) -> dict[str, bytes]:
-    names = ("result.json", "history.jsonl", "predictions.npy", "config.toml")
-    return {str(path.relative_to(runs)): path.read_bytes() for path in sorted(runs.rglob("*")) if path.name in names}
-
-
 class TestSeveralAtOnce:
     """Several training processes."""
 
@@ -358,7 +354,7 @@ class TestSeveralAtOnce:
         assert " to resume, " in messages.splitlines()[0]
         assert "resuming after step" in messages
         assert resumed_table == table
-        assert bytes_of(runs) == bytes_of(tmp_path / "undisturbed")
+        assert outcomes_of(runs) == outcomes_of(tmp_path / "undisturbed")
 
     @pytest.mark.slow
     def test_a_run_that_fails_does_not_stop_the_others(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import click
 from click.testing import CliRunner, Result
 
 from mailcli.cli import main
@@ -18,6 +19,22 @@ SMALL = [
 ]
 #: The same for the cold-start method `mail`.
 SMALL_MAIL = ["--set", "cold_start.encoder_units=16,16,16", "--set", "cold_start.decoder_units=16,16"]
+
+
+def commands(group: click.Group, *path: str) -> Iterator[list[str]]:
+    """All groups and commands, as typed."""
+    yield list(path)
+    for name, command in group.commands.items():
+        yield from commands(command, *path, name) if isinstance(command, click.Group) else [[*path, name]]
+
+
+#: `mail` itself is the first, without words.
+COMMANDS = list(commands(main))
+
+
+def typed(words: list[str]) -> str:
+    """The name of a test: the command as typed."""
+    return " ".join(["mail", *words])
 
 
 def mail(*arguments: object) -> Result:

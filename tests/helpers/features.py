@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from mailcli.data.schema import Field, Schema
@@ -100,3 +101,8 @@ def mean_steps(features: Features) -> np.ndarray:
 def signatures(features: Features) -> np.ndarray:
     """[B, (n_a - 1) d], all attributes but the first, which is the user id."""
     return features.attributes.numpy().astype(np.float64)[:, 1:].reshape(len(features.attributes), -1)
+
+
+def no_teacher(count: int) -> Any:
+    """Stands in for `TrainingRows.teach` where no teacher may be trained."""
+    pytest.fail(f"{count} teachers were asked for")

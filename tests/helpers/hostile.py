@@ -21,7 +21,7 @@ CORRUPT = Path(__file__).parent.parent / "corrupt"
 Damage = Callable[[bytes], bytes]
 
 
-def mail(*arguments: str | Path) -> str | None:
+def error_of(*arguments: str | Path) -> str | None:
     """Run a command: None if it succeeds, or its error; anything but an error of one line fails the test."""
     result = command_line.mail(*arguments)
     if result.exception and not isinstance(result.exception, SystemExit):

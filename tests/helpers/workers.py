@@ -163,3 +163,8 @@ def training_steps(runs: Path) -> dict[str, list[dict[str, float]]]:
 def predictions(runs: Path) -> dict[str, bytes]:
     """The bytes of each run's predictions.npy, by cell."""
     return {path.parent.parent.name: path.read_bytes() for path in runs.glob("*/*/*/seed-0/predictions.npy")}
+
+
+def without_norms(losses: dict[str, float]) -> dict[str, float]:
+    """The losses of a step without the norms of gradients."""
+    return {name: value for name, value in losses.items() if not name.startswith("gradient")}

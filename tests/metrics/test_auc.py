@@ -127,7 +127,7 @@ def test_relative_improvement_over_nothing_is_undefined() -> None:
     ("labels", "scores", "message"),
     [([0, 2], [0, 1], "0 or 1"), ([0, 1], [0, math.nan], "finite"), ([0, 1], [0], "one length")],
 )
-def test_refuses(labels: list[int], scores: list[float], message: str) -> None:
+def test_wrong_labels_and_scores_are_refused(labels: list[int], scores: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         auc(labels, scores)
 

@@ -12,7 +12,6 @@ from mailcli.config import OPTIMIZERS, VARIANTS, RunConfig
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
-from mailcli.data.schema import SPLITS
 from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import ColdStartMethod
 from mailcli.models.factory import make_model
@@ -216,7 +215,3 @@ def test_a_method_may_change_logits_and_the_ranking_loss(tiny: Dataset) -> None:
     # Nothing is left to learn from.
     assert float(losses["gradient"]) == 0
     assert not any(changes(before, values(model.ranking_variables)))
-
-
-def test_split_names() -> None:
-    assert SPLITS == ("train", "validation", "test")

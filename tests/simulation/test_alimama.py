@@ -183,7 +183,7 @@ def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
         ({"users": 10, "seed": -1}, "--seed is -1. Expected 0 or more."),
     ],
 )
-def test_refuses(options: dict[str, float], message: str) -> None:
+def test_settings_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(MailError) as error:
         Settings(**options)  # type: ignore[arg-type]
     assert error.value.message == message

@@ -261,7 +261,7 @@ class TestRuns:
             assert "Audit of v̂: " in result.stdout
         assert "Audit" not in mail("evaluate", runs / "base+none/seed-0").stdout
 
-    def test_errors(self, runs: Path, with_data: Path) -> None:
+    def test_a_run_that_generates_nothing_is_refused(self, runs: Path, with_data: Path) -> None:
         (folder,) = runs.glob("base+none/seed-0")
         assert error_line(mail("audit", folder)) == (
             f"{folder}: 'none' generates no behavior, so there is nothing to audit. "

@@ -9,17 +9,25 @@ from mailcli.utils.sizes import parse_size, size_text
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("2GB", 2_000_000_000), ("1.5 kb", 1500), (" 9TB ", 9_000_000_000_000), ("0.001KB", 1)]
+    ("text", "size"),
+    [
+        ("2GB", 2_000_000_000),
+        ("500MB", 500_000_000),
+        ("64KB", 64_000),
+        ("1.5 kb", 1500),
+        (" 9TB ", 9_000_000_000_000),
+        ("0.001KB", 1),
+    ],
 )
 def test_decimal_units(text: str, size: int) -> None:
-    assert parse_size(text, "--max-memory") == size
+    assert parse_size(text, "--memory-limit") == size
 
 
 @pytest.mark.parametrize("text", ["", "2", "GB", "-1GB", "0GB", "0.0001KB", "1e3GB", f"{320 * '9'}GB", "10000000TB"])
 def test_others_are_refused(text: str) -> None:
     with pytest.raises(MailError) as error:
-        parse_size(text, "--max-memory")
-    assert error.value.message.startswith("--max-memory is '")
+        parse_size(text, "--memory-limit")
+    assert error.value.message.startswith("--memory-limit is '")
     assert error.value.message.endswith(". Expected a size such as 2GB or 500MB.")
     assert len(error.value.message) < 140
 

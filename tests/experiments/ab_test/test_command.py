@@ -15,7 +15,7 @@ from tests.helpers.runs import make_older
 
 
 @pytest.mark.slow
-def test_as_typed(with_data: Path) -> None:
+def test_abtest_prints_its_table_and_refuses_runs_of_two_datasets(with_data: Path) -> None:
     trained = mail("train", "--cold-start", "mail", *SMALL, *SMALL_MAIL)
     assert trained.exit_code == 0, trained.output
     runs = [f"runs/tiny/paper/{cell}/seed-0" for cell in ("base+none", "base+mail-base")]
@@ -63,7 +63,7 @@ def test_as_typed(with_data: Path) -> None:
     )
 
 
-def test_forms(with_data: Path) -> None:
+def test_every_format_has_the_table(with_data: Path) -> None:
     command = ["abtest", "random", "oracle", "--users", "150", "--format"]
     for form, text in (("markdown", "| CTR |"), ("latex", r"\toprule"), ("csv", "table,users,metric,users_A")):
         assert text in mail(*command, form).stdout

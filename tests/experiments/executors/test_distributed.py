@@ -28,6 +28,7 @@ from tests.helpers.workers import (
     train_commands,
     training_steps,
     wait_for,
+    without_norms,
 )
 
 
@@ -79,10 +80,6 @@ def test_two_workers_prepare_a_method_as_one_process_does(method: str, data_dir:
     for expected, losses in zip(one, two, strict=True):
         assert without_norms(losses) == pytest.approx(without_norms(expected), abs=1e-4)
     assert not list(tmp_path.rglob("teachers"))
-
-
-def without_norms(losses: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in losses.items() if not name.startswith("gradient")}
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from mailcli.config import make_config
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import RunFolders
 from mailcli.experiments.executors import processes
+from tests.helpers.files import outcomes_of
 
 PLAN = """
 title = "Two runs"
@@ -77,11 +78,6 @@ def ends_within(seconds: float, session: int) -> bool:
     for process in left:
         os.kill(process, signal.SIGKILL)
     return not left
-
-
-def files_of(runs: Path) -> dict[str, bytes]:
-    names = ("result.json", "history.jsonl", "predictions.npy", "config.toml")
-    return {str(path.relative_to(runs)): path.read_bytes() for path in sorted(runs.rglob("*")) if path.name in names}
 
 
 def ended(error: BaseException) -> Future[None]:
@@ -204,4 +200,4 @@ def test_workers_end_with_their_parent_and_the_same_command_resumes(
     assert resumed.returncode == 0, messages
     assert "resuming after step" in messages
     assert resumed_table == table
-    assert files_of(histories) == files_of(tmp_path / "undisturbed")
+    assert outcomes_of(histories) == outcomes_of(tmp_path / "undisturbed")

@@ -18,7 +18,15 @@ from mailcli.errors import MailError
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.distributed import _train_in_turn
 from mailcli.experiments.executors.replicas import _unreachable_error
-from tests.helpers.workers import BASE_MAIL, SMALL_MAIL, finish, start, thread_counts_of_epochs, train_commands
+from tests.helpers.workers import (
+    BASE_MAIL,
+    SMALL_MAIL,
+    finish,
+    start,
+    thread_counts_of_epochs,
+    train_commands,
+    without_norms,
+)
 
 
 def test_a_worker_that_does_not_answer_is_reported() -> None:
@@ -89,10 +97,6 @@ SETTINGS = {"history": 20, "embedding_dim": 8, "embedding_init": "xavier", "batc
 
 #: The steps of tests/helpers/on_replicas.py whose batches have 7 or 3 rows; the others have 64.
 FEW_ROWS = (2, 3, 5)
-
-
-def without_norms(losses: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in losses.items() if not name.startswith("gradient")}
 
 
 def check_rounded_tables(one: NDArray[np.float64], several: NDArray[np.float64], steps: int) -> None:

@@ -17,7 +17,7 @@ from tests.helpers.runs import make_older
 
 
 @pytest.mark.slow
-def test_a_changed_parent_is_error_line(home: Path) -> None:
+def test_a_changed_parent_is_refused(home: Path) -> None:
     make_older(Path(PARENT))
     weights = Path(PARENT) / "checkpoints" / "best.weights.h5"
     weights.write_bytes(weights.read_bytes() + b"\0")
@@ -128,7 +128,9 @@ FIRST_DAY_NEEDED = (
          "unknown setting 'epoch'. Did you mean 'epochs'?"),
     ],
 )  # fmt: skip
-def test_refuses(home: Path, simulated_raw: Path, change: Callable[[], None], arguments: list[str], error: str) -> None:
+def test_what_cannot_be_continued_is_refused(
+    home: Path, simulated_raw: Path, change: Callable[[], None], arguments: list[str], error: str
+) -> None:
     (home / "raw").symlink_to(simulated_raw)
     change()
     assert error_line(mail("train", "--continue", *arguments)) == error

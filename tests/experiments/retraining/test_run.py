@@ -50,7 +50,7 @@ def test_forgetting_and_gain_are_those_of_the_two_models(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_as_typed(home: Path) -> None:
+def test_continue_prints_forgetting_and_gain(home: Path) -> None:
     command = ["train", "--continue", PARENT, "--data", "tiny"]
     done = mail(*command)
     assert done.exit_code == 0, done.output

@@ -146,7 +146,7 @@ def test_no_gradient_reaches_the_embeddings(variant: str) -> None:
         ({"encoder_units": (3, 3)}, r"\(3, 3\)"),
     ],
 )
-def test_refuses(options: dict[str, Any], message: str) -> None:
+def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ColdStart(**options)
 

@@ -14,7 +14,7 @@ from mailcli.errors import MailError
 from mailcli.models.coldstart import match
 from mailcli.models.contracts import SeenBehaviors, TrainingRows
 from mailcli.models.features import Spec
-from tests.helpers.features import some_features, spec
+from tests.helpers.features import no_teacher, some_features, spec
 
 #: Ids from 2 on. Users have a sex and an age; items have an id and a category, of which behaviors tell.
 ATTRIBUTES = np.array([[2, 2, 2], [3, 2, 3], [4, 3, 2], [5, 3, 3], [6, 2, 2]], np.int32)
@@ -30,10 +30,6 @@ def small_spec() -> Spec:
     return Spec(
         Schema(tuple(fields), ("pv",)), {"user": 7, "sex": 4, "age": 4, "hour": 4, "item": 6, "cate": 5}, 33, 4, 2
     )
-
-
-def no_teacher(count: int) -> Any:
-    pytest.fail(f"{count} teachers were asked for")
 
 
 def small_rows(**changes: Any) -> TrainingRows:

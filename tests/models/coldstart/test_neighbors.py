@@ -67,6 +67,6 @@ def test_the_attributes_that_tell_about_behavior_are_found() -> None:
         ({"steps": -1}, "`steps` should be 0 or more. Received: -1"),
     ],
 )
-def test_refuses(options: dict[str, int], message: str) -> None:
+def test_impossible_options_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         neighbors.ColdStart(**options)

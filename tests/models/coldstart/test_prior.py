@@ -22,16 +22,12 @@ from mailcli.models.features import Spec
 from mailcli.models.two_tower import TwoTower
 from mailcli.training.preparation import training_rows
 from mailcli.trivial import attribute_category
-from tests.helpers.features import spec
+from tests.helpers.features import no_teacher, spec
 from tests.helpers.models import SHAPE
 
 #: Ids from 2 on: users with one attribute, of two values, and items with an id and up to two genres.
 ATTRIBUTES = np.array([[2, 2], [3, 2], [4, 3], [5, 3], [6, 1]], np.int32)
 TARGET = np.array([[2, 2, 0], [3, 2, 3], [4, 3, 0], [5, 1, 0], [6, 2, 0], [7, 3, 2]], np.int32)
-
-
-def no_teacher(count: int) -> Any:
-    pytest.fail(f"{count} teachers were asked for")
 
 
 def no_behaviors() -> Any:

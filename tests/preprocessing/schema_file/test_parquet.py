@@ -74,7 +74,7 @@ def test_categories_of_pandas_are_texts(tmp_path: Path) -> None:
         (pa.array([[[1]]]), True, "list<element: list<element: int64>>"),
     ],
 )
-def test_other_kinds_of_parquet_are_error_of(tmp_path: Path, values: Any, list_: bool, kind: str) -> None:
+def test_other_kinds_of_parquet_are_refused(tmp_path: Path, values: Any, list_: bool, kind: str) -> None:
     spec = '{column = "a", list = true}' if list_ else '"a"'
     assert error_of(tmp_path, {"a": values}, f"a = {spec}") == (
         f"users.attributes.a: column 'a' holds {kind}. Expected strings, numbers, Booleans, times, or lists of these."
