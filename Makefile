@@ -78,7 +78,7 @@ bench: $(READY)  ## writes speed and memory into benchmarks/RESULTS.md (45 minut
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/preprocess.py
 
-bench-peers: $(READY)  ## times FuxiCTR, DeepCTR-Torch and DeepCTR beside mail (8 minutes; at first downloads gigabytes)
+bench-peers: $(READY)  ## times FuxiCTR, DeepCTR-Torch and DeepCTR next to mail (8 minutes; at first downloads gigabytes)
 	$(BIN)/python benchmarks/peers.py
 
 clean:  ## removes what make and the tools created, never data or runs

@@ -309,7 +309,8 @@ RUN_OPTIONS = with_options(
         "--eval-every",
         type=int,
         metavar="STEPS",
-        help="Also validate every STEPS steps. [default: at the end of each epoch, and every 10,000 steps]",
+        help="Also validate every STEPS steps. [default: at the end of each epoch, and every 10,000 steps if it has "
+        "15,000 or more]",
     ),
     CHECKPOINTS,
     TRACKERS,

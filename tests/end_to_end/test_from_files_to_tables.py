@@ -43,5 +43,7 @@ def test_from_simulated_files_to_tables_as_typed(home: Path) -> None:
     assert evaluated.exit_code == 0, evaluated.output
     rows = [line.split(" ")[0] for line in evaluated.stdout.splitlines()[4:7]]
     assert rows == ["BaseDNN", "MAIL-Base", "MAIL-None"], "the ranker without a method first"
-    lines = [line for line in evaluated.stdout.splitlines() if line.startswith("MAIL-None")]
-    assert len(lines) == 4  # new, old, all, naturally new
+    metrics, _, audit = evaluated.stdout.partition("Audit of v̂")
+    lines = [[line for line in text.splitlines() if line.startswith("MAIL-None")] for text in (metrics, audit)]
+    # Metrics of new, old, all and naturally new users; the audit of AUC and of GAUC of new users.
+    assert [len(part) for part in lines] == [4, 2], evaluated.stdout
