@@ -268,14 +268,14 @@ def check_same_origin(runs: Sequence[Run]) -> None:
 def _origin_fault(runs: Sequence[Run]) -> str:
     """Which two runs cannot be compared, and why; empty if all can.
 
-    The training versions of trivial rows are of another series than those of trained ones.
+    Of trivial rows only the dataset is compared: a new version changes one of them, and the others' results stay.
     """
-    first_of_kind: dict[bool, Run] = {}
+    dataset = _config_toml(runs[0]).get(_DATASET)
     for run in runs:
-        first = first_of_kind.setdefault(plugins.is_trivial(run.config.ranker), run)
-        settings = _config_toml(run)
-        if settings.get(_DATASET) != _config_toml(runs[0]).get(_DATASET):
+        if _config_toml(run).get(_DATASET) != dataset:
             return f"{runs[0].folder} and {run.folder} are on two versions of the dataset '{run.config.data}'"
-        if settings.get(_VERSION, 1) != _config_toml(first).get(_VERSION, 1):
-            return f"{first.folder} and {run.folder} are by two versions of mail, whose models differ"
+    trained = [run for run in runs if not plugins.is_trivial(run.config.ranker)]
+    for run in trained:
+        if _config_toml(run).get(_VERSION, 1) != _config_toml(trained[0]).get(_VERSION, 1):
+            return f"{trained[0].folder} and {run.folder} are by two versions of mail, whose models differ"
     return ""
