@@ -26,10 +26,12 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
 
     from mailcli.reporting.plots._style import STYLE, save_figure
     from mailcli.reporting.rescore import distinct
+    from mailcli.runs.registry import check_same_origin
     from mailcli.runs.selection import ranker_runs, runs_in
 
     named = [run for folder in folders for run in runs_in(folder, ranker_runs)]
     chosen = distinct(named if folders else ranker_runs(runs))
+    check_same_origin(chosen)
     with mpl.rc_context(STYLE):
         figures = plugins.load(plugins.PLOTS, name)().draw(chosen, data_dir)
         for stem, figure in figures.items():

@@ -22,6 +22,7 @@ from mailcli.reporting.tables import make_table
 from mailcli.reporting.warm_up import check_known
 from mailcli.reporting.warm_up_table import WarmUpLine, measure_lines
 from mailcli.runs.folder import Run
+from mailcli.runs.registry import check_same_origin
 from mailcli.runs.selection import finished_runs, runs_in
 
 
@@ -106,6 +107,7 @@ def _run_section(
     """The section of one table of runs that were trained one by one."""
     rows = [row for row, _ in rows_and_runs]
     runs = [run for _, runs_of_row in rows_and_runs for run in runs_of_row]
+    check_same_origin(runs)
     report_rows = ReportRows(rows, runs, _warm_up(rows_and_runs, options))
     return section_of_rows(report_rows, [make_table(rows, title, columns=options.columns)], name)
 

@@ -12,7 +12,7 @@ from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.reporting.rows import Result, Row, result_of, row_of
 from mailcli.runs.folder import Run
-from mailcli.runs.registry import check_same_origin, check_unchanged
+from mailcli.runs.registry import check_unchanged
 from mailcli.training.evaluate import measure, measure_draws
 from mailcli.training.trivial_run import score_trivial_row
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -45,15 +45,13 @@ def group_by_table(runs: Iterable[Run]) -> list[list[list[Run]]]:
         runs: a run that is given twice occurs once.
 
     Raises:
-        MailError: two folders hold the same run, or runs of one table are on two versions of the dataset or of mail.
+        MailError: two folders hold the same run.
     """
     tables: dict[str, dict[str, list[Run]]] = {}
     for run in distinct(runs):
         cell = cell_of(run.config)
         shared = replace(cell.baseline(), ranker="", ranker_options={}, continues="")
         tables.setdefault(shared.key, {}).setdefault(cell.key, []).append(run)
-    for table in tables.values():
-        check_same_origin([run for row in table.values() for run in row])
     return [_baselines_first(list(table.values())) for table in tables.values()]
 
 

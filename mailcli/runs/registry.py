@@ -259,7 +259,7 @@ def baseline_result(run: Run) -> dict[str, Any] | None:
 
 
 def check_same_origin(runs: Sequence[Run]) -> None:
-    """Refuse a table of runs on two versions of their dataset, or by two versions of mail (MailError)."""
+    """Refuse a table of runs on two versions of one dataset, or by two versions of mail (MailError)."""
     fault = _origin_fault(runs)
     if fault:
         raise MailError(f"{fault}. Delete one of them and run again.")
@@ -270,12 +270,15 @@ def _origin_fault(runs: Sequence[Run]) -> str:
 
     Of trivial rows only the dataset is compared: a new version changes one of them, and the others' results stay.
     """
-    dataset = _config_toml(runs[0]).get(_DATASET)
+    first_on: dict[str, Run] = {}
+    first_trained: Run | None = None
     for run in runs:
-        if _config_toml(run).get(_DATASET) != dataset:
-            return f"{runs[0].folder} and {run.folder} are on two versions of the dataset '{run.config.data}'"
-    trained = [run for run in runs if not plugins.is_trivial(run.config.ranker)]
-    for run in trained:
-        if _config_toml(run).get(_VERSION, 1) != _config_toml(trained[0]).get(_VERSION, 1):
-            return f"{trained[0].folder} and {run.folder} are by two versions of mail, whose models differ"
+        settings, first = _config_toml(run), first_on.setdefault(run.config.data, run)
+        if settings.get(_DATASET) != _config_toml(first).get(_DATASET):
+            return f"{first.folder} and {run.folder} are on two versions of the dataset '{run.config.data}'"
+        if plugins.is_trivial(run.config.ranker):
+            continue
+        first_trained = first_trained or run
+        if settings.get(_VERSION, 1) != _config_toml(first_trained).get(_VERSION, 1):
+            return f"{first_trained.folder} and {run.folder} are by two versions of mail, whose models differ"
     return ""

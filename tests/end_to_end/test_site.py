@@ -111,7 +111,7 @@ def hooks() -> ModuleType:
 def test_code_that_is_not_there_fails_the_build(hooks: ModuleType) -> None:
     markdown = hooks.on_page_markdown("<!-- source: mailcli/metrics/auc.py relative_improvement -->")
     assert re.match(r'```python title="mailcli/metrics/auc.py, line \d+"\ndef relative_improvement\(', markdown)
-    assert markdown.endswith("return (improved - baseline) / baseline * 100\n```")
+    assert markdown.endswith('* 100 if baseline else float("nan")\n```')
     for name in ("nothing", "GroupAUC.nothing"):
         with pytest.raises(ValueError, match=f"mailcli/metrics/auc.py has no '{name}'"):
             hooks.on_page_markdown(f"<!-- source: mailcli/metrics/auc.py {name} -->")

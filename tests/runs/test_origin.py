@@ -9,7 +9,6 @@ import pytest
 
 from mailcli.config import make_config
 from mailcli.errors import MailError
-from mailcli.reporting.plots._style import caption
 from mailcli.runs.folder import Run
 from mailcli.runs.registry import baseline_result, check_same_origin
 from tests.helpers.command_line import error_line, mail
@@ -53,11 +52,13 @@ def test_a_table_has_one_origin(trained: Trained, tmp_path: Path) -> None:
 
 
 def test_a_figure_has_one_origin_too(trained: Trained, tmp_path: Path) -> None:
-    first, second = (copy_run(trained(BASELINE), tmp_path / name) for name in ("first", "second"))
-    assert caption([first, second]).endswith("seeds 0")
+    first, second = (copy_run(trained(replace(BASELINE, seed=seed)), tmp_path / "runs") for seed in (0, 1))
+    make_older(tmp_path / "runs")
     change(second.folder / "config.toml", *OTHER_DATASET)
-    with pytest.raises(MailError, match="are on two versions of the dataset 'tiny'"):
-        caption([first, second])
+    done = mail("plot", "validation", "--runs", tmp_path / "runs", "--out", tmp_path / "figures")
+    assert error_line(done) == (
+        f"{first.folder} and {second.folder} are on two versions of the dataset 'tiny'. Delete one of them and run again."
+    )
 
 
 def test_a_report_of_two_versions_of_a_dataset_is_refused(with_data: Path) -> None:

@@ -15,7 +15,6 @@ from mailcli.reporting.paper import row_label
 from mailcli.reporting.rescore import cell_of
 from mailcli.reporting.rows import Row, result_of, row_of
 from mailcli.runs.folder import Run
-from mailcli.runs.registry import check_same_origin
 from mailcli.utils.files import replace_file
 
 if TYPE_CHECKING:
@@ -133,15 +132,13 @@ def caption(runs: Sequence[Run]) -> str:
     """Data, protocol and seeds of the runs in one figure.
 
     Raises:
-        MailError: they differ in data or its version, in protocol, share of new users or the version of mail, so they
-            should not be in one figure.
+        MailError: they differ in data, protocol or share of new users, so they should not be in one figure.
     """
     kinds = sorted({(run.config.data, run.config.protocol) for run in runs})
     if len(kinds) > 1:
         first, second = ("/".join(kind) for kind in kinds[:2])
         raise MailError(f"the runs are on {first} and {second}. Name runs on one dataset under one protocol.")
     check_new_share(runs)
-    check_same_origin(runs)
     result: dict[str, Any] = runs[0].result or {}
     seeds = ", ".join(map(str, sorted({run.config.seed for run in runs})))
     return figure_label(f"{result['dataset']}, protocol {result['protocol']}, seeds {seeds}")
