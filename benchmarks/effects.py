@@ -21,7 +21,7 @@ from measure import machine, record, table
 from mailcli.config import RunConfig, make_config
 from mailcli.data import dataset
 from mailcli.experiments.cells import train_if_missing
-from mailcli.experiments.plan_file import read_plan
+from mailcli.experiments.experiment_file import read_experiment
 from mailcli.metrics.statistics import estimate, holm, improvement
 
 HERE = Path(__file__).parent.parent
@@ -50,7 +50,7 @@ def aucs(folder: str, config: RunConfig, data: dataset.Dataset) -> dict[str, lis
 def main() -> None:
     """Train the missing runs, compare, record."""
     data = dataset.open_dataset(HERE / "data", "ml-100k")
-    settings = {"data": "ml-100k", **read_plan(HERE / "experiments" / "demo.toml").settings}
+    settings = {"data": "ml-100k", **read_experiment(HERE / "experiments" / "demo.toml").settings}
     rows, gains = [], []
     for name, cell in CELLS.items():
         folder, changes = DEFAULT

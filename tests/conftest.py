@@ -21,7 +21,7 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.utils.log import log_to_stderr
@@ -85,12 +85,12 @@ def tiny(data_dir: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunConfig], Run]:
+def trained(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunConfig], RunFolder]:
     """The finished run of a config on `tiny`, trained once: tests change copies (tests/helpers/runs.py, `copy_run`)."""
     folder = tmp_path_factory.mktemp("trained")
-    finished: dict[str, Run] = {}
+    finished: dict[str, RunFolder] = {}
 
-    def run_of(config: RunConfig) -> Run:
+    def run_of(config: RunConfig) -> RunFolder:
         key = repr(config)
         if key not in finished:
             finished[key] = train_if_missing(config, tiny, folder / str(len(finished)))

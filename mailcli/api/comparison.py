@@ -17,7 +17,7 @@ from mailcli.api.training import check_dataset
 from mailcli.config import OPTION_TABLES
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, shorten
-from mailcli.experiments.cells import RunFolders, config_on
+from mailcli.experiments.cells import RunLayout, config_on
 from mailcli.experiments.estimate import PlannedTable, announce
 from mailcli.experiments.matrix import make_rows
 from mailcli.experiments.shared_settings import share
@@ -95,7 +95,7 @@ def compare(
         ]
         labels = {config.key: label for config, label in zip(cells, row_labels, strict=True)}
         configs = list({config.key: config for config in cells}.values())
-        folders, numbers = RunFolders(as_path("runs", runs), overwrite=overwrite), range(int(seeds))
+        folders, numbers = RunLayout(as_path("runs", runs), overwrite=overwrite), range(int(seeds))
         with script_hidden():
             announce([PlannedTable(configs, numbers, data, folders)], jobs)
             results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)

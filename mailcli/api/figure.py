@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mailcli.reporting.plots._style import STYLE
 from mailcli.reporting.plots.validation import SIZE, draw_validation
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 
 class _NotebookFigure(Figure):
@@ -21,7 +21,7 @@ class _NotebookFigure(Figure):
         return image.getvalue()
 
 
-def validation_figure(run: Run) -> Figure:
+def validation_figure(run: RunFolder) -> Figure:
     """The validation curve of a run (MailError if it was not trained by epochs)."""
     with mpl.rc_context(STYLE):
         figure = _NotebookFigure(figsize=SIZE, layout="constrained")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mailcli.api.arguments import as_path, check_flags
 from mailcli.api.messages import messages_shown
 from mailcli.config import RunConfig
-from mailcli.runs import folder as run_folder
 from mailcli.runs import registry
+from mailcli.runs.folder import RunFolder
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Run:
     """A finished run.
 
     Args:
-        folder: the run folder.
+        run: the folder of a finished run.
         data_dir: folder of the datasets.
     """
 
-    def __init__(self, folder: run_folder.Run, data_dir: Path) -> None:
-        self._run, self._data_dir = folder, data_dir
+    def __init__(self, run: RunFolder, data_dir: Path) -> None:
+        self._run, self._data_dir = run, data_dir
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"

@@ -14,7 +14,7 @@ from mailcli.api.run import Run
 from mailcli.api.scripts import script_hidden
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, shorten
-from mailcli.experiments.cells import RunFolders, config_on
+from mailcli.experiments.cells import RunLayout, config_on
 from mailcli.experiments.estimate import PlannedTable, announce
 from mailcli.experiments.matrix import make_rows
 
@@ -67,7 +67,7 @@ def train(
             "seed": seed,
         }
         config = config_on(data, [cell, settings], variant)
-        folders = RunFolders(as_path("runs", runs), overwrite=overwrite)
+        folders = RunLayout(as_path("runs", runs), overwrite=overwrite)
         configs = [config] if config.cold_start == "none" else [config.baseline(), config]
         with script_hidden():
             # Large work is measured first, in a process of its own.

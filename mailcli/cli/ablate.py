@@ -51,7 +51,7 @@ def ablate(
     """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
     check_form(form, dry_run)
     metric_columns = check_columns(columns, dry_run)
-    from mailcli.experiments.cells import RunFolders, check_variant
+    from mailcli.experiments.cells import RunLayout, check_variant
 
     names = list(dict.fromkeys(split_names(variants)))
     for name in names:
@@ -66,7 +66,7 @@ def ablate(
     from mailcli.reporting.tables import make_table
 
     configs = [configs[0].baseline(), *configs]
-    title, folders = "Ablation (MAIL Table 3)", RunFolders(runs, overwrite=overwrite)
+    title, folders = "Ablation (MAIL Table 3)", RunLayout(runs, overwrite=overwrite)
     tables = [PlannedTable(configs, range(seeds), dataset, folders)]
     if dry_run:
         print_plan([title], tables, jobs)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailcli.config import RunConfig
     from mailcli.reporting.text_table import TextTable
     from mailcli.runs.audit import RunAudit
-    from mailcli.runs.folder import Run
+    from mailcli.runs.folder import RunFolder
 
 
 @click.command(short_help="Test whether generated behavior is the user's own.")
@@ -62,7 +62,7 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
 class _Audited(NamedTuple):
     """A run and its audit."""
 
-    run: Run
+    run: RunFolder
     audit: RunAudit
 
 
@@ -70,7 +70,7 @@ def _audits(folder: Path, data_dir: Path, draws: int) -> list[_Audited]:
     """The audit of a run, or of the runs below a folder, where those that have none are skipped with a warning."""
     from mailcli.runs.selection import keep_usable, ranker_runs, runs_in
 
-    def audited(run: Run) -> _Audited:
+    def audited(run: RunFolder) -> _Audited:
         return _Audited(run, _audit(run, data_dir, draws))
 
     runs = runs_in(folder, ranker_runs)
@@ -88,7 +88,7 @@ def _table(audited: list[_Audited], configs: list[RunConfig], title: str) -> Tex
     return audit_table(mean_audit([pair.audit for pair in audited]), configs, dataset, title)
 
 
-def _audit(run: Run, data_dir: Path, draws: int) -> RunAudit:
+def _audit(run: RunFolder, data_dir: Path, draws: int) -> RunAudit:
     """A run's audit: that in its folder if it has as many draws, and otherwise of its weights."""
     stored_audit = run.audit
     if stored_audit and len(stored_audit.draws) >= draws:

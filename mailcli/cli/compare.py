@@ -59,12 +59,12 @@ def compare(
         if cell not in cells:
             cells.append(cell)
     configs, dataset = resolve_rows(cells, seeds, data_dir, options)
-    from mailcli.experiments.cells import RunFolders
+    from mailcli.experiments.cells import RunLayout
     from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.matrix import make_rows
     from mailcli.reporting.tables import make_table
 
-    title, folders = "Comparison (MAIL Table 2)", RunFolders(runs, overwrite=overwrite)
+    title, folders = "Comparison (MAIL Table 2)", RunLayout(runs, overwrite=overwrite)
     tables = [PlannedTable(configs, range(seeds), dataset, folders)]
     if dry_run:
         print_plan([title], tables, jobs)

@@ -41,7 +41,7 @@ def results(
     --out` writes them.
     """
     from mailcli.experiments.document import render_document
-    from mailcli.experiments.plan_file import read_plan
+    from mailcli.experiments.experiment_file import read_experiment
     from mailcli.experiments.sections import make_sections
     from mailcli.utils.files import replace_file
 
@@ -51,9 +51,9 @@ def results(
         raise MailError(f"--out {out}: is what the document is made of. Name another file, e.g. RESULTS.md.")
     if out.is_file() and out.suffix.lower() != ".md":
         raise MailError(f"--out {out}: is there already, and is no Markdown file. Name another file.")
-    plans = [read_plan(path).with_options(data, seeds) for path in files]
+    experiments = [read_experiment(path).with_options(data, seeds) for path in files]
     introduction = _read_markdown(reading) if reading else ""
-    sections = make_sections(plans, runs, kept, figures, out)
+    sections = make_sections(experiments, runs, kept, figures, out)
     with replace_file(out) as partial:
         partial.write_text(render_document(sections, introduction), encoding="utf-8")
     print_line(out)

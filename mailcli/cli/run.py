@@ -48,22 +48,22 @@ def run(
     check_form(form, dry_run)
     metric_columns = check_columns(columns, dry_run)
     from mailcli.experiments.estimate import check_folders
-    from mailcli.experiments.plan_file import read_plan
-    from mailcli.experiments.plan_run import make_tables, plan_worlds
+    from mailcli.experiments.experiment_file import read_experiment
+    from mailcli.experiments.experiment_run import make_tables, plan_worlds
 
-    plans = [read_plan(path).with_options(data, seeds) for path in files]
-    if columns and any(plan.grid for plan in plans):
+    experiments = [read_experiment(path).with_options(data, seeds) for path in files]
+    if columns and any(experiment.grid for experiment in experiments):
         raise MailError("--columns: the table of a grid has columns of its own. Leave it out.")
-    planned = [plan_worlds(plan, data_dir, runs, overwrite) for plan in plans]
+    planned = [plan_worlds(experiment, data_dir, runs, overwrite) for experiment in experiments]
     needed = [world.table for worlds in planned for world in worlds]
     check_folders(needed)
     if dry_run:
-        print_plan([world.plan.title for worlds in planned for world in worlds], needed, jobs)
+        print_plan([world.experiment.title for worlds in planned for world in worlds], needed, jobs)
         return
     announce_work(needed, jobs)
     tables = [
         table
-        for plan, worlds in zip(plans, planned, strict=True)
-        for table in make_tables(plan, worlds, checkpoint_minutes, jobs, metric_columns)
+        for experiment, worlds in zip(experiments, planned, strict=True)
+        for table in make_tables(experiment, worlds, checkpoint_minutes, jobs, metric_columns)
     ]
     print_text_tables(tables, form)

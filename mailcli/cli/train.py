@@ -96,7 +96,7 @@ def train(
         _continue(parent, {**cell, "columns": columns, **options}, data_dir, runs, checkpoint_minutes, form, overwrite)
         return
     from mailcli.data.last_used import remember
-    from mailcli.experiments.cells import RunFolders
+    from mailcli.experiments.cells import RunLayout
     from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
     from mailcli.experiments.executors.replicas import parse_devices
@@ -112,7 +112,7 @@ def train(
             f"'{config.ranker}' is a trivial row, fitted in seconds by one process. Leave out --workers and --devices, "
             "and unset TF_CONFIG."
         )
-    folders = RunFolders(runs, overwrite=overwrite)
+    folders = RunLayout(runs, overwrite=overwrite)
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
     trainer: ClusterTrainer | MultiGpuTrainer | None = None
     if cluster:

@@ -17,7 +17,7 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
 
 
 @click.command(short_help="Search for the best settings on the validation split.")
-@click.argument("plan", required=False, type=PATH, metavar="[FILE]")
+@click.argument("experiment", required=False, type=PATH, metavar="[FILE]")
 @COLD_START
 @VARIANT
 @click.option("--seed", type=int, help="Random seed of the search, and of the first run of each trial. [default: 0]")
@@ -49,7 +49,7 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
 @RANKER
 @RUN_OPTIONS
 def tune(
-    plan: Path | None,
+    experiment: Path | None,
     seed: int | None,
     seeds: int | None,
     ranges: tuple[str, ...],
@@ -69,10 +69,10 @@ def tune(
 
     To resume an interrupted search, run the same command; --trials may be raised.
     """
-    if plan:
+    if experiment:
         _refuse_options_of_one_cell(options)
         budget = {"trials": trials, "ranges": ranges, "users": users, "seed": seed or 0, "seeds": seeds}
-        _tune_plan(plan, budget, out, jobs, options["data"], data_dir, runs, checkpoint_minutes)
+        _tune_experiment(experiment, budget, out, jobs, options["data"], data_dir, runs, checkpoint_minutes)
         return
     for option, value in (("--out", out), ("--jobs", jobs)):
         if value is not None:
@@ -105,7 +105,7 @@ def _refuse_options_of_one_cell(options: dict[str, Any]) -> None:
             raise MailError(f"--{flag} contradicts FILE, which names rows and settings. Leave --{flag} out.")
 
 
-def _tune_plan(
+def _tune_experiment(
     path: Path,
     budget: dict[str, Any],
     out: Path | None,
@@ -119,17 +119,17 @@ def _tune_plan(
     from mailcli.data.dataset import open_dataset
     from mailcli.data.last_used import remember
     from mailcli.experiments.datasets import prepare_dataset
-    from mailcli.experiments.plan_file import read_plan
-    from mailcli.experiments.plan_tuning import PlanTuning, budget_of, check_budget
-    from mailcli.experiments.tuned_plan import write_tuned_plan
+    from mailcli.experiments.experiment_file import read_experiment
+    from mailcli.experiments.experiment_tuning import ExperimentTuning, budget_of, check_budget
+    from mailcli.experiments.tuned_file import write_tuned_file
     from mailcli.utils.parsing import read_toml
 
-    plan = read_plan(path)
-    if plan.tuned:
+    experiment = read_experiment(path)
+    if experiment.tuned:
         raise MailError(f"{path}: is tuned already. Expected the experiment that it was made from.")
-    if plan.grid:
+    if experiment.grid:
         raise MailError(f"{path}: has a grid. Expected an experiment on one dataset.")
-    chosen = budget_of(plan, **budget)
+    chosen = budget_of(experiment, **budget)
     target = out or path.parent / "tuned" / path.name
     if target.resolve() == path.resolve():
         raise MailError(f"--out {target}: is the experiment itself. Name another file.")
@@ -137,14 +137,14 @@ def _tune_plan(
         raise MailError(f"--out {target}: is a folder. Name a file, e.g. {target / path.name}.")
     if target.is_file() and not read_toml(target).get("tuned"):
         raise MailError(f"--out {target}: is there already, and is no tuned experiment. Name another file.")
-    check_budget(plan, chosen)
-    dataset = open_dataset(data_dir, data) if data else prepare_dataset(plan, data_dir)
+    check_budget(experiment, chosen)
+    dataset = open_dataset(data_dir, data) if data else prepare_dataset(experiment, data_dir)
     remember(dataset)
-    tuned = PlanTuning(plan, chosen, dataset, runs, jobs, checkpoint_minutes).tune()
-    write_tuned_plan(plan, chosen, tuned, dataset.name, target)
+    tuned = ExperimentTuning(experiment, chosen, dataset, runs, jobs, checkpoint_minutes).tune()
+    write_tuned_file(experiment, chosen, tuned, dataset.name, target)
     measured = _measured(chosen.users, chosen.seeds)
     print_line(f"validation AUC ({measured}) of the best of {chosen.trials} trials, and its settings")
-    for name, row in zip(plan.row_names(), tuned, strict=True):
+    for name, row in zip(experiment.row_names(), tuned, strict=True):
         value = "-" if row.validation is None else f"{row.validation:.4f}"
         print_line(f"{value:>6}  {name}  {' '.join(f'{key}={setting}' for key, setting in row.settings.items())}")
     print_line(f"{target}: written. Next: mail run {target}")

@@ -1,1 +1,1 @@
-"""Many runs: cells, tables, plans, searches, the document of results."""
+"""Many runs: cells, tables, experiments, searches, the document of results."""

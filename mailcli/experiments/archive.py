@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mailcli.config import RunConfig, differences, to_toml
 from mailcli.errors import MailError
-from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.cells import RunLayout
+from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.matrix import make_row, with_baselines
-from mailcli.experiments.plan import Plan
 from mailcli.reporting.rows import Row
 from mailcli.runs.checksums import copy_sums
-from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, Run, check_finished_files
+from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, RunFolder, check_finished_files
 from mailcli.runs.registry import check_same_origin, open_run
 from mailcli.utils.files import replace_file
 
@@ -21,26 +21,26 @@ from mailcli.utils.files import replace_file
 ARCHIVED = (CONFIG, ENVIRONMENT, AUDIT, RESULT)
 
 
-def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list[Run]]:
+def archive_runs(experiment: Experiment, runs: Path, archive: Path) -> tuple[list[Row], list[RunFolder]]:
     """The rows of an experiment and all runs behind them, with baselines, from the archive.
 
     The small files of finished runs in `runs` are copied to the archive first.
 
     Args:
-        plan: the experiment.
+        experiment: the experiment.
         runs: folder of the runs; it need not exist.
         archive: folder of the archived runs, with the same subfolders as `runs`; if it is `runs`, nothing is copied.
 
     Raises:
         MailError: a run is in neither folder, has other settings, or is on another version of the dataset.
     """
-    configs, folders = _locate(plan, runs, archive)
-    seeds = tuple(plan.seed_numbers())
-    archived: dict[str, Run] = {}
+    configs, folders = _locate(experiment, runs, archive)
+    seeds = tuple(experiment.seed_numbers())
+    archived: dict[str, RunFolder] = {}
     missing: list[Path] = []
-    baseline_of = plan.baseline_of(configs)
+    baseline_of = experiment.baseline_of(configs)
     for config in with_baselines(configs, seeds, baseline_of):
-        place = folders.runs_folder(config) / config.run_path
+        place = folders.folder_for(config) / config.run_path
         _copy(runs / place, archive / place)
         if (archive / place / RESULT).is_file():
             archived[config.key] = _open_checked(archive / place, config)
@@ -49,43 +49,43 @@ def archive_runs(plan: Plan, runs: Path, archive: Path) -> tuple[list[Row], list
     if missing:
         places = f"neither in {runs} nor in {archive}" if runs != archive else f"not in {runs}"
         raise MailError(
-            f"{plan.path}: {len(missing)} of {len(missing) + len(archived)} runs are {places}, for example "
-            f"{missing[0]}. Train them with `{plan.command}`."
+            f"{experiment.path}: {len(missing)} of {len(missing) + len(archived)} runs are {places}, for example "
+            f"{missing[0]}. Train them with `{experiment.command}`."
         )
     check_same_origin(list(archived.values()))
-    rows = plan.name_rows([make_row(config, seeds, archived, baseline_of) for config in configs])
+    rows = experiment.name_rows([make_row(config, seeds, archived, baseline_of) for config in configs])
     return rows, list(archived.values())
 
 
-def _locate(plan: Plan, runs: Path, archive: Path) -> tuple[list[RunConfig], RunFolders]:
+def _locate(experiment: Experiment, runs: Path, archive: Path) -> tuple[list[RunConfig], RunLayout]:
     """The rows' configs and the places of their runs in either folder; on the real dataset if that was used."""
-    for data in plan.datasets:
-        configs, shared = plan.configs(data, _history(plan, data, runs, archive))
-        folders = RunFolders(Path(), shared)
-        first = _first_run(plan, folders, configs[0])
+    for data in experiment.datasets:
+        configs, shared = experiment.configs(data, _history(experiment, data, runs, archive))
+        folders = RunLayout(Path(), shared)
+        first = _first_run(experiment, folders, configs[0])
         if (runs / first / RESULT).is_file() or (archive / first / RESULT).is_file():
             break
     return configs, folders
 
 
-def _history(plan: Plan, data: str, runs: Path, archive: Path) -> int:
+def _history(experiment: Experiment, data: str, runs: Path, archive: Path) -> int:
     """n_v where an experiment leaves it to the dataset: the default, or less if the dataset has less.
 
     The dataset need not be there: the first run of a row that does not set n_v has it. The others must agree.
     """
-    configs, shared = plan.configs(data, RunConfig.history)
-    folders = RunFolders(Path(), shared)
-    for row, config in zip(plan.rows, configs, strict=True):
-        place = _first_run(plan, folders, config)
+    configs, shared = experiment.configs(data, RunConfig.history)
+    folders = RunLayout(Path(), shared)
+    for row, config in zip(experiment.rows, configs, strict=True):
+        place = _first_run(experiment, folders, config)
         for run in (runs / place, archive / place):
             if "history" not in row and (run / RESULT).is_file():
                 return min(open_run(run).config.history, RunConfig.history)
     return RunConfig.history
 
 
-def _first_run(plan: Plan, folders: RunFolders, config: RunConfig) -> Path:
+def _first_run(experiment: Experiment, folders: RunLayout, config: RunConfig) -> Path:
     """The place of the first seed's run of a row."""
-    return folders.runs_folder(config) / replace(config, seed=plan.first_seed).run_path
+    return folders.folder_for(config) / replace(config, seed=experiment.first_seed).run_path
 
 
 def _copy(run: Path, archive: Path) -> None:
@@ -109,7 +109,7 @@ def _copy_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, partial)
 
 
-def _open_checked(folder: Path, config: RunConfig) -> Run:
+def _open_checked(folder: Path, config: RunConfig) -> RunFolder:
     """An archived run; refused if it has another config (MailError)."""
     run = open_run(folder)
     differ = differences(to_toml(run.config), to_toml(config))

@@ -13,7 +13,7 @@ from mailcli import plugins
 from mailcli.config import OPTION_TABLES, VARIANTS, Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, did_you_mean, quoted
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import find_run, holds_another
 from mailcli.settings.option_defaults import check_options
 from mailcli.training.trivial_run import train_trivial_row
@@ -119,7 +119,7 @@ def check_variant(name: str) -> None:
 
 
 @dataclass(frozen=True)
-class RunFolders:
+class RunLayout:
     """Where the runs of a table are.
 
     Rows of the same cell that differ in a setting would share a folder, so each gets a folder of runs of its own.
@@ -131,15 +131,15 @@ class RunFolders:
     overwrite: bool = False
     """Whether runs with other settings, data or code are replaced; otherwise they are refused."""
 
-    def find(self, config: RunConfig, dataset: Dataset) -> Run:
+    def find(self, config: RunConfig, dataset: Dataset) -> RunFolder:
         """The run of a config, finished, unfinished, or not begun yet (MailError as `find_run`)."""
-        return find_run(self.runs_folder(config), config, dataset, overwrite=self.overwrite)
+        return find_run(self.folder_for(config), config, dataset, overwrite=self.overwrite)
 
     def replaces_another(self, config: RunConfig, dataset: Dataset) -> bool:
         """Whether the run of a config will replace one with other settings, data or code."""
-        return self.overwrite and holds_another(self.runs_folder(config), config, dataset)
+        return self.overwrite and holds_another(self.folder_for(config), config, dataset)
 
-    def runs_folder(self, config: RunConfig) -> Path:
+    def folder_for(self, config: RunConfig) -> Path:
         """The folder of runs for a config: `runs`, or one inside it named by what differs from the shared settings."""
         own = _own_settings(config, self.shared) if self.shared else []
         return self.runs / _folder_name(",".join(own)) if own else self.runs
@@ -165,8 +165,8 @@ def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:
 
 
 def train_if_missing(
-    config: RunConfig, dataset: Dataset, runs: Path | RunFolders, checkpoint_minutes: float | None = None
-) -> Run:
+    config: RunConfig, dataset: Dataset, runs: Path | RunLayout, checkpoint_minutes: float | None = None
+) -> RunFolder:
     """The finished run of a config, trained if it is missing.
 
     Args:
@@ -175,7 +175,7 @@ def train_if_missing(
         runs: folder of the runs.
         checkpoint_minutes: between two checkpoints; None for the default.
     """
-    folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
+    folders = runs if isinstance(runs, RunLayout) else RunLayout(runs)
     run = folders.find(config, dataset)
     if run.result is None and plugins.is_trivial(config.ranker):
         train_trivial_row(run, dataset)

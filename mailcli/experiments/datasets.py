@@ -7,7 +7,7 @@ from pathlib import Path
 from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.data.writer import check_target
 from mailcli.errors import MailError
-from mailcli.experiments.plan import Plan
+from mailcli.experiments.experiment import Experiment
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.simulated_marker import MARKER
@@ -16,53 +16,53 @@ from mailcli.simulation.world import Settings
 from mailcli.utils.parsing import read_json
 
 
-def prepare_dataset(plan: Plan, data_dir: Path) -> Dataset:
+def prepare_dataset(experiment: Experiment, data_dir: Path) -> Dataset:
     """The dataset of an experiment, preprocessed if need be: real data if its raw files exist, otherwise simulated.
 
     Raises:
         MailError: it cannot be made; or the dataset of that name was made from other settings.
     """
-    if plan.schema:
-        return _from_schema(plan, plan.schema, data_dir)
-    raw = data_dir / "raw" / plan.source
-    if plan.is_world or (plan.simulate and not _holds_real_files(raw)):
-        return _simulated(plan, data_dir)
-    name, chosen = plan.datasets[0], plan.source_options
+    if experiment.schema:
+        return _from_schema(experiment, experiment.schema, data_dir)
+    raw = data_dir / "raw" / experiment.source
+    if experiment.is_world or (experiment.simulate and not _holds_real_files(raw)):
+        return _simulated(experiment, data_dir)
+    name, chosen = experiment.datasets[0], experiment.source_options
     if name in dataset_names(data_dir):
         return open_dataset(data_dir, name)
     options = PreprocessOptions(label=chosen.get("label"), test=chosen.get("test"))
-    return preprocess(plan.source, raw, data_dir, None, options)
+    return preprocess(experiment.source, raw, data_dir, None, options)
 
 
-def _simulated(plan: Plan, data_dir: Path) -> Dataset:
+def _simulated(experiment: Experiment, data_dir: Path) -> Dataset:
     """The simulated dataset of an experiment (MailError if it was simulated with other settings)."""
-    settings = {key: value for key, value in plan.simulate.items() if key != "name"}
-    name = plan.simulate["name"]
+    settings = {key: value for key, value in experiment.simulate.items() if key != "name"}
+    name = experiment.simulate["name"]
     raw = data_dir / "raw" / name
     if name not in dataset_names(data_dir):
-        _check_name(plan, name, data_dir)
+        _check_name(experiment, name, data_dir)
         if not (raw / MARKER).is_file():
             simulate_alimama(Settings(**settings), raw)
-        preprocess(plan.source, raw, data_dir, name)
+        preprocess(experiment.source, raw, data_dir, name)
     dataset = open_dataset(data_dir, name)
     actual = dataset.simulation or {}
     differ = [f"{key}: {actual.get(key)} -> {value}" for key, value in settings.items() if actual.get(key) != value]
     if differ:
         raise MailError(
-            f"{dataset.folder}: is not the dataset that {plan.path} asks for ({'; '.join(differ)}). Delete it and "
-            f"{raw}, or give the plan's dataset another name."
+            f"{dataset.folder}: is not the dataset that {experiment.path} asks for ({'; '.join(differ)}). Delete it "
+            f"and {raw}, or give the experiment's dataset another name."
         )
-    if plan.is_world:
+    if experiment.is_world:
         _delete_simulated_files(raw)
     return dataset
 
 
-def _check_name(plan: Plan, name: str, data_dir: Path) -> None:
+def _check_name(experiment: Experiment, name: str, data_dir: Path) -> None:
     """Refuse a name that cannot be a dataset's before files are written to a folder of that name (MailError)."""
     try:
         check_target(data_dir, name)
     except MailError as error:
-        raise MailError(f"{plan.path}: simulate.name: {error.message}") from error
+        raise MailError(f"{experiment.path}: simulate.name: {error.message}") from error
 
 
 def _delete_simulated_files(raw: Path) -> None:
@@ -79,7 +79,7 @@ def _delete_simulated_files(raw: Path) -> None:
         raw.rmdir()
 
 
-def _from_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:
+def _from_schema(experiment: Experiment, schema: Path, data_dir: Path) -> Dataset:
     """The dataset of a schema file, preprocessed from data/raw/NAME unless it exists."""
     name = schema.stem
     if name not in dataset_names(data_dir):
@@ -87,8 +87,8 @@ def _from_schema(plan: Plan, schema: Path, data_dir: Path) -> Dataset:
     dataset = open_dataset(data_dir, name)
     if dataset.manifest.get("mapping", {}).get("text") != read_schema_file(schema).text:
         raise MailError(
-            f"{dataset.folder}: is not the dataset that {plan.path} asks for: it was made with another version of "
-            f"{schema}. Delete it, or give the schema file another name."
+            f"{dataset.folder}: is not the dataset that {experiment.path} asks for: it was made with another version "
+            f"of {schema}. Delete it, or give the schema file another name."
         )
     return dataset
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mailcli.escape import markdown, markdown_code
-from mailcli.experiments.plan import Plan
+from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.section_tables import SectionTables, legends, section_tables
 from mailcli.reporting.formats import render
 from mailcli.reporting.provenance import cost_note, environment_notes
 from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 #: The figure that is shown, of rows and of a grid; a section links to its others.
 _SHOWN_FIGURES = {"forest", "map"}
@@ -29,10 +29,10 @@ _APPENDIX = "Further tables"
 class ExperimentSection:
     """One experiment."""
 
-    plan: Plan
+    experiment: Experiment
     tables: Sequence[ResultTable | TextTable]
     """A text is shown as it is: the table of a grid."""
-    runs: Sequence[Run]
+    runs: Sequence[RunFolder]
     """All runs behind the tables, with baselines."""
     figures: Sequence[Path]
     """Relative to the document."""
@@ -97,16 +97,16 @@ def _anchored(anchor: str, title: str, level: int = 2) -> str:
 
 def _section(section: ExperimentSection, tables: SectionTables, number: int) -> list[str]:
     """The heading, what the tables show, the table of new users, a figure, and how all of it is made."""
-    plan = section.plan
+    experiment = section.experiment
     links = [f"[{markdown(other.name)}](#{_anchor(number, at)})" for at, other in enumerate(tables.others, start=1)]
     return [
         _anchored(_anchor(number), section.title),
-        plan.reading,
+        experiment.reading,
         _without_title(tables.shown),
         f"**{markdown(tables.verdicts)}**" if tables.verdicts else "",
         f"Further tables: {', '.join(links)}." if links else "",
         *_figures(section.figures),
-        f"Made by {markdown_code(plan.command)}: {markdown(cost_note(section.runs))}.",
+        f"Made by {markdown_code(experiment.command)}: {markdown(cost_note(section.runs))}.",
     ]
 
 

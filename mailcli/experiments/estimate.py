@@ -14,7 +14,7 @@ from mailcli.config import RunConfig, differences, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError, counted
-from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.executors.measuring import MeasuredModel, measure_cells
 from mailcli.experiments.executors.processes import jobs_and_threads
 from mailcli.experiments.matrix import BaselineOf, run_memory, with_baselines
@@ -78,7 +78,7 @@ class PlannedTable:
     configs: Sequence[RunConfig]
     seeds: Sequence[int]
     dataset: Dataset
-    folders: RunFolders
+    folders: RunLayout
     baseline_of: BaselineOf = RunConfig.baseline
     names: Sequence[str] = ()
     """The rows' names, in the order of `configs`; empty: rows are named by cell and options."""
@@ -93,7 +93,7 @@ class PlannedTable:
             PlannedRun(
                 config,
                 self.dataset,
-                self.folders.runs_folder(config) / config.run_path,
+                self.folders.folder_for(config) / config.run_path,
                 names.get(config.without_seed().key) or row_label(config),
                 self.grid,
                 self.folders.replaces_another(config, self.dataset),

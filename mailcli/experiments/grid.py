@@ -9,37 +9,37 @@ from pathlib import Path
 
 from mailcli.config import Options
 from mailcli.experiments.archive import archive_runs
-from mailcli.experiments.plan import Plan
+from mailcli.experiments.experiment import Experiment
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows, world_name
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.simulation.world import Settings
 
 
-def worlds(plan: Plan) -> list[Plan]:
+def worlds(experiment: Experiment) -> list[Experiment]:
     """The experiment in each world of its grid, as an experiment of its own; only itself if it has no grid."""
-    if not plan.grid:
-        return [plan]
+    if not experiment.grid:
+        return [experiment]
     return [
-        _world(plan, dict(zip(plan.grid, values, strict=True)))
-        for values in product(*(plan.grid[name] for name in plan.grid))
+        _world(experiment, dict(zip(experiment.grid, values, strict=True)))
+        for values in product(*(experiment.grid[name] for name in experiment.grid))
     ]
 
 
-def _world(plan: Plan, settings: Options) -> Plan:
+def _world(experiment: Experiment, settings: Options) -> Experiment:
     # In the order of all settings, as a table names its lines.
     ordered = {field.name: settings[field.name] for field in fields(Settings) if field.name in settings}
-    simulate = {**plan.simulate, **settings, "name": f"{plan.simulate['name']}-{world_name(ordered)}"}
-    return replace(plan, simulate=simulate, grid={}, is_world=True)
+    simulate = {**experiment.simulate, **settings, "name": f"{experiment.simulate['name']}-{world_name(ordered)}"}
+    return replace(experiment, simulate=simulate, grid={}, is_world=True)
 
 
-def world_rows(plan: Plan, rows: Sequence[Row]) -> WorldRows:
+def world_rows(experiment: Experiment, rows: Sequence[Row]) -> WorldRows:
     """The rows of a world with all settings of its simulator."""
-    settings = Settings(**{key: value for key, value in plan.simulate.items() if key != "name"})
+    settings = Settings(**{key: value for key, value in experiment.simulate.items() if key != "name"})
     return WorldRows(asdict(settings), rows)
 
 
-def archive_worlds(plan: Plan, runs: Path, archive: Path) -> tuple[list[WorldRows], list[Run]]:
+def archive_worlds(experiment: Experiment, runs: Path, archive: Path) -> tuple[list[WorldRows], list[RunFolder]]:
     """The rows of each world of a grid, and all runs behind them; arguments and errors as `archive_runs`."""
-    archived = [(world, *archive_runs(world, runs, archive)) for world in worlds(plan)]
+    archived = [(world, *archive_runs(world, runs, archive)) for world in worlds(experiment)]
     return [world_rows(world, rows) for world, rows, _ in archived], [run for *_, own in archived for run in own]

@@ -10,10 +10,10 @@ from pathlib import Path
 from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
-from mailcli.experiments.cells import RunFolders, train_if_missing
+from mailcli.experiments.cells import RunLayout, train_if_missing
 from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
 from mailcli.reporting.rows import Result, Row, result_of
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.utils.hardware import table_bytes, table_memory
 
 logger = logging.getLogger(__name__)
@@ -26,12 +26,12 @@ class TableRuns:
     """The runs that a table needs, with baselines; those of trivial rows are finished."""
 
     dataset: Dataset
-    folders: RunFolders
-    by_config: Mapping[str, Run]
+    folders: RunLayout
+    by_config: Mapping[str, RunFolder]
     """By the `key` of their config."""
 
     @property
-    def of_networks(self) -> list[Run]:
+    def of_networks(self) -> list[RunFolder]:
         """All but those of trivial rows."""
         return [run for run in self.by_config.values() if not plugins.is_trivial(run.config.ranker)]
 
@@ -45,7 +45,7 @@ def make_rows(
     configs: Iterable[RunConfig],
     seeds: Iterable[int],
     dataset: Dataset,
-    runs: Path | RunFolders,
+    runs: Path | RunLayout,
     checkpoint_minutes: float | None = None,
     jobs: int | None = None,
     trainer: Callable[[Sequence[Task]], None] | None = None,
@@ -65,7 +65,7 @@ def make_rows(
         MailError: a run cannot be made, or has failed; the others are finished by then.
         Interrupted: by Ctrl-C; what is done is kept.
     """
-    folders = runs if isinstance(runs, RunFolders) else RunFolders(runs)
+    folders = runs if isinstance(runs, RunLayout) else RunLayout(runs)
     configs, seeds = list(configs), tuple(seeds)
     table = table_runs(configs, seeds, dataset, folders)
     if trainer:
@@ -79,7 +79,7 @@ def table_runs(
     configs: Sequence[RunConfig],
     seeds: Sequence[int],
     dataset: Dataset,
-    folders: RunFolders,
+    folders: RunLayout,
     baseline_of: BaselineOf = RunConfig.baseline,
 ) -> TableRuns:
     """Find the runs of a table, and fit those of trivial rows; other arguments and errors as `make_rows`.
@@ -144,7 +144,7 @@ def run_memory(config: RunConfig, dataset: Dataset) -> int:
     return 2 * 10**9 + min(table, table_memory() or table)
 
 
-def _log_progress(runs: Sequence[Run], jobs: int) -> None:
+def _log_progress(runs: Sequence[RunFolder], jobs: int) -> None:
     """Report how many runs are finished and how many are left."""
     finished = sum(run.result is not None for run in runs)
     begun = sum(run.has_begun and run.result is None for run in runs)
@@ -155,7 +155,10 @@ def _log_progress(runs: Sequence[Run], jobs: int) -> None:
 
 
 def make_row(
-    config: RunConfig, seeds: tuple[int, ...], runs: Mapping[str, Run], baseline_of: BaselineOf = RunConfig.baseline
+    config: RunConfig,
+    seeds: tuple[int, ...],
+    runs: Mapping[str, RunFolder],
+    baseline_of: BaselineOf = RunConfig.baseline,
 ) -> Row:
     """The row of a cell whose runs are all finished.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mailcli.errors import MailError
 from mailcli.experiments.archive import archive_runs
+from mailcli.experiments.experiment import Experiment
+from mailcli.experiments.experiment_file import read_experiment
 from mailcli.experiments.grid import archive_worlds
-from mailcli.experiments.plan import Plan
-from mailcli.experiments.plan_file import read_plan
 from mailcli.reporting.captions import table_titles
 from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.plots.map import map_caption
@@ -21,7 +21,7 @@ from mailcli.reporting.rows import METRICS, Row, result_of, row_of
 from mailcli.reporting.tables import make_table
 from mailcli.reporting.warm_up import check_known
 from mailcli.reporting.warm_up_table import WarmUpLine, measure_lines
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import check_same_origin
 from mailcli.runs.selection import finished_runs, runs_in
 
@@ -59,10 +59,12 @@ def make_report(sources: Sequence[Path], options: ReportOptions) -> list[ReportS
     folders = [source for source in sources if source not in files]
     if not files and (options.data or options.seeds is not None):
         raise MailError("--data and --seeds are of an experiment. Name its FILE, or leave them out.")
-    plans = [read_plan(path).with_options(options.data, options.seeds) for path in files]
+    experiments = [read_experiment(path).with_options(options.data, options.seeds) for path in files]
     runs = [run for folder in folders for run in runs_in(folder)] if sources else finished_runs(options.runs)
-    sections = [_plan_section(plan, f"s{number}", options) for number, plan in enumerate(plans, start=1)]
-    return sections + _run_sections(runs, options, len(plans) + 1)
+    sections = [
+        _experiment_section(experiment, f"s{number}", options) for number, experiment in enumerate(experiments, start=1)
+    ]
+    return sections + _run_sections(runs, options, len(experiments) + 1)
 
 
 def is_experiment(source: Path) -> bool:
@@ -70,25 +72,25 @@ def is_experiment(source: Path) -> bool:
     return source.is_file() or source.suffix == ".toml"
 
 
-def _plan_section(plan: Plan, name: str, options: ReportOptions) -> ReportSection:
+def _experiment_section(experiment: Experiment, name: str, options: ReportOptions) -> ReportSection:
     """The section of an experiment, whose runs are all finished."""
-    if plan.grid:
+    if experiment.grid:
         if options.known or options.columns != METRICS:
             raise MailError(
-                f"{plan.path}: the table of a grid has columns of its own. Leave out --columns and --known."
+                f"{experiment.path}: the table of a grid has columns of its own. Leave out --columns and --known."
             )
-        worlds, runs = archive_worlds(plan, options.runs, options.runs)
-        of_grid = map_tables(worlds, f"{plan.title}, simulated")
-        return section_of_worlds(worlds, runs, of_grid, map_caption(runs), name, plan.reading, plan.command)
-    rows, runs = archive_runs(plan, options.runs, options.runs)
-    tables = plan.tables(rows, (runs[0].result or {})["dataset"], options.columns)
+        worlds, runs = archive_worlds(experiment, options.runs, options.runs)
+        of_grid = map_tables(worlds, f"{experiment.title}, simulated")
+        return section_of_worlds(worlds, runs, of_grid, map_caption(runs), name, experiment.reading, experiment.command)
+    rows, runs = archive_runs(experiment, options.runs, options.runs)
+    tables = experiment.tables(rows, (runs[0].result or {})["dataset"], options.columns)
     by_config = {run.config.key: run for run in runs}
     by_row = [[by_config[replace(row.config, seed=seed).key] for seed in row.seeds] for row in rows]
     warm_up = _warm_up(list(zip(rows, by_row, strict=True)), options)
-    return section_of_rows(ReportRows(rows, runs, warm_up), tables, name, plan.reading, plan.command)
+    return section_of_rows(ReportRows(rows, runs, warm_up), tables, name, experiment.reading, experiment.command)
 
 
-def _run_sections(runs: Sequence[Run], options: ReportOptions, first: int) -> list[ReportSection]:
+def _run_sections(runs: Sequence[RunFolder], options: ReportOptions, first: int) -> list[ReportSection]:
     """The sections of some runs, numbered from `first`."""
     tables = [
         [(row_of([(run, result_of(run)) for run in runs_of_row]), runs_of_row) for runs_of_row in table]
@@ -102,7 +104,7 @@ def _run_sections(runs: Sequence[Run], options: ReportOptions, first: int) -> li
 
 
 def _run_section(
-    rows_and_runs: Sequence[tuple[Row, Sequence[Run]]], title: str, name: str, options: ReportOptions
+    rows_and_runs: Sequence[tuple[Row, Sequence[RunFolder]]], title: str, name: str, options: ReportOptions
 ) -> ReportSection:
     """The section of one table of runs that were trained one by one."""
     rows = [row for row, _ in rows_and_runs]
@@ -112,7 +114,7 @@ def _run_section(
     return section_of_rows(report_rows, [make_table(rows, title, columns=options.columns)], name)
 
 
-def _warm_up(rows: Sequence[tuple[Row, Sequence[Run]]], options: ReportOptions) -> list[WarmUpLine]:
+def _warm_up(rows: Sequence[tuple[Row, Sequence[RunFolder]]], options: ReportOptions) -> list[WarmUpLine]:
     """The measurements of some rows with their runs; none if they are not asked for."""
     if not options.known:
         return []

@@ -10,21 +10,23 @@ from typing import NamedTuple
 from mailcli.errors import MailError
 from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.document import ExperimentSection
+from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.grid import archive_worlds
-from mailcli.experiments.plan import Plan
 from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.plots.map import map_caption, map_figure
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 
-def make_sections(plans: Sequence[Plan], runs: Path, kept: Path, figures: Path, out: Path) -> list[ExperimentSection]:
+def make_sections(
+    experiments: Sequence[Experiment], runs: Path, kept: Path, figures: Path, out: Path
+) -> list[ExperimentSection]:
     """The section of each experiment.
 
     Args:
-        plans: the experiments.
+        experiments: the experiments.
         runs: folder of the runs; it need not exist.
         kept: folder of the archived runs.
         figures: folder with a subfolder of figures per experiment; a forest plot or a map is drawn.
@@ -34,22 +36,25 @@ def make_sections(plans: Sequence[Plan], runs: Path, kept: Path, figures: Path, 
         MailError: two experiments would share a subfolder of figures; or as `archive_runs`, for any experiment, before
             a figure is drawn.
     """
-    _check_names(plans, figures)
-    archived = [_archive(plan, runs, kept) for plan in plans]
-    return [_section(plan, own, figures / plan.name, out) for plan, own in zip(plans, archived, strict=True)]
+    _check_names(experiments, figures)
+    archived = [_archive(experiment, runs, kept) for experiment in experiments]
+    return [
+        _section(experiment, own, figures / experiment.name, out)
+        for experiment, own in zip(experiments, archived, strict=True)
+    ]
 
 
-def _check_names(plans: Sequence[Plan], figures: Path) -> None:
+def _check_names(experiments: Sequence[Experiment], figures: Path) -> None:
     """Refuse two files of one name, whose figures would be in one folder (MailError)."""
     known: dict[str, Path] = {}
-    for plan in plans:
-        path, other = plan.path, known.setdefault(plan.name, plan.path)
+    for experiment in experiments:
+        path, other = experiment.path, known.setdefault(experiment.name, experiment.path)
         if other is not path and other.resolve() == path.resolve():
             raise MailError(f"{path}: is named twice. Name it once.")
         if other is not path:
             raise MailError(
-                f"{other} and {path}: have one name, so both would have their figures in {figures / plan.name}. Rename "
-                "one of them, or leave it out."
+                f"{other} and {path}: have one name, so both would have their figures in {figures / experiment.name}. "
+                "Rename one of them, or leave it out."
             )
 
 
@@ -58,24 +63,24 @@ class _Archived(NamedTuple):
 
     rows: Sequence[Row]
     worlds: Sequence[WorldRows]
-    runs: Sequence[Run]
+    runs: Sequence[RunFolder]
 
 
-def _archive(plan: Plan, runs: Path, kept: Path) -> _Archived:
-    if plan.grid:
-        worlds, runs_of_plan = archive_worlds(plan, runs, kept)
-        return _Archived([], worlds, runs_of_plan)
-    rows, runs_of_plan = archive_runs(plan, runs, kept)
-    return _Archived(rows, [], runs_of_plan)
+def _archive(experiment: Experiment, runs: Path, kept: Path) -> _Archived:
+    if experiment.grid:
+        worlds, own_runs = archive_worlds(experiment, runs, kept)
+        return _Archived([], worlds, own_runs)
+    rows, own_runs = archive_runs(experiment, runs, kept)
+    return _Archived(rows, [], own_runs)
 
 
-def _section(plan: Plan, archived: _Archived, figures: Path, out: Path) -> ExperimentSection:
+def _section(experiment: Experiment, archived: _Archived, figures: Path, out: Path) -> ExperimentSection:
     label = (archived.runs[0].result or {})["dataset"]
-    title = plan.title_on(label)
+    title = experiment.title_on(label)
     _draw(archived, figures)
-    tables = map_tables(archived.worlds, title) if plan.grid else plan.tables(archived.rows, label)
+    tables = map_tables(archived.worlds, title) if experiment.grid else experiment.tables(archived.rows, label)
     relative = [Path(os.path.relpath(path, out.parent)) for path in sorted(figures.glob("*.png"))]
-    return ExperimentSection(plan, tables, archived.runs, relative)
+    return ExperimentSection(experiment, tables, archived.runs, relative)
 
 
 def _draw(archived: _Archived, folder: Path) -> None:

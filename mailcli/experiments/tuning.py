@@ -1,6 +1,6 @@
 """Settings searched on the validation split by Optuna: `mail tune`. The test split is not read.
 
-<runs>/tune/<name>/, or <runs>/tune/<plan>/<cell>/ for a row of an experiment
+<runs>/tune/<name>/, or <runs>/tune/<experiment>/<cell>/ for a row of an experiment
     study.log          Optuna's journal: the settings and value of every trial; an interrupted search resumes from it
     trials.csv         the same as a table
     <key=value,...>/   the runs of each trial
@@ -24,7 +24,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.errors import DivergedError, MailError, did_you_mean, quoted
 from mailcli.escape import csv_cell
-from mailcli.experiments.cells import RunFolders, resolve_config
+from mailcli.experiments.cells import RunLayout, resolve_config
 from mailcli.experiments.search_space import Range, distribution, is_number, option_owner, same_value
 from mailcli.experiments.study import (
     STUDY,
@@ -38,7 +38,7 @@ from mailcli.experiments.study import (
     value_of,
 )
 from mailcli.runs.checkpoints import checkpoint_files, delete_checkpoints
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import find_run, run_identity
 from mailcli.settings.option_defaults import option_defaults
 from mailcli.training.evaluate import check_selectable
@@ -67,18 +67,18 @@ class Search:
     """The group of users whose validation AUC is maximized."""
     seeds: int = 1
     """Seeds of each trial, from the config's on; the mean of their validation AUC is maximized."""
-    plan: str = ""
+    experiment: str = ""
     """Name of the experiment whose row this is; empty for a search of its own."""
 
     @property
     def folder(self) -> Path:
         """Relative to the folder of runs."""
-        return Path("tune", self.plan, self.name)
+        return Path("tune", self.experiment, self.name)
 
     @property
     def folder_option(self) -> str:
         """What to change for a folder of its own: the rows of an experiment have the names of their cells."""
-        return "--runs folder" if self.plan else "--name"
+        return "--runs folder" if self.experiment else "--name"
 
     @property
     def marks(self) -> dict[str, str]:
@@ -94,7 +94,7 @@ class Search:
 
     def check(self) -> None:
         """Refuse a search with impossible trials (MailError)."""
-        if not self.plan and not _NAME.fullmatch(self.name):
+        if not self.experiment and not _NAME.fullmatch(self.name):
             raise MailError(f"--name {self.name!r}: expected letters, digits, '.', '_' or '-'.")
         if self.users not in USERS:
             raise MailError(
@@ -163,13 +163,13 @@ def _search_on(
     if done < trials:
         _check_users(search, dataset)
         _check_option_values(search)
-    if search.plan and not study.trials:
+    if search.experiment and not study.trials:
         _enqueue_own_settings(search, study)
     for number in range(done, trials):
         # One sampler per trial, so that a resumed search tries what an uninterrupted one would have tried.
         study.sampler = optuna.samplers.TPESampler(seed=(search.config.seed + number) % (MAX_SEED + 1))
         trial = study.ask({setting.key: distribution(optuna, setting) for setting in search.ranges})
-        row = f"{search.config.cell}, " if search.plan else ""
+        row = f"{search.config.cell}, " if search.experiment else ""
         try:
             note = _run_trial(search, study, trial, dataset, folder, checkpoint_minutes)
         except DivergedError as error:
@@ -203,8 +203,8 @@ def _run_trial(
     if known is not None:
         study.tell(trial, known)
         return ", as when they were tried before"
-    folders = RunFolders(folder, search.config)
-    trained: list[Run] = []
+    folders = RunLayout(folder, search.config)
+    trained: list[RunFolder] = []
     values: list[float] = []
     try:
         for config in search.runs_of(trial.params):
@@ -275,8 +275,8 @@ def _own_value(config: RunConfig, setting: Range) -> Any:
 
 
 def _train(
-    config: RunConfig, dataset: Dataset, folders: RunFolders, checkpoint_minutes: float | None
-) -> tuple[Run, dict[str, Any]]:
+    config: RunConfig, dataset: Dataset, folders: RunLayout, checkpoint_minutes: float | None
+) -> tuple[RunFolder, dict[str, Any]]:
     """A trial's run and its best epoch; trained as by `mail train`, but not tested."""
     load_tensorflow()
     from mailcli.models.factory import is_two_stage
@@ -300,18 +300,18 @@ def _train(
         raise
 
 
-def _find_run(config: RunConfig, dataset: Dataset, folders: RunFolders) -> Run:
+def _find_run(config: RunConfig, dataset: Dataset, folders: RunLayout) -> RunFolder:
     """The run of a trial; a search of other settings has a folder of its own."""
     remedy = "Choose another --runs folder, or delete this one."
-    return find_run(folders.runs_folder(config), config, dataset, remedy=remedy)
+    return find_run(folders.folder_for(config), config, dataset, remedy=remedy)
 
 
-def _is_trained(run: Run) -> bool:
+def _is_trained(run: RunFolder) -> bool:
     """Whether the ranker of a two-stage trial has come to its end: an interrupted run has weights, and checkpoints."""
     return run.weights.is_file() and not checkpoint_files(run.checkpoints)
 
 
-def _discard_checkpoints(runs: Sequence[Run]) -> None:
+def _discard_checkpoints(runs: Sequence[RunFolder]) -> None:
     """Delete what is needed only to resume or continue runs: nobody continues a trial."""
     for run in runs:
         delete_checkpoints(run.checkpoints)

@@ -10,7 +10,7 @@ from mailcli.data.dataset import Dataset, dataset_names
 from mailcli.data.schema import SPLITS
 from mailcli.errors import MailError
 from mailcli.reporting.health import Finding
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.inventory import DAMAGED, FINISHED, ListedRun, inspect_run, run_folders
 from mailcli.runs.registry import check_unchanged
 from mailcli.utils.files import size_and_time
@@ -68,7 +68,7 @@ def _checked(run: ListedRun, thorough: bool) -> ListedRun:
     if not thorough or run.status != FINISHED or run.config is None or plugins.is_trivial(run.config.ranker):
         return run
     try:
-        Run(run.folder, run.config).check_optimizers()
+        RunFolder(run.folder, run.config).check_optimizers()
     except MailError as error:
         return ListedRun(run.folder, DAMAGED, run.config, run.bytes, run.changed, damage=error.message)
     return run
@@ -92,7 +92,7 @@ def _staleness(run: ListedRun, data_dir: Path) -> str:
         # The dataset's own finding says so.
         return ""
     try:
-        check_unchanged(Run(run.folder, config), dataset)
+        check_unchanged(RunFolder(run.folder, config), dataset)
     except MailError as error:
         return error.message.partition(": ")[2].rstrip(".")
     return ""

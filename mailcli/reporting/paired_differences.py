@@ -14,7 +14,7 @@ from mailcli.data.protocol import View, views
 from mailcli.errors import MailError
 from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import dataset_sha256, trained_dataset_sha256
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.training.evaluate import measure_draws
@@ -42,7 +42,9 @@ class _Scored(NamedTuple):
     scores: tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def paired_differences(first: Run, second: Run, data_dir: Path, draws: int) -> dict[tuple[str, str], Difference]:
+def paired_differences(
+    first: RunFolder, second: RunFolder, data_dir: Path, draws: int
+) -> dict[tuple[str, str], Difference]:
     """By users and metric, how much the second run's exceeds the first's; both are measured on the same draws of users.
 
     Args:
@@ -70,7 +72,7 @@ def paired_differences(first: Run, second: Run, data_dir: Path, draws: int) -> d
     return differences
 
 
-def _scored(first: Run, second: Run, data_dir: Path) -> _Scored:
+def _scored(first: RunFolder, second: RunFolder, data_dir: Path) -> _Scored:
     """The impressions that both runs have scored (NotComparableError if they are not the same)."""
     names = {run.config.data for run in (first, second)}
     if len(names) > 1:
@@ -90,7 +92,7 @@ def _scored(first: Run, second: Run, data_dir: Path) -> _Scored:
     return _Scored(dataset, splits[0], (_predictions(first, splits[0]), _predictions(second, splits[0])))
 
 
-def _predictions(run: Run, view: View) -> NDArray[np.float32]:
+def _predictions(run: RunFolder, view: View) -> NDArray[np.float32]:
     scores = run.predictions()
     if scores is None:
         raise NotComparableError(f"{run.folder} holds no predictions.npy")
@@ -101,7 +103,7 @@ def _predictions(run: Run, view: View) -> NDArray[np.float32]:
     return scores
 
 
-def metrics_of_test(run: Run) -> dict[str, dict[str, Any]]:
+def metrics_of_test(run: RunFolder) -> dict[str, dict[str, Any]]:
     """The metrics of a finished run on the test split, by group of users."""
     groups: dict[str, dict[str, Any]] = (run.result or {})["test"]
     return groups

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mailcli.errors import counted
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 _NOT_RECORDED = "not recorded"
 
 
-def environment_notes(runs: Sequence[Run]) -> list[str]:
+def environment_notes(runs: Sequence[RunFolder]) -> list[str]:
     """Machines, versions and dates: what the runs have in common, or all values."""
     environments = [run.environment for run in runs]
     versions = ("python", "tensorflow", "keras", "numpy", "pandas", "scipy")
@@ -25,7 +25,7 @@ def environment_notes(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def cost_note(runs: Sequence[Run]) -> str:
+def cost_note(runs: Sequence[RunFolder]) -> str:
     """The number of runs, and what all of them took."""
     environments = [run.environment for run in runs]
     minutes = round(sum(environment.get("seconds", 0) for environment in environments) / 60)

@@ -11,14 +11,14 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.reporting.rows import Result, Row, result_of, row_of
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import check_unchanged
 from mailcli.training.evaluate import measure, measure_draws
 from mailcli.training.trivial_run import score_trivial_row
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
-def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Row]]:
+def rescore(runs: Iterable[RunFolder], data_dir: Path, draws: int = 0) -> list[list[Row]]:
     """Score the test split of finished runs again: a list of rows per dataset, protocol and shared settings.
 
     Runs that differ only by their seed share a row. A baseline's result comes from its own run's result.json.
@@ -38,7 +38,7 @@ def rescore(runs: Iterable[Run], data_dir: Path, draws: int = 0) -> list[list[Ro
     ]
 
 
-def group_by_table(runs: Iterable[Run]) -> list[list[list[Run]]]:
+def group_by_table(runs: Iterable[RunFolder]) -> list[list[list[RunFolder]]]:
     """The runs by table, that is, by dataset, protocol and shared settings, and by row: its runs differ by their seed.
 
     Args:
@@ -47,7 +47,7 @@ def group_by_table(runs: Iterable[Run]) -> list[list[list[Run]]]:
     Raises:
         MailError: two folders hold the same run.
     """
-    tables: dict[str, dict[str, list[Run]]] = {}
+    tables: dict[str, dict[str, list[RunFolder]]] = {}
     for run in distinct(runs):
         cell = cell_of(run.config)
         shared = replace(cell.baseline(), ranker="", ranker_options={}, continues="")
@@ -60,9 +60,9 @@ def cell_of(config: RunConfig) -> RunConfig:
     return replace(config.without_seed(), continues="a run" if config.continues else "")
 
 
-def distinct(runs: Iterable[Run]) -> list[Run]:
+def distinct(runs: Iterable[RunFolder]) -> list[RunFolder]:
     """The runs, each once (MailError if two folders hold the same run)."""
-    by_config: dict[str, Run] = {}
+    by_config: dict[str, RunFolder] = {}
     for run in runs:
         folder = by_config.setdefault(run.config.key, run).folder
         if folder.resolve() != run.folder.resolve():
@@ -70,13 +70,13 @@ def distinct(runs: Iterable[Run]) -> list[Run]:
     return list(by_config.values())
 
 
-def _baselines_first(rows: list[list[Run]]) -> list[list[Run]]:
+def _baselines_first(rows: list[list[RunFolder]]) -> list[list[RunFolder]]:
     """Each ranker without a method before its rows with one, as in all tables; rankers in the order of the runs."""
     rankers = list(dict.fromkeys(row[0].config.ranker for row in rows))
     return sorted(rows, key=lambda row: (rankers.index(row[0].config.ranker), row[0].config.cold_start != "none"))
 
 
-def _score_test(run: Run, data_dir: Path, draws: int) -> Result:
+def _score_test(run: RunFolder, data_dir: Path, draws: int) -> Result:
     """The test metrics of a result, by the run's best checkpoint; a trivial row is fitted again."""
     if plugins.is_trivial(run.config.ranker):
         dataset = open_dataset(data_dir, run.config.data)

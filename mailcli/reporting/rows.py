@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.config import RunConfig
 from mailcli.reporting.paper import row_label
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import baseline_result
 
 METRICS = ("AUC", "GAUC")
@@ -46,7 +46,7 @@ class Row:
         return self.name or row_label(self.config)
 
 
-def result_of(run: Run) -> Result:
+def result_of(run: RunFolder) -> Result:
     """The result of a finished run with its cost and audit (MailError if a file is damaged); empty if not finished."""
     result = run.result
     if result is None:
@@ -55,7 +55,7 @@ def result_of(run: Run) -> Result:
     return {**result, "cost": run.cost, **({"audit": audit} if audit else {})}
 
 
-def row_of(scored: Sequence[tuple[Run, Result]]) -> Row:
+def row_of(scored: Sequence[tuple[RunFolder, Result]]) -> Row:
     """The row of runs that differ only by their seed; with the baselines if all of them exist."""
     baselines = [baseline_result(run) for run, _ in scored]
     existing = tuple(baseline for baseline in baselines if baseline is not None)

@@ -15,7 +15,7 @@ from mailcli.reporting.paired_differences import (
 from mailcli.reporting.rows import TITLES
 from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
 from mailcli.runs.environment import LIBRARIES
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.settings import recorded_settings
 
 #: What environment.json says about the code and the machine.
@@ -24,7 +24,7 @@ _VERSIONS = ("mail", "commit", "python", *LIBRARIES, "machine", "threads", "inst
 _SHOWN = 24
 
 
-def comparison_tables(first: Run, second: Run, data_dir: Path, draws: int) -> list[TextTable]:
+def comparison_tables(first: RunFolder, second: RunFolder, data_dir: Path, draws: int) -> list[TextTable]:
     """The settings and versions in which two finished runs differ, and their test metrics.
 
     Args:
@@ -43,7 +43,7 @@ def comparison_tables(first: Run, second: Run, data_dir: Path, draws: int) -> li
     return [_settings_table(first, second), _metric_table(first, second, differences, note)]
 
 
-def _settings_table(first: Run, second: Run) -> TextTable:
+def _settings_table(first: RunFolder, second: RunFolder) -> TextTable:
     """The settings and versions in which they differ."""
     blocks, records = [], []
     for title, texts in (
@@ -57,7 +57,7 @@ def _settings_table(first: Run, second: Run) -> TextTable:
     return TextTable("What differs", ("", "A", "B"), tuple(blocks), _names(first, second), records)
 
 
-def _versions(run: Run) -> dict[str, str]:
+def _versions(run: RunFolder) -> dict[str, str]:
     environment = run.environment
     return {
         key: " ".join(value) if isinstance(value, list) else str(value)
@@ -72,11 +72,13 @@ def _cut(text: str | None) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _names(first: Run, second: Run) -> tuple[str, str]:
+def _names(first: RunFolder, second: RunFolder) -> tuple[str, str]:
     return f"A: {first.folder}", f"B: {second.folder}"
 
 
-def _metric_table(first: Run, second: Run, differences: Mapping[tuple[str, str], Difference], note: str) -> TextTable:
+def _metric_table(
+    first: RunFolder, second: RunFolder, differences: Mapping[tuple[str, str], Difference], note: str
+) -> TextTable:
     """The test metrics side by side, with differences where both scored the same impressions."""
     tests = metrics_of_test(first), metrics_of_test(second)
     measured = common_metrics(*tests)

@@ -11,7 +11,7 @@ from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
 from mailcli.reporting.run_list import record, state_text, time_text
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, text_block, unsigned
 from mailcli.runs.environment import LIBRARIES
-from mailcli.runs.folder import HISTORY, Run
+from mailcli.runs.folder import HISTORY, RunFolder
 from mailcli.runs.inventory import ListedRun
 from mailcli.runs.settings import other_than_default
 from mailcli.utils.sizes import size_text
@@ -25,7 +25,7 @@ def run_tables(listed: ListedRun) -> list[TextTable]:
     """What is known about a run: all of it where it is finished, and settings and curve where it is not."""
     if listed.config is None or listed.damage:
         return [_summary(listed, [], {})]
-    run = Run(listed.folder, listed.config)
+    run = RunFolder(listed.folder, listed.config)
     curve = run.validation_curve() if (run.folder / HISTORY).is_file() else []
     settings = other_than_default(listed.config)
     own = _pairs("settings, where not the default", settings)

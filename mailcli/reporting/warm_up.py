@@ -14,7 +14,7 @@ from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import check_unchanged
 from mailcli.training.hidden_behavior import have_hidden_behavior
 from mailcli.training.trivial_run import score_trivial_row
@@ -40,7 +40,7 @@ class _Scored(NamedTuple):
     """Number of known behaviors -> [rows], pCTR."""
 
 
-def check_known(known: Sequence[int], runs: Sequence[Run]) -> None:
+def check_known(known: Sequence[int], runs: Sequence[RunFolder]) -> None:
     """Refuse numbers of behaviors that a run's history does not hold (MailError)."""
     for run in runs:
         if max(known) > run.config.history:
@@ -50,7 +50,7 @@ def check_known(known: Sequence[int], runs: Sequence[Run]) -> None:
             )
 
 
-def measure_warm_up(run: Run, data: Path | Dataset, known: Sequence[int]) -> WarmUp:
+def measure_warm_up(run: RunFolder, data: Path | Dataset, known: Sequence[int]) -> WarmUp:
     """AUC and GAUC of the drawn new users of the test split, by how many of their last behaviors the model sees.
 
     A user with fewer behaviors shows all of them. Users without behavior in the raw data are excluded. A trivial row
@@ -72,7 +72,7 @@ def measure_warm_up(run: Run, data: Path | Dataset, known: Sequence[int]) -> War
     return WarmUp(metrics, {number: float(np.mean(earlier >= number)) for number in known})
 
 
-def _score(run: Run, data: Path | Dataset, known: Sequence[int]) -> _Scored:
+def _score(run: RunFolder, data: Path | Dataset, known: Sequence[int]) -> _Scored:
     """By the run's best checkpoint."""
     load_tensorflow()
     from mailcli.training.predictor import Predictor
@@ -90,7 +90,7 @@ def _score(run: Run, data: Path | Dataset, known: Sequence[int]) -> _Scored:
     return _Scored(dataset, revealed.rows, scores)
 
 
-def _score_trivial_row(run: Run, data: Path | Dataset, known: Sequence[int]) -> _Scored:
+def _score_trivial_row(run: RunFolder, data: Path | Dataset, known: Sequence[int]) -> _Scored:
     """By a trivial row that is fitted again."""
     dataset = data if isinstance(data, Dataset) else open_dataset(data, run.config.data)
     check_unchanged(run, dataset)

@@ -20,7 +20,7 @@ from mailcli.reporting.rows import METRICS, Row, row_of
 from mailcli.reporting.tables import MetricCell, mark_below_trivial, rank_cells
 from mailcli.reporting.text_table import Layout, TextBlock, TextCell, TextTable
 from mailcli.reporting.warm_up import WarmUp, check_known, measure_warm_up
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 #: The beginning of a title.
 SHOWS = "New users by known behaviors"
@@ -51,7 +51,7 @@ class WarmUpLine:
         return None if any(map(math.isnan, values)) else values
 
 
-def warm_up_tables(runs: Sequence[Run], data_dir: Path, known: Sequence[int]) -> list[TextTable]:
+def warm_up_tables(runs: Sequence[RunFolder], data_dir: Path, known: Sequence[int]) -> list[TextTable]:
     """A table per dataset, protocol and shared settings; a row's baseline counts if its runs are among these.
 
     Raises:
@@ -68,7 +68,9 @@ def warm_up_tables(runs: Sequence[Run], data_dir: Path, known: Sequence[int]) ->
     ]
 
 
-def measure_lines(rows: Sequence[tuple[Row, Sequence[Run]]], data_dir: Path, known: Sequence[int]) -> list[WarmUpLine]:
+def measure_lines(
+    rows: Sequence[tuple[Row, Sequence[RunFolder]]], data_dir: Path, known: Sequence[int]
+) -> list[WarmUpLine]:
     """The lines of a table.
 
     Args:

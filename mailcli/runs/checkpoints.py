@@ -35,7 +35,7 @@ from mailcli.utils.sizes import size_text
 from mailcli.utils.system_errors import advice
 
 if TYPE_CHECKING:
-    from mailcli.runs.folder import Run
+    from mailcli.runs.folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ def newest_state(folder: Path) -> TrainingState | None:
     return None
 
 
-def delete_leftovers(run: Run) -> None:
+def delete_leftovers(run: RunFolder) -> None:
     """Delete the checkpoints and teachers of a finished run, which a kill right after its end left behind."""
     if not any(_NAME.fullmatch(path.name) for path in entries(run.checkpoints)):
         return

@@ -70,8 +70,8 @@ ENTRIES = (*_SMALL_FILES, SUMS, CHECKPOINTS, _TENSORBOARD, _TEACHERS)
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run's folder and settings."""
+class RunFolder:
+    """A run on disk: its folder, and its settings."""
 
     folder: Path
     config: RunConfig

@@ -15,7 +15,7 @@ from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.runs.checkpoints import newest_state
 from mailcli.runs.environment import TIME_FORMAT
-from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, Run, lock_of
+from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, RunFolder, lock_of
 from mailcli.runs.history import VALIDATED_STEP
 from mailcli.runs.registry import check_run_folder, open_run, read_config, suggest_folder
 from mailcli.runs.remedy import TRAIN_AGAIN
@@ -89,13 +89,13 @@ def inspect_run(folder: Path) -> ListedRun:
         if (folder / RESULT).exists():
             run = open_run(folder)
             return ListedRun(folder, FINISHED, config, size, _finish_time(run, written), run.result)
-        status, epoch, step = _unfinished(Run(folder, config))
+        status, epoch, step = _unfinished(RunFolder(folder, config))
     except MailError as error:
         return ListedRun(folder, DAMAGED, config, size, written, damage=error.message)
     return ListedRun(folder, status, config, size, written, epoch=epoch, step=step)
 
 
-def _unfinished(run: Run) -> tuple[str, int | None, int | None]:
+def _unfinished(run: RunFolder) -> tuple[str, int | None, int | None]:
     """The status of an unfinished run, and the epoch and step to which it has come."""
     if lock_of(run.folder).is_held():
         return RUNNING, *_last_step(run.folder / HISTORY)
@@ -142,7 +142,7 @@ def delete_run(run: ListedRun) -> None:
                 above.rmdir()
 
 
-def _finish_time(run: Run, written: float) -> float:
+def _finish_time(run: RunFolder, written: float) -> float:
     """When a run was finished, by environment.json: copies of its files are younger. An older version's may lack it."""
     finished = run.environment.get("finished")
     try:

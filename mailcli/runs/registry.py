@@ -15,7 +15,7 @@ from mailcli.data.dataset import MANIFEST, Dataset
 from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
 from mailcli.runs.checkpoints import delete_leftovers
-from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, Run, check_finished_files, entries, lock_of
+from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, RunFolder, check_finished_files, entries, lock_of
 from mailcli.runs.remedy import TRAIN_ANEW
 from mailcli.settings.option_defaults import default_tables, set_changed_defaults
 from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
@@ -79,7 +79,7 @@ def find_run(
     checksums: Mapping[str, str] | None = None,
     overwrite: bool = False,
     remedy: str = OVERWRITE,
-) -> Run:
+) -> RunFolder:
     """The run of a config: finished, unfinished, or not begun yet.
 
     Args:
@@ -102,7 +102,7 @@ def find_run(
     changes = _changes(folder, settings)
     if changes and not overwrite:
         raise MailError(f"{folder}: holds a run with other settings ({'; '.join(changes)}). {remedy}")
-    run = Run(folder, config, settings, replaces=file_sha256(folder / CONFIG) if changes else "")
+    run = RunFolder(folder, config, settings, replaces=file_sha256(folder / CONFIG) if changes else "")
     is_finished = (folder / RESULT).exists() and not changes
     if is_finished:
         delete_leftovers(run)
@@ -155,7 +155,7 @@ def read_settings(path: Path) -> Options:
     return {key: value for key, value in settings.items() if not key.endswith(_SHA256) and key != _VERSION}
 
 
-def open_run(folder: Path) -> Run:
+def open_run(folder: Path) -> RunFolder:
     """A finished run.
 
     Raises:
@@ -170,7 +170,7 @@ def open_run(folder: Path) -> Run:
     if not (folder / RESULT).exists():
         raise MailError(f"{folder}: the run is not finished. Run its `mail train` command again.")
     check_finished_files(folder)
-    run = Run(folder, read_config(folder / CONFIG))
+    run = RunFolder(folder, read_config(folder / CONFIG))
     # Raises an error if it is damaged.
     _ = run.result
     return run
@@ -195,12 +195,12 @@ def suggest_folder(folder: Path) -> str:
     return did_you_mean(missing.name, [path.name for path in siblings if path.is_dir()])
 
 
-def trained_dataset_sha256(run: Run) -> str | None:
+def trained_dataset_sha256(run: RunFolder) -> str | None:
     """SHA-256 of the dataset.json that a run was trained on."""
     return _config_toml(run).get(_DATASET)
 
 
-def check_unchanged(run: Run, dataset: Dataset) -> None:
+def check_unchanged(run: RunFolder, dataset: Dataset) -> None:
     """Refuse to score a run on another version of its dataset, or with changed code, outside's or ours (MailError)."""
     trained = _config_toml(run)
     version, current = trained.get(_VERSION, 1), training_version(run.config)
@@ -220,7 +220,7 @@ def check_unchanged(run: Run, dataset: Dataset) -> None:
         )
 
 
-def check_has_weights(run: Run) -> None:
+def check_has_weights(run: RunFolder) -> None:
     """Refuse the run of a trivial row where a network is needed (MailError)."""
     if plugins.is_trivial(run.config.ranker):
         raise MailError(
@@ -229,7 +229,7 @@ def check_has_weights(run: Run) -> None:
         )
 
 
-def read_with_run_ids(run: Run, dataset: Dataset) -> Dataset:
+def read_with_run_ids(run: RunFolder, dataset: Dataset) -> Dataset:
     """A run's dataset, with the ids of the run's embedding table (MailError as `check_unchanged`)."""
     check_unchanged(run, dataset)
     if not run.config.continues:
@@ -237,11 +237,11 @@ def read_with_run_ids(run: Run, dataset: Dataset) -> Dataset:
     return RenumberedDataset(dataset.folder, load_numbering(run.vocabularies, _config_toml(run).get(NUMBERING)))
 
 
-def _config_toml(run: Run) -> Options:
+def _config_toml(run: RunFolder) -> Options:
     return read_toml(run.folder / CONFIG)
 
 
-def baseline_result(run: Run) -> dict[str, Any] | None:
+def baseline_result(run: RunFolder) -> dict[str, Any] | None:
     """result.json of a run's baseline: None if there is no such finished run next to it, or for a baseline itself.
 
     Nor does a baseline count that was trained on another version of the dataset, or by another version of mail.
@@ -258,20 +258,20 @@ def baseline_result(run: Run) -> dict[str, Any] | None:
     return baseline.result
 
 
-def check_same_origin(runs: Sequence[Run]) -> None:
+def check_same_origin(runs: Sequence[RunFolder]) -> None:
     """Refuse a table of runs on two versions of one dataset, or by two versions of mail (MailError)."""
     fault = _origin_fault(runs)
     if fault:
         raise MailError(f"{fault}. Delete one of them and run again.")
 
 
-def _origin_fault(runs: Sequence[Run]) -> str:
+def _origin_fault(runs: Sequence[RunFolder]) -> str:
     """Which two runs cannot be compared, and why; empty if all can.
 
     Of trivial rows only the dataset is compared: a new version changes one of them, and the others' results stay.
     """
-    first_on: dict[str, Run] = {}
-    first_trained: Run | None = None
+    first_on: dict[str, RunFolder] = {}
+    first_trained: RunFolder | None = None
     for run in runs:
         settings, first = _config_toml(run), first_on.setdefault(run.config.data, run)
         if settings.get(_DATASET) != _config_toml(first).get(_DATASET):

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from mailcli.models.two_tower import TwoTower
 
 
-class RemoteRun(Run):
+class RemoteRun(RunFolder):
     """A run on a worker that is not the chief: it reads and writes no files."""
 
     @property

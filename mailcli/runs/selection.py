@@ -10,7 +10,7 @@ from typing import TypeVar
 from mailcli.data.dataset import dataset_names, open_dataset
 from mailcli.errors import MailError
 from mailcli.plugins import is_trivial
-from mailcli.runs.folder import CONFIG, RESULT, Run
+from mailcli.runs.folder import CONFIG, RESULT, RunFolder
 from mailcli.runs.registry import check_unchanged, open_run
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _Candidate = TypeVar("_Candidate")
 _Usable = TypeVar("_Usable")
 
 
-def finished_runs(folder: Path) -> list[Run]:
+def finished_runs(folder: Path) -> list[RunFolder]:
     """All finished runs below a folder, sorted by path; a damaged one is skipped with a warning.
 
     Raises:
@@ -31,7 +31,7 @@ def finished_runs(folder: Path) -> list[Run]:
     return keep_usable(folders, open_run)
 
 
-def ranker_runs(folder: Path) -> list[Run]:
+def ranker_runs(folder: Path) -> list[RunFolder]:
     """`finished_runs` without those of trivial rows, which have neither losses nor weights to draw or audit.
 
     Raises:
@@ -43,7 +43,7 @@ def ranker_runs(folder: Path) -> list[Run]:
     return runs
 
 
-def runs_in(folder: Path, below: Callable[[Path], list[Run]] = finished_runs) -> list[Run]:
+def runs_in(folder: Path, below: Callable[[Path], list[RunFolder]] = finished_runs) -> list[RunFolder]:
     """A run, or the finished runs below a folder (MailError: there are none, or no such folder).
 
     Args:
@@ -73,7 +73,7 @@ def keep_usable(candidates: Iterable[_Candidate], check: Callable[[_Candidate], 
     return usable
 
 
-def runs_to_score(folders: Sequence[Path], runs: Path, data_dir: Path) -> list[Run]:
+def runs_to_score(folders: Sequence[Path], runs: Path, data_dir: Path) -> list[RunFolder]:
     """The finished runs in or below some folders, or in `runs` where none is given.
 
     A run that is named by itself is checked when it is scored.
@@ -86,7 +86,7 @@ def runs_to_score(folders: Sequence[Path], runs: Path, data_dir: Path) -> list[R
     return [run for folder in folders for run in runs_in(folder, lambda path: _up_to_date(path, data_dir))]
 
 
-def _up_to_date(folder: Path, data_dir: Path) -> list[Run]:
+def _up_to_date(folder: Path, data_dir: Path) -> list[RunFolder]:
     """The whole finished runs whose dataset and code are those of their training; a warning names each of the others.
 
     Raises:
@@ -94,7 +94,7 @@ def _up_to_date(folder: Path, data_dir: Path) -> list[Run]:
     """
     known = dataset_names(data_dir)
 
-    def check(run: Run) -> Run:
+    def check(run: RunFolder) -> RunFolder:
         check_unchanged(run, open_dataset(data_dir, run.config.data))
         if not is_trivial(run.config.ranker):  # it has no weights
             run.check_weights()

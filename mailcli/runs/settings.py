@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mailcli.config import OPTION_TABLES, RunConfig, option_text, to_toml
-from mailcli.runs.folder import CONFIG, Run
+from mailcli.runs.folder import CONFIG, RunFolder
 from mailcli.settings.option_defaults import default_tables
 from mailcli.utils.parsing import read_toml
 
@@ -14,7 +14,7 @@ from mailcli.utils.parsing import read_toml
 _TABLES = {table: key for key, own in OPTION_TABLES.items() for table in (own, f"{key}_defaults")}
 
 
-def recorded_settings(run: Run) -> dict[str, str]:
+def recorded_settings(run: RunFolder) -> dict[str, str]:
     """All of a run's config.toml: settings, options whether set or not, and the SHA-256 of dataset and outside code."""
     return _flat(read_toml(run.folder / CONFIG))
 

@@ -13,7 +13,7 @@ from mailcli.config import RunConfig, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.data.schema import FIRST_ID
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.serving.older_datasets import bucketed_fields
 from mailcli.serving.served_model import OUTPUTS, ServedModel
 from mailcli.serving.signatures import TIME, UNKNOWN_VALUES, Input, Signature
@@ -23,7 +23,7 @@ EXAMPLE_STEPS, EXAMPLE_ITEMS = 3, 2
 _MEANINGS = {"click": "pCTR", "ctcvr": "pCTCVR = pCTR x pCVR"}
 
 
-def describe(run: Run, dataset: Dataset, served: ServedModel, graphs: dict[str, Any]) -> dict[str, Any]:
+def describe(run: RunFolder, dataset: Dataset, served: ServedModel, graphs: dict[str, Any]) -> dict[str, Any]:
     """The contents of signature.json.
 
     Args:

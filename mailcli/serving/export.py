@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from mailcli.errors import MailError
 from mailcli.escape import json_text
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.serving.description import describe
 from mailcli.serving.export_readme import readme
 from mailcli.serving.older_datasets import bucket_note, bucketed_fields
@@ -31,7 +31,7 @@ VERSION = "1"
 SIGNATURE, REQUEST, README = "signature.json", "request.json", "README.md"
 
 
-def export(run: Run, folder: Path, data_dir: Path, with_users: bool = False) -> dict[str, Any]:
+def export(run: RunFolder, folder: Path, data_dir: Path, with_users: bool = False) -> dict[str, Any]:
     """Write a finished run to a new folder, completely or not at all.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mailcli.errors import MailError
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.serving.impression_batches import ImpressionBatches
 from mailcli.serving.impression_file import ImpressionFile, check_format
 from mailcli.serving.impression_writer import ImpressionWriter
@@ -21,7 +21,7 @@ from mailcli.utils.progress import progress
 SCORES = ("score", "score_ctcvr")
 
 
-def score(run: Run, file: Path, out: Path, data_dir: Path, rows: int, all_histories: bool = False) -> Counts:
+def score(run: RunFolder, file: Path, out: Path, data_dir: Path, rows: int, all_histories: bool = False) -> Counts:
     """Score the impressions in a file; `out` has its columns and the scores, and is written completely or not at all.
 
     Args:

@@ -17,13 +17,13 @@ from mailcli.models.features import Features, Tensor, mean_behavior, replace_beh
 from mailcli.models.history_length import last_steps_mask
 from mailcli.models.two_tower import TwoTower, click_logit
 from mailcli.runs.audit import SOURCES, AuditedRun
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.training.hidden_behavior import NotMeasurableError, another_user, have_hidden_behavior
 from mailcli.training.two_stage import training_data
 from mailcli.utils.progress import progress
 
 
-def audit_run(run: Run, model: TwoTower, dataset: Dataset, splits: Mapping[str, View]) -> AuditedRun:
+def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping[str, View]) -> AuditedRun:
     """Score a run's new users with each of SOURCES, by the same weights.
 
     Args:
@@ -63,7 +63,7 @@ def audit_run(run: Run, model: TwoTower, dataset: Dataset, splits: Mapping[str, 
     return AuditedRun(users, dataset.column("test", "click")[rows].astype(np.float32), columns)
 
 
-def _generates_nothing(run: Run) -> NotMeasurableError:
+def _generates_nothing(run: RunFolder) -> NotMeasurableError:
     return NotMeasurableError(
         f"{run.folder}: '{run.config.cold_start}' generates no behavior, so there is nothing to audit. Expected a run "
         "of a method such as mail, cvae, llae, eszsl or conse."
@@ -146,7 +146,7 @@ def _with_behaviors_of(features: Features, other: Features) -> Features:
     )
 
 
-def _mean_of_old_users(run: Run, model: TwoTower, dataset: Dataset, train: View) -> tuple[Tensor, Tensor]:
+def _mean_of_old_users(run: RunFolder, model: TwoTower, dataset: Dataset, train: View) -> tuple[Tensor, Tensor]:
     """The mean step [d] and the mean number of steps of old users, each at the last training impression."""
     batches = Batches(dataset, train, run.config.history, run.config.batch_size)
     data = training_data(model, dataset, batches, run.config.seed)

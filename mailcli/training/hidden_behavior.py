@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import Mask, View
 from mailcli.errors import MailError
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 #: The second number of the generator's seed for the draw of other users (ours).
 _OTHERS = 7
@@ -18,7 +18,7 @@ class NotMeasurableError(MailError):
     """A run's new users have no AUC, or nothing to be compared."""
 
 
-def have_hidden_behavior(run: Run, dataset: Dataset, view: View) -> Mask:
+def have_hidden_behavior(run: RunFolder, dataset: Dataset, view: View) -> Mask:
     """[impressions of the view], those of drawn new users with behavior.
 
     Raises:

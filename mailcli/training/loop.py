@@ -20,7 +20,7 @@ from mailcli.models.features import Tensor
 from mailcli.models.step import Step, make_step
 from mailcli.models.two_tower import TwoTower
 from mailcli.runs.checkpoints import Checkpoints, TrainingState, check_disk_space
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.history import VALIDATED_STEP
 from mailcli.runs.variable_files import save_variables
 from mailcli.training import collectives
@@ -70,7 +70,7 @@ class TrainingLoop:
 
     def __init__(
         self,
-        run: Run,
+        run: RunFolder,
         dataset: Dataset,
         model: TwoTower,
         scorer: Scorer,

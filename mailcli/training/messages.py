@@ -10,7 +10,7 @@ from typing import Any
 from mailcli.config import RunConfig
 from mailcli.errors import counted
 from mailcli.runs.checkpoints import TrainingState
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.utils.log import is_one_of_several
 from mailcli.utils.progress import clock, left
 
@@ -88,7 +88,7 @@ def log_validation(
     logger.info(whose + " · ".join(parts))
 
 
-def log_end(run: Run, result: Mapping[str, Any], seconds: float) -> None:
+def log_end(run: RunFolder, result: Mapping[str, Any], seconds: float) -> None:
     """Log the result, duration and folder of a finished run.
 
     Args:

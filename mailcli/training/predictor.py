@@ -13,7 +13,7 @@ from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.data.protocol import View, views
 from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import check_has_weights, read_with_run_ids
 from mailcli.training.scorer import Scorer
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -36,13 +36,13 @@ class Predictor:
         >>> probabilities = predictor.scorer(predictor.batches(), "scoring test")
     """
 
-    def __init__(self, run: Run, dataset: Dataset) -> None:
+    def __init__(self, run: RunFolder, dataset: Dataset) -> None:
         check_has_weights(run)
         dataset.check_history(run.config.history)
         self.run, self.dataset = run, dataset
 
     @classmethod
-    def open(cls, run: Run, data: Path | Dataset) -> Predictor:
+    def open(cls, run: RunFolder, data: Path | Dataset) -> Predictor:
         """A run on its own dataset.
 
         Args:

@@ -14,7 +14,7 @@ from mailcli.data.protocol import View, old_impressions
 from mailcli.errors import MailError
 from mailcli.models.contracts import ColdStartMethod, SeenBehaviors, TrainingRows, check_folds
 from mailcli.models.two_tower import TwoTower
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.training import collectives
 from mailcli.training.behavior_vectors import seen_behaviors
 from mailcli.training.teachers import teach
@@ -48,7 +48,7 @@ def check_method(method: ColdStartMethod, config: RunConfig, dataset: Dataset, t
 
 
 def prepare_method(
-    model: TwoTower, run: Run, dataset: Dataset, splits: dict[str, View], checkpoint_minutes: float
+    model: TwoTower, run: RunFolder, dataset: Dataset, splits: dict[str, View], checkpoint_minutes: float
 ) -> NDArray[np.float32] | None:
     """Let the method set its variables; [training impressions], the number that it gives each, or None.
 

@@ -20,7 +20,7 @@ from mailcli.models.contracts import user_folds
 from mailcli.models.factory import make_model
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
-from mailcli.runs.folder import CONFIG, Run
+from mailcli.runs.folder import CONFIG, RunFolder
 from mailcli.training import collectives
 from mailcli.training.behavior_vectors import start_from_behaviors
 from mailcli.training.evaluate import check_selectable
@@ -38,7 +38,7 @@ _EPSILON = 1e-7
 
 
 def teach(
-    run: Run, dataset: Dataset, splits: dict[str, View], count: int, checkpoint_minutes: float
+    run: RunFolder, dataset: Dataset, splits: dict[str, View], count: int, checkpoint_minutes: float
 ) -> NDArray[np.float32]:
     """[training impressions], the logit that the teacher of each one's fold gives it; NaN where it sees no history.
 
@@ -74,14 +74,14 @@ def teach(
     return logits
 
 
-def forget_teachers(run: Run) -> None:
+def forget_teachers(run: RunFolder) -> None:
     """Delete the teachers of a finished run."""
     if run.is_local:
         remove(run.teachers)
 
 
 def _train_and_score(
-    teacher: Run,
+    teacher: RunFolder,
     dataset: Dataset,
     splits: dict[str, View],
     taught_users: Mask,

@@ -14,7 +14,7 @@ from typing import Any
 
 from mailcli.config import to_toml
 from mailcli.errors import MailError
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.history import VALIDATED_STEP
 from mailcli.utils.files import remove
 
@@ -31,7 +31,7 @@ def enable(option: str) -> None:
     os.environ[VARIABLES[option]] = "1"
 
 
-def start(run: Run) -> None:
+def start(run: RunFolder) -> None:
     """Write event files from now on, first those of the history so far; call once it is truncated to the checkpoint."""
     if VARIABLES["tensorboard"] not in os.environ:
         return
@@ -54,7 +54,7 @@ def start(run: Run) -> None:
 
 
 @contextmanager
-def _tensorboard_errors_in_one_line(run: Run) -> Iterator[None]:
+def _tensorboard_errors_in_one_line(run: RunFolder) -> Iterator[None]:
     import tensorflow as tf
 
     try:
@@ -85,7 +85,7 @@ def _metrics(groups: dict[str, dict[str, Any]]) -> Iterator[tuple[str, float]]:
                 yield f"{group} {name}", metrics[name]
 
 
-def finish(run: Run) -> None:
+def finish(run: RunFolder) -> None:
     """Log a finished run to MLflow, if it is enabled."""
     run.listeners.clear()
     if VARIABLES["mlflow"] not in os.environ:
@@ -99,7 +99,7 @@ def finish(run: Run) -> None:
         logger.warning(f"{run.folder}: is finished, but could not be logged to MLflow ({error}).")
 
 
-def _log_to_mlflow(mlflow: Any, run: Run) -> None:
+def _log_to_mlflow(mlflow: Any, run: RunFolder) -> None:
     """Log settings, history and test metrics of a finished run."""
     result = run.result or {}
     with mlflow.start_run(run_name=f"{run.config.cell} seed {run.config.seed}"):

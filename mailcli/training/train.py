@@ -22,7 +22,7 @@ from mailcli.models.two_tower import TwoTower
 from mailcli.runs.audit import RunAudit, measure_audit
 from mailcli.runs.checkpoints import delete_checkpoints
 from mailcli.runs.environment import environment
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.training import collectives, trackers
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.behavior_vectors import start_from_behaviors
@@ -45,9 +45,9 @@ CHECKPOINT_MINUTES = 10.0
 
 
 def train(
-    run: Run,
+    run: RunFolder,
     dataset: Dataset,
-    baseline: Run | None = None,
+    baseline: RunFolder | None = None,
     checkpoint_minutes: float | None = None,
     warm_start: WarmStart | None = None,
 ) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def train(
 
 
 def train_for_validation(
-    run: Run, dataset: Dataset, baseline: Run | None = None, checkpoint_minutes: float | None = None
+    run: RunFolder, dataset: Dataset, baseline: RunFolder | None = None, checkpoint_minutes: float | None = None
 ) -> dict[str, Any]:
     """Train like `train`, but stop before the test split is read: for `mail tune`.
 
@@ -96,7 +96,11 @@ def train_for_validation(
 
 
 def _train(
-    run: Run, dataset: Dataset, baseline: Run | None, checkpoint_minutes: float | None, warm_start: WarmStart | None
+    run: RunFolder,
+    dataset: Dataset,
+    baseline: RunFolder | None,
+    checkpoint_minutes: float | None,
+    warm_start: WarmStart | None,
 ) -> dict[str, Any]:
     # Another process may have finished it first; then the other workers must know, too.
     if collectives.any_worker(run.result is not None):
@@ -135,9 +139,9 @@ class _Trained:
 
 
 def _train_to_the_end(
-    run: Run,
+    run: RunFolder,
     dataset: Dataset,
-    baseline: Run | None,
+    baseline: RunFolder | None,
     checkpoint_minutes: float | None,
     warm_start: WarmStart | None = None,
 ) -> _Trained:
@@ -172,7 +176,7 @@ def _train_to_the_end(
 
 
 def _finish(
-    run: Run, dataset: Dataset, trained: _Trained, started: float, warm_start: WarmStart | None
+    run: RunFolder, dataset: Dataset, trained: _Trained, started: float, warm_start: WarmStart | None
 ) -> dict[str, Any]:
     """Evaluate the best epoch on test, once, and write the result."""
     config, test = run.config, trained.batches["test"]
@@ -198,7 +202,7 @@ def _finish(
     return result
 
 
-def _audit(run: Run, dataset: Dataset, trained: _Trained) -> RunAudit | None:
+def _audit(run: RunFolder, dataset: Dataset, trained: _Trained) -> RunAudit | None:
     """The audit of what the run generates for new users; None if it generates nothing, or they have no AUC.
 
     On every worker, so that none waits for the one that writes it.

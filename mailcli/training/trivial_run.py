@@ -14,7 +14,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
 from mailcli.errors import Interrupted
 from mailcli.runs.environment import environment
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.training import trackers
 from mailcli.training.dataset_checks import changes_of_dataset_reported, checked_views
 from mailcli.training.evaluate import measure
@@ -27,7 +27,7 @@ SplitScores = dict[str, tuple[View, NDArray[np.float32]]]
 """Split -> its impressions as the run sees them, and the probability of each."""
 
 
-def train_trivial_row(run: Run, dataset: Dataset) -> dict[str, Any]:
+def train_trivial_row(run: RunFolder, dataset: Dataset) -> dict[str, Any]:
     """Fit a trivial row to the training split, evaluate it, write the run folder.
 
     Returns:
@@ -46,7 +46,7 @@ def train_trivial_row(run: Run, dataset: Dataset) -> dict[str, Any]:
         raise Interrupted(f"{run.config.cell}: interrupted. Run the same command again.") from None
 
 
-def _train(run: Run, dataset: Dataset) -> dict[str, Any]:
+def _train(run: RunFolder, dataset: Dataset) -> dict[str, Any]:
     config, started = run.config, time.monotonic()
     row, splits = _fit(config, dataset)
     fitted = time.monotonic()

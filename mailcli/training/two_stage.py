@@ -13,7 +13,7 @@ from mailcli.models.batch_spec import to_tensors
 from mailcli.models.contracts import TrainingData
 from mailcli.models.table.rows import read_parts, write_parts
 from mailcli.models.two_tower import TwoTower, click_logit
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.training.evaluate import measure
 from mailcli.training.predictor import Predictor
 from mailcli.training.scorer import Scorer
@@ -21,7 +21,7 @@ from mailcli.utils.files import write_atomically
 
 
 def fit_two_stage(
-    baseline: Run, run: Run, dataset: Dataset, model: TwoTower, scorer: Scorer, batches: dict[str, Batches]
+    baseline: RunFolder, run: RunFolder, dataset: Dataset, model: TwoTower, scorer: Scorer, batches: dict[str, Batches]
 ) -> dict[str, Any]:
     """Copy the baseline's table and ranker, fit the method to them, and save the weights.
 

@@ -19,7 +19,7 @@ from mailcli.models.embedding import TableLayout
 from mailcli.models.step import Step
 from mailcli.models.table.rows import parts, write_parts
 from mailcli.models.two_tower import TwoTower
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.variable_files import StoredVariable, open_variables
 from mailcli.training.evaluate import Metrics, measure
 from mailcli.training.predictor import Predictor
@@ -30,7 +30,7 @@ _LEARNING_RATE = "learning_rate"
 
 
 @dataclass(frozen=True)
-class ContinuedRun(Run):
+class ContinuedRun(RunFolder):
     """A run that continues another; its folder also holds the ids of its embedding table."""
 
     numbering: Numbering | None = None
@@ -50,7 +50,7 @@ class WarmStart:
         dataset: the parent's dataset, read with its ids.
     """
 
-    def __init__(self, run: Run, dataset: Dataset) -> None:
+    def __init__(self, run: RunFolder, dataset: Dataset) -> None:
         self._run, self._dataset = run, dataset
         self._weights: list[NDArray] = []
 
@@ -118,7 +118,7 @@ def _parts(array: NDArray) -> Iterator[NDArray]:
     return (array[rows] for rows in parts(array.shape, array.itemsize)) if array.shape else iter([array])
 
 
-def _checked(run: Run, moment: StoredVariable, variable: Any) -> Iterator[NDArray]:
+def _checked(run: RunFolder, moment: StoredVariable, variable: Any) -> Iterator[NDArray]:
     """The parts of a moment (MailError if it has another type than the variable, or is not finite)."""
     for part in moment.parts:
         if moment.dtype != str(variable.dtype) or not np.isfinite(part).all():
@@ -143,7 +143,7 @@ class _VariableExpander:
     ids; the rows of new ids are those of the new variable. So do the columns of one with a column for each id.
     """
 
-    def __init__(self, run: Run, old: TableLayout, new: TableLayout) -> None:
+    def __init__(self, run: RunFolder, old: TableLayout, new: TableLayout) -> None:
         self._run = run
         self._table_rows = old.rows, new.rows
         self._vocabulary_sizes = {(size, new.vocabulary_sizes[name]) for name, size in old.vocabulary_sizes.items()}

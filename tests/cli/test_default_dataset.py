@@ -17,7 +17,7 @@ from tests.helpers.documents import ROOT, words_of
 
 SPEED = Speed(steps=1, validations=1, step=0.01, validation=0.0, test=0.0, numbers=1)
 TOLD = "Dataset: {}, the one used or made last; --data NAME takes another.\n"
-PLAN = """
+EXPERIMENT = """
 title = "Like make demo"
 source = "ml-100k"
 seeds = 1
@@ -38,7 +38,7 @@ def after_demo(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = with_data / "data"
     shutil.copytree(data / "tiny", data / "alimama")
     (data / "tiny").rename(data / "ml-100k")
-    (with_data / "demo.toml").write_text(PLAN, encoding="utf-8")
+    (with_data / "demo.toml").write_text(EXPERIMENT, encoding="utf-8")
     done = mail("run", "demo.toml")
     assert done.exit_code == 0, done.output
     return with_data

@@ -118,7 +118,7 @@ def test_a_trivial_row_with_other_settings_is_refused_as_well(with_data: Path) -
     )
 
 
-@pytest.mark.parametrize("command", ["run plan.toml", "compare", "ablate", "train"])
+@pytest.mark.parametrize("command", ["run experiment.toml", "compare", "ablate", "train"])
 @pytest.mark.parametrize(("option", "value"), [("--format", "json"), ("--columns", "ne")])
 def test_what_forms_a_table_is_refused_for_a_list(home: Path, command: str, option: str, value: str) -> None:
     done = mail(*command.split(), "--dry-run", option, value)

@@ -43,8 +43,8 @@ def test_the_file_has_what_stderr_shows_and_the_details(with_data: Path) -> None
 
 
 def test_a_file_that_cannot_be_written_is_one_line(home: Path) -> None:
-    (home / "plan.toml").write_text("", encoding="utf-8")
-    for arguments in (["train"], ["compare"], ["ablate"], ["tune"], ["run", "plan.toml"]):
+    (home / "experiment.toml").write_text("", encoding="utf-8")
+    for arguments in (["train"], ["compare"], ["ablate"], ["tune"], ["run", "experiment.toml"]):
         assert error_line(mail(*arguments, "--log", "nowhere/x.log")).endswith(
             "nowhere/x.log: No such file or directory. Check the path and its permissions, or choose another."
         )

@@ -15,7 +15,7 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.data.hashing import share_of_users
 from mailcli.experiments.cells import train_if_missing
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import open_run
 from mailcli.utils import hardware
 from tests.helpers.runs import outcome
@@ -51,17 +51,17 @@ def config(**changes: Any) -> RunConfig:
     return make_config([{"data": "tiny"}, SETTINGS, CELL, changes])
 
 
-def environment(run: Run) -> dict[str, Any]:
+def environment(run: RunFolder) -> dict[str, Any]:
     return dict(json.loads((run.folder / "environment.json").read_text()))
 
 
 @pytest.fixture(scope="module")
-def first(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def first(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return train_if_missing(config(), tiny, tmp_path_factory.mktemp("first"))
 
 
 def test_another_dataset_in_between_changes_nothing(
-    first: Run, tiny: Dataset, with_buys: Dataset, tmp_path: Path
+    first: RunFolder, tiny: Dataset, with_buys: Dataset, tmp_path: Path
 ) -> None:
     train_if_missing(make_config([OTHER]), with_buys, tmp_path)
     again = train_if_missing(config(), tiny, tmp_path)
@@ -97,7 +97,7 @@ def in_a_new_process(commands: list[list[str]], folder: Path, hash_seed: str) ->
 
 
 @pytest.mark.slow
-def test_new_processes_give_the_same_bytes(first: Run, tiny: Dataset, with_buys: Dataset, tmp_path: Path) -> None:
+def test_new_processes_give_the_same_bytes(first: RunFolder, tiny: Dataset, with_buys: Dataset, tmp_path: Path) -> None:
     """One trains only this run, the other trains on another dataset first; strings hash differently in the two."""
     train = [command(tiny.folder, tmp_path / name / "runs", {**SETTINGS, **CELL}) for name in ("single", "after")]
     in_a_new_process([train[0]], tmp_path / "single", hash_seed="1")
@@ -117,7 +117,7 @@ def test_new_processes_give_the_same_bytes(first: Run, tiny: Dataset, with_buys:
     assert outcome(single["base+cvae"]) == outcome(first)
 
 
-def test_the_environment_tells_what_else_a_result_depends_on(first: Run) -> None:
+def test_the_environment_tells_what_else_a_result_depends_on(first: RunFolder) -> None:
     versions = environment(first)
     assert set(versions) == {
         *("mail", "commit", "python", "keras", "numpy", "pandas", "scipy", "scikit-learn", "tensorflow"),
@@ -139,7 +139,9 @@ def test_threads_and_onednn_are_those_that_were_asked_for(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_another_seed_draws_other_new_users_and_gives_other_numbers(first: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_another_seed_draws_other_new_users_and_gives_other_numbers(
+    first: RunFolder, tiny: Dataset, tmp_path: Path
+) -> None:
     other_seed = train_if_missing(config(seed=1), tiny, tmp_path)
     assert first.result is not None
     assert other_seed.result is not None

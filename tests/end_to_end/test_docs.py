@@ -17,7 +17,7 @@ from mailcli import plugins
 from mailcli.cli import main
 from mailcli.config import RunConfig, make_config
 from mailcli.experiments.archive import archive_runs
-from mailcli.experiments.plan_file import read_plan
+from mailcli.experiments.experiment_file import read_experiment
 from mailcli.models.features import Features
 from mailcli.reporting.formats import render
 from mailcli.reporting.result_layout import lay_out_with_audit
@@ -168,9 +168,9 @@ def test_rows_of_tables_are_those_of_the_readme_and_the_tutorial() -> None:
 
 def kept_tables(name: str, folder: Path) -> list[str]:
     """The lines that `mail run` prints of an experiment whose runs are kept; `mail results` shows the same."""
-    plan = read_plan(ROOT / "experiments" / name)
-    rows, runs = archive_runs(plan, folder / "no runs", ROOT / "experiments" / "results")
-    tables = plan.tables(rows, (runs[0].result or {})["dataset"])
+    experiment = read_experiment(ROOT / "experiments" / name)
+    rows, runs = archive_runs(experiment, folder / "no runs", ROOT / "experiments" / "results")
+    tables = experiment.tables(rows, (runs[0].result or {})["dataset"])
     return render([text for table in tables for text in lay_out_with_audit(table)], "table").splitlines()
 
 

@@ -12,7 +12,7 @@ import pytest
 import tomli_w
 
 from mailcli.errors import MailError
-from mailcli.experiments.plan_file import RULES, TUNE_RULES, TUNED_RULES, read_plan
+from mailcli.experiments.experiment_file import RULES, TUNE_RULES, TUNED_RULES, read_experiment
 from mailcli.reporting.rows import METRICS
 from mailcli.simulation.world import Settings
 from tests.helpers.documents import ROOT
@@ -41,12 +41,12 @@ FILE, ROWS, TUNE, TUNED, SIMULATE, REPORTED = tables()
 
 
 def accepted(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The content of the plan that these keys make, with those of the smallest file (MailError if it is refused)."""
-    path = folder / "plan.toml"
+    """The content of the experiment that these keys make, with those of the smallest file (MailError if it is refused)."""
+    path = folder / "experiment.toml"
     path.write_text(tomli_w.dumps({**SMALLEST, **content}), encoding="utf-8")
-    plan = read_plan(path)
-    plan.configs("any", 100)
-    return plan.content
+    experiment = read_experiment(path)
+    experiment.configs("any", 100)
+    return experiment.content
 
 
 def test_the_page_has_every_key_and_no_other() -> None:

@@ -12,7 +12,7 @@ from tests.helpers.command_line import mail
 
 ROOT = Path(__file__).parent.parent.parent
 #: Kept results, so that nothing is trained: 14 rows with audits and curves, and a second table.
-PLANS = ("tuned/table2-ml-100k-strict.toml", "table3-ml-100k-strict.toml")
+EXPERIMENTS = ("tuned/table2-ml-100k-strict.toml", "table3-ml-100k-strict.toml")
 #: The texts of the cells of a column of the first table, group by group, without the headings.
 COLUMN = """[...document.querySelector("table").tBodies].map((body) =>
     [...body.rows].filter((row) => row.cells.length > 1).map((row) => row.cells[{}].innerText.split(/\\s/)[0]))"""
@@ -24,8 +24,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("report")
     with open_browser(folder / "profile") as browser, pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        plans = [f"experiments/{plan}" for plan in PLANS]
-        done = mail("report", *plans, "--runs", "experiments/results", "-o", folder / "page.html")
+        experiments = [f"experiments/{experiment}" for experiment in EXPERIMENTS]
+        done = mail("report", *experiments, "--runs", "experiments/results", "-o", folder / "page.html")
         assert done.exit_code == 0, done.output
         browser.open(folder / "page.html")
         yield browser

@@ -160,7 +160,7 @@ def test_a_log_without_attributes_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-PLAN = """
+EXPERIMENT = """
 title = "MAIL Table 2 on MovieLens-1M"
 source = "schema"
 schema = "{schema}"
@@ -197,23 +197,23 @@ def test_the_docs_have_the_example() -> None:
     assert tomllib.loads(block) == tomllib.loads(example)
 
 
-def test_a_plan_makes_its_dataset_by_a_schema_file(
+def test_an_experiment_makes_its_dataset_by_a_schema_file(
     movielens: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mailcli.experiments.datasets import prepare_dataset
-    from mailcli.experiments.plan_file import read_plan
+    from mailcli.experiments.experiment_file import read_experiment
 
     rawforms.movielens(tmp_path / "data" / "raw" / "mine")
     schema = tmp_path / "mine.toml"
     text = (EXAMPLES / "movielens-1m.toml").read_text()
     schema.write_text(text)
-    path = tmp_path / "plan.toml"
-    path.write_text(PLAN.format(schema="mine.toml", rows='["BaseDNN"]'))
+    path = tmp_path / "experiment.toml"
+    path.write_text(EXPERIMENT.format(schema="mine.toml", rows='["BaseDNN"]'))
     monkeypatch.chdir(tmp_path)
-    dataset = prepare_dataset(read_plan(path), tmp_path / "data")
+    dataset = prepare_dataset(read_experiment(path), tmp_path / "data")
     assert dataset.name == "mine"
     assert dataset.counts == movielens.counts
-    assert prepare_dataset(read_plan(path), tmp_path / "data").manifest == dataset.manifest
+    assert prepare_dataset(read_experiment(path), tmp_path / "data").manifest == dataset.manifest
     schema.write_text(text + "# another\n")
     assert mail_error("run", path, "--data-dir", tmp_path / "data") == (
         f"{dataset.folder}: is not the dataset that {path} asks for: it was made with another version of "
@@ -229,8 +229,8 @@ def test_a_plan_makes_its_dataset_by_a_schema_file(
          "or neither"),
     ],
 )  # fmt: skip
-def test_a_plan_says_both_or_neither(tmp_path: Path, source: str, expected: str) -> None:
-    path = tmp_path / "plan.toml"
+def test_an_experiment_says_both_or_neither(tmp_path: Path, source: str, expected: str) -> None:
+    path = tmp_path / "experiment.toml"
     path.write_text(f'title = "T"\n{source}\nrows = ["BaseDNN"]\n')
     assert mail_error("run", path, "--data-dir", tmp_path / "data") == f"{path}: {expected}."
 

@@ -10,7 +10,7 @@ import pytest
 
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import MailError
-from mailcli.experiments.cells import RunFolders, resolve_config
+from mailcli.experiments.cells import RunLayout, resolve_config
 
 
 def test_defaults_are_filled_in() -> None:
@@ -60,23 +60,23 @@ def test_unknown_names_and_contradictions_are_refused(
 
 def test_rows_with_own_settings_have_their_own_folder() -> None:
     shared = make_config([{"data": "d"}])
-    folders = RunFolders(Path("runs"), shared)
+    folders = RunLayout(Path("runs"), shared)
     own = make_config([{"data": "d", "cold_start": "mail", "cold_start.sigma": 2, "cold_start.variant": "base"}])
-    assert folders.runs_folder(own) == Path("runs/cold_start.sigma=2")
-    assert folders.runs_folder(own.baseline()) == Path("runs")
-    assert folders.runs_folder(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
-    assert RunFolders(Path("runs")).runs_folder(own) == Path("runs")
+    assert folders.folder_for(own) == Path("runs/cold_start.sigma=2")
+    assert folders.folder_for(own.baseline()) == Path("runs")
+    assert folders.folder_for(make_config([{"data": "d", "epochs": 3, "seed": 4}])) == Path("runs/epochs=3")
+    assert RunLayout(Path("runs")).folder_for(own) == Path("runs")
     # Only MAIL's variant is in the name of its cell.
     another = make_config([{"data": "d", "cold_start": "own:Method", "cold_start.variant": "b", "ranker.variant": "a"}])
-    assert folders.runs_folder(another) == Path("runs/ranker.variant=a,cold_start.variant=b")
+    assert folders.folder_for(another) == Path("runs/ranker.variant=a,cold_start.variant=b")
 
 
 def test_a_folder_with_too_long_a_name_is_named_by_a_hash(tmp_path: Path) -> None:
     """`cold_start.x=` has 13 bytes: with 242 letters its name is the longest that a file system holds."""
-    folders = RunFolders(tmp_path, make_config([{"data": "d"}]))
+    folders = RunLayout(tmp_path, make_config([{"data": "d"}]))
 
     def name(value: str) -> str:
-        folder = folders.runs_folder(make_config([{"data": "d", "cold_start": "mail", "cold_start.x": value}]))
+        folder = folders.folder_for(make_config([{"data": "d", "cold_start": "mail", "cold_start.x": value}]))
         folder.mkdir()
         return folder.name
 

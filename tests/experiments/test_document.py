@@ -18,11 +18,11 @@ from click.testing import Result
 from matplotlib.figure import Figure
 
 from mailcli.experiments.archive import archive_runs
-from mailcli.experiments.plan_file import read_plan
+from mailcli.experiments.experiment_file import read_experiment
 from mailcli.runs.audit import RunAudit, write_audit
 from mailcli.utils import hardware
 from tests.helpers.command_line import error_line, mail
-from tests.helpers.kept_runs import PLAN, write_run
+from tests.helpers.kept_runs import EXPERIMENT, write_run
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -59,7 +59,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Finished runs and an experiment; figures are made, but their files are empty: painting them takes seconds."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: Path(path).touch())
-    (tmp_path / "toy.toml").write_text(PLAN, encoding="utf-8")
+    (tmp_path / "toy.toml").write_text(EXPERIMENT, encoding="utf-8")
     (tmp_path / "reading.md").write_text("All in all, a toy.\n", encoding="utf-8")
     for cell in AUC:
         for seed in (0, 1):
@@ -143,8 +143,8 @@ def test_one_figure_is_shown_and_others_are_linked(home: Path) -> None:
 
 def test_experiments_on_the_same_dataset_follow_each_other(home: Path) -> None:
     for name, data in (("a", "toy"), ("b", "other"), ("c", "toy")):
-        plan = PLAN.replace("Toy table", f"Table {name}").replace('"toy"', f'"{data}"')
-        (home / f"{name}.toml").write_text(plan, encoding="utf-8")
+        experiment = EXPERIMENT.replace("Toy table", f"Table {name}").replace('"toy"', f'"{data}"')
+        (home / f"{name}.toml").write_text(experiment, encoding="utf-8")
     shutil.copytree(home / "runs/toy", home / "runs/other")
     for config in (home / "runs/other").rglob("config.toml"):
         config.write_text(config.read_text().replace('data = "toy"', 'data = "other"'), encoding="utf-8")
@@ -232,11 +232,11 @@ def test_a_run_that_is_trained_again_replaces_the_archived_one(home: Path) -> No
 
 def test_without_a_history_the_datasets_own_is_shown(home: Path) -> None:
     """As `mail run` trains on a dataset with 10 behaviors per impression; it trains 200 only if that is set."""
-    (home / "toy.toml").write_text(PLAN.replace("history = 10", ""), encoding="utf-8")
+    (home / "toy.toml").write_text(EXPERIMENT.replace("history = 10", ""), encoding="utf-8")
     assert results().exit_code == 0
     assert "settings: history 10\n" in (home / "R.md").read_text(encoding="utf-8")
     # As `mail report` reads them.
-    _, runs = archive_runs(read_plan(Path("toy.toml")), Path("runs"), Path("runs"))
+    _, runs = archive_runs(read_experiment(Path("toy.toml")), Path("runs"), Path("runs"))
     assert [run.config.history for run in runs] == [10] * 6
     shutil.rmtree(home / "runs/toy/paper/base+mail-base/seed-1")
     write_run(home / "runs", "base+mail-base", 1, AUC["base+mail-base"][1], history=20)
@@ -251,8 +251,8 @@ def test_without_a_history_the_datasets_own_is_shown(home: Path) -> None:
 
 def test_an_experiment_that_begins_at_another_seed(home: Path) -> None:
     """Its dataset and its history are those of its own runs, whatever the runs of seed 0 are."""
-    plan = PLAN.replace("history = 10", "").replace("seeds = 2", "seeds = 2\nfirst_seed = 2")
-    (home / "toy.toml").write_text(plan, encoding="utf-8")
+    experiment = EXPERIMENT.replace("history = 10", "").replace("seeds = 2", "seeds = 2\nfirst_seed = 2")
+    (home / "toy.toml").write_text(experiment, encoding="utf-8")
     for cell in AUC:
         for seed in (2, 3):
             write_run(home / "runs", cell, seed, AUC[cell][seed - 2], history=20, data="alimama")
@@ -285,11 +285,11 @@ def _damaged(home: Path) -> None:
 
 
 def _no_such_row(home: Path) -> None:
-    (home / "toy.toml").write_text(PLAN.replace('["MAIL-Base", "MAIL-None"]', '["MAIL-Base", "MAIL-Nonne"]'))
+    (home / "toy.toml").write_text(EXPERIMENT.replace('["MAIL-Base", "MAIL-None"]', '["MAIL-Base", "MAIL-Nonne"]'))
 
 
 def _no_pair(home: Path) -> None:
-    (home / "toy.toml").write_text(PLAN.replace('["MAIL-Base", "MAIL-None"]', '"MAIL-Base"'))
+    (home / "toy.toml").write_text(EXPERIMENT.replace('["MAIL-Base", "MAIL-None"]', '"MAIL-Base"'))
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_where_no_document_can_be_written(home: Path, out: str, error: str) -> N
 )
 def test_two_experiments_do_not_share_a_folder_of_figures(home: Path, other: str, error: str) -> None:
     (home / "others").mkdir()
-    (home / "others" / "toy.toml").write_text(PLAN, encoding="utf-8")
+    (home / "others" / "toy.toml").write_text(EXPERIMENT, encoding="utf-8")
     done = mail("results", "toy.toml", other, "--kept", "kept", "--figures", "figures", "--out", "R.md")
     assert error_line(done) == error
     assert not (home / "kept").exists()

@@ -15,7 +15,7 @@ from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments import estimate as estimates
-from mailcli.experiments.cells import RunFolders, resolve_config
+from mailcli.experiments.cells import RunLayout, resolve_config
 from mailcli.experiments.dry_run import describe, disk_bytes
 from mailcli.experiments.estimate import PlannedTable, announce, check_folders, estimate_time, is_small
 from mailcli.experiments.executors.measuring import MeasuredModel
@@ -26,7 +26,7 @@ from tests.helpers.models import QUICK
 #: 100 steps of an epoch, 40 ms each with a method and 20 ms without, 1 s of validation and of test.
 FAST = Speed(steps=100, validations=1, step=0.02, validation=1.0, test=1.0, numbers=10**6)
 SLOW = Speed(steps=100, validations=1, step=0.04, validation=1.0, test=1.0, numbers=2 * 10**6)
-PLAN = """
+EXPERIMENT = """
 title = "Tiny"
 source = "alimama"
 seeds = 2
@@ -64,7 +64,7 @@ def planned(dataset: Dataset, runs: Path, seeds: int = 2, epochs: int = 20, rows
     def config(method: str) -> RunConfig:
         return resolve_config([{"cold_start": method, "history": 5, "epochs": epochs}], dataset.name)
 
-    return PlannedTable([config(name) for name in ("none", *rows)], range(seeds), dataset, RunFolders(runs))
+    return PlannedTable([config(name) for name in ("none", *rows)], range(seeds), dataset, RunLayout(runs))
 
 
 def test_the_line_by_hand(tiny: Dataset, tmp_path: Path, measured: list[tuple[list[str], int, int]]) -> None:
@@ -212,8 +212,8 @@ def test_a_dry_run_lists_runs_and_what_they_take(tiny: Dataset, tmp_path: Path) 
 @pytest.mark.slow
 def test_a_dry_run_trains_nothing(with_data: Path) -> None:
     """Measured, not replaced: in a process of its own."""
-    (with_data / "plan.toml").write_text(PLAN, encoding="utf-8")
-    done = mail("run", "plan.toml", "--data", "tiny", "--dry-run", "--jobs", 1)
+    (with_data / "experiment.toml").write_text(EXPERIMENT, encoding="utf-8")
+    done = mail("run", "experiment.toml", "--data", "tiny", "--dry-run", "--jobs", 1)
     assert (done.exit_code, done.stderr) == (0, ""), done.stderr
     first, *cells, line, needs = done.stdout.splitlines()
     assert first == "Tiny on tiny (simulated)"
@@ -221,7 +221,7 @@ def test_a_dry_run_trains_nothing(with_data: Path) -> None:
     assert line.startswith("2 runs to train, 1 at once: at most ")
     assert " if every run goes to epoch 20 (measured: BaseDNN " in line
     assert needs.count(" GB. Disk: up to ") == 1
-    assert sorted(path.name for path in with_data.iterdir()) == ["data", "plan.toml"]
+    assert sorted(path.name for path in with_data.iterdir()) == ["data", "experiment.toml"]
 
 
 @pytest.mark.parametrize(

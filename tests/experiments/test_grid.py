@@ -16,16 +16,16 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.executors.processes import Task
+from mailcli.experiments.experiment import Experiment
+from mailcli.experiments.experiment_file import read_experiment
 from mailcli.experiments.grid import worlds
-from mailcli.experiments.plan import Plan
-from mailcli.experiments.plan_file import read_plan
 from mailcli.preprocessing.simulated_marker import write_marker
 from mailcli.reporting.rows import Row
 from tests.helpers.command_line import error_line, mail
-from tests.helpers.plans import assert_refused, write_plan
+from tests.helpers.experiments import assert_refused, write_experiment
 from tests.helpers.worlds import mail_row, world
 
-PLAN = """
+EXPERIMENT = """
 title = "Map"
 source = "alimama"
 seeds = 1
@@ -48,13 +48,13 @@ NAMES = ["map-bpu5-as0", "map-bpu5-as1"]
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Path:
-    return write_plan(tmp_path, PLAN)
+def experiment(tmp_path: Path) -> Path:
+    return write_experiment(tmp_path, EXPERIMENT)
 
 
-def test_a_world_for_every_combination(plan: Path) -> None:
-    plan.write_text(PLAN.replace("[5]", "[5, 2.5]"), encoding="utf-8")
-    found = worlds(read_plan(plan))
+def test_a_world_for_every_combination(experiment: Path) -> None:
+    experiment.write_text(EXPERIMENT.replace("[5]", "[5, 2.5]"), encoding="utf-8")
+    found = worlds(read_experiment(experiment))
     shared = {"users": 150, "seed": 3}
     assert [one.simulate for one in found] == [
         {"name": "map-bpu5-as0", **shared, "attribute_strength": 0.0, "behaviors_per_user": 5},
@@ -67,15 +67,15 @@ def test_a_world_for_every_combination(plan: Path) -> None:
 
 
 def test_the_projects_map_has_24_worlds_in_both_dimensions_of_the_figure() -> None:
-    plan = read_plan(Path(__file__).parent.parent.parent / "experiments" / "map.toml")
-    assert len({one.simulate["name"] for one in worlds(plan)}) >= 24
-    assert plan.seeds == 3
-    assert set(plan.grid) == {"attribute_strength", "interactions", "behaviors_per_user", "clicks_per_category"}
+    experiment = read_experiment(Path(__file__).parent.parent.parent / "experiments" / "map.toml")
+    assert len({one.simulate["name"] for one in worlds(experiment)}) >= 24
+    assert experiment.seeds == 3
+    assert set(experiment.grid) == {"attribute_strength", "interactions", "behaviors_per_user", "clicks_per_category"}
 
 
-def test_an_experiment_without_a_grid_is_its_only_world(plan: Path) -> None:
-    plan.write_text(PLAN[: PLAN.index("[grid]")], encoding="utf-8")
-    read = read_plan(plan)
+def test_an_experiment_without_a_grid_is_its_only_world(experiment: Path) -> None:
+    experiment.write_text(EXPERIMENT[: EXPERIMENT.index("[grid]")], encoding="utf-8")
+    read = read_experiment(experiment)
     assert worlds(read) == [read]
 
 
@@ -115,34 +115,46 @@ def test_an_experiment_without_a_grid_is_its_only_world(plan: Path) -> None:
         ("[grid]", "[tune]\ntrials = 2\n[grid]", "'grid' and 'tune' do not go together. Leave one out."),
     ],
 )
-def test_a_file_with_a_fault_is_refused_in_one_line(plan: Path, tmp_path: Path, old: str, new: str, error: str) -> None:
-    plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
-    assert_refused("run", plan, tmp_path / "data", error)
+def test_a_file_with_a_fault_is_refused_in_one_line(
+    experiment: Path, tmp_path: Path, old: str, new: str, error: str
+) -> None:
+    experiment.write_text(EXPERIMENT.replace(old, new, 1), encoding="utf-8")
+    assert_refused("run", experiment, tmp_path / "data", error)
 
 
-def test_a_grid_needs_the_simulator(plan: Path, tmp_path: Path) -> None:
-    text = PLAN.replace('[simulate]\nname = "map"\nusers = 150\nseed = 3\n', "")
-    plan.write_text(text, encoding="utf-8")
-    assert_refused("run", plan, tmp_path / "data", "'grid' needs a table 'simulate' with the 'name' of the datasets")
+def test_a_grid_needs_the_simulator(experiment: Path, tmp_path: Path) -> None:
+    text = EXPERIMENT.replace('[simulate]\nname = "map"\nusers = 150\nseed = 3\n', "")
+    experiment.write_text(text, encoding="utf-8")
+    assert_refused(
+        "run", experiment, tmp_path / "data", "'grid' needs a table 'simulate' with the 'name' of the datasets"
+    )
 
 
 @pytest.mark.parametrize(
     ("command", "options", "error"),
     [
-        ("run", ["--data", "toy"], "--data toy: {plan} has a grid, whose worlds are its datasets. Leave --data out."),
+        (
+            "run",
+            ["--data", "toy"],
+            "--data toy: {experiment} has a grid, whose worlds are its datasets. Leave --data out.",
+        ),
         ("run", ["--columns", "auc"], "--columns: the table of a grid has columns of its own. Leave it out."),
-        ("tune", [], "{plan}: has a grid. Expected an experiment on one dataset."),
+        ("tune", [], "{experiment}: has a grid. Expected an experiment on one dataset."),
     ],
 )
-def test_what_does_not_suit_a_grid(plan: Path, tmp_path: Path, command: str, options: list[str], error: str) -> None:
-    done = mail(command, plan, "--data-dir", tmp_path / "data", "--runs", tmp_path / "runs", *options)
+def test_what_does_not_suit_a_grid(
+    experiment: Path, tmp_path: Path, command: str, options: list[str], error: str
+) -> None:
+    done = mail(command, experiment, "--data-dir", tmp_path / "data", "--runs", tmp_path / "runs", *options)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert error_line(done) == error.format(plan=plan)
+    assert error_line(done) == error.format(experiment=experiment)
     assert not (tmp_path / "data").exists()
 
 
-def test_a_world_is_simulated_and_its_raw_files_are_deleted_once_they_are_read(plan: Path, tmp_path: Path) -> None:
-    first = worlds(read_plan(plan))[1]
+def test_a_world_is_simulated_and_its_raw_files_are_deleted_once_they_are_read(
+    experiment: Path, tmp_path: Path
+) -> None:
+    first = worlds(read_experiment(experiment))[1]
     published = tmp_path / "data/raw/alimama/raw_sample.csv"
     published.parent.mkdir(parents=True)
     published.write_text("real", encoding="utf-8")
@@ -171,7 +183,7 @@ def trained(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[list[Row]]:
     """The rows of the two worlds, in place of their training."""
     rows = [list(world(USELESS).rows)[:4], list(world(HELPS).rows)[:4]]
     left = iter(rows)
-    module = "mailcli.experiments.plan_run"
+    module = "mailcli.experiments.experiment_run"
     monkeypatch.setattr(f"{module}.prepare_dataset", lambda *_: tiny)
     monkeypatch.setattr(f"{module}.train_missing", lambda *_: None)
     monkeypatch.setattr(f"{module}.table_runs", lambda *_: None)
@@ -180,8 +192,8 @@ def trained(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> list[list[Row]]:
 
 
 @pytest.mark.usefixtures("trained")
-def test_the_tables_of_all_worlds(plan: Path, tmp_path: Path) -> None:
-    done = mail("run", plan, "--runs", tmp_path / "runs", "--format", "json")
+def test_the_tables_of_all_worlds(experiment: Path, tmp_path: Path) -> None:
+    done = mail("run", experiment, "--runs", tmp_path / "runs", "--format", "json")
     assert done.exit_code == 0, done.output
     assert done.stderr == ""
     means, table = json.loads(done.stdout)
@@ -199,7 +211,7 @@ def test_the_tables_of_all_worlds(plan: Path, tmp_path: Path) -> None:
 
 
 def test_the_worlds_share_the_processes_and_the_first_seeds_come_first(
-    plan: Path, tmp_path: Path, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+    experiment: Path, tmp_path: Path, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[tuple[str, int]] = []
 
@@ -207,24 +219,24 @@ def test_the_worlds_share_the_processes_and_the_first_seeds_come_first(
         trained.extend((task.config.data, task.config.seed) for task in tasks)
         raise MailError("2 of 12 runs failed.")
 
-    def dataset_of(world_plan: Plan, _: Path) -> Dataset:
+    def dataset_of(world_plan: Experiment, _: Path) -> Dataset:
         folder = shutil.copytree(tiny.folder, tmp_path / world_plan.simulate["name"], copy_function=os.link)
         return Dataset(folder)
 
-    monkeypatch.setattr("mailcli.experiments.plan_run.prepare_dataset", dataset_of)
+    monkeypatch.setattr("mailcli.experiments.experiment_run.prepare_dataset", dataset_of)
     monkeypatch.setattr("mailcli.experiments.matrix.train_all", train_all)
-    done = mail("run", plan, "--runs", tmp_path / "runs", "--seeds", "2")
+    done = mail("run", experiment, "--runs", tmp_path / "runs", "--seeds", "2")
     assert (done.exit_code, done.stdout) == (2, "")
     assert error_line(done) == "2 of 12 runs failed."
     # BaseDNN, base+masked and MAIL-Base; item-bias is fitted before.
     assert trained == [(name, seed) for seed in (0, 1) for name in NAMES for _ in range(3)]
 
 
-def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_document_has_the_map(experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = dict.fromkeys(("machine", "cores", "gpus", "commit", "python", "threads"), "9")
     environment = {**versions, "instructions": ["fma"], "finished": "2026-11-20T00:00:00Z", "seconds": 60.0}
 
-    def archived(world_plan: Plan, *_: Any) -> tuple[list[Row], list[Any]]:
+    def archived(world_plan: Experiment, *_: Any) -> tuple[list[Row], list[Any]]:
         name = world_plan.simulate["name"]
         config = SimpleNamespace(data=name, protocol="strict", new_share=0.4, seed=0)
         result = {"dataset": f"{name} (simulated)", "protocol": "strict"}
@@ -234,7 +246,7 @@ def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("mailcli.experiments.grid.archive_runs", archived)
     (tmp_path / "figures/toy").mkdir(parents=True)
     (tmp_path / "figures/toy/cost.png").touch()
-    done = mail("results", plan, "--figures", tmp_path / "figures", "--out", tmp_path / "R.md")
+    done = mail("results", experiment, "--figures", tmp_path / "figures", "--out", tmp_path / "R.md")
     assert done.exit_code == 0, done.output
     text = (tmp_path / "R.md").read_text(encoding="utf-8")
     for part in (
@@ -251,7 +263,7 @@ def test_the_document_has_the_map(plan: Path, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.slow
-def test_from_the_file_to_the_document(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_the_file_to_the_document(experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     planned = mail("run", "toy.toml", "--dry-run")
     assert planned.exit_code == 0, planned.output

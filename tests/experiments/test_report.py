@@ -29,7 +29,7 @@ from tests.helpers.hostile_names import WORST, seen
 from tests.helpers.html_pages import HtmlPage
 from tests.helpers.kept_runs import write_run
 
-PLAN = kept_runs.PLAN.replace("rows = [", 'rows = ["item-rate", ')
+EXPERIMENT = kept_runs.EXPERIMENT.replace("rows = [", 'rows = ["item-rate", ')
 #: AUC by row and seed: RI is 2 % and 4 % for MAIL-Base against BaseDNN.
 AUC = {
     "item-rate+none": (0.505, 0.505),
@@ -54,7 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_all(folder: Path) -> None:
     """The files of an experiment and of its finished runs."""
-    (folder / "toy.toml").write_text(PLAN, encoding="utf-8")
+    (folder / "toy.toml").write_text(EXPERIMENT, encoding="utf-8")
     values = np.array([0.6, 0.55, 0.5, 0.59, 0.58, 0.7])[:, None] - np.array([0.0, 0.1])
     audit = RunAudit(9, values, np.repeat(values[None], 80, axis=0).astype(np.float32))
     for cell, aucs in AUC.items():
@@ -235,7 +235,7 @@ def test_the_csv_has_all_numbers(page: HtmlPage) -> None:
 @pytest.mark.parametrize(
     ("sources", "title", "rows"),
     [
-        # Baselines first; without a plan, rankers are in the order of the folders.
+        # Baselines first; without an experiment, rankers are in the order of the folders.
         ([], "Test metrics on toy, protocol paper", ["BaseDNN", "MAIL-Base", "MAIL-None", "trivial: item-rate"]),
         (
             ["runs/toy"],
@@ -293,8 +293,10 @@ def test_an_experiment_on_another_dataset_with_fewer_seeds(home: Path) -> None:
 
 
 def test_a_grid_has_the_map_of_its_worlds(home: Path) -> None:
-    plan = PLAN.replace('against = [["MAIL-Base", "MAIL-None"]]\n', "") + "[grid]\nattribute_strength = [0.0, 1]\n"
-    (home / "toy.toml").write_text(plan, encoding="utf-8")
+    experiment = (
+        EXPERIMENT.replace('against = [["MAIL-Base", "MAIL-None"]]\n', "") + "[grid]\nattribute_strength = [0.0, 1]\n"
+    )
+    (home / "toy.toml").write_text(experiment, encoding="utf-8")
     for world in ("toy-as0", "toy-as1"):
         for cell, aucs in AUC.items():
             for seed, auc in enumerate(aucs):
@@ -332,8 +334,10 @@ def test_hostile_titles_and_labels_are_text(home: Path) -> None:
     name = f"{WORST}</title></style><img src=x onerror=alert(1)>"
     # JSON's strings are TOML's.
     title, label = json.dumps(name), json.dumps(name).replace("\\u007f", "\\u007F")
-    plan = PLAN.replace('"Toy table"', title).replace('"BaseDNN",', f'{{ row = "BaseDNN", label = {label} }},')
-    (home / "toy.toml").write_text(plan, encoding="utf-8")
+    experiment = EXPERIMENT.replace('"Toy table"', title).replace(
+        '"BaseDNN",', f'{{ row = "BaseDNN", label = {label} }},'
+    )
+    (home / "toy.toml").write_text(experiment, encoding="utf-8")
     done = report("toy.toml")
     assert (done.exit_code, done.stderr) == (0, "")
     page = page_of(home)
@@ -399,14 +403,16 @@ def test_what_cannot_be_reported_is_told_in_one_line(
     done = mail("report", *arguments)
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"Error: {error}\n")
     assert not list(home.glob("*.html"))
-    assert (home / "toy.toml").read_text(encoding="utf-8") == PLAN
+    assert (home / "toy.toml").read_text(encoding="utf-8") == EXPERIMENT
 
 
 def test_options_may_stand_in_another_order_than_when_they_were_trained(home: Path) -> None:
     options = {"units": "8,4", "dropout": "0.1"}
     lines = "".join(f'"ranker.{key}" = "{value}"\n' for key, value in options.items())
-    plan = PLAN.replace('against = [["MAIL-Base", "MAIL-None"]]\n', "").replace("[settings]\n", f"[settings]\n{lines}")
-    (home / "toy.toml").write_text(plan, encoding="utf-8")
+    experiment = EXPERIMENT.replace('against = [["MAIL-Base", "MAIL-None"]]\n', "").replace(
+        "[settings]\n", f"[settings]\n{lines}"
+    )
+    (home / "toy.toml").write_text(experiment, encoding="utf-8")
     for path in (home / "runs").rglob("config.toml"):
         config = tomllib.loads(path.read_text())
         if not config["ranker"].startswith("item"):

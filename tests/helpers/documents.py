@@ -205,11 +205,13 @@ class Sandbox:
     ) -> None:
         for name in ("examples", "experiments"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for plan in (path for pattern in ("*.toml", "tuned/*.toml") for path in (folder / "experiments").glob(pattern)):
-            text = plan.read_text(encoding="utf-8")
+        for experiment in (
+            path for pattern in ("*.toml", "tuned/*.toml") for path in (folder / "experiments").glob(pattern)
+        ):
+            text = experiment.read_text(encoding="utf-8")
             for key, value in PLAN_LIMITS.items():
                 text = re.sub(rf"^{key} = \d+$", f"{key} = {value}", text, flags=re.MULTILINE)
-            plan.write_text(text, encoding="utf-8")
+            experiment.write_text(text, encoding="utf-8")
         grouplens.write(folder / "data" / "raw" / "ml-100k", users=40, ratings=20)
         self.folder, self._is_followed = folder, is_followed
         self.names: dict[str, Any] = {"__name__": "page"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 #: An experiment whose runs can be written so.
-PLAN = """
+EXPERIMENT = """
 title = "Toy table"
 source = "alimama"
 seeds = 2

@@ -14,7 +14,7 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 #: 22 steps per epoch on the dataset `tiny`, so the epochs end at steps 22, 44 and 66.
 SETTINGS: dict[str, Any] = {
@@ -41,7 +41,7 @@ CELLS: dict[str, dict[str, str]] = {
 Undisturbed = Callable[[str], dict[str, bytes]]
 Capture = pytest.CaptureFixture[str]
 #: The fixture `trained`: a config on `tiny` -> its finished run, which must not be changed.
-Trained = Callable[[RunConfig], Run]
+Trained = Callable[[RunConfig], RunFolder]
 
 
 def config(cell: str, **changes: Any) -> RunConfig:
@@ -76,11 +76,11 @@ def train_until(monkeypatch: pytest.MonkeyPatch, number: int, dataset: Dataset, 
             train_if_missing(config(cell), dataset, runs, checkpoint_minutes=0)
 
 
-def copy_run(run: Run, runs: Path) -> Run:
+def copy_run(run: RunFolder, runs: Path) -> RunFolder:
     """A finished run in another folder of runs, where a test may change it."""
     folder = runs / run.config.run_path
     shutil.copytree(run.folder, folder)
-    return Run(folder, run.config, run.settings)
+    return RunFolder(folder, run.config, run.settings)
 
 
 def make_older(folder: Path) -> None:
@@ -91,7 +91,7 @@ def make_older(folder: Path) -> None:
         path.unlink()
 
 
-def outcome(run: Run) -> dict[str, bytes]:
+def outcome(run: RunFolder) -> dict[str, bytes]:
     """All that a run leaves except wall time: the bytes of its files, and of each of its weights."""
     contents = {
         name: (run.folder / name).read_bytes()

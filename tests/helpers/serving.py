@@ -17,7 +17,7 @@ from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.experiments.cells import resolve_config
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers import leakage_truth
 from tests.helpers.command_line import mail
 
@@ -56,7 +56,7 @@ Request = dict[str, Any]
 """Input -> values."""
 
 
-def score(run: Run, file: Path, out: Path, data_dir: Path, *options: object) -> Result:
+def score(run: RunFolder, file: Path, out: Path, data_dir: Path, *options: object) -> Result:
     """Run `mail score`."""
     return mail("score", run.folder, file, "-o", out, "--data-dir", data_dir, *options)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.serving import MISSING, PROFILE, RawRequests, Request, drawn_as_new, without_history
 
 
@@ -76,7 +76,7 @@ def unknown_impressions(raw: RawRequests) -> tuple[pd.DataFrame, Request]:
     return impressions, request
 
 
-def around_last_behavior(raw: RawRequests, run: Run) -> tuple[pd.DataFrame, Request]:
+def around_last_behavior(raw: RawRequests, run: RunFolder) -> tuple[pd.DataFrame, Request]:
     """A user at the time of a behavior that differs from the one before it, and a second later."""
     dataset = raw.dataset
     has_history = ~drawn_as_new(dataset, run.config) & (dataset.earlier_behaviors("test") > 1)

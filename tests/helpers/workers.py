@@ -42,13 +42,13 @@ def local_clusters(count: int, timeout: float = 10.0) -> list[Cluster]:
     return [Cluster(addresses, index, timeout) for index in range(count)]
 
 
-def connect_all(clusters: list[Cluster], jobs: list[dict[str, Any]], plan: Any = None) -> list[Any]:
+def connect_all(clusters: list[Cluster], jobs: list[dict[str, Any]], cells: Any = None) -> list[Any]:
     """What `connect` returns in each worker, a thread each, or the text of its error."""
     results: list[Any] = [None] * len(clusters)
 
     def connect_one(position: int) -> None:
         try:
-            results[position] = connect(clusters[position], jobs[position], plan)
+            results[position] = connect(clusters[position], jobs[position], cells)
         except MailError as error:
             results[position] = error.message
 

@@ -30,7 +30,7 @@ from mailcli.reporting.plots.map import map_caption
 from mailcli.reporting.plots.validation import SIZE, draw_curves
 from mailcli.reporting.plots.warmup import draw_warm_up
 from mailcli.reporting.warm_up import WarmUp
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.figures import assert_readable
 from tests.helpers.results import BASE, three_rows
 
@@ -75,14 +75,14 @@ def test_rows_of_one_name_have_a_place_each_in_a_forest() -> None:
     assert places == pytest.approx([-0.18, 0.82, 0, 1, 0.18, 1.18])
 
 
-def run_of(number: int) -> Run:
+def run_of(number: int) -> RunFolder:
     """A finished run of a cell of its own, with four losses of 40 batches."""
     config = dataclasses.replace(BASE, ranker_options={"units": number})
     steps: list[dict[str, Any]] = [
         {"step": step, "L_rt": 1 / step + number, "L_a": 2.0, "L_v": 3.0, "L_d": 4.0} for step in range(1, 41)
     ]
     fields = {"folder": str(number), "config": config, "history": lambda: steps}
-    return cast(Run, SimpleNamespace(**fields, result={"dataset": "toy (simulated)", "protocol": "paper"}))
+    return cast(RunFolder, SimpleNamespace(**fields, result={"dataset": "toy (simulated)", "protocol": "paper"}))
 
 
 def test_no_cell_is_left_out_of_the_losses() -> None:
@@ -94,11 +94,11 @@ def test_no_cell_is_left_out_of_the_losses() -> None:
     assert [len(axis.lines) for axis in figure.axes] == [18] * 4
 
 
-def run_with(data: str = "toy", seed: int = 0, **settings: Any) -> Run:
+def run_with(data: str = "toy", seed: int = 0, **settings: Any) -> RunFolder:
     """A finished run, without a method unless it is set."""
     config = make_config([{"data": data, "seed": seed}, settings])
     result = {"dataset": f"{data} (simulated)", "protocol": config.protocol}
-    return cast(Run, SimpleNamespace(config=config, result=result))
+    return cast(RunFolder, SimpleNamespace(config=config, result=result))
 
 
 def test_runs_of_other_settings_are_no_seeds_of_a_cell() -> None:

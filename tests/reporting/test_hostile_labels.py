@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 
 from mailcli.experiments.document import ExperimentSection, render_document
-from mailcli.experiments.plan import Plan
+from mailcli.experiments.experiment import Experiment
 from mailcli.reporting.plots._style import caption, group_by_cell
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.rows import Row
 from mailcli.reporting.tables import ResultTable, make_table
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.hostile_names import NAMES, WORST, assert_harmless, markdown_texts, seen
 from tests.helpers.results import BASE, result, three_rows
 
@@ -35,13 +35,13 @@ def rows_called(name: str) -> list[Row]:
     return named
 
 
-def run_on(name: str) -> Run:
+def run_on(name: str) -> RunFolder:
     """A finished run of a hostile dataset."""
     config = dataclasses.replace(BASE, ranker_options={"size": name})
     environment: dict[str, Any] = dict.fromkeys(("machine", "cores", "gpus", "commit", "python", "threads"), name)
     environment |= {"instructions": [name], "finished": "2026-11-20T00:00:00Z", "seconds": 60.0}
     fields = {"config": config, "result": {**result(0.5, 0.7), "dataset": name}, "environment": environment}
-    return cast(Run, SimpleNamespace(folder=Path("x"), **fields))
+    return cast(RunFolder, SimpleNamespace(folder=Path("x"), **fields))
 
 
 @pytest.mark.parametrize("name", [WORST, "_$\\frac{$ \\$", "$a$ $b -->"])
@@ -71,8 +71,8 @@ def test_the_document_has_every_name_as_text(plain_table: ResultTable, name: str
     title, row = f"A {name}.", f"row {name}."
     lines = tuple(dataclasses.replace(line, name=row) for line in plain_table.lines)
     table = dataclasses.replace(plain_table, title=title, lines=lines, notes=(f"data {name}.",))
-    plan: Any = SimpleNamespace(title=title, reading="", command="mail run experiments/a b.toml")
-    text = render_document([ExperimentSection(cast(Plan, plan), [table, table], [run_on(name)], [])], "")
+    experiment: Any = SimpleNamespace(title=title, reading="", command="mail run experiments/a b.toml")
+    text = render_document([ExperimentSection(cast(Experiment, experiment), [table, table], [run_on(name)], [])], "")
     assert_harmless(text)
     # The document's own HTML and links: marks of second best cells, anchors, and the contents.
     text = re.sub(r'</?u>|<a id="[a-z0-9-]+"></a>\n\n', "", text)

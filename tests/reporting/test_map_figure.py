@@ -13,7 +13,7 @@ from mailcli.errors import MailError
 from mailcli.reporting.plots import map as plot
 from mailcli.reporting.plots.map import Plot, map_caption, map_figure
 from mailcli.reporting.worlds import WorldRows
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.results import BASE, MAIL
 from tests.helpers.worlds import SETTINGS, mail_row, world
 
@@ -78,10 +78,10 @@ def texts(axis: Any) -> dict[tuple[float, float], str]:
     return {text.get_position(): text.get_text() for text in axis.texts}
 
 
-def run_on(data: str, protocol: str = "paper", cell: Any = BASE, seed: int = 0) -> Run:
+def run_on(data: str, protocol: str = "paper", cell: Any = BASE, seed: int = 0) -> RunFolder:
     config = SimpleNamespace(**{**vars(cell), "data": data, "protocol": protocol, "seed": seed, "cell": cell.cell})
     result = {"dataset": f"{data} (simulated)", "protocol": protocol}
-    return cast(Run, SimpleNamespace(config=config, result=result, folder=Path(data)))
+    return cast(RunFolder, SimpleNamespace(config=config, result=result, folder=Path(data)))
 
 
 def test_the_caption() -> None:

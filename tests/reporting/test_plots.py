@@ -21,7 +21,7 @@ from mailcli.reporting.plots.loss import moving_mean
 from mailcli.reporting.plots.nearness import measure_nearness
 from mailcli.reporting.plots.tsne import embed_2d
 from mailcli.reporting.plots.validation import mean_curve
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import open_run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.figures import assert_readable
@@ -115,7 +115,9 @@ def test_what_cannot_be_drawn_is_told_in_one_line(
 
 @pytest.mark.parametrize("method", ["dropout", "metaemb", "masked"])
 def test_what_a_method_does_not_generate_is_not_drawn(method: str, tiny: Dataset) -> None:
-    run = cast(Run, SimpleNamespace(folder=Path("x"), config=make_config([{"data": "tiny", "cold_start": method}])))
+    run = cast(
+        RunFolder, SimpleNamespace(folder=Path("x"), config=make_config([{"data": "tiny", "cold_start": method}]))
+    )
     with pytest.raises(MailError) as raised:
         encode_users(run, tiny)
     assert raised.value.message == (
@@ -164,7 +166,7 @@ def test_a_run_that_is_named_twice_is_one_run(runs: Path, data_dir: Path, tmp_pa
     assert error_line(done) == expected
 
 
-def first_seed(runs: Path, cell: str) -> Run:
+def first_seed(runs: Path, cell: str) -> RunFolder:
     return open_run(runs / "tiny/paper" / cell / "seed-0")
 
 

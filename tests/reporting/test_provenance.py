@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from mailcli.reporting.provenance import cost_note, environment_notes
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 
-def runs(*environments: dict[str, Any]) -> list[Run]:
+def runs(*environments: dict[str, Any]) -> list[RunFolder]:
     return [
-        cast(Run, SimpleNamespace(folder=Path(str(number)), environment=environment))
+        cast(RunFolder, SimpleNamespace(folder=Path(str(number)), environment=environment))
         for number, environment in enumerate(environments)
     ]
 

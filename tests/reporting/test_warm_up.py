@@ -20,7 +20,7 @@ from mailcli.reporting import warm_up_table
 from mailcli.reporting.formats import render
 from mailcli.reporting.terminal_table import terminal_table
 from mailcli.reporting.warm_up import WarmUp, measure_warm_up
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import open_run
 from mailcli.training.scorer import Scorer
 from tests.helpers.command_line import error_line, mail
@@ -39,13 +39,13 @@ def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_of(runs: Path, cell: str, seed: int = 0) -> Run:
+def run_of(runs: Path, cell: str, seed: int = 0) -> RunFolder:
     """A run; one of another seed than 0 has that of seed 0 in its folder, and is not to be scored."""
     run = open_run(runs / "tiny" / "strict" / cell / "seed-0")
-    return Run(run.folder / ".." / f"seed-{seed}", replace(run.config, seed=seed), run.settings) if seed else run
+    return RunFolder(run.folder / ".." / f"seed-{seed}", replace(run.config, seed=seed), run.settings) if seed else run
 
 
-def check_nothing_known(run: Run, dataset: Dataset) -> None:
+def check_nothing_known(run: RunFolder, dataset: Dataset) -> None:
     """With 0 known, a new user is as hidden as in the test itself: the metrics of those with behavior in the raw data."""
     warm_up = measure_warm_up(run, dataset, [0, 1])
     assert list(warm_up.metrics) == [0, 1]
@@ -106,7 +106,7 @@ AUCS |= {(f"{BASE}+continued", 0): (0.55, 0.70), (f"{MASKED}+continued", 0): (0.
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics by hand instead of measured ones."""
 
-    def measure(run: Run, _data: object, known: list[int]) -> WarmUp:
+    def measure(run: RunFolder, _data: object, known: list[int]) -> WarmUp:
         trivial = run.config.ranker == "item-rate"
         values = zip(known, (0.68, 0.68) if trivial else AUCS[run.config.cell, run.config.seed], strict=True)
         return WarmUp({n: {"AUC": value, "GAUC": value - 0.1} for n, value in values}, {0: 1.0, 5: 0.625})
@@ -151,7 +151,7 @@ def test_means_intervals_and_improvements_by_hand(runs: Path) -> None:
 @pytest.mark.usefixtures("planted")
 def test_rows_below_the_best_trivial_row_are_marked(runs: Path) -> None:
     base = run_of(runs, BASE)
-    trivial = Run(base.folder / "trivial", replace(base.config, ranker="item-rate", ranker_options={}))
+    trivial = RunFolder(base.folder / "trivial", replace(base.config, ranker="item-rate", ranker_options={}))
     (table,) = warm_up_table.warm_up_tables([base, trivial], Path("data"), [0, 5])
     assert [[cell.text for cell in line] for line in table.blocks[0].lines] == [
         ["BaseDNN (units=16,8)", ".6000↓", ".7000"],
@@ -175,8 +175,8 @@ def test_without_its_baseline_a_row_has_no_improvement(runs: Path) -> None:
 def test_a_continued_row_is_compared_with_a_continued_ranker_only(runs: Path) -> None:
     """Its AUC is .66: RI is 10 % over the ranker's .60, and 20 % over .55 of the continued ranker."""
 
-    def continued(run: Run, weights: str) -> Run:
-        return Run(run.folder / "continued", replace(run.config, continues=weights * 64), run.settings)
+    def continued(run: RunFolder, weights: str) -> RunFolder:
+        return RunFolder(run.folder / "continued", replace(run.config, continues=weights * 64), run.settings)
 
     base, masked = run_of(runs, BASE), run_of(runs, MASKED)
     both = [continued(base, "a"), continued(masked, "b")]

@@ -13,9 +13,9 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import RunFolders, train_if_missing
+from mailcli.experiments.cells import RunLayout, train_if_missing
 from mailcli.models.two_tower import TwoTower
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.models import mail_config
 from tests.helpers.runs import config, outcome
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="find
 
 @pytest.mark.parametrize("function", ["open", "fsync"])
 def test_a_run_that_cannot_begin_leaves_no_half_settings(function: str, tmp_path: Path) -> None:
-    run = Run(tmp_path / "seed-0", config("base+mail"), {"seed": 0, "data": "tiny"})
+    run = RunFolder(tmp_path / "seed-0", config("base+mail"), {"seed": 0, "data": "tiny"})
     with full_disk(function, "-config.toml"), pytest.raises(OSError, match="No space left") as error:
         run.begin()
     assert error.value.filename == str(tmp_path / "seed-0" / "config.toml")
@@ -54,7 +54,7 @@ def test_a_run_that_cannot_begin_leaves_no_half_settings(function: str, tmp_path
 
 
 def test_what_is_deleted_under_a_run_is_named(tmp_path: Path) -> None:
-    run = Run(tmp_path / "seed-0", config("base+mail"))
+    run = RunFolder(tmp_path / "seed-0", config("base+mail"))
     run.begin()
     size = run.log([{"step": 1}])
     assert size == len('{"step": 1}\n')
@@ -91,7 +91,9 @@ def test_the_same_command_goes_on(with_data: Path) -> None:
     assert mail("train", *SMALL).exit_code == 0
     assert mail("train", *SMALL, "--runs", "undisturbed").exit_code == 0
     settings = config("base+mail", cold_start="none")
-    (run, other) = (Run(path / "tiny/paper/base+none/seed-0", settings) for path in (runs, with_data / "undisturbed"))
+    (run, other) = (
+        RunFolder(path / "tiny/paper/base+none/seed-0", settings) for path in (runs, with_data / "undisturbed")
+    )
     assert outcome(run) == outcome(other)
 
 
@@ -108,6 +110,6 @@ def test_weights_of_a_two_stage_method_are_whole_or_missing(
     monkeypatch.setattr(TwoTower, "save_weights", save_half)
     with pytest.raises(OSError, match="No space left"):
         train_if_missing(method, tiny, tmp_path)
-    folders = RunFolders(tmp_path)
+    folders = RunLayout(tmp_path)
     assert not folders.find(method, tiny).weights.exists()
     assert folders.find(method.baseline(), tiny).weights.exists()

@@ -9,7 +9,7 @@ import pytest
 
 from mailcli.config import make_config
 from mailcli.errors import MailError
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import baseline_result, check_same_origin
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.run_folders import finish_trivial
@@ -30,7 +30,7 @@ def change(path: Path, old: str, new: str) -> None:
 def test_a_baseline_of_another_origin_is_none(other: tuple[str, str], trained: Trained, tmp_path: Path) -> None:
     baseline = copy_run(trained(BASELINE), tmp_path)
     config = replace(BASELINE, cold_start="dropout")
-    run = Run(tmp_path / config.run_path, config)
+    run = RunFolder(tmp_path / config.run_path, config)
     run.folder.mkdir(parents=True)
     text = (baseline.folder / "config.toml").read_text(encoding="utf-8")
     (run.folder / "config.toml").write_text(text, encoding="utf-8")

@@ -14,9 +14,9 @@ from mailcli.config import RunConfig, make_config, parse_settings
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments import estimate as estimates
-from mailcli.experiments.cells import RunFolders, train_if_missing
+from mailcli.experiments.cells import RunLayout, train_if_missing
 from mailcli.experiments.run_time import Speed
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import find_run, open_run
 from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import SMALL, error_line, mail
@@ -33,7 +33,7 @@ def settings(**changes: Any) -> RunConfig:
 
 
 @pytest.fixture
-def old(small_runs: Path, tmp_path: Path) -> Run:
+def old(small_runs: Path, tmp_path: Path) -> RunFolder:
     """A finished run of one epoch."""
     shutil.copytree(small_runs, tmp_path, dirs_exist_ok=True)
     folder = tmp_path / settings().run_path
@@ -41,12 +41,12 @@ def old(small_runs: Path, tmp_path: Path) -> Run:
     return open_run(folder)
 
 
-def names(run: Run) -> list[str]:
+def names(run: RunFolder) -> list[str]:
     """What is beside and at a run's folder."""
     return sorted(path.name for path in run.folder.parent.iterdir())
 
 
-def test_the_old_run_is_whole_until_the_new_one_begins(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_the_old_run_is_whole_until_the_new_one_begins(old: RunFolder, tiny: Dataset, tmp_path: Path) -> None:
     before = files_of(old.folder)
     new = find_run(tmp_path, settings(epochs=2), tiny, overwrite=True)
     assert (new.result, new.has_begun, new.is_replaceable) == (None, False, True)
@@ -63,9 +63,9 @@ def test_the_old_run_is_whole_until_the_new_one_begins(old: Run, tiny: Dataset, 
     assert (again.replaces, again.has_begun) == ("", True)
 
 
-def test_a_run_that_fits_is_never_replaced(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_a_run_that_fits_is_never_replaced(old: RunFolder, tiny: Dataset, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in old.folder.rglob("*")}
-    folders = RunFolders(tmp_path, overwrite=True)
+    folders = RunLayout(tmp_path, overwrite=True)
     assert train_if_missing(settings(), tiny, folders).result == old.result
     assert {path: path.stat().st_mtime_ns for path in old.folder.rglob("*")} == before
 
@@ -79,24 +79,26 @@ def test_a_run_that_fits_is_never_replaced(old: Run, tiny: Dataset, tmp_path: Pa
     ],
 )
 def test_what_cannot_be_trained_costs_no_run(
-    old: Run, tiny: Dataset, tmp_path: Path, wrong: dict[str, Any], message: str
+    old: RunFolder, tiny: Dataset, tmp_path: Path, wrong: dict[str, Any], message: str
 ) -> None:
     before = files_of(old.folder)
     with pytest.raises(MailError, match=re.escape(message)):
-        train_if_missing(settings(epochs=2, **wrong), tiny, RunFolders(tmp_path, overwrite=True))
+        train_if_missing(settings(epochs=2, **wrong), tiny, RunLayout(tmp_path, overwrite=True))
     assert files_of(old.folder) == before
     assert names(old) == ["seed-0"]
 
 
-def test_a_full_disk_costs_no_run(old: Run, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_no_run(
+    old: RunFolder, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = files_of(old.folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
     with pytest.raises(MailError, match="1 B are free"):
-        train_if_missing(settings(epochs=2), tiny, RunFolders(tmp_path, overwrite=True))
+        train_if_missing(settings(epochs=2), tiny, RunLayout(tmp_path, overwrite=True))
     assert files_of(old.folder) == before
 
 
-def test_a_kill_between_the_two_renames(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_a_kill_between_the_two_renames(old: RunFolder, tiny: Dataset, tmp_path: Path) -> None:
     """The old run is at another name, the new one is not there yet."""
     before = files_of(old.folder)
     old.folder.rename(old.folder.with_name(".seed-0.old"))
@@ -114,7 +116,7 @@ def test_a_kill_between_the_two_renames(old: Run, tiny: Dataset, tmp_path: Path)
     assert names(new) == ["seed-0"]
 
 
-def test_a_kill_before_the_old_run_is_deleted(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_a_kill_before_the_old_run_is_deleted(old: RunFolder, tiny: Dataset, tmp_path: Path) -> None:
     """The new run has begun; the old one may be cut down already."""
     new = find_run(tmp_path, settings(epochs=2), tiny, overwrite=True)
     aside = tmp_path / "aside"
@@ -127,7 +129,7 @@ def test_a_kill_before_the_old_run_is_deleted(old: Run, tiny: Dataset, tmp_path:
     assert names(again) == ["seed-0"]
 
 
-def test_a_kill_before_the_first_rename(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_a_kill_before_the_first_rename(old: RunFolder, tiny: Dataset, tmp_path: Path) -> None:
     (old.folder.with_name(PARTIAL) / "checkpoints").mkdir(parents=True)
     new = find_run(tmp_path, settings(epochs=2), tiny, overwrite=True)
     assert new.is_replaceable
@@ -135,7 +137,9 @@ def test_a_kill_before_the_first_rename(old: Run, tiny: Dataset, tmp_path: Path)
         assert names(new) == [".seed-0.lock", "seed-0"]
 
 
-def test_while_another_process_replaces_a_run_it_is_not_brought_back(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_while_another_process_replaces_a_run_it_is_not_brought_back(
+    old: RunFolder, tiny: Dataset, tmp_path: Path
+) -> None:
     aside = old.folder.with_name(".seed-0.old")
     old.folder.rename(aside)
     with FolderLock(old.folder, ""), pytest.raises(MailError) as error:
@@ -144,14 +148,14 @@ def test_while_another_process_replaces_a_run_it_is_not_brought_back(old: Run, t
     assert aside.is_dir()
 
 
-def test_another_process_may_have_replaced_it_first(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_another_process_may_have_replaced_it_first(old: RunFolder, tiny: Dataset, tmp_path: Path) -> None:
     first, second = (find_run(tmp_path, settings(epochs=2), tiny, overwrite=True) for _ in range(2))
     first.begin()
     assert (second.has_begun, second.is_replaceable) == (True, False)
     del old
 
 
-def test_a_link_to_a_run_stays_one(old: Run, tiny: Dataset, tmp_path: Path) -> None:
+def test_a_link_to_a_run_stays_one(old: RunFolder, tiny: Dataset, tmp_path: Path) -> None:
     elsewhere = tmp_path / "other-disk" / "seed-0"
     elsewhere.parent.mkdir()
     old.folder.rename(elsewhere)

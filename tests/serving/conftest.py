@@ -10,21 +10,21 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.command_line import mail
 from tests.helpers.serving import CELL, CELLS, RawRequests, config_of, drawn_as_new, run_models
 from tests.helpers.serving_requests import around_last_behavior, misfit_requests, request_variants, unknown_impressions
 
 
 @pytest.fixture(scope="session")
-def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     """A finished run of each cell."""
     folder = tmp_path_factory.mktemp("runs")
     return {cell: train_if_missing(config_of(tiny, cell), tiny, folder) for cell in CELLS}
 
 
 @pytest.fixture(scope="session")
-def exported(runs: dict[str, Run], data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def exported(runs: dict[str, RunFolder], data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each cell's exported model."""
     folder = tmp_path_factory.mktemp("models")
     for cell, run in runs.items():
@@ -46,7 +46,7 @@ def raw(simulated_raw: Path, tiny: Dataset) -> RawRequests:
 
 @pytest.fixture(scope="session")
 def answers(
-    runs: dict[str, Run], exported: dict[str, Path], raw: RawRequests, tmp_path_factory: pytest.TempPathFactory
+    runs: dict[str, RunFolder], exported: dict[str, Path], raw: RawRequests, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, np.ndarray]]:
     """Request -> the outputs of an exported model, by the names of tests/helpers/serving_requests.py."""
     requests = {}

@@ -13,7 +13,7 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import resolve_config, train_if_missing
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.command_line import mail
 from tests.helpers.models import COLD_STARTS
 from tests.helpers.serving import (
@@ -30,7 +30,7 @@ from tests.helpers.serving import (
 ROOT = Path(__file__).parent.parent.parent
 
 
-def check_same_scores(run: Run, raw: RawRequests, data_dir: Path, folder: Path) -> None:
+def check_same_scores(run: RunFolder, raw: RawRequests, data_dir: Path, folder: Path) -> None:
     """The exported model and `mail score` give the test split the trainer's scores."""
     result = mail("export", run.folder, folder / "model", "--data-dir", data_dir)
     assert result.exit_code == 0, result.output

@@ -17,7 +17,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.serving.served_model import refuse_python
 from mailcli.training.predictor import Predictor
 from tests.helpers.command_line import error_line, mail
@@ -27,7 +27,7 @@ from tests.helpers.serving_requests import request_variants
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_an_exported_model_scores_raw_values_as_the_trainer_scored_the_test_split(
-    cell: str, runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], raw: RawRequests
+    cell: str, runs: dict[str, RunFolder], answers: dict[str, dict[str, np.ndarray]], raw: RawRequests
 ) -> None:
     trained = np.load(runs[cell].folder / "predictions.npy")
     hidden = drawn_as_new(raw.dataset, runs[cell].config)
@@ -60,7 +60,7 @@ def test_one_user_may_be_asked_for_in_several_ways(answers: dict[str, dict[str, 
 
 
 def test_unknown_values_score_as_a_batch_of_unknown_ids(
-    runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], tiny: Dataset, raw: RawRequests
+    runs: dict[str, RunFolder], answers: dict[str, dict[str, np.ndarray]], tiny: Dataset, raw: RawRequests
 ) -> None:
     model = Predictor.open(runs[CELL], tiny).model
     request = request_variants(raw)["unknown"][1]
@@ -166,7 +166,7 @@ def test_the_readme_says_how_a_request_can_go_wrong(exported: dict[str, Path], t
         assert sentence in text
 
 
-def test_a_folder_that_exists_is_left_alone(runs: dict[str, Run], data_dir: Path, tmp_path: Path) -> None:
+def test_a_folder_that_exists_is_left_alone(runs: dict[str, RunFolder], data_dir: Path, tmp_path: Path) -> None:
     existing = tmp_path / "model"
     existing.mkdir()
     run = runs[CELL].folder
@@ -180,7 +180,7 @@ def test_a_folder_that_exists_is_left_alone(runs: dict[str, Run], data_dir: Path
 
 
 def test_a_folder_that_cannot_be_written_is_not_told_as_taken(
-    runs: dict[str, Run], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, RunFolder], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch = Path.touch
 
@@ -235,7 +235,7 @@ def test_a_model_that_calls_python_cannot_be_exported(
 
 @pytest.mark.slow
 def test_a_full_disk_keeps_nothing_of_a_model(
-    runs: dict[str, Run], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, RunFolder], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.serving.faults import Faults
 from mailcli.serving.impression_file import ImpressionFile
 from mailcli.serving.impression_writer import ImpressionWriter
@@ -62,7 +62,7 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_file_that_cannot_be_scored_says_why(
-    case: str, runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+    case: str, runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     spoil, text = BAD_FILES[case]
     spoil(raw.test.iloc[:5]).to_csv(tmp_path / "in.csv", index=False)
@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_scored_says_why(
 
 
 def test_files_that_cannot_be_read_or_written(
-    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     run = runs[CELL]
     good = tmp_path / "in.csv"
@@ -148,7 +148,7 @@ BAD_ROWS = {
 
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_rows_that_cannot_be_read_are_told_with_all_other_faults(
-    case: str, runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+    case: str, runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     rows, text = BAD_ROWS[case]
     user, time = (str(raw.test[name].iloc[0]).encode() for name in ("user", "time"))

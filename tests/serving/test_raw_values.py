@@ -18,7 +18,7 @@ from mailcli import MailError
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.batch_spec import to_tensors
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.serving.impression_batches import ImpressionBatches
 from mailcli.serving.impression_file import ImpressionFile
 from mailcli.training.predictor import Predictor
@@ -61,17 +61,17 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return train_if_missing(config_of(dataset, "base+mail"), dataset, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
-def finished(run: Run, dataset: Dataset) -> mailcli.Run:
+def finished(run: RunFolder, dataset: Dataset) -> mailcli.Run:
     return mailcli.open_run(run.folder, dataset.folder.parent)
 
 
 @pytest.fixture(scope="module")
-def model(run: Run, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(run: RunFolder, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "model"
     result = mail("export", run.folder, folder, "--data-dir", dataset.folder.parent)
     assert result.exit_code == 0, result.output
@@ -132,7 +132,7 @@ def test_a_dataset_keeps_how_its_values_were_made(dataset: Dataset) -> None:
     }
 
 
-def test_raw_numbers_of_a_file_are_cut_as_in_training(run: Run, dataset: Dataset, tmp_path: Path) -> None:
+def test_raw_numbers_of_a_file_are_cut_as_in_training(run: RunFolder, dataset: Dataset, tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     STRANGERS.to_csv(file, index=False)
     impressions = ImpressionBatches(Predictor(run, dataset), ImpressionFile(file), False)
@@ -150,7 +150,7 @@ def test_raw_numbers_of_a_file_are_cut_as_in_training(run: Run, dataset: Dataset
 
 
 def test_raw_values_score_as_preprocessed_values_do(
-    run: Run,
+    run: RunFolder,
     finished: mailcli.Run,
     dataset: Dataset,
     model: Path,
@@ -201,7 +201,7 @@ def test_raw_values_score_as_preprocessed_values_do(
 
 
 def test_a_file_and_an_exported_model_agree_on_raw_values(
-    run: Run, dataset: Dataset, model: Path, tmp_path: Path
+    run: RunFolder, dataset: Dataset, model: Path, tmp_path: Path
 ) -> None:
     file, data_dir = tmp_path / "in.csv", dataset.folder.parent
     STRANGERS.to_csv(file, index=False)
@@ -294,7 +294,7 @@ def test_an_exported_model_says_which_values_are_unknown(model: Path) -> None:
 
 @pytest.mark.parametrize("time", [874_860_000, 874_860_000_000, 5, -1, LATEST + 1])
 def test_times_in_another_unit_are_refused(
-    time: int, run: Run, finished: mailcli.Run, dataset: Dataset, model: Path, tmp_path: Path
+    time: int, run: RunFolder, finished: mailcli.Run, dataset: Dataset, model: Path, tmp_path: Path
 ) -> None:
     """In milliseconds, in microseconds, and far from the log."""
     file, out, data_dir = tmp_path / "in.csv", tmp_path / "out.csv", dataset.folder.parent
@@ -353,7 +353,7 @@ def test_times_with_a_zone_are_seconds(finished: mailcli.Run) -> None:
     )
 
 
-def test_what_preprocessing_refuses_is_refused(run: Run, dataset: Dataset, tmp_path: Path) -> None:
+def test_what_preprocessing_refuses_is_refused(run: RunFolder, dataset: Dataset, tmp_path: Path) -> None:
     file, out = tmp_path / "in.csv", tmp_path / "out.csv"
     STRANGERS.iloc[:4].assign(born=["1984", "old", "inf", "1"], depth=["1", "2", "1e999", "nan"]).to_csv(
         file, index=False
@@ -365,7 +365,7 @@ def test_what_preprocessing_refuses_is_refused(run: Run, dataset: Dataset, tmp_p
     assert not out.exists()
 
 
-def test_values_that_are_probably_read_wrongly_are_noted(run: Run, dataset: Dataset, tmp_path: Path) -> None:
+def test_values_that_are_probably_read_wrongly_are_noted(run: RunFolder, dataset: Dataset, tmp_path: Path) -> None:
     file = tmp_path / "in.csv"
     strangers = STRANGERS.iloc[:2].assign(born=[1, 2], page=["a", "b"], hour=[5, 4])
     strangers.to_csv(file, index=False)
@@ -383,7 +383,7 @@ def test_values_that_are_probably_read_wrongly_are_noted(run: Run, dataset: Data
 
 
 def test_an_hour_that_training_lacks_is_counted_and_not_called_that_of_the_column(
-    run: Run, dataset: Dataset, tmp_path: Path
+    run: RunFolder, dataset: Dataset, tmp_path: Path
 ) -> None:
     """900,720 s are 12:12 in local time, and trained hours are 2 to 10."""
     file = tmp_path / "in.csv"
@@ -393,7 +393,7 @@ def test_an_hour_that_training_lacks_is_counted_and_not_called_that_of_the_colum
     assert not [line for line in result.stderr.splitlines() if line.startswith(str(file))]
 
 
-def test_times_before_every_behavior_are_noted(run: Run, dataset: Dataset, tmp_path: Path) -> None:
+def test_times_before_every_behavior_are_noted(run: RunFolder, dataset: Dataset, tmp_path: Path) -> None:
     """The first click is that of u3 at 180 s: 10 days since 1970 are before it, if given as the number 10."""
     file, out = tmp_path / "in.csv", tmp_path / "out.csv"
     known = pd.DataFrame({"user": "u4", "item": "x2", "time": [10, 180], "page": "p", "depth": 1})
@@ -411,7 +411,7 @@ def test_times_before_every_behavior_are_noted(run: Run, dataset: Dataset, tmp_p
 
 
 def test_older_datasets_take_the_numbers_of_buckets(
-    run: Run, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    run: RunFolder, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = raw_numbers.make(tmp_path).folder
     manifest = json.loads((folder / "dataset.json").read_text())

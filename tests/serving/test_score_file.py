@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import error_line, mail
@@ -21,7 +21,7 @@ from tests.helpers.serving_requests import around_last_behavior, unknown_impress
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_file_is_scored_as_the_trainer_scored_it(
-    cell: str, runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+    cell: str, runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     impressions = raw.test.assign(note='a "quoted", word')
     impressions.to_csv(tmp_path / "in.csv", index=False)
@@ -48,7 +48,11 @@ def test_a_file_is_scored_as_the_trainer_scored_it(
 
 
 def test_users_and_items_that_the_dataset_lacks(
-    runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], raw: RawRequests, data_dir: Path, tmp_path: Path
+    runs: dict[str, RunFolder],
+    answers: dict[str, dict[str, np.ndarray]],
+    raw: RawRequests,
+    data_dir: Path,
+    tmp_path: Path,
 ) -> None:
     unknown_impressions(raw)[0].to_csv(tmp_path / "in.csv", index=False)
     result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.parquet", data_dir, "--all-histories")
@@ -63,7 +67,11 @@ def test_users_and_items_that_the_dataset_lacks(
 
 
 def test_a_history_is_what_is_strictly_earlier(
-    runs: dict[str, Run], answers: dict[str, dict[str, np.ndarray]], raw: RawRequests, data_dir: Path, tmp_path: Path
+    runs: dict[str, RunFolder],
+    answers: dict[str, dict[str, np.ndarray]],
+    raw: RawRequests,
+    data_dir: Path,
+    tmp_path: Path,
 ) -> None:
     around_last_behavior(raw, runs[CELL])[0].to_csv(tmp_path / "in.csv", index=False)
     result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
@@ -74,7 +82,7 @@ def test_a_history_is_what_is_strictly_earlier(
 
 
 def test_attributes_that_are_not_used_are_told(
-    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     raw.test.iloc[:5].assign(cms_segid=1, age_level=2).to_csv(tmp_path / "in.csv", index=False)
     result = score(runs[CELL], tmp_path / "in.csv", tmp_path / "out.csv", data_dir)
@@ -87,7 +95,7 @@ def test_attributes_that_are_not_used_are_told(
 
 
 def test_texts_of_any_arrow_type_are_scored(
-    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     impressions = raw.test.iloc[:5]
     table = pa.Table.from_pandas(impressions, preserve_index=False)
@@ -103,7 +111,7 @@ def test_texts_of_any_arrow_type_are_scored(
 
 
 def test_runs_that_cannot_be_exported_or_scored(
-    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "in.csv"
     raw.test.to_csv(file, index=False)
@@ -135,7 +143,7 @@ def test_runs_that_cannot_be_exported_or_scored(
 
 
 def test_what_a_killed_score_left_is_deleted(
-    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     for name in ("out.csv", "others.csv"):
@@ -149,7 +157,9 @@ def test_what_a_killed_score_left_is_deleted(
     assert {path.name for path in tmp_path.iterdir()} == left
 
 
-def test_files_of_others_are_left_alone(runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path) -> None:
+def test_files_of_others_are_left_alone(
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
+) -> None:
     """Names like those that unfinished files once had; one of them is the file that is scored."""
     mine = tmp_path / "partial-out.csv"
     raw.test.iloc[:5].to_csv(mine, index=False)
@@ -165,7 +175,7 @@ def test_files_of_others_are_left_alone(runs: dict[str, Run], raw: RawRequests, 
 
 
 def test_a_file_that_comes_to_be_while_scores_are_written_is_left_alone(
-    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw.test.iloc[:5].to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
@@ -186,7 +196,7 @@ def test_a_file_that_comes_to_be_while_scores_are_written_is_left_alone(
 
 
 def test_ctrl_c_ends_as_shells_have_it(
-    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -200,7 +210,7 @@ def test_ctrl_c_ends_as_shells_have_it(
 
 
 def test_a_full_disk_keeps_nothing(
-    runs: dict[str, Run], raw: RawRequests, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

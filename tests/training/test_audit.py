@@ -25,7 +25,7 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.bootstrap import draw_users
 from mailcli.models.coldstart.mail import ColdStart as Mail
 from mailcli.runs.audit import RunAudit, measure_audit, read_audit, write_audit
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import open_run
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.hidden_behavior import another_user
@@ -93,15 +93,15 @@ class TestRuns:
         return runs / "tiny" / "paper"
 
     @pytest.fixture(scope="class")
-    def run(self, runs: Path) -> Run:
+    def run(self, runs: Path) -> RunFolder:
         (folder,) = runs.glob("base+mail*/seed-0")
         return open_run(folder)
 
     @pytest.fixture
-    def copy(self, run: Run, tmp_path: Path) -> Path:
+    def copy(self, run: RunFolder, tmp_path: Path) -> Path:
         return Path(shutil.copytree(run.folder, tmp_path / "copy"))
 
-    def test_sources_are_what_they_say(self, run: Run, tiny: Dataset) -> None:
+    def test_sources_are_what_they_say(self, run: RunFolder, tiny: Dataset) -> None:
         predictor = Predictor(run, tiny)
         result = audit_run(run, predictor.model, tiny, views(tiny, run.config))
         hidden = predictor.scorer(predictor.batches(), "")
@@ -117,7 +117,7 @@ class TestRuns:
         np.testing.assert_array_equal(result.users, user[chosen])
         np.testing.assert_array_equal(result.clicks, tiny.column("test", "click")[chosen])
 
-    def test_every_source_by_hand(self, run: Run, tiny: Dataset) -> None:
+    def test_every_source_by_hand(self, run: RunFolder, tiny: Dataset) -> None:
         """BaseDNN reads sums: those of a user's attributes beside those of the behavior that a source names."""
         predictor = Predictor(run, tiny)
         model, splits = predictor.model, views(tiny, run.config)
@@ -173,7 +173,7 @@ class TestRuns:
                 lengths.append(len(steps))
         return tf.constant(np.mean(means, axis=0)[None] * round(float(np.mean(lengths))), tf.float32)
 
-    def test_the_file_of_a_run_holds_the_metrics_of_its_scores(self, run: Run, tiny: Dataset) -> None:
+    def test_the_file_of_a_run_holds_the_metrics_of_its_scores(self, run: RunFolder, tiny: Dataset) -> None:
         with np.load(run.folder / "audit.npz", allow_pickle=False) as file:
             assert set(file) == {"sources", "users", "values", "draws"}
             assert file["sources"].tolist() == SOURCES
@@ -192,7 +192,7 @@ class TestRuns:
         assert not (runs / "base+none/seed-0/audit.npz").exists()
         assert len(list(runs.glob("*/seed-0/audit.npz"))) == 2
 
-    def test_the_same_run_writes_the_same_bytes(self, run: Run, tiny: Dataset, tmp_path: Path) -> None:
+    def test_the_same_run_writes_the_same_bytes(self, run: RunFolder, tiny: Dataset, tmp_path: Path) -> None:
         audit = run.audit
         assert audit is not None
         write_audit(tmp_path / "audit.npz", audit)
@@ -348,7 +348,9 @@ class TestRuns:
             read_audit(path)
         assert error.value.message.startswith(f"{path}: is damaged (")
 
-    def test_new_users_who_cannot_be_measured_are_not_audited(self, run: Run, tiny: Dataset, tmp_path: Path) -> None:
+    def test_new_users_who_cannot_be_measured_are_not_audited(
+        self, run: RunFolder, tiny: Dataset, tmp_path: Path
+    ) -> None:
         """The last new user's impressions alone: fewer than two users, or one label."""
         splits = views(tiny, run.config)
         test, model = splits["test"], Predictor(run, tiny).model

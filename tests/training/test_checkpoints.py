@@ -26,7 +26,7 @@ from mailcli.models.batch_spec import to_tensors
 from mailcli.models.factory import make_model
 from mailcli.runs import variable_files
 from mailcli.runs.checkpoints import Checkpoints, TrainingState
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.training.loop import TrainingLoop
 from mailcli.training.scorer import Scorer
 from tests.helpers.runs import Capture, Undisturbed, config, outcome, train_until
@@ -200,7 +200,9 @@ def test_what_a_checkpoint_holds_is_all_that_a_step_changes(tiny: Dataset, tmp_p
     settings = config("dmr+cvae")
     model = make_model(tiny, settings)
     batches = {name: Batches(tiny, view, 20, 256) for name, view in views(tiny, settings).items()}
-    loop = TrainingLoop(Run(tmp_path / "run", settings), tiny, model, Scorer(model), batches, checkpoint_minutes=9)
+    loop = TrainingLoop(
+        RunFolder(tmp_path / "run", settings), tiny, model, Scorer(model), batches, checkpoint_minutes=9
+    )
     variables = loop._checkpoints._variables
     arrays = [np.asarray(variable) for variable in variables]
     batch = to_tensors(next(batches["train"].shuffled(0, 1)))

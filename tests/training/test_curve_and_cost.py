@@ -16,7 +16,7 @@ from mailcli.data.protocol import views
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.runs.checkpoints import TrainingState
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.result import read_result
 from mailcli.training.evaluate import check_selectable
 from mailcli.training.loop import TrainingLoop, validated_steps
@@ -186,7 +186,7 @@ def test_epochs_in_a_result_are_checked(change: dict[str, Any], tmp_path: Path) 
 
 @pytest.mark.parametrize("cost", [[1], {"parameters": "many"}, {"parameters": -1}, {"training_seconds": None}])
 def test_a_cost_that_is_no_number_is_refused(cost: Any, tmp_path: Path) -> None:
-    run = Run(tmp_path, quick())
+    run = RunFolder(tmp_path, quick())
     assert run.cost == {}
     (tmp_path / "environment.json").write_text(json.dumps({"cost": cost}), encoding="utf-8")
     with pytest.raises(MailError, match=r"environment.json: is damaged"):

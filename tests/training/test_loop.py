@@ -18,7 +18,7 @@ from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
 from mailcli.runs.checkpoints import TrainingState
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.remote import RemoteRun
 from mailcli.training import train
 from mailcli.training.loop import TrainingLoop
@@ -120,7 +120,7 @@ def write_half(file: BinaryIO, **arrays: object) -> None:
 
 def test_a_second_process_is_refused(tiny: Dataset, tmp_path: Path) -> None:
     folder = tmp_path / "tiny" / "paper" / "base+none" / "seed-0"
-    with Run(folder, config("base")).lock(), pytest.raises(MailError) as error:
+    with RunFolder(folder, config("base")).lock(), pytest.raises(MailError) as error:
         train_if_missing(config("base"), tiny, tmp_path)
     assert error.value.message == f"{folder}: another `mail` process is training this run. Wait for it."
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.runs.checkpoints import TrainingState
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.training.messages import MeanLosses, log_begin, log_end, log_validation
 from mailcli.utils.log import LOGGER, log_to_queue
 from tests.helpers.runs import config
@@ -64,7 +64,7 @@ def test_the_users_who_decide_are_named(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_end_says_what_came_out_and_where_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    run = Run(tmp_path, settings())
+    run = RunFolder(tmp_path, settings())
     result = {"best_epoch": 2, "validation": METRICS}
     log_end(run, {**result, "curve": [{"epoch": 1}, {"epoch": 5}]}, 192.0)
     log_end(run, result, 12.0)

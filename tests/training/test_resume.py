@@ -17,7 +17,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.step import Step
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.command_line import mail
 from tests.helpers.runs import CELLS, SETTINGS, Capture, Killed, Undisturbed, config, kill_in_step, outcome
 
@@ -56,8 +56,8 @@ def has_passed(folder: Path, step: int) -> Callable[[], bool]:
     return lambda: any(int(path.stem.split("-")[1]) >= step for path in folder.glob("step-*.npz"))
 
 
-def run_of(runs: Path, cell: str) -> Run:
-    return Run(runs / "tiny" / "paper" / config(cell).cell / "seed-0", config(cell))
+def run_of(runs: Path, cell: str) -> RunFolder:
+    return RunFolder(runs / "tiny" / "paper" / config(cell).cell / "seed-0", config(cell))
 
 
 def kill_often(data_dir: Path, runs: Path, cell: str, moments: Sequence[Any]) -> int:
@@ -97,7 +97,7 @@ def test_kill_9_at_eight_random_steps(cell: str, data_dir: Path, tmp_path: Path,
     assert outcome(run_of(tmp_path, cell)) == undisturbed(cell)
 
 
-def check_interrupted(run: Run, exit_code: int | None, stderr: str) -> Path:
+def check_interrupted(run: RunFolder, exit_code: int | None, stderr: str) -> Path:
     """Ctrl-C left one line that names the newest checkpoint, which is returned."""
     assert exit_code == 130
     assert "Traceback" not in stderr
@@ -108,7 +108,7 @@ def check_interrupted(run: Run, exit_code: int | None, stderr: str) -> Path:
     return newest
 
 
-def check_resumed(run: Run, newest: Path, tiny: Dataset, expected: dict[str, bytes], capsys: Capture) -> None:
+def check_resumed(run: RunFolder, newest: Path, tiny: Dataset, expected: dict[str, bytes], capsys: Capture) -> None:
     """This process goes on after the newest checkpoint, and ends as if nothing had happened."""
     capsys.readouterr()
     assert train_if_missing(run.config, tiny, run.folder.parents[3]).folder == run.folder

@@ -15,7 +15,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.contracts import user_folds
-from mailcli.runs.folder import CONFIG, Run
+from mailcli.runs.folder import CONFIG, RunFolder
 from mailcli.training import teachers
 from mailcli.training.loop import TrainingLoop
 from mailcli.utils.parsing import read_toml
@@ -34,7 +34,7 @@ def config(**changes: Any) -> RunConfig:
 
 def teach(dataset: Dataset, folder: Path, **changes: Any) -> np.ndarray:
     made = config(**changes)
-    run = Run(folder, made, {"settings": repr(made)})
+    run = RunFolder(folder, made, {"settings": repr(made)})
     return teachers.teach(run, dataset, views(dataset, made), 2, checkpoint_minutes=10)
 
 
@@ -141,6 +141,6 @@ def test_a_teachers_table_begins_with_the_behaviors_of_its_own_users(
 
 
 def test_a_run_without_teachers_makes_none(tiny: Dataset, tmp_path: Path) -> None:
-    run = Run(tmp_path / "run", replace(config(), cold_start="none"))
+    run = RunFolder(tmp_path / "run", replace(config(), cold_start="none"))
     teachers.forget_teachers(run)
     assert not run.folder.exists()

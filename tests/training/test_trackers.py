@@ -16,7 +16,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.training import trackers
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import mail_config
@@ -66,7 +66,7 @@ def test_event_files_that_cannot_be_written_are_one_line(tmp_path: Path, monkeyp
     monkeypatch.setattr(tf.summary, "create_file_writer", create_file_writer)
     monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
     with pytest.raises(MailError) as error:
-        trackers.start(Run(tmp_path, mail_config("base")))
+        trackers.start(RunFolder(tmp_path, mail_config("base")))
     assert error.value.message == (
         f"{tmp_path}/tensorboard: cannot be written ({tmp_path}/tensorboard/events; No space left on device). Free some "
         "space and run the same command again, or leave out --tensorboard."
@@ -79,7 +79,7 @@ def test_a_link_in_a_run_folder_is_replaced_and_what_it_leads_to_is_kept(
     shared = tmp_path / "shared"
     shared.mkdir()
     (shared / "mine.txt").write_text("mine")
-    run = Run(tmp_path / "run", mail_config("base"))
+    run = RunFolder(tmp_path / "run", mail_config("base"))
     run.folder.mkdir()
     run.checkpoints.symlink_to(shared)
     run.tensorboard.symlink_to(shared)
@@ -151,7 +151,7 @@ def test_a_run_that_mlflow_cannot_take_is_finished(
     monkeypatch.setattr(mlflow, "exceptions", SimpleNamespace(MlflowException=MlflowException), raising=False)
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     monkeypatch.setenv(trackers.VARIABLES["mlflow"], "1")
-    run = Run(tmp_path / "seed-0", mail_config(None))
+    run = RunFolder(tmp_path / "seed-0", mail_config(None))
     trackers.finish(run)
     assert caplog.messages == [f"{run.folder}: is finished, but could not be logged to MLflow (API request failed)."]
 

@@ -41,12 +41,12 @@ def test_rules(rule: Rule, accepted: list[Any], refused: list[Any]) -> None:
 
 def test_every_fault_of_a_table() -> None:
     table = {"nam": 1, "seeds": 10**5000, "kind": "papr", "options": "x" * 100}
-    faults = table_faults(table, RULES, "plan.", required=("name", "seeds"))
+    faults = table_faults(table, RULES, "experiment.", required=("name", "seeds"))
     assert faults == [
-        "unknown key 'plan.nam'. Did you mean 'name'?",
-        "'plan.name' is missing",
-        "plan.kind = 'papr': expected one of 'paper', 'strict'. Did you mean 'paper'?",
-        f"plan.options = '{'x' * 59}...: expected a table",
+        "unknown key 'experiment.nam'. Did you mean 'name'?",
+        "'experiment.name' is missing",
+        "experiment.kind = 'papr': expected one of 'paper', 'strict'. Did you mean 'paper'?",
+        f"experiment.options = '{'x' * 59}...: expected a table",
     ]
     assert table_faults({"seeds": -(10**5000)}, RULES) == [
         "seeds = a number of thousands of digits: expected a whole number, 1 or more"

@@ -16,7 +16,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.last_used import open_chosen
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, did_you_mean
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import check_unchanged, open_run
 from mailcli.simulation.ground_truth import Truth
 from mailcli.utils.prefetch import prefetch
@@ -46,7 +46,7 @@ class Contender:
     """One arm's policy: a run, or one of BUILT_IN."""
 
     name: str
-    run: Run | None = None
+    run: RunFolder | None = None
 
 
 def parse_contender(name: str) -> Contender:
@@ -98,7 +98,7 @@ def make_policy(contender: Contender, dataset: Dataset, truth: Truth) -> Policy:
     ).reshape(len(page.users), -1)
 
 
-def _policy_of_run(run: Run, dataset: Dataset) -> Policy:
+def _policy_of_run(run: RunFolder, dataset: Dataset) -> Policy:
     """Ranks by the pCTR of the run's best checkpoint; loads TensorFlow."""
     from mailcli.training.predictor import Predictor
 

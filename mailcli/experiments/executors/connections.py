@@ -108,8 +108,8 @@ class Connections:
 
     cluster: Cluster
     by_index: dict[int, Connection] = field(default_factory=dict)
-    plan: Any = None
-    """The chief's plan, sent to all workers when they connect."""
+    cells: Any = None
+    """The cells that the chief will train, sent to all workers when they connect."""
     lost: str = ""
     """A sentence about the worker that stopped before training finished."""
     _ending: bool = False

@@ -111,7 +111,7 @@ class ClusterTrainer:
     def __call__(self, tasks: Sequence[Task]) -> None:
         """As the chief, train the missing runs, if any, one after the other."""
         self._connected = True
-        connections = connect(self._cluster, self._job, plan=[task.config.cell for task in tasks])
+        connections = connect(self._cluster, self._job, cells=[task.config.cell for task in tasks])
         with _end_reported(connections):
             if tasks:
                 runs = [(task.config, Dataset(task.dataset)) for task in tasks]
@@ -120,7 +120,7 @@ class ClusterTrainer:
     def follow(self, configs: Sequence[RunConfig], dataset: Dataset) -> int:
         """As another worker, take part in the runs that the chief is missing; returns their number."""
         connections = connect(self._cluster, self._job)
-        runs = [(config, dataset) for config in configs if config.cell in connections.plan]
+        runs = [(config, dataset) for config in configs if config.cell in connections.cells]
 
         def take_part(config: RunConfig) -> None:
             from mailcli.training.train import train

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments.cells import RunFolders, train_if_missing
+from mailcli.experiments.cells import RunLayout, train_if_missing
 from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
@@ -57,7 +57,7 @@ class Task(NamedTuple):
     config: RunConfig
     dataset: Path
     """The dataset's folder."""
-    folders: RunFolders
+    folders: RunLayout
     checkpoint_minutes: float | None
     """Time between checkpoints; None for the default."""
 

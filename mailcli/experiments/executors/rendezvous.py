@@ -31,20 +31,20 @@ _CHECKSUM = "_sha256"
 _SAME_COMMAND = "Run the same command on all workers, except for --index."
 
 
-def connect(cluster: Cluster, job: dict[str, Any], plan: Any = None) -> Connections:
+def connect(cluster: Cluster, job: dict[str, Any], cells: Any = None) -> Connections:
     """Connect the workers; return when all are there and have the same job.
 
     Args:
         cluster: the workers.
         job: settings, versions and checksums, as plain values; they must be equal on all workers.
-        plan: the chief's, sent to all workers.
+        cells: those that the chief will train, sent to all workers.
 
     Raises:
         MailError: a worker does not connect in time, or has another job.
         Interrupted: by Ctrl-C; the chief reports it to the workers that have connected.
     """
     try:
-        connections = _accept_workers(cluster, job, plan) if cluster.index == 0 else _connect_to_chief(cluster, job)
+        connections = _accept_workers(cluster, job, cells) if cluster.index == 0 else _connect_to_chief(cluster, job)
     except KeyboardInterrupt:
         raise Interrupted("Interrupted while waiting for the other workers.") from None
     connections.watch()
@@ -93,9 +93,9 @@ def port_error(cluster: Cluster, reason: str) -> MailError:
     )
 
 
-def _accept_workers(cluster: Cluster, job: dict[str, Any], plan: Any) -> Connections:
-    """The chief's part: wait for all workers, then send them the plan, or the error that ends them all."""
-    connections, deadline = Connections(cluster, plan=plan), time.monotonic() + cluster.timeout
+def _accept_workers(cluster: Cluster, job: dict[str, Any], cells: Any) -> Connections:
+    """The chief's part: wait for all workers, then send them its cells, or the error that ends them all."""
+    connections, deadline = Connections(cluster, cells=cells), time.monotonic() + cluster.timeout
     expected = range(1, len(cluster.addresses))
     error = ""
     try:
@@ -113,7 +113,7 @@ def _accept_workers(cluster: Cluster, job: dict[str, Any], plan: Any) -> Connect
     if error:
         connections.broadcast(error=error)
         raise MailError(error)
-    connections.broadcast(plan=plan)
+    connections.broadcast(cells=cells)
     return connections
 
 
@@ -185,4 +185,4 @@ def _connect_to_chief(cluster: Cluster, job: dict[str, Any]) -> Connections:
         time.sleep(_PAUSE)
     if "error" in answer:
         raise MailError(answer["error"])
-    return Connections(cluster, {0: connection}, plan=answer.get("plan"))
+    return Connections(cluster, {0: connection}, cells=answer.get("cells"))

@@ -8,11 +8,11 @@ from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.data.field_definitions import field_definitions
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError, quoted
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import dataset_sha256, read_with_run_ids, trained_dataset_sha256
 
 
-def open_parent_dataset(parent: Run, data_dir: Path) -> Dataset:
+def open_parent_dataset(parent: RunFolder, data_dir: Path) -> Dataset:
     """The dataset that a run was trained on, read with the run's ids (MailError if it has changed)."""
     name = parent.config.data
     if name in dataset_names(data_dir):
@@ -26,7 +26,7 @@ def open_parent_dataset(parent: Run, data_dir: Path) -> Dataset:
     )
 
 
-def check_next_dataset(parent: Run, earlier: Dataset, dataset: Dataset) -> None:
+def check_next_dataset(parent: RunFolder, earlier: Dataset, dataset: Dataset) -> None:
     """Refuse the run's own dataset, and one with other fields or buckets (MailError)."""
     if dataset_sha256(dataset) == dataset_sha256(earlier):
         raise MailError(
@@ -75,7 +75,7 @@ def _edges(dataset: Dataset) -> dict[str, list[float]]:
     return {name: definition["edges"] for name, definition in definitions if "edges" in definition}
 
 
-def check_continuable(parent: Run) -> None:
+def check_continuable(parent: RunFolder) -> None:
     """Refuse a run that cannot be continued (MailError).
 
     It has a two-stage method or one tied to its dataset, no optimizer state, or changed weights.

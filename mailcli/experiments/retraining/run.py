@@ -13,7 +13,7 @@ from mailcli.data.numbering import RenumberedDataset, current_numbering, extend_
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.retraining.checks import check_continuable, check_next_dataset, open_parent_dataset
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import NUMBERING, PARENT_OPTIMIZERS, check_has_weights, find_run, open_run
 from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -33,7 +33,7 @@ def continue_run(
     runs: Path,
     checkpoint_minutes: float | None,
     overwrite: bool = False,
-) -> Run:
+) -> RunFolder:
     """The finished run that continues another one on the next day's dataset, trained if it is missing.
 
     Args:
@@ -77,7 +77,7 @@ def continue_run(
     return run
 
 
-def _config(parent: Run, dataset: Dataset, changes: Mapping[str, Any]) -> RunConfig:
+def _config(parent: RunFolder, dataset: Dataset, changes: Mapping[str, Any]) -> RunConfig:
     """The run's settings with the changes (MailError for a setting that cannot be changed)."""
     fixed = [key for key in changes if key not in CHANGEABLE]
     unknown = [key for key in fixed if key.partition(".")[0] not in {*vars(parent.config), *OPTION_TABLES}]

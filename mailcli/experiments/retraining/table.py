@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mailcli.reporting.captions import ONE_SEED, protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextBlock, TextTable, signed, text_block, unsigned
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 #: What a change means on the dataset of the earlier day, and on that of the new one.
 _MEANINGS = ("forgetting", "gain")
@@ -28,7 +28,7 @@ class _Change(NamedTuple):
         return None if self.before is None or self.after is None else self.after - self.before
 
 
-def retraining_table(run: Run, parent: Path) -> TextTable:
+def retraining_table(run: RunFolder, parent: Path) -> TextTable:
     """The metrics of both days, before and after the run was continued."""
     result, config = run.result or {}, run.config
     days = list(zip(_MEANINGS, result["days"], strict=True))

@@ -14,7 +14,7 @@ from mailcli.escape import figure_label
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rescore import cell_of
 from mailcli.reporting.rows import Row, result_of, row_of
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.utils.files import replace_file
 
 if TYPE_CHECKING:
@@ -90,19 +90,19 @@ def labeled(axes: Iterable[Axes]) -> dict[str, Any]:
     return {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
 
 
-def group_by_cell(runs: Sequence[Run]) -> Iterator[tuple[str, list[Run]]]:
+def group_by_cell(runs: Sequence[RunFolder]) -> Iterator[tuple[str, list[RunFolder]]]:
     """The runs that differ by their seed only, in its order, with a label: the name in tables. They are sorted."""
     for label, group in _cells(runs):
         yield figure_label(label), group
 
 
-def rows_by_cell(runs: Sequence[Run]) -> list[Row]:
+def rows_by_cell(runs: Sequence[RunFolder]) -> list[Row]:
     """The runs of each cell as a row of a table."""
     return [replace(row_of([(run, result_of(run)) for run in group]), name=label) for label, group in _cells(runs)]
 
 
-def _cells(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
-    cells: dict[str, list[Run]] = {}
+def _cells(runs: Sequence[RunFolder]) -> list[tuple[str, list[RunFolder]]]:
+    cells: dict[str, list[RunFolder]] = {}
     for run in sorted(runs, key=lambda run: (row_label(run.config), run.config.seed)):
         cells.setdefault(cell_of(run.config).key, []).append(run)
     groups = list(cells.values())
@@ -128,7 +128,7 @@ def _settings(config: RunConfig) -> dict[str, str]:
     return {key: str(value) for key, value in vars(cell).items() if key not in OPTION_TABLES.values()}
 
 
-def caption(runs: Sequence[Run]) -> str:
+def caption(runs: Sequence[RunFolder]) -> str:
     """Data, protocol and seeds of the runs in one figure.
 
     Raises:
@@ -144,14 +144,14 @@ def caption(runs: Sequence[Run]) -> str:
     return figure_label(f"{result['dataset']}, protocol {result['protocol']}, seeds {seeds}")
 
 
-def check_new_share(runs: Sequence[Run]) -> None:
+def check_new_share(runs: Sequence[RunFolder]) -> None:
     """Refuse runs whose new users are not the same part of all users (MailError)."""
     shares = sorted({run.config.new_share for run in runs})
     if len(shares) > 1:
         raise MailError(f"the runs have new_share {shares[0]} and {shares[1]}. Name runs with one of them.")
 
 
-def run_caption(run: Run) -> str:
+def run_caption(run: RunFolder) -> str:
     """The caption of a figure of a single run."""
     return f"{figure_label(run.config.cell)} on {caption([run])}"
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import check_has_weights
 from mailcli.settings.class_code import generates_behavior
 from mailcli.utils.tensorflow_startup import load_tensorflow
@@ -32,14 +32,14 @@ class UserVectors(NamedTuple):
     new: NDArray[np.bool_]
 
 
-def encode_single_run(runs: Sequence[Run], data_dir: Path, figure: str) -> tuple[Run, UserVectors]:
+def encode_single_run(runs: Sequence[RunFolder], data_dir: Path, figure: str) -> tuple[RunFolder, UserVectors]:
     """The only run of a figure, and the vectors of its users (MailError if there are several runs)."""
     if len(runs) != 1:
         raise MailError(f"{figure} needs exactly one run; got {len(runs)}. Name one run folder.")
     return runs[0], encode_users(runs[0], open_dataset(data_dir, runs[0].config.data))
 
 
-def encode_users(run: Run, dataset: Dataset) -> UserVectors:
+def encode_users(run: RunFolder, dataset: Dataset) -> UserVectors:
     """v, v̂ and h_a of up to 300 old and 300 new test users, at their last impressions.
 
     The behavior of drawn new users is hidden from the model, but we know it: it is what v̂ should be like.

@@ -11,7 +11,7 @@ from mailcli.escape import figure_label
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, labeled, line_style, rows_by_cell
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.tables import ResultLine, make_table
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ _LEAST_SECONDS = 0.1
 class Plot:
     """AUC of new users, and RI over the ranker without a method, against the seconds of training of each row."""
 
-    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+    def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """A panel for AUC and one for RI, a point per row with its 95 % interval over seeds."""
         del data_dir
         figure = cost_figure(rows_by_cell(runs), caption(runs))

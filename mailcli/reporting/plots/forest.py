@@ -12,7 +12,7 @@ from mailcli.metrics.statistics import Improvement
 from mailcli.reporting.plots._style import COLORS, MARKERS, PAGE, add_legend, add_title, caption, rows_by_cell, wrapped
 from mailcli.reporting.rows import METRICS, TITLES, Row
 from mailcli.reporting.tables import ResultLine, make_table
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ ROW, NAME_LINE = 0.35, 0.13
 class Plot:
     """RI of AUC and GAUC over the ranker without a method, with 95 % intervals over seeds, for each row."""
 
-    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+    def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """A panel per metric, a line per row, a marker per group of users; filled if the difference is significant."""
         del data_dir
         return {"forest": forest(rows_by_cell(runs), caption(runs))}

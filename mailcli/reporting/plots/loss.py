@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ REACH = 12
 class Plot:
     """L_rt, L_a, L_v and L_d over batches (MAIL Fig. 4)."""
 
-    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+    def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """A panel per loss; thin: the batches of each seed, thick: the moving mean over all seeds."""
         del data_dir
         from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ class Plot:
         return {"loss": figure}
 
 
-def _losses(run: Run) -> dict[str, dict[int, float]]:
+def _losses(run: RunFolder) -> dict[str, dict[int, float]]:
     """The losses that a run has, by the number of the batch: with `update_every`, not every batch trains the tower."""
     steps = [line for line in run.history() if "step" in line]
     curves = {name: {step["step"]: step[name] for step in steps if name in step} for name in LOSSES}

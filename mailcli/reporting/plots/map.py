@@ -18,7 +18,7 @@ from mailcli.reporting.map_table import block_title
 from mailcli.reporting.plots._style import PAGE, add_title, caption, check_new_share, rows_by_cell, wrapped
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import COUNTS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.settings.class_code import trains_on_generated_behavior
 from mailcli.simulation.world import Settings
 
@@ -39,7 +39,7 @@ NAME_WIDTH = 30
 class Plot:
     """What generated behavior does to the AUC of new users (RI), by attribute strength, interactions and the rest."""
 
-    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+    def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """A row of heat maps for each row of the table; hatched: worlds in which behavior is worth little."""
         by_dataset = sorted(runs, key=lambda run: run.config.data)
         groups = [list(group) for _, group in groupby(by_dataset, key=lambda run: run.config.data)]
@@ -56,12 +56,12 @@ def _simulation(data_dir: Path, name: str) -> Options:
     return {field.name: dataset.simulation.get(field.name, field.default) for field in fields(Settings)}
 
 
-def _generating_rows(runs: Sequence[Run]) -> list[Row]:
+def _generating_rows(runs: Sequence[RunFolder]) -> list[Row]:
     """The rows among the runs on a dataset that are trained with generated behavior and have their baseline."""
     return [row for row in rows_by_cell(runs) if row.baseline and trains_on_generated_behavior(row.config.cold_start)]
 
 
-def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[Run]]) -> None:
+def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[RunFolder]]) -> None:
     """Refuse worlds that cannot stand in one map (MailError)."""
     names = [group[0].config.data for group in groups]
     cells = [[(row.label, row.seeds) for row in world.rows] for world in worlds]
@@ -83,7 +83,7 @@ def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[Run]]) -> None
             raise MailError(f"'{name}' and '{other}' are the same world. Name the runs of one of them.")
 
 
-def map_caption(runs: Sequence[Run]) -> str:
+def map_caption(runs: Sequence[RunFolder]) -> str:
     """What one figure of many worlds shows (MailError if the runs differ in protocol or share of new users)."""
     names = sorted({run.config.data for run in runs})
     if len(names) == 1:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.reporting.plots._style import COLORS, PAGE, add_title, run_caption
 from mailcli.reporting.plots._users import encode_single_run
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ class Nearness(NamedTuple):
 class Plot:
     """Norms of Σ v and Σ v̂, and their cosines, old and new users: is v̂ as long as v, and is it the user's own?"""
 
-    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+    def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """A panel of norms and one of cosines, of a single run."""
         from matplotlib.figure import Figure
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.reporting.plots._style import COLORS, PAGE, add_legend, add_title, labeled, run_caption
 from mailcli.reporting.plots._users import UserVectors, encode_single_run
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ POINTS: tuple[dict[str, Any], ...] = (
 class Plot:
     """t-SNE of v against v̂, old and new users (MAIL Fig. 5); of h_a and of v̂, new against old (Fig. 6)."""
 
-    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+    def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """Two figures of a single run."""
         run, vectors = encode_single_run(runs, data_dir, "t-SNE")
         figures = {

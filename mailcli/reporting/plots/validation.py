@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.reporting.rows import Result
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ SIZE = (PAGE, 2.3)
 class Plot:
     """Validation AUC of new, old and all users over the steps of training; a ring marks the weights that were kept."""
 
-    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+    def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """A panel per group of users; thin: each run, thick: the mean over a cell's seeds, as far as all go."""
         del data_dir
         from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ class Plot:
         return {"validation": figure}
 
 
-def draw_validation(figure: Figure, runs: Sequence[Run]) -> None:
+def draw_validation(figure: Figure, runs: Sequence[RunFolder]) -> None:
     """Draw the validation curves of some runs into an empty figure.
 
     Raises:

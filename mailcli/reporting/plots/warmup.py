@@ -11,7 +11,7 @@ import numpy as np
 from mailcli.metrics.statistics import estimate
 from mailcli.reporting.plots._style import COLUMN, add_legend, add_title, caption, group_by_cell, labeled, line_style
 from mailcli.reporting.warm_up import WarmUp, measure_warm_up
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ KNOWN = (0, 1, 2, 5, 10, 20, 50, 100)
 class Plot:
     """AUC of new users when their most recent 0, 1, 2, 5, 10, ... behaviors are given back."""
 
-    def draw(self, runs: Sequence[Run], data_dir: Path) -> dict[str, Figure]:
+    def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """A line per cell: the mean over seeds with its 95 % interval, on the same impressions at every number."""
         from matplotlib.figure import Figure
 

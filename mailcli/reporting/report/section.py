@@ -26,7 +26,7 @@ from mailcli.reporting.tables import ResultTable
 from mailcli.reporting.text_table import TextTable
 from mailcli.reporting.warm_up_table import SHOWS, WarmUpLine, warm_up_table
 from mailcli.reporting.worlds import WorldRows
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 _SORT = "Click a column header to sort the rows within each group of users."
 _GAIN = (
@@ -53,7 +53,7 @@ class ReportRows(NamedTuple):
     """The rows of a table, and all runs behind it."""
 
     rows: Sequence[Row]
-    runs: Sequence[Run]
+    runs: Sequence[RunFolder]
     """With baselines."""
     warm_up: Sequence[WarmUpLine] = ()
     """Empty if it was not measured."""
@@ -100,7 +100,7 @@ def section_of_rows(
 
 def section_of_worlds(
     worlds: Sequence[WorldRows],
-    runs: Sequence[Run],
+    runs: Sequence[RunFolder],
     tables: Sequence[TextTable],
     map_title: str,
     name: str,
@@ -136,7 +136,7 @@ def section_of_worlds(
     )
 
 
-def _badges(rows: Sequence[Row], runs: Sequence[Run]) -> list[str]:
+def _badges(rows: Sequence[Row], runs: Sequence[RunFolder]) -> list[str]:
     seeds = sorted({seed for row in rows for seed in row.seeds})
     config = rows[0].config
     return [

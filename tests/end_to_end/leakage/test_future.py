@@ -10,12 +10,12 @@ import pytest
 
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import train_if_missing
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from tests.helpers.leakage import LeakError
 from tests.helpers.leakage_runs import TWO_STAGE, config, replace_columns
 
 
-def weights_of(run: Run) -> dict[str, np.ndarray]:
+def weights_of(run: RunFolder) -> dict[str, np.ndarray]:
     """The arrays of the best epoch."""
     arrays: dict[str, np.ndarray] = {}
     with h5py.File(run.weights) as file:
@@ -56,7 +56,7 @@ class TestAnotherFuture:
             check_same(expected, leaking)
 
 
-def check_same(expected: Run, run: Run) -> None:
+def check_same(expected: RunFolder, run: RunFolder) -> None:
     """Raise LeakError if two runs differ in a loss or a weight."""
     for expected_line, line in zip(expected.history(), run.history(), strict=True):
         if "step" in line and line != expected_line:

@@ -16,7 +16,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import dataset_checks
@@ -84,7 +84,7 @@ def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return preprocess("alimama", folder / "raw", folder, "shuffled", PreprocessOptions(history=10))
 
 
-def check_chance(run: Run) -> int:
+def check_chance(run: RunFolder) -> int:
     """Raise LeakError if an AUC of new, old or all users is not .5 within its interval; returns the number of AUCs.
 
     The standard error of the AUC of n₁ clicks and n₀ others is √((n₁ + n₀ + 1) / (12 n₁ n₀)) under the null, less with

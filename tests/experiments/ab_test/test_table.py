@@ -10,11 +10,11 @@ from mailcli.data.dataset import Dataset
 from mailcli.experiments.ab_test.policies import Contender
 from mailcli.experiments.ab_test.run import Setup, run_ab_test
 from mailcli.experiments.ab_test.table import ab_test_table
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 
 
 def test_runs_with_different_new_users_are_noted(tiny: Dataset) -> None:
-    a, b = (Contender(str(seed), Run(Path(), replace(RunConfig("tiny"), seed=seed))) for seed in (0, 1))
+    a, b = (Contender(str(seed), RunFolder(Path(), replace(RunConfig("tiny"), seed=seed))) for seed in (0, 1))
     setup = Setup(users=20, candidates=30)
     outcomes = run_ab_test(setup, tiny, (Contender("random"), Contender("random")))
     notes = ab_test_table(setup, tiny, (a, b), outcomes).notes

@@ -16,11 +16,11 @@ import pytest
 
 from mailcli.config import make_config
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.executors import processes
 from tests.helpers.files import outcomes_of
 
-PLAN = """
+EXPERIMENT = """
 title = "Two runs"
 source = "alimama"
 seeds = 1
@@ -37,9 +37,9 @@ patience = 3
 @pytest.fixture
 def start_run(data_dir: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Starts `mail run` with two processes on the dataset `tiny`, which writes to the given folder of runs."""
-    plan = tmp_path / "plan.toml"
-    plan.write_text(PLAN, encoding="utf-8")
-    where = ["run", str(plan), "--data", "tiny", "--data-dir", str(data_dir), "--jobs", "2", "--runs"]
+    experiment = tmp_path / "experiment.toml"
+    experiment.write_text(EXPERIMENT, encoding="utf-8")
+    where = ["run", str(experiment), "--data", "tiny", "--data-dir", str(data_dir), "--jobs", "2", "--runs"]
     code = "from mailcli.cli import main; main()"
 
     def start(runs: str, *options: str) -> subprocess.Popen[str]:
@@ -88,7 +88,7 @@ def ended(error: BaseException) -> Future[None]:
 
 def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(tmp_path: Path) -> None:
     pool = processes._Pool(2, 1)
-    task = processes.Task(make_config([{"data": "tiny", "seed": 3}]), tmp_path, RunFolders(tmp_path), None)
+    task = processes.Task(make_config([{"data": "tiny", "seed": 3}]), tmp_path, RunLayout(tmp_path), None)
     for error in (
         OSError(errno.ENOSPC, "No space left on device", "runs/a/history.jsonl"),
         MailError("a loss is not finite."),
@@ -113,7 +113,7 @@ def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(
 
 
 def task_of(folder: Path, **settings: object) -> processes.Task:
-    return processes.Task(make_config([{"data": "tiny", **settings}]), folder, RunFolders(folder), None)
+    return processes.Task(make_config([{"data": "tiny", **settings}]), folder, RunLayout(folder), None)
 
 
 def test_one_by_one_the_others_go_on_and_a_failed_baseline_is_not_trained_again(tmp_path: Path) -> None:

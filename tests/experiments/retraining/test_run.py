@@ -20,7 +20,7 @@ from mailcli.data.protocol import views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.retraining.run import continue_run
 from mailcli.models.factory import make_model
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import open_run, read_with_run_ids
 from mailcli.training.evaluate import measure
 from mailcli.training.scorer import Scorer
@@ -135,7 +135,7 @@ def test_rankers_with_variables_of_their_own_ids_and_a_third_day(home: Path, ran
     assert load_ids(second) == load_ids(third)
 
 
-def load_ids(run: Run) -> dict[str, list[Any]]:
+def load_ids(run: RunFolder) -> dict[str, list[Any]]:
     numbering = current_numbering(read_with_run_ids(run, Dataset(Path("data") / run.config.data)))
     return {name: values.tolist() for name, values in numbering.values.items()}
 

@@ -17,7 +17,7 @@ from mailcli.errors import MailError
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
-from mailcli.runs.folder import Run
+from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import open_run
 from mailcli.training.warm_start import WarmStart, _VariableExpander
 from tests.helpers.retraining import PARENT, SETTINGS
@@ -29,7 +29,7 @@ def test_rows_grow_where_ids_do(tiny: Dataset) -> None:
     names = schema.vocabularies()
     sizes = dict.fromkeys(names, 4)
     old, new = FeatureEmbedding(schema, sizes, 2), FeatureEmbedding(schema, {**sizes, names[0]: 5, names[-1]: 7}, 2)
-    expander = _VariableExpander(Run(Path("run"), RunConfig("x")), old.layout, new.layout)
+    expander = _VariableExpander(RunFolder(Path("run"), RunConfig("x")), old.layout, new.layout)
 
     def expand(value: NDArray, initial: NDArray) -> NDArray:
         variable = keras.Variable(initial)

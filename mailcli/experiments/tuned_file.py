@@ -8,25 +8,25 @@ from typing import Any
 
 import tomli_w
 
-from mailcli.experiments.plan import Plan
-from mailcli.experiments.plan_tuning import Budget, TunedRow
+from mailcli.experiments.experiment import Experiment
+from mailcli.experiments.experiment_tuning import Budget, TunedRow
 from mailcli.utils.files import replace_file
 
 
-def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], data: str, path: Path) -> None:
+def write_tuned_file(experiment: Experiment, budget: Budget, tuned: Sequence[TunedRow], data: str, path: Path) -> None:
     """Write the file; what was written there before is replaced.
 
     Args:
-        plan: the experiment that was tuned.
+        experiment: the experiment that was tuned.
         budget: of each row.
         tuned: what the search of each row has led to, in the order of the rows.
         data: name of the dataset on which it was tuned.
         path: of the file.
     """
-    names = plan.row_names()
-    rows = [_row(*row) for row in zip(plan.content["rows"], names, tuned, strict=True)]
+    names = experiment.row_names()
+    rows = [_row(*row) for row in zip(experiment.content["rows"], names, tuned, strict=True)]
     # Its words are about other numbers.
-    kept = {key: value for key, value in plan.content.items() if key not in {"rows", "tune", "reading"}}
+    kept = {key: value for key, value in experiment.content.items() if key not in {"rows", "tune", "reading"}}
     validation = {
         name: tuned_row.validation
         for name, tuned_row in zip(_each_once(names), tuned, strict=True)
@@ -44,7 +44,7 @@ def write_tuned_plan(plan: Plan, budget: Budget, tuned: Sequence[TunedRow], data
     kept["title"] = f"{kept['title']}, tuned"
     scalars = {key: value for key, value in kept.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in kept.items() if isinstance(value, dict)}
-    header = f"# Written by `mail tune {plan.path.as_posix()}`: do not edit it.\n"
+    header = f"# Written by `mail tune {experiment.path.as_posix()}`: do not edit it.\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as partial:
         text = tomli_w.dumps({**scalars, "rows": rows, **tables, "tuned": budget_table})

@@ -18,8 +18,8 @@ from mailcli.config import Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.executors.processes import jobs_and_threads, work_on_all
+from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.matrix import run_memory
-from mailcli.experiments.plan import Plan
 from mailcli.experiments.search_space import Range, check_comparable, option_owner, parse_ranges, with_types
 from mailcli.experiments.study import settings_of
 from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
@@ -55,16 +55,16 @@ class Budget:
 
 
 def budget_of(
-    plan: Plan, trials: int | None, ranges: tuple[str, ...], users: str, seed: int, seeds: int | None = None
+    experiment: Experiment, trials: int | None, ranges: tuple[str, ...], users: str, seed: int, seeds: int | None = None
 ) -> Budget:
-    """The budget of a command line; trials, ranges and seeds that it does not give are the plan's, or the defaults."""
+    """The budget of a command line; what it does not give is the experiment's, or the default."""
     return Budget(
-        trials or plan.tune.get("trials", DEFAULT_TRIALS),
-        ranges or tuple(plan.tune.get("ranges", DEFAULT_RANGES)),
+        trials or experiment.tune.get("trials", DEFAULT_TRIALS),
+        ranges or tuple(experiment.tune.get("ranges", DEFAULT_RANGES)),
         users,
         seed,
-        seeds or plan.tune.get("seeds", 1),
-        "--range" if ranges else f"{plan.path}: tune.ranges:",
+        seeds or experiment.tune.get("seeds", 1),
+        "--range" if ranges else f"{experiment.path}: tune.ranges:",
     )
 
 
@@ -72,7 +72,7 @@ class RowSearch(NamedTuple):
     """The search of one row."""
 
     row: int
-    """Its place in the plan."""
+    """Its place in the experiment."""
     search: Search
     dataset: Path
     """The dataset's folder."""
@@ -101,14 +101,14 @@ class TunedRow(NamedTuple):
     """AUC of the best trial; None if nothing was searched."""
 
 
-class PlanTuning:
+class ExperimentTuning:
     """The searches of an experiment's rows.
 
     Args:
-        plan: the experiment.
+        experiment: the experiment.
         budget: the same for every row.
         dataset: its dataset.
-        runs: folder of the runs; the trials are in <runs>/tune/<name of the plan>.
+        runs: folder of the runs; the trials are in <runs>/tune/<name of the experiment>.
         jobs: how many rows to search at once; None for as many as cores and memory allow.
         checkpoint_minutes: between two checkpoints of a training; None for the default.
 
@@ -118,17 +118,17 @@ class PlanTuning:
 
     def __init__(
         self,
-        plan: Plan,
+        experiment: Experiment,
         budget: Budget,
         dataset: Dataset,
         runs: Path,
         jobs: int | None,
         checkpoint_minutes: float | None,
     ) -> None:
-        self._plan, self._budget, self._dataset, self._runs = plan, budget, dataset, runs
+        self._experiment, self._budget, self._dataset, self._runs = experiment, budget, dataset, runs
         self._jobs, self._checkpoint_minutes = jobs, checkpoint_minutes
-        self._configs, _ = plan.configs(dataset.name, dataset.history)
-        self._ranges = _checked_ranges(plan, budget, self._configs)
+        self._configs, _ = experiment.configs(dataset.name, dataset.history)
+        self._ranges = _checked_ranges(experiment, budget, self._configs)
 
     def tune(self) -> list[TunedRow]:
         """Search the settings of every row, in its order; the test split is not read.
@@ -158,13 +158,13 @@ class PlanTuning:
         }
 
     def _search(self, configs: Mapping[int, RunConfig], ranges: Sequence[Range]) -> dict[int, TunedRow]:
-        """Tune some rows, by their places in the plan, by those of the ranges that each has."""
+        """Tune some rows, by their places in the experiment, by those of the ranges that each has."""
         tasks = []
         for number, config in configs.items():
             own = _ranges_of(config, ranges)
             if own:
                 seeded = replace(config, seed=self._budget.seed)
-                search = _search_of(self._name(number, config), seeded, own, self._budget, self._plan)
+                search = _search_of(self._name(number, config), seeded, own, self._budget, self._experiment)
                 task = RowSearch(
                     number, search, self._dataset.folder, self._runs, self._budget.trials, self._checkpoint_minutes
                 )
@@ -198,7 +198,7 @@ def _trials(task: RowSearch) -> list[dict[str, Any]]:
 
 
 def _best(task: RowSearch) -> TunedRow:
-    """The best trial of a finished search, its settings as a plan's file has them."""
+    """The best trial of a finished search, its settings as an experiment's file has them."""
     best = _trials(task)[0]
     texts = settings_of(best)
     config = task.search.trial(texts)
@@ -206,28 +206,28 @@ def _best(task: RowSearch) -> TunedRow:
     return TunedRow(settings, best["value"])
 
 
-def check_budget(plan: Plan, budget: Budget) -> None:
-    """Refuse a budget that no dataset makes possible, before one is made (MailError as `PlanTuning`)."""
-    configs, _ = plan.configs(plan.datasets[0], RunConfig.history)
-    _checked_ranges(plan, budget, configs)
+def check_budget(experiment: Experiment, budget: Budget) -> None:
+    """Refuse a budget that no dataset makes possible, before one is made (MailError as `ExperimentTuning`)."""
+    configs, _ = experiment.configs(experiment.datasets[0], RunConfig.history)
+    _checked_ranges(experiment, budget, configs)
 
 
-def _checked_ranges(plan: Plan, budget: Budget, configs: Sequence[RunConfig]) -> list[Range]:
+def _checked_ranges(experiment: Experiment, budget: Budget, configs: Sequence[RunConfig]) -> list[Range]:
     """The ranges of a budget, of which every value suits the rows that have it (MailError otherwise)."""
     load_tensorflow()
-    plan.check_baselines(configs)
+    experiment.check_baselines(configs)
     ranges = parse_ranges(budget.ranges, budget.option)
     check_comparable(ranges, budget.option)
     _check_ranges(ranges, configs, budget.option)
     for config in configs:
         seeded = replace(config, seed=budget.seed)
-        _search_of(config.cell, seeded, _ranges_of(config, ranges), budget, plan).check()
+        _search_of(config.cell, seeded, _ranges_of(config, ranges), budget, experiment).check()
     return ranges
 
 
-def _search_of(name: str, config: RunConfig, ranges: Sequence[Range], budget: Budget, plan: Plan) -> Search:
+def _search_of(name: str, config: RunConfig, ranges: Sequence[Range], budget: Budget, experiment: Experiment) -> Search:
     """The search of a row, whose config has the first seed of the budget."""
-    return Search(name, config, ranges, budget.users, budget.seeds, plan.path.stem)
+    return Search(name, config, ranges, budget.users, budget.seeds, experiment.path.stem)
 
 
 def _ranges_of(config: RunConfig, ranges: Sequence[Range]) -> list[Range]:

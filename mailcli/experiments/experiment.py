@@ -25,7 +25,7 @@ SEEDS = 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class Experiment:
     """The contents of an experiment's file."""
 
     path: Path
@@ -57,7 +57,7 @@ class Plan:
     """The whole content of the file."""
     tuned: Options = field(default_factory=dict)
     """How `mail tune` chose the rows' settings: `trials`, `ranges`, `users`, `seed`, `seeds`, and the best `validation`
-    AUC by row; empty for a plan made by hand."""
+    AUC by row; empty for an experiment made by hand."""
     grid: Options = field(default_factory=dict)
     """A list of values by setting of the simulator: the table is made in a world for every combination of them, see
     grid.py; empty: in one."""
@@ -70,7 +70,7 @@ class Plan:
     options: tuple[str, ...] = ()
     """--data and --seeds, as far as they are given."""
 
-    def with_options(self, data: str | None, seeds: int | None) -> Plan:
+    def with_options(self, data: str | None, seeds: int | None) -> Experiment:
         """The experiment on another dataset, or with another number of seeds, as --data and --seeds say.
 
         Raises:
@@ -159,10 +159,11 @@ class Plan:
         return [label or row_label(config) for config, label in zip(configs, self.labels, strict=True)]
 
     def baseline_of(self, configs: Sequence[RunConfig]) -> BaselineOf:
-        """The cell that each is compared with: the same ranker without a method, in a tuned plan with its own settings.
+        """The cell that each is compared with: the same ranker without a method, with its own settings if it is tuned.
+
 
         Raises:
-            MailError: a tuned plan lacks the row of a ranker without a method.
+            MailError: a tuned experiment lacks the row of a ranker without a method.
         """
         if not self.tuned:
             return RunConfig.baseline

@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.executors.processes import jobs_and_threads
-from mailcli.experiments.plan_file import read_plan
+from mailcli.experiments.experiment_file import read_experiment
 from mailcli.reporting.paper import REPORTED
 from tests.helpers import kuairand
 from tests.helpers.command_line import error_line, mail
+from tests.helpers.experiments import assert_refused, make_data, write_experiment
 from tests.helpers.files import outcomes_of
-from tests.helpers.plans import assert_refused, make_data, write_plan
 from tests.helpers.runs import make_older
 
 LONG_VIEW_RANDOM = "kuairand-pure-long-view-random"
@@ -34,7 +34,7 @@ EXPERIMENTS = sorted([*FOLDER.glob("*.toml"), *FOLDER.glob("tuned/*.toml")])
 STRICT = "table2-ml-100k-strict"
 
 #: Two rankers, a co-trained and a two-stage method, on 150 simulated users: seconds.
-PLAN = """
+EXPERIMENT = """
 title = "Toy"
 source = "alimama"
 seeds = 2
@@ -56,48 +56,48 @@ AUC = 0.5934
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Path:
-    return write_plan(tmp_path, PLAN)
+def experiment(tmp_path: Path) -> Path:
+    return write_experiment(tmp_path, EXPERIMENT)
 
 
 def test_seeds_begin_at_the_first_seed(home: Path) -> None:
-    fresh = read_plan(write_plan(home, "first_seed = 5\n" + PLAN))
+    fresh = read_experiment(write_experiment(home, "first_seed = 5\n" + EXPERIMENT))
     assert list(fresh.seed_numbers()) == [5, 6]
     assert list(fresh.with_options(None, 3).seed_numbers()) == [5, 6, 7]
-    assert list(read_plan(write_plan(home, PLAN)).seed_numbers()) == [0, 1]
+    assert list(read_experiment(write_experiment(home, EXPERIMENT)).seed_numbers()) == [0, 1]
 
 
 @pytest.mark.slow
 def test_a_dry_run_names_the_first_seeds(home: Path) -> None:
-    path = write_plan(home, "first_seed = 5\n" + PLAN)
+    path = write_experiment(home, "first_seed = 5\n" + EXPERIMENT)
     assert "BaseDNN (units=8,4), seeds to train: 5, 6" in mail("run", path, "--dry-run").stdout
 
 
 @pytest.fixture(scope="module")
 def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder that holds the plan's dataset."""
-    return make_data(tmp_path_factory.mktemp("toy"), PLAN)
+    """A data folder that holds the experiment's dataset."""
+    return make_data(tmp_path_factory.mktemp("toy"), EXPERIMENT)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_the_projects_experiments_are_complete(path: Path) -> None:
-    plan = read_plan(path)
-    configs, shared = plan.configs("any", 100)
-    folders = RunFolders(Path("runs"), shared)
-    places = {(folders.runs_folder(config), config.cell) for config in configs}
+    experiment = read_experiment(path)
+    configs, shared = experiment.configs("any", 100)
+    folders = RunLayout(Path("runs"), shared)
+    places = {(folders.folder_for(config), config.cell) for config in configs}
     assert len(places) == len(configs)
     # Rows that differ only in their cold-start method share a baseline.
     assert all(
-        folders.runs_folder(config.baseline()) == folders.runs_folder(config)
+        folders.folder_for(config.baseline()) == folders.folder_for(config)
         for config in configs
         if config.cold_start == "none"
     )
-    for row, numbers in (plan.reported or {}).items():
+    for row, numbers in (experiment.reported or {}).items():
         assert REPORTED[row] == numbers
 
 
 def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
-    ten, tuned = (read_plan(FOLDER / name) for name in (f"{STRICT}-10-seeds.toml", f"tuned/{STRICT}.toml"))
+    ten, tuned = (read_experiment(FOLDER / name) for name in (f"{STRICT}-10-seeds.toml", f"tuned/{STRICT}.toml"))
     assert ten.settings == tuned.settings
     of_tuned, _ = tuned.configs("any", 100)
     assert all(config in of_tuned for config in ten.configs("any", 100)[0])
@@ -203,20 +203,22 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         ("title", "[[", "cannot be read as TOML"),
     ],
 )
-def test_a_file_with_a_fault_is_refused_in_one_line(plan: Path, toy_data: Path, old: str, new: str, error: str) -> None:
-    plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
-    assert_refused("run", plan, toy_data, error)
+def test_a_file_with_a_fault_is_refused_in_one_line(
+    experiment: Path, toy_data: Path, old: str, new: str, error: str
+) -> None:
+    experiment.write_text(EXPERIMENT.replace(old, new, 1), encoding="utf-8")
+    assert_refused("run", experiment, toy_data, error)
 
 
-def test_a_plan_chooses_label_and_test_of_its_source(tmp_path: Path) -> None:
+def test_an_experiment_chooses_label_and_test_of_its_source(tmp_path: Path) -> None:
     kuairand.write(tmp_path / "data/raw/kuairand-pure", kuairand.good_rows())
-    path = tmp_path / "plan.toml"
+    path = tmp_path / "experiment.toml"
     plain = 'title = "Videos"\nsource = "kuairand-pure"\nrows = ["item-bias"]\n'
     for options, name in (("", "kuairand-pure"), ('label = "long_view"\ntest = "random"\n', LONG_VIEW_RANDOM)):
         path.write_text(plain + options, encoding="utf-8")
-        dataset = prepare_dataset(read_plan(path), tmp_path / "data")
+        dataset = prepare_dataset(read_experiment(path), tmp_path / "data")
         assert dataset.name == name
-        assert prepare_dataset(read_plan(path), tmp_path / "data").folder == dataset.folder
+        assert prepare_dataset(read_experiment(path), tmp_path / "data").folder == dataset.folder
 
 
 def test_a_missing_file_is_reported_with_those_that_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,40 +244,42 @@ def test_a_missing_file_is_reported_with_those_that_exist(tmp_path: Path, monkey
         (["--data", "tyo"], "unknown dataset 'tyo'. Did you mean 'toy'?"),
     ],
 )
-def test_wrong_options_are_refused_in_one_line(plan: Path, toy_data: Path, options: list[str], error: str) -> None:
-    done = mail("run", plan, "--data-dir", toy_data, "--runs", plan.parent / "runs", *options)
+def test_wrong_options_are_refused_in_one_line(
+    experiment: Path, toy_data: Path, options: list[str], error: str
+) -> None:
+    done = mail("run", experiment, "--data-dir", toy_data, "--runs", experiment.parent / "runs", *options)
     assert (done.exit_code, done.stdout) == (2, "")
     assert error_line(done).startswith(error)
-    assert not list(plan.parent.glob("runs/**/config.toml"))
+    assert not list(experiment.parent.glob("runs/**/config.toml"))
 
 
 class TestDatasets:
     """Where an experiment's dataset comes from."""
 
-    def test_simulated_and_labeled_so_without_raw_files(self, plan: Path, toy_data: Path) -> None:
-        dataset = prepare_dataset(read_plan(plan), toy_data)
+    def test_simulated_and_labeled_so_without_raw_files(self, experiment: Path, toy_data: Path) -> None:
+        dataset = prepare_dataset(read_experiment(experiment), toy_data)
         assert dataset.label == "toy (simulated)"
 
-    def test_real_with_raw_files(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
+    def test_real_with_raw_files(self, experiment: Path, toy_data: Path, tmp_path: Path) -> None:
         raw = tmp_path / "data" / "raw" / "alimama"
         shutil.copytree(toy_data / "raw" / "toy", raw)
         # Files from the simulator are not taken for real ones.
-        assert prepare_dataset(read_plan(plan), tmp_path / "data").label == "toy (simulated)"
+        assert prepare_dataset(read_experiment(experiment), tmp_path / "data").label == "toy (simulated)"
         (raw / "SIMULATED.json").unlink()
-        assert prepare_dataset(read_plan(plan), tmp_path / "data").label == "alimama (real data)"
+        assert prepare_dataset(read_experiment(experiment), tmp_path / "data").label == "alimama (real data)"
 
-    def test_another_simulation_of_that_name_is_refused(self, plan: Path, toy_data: Path) -> None:
-        plan.write_text(PLAN.replace("users = 150", "users = 160"), encoding="utf-8")
+    def test_another_simulation_of_that_name_is_refused(self, experiment: Path, toy_data: Path) -> None:
+        experiment.write_text(EXPERIMENT.replace("users = 150", "users = 160"), encoding="utf-8")
         with pytest.raises(MailError, match=r"is not the dataset that .*toy.toml asks for \(users: 150 -> 160\)"):
-            prepare_dataset(read_plan(plan), toy_data)
+            prepare_dataset(read_experiment(experiment), toy_data)
 
 
 @pytest.mark.slow
 def test_only_a_deleted_run_is_trained_again_and_the_table_is_the_same(
-    plan: Path, toy_data: Path, tmp_path: Path
+    experiment: Path, toy_data: Path, tmp_path: Path
 ) -> None:
     where: list[str | Path] = ["--data-dir", toy_data, "--runs", tmp_path / "runs", "--jobs", "1"]
-    first = mail("run", plan, *where, "--format", "json")
+    first = mail("run", experiment, *where, "--format", "json")
     assert first.stderr.startswith("6 runs: 0 finished, 6 to train; 1 at once.\n")
     results = sorted((tmp_path / "runs").rglob("result.json"))
     times = {path: path.stat().st_mtime_ns for path in results}
@@ -283,12 +287,12 @@ def test_only_a_deleted_run_is_trained_again_and_the_table_is_the_same(
     assert {path.parent.parent.name for path in results} == {"base+none", "base+metaemb", "base+mail-base"}
     deleted = next(path for path in results if "mail-base/seed-1" in str(path)).parent
     shutil.rmtree(deleted)
-    second = mail("run", plan, *where, "--format", "json")
+    second = mail("run", experiment, *where, "--format", "json")
     assert second.stderr.startswith("6 runs: 5 finished, 1 to train; 1 at once.\n")
     assert without_times(second.stdout) == without_times(first.stdout)
     assert {path for path in results if path.stat().st_mtime_ns != times[path]} == {deleted / "result.json"}
     # Nothing is trained for another format or fewer seeds.
-    one_seed = mail("run", plan, *where, "--seeds", "1")
+    one_seed = mail("run", experiment, *where, "--seeds", "1")
     assert "one seed: no interval" in one_seed.stdout
     assert one_seed.stderr == ""
     table, audit = json.loads(first.stdout)
@@ -311,10 +315,10 @@ def without_times(output: str) -> list[dict[str, object]]:
     return tables
 
 
-def command(plan: Path, data: Path, runs: Path, *options: str) -> subprocess.Popen[str]:
+def command(experiment: Path, data: Path, runs: Path, *options: str) -> subprocess.Popen[str]:
     """`mail run` with two processes, as typed."""
     code = "from mailcli.cli import main; main()"
-    where = ["run", str(plan), "--data-dir", str(data), "--runs", str(runs), "--jobs", "2", *options]
+    where = ["run", str(experiment), "--data-dir", str(data), "--runs", str(runs), "--jobs", "2", *options]
     return subprocess.Popen(
         [sys.executable, "-c", code, *where],
         stdout=subprocess.PIPE,
@@ -329,16 +333,16 @@ class TestSeveralAtOnce:
 
     @pytest.mark.slow
     def test_ctrl_c_keeps_what_is_done_and_the_result_is_the_same(
-        self, plan: Path, toy_data: Path, tmp_path: Path
+        self, experiment: Path, toy_data: Path, tmp_path: Path
     ) -> None:
-        plan.write_text(PLAN.replace("epochs = 2", "epochs = 6\npatience = 6"), encoding="utf-8")
-        undisturbed = command(plan, toy_data, tmp_path / "undisturbed")
+        experiment.write_text(EXPERIMENT.replace("epochs = 2", "epochs = 6\npatience = 6"), encoding="utf-8")
+        undisturbed = command(experiment, toy_data, tmp_path / "undisturbed")
         table, messages = undisturbed.communicate()
         assert undisturbed.returncode == 0, messages
         assert messages.startswith("6 runs: 0 finished, 6 to train; 2 at once.\n")
         assert "6 of 6 runs done\n" in messages
         runs = tmp_path / "interrupted"
-        running = command(plan, toy_data, runs, "--checkpoint-every", "0")
+        running = command(experiment, toy_data, runs, "--checkpoint-every", "0")
         while running.poll() is None and len(list(runs.rglob("step-*.npz"))) < 3:
             time.sleep(0.001)
         running.send_signal(signal.SIGINT)
@@ -348,7 +352,7 @@ class TestSeveralAtOnce:
         assert messages.endswith("\nInterrupted. Run the same command to resume.\n")
         assert "\\n" not in messages, "a line of its own for each run"
         assert list(runs.rglob("step-*.npz"))
-        resumed = command(plan, toy_data, runs)
+        resumed = command(experiment, toy_data, runs)
         resumed_table, messages = resumed.communicate()
         assert resumed.returncode == 0, messages
         assert " to resume, " in messages.splitlines()[0]
@@ -357,12 +361,13 @@ class TestSeveralAtOnce:
         assert outcomes_of(runs) == outcomes_of(tmp_path / "undisturbed")
 
     @pytest.mark.slow
-    def test_a_run_that_fails_does_not_stop_the_others(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
+    def test_a_run_that_fails_does_not_stop_the_others(self, experiment: Path, toy_data: Path, tmp_path: Path) -> None:
         rows = 'rows = ["BaseDNN", {row = "BaseDNN", learning_rate = 1e30}, "base+dropout"]'
-        plan.write_text(
-            re.sub(r"^rows = .*$", rows, PLAN, flags=re.MULTILINE).replace("seeds = 2", "seeds = 1"), encoding="utf-8"
+        experiment.write_text(
+            re.sub(r"^rows = .*$", rows, EXPERIMENT, flags=re.MULTILINE).replace("seeds = 2", "seeds = 1"),
+            encoding="utf-8",
         )
-        running = command(plan, toy_data, tmp_path / "runs", "--log", str(tmp_path / "log"), "--debug")
+        running = command(experiment, toy_data, tmp_path / "runs", "--log", str(tmp_path / "log"), "--debug")
         out, messages = running.communicate()
         assert (running.returncode, out) == (2, "")
         messages, _, traceback = messages.partition("  | ExceptionGroup: ")
@@ -382,8 +387,8 @@ class TestSeveralAtOnce:
 
     @pytest.mark.slow
     @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
-    def test_a_killed_process_is_reported_in_one_line(self, plan: Path, toy_data: Path, tmp_path: Path) -> None:
-        running = command(plan, toy_data, tmp_path / "runs", "--checkpoint-every", "0")
+    def test_a_killed_process_is_reported_in_one_line(self, experiment: Path, toy_data: Path, tmp_path: Path) -> None:
+        running = command(experiment, toy_data, tmp_path / "runs", "--checkpoint-every", "0")
         while running.poll() is None and not list((tmp_path / "runs").rglob("step-*.npz")):
             time.sleep(0.001)
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
@@ -422,10 +427,10 @@ def test_how_many_at_once(
 
 
 @pytest.mark.slow
-def test_a_run_of_a_version_without_some_setting_is_reused(plan: Path, toy_data: Path, tmp_path: Path) -> None:
+def test_a_run_of_a_version_without_some_setting_is_reused(experiment: Path, toy_data: Path, tmp_path: Path) -> None:
     where: list[str | Path] = [
         "run",
-        plan,
+        experiment,
         "--data-dir",
         toy_data,
         "--runs",
@@ -444,7 +449,7 @@ def test_a_run_of_a_version_without_some_setting_is_reused(plan: Path, toy_data:
     second = mail(*where)
     assert (second.exit_code, second.stdout) == (0, first.stdout)
     # With another value than the default, it is another run.
-    plan.write_text(PLAN.replace("epochs = 2", "epochs = 2\neval_every = 1"), encoding="utf-8")
+    experiment.write_text(EXPERIMENT.replace("epochs = 2", "epochs = 2\neval_every = 1"), encoding="utf-8")
     changed = mail(*where)
     assert changed.exit_code == 2
     assert "holds a run with other settings (eval_every: 0 -> 1)" in error_line(changed)

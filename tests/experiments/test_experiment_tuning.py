@@ -12,18 +12,18 @@ from click.testing import Result
 
 from mailcli.config import RunConfig, make_config
 from mailcli.errors import DivergedError
-from mailcli.experiments.plan_file import read_plan
-from mailcli.experiments.plan_tuning import Budget, TunedRow
+from mailcli.experiments.experiment_file import read_experiment
+from mailcli.experiments.experiment_tuning import Budget, TunedRow
 from mailcli.experiments.search_space import parse_ranges
-from mailcli.experiments.tuned_plan import write_tuned_plan
+from mailcli.experiments.tuned_file import write_tuned_file
 from mailcli.experiments.tuning import Search, own_values
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.datasets import forbid_test_split
-from tests.helpers.plans import assert_refused, make_data, write_plan
+from tests.helpers.experiments import assert_refused, make_data, write_experiment
 from tests.helpers.trials import trained_trial
 
 #: On 150 simulated users, a run takes a second or two.
-PLAN = """
+EXPERIMENT = """
 title = "Toy"
 source = "alimama"
 seeds = 1
@@ -49,7 +49,7 @@ trials = 3
 ranges = ["learning_rate=0.001|0.1", "ranker.dropout=0|0.5", "cold_start.alpha=0.1|0.9"]
 """
 #: Its rows are `item-bias` and `BaseDNN`.
-BASE_ONLY = PLAN.replace('    "MetaEmb",\n    {row = "base+masked", label = "hidden"},\n', "")
+BASE_ONLY = EXPERIMENT.replace('    "MetaEmb",\n    {row = "base+masked", label = "hidden"},\n', "")
 
 #: The row's name, with the option that all rows share.
 BASE = "BaseDNN (units=8,4)"
@@ -57,16 +57,16 @@ BASE = "BaseDNN (units=8,4)"
 
 @pytest.fixture(scope="module")
 def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_data(tmp_path_factory.mktemp("toy"), PLAN)
+    return make_data(tmp_path_factory.mktemp("toy"), EXPERIMENT)
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Path:
-    return write_plan(tmp_path, PLAN)
+def experiment(tmp_path: Path) -> Path:
+    return write_experiment(tmp_path, EXPERIMENT)
 
 
-def tune(plan: Path, data: Path, *options: str) -> Result:
-    return mail("tune", plan, "--data-dir", data, "--runs", plan.parent / "runs", *options)
+def tune(experiment: Path, data: Path, *options: str) -> Result:
+    return mail("tune", experiment, "--data-dir", data, "--runs", experiment.parent / "runs", *options)
 
 
 def trials(runs: Path, cell: str) -> list[dict[str, str]]:
@@ -75,11 +75,11 @@ def trials(runs: Path, cell: str) -> list[dict[str, str]]:
         return sorted(csv.DictReader(file), key=lambda trial: int(trial["trial"]))
 
 
-def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) -> None:
-    plan.write_text(BASE_ONLY, encoding="utf-8")
-    target = plan.parent / "best.toml"
+def test_one_trial_is_of_the_settings_of_the_file(experiment: Path, toy_data: Path) -> None:
+    experiment.write_text(BASE_ONLY, encoding="utf-8")
+    target = experiment.parent / "best.toml"
     ranges = ["--range", "learning_rate=0.1|1e-3"]
-    done = tune(plan, toy_data, "--trials", "1", *ranges, "--out", str(target), "--users", "old", "--seed", "3")
+    done = tune(experiment, toy_data, "--trials", "1", *ranges, "--out", str(target), "--users", "old", "--seed", "3")
     assert done.exit_code == 0, done.output
     content = tomllib.loads(target.read_text(encoding="utf-8"))
     validation = content["tuned"].pop("validation")[BASE]
@@ -92,7 +92,7 @@ def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) ->
         "seeds": 1,
     }
     assert content["title"] == "Toy, tuned"
-    assert read_plan(target).name == "best-tuned"
+    assert read_experiment(target).name == "best-tuned"
     assert content["rows"] == ["item-bias", {"row": "BaseDNN", "label": BASE, "learning_rate": 0.001}]
     assert done.stdout == (
         "validation AUC (old users) of the best of 1 trials, and its settings\n"
@@ -103,63 +103,65 @@ def test_one_trial_is_of_the_settings_of_the_file(plan: Path, toy_data: Path) ->
 
 
 def test_a_smaller_budget_counts_only_the_first_trials(
-    plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four trials count, of which the second diverged; the first was interrupted, and so has a number more."""
-    plan.write_text(BASE_ONLY, encoding="utf-8")
+    experiment.write_text(BASE_ONLY, encoding="utf-8")
     ends: list[float | BaseException] = [KeyboardInterrupt(), 0.6, DivergedError("L_rt is nan."), 0.65, 0.7]
 
-    monkeypatch.setattr("mailcli.experiments.tuning._train", lambda *_: trained_trial(ends.pop(0), plan.parent))
+    monkeypatch.setattr("mailcli.experiments.tuning._train", lambda *_: trained_trial(ends.pop(0), experiment.parent))
     options = ["--jobs", "1", "--range", "learning_rate=0.001..0.1"]
-    assert tune(plan, toy_data, "--trials", "4", *options).exit_code == 130
-    assert tune(plan, toy_data, "--trials", "4", *options).exit_code == 0
+    assert tune(experiment, toy_data, "--trials", "4", *options).exit_code == 130
+    assert tune(experiment, toy_data, "--trials", "4", *options).exit_code == 0
     assert ends == []
     for budget, best in ((4, 0.7), (3, 0.65), (2, 0.6)):
-        done = tune(plan, toy_data, "--trials", str(budget), *options)
+        done = tune(experiment, toy_data, "--trials", str(budget), *options)
         assert done.exit_code == 0, done.output
-        content = tomllib.loads((plan.parent / "tuned" / "toy.toml").read_text(encoding="utf-8"))
+        content = tomllib.loads((experiment.parent / "tuned" / "toy.toml").read_text(encoding="utf-8"))
         assert (content["tuned"]["trials"], content["tuned"]["validation"]) == (budget, {BASE: best})
     assert "base+none: 4 trials are done, of which the first 2 count.\n" in done.stderr
 
 
 def test_seeds_of_trials_are_those_of_the_file_or_of_the_command_line(
-    plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = BASE_ONLY.replace("trials = 3", "trials = 1\nseeds = 2").replace(', "cold_start.alpha=0.1|0.9"', "")
-    plan.write_text(text, encoding="utf-8")
+    experiment.write_text(text, encoding="utf-8")
     trained: list[int] = []
 
     def train(config: RunConfig, *_: object) -> tuple[object, dict[str, object]]:
         trained.append(config.seed)
-        return trained_trial(0.5 if config.seed == 3 else 0.75, plan.parent)
+        return trained_trial(0.5 if config.seed == 3 else 0.75, experiment.parent)
 
     monkeypatch.setattr("mailcli.experiments.tuning._train", train)
-    target = plan.parent / "tuned" / "toy.toml"
+    target = experiment.parent / "tuned" / "toy.toml"
     for options, seeds, mean, measured, note in (
         (list[str](), [3, 4], 0.625, "all users, mean of 2 seeds", "mean of seeds 3 to 4; ranges "),
-        (["--seeds", "1", "--runs", str(plan.parent / "one")], [3], 0.5, "all users", "seed 3; ranges "),
+        (["--seeds", "1", "--runs", str(experiment.parent / "one")], [3], 0.5, "all users", "seed 3; ranges "),
     ):
         trained.clear()
-        done = tune(plan, toy_data, "--jobs", "1", "--seed", "3", *options)
+        done = tune(experiment, toy_data, "--jobs", "1", "--seed", "3", *options)
         assert done.exit_code == 0, done.output
         assert trained == seeds
         assert done.stdout.startswith(f"validation AUC ({measured}) of the best of 1 trials, and its settings\n")
         tuned = tomllib.loads(target.read_text(encoding="utf-8"))["tuned"]
         assert (tuned["seed"], tuned["seeds"], tuned["validation"]) == (3, len(seeds), {BASE: mean})
-        assert f"1 trial per row, by the validation AUC of all users, {note}" in read_plan(target).budget_notes()[0]
+        assert (
+            f"1 trial per row, by the validation AUC of all users, {note}" in read_experiment(target).budget_notes()[0]
+        )
     # A file that was written before trials had seeds.
     target.write_text(
         target.read_text(encoding="utf-8").replace("seed = 3\nseeds = 1\n", "seed = 3\n"), encoding="utf-8"
     )
-    assert "by the validation AUC of all users, seed 3; ranges " in read_plan(target).budget_notes()[0]
+    assert "by the validation AUC of all users, seed 3; ranges " in read_experiment(target).budget_notes()[0]
 
 
 def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
     rows = 'rows = ["BaseDNN", {row = "base+masked", label = "x"}, {row = "MetaEmb", label = "x"}, '
     rows += '{row = "base+dropout", label = "x (2)"}]'
-    path = write_plan(tmp_path, 'title = "Toy"\nsource = "alimama"\n' + rows)
+    path = write_experiment(tmp_path, 'title = "Toy"\nsource = "alimama"\n' + rows)
     tuned = [TunedRow({}, value) for value in (0.5, 0.6, 0.7, 0.8)]
-    write_tuned_plan(read_plan(path), Budget(1, (), "all", 0, 1), tuned, "toy", tmp_path / "tuned.toml")
+    write_tuned_file(read_experiment(path), Budget(1, (), "all", 0, 1), tuned, "toy", tmp_path / "tuned.toml")
     content = tomllib.loads((tmp_path / "tuned.toml").read_text(encoding="utf-8"))
     assert content["tuned"]["validation"] == {"BaseDNN": 0.5, "x": 0.6, "x (3)": 0.7, "x (2)": 0.8}
 
@@ -179,28 +181,28 @@ def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
         (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'? Known: 'all', 'new', 'old'."),
     ],
 )
-def test_a_budget_is_checked_before_the_dataset_is_made(options: list[str], error: str, plan: Path) -> None:
-    assert error_line(tune(plan, plan.parent / "data", *options)) == error
-    assert not (plan.parent / "data").exists()
+def test_a_budget_is_checked_before_the_dataset_is_made(options: list[str], error: str, experiment: Path) -> None:
+    assert error_line(tune(experiment, experiment.parent / "data", *options)) == error
+    assert not (experiment.parent / "data").exists()
 
 
-def test_a_folder_is_not_written_to_as_a_file(plan: Path) -> None:
-    folder = plan.parent / "best"
+def test_a_folder_is_not_written_to_as_a_file(experiment: Path) -> None:
+    folder = experiment.parent / "best"
     folder.mkdir()
-    line = error_line(tune(plan, plan.parent / "data", "--out", str(folder)))
+    line = error_line(tune(experiment, experiment.parent / "data", "--out", str(folder)))
     assert line == f"--out {folder}: is a folder. Name a file, e.g. {folder}/toy.toml."
-    assert not (plan.parent / "data").exists()
+    assert not (experiment.parent / "data").exists()
 
 
 @pytest.mark.slow
 def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
-    plan: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: Path, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         forbid_test_split(patch)
-        done = tune(plan, toy_data, "--jobs", "1")
+        done = tune(experiment, toy_data, "--jobs", "1")
     assert done.exit_code == 0, done.output
-    runs, tuned = plan.parent / "runs", plan.parent / "tuned" / "toy.toml"
+    runs, tuned = experiment.parent / "runs", experiment.parent / "tuned" / "toy.toml"
     base, masked = trials(runs, "base+none"), trials(runs, "base+masked")
     (two_stage_search,) = (runs / "tune" / "toy").glob("base+metaemb-*")
     metaemb = trials(runs, two_stage_search.name)
@@ -228,12 +230,12 @@ def test_every_row_has_the_same_trials_and_is_kept_with_its_best(
     assert budget["validation"][BASE] == float(best["base"]["value"])
     # Nothing is left to search, and the file is the same.
     before = tuned.read_bytes()
-    again = tune(plan, toy_data, "--jobs", "1")
+    again = tune(experiment, toy_data, "--jobs", "1")
     assert "base+none: 3 of 3 trials are done." in again.stderr
     assert tuned.read_bytes() == before
     already = error_line(tune(tuned, toy_data))
     assert already == f"{tuned}: is tuned already. Expected the experiment that it was made from."
-    other = error_line(tune(plan, toy_data, "--jobs", "1", "--users", "new"))
+    other = error_line(tune(experiment, toy_data, "--jobs", "1", "--users", "new"))
     assert other == "2 of 2 runs failed. " + " ".join(
         f"{cell}, seed 0: {runs}/tune/toy/{cell}: holds a search with other users (all -> new). Choose another --runs "
         "folder, or delete the folder."
@@ -296,11 +298,13 @@ def test_the_first_trial_has_the_settings_of_the_file() -> None:
         (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'?"),
     ],
 )
-def test_a_budget_that_is_impossible_is_refused(options: list[str], error: str, plan: Path, toy_data: Path) -> None:
-    done = tune(plan, toy_data, *options)
+def test_a_budget_that_is_impossible_is_refused(
+    options: list[str], error: str, experiment: Path, toy_data: Path
+) -> None:
+    done = tune(experiment, toy_data, *options)
     assert error_line(done).startswith(error)
-    assert not (plan.parent / "runs").exists()
-    assert not (plan.parent / "tuned").exists()
+    assert not (experiment.parent / "runs").exists()
+    assert not (experiment.parent / "tuned").exists()
 
 
 @pytest.mark.parametrize(
@@ -329,15 +333,15 @@ def test_a_budget_that_is_impossible_is_refused(options: list[str], error: str, 
         ),
     ],
 )
-def test_a_file_with_a_fault_is_refused(plan: Path, toy_data: Path, old: str, new: str, error: str) -> None:
-    plan.write_text(PLAN.replace(old, new, 1), encoding="utf-8")
-    assert_refused("tune", plan, toy_data, error)
+def test_a_file_with_a_fault_is_refused(experiment: Path, toy_data: Path, old: str, new: str, error: str) -> None:
+    experiment.write_text(EXPERIMENT.replace(old, new, 1), encoding="utf-8")
+    assert_refused("tune", experiment, toy_data, error)
 
 
-def test_the_experiment_itself_is_not_replaced(plan: Path, toy_data: Path) -> None:
-    line = error_line(tune(plan, toy_data, "--out", str(plan)))
-    assert line == f"--out {plan}: is the experiment itself. Name another file."
-    assert plan.read_text(encoding="utf-8") == PLAN
+def test_the_experiment_itself_is_not_replaced(experiment: Path, toy_data: Path) -> None:
+    line = error_line(tune(experiment, toy_data, "--out", str(experiment)))
+    assert line == f"--out {experiment}: is the experiment itself. Name another file."
+    assert experiment.read_text(encoding="utf-8") == EXPERIMENT
 
 
 def test_options_of_a_file_need_one(toy_data: Path, tmp_path: Path) -> None:

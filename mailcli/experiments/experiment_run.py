@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mailcli.data.dataset import open_dataset
-from mailcli.experiments.cells import RunFolders
+from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.datasets import prepare_dataset
 from mailcli.experiments.estimate import PlannedTable
+from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.grid import world_rows, worlds
 from mailcli.experiments.matrix import TableRuns, finished_rows, table_runs, train_missing
-from mailcli.experiments.plan import Plan
 from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.result_layout import lay_out_with_audit
 from mailcli.reporting.rows import Row
@@ -22,15 +22,15 @@ from mailcli.reporting.text_table import TextTable
 class PlannedWorld(NamedTuple):
     """An experiment on one dataset, before its runs are trained."""
 
-    plan: Plan
+    experiment: Experiment
     table: PlannedTable
 
 
-def plan_worlds(plan: Plan, data_dir: Path, runs: Path, overwrite: bool) -> list[PlannedWorld]:
+def plan_worlds(experiment: Experiment, data_dir: Path, runs: Path, overwrite: bool) -> list[PlannedWorld]:
     """What an experiment needs, by dataset; missing datasets are made.
 
     Args:
-        plan: the experiment.
+        experiment: the experiment.
         data_dir: folder of the datasets.
         runs: folder of the runs.
         overwrite: whether runs with other settings are replaced.
@@ -39,24 +39,24 @@ def plan_worlds(plan: Plan, data_dir: Path, runs: Path, overwrite: bool) -> list
         MailError: a dataset cannot be made.
     """
     planned = []
-    for world in worlds(plan):
-        dataset = open_dataset(data_dir, plan.data) if plan.data else prepare_dataset(world, data_dir)
+    for world in worlds(experiment):
+        dataset = open_dataset(data_dir, experiment.data) if experiment.data else prepare_dataset(world, data_dir)
         configs, shared = world.configs(dataset.name, dataset.history)
         table = PlannedTable(
             configs,
             world.seed_numbers(),
             dataset,
-            RunFolders(runs, shared, overwrite),
+            RunLayout(runs, shared, overwrite),
             world.baseline_of(configs),
             world.row_names(),
-            grid=plan.path.as_posix() if plan.grid else "",
+            grid=experiment.path.as_posix() if experiment.grid else "",
         )
         planned.append(PlannedWorld(world, table))
     return planned
 
 
 def make_tables(
-    plan: Plan,
+    experiment: Experiment,
     planned: Sequence[PlannedWorld],
     checkpoint_minutes: float | None,
     jobs: int | None,
@@ -65,7 +65,7 @@ def make_tables(
     """Train the missing runs of an experiment and lay out its tables.
 
     Args:
-        plan: the experiment.
+        experiment: the experiment.
         planned: the experiment by dataset.
         checkpoint_minutes: between two checkpoints; None for the default.
         jobs: the value of --jobs.
@@ -78,13 +78,13 @@ def make_tables(
     runs_by_world = [_table_runs(world) for world in planned]
     train_missing(runs_by_world, checkpoint_minutes, jobs)
     rows = [_rows(world, runs) for world, runs in zip(planned, runs_by_world, strict=True)]
-    if plan.grid:
-        of_worlds = [world_rows(world.plan, own) for world, own in zip(planned, rows, strict=True)]
-        return map_tables(of_worlds, f"{plan.title}, simulated")
+    if experiment.grid:
+        of_worlds = [world_rows(world.experiment, own) for world, own in zip(planned, rows, strict=True)]
+        return map_tables(of_worlds, f"{experiment.title}, simulated")
     return [
         text
         for world, own in zip(planned, rows, strict=True)
-        for result in world.plan.tables(own, world.table.dataset.label, columns)
+        for result in world.experiment.tables(own, world.table.dataset.label, columns)
         for text in lay_out_with_audit(result)
     ]
 
@@ -96,4 +96,4 @@ def _table_runs(world: PlannedWorld) -> TableRuns:
 
 def _rows(world: PlannedWorld, runs: TableRuns) -> list[Row]:
     table = world.table
-    return world.plan.name_rows(finished_rows(runs, table.configs, table.seeds, table.baseline_of))
+    return world.experiment.name_rows(finished_rows(runs, table.configs, table.seeds, table.baseline_of))

@@ -1,4 +1,4 @@
-"""The file of an experiment, experiments/*.toml -> Plan; every fault of it is named at once."""
+"""The file of an experiment, experiments/*.toml -> Experiment; every fault of it is named at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from mailcli import plugins
 from mailcli.config import OPTION_TABLES, Options
 from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.experiments.experiment import SCHEMA, SEEDS, Experiment
 from mailcli.experiments.grid_file import grid_faults
-from mailcli.experiments.plan import SCHEMA, SEEDS, Plan
 from mailcli.experiments.tuning import USERS
 from mailcli.preprocessing.source_options import dataset_name
 from mailcli.reporting.paper import row_settings
@@ -65,8 +65,8 @@ def _not_found(path: Path) -> MailError:
     return MailError(f"{path}: not found.{hint} Expected the TOML file of an experiment.{contents}")
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan in a file.
+def read_experiment(path: Path) -> Experiment:
+    """The experiment in a file.
 
     Raises:
         MailError: it cannot be read, or some keys or values are wrong; every fault is named.
@@ -89,7 +89,7 @@ def read_plan(path: Path) -> Plan:
     faults += _reported_faults(content.get("reported", {}))
     if faults:
         raise MailError(f"{path}: {sentence(faults)}")
-    return Plan(
+    return Experiment(
         path=path,
         title=content["title"],
         source=content["source"],
