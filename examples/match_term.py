@@ -1,6 +1,6 @@
 """BaseDNN with a term for how well behavior and target fit: mail train --ranker examples.match_term:MatchTerm
 
-Hypothesis H4 of experiments/HYPOTHESES.md, which fell.
+Hypothesis H4 of experiments/HYPOTHESES.md, which was refuted.
 """
 
 import tensorflow as tf

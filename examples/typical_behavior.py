@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from mailcli.models import ColdStartMethod, invent_behaviors, mean_behavior, squared_error
+from mailcli.models import ColdStartMethod, mean_behavior, squared_error, with_generated_behavior
 
 
 class TypicalBehavior(ColdStartMethod):
@@ -36,4 +36,4 @@ class TypicalBehavior(ColdStartMethod):
         return behaviors, tf.reduce_sum(behaviors, axis=1)
 
     def complete(self, features, training=False):
-        return invent_behaviors(features, self.generate, self.step_mask)
+        return with_generated_behavior(features, self.generate, self.step_mask)

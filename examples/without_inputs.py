@@ -1,6 +1,7 @@
 """BaseDNN that lacks some of its inputs: mail train --ranker examples.without_inputs:NoContext
 
-So experiments/READING.md explains why BaseDNN ranks new users worse than an item's click rate.
+To test whether inputs that say nothing about a stranger are why BaseDNN ranks new users worse than an item's click rate
+(experiments/READING.md; not run yet).
 """
 
 import tensorflow as tf

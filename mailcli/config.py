@@ -67,8 +67,8 @@ class RunConfig:
     """d, the size of an embedding (MAIL Sec. 4.1.4)."""
     embedding_init: str = "normal"
     """normal: N(0, 0.01²), as in the published code. xavier: as in Algorithm 1; needs several times the epochs. small:
-    U(±0.01), actions at one. behaviors: as small, but what the same users turn to begins near one another. glorot: as
-    TensorFlow initializes a table."""
+    U(±0.01), actions at one. behaviors: as small, but values that occur in the same users' histories start close
+    together. glorot: as TensorFlow initializes a table."""
     batch_size: int = 1024
     """Impressions per step (MAIL Sec. 4.1.4)."""
     embedding_l2: float = 0.0
@@ -76,7 +76,7 @@ class RunConfig:
     none)."""
     optimizer: str = "sparse_adam"
     """sparse_adam: a step touches only the embeddings in its batch, and catches up what their momentum has missed.
-    adam: it moves all of them, as in the paper."""
+    adam: every step updates all embeddings, as in the paper."""
     precision: str = "float32"
     """Precision of matrix products: float32 or bfloat16. Where the processor supports bfloat16, a step of MAIL is about
     1.5 times as fast, one of BaseDNN no faster."""
@@ -89,8 +89,8 @@ class RunConfig:
     patience: int = 2
     """Validations without a better AUC before training stops (ours)."""
     eval_every: int = 0
-    """Steps between validations, in addition to the one at the end of each epoch; 0: 10,000, which matters only where
-    an epoch is longer (ours: click models often are best before the end of their first epoch)."""
+    """Steps between validations, in addition to the one at the end of each epoch; 0: every 10,000 in epochs of 15,000
+    steps or more, otherwise none (ours: click models are often best before the end of their first epoch)."""
     select: str = "all"
     """Users whose validation AUC selects the best epoch and ends training: all, or new (ours)."""
     continues: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -60,7 +60,7 @@ def compare(
         settings: settings that all rows share, as for `train`; a row takes the options that its ranker or method has.
 
     Returns:
-        A line for each group of users and row; see docs/python.md for the columns.
+        A row for each group of users and model; see docs/python.md for the columns.
 
     Raises:
         MailError: a name or value is unknown or does not suit the dataset, or a run has failed.
@@ -75,15 +75,8 @@ def compare(
         check_count("jobs", jobs)
     if checkpoint_minutes is not None:
         check_minutes("checkpoint_minutes", checkpoint_minutes)
-    if "seed" in settings:
-        raise MailError("seed: the seeds of a table start at 0. Set their number with seeds.")
-    for key in ("ranker", "cold_start"):
-        if key in settings:
-            raise MailError(f"{key} = {shorten(settings[key])}: the rows of a table name it. Leave it out.")
-    if not isinstance(rows, Iterable):
-        raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. ['BaseDNN', 'MAIL-Base'].")
-    if isinstance(rows, str):
-        raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. [{shorten(rows)}].")
+    _check_rows(rows, settings)
+
     with messages_shown(quiet):
         named_rows = [_names(row) for row in rows]
         if not named_rows:
@@ -101,6 +94,19 @@ def compare(
             results = make_rows(configs, numbers, data, folders, checkpoint_minutes, jobs)
     named = [replace(row, name=labels[config.key]) for row, config in zip(results, configs, strict=True)]
     return result_frame(make_table(named, f"Comparison on {data.name}"))
+
+
+def _check_rows(rows: object, settings: Mapping[str, Any]) -> None:
+    """Refuse what is no list of rows, and settings that the rows or `seeds` give (MailError)."""
+    if "seed" in settings:
+        raise MailError("seed: the seeds of a table start at 0. Set their number with seeds.")
+    for key in ("ranker", "cold_start"):
+        if key in settings:
+            raise MailError(f"{key} = {shorten(settings[key])}: the rows of a table name it. Leave it out.")
+    if not isinstance(rows, Iterable):
+        raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. ['BaseDNN', 'MAIL-Base'].")
+    if isinstance(rows, str):
+        raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. [{shorten(rows)}].")
 
 
 class _NamedRow(NamedTuple):

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 #: Impressions per batch of `Run.predict`: the default of `mail score --batch`.
 _ROWS_PER_BATCH = 4096
-#: A line of the validation curve in result.json -> a line of `Run.history`.
+#: A line of the validation curve in result.json -> a line of `Run.curve`.
 _CURVE_COLUMNS = {"epoch": "epoch", "step": "step", "new": "AUC new", "old": "AUC old", "all": "AUC all"}
 
 
@@ -62,8 +62,8 @@ class Run:
         return self._run.result or {}
 
     @property
-    def history(self) -> pd.DataFrame:
-        """The validation curve: a line for each validation; empty if nothing was trained by epochs."""
+    def curve(self) -> pd.DataFrame:
+        """The validation curve: a row for each validation; empty if nothing was trained by epochs."""
         import pandas as pd
 
         curve = pd.DataFrame(self.result.get("curve", []), columns=list(_CURVE_COLUMNS))

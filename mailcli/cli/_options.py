@@ -179,8 +179,8 @@ JOBS = jobs_option("Number of runs in parallel.")
 OVERWRITE = click.option(
     "--overwrite",
     is_flag=True,
-    help="Train a run anew where its folder holds one with other settings, another dataset or other code of your own; "
-    "otherwise such a folder is refused. The old run is kept until the new one begins. Runs that fit are reused.",
+    help="Replace a run whose folder holds other settings, another dataset or other code of your own; otherwise it is "
+    "refused. The old run is kept until the new one begins. Matching runs are reused.",
 )
 
 
@@ -295,15 +295,15 @@ RUN_OPTIONS = with_options(
         metavar="KEY=VALUE",
         multiple=True,
         shell_complete=offer(setting_assignments),
-        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable; of one key the last "
-        "counts. `mail settings` lists all. In a table, a row takes the options that its ranker or method has.",
+        help="Any other setting, e.g. epochs=3 or ranker.units=256,128; repeatable; of a repeated key the "
+        "last value counts. `mail settings` lists all. In a table, a row takes the options of its ranker and method.",
     ),
     path_option(
         "--config",
         "file",
         metavar="FILE",
-        text="TOML file of settings, e.g. a run's config.toml; options override it, and options of a ranker or method "
-        "that the file names are not taken for another one.",
+        text="TOML file of settings, e.g. a run's config.toml; options override it. Its `ranker.*` and `cold_start.*` "
+        "are ignored if you choose another ranker or method.",
     ),
     click.option(
         "--eval-every",

@@ -1,12 +1,40 @@
-"""What commands print besides tables."""
+"""What commands print besides tables, and the files that they write."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
 import click
 
+from mailcli.errors import MailError
 from mailcli.escape import terminal
 
 
 def print_line(text: object) -> None:
     """Print one line to stdout; the names in it cannot change the terminal."""
     click.echo(terminal(text))
+
+
+def check_output(
+    option: str, path: Path, kind: str, example: str, sources: Iterable[Path], is_own: Callable[[Path], bool]
+) -> None:
+    """Refuse to write over something that the command has not written.
+
+    Args:
+        option: that names the file, e.g. `--out`.
+        path: the file to write.
+        kind: what is written, for example "an HTML page".
+        example: a name for the file.
+        sources: the files that it is made from.
+        is_own: whether an existing file is of that kind, and may be replaced.
+
+    Raises:
+        MailError: `path` is a folder, one of the sources, or a file of another kind.
+    """
+    if path.is_dir():
+        raise MailError(f"{option} {path}: is a folder. Name a file, e.g. {path / example}.")
+    if any(path.resolve() == source.resolve() for source in sources):
+        raise MailError(f"{option} {path}: is one of the files that it is made from. Name another file.")
+    if path.is_file() and not is_own(path):
+        raise MailError(f"{option} {path}: already exists and is not {kind}. Name another file.")

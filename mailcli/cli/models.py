@@ -11,6 +11,6 @@ def models() -> None:
 
     Every ranker works with every method. A trivial row is fitted in seconds, and has no method.
     """
-    from mailcli.reporting.describe import print_models
+    from mailcli.reporting.model_list import print_models
 
     print_models()

@@ -9,9 +9,8 @@ import click
 from mailcli.cli._completion import run_folders
 from mailcli.cli._known import parse_known
 from mailcli.cli._options import DATA_DIR, OF_EXPERIMENT, PATH, RUNS, TABLE_MEMORY, THREADS, path_option
-from mailcli.cli._output import print_line
+from mailcli.cli._output import check_output, print_line
 from mailcli.cli._tables import COLUMNS, check_columns
-from mailcli.errors import MailError
 
 
 @click.command(short_help="Write finished runs as one page of HTML.")
@@ -45,17 +44,12 @@ def report(
     runs. By default, the page is of all finished runs in --runs. The page is self-contained.
     """
     metric_columns = check_columns(columns)
-    from mailcli.experiments.report import ReportOptions, make_report
+    from mailcli.experiments.html_report import ReportOptions, make_report
     from mailcli.reporting.report.page import render_page
     from mailcli.utils.files import replace_file
 
     numbers = parse_known(known) if known is not None else ()
-    if out.is_dir():
-        raise MailError(f"-o {out}: is a folder. Name the page to write, e.g. {out / 'report.html'}.")
-    if any(out.resolve() == source.resolve() for source in sources):
-        raise MailError(f"-o {out}: is what the report is made of. Name another file, e.g. report.html.")
-    if out.is_file() and not _is_page(out):
-        raise MailError(f"-o {out}: is there already, and is no page of HTML. Name another file.")
+    check_output("--out", out, "an HTML page", "report.html", sources, _is_page)
     page = render_page(make_report(sources, ReportOptions(runs, data_dir, metric_columns, numbers, data, seeds)))
     with replace_file(out) as partial:
         partial.write_text(page, encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mailcli.cli._options import OF_EXPERIMENT, PATH, RUNS, path_option
-from mailcli.cli._output import print_line
+from mailcli.cli._output import check_output, print_line
 from mailcli.errors import MailError
 
 
@@ -20,7 +20,7 @@ from mailcli.errors import MailError
 )
 @path_option("--figures", default="experiments/figures", text="Folder with a subfolder of figures per experiment.")
 @path_option("--reading", text="Markdown file to put at the top.")
-@path_option("--out", default="experiments/RESULTS.md", text="File to write.")
+@path_option("-o", "--out", default="experiments/RESULTS.md", text="File to write.")
 @OF_EXPERIMENT
 @RUNS
 def results(
@@ -40,17 +40,13 @@ def results(
     drawn for each experiment, or a map if it has a grid; other figures are taken from --figures, where `mail plot
     --out` writes them.
     """
-    from mailcli.experiments.document import render_document
     from mailcli.experiments.experiment_file import read_experiment
-    from mailcli.experiments.sections import make_sections
+    from mailcli.experiments.results_document import render_document
+    from mailcli.experiments.results_sections import make_sections
     from mailcli.utils.files import replace_file
 
-    if out.is_dir():
-        raise MailError(f"--out {out}: is a folder. Name the file to write, e.g. {out / 'RESULTS.md'}.")
-    if any(out.resolve() == source.resolve() for source in (*files, *([reading] if reading else []))):
-        raise MailError(f"--out {out}: is what the document is made of. Name another file, e.g. RESULTS.md.")
-    if out.is_file() and out.suffix.lower() != ".md":
-        raise MailError(f"--out {out}: is there already, and is no Markdown file. Name another file.")
+    sources = (*files, *([reading] if reading else []))
+    check_output("--out", out, "a Markdown file", "RESULTS.md", sources, lambda path: path.suffix.lower() == ".md")
     experiments = [read_experiment(path).with_options(data, seeds) for path in files]
     introduction = _read_markdown(reading) if reading else ""
     sections = make_sections(experiments, runs, kept, figures, out)

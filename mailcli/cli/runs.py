@@ -25,7 +25,7 @@ def runs() -> None:
 @FORMAT
 @RUNS
 def list_(form: str, runs: Path) -> None:
-    """List all runs, finished or not: what has become of each, its best epoch, AUC and GAUC, size and age.
+    """List all runs, finished or not, with the state, best epoch, AUC and GAUC, size and age of each.
 
     `stopped`: its `mail train` command resumes it. `untested`: a trial of `mail tune`.
     """
@@ -84,7 +84,7 @@ def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None
 @click.argument("folders", nargs=-1, required=True, type=PATH, metavar="RUN...", shell_complete=run_folders)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(folders: tuple[Path, ...], yes: bool) -> None:
-    """Delete each RUN, finished or not, after a question.
+    """Delete each RUN, finished or not, after asking for confirmation.
 
     What is not the folder of a run, or is being trained, is refused before anything is deleted.
     """

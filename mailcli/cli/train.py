@@ -16,7 +16,7 @@ from mailcli.cli._completion import plugin_names, run_folders
 from mailcli.cli._options import COLD_START, OVERWRITE, RANKING_TOWER, RUN_OPTIONS, VARIANT, path_option
 from mailcli.cli._resolve import given_settings, resolve
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
-from mailcli.config import parse_settings
+from mailcli.config import RunConfig, parse_settings
 from mailcli.errors import MailError, counted, quoted
 from mailcli.experiments.executors.cluster import TIMEOUT, parse_cluster
 
@@ -106,12 +106,9 @@ def train(
     # Checked before the dataset is looked up, like all other options.
     gpus = parse_devices(devices)
     config, dataset = resolve(data_dir, cold_start=cold_start, seed=seed, variant=variant, **options)
+    if cluster or devices is not None:
+        _check_not_trivial(config)
 
-    if plugins.is_trivial(config.ranker) and (cluster or devices is not None):
-        raise MailError(
-            f"'{config.ranker}' is a trivial row, fitted in seconds by one process. Leave out --workers and --devices, "
-            "and unset TF_CONFIG."
-        )
     folders = RunLayout(runs, overwrite=overwrite)
     configs = [config] if config.cold_start == "none" else [config.baseline(), config]
     trainer: ClusterTrainer | MultiGpuTrainer | None = None
@@ -135,6 +132,15 @@ def train(
     with trainer.errors_reported() if isinstance(trainer, ClusterTrainer) else nullcontext():
         rows = make_rows(configs, [config.seed], dataset, folders, checkpoint_minutes, jobs=1, trainer=trainer)
     print_tables([make_table(rows, f"{config.cell} on {config.data}", columns=metric_columns)], form)
+
+
+def _check_not_trivial(config: RunConfig) -> None:
+    """Refuse a trivial row on several machines or devices (MailError)."""
+    if plugins.is_trivial(config.ranker):
+        raise MailError(
+            f"'{config.ranker}' is a trivial row, fitted in seconds by one process. Leave out --workers and --devices, "
+            "and unset TF_CONFIG."
+        )
 
 
 def _check_distributed(parent: Path | None, dry_run: bool, is_distributed: bool) -> None:

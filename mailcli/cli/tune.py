@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mailcli.cli._options import COLD_START, PATH, RANKER, RUN_OPTIONS, VARIANT, jobs_option, path_option
-from mailcli.cli._output import print_line
+from mailcli.cli._output import check_output, print_line
 from mailcli.cli._resolve import resolve
 from mailcli.errors import MailError
 
@@ -44,7 +44,7 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
     help="Users whose validation AUC is maximized: 'all', 'new' or 'old'.",
 )
 @click.option("--name", help="Name of the search, and of its folder in RUNS/tune. [default: search]")
-@path_option("--out", text="With FILE: the tuned experiment to write. [default: tuned/NAME next to FILE]")
+@path_option("-o", "--out", text="With FILE: the tuned experiment to write. [default: tuned/NAME next to FILE]")
 @jobs_option("With FILE: number of rows searched in parallel.")
 @RANKER
 @RUN_OPTIONS
@@ -131,12 +131,7 @@ def _tune_experiment(
         raise MailError(f"{path}: has a grid. Expected an experiment on one dataset.")
     chosen = budget_of(experiment, **budget)
     target = out or path.parent / "tuned" / path.name
-    if target.resolve() == path.resolve():
-        raise MailError(f"--out {target}: is the experiment itself. Name another file.")
-    if target.is_dir():
-        raise MailError(f"--out {target}: is a folder. Name a file, e.g. {target / path.name}.")
-    if target.is_file() and not read_toml(target).get("tuned"):
-        raise MailError(f"--out {target}: is there already, and is no tuned experiment. Name another file.")
+    check_output("--out", target, "a tuned experiment", path.name, [path], lambda file: "tuned" in read_toml(file))
     check_budget(experiment, chosen)
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(experiment, data_dir)
     remember(dataset)

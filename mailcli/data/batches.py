@@ -45,8 +45,8 @@ class Batch(TypedDict):
     """[B]; zeros if the data has no such label"""
     user: NDArray[np.int32]
     """[B], the user's row in the dataset; not an embedded id"""
-    held_out: NDArray[np.float32]
-    """[B], a number that does not depend on the impression's own label (`Batches.held_out`); NaN for none"""
+    prepared: NDArray[np.float32]
+    """[B], a number that does not depend on the impression's own label (`Batches.prepared`); NaN for none"""
 
 
 class Batches:
@@ -67,7 +67,7 @@ class Batches:
         self.history = history
         self.batch_size = batch_size
         self.worker = worker
-        self.held_out: NDArray[np.float32] | None = None
+        self.prepared: NDArray[np.float32] | None = None
         """[impressions of the view], the number that a cold-start method has given each; None for none."""
 
     def __len__(self) -> int:
@@ -114,8 +114,8 @@ class Batches:
             view.is_new(user, rows),
             view.is_anonymous(user, rows),
         )
-        if self.held_out is not None:
-            batch["held_out"] = self.held_out[np.searchsorted(view.rows, rows)]
+        if self.prepared is not None:
+            batch["prepared"] = self.prepared[np.searchsorted(view.rows, rows)]
         return batch
 
     def assemble(
@@ -152,7 +152,7 @@ class Batches:
             click=click,
             conversion=conversion,
             user=user.astype(np.int32, copy=False),
-            held_out=np.full(len(user), np.nan, np.float32),
+            prepared=np.full(len(user), np.nan, np.float32),
         )
 
     def context(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:

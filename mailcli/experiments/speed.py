@@ -48,7 +48,7 @@ def measure_speed(config: RunConfig, dataset: Dataset) -> Speed:
     train = batches["train"]
     if prepares(model.cold_start):
         # Training has numbers there, and what a method does where there are none takes time.
-        train.held_out = np.zeros(len(train.view.rows), np.float32)
+        train.prepared = np.zeros(len(train.view.rows), np.float32)
     step = make_step(model, config)
     step_seconds = _time_steps(step, train, config.seed)
     # Afterwards, for it sets the statistics that training begins with.
@@ -86,8 +86,8 @@ def _time_before_scoring(model: TwoTower, step: Step, train: Batches, seed: int)
 def _first_batches(batches: Batches, number: int) -> Batches:
     view = batches.view._replace(rows=batches.view.rows[: number * batches.batch_size])
     first = Batches(batches.dataset, view, batches.history, batches.batch_size)
-    if batches.held_out is not None:
-        first.held_out = batches.held_out[: len(view.rows)]
+    if batches.prepared is not None:
+        first.prepared = batches.prepared[: len(view.rows)]
     return first
 
 

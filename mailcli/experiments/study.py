@@ -26,7 +26,9 @@ def load_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise MailError("`mail tune` needs Optuna. Install it with: pip install 'mail[tune]'.") from error
+        raise MailError(
+            "`mail tune` needs Optuna. Install it with: pip install -c constraints.txt -e '.[tune]'."
+        ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

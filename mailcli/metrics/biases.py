@@ -57,5 +57,5 @@ def fit_biases(
 def shrunk_means(
     group: NDArray[np.int64], value: NDArray[np.float64], groups: int, zeros: int = PSEUDO_OUTCOMES
 ) -> NDArray[np.float64]:
-    """[groups], the mean of each group's values and of some zeros besides."""
+    """[groups], Σ values / (n + zeros): the mean of each group, shrunk as if it had so many values of 0 more."""
     return np.bincount(group, value, groups) / (np.bincount(group, minlength=groups) + zeros)

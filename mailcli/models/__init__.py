@@ -10,9 +10,9 @@ from mailcli.models.contracts import ColdStartMethod, RankingTower, TrainingData
 from mailcli.models.features import (  # noqa: E402
     Features,
     Spec,
-    invent_behaviors,
     mean_behavior,
     replace_behaviors,
+    with_generated_behavior,
     without_behaviors,
 )
 from mailcli.models.layers import (  # noqa: E402
@@ -39,12 +39,12 @@ __all__ = [
     "click_loss",
     "hide_users",
     "history_lengths",
-    "invent_behaviors",
     "keep_oldest_behaviors",
     "kl_divergence",
     "mean_behavior",
     "mmd2",
     "replace_behaviors",
     "squared_error",
+    "with_generated_behavior",
     "without_behaviors",
 ]

@@ -40,6 +40,6 @@ def example_batch(schema: Schema, history: int) -> dict[str, Tensor]:
             click=np.zeros(1, np.float32),
             conversion=np.zeros(1, np.float32),
             user=np.zeros(1, np.int32),
-            held_out=np.full(1, np.nan, np.float32),
+            prepared=np.full(1, np.nan, np.float32),
         )
     )

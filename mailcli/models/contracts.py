@@ -117,7 +117,7 @@ class ColdStartMethod(keras.layers.Layer):
     def prepare(self, training: TrainingRows) -> NDArray[np.float32] | None:
         """Before the first step: set variables that no optimizer trains, and give every training impression a number.
 
-        It comes back in `Features.held_out`, for example as a logit to start from or to learn from. An impression's
+        It comes back in `Features.prepared`, for example as a logit to start from or to learn from. An impression's
         number must not depend on its own label: it comes from a statistic or a model of the other users. `prepare` is
         called again when a run is resumed; the variables are then those of the checkpoint.
 
@@ -141,7 +141,7 @@ class ColdStartMethod(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
+    def logits(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
         """The ranker's output for completed features; a method may change it, or call other rankers too.
 
         The default is `ranker(features, training=training)`. What a two-stage method does here is not done in training.

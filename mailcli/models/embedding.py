@@ -183,7 +183,7 @@ class FeatureEmbedding(keras.layers.Layer):
             target_id=batch["target"][:, self._first_column(self._shared_fields[0])],
             table_rows=tf.concat([attribute_rows, rows["context"], real_target], axis=1),
             user=batch["user"],
-            held_out=batch["held_out"],
+            prepared=batch["prepared"],
         )
 
     def _first_rows(self, group: Any) -> Tensor:

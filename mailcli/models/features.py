@@ -1,4 +1,4 @@
-"""A batch as rankers and cold-start methods see it: embedded features, and behavior invented for new users."""
+"""A batch as rankers and cold-start methods see it: embedded features, and behavior generated for new users."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Features(NamedTuple):
     """[B, n_v], the action of each step, a row of `action_table`; 0 where there is no behavior"""
     action_table: Tensor
     """[actions + 3, d], the embeddings of all actions, the same for every impression; row 0 is zero, row 1 that of an
-    unknown action, and the last row the mean of the actions, which invented steps have"""
+    unknown action, and the last row the mean of the actions, which generated steps have"""
     step_ids: Tensor
     """[B, n_v], the id of each step's first field, e.g. its category; 0 where there is no real behavior"""
     target_id: Tensor
@@ -94,7 +94,7 @@ class Features(NamedTuple):
     """[B, n], the rows of the shared table behind a, c and t; 0 where a multi-valued field has no value"""
     user: Tensor
     """[B], a number that identifies the user; it has no embedding"""
-    held_out: Tensor
+    prepared: Tensor
     """[B] float32, the number that the method's `prepare` gave a training impression; NaN where it gave none, and in
     the other splits"""
 
@@ -111,7 +111,11 @@ class Features(NamedTuple):
 def replace_behaviors(
     features: Features, index: Tensor, behaviors: Tensor, total: Tensor, mask: Tensor | None = None
 ) -> Features:
-    """Replace v at some indices of the batch. The steps get the mean action: rankers know no action 0.
+    """Replace v at some indices of the batch.
+
+    Steps in the mask get the mean action (the last row of `action_table`), the others action 0, like padding. `is_new`
+    and `step_ids` stay as they are.
+
 
     Args:
         index: [M], indices in the batch.
@@ -130,7 +134,7 @@ def replace_behaviors(
     )
 
 
-def invent_behaviors(
+def with_generated_behavior(
     features: Features, generate: Callable[[Tensor], tuple[Tensor, ...]], step_mask: Tensor | None = None
 ) -> Features:
     """Put v̂ in place of v where flag is true, MAIL Eq. (10); it is generated once per user of the batch.

@@ -1,4 +1,4 @@
-"""How many steps an invented history has: predicted from attributes, as in the published code of MAIL."""
+"""How many steps a generated history has: predicted from attributes, as in the published code of MAIL."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def _mean_kernel(x: Tensor, y: Tensor, sigma: float | Tensor) -> Tensor:
 
 
 def click_loss(click: Tensor, logit: Tensor) -> Tensor:
-    """Mean binary cross-entropy over all users, L_rt of MAIL Eq. (13).
+    """Mean binary cross-entropy over a batch's impressions, of new and old users: L_rt of MAIL Eq. (13).
 
     Args:
         click: [B], 0 or 1.

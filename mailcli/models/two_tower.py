@@ -109,7 +109,7 @@ class TwoTower(keras.Model):
             # It is fitted to a ranker that was trained without it.
             return self.ranker(features, training=True)
         features = self.cold_start.complete(features, training=training)
-        return self.cold_start.rank(self.ranker, features, training=training)
+        return self.cold_start.logits(self.ranker, features, training=training)
 
     def probabilities(self, batch: dict[str, Tensor]) -> Tensor:
         """[B, labels of the ranker]: pCTR, and pCTCVR = pCTR · pCVR for a ranker with two heads."""

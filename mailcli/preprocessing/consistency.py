@@ -38,7 +38,7 @@ def check_users(source: RawData, users: pa.Table, profiles: pa.Table) -> None:
     if names and not any(_has_value(of_train[name]) for name in names):
         raise MailError(
             f"{source.path_of('users')}: no user of the training split has a value of {quoted(names)}. Expected some: "
-            "MAIL invents a new user's behavior from the attributes."
+            "MAIL generates a new user's behavior from the attributes."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mailcli.reporting.audits import Audit, Cost, mean_audit
+from mailcli.reporting.audits import AuditDifference, MeanAudit, mean_audit
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, signed, unsigned
 from mailcli.runs.audit import SOURCES
@@ -24,18 +24,18 @@ AUDIT_LEGEND = (
 )
 
 
-class RowAudit(NamedTuple):
+class NamedAudit(NamedTuple):
     """A row of the block."""
 
     name: str
     seeds: tuple[int, ...]
-    audit: Audit
+    audit: MeanAudit
 
 
-def row_audits(rows: Sequence[Row]) -> tuple[RowAudit, ...]:
+def row_audits(rows: Sequence[Row]) -> tuple[NamedAudit, ...]:
     """The audits of the rows whose runs all have one."""
     return tuple(
-        RowAudit(row.label, row.seeds, mean_audit([result["audit"] for result in row.results]))
+        NamedAudit(row.label, row.seeds, mean_audit([result["audit"] for result in row.results]))
         for row in rows
         if all("audit" in result for result in row.results)
     )
@@ -57,7 +57,7 @@ def missing_note(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def audit_block(audits: Sequence[RowAudit], title: str, notes: Sequence[str]) -> TextTable:
+def audit_block(audits: Sequence[NamedAudit], title: str, notes: Sequence[str]) -> TextTable:
     """The block as a table of its own.
 
     Args:
@@ -69,7 +69,7 @@ def audit_block(audits: Sequence[RowAudit], title: str, notes: Sequence[str]) ->
         TextBlock(
             f"{metric} of new users",
             [
-                [TextCell(_name(row)), *(_cell(row.audit.costs(source)[number]) for source in _COLUMNS)]
+                [TextCell(_name(row)), *(_cell(row.audit.differences(source)[number]) for source in _COLUMNS)]
                 for row in audits
             ],
         )
@@ -90,19 +90,21 @@ def audit_block(audits: Sequence[RowAudit], title: str, notes: Sequence[str]) ->
     )
 
 
-def _name(row: RowAudit) -> str:
+def _name(row: NamedAudit) -> str:
     return row.name + _NOT_SHOWN if row.audit.is_personal is False else row.name
 
 
-def _cell(cost: Cost) -> TextCell:
+def _cell(difference: AuditDifference) -> TextCell:
     """`-.0123 ±.0077`, and in brackets the interval itself."""
-    if not cost.is_defined:
+    if not difference.is_defined:
         return TextCell("undefined")
-    half_width = (cost.high - cost.low) / 2
-    return TextCell(f"{signed(cost.mean)} ±{unsigned(half_width)}", f" [{signed(cost.low)}, {signed(cost.high)}]")
+    half_width = (difference.high - difference.low) / 2
+    return TextCell(
+        f"{signed(difference.mean)} ±{unsigned(half_width)}", f" [{signed(difference.low)}, {signed(difference.high)}]"
+    )
 
 
-def verdicts(audits: Sequence[RowAudit]) -> str:
+def verdicts(audits: Sequence[NamedAudit]) -> str:
     """Which rows are shown to generate behavior that is personal, and which are not, in one sentence."""
     verdicts = {
         True: "v̂ is personal",
@@ -113,7 +115,7 @@ def verdicts(audits: Sequence[RowAudit]) -> str:
     return "; ".join(f"{verdicts[verdict]}: {', '.join(own)}" for verdict, own in names.items() if own)
 
 
-def _records(audits: Sequence[RowAudit]) -> list[dict[str, Any]]:
+def _records(audits: Sequence[NamedAudit]) -> list[dict[str, Any]]:
     """A flat record for each row, source and metric."""
     return [
         {
@@ -122,11 +124,11 @@ def _records(audits: Sequence[RowAudit]) -> list[dict[str, Any]]:
             "metric": metric,
             "source": source,
             "mean": or_none(float(row.audit.values[source][number])),
-            **cost.record(),
+            **difference.record(),
             "personal": row.audit.is_personal,
             "seeds": list(row.seeds),
         }
         for row in audits
         for source in SOURCES
-        for number, (metric, cost) in enumerate(zip(METRICS, row.audit.costs(source), strict=True))
+        for number, (metric, difference) in enumerate(zip(METRICS, row.audit.differences(source), strict=True))
     ]

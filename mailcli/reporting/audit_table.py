@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mailcli.config import RunConfig
 from mailcli.metrics.bootstrap import percentile_interval
-from mailcli.reporting.audits import Audit, Cost
+from mailcli.reporting.audits import AuditDifference, MeanAudit
 from mailcli.reporting.captions import protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
@@ -15,7 +15,7 @@ from mailcli.runs.audit import SOURCES
 from mailcli.utils.parsing import or_none
 
 
-def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str, title: str) -> TextTable:
+def audit_table(audit: MeanAudit, configs: Sequence[RunConfig], dataset: str, title: str) -> TextTable:
     """The table of one cell's audit.
 
     Args:
@@ -37,39 +37,44 @@ def audit_table(audit: Audit, configs: Sequence[RunConfig], dataset: str, title:
     return TextTable(title, head, (text_block(TITLES["new"], lines),), notes, _records(audit, config, seeds))
 
 
-def verdict(audit: Audit) -> str:
+def verdict(audit: MeanAudit) -> str:
     """In words, whether v̂ is shown to be personal."""
     if audit.is_personal is None:
         return "whether v̂ is personal is unknown: AUC and GAUC are undefined"
-    texts = [f"{metric} {cost_text(cost)}" for metric, cost in zip(METRICS, audit.costs("other"), strict=True)]
+    texts = [
+        f"{metric} {difference_text(difference)}"
+        for metric, difference in zip(METRICS, audit.differences("other"), strict=True)
+    ]
     numbers = f"{', '.join(texts)} with another user's"
     if audit.is_personal:
         return f"v̂ is personal: {numbers}"
     return f"v̂ is not shown to be personal: another user's costs nothing significant ({numbers})"
 
 
-def cost_text(cost: Cost) -> str:
+def difference_text(difference: AuditDifference) -> str:
     """`-.0123 [-.0200, -.0046]`; `undefined` for a metric that is NaN."""
-    if not cost.is_defined:
+    if not difference.is_defined:
         return "undefined"
-    return f"{signed(cost.mean)} [{signed(cost.low)}, {signed(cost.high)}]"
+    return f"{signed(difference.mean)} [{signed(difference.low)}, {signed(difference.high)}]"
 
 
-def _cells(audit: Audit, source: str) -> list[str]:
+def _cells(audit: MeanAudit, source: str) -> list[str]:
     cells = []
-    for value, draws, cost in zip(audit.values[source], audit.draws[source].T, audit.costs(source), strict=True):
+    for value, draws, difference in zip(
+        audit.values[source], audit.draws[source].T, audit.differences(source), strict=True
+    ):
         if math.isnan(value):
             cells += ["undefined", "", ""]
             continue
         interval = " to ".join(map(unsigned, percentile_interval(draws)))
-        cells += [unsigned(float(value)), interval, "" if source == "own" else cost_text(cost)]
+        cells += [unsigned(float(value)), interval, "" if source == "own" else difference_text(difference)]
     return cells
 
 
-def _records(audit: Audit, config: RunConfig, seeds: list[int]) -> list[dict[str, object]]:
+def _records(audit: MeanAudit, config: RunConfig, seeds: list[int]) -> list[dict[str, object]]:
     records: list[dict[str, object]] = []
     for source in SOURCES:
-        for number, (metric, cost) in enumerate(zip(METRICS, audit.costs(source), strict=True)):
+        for number, (metric, difference) in enumerate(zip(METRICS, audit.differences(source), strict=True)):
             low, high = percentile_interval(audit.draws[source][:, number])
             records.append(
                 {
@@ -79,7 +84,7 @@ def _records(audit: Audit, config: RunConfig, seeds: list[int]) -> list[dict[str
                     "mean": or_none(float(audit.values[source][number])),
                     "over_users_low": or_none(low),
                     "over_users_high": or_none(high),
-                    **cost.record(),
+                    **difference.record(),
                     "personal": audit.is_personal,
                     "seeds": seeds,
                 }

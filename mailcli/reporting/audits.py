@@ -14,8 +14,11 @@ from mailcli.runs.audit import SOURCES, RunAudit
 from mailcli.utils.parsing import or_none
 
 
-class Cost(NamedTuple):
-    """What a source costs against the user's own v̂, in AUC or GAUC; NaN where that is undefined."""
+class AuditDifference(NamedTuple):
+    """AUC or GAUC with another source minus that with the user's own v̂: positive where the other source ranks better.
+
+    NaN where it is undefined.
+    """
 
     mean: float
     low: float
@@ -36,7 +39,7 @@ class Cost(NamedTuple):
         }
 
 
-class Audit(NamedTuple):
+class MeanAudit(NamedTuple):
     """Means over runs: AUC and GAUC by source, and by source and draw of users."""
 
     users: float
@@ -46,12 +49,12 @@ class Audit(NamedTuple):
     draws: dict[str, NDArray[np.float64]]
     """[draws, 2]; NaN where a draw lacks a class."""
 
-    def costs(self, source: str) -> list[Cost]:
-        """Of AUC and of GAUC."""
+    def differences(self, source: str) -> list[AuditDifference]:
+        """How a source differs from the user's own v̂, in AUC and in GAUC."""
         differences = self.values[source] - self.values["own"]
         draws = self.draws[source] - self.draws["own"]
         return [
-            Cost(float(difference), *percentile_interval(column))
+            AuditDifference(float(difference), *percentile_interval(column))
             for difference, column in zip(differences, draws.T, strict=True)
         ]
 
@@ -62,19 +65,19 @@ class Audit(NamedTuple):
         97.5 instead of 95 %, because there are two of them (Bonferroni). False is no proof of the contrary; None if AUC
         and GAUC are undefined.
         """
-        if not any(cost.is_defined for cost in self.costs("other")):
+        if not any(difference.is_defined for difference in self.differences("other")):
             return None
         draws = self.draws["other"] - self.draws["own"]
         return any(percentile_interval(column, 0.975)[1] < 0 for column in draws.T)
 
 
-def mean_audit(audits: Sequence[RunAudit]) -> Audit:
+def mean_audit(audits: Sequence[RunAudit]) -> MeanAudit:
     """The mean over runs that differ by their seed, on one dataset: they share the draws of users."""
     draws = min(len(audit.draws) for audit in audits)
     values: NDArray[np.float64] = np.mean([audit.values for audit in audits], axis=0)
     means: NDArray[np.float64] = np.mean([audit.first_draws(draws).draws for audit in audits], axis=0, dtype=np.float64)
     by_source = list(enumerate(SOURCES))
-    return Audit(
+    return MeanAudit(
         float(np.mean([audit.users for audit in audits])),
         {source: values[index] for index, source in by_source},
         {source: means[:, index] for index, source in by_source},

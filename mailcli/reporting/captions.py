@@ -23,7 +23,9 @@ TRIVIAL_NOTE = (
     "trivial: statistics of the training split, fitted in seconds without a network; "
     f"{BELOW_TRIVIAL_MARK} = below the best trivial row of the block"
 )
-SEEDS_NOTE = "±: 95 % interval over seeds; n.s. = no significant difference at 5 %"
+NOT_SIGNIFICANT = "n.s. = no significant difference at 5 %"
+STARS = "* p < .05, ** p < .01, no mark = no significant difference at 5 %"
+SEEDS_NOTE = f"±: 95 % interval over seeds; {NOT_SIGNIFICANT}"
 P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics"
 EQUIVALENCE_NOTE = (
     f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
@@ -32,7 +34,7 @@ NEXT_TO = "to its left"
 #: For tables with stacked metrics and stars for p: what replaces each of these texts.
 STACKED_TEXTS = {
     NEXT_TO: "above it",
-    SEEDS_NOTE: "±: 95 % interval over seeds; * p < .05, ** p < .01, no mark = no significant difference at 5 %",
+    SEEDS_NOTE: f"±: 95 % interval over seeds; {STARS}",
     EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05): only this shows that "
     "there is no harm",
 }

@@ -13,7 +13,7 @@ from mailcli.reporting.text_table import unsigned
 COLUMNS = {
     **dict(zip(("auc", "gauc"), METRICS, strict=True)),
     **dict(zip(("logloss", "ne", "ece"), CALIBRATION_METRICS, strict=True)),
-    **dict(zip(("parameters", "seconds", "us"), COST_METRICS, strict=True)),
+    **dict(zip(("parameters", "seconds", "scoring_us"), COST_METRICS, strict=True)),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from mailcli.errors import counted
 from mailcli.reporting.health import Finding
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
 
@@ -25,7 +26,7 @@ def health_table(findings: Sequence[Finding]) -> TextTable:
 def verdict(findings: Sequence[Finding]) -> str:
     """In words, whether all is well."""
     broken = sum(bool(finding.fault) for finding in findings)
-    return f"{broken} {'thing is' if broken == 1 else 'things are'} broken" if broken else "all is well"
+    return f"{counted(broken, 'problem')} found" if broken else "all is well"
 
 
 def _line(finding: Finding) -> list[TextCell]:

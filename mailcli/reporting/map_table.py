@@ -13,7 +13,7 @@ from mailcli.reporting.map_means import MEANS_NOTE, means_table
 from mailcli.reporting.result_layout import improvement_numbers
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, unsigned
 from mailcli.reporting.worlds import (
-    COUNTS_FROM,
+    MATTERS_FROM,
     MapBlock,
     MapLine,
     WorldRows,
@@ -28,9 +28,11 @@ _COLUMNS_NOTE = (
     "AUC of new users; v̂: with generated behavior; RI: relative improvement over the ranker, same seed; v = 0 and "
     "real v: new users who have behavior, ranked without any and with their own, by the same weights (audit)"
 )
-_COUNTS_NOTE = f"counts: AUC with real v is at least {COUNTS_FROM:g} above v = 0; elsewhere behavior is worth little"
+_MATTERS_NOTE = (
+    f"behavior matters: AUC with real v is at least {MATTERS_FROM:g} above v = 0; elsewhere behavior is worth little"
+)
 #: The notes that explain columns, and are the same under every map.
-MAP_LEGENDS = (_COLUMNS_NOTE, _COUNTS_NOTE, _P_NOTE, MEANS_NOTE)
+MAP_LEGENDS = (_COLUMNS_NOTE, _MATTERS_NOTE, _P_NOTE, MEANS_NOTE)
 
 
 def map_tables(worlds: Sequence[WorldRows], title: str) -> list[TextTable]:
@@ -51,7 +53,7 @@ def map_tables(worlds: Sequence[WorldRows], title: str) -> list[TextTable]:
     of_rows = [
         data,
         _COLUMNS_NOTE,
-        _COUNTS_NOTE,
+        _MATTERS_NOTE,
         *([SEEDS_NOTE, _P_NOTE, EQUIVALENCE_NOTE] if has_intervals else [ONE_SEED]),
     ]
     return [
@@ -59,7 +61,7 @@ def map_tables(worlds: Sequence[WorldRows], title: str) -> list[TextTable]:
         *(
             TextTable(
                 f"{block_title(block)}: {title}",
-                ("", *trivial, "ranker", *methods, "v = 0", "v̂", "real v", "RI AUC %", "counts"),
+                ("", *trivial, "ranker", *methods, "v = 0", "v̂", "real v", "RI AUC %", "behavior matters"),
                 (TextBlock("", [_cells(line, shown, trivial, methods) for line in block.lines]),),
                 (*of_rows, verdict(block)),
                 [_record(block, line, shown) for line in block.lines],
@@ -88,13 +90,13 @@ def _cells(line: MapLine, shown: Sequence[str], trivial: Sequence[str], methods:
     name = world_name({key: line.settings[key] for key in shown})
     texts = [name, *map(unsigned, columns)]
     gain = improvement_cell(line.improvement, improvement_text(line.improvement) or "-")
-    return [*map(TextCell, texts), gain, TextCell(_counts(line))]
+    return [*map(TextCell, texts), gain, TextCell(_matters(line))]
 
 
-def _counts(line: MapLine) -> str:
+def _matters(line: MapLine) -> str:
     if line.real is None or line.no_behavior is None:
         return "not measured"
-    return "yes" if line.counts else "no"
+    return "yes" if line.behavior_matters else "no"
 
 
 def _data_note(worlds: Sequence[WorldRows]) -> str:
@@ -109,14 +111,14 @@ def _notes(worlds: Sequence[WorldRows], shown: Sequence[str]) -> list[str]:
 
 
 def verdict(block: MapBlock) -> str:
-    """In how many of the worlds that count the row is better or worse: significantly, if there are several seeds."""
-    counting = [line for line in block.lines if line.counts]
-    gains = [line.improvement for line in counting if line.improvement]
+    """In how many worlds where behavior matters the row is better or worse; significantly, with several seeds."""
+    mattering = [line for line in block.lines if line.behavior_matters]
+    gains = [line.improvement for line in mattering if line.improvement]
     several_seeds = any(gain.half_width is not None for gain in gains)
     shown = [gain.mean for gain in gains if gain.significant or not several_seeds]
     better, worse = (sum(sign * gain > 0 for gain in shown) for sign in (1, -1))
     significantly = "significantly " if several_seeds else ""
-    worlds = f"{counted(len(counting), 'world')} that count{'s' if len(counting) == 1 else ''}"
+    worlds = f"{counted(len(mattering), 'world')} where behavior matters"
     numbers = f"{significantly}better in {better}, worse in {worse} of the {worlds}, of {len(block.lines)}"
     return f"{block_title(block)}: {numbers}"
 
@@ -153,5 +155,5 @@ def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, A
         **{key: line.settings[key] for key in shown},
         **{f"AUC {name}": auc for name, auc in aucs.items()},
         **improvement_numbers(line.improvement),
-        "counts": line.counts,
+        "behavior_matters": line.behavior_matters,
     }

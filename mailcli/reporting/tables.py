@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mailcli import plugins
 from mailcli.metrics.calibration import CALIBRATION_METRICS
 from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement
-from mailcli.reporting.audit_block import RowAudit, missing_note, row_audits
+from mailcli.reporting.audit_block import NamedAudit, missing_note, row_audits
 from mailcli.reporting.best_epochs import BestEpochs, best_epochs
 from mailcli.reporting.captions import caption_notes, data_note
 from mailcli.reporting.columns import column_notes, direction
@@ -71,7 +71,7 @@ class ResultTable:
     bootstrapped: bool
     """Whether there are intervals over users."""
     with_reported: bool
-    audits: tuple[RowAudit, ...] = ()
+    audits: tuple[NamedAudit, ...] = ()
     """Of the rows that generate behavior."""
     audit_notes: tuple[str, ...] = ()
     is_papers_own: bool = True
@@ -165,8 +165,8 @@ def _reported(row: Row, reported: Reported) -> Mapping[str, Mapping[str, float]]
 
 def _cell(row: Row, users: str, metric: str) -> MetricCell:
     if metric in COST_METRICS:
-        costs = cost_by_seed(row.results, metric)
-        return MetricCell(None if costs is None else estimate(costs))
+        differences_from_own = cost_by_seed(row.results, metric)
+        return MetricCell(None if differences_from_own is None else estimate(differences_from_own))
     values, draws = metric_by_seed(row.results, users, metric), bootstrap_means(row, users, metric)
     return MetricCell(None if values is None else estimate(values), None if draws is None else _interval(draws))
 

@@ -12,7 +12,16 @@ import numpy as np
 from mailcli import plugins
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
 from mailcli.reporting.best_epochs import epoch_notes
-from mailcli.reporting.captions import ONE_SEED, TRIVIAL_MARK, TRIVIAL_NOTE, data_note, settings_note, table_titles
+from mailcli.reporting.captions import (
+    NOT_SIGNIFICANT,
+    ONE_SEED,
+    STARS,
+    TRIVIAL_MARK,
+    TRIVIAL_NOTE,
+    data_note,
+    settings_note,
+    table_titles,
+)
 from mailcli.reporting.cell_texts import estimate_cell, improvement_cell, improvement_text, short_improvement_text
 from mailcli.reporting.rescore import cell_of, group_by_table
 from mailcli.reporting.result_layout import cell_numbers, improvement_numbers
@@ -24,7 +33,6 @@ from mailcli.runs.folder import RunFolder
 
 #: The beginning of a title.
 SHOWS = "New users by known behaviors"
-_NOT_SIGNIFICANT = "n.s. = no significant difference at 5 %"
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ def _gain_blocks(
 
 def _short_note(note: str) -> str:
     """A note for a table with short marks of p."""
-    return note.replace(_NOT_SIGNIFICANT, "* p < .05, ** p < .01, no mark = no significant difference at 5 %")
+    return note.replace(NOT_SIGNIFICANT, STARS)
 
 
 def _baseline(line: WarmUpLine, lines: Sequence[WarmUpLine]) -> WarmUpLine | None:
@@ -199,6 +207,6 @@ def _notes(lines: Sequence[WarmUpLine], known: Sequence[int], baselines: Sequenc
     if any(baselines) and several_seeds:
         notes.append(
             "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over columns; "
-            + _NOT_SIGNIFICANT
+            + NOT_SIGNIFICANT
         )
     return notes

@@ -17,7 +17,7 @@ from mailcli.settings.class_code import trains_on_generated_behavior
 
 #: By how much the AUC with real behavior must exceed the AUC without any, for a world to count (ours): elsewhere a
 #: user's own behavior says little about clicks.
-COUNTS_FROM = 0.05
+MATTERS_FROM = 0.05
 #: Differences of AUC are computed from rounded numbers; so much below the bound is still at the bound.
 _ROUNDING = 1e-9
 
@@ -53,11 +53,11 @@ class MapLine:
     """The same in percent, by seed; empty where it was not measured."""
 
     @property
-    def counts(self) -> bool:
+    def behavior_matters(self) -> bool:
         """Whether real behavior is worth enough to the ranker that generated behavior could help."""
         if self.real is None or self.no_behavior is None:
             return False
-        return self.real - self.no_behavior >= COUNTS_FROM - _ROUNDING
+        return self.real - self.no_behavior >= MATTERS_FROM - _ROUNDING
 
 
 class MapBlock(NamedTuple):

@@ -36,7 +36,7 @@ DRAWS = 500
 _READ_ERRORS = (*DAMAGE_ERRORS, zlib.error)
 
 
-class AuditedRun(NamedTuple):
+class AuditScores(NamedTuple):
     """The test impressions of a run's drawn new users who have behavior, N of them."""
 
     users: NDArray[np.int64]
@@ -62,7 +62,7 @@ class RunAudit(NamedTuple):
         return self._replace(draws=self.draws[:number])
 
 
-def measure_audit(audited: AuditedRun, users: int, draws: int = DRAWS) -> RunAudit:
+def measure_audit(audited: AuditScores, users: int, draws: int = DRAWS) -> RunAudit:
     """AUC and GAUC by source, and those of draws of the users with replacement.
 
     Args:

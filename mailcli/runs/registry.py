@@ -32,7 +32,7 @@ NUMBERING, PARENT_OPTIMIZERS = "vocabularies_sha256", "continues_optimizers_sha2
 #: The key of config.toml for `training_version`; a run without it has version 1.
 _VERSION = "training_version"
 #: Raised when the same settings train another model than before, so that no table mixes the two. 2: batch
-#: normalization's statistics, the draw of `strict`, invented steps with a length and an action, LLAE, CVAE.
+#: normalization's statistics, the draw of `strict`, generated steps with a length and an action, LLAE, CVAE.
 TRAINING_VERSION = 2
 #: The same for trivial rows. 3: the bias of a new user whose id is known.
 TRIVIAL_VERSION = 3

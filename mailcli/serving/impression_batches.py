@@ -197,7 +197,7 @@ class ImpressionBatches:
             batch["attributes"][is_unknown_user] = attributes[is_unknown_user]
         batch["target"][is_unknown_item] = unknown_ids(schema.group("target"))
         batch["dense"][is_unknown_item] = 0
-        # Each unknown user has a number of their own, so that their behavior is invented once.
+        # Each unknown user has a number of their own, so that their behavior is generated once.
         unknown_number = dataset.counts["users"] + rows.raw_user.dictionary_encode().indices.to_numpy()
         batch["user"] = np.where(is_unknown_user, unknown_number, user).astype(np.int32)
         new = int(np.count_nonzero(batch["actions"][:, -1] == PADDING))

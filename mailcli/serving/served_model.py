@@ -223,7 +223,7 @@ def _user_inputs(
         "target": tf.fill([users, target.shape[2]], UNKNOWN),
         "dense": tf.zeros([users, dense.shape[2]]),
         "user": tf.range(users),
-        "held_out": tf.fill([users], math.nan),
+        "prepared": tf.fill([users], math.nan),
     }
 
 
@@ -240,7 +240,7 @@ def _item_inputs(
         "target": tf.reshape(target, [rows, target.shape[2]]),
         "dense": tf.reshape(dense, [rows, dense.shape[2]]),
         "user": row_users,
-        "held_out": tf.fill([rows], math.nan),
+        "prepared": tf.fill([rows], math.nan),
     }
 
 

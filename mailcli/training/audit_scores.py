@@ -16,14 +16,14 @@ from mailcli.models.batch_spec import example_batch, to_tensors
 from mailcli.models.features import Features, Tensor, mean_behavior, replace_behaviors, without_behaviors
 from mailcli.models.history_length import last_steps_mask
 from mailcli.models.two_tower import TwoTower, click_logit
-from mailcli.runs.audit import SOURCES, AuditedRun
+from mailcli.runs.audit import SOURCES, AuditScores
 from mailcli.runs.folder import RunFolder
 from mailcli.training.hidden_behavior import NotMeasurableError, another_user, have_hidden_behavior
 from mailcli.training.two_stage import training_data
 from mailcli.utils.progress import progress
 
 
-def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping[str, View]) -> AuditedRun:
+def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping[str, View]) -> AuditScores:
     """Score a run's new users with each of SOURCES, by the same weights.
 
     Args:
@@ -60,7 +60,7 @@ def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping
     if not generated:
         raise _generates_nothing(run)
     columns = dict(zip(SOURCES, np.concatenate(parts, axis=1), strict=True))
-    return AuditedRun(users, dataset.column("test", "click")[rows].astype(np.float32), columns)
+    return AuditScores(users, dataset.column("test", "click")[rows].astype(np.float32), columns)
 
 
 def _generates_nothing(run: RunFolder) -> NotMeasurableError:
@@ -75,7 +75,7 @@ def _may_generate(model: TwoTower) -> bool:
     features = model.embedding(example_batch(model.embedding.schema, model.history))
     hidden = without_behaviors(features, tf.ones_like(features.is_new))
     completed = model.cold_start.complete(hidden)
-    return completed.behavior_mask is not hidden.behavior_mask or completed.held_out is not hidden.held_out
+    return completed.behavior_mask is not hidden.behavior_mask or completed.prepared is not hidden.prepared
 
 
 class _AuditScorer:
@@ -113,8 +113,8 @@ class _AuditScorer:
             "real": real,
         }
         joined = _joined([versions[name] for name in SOURCES])
-        logits = click_logit(self._model.cold_start.rank(self._model.ranker, joined))
-        generated = own.behavior_mask | ~tf.math.is_nan(own.held_out)[:, None]
+        logits = click_logit(self._model.cold_start.logits(self._model.ranker, joined))
+        generated = own.behavior_mask | ~tf.math.is_nan(own.prepared)[:, None]
         return tf.reduce_any(generated), tf.reshape(tf.sigmoid(logits), [len(SOURCES), count])
 
     def _with_mean(self, features: Features) -> Features:
@@ -142,7 +142,7 @@ def _with_behaviors_of(features: Features, other: Features) -> Features:
         behavior_mask=other.behavior_mask,
         behavior_sum=other.behavior_sum,
         action_ids=other.action_ids,
-        held_out=other.held_out,
+        prepared=other.prepared,
     )
 
 

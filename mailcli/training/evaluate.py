@@ -30,7 +30,8 @@ def measure(dataset: Dataset, view: View, scores: NDArray[np.floating]) -> Metri
 
     Scores that are not all from 0 to 1 are no probabilities; their calibration is None.
 
-    `new` is MAIL's flag, Eq. (9); `old` is the rest; `natural` are impressions without behaviors in the raw data.
+    `new` is MAIL's flag, Eq. (9); `old` is the rest; `natural` are impressions before which the data holds
+    no behavior of their user.
 
     Args:
         dataset: the dataset.

@@ -51,7 +51,7 @@ def log_begin(config: RunConfig, steps: int) -> None:
     """
     whose = "" if config.select == "all" else f" of {config.select} users"
     most, patience = f"{counted(config.epochs, 'epoch')} of {counted(steps, 'step')}", config.patience
-    ends = f"it ends earlier after {counted(patience, 'validation')} without a better AUC{whose}"
+    ends = f"stops early after {counted(patience, 'validation')} without a better AUC{whose}"
     logger.info(f"{_name(config)}: at most {most}; {ends}.")
 
 

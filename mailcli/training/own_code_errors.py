@@ -91,7 +91,7 @@ def _error_of_first_steps(
     try:
         for batch, _ in zip(batches.shuffled(config.seed, 1, 0), range(_STEPS), strict=False):
             # NaN stands for no logit there; what is computed from any other is finite as well.
-            tensors = to_tensors(batch) | {"held_out": tf.zeros_like(batch["held_out"])}
+            tensors = to_tensors(batch) | {"prepared": tf.zeros_like(batch["prepared"])}
             model.train_step(tensors, optimizers)
             model.probabilities(tensors)
     except tf.errors.OpError as error:

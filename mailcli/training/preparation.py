@@ -66,15 +66,15 @@ def prepare_method(
     rows = training_rows(
         dataset, splits["train"], run.config, lambda count: teach(run, dataset, splits, count, checkpoint_minutes)
     )
-    held_out = method.prepare(rows)
+    prepared = method.prepare(rows)
     # Other processors may round differently.
     collectives.broadcast(method.variables)
-    if held_out is not None and np.shape(held_out) != rows.users.shape:
+    if prepared is not None and np.shape(prepared) != rows.users.shape:
         raise MailError(
             f"cold-start method '{run.config.cold_start}': `prepare` should return a number per training impression, "
-            f"[{len(rows.users)}], or None. Received: {np.shape(held_out)}"
+            f"[{len(rows.users)}], or None. Received: {np.shape(prepared)}"
         )
-    return held_out
+    return prepared
 
 
 def prepares(method: ColdStartMethod) -> bool:

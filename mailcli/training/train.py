@@ -157,7 +157,7 @@ def _train_to_the_end(
         started = time.monotonic()
         best = fit_two_stage(baseline, run, dataset, model, scorer, batches)
         return _Trained(model, scorer, batches, best, time.monotonic() - started)
-    batches["train"].held_out = prepare_method(model, run, dataset, splits, interval)
+    batches["train"].prepared = prepare_method(model, run, dataset, splits, interval)
 
     def initialize(model: TwoTower, step: Step) -> None:
         if run.config.embedding_init == "behaviors":

@@ -10,18 +10,18 @@ from mailcli.data.protocol import View
 from mailcli.trivial._base import TrivialModel, training_clicks, users_and_items
 
 #: Impressions with the global click rate that are added to each item's own (ours).
-PSEUDO_CLICKS = 3
+PSEUDO_IMPRESSIONS = 3
 
 
 class TrivialRow(TrivialModel):
-    """Click rate of the item, three pseudo-clicks of the global rate (Wang et al., 2011)."""
+    """Click rate of the item, smoothed by three impressions at the global rate (Wang et al., 2011)."""
 
     def fit(self, dataset: Dataset, view: View) -> None:
         """Count clicks and impressions of each item."""
         _, item = users_and_items(dataset, view)
         click, items = training_clicks(dataset, view), dataset.counts["items"]
-        clicks = np.bincount(item, click, items) + PSEUDO_CLICKS * click.mean()
-        self._rate = clicks / (np.bincount(item, minlength=items) + PSEUDO_CLICKS)
+        clicks = np.bincount(item, click, items) + PSEUDO_IMPRESSIONS * click.mean()
+        self._rate = clicks / (np.bincount(item, minlength=items) + PSEUDO_IMPRESSIONS)
 
     def score(self, dataset: Dataset, view: View) -> NDArray[np.float64]:
         """The item's rate; the global one for an item without training impressions."""

@@ -58,7 +58,7 @@ class ResumableStages:
             if changes:
                 logger.info(f"Starting over: {changes}.")
             else:
-                logger.info(f"Resuming the interrupted run: {', '.join(finished)} already done.")
+                logger.info(f"Resuming the interrupted preprocessing: {', '.join(finished)} already done.")
                 return
         self._delete_key()
         for stage in self._finished():

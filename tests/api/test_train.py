@@ -91,7 +91,7 @@ def test_the_history_is_the_validation_curve(runs: Path) -> None:
     run = mail.open_run(runs / "tiny" / "paper" / "base+none" / "seed-3")
     (point,) = run.result["curve"]
     expected = {f"AUC {users}": [point[users]] for users in ("new", "old", "all")}
-    pd.testing.assert_frame_equal(run.history, pd.DataFrame({"epoch": [1], "step": [point["step"]], **expected}))
+    pd.testing.assert_frame_equal(run.curve, pd.DataFrame({"epoch": [1], "step": [point["step"]], **expected}))
 
 
 def test_messages_are_shown_unless_a_call_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
@@ -108,8 +108,8 @@ def test_messages_are_shown_unless_a_call_is_quiet(capfd: pytest.CaptureFixture[
 def test_a_trivial_row_has_a_table_and_no_history(tiny_data: mail.Dataset, tmp_path: Path) -> None:
     run = mail.train(tiny_data, "item-rate", runs=tmp_path)
     assert run.table().loc["new", "AUC"] == run.result["test"]["new"]["AUC"]
-    assert run.history.empty
-    assert list(run.history.columns) == ["epoch", "step", "AUC new", "AUC old", "AUC all"]
+    assert run.curve.empty
+    assert list(run.curve.columns) == ["epoch", "step", "AUC new", "AUC old", "AUC all"]
 
 
 def test_mistakes_end_in_one_line(tiny_data: mail.Dataset, runs: Path, tmp_path: Path) -> None:

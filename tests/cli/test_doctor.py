@@ -67,7 +67,7 @@ def test_what_is_broken_is_named_and_the_exit_code_is_1(with_data: Path) -> None
     assert faults["cut"].endswith("make it again with `mail preprocess`.")
     assert faults[str(run)].startswith(f"{run}/predictions.npy: was changed after the run had finished")
     text = mail("doctor").stdout
-    assert text.splitlines()[-1] == "2 things are broken"
+    assert text.splitlines()[-1] == "2 problems found"
     assert "BROKEN: data/cut" in text
 
 

@@ -72,7 +72,7 @@ class TestVerbosity:
     @pytest.fixture
     def with_messages(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         """Runs `mail models`, which logs a message of each level and shows progress, and returns its stderr."""
-        logger = logging.getLogger("mailcli.reporting.describe")
+        logger = logging.getLogger("mailcli.reporting.model_list")
 
         def log() -> None:
             for level in ("debug", "info", "warning", "error"):
@@ -80,7 +80,7 @@ class TestVerbosity:
             with progress.progress("epoch 1", 10, "impressions") as advance:
                 advance(5)
 
-        monkeypatch.setattr("mailcli.reporting.describe.print_models", log)
+        monkeypatch.setattr("mailcli.reporting.model_list.print_models", log)
         monkeypatch.setattr(progress, "SECONDS_PER_LINE", 0.0)
         return lambda *arguments: mail(*arguments).stderr.splitlines()
 

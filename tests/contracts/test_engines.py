@@ -58,7 +58,10 @@ class TestSpark:
         monkeypatch.setitem(sys.modules, "pyspark", None)
         with pytest.raises(MailError) as error:
             preprocess("alimama", simulated_raw, tmp_path, None, PreprocessOptions(engine="spark"))
-        assert error.value.message == "--engine spark needs PySpark. Install it: pip install 'mail[spark]'"
+        assert (
+            error.value.message
+            == "--engine spark needs PySpark. Install it with: pip install -c constraints.txt -e '.[spark]'."
+        )
         assert list(tmp_path.iterdir()) == []
 
     def test_a_master_that_is_none_is_one_line(self, tmp_path: Path, simulated_raw: Path) -> None:

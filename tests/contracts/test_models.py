@@ -92,7 +92,7 @@ def cell(request: pytest.FixtureRequest, with_buys: Dataset) -> Cell:
     batches = Batches(with_buys, view, config.history, BATCH)
     a_teacher = np.random.default_rng(0).normal(size=len(view.rows)).astype(np.float32)
     rows = training_rows(with_buys, view, config, lambda folds: a_teacher)
-    batches.held_out = model.cold_start.prepare(rows)
+    batches.prepared = model.cold_start.prepare(rows)
     for epoch in range(4):
         for batch in batches.shuffled(0, epoch):
             losses = step(to_tensors(batch))
@@ -107,8 +107,8 @@ def cell(request: pytest.FixtureRequest, with_buys: Dataset) -> Cell:
         "ranking": any(changes(before["ranking"], after["ranking"])),
         "method": all(changes(before["method"], after["method"])),
     }
-    # As another split's, which have no held-out logits.
-    batches.held_out = None
+    # As another split's, which have no prepared numbers.
+    batches.prepared = None
     return Cell(config, model, step, batches.gather(view.rows[::5]), changed)
 
 
@@ -176,7 +176,7 @@ class TestCell:
         """Whether new users' features have steps, or what they think of the target, that the data do not say."""
         features = cell.model.embedding(to_tensors(with_unknown_ids(cell.batch)))
         completed = cell.model.cold_start.complete(features)
-        made = bool(completed.behavior_mask.numpy().any() or np.isfinite(completed.held_out.numpy()).any())
+        made = bool(completed.behavior_mask.numpy().any() or np.isfinite(completed.prepared.numpy()).any())
         assert cell.model.cold_start.generates == made
         assert class_attribute(plugins.COLD_STARTS, cell.config.cold_start, "generates") == made
 

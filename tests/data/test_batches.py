@@ -76,12 +76,12 @@ def test_evaluation_keeps_a_users_impressions_together(tiny: Dataset, view: View
         assert before[-1] != after[0] or set(before) == {after[0]}
 
 
-def test_held_out_logits_come_with_their_impressions(tiny: Dataset, view: View) -> None:
+def test_prepared_numbers_come_with_their_impressions(tiny: Dataset, view: View) -> None:
     part = view._replace(rows=view.rows[::3])
     batches = Batches(tiny, part, 2, 64)
-    assert np.isnan(batches.gather(part.rows[[5, 0]])["held_out"]).all()
-    batches.held_out = np.arange(len(part.rows), dtype=np.float32)
-    assert batches.gather(part.rows[[5, 0]])["held_out"].tolist() == [5, 0]
+    assert np.isnan(batches.gather(part.rows[[5, 0]])["prepared"]).all()
+    batches.prepared = np.arange(len(part.rows), dtype=np.float32)
+    assert batches.gather(part.rows[[5, 0]])["prepared"].tolist() == [5, 0]
 
 
 def test_a_batch_is_divided_among_the_workers(tiny: Dataset, view: View) -> None:

@@ -155,7 +155,7 @@ def test_a_log_without_attributes_is_refused(tmp_path: Path) -> None:
         "preprocess", "log", "--schema", path, "--raw", tmp_path / "raw", "--data-dir", tmp_path / "data"
     ) == (
         f"{path}: users.attributes: there is no user attribute except the id. Expected at least one, such as age, "
-        "gender or city: MAIL invents a new user's behavior from the attributes and cannot work without them."
+        "gender or city: MAIL generates a new user's behavior from the attributes and cannot work without them."
     )
     assert not (tmp_path / "data").exists()
 
@@ -292,7 +292,7 @@ def test_an_interrupted_run_goes_on_unless_the_schema_file_changed(
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 run()
-    message = "Resuming the interrupted run: impressions, users, items, keys, behaviors, shown already done."
+    message = "Resuming the interrupted preprocessing: impressions, users, items, keys, behaviors, shown already done."
     assert message in capsys.readouterr().err
     schema.write_text(SCHEMA + "# another\n")
     assert run().counts["behaviors"] == 5

@@ -254,7 +254,7 @@ def test_a_method_that_is_prepared_is_measured_as_it_trains(
     monkeypatch.setattr(speed, "_time_steps", seconds)
     settings = {"history": 5, "batch_size": 256, "embedding_dim": 4, "cold_start": method}
     speed.measure_speed(resolve_config([settings, QUICK.get(method, {})], tiny.name), tiny)
-    assert (measured[0].held_out is not None) == has_numbers
+    assert (measured[0].prepared is not None) == has_numbers
 
 
 @pytest.mark.slow

@@ -340,7 +340,7 @@ def test_a_file_with_a_fault_is_refused(experiment: Path, toy_data: Path, old: s
 
 def test_the_experiment_itself_is_not_replaced(experiment: Path, toy_data: Path) -> None:
     line = error_line(tune(experiment, toy_data, "--out", str(experiment)))
-    assert line == f"--out {experiment}: is the experiment itself. Name another file."
+    assert line == f"--out {experiment}: is one of the files that it is made from. Name another file."
     assert experiment.read_text(encoding="utf-8") == EXPERIMENT
 
 

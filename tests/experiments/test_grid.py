@@ -202,7 +202,9 @@ def test_the_tables_of_all_worlds(experiment: Path, tmp_path: Path) -> None:
         ("as0", pytest.approx(0)),
         ("as1", pytest.approx(12)),
     ]
-    assert [(record["world"], record["attribute_strength"], record["counts"]) for record in table["results"]] == [
+    assert [
+        (record["world"], record["attribute_strength"], record["behavior_matters"]) for record in table["results"]
+    ] == [
         ("as0", 0.0, False),
         ("as1", 1, True),
     ]

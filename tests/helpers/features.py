@@ -55,7 +55,7 @@ def some_features(
         target_id=tf.constant(rng.integers(1, CLASSES, rows), tf.int32),
         table_rows=tf.constant(rng.integers(0, 5 * n_a, (rows, n_a + 2)), tf.int32),
         user=tf.range(rows),
-        held_out=tf.fill([rows], np.float32(np.nan)),
+        prepared=tf.fill([rows], np.float32(np.nan)),
     )
 
 

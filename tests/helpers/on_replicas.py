@@ -45,7 +45,7 @@ def train(dataset: Dataset, settings: dict[str, Any], group: distribute.ReplicaG
         step = make_step(model, config)
         data = Batches(dataset, views(dataset, config)["train"], config.history, config.batch_size)
         # For the methods that read them; what they say does not matter here.
-        data.held_out = np.random.default_rng(1).normal(size=len(data.view.rows)).astype(np.float32)
+        data.prepared = np.random.default_rng(1).normal(size=len(data.view.rows)).astype(np.float32)
         order = np.random.default_rng(0).permutation(dataset.counts["train"])
         losses = []
         for start, size in zip(np.cumsum((0, *SIZES)), SIZES, strict=False):

@@ -73,7 +73,7 @@ def test_embedding_of_a_batch_by_hand(embedding: FeatureEmbedding) -> None:
             "dense": tf.constant([[0.5], [1.5]]),
             "click": tf.constant([1.0, 0.0]),
             "user": tf.constant([7, 9]),
-            "held_out": tf.constant([0.5, np.nan]),
+            "prepared": tf.constant([0.5, np.nan]),
         }
     )
     np.testing.assert_array_equal(features.attributes, [[[4, 1]], [[0, 1]]])
@@ -87,7 +87,7 @@ def test_embedding_of_a_batch_by_hand(embedding: FeatureEmbedding) -> None:
     np.testing.assert_array_equal(features.target, [[[8, 1], [12, 1]], [[6, 1], [10, 1]]])
     np.testing.assert_array_equal(features.dense, [[0.5], [1.5]])
     np.testing.assert_array_equal(features.is_new, [False, True])
-    np.testing.assert_array_equal(features.held_out, [0.5, np.nan])
+    np.testing.assert_array_equal(features.prepared, [0.5, np.nan])
 
 
 def test_a_multi_valued_attribute_is_the_mean_of_its_values() -> None:
@@ -110,7 +110,7 @@ def test_a_multi_valued_attribute_is_the_mean_of_its_values() -> None:
         "target": tf.constant([[2], [2]]),
         "dense": tf.zeros((2, 0)),
         "user": tf.constant([0, 1]),
-        "held_out": tf.fill([2], np.nan),
+        "prepared": tf.fill([2], np.nan),
     }
     features = embedding(batch)
     # Users have rows 0 to 3 of the table, hobbies 4 to 9, items 10 to 12.

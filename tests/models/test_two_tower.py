@@ -195,7 +195,7 @@ class Hooks(ColdStartMethod):
     def complete(self, features: Any, training: bool = False) -> Any:
         return features
 
-    def rank(self, ranker: Any, features: Any, training: bool = False) -> Any:
+    def logits(self, ranker: Any, features: Any, training: bool = False) -> Any:
         return ranker(features, training=training) + 1.0
 
     def ranking_losses(self, features: Any, click: Any, logit: Any) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mailcli.config import make_config
-from mailcli.reporting.audit_block import RowAudit, audit_block, verdicts
-from mailcli.reporting.audit_table import audit_table, cost_text, verdict
-from mailcli.reporting.audits import Cost, mean_audit
-from mailcli.runs.audit import AuditedRun, measure_audit
+from mailcli.reporting.audit_block import NamedAudit, audit_block, verdicts
+from mailcli.reporting.audit_table import audit_table, difference_text, verdict
+from mailcli.reporting.audits import AuditDifference, mean_audit
+from mailcli.runs.audit import AuditScores, measure_audit
 from tests.helpers.audits import many_users, scored_run
 
 
@@ -24,11 +24,11 @@ def test_means_over_seeds() -> None:
 def test_costs_by_hand() -> None:
     own, other = [0.9, 0.1, 0.2, 0.8, 0.3, 0.4], [0.9, 0.1, 0.2, 0.1, 0.3, 0.4]
     audit = mean_audit([measure_audit(scored_run({"own": own, "other": other}), users=2, draws=200)])
-    auc, gauc = audit.costs("other")
+    auc, gauc = audit.differences("other")
     assert (auc.mean, gauc.mean) == pytest.approx((4.5 / 8 - 1, -0.5))
     # Draws of user 0 alone cost nothing, those of user 1 alone everything.
     assert (auc.low, auc.high, gauc.low, gauc.high) == (-1, 0, -1, 0)
-    assert audit.costs("own") == [(0, 0, 0), (0, 0, 0)]
+    assert audit.differences("own") == [(0, 0, 0), (0, 0, 0)]
 
 
 def test_the_verdict() -> None:
@@ -47,14 +47,14 @@ def test_without_auc_and_gauc_nothing_is_known() -> None:
     audit = mean_audit([measure_audit(scored._replace(clicks=clicks), users=2, draws=80)])
     assert audit.is_personal is None
     assert verdict(audit) == "whether v̂ is personal is unknown: AUC and GAUC are undefined"
-    row = RowAudit("MAIL-Base", (0,), audit)
+    row = NamedAudit("MAIL-Base", (0,), audit)
     assert verdicts([row]) == "whether v̂ is personal is unknown, AUC and GAUC being undefined: MAIL-Base"
     # Without a mark, which would say that it is known.
     assert audit_block([row], "Title", ["data toy"]).blocks[0].lines[0][0].text == "MAIL-Base"
 
 
 def test_an_undefined_gauc_is_said_to_be_so() -> None:
-    one_label_each = AuditedRun(
+    one_label_each = AuditScores(
         np.array([0, 0, 1, 1]),
         np.array([1, 1, 0, 0], np.float32),
         {source: np.array([0.4, 0.3, 0.2, 0.1], np.float32) for source in scored_run({}).scores},
@@ -71,5 +71,5 @@ def test_an_undefined_gauc_is_said_to_be_so() -> None:
 
 
 def test_texts_of_costs() -> None:
-    assert cost_text(Cost(-0.01234, -0.02, 0.004)) == "-.0123 [-.0200, +.0040]"
-    assert cost_text(Cost(float("nan"), float("nan"), float("nan"))) == "undefined"
+    assert difference_text(AuditDifference(-0.01234, -0.02, 0.004)) == "-.0123 [-.0200, +.0040]"
+    assert difference_text(AuditDifference(float("nan"), float("nan"), float("nan"))) == "undefined"

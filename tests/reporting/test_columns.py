@@ -18,7 +18,7 @@ from mailcli.reporting.tables import make_table
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.results import BASE, MAIL, result, with_draws
 
-ALL = "auc,gauc,logloss,ne,ece,parameters,seconds,us"
+ALL = "auc,gauc,logloss,ne,ece,parameters,seconds,scoring_us"
 
 
 def scored(log_loss: float, microseconds: float | None = None) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_conversions_have_the_same_columns_and_draws_only_those_that_are_drawn()
 
 def test_a_note_says_what_a_column_means() -> None:
     rows = [Row(BASE, (0,), (scored(0.5, 2.0),), None)]
-    notes = make_table(rows, "Title", columns=read_columns("ne,us")).notes
+    notes = make_table(rows, "Title", columns=read_columns("ne,scoring_us")).notes
     assert [note.partition(":")[0] for note in notes[-2:]] == ["NE", "scoring us"]
     assert not any(note.startswith("NE") for note in make_table(rows, "Title").notes)
 

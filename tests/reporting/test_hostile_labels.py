@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 
-from mailcli.experiments.document import ExperimentSection, render_document
 from mailcli.experiments.experiment import Experiment
+from mailcli.experiments.results_document import ExperimentSection, render_document
 from mailcli.reporting.plots._style import caption, group_by_cell
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.rows import Row

@@ -28,7 +28,7 @@ def test_the_numbers_of_a_world_by_hand() -> None:
     assert first.methods == {"masked": pytest.approx(0.61)}
     values = (first.ranker, first.generated, first.no_behavior, first.real)
     assert values == pytest.approx((0.5, 0.56, 0.52, 0.6))
-    assert first.counts
+    assert first.behavior_matters
     assert first.improvement is not None
     assert first.improvement.mean == pytest.approx(12)
     assert first.improvement.half_width == pytest.approx(4.968, abs=1e-3)
@@ -38,7 +38,7 @@ def test_the_numbers_of_a_world_by_hand() -> None:
     assert second.improvement is not None
     assert (second.improvement.mean, second.improvement.adjusted_p) == pytest.approx((0, 1))
     assert (second.real, second.no_behavior) == pytest.approx((0.6, 0.56))
-    assert not second.counts
+    assert not second.behavior_matters
 
 
 def test_rows_with_options_are_called_by_their_labels() -> None:
@@ -73,16 +73,16 @@ def test_a_block_for_every_method_that_the_ranker_is_trained_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("no_behavior", "real", "counts"), [(0.55, 0.6, True), (0.65, 0.7, True), (0.551, 0.6, False), (0.7, 0.6, False)]
+    ("no_behavior", "real", "matters"), [(0.55, 0.6, True), (0.65, 0.7, True), (0.551, 0.6, False), (0.7, 0.6, False)]
 )
-def test_a_world_counts_from_a_difference_of_05(no_behavior: float, real: float, counts: bool) -> None:
+def test_behavior_matters_from_a_difference_of_05(no_behavior: float, real: float, matters: bool) -> None:
     row = mail_row([0.5, 0.5], [0.5, 0.51], [(no_behavior, real)] * 2)
-    assert map_blocks([world(row)])[0].lines[0].counts is counts
+    assert map_blocks([world(row)])[0].lines[0].behavior_matters is matters
 
 
 def test_a_world_whose_audit_lacks_a_seed_does_not_count() -> None:
     line = map_blocks([world(mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)]))])[0].lines[0]
-    assert (line.no_behavior, line.real, line.counts) == (None, None, False)
+    assert (line.no_behavior, line.real, line.behavior_matters) == (None, None, False)
     _, table = map_tables([world(mail_row([0.5, 0.5], [0.55, 0.56], [(0.5, 0.6)]))], "Title")
     texts = [cell.text for cell in table.blocks[0].lines[0]]
     assert (texts[4], texts[6], texts[-1]) == ("-", "-", "not measured")
@@ -101,14 +101,16 @@ def test_the_text_by_hand() -> None:
         "v̂",
         "real v",
         "RI AUC %",
-        "counts",
+        "behavior matters",
     )
     (block,) = table.blocks
     assert [[cell.text for cell in line] for line in block.lines] == [
         ["as1", ".5500", ".5000", ".6100", ".5200", ".5600", ".6000", "+12.00 ±4.97, p .018", "yes"],
         ["as0.5", ".5500", ".5000", ".6100", ".5600", ".5000", ".6000", "+0.00 ±4.97, p 1.000 n.s.", "no"],
     ]
-    counted = "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of the 1 world that counts, of 2"
+    counted = (
+        "MAIL-Base against BaseDNN: significantly better in 1, worse in 0 of the 1 world where behavior matters, of 2"
+    )
     assert means.notes[:4] == (
         "data 2 worlds (simulated) | protocol paper, 40% of users new | seeds 0, 1, 2",
         "worlds: as = attribute_strength",
@@ -125,7 +127,7 @@ def test_the_text_by_hand() -> None:
     )
     assert (first["AUC v̂"], first["AUC v = 0"], first["AUC real v"]) == pytest.approx((0.56, 0.52, 0.6))
     assert (first["RI"], first["p"], first["p_holm"]) == pytest.approx((12, 0.00913, 0.01826), abs=1e-5)
-    assert (first["counts"], second["counts"]) == (True, False)
+    assert (first["behavior_matters"], second["behavior_matters"]) == (True, False)
 
 
 def test_no_name_of_a_row_hides_a_column() -> None:
@@ -149,7 +151,9 @@ def test_one_seed_has_no_interval() -> None:
     _, table = map_tables([world(mail_row([0.5], [0.55], [(0.5, 0.6)]))], "Title")
     assert [cell.text for cell in table.blocks[0].lines[0]][-2:] == ["+10.00", "yes"]
     assert "one seed: no interval over seeds, so significance cannot be assessed" in table.notes
-    assert "MAIL-Base against BaseDNN: better in 1, worse in 0 of the 1 world that counts, of 1" in table.notes
+    assert (
+        "MAIL-Base against BaseDNN: better in 1, worse in 0 of the 1 world where behavior matters, of 1" in table.notes
+    )
 
 
 def test_worse_worlds_are_counted_apart() -> None:
@@ -157,7 +161,7 @@ def test_worse_worlds_are_counted_apart() -> None:
     worse = mail_row([0.5, 0.5, 0.5], [0.45, 0.44, 0.43], [(0.5, 0.6)] * 3)
     (block,) = map_blocks([world(worse), world(HELPS), world(USELESS)])
     assert verdict(block) == (
-        "MAIL-Base against BaseDNN: significantly better in 1, worse in 1 of the 2 worlds that count, of 3"
+        "MAIL-Base against BaseDNN: significantly better in 1, worse in 1 of the 2 worlds where behavior matters, of 3"
     )
 
 

@@ -77,7 +77,7 @@ def test_unknown_values_score_as_a_batch_of_unknown_ids(
         "target": np.full((1, 5), 1, np.int32),
         "dense": np.zeros((1, 1), np.float32),
         "user": np.zeros(1, np.int32),
-        "held_out": np.full(1, np.nan, np.float32),
+        "prepared": np.full(1, np.nan, np.float32),
     }
     trained = model.probabilities(to_tensors(batch)).numpy()
     assert_close(answers["unknown"]["click"][:, :1], trained)

@@ -181,7 +181,7 @@ def test_raw_values_score_as_preprocessed_values_do(
         "user": np.arange(10),
     }
     batch = {name: array.astype(np.float32 if name == "dense" else np.int32) for name, array in batch.items()}
-    batch["held_out"] = np.full(10, np.nan, np.float32)
+    batch["prepared"] = np.full(10, np.nan, np.float32)
     preprocessed = Predictor(run, dataset).model.probabilities(to_tensors(batch)).numpy()[:, 0]
     assert np.ptp(preprocessed) > 1e-4
     STRANGERS.to_csv(tmp_path / "in.csv", index=False)

@@ -57,7 +57,7 @@ def test_every_setting_has_a_range_and_a_meaning() -> None:
             "cold-start method mail",
             "adaptive",
             "one of 'fixed', 'adaptive'",
-            "of the MMD kernel",
+            "bandwidth of the MMD kernel",
         ),
     ],
 )

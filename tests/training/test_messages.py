@@ -57,7 +57,7 @@ def test_the_users_who_decide_are_named(capsys: pytest.CaptureFixture[str]) -> N
     log_validation(settings(select="new"), 3, TrainingState(best=best), {}, METRICS, 1.0, None)
     begin, validation = lines(capsys)
     assert begin == (
-        "base+none, seed 2: at most 50 epochs of 1,234 steps; it ends earlier after 3 validations without a better AUC "
+        "base+none, seed 2: at most 50 epochs of 1,234 steps; stops early after 3 validations without a better AUC "
         "of new users."
     )
     assert "best .6500 new (epoch 2)" in validation

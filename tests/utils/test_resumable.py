@@ -66,7 +66,7 @@ def test_goes_on_after_the_last_finished_stage(
     finished = STAGES[: STAGES.index(last) + 1]
     stages = stop_after(monkeypatch, "none")
     dataset = preprocess("alimama", simulated_raw, tmp_path, "tiny", PreprocessOptions(history=20))
-    assert capsys.readouterr().err == f"Resuming the interrupted run: {', '.join(finished)} already done.\n"
+    assert capsys.readouterr().err == f"Resuming the interrupted preprocessing: {', '.join(finished)} already done.\n"
     assert stages == list(STAGES[len(finished) :])
     assert files_of(dataset.folder) == files_of(data_dir / "tiny")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]

@@ -1,4 +1,4 @@
-"""Row masks for methods that are trained with the click loss: users become new, or younger, for single impressions."""
+"""Masks for single training impressions: the user becomes new, or the history is shortened."""
 
 from __future__ import annotations
 

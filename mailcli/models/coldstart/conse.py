@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users
+from mailcli.models.coldstart._generated_steps import MeanStepMethod, assign_first_rows, reference_users
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor, mean_behavior
 from mailcli.models.layers import MASKED_SCORE
@@ -21,7 +21,7 @@ class ColdStart(MeanStepMethod):
     Args:
         neighbors: how many users are combined (ConSE's T).
         references: at most this many old users are kept, sampled by the seed (ours: a few MB).
-        temperature: of the softmax (ours).
+        temperature: temperature of the softmax over similarities (ours).
     """
 
     def __init__(self, neighbors: int = 10, references: int = 4096, temperature: float = 0.1, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from mailcli.models import distribute
 from mailcli.models.coldstart._gaussian_networks import forward, gaussian, network
 from mailcli.models.contracts import ColdStartMethod
-from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
+from mailcli.models.features import Features, Spec, Tensor, with_generated_behavior
 from mailcli.models.history_length import HistoryLength
 from mailcli.models.layers import AttentionPooling
 from mailcli.models.losses import gaussian_nll, kl_divergence
@@ -99,4 +99,4 @@ class ColdStart(ColdStartMethod):
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, MAIL Eq. (10)."""
         del training
-        return invent_behaviors(features, self.generate)
+        return with_generated_behavior(features, self.generate)

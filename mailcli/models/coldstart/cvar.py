@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mailcli.models.coldstart._gaussian_networks import forward, gaussian, network
 from mailcli.models.coldstart._generated_ids import GeneratedIdMethod
+from mailcli.models.coldstart._generated_steps import as_float64
 from mailcli.models.coldstart._signatures import signature_size
-from mailcli.models.coldstart._virtual_steps import as_float64
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Features, Spec, Tensor, without_behaviors
 from mailcli.utils.progress import progress
@@ -39,7 +39,7 @@ class ColdStart(GeneratedIdMethod):
         units: hidden width of both encoders and of the decoder (published code: 16, 16 and 12).
         reconstruction_weight: α (published code).
         distance_weight: β (published code: 1e-4 of a sum over a batch of 2048).
-        learning_rate: of Adam (published code).
+        learning_rate: Adam's learning rate (published code).
         steps: number of training steps (ours).
         batch_size: impressions per step (ours).
     """

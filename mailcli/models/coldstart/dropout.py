@@ -15,7 +15,7 @@ from mailcli.models.features import Features, Spec, without_behaviors
 class ColdStart(ColdStartMethod):
     """Dropout: histories hidden at random in training (DropoutNet, Volkovs et al., NeurIPS 2017).
 
-    The ranker learns to do without behavior; nothing is invented, and nothing changes at inference. The cheapest
+    The ranker learns to do without behavior; nothing is generated, and nothing changes at inference. The cheapest
     baseline: another method must beat it to be worth its cost.
 
     Args:

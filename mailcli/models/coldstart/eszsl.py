@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import Matrix, MeanStepMethod, as_float64
+from mailcli.models.coldstart._generated_steps import Matrix, MeanStepMethod, as_float64
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
-from mailcli.models.coldstart._virtual_steps import Matrix, MeanStepMethod
+from mailcli.models.coldstart._generated_steps import Matrix, MeanStepMethod
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 
@@ -30,7 +30,7 @@ class ColdStart(MeanStepMethod):
         reconstruction_weight: λ (the published code's example).
         rank: r, the number of singular vectors of W Wᵀ that are not penalized (published code).
         corruption: share of the entries of x that are zeroed for encoding (published code).
-        iterations: of the two alternating steps (published code).
+        iterations: how often the two alternating updates are made (published code).
     """
 
     def __init__(

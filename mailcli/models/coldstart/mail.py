@@ -1,4 +1,4 @@
-"""MAIL's zero-shot tower: the virtual behavior of new users from their attributes (MAIL Sec. 3.2)."""
+"""MAIL's zero-shot tower: generates the behavior of new users from their attributes (MAIL Sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from mailcli.config import VARIANTS
 from mailcli.models import distribute
 from mailcli.models.contracts import ColdStartMethod
-from mailcli.models.features import Features, Spec, Tensor, invent_behaviors
+from mailcli.models.features import Features, Spec, Tensor, with_generated_behavior
 from mailcli.models.history_length import HistoryLength, MeanLength
 from mailcli.models.layers import AttentionPooling, ResidualDecoder, ResidualEncoder, weighted_sum
 from mailcli.models.losses import adaptive_sigma, mmd2, squared_error
@@ -34,7 +34,7 @@ FILLED_MOMENTUM = 0.99
 
 
 class ColdStart(ColdStartMethod):
-    """MAIL: dual autoencoders invent behavior from attributes (Feng et al., CIKM 2021).
+    """MAIL: dual autoencoders generate behavior from attributes (Feng et al., CIKM 2021).
 
     Eqs. (1)-(8), aligned by MMD; v̂ = D2(E1(h_a)) for new users. Gradients to the embeddings are stopped: neither loss
     changes the table through this tower.
@@ -42,25 +42,25 @@ class ColdStart(ColdStartMethod):
     Args:
         variant: base, trained with Eq. (7); dual, with (3) + (4); single, with (3); none, a linear map from a to v
             without a loss of its own, trained with the click loss (MAIL Table 3).
-        reduction: of the squared errors over dimensions, "sum" as Eq. (3) is written, or "mean" as in the published
-            code.
+        reduction: how squared errors are reduced over dimensions: "sum", as Eq. (3) is written, or "mean", as in the
+            published code.
         attention_units: d_r of Eq. (1) (ours: equal to the paper's d; the paper does not say).
         encoder_units: widths of E1 and E2, Eq. (15).
         decoder_units: hidden widths of D1 and D2, Eq. (16).
-        dropout: rate in encoders and decoders (MAIL Sec. 4.1.4).
-        bandwidth: of the MMD kernel, Eq. (6): "adaptive" follows the distances between a batch's codes (ours: these
-            are far below 1, where a fixed bandwidth has no gradient; docs/equations.md); "fixed" is as in the
-            paper.
+        dropout: dropout rate in encoders and decoders (MAIL Sec. 4.1.4).
+        bandwidth: bandwidth of the MMD kernel, Eq. (6): "adaptive" follows the distances between a batch's codes
+            (ours: these are far below 1, where a fixed bandwidth has no gradient; docs/equations.md); "fixed" is as in
+            the paper.
         sigma: σ of a fixed bandwidth.
         steps: which steps of v̂ count as behavior for rankers that read them one by one: "predicted", the last n̂ steps,
             n̂ predicted for each user from p (as in the published code; for variant none the mean history length so
             far); "typical", the steps that more than half of the old users' histories fill (for variant none, which
             learns from no histories, the same as "all"); "all", all n_v. The other steps are zero, like padding.
-        padding: of short histories in ||D2(·) - v||² of Eqs. (3)-(4): "reconstructed" as zeros, as the formulas are
-            written, so that Σ v̂ is over all n_v; or "masked" (ours): only real steps are computed and compared, which
-            is quicker where histories are short, and Σ v̂ is over the steps that count.
+        padding: how the padding of short histories enters ||D2(·) - v||² of Eqs. (3)-(4): "reconstructed" as zeros, as
+            the formulas are written, so that Σ v̂ is over all n_v; or "masked" (ours): only real steps are computed and
+            compared, which is quicker where histories are short, and Σ v̂ is over the steps that count.
         click_gradient: whether the gradient of the click loss reaches the tower, too, by a second update of G_A after
-            step 7 (ours; in Algorithm 1 it does not).
+            line 7 of Algorithm 1 (ours; in Algorithm 1 it does not).
         update_every: n: the tower is trained only in every n-th step (ours; Algorithm 1 trains it in every step, which
             makes a step of BaseDNN seven to twelve times as long). v̂ is generated in every step.
     """
@@ -236,7 +236,7 @@ class ColdStart(ColdStartMethod):
         """Put v̂ in place of v where flag is true, Eq. (10)."""
         if training and self.variant == "none" and self.settings["steps"] == "predicted":
             self.mean_length.observe(features.behavior_mask)
-        return invent_behaviors(features, self.generate)
+        return with_generated_behavior(features, self.generate)
 
 
 def _check_options(options: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from mailcli.models import distribute
 from mailcli.models.coldstart._signatures import signature, signature_size, unit_fields
 from mailcli.models.contracts import ColdStartMethod
-from mailcli.models.features import Features, Spec, Tensor, invent_behaviors, mean_behavior
+from mailcli.models.features import Features, Spec, Tensor, mean_behavior, with_generated_behavior
 from mailcli.models.history_length import HistoryLength
 from mailcli.models.layers import Dropout, leaky_relu
 
@@ -33,7 +33,7 @@ class ColdStart(ColdStartMethod):
 
     Args:
         units: widths of the hidden layers.
-        dropout: rate before each of them.
+        dropout: dropout rate before each hidden layer.
     """
 
     generates = True
@@ -93,7 +93,7 @@ class ColdStart(ColdStartMethod):
     def complete(self, features: Features, training: bool = False) -> Features:
         """Put v̂ in place of v where flag is true, MAIL Eq. (10)."""
         del training
-        return invent_behaviors(features, self.generate)
+        return with_generated_behavior(features, self.generate)
 
 
 def _total_variation(mean_steps: Tensor, steps: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Row masks: users become new, or younger, for single training impressions."""
+"""Masks for single training impressions: a user's id and history are hidden, or the history is shortened."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class ColdStart(RowMaskingMethod):
 
     AdaF2M2 (arXiv 2501.15816) masks features at random; that it is these two, both or neither, is ours. The impressions
     are drawn anew in every step. The ranker learns from every user what it should say of a new one, and UNKNOWN is
-    trained as new users read it; nothing is invented, and nothing changes at inference.
+    trained as new users read it; nothing is generated, and nothing changes at inference.
 
     Args:
         rate: share of the training impressions that are masked. 0 needs `prefix`.
         prefix: whether each of the others keeps only its oldest k behaviors, k drawn uniformly from 0 to all of them,
-            so that one model knows users of every age.
+            so that one model covers histories of every length.
     """
 
     def __init__(self, rate: float = 0.5, prefix: bool = False, **kwargs: Any) -> None:

@@ -12,10 +12,10 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from mailcli.models.coldstart._columns import columns_of
+from mailcli.models.coldstart._generated_steps import assign_first_rows
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
 from mailcli.models.coldstart._residual import base_and_residual, check_clicks
 from mailcli.models.coldstart._signatures import check_attributes
-from mailcli.models.coldstart._virtual_steps import assign_first_rows
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.correspondence import value_vectors
 from mailcli.models.features import Features, Spec, Tensor
@@ -62,7 +62,7 @@ class ColdStart(ColdStartMethod):
     Args:
         dim: length of y.
         references: at most this many old users are kept for ŷ, sampled by the seed (ours: 1 to 2 MB).
-        steps: of Adam for the attributes' weights in ŷ (ours).
+        steps: number of Adam steps that fit the attributes' weights in ŷ (ours).
     """
 
     #: The vectors of two datasets' histories have nothing in common but their length.
@@ -126,12 +126,12 @@ class ColdStart(ColdStartMethod):
         matches = (tastes[training.users] * target).sum(axis=1)
         # Those whose behavior is left out have no real match here. Above 0, so that a match is finite where all are 0.
         self.scale.assign(np.std(matches[~np.isin(training.users, left_out)]) + 1e-12)
-        held_out = (predicted[training.users] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
-        regression = LogisticRegression().fit(held_out, training.clicks)
+        prepared = (predicted[training.users] * target).sum(axis=1, keepdims=True) / self.scale.numpy()
+        regression = LogisticRegression().fit(prepared, training.clicks)
         self.intercept.assign(regression.intercept_[0])
         # Users do not like what fits them less: a negative weight is noise.
         self.gamma.assign(max(regression.coef_[0, 0], 0.0))
-        return held_out[:, 0].astype(np.float32)
+        return prepared[:, 0].astype(np.float32)
 
     def _keys(self, training: TrainingRows) -> Ids:
         """[users, F], the ids of attributes other than the user id."""
@@ -195,19 +195,19 @@ class ColdStart(ColdStartMethod):
         return regress(common, self.sums.value, self.counts.value, mean, self.regression_prior_weight.value)
 
     def match(self, features: Features) -> Tensor:
-        """s [B]; without a predicted match in `held_out`, that of ŷ = 0."""
+        """s [B]; without a predicted match in `prepared`, that of ŷ = 0."""
         target = tf.gather(self.vectors.value, features.target_id)
         real = tf.reduce_sum(tf.gather(self.vectors.value, features.step_ids), axis=1)
         counts = tf.math.count_nonzero(features.behavior_mask, axis=1, dtype=tf.float32)
-        predicted = tf.where(tf.math.is_nan(features.held_out), 0.0, features.held_out)
+        predicted = tf.where(tf.math.is_nan(features.prepared), 0.0, features.prepared)
         prior_weight = self.history_prior_weight.value
         real_match = tf.reduce_sum(real * target, axis=1) / self.scale.value
         return (real_match + prior_weight * predicted) / (counts + prior_weight)
 
     def complete(self, features: Features, training: bool = False) -> Features:
-        """Put the predicted match <ŷ, y_t> / S into `held_out` where `prepare` has given none."""
+        """Put the predicted match <ŷ, y_t> / S into `prepared` where `prepare` has given none."""
         del training
-        unknown = tf.where(tf.math.is_nan(features.held_out))[:, 0]
+        unknown = tf.where(tf.math.is_nan(features.prepared))[:, 0]
         # ŷ is made once per user of the batch.
         users, user_index = tf.unique(tf.gather(features.user, unknown))
         first = tf.math.unsorted_segment_min(unknown, user_index, tf.size(users))
@@ -216,9 +216,9 @@ class ColdStart(ColdStartMethod):
         predicted = tf.gather(self.predict_tastes(keys), user_index)
         target = tf.gather(self.vectors.value, tf.gather(features.target_id, unknown))
         matches = tf.reduce_sum(predicted * target, axis=1) / self.scale.value
-        return features._replace(held_out=tf.tensor_scatter_nd_update(features.held_out, unknown[:, None], matches))
+        return features._replace(prepared=tf.tensor_scatter_nd_update(features.prepared, unknown[:, None], matches))
 
-    def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
+    def logits(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
         """α + γ s + ρ f(x); a logit of conversions stays as it is."""
         base = self.intercept + self.gamma * self.match(features)
         return base_and_residual(base, self.gain, ranker(features, training=training))

@@ -34,7 +34,7 @@ class ColdStart(GeneratedIdMethod):
     Args:
         alpha: weight of the cold loss (published notebook).
         inner_rate: η, a tenth of the learning rate (published notebook).
-        learning_rate: of Adam for W (published notebook).
+        learning_rate: Adam's learning rate for W (published notebook).
         steps: number of training steps (ours).
         users: users per step (ours).
         impressions: impressions per user in each of the two batches (ours; the notebook has 20 per item).

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mailcli.models.coldstart._generated_steps import MeanStepMethod, assign_first_rows, reference_users
 from mailcli.models.coldstart._kernel_regression import fit_weights, regress
 from mailcli.models.coldstart._signatures import unit_fields
-from mailcli.models.coldstart._virtual_steps import MeanStepMethod, assign_first_rows, reference_users
 from mailcli.models.contracts import TrainingData
 from mailcli.models.features import Tensor
 
@@ -27,7 +27,7 @@ class ColdStart(MeanStepMethod):
 
     Args:
         references: at most this many old users are kept, sampled by the seed (ours: a few MB).
-        steps: of Adam for w and κ (ours).
+        steps: number of Adam steps that fit w and κ (ours).
     """
 
     def __init__(self, references: int = 8192, steps: int = 200, **kwargs: Any) -> None:

@@ -38,7 +38,7 @@ class ColdStart(RowMaskingMethod):
         rate: share of the training impressions that are masked (ours; that of `masked`).
         strength: λ, above 0 to 1 (ours). A teacher can be too strong (Yang et al., NeurIPS 2022).
         loss: pointwise or listwise.
-        folds: of the users, and so the number of teachers (ours).
+        folds: number of folds of users, each with its own teacher (ours).
     """
 
     needs_old_users = True
@@ -71,7 +71,7 @@ class ColdStart(RowMaskingMethod):
         """Mask some impressions, and forget what the teacher says of those whose history is left."""
         masked = super().mask_batch(batch)
         taught = history_lengths(masked) == 0
-        return masked | {"held_out": tf.where(taught, batch["held_out"], np.float32(np.nan))}
+        return masked | {"prepared": tf.where(taught, batch["prepared"], np.float32(np.nan))}
 
     def complete(self, features: Features, training: bool = False) -> Features:
         """The features unchanged: the batch has been masked before it was embedded."""
@@ -80,8 +80,8 @@ class ColdStart(RowMaskingMethod):
 
     def ranking_losses(self, features: Features, click: Tensor, logit: Tensor) -> dict[str, Tensor]:
         """L_pfd = λ (L_d - L_s) n / B, with n of B impressions taught: what the teacher changes in the click loss."""
-        taught = tf.math.is_finite(features.held_out)
-        teacher = tf.where(taught, features.held_out, 0.0)
+        taught = tf.math.is_finite(features.prepared)
+        teacher = tf.where(taught, features.prepared, 0.0)
         label_loss = distribute.mean_share(tf.where(taught, _cross_entropy(click, logit), 0.0))
         if self.loss == "pointwise":
             teacher_loss = distribute.mean_share(tf.where(taught, _cross_entropy(tf.sigmoid(teacher), logit), 0.0))

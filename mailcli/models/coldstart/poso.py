@@ -32,7 +32,7 @@ class ColdStart(RowMaskingMethod):
         rate: share of the training impressions that are masked as in `masked`, so that the gates learn what to do for
             new users, whom protocol `strict` keeps out of training; with 0, only the gates are added.
         prefix: whether each of the others keeps only its oldest k behaviors, k drawn uniformly from 0 to all of them,
-            so that the gates see users of every age.
+            so that the gates see histories of every length.
         attributes: whether pc holds the attributes, each scaled to length 1 (ours: embeddings begin far below 1), with
             gradients to them stopped. The paper's best code has none; all features as code did worse than no gates.
         units: hidden width of the gates' network, of two layers as in the paper (its width is not given).

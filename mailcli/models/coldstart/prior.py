@@ -67,8 +67,8 @@ class ColdStart(ColdStartMethod):
     continues another keeps that one's priors of ids that both know.
 
     Args:
-        groups: whether with attribute group x category. Categories are the target's fields with at most half as many
-            values as there are items.
+        groups: whether to add the means by attribute group and category. Categories are the target's fields with at
+            most half as many values as there are items.
         folds: how many folds of users (ours).
     """
 
@@ -108,8 +108,8 @@ class ColdStart(ColdStartMethod):
         self.item.assign(of_item * fitted.item)
         for weight, table in zip(self.pairs, fitted.pairs, strict=True):
             weight.assign(of_pairs * table)
-        held_out: NDArray[np.float32] = (intercept + values @ (of_item, of_pairs)).astype(np.float32)
-        return held_out
+        prepared: NDArray[np.float32] = (intercept + values @ (of_item, of_pairs)).astype(np.float32)
+        return prepared
 
     def _fit(self, training: TrainingRows, rows: NDArray[np.bool_]) -> Statistics:
         """The statistics of some impressions: the biases, then pair by pair what is left."""
@@ -138,9 +138,9 @@ class ColdStart(ColdStartMethod):
             known = tf.reduce_all(pairs >= FIRST_ID, axis=-1)
             count = tf.maximum(tf.math.count_nonzero(known, axis=1, dtype=tf.float32), 1)
             prior += tf.reduce_sum(tf.gather_nd(table.value, pairs), axis=1) / count
-        return tf.where(tf.math.is_nan(features.held_out), prior, features.held_out)
+        return tf.where(tf.math.is_nan(features.prepared), prior, features.prepared)
 
-    def rank(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
+    def logits(self, ranker: Callable[..., Tensor], features: Features, training: bool = False) -> Tensor:
         """The prior and, weighted, the ranker's click logit; a logit of conversions stays as it is."""
         return base_and_residual(self.prior(features), self.gain, ranker(features, training=training))
 

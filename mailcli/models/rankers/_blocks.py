@@ -26,7 +26,7 @@ def pooled(features: Features) -> Tensor:
 def field_embeddings(features: Features) -> Tensor:
     """The embeddings of all fields and the pooled behavior, one vector each: [B, n_a + n_c + n_t + 1, d].
 
-    Behavior is averaged over all n_v positions, padding included: virtual histories are reconstructed with theirs.
+    Behavior is averaged over all n_v positions, padding included: generated histories are reconstructed with theirs.
     """
     behavior = features.behavior_sum / features.behaviors.shape[1]
     parts = (features.attributes, features.context, features.target, behavior[:, None])

@@ -20,7 +20,7 @@ class Ranker(TowerRanker):
     Args:
         cross_layers: L, the number of cross layers.
         units: widths of the deep part.
-        dropout: rate before each of its layers.
+        dropout: dropout rate before each layer of the deep part.
     """
 
     def __init__(

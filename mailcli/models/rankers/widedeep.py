@@ -13,7 +13,7 @@ class Ranker(WideRanker):
 
     Args:
         units: widths of the deep part.
-        dropout: rate before each of its layers.
+        dropout: dropout rate before each layer of the deep part.
     """
 
     def call(self, features: Features, training: bool = False) -> Tensor:

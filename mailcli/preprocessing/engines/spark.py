@@ -49,7 +49,9 @@ class Engine(DataEngine):
             from pyspark.errors import PySparkException
             from pyspark.sql import SparkSession
         except ImportError as error:
-            raise MailError("--engine spark needs PySpark. Install it: pip install 'mail[spark]'") from error
+            raise MailError(
+                "--engine spark needs PySpark. Install it with: pip install -c constraints.txt -e '.[spark]'"
+            ) from error
         self.functions = pyspark.sql.functions
         temp_dir.mkdir(parents=True, exist_ok=True)
         (temp_dir / "log4j2.properties").write_text(_LOG)

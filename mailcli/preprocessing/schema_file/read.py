@@ -115,7 +115,7 @@ def _check_given(root: TomlTable, users: TomlTable) -> None:
     if "users" not in root.values or not users.get("attributes"):
         root.faults.append(
             "users.attributes: there is no user attribute except the id. Expected at least one, such as age, gender "
-            "or city: MAIL invents a new user's behavior from the attributes and cannot work without them"
+            "or city: MAIL generates a new user's behavior from the attributes and cannot work without them"
         )
     if "behaviors" not in root.values:
         root.faults.append(

@@ -17,7 +17,7 @@ from mailcli.escape import figure_label
 from mailcli.reporting.map_table import block_title
 from mailcli.reporting.plots._style import PAGE, add_title, caption, check_new_share, rows_by_cell, wrapped
 from mailcli.reporting.rows import Row
-from mailcli.reporting.worlds import COUNTS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
+from mailcli.reporting.worlds import MATTERS_FROM, MapLine, WorldRows, map_blocks, value_text, varying
 from mailcli.runs.folder import RunFolder
 from mailcli.settings.class_code import trains_on_generated_behavior
 from mailcli.simulation.world import Settings
@@ -104,7 +104,9 @@ def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
     names = [name for name in varying(worlds) if name not in {X, Y}]
     ordered = sorted(worlds, key=lambda world: [world.settings[name] for name in names])
     facets = list(dict.fromkeys(_facet_of(world.settings, names) for world in ordered))
-    counting = [line.improvement.mean for block in blocks for line in block.lines if line.improvement and line.counts]
+    counting = [
+        line.improvement.mean for block in blocks for line in block.lines if line.improvement and line.behavior_matters
+    ]
     limit = max([LEAST_LIMIT, *map(abs, counting)])
     figure = Figure(figsize=(PAGE, 0.8 + 2.0 * len(blocks)), layout="constrained")
     axes = figure.subplots(len(blocks), len(facets), squeeze=False, sharex=True, sharey=True)
@@ -119,7 +121,7 @@ def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
         axis.set_xlabel(X)
     figure.colorbar(image, ax=axes, label="RI of AUC, new users, %", shrink=0.8)
     star = "*: significant at 5 %, Holm-corrected; " if len(worlds[0].rows[0].seeds) > 1 else ""
-    add_title(figure, f"{title}\n{star}hatched: real v is less than {COUNTS_FROM:g} above v = 0")
+    add_title(figure, f"{title}\n{star}hatched: real v is less than {MATTERS_FROM:g} above v = 0")
     return figure
 
 
@@ -136,11 +138,13 @@ def _heat_map(axis: Axes, lines: Sequence[MapLine], worlds: Sequence[WorldRows],
         x, y = xs.index(line.settings[X]), ys.index(line.settings[Y])
         ri = line.improvement
         text = "-" if ri is None else f"{ri.mean:+.1f}{'*' if ri.significant else ''}"
-        if line.counts and ri is not None:
+        if line.behavior_matters and ri is not None:
             colors[y, x] = ri.mean
         else:
             _hatch(axis, x, y)
-        shade = "white" if abs(np.nan_to_num(colors[y, x])) > 0.6 * limit else "black" if line.counts else "0.4"
+        shade = (
+            "white" if abs(np.nan_to_num(colors[y, x])) > 0.6 * limit else "black" if line.behavior_matters else "0.4"
+        )
         axis.text(x, y, text, ha="center", va="center", fontsize="x-small", color=shade)
     image = axis.imshow(colors, cmap=COLORS_OF_RI, vmin=-limit, vmax=limit, origin="lower", aspect="auto")
     axis.set_xticks(range(len(xs)), [value_text(value) for value in xs])

@@ -77,7 +77,7 @@ def test_other_versions_and_files_are_named() -> None:
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the machine has no IPv6")
 def test_over_ipv6() -> None:
     addresses = tuple(f"[::1]:{port}" for port in free_ports(2))
-    workers = connect_all([Cluster(addresses, index, 10.0) for index in range(2)], [{}] * 2, "experiment")
+    workers = connect_all([Cluster(addresses, index, 10.0) for index in range(2)], [{}] * 2, "cells")
     assert [connections.cells for connections in workers] == ["experiment"] * 2
     for connections in workers:
         connections.close("")
@@ -193,12 +193,12 @@ def test_a_stranger_is_ignored() -> None:
     knocking = threading.Thread(target=knock)
     knocking.start()
     chief: list[Any] = []
-    waiting = threading.Thread(target=lambda: chief.append(connect(clusters[0], {}, "experiment")))
+    waiting = threading.Thread(target=lambda: chief.append(connect(clusters[0], {}, "cells")))
     waiting.start()
     knocking.join()
     worker = connect(clusters[1], {})
     waiting.join()
-    assert worker.experiment == "experiment"
+    assert worker.cells == "cells"
     assert list(chief[0].by_index) == [1]
     for connections in (chief[0], worker):
         connections.close("")
@@ -208,7 +208,7 @@ def test_silent_strangers_hold_up_no_worker() -> None:
     clusters = local_clusters(2, timeout=20)
     address = clusters[0].host_and_port(0)
     chief: list[Any] = []
-    waiting = threading.Thread(target=lambda: chief.append(connect(clusters[0], {}, "experiment")))
+    waiting = threading.Thread(target=lambda: chief.append(connect(clusters[0], {}, "cells")))
     started = time.monotonic()
     waiting.start()
     strangers: list[socket.socket] = []
@@ -221,7 +221,7 @@ def test_silent_strangers_hold_up_no_worker() -> None:
     strangers[0].sendall(b"0123")
     worker = connect(clusters[1], {})
     waiting.join()
-    assert worker.experiment == "experiment"
+    assert worker.cells == "cells"
     assert time.monotonic() - started < GREETING_TIMEOUT / 2
     for stranger in strangers:
         # The chief has closed it.

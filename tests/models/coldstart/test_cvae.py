@@ -1,4 +1,4 @@
-"""What CVAE invents, and what G_A trains."""
+"""What CVAE generates, and what G_A trains."""
 
 from __future__ import annotations
 

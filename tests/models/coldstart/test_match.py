@@ -76,13 +76,13 @@ def test_vectors_have_mean_zero_over_all_behaviors() -> None:
 
 def test_a_training_impression_has_the_match_that_other_users_predict() -> None:
     made, rows = method(), small_rows()
-    held_out = made.prepare(rows)
+    prepared = made.prepare(rows)
     vectors, scale = made.vectors.numpy(), float(made.scale.numpy())
     expected = [
         predicted_by_hand(made, user) @ vectors[TARGET[item, 1]] / scale
         for user, item in zip(rows.users, rows.items, strict=True)
     ]
-    np.testing.assert_allclose(held_out, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(prepared, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_weight_of_predicted_behavior_is_that_of_the_variances() -> None:
@@ -129,7 +129,7 @@ def test_real_and_predicted_behavior_are_weighed_by_how_much_there_is() -> None:
         target_id=tf.constant([3, 4, 4]),
         # Users 0 and 1 have the same attributes x1 and x2, which user 2 has not.
         table_rows=tf.constant([[2, 7, 12, 0, 0], [3, 7, 12, 0, 0], [4, 8, 13, 0, 0]]),
-        held_out=tf.constant([np.nan, np.nan, 0.75]),
+        prepared=tf.constant([np.nan, np.nan, 0.75]),
     )
     made.vectors.assign([[0.0], [0.0], [0.0], [2.0], [-1.0], [0.0], [0.0]])
     made.keys.assign([[2, 2], [3, 2]])
@@ -153,10 +153,10 @@ def test_real_and_predicted_behavior_are_weighed_by_how_much_there_is() -> None:
     made.intercept.assign(-1.0)
     made.gamma.assign(3.0)
     made.gain.assign(0.1)
-    logits = made.rank(lambda _, training: tf.constant([5.0, 6.0, 7.0]), completed)
+    logits = made.logits(lambda _, training: tf.constant([5.0, 6.0, 7.0]), completed)
     # 10 · 0.1 is ρ.
     np.testing.assert_allclose(logits, -1 + 3 * np.array(expected) + [5, 6, 7], rtol=1e-5)
-    both = made.rank(lambda _, training: {"click": tf.zeros(3), "conversion": tf.ones(3)}, completed)
+    both = made.logits(lambda _, training: {"click": tf.zeros(3), "conversion": tf.ones(3)}, completed)
     np.testing.assert_allclose(both["click"], -1 + 3 * np.array(expected), rtol=1e-5)
     assert both["conversion"].numpy().tolist() == [1, 1, 1]
 
@@ -181,10 +181,10 @@ def test_what_combinations_of_attributes_predict_is_found() -> None:
     rows = TrainingRows(
         shown, item, click, attributes, target, 0, no_teacher, lambda: SeenBehaviors(user, ids, np.array([], np.int64))
     )
-    held_out = made.prepare(rows)
-    assert held_out[likes].min() > held_out[~likes].max()
+    prepared = made.prepare(rows)
+    assert prepared[likes].min() > prepared[~likes].max()
     # Two values of s, with the logits of 0.1 and 0.3.
-    spread = held_out[likes].mean() - held_out[~likes].mean()
+    spread = prepared[likes].mean() - prepared[~likes].mean()
     assert float(made.gamma.numpy()) * spread == pytest.approx(math.log(0.3 / 0.7) - math.log(0.1 / 0.9), abs=0.2)
 
 

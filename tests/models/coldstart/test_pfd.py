@@ -26,7 +26,7 @@ def method(**options: Any) -> pfd.ColdStart:
 
 def loss(teacher: Any, logit: Any, click: Any, **options: Any) -> tf.Tensor:
     """L_pfd of a batch."""
-    features = some_features(len(teacher))._replace(held_out=tf.constant(teacher, tf.float32))
+    features = some_features(len(teacher))._replace(prepared=tf.constant(teacher, tf.float32))
     losses = method(**options).ranking_losses(features, tf.constant(click), tf.convert_to_tensor(logit))
     assert list(losses) == ["L_pfd"]
     return losses["L_pfd"]
@@ -98,14 +98,14 @@ def test_only_masked_impressions_are_taught() -> None:
         "behaviors": tf.constant(steps[:, :, None]),
         "actions": tf.constant(steps),
         "click": tf.zeros(rows),
-        "held_out": tf.constant(teacher),
+        "prepared": tf.constant(teacher),
     }
     masked = {name: value.numpy() for name, value in method(rate=0.3).mask_batch(batch).items()}
     hidden = masked["attributes"][:, 0] == 1
     assert hidden.mean() == pytest.approx(0.3, abs=0.03)
     np.testing.assert_array_equal(~masked["actions"].any(axis=1), hidden)
-    np.testing.assert_array_equal(masked["held_out"][hidden], teacher[hidden])
-    assert np.isnan(masked["held_out"][~hidden]).all()
+    np.testing.assert_array_equal(masked["prepared"][hidden], teacher[hidden])
+    assert np.isnan(masked["prepared"][~hidden]).all()
 
 
 def test_it_asks_for_as_many_teachers_as_folds() -> None:

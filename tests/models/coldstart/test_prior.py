@@ -104,14 +104,14 @@ def test_a_training_impression_is_told_by_the_users_of_the_other_folds(monkeypat
         return regression(values, click)
 
     monkeypatch.setattr(prior, "stacked_regression", seeing)
-    held_out = method(folds=2).prepare(rows)
+    prepared = method(folds=2).prepare(rows)
     fold = user_folds(rows.users, 2, rows.seed)
     for number in range(2):
         others, own = np.flatnonzero(fold != number).tolist(), np.flatnonzero(fold == number).tolist()
         np.testing.assert_allclose(seen[0][own], counted(rows, others, own), atol=1e-12)
     # One intercept and two weights of all impressions make it a logit.
     intercept, weights = regression(seen[0], rows.clicks)
-    np.testing.assert_allclose(held_out, intercept + seen[0] @ weights, rtol=1e-6)
+    np.testing.assert_allclose(prepared, intercept + seen[0] @ weights, rtol=1e-6)
     # So nothing that one's own user has clicked reaches it but by these three numbers.
     own = rows.users == rows.users[0]
     method(folds=2).prepare(rows._replace(clicks=np.where(own, 1 - rows.clicks, rows.clicks)))
@@ -149,16 +149,16 @@ def prepared(dataset: Dataset, ranker: str = "base") -> tuple[TwoTower, Batches,
     config = make_config([{"data": dataset.name, "ranker": ranker, "cold_start": "prior", **SHAPE}])
     model, view = make_model(dataset, config), views(dataset, config)["train"]
     batches = Batches(dataset, view, config.history, config.batch_size)
-    batches.held_out = model.cold_start.prepare(training_rows(dataset, view, config, no_teacher))
+    batches.prepared = model.cold_start.prepare(training_rows(dataset, view, config, no_teacher))
     return model, batches, view, config
 
 
 @pytest.mark.parametrize("ranker", ["base", "esmm"])
 def test_a_model_starts_from_the_prior(ranker: str, with_buys: Dataset) -> None:
     model, batches, view, config = prepared(with_buys, ranker)
-    assert batches.held_out is not None
+    assert batches.prepared is not None
     first = np.asarray(model.probabilities(to_tensors(batches.gather(view.rows[:50]))))[:, 0]
-    np.testing.assert_allclose(first, 1 / (1 + np.exp(-batches.held_out[:50])), atol=1e-6)
+    np.testing.assert_allclose(first, 1 / (1 + np.exp(-batches.prepared[:50])), atol=1e-6)
     # An impression of another split has no such number: its prior is that of the tables, from all users.
     rows = training_rows(with_buys, view, config, no_teacher)
     method: Any = model.cold_start

@@ -33,7 +33,7 @@ def test_attributes_without_any_value_are_refused(tmp_path: Path, row: str) -> N
     schema = edited(("income = {column", "#"))
     assert refused(tmp_path, schema, {**FILES, "users.csv": text + "dan,Oslo,go,3,4\n"}) == (
         "HERE/raw/users.csv: no user of the training split has a value of 'city', 'hobbies', 'age'. Expected some: MAIL "
-        "invents a new user's behavior from the attributes."
+        "generates a new user's behavior from the attributes."
     )
 
 

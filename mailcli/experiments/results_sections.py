@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from mailcli.errors import MailError
 from mailcli.experiments.archive import archive_runs
-from mailcli.experiments.document import ExperimentSection
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.grid import archive_worlds
+from mailcli.experiments.results_document import ExperimentSection
 from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.plots.forest import forest
 from mailcli.reporting.plots.map import map_caption, map_figure

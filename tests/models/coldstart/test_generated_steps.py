@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mailcli.models.coldstart._generated_steps import GeneratedSteps
 from mailcli.models.coldstart._signatures import signature, signature_size
-from mailcli.models.coldstart._virtual_steps import VirtualSteps
 from tests.helpers.features import some_features, spec
 
 
 def test_new_users_alone_are_changed() -> None:
-    steps = VirtualSteps()
+    steps = GeneratedSteps()
     steps.build_for(4, 2)
     steps.slope.assign([1.0, 0.0])
     features = some_features(4, new=[1])
@@ -32,7 +32,7 @@ def test_lengths_are_regressed_on_signatures() -> None:
     rng = np.random.default_rng(0)
     signatures = rng.normal(size=(300, 3))
     lengths = 20 + 4 * signatures[:, 0] + rng.normal(size=300)
-    steps = VirtualSteps()
+    steps = GeneratedSteps()
     steps.build_for(50, 3)
     steps.fit((signatures[k : k + 64], lengths[k : k + 64]) for k in range(0, 300, 64))
     centered = signatures - signatures.mean(axis=0)
@@ -44,7 +44,7 @@ def test_lengths_are_regressed_on_signatures() -> None:
 
 
 def test_users_who_are_all_alike_have_the_mean_length() -> None:
-    steps = VirtualSteps()
+    steps = GeneratedSteps()
     steps.build_for(50, 2)
     steps.fit([(np.ones((3, 2)), np.array([4.0, 5.0, 9.0]))])
     assert steps.slope.numpy().tolist() == [0, 0]

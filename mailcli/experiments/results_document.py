@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from mailcli.escape import markdown, markdown_code
 from mailcli.experiments.experiment import Experiment
-from mailcli.experiments.section_tables import SectionTables, legends, section_tables
+from mailcli.experiments.results_tables import SectionTables, legends, section_tables
 from mailcli.reporting.formats import render
 from mailcli.reporting.provenance import cost_note, environment_notes
 from mailcli.reporting.tables import ResultTable

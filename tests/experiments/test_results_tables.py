@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailcli.experiments.section_tables import section_tables
+from mailcli.experiments.results_tables import section_tables
 from mailcli.reporting.text_table import TextTable, text_block
 
 DATA = "data 2 worlds"

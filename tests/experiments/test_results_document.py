@@ -339,9 +339,9 @@ def test_incomplete_or_mixed_results_are_refused_in_one_line(
 @pytest.mark.parametrize(
     ("out", "error"),
     [
-        ("runs", "--out runs: is a folder. Name the file to write, e.g. runs/RESULTS.md."),
-        ("./toy.toml", "--out toy.toml: is what the document is made of. Name another file, e.g. RESULTS.md."),
-        ("reading.md", "--out reading.md: is what the document is made of. Name another file, e.g. RESULTS.md."),
+        ("runs", "--out runs: is a folder. Name a file, e.g. runs/RESULTS.md."),
+        ("./toy.toml", "--out toy.toml: is one of the files that it is made from. Name another file."),
+        ("reading.md", "--out reading.md: is one of the files that it is made from. Name another file."),
     ],
 )
 def test_where_no_document_can_be_written(home: Path, out: str, error: str) -> None:

@@ -1,4 +1,4 @@
-"""Virtual behavior for methods that predict one vector per user: the mean step of its history.
+"""Generated behavior for methods that predict one vector per user: the mean step of its history.
 
 Every new user gets as many equal steps as their attributes predict, so that rankers that sum a history and rankers that
 attend to it both see what they are used to.
@@ -28,7 +28,7 @@ LENGTH_PENALTY = 0.01
 _REFERENCES = 1
 
 
-class VirtualSteps(keras.layers.Layer):
+class GeneratedSteps(keras.layers.Layer):
     """Puts a predicted mean step in place of the empty histories of new users, as often as their signature predicts.
 
     n̂ = n̄ + wᵀ(s - s̄), by ridge regression of the lengths of old users' histories on their signatures.
@@ -86,7 +86,7 @@ class MeanStepMethod(SignatureMethod):
 
     def __init__(self, settings: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(settings, **kwargs)
-        self.steps = VirtualSteps()
+        self.steps = GeneratedSteps()
 
     def build_for(self, spec: Spec) -> None:
         """Make the variables."""

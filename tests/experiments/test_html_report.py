@@ -382,11 +382,11 @@ def _nothing(home: Path) -> None:
             "runs/toi: there is no such folder. Did you mean 'toy'? Expected one made by `mail train`.",
         ),
         (_nothing, ["toi.toml"], "toi.toml: not found. Expected the TOML file of an experiment."),
-        (_nothing, ["toy.toml", "-o", "runs"], "-o runs: is a folder. Name the page to write, e.g. runs/report.html."),
+        (_nothing, ["toy.toml", "-o", "runs"], "--out runs: is a folder. Name a file, e.g. runs/report.html."),
         (
             _nothing,
             ["toy.toml", "-o", "./toy.toml"],
-            "-o toy.toml: is what the report is made of. Name another file, e.g. report.html.",
+            "--out toy.toml: is one of the files that it is made from. Name another file.",
         ),
         (
             _nothing,
@@ -426,10 +426,10 @@ def test_only_a_page_is_replaced(home: Path) -> None:
     """A slip in -o must not cost a run's files."""
     target = home / "runs" / "toy" / "paper" / "base+none" / "seed-0" / "config.toml"
     before = target.read_bytes()
-    expected = f"-o {target}: is there already, and is no page of HTML. Name another file."
+    expected = f"--out {target}: already exists and is not an HTML page. Name another file."
     assert error_line(mail("report", "toy.toml", "-o", target)) == expected
     assert target.read_bytes() == before
     assert report("toy.toml").exit_code == report("toy.toml").exit_code == 0
     (home / "other.toml").write_text("x = 1\n")
     done = mail("results", "toy.toml", "--out", "other.toml", "--kept", "kept", "--figures", "f")
-    assert error_line(done) == "--out other.toml: is there already, and is no Markdown file. Name another file."
+    assert error_line(done) == "--out other.toml: already exists and is not a Markdown file. Name another file."
