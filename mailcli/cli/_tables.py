@@ -42,8 +42,8 @@ COLUMNS = click.option(
     "--columns",
     metavar="NAME,...",
     shell_complete=offer_list(column_names),
-    help="Columns of the table: auc, gauc, logloss, ne, ece, parameters, seconds, us; CSV and JSON have all of them. "
-    "[default: auc,gauc]",
+    help="Columns of the table: auc, gauc, logloss, ne, ece, parameters, seconds, scoring_us; CSV and JSON have all of "
+    "them. [default: auc,gauc]",
 )
 
 

@@ -55,6 +55,11 @@ class Improvement(NamedTuple):
         return _is_significant(self.equivalence_p)
 
     @property
+    def is_equal(self) -> bool:
+        """Whether there is no difference with any of several seeds."""
+        return self.mean == 0 and self.half_width == 0
+
+    @property
     def significant(self) -> bool:
         """Whether the difference is significant at 5 %, corrected for the rows of the table; never for one seed."""
         return _is_significant(self.adjusted_p)
@@ -117,20 +122,29 @@ def holm(improvements: Sequence[Improvement | None]) -> list[Improvement | None]
     """The improvements with corrected p-values (Holm, Scandinavian Journal of Statistics 6, 1979).
 
     Args:
-        improvements: one per row of a table, None for a baseline; only those with a p-value are counted.
+        improvements: one per row of a table, None for a baseline. Counted are those with a p-value, except a row
+            that equals its baseline with every seed, as some methods do for old users by construction: nothing is
+            tested there, and its p is 1.
     """
-    p_values = [row.p for row in improvements if row is not None and row.p is not None]
+    p_values = [row.p for row in improvements if row is not None and row.p is not None and not row.is_equal]
+    adjusted = iter(_holm_adjusted(p_values))
+    return [
+        row if row is None or row.p is None else row._replace(adjusted_p=1.0 if row.is_equal else next(adjusted))
+        for row in improvements
+    ]
+
+
+def _holm_adjusted(p_values: Sequence[float]) -> list[float]:
     if not p_values:
-        return list(improvements)
+        return []
     from statsmodels.stats.multitest import multipletests
 
     # It ends with a collection of all garbage, .2 s once TensorFlow is loaded, which skips what is frozen.
     gc.freeze()
     try:
-        adjusted = iter(multipletests(p_values, alpha=1 - LEVEL, method="holm")[1].tolist())
+        return list(map(float, multipletests(p_values, alpha=1 - LEVEL, method="holm")[1]))
     finally:
         gc.unfreeze()
-    return [row if row is None or row.p is None else row._replace(adjusted_p=next(adjusted)) for row in improvements]
 
 
 class Lift(NamedTuple):

@@ -71,6 +71,14 @@ def test_holm_by_hand() -> None:
     assert holm(with_p_values(None)) == [None]
 
 
+def test_a_row_that_equals_its_baseline_is_not_counted() -> None:
+    """Of two tests, the smaller p is doubled; with a third row without any difference it is not tripled."""
+    equal = improvement([0.5, 0.6], [0.5, 0.6])
+    corrected = holm([*with_p_values(0.01, 0.04), equal])
+    assert [row and row.adjusted_p for row in corrected] == [pytest.approx(0.02), pytest.approx(0.04), 1.0]
+    assert holm([equal]) == [equal._replace(adjusted_p=1.0)]
+
+
 def test_a_correction_does_not_collect_all_garbage() -> None:
     """statsmodels asks for it, which takes long while TensorFlow is loaded."""
     seen: list[int] = []

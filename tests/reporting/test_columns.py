@@ -53,7 +53,7 @@ def test_columns_by_hand() -> None:
     assert mail_base[3] == ".4000 ±.0000"
     # A run of an older version.
     assert old[3:] == ["-", "-", "-", "-", "-", "-"]
-    assert table_of(rows, "us,ece")[0] == ["", "scoring us", "ECE"]
+    assert table_of(rows, "scoring_us,ece")[0] == ["", "scoring us", "ECE"]
     # Without a baseline, no row has an RI.
     assert table_of(rows, None)[0] == ["", "AUC", "GAUC"]
     ranks = {line.name: line.cells["log loss"].rank for line in make_table(rows, "Title").blocks[0]}
@@ -113,3 +113,8 @@ def test_every_command_with_a_table_of_runs_has_the_option(command: str) -> None
     assert f"Columns of the table: {', '.join(COLUMNS)};" in str(vars(option)["help"])
     arguments = ["experiments/demo.toml"] if command == "run" else []
     assert "unknown column 'acu'. Did you mean 'auc'?" in error_line(mail(command, *arguments, "--columns", "acu"))
+
+
+def test_the_help_names_all_columns() -> None:
+    help_text = " ".join(mail("evaluate", "--help").stdout.split())
+    assert f"Columns of the table: {', '.join(COLUMNS)};" in help_text
