@@ -1,5 +1,22 @@
-"""`python -m mailcli`: the command line, on machines where `mail` is the mail client."""
+"""The program `mail`, also as `python -m mailcli`, on machines where `mail` is the mail client."""
 
-from mailcli.cli import main
+import sys
 
-main(prog_name="mailcli")
+
+def run(name: str | None = None) -> None:
+    """Run the command line; Ctrl-C while it is still being imported ends in one line, too.
+
+    Args:
+        name: of the program; None for that of the script.
+    """
+    try:
+        from mailcli.cli import main
+    except KeyboardInterrupt:
+        # 128 + SIGINT, the shells' convention.
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)
+    main(prog_name=name)
+
+
+if __name__ == "__main__":
+    run("mailcli")

@@ -30,6 +30,8 @@ VARIANTS = ("none", "single", "dual", "base")
 OPTIMIZERS = ("sparse_adam", "adam")
 #: Seeds have 32 bits, as NumPy's and Keras'.
 MAX_SEED = 2**32 - 1
+#: The most seeds of a table (ours: a hundred times more than any of ours has, so that a typo is refused at once).
+MOST_SEEDS = 1000
 #: Precision of matrix products; variables, the embedding table, losses and sums are float32 in both.
 PRECISIONS = ("float32", "bfloat16")
 #: How the embedding table is initialized.

@@ -67,6 +67,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{by_lower_case[close[0]]}'?" if close else ""
 
 
+def option_as_key(message: str, prefix: str = "") -> str:
+    """An error about `--behaviors-per-user`, of what is no option but a key: `behaviors_per_user`, after a prefix."""
+    return re.sub(r"^--([a-z-]+)", lambda option: prefix + option[1].replace("-", "_"), message)
+
+
 def counted(number: int, noun: str) -> str:
     """`1 run` or `1,234 runs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -13,7 +13,7 @@ from mailcli.errors import MailError, shorten
 
 def as_path(name: str, value: object) -> Path:
     """A path, which may be given as text (MailError: it is neither, or empty)."""
-    if not isinstance(value, str | os.PathLike) or value == "":
+    if not isinstance(value, str | os.PathLike) or value == "" or "\0" in str(value):
         raise MailError(f"{name} is {shorten(value)}. Expected a path.")
     return Path(value)
 
@@ -31,10 +31,11 @@ def check_flags(**flags: object) -> None:
             raise MailError(f"{name} is {shorten(value)}. Expected True or False.")
 
 
-def check_count(name: str, value: object) -> None:
-    """Refuse what is no whole number from 1 (MailError)."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
-        raise MailError(f"{name} is {shorten(value)}. Expected their number, 1 or more.")
+def check_count(name: str, value: object, most: int | None = None) -> None:
+    """Refuse what is no whole number from 1, or above `most` (MailError)."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= int(value) <= (most or int(value)):
+        expected = f"1 to {most:,}" if most else "1 or more"
+        raise MailError(f"{name} is {shorten(value)}. Expected their number, {expected}.")
 
 
 def check_minutes(name: str, value: object) -> None:

@@ -14,7 +14,7 @@ from mailcli.api.messages import messages_shown
 from mailcli.api.module_text import Definition
 from mailcli.api.scripts import script_hidden
 from mailcli.api.training import check_dataset
-from mailcli.config import OPTION_TABLES
+from mailcli.config import MOST_SEEDS, OPTION_TABLES
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, shorten
 from mailcli.experiments.cells import RunLayout, config_on
@@ -70,7 +70,7 @@ def compare(
 
     check_dataset(data)
     check_flags(overwrite=overwrite, quiet=quiet)
-    check_count("seeds", seeds)
+    check_count("seeds", seeds, MOST_SEEDS)
     if jobs is not None:
         check_count("jobs", jobs)
     if checkpoint_minutes is not None:

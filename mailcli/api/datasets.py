@@ -11,7 +11,7 @@ from mailcli.api.arguments import as_path, as_type, check_flags, check_text
 from mailcli.api.messages import messages_shown
 from mailcli.data.dataset import Dataset
 from mailcli.data.last_used import open_chosen, remember
-from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.errors import MailError, did_you_mean, option_as_key, quoted, shorten
 
 if TYPE_CHECKING:
     from mailcli.simulation.alimama import Summary
@@ -82,7 +82,7 @@ def preprocess(
 def simulate(
     source: str = "alimama",
     *,
-    users: int,
+    users: int | None = None,
     out: str | Path | None = None,
     data_dir: str | Path = "data",
     quiet: bool = False,
@@ -92,7 +92,7 @@ def simulate(
 
     Args:
         source: alimama.
-        users: number of users.
+        users: number of users; it must be given.
         out: folder for the files; None for data_dir/raw/SOURCE, where `preprocess` looks for them.
         data_dir: folder of the datasets.
         quiet: whether only warnings are shown, no notes or progress.
@@ -111,7 +111,13 @@ def simulate(
     check_source(source)
     check_flags(quiet=quiet)
     out = as_path("data_dir", data_dir) / "raw" / source if out is None else as_path("out", out)
-    checked = Settings(**_checked(Settings, {"users": users, **settings}))
+    if users is None:
+        raise MailError("users is missing. Expected the number of users, e.g. users=1000.")
+    given = _checked(Settings, {"users": users, **settings})
+    try:
+        checked = Settings(**given)
+    except MailError as error:
+        raise MailError(option_as_key(error.message)) from None
     with messages_shown(quiet):
         return simulate_alimama(checked, out)
 

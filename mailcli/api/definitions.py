@@ -39,6 +39,8 @@ def plugin_name(kind: PluginKind, plugin: str | Definition) -> str:
         raise MailError(
             f"{kind.title} {shorten(plugin)}: is neither a name nor a class. Give the class itself, not an instance."
         )
+    if plugin.__module__ == "builtins":
+        raise MailError(f"{kind.title} {plugin.__qualname__}: is part of Python. Give a class of your own.")
     if plugin.__module__.startswith(f"{_PACKAGE}{kind.package}."):
         return plugin.__module__.rpartition(".")[2].replace("_", "-")
     if plugin.__qualname__ != plugin.__name__:

@@ -21,6 +21,7 @@ from mailcli.cli._options import VERBOSITY, shows_tracebacks
 from mailcli.errors import Interrupted, MailError
 from mailcli.escape import terminal
 from mailcli.utils.log import log_to_stderr, note_in_file
+from mailcli.utils.signals import stop_signals_as_interrupt
 from mailcli.utils.system_errors import check_open_files, explain, open_closed_streams
 
 
@@ -115,15 +116,18 @@ class _Group(_OneLineErrors):
             raise MailError("stdout is closed, so the output would be lost. Write it to a file or to /dev/null.")
         log_to_stderr()
         _escape_what_cannot_be_written()
-        with _system_errors_in_one_line():
-            return super().make_context(info_name, *args, **kwargs)
+        try:
+            with _system_errors_in_one_line():
+                return super().make_context(info_name, *args, **kwargs)
+        except KeyboardInterrupt:
+            raise Interrupted("Interrupted.") from None
 
     def invoke(self, ctx: click.Context) -> Any:
         check_open_files()
         _check_current_folder()
         with _errors_in_log_file(), _tracebacks_shown(ctx):
             try:
-                with _system_errors_in_one_line():
+                with stop_signals_as_interrupt(), _system_errors_in_one_line():
                     return super().invoke(ctx)
             except KeyboardInterrupt:
                 raise Interrupted("Interrupted.") from None

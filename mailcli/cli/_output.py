@@ -9,6 +9,7 @@ import click
 
 from mailcli.errors import MailError
 from mailcli.escape import terminal
+from mailcli.utils.paths import real_path
 
 
 def print_line(text: object) -> None:
@@ -34,7 +35,7 @@ def check_output(
     """
     if path.is_dir():
         raise MailError(f"{option} {path}: is a folder. Name a file, e.g. {path / example}.")
-    if any(path.resolve() == source.resolve() for source in sources):
+    if any(real_path(path) == real_path(source) for source in sources):
         raise MailError(f"{option} {path}: is one of the files that it is made from. Name another file.")
     if path.is_file() and not is_own(path):
         raise MailError(f"{option} {path}: already exists and is not {kind}. Name another file.")

@@ -10,6 +10,7 @@ import click
 from mailcli.cli._completion import run_folders
 from mailcli.cli._options import DATA_DIR, PATH, TABLE_MEMORY, THREADS
 from mailcli.cli._tables import FORMAT, check_form, print_text_tables
+from mailcli.utils.paths import real_path
 
 if TYPE_CHECKING:
     from mailcli.config import RunConfig
@@ -51,7 +52,7 @@ def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) 
     by_cell: dict[tuple[Path, str], dict[Path, _Audited]] = {}
     for folder in folders:
         for audited in _audits(folder, data_dir, bootstrap):
-            run = audited.run.folder.resolve()
+            run = real_path(audited.run.folder)
             by_cell.setdefault((run.parent, cell_of(audited.run.config).key), {})[run] = audited
     cells = [sorted(cell.values(), key=lambda audited: audited.run.config.seed) for cell in by_cell.values()]
     configs = [[audited.run.config for audited in cell] for cell in cells]

@@ -14,6 +14,7 @@ from mailcli.cli._output import print_line
 from mailcli.cli._tables import FORMAT, check_form, print_text_tables
 from mailcli.errors import Interrupted, MailError, counted
 from mailcli.escape import terminal
+from mailcli.utils.paths import real_path
 
 
 @click.group(cls=GroupWithDefault, default="list", short_help="List, show, compare and delete runs.")
@@ -75,7 +76,7 @@ def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None
 
     check_draws(bootstrap)
     first, second = open_run(a), open_run(b)
-    if first.folder.resolve() == second.folder.resolve():
+    if real_path(first.folder) == real_path(second.folder):
         raise MailError(f"{first.folder}: is compared with itself. Expected two runs.")
     print_text_tables(comparison_tables(first, second, data_dir, bootstrap), form)
 
@@ -92,7 +93,7 @@ def rm(folders: tuple[Path, ...], yes: bool) -> None:
     from mailcli.runs.inventory import check_deletable, delete_run, inspect_run
     from mailcli.utils.sizes import size_text
 
-    chosen = list({folder.resolve(): folder for folder in folders}.values())
+    chosen = list({real_path(folder): folder for folder in folders}.values())
     for folder in chosen:
         check_deletable(folder)
     listed = [inspect_run(folder) for folder in chosen]

@@ -9,6 +9,7 @@ import click
 from mailcli.cli._options import PATH, path_option
 from mailcli.cli._output import print_line
 from mailcli.errors import MailError, counted
+from mailcli.utils.paths import real_path
 
 
 @click.group(short_help="Schema files for your own data.")
@@ -48,5 +49,5 @@ def init(
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise MailError(f"{out}: cannot be written ({error.strerror}). Choose another path with -o.") from error
-    count = len({path.resolve() for path in files})
+    count = len({real_path(path) for path in files})
     print_line(f"{out}: proposed from {counted(count, 'file')}. Review the lines marked `check this`.")

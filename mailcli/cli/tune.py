@@ -10,6 +10,7 @@ import click
 from mailcli.cli._options import COLD_START, PATH, RANKER, RUN_OPTIONS, VARIANT, jobs_option, path_option
 from mailcli.cli._output import check_output, print_line
 from mailcli.cli._resolve import resolve
+from mailcli.config import MOST_SEEDS
 from mailcli.errors import MailError
 
 #: Options that say what is searched, and so contradict an experiment's file.
@@ -23,7 +24,7 @@ _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "set
 @click.option("--seed", type=int, help="Random seed of the search, and of the first run of each trial. [default: 0]")
 @click.option(
     "--seeds",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_SEEDS),
     help="Number of runs of each trial, with seeds from --seed on: the mean of their validation AUC is maximized. "
     "[default: 1]",
 )

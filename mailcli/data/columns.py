@@ -175,7 +175,10 @@ def check_values(header: ColumnHeader, expected: ColumnSpec, written: int) -> No
                     )
         actual = checksum(chunk, actual)
     if actual != written:
-        raise damaged_column(header.path, f"its values have the checksum {actual}, dataset.json says {written}")
+        raise damaged_column(
+            header.path,
+            f"its values have the checksum {actual}, dataset.json said {written}, unless it was made anew meanwhile",
+        )
 
 
 def check_offsets(header: ColumnHeader, behaviors: int) -> None:

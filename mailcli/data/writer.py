@@ -25,6 +25,7 @@ from mailcli.data.texts import ENDS, TEXTS, encode_texts
 from mailcli.errors import MailError
 from mailcli.utils.files import FolderLock, replace_folder, restore_folder
 from mailcli.utils.parsing import read_json
+from mailcli.utils.paths import real_path
 from mailcli.utils.resumable import ResumableStages
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class DatasetWriter:
         self.target = target
         self.folder = target.with_name(f".{target.name}.partial")
         # Datasets of the same name in different data folders may share the folder for intermediate files.
-        target_hash = hashlib.sha256(os.fsencode(target.resolve())).hexdigest()[:8]
+        target_hash = hashlib.sha256(os.fsencode(real_path(target))).hexdigest()[:8]
         self.stages = ResumableStages(
             temp_dir / f".{target.name}-{target_hash}.work" if temp_dir else target.with_name(f".{target.name}.work")
         )

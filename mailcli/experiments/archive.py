@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.matrix import make_row, with_baselines
 from mailcli.reporting.rows import Row
-from mailcli.runs.checksums import copy_sums
+from mailcli.runs.checksums import SUMS, copy_sums
 from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, RunFolder, check_finished_files
 from mailcli.runs.registry import check_same_origin, open_run
-from mailcli.utils.files import replace_file
+from mailcli.utils.files import FolderLock, make_folder_atomically
+from mailcli.utils.paths import real_path
 
 #: Enough for tables, captions, and the summary of versions and times; not every run has an audit.
 ARCHIVED = (CONFIG, ENVIRONMENT, AUDIT, RESULT)
@@ -89,24 +91,21 @@ def _first_run(experiment: Experiment, folders: RunLayout, config: RunConfig) ->
 
 
 def _copy(run: Path, archive: Path) -> None:
-    """Copy a finished run's small files and their checksums, the result last: it marks the run as finished."""
-    if not (run / RESULT).is_file() or run.resolve() == archive.resolve():
+    """Copy a finished run's small files and their checksums, unless they are archived already."""
+    if not (run / RESULT).is_file() or real_path(run) == real_path(archive):
         return
-    # Before what was archived earlier is replaced.
     check_finished_files(run)
-    archive.mkdir(parents=True, exist_ok=True)
-    for name in ARCHIVED[:-1]:
-        if name == AUDIT and not (run / name).is_file():
-            (archive / name).unlink(missing_ok=True)
-            continue
-        _copy_file(run / name, archive / name)
-    copy_sums(run, archive, ARCHIVED)
-    _copy_file(run / RESULT, archive / RESULT)
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    with replace_file(target) as partial:
-        shutil.copyfile(source, partial)
+    names = [name for name in ARCHIVED if (run / name).is_file()]
+    archived = [name for name in ARCHIVED if (archive / name).is_file()]
+    same, _, _ = filecmp.cmpfiles(run, archive, names, shallow=False)
+    if same == names == archived and (archive / SUMS).is_file():
+        return
+    # At once, so that an interruption leaves the run that was archived earlier whole.
+    lock = FolderLock(archive, f"{archive}: another `mail` process is archiving this run. Wait for it.")
+    with lock, make_folder_atomically(archive, replace=True) as folder:
+        for name in names:
+            shutil.copyfile(run / name, folder / name)
+        copy_sums(run, folder, ARCHIVED)
 
 
 def _open_checked(folder: Path, config: RunConfig) -> RunFolder:

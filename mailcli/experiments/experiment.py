@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mailcli.config import MAX_SEED, Options, RunConfig, make_config
+from mailcli.config import MAX_SEED, MOST_SEEDS, Options, RunConfig, make_config
 from mailcli.errors import MailError, counted, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
@@ -74,10 +74,10 @@ class Experiment:
         """The experiment on another dataset, or with another number of seeds, as --data and --seeds say.
 
         Raises:
-            MailError: the number of seeds is below 1, or another dataset is named for a grid.
+            MailError: the number of seeds is not from 1 to MOST_SEEDS, or another dataset is named for a grid.
         """
-        if seeds is not None and seeds < 1:
-            raise MailError(f"--seeds is {seeds}. Expected 1 or more.")
+        if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+            raise MailError(f"--seeds is {seeds}. Expected their number, 1 to {MOST_SEEDS:,}.")
         if self.grid and data:
             raise MailError(f"--data {data}: {self.path} has a grid, whose worlds are its datasets. Leave --data out.")
         options = [f"--{name} {shlex.quote(str(x))}" for name, x in (("data", data), ("seeds", seeds)) if x is not None]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mailcli import plugins
-from mailcli.config import OPTION_TABLES, Options
-from mailcli.errors import MailError, did_you_mean, quoted, shorten
+from mailcli.config import MOST_SEEDS, OPTION_TABLES, Options
+from mailcli.errors import MailError, did_you_mean, option_as_key, quoted, shorten
 from mailcli.experiments.experiment import SCHEMA, SEEDS, Experiment
-from mailcli.experiments.grid_file import grid_faults
+from mailcli.experiments.grid_file import grid_faults, simulation_faults
 from mailcli.experiments.tuning import USERS
 from mailcli.preprocessing.source_options import dataset_name
 from mailcli.reporting.paper import row_settings
@@ -26,7 +26,7 @@ RULES = {
     "schema": STRING,
     "label": STRING,
     "test": STRING,
-    "seeds": whole_number(1),
+    "seeds": whole_number(1, MOST_SEEDS),
     "first_seed": whole_number(0),
     "rows": Rule("a list of one row or more", lambda value: isinstance(value, list) and len(value) > 0),
     "settings": TABLE,
@@ -50,7 +50,7 @@ _SET_BY = {
 _SHARED = dict.fromkeys(("protocol", "new_share"), "the rows of a table share it, so put it in [settings]")
 _TEXTS = Rule("a list of strings", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
 #: What the values of the tables `tune` and `tuned` must be.
-TUNE_RULES = {"trials": whole_number(1), "seeds": whole_number(1), "ranges": _TEXTS}
+TUNE_RULES = {"trials": whole_number(1), "seeds": whole_number(1, MOST_SEEDS), "ranges": _TEXTS}
 TUNED_RULES = {**TUNE_RULES, "data": STRING, "users": one_of(USERS), "seed": whole_number(0), "validation": TABLE}
 #: Without `seeds`, which files written before `mail tune --seeds` do not have: a trial was one run.
 _TUNED_REQUIRED = tuple(key for key in TUNED_RULES if key != "seeds")
@@ -80,6 +80,7 @@ def read_experiment(path: Path) -> Experiment:
     simulate = content.get("simulate", {})
     labels = [_read_label(row, faults) for row in content["rows"]]
     rows = [_read_row(row, faults) for row in content["rows"]]
+    faults += _repeated_labels(content["rows"], labels)
     faults += _misplaced(content.get("settings", {}), _SET_BY, "settings.")
     faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
     if "tuned" in content:
@@ -144,6 +145,17 @@ def _read_label(row: Any, faults: list[str]) -> str:
     return label
 
 
+def _name_of(row: Any) -> Any:
+    return row.get("row") if isinstance(row, Mapping) else row
+
+
+def _repeated_labels(rows: Sequence[Any], labels: Sequence[str]) -> list[str]:
+    """The labels that are also the name of another row: the table would have two rows of one name."""
+    names = [label or _name_of(row) for row, label in zip(rows, labels, strict=True)]
+    repeated = dict.fromkeys(label for label in labels if label and names.count(label) > 1)
+    return [f"label = {label!r}: expected another one, since two rows would have this name" for label in repeated]
+
+
 def _read_row(row: Any, faults: list[str]) -> Options:
     """A row's settings: a name of the paper's, or `{row = NAME, KEY = VALUE, ...}`, without its label."""
     settings = dict(row) if isinstance(row, Mapping) else {"row": row}
@@ -181,10 +193,14 @@ def _simulation_faults(simulate: Options, content: Options, rows: Sequence[Optio
         return ["'simulate' needs a 'name' for the dataset, and the source 'alimama'"]
     if "grid" in content:
         return grid_faults(content, rows)
+    settings = {key: value for key, value in simulate.items() if key != "name"}
+    faults = simulation_faults(simulate, required=("users",))
+    if faults:
+        return faults
     try:
-        Settings(**{key: value for key, value in simulate.items() if key != "name"})
-    except (TypeError, MailError) as error:
-        return [f"'simulate': {error}"]
+        Settings(**settings)
+    except MailError as error:
+        return [option_as_key(error.message.removesuffix("."), "simulate.")]
     return []
 
 

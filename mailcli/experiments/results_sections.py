@@ -18,6 +18,7 @@ from mailcli.reporting.plots.map import map_caption, map_figure
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows
 from mailcli.runs.folder import RunFolder
+from mailcli.utils.paths import real_path
 
 
 def make_sections(
@@ -49,7 +50,7 @@ def _check_names(experiments: Sequence[Experiment], figures: Path) -> None:
     known: dict[str, Path] = {}
     for experiment in experiments:
         path, other = experiment.path, known.setdefault(experiment.name, experiment.path)
-        if other is not path and other.resolve() == path.resolve():
+        if other is not path and real_path(other) == real_path(path):
             raise MailError(f"{path}: is named twice. Name it once.")
         if other is not path:
             raise MailError(

@@ -15,6 +15,7 @@ from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import check_unchanged
 from mailcli.training.evaluate import measure, measure_draws
 from mailcli.training.trivial_run import score_trivial_row
+from mailcli.utils.paths import real_path
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -65,7 +66,7 @@ def distinct(runs: Iterable[RunFolder]) -> list[RunFolder]:
     by_config: dict[str, RunFolder] = {}
     for run in runs:
         folder = by_config.setdefault(run.config.key, run).folder
-        if folder.resolve() != run.folder.resolve():
+        if real_path(folder) != real_path(run.folder):
             raise MailError(f"{folder} and {run.folder} are runs with the same settings and seed. Give one of them.")
     return list(by_config.values())
 

@@ -51,6 +51,7 @@ from mailcli.utils.files import (
     remove_partials_of,
     write_atomically,
 )
+from mailcli.utils.paths import real_path
 from mailcli.utils.system_errors import name_in_write_errors
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import, and most code that reads runs does not need it
@@ -93,7 +94,7 @@ class RunFolder:
         A run that this one replaces is there until then, and whole: the folder of a new run takes its place at once.
         """
         if self.is_replaceable:
-            with make_folder_atomically(Path(os.path.realpath(self.folder)), replace=True) as new:
+            with make_folder_atomically(real_path(self.folder), replace=True) as new:
                 self._write_settings(new)
                 if self.teachers.is_dir():
                     self.teachers.rename(new / _TEACHERS)
@@ -125,7 +126,7 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Lock the folder (MailError if another process holds it) and delete what a killed process left behind."""
         with lock_of(self.folder):
-            remove_partials_of(Path(os.path.realpath(self.folder)))
+            remove_partials_of(real_path(self.folder))
             for folder in (self.folder, self.checkpoints):
                 remove_partials(folder)
             yield

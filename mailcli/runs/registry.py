@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -16,10 +15,11 @@ from mailcli.data.numbering import RenumberedDataset, load_numbering
 from mailcli.errors import MailError, did_you_mean
 from mailcli.runs.checkpoints import delete_leftovers
 from mailcli.runs.folder import CONFIG, ENTRIES, RESULT, RunFolder, check_finished_files, entries, lock_of
-from mailcli.runs.remedy import TRAIN_ANEW
+from mailcli.runs.remedy import TRAIN_AGAIN, TRAIN_ANEW
 from mailcli.settings.option_defaults import default_tables, set_changed_defaults
 from mailcli.utils.files import file_sha256, final_name, is_half_replaced, restore_folder
 from mailcli.utils.parsing import read_toml
+from mailcli.utils.paths import real_path
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def _end_replacement(folder: Path) -> None:
     Raises:
         MailError: another process is replacing it.
     """
-    folder = Path(os.path.realpath(folder))
+    folder = real_path(folder)
     if is_half_replaced(folder):
         with lock_of(folder):
             restore_folder(folder)
@@ -185,7 +185,7 @@ def read_config(path: Path) -> RunConfig:
     try:
         return make_config([read_settings(path)])
     except MailError as error:
-        raise MailError(f"{path}: {error.message}") from error
+        raise MailError(f"{path}: {error.message} {TRAIN_AGAIN}") from error
 
 
 def suggest_folder(folder: Path) -> str:

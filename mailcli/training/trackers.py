@@ -17,6 +17,7 @@ from mailcli.errors import MailError
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.history import VALIDATED_STEP
 from mailcli.utils.files import remove
+from mailcli.utils.paths import real_path
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def _log_to_mlflow(mlflow: Any, run: RunFolder) -> None:
     """Log settings, history and test metrics of a finished run."""
     result = run.result or {}
     with mlflow.start_run(run_name=f"{run.config.cell} seed {run.config.seed}"):
-        mlflow.set_tags({"dataset": result["dataset"], "folder": str(run.folder.resolve())})
+        mlflow.set_tags({"dataset": result["dataset"], "folder": str(real_path(run.folder))})
         mlflow.log_params(_flatten(to_toml(run.config)))
         for line in run.history():
             for name, value, step in _scalars(line):

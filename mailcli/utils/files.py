@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mailcli.errors import MailError
+from mailcli.utils.paths import real_path
 from mailcli.utils.system_errors import name_in_write_errors
 
 #: Starts the name of an unfinished file or folder. Random digits follow, so that no existing file is overwritten.
@@ -219,7 +220,8 @@ class FolderLock:
     def __init__(self, folder: Path, busy: str) -> None:
         self._busy = busy
         if folder.is_symlink():
-            folder = Path(os.path.realpath(folder))
+            folder = real_path(folder)
+        self._folder = folder
         self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
         self._new_folders: list[Path] = []
 
@@ -250,10 +252,11 @@ class FolderLock:
             )
         self._new_folders = [folder for folder in path.parents if not folder.exists()]
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # FileLock mistakes a file that cannot be created for one that is locked.
-            path.touch()
-            self._lock.acquire()
+            with name_in_write_errors(self._folder, path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # FileLock mistakes a file that cannot be created for one that is locked.
+                path.touch()
+                self._lock.acquire()
         except Timeout:
             raise MailError(self._busy) from None
         except OSError:

@@ -19,7 +19,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise MailError(f"{path}: there is no such file. Expected a TOML file.")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # With or without the byte order mark that Windows editors write.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except RecursionError:
         raise MailError(f"{path}: cannot be read as TOML (it is nested too deeply).") from None
     except (OSError, ValueError) as error:

@@ -74,13 +74,17 @@ def ignore_interrupts() -> None:
 
 
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C within the block; only the main thread can have signal handlers."""
+def stop_signals_as_interrupt() -> Iterator[None]:
+    """Treat the other STOP_SIGNALS as Ctrl-C within the block; only the main thread can have signal handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # `nohup` has started a process that ignores SIGHUP so that it outlives its terminal.
+    handled = [number for number in STOP_SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
+    for number in handled:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)

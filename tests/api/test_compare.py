@@ -57,8 +57,9 @@ def test_mistakes_end_in_one_line(with_data: Path) -> None:
     assert message(["item-rates"]).startswith("unknown row 'item-rates'. Did you mean 'item-rate'?")
     assert message(None) == "rows is None. Expected a list of rows, e.g. ['BaseDNN', 'MAIL-Base']."
     assert message([("base",)]) == "('base',): expected a ranker and a cold-start method, e.g. ('din', 'masked')."
-    assert message(["item-rate"], seeds=0) == "seeds is 0. Expected their number, 1 or more."
-    assert message(["item-rate"], seeds=True) == "seeds is True. Expected their number, 1 or more."
+    assert message(["item-rate"], seeds=0) == "seeds is 0. Expected their number, 1 to 1,000."
+    assert message(["item-rate"], seeds=True) == "seeds is True. Expected their number, 1 to 1,000."
+    assert message(["item-rate"], seeds=1001) == "seeds is 1001. Expected their number, 1 to 1,000."
     assert message(["item-rate"], jobs=1.5) == "jobs is 1.5. Expected their number, 1 or more."
     assert message(["item-rate"], runs=None) == "runs is None. Expected a path."
     assert message(["item-rate"], overwrite=1) == "overwrite is 1. Expected True or False."

@@ -58,6 +58,9 @@ class TestList:
         write_checkpoint(begin_run(1), epoch=3, step=2, steps=20)
         write_checkpoint(Path("runs/tiny/paper/base+none/seed-1"), epoch=2, step=9, steps=18)
         (begin_run(2) / "checkpoints" / "best.weights.h5").write_bytes(b"x")
+        # Stopped by a kill, and its checkpoint was damaged.
+        (begin_run(3) / "checkpoints" / "best.weights.h5").write_bytes(b"x")
+        Path("runs/tiny/paper/base+none/seed-3/checkpoints/step-20.npz").write_bytes(b"")
         running = begin_run(10)
         (running / "history.jsonl").write_text('{"step": 6, "epoch": 1}\n{"step": 7, "epoch": 2}\n{"step": 8, "ep')
         (begin_run(9) / "config.toml").write_text("epochs = 1\n")
@@ -68,6 +71,7 @@ class TestList:
             (0, "stopped", None, None),
             (1, "stopped", 3, 20),
             (2, "untested", None, None),
+            (3, "stopped", None, None),
             (None, "damaged", None, None),
             (10, "running", 2, 7),
         ]
@@ -75,7 +79,7 @@ class TestList:
         assert "base+none/seed-1: stopped at epoch 3, step 20; its `mail train` command resumes it\n" in text
         assert "base+none/seed-2: untested; a trial of `mail tune`, which does not read the test split\n" in text
         assert "base+none/seed-10: running at epoch 2, step 7\n" in text
-        assert "seed-9: damaged: runs/tiny/paper/base+none/seed-9/config.toml: data: no dataset is named.\n" in text
+        assert "seed-9: damaged: runs/tiny/paper/base+none/seed-9/config.toml: data: no dataset is named. " in text
 
     def test_a_lock_that_a_killed_process_left_behind_is_no_running_process(self, home: Path) -> None:
         lock = begin_run().parent / ".seed-0.lock"

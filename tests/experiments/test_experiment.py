@@ -107,7 +107,7 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
     ("old", "new", "error"),
     [
         ("title =", "titel =", "unknown key 'titel'. Did you mean 'title'?; 'title' is missing."),
-        ("seeds = 2", "seeds = '2'", "seeds = '2': expected a whole number, 1 or more."),
+        ("seeds = 2", "seeds = '2'", "seeds = '2': expected a whole number from 1 to 1000."),
         (
             "seeds = 2",
             "seeds = 2\nfirst_seed = 4294967295",
@@ -179,8 +179,29 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         ("epochs = 2", "epoch = 2", "unknown setting 'epoch'. Did you mean 'epochs'?"),
         ('"cold_start.encoder_units"', '"cold_strt.x"', "unknown setting 'cold_strt.x'."),
         ('name = "toy"', "", "'simulate' needs a 'name' for the dataset, and the source 'alimama'."),
-        ("users = 150", "users = 1", "'simulate': --users is 1. Expected 10 or more."),
-        ("users = 150", "user = 150", "'simulate': "),
+        ("users = 150", "users = 1", "simulate.users = 1: expected a whole number, 10 or more."),
+        (
+            "users = 150",
+            "users = '150'\nseed = -5\nconversions = 1\ninteractions = 'x'",
+            "simulate.users = '150': expected a whole number, 10 or more; simulate.seed = -5: expected a whole number, "
+            "0 or more; simulate.conversions = 1: expected true or false; simulate.interactions = 'x': expected a number.",
+        ),
+        (
+            "users = 150",
+            "user = 150",
+            "unknown key 'simulate.user'. Did you mean 'users'?; 'simulate.users' is missing.",
+        ),
+        (
+            "users = 150",
+            "users = 150\nattribute_strength = 2",
+            "simulate.attribute_strength is 2. Expected a number from 0 to 1.",
+        ),
+        ("seeds = 2", "seeds = 1000000000", "seeds = 1000000000: expected a whole number from 1 to 1000."),
+        (
+            "rows = [",
+            "rows = [{row = 'MetaEmb', label = 'BaseDNN'},",
+            "label = 'BaseDNN': expected another one, since two rows would have this name.",
+        ),
         (
             "[reported.MAIL-Base.new]",
             "[reported.MAIL-Bsae.new]",
@@ -239,7 +260,8 @@ def test_a_missing_file_is_reported_with_those_that_exist(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--seeds", "0"], "--seeds is 0. Expected 1 or more."),
+        (["--seeds", "0"], "--seeds is 0. Expected their number, 1 to 1,000."),
+        (["--seeds", "1001"], "--seeds is 1001. Expected their number, 1 to 1,000."),
         (["--format", "markdwon"], "--format markdwon: unknown format. Did you mean 'markdown'? Known: 'table', "),
         (["--data", "tyo"], "unknown dataset 'tyo'. Did you mean 'toy'?"),
     ],

@@ -230,6 +230,30 @@ def test_a_run_that_is_trained_again_replaces_the_archived_one(home: Path) -> No
     assert "| MAIL-Base | **.5250 " in (home / "R.md").read_text(encoding="utf-8")
 
 
+def test_an_interruption_leaves_the_archived_run_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either the old run or the new one is archived, never some files of each."""
+    assert results().exit_code == 0
+    kept = home / "kept/toy/paper/base+none/seed-0"
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    for name in ("config.toml", "environment.json", "result.json"):
+        with open(home / "runs/toy/paper/base+none/seed-0" / name, "a", encoding="utf-8") as file:
+            file.write("\n")
+    copy = shutil.copyfile
+
+    def interrupted_copy(source: Path, target: Path) -> None:
+        if Path(source).name == "result.json":
+            raise KeyboardInterrupt
+        copy(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mailcli.experiments.archive.shutil.copyfile", interrupted_copy)
+        assert results().exit_code == 130
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert [path.name for path in kept.parent.iterdir() if path.name.startswith(".")] == []
+    assert results().exit_code == 0
+    assert (kept / "result.json").read_bytes() == before["result.json"] + b"\n"
+
+
 def test_without_a_history_the_datasets_own_is_shown(home: Path) -> None:
     """As `mail run` trains on a dataset with 10 behaviors per impression; it trains 200 only if that is set."""
     (home / "toy.toml").write_text(EXPERIMENT.replace("history = 10", ""), encoding="utf-8")

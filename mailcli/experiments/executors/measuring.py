@@ -23,7 +23,7 @@ from mailcli.experiments.run_time import Speed
 from mailcli.utils import progress
 from mailcli.utils.hardware import limit_threads
 from mailcli.utils.log import log_to_stderr, stderr_level
-from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, sigterm_as_interrupt
+from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, stop_signals_as_interrupt
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 
@@ -53,7 +53,7 @@ def measure_cells(cells: Sequence[MeasuredModel], jobs: int, threads_each: int) 
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(jobs, len(cells)), context, _initialize, arguments)
     try:
-        with sigterm_as_interrupt():
+        with stop_signals_as_interrupt():
             with interrupts_blocked():
                 speeds = pool.map(_measure, cells)
             return list(speeds)

@@ -24,7 +24,7 @@ from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.log import LOGGER
-from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, sigterm_as_interrupt
+from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, stop_signals_as_interrupt
 from mailcli.utils.system_errors import explain
 from mailcli.utils.tensorflow_startup import load_tensorflow
 from mailcli.utils.time_left import TimeLeft, Work
@@ -214,7 +214,7 @@ class _Pool:
 
     def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
         """Work on all tasks, and report those that have failed."""
-        with process_progress.show_workers(self._events, _works(tasks), self._jobs), sigterm_as_interrupt():
+        with process_progress.show_workers(self._events, _works(tasks), self._jobs), stop_signals_as_interrupt():
             try:
                 with interrupts_blocked():
                     # The first worker starts here, the others in `_start`.

@@ -19,6 +19,7 @@ from mailcli.preprocessing.schema_init.recognized import RecognizedTable, Recogn
 from mailcli.preprocessing.schema_init.reshape_hints import set_aside
 from mailcli.preprocessing.schema_init.sniff import sample_file
 from mailcli.preprocessing.schema_init.table_roles import group_tables, recognize_tables
+from mailcli.utils.paths import real_path
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def propose(paths: Sequence[Path], name: str, given: Mapping[str, str] | None = 
     Raises:
         MailError: a file cannot be read, none is a log of what users were shown, or the values of several columns fit.
     """
-    once = {path.resolve(): path for path in paths}
+    once = {real_path(path): path for path in paths}
     folder = Path(os.path.commonpath([path.parent for path in once]))
     groups, hints = set_aside(group_tables([sample_file(path) for path in once.values()], given or {}))
     try:
@@ -85,7 +86,7 @@ def _unused_file(file: FileSample, tables: RecognizedTables, folder: Path) -> st
 
     table = max(tables.all, key=likeness)
     first, (common, is_as_wide) = table.first, likeness(table)
-    own_name, first_name = (str(sample.path.resolve().relative_to(folder)) for sample in (file, first))
+    own_name, first_name = (str(real_path(sample.path).relative_to(folder)) for sample in (file, first))
     if file.parquet != first.parquet or not (is_as_wide or 2 * common >= len(names)):
         return own_name
     if file.has_header != first.has_header:

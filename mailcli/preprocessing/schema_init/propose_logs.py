@@ -19,6 +19,7 @@ from mailcli.preprocessing.schema_init.guess_fields import (
 from mailcli.preprocessing.schema_init.labels_by_values import click_rule
 from mailcli.preprocessing.schema_init.recognized import MAX_PROPOSED_ACTIONS, RecognizedTable, RecognizedTables
 from mailcli.preprocessing.schema_init.time_values import WHOLE_SECONDS
+from mailcli.utils.paths import real_path
 
 #: Characters of a value that a comment quotes (ours).
 _SHOWN = 40
@@ -26,7 +27,7 @@ _SHOWN = 40
 
 def file_lines(table: RecognizedTable, folder: Path) -> Iterator[str]:
     """The files of a table, and how they are written."""
-    patterns = file_patterns([str(file.path.resolve().relative_to(folder)) for file in table.files], folder)
+    patterns = file_patterns([str(real_path(file.path).relative_to(folder)) for file in table.files], folder)
     yield f"files = {toml_string(patterns[0]) if len(patterns) == 1 else toml_array(patterns)}"
     first, text_format = table.first, table.format
     if first.parquet:
@@ -134,7 +135,7 @@ def impression_lines(impressions: RecognizedTable, folder: Path) -> Iterator[str
         yield 'weekday = {clock = "weekday"}'
     for name, reason in left_out_context(impressions):
         yield f"# {field_name(name, used)} = {toml_string(name)}    {CHECK}: {reason}"
-    paths = [file.path.resolve() for file in impressions.files]
+    paths = [real_path(file.path) for file in impressions.files]
     for name in folder_columns(paths, folder):
         yield f"# {field_name(name, used)} = {toml_string(name)}    {CHECK}: from the names of the folders"
     yield from unnamed_note(impressions.other_columns)

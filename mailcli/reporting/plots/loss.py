@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.reporting.plots._style import PAGE, add_legend, add_title, caption, group_by_cell, labeled, line_style
-from mailcli.runs.folder import RunFolder
+from mailcli.runs.folder import HISTORY, RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,10 @@ class Plot:
         losses = {run.folder: _losses(run) for run in runs}
         names = [name for name in LOSSES if any(name in by_name for by_name in losses.values())]
         if not names:
-            raise MailError("the runs have no losses: two-stage methods are fitted, not trained in batches.")
+            raise MailError(
+                f"{runs[0].folder / HISTORY}: holds no losses of batches. Expected a run that was trained in batches, "
+                "which no two-stage method or trivial row is."
+            )
         figure = Figure(figsize=(PAGE, 2.3), layout="constrained")
         axes = figure.subplots(1, len(names), squeeze=False)[0]
         for number, (cell, group) in enumerate(group_by_cell(runs)):
