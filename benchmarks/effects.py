@@ -1,8 +1,7 @@
 """Effect of faster training on AUC: row-sparse Adam against the paper's, bfloat16 against float32.
 
-MovieLens-100K, protocol paper, otherwise as experiments/demo.toml, pairs of runs with the same seed: the same new users,
-initialization and order.
-Finished runs in runs/demo, runs/adam and runs/bfloat16 are reused.
+MovieLens-100K, protocol paper, otherwise as experiments/demo.toml, pairs of runs with the same seed: the same new
+users, initialization and order. Finished runs in runs/demo, runs/adam and runs/bfloat16 are reused.
 
 Run: python benchmarks/effects.py (half an hour on 2 cores)
 """
@@ -70,7 +69,8 @@ def main() -> None:
     text = (
         f"{machine('tensorflow', 'keras')}\n\n"
         f"MovieLens-100K (real data), protocol paper, otherwise as experiments/demo.toml, seeds {SEEDS[0]} to "
-        f"{SEEDS[-1]}, paired by seed; ±: 95 % interval over seeds; Holm-corrected over all lines.\n\n{table(head, rows)}"
+        f"{SEEDS[-1]}, paired by seed; ±: 95 % interval over seeds; Holm-corrected over all lines.\n\n"
+        f"{table(head, rows)}"
     )
     record("Effect of faster training on AUC", text)
 
