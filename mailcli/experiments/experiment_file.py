@@ -150,10 +150,9 @@ def _name_of(row: Any) -> Any:
 
 
 def _repeated_labels(rows: Sequence[Any], labels: Sequence[str]) -> list[str]:
-    """The labels that are also the name of another row: the table would have two rows of one name."""
-    names = [label or _name_of(row) for row, label in zip(rows, labels, strict=True)]
-    repeated = dict.fromkeys(label for label in labels if label and names.count(label) > 1)
-    return [f"label = {label!r}: expected another one, since two rows would have this name" for label in repeated]
+    """The labels that are also the name of a row without one, so that the table would not tell which is which."""
+    names = [_name_of(row) for row, label in zip(rows, labels, strict=True) if not label]
+    return [f"label = {label!r}: expected another one, since a row has this name" for label in labels if label in names]
 
 
 def _read_row(row: Any, faults: list[str]) -> Options:

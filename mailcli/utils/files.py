@@ -256,7 +256,7 @@ class FolderLock:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # FileLock mistakes a file that cannot be created for one that is locked.
                 path.touch()
-                self._lock.acquire()
+            self._lock.acquire()
         except Timeout:
             raise MailError(self._busy) from None
         except OSError:

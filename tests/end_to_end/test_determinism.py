@@ -60,6 +60,7 @@ def first(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return train_if_missing(config(), tiny, tmp_path_factory.mktemp("first"))
 
 
+@pytest.mark.slow
 def test_another_dataset_in_between_changes_nothing(
     first: RunFolder, tiny: Dataset, with_buys: Dataset, tmp_path: Path
 ) -> None:

@@ -200,7 +200,7 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         (
             "rows = [",
             "rows = [{row = 'MetaEmb', label = 'BaseDNN'},",
-            "label = 'BaseDNN': expected another one, since two rows would have this name.",
+            "label = 'BaseDNN': expected another one, since a row has this name.",
         ),
         (
             "[reported.MAIL-Base.new]",

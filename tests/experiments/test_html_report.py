@@ -392,7 +392,7 @@ def _nothing(home: Path) -> None:
             _nothing,
             ["--columns", "acu"],
             "--columns acu: unknown column 'acu'. Did you mean 'auc'? Known: 'auc', 'gauc', 'logloss', 'ne', 'ece', "
-            "'parameters', 'seconds', 'us'.",
+            "'parameters', 'seconds', 'scoring_us'.",
         ),
     ],
 )

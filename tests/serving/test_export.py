@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_written_is_not_told_as_taken(
 
     monkeypatch.setattr(Path, "touch", refuse)
     assert error_line(mail("export", runs[CELL].folder, tmp_path / "model", "--data-dir", data_dir)) == (
-        f"{tmp_path / '.model.lock'}: No such file or directory. Check the path and its permissions, or choose another."
+        f"{tmp_path / 'model'}: No such file or directory. Check the path and its permissions, or choose another."
     )
     assert list(tmp_path.iterdir()) == []
 

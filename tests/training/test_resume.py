@@ -160,6 +160,7 @@ def test_ctrl_c_in_another_process(
     check_resumed(run, newest, tiny, undisturbed("base"), capsys)
 
 
+@pytest.mark.slow
 def test_a_tower_that_is_trained_in_every_third_step_resumes_between_two_of_them(
     tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

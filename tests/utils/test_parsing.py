@@ -70,3 +70,10 @@ def test_json_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> No
 def test_an_undefined_number_is_null() -> None:
     assert or_none(math.nan) is None
     assert or_none(0.5) == 0.5
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
+    """Windows editors write one."""
+    path = tmp_path / "settings.toml"
+    path.write_bytes(b"\xef\xbb\xbfepochs = 3\n")
+    assert read_toml(path) == {"epochs": 3}

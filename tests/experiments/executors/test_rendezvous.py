@@ -78,7 +78,7 @@ def test_other_versions_and_files_are_named() -> None:
 def test_over_ipv6() -> None:
     addresses = tuple(f"[::1]:{port}" for port in free_ports(2))
     workers = connect_all([Cluster(addresses, index, 10.0) for index in range(2)], [{}] * 2, "cells")
-    assert [connections.cells for connections in workers] == ["experiment"] * 2
+    assert [connections.cells for connections in workers] == ["cells"] * 2
     for connections in workers:
         connections.close("")
 

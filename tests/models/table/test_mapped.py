@@ -150,12 +150,13 @@ class TestRuns:
     def test_a_run_is_that_of_a_table_in_memory(
         self, ranker: str, method: str, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Two hundred steps and more, a kill, a validation within the epoch and a test, with 461 of 1,840 rows in memory."""
+        """A kill, two hundred steps, a validation within the epoch and a test, with 461 of 1,840 rows in memory."""
         config = cell(ranker, method, eval_every=150)
         in_memory = train_if_missing(config, tiny, tmp_path / "in-memory")
         monkeypatch.setenv(MEMORY, "65000")
         with monkeypatch.context() as patch:
-            kill_in_step(patch, 200)
+            # A checkpoint after each step takes longer than the step.
+            kill_in_step(patch, 60)
             with pytest.raises(Killed):
                 train_if_missing(config, tiny, tmp_path / "mapped", checkpoint_minutes=0)
         mapped = train_if_missing(config, tiny, tmp_path / "mapped")
@@ -168,6 +169,7 @@ class TestRuns:
         assert Predictor(in_memory, tiny).model.embedding.mapped is not None
         assert np.array_equal(Predictor(in_memory, tiny).scorer(batches, "scoring"), scores)
 
+    @pytest.mark.slow
     def test_a_checkpoint_of_one_is_read_by_the_other(
         self, tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
