@@ -38,8 +38,8 @@ def cell(ranker: str = "base", method: str = "none", **changes: object) -> RunCo
     return make_config([SMALL, {"ranker": ranker, "cold_start": method}, options, changes])
 
 
-#: A method that is trained with the ranker, by two optimizers.
-QUICK_AXES = [("base", "mail")]
+#: The slow suite has all rankers and methods, also one that is trained with the ranker by a second optimizer.
+QUICK_AXES = [("base", "none")]
 
 
 class TestRows:
