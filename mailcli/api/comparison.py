@@ -76,7 +76,6 @@ def compare(
     if checkpoint_minutes is not None:
         check_minutes("checkpoint_minutes", checkpoint_minutes)
     _check_rows(rows, settings)
-
     with messages_shown(quiet):
         named_rows = [_names(row) for row in rows]
         if not named_rows:

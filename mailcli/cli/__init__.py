@@ -66,6 +66,15 @@ def _system_errors_in_one_line() -> Iterator[None]:
 
 
 @contextmanager
+def _interruptions_in_one_line() -> Iterator[None]:
+    """Turn Ctrl-C into its line and exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted.") from None
+
+
+@contextmanager
 def _errors_in_log_file() -> Iterator[None]:
     """Let the file of --log end as stderr does: with the error, or with the traceback of a bug."""
     try:
@@ -116,21 +125,20 @@ class _Group(_OneLineErrors):
             raise MailError("stdout is closed, so the output would be lost. Write it to a file or to /dev/null.")
         log_to_stderr()
         _escape_what_cannot_be_written()
-        try:
-            with _system_errors_in_one_line():
-                return super().make_context(info_name, *args, **kwargs)
-        except KeyboardInterrupt:
-            raise Interrupted("Interrupted.") from None
+        with _interruptions_in_one_line(), _system_errors_in_one_line():
+            return super().make_context(info_name, *args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         check_open_files()
         _check_current_folder()
-        with _errors_in_log_file(), _tracebacks_shown(ctx):
-            try:
-                with stop_signals_as_interrupt(), _system_errors_in_one_line():
-                    return super().invoke(ctx)
-            except KeyboardInterrupt:
-                raise Interrupted("Interrupted.") from None
+        with (
+            _errors_in_log_file(),
+            _tracebacks_shown(ctx),
+            _interruptions_in_one_line(),
+            stop_signals_as_interrupt(),
+            _system_errors_in_one_line(),
+        ):
+            return super().invoke(ctx)
 
 
 @click.group("mail", cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

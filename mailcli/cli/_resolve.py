@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailcli.config import MOST_SEEDS, OPTION_TABLES, Options, RunConfig, make_config, parse_settings
+from mailcli.config import OPTION_TABLES, Options, RunConfig, check_number_of_seeds, make_config, parse_settings
 from mailcli.errors import MailError
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ def resolve_rows(
     Raises:
         MailError: a name or value is not known, or the dataset is not found.
     """
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise MailError(f"--seeds is {seeds}. Expected their number, 1 to {MOST_SEEDS:,}.")
+    check_number_of_seeds(seeds)
     overrides = parse_settings(options["settings"])
     _check_shared(overrides, has_ranker)
     from mailcli.experiments.cells import config_on

@@ -132,7 +132,9 @@ def _tune_experiment(
         raise MailError(f"{path}: has a grid. Expected an experiment on one dataset.")
     chosen = budget_of(experiment, **budget)
     target = out or path.parent / "tuned" / path.name
-    check_output("--out", target, "a tuned experiment", path.name, [path], lambda file: "tuned" in read_toml(file))
+    check_output(
+        "--out", target, "a tuned experiment", path.name, [path], lambda file: bool(read_toml(file).get("tuned"))
+    )
     check_budget(experiment, chosen)
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(experiment, data_dir)
     remember(dataset)

@@ -175,10 +175,7 @@ def check_values(header: ColumnHeader, expected: ColumnSpec, written: int) -> No
                     )
         actual = checksum(chunk, actual)
     if actual != written:
-        raise damaged_column(
-            header.path,
-            f"its values have the checksum {actual}, dataset.json said {written}, unless it was made anew meanwhile",
-        )
+        raise damaged_column(header.path, f"its values have the checksum {actual}, dataset.json says {written}")
 
 
 def check_offsets(header: ColumnHeader, behaviors: int) -> None:

@@ -85,8 +85,17 @@ class Dataset:
 
     def check_all_values(self) -> None:
         """Read every column, and refuse values that are not those that were written (MailError)."""
-        for key, header in self._headers.items():
-            check_values(header, self._expected[key], self.manifest[CHECKSUMS].get(key, -1))
+        for key in self._headers:
+            self._check_values(key)
+
+    def _check_values(self, key: str) -> None:
+        """Read a column once, and refuse values that are not those that were written (MailError)."""
+        try:
+            check_values(self._headers[key], self._expected[key], self.manifest[CHECKSUMS].get(key, -1))
+        except MailError:
+            # It may be whole, and of another dataset that was made here since.
+            self.check_files()
+            raise
 
     def check_history(self, history: int) -> None:
         """Refuse a history that is longer than the dataset's (MailError)."""
@@ -113,7 +122,7 @@ class Dataset:
             self._columns[key] = self._texts(table, name)
         if key not in self._columns:
             header = self._headers[key]
-            check_values(header, self._expected[key], self.manifest[CHECKSUMS].get(key, -1))
+            self._check_values(key)
             if name == "history_end":
                 self.column(table, "user")
                 check_history_ends(header, self._headers[f"{table}/user"], self.offsets)

@@ -8,6 +8,7 @@ from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.data.writer import check_target
 from mailcli.errors import MailError
 from mailcli.experiments.experiment import Experiment
+from mailcli.experiments.simulate_file import simulator_settings
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.schema_file.read import read_schema_file
 from mailcli.preprocessing.simulated_marker import MARKER
@@ -36,7 +37,7 @@ def prepare_dataset(experiment: Experiment, data_dir: Path) -> Dataset:
 
 def _simulated(experiment: Experiment, data_dir: Path) -> Dataset:
     """The simulated dataset of an experiment (MailError if it was simulated with other settings)."""
-    settings = {key: value for key, value in experiment.simulate.items() if key != "name"}
+    settings = simulator_settings(experiment.simulate)
     name = experiment.simulate["name"]
     raw = data_dir / "raw" / name
     if name not in dataset_names(data_dir):

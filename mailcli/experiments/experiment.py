@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mailcli.config import MAX_SEED, MOST_SEEDS, Options, RunConfig, make_config
+from mailcli.config import MAX_SEED, Options, RunConfig, check_number_of_seeds, make_config
 from mailcli.errors import MailError, counted, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
@@ -76,8 +76,8 @@ class Experiment:
         Raises:
             MailError: the number of seeds is not from 1 to MOST_SEEDS, or another dataset is named for a grid.
         """
-        if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
-            raise MailError(f"--seeds is {seeds}. Expected their number, 1 to {MOST_SEEDS:,}.")
+        if seeds is not None:
+            check_number_of_seeds(seeds)
         if self.grid and data:
             raise MailError(f"--data {data}: {self.path} has a grid, whose worlds are its datasets. Leave --data out.")
         options = [f"--{name} {shlex.quote(str(x))}" for name, x in (("data", data), ("seeds", seeds)) if x is not None]

@@ -10,7 +10,8 @@ from mailcli import plugins
 from mailcli.config import MOST_SEEDS, OPTION_TABLES, Options
 from mailcli.errors import MailError, did_you_mean, option_as_key, quoted, shorten
 from mailcli.experiments.experiment import SCHEMA, SEEDS, Experiment
-from mailcli.experiments.grid_file import grid_faults, simulation_faults
+from mailcli.experiments.grid_file import grid_faults
+from mailcli.experiments.simulate_file import simulation_faults, simulator_settings
 from mailcli.experiments.tuning import USERS
 from mailcli.preprocessing.source_options import dataset_name
 from mailcli.reporting.paper import row_settings
@@ -192,12 +193,11 @@ def _simulation_faults(simulate: Options, content: Options, rows: Sequence[Optio
         return ["'simulate' needs a 'name' for the dataset, and the source 'alimama'"]
     if "grid" in content:
         return grid_faults(content, rows)
-    settings = {key: value for key, value in simulate.items() if key != "name"}
-    faults = simulation_faults(simulate, required=("users",))
+    faults = simulation_faults(simulate)
     if faults:
         return faults
     try:
-        Settings(**settings)
+        Settings(**simulator_settings(simulate))
     except MailError as error:
         return [option_as_key(error.message.removesuffix("."), "simulate.")]
     return []

@@ -10,6 +10,7 @@ from pathlib import Path
 from mailcli.config import Options
 from mailcli.experiments.archive import archive_runs
 from mailcli.experiments.experiment import Experiment
+from mailcli.experiments.simulate_file import simulator_settings
 from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows, world_name
 from mailcli.runs.folder import RunFolder
@@ -35,7 +36,7 @@ def _world(experiment: Experiment, settings: Options) -> Experiment:
 
 def world_rows(experiment: Experiment, rows: Sequence[Row]) -> WorldRows:
     """The rows of a world with all settings of its simulator."""
-    settings = Settings(**{key: value for key, value in experiment.simulate.items() if key != "name"})
+    settings = Settings(**simulator_settings(experiment.simulate))
     return WorldRows(asdict(settings), rows)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from mailcli.config import Options
 from mailcli.errors import MailError, did_you_mean, option_as_key, quoted, shorten
+from mailcli.experiments.simulate_file import simulation_faults, simulator_settings
 from mailcli.reporting.worlds import value_text
 from mailcli.settings.class_code import trains_on_generated_behavior
 from mailcli.simulation.world import Settings
-from mailcli.utils.validation import NUMBER, Rule, table_faults, whole_number
 
 #: Keys of an experiment's file that are about one dataset.
 _OF_ONE_DATASET = ("against", "reported", "tune", "tuned")
@@ -21,15 +21,6 @@ _KINDS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "int": ("whole numbers", (int,)),
     "float": ("numbers", (int, float)),
     "bool": ("true and false", (bool,)),
-}
-#: What the values of the table `simulate` must be; `Settings` knows their limits.
-SIMULATE_RULES = {
-    "users": whole_number(10),
-    "seed": whole_number(0),
-    "conversions": Rule("true or false", lambda value: isinstance(value, bool)),
-    **dict.fromkeys(
-        ("behaviors_per_user", "attribute_strength", "interactions", "clicks_per_category", "click_probability"), NUMBER
-    ),
 }
 
 
@@ -57,9 +48,7 @@ def grid_faults(content: Options, rows: Sequence[Options]) -> list[str]:
             faults.append(f"'grid.{name}' and 'simulate.{name}' set the same. Leave one out")
         elif not _is_list_of(values, kinds[name][1]):
             faults.append(f"grid.{name} = {shorten(values)}: expected a list of {kinds[name][0]}, each once")
-    faults += simulation_faults(simulate)
-    required = [field.name for field in fields(Settings) if field.default is MISSING]
-    faults += [f"'simulate.{name}' is missing" for name in required if name not in {*simulate, *grid}]
+    faults += simulation_faults(simulate, grid)
     return faults or _value_faults(grid, simulate)
 
 
@@ -70,12 +59,6 @@ def _is_list_of(values: Any, types: tuple[type, ...]) -> bool:
     return all(map(math.isfinite, values)) and len(set(map(value_text, values))) == len(values)
 
 
-def simulation_faults(simulate: Options, required: Collection[str] = ()) -> list[str]:
-    """Unknown keys of the table `simulate`, values of another type, and required keys that are missing."""
-    settings = {key: value for key, value in simulate.items() if key != "name"}
-    return table_faults(settings, SIMULATE_RULES, "simulate.", required=required)
-
-
 def _value_faults(grid: Options, simulate: Options) -> list[str]:
     """What the simulator does not accept."""
     first = {name: values[0] for name, values in grid.items()}
@@ -83,7 +66,7 @@ def _value_faults(grid: Options, simulate: Options) -> list[str]:
     for name, values in grid.items():
         for value in values:
             try:
-                Settings(**{key: own for key, own in {**simulate, **first, name: value}.items() if key != "name"})
+                Settings(**simulator_settings({**simulate, **first, name: value}))
             except MailError as error:
                 faults.setdefault(option_as_key(error.message.removesuffix("."), "'simulate' and 'grid': "))
     return list(faults)

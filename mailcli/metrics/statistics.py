@@ -142,7 +142,8 @@ def _holm_adjusted(p_values: Sequence[float]) -> list[float]:
     # It ends with a collection of all garbage, .2 s once TensorFlow is loaded, which skips what is frozen.
     gc.freeze()
     try:
-        return list(map(float, multipletests(p_values, alpha=1 - LEVEL, method="holm")[1]))
+        adjusted: list[float] = multipletests(p_values, alpha=1 - LEVEL, method="holm")[1].tolist()
+        return adjusted
     finally:
         gc.unfreeze()
 

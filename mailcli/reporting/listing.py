@@ -16,7 +16,6 @@ _LEFT_ALIGNED = {"note", "group", "vocabulary", "name", "what it is"}
 
 def plain_table(*columns: str) -> Table:
     """An empty table with these columns, without a frame."""
-
     table = Table(show_edge=False, pad_edge=False)
     for number, name in enumerate(columns):
         table.add_column(name, justify="left" if number == 0 or name in _LEFT_ALIGNED else "right")
@@ -30,7 +29,6 @@ def add_names(table: Table, *cells: str) -> None:
 
 def print_text(text: RenderableType) -> None:
     """Print to stdout; in a pipe as wide as `_PIPE_WIDTH`."""
-
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH

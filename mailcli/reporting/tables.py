@@ -165,8 +165,8 @@ def _reported(row: Row, reported: Reported) -> Mapping[str, Mapping[str, float]]
 
 def _cell(row: Row, users: str, metric: str) -> MetricCell:
     if metric in COST_METRICS:
-        differences_from_own = cost_by_seed(row.results, metric)
-        return MetricCell(None if differences_from_own is None else estimate(differences_from_own))
+        costs = cost_by_seed(row.results, metric)
+        return MetricCell(None if costs is None else estimate(costs))
     values, draws = metric_by_seed(row.results, users, metric), bootstrap_means(row, users, metric)
     return MetricCell(None if values is None else estimate(values), None if draws is None else _interval(draws))
 

@@ -66,6 +66,8 @@ QUALITY_SPREAD = 0.3
 TARGETED = 0.5
 #: logit of 8 %: with the affinity added as for clicks, about a tenth of the clicks lead to a purchase (ours).
 BUY_INTERCEPT = -2.44
+#: With fewer there may be no old or no new users in a split (ours).
+LEAST_USERS = 10
 #: Users that are simulated at once (ours: tens of MB).
 USERS_PER_CHUNK = 10_000
 
@@ -88,8 +90,8 @@ class Settings:
     """Mean over impressions."""
 
     def __post_init__(self) -> None:
-        if self.users < 10:
-            raise MailError(f"--users is {self.users}. Expected 10 or more.")
+        if self.users < LEAST_USERS:
+            raise MailError(f"--users is {self.users}. Expected {LEAST_USERS} or more.")
         for name in ("attribute_strength", "interactions"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a number from 0 to 1.")

@@ -45,6 +45,17 @@ def test_a_damaged_column_is_named(copy: Path) -> None:
         Dataset(copy).column("train", "click")
 
 
+def test_a_column_of_another_version_of_the_dataset_is_not_damaged(copy: Path) -> None:
+    """`mail preprocess` made it anew after it was opened: the new column does not have the old checksum."""
+    dataset = Dataset(copy)
+    path = copy / "train" / "click.npy"
+    np.save(path, 1 - np.load(path))
+    with pytest.raises(MailError, match=r"train/click.npy: was overwritten while the dataset was in use"):
+        dataset.column("train", "click")
+    with pytest.raises(MailError, match=r"train/click.npy: the column cannot be read \(its values have the checksum"):
+        Dataset(copy).column("train", "click")
+
+
 def test_columns_are_memory_mapped(tiny: Dataset) -> None:
     assert isinstance(tiny.column("behaviors", "cate"), np.memmap)
     assert not tiny.column("behaviors", "cate").flags.writeable
