@@ -51,15 +51,11 @@ def draw_warm_up(figure: Figure, rows: Sequence[tuple[str, Sequence[WarmUp]]], t
         known = list(by_seed[0].metrics)
         longest = max(longest, known, key=len)
         estimates = [estimate([warm_up.metrics[count]["AUC"] for warm_up in by_seed]) for count in known]
-        axis.errorbar(
-            np.arange(len(known)) + 0.05 * number,
-            [mean for mean, _, _ in estimates],
-            yerr=[half or 0 for _, _, half in estimates],
-            markersize=3,
-            linewidth=1,
-            label=label,
-            **line_style(number),
-        )
+        places, means = np.arange(len(known)) + 0.05 * number, [mean for mean, _, _ in estimates]
+        style, half_widths = line_style(number), [half or 0 for _, _, half in estimates]
+        axis.errorbar(places, means, yerr=half_widths, fmt="none", ecolor=style["color"], linewidth=1)
+        # By itself, so that the legend shows the row's mark.
+        axis.plot(places, means, markersize=3, linewidth=1, label=label, **style)
     axis.set_xticks(range(len(longest)), [str(count) for count in longest])
     axis.set(xlabel="known behaviors of a new user", ylabel="AUC")
     add_legend(figure, labeled([axis]))
