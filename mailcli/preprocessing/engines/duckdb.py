@@ -12,7 +12,6 @@ import duckdb
 import pyarrow as pa
 from sqlframe.duckdb import DuckDBSession
 from sqlframe.duckdb import functions as duckdb_functions
-from sqlframe.duckdb.types import StringType, StructField, StructType
 
 from mailcli.errors import MailError
 from mailcli.preprocessing.engines._base import (
@@ -33,18 +32,11 @@ _REASONS: dict[str, Literal["encoding", "quotes", "length"]] = {
 }
 #: Stands for a line whose text DuckDB does not report.
 _UNKNOWN_TEXT = "(a line with several wrong quotes)"
-_CSV = {
-    "header": True,
-    "auto_detect": False,
-    "delim": ",",
-    # A stray quote then spoils only its own row, and DuckDB can split a file into parts that are read in parallel.
-    "quote": "",
-    "ignore_errors": True,
-    "store_rejects": True,
-    # A missing field is null, an empty one is not: no file contains the text that stands for null.
-    "null_padding": True,
-    "nullstr": "\x01",
-}
+_CSV = """header = true, auto_detect = false, delim = ',',
+    -- A stray quote then spoils only its own row, and DuckDB can split a file into parts that are read in parallel.
+    quote = '', ignore_errors = true, store_rejects = true,
+    -- A missing field is null, an empty one is not: no file contains the text that stands for null.
+    null_padding = true, nullstr = '\x01'"""
 
 
 def literal(text: Path | str) -> str:
@@ -97,15 +89,11 @@ class Engine(DataEngine):
 
         Lines with even more fields, or that are not UTF-8, go to a table of DuckDB's, which `write` reads.
         """
-        F = self.functions
         names = [f"c{position}" for position in range(columns + 1)]
-        schema = StructType([StructField(name, StringType()) for name in names])
-        self._csv_file = path
-        # SQLFrame does not escape this text, unlike that of a Parquet file.
-        pattern = pattern_of(path).replace("'", "''")
-        frame = self._session.read.options(**_CSV).csv(pattern, schema=schema)
-        broken = F.col(names[-1]).isNotNull() | F.col(names[-2]).isNull()
-        return frame.select(*names[:-1], F.when(broken, F.concat_ws(",", *names)).alias("broken"))
+        types = ", ".join(f"{name}: 'VARCHAR'" for name in names)
+        broken = f"CASE WHEN {names[-1]} IS NOT NULL OR {names[-2]} IS NULL THEN concat_ws(',', {', '.join(names)}) END"
+        file = f"read_csv({literal(pattern_of(path))}, {_CSV}, columns = {{{types}}})"
+        return self.sql(f"SELECT {', '.join(names[:-1])}, {broken} AS broken FROM {file}", path)
 
     def read_parquet(self, path: Path) -> DataFrame:
         """Parquet as a view, because SQLFrame takes a path with a quote for SQL."""
