@@ -432,13 +432,22 @@ def test_a_table_of_the_projects_is_reproduced_by_its_command(tmp_path: Path) ->
     assert len(paths) == 9
     for path in paths:
         archived = tmp_path / "experiments/results" / path.relative_to(tmp_path / "runs")
-        now, then = (json.loads(file.read_text())["test"] for file in (path, archived))
+        now, then = (json.loads(file.read_text()) for file in (path, archived))
         here, there = (json.loads((file.parent / "environment.json").read_text()) for file in (path, archived))
-        keys = (*hardware.describe(), "tensorflow", "keras", "commit")
-        same = all(here[key] == there[key] for key in keys)
-        # The same code on the same machine gives the same bits. Otherwise sums are rounded differently, which training
-        # amplifies: 7e-5 of AUC were seen between two commits, .002 of GAUC and .0024 of ECE between two processors.
-        tolerance = 0 if same else 0.005
-        for users, metrics in then.items():
+        same = all(here[key] == there[key] for key in (*hardware.describe(), "tensorflow", "keras", "commit"))
+        same_epoch = now.get("best_epoch") == then.get("best_epoch")
+        for users, metrics in then["test"].items():
             for name, value in metrics.items():
-                assert now[users][name] == pytest.approx(value, rel=0, abs=tolerance), (path, users, name)
+                tolerance = 0.0 if same else _between_machines(name, same_epoch)
+                reproduced = now["test"][users][name]
+                assert reproduced == pytest.approx(value, rel=0, abs=tolerance), (path, users, name)
+
+
+def _between_machines(metric: str, same_epoch: bool) -> float:
+    """How far a metric may differ between two processors, whose sums are rounded differently; training amplifies it.
+
+    Seen in these nine runs: .0036 of AUC, .0048 of GAUC and ECE. In one run, whose validation AUC of epochs 3, 4 and 5
+    differs by .0002, another processor chose epoch 7: .016 of NE, .023 of ECE.
+    """
+    calibration = metric in {"log loss", "NE", "ECE"}
+    return 0.03 if calibration and not same_epoch else 0.005

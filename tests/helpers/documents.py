@@ -43,7 +43,7 @@ FILES = ("toml", "csv")
 #: Other commands than `mail` that blocks may use; harmless in a sandbox.
 TOOLS = ("cat", "cp", "head", "ls", "mkdir")
 #: The largest values of options in a sandbox: enough data and runs to show that a command works.
-LIMITS = {"--users": 150, "--seeds": 2, "--trials": 2, "--bootstrap": 80}
+LIMITS = {"--users": 150, "--seeds": 1, "--trials": 2, "--bootstrap": 80}
 #: The same in the files of experiments/: their tables have many rows.
 PLAN_LIMITS = {"users": 150, "seeds": 1, "epochs": 1}
 #: The same for `mail abtest`, which splits the users into two arms.
