@@ -61,8 +61,9 @@ class RunConfig:
     new_share: float = 0.4
     """Share of users drawn as new (MAIL Sec. 4.1.1)."""
     train_as_new: float = 1.0
-    """Part of `new_share` that is new in training too: of the users under paper, of the impressions that play new under
-    strict. With 0, generated behavior is filled in at test only, as the published code does (ours: 1)."""
+    """Part of `new_share` that is new in training too: of the users under paper, of the impressions that are treated as
+    new users' under strict. With 0, generated behavior is filled in at test only, as the published code does (ours:
+    1)."""
     history: int = 100
     """n_v, the number of most recent behaviors that a model sees (MAIL Sec. 4.1.4)."""
     embedding_dim: int = 32

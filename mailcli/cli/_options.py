@@ -132,12 +132,12 @@ SHARE = _Share()
 DATA_DIR = path_option("--data-dir", default="data", text="Folder of the datasets.")
 RUNS = path_option("--runs", default="runs", text="Folder of the runs.")
 #: The beginning of the help of --ranker.
-RANKING_TOWER = f"Ranking tower: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class"
+RANKER_HELP = f"Ranker: {quoted(plugins.names(plugins.RANKERS))}, or package.module:Class"
 RANKER = click.option(
     "--ranker",
     metavar="NAME",
     shell_complete=plugin_names(plugins.RANKERS),
-    help=f"{RANKING_TOWER}. [default: base]",
+    help=f"{RANKER_HELP}. [default: base]",
 )
 COLD_START = click.option(
     "--cold-start",
@@ -149,7 +149,7 @@ VARIANT = click.option(
     "--variant",
     metavar="NAME",
     shell_complete=offer(lambda: VARIANTS),
-    help=f"MAIL's zero-shot tower: {quoted(VARIANTS)}. [default: base]",
+    help=f"Variant of MAIL: {quoted(VARIANTS)}. [default: base]",
 )
 #: Applied while options are parsed, since TensorFlow reads it when it is imported.
 THREADS = click.option(

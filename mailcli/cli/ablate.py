@@ -24,7 +24,7 @@ from mailcli.reporting.paper import REPORTED, is_papers_data
     default=",".join(VARIANTS),
     show_default=True,
     shell_complete=offer_list(lambda: VARIANTS),
-    help="Zero-shot towers to compare, separated by commas.",
+    help="Variants of MAIL to compare, separated by commas.",
 )
 @SEEDS
 @JOBS

@@ -46,7 +46,8 @@ def evaluate(
     """Score the test split again with the best checkpoint of each RUN, by default of all finished runs.
 
     RUN is a run's folder, or one that holds runs, e.g. of a dataset or a cell. A run that is damaged, whose dataset has
-    been made again or whose own code has changed is refused; among the runs of a folder it is skipped with a warning.
+    been made again or whose custom ranker or method has changed is refused; among the runs of a folder it is skipped
+    with a warning.
     """
     from mailcli.metrics.bootstrap import check_draws
     from mailcli.runs.selection import runs_to_score

@@ -40,10 +40,9 @@ def run(
 ) -> None:
     """Train the missing runs of an experiment and print its table.
 
-    FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made if it is missing,
-    with --dry-run, too. An experiment with a grid is made in many simulated worlds, and has tables of all of
-    them. Finished runs are reused, interrupted ones are resumed. Before it begins, the command says how long it will
-    take at most.
+    FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made if it is missing, also
+    with --dry-run. An experiment with a grid is made in many simulated worlds, and has tables of all of them. Finished
+    runs are reused, interrupted ones are resumed. Before it begins, the command says how long it will take at most.
     """
     check_form(form, dry_run)
     metric_columns = check_columns(columns, dry_run)

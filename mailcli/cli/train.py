@@ -13,7 +13,7 @@ import click
 from mailcli import plugins
 from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
 from mailcli.cli._completion import plugin_names, run_folders
-from mailcli.cli._options import COLD_START, OVERWRITE, RANKING_TOWER, RUN_OPTIONS, VARIANT, path_option
+from mailcli.cli._options import COLD_START, OVERWRITE, RANKER_HELP, RUN_OPTIONS, VARIANT, path_option
 from mailcli.cli._resolve import given_settings, resolve
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
 from mailcli.config import RunConfig, parse_settings
@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
     "--ranker",
     metavar="NAME",
     shell_complete=plugin_names(plugins.RANKERS, plugins.TRIVIAL_ROWS),
-    help=f"{RANKING_TOWER}; or a trivial row, fitted in seconds: {quoted(plugins.names(plugins.TRIVIAL_ROWS))}. "
+    help=f"{RANKER_HELP}; or a trivial row, fitted in seconds: {quoted(plugins.names(plugins.TRIVIAL_ROWS))}. "
     "[default: base]",
 )
 @FORMAT

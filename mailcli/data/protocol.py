@@ -14,10 +14,10 @@ from mailcli.data.schema import SPLITS
 
 Mask = NDArray[np.bool_]
 
-#: Of the training impressions that do not play new under protocol strict, the share that lacks its user id (ours:
-#: enough to train UNKNOWN next to real behaviors, and little for the ids to lose).
+#: Of the training impressions that are not treated as new users' under protocol strict, the share that lacks its user
+#: id (ours: enough to train UNKNOWN next to real behaviors, and little for the ids to lose).
 UNKNOWN_SHARE = 0.1
-#: The second number of the generator's seed for the draw of impressions that play new (ours).
+#: The second number of the generator's seed for the draw of impressions treated as new users' (ours).
 _STRICT = 3
 
 
@@ -58,9 +58,9 @@ def views(dataset: Dataset, config: RunConfig) -> dict[str, View]:
     In train, only the part `train_as_new` of them does.
 
     strict: the drawn users have no impressions in train. In train, a second draw picks single impressions, a share
-    new_share · train_as_new, which play new: without id and behaviors. A tenth of the others lack only their id. So
-    the embedding UNKNOWN is trained as it is read at test: by new users, and by users with behaviors of whom training
-    shows no id, whose own embedding has never been trained.
+    new_share · train_as_new, which are treated as new users': without id and behaviors. A tenth of the others lack only
+    their id. So the embedding UNKNOWN is trained as it is read at test: by new users, and by users with behaviors of
+    whom training shows no id, whose own embedding has never been trained.
     """
     raw, salt = dataset.column("users", "raw"), 2 * config.seed
     new = share_of_users(raw, config.new_share, salt)

@@ -15,7 +15,8 @@ from mailcli.reporting.worlds import MapBlock, MapLine, world_name
 
 #: What the cells are.
 MEANS_NOTE = (
-    "RI of AUC for new users in %: the mean over the worlds of a line, and in brackets the least and most of a world"
+    "RI of AUC for new users in %: the mean over the worlds of a line, and in brackets the lowest and highest of a "
+    "single world"
 )
 _SEEDS_NOTE = "±: 95 % interval of the mean over seeds"
 

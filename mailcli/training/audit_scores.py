@@ -24,7 +24,7 @@ from mailcli.utils.progress import progress
 
 
 def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping[str, View]) -> AuditScores:
-    """Score a run's new users with each of SOURCES, by the same weights.
+    """Score a run's new users with each of SOURCES, with the same weights.
 
     Args:
         run: the run.

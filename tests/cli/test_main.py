@@ -27,7 +27,7 @@ def test_a_group_without_a_command_shows_its_help(home: Path, arguments: list[st
 def test_names_and_required_options_are_in_the_help() -> None:
     for command in ("train", "tune"):
         text = " ".join(mail(command, "--help").stdout.split())
-        assert "MAIL's zero-shot tower: 'none', 'single', 'dual', 'base'. [default: base]" in text
+        assert "Variant of MAIL: 'none', 'single', 'dual', 'base'. [default: base]" in text
         assert (
             "Cold-start method: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'"
             in text
