@@ -63,7 +63,10 @@ class ColumnHeader(NamedTuple):
         for start in range(0, self.shape[0], step):
             rows = min(step, self.shape[0] - start)
             offset = self.offset + start * width * self.dtype.itemsize
-            yield np.fromfile(self.path, self.dtype, rows * width, offset=offset).reshape(rows, *self.shape[1:])
+            values = np.fromfile(self.path, self.dtype, rows * width, offset=offset)
+            if values.size != rows * width:
+                raise damaged_column(self.path, "it ends too early")
+            yield values.reshape(rows, *self.shape[1:])
 
 
 def checksum(values: NDArray, before: int | None = None) -> int:

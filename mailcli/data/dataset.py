@@ -72,7 +72,12 @@ class Dataset:
             if f"{key}.{ENDS}" in self.manifest[CHECKSUMS]:
                 self._expected |= text_columns(key, self._expected.pop(key))
         self._watch.add(folder / f"{key}.npy" for key in self._expected)
-        self._headers = {key: read_header(folder / f"{key}.npy", column) for key, column in self._expected.items()}
+        try:
+            self._headers = {key: read_header(folder / f"{key}.npy", column) for key, column in self._expected.items()}
+        except MailError:
+            # It may be whole, and of another dataset that was made here since.
+            self.check_files()
+            raise
         self._columns: dict[str, NDArray] = {}
         self._lookups: dict[str, NDArray[np.int32]] = {}
 
@@ -92,7 +97,7 @@ class Dataset:
         """Read a column once, and refuse values that are not those that were written (MailError)."""
         try:
             check_values(self._headers[key], self._expected[key], self.manifest[CHECKSUMS].get(key, -1))
-        except MailError:
+        except (MailError, OSError):
             # It may be whole, and of another dataset that was made here since.
             self.check_files()
             raise

@@ -13,7 +13,9 @@ _TABLES = (("users", "attributes"), ("items", "features"), ("behaviors", "fields
 
 def field_definitions(dataset: Dataset) -> dict[str, dict[str, Any]]:
     """Field -> its keys in the schema file, of fields that have more than a column; empty without a schema file."""
-    schema_file = tomllib.loads(dataset.manifest.get("mapping", {}).get("text", ""))
+    # Datasets of older versions may have kept a byte order mark.
+    text = dataset.manifest.get("mapping", {}).get("text", "").removeprefix("\ufeff")
+    schema_file = tomllib.loads(text)
     return {
         name: definition
         for table, group in _TABLES

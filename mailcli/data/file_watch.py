@@ -29,7 +29,7 @@ class FileWatch:
                 change = "deleted" if now is None else "overwritten"
                 raise MailError(
                     f"{path}: was {change} while the dataset was in use. Restore the dataset and run the same command "
-                    "again. Expected a dataset that stays as it is: give the other one another name."
+                    "again. Expected a dataset that does not change while it is in use: give the new one another name."
                 )
 
 

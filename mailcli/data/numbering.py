@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 #: The array in a numbering's file that holds the scale of dense features, as JSON in UTF-8.
 _DENSE = "dense features"
 #: The errors that reading a damaged file may raise.
-_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, MemoryError, SyntaxError)
+_READ_ERRORS = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, MemoryError),
+    # Of damaged headers, of entries and of arrays; RuntimeError is also of an entry that seems to be encrypted.
+    *(zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError),
+)
 
 
 class Numbering(NamedTuple):

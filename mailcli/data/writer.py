@@ -111,8 +111,11 @@ class DatasetWriter:
         for writer in self._open.values():
             writer.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
-        if isinstance(error, KeyboardInterrupt) and self.stages.any_finished:
-            logger.info(f"Interrupted. Progress is saved in {self.stages.folder}; run the same command to resume.")
+        is_interrupted = isinstance(error, KeyboardInterrupt)
+        # Before `begin`, the stages are those of an earlier command, and this one may only have a typo.
+        if self.stages.any_finished and (is_interrupted or (error and not self.stages.has_begun)):
+            if is_interrupted:
+                logger.info(f"Interrupted. Progress is saved in {self.stages.folder}; run the same command to resume.")
         else:
             self.stages.remove()
         self._lock.__exit__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def assign_buckets(
     place[pc.sort_indices(users["user"]).to_numpy()] = np.arange(len(raw))
     order = np.lexsort((place, key))
     size = sum(path.stat().st_size * (GZIP_RATIO if path.suffix == ".gz" else 1) for path in raw_files)
-    buckets = max(1, int(size * sample) // BUCKET_BYTES, len(raw) // USERS_PER_BUCKET)
+    buckets = max(1, ceil(size * sample / BUCKET_BYTES), ceil(len(raw) / USERS_PER_BUCKET))
     users = users.take(pa.array(order))
     users = users.append_column("row", pa.array(np.arange(len(order), dtype=np.int32)))
     # The dataset's order is that of the hash, so equal parts of the hash's range are runs of consecutive users.

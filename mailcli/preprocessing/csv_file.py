@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from mailcli.errors import MAX_QUOTED, MailError, did_you_mean
+from mailcli.errors import MAX_QUOTED, MailError, counted, did_you_mean
 from mailcli.preprocessing.csv_columns import Column, Rule
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine, DataFrame
 from mailcli.preprocessing.raw_file import damaged
@@ -50,7 +50,7 @@ class CsvFile:
                 self._check_header()
                 self._check_head(file)
         except (OSError, EOFError, UnicodeError, zlib.error, csv.Error) as error:
-            raise MailError(f"{path}: cannot be read ({error}).") from error
+            raise MailError(f"{path}: cannot be read ({error}). Expected a readable CSV file, plain or .gz.") from error
 
     def _open(self) -> BinaryIO:
         return gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb")  # type: ignore[return-value]
@@ -77,12 +77,14 @@ class CsvFile:
 
     def _check_head(self, file: BinaryIO) -> None:
         """A separator other than the header's is reported at once, not after hours (MailError)."""
-        lines = [line for line in (file.readline(HEAD_LINE_BYTES) for _ in range(HEAD_LINES)) if line.strip()]
-        if not lines:
-            raise MailError(f"{self.path}: there is no row below the header.")
-        if all(line.count(b",") != len(self.header) - 1 for line in lines):
-            text = lines[0].decode("utf-8", errors="replace").strip()
-            raise MailError(f"{self.path}, line 2: {text[:MAX_QUOTED]!r} {self._wrong_count(text)}.")
+        lines = enumerate((file.readline(HEAD_LINE_BYTES) for _ in range(HEAD_LINES)), start=2)
+        rows = [(number, line) for number, line in lines if line.strip()]
+        if not rows:
+            raise MailError(f"{self.path}: there is no row below the header. Expected rows: get the file again.")
+        if all(line.count(b",") != len(self.header) - 1 for _, line in rows):
+            number, line = rows[0]
+            text = line.decode("utf-8", errors="replace").strip()
+            raise MailError(f"{self.path}, line {number}: {text[:MAX_QUOTED]!r} {self._wrong_count(text)}.")
 
     # Rows
 
@@ -168,7 +170,7 @@ class CsvFile:
         count = line.count(",") + 1
         if count == len(self.header):
             return "is not UTF-8 text. Expected UTF-8"
-        return f"has {count} fields. Expected {len(self.header)}: {','.join(self.header)}"
+        return f"has {counted(count, 'field')}. Expected {len(self.header)}: {','.join(self.header)}"
 
     # The whole file
 
@@ -187,11 +189,11 @@ class CsvFile:
             fault, line = rows["fault"][0].as_py(), rows["line"][0].as_py()
             raise MailError(
                 f"{self.path}: none of {len(rows):,} rows sampled from the whole file can be used. "
-                f"In {line[:MAX_QUOTED]!r} {self.explain(fault, line)}."
+                f"For example, {line[:MAX_QUOTED]!r}: {self.explain(fault, line)}."
             )
 
     def _write_sample(self, folder: Path) -> Path:
-        """A file of HEAD_LINES consecutive lines each from evenly spaced positions."""
+        """A file with HEAD_LINES consecutive lines from each of several evenly spaced positions."""
         size, positions = self.path.stat().st_size, SAMPLED_ROWS // HEAD_LINES
         path = folder / self.path.name
         with self._open() as file:

@@ -59,7 +59,9 @@ class Extraction:
             if ignored[NO_IMPRESSION] and not ignored[TOO_LATE] and self.sample == 1:
                 check_users_of_behaviors(self.source, self.engine, users)
             files = ", ".join(path.name for path in self.source.files)
-            raise MailError(f"{files}: no behavior is earlier than an impression of its user. MAIL learns from those.")
+            raise MailError(
+                f"{files}: no behavior is earlier than an impression of its user. MAIL learns from earlier behaviors."
+            )
         check_times(self.source, behaviors.glob("bucket=[0-9]*/*.parquet"), impressions.glob("*.parquet"))
         return ExtractedTables(profiles, features, users, items, split, behaviors, self.reader.facts, ignored)
 

@@ -47,7 +47,6 @@ def check_link(link: Link) -> None:
         if link.target_example is not None
         else "there is no value there"
     )
-    name, _, of_table = link.values.partition(" of ")
     if link.missing == link.count:
         raise MailError(
             f"{link.path}: no {link.values} is in {link.target}, for example {shorten(link.example)}; {there}. "
@@ -55,6 +54,6 @@ def check_link(link: Link) -> None:
         )
     if link.missing > MAX_MISSING * link.count:
         logger.warning(
-            f"Note: {link.missing:,} of {link.count:,} distinct values of {name} of {of_table} "
+            f"Note: {link.missing:,} of {link.count:,} distinct values of {link.values} "
             f"({link.missing / link.count:.2%}) are not in {link.target}, for example {shorten(link.example)}; {there}."
         )

@@ -113,7 +113,7 @@ def preprocess(
         arguments = {**chosen, **({"schema": options.schema} if options.schema else {})}
         raw_data: RawData = source_class(raw, writer.stages.temp, **arguments)
         if options.expect_official and not raw_data.official:
-            raise MailError(f"--expect-official: the published files of '{source}' are not known.")
+            raise MailError(f"--expect-official: the published files of '{source}' are not known. Leave it out.")
         before = stamps(raw_data.files, raw)
         own_options = {f"--{option}": value for option, value in chosen.items()}
         job = {"source": source, "engine": options.engine, "--sample": options.sample, **own_options, **before}

@@ -11,6 +11,7 @@ import pyarrow as pa
 from mailcli.errors import MailError
 from mailcli.escape import csv_cell
 from mailcli.preprocessing.raw_file import locate_first
+from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.sources._base import RawData
 
 #: Share of a file's rows that may be unusable (ours: a few bad rows do not stop hours of work, a wrong file does).
@@ -92,7 +93,7 @@ class Rejects:
         return [line for row_fault, line in self._faulty[table] if row_fault == fault][:EXAMPLES]
 
     def write(self, folder: Path) -> None:
-        """Write `<file>.csv` with the columns `reason` and `row` for every table that has unusable rows."""
+        """Write a CSV file with the columns `reason` and `row` for every table that has unusable rows."""
         for table, name in self._names().items():
             folder.mkdir(exist_ok=True)
             with open(folder / name, "w", encoding="utf-8", newline="") as file:
@@ -103,14 +104,19 @@ class Rejects:
                 )
 
     def _names(self) -> dict[str, str]:
-        """Where the unusable rows of each table go: named like its first file.
+        """Where the unusable rows of each table go: a CSV file named like its first raw file.
 
         Several tables may be read from one file, or from files of one name in several folders; then every name begins
         with its table.
         """
         faulty = [table for table, faults in self._faulty.items() if faults]
-        names = {table: self._source.raw_files[table].path.name.removesuffix(".gz") for table in faulty}
+        names = {table: _csv_name(self._source.raw_files[table].path) for table in faulty}
         # Some file systems do not tell upper from lower case.
         if len({name.lower() for name in names.values()}) == len(names):
             return names
         return {table: f"{table}-{name}" for table, name in names.items()}
+
+
+def _csv_name(raw_file: Path) -> str:
+    """The name of the file with a raw file's unusable rows, which are CSV: that of the raw file, if it is text."""
+    return f"{raw_file.name}.csv" if is_parquet(raw_file) else raw_file.name.removesuffix(".gz")

@@ -51,14 +51,14 @@ class RowTally:
                     )
                     raise MailError(
                         f"{path}, line {quote.line}: a value begins with a quote ({row_format.quote}) that {end}, so "
-                        "the rows behind it are part of the value. Expected quotes around whole values. Correct the "
+                        "the rows after it become part of the value. Expected quotes around whole values. Correct the "
                         f"line{_without_quotes(file, 'this file')}."
                     )
 
     def notes(self) -> list[str]:
         """On files in which lines are part of a value, since two stray quotes would swallow rows in the same way."""
         return [
-            f"{_line_breaks(counter, path)}: what stands before and behind is one row. If these are rows of their own, "
+            f"{_line_breaks(counter, path)}: the text before and after it is one row. If they are separate rows, "
             + (f'set {file.key}.quote = ""' if file.key else "remove the quotes")
             for file in self._files.values()
             for path, row_format in file.row_formats.items()
@@ -87,8 +87,8 @@ class RowTally:
         quote = next((row_format.quote for row_format in file.row_formats.values() if row_format), "")
         hint = _without_quotes(file, "them") if quote else ""
         return (
-            f"{path}{more}: {total:,} rows, of which {rows_read:,} could be told apart when they were read. Expected "
-            f"all. Look for quotes and line endings that are not as they should be{hint}."
+            f"{path}{more}: has {total:,} rows, but {rows_read:,} were read. Expected all of them. Look for faulty "
+            f"quotes and line endings{hint}."
         )
 
 

@@ -6,7 +6,6 @@ kept for the ceilings.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -29,6 +28,7 @@ from mailcli.simulation.alimama_tables import TableChunk, draw_ads, draw_chunks
 from mailcli.simulation.ceilings import Ceilings, CeilingScores
 from mailcli.simulation.world import IMPRESSIONS_PER_USER, Settings, World
 from mailcli.utils.files import FolderLock, existing_parent, make_folder_atomically
+from mailcli.utils.parsing import read_json
 from mailcli.utils.progress import progress
 
 #: The only source that can be simulated.
@@ -74,7 +74,10 @@ def _check_folder(settings: Settings, out: Path) -> None:
     need = settings.users * (settings.behaviors_per_user * BEHAVIOR_BYTES + IMPRESSIONS_PER_USER * IMPRESSION_BYTES)
     free = shutil.disk_usage(existing_parent(out)).free
     if need > free:
-        raise MailError(f"{out}: the files need about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.")
+        raise MailError(
+            f"{out}: the files need about {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. "
+            "Use fewer --users, or choose a folder on another disk with --out."
+        )
 
 
 def _may_replace(out: Path) -> bool:
@@ -89,7 +92,7 @@ def _may_replace(out: Path) -> bool:
     if not (out / MARKER).is_file():
         return False
     try:
-        sizes = json.loads((out / MARKER).read_text(encoding="utf-8"))["files"]
+        sizes = read_json(out / MARKER)["files"]
         return names == {MARKER, *sizes} and all((out / name).stat().st_size == size for name, size in sizes.items())
     except (ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -232,7 +233,7 @@ class FolderLock:
 
     def is_held(self) -> bool:
         """Whether another process holds the lock, also if it is another user's and so cannot be tried."""
-        if not self.path.is_file() or self.path.stat().st_size:
+        if not self.path.is_file() or self._is_foreign():
             return False
         try:
             self._lock.acquire()
@@ -245,7 +246,7 @@ class FolderLock:
 
     def __enter__(self) -> None:
         path = self.path
-        if path.exists() and (not path.is_file() or path.stat().st_size):
+        if self._is_foreign():
             # It would be deleted at the end.
             raise MailError(
                 f"{path}: is not one of mail's lock files (those are empty). Move it away, or choose another name."
@@ -268,6 +269,14 @@ class FolderLock:
         self.path.unlink(missing_ok=True)
         self._lock.release()
         self._remove_new_folders()
+
+    def _is_foreign(self) -> bool:
+        """Whether something else has the lock file's name: a lock file is an empty regular file."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return not stat.S_ISREG(status.st_mode) or status.st_size > 0
 
     def _remove_new_folders(self) -> None:
         # The innermost first; the first one that is not empty stops the loop.

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mailcli.utils.files import PARTIAL_PREFIX, make_folder_atomically, write_atomically
+from mailcli.utils.files import PARTIAL_PREFIX, make_folder_atomically, remove, write_atomically
+from mailcli.utils.parsing import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,15 @@ class ResumableStages:
         self.folder = folder
         self.temp = folder / _TEMP
         """A folder for temporary files; it is emptied when a job starts."""
+        self.has_begun = False
+        """Whether the stages are those of this job; before `begin`, they are an earlier one's."""
 
     def open(self) -> None:
         """Make the folders, and delete what an interrupted run did not finish."""
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
             if path.name == _TEMP or path.name.startswith(PARTIAL_PREFIX):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                remove(path)
         self.temp.mkdir()
 
     def begin(self, key: dict[str, Any]) -> None:
@@ -49,6 +52,7 @@ class ResumableStages:
         Args:
             key: everything that the stages depend on; its keys are names that the user understands.
         """
+        self.has_begun = True
         key = json.loads(json.dumps({"version of the stages": FORMAT, **key}))
         path = self.folder / _KEY
         finished = [stage.name for stage in self._finished()]
@@ -67,8 +71,8 @@ class ResumableStages:
             partial.write_text(json.dumps(key), encoding="utf-8")
 
     def _finished(self) -> list[Path]:
-        others = (_TEMP, PARTIAL_PREFIX)
-        stages = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(others)]
+        no_stages = (_TEMP, PARTIAL_PREFIX)
+        stages = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(no_stages)]
         return sorted(stages, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
     def run(self, name: str, make: Callable[[Path], object]) -> Path:
@@ -97,7 +101,7 @@ class ResumableStages:
 def _changes(path: Path, key: dict[str, Any]) -> str:
     """Which keys changed, in words; empty if none did."""
     try:
-        old = dict(json.loads(path.read_text(encoding="utf-8")))
+        old = dict(read_json(path))
     except (OSError, ValueError, TypeError):
         return "the interrupted run's record is unreadable"
     names = [name for name in {**old, **key} if old.get(name) != key.get(name)]

@@ -154,7 +154,7 @@ def drop(stem: str, keep: slice) -> Change:
         (
             edit("behavior_log", slice(None), ["1,1494691199,pv,7,8"]),  # type: ignore[arg-type]
             "user_profile.csv, ad_feature.csv, raw_sample.csv, behavior_log.csv: no behavior is earlier than an impression of "
-            "its user. MAIL learns from those.",
+            "its user. MAIL learns from earlier behaviors.",
         ),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_wrong_file_is_rejected_at_once(home: Path, text: str, message: str) -
         ),
         ("u.data", "1\t99\t3\t5\n", "ml/u.data: a rating has item 99, which the item file lacks."),
         ("u.data", "1\t1\t9\t5\n", "ml/u.data: rating 9 found. Expected 1 to 5."),
-        ("u.user", "", "ml/u.user: the file is empty."),
+        ("u.user", "", "ml/u.user: the file is empty. Get it again."),
         (
             "u.item",
             None,

@@ -33,8 +33,8 @@ def header(change: Callable[[bytes], bytes]) -> Damage:
 AT_ONCE: dict[str, tuple[Damage, str]] = {
     "empty": (lambda data: b"", "the file is empty. Expected a header line and rows."),
     "blank lines": (lambda data: b"\n\n\n", "the file is empty"),
-    "only a header": (lambda data: data.split(b"\n")[0] + b"\n", "there is no row below the header."),
-    "only a header, no line end": (lambda data: data.split(b"\n")[0], "there is no row below the header."),
+    "only a header": (lambda data: data.split(b"\n")[0] + b"\n", "there is no row below the header. Expected rows: get the file again."),
+    "only a header, no line end": (lambda data: data.split(b"\n")[0], "there is no row below the header. Expected rows: get the file again."),
     "no header": (lambda data: data.split(b"\n", 1)[1], "no column '"),
     "no first column": (header(lambda line: line.split(b",", 1)[1]), "no column '"),
     "a name twice": (header(lambda line: line + b"," + line.split(b",")[0]), "more than one column '"),
@@ -47,7 +47,7 @@ AT_ONCE: dict[str, tuple[Damage, str]] = {
     "tabs": (lambda data: data.replace(b",", b"\t"), "no column '"),
     "semicolons below the header": (
         lambda data: data.split(b"\n")[0] + b"\n1;2;3\n",
-        "line 2: '1;2;3' has 1 fields. Expected ",
+        "line 2: '1;2;3' has 1 field. Expected ",
     ),
     "only carriage returns": (lambda data: data.replace(b"\n", b"\r"), "cannot be read (new-line character"),
     "a NUL in the header": (header(lambda line: b"\0" + line), "no column '"),
@@ -226,7 +226,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "mixed line ends": (lambda data: data.replace(b"\n", b"\r\n", 3), "has mixed line endings"),
     "gz: zeros behind": (
         lambda data: gzip.compress(data) + bytes(512),
-        "bytes that are no gzip follow its end|cut off",
+        "is followed by bytes that are not gzip|cut off",
     ),
     "gz: garbage behind": (
         lambda data: gzip.compress(data) + b"garbage",
@@ -239,12 +239,12 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     ),
     "gz: cut off": (lambda data: gzip.compress(data)[:-9], "cut off|ended before|no gzip"),
     "cut in the last row": (lambda data: data[:-9], "has 3 fields. Expected 5: user,time_stamp,btag,cate,brand"),
-    "a row of NULs": (lambda data: data + bytes(50) + b"\n", "has 1 fields. Expected 5"),
+    "a row of NULs": (lambda data: data + bytes(50) + b"\n", "has 1 field. Expected 5"),
     "a row in latin-1": (
         lambda data: data + b"1,1493999990,pv,\xe9,1\n",
         "is not UTF-8 text|holds '|the row '1,1493999990,pv,",
     ),
-    "a line of 3 MB": (lambda data: data + b"9" * 3_000_000 + b"\n", "has 1 fields. Expected 5"),
+    "a line of 3 MB": (lambda data: data + b"9" * 3_000_000 + b"\n", "has 1 field. Expected 5"),
 }
 #: The default suite damages only the log: all files are read in the same way.
 STEMS = [pytest.param(stem, marks=[] if stem == "behavior_log" else pytest.mark.slow) for stem in alimama.HEADERS]
@@ -306,12 +306,12 @@ def test_a_note_that_is_none(home: Path, path: Path) -> None:
 ML_FILES = ["u.data", "u.user", "u.item"]
 ML_REFUSED: dict[str, tuple[Damage, str]] = {
     "empty": (lambda data: b"", "the file is empty"),
-    "commas": (lambda data: data.replace(b"\t", b",").replace(b"|", b","), "line 1: 1 fields"),
+    "commas": (lambda data: data.replace(b"\t", b",").replace(b"|", b","), "line 1: 1 field."),
     "a column less": (lambda data: re.sub(rb"[\t|][^\t|\n]*\n", b"\n", data), "line 1: "),
     "a column more": (lambda data: data.replace(b"\n", b"|\t1\n"), "line 1: "),
-    "a blank line": (lambda data: data + b"\n", ": 1 fields"),
+    "a blank line": (lambda data: data + b"\n", ": 1 field."),
     "cut in the first row": (lambda data: data[:3], "line 1: "),
-    "NULs": (lambda data: bytes(100), "line 1: 1 fields"),
+    "NULs": (lambda data: bytes(100), "line 1: 1 field."),
     "utf-16": (lambda data: data.decode("latin-1").encode("utf-16"), "line 1: "),
     "BOM": (lambda data: b"\xef\xbb\xbf" + data, "line 1: column '"),
     "id as a float": (lambda data: b"1.0" + data[1:], "line 1: column '"),

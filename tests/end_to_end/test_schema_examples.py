@@ -250,7 +250,7 @@ def test_the_command_says_what_goes_with_what(tmp_path: Path) -> None:
         f"{tmp_path}/no.toml: there is no such file. Expected a TOML file."
     )
     assert mail_error("preprocess", "mine", "--schema", schema, "--expect-official", *data) == (
-        "--expect-official: the published files of 'tabular' are not known."
+        "--expect-official: the published files of 'tabular' are not known. Leave it out."
     )
     assert mail_error("preprocess", "Mine!", "--schema", schema, *data) == (
         "'Mine!' cannot name a dataset. Expected lower-case letters, digits, '.', '_' and '-' (not 'raw')."

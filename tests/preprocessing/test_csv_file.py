@@ -151,7 +151,7 @@ def test_another_separator_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(MailError) as error:
         CsvFile(path, COLUMNS)
     assert error.value.message == (
-        f"{path}, line 2: '7;3;1.5;pv;10' has 1 fields. Expected 5: id,maybe,price,tag,when."
+        f"{path}, line 2: '7;3;1.5;pv;10' has 1 field. Expected 5: id,maybe,price,tag,when."
     )
 
 
@@ -170,7 +170,7 @@ def test_mixed_line_ends_are_told(tmp_path: Path) -> None:
         ("", "the file is empty. Expected a header line and rows."),
         ("\nid,maybe,price,tag,when\n", "begins with a blank line. Expected a header line and rows."),
         (" \r\n\nid,maybe\n", "begins with a blank line. Expected a header line and rows."),
-        ("id,maybe,price,tag,when\n", "there is no row below the header."),
+        ("id,maybe,price,tag,when\n", "there is no row below the header. Expected rows: get the file again."),
         (
             "id,maybe,prize,tag,when\n1,1,1,pv,10\n",
             "no column 'price'. Did you mean 'prize'? The file's header is: id,maybe,prize,tag,when. "
@@ -196,3 +196,11 @@ def test_not_a_gzip_file(tmp_path: Path) -> None:
     path.write_text("id\n1\n")
     with pytest.raises(MailError, match=r"cannot be read \(Not a gzipped file"):
         CsvFile(path, COLUMNS)
+
+
+def test_blank_lines_count_where_a_row_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text(",".join(GOOD) + "\n\n\n" + "7;3\n" * 3)
+    with pytest.raises(MailError) as error:
+        CsvFile(path, COLUMNS)
+    assert error.value.message.startswith(f"{path}, line 4: '7;3' has 1 field. ")

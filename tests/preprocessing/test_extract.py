@@ -31,7 +31,7 @@ def test_a_log_that_is_all_wrong_is_told_before_anything_slow(
     with pytest.raises(MailError) as error:
         preprocess("alimama", raw, tmp_path / "data", None)
     assert error.value.message == (
-        f"{raw}/behavior_log.csv: none of 1,000 rows sampled from the whole file can be used. In '1,1494000000000,pv,1,1' "
+        f"{raw}/behavior_log.csv: none of 1,000 rows sampled from the whole file can be used. For example, '1,1494000000000,pv,1,1': "
         "column 'time_stamp' holds '1494000000000'. Expected a whole number from 1492790400 to 1494691199."
     )
 

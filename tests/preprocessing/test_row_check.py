@@ -36,7 +36,7 @@ GOOD = {
     "shown.csv": "ann,x1,%d,1,p",
     "pages.csv": "r%d,news",
 }
-#: What is done to a row, and how many rows it makes; None: rows behind it are swallowed.
+#: What is done to a row, and how many rows it makes; None: rows after it are swallowed.
 FAULTS: dict[str, tuple[str, int | None]] = {
     "good": ("{row}", 1),
     "missing column": ("{start}", 1),
@@ -159,7 +159,7 @@ def test_an_open_quote_is_one_error_with_its_line(tmp_path: Path, packed: bool) 
     with pytest.raises(MailError) as error:
         make_dataset(tmp_path, schema, {})
     assert error.value.message == (
-        f'{raw}/{name}, line 4: a value begins with a quote (") that is never closed, so the rows behind it are part of '
+        f'{raw}/{name}, line 4: a value begins with a quote (") that is never closed, so the rows after it become part of '
         'the value. Expected quotes around whole values. Correct the line; or set impressions.quote = "", if quotes have '
         "no meaning in this file."
     )
@@ -172,8 +172,8 @@ def test_rows_between_two_stray_quotes_are_noted(tmp_path: Path, caplog: pytest.
     text = FILES["log-2.csv"] + 'ann,300,view,"hat\nann,301,view,cap\nann,302,view,pen"\n'
     dataset = make_dataset(tmp_path, edited(), FILES | {"log-2.csv": text})
     note = (
-        "2 line breaks are within quotes, the first in log-2.csv, line 4: what stands before and behind is one row. If "
-        'these are rows of their own, set behaviors.quote = ""'
+        "2 line breaks are within quotes, the first in log-2.csv, line 4: the text before and after it is one row. If "
+        'they are separate rows, set behaviors.quote = ""'
     )
     assert f"Note: {note}." in caplog.text
     assert f"- {note}." in (dataset.folder / "summary.md").read_text()
@@ -194,12 +194,12 @@ def test_an_open_quote_of_joined_files_is_located(tmp_path: Path) -> None:
 
 def test_rows_of_joined_files_are_set_aside(tmp_path: Path) -> None:
     files = {**JOINED_FILES, "pages.csv": "page,topic\np,news\nq\nq,sport,x\nq,sport\n"}
-    with pytest.raises(MailError, match=r"pages.csv, line 3: has 1 fields. .* 2 of 4 rows \(50.00%\) cannot be used"):
+    with pytest.raises(MailError, match=r"pages.csv, line 3: has 1 field. .* 2 of 4 rows \(50.00%\) cannot be used"):
         make_dataset(tmp_path, JOINED, files)
     dataset = make_dataset(tmp_path, JOINED, files, max_bad_rows=0.5)
     assert files_of(dataset)["join"] == (4, 2)
     assert (dataset.folder / "rejected" / "pages.csv").read_text() == (
-        'reason,row\n"has 1 fields. Expected 2: page,topic",q\n"has 3 fields. Expected 2: page,topic","q,sport,x"\n'
+        'reason,row\n"has 1 field. Expected 2: page,topic",q\n"has 3 fields. Expected 2: page,topic","q,sport,x"\n'
     )
 
 

@@ -60,7 +60,7 @@ def test_every_change_is_noticed(dataset: Dataset, name: str, change: Callable[[
     verb = "deleted" if change is Path.unlink else "overwritten"
     assert error.value.message == (
         f"{path}: was {verb} while the dataset was in use. Restore the dataset and run the same command again. "
-        "Expected a dataset that stays as it is: give the other one another name."
+        "Expected a dataset that does not change while it is in use: give the new one another name."
     )
 
 
@@ -121,3 +121,16 @@ def test_a_table_is_of_one_version_of_the_dataset(dataset: Dataset, tmp_path: Pa
 
     with pytest.raises(MailError, match=r"dataset.json: was overwritten while the dataset was in use"):
         make_rows([CONFIG], [0], dataset, tmp_path / "runs", trainer=overwrite_between_two_runs)
+
+
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_a_dataset_that_became_shorter_was_overwritten(dataset: Dataset, kept: float) -> None:
+    """Made anew with fewer rows, before its values are checked."""
+    path = dataset.folder / "train" / "click.npy"
+    if kept:
+        os.truncate(path, int(kept * path.stat().st_size))
+    else:
+        path.unlink()
+    with pytest.raises(MailError) as error:
+        dataset.column("train", "click")
+    assert error.value.message.startswith(f"{path}: was {'overwritten' if kept else 'deleted'} while the dataset ")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from mailcli.data.dataset import dataset_names
+from mailcli.errors import MailError
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
@@ -161,6 +162,23 @@ def test_an_error_keeps_nothing(simulated_raw: Path, tmp_path: Path, monkeypatch
     with pytest.raises(RuntimeError, match="a bug"):
         preprocess("alimama", simulated_raw, tmp_path, "half")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_typo_in_the_next_command_costs_no_progress(
+    simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("mailcli.preprocessing.transform.Transform._write_log_ids", stop_here)
+        preprocess("alimama", simulated_raw, tmp_path, "half")
+    stages = {path.name for path in (tmp_path / ".half.work").iterdir()}
+    assert {"users", "items", "behaviors"} <= stages
+    with pytest.raises(MailError, match="rwa: raw_sample.csv, .* not found"):
+        preprocess("alimama", tmp_path / "rwa", tmp_path, "half")
+    assert stages <= {path.name for path in (tmp_path / ".half.work").iterdir()}
+
+
+def stop_here(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def command(raw: Path, data: Path) -> subprocess.Popen[bytes]:

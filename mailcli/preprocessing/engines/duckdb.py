@@ -69,6 +69,7 @@ class Engine(DataEngine):
     def __init__(self, temp_dir: Path, memory: int, threads: int | None, master: str | None) -> None:
         if master is not None:
             raise MailError(f"--spark-master {master}: needs --engine spark.")
+        self._temp_dir = temp_dir
         self._connection = duckdb.connect()
         self._connection.execute(f"SET temp_directory = {literal(temp_dir)}")
         self._connection.execute(f"SET memory_limit = '{memory} bytes'")
@@ -177,14 +178,17 @@ class Engine(DataEngine):
         text = str(error).split("Possible fixes:")[0].strip()
         # Without a file in DuckDB's text, it is the one read last.
         file = re.search(r"^  file = (.+)$", str(error), re.MULTILINE)
-        if file:
+        # A copy in UTF-8, made in the work folder, stands for the file that was read last.
+        if file and not Path(file[1]).is_relative_to(self._temp_dir.parent):
             self._csv_file = Path(file[1])
         if "CSV" in text and "invalid state" in text:
             text = "has mixed line endings (\\n, \\r\\n or \\r). Convert them all to \\n."
             return MailError(f"{self._csv_file}: {text}")
         if "GZIP" in text:
             # For example zeros behind the end, with which tapes and some copies fill a file up.
-            return MailError(f"{self._csv_file}: is damaged, or bytes that are no gzip follow its end. Pack it again.")
+            return MailError(
+                f"{self._csv_file}: is damaged, or is followed by bytes that are not gzip. Compress it again."
+            )
         if "CSV" in text:
             return MailError(f"{self._csv_file}: {text[:LONGEST_ERROR]}")
         if type(error) is duckdb.Error and self._csv_file:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mailcli.errors import MAX_QUOTED, did_you_mean, quoted_first
+from mailcli.errors import MAX_QUOTED, counted, did_you_mean, quoted_first
 from mailcli.preprocessing.csv_file import HEAD_LINES
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
@@ -174,9 +174,9 @@ def _matching_paths(key: str, patterns: Iterable[str], raw: Path, faults: list[s
             example = example_pattern(folders[0], pattern)
             faults.append(f"{key} = '{pattern}': is a folder. Expected files, or a pattern such as '{example}'")
         elif not matches and os.path.lexists(raw / pattern):
-            kind = (
-                "is a broken link" if (raw / pattern).is_symlink() else "is no file, or is a pattern: write [[] for ["
-            )
+            is_link = (raw / pattern).is_symlink()
+            no_file = "is not a file, or has a [, which begins a pattern: write [[] instead"
+            kind = "is a broken link" if is_link else no_file
             faults.append(f"{key} = '{pattern}': {kind}. Expected a file in the folder {raw}")
         elif not matches:
             hint = did_you_mean(pattern, sorted(path.name for path in raw.glob("*"))) if raw.is_dir() else ""
@@ -254,8 +254,8 @@ def _check_separator(path: Path, separator: str, header: Sequence[str], first_ro
     if all(len(row) not in {0, len(header)} for row in first_rows):
         row = first_rows[0]
         raise _UnusableFileError(
-            f"{path.name}: {separator.join(row)[:MAX_QUOTED]!r} has {len(row)} fields. Expected {len(header)}, "
-            f"separated by {separator!r}: {first_names(header)}"
+            f"{path.name}: {separator.join(row)[:MAX_QUOTED]!r} has {counted(len(row), 'field')}. Expected "
+            f"{len(header)}, separated by {separator!r}: {first_names(header)}"
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mailcli.errors import MAX_QUOTED
+from mailcli.errors import MAX_QUOTED, counted
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
 from mailcli.preprocessing.raw_file import KEPT_CHARACTERS, damaged
 from mailcli.preprocessing.row_count import RowFormat
@@ -123,8 +123,9 @@ class SchemaRawFile:
         if column in row:
             return f"column '{column}' holds {row[column][:MAX_QUOTED]!r}"
         if column in self.files.read_header:
-            return f"column '{column}' holds another, in a row of more than {KEPT_CHARACTERS:,} characters"
-        return f"the {'folder' if column in self.files.folder_columns else 'joined'} column '{column}' holds another"
+            return f"column '{column}' holds something else, in a row of more than {KEPT_CHARACTERS:,} characters"
+        kind = "folder" if column in self.files.folder_columns else "joined"
+        return f"the {kind} column '{column}' holds something else"
 
     def _expected_of_lines(self) -> dict[str, str]:
         """What a line should be, by the reason why it could not be split."""
@@ -146,8 +147,9 @@ class SchemaRawFile:
         if reason == "quotes":
             hint = '; or quote = "", if quotes have no meaning' if self.has_hints else ""
             return f"has text after a closing quote. Expected closed quotes{hint}"
-        count = str(len(self._cells(line))) if len(line) < KEPT_CHARACTERS else "another number of"
-        return f"has {count} fields. Expected {len(header)}: {first_names(header)}"
+        is_whole = len(line) < KEPT_CHARACTERS
+        count = counted(len(self._cells(line)), "field") if is_whole else "another number of fields"
+        return f"has {count}. Expected {len(header)}: {first_names(header)}"
 
     @cached_property
     def _encoding_hint(self) -> str:

@@ -49,7 +49,7 @@ def read_schema_file(path: Path) -> SchemaFile:
 def parse_schema_file(path: Path) -> tuple[SchemaFile, list[str]]:
     """A schema file and its faults; what is wrong or missing is left empty (MailError: it is not valid TOML)."""
     values = read_toml(path)
-    return parse_schema(path, values, path.read_text(encoding="utf-8"))
+    return parse_schema(path, values, path.read_text(encoding="utf-8-sig"))
 
 
 def parse_schema(path: Path, values: Mapping[str, Any], text: str) -> tuple[SchemaFile, list[str]]:

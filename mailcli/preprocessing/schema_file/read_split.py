@@ -10,6 +10,9 @@ from mailcli.errors import quoted
 from mailcli.preprocessing.schema_file.definition import SPLIT_KINDS, TIME_LIMIT, SplitDefinition
 from mailcli.preprocessing.schema_file.toml_table import TomlTable
 
+#: Most days of a split (ours: 27 years, so that a typo is refused).
+MOST_DAYS = 10_000
+
 
 def read_split(table: TomlTable) -> SplitDefinition:
     """How the impressions are split."""
@@ -32,10 +35,10 @@ def _split_by_size(table: TomlTable, by: str) -> SplitDefinition:
     """By the last days, or by the last share of each user's impressions."""
     keys = ("validation_days", "test_days") if by == "day" else ("validation", "test")
     sizes = [table.number(key, 0, whole=by == "day", required=True) for key in keys]
-    low, high = (1, 10_000) if by == "day" else (0, 1)
+    low, high = (1, MOST_DAYS) if by == "day" else (0, 1)
     for key, size in zip(keys, sizes, strict=True):
         if not (low <= size <= high) or (by == "user_share" and size in {0, 1}):
-            table.fault(key, "a whole number from 1" if by == "day" else "a share between 0 and 1")
+            table.fault(key, f"a whole number from 1 to {MOST_DAYS}" if by == "day" else "a share between 0 and 1")
     if by == "user_share" and sum(sizes) >= 1:
         table.fault("test", "shares of validation and test that leave some for train")
     return SplitDefinition(by, validation_size=sizes[0], test_size=sizes[1])

@@ -17,6 +17,8 @@ from mailcli.preprocessing.schema_file.definition import TextFormat
 SEPARATORS = ("::", "\x01", "\t", ";", "|", ",")
 #: Longest line in bytes (ours: lists of hundreds of thousands of behaviors fit).
 MAX_LINE_BYTES = 4 << 20
+# Python's own limit, 131,072 characters of a field, is below this.
+csv.field_size_limit(MAX_LINE_BYTES)
 #: Largest share of rare characters among all that are not ASCII, if a file is text in GB18030 (ours).
 _RARE_SHARE = 0.1
 #: Characters that are read at once, of a line or of the beginning of a file (ours).

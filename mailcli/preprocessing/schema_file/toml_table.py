@@ -109,7 +109,7 @@ class TomlTable:
             return ()
         parts = value if isinstance(value, list) else [value]
         if not parts or not all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts):
-            self.fault(key, "a string, or a list of strings")
+            self.fault(key, "a string or a whole number, or a list of these")
             return ()
         return tuple(parts)
 

@@ -12,6 +12,7 @@ from mailcli.preprocessing.schema_init.duckdb_command import copy_command, sourc
 from mailcli.preprocessing.schema_init.labels_by_values import positive_word
 from mailcli.preprocessing.schema_init.list_forms import separator_of
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
+from mailcli.preprocessing.schema_init.time_values import WHOLE_SECONDS
 
 
 def history_command(table: RecognizedTable, history: ColumnProfile, log: RecognizedTable, pages: Path | None) -> str:
@@ -57,11 +58,15 @@ def _arithmetic(time: ColumnProfile) -> tuple[str, str, str]:
     name = sql_name(time.name)
     if time.is_time:
         return f"{name}::TIMESTAMP", "to_seconds({})", "{}"
-    if not time.time_formats:
+    text, forms = name, time.time_formats
+    if not forms and time.formats_of_whole_seconds:
+        # Only some rows have a fraction of a second.
+        text, forms = f"regexp_extract({name}, {literal(WHOLE_SECONDS)}, 1)", time.formats_of_whole_seconds
+    if not forms:
         return f"{name}::{'BIGINT' if time.is_whole else 'DOUBLE'}", f"({{}}) * {UNITS[time.unit]}", "{}"
-    form = time.time_formats[0]
+    form = forms[0]
     smallest = next((step for code, step in (("%S", "seconds"), ("%M", "minutes")) if code in form), "days")
-    return f"strptime({name}, {literal(form)})", f"to_{smallest}({{}})", f"strftime({{}}, {literal(form)})"
+    return f"strptime({text}, {literal(form)})", f"to_{smallest}({{}})", f"strftime({{}}, {literal(form)})"
 
 
 def _clicked(log: RecognizedTable) -> str:

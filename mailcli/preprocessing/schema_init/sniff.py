@@ -44,7 +44,9 @@ def sample_file(path: Path) -> FileSample:
         try:
             sample = sample_text(path)
         except (OSError, EOFError, zlib.error, csv.Error) as error:
-            raise MailError(f"{path}: cannot be read ({error}).") from error
+            raise MailError(
+                f"{path}: cannot be read ({error}). Expected a readable text file, plain or .gz."
+            ) from error
     name = repeated_name(sample.names)
     if name is not None:
         raise MailError(f"{path}: has more than one column '{name}'. Expected distinct names: rename one in the file.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mailcli.errors import MailError, did_you_mean, quoted
+from mailcli.errors import MailError, did_you_mean, quoted, quoted_first
 from mailcli.preprocessing.schema_init.column_names import kind_of_entity
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile, merge_profiles
 from mailcli.preprocessing.schema_init.column_roles import choose_time, recognize_columns
@@ -20,6 +20,9 @@ from mailcli.preprocessing.schema_init.recognized import (
     RecognizedTables,
 )
 from mailcli.preprocessing.schema_init.row_dependence import determined_by
+
+#: Columns that an error lists (ours: it stays readable).
+_LISTED = 20
 
 
 def recognize_tables(groups: Sequence[RecognizedTable]) -> RecognizedTables:
@@ -91,7 +94,7 @@ def _refuse_unknown(files: Sequence[FileSample], given: Mapping[str, str]) -> No
     for role, column in given.items():
         if column not in names:
             raise MailError(
-                f"--{role} {column}: no file has such a column. They have: {quoted(names[:20])}."
+                f"--{role} {column}: no file has such a column. They have: {quoted_first(names, _LISTED)}."
                 f"{did_you_mean(column, names)}"
             )
 

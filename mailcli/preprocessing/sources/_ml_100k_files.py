@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mailcli.errors import MailError
+from mailcli.errors import MailError, counted
 from mailcli.utils.files import file_sha256
 
 #: The pip package that carries the files, and the SHA-256 of its wheel.
@@ -157,11 +157,12 @@ def _table(
     """
     rows = [line.rstrip("\n").split(separator) for line in lines]
     if not rows:
-        raise MailError(f"{place}: the file is empty.")
+        raise MailError(f"{place}: the file is empty. Get it again.")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(columns):
             raise MailError(
-                f"{place}, line {number}: {len(row)} fields. Expected {len(columns)}, separated by {separator!r}."
+                f"{place}, line {number}: {counted(len(row), 'field')}. Expected {len(columns)}, "
+                f"separated by {separator!r}."
             )
         for name in numbers:
             value = row[columns.index(name)]

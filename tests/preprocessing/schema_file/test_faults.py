@@ -43,7 +43,7 @@ FAULTS = [
     ('edges = [18, 30]', 'edgs = [18, 30]', "users.attributes.age.edgs: unknown key. Did you mean 'edges'?"),
     # Types
     ('user = "id"\n', "user = 7\n", "users.user = 7: expected a string"),
-    ('[users]\n', "integers = 7.5\n[users]\n", "integers = 7.5: expected a string, or a list of strings"),
+    ('[users]\n', "integers = 7.5\n[users]\n", "integers = 7.5: expected a string or a whole number, or a list of these"),
     ('page = "page"', "page = 1979-05-27", "impressions.context.page = datetime.date(1979, 5, 27): expected a string"),
     ("edges = [18, 30]", 'edges = "x"', "users.attributes.age.edges = 'x': expected a list of numbers"),
     ("edges = [18, 30]", "edges = [30, 18]", "users.attributes.age.edges = [30, 18]: expected numbers in ascending order"),
@@ -81,7 +81,7 @@ FAULTS = [
      "another column: the model would see what it has to predict"),
     ('click = "clicked"', f'click = {{column = "clicked", at_least = 1{400 * "0"}}}', f"impressions.click.at_least = "
      f"1{59 * '0'}...: expected a number"),
-    ('["view", "buy"]', "[]", "behaviors.action.values = []: expected a string, or a list of strings"),
+    ('["view", "buy"]', "[]", "behaviors.action.values = []: expected a string or a whole number, or a list of these"),
     ('{column = "what", values = ["view", "buy"]}', '{constant = "view", column = "what"}', "behaviors.action = {'constant': "
      "'view', 'column': 'what'}: expected {constant = NAME}, {column = NAME, values = [...]} or {rules = {NAME = RULE, ...}}"),
     ('{column = "what", values = ["view", "buy"]}', "{rules = {}}", "behaviors.action = {'rules': {}}: expected "
@@ -137,7 +137,7 @@ FAULTS = [
     ('by = "time"', 'by = "days"', "split.by = 'days': expected one of 'time', 'day', 'user_share', 'column', 'file'. Did you "
      "mean 'day'?"),
     ('by = "time"\nvalidation_from = 2000\ntest_from = 3000', 'by = "day"\nvalidation_days = 0\ntest_days = 1.5',
-     "split.test_days = 1.5: expected a whole number; split.validation_days = 0: expected a whole number from 1"),
+     "split.test_days = 1.5: expected a whole number; split.validation_days = 0: expected a whole number from 1 to 10000"),
     ('by = "time"\nvalidation_from = 2000\ntest_from = 3000', 'by = "user_share"\nvalidation = 0.5\ntest = 0.5',
      "split.test = 0.5: expected shares of validation and test that leave some for train"),
     ('by = "time"\nvalidation_from = 2000\ntest_from = 3000',

@@ -109,7 +109,7 @@ def test_a_name_that_is_there_is_not_suggested(tmp_path: Path) -> None:
         assert locate(TableFiles("users", (name,)), tmp_path, faults) is None
     end = f"Expected a file in the folder {tmp_path}"
     assert faults == [
-        f"users.files = 'a[1].csv': is no file, or is a pattern: write [[] for [. {end}",
+        f"users.files = 'a[1].csv': is not a file, or has a [, which begins a pattern: write [[] instead. {end}",
         f"users.files = 'gone.csv': is a broken link. {end}",
     ]
     assert locate(TableFiles("users", ("a[[]1].csv",)), tmp_path, []) is not None

@@ -97,7 +97,7 @@ def test_a_wide_parquet_row(tmp_path: Path) -> None:
     schema = edited(("wide.csv", "wide.parquet"), schema=WIDE)
     dataset = make_dataset(tmp_path, schema, {}, max_bad_rows=1)
     check_values(dataset)
-    text = (dataset.folder / "rejected" / "impressions-wide.parquet").read_text()
+    text = (dataset.folder / "rejected" / "impressions-wide.parquet.csv").read_text()
     row = {"who": "cid", "city": "Rome", "age": "20", "sku": "x1", "kind": "hat", "at": "often", "clicked": "1"}
     assert json.dumps(row, separators=(",", ":")).replace('"', '""') in text
 

@@ -226,3 +226,21 @@ def test_a_day_and_a_time_in_two_columns(tmp_path: Path, caplog: pytest.LogCaptu
     assert [row["time"] for row in rows(tmp_path / "log-times.csv")] == ["2022-05-07 9:05", "2022-05-08 10:00"]
     lines = propose([tmp_path / "users.csv", tmp_path / "log-times.csv"], "my.toml").splitlines()
     assert 'time = {column = "time", format = "%Y-%m-%d %H:%M"}' in lines
+
+
+def test_histories_where_only_some_times_have_a_fraction_of_a_second(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Python's isoformat writes them."""
+    log = (
+        "user_id,item_id,at,seen,click\nU0,5,2024-03-01T10:00:01.250000,7|5,1\nU0,7,2024-03-01T10:00:00,5|9,0\n"
+        "U1,9,2024-03-01T10:02:00,,1\n"
+    )
+    _, command, *_ = hints(caplog, tmp_path, {"users.csv": USERS, "log.csv": log})
+    run(command)
+    assert sorted(tuple(row.values()) for row in rows(tmp_path / "log-history.csv")) == [
+        ("U0", "5", "2024-03-01T09:59:58"),
+        ("U0", "5", "2024-03-01T10:00:01.250000"),
+        ("U0", "9", "2024-03-01T09:59:59"),
+        ("U1", "9", "2024-03-01T10:02:00"),
+    ]

@@ -290,7 +290,7 @@ def test_without_files_the_answer_says_which_and_where_to_get_them(tmp_path: Pat
         (
             edit(EARLY, 2, ",20220408,", ',"20220408,'),
             {},
-            f'RAW/{EARLY}, line 3: a value begins with a quote (") that is never closed, so the rows behind it are part '
+            f'RAW/{EARLY}, line 3: a value begins with a quote (") that is never closed, so the rows after it become part '
             "of the value. Expected quotes around whole values. Correct the line.",
         ),
         (
