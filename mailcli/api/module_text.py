@@ -53,8 +53,9 @@ class _Collected:
     def add(self, definition: Definition) -> None:
         """Add a definition of `__main__` after what it uses."""
         self._begun.add(definition.__name__)
-        function = next(_functions(definition), None)
-        source = function and _source_in(function, definition.__name__)
+        # An attribute may be a function of another file.
+        sources = ((function, _source_in(function, definition.__name__)) for function in _functions(definition))
+        function, source = next(((function, text) for function, text in sources if text), (None, None))
         if not (function and source):
             raise MailError(
                 f"{self._title}: the source of '{definition.__qualname__}' is not known, so the run could not be "

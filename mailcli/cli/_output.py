@@ -9,6 +9,7 @@ import click
 
 from mailcli.errors import MailError
 from mailcli.escape import terminal
+from mailcli.utils.files import existing_parent
 from mailcli.utils.paths import real_path
 
 
@@ -31,11 +32,14 @@ def check_output(
         is_own: whether an existing file is of that kind, and may be replaced.
 
     Raises:
-        MailError: `path` is a folder, one of the sources, or a file of another kind.
+        MailError: `path` is a folder, one of the sources, a file of another kind, or below a file.
     """
     if path.is_dir():
         raise MailError(f"{option} {path}: is a folder. Name a file, e.g. {path / example}.")
     if any(real_path(path) == real_path(source) for source in sources):
         raise MailError(f"{option} {path}: is one of the files that it is made from. Name another file.")
+    parent = existing_parent(path.parent)
+    if not parent.is_dir():
+        raise MailError(f"{option} {path}: {parent} is not a folder. Name another file.")
     if path.is_file() and not is_own(path):
         raise MailError(f"{option} {path}: already exists and is not {kind}. Name another file.")

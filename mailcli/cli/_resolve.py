@@ -70,7 +70,7 @@ def _check_shared(overrides: Options, has_ranker: bool) -> None:
     """Refuse --set of what the rows and seeds of a table say (MailError)."""
     if has_ranker and "ranker" in overrides:
         raise MailError(f"--set ranker={overrides['ranker']}: use --ranker {overrides['ranker']}.")
-    for key in OPTION_TABLES:
+    for key in (*OPTION_TABLES, "cold_start.variant"):
         if key in overrides:
             raise MailError(f"--set {key}={overrides[key]}: the rows of a table name it. Leave it out.")
     if overrides.get("seed", "0") != "0":

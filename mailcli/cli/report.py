@@ -12,6 +12,9 @@ from mailcli.cli._options import DATA_DIR, OF_EXPERIMENT, PATH, RUNS, TABLE_MEMO
 from mailcli.cli._output import check_output, print_line
 from mailcli.cli._tables import COLUMNS, check_columns
 
+#: Bytes at the beginning of a page that hold the name of its generator (ours).
+_HEAD_BYTES = 2048
+
 
 @click.command(short_help="Write finished runs as one page of HTML.")
 @click.argument("sources", nargs=-1, type=PATH, metavar="[FILE|RUN ...]", shell_complete=run_folders)
@@ -41,7 +44,7 @@ def report(
     """Write finished runs as one page of HTML: tables to sort, figures, audits, costs, settings and versions.
 
     FILE is one of experiments/*.toml, whose runs in --runs are finished. RUN is a run's folder, or one that holds
-    runs. By default, the page is of all finished runs in --runs. The page is self-contained.
+    runs. By default, the page shows all finished runs in --runs. The page is self-contained.
     """
     metric_columns = check_columns(columns)
     from mailcli.experiments.html_report import ReportOptions, make_report
@@ -49,7 +52,7 @@ def report(
     from mailcli.utils.files import replace_file
 
     numbers = parse_known(known) if known is not None else ()
-    check_output("--out", out, "an HTML page", "report.html", sources, _is_page)
+    check_output("--out", out, "a page of `mail report`", "report.html", sources, _is_page)
     page = render_page(make_report(sources, ReportOptions(runs, data_dir, metric_columns, numbers, data, seeds)))
     with replace_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
@@ -58,6 +61,5 @@ def report(
 
 def _is_page(path: Path) -> bool:
     """Whether a file begins as `render_page` does; it may be large."""
-    start = b"<!doctype html"
     with open(path, "rb") as file:
-        return file.read(len(start)).lower() == start
+        return b'<meta name="generator" content="mail ' in file.read(_HEAD_BYTES)

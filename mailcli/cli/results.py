@@ -46,13 +46,21 @@ def results(
     from mailcli.utils.files import replace_file
 
     sources = (*files, *([reading] if reading else []))
-    check_output("--out", out, "a Markdown file", "RESULTS.md", sources, lambda path: path.suffix.lower() == ".md")
+    kind = "a document of `mail results`"
+    check_output("--out", out, kind, "RESULTS.md", sources, _is_document)
     experiments = [read_experiment(path).with_options(data, seeds) for path in files]
     introduction = _read_markdown(reading) if reading else ""
     sections = make_sections(experiments, runs, kept, figures, out)
     with replace_file(out) as partial:
         partial.write_text(render_document(sections, introduction), encoding="utf-8")
     print_line(out)
+
+
+def _is_document(path: Path) -> bool:
+    """Whether `mail results` wrote a file."""
+    from mailcli.experiments.results_document import WRITTEN_BY
+
+    return WRITTEN_BY in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _read_markdown(path: Path) -> str:

@@ -28,7 +28,7 @@ def runs() -> None:
 def list_(form: str, runs: Path) -> None:
     """List all runs, finished or not, with the state, best epoch, AUC and GAUC, size and age of each.
 
-    `stopped`: its `mail train` command resumes it. `untested`: a trial of `mail tune`.
+    `stopped`: the command that began it resumes it. `untested`: a trial of `mail tune`.
     """
     check_form(form)
     from mailcli.reporting.run_list import run_list_tables

@@ -123,7 +123,6 @@ def _tune_experiment(
     from mailcli.experiments.experiment_file import read_experiment
     from mailcli.experiments.experiment_tuning import ExperimentTuning, budget_of, check_budget
     from mailcli.experiments.tuned_file import write_tuned_file
-    from mailcli.utils.parsing import read_toml
 
     experiment = read_experiment(path)
     if experiment.tuned:
@@ -132,9 +131,7 @@ def _tune_experiment(
         raise MailError(f"{path}: has a grid. Expected an experiment on one dataset.")
     chosen = budget_of(experiment, **budget)
     target = out or path.parent / "tuned" / path.name
-    check_output(
-        "--out", target, "a tuned experiment", path.name, [path], lambda file: bool(read_toml(file).get("tuned"))
-    )
+    check_output("--out", target, "a tuned experiment", path.name, [path], _is_tuned)
     check_budget(experiment, chosen)
     dataset = open_dataset(data_dir, data) if data else prepare_dataset(experiment, data_dir)
     remember(dataset)
@@ -146,6 +143,16 @@ def _tune_experiment(
         value = "-" if row.validation is None else f"{row.validation:.4f}"
         print_line(f"{value:>6}  {name}  {' '.join(f'{key}={setting}' for key, setting in row.settings.items())}")
     print_line(f"{target}: written. Next: mail run {target}")
+
+
+def _is_tuned(path: Path) -> bool:
+    """Whether a file is one that `mail tune` wrote."""
+    from mailcli.utils.parsing import read_toml
+
+    try:
+        return bool(read_toml(path).get("tuned"))
+    except MailError:
+        return False
 
 
 def _measured(users: str, seeds: int) -> str:

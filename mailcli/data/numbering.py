@@ -178,7 +178,7 @@ def load_numbering(path: Path, checksum: Any) -> Numbering:
         numbering = None
     if numbering is None or numbering_sha256(numbering) != checksum:
         raise MailError(
-            f"{path}: is missing or was changed. Delete the run's folder and run its `mail train` command again."
+            f"{path}: is missing or was changed. Delete the run's folder and repeat the command that made it."
         )
     return numbering
 

@@ -11,10 +11,9 @@ from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.simulate_file import simulator_settings
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.preprocessing.schema_file.read import read_schema_file
-from mailcli.preprocessing.simulated_marker import MARKER
+from mailcli.preprocessing.simulated_marker import MARKER, simulated_files
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
-from mailcli.utils.parsing import read_json
 
 
 def prepare_dataset(experiment: Experiment, data_dir: Path) -> Dataset:
@@ -73,8 +72,8 @@ def _delete_simulated_files(raw: Path) -> None:
     """
     if not (raw / MARKER).is_file():
         return
-    for name in read_json(raw / MARKER)["files"]:
-        (raw / name).unlink(missing_ok=True)
+    for path in simulated_files(raw):
+        path.unlink(missing_ok=True)
     (raw / MARKER).unlink()
     if not any(raw.iterdir()):
         raw.rmdir()

@@ -140,11 +140,11 @@ class TimeEstimate:
     def text(self) -> str:
         """One line."""
         count = len(self.missing)
-        runs = f"{counted(count, 'run')} to train" + (f", {self.jobs} at once" if count > 1 else "")
+        runs = f"{counted(count, 'run')} to train" + (f", {min(self.jobs, count)} at once" if count > 1 else "")
         caps = {run.config.epochs for run in self.missing}
         last = f"epoch {caps.pop()}" if len(caps) == 1 else "its last epoch"
-        which = "every run" if count > 1 else "it"
-        most = f"at most {duration(self.seconds)} of steps and scoring if {which} goes to {last}"
+        subject = "every run" if count > 1 else "it"
+        most = f"at most {duration(self.seconds)} of steps and scoring if {subject} goes to {last}"
         return f"{runs}: {most} (measured: {self._measured()})."
 
     def _measured(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,9 +152,10 @@ def _name_of(row: Any) -> Any:
 
 
 def _repeated_labels(rows: Sequence[Any], labels: Sequence[str]) -> list[str]:
-    """The labels that are also the name of a row without one, so that the table would not tell which is which."""
-    names = [_name_of(row) for row, label in zip(rows, labels, strict=True) if not label]
-    return [f"label = {label!r}: expected another one, since a row has this name" for label in labels if label in names]
+    """The labels that another row has as its label or name, so that the table would not tell which is which."""
+    names = Counter(label or str(_name_of(row)) for row, label in zip(rows, labels, strict=True))
+    repeated = [label for label in dict.fromkeys(labels) if label and names[label] > 1]
+    return [f"label = {label!r}: expected another one, since another row has this name" for label in repeated]
 
 
 def _read_row(row: Any, faults: list[str]) -> Options:

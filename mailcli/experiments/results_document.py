@@ -23,6 +23,8 @@ from mailcli.runs.folder import RunFolder
 #: The figure that is shown, of rows and of a grid; a section links to its others.
 _SHOWN_FIGURES = {"forest", "map"}
 _APPENDIX = "Further tables"
+#: What every document says, by which `mail results` knows those that it may replace.
+WRITTEN_BY = "This file is written by `mail results`"
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
         "The tables are of new and old users; `mail run` prints those of all users and of the naturally new as well.",
         _bullets(legends(table for section in sections for table in section.tables)),
         _anchored("environment", "What it was made with"),
-        "This file is written by `mail results` from the kept small files of finished runs: do not edit it. Each "
-        "section names the command that trains its runs.",
+        f"{WRITTEN_BY} from the kept small files of finished runs: do not edit it. Each section names the "
+        "command that trains its runs.",
         _bullets(environment_notes(runs)),
         *_appendix(tables),
     ]

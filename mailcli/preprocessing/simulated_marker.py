@@ -29,13 +29,7 @@ def read_marker(folder: Path, files: Sequence[Path]) -> dict[str, Any] | None:
     path = folder / MARKER
     if not path.is_file():
         return None
-    try:
-        note = dict(read_json(path))
-        sizes = dict(note.pop("files"))
-        if not all(type(size) is int for size in sizes.values()):
-            raise ValueError("'files' does not hold sizes")
-    except (ValueError, KeyError, TypeError) as error:
-        raise MailError(f"{path}: cannot be read ({error}). Simulate the files again.") from error
+    note, sizes = _read_note(path)
     for file in files:
         noted = sizes.get(file.name.removesuffix(".gz"))
         size = _unpacked_size(file)
@@ -45,6 +39,24 @@ def read_marker(folder: Path, files: Sequence[Path]) -> dict[str, Any] | None:
                 "whether the data is simulated. Keep real and simulated files in different folders."
             )
     return note
+
+
+def simulated_files(folder: Path) -> list[Path]:
+    """The files that the simulator wrote into a folder; none if it wrote none (MailError: the note cannot be read)."""
+    path = folder / MARKER
+    return [folder / Path(name).name for name in _read_note(path)[1]] if path.is_file() else []
+
+
+def _read_note(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The simulator's settings, and the sizes of its files by name (MailError)."""
+    try:
+        note = dict(read_json(path))
+        sizes = dict(note.pop("files"))
+        if not all(type(size) is int for size in sizes.values()):
+            raise ValueError("'files' does not hold sizes")
+    except (ValueError, KeyError, TypeError) as error:
+        raise MailError(f"{path}: cannot be read ({error}). Simulate the files again.") from error
+    return note, sizes
 
 
 def _unpacked_size(file: Path) -> int:

@@ -56,7 +56,8 @@ def software(thorough: bool) -> list[Finding]:
     for name, use in _OPTIONAL.items():
         findings.append(Finding(topic, name, installed_version(name) or f"not installed; only `{use}` needs it"))
     if thorough:
-        findings.append(Finding(topic, "import tensorflow", "works", _tensorflow_fault()))
+        fault = _tensorflow_fault()
+        findings.append(Finding(topic, "import tensorflow", "fails" if fault else "works", fault))
     return findings
 
 

@@ -20,7 +20,7 @@ _USERS = ("new", "old")
 #: What can be done about an unfinished run.
 _ADVICE = {
     RUNNING: "",
-    STOPPED: "; its `mail train` command resumes it",
+    STOPPED: "; the command that began it resumes it",
     UNTESTED: "; a trial of `mail tune`, which does not read the test split",
 }
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))

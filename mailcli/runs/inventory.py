@@ -114,14 +114,14 @@ def check_is_run(folder: Path) -> None:
     if (folder / CONFIG).is_file() or (folder / RESULT).is_file():
         return
     below = sorted(folder.rglob(f"seed-*/{CONFIG}")) if folder.is_dir() else []
-    hint = f" Name the runs in it one by one, e.g. {below[0].parent}." if below else " `mail runs` lists them."
+    hint = f" Name the runs in it one by one, e.g. {below[0].parent}." if below else " `mail runs` lists all runs."
     raise MailError(f"{folder}: holds no {CONFIG}, so it is not the folder of a run.{hint}")
 
 
 def check_deletable(folder: Path) -> None:
     """Refuse to delete what is not a run, or holds anything else, or is being trained (MailError)."""
     check_is_run(folder)
-    check_run_folder(folder)
+    check_run_folder(folder, remedy="Move what is not mail's away first.")
     if lock_of(folder).is_held():
         raise MailError(f"{folder}: another `mail` process is training this run. Stop it first, or wait for it.")
 

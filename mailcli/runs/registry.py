@@ -122,8 +122,8 @@ def _changes(folder: Path, settings: Options) -> list[str]:
         return []
     # An older version that lacked a setting did what is now the default.
     defaults = {setting.name: setting.default for setting in fields(RunConfig) if setting.default is not MISSING}
-    there = {_VERSION: 1, **defaults, **set_changed_defaults(read_toml(folder / CONFIG))}
-    return differences(there, set_changed_defaults(settings))
+    recorded = {_VERSION: 1, **defaults, **set_changed_defaults(read_toml(folder / CONFIG))}
+    return differences(recorded, set_changed_defaults(settings))
 
 
 def _end_replacement(folder: Path) -> None:
@@ -138,15 +138,13 @@ def _end_replacement(folder: Path) -> None:
             restore_folder(folder)
 
 
-def check_run_folder(folder: Path) -> None:
+def check_run_folder(folder: Path, remedy: str = "Choose another --runs folder.") -> None:
     """Refuse a folder that holds anything but a run, so that nothing of somebody else's is deleted (MailError)."""
     if folder.exists() and not folder.is_dir():
-        raise MailError(f"{folder}: is not a folder. Choose another --runs folder.")
+        raise MailError(f"{folder}: is not a folder. {remedy}")
     unknown = [path.name for path in entries(folder) if final_name(path.name) not in ENTRIES]
     if unknown:
-        raise MailError(
-            f"{folder}: is not a run folder; it holds {', '.join(unknown[:3])}. Choose another --runs folder."
-        )
+        raise MailError(f"{folder}: is not a run folder; it holds {', '.join(unknown[:3])}. {remedy}")
 
 
 def read_settings(path: Path) -> Options:
@@ -168,7 +166,7 @@ def open_run(folder: Path) -> RunFolder:
     if not (folder / CONFIG).is_file():
         raise MailError(f"{folder}: holds no {CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
     if not (folder / RESULT).exists():
-        raise MailError(f"{folder}: the run is not finished. Run its `mail train` command again.")
+        raise MailError(f"{folder}: the run is not finished. Repeat the command that began it.")
     check_finished_files(folder)
     run = RunFolder(folder, read_config(folder / CONFIG))
     # Raises an error if it is damaged.

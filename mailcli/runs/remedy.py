@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 #: Its files are damaged.
-TRAIN_AGAIN = "Delete the folder and run its `mail train` command again."
+TRAIN_AGAIN = "Delete the folder and repeat the command that made it."
 #: Its dataset or code has changed since.
 TRAIN_ANEW = "Train it again with --overwrite, or in another --runs folder."

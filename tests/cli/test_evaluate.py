@@ -74,7 +74,7 @@ class TestTamperedRuns:
     def test_a_damaged_config(self, old_run: Path) -> None:
         (old_run / "config.toml").write_text("epochs = 1\n")
         line = error_line(mail("evaluate", old_run))
-        remedy = "Delete the folder and run its `mail train` command again."
+        remedy = "Delete the folder and repeat the command that made it."
         assert line == f"{old_run}/config.toml: data: no dataset is named. {remedy}"
 
     def test_missing_weights(self, old_run: Path) -> None:

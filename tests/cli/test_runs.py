@@ -75,8 +75,8 @@ class TestList:
             (None, "damaged", None, None),
             (10, "running", 2, 7),
         ]
-        assert "base+none/seed-0: stopped, no checkpoint yet; its `mail train` command resumes it\n" in text
-        assert "base+none/seed-1: stopped at epoch 3, step 20; its `mail train` command resumes it\n" in text
+        assert "base+none/seed-0: stopped, no checkpoint yet; the command that began it resumes it\n" in text
+        assert "base+none/seed-1: stopped at epoch 3, step 20; the command that began it resumes it\n" in text
         assert "base+none/seed-2: untested; a trial of `mail tune`, which does not read the test split\n" in text
         assert "base+none/seed-10: running at epoch 2, step 7\n" in text
         assert "seed-9: damaged: runs/tiny/paper/base+none/seed-9/config.toml: data: no dataset is named. " in text
@@ -190,7 +190,7 @@ class TestShow:
         (folder / "history.jsonl").write_bytes(b'{"step": 1, "epoch": 1}\n' + line)
         assert error_line(mail("runs", "show", folder)) == (
             f"{folder}/history.jsonl, line 2: is damaged ({reason}). Expected what training wrote there. Delete the "
-            "folder and run its `mail train` command again."
+            "folder and repeat the command that made it."
         )
 
     def test_what_is_no_run(self, home: Path) -> None:
@@ -205,7 +205,7 @@ class TestShow:
         )
         Path("notes").mkdir()
         assert error_line(mail("runs", "show", "notes")) == (
-            "notes: holds no config.toml, so it is not the folder of a run. `mail runs` lists them."
+            "notes: holds no config.toml, so it is not the folder of a run. `mail runs` lists all runs."
         )
 
 
@@ -271,10 +271,10 @@ class TestRemove:
             text = f"{other}: another `mail` process is training this run. Stop it first, or wait for it."
         elif case == "no run":
             (other / "config.toml").unlink()
-            text = f"{other}: holds no config.toml, so it is not the folder of a run. `mail runs` lists them."
+            text = f"{other}: holds no config.toml, so it is not the folder of a run. `mail runs` lists all runs."
         elif case == "somebody's file":
             (other / "thesis.tex").touch()
-            text = f"{other}: is not a run folder; it holds thesis.tex. Choose another --runs folder."
+            text = f"{other}: is not a run folder; it holds thesis.tex. Move what is not mail's away first."
         else:
             refused = Path("runs/tiny/paper/base+none/seed-3")
             text = f"{refused}: there is no such folder. Did you mean 'seed-1'? Expected the folder of a run."
@@ -364,7 +364,7 @@ class TestCompare:
             f"{first}: is compared with itself. Expected two runs."
         )
         assert error_line(mail("runs", "compare", first, unfinished)) == (
-            f"{unfinished}: the run is not finished. Run its `mail train` command again."
+            f"{unfinished}: the run is not finished. Repeat the command that began it."
         )
         assert error_line(mail("runs", "compare", first)) == (
             "Missing argument 'RUN_B'. Try 'mail runs compare --help'."
@@ -377,7 +377,7 @@ class TestCompare:
         np.save(second / "predictions.npy", np.load(second / "predictions.npy")[1:])
         count = len(np.load(first / "predictions.npy"))
         assert error_line(mail("runs", "compare", first, second)) == (
-            f"{second}/predictions.npy: holds {count - 1:,} scores, expected {count:,}. Delete the folder and run its `mail train` command again."
+            f"{second}/predictions.npy: holds {count - 1:,} scores, expected {count:,}. Delete the folder and repeat the command that made it."
         )
         (second / "predictions.npy").write_bytes(b"")
         assert f"{second}/predictions.npy: is damaged" in error_line(mail("runs", "compare", first, second))

@@ -33,8 +33,14 @@ def header(change: Callable[[bytes], bytes]) -> Damage:
 AT_ONCE: dict[str, tuple[Damage, str]] = {
     "empty": (lambda data: b"", "the file is empty. Expected a header line and rows."),
     "blank lines": (lambda data: b"\n\n\n", "the file is empty"),
-    "only a header": (lambda data: data.split(b"\n")[0] + b"\n", "there is no row below the header. Expected rows: get the file again."),
-    "only a header, no line end": (lambda data: data.split(b"\n")[0], "there is no row below the header. Expected rows: get the file again."),
+    "only a header": (
+        lambda data: data.split(b"\n")[0] + b"\n",
+        "there is no row below the header. Expected rows: get the file again.",
+    ),
+    "only a header, no line end": (
+        lambda data: data.split(b"\n")[0],
+        "there is no row below the header. Expected rows: get the file again.",
+    ),
     "no header": (lambda data: data.split(b"\n", 1)[1], "no column '"),
     "no first column": (header(lambda line: line.split(b",", 1)[1]), "no column '"),
     "a name twice": (header(lambda line: line + b"," + line.split(b",")[0]), "more than one column '"),

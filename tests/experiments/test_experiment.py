@@ -200,7 +200,12 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         (
             "rows = [",
             "rows = [{row = 'MetaEmb', label = 'BaseDNN'},",
-            "label = 'BaseDNN': expected another one, since a row has this name.",
+            "label = 'BaseDNN': expected another one, since another row has this name.",
+        ),
+        (
+            "rows = [",
+            "rows = [{row = 'MetaEmb', label = 'A'}, {row = 'DMR', label = 'A'},",
+            "label = 'A': expected another one, since another row has this name.",
         ),
         (
             "[reported.MAIL-Base.new]",

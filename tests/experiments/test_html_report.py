@@ -426,10 +426,20 @@ def test_only_a_page_is_replaced(home: Path) -> None:
     """A slip in -o must not cost a run's files."""
     target = home / "runs" / "toy" / "paper" / "base+none" / "seed-0" / "config.toml"
     before = target.read_bytes()
-    expected = f"--out {target}: already exists and is not an HTML page. Name another file."
+    expected = f"--out {target}: already exists and is not a page of `mail report`. Name another file."
     assert error_line(mail("report", "toy.toml", "-o", target)) == expected
     assert target.read_bytes() == before
     assert report("toy.toml").exit_code == report("toy.toml").exit_code == 0
     (home / "other.toml").write_text("x = 1\n")
-    done = mail("results", "toy.toml", "--out", "other.toml", "--kept", "kept", "--figures", "f")
-    assert error_line(done) == "--out other.toml: already exists and is not a Markdown file. Name another file."
+    (home / "notes.md").write_text("# Notes\n")
+    (home / "index.html").write_text("<!doctype html><title>mine</title>")
+    for command, out, kind in (
+        ("results", "other.toml", "a document of `mail results`"),
+        ("results", "notes.md", "a document of `mail results`"),
+        ("report", "index.html", "a page of `mail report`"),
+    ):
+        kept = ("--kept", "kept", "--figures", "f") if command == "results" else ()
+        done = mail(command, "toy.toml", "--out", out, *kept)
+        assert error_line(done) == f"--out {out}: already exists and is not {kind}. Name another file."
+    done = mail("report", "toy.toml", "--out", "notes.md/page.html")
+    assert error_line(done) == "--out notes.md/page.html: notes.md is not a folder. Name another file."

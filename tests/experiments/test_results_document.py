@@ -341,7 +341,7 @@ def _no_pair(home: Path) -> None:
         ),
         (
             _damaged,
-            "kept/toy/paper/base+none/seed-0/environment.json: is damaged. Delete the folder and run its `mail train` command again.",
+            "kept/toy/paper/base+none/seed-0/environment.json: is damaged. Delete the folder and repeat the command that made it.",
         ),
         (
             _no_such_row,

@@ -150,9 +150,7 @@ def test_another_separator_is_told_at_once(tmp_path: Path) -> None:
     path.write_text(",".join(GOOD) + "\n" + "7;3;1.5;pv;10\n" * 1000)
     with pytest.raises(MailError) as error:
         CsvFile(path, COLUMNS)
-    assert error.value.message == (
-        f"{path}, line 2: '7;3;1.5;pv;10' has 1 field. Expected 5: id,maybe,price,tag,when."
-    )
+    assert error.value.message == (f"{path}, line 2: '7;3;1.5;pv;10' has 1 field. Expected 5: id,maybe,price,tag,when.")
 
 
 def test_mixed_line_ends_are_told(tmp_path: Path) -> None:

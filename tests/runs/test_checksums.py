@@ -25,7 +25,7 @@ from tests.helpers.runs import SETTINGS, Trained
 CONFIG = make_config([SETTINGS, {"epochs": 1}])
 SMALL_FILES = ["config.toml", "environment.json", "history.jsonl", "predictions.npy", "result.json"]
 CHECKPOINTS = ["checkpoints/best.weights.h5", "checkpoints/best.optimizers.npz"]
-REMEDY = "Delete the folder and run its `mail train` command again."
+REMEDY = "Delete the folder and repeat the command that made it."
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_changed_file_is_named(run: Path, model: TwoTower, name: str) -> None:
     assert missing == (
         f"{run}: holds no config.toml, so it is not a run folder. Expected one made by `mail train`."
         if name == "config.toml"
-        else f"{run}: the run is not finished. Run its `mail train` command again."
+        else f"{run}: the run is not finished. Repeat the command that began it."
         if name == "result.json"
         else f"{run / name}: is missing, although SHA256SUMS names it. {REMEDY}"
     )

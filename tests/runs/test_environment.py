@@ -76,7 +76,7 @@ def test_a_value_of_another_kind_is_one_error(tmp_path: Path, change: dict[str, 
     path.write_text(json.dumps(GOOD | change))
     with pytest.raises(MailError) as error:
         read_environment(path)
-    assert error.value.message == f"{path}: is damaged. Delete the folder and run its `mail train` command again."
+    assert error.value.message == f"{path}: is damaged. Delete the folder and repeat the command that made it."
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"seconds": NaN}', '{"cost": {"parameters": Infinity}}'])
@@ -85,6 +85,6 @@ def test_what_is_no_json_is_one_error(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(
         MailError,
-        match=r"environment.json: cannot be read \(.+\). Delete the folder and run its `mail train` command again.$",
+        match=r"environment.json: cannot be read \(.+\). Delete the folder and repeat the command that made it.$",
     ):
         read_environment(path)

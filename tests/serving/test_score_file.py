@@ -125,15 +125,15 @@ def test_runs_that_cannot_be_exported_or_scored(
     (bare / "checkpoints" / "best.weights.h5").unlink()
     errors = {
         missing: f"{missing}: there is no such folder. Expected one made by `mail train`.",
-        unfinished: f"{unfinished}: the run is not finished. Run its `mail train` command again.",
+        unfinished: f"{unfinished}: the run is not finished. Repeat the command that began it.",
     }
     for name, arguments in (("export", [model]), ("score", [file, "-o", out])):
         for folder, text in errors.items():
             assert error_line(mail(name, folder, *arguments, "--data-dir", data_dir)) == text
         error = error_line(mail(name, bare, *arguments, "--data-dir", data_dir))
         assert error == (
-            f"{bare}/checkpoints/best.weights.h5: is missing, although SHA256SUMS names it. Delete the folder and run "
-            "its `mail train` command again."
+            f"{bare}/checkpoints/best.weights.h5: is missing, although SHA256SUMS names it. Delete the folder and "
+            "repeat the command that made it."
         )
         assert error_line(mail(name, runs[CELL].folder, *arguments, "--data-dir", missing)) == (
             f"{missing}: holds no dataset, and 'tiny' is needed. Make it with `mail preprocess`, or name its folder "

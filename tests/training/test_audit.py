@@ -303,7 +303,7 @@ class TestRuns:
         np.savez(path, **arrays)
         error = error_line(mail("audit", copy))
         assert error.startswith(f"{path}: is damaged ({reason}")
-        assert error.endswith("Delete the folder and run its `mail train` command again.")
+        assert error.endswith("Delete the folder and repeat the command that made it.")
 
     def test_a_changed_or_deleted_file_is_noticed(self, copy: Path) -> None:
         path = copy / "audit.npz"

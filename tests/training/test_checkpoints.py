@@ -156,7 +156,7 @@ class TestDamaged:
         with pytest.raises(MailError) as raised:
             train_if_missing(config("base"), tiny, tmp_path)
         assert raised.value.message.startswith(f"{history}, line {line}: is damaged ({reason}")
-        assert raised.value.message.endswith("Delete the folder and run its `mail train` command again.")
+        assert raised.value.message.endswith("Delete the folder and repeat the command that made it.")
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(

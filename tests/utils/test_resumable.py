@@ -167,8 +167,8 @@ def test_an_error_keeps_nothing(simulated_raw: Path, tmp_path: Path, monkeypatch
 def test_a_typo_in_the_next_command_costs_no_progress(
     simulated_raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("mailcli.preprocessing.transform.Transform._write_log_ids", stop_here)
+    monkeypatch.setattr("mailcli.preprocessing.transform.Transform._write_log_ids", stop_here)
+    with pytest.raises(KeyboardInterrupt):
         preprocess("alimama", simulated_raw, tmp_path, "half")
     stages = {path.name for path in (tmp_path / ".half.work").iterdir()}
     assert {"users", "items", "behaviors"} <= stages

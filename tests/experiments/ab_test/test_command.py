@@ -45,7 +45,7 @@ def test_abtest_prints_its_table_and_refuses_runs_of_two_datasets(with_data: Pat
     )
     result = with_data / runs[1] / "result.json"
     result.rename(result.with_name("kept"))
-    assert error_line(mail(*command)) == f"{runs[1]}: the run is not finished. Run its `mail train` command again."
+    assert error_line(mail(*command)) == f"{runs[1]}: the run is not finished. Repeat the command that began it."
     result.with_name("kept").rename(result)
     shutil.copytree("data/tiny", "data/other")
     make_older(with_data / "runs")

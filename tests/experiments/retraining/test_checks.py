@@ -99,10 +99,10 @@ FIRST_DAY_NEEDED = (
          f"--data day1: is the dataset that {PARENT} was trained on. Expected that of the next day, made by "
          "`mail preprocess ... --name NAME`."),
         (unfinished, [PARENT, "--data", "tiny"],
-         f"{PARENT}: the run is not finished. Run its `mail train` command again."),
+         f"{PARENT}: the run is not finished. Repeat the command that began it."),
         (without_optimizers, [PARENT, "--data", "tiny"],
-         f"{PARENT}/checkpoints/best.optimizers.npz: is missing, although SHA256SUMS names it. Delete the folder and run "
-         "its `mail train` command again."),
+         f"{PARENT}/checkpoints/best.optimizers.npz: is missing, although SHA256SUMS names it. Delete the folder and "
+         "repeat the command that made it."),
         (of_an_older_version, [PARENT, "--data", "tiny"],
          f"{PARENT}/checkpoints/best.optimizers.npz: is missing, so the run cannot be continued (runs of older "
          "versions do not keep their optimizers). Train it again in another --runs folder."),

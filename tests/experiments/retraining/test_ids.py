@@ -129,5 +129,5 @@ def test_ids_are_kept_in_a_file(tmp_path: Path) -> None:
         with pytest.raises(MailError) as error:
             load_numbering(path, checksum)
         assert error.value.message == (
-            f"{path}: is missing or was changed. Delete the run's folder and run its `mail train` command again."
+            f"{path}: is missing or was changed. Delete the run's folder and repeat the command that made it."
         )

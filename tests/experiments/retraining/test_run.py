@@ -81,7 +81,7 @@ def test_continue_prints_forgetting_and_gain(home: Path) -> None:
     vocabularies.write_bytes(vocabularies.read_bytes()[:-1])
     assert error_line(mail("evaluate", CHILD)) == (
         f"{vocabularies}: was changed after the run had finished: its SHA-256 is not that in SHA256SUMS. Delete the folder "
-        "and run its `mail train` command again."
+        "and repeat the command that made it."
     )
 
 
