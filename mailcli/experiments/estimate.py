@@ -176,6 +176,8 @@ def announce(tables: Sequence[PlannedTable], jobs: int | None) -> None:
     """
     if is_quiet() or is_small(_missing(tables)):
         return
+    for table in tables:
+        table.check()
     estimate = estimate_time(tables, jobs)
     if estimate.seconds >= SMALL_SECONDS:
         logger.info(estimate.text())
@@ -200,8 +202,6 @@ def estimate_time(tables: Sequence[PlannedTable], jobs: int | None) -> TimeEstim
         MailError: a run cannot be made.
         Interrupted: by Ctrl-C.
     """
-    for table in tables:
-        table.check()
     measured: dict[str, tuple[Speed, Dataset]] = {}
     speeds: dict[str, Speed] = {}
     total, most_jobs, known = 0.0, 1, set[Path]()

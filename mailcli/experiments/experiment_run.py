@@ -13,6 +13,7 @@ from mailcli.experiments.estimate import PlannedTable
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.grid import world_rows, worlds
 from mailcli.experiments.matrix import TableRuns, finished_rows, table_runs, train_missing
+from mailcli.experiments.row_options import check_row_options
 from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.result_layout import lay_out_with_audit
 from mailcli.reporting.rows import Row
@@ -36,10 +37,12 @@ def plan_worlds(experiment: Experiment, data_dir: Path, runs: Path, overwrite: b
         overwrite: whether runs with other settings are replaced.
 
     Raises:
-        MailError: a dataset cannot be made.
+        MailError: a row has an option of a wrong value, or a dataset cannot be made.
     """
     planned = []
-    for world in worlds(experiment):
+    all_worlds = worlds(experiment)
+    check_row_options(all_worlds[0], runs)
+    for world in all_worlds:
         dataset = open_dataset(data_dir, experiment.data) if experiment.data else prepare_dataset(world, data_dir)
         configs, shared = world.configs(dataset.name, dataset.history)
         table = PlannedTable(

@@ -56,6 +56,11 @@ def generates_behavior(method: str) -> bool:
     return class_attribute(plugins.COLD_STARTS, method, "generates") is True
 
 
+def generating_methods() -> list[str]:
+    """The cold-start methods that generate behavior."""
+    return [name for name in plugins.names(plugins.COLD_STARTS) if generates_behavior(name)]
+
+
 def trains_on_generated_behavior(method: str) -> bool:
     """Whether a cold-start method generates behavior that the ranker is trained with: it is no two-stage method."""
     return generates_behavior(method) and class_attribute(plugins.COLD_STARTS, method, "two_stage") is not True

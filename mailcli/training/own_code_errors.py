@@ -48,7 +48,8 @@ def own_code_errors(config: RunConfig, dataset: Dataset) -> Iterator[None]:
         place = place_of_error(error, own)
         if own and not place and isinstance(error, tf.errors.OpError) and distribute.replica_count() == 1:
             # A graph does not always say which line an operation is of.
-            error = _error_of_first_steps(config, dataset) or error
+            repeated = _error_of_first_steps(config, dataset)
+            error = repeated if isinstance(repeated, tf.errors.OpError) else error
             place = place_of_error(error, own)
         if not place:
             raise
@@ -63,6 +64,8 @@ def _first_not_finite(config: RunConfig, dataset: Dataset) -> str:
     error = _error_of_first_steps(config, dataset, check_numerics=True)
     if error is None:
         return f"{place_of_definition(own)}all numbers of the first {_STEPS} steps are finite."
+    if not isinstance(error, tf.errors.OpError):
+        return f"{place_of_definition(own)}the first steps cannot be repeated one operation at a time."
     match = re.search(r'of \S+ op "(\w+)"', str(error))
     operation = f" of {match[1]}" if match else ""
     number = "NaN" if re.search(r"# of \+NaN elements: [1-9]", str(error)) else "an infinite number"
@@ -70,10 +73,10 @@ def _first_not_finite(config: RunConfig, dataset: Dataset) -> str:
     return f"{place}the first number that is not finite is {number} in the result{operation}."
 
 
-def _error_of_first_steps(
-    config: RunConfig, dataset: Dataset, check_numerics: bool = False
-) -> tf.errors.OpError | None:
-    """The error of an operation in the first training steps, each operation run on its own; None if there is none.
+def _error_of_first_steps(config: RunConfig, dataset: Dataset, check_numerics: bool = False) -> Exception | None:
+    """The error of the first training steps, each operation run on its own; None if there is none.
+
+    It need not be an operation's: a user's code may work only as a graph.
 
     Args:
         config: of the run.
@@ -94,7 +97,7 @@ def _error_of_first_steps(
             tensors = to_tensors(batch) | {"prepared": tf.zeros_like(batch["prepared"])}
             model.train_step(tensors, optimizers)
             model.probabilities(tensors)
-    except tf.errors.OpError as error:
+    except Exception as error:
         return error
     finally:
         if check_numerics:
