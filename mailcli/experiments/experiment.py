@@ -125,7 +125,8 @@ class Experiment:
             shares = share(self.settings, self.rows, "settings: ")
         except MailError as error:
             raise MailError(f"{self.path}: {error.message}") from error
-        configs = [self._config(own, row, data, history) for own, row in zip(shares, self.rows, strict=True)]
+        rows = zip(shares, self.rows, self.labels, strict=True)
+        configs = [self._config(own, row, label, data, history) for own, row, label in rows]
         labels = self._labels(configs)
         for name in (name for pair in self.against for name in pair):
             if labels.count(name) != 1:
@@ -141,14 +142,14 @@ class Experiment:
                 )
         return [config.without_seed() for config in configs], shared
 
-    def _config(self, shared: Options, row: Options, data: str, history: int) -> RunConfig:
-        """The config of a row (MailError: names the row's cell)."""
+    def _config(self, shared: Options, row: Options, label: str, data: str, history: int) -> RunConfig:
+        """The config of a row (MailError: names the row by its label, or else by its cell)."""
         try:
             return resolve_config([shared, row], data, history)
         except MailError as error:
             names: Options = {key: row[key] for key in ("ranker", "cold_start", "cold_start.variant") if key in row}
             cell = make_config([{"data": data}, names]).cell
-            raise MailError(f"{self.path}: row '{cell}': {error.message}") from error
+            raise MailError(f"{self.path}: row '{label or cell}': {error.message}") from error
 
     def row_names(self) -> list[str]:
         """The names of the rows in the table."""

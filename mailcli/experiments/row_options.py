@@ -25,14 +25,13 @@ def check_row_options(experiment: Experiment, runs: Path) -> None:
     Raises:
         MailError: the message names the file and the row.
     """
-    names = experiment.row_names()
-    unfinished = set(range(len(names)))
+    unfinished = set(range(len(experiment.rows)))
     for data in experiment.datasets:
         configs, shared = experiment.configs(data, RunConfig.history)
         unfinished &= {row for row in unfinished if not _is_finished(experiment, configs[row], RunLayout(runs, shared))}
     for row in sorted(unfinished):
         if any(configs[row].shown_options.values()):
-            _check(experiment, names[row], configs[row])
+            _check(experiment, experiment.row_names()[row], configs[row])
 
 
 def _is_finished(experiment: Experiment, config: RunConfig, layout: RunLayout) -> bool:

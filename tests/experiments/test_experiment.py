@@ -236,6 +236,20 @@ def test_a_file_with_a_fault_is_refused_in_one_line(
     assert_refused("run", experiment, toy_data, error)
 
 
+def test_an_option_of_a_row_is_checked_before_the_dataset_is_made(home: Path) -> None:
+    """Even before trivial rows are fitted; the message names the row as the table does."""
+    path = write_experiment(home, EXPERIMENT.replace("rows = [", "rows = [{row = 'MAIL-Base', label = 'A', SIGMA},", 1))
+    for sigma, fault in (
+        ('"cold_start.sigma" = -1.0', "cold-start method 'mail': `sigma` should be positive. Received: sigma=-1.0"),
+        ('"cold_start.sgima" = 1.0', "cold-start method 'mail' has no option 'sgima'. Did you mean 'sigma'? "),
+    ):
+        path.write_text(path.read_text().replace("SIGMA", sigma))
+        error = error_line(mail("run", path))
+        assert error.startswith(f"{path}: row 'A': {fault}")
+        assert [entry.name for entry in home.iterdir()] == [path.name]
+        path.write_text(path.read_text().replace(sigma, "SIGMA"))
+
+
 def test_an_experiment_chooses_label_and_test_of_its_source(tmp_path: Path) -> None:
     kuairand.write(tmp_path / "data/raw/kuairand-pure", kuairand.good_rows())
     path = tmp_path / "experiment.toml"

@@ -157,13 +157,15 @@ def test_seeds_of_trials_are_those_of_the_file_or_of_the_command_line(
 
 
 def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
-    rows = 'rows = ["BaseDNN", {row = "base+masked", label = "x"}, {row = "MetaEmb", label = "x"}, '
-    rows += '{row = "base+dropout", label = "x (2)"}]'
+    rows = 'rows = ["BaseDNN", "base+masked", {row = "base+masked", learning_rate = 0.1}, '
+    rows += '{row = "base+dropout", label = "base+masked (2)"}]'
     path = write_experiment(tmp_path, 'title = "Toy"\nsource = "alimama"\n' + rows)
     tuned = [TunedRow({}, value) for value in (0.5, 0.6, 0.7, 0.8)]
     write_tuned_file(read_experiment(path), Budget(1, (), "all", 0, 1), tuned, "toy", tmp_path / "tuned.toml")
     content = tomllib.loads((tmp_path / "tuned.toml").read_text(encoding="utf-8"))
-    assert content["tuned"]["validation"] == {"BaseDNN": 0.5, "x": 0.6, "x (3)": 0.7, "x (2)": 0.8}
+    assert content["tuned"]["validation"] == {
+        **{"BaseDNN": 0.5, "base+masked": 0.6, "base+masked (3)": 0.7, "base+masked (2)": 0.8}
+    }
 
 
 @pytest.mark.parametrize(
