@@ -141,7 +141,7 @@ class RunConfig:
 def check_number_of_seeds(seeds: int) -> None:
     """Refuse a value of --seeds that no table has (MailError)."""
     if not 1 <= seeds <= MOST_SEEDS:
-        raise MailError(f"--seeds is {seeds}. Expected their number, 1 to {MOST_SEEDS:,}.")
+        raise MailError(f"--seeds is {seeds}. Expected a number from 1 to {MOST_SEEDS:,}.")
 
 
 _POSITIVE = number_between(0, math.inf, "a positive number")

@@ -34,8 +34,8 @@ def check_flags(**flags: object) -> None:
 def check_count(name: str, value: object, most: int | None = None) -> None:
     """Refuse what is no whole number from 1, or above `most` (MailError)."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= int(value) <= (most or int(value)):
-        expected = f"1 to {most:,}" if most else "1 or more"
-        raise MailError(f"{name} is {shorten(value)}. Expected their number, {expected}.")
+        expected = f"from 1 to {most:,}" if most else "from 1"
+        raise MailError(f"{name} is {shorten(value)}. Expected a whole number {expected}.")
 
 
 def check_minutes(name: str, value: object) -> None:

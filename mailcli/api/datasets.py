@@ -28,7 +28,7 @@ def load(name: str | None = None, data_dir: str | Path = "data") -> Dataset:
         MailError: there is no such dataset, or it is damaged.
     """
     if not (name is None or (isinstance(name, str) and name)):
-        raise MailError(f"name is {shorten(name)}. Expected that of a dataset, e.g. 'ml-100k', in the folder data_dir.")
+        raise MailError(f"name is {shorten(name)}. Expected the name of a dataset in data_dir, e.g. 'ml-100k'.")
     with messages_shown(quiet=False):
         dataset = open_chosen(as_path("data_dir", data_dir), name, "load(NAME) opens another")
     remember(dataset)

@@ -179,8 +179,8 @@ JOBS = jobs_option("Number of runs in parallel.")
 OVERWRITE = click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace a run whose folder holds other settings, another dataset or other code of your own; otherwise it is "
-    "refused. The old run is kept until the new one begins. Matching runs are reused.",
+    help="Replace a run that was made with other settings, another dataset or another version of your own code; "
+    "otherwise such a run is refused. The old run is kept until the new one begins. Matching runs are reused.",
 )
 
 
@@ -266,9 +266,11 @@ TRACKERS = with_options(
 #: What to change of the files of experiments.
 OF_EXPERIMENT = with_options(
     click.option(
-        "--seeds", type=int, help="Number of seeds of experiments, from the file's first one on. [default: the file's]"
+        "--seeds",
+        type=int,
+        help="Number of seeds of each experiment, starting with the first seed of its file. [default: the file's]",
     ),
-    data_option("Dataset of experiments, instead of the file's."),
+    data_option("Dataset for the experiments, instead of the one in the file."),
 )
 
 #: The options that every training command shares.

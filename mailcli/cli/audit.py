@@ -90,7 +90,7 @@ def _table(audited: list[_Audited], configs: list[RunConfig], title: str) -> Tex
 
 
 def _audit(run: RunFolder, data_dir: Path, draws: int) -> RunAudit:
-    """A run's audit: that in its folder if it has as many draws, and otherwise of its weights."""
+    """A run's audit: the one in its folder if it has enough draws, otherwise a new one made with its weights."""
     stored_audit = run.audit
     if stored_audit and len(stored_audit.draws) >= draws:
         return stored_audit.first_draws(draws)

@@ -1,4 +1,4 @@
-"""`mail doctor`: is everything well."""
+"""`mail doctor`: whether everything is well."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def run(
     """Train the missing runs of an experiment and print its table.
 
     FILE is one of experiments/*.toml: a dataset, rows, seeds and settings. The dataset is made if it is missing, also
-    with --dry-run. An experiment with a grid is made in many simulated worlds, and has tables of all of them. Finished
+    with --dry-run. An experiment with a grid runs in many simulated worlds, and its tables cover all of them. Finished
     runs are reused, interrupted ones are resumed. Before it begins, the command says how long it will take at most.
     """
     check_form(form, dry_run)

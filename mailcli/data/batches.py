@@ -21,7 +21,7 @@ from mailcli.utils.prefetch import prefetch
 PREFETCHED = 4
 
 
-Items = TypeVar("Items", NDArray[np.int64], list[tuple[int, int]])
+Sliceable = TypeVar("Sliceable", NDArray[np.int64], list[tuple[int, int]])
 
 
 class Batch(TypedDict):
@@ -191,7 +191,7 @@ class Batches:
         return np.where(mask, places, 0), mask
 
 
-def _worker_share(sequence: Items, worker: tuple[int, int]) -> Items:
+def _worker_share(sequence: Sliceable, worker: tuple[int, int]) -> Sliceable:
     """A worker's share of a sequence; the shares' lengths differ by one at most."""
     index, workers = worker
     return sequence[len(sequence) * index // workers : len(sequence) * (index + 1) // workers]

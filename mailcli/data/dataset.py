@@ -174,7 +174,7 @@ class Dataset:
         return self.column(split, "history_end") - self.offsets[self.column(split, "user")]
 
     @property
-    def label(self) -> str:
+    def display_name(self) -> str:
         """The name, and whether the data is simulated, for tables."""
         return f"{self.name} (simulated)" if self.simulation else f"{self.name} (real data)"
 
@@ -218,7 +218,9 @@ def dataset_names(data_dir: Path) -> list[str]:
 
 
 def open_dataset(data_dir: Path, name: str) -> Dataset:
-    """The dataset of that name; last_used.py has the one of a command that names none, whose `name` may be empty here.
+    """The dataset of that name; `last_used.open_chosen` is for commands that need not name one.
+
+    It passes an empty name if there is no dataset.
 
     Raises:
         MailError: there is no such dataset.

@@ -1,7 +1,8 @@
 """The dataset of a command that names none: the only one in the data folder, or the one that was used or made last.
 
 <data folder>/.last-dataset holds its name. It is written only where there are several datasets, and only by commands
-whose dataset one chooses; a data folder that cannot be written works as before, but each command has to name one.
+that let the user choose a dataset; a data folder that cannot be written works as before, but each command has to name
+one.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ logger = logging.getLogger(__name__)
 MARKER = ".last-dataset"
 
 
-def open_chosen(data_dir: Path, name: str | None, others: str = "--data NAME takes another") -> Dataset:
-    """The dataset of that name; without a name the only one, or of several the one used or made last, which is logged.
+def open_chosen(data_dir: Path, name: str | None, hint: str = "--data NAME takes another") -> Dataset:
+    """The dataset of that name. Without a name: the only one, or the one used or made last, which is logged.
 
     Args:
         data_dir: folder of the datasets.
         name: None if the user named none.
-        others: how to get another one, for the message.
+        hint: how to get another one, for the message.
 
     Raises:
         MailError: there is no such dataset, or there are several and it is not known which one was used last.
@@ -35,7 +36,7 @@ def open_chosen(data_dir: Path, name: str | None, others: str = "--data NAME tak
     last = _last_used(data_dir)
     if last not in known:
         raise MailError(f"{data_dir} holds several datasets: name one of {quoted(known)}.")
-    logger.info(f"Dataset: {last}, the one used or made last; {others}.")
+    logger.info(f"Dataset: {last}, the one used or made last; {hint}.")
     return open_dataset(data_dir, last)
 
 

@@ -80,9 +80,7 @@ def config_on(dataset: Dataset, layers: Iterable[Options], variant: str | None =
     """
     config = resolve_config(layers, dataset.name, dataset.history, variant)
     if config.continues:
-        raise MailError(
-            "continues: names the run whose weights to start from. Use `mail train --continue RUN` instead."
-        )
+        raise MailError("continues: is set only by `mail train --continue RUN`. Leave it out.")
     if config.precision == "bfloat16":
         _note_slow_bfloat16()
     logger.debug(f"{config.cell} on {dataset.folder}: {config}")

@@ -40,11 +40,11 @@ def _table_lines(title: str, table: PlannedTable) -> list[str]:
     if table.grid:
         states = Counter(map(_state, table.runs()))
         counts = "; ".join(f"{state}: {count}" for state, count in states.items())
-        return [f"{title} on {table.dataset.label}, runs {counts}"]
+        return [f"{title} on {table.dataset.display_name}, runs {counts}"]
     cells: dict[str, list[PlannedRun]] = {}
     for run in table.runs():
         cells.setdefault(run.cell_key, []).append(run)
-    return [f"{title} on {table.dataset.label}", *map(_cell_line, cells.values())]
+    return [f"{title} on {table.dataset.display_name}", *map(_cell_line, cells.values())]
 
 
 def _cell_line(runs: Sequence[PlannedRun]) -> str:

@@ -109,7 +109,7 @@ class PlannedTable:
 
 
 def check_folders(tables: Iterable[PlannedTable]) -> None:
-    """Refuse tables that need one folder for different runs: one would stand in the way of the other (MailError)."""
+    """Refuse tables that need one folder for different runs (MailError)."""
     needed: dict[Path, PlannedRun] = {}
     for run in (run for table in tables for run in table.runs()):
         other = needed.setdefault(run.folder, run)

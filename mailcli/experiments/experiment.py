@@ -111,7 +111,7 @@ class Experiment:
         return (real, *([self.simulate["name"]] if self.simulate else []))
 
     def title_on(self, dataset: str) -> str:
-        """The title of the table on a dataset, given by its `Dataset.label`; says so if the data is simulated."""
+        """The title of the table on a dataset, given by its `Dataset.display_name`; says so if the data is simulated."""
         return f"{self.title}, simulated" if dataset.endswith("(simulated)") else self.title
 
     def configs(self, data: str, history: int) -> tuple[list[RunConfig], RunConfig]:
@@ -162,7 +162,6 @@ class Experiment:
     def baseline_of(self, configs: Sequence[RunConfig]) -> BaselineOf:
         """The cell that each is compared with: the same ranker without a method, with its own settings if it is tuned.
 
-
         Raises:
             MailError: a tuned experiment lacks the row of a ranker without a method.
         """
@@ -197,7 +196,7 @@ class Experiment:
 
         Args:
             rows: those of `configs`, in the same order, named by `name_rows`.
-            dataset: its `Dataset.label`.
+            dataset: its `Dataset.display_name`.
             columns: the metrics to show.
         """
         title = self.title_on(dataset)

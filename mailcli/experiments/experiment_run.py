@@ -87,7 +87,7 @@ def make_tables(
     return [
         text
         for world, own in zip(planned, rows, strict=True)
-        for result in world.experiment.tables(own, world.table.dataset.label, columns)
+        for result in world.experiment.tables(own, world.table.dataset.display_name, columns)
         for text in lay_out_with_audit(result)
     ]
 

@@ -51,7 +51,7 @@ class Budget:
     seeds: int = 1
     """Seeds of each trial, from `seed` on; the mean of their validation AUC is maximized."""
     option: str = "--range"
-    """Where the ranges stand, for an error."""
+    """Where the ranges come from, for an error: `--range`, or the file and key."""
 
 
 def budget_of(
@@ -219,10 +219,24 @@ def _checked_ranges(experiment: Experiment, budget: Budget, configs: Sequence[Ru
     ranges = parse_ranges(budget.ranges, budget.option)
     check_comparable(ranges, budget.option)
     _check_ranges(ranges, configs, budget.option)
-    for config in configs:
+    for name, config in zip(experiment.row_names(), configs, strict=True):
         seeded = replace(config, seed=budget.seed)
-        _search_of(config.cell, seeded, _ranges_of(config, ranges), budget, experiment).check()
+        search = _search_of(config.cell, seeded, _ranges_of(config, ranges), budget, experiment)
+        _check_trials(search, f"{budget.option}: row '{name}'")
+        search.check()
     return ranges
+
+
+def _check_trials(search: Search, place: str) -> None:
+    """Refuse a range with an end that is wrong, or that the row's ranker or method refuses (MailError)."""
+    # It imports TensorFlow.
+    from mailcli.models.factory import check_option_values
+
+    try:
+        for trial in search.end_trials():
+            check_option_values(trial)
+    except MailError as error:
+        raise MailError(f"{place}: {error.message}") from error
 
 
 def _search_of(name: str, config: RunConfig, ranges: Sequence[Range], budget: Budget, experiment: Experiment) -> Search:

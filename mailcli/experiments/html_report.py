@@ -52,8 +52,8 @@ def make_report(sources: Sequence[Path], options: ReportOptions) -> list[ReportS
         options: what to show of them.
 
     Raises:
-        MailError: a file or folder is missing or faulty, a run is missing, the warm-up cannot be measured, or a grid is
-            to have other columns than its own.
+        MailError: a file or folder is missing or faulty, a run is missing, the warm-up cannot be measured, or --columns
+            or --known is given for a grid, whose table has columns of its own.
     """
     files = [source for source in sources if is_experiment(source)]
     folders = [source for source in sources if source not in files]

@@ -106,7 +106,7 @@ def parse_ranges(texts: Sequence[str], option: str = "--range") -> list[Range]:
 
     Args:
         texts: one per setting.
-        option: where they stand, for an error.
+        option: where they come from, for an error.
 
     Raises:
         MailError: a text is none of these, or two have the same key.
@@ -136,7 +136,10 @@ def _parse(text: str, option: str) -> Range:
     if not key.strip() or not values.strip():
         raise wrong
     if "|" in values:
-        return Range(key.strip(), 0, 0, False, False, tuple(value.strip() for value in values.split("|")))
+        choices = tuple(value.strip() for value in values.split("|"))
+        if "" in choices or len(set(choices)) < len(choices):
+            raise wrong
+        return Range(key.strip(), 0, 0, False, False, choices)
     low, dots, high = values.removeprefix("log:").partition("..")
     log = values.startswith("log:")
     try:

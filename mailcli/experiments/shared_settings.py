@@ -20,7 +20,7 @@ def share(settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], place:
         settings: what the rows share.
         rows: `ranker`, `cold_start` and `variant` of each; a missing one, or None, is that of the settings, or the
             default. A row's variant replaces the one in the settings.
-        place: where the settings stand, for an error.
+        place: where the settings come from, for an error.
 
     Raises:
         MailError: no row has an option.

@@ -27,7 +27,7 @@ def load_optuna() -> Any:
         import optuna
     except ImportError as error:
         raise MailError(
-            "`mail tune` needs Optuna. Install it with: pip install -c constraints.txt -e '.[tune]'."
+            "`mail tune` needs Optuna. Install it with `pip install -c constraints.txt -e '.[tune]'`."
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
@@ -134,15 +134,15 @@ def tell_diverged(study: Any, trial: Any) -> None:
 
 
 def value_of(study: Any, settings: Mapping[str, Any]) -> float | None:
-    """The value of settings that an earlier trial has had; None if there was none.
+    """The value of an earlier trial with these settings; None if there is none.
 
     Raises:
-        DivergedError: it has diverged.
+        DivergedError: that trial diverged.
     """
     for trial in _counted(study):
         if trial.params == settings:
             if trial.value is None:
-                raise DivergedError("diverges, as when these settings were tried before.")
+                raise DivergedError("diverged before with the same settings.")
             return float(trial.value)
     return None
 

@@ -25,7 +25,7 @@ def write_tuned_file(experiment: Experiment, budget: Budget, tuned: Sequence[Tun
     """
     names = experiment.row_names()
     rows = [_row(*row) for row in zip(experiment.content["rows"], names, tuned, strict=True)]
-    # Its words are about other numbers.
+    # `reading` describes the numbers of the untuned experiment.
     kept = {key: value for key, value in experiment.content.items() if key not in {"rows", "tune", "reading"}}
     validation = {
         name: tuned_row.validation

@@ -109,8 +109,8 @@ def _check_target(source: RawData, field: Field, seen: SeenIds, vocabulary: Voca
     of_behaviors = seen.values(field)
     of_target = np.logical_or.reduce([seen.values(other) for other in target_fields])
     sides = [("behaviors", of_behaviors), ("items", of_target)]
-    (name, values), (other_name, others) = sorted(sides, key=lambda side: int(side[1].sum()))
-    missing = values & ~others
+    (name, values), (other_name, other_values) = sorted(sides, key=lambda side: int(side[1].sum()))
+    missing = values & ~other_values
     check_link(
         Link(
             source.path_of(name),
@@ -119,7 +119,7 @@ def _check_target(source: RawData, field: Field, seen: SeenIds, vocabulary: Voca
             count=int(values.sum()),
             missing=int(missing.sum()),
             example=_example(vocabulary, missing),
-            target_example=_example(vocabulary, others),
+            target_example=_example(vocabulary, other_values),
         )
     )
 

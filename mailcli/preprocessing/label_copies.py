@@ -27,7 +27,7 @@ class _Counts(NamedTuple):
     """Clicks and non-clicks, by user, item or value."""
 
     clicks: NDArray[np.float64]
-    others: NDArray[np.float64]
+    non_clicks: NDArray[np.float64]
 
     @classmethod
     def of(cls, numbers: Numbers, clicked: NDArray[np.bool_], size: int) -> _Counts:
@@ -43,8 +43,8 @@ class _Counts(NamedTuple):
 
     def by(self, ids: Numbers, size: int) -> _Counts:
         """Those of users or items, by the values of a field of theirs."""
-        clicks, others = (np.bincount(ids, weights=counts, minlength=size).astype(np.float64) for counts in self)
-        return _Counts(clicks, others)
+        clicks, non_clicks = (np.bincount(ids, weights=counts, minlength=size).astype(np.float64) for counts in self)
+        return _Counts(clicks, non_clicks)
 
 
 def label_copies(schema: Schema, read: Read) -> dict[Field, float]:
@@ -103,9 +103,9 @@ def _auc_of_rates(train: _Counts, rest: _Counts) -> float:
     # It takes a second to import, and commands that make no dataset import this module, too.
     from sklearn.metrics import roc_auc_score
 
-    overall = train.clicks.sum() / (train.clicks.sum() + train.others.sum())
+    overall = train.clicks.sum() / (train.clicks.sum() + train.non_clicks.sum())
     # One impression at the overall rate is added to each value.
-    rates = (train.clicks + overall) / (train.clicks + train.others + 1)
+    rates = (train.clicks + overall) / (train.clicks + train.non_clicks + 1)
     labels = np.repeat([1, 0], len(rates))
     return float(roc_auc_score(labels, np.tile(rates, 2), sample_weight=np.concatenate(rest)))
 

@@ -10,7 +10,7 @@ from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, signed, unsigned
 from mailcli.runs.audit import SOURCES
 from mailcli.settings.class_code import generates_behavior
-from mailcli.utils.parsing import or_none
+from mailcli.utils.parsing import none_if_nan
 
 #: The sources that are compared with the user's own v̂, and the heads of their columns.
 _COLUMNS = {"other": "another's v̂", "permuted": "permuted", "mean": "mean v", "none": "v = 0", "real": "real v"}
@@ -123,7 +123,7 @@ def _records(audits: Sequence[NamedAudit]) -> list[dict[str, Any]]:
             "row": row.name,
             "metric": metric,
             "source": source,
-            "mean": or_none(float(row.audit.values[source][number])),
+            "mean": none_if_nan(float(row.audit.values[source][number])),
             **difference.record(),
             "personal": row.audit.is_personal,
             "seeds": list(row.seeds),

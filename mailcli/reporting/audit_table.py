@@ -12,7 +12,7 @@ from mailcli.reporting.captions import protocol_text
 from mailcli.reporting.rows import METRICS, TITLES
 from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
 from mailcli.runs.audit import SOURCES
-from mailcli.utils.parsing import or_none
+from mailcli.utils.parsing import none_if_nan
 
 
 def audit_table(audit: MeanAudit, configs: Sequence[RunConfig], dataset: str, title: str) -> TextTable:
@@ -81,9 +81,9 @@ def _records(audit: MeanAudit, config: RunConfig, seeds: list[int]) -> list[dict
                     "cell": config.cell,
                     "source": source,
                     "metric": metric,
-                    "mean": or_none(float(audit.values[source][number])),
-                    "over_users_low": or_none(low),
-                    "over_users_high": or_none(high),
+                    "mean": none_if_nan(float(audit.values[source][number])),
+                    "over_users_low": none_if_nan(low),
+                    "over_users_high": none_if_nan(high),
                     **difference.record(),
                     "personal": audit.is_personal,
                     "seeds": seeds,

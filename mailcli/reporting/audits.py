@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.runs.audit import SOURCES, RunAudit
-from mailcli.utils.parsing import or_none
+from mailcli.utils.parsing import none_if_nan
 
 
 class AuditDifference(NamedTuple):
@@ -33,9 +33,9 @@ class AuditDifference(NamedTuple):
     def record(self) -> dict[str, float | None]:
         """Its numbers in a record of a table."""
         return {
-            "against_own": or_none(self.mean),
-            "against_own_low": or_none(self.low),
-            "against_own_high": or_none(self.high),
+            "against_own": none_if_nan(self.mean),
+            "against_own_low": none_if_nan(self.low),
+            "against_own_high": none_if_nan(self.high),
         }
 
 

@@ -15,7 +15,7 @@ from mailcli.reporting.listing import add_names, plain_table, print_text
 def describe(dataset: Dataset) -> Group:
     """Tables, fields, vocabularies, history lengths, CTR and naturally new users of a dataset."""
     manifest = dataset.manifest
-    lines = [f"{dataset.label}: source {manifest['source']}, format {manifest['format']}, n_v {dataset.history}"]
+    lines = [f"{dataset.display_name}: source {manifest['source']}, format {manifest['format']}, n_v {dataset.history}"]
     if dataset.simulation:
         settings = ", ".join(
             f"{key} {value:.6g}" if isinstance(value, int | float) else f"{key} {value}"

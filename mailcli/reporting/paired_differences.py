@@ -18,7 +18,7 @@ from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import dataset_sha256, trained_dataset_sha256
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.training.evaluate import measure_draws
-from mailcli.utils.parsing import or_none
+from mailcli.utils.parsing import none_if_nan
 
 
 class NotComparableError(Exception):
@@ -67,7 +67,7 @@ def paired_differences(
             continue
         low = high = None
         if drawn:
-            low, high = map(or_none, percentile_interval(drawn[1][users][metric] - drawn[0][users][metric]))
+            low, high = map(none_if_nan, percentile_interval(drawn[1][users][metric] - drawn[0][users][metric]))
         differences[users, metric] = Difference(after - before, low, high)
     return differences
 

@@ -108,7 +108,7 @@ def make_table(
     lines = [line for users in TITLES for line in _block(rows, users, metrics, reported or {})]
     notes = caption_notes(rows, bootstrapped, with_conversions, reported)
     notes += column_notes(shown)
-    # Rows that are compared with each other stand in a table before.
+    # Rows that are compared with each other are in an earlier table.
     audited = [] if any(row.against for row in rows) else rows
     audits, missing = row_audits(audited), missing_note(audited)
     if not audits:

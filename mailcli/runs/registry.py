@@ -83,12 +83,9 @@ def find_run(
     """The run of a config: finished, unfinished, or not begun yet.
 
     Args:
-        runs: folder of the runs.
-        config: of the run.
-        dataset: the dataset.
-        checksums: SHA-256 of what else the run depends on, by keys that end with `_sha256`.
-        overwrite: whether a run with other settings, data or code is no error, but is replaced once the new one begins.
-        remedy: what to do about such a run, for the error.
+        runs: folder of the runs. config: of the run. dataset: the dataset. checksums: SHA-256 of what else the run
+        depends on, by keys that end with `_sha256`. overwrite: whether a run with other settings, data or code is
+        replaced once the new one begins; otherwise it is refused. remedy: what to do about such a run, for the error.
 
     Raises:
         MailError: the folder is not a run folder, or holds a run with other settings, data or code.
@@ -242,7 +239,7 @@ def _config_toml(run: RunFolder) -> Options:
 def baseline_result(run: RunFolder) -> dict[str, Any] | None:
     """result.json of a run's baseline: None if there is no such finished run next to it, or for a baseline itself.
 
-    Nor does a baseline count that was trained on another version of the dataset, or by another version of mail.
+    A baseline that was trained on another version of the dataset, or by another version of mail, does not count.
     """
     if run.config.cold_start == "none":
         return None

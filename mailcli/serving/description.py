@@ -38,7 +38,7 @@ def describe(run: RunFolder, dataset: Dataset, served: ServedModel, graphs: dict
     return {
         "mail": __version__,
         "tensorflow": tf.__version__,
-        "dataset": dataset.label,
+        "dataset": dataset.display_name,
         "cell": run.config.cell,
         "protocol": run.config.protocol,
         "seed": run.config.seed,

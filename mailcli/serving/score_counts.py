@@ -29,7 +29,7 @@ class Unknown(NamedTuple):
     """By name; only columns that have some."""
 
     def plus(self, other: Unknown) -> Unknown:
-        """Both."""
+        """The unknown values of both."""
         columns = dict(self.columns)
         for name, column in other.columns.items():
             number, example = columns.get(name, UnknownColumn(0, column.example))

@@ -37,6 +37,7 @@ NO_BEHAVIOR = 5_389 / 1_141_729
 NULL_BRAND = 0.29
 DUPLICATES = 0.07
 ACTION_SHARES = np.array([688.9, 15.9, 9.3, 9.1]) / 723.2
+#: Rows of the log per absurd time (ours: half of what --max-bad-rows allows by default).
 ROWS_PER_ABSURD_TIME = 2_000
 PIDS = ("430548_1007", "430539_1007")
 #: Share of impressions on the second of PIDS (ours).
@@ -84,7 +85,7 @@ def draw_ads(world: World) -> pa.Table:
             "adgroup_id": np.arange(1, world.ads + 1),
             "cate_id": world.ad_category + 1,
             "campaign_id": campaign,
-            # Of ten numbers of campaigns, the customers have six; prices are log-normal around e^5 (ours).
+            # Six customers per ten campaigns; prices are log-normal with median e^5 (ours).
             "customer": campaign * 6 // 10 + 1,
             "brand": brand,
             "price": np.round(np.exp(rng.normal(5, 1.5, world.ads)).clip(0.01, 1e8), 2),
@@ -141,7 +142,7 @@ def _behaviors(world: World, chunk: Chunk) -> tuple[pa.Table, NDArray[np.int64]]
     counted[duplicate] = False
     interests = np.zeros((len(ids), INTERESTS), np.int64)
     np.add.at(interests, (user[counted], world.interest_of_category[category[counted]]), 1)
-    # At most two, and none if the log is so small that they would exceed the default of --max-bad-rows.
+    # At most two in a chunk, and none if the log is so small that they would exceed the default of --max-bad-rows.
     absurd = np.array((-2_082_686_353, 2_038_000_000))[: len(user) // ROWS_PER_ABSURD_TIME]
     columns["time_stamp"][rng.integers(max(len(user), 1), size=len(absurd))] = absurd
     order = rng.permutation(len(user))

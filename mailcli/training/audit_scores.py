@@ -35,7 +35,8 @@ def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping
         splits: the run's views of the training and test splits.
 
     Raises:
-        NotMeasurableError: the run's method generates no behavior, there are fewer than two new users, or one label.
+        NotMeasurableError: the run's method generates no behavior, there are fewer than two new users, or all labels
+            are the same.
     """
     if not _may_generate(model):
         raise _generates_nothing(run)

@@ -12,8 +12,8 @@ from mailcli.errors import Interrupted, MailError
 
 
 @contextmanager
-def changes_of_dataset_reported(dataset: Dataset) -> Iterator[None]:
-    """Report any error as one of the dataset, if that was overwritten in the meantime (MailError)."""
+def dataset_changes_reported(dataset: Dataset) -> Iterator[None]:
+    """Report an error as a change of the dataset if its files were overwritten in the meantime (MailError)."""
     try:
         yield
     except Interrupted:

@@ -14,7 +14,7 @@ from mailcli.errors import DivergedError, MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.metrics.bootstrap import DRAWS_SEED, WeightedMetrics, resample
 from mailcli.metrics.calibration import CALIBRATION_METRICS, calibration
-from mailcli.utils.parsing import or_none
+from mailcli.utils.parsing import none_if_nan
 from mailcli.utils.progress import progress
 
 #: For each column of a Scorer's output: the prefix of its metrics' names, and its label.
@@ -70,8 +70,8 @@ def check_selectable(dataset: Dataset, view: View, users: str, key: str = "selec
     if clicks in {0, total}:
         raise MailError(
             f"{key} = '{users}': {clicks} of the {total} impressions of {users} users in the {view.split} split are "
-            f"clicks, so they have no AUC. Expected clicks and others; choose another `{key}`, or a dataset with more "
-            "impressions."
+            f"clicks, so they have no AUC. Expected both clicks and non-clicks; choose another `{key}`, or a dataset "
+            "with more impressions."
         )
 
 
@@ -123,7 +123,7 @@ def _labeled_scores(dataset: Dataset, view: View, scores: NDArray) -> Iterator[t
 
 def _group_metrics(prefix: str, user: NDArray, label: NDArray, scores: NDArray) -> dict[str, Any]:
     by_user = gauc(user, label, scores)
-    auc_value, gauc_value, positives = or_none(auc(label, scores)), or_none(by_user.value), int(label.sum())
+    auc_value, gauc_value, positives = none_if_nan(auc(label, scores)), none_if_nan(by_user.value), int(label.sum())
     if prefix:
         return {f"{prefix} AUC": auc_value, f"{prefix} GAUC": gauc_value, "conversions": positives}
     return {
@@ -141,4 +141,4 @@ def _group_calibration(prefix: str, label: NDArray, probabilities: NDArray | Non
     names = [f"{prefix} {name}".strip() for name in CALIBRATION_METRICS]
     if probabilities is None:
         return dict.fromkeys(names)
-    return dict(zip(names, map(or_none, calibration(label, probabilities)), strict=True))
+    return dict(zip(names, map(none_if_nan, calibration(label, probabilities)), strict=True))

@@ -15,7 +15,7 @@ _OTHERS = 7
 
 
 class NotMeasurableError(MailError):
-    """A run's new users have no AUC, or nothing to be compared."""
+    """A run's new users have no AUC, or there is nothing to compare."""
 
 
 def have_hidden_behavior(run: RunFolder, dataset: Dataset, view: View) -> Mask:

@@ -180,7 +180,7 @@ class TrainingLoop:
 
     @property
     def _work_done(self) -> WorkDone:
-        """Where the whole run stands, for its progress: validations are a part of what it takes."""
+        """How far the whole run has come, for its progress; the time of validations counts."""
         since, before = self._pace_from or (time.monotonic(), self._impressions_done)
         return WorkDone(self._impressions_done, self._impressions_done - before, time.monotonic() - since)
 

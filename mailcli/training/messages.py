@@ -11,7 +11,7 @@ from mailcli.config import RunConfig
 from mailcli.errors import counted
 from mailcli.runs.checkpoints import TrainingState
 from mailcli.runs.folder import RunFolder
-from mailcli.utils.log import is_one_of_several
+from mailcli.utils.log import is_worker
 from mailcli.utils.progress import clock, left
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def log_validation(
         f"best {_best_auc(config, state.best)} (epoch {state.best['best_epoch']})",
         clock(seconds) + (f", at most {left(seconds_left)}" if seconds_left is not None else ""),
     ]
-    whose = f"{_name(config)}: " if is_one_of_several() else ""
+    whose = f"{_name(config)}: " if is_worker() else ""
     logger.info(whose + " · ".join(parts))
 
 

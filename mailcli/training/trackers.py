@@ -28,7 +28,7 @@ VARIABLES = {"tensorboard": "MAIL_TENSORBOARD", "mlflow": "MAIL_MLFLOW"}
 def enable(option: str) -> None:
     """Track every run of this process and its child processes (MailError if the tracker is not installed)."""
     if importlib.util.find_spec(option) is None:
-        raise MailError(f"--{option}: {option} is not installed. Install it with: pip install {option}.")
+        raise MailError(f"--{option}: {option} is not installed. Install it with `pip install {option}`.")
     os.environ[VARIABLES[option]] = "1"
 
 

@@ -108,8 +108,8 @@ class WarmStart:
         before_later = _measure_test(later, config, Predictor(self._run, later).scorer, "the run before")
         before_earlier: Metrics = (self._run.result or {})["test"]
         return [
-            {"dataset": earlier.label, "before": before_earlier, "after": after_earlier},
-            {"dataset": later.label, "before": before_later, "after": after},
+            {"dataset": earlier.display_name, "before": before_earlier, "after": after_earlier},
+            {"dataset": later.display_name, "before": before_later, "after": after},
         ]
 
 

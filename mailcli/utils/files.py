@@ -172,7 +172,7 @@ def remove(path: Path) -> None:
 
 
 def delete_folder(path: Path) -> None:
-    """Delete a folder, or a link to one, such that it is whole or not there: first it gets the name of a partial one.
+    """Delete a folder, or a link to one, so that nobody sees it half-deleted: it gets a partial name first.
 
     What a kill leaves behind is deleted by the next call. No other process may be using the folder: use a FolderLock.
     """

@@ -60,7 +60,7 @@ def memory_bytes() -> int | None:
 def table_bytes(rows: int, dim: int, training: bool = True) -> int:
     """Memory of a float32 embedding table, in training with Adam's two moments.
 
-    They are written and read in parts, which takes no second copy.
+    The table is saved and loaded in parts, so no second copy is needed.
     """
     return (3 if training else 1) * 4 * rows * dim
 

@@ -65,7 +65,7 @@ def log_to_stderr(level: int = logging.INFO) -> None:
 
 @contextmanager
 def stderr_shows(level: int) -> Iterator[None]:
-    """Show messages of a level and above on stderr within the block, then those that were shown before."""
+    """Show messages of a level and above on stderr within the block; afterwards the previous level applies again."""
     before = stderr_level()
     log_to_stderr(level)
     try:
@@ -123,13 +123,13 @@ def log_to_queue(queue: Any, level: int) -> None:
     LOGGER.setLevel(level)
 
 
-def is_one_of_several() -> bool:
+def is_worker() -> bool:
     """Whether other processes' messages are shown among this one's, so that each has to say whose it is."""
     return any(isinstance(handler, logging.handlers.QueueHandler) for handler in LOGGER.handlers)
 
 
 def stderr_level() -> int | None:
-    """The level from which on messages are shown on stderr; None if none are."""
+    """The lowest level that is shown on stderr; None if none is."""
     return next((handler.level for handler in LOGGER.handlers if isinstance(handler, _StderrHandler)), None)
 
 

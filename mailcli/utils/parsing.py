@@ -57,6 +57,6 @@ def is_number(value: Any, largest: float = sys.float_info.max) -> bool:
     return type(value) in {int, float} and 0 <= value <= largest
 
 
-def or_none(value: float) -> float | None:
+def none_if_nan(value: float) -> float | None:
     """None, JSON's null, for a metric that is undefined: JSON has no NaN."""
     return None if math.isnan(value) else value

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Item = TypeVar("Item")
+Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 
-def prefetch(make: Callable[[Item], Result], items: Iterable[Item], depth: int) -> Iterator[Result]:
+def prefetch(make: Callable[[Argument], Result], items: Iterable[Argument], depth: int) -> Iterator[Result]:
     """Yield `make(item)` for each item, in order, while a thread prepares up to `depth` results ahead."""
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(1) as pool:

@@ -89,7 +89,7 @@ def end_task() -> None:
 def _send(title: str, total: float, unit: str, work_done: progress.WorkDone) -> Iterator[progress.Advance]:
     del unit
     pace, last = progress.Pace(total, work_done), 0.0
-    # What is not shown part by part is no run: it does not say how long others take.
+    # Only runs are shown in parts; other tasks do not say how long runs take.
     is_run = work_done is not progress.NOTHING_DONE
 
     def advance(amount: float) -> None:
@@ -97,7 +97,7 @@ def _send(title: str, total: float, unit: str, work_done: progress.WorkDone) -> 
         pace.advance(amount)
         if time.monotonic() - last >= SECONDS_PER_REPORT:
             last = time.monotonic()
-            spent, seconds_left = pace.done * (pace.seconds_each or 0.0), pace.seconds_left
+            spent, seconds_left = pace.done * (pace.seconds_per_unit or 0.0), pace.seconds_left
             _events.put(Report(_task, title, pace.done, total, spent, seconds_left if is_run else None))
 
     yield advance

@@ -16,17 +16,17 @@ logger = logging.getLogger(__name__)
 
 
 class WorkDone(NamedTuple):
-    """Where a task stands that is shown part by part, such as a run that is trained from validation to validation."""
+    """How far a task is that is shown in parts, such as a run from validation to validation."""
 
     done: float = 0.0
     """The work done in earlier parts, in this process or before."""
     measured: float = 0.0
-    """What of it was done in this process, in `seconds`."""
+    """The part of `done` that this process did, in `seconds`."""
     seconds: float = 0.0
-    """Since this process began with it: what lies between the parts belongs to the task."""
+    """Seconds since this process began the task, including the time between its parts."""
 
 
-#: Of a task that begins.
+#: The state of a task that is just beginning.
 NOTHING_DONE = WorkDone()
 
 Advance = Callable[[float], None]
@@ -91,7 +91,7 @@ class Pace:
             self._measured += amount
 
     @property
-    def seconds_each(self) -> float | None:
+    def seconds_per_unit(self) -> float | None:
         """Seconds that a unit of work takes; None before anything was measured, and while the task stands still."""
         if self._start is None or not self._measured or self._stands_still:
             return None
@@ -105,12 +105,12 @@ class Pace:
     @property
     def seconds_left(self) -> float | None:
         """Seconds of the work that is left; None if that is not known."""
-        seconds = self.seconds_each
+        seconds = self.seconds_per_unit
         return None if seconds is None else max(self.total - self.done, 0) * seconds
 
     def speed(self, unit: str) -> str:
         """`12.3k impressions/s`."""
-        seconds = self.seconds_each
+        seconds = self.seconds_per_unit
         return f"{_amount(1 / seconds)} {unit}/s" if seconds else ""
 
 

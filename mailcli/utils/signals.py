@@ -52,7 +52,9 @@ def postpone_interrupts() -> Iterator[PostponedInterrupt]:
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Keep Ctrl-C waiting within the block, as do processes that start in it, until they call `ignore_interrupts`.
+    """Keep Ctrl-C pending within the block.
+
+    Processes that start in it inherit this, until they call `ignore_interrupts`.
 
     Otherwise one that is interrupted while it imports its modules would end with a traceback. (Not on Windows.)
     """
@@ -67,7 +69,7 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 def ignore_interrupts() -> None:
-    """Ignore Ctrl-C from now on, and one that has been kept waiting; only the main thread can have signal handlers."""
+    """Ignore Ctrl-C from now on, including one that is pending; only the main thread can have signal handlers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])

@@ -68,7 +68,7 @@ def explain(error: OSError) -> MailError | None:
 
 
 def open_closed_streams() -> bool:
-    """Lead closed standard streams to nowhere; whether stdout was closed.
+    """Redirect closed standard streams to os.devnull; returns whether stdout was closed.
 
     Otherwise the next file that is opened would take its number, and receive what libraries write there.
     """

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Work(NamedTuple):
-    """A task: what tasks of its kind have in common is how long a run of it takes."""
+    """A task. Runs of tasks of one kind take about equally long."""
 
     kind: str
     runs: int = 1
@@ -26,7 +26,7 @@ class _Started:
     since: float
     runs_ended: int = 0
     share: float = 0.0
-    """Of the work of its current run that is done."""
+    """The share of the current run's work that is done."""
     spent: float = 0.0
     """Seconds of its current run."""
     left: float | None = None
@@ -34,7 +34,7 @@ class _Started:
 
 
 class TimeLeft:
-    """The time that is left, from what is reported about the tasks; they are named by their numbers.
+    """Estimates the time left from reports about the tasks, which are identified by their numbers.
 
     Args:
         tasks: what there is to do.

@@ -91,5 +91,5 @@ def test_mistakes_end_in_one_line(simulated: Path) -> None:
 def test_a_dataset_is_loaded_by_its_name(home: Path) -> None:
     with pytest.raises(mail.MailError) as error:
         mail.load(Path("data/tiny"))  # type: ignore[arg-type]
-    expected = "name is PosixPath('data/tiny'). Expected that of a dataset, e.g. 'ml-100k', in the folder data_dir."
+    expected = "name is PosixPath('data/tiny'). Expected the name of a dataset in data_dir, e.g. 'ml-100k'."
     assert error.value.message == expected

@@ -128,7 +128,7 @@ def test_mistakes_end_in_one_line(tiny_data: mail.Dataset, runs: Path, tmp_path:
     assert message("tiny") == "data is 'tiny'. Expected a dataset, e.g. mail.load('tiny')."
     assert message(None) == "data is None. Expected a dataset, e.g. mail.load('ml-100k')."
     assert message(tiny_data, variant="dual") == "--variant requires --cold-start mail; the method is 'none'."
-    assert message(tiny_data, continues="0" * 64).startswith("continues: names the run whose weights to start from.")
+    assert message(tiny_data, continues="0" * 64).startswith("continues: is set only by `mail train --continue RUN`.")
     assert list(tmp_path.iterdir()) == []
     other = message(tiny_data, seed=3, **{**SETTINGS, "runs": runs, "epochs": 2})
     assert "holds a run with other settings (epochs: 1 -> 2)" in other

@@ -81,7 +81,7 @@ from tests.helpers.command_line import error_line, mail
             ["compare", "--rows", "din+cve"],
             "unknown cold-start method 'cve'. Did you mean 'cvae'? Known: 'conse', 'cvae', 'cvar', 'dropout', 'eszsl', 'llae', 'mail', 'mail-pooled', 'masked', 'match', 'metaemb', 'neighbors', 'none', 'pfd', 'poso', 'prior'.",
         ),
-        (["compare", "--seeds", "0"], "--seeds is 0. Expected their number, 1 to 1,000."),
+        (["compare", "--seeds", "0"], "--seeds is 0. Expected a number from 1 to 1,000."),
         (
             ["train", "--cold-start", "mail", "--set", "cold_start.bogus=1"],
             "cold-start method 'mail' has no option 'bogus'. Known: 'variant', 'reduction', 'attention_units', 'encoder_units', 'decoder_units', 'dropout', 'bandwidth', 'sigma', 'steps', 'padding', 'click_gradient', 'update_every'.",
@@ -142,7 +142,7 @@ from tests.helpers.command_line import error_line, mail
             ["ablate", "--variants", "none,sngle"],
             "unknown variant 'sngle'. Did you mean 'single'? Known: 'none', 'single', 'dual', 'base'.",
         ),
-        (["ablate", "--seeds", "0"], "--seeds is 0. Expected their number, 1 to 1,000."),
+        (["ablate", "--seeds", "0"], "--seeds is 0. Expected a number from 1 to 1,000."),
         (["ablate", "--set", "ranker=dmr"], "--set ranker=dmr: use --ranker dmr."),
         (
             ["compare", "--set", "ranker=dmr"],

@@ -60,7 +60,7 @@ class TestSpark:
             preprocess("alimama", simulated_raw, tmp_path, None, PreprocessOptions(engine="spark"))
         assert (
             error.value.message
-            == "--engine spark needs PySpark. Install it with: pip install -c constraints.txt -e '.[spark]'."
+            == "--engine spark needs PySpark. Install it with `pip install -c constraints.txt -e '.[spark]'`."
         )
         assert list(tmp_path.iterdir()) == []
 

@@ -279,8 +279,8 @@ def test_a_missing_file_is_reported_with_those_that_exist(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--seeds", "0"], "--seeds is 0. Expected their number, 1 to 1,000."),
-        (["--seeds", "1001"], "--seeds is 1001. Expected their number, 1 to 1,000."),
+        (["--seeds", "0"], "--seeds is 0. Expected a number from 1 to 1,000."),
+        (["--seeds", "1001"], "--seeds is 1001. Expected a number from 1 to 1,000."),
         (["--format", "markdwon"], "--format markdwon: unknown format. Did you mean 'markdown'? Known: 'table', "),
         (["--data", "tyo"], "unknown dataset 'tyo'. Did you mean 'toy'?"),
     ],
@@ -299,15 +299,15 @@ class TestDatasets:
 
     def test_simulated_and_labeled_so_without_raw_files(self, experiment: Path, toy_data: Path) -> None:
         dataset = prepare_dataset(read_experiment(experiment), toy_data)
-        assert dataset.label == "toy (simulated)"
+        assert dataset.display_name == "toy (simulated)"
 
     def test_real_with_raw_files(self, experiment: Path, toy_data: Path, tmp_path: Path) -> None:
         raw = tmp_path / "data" / "raw" / "alimama"
         shutil.copytree(toy_data / "raw" / "toy", raw)
         # Files from the simulator are not taken for real ones.
-        assert prepare_dataset(read_experiment(experiment), tmp_path / "data").label == "toy (simulated)"
+        assert prepare_dataset(read_experiment(experiment), tmp_path / "data").display_name == "toy (simulated)"
         (raw / "SIMULATED.json").unlink()
-        assert prepare_dataset(read_experiment(experiment), tmp_path / "data").label == "alimama (real data)"
+        assert prepare_dataset(read_experiment(experiment), tmp_path / "data").display_name == "alimama (real data)"
 
     def test_another_simulation_of_that_name_is_refused(self, experiment: Path, toy_data: Path) -> None:
         experiment.write_text(EXPERIMENT.replace("users = 150", "users = 160"), encoding="utf-8")

@@ -178,7 +178,16 @@ def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
         (["--range", "cold_start.alpa=0|1"], "--range cold_start.alpa: no row has such an option."),
         (
             ["--range", "optimizer=adam|sgd|sparse_adam"],
-            "optimizer = 'sgd': expected one of 'sparse_adam', 'adam'.",
+            "--range: row 'BaseDNN (units=8,4)': optimizer = 'sgd': expected one of 'sparse_adam', 'adam'.",
+        ),
+        (
+            ["--range", "ranker.dropout=0.1|2.0"],
+            "--range: row 'BaseDNN (units=8,4)': ranker 'base': Invalid value received for argument `rate`. Expected a "
+            "float value between 0 and 1. Received: rate=2.0",
+        ),
+        (
+            ["--range", "learning_rate=0.001|0.001"],
+            "--range learning_rate=0.001|0.001: expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C.",
         ),
         (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'? Known: 'all', 'new', 'old'."),
     ],
@@ -296,7 +305,10 @@ def test_the_first_trial_has_the_settings_of_the_file() -> None:
             ["--range", "protocol=paper|strict"],
             "--range protocol: results with different values of it are not comparable. Leave it out.",
         ),
-        (["--range", "learning_rate=-1|1"], "learning_rate = -1.0: expected a positive number."),
+        (
+            ["--range", "learning_rate=-1|1"],
+            "--range: row 'BaseDNN (units=8,4)': learning_rate = -1.0: expected a positive number.",
+        ),
         (["--users", "nwe"], "--users nwe: no such group. Did you mean 'new'?"),
     ],
 )

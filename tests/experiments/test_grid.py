@@ -159,7 +159,7 @@ def test_a_world_is_simulated_and_its_raw_files_are_deleted_once_they_are_read(
     published.parent.mkdir(parents=True)
     published.write_text("real", encoding="utf-8")
     dataset = prepare_dataset(first, tmp_path / "data")
-    assert dataset.label == "map-bpu5-as1 (simulated)"
+    assert dataset.display_name == "map-bpu5-as1 (simulated)"
     assert (dataset.simulation or {})["attribute_strength"] == 1
     assert [path.name for path in (tmp_path / "data" / "raw").iterdir()] == ["alimama"]
     # Those that a kill left are deleted by the next command, but nobody else's file.

@@ -284,7 +284,7 @@ def test_an_experiment_on_another_dataset_with_fewer_seeds(home: Path) -> None:
     assert "mail run toy.toml --data other --seeds 1" in text
     expected = "--data and --seeds are of an experiment. Name its FILE, or leave them out."
     assert error_line(report("runs", "--data", "other")) == expected
-    assert error_line(report("toy.toml", "--seeds", "0")) == "--seeds is 0. Expected their number, 1 to 1,000."
+    assert error_line(report("toy.toml", "--seeds", "0")) == "--seeds is 0. Expected a number from 1 to 1,000."
     document = mail(
         "results", "toy.toml", "--data", "other", "--seeds", "1", "--out", "x.md", "--kept", "kept", "--figures", "f"
     )

@@ -301,7 +301,7 @@ def test_what_diverged_is_not_tried_again_and_leaves_no_run(data_dir: Path, tmp_
     done = mail("tune", *where, "--trials", "6", "--range", "learning_rate=0.001|1e9", *SMALL)
     assert done.exit_code == 0, done.output
     assert done.stderr.count("lower learning_rate may help.") == 1
-    assert ": diverges, as when these settings were tried before.\n" in done.stderr
+    assert ": diverged before with the same settings.\n" in done.stderr
     tables = json.loads(mail("runs", "--runs", tmp_path, "--format", "json").stdout)
     statuses = {run["status"] for table in tables for run in table["results"]}
     assert statuses == {"untested"}

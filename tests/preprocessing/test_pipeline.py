@@ -46,13 +46,13 @@ def test_memory_and_threads_do_not_show_in_the_dataset(tmp_path: Path, simulated
 
 
 def test_real_or_simulated_is_recorded(simulated_raw: Path, tiny: Dataset, tmp_path: Path) -> None:
-    assert tiny.label == "tiny (simulated)"
+    assert tiny.display_name == "tiny (simulated)"
     assert tiny.simulation is not None
     assert tiny.simulation["users"] == 300
     copy = tmp_path / "raw"
     shutil.copytree(simulated_raw, copy)
     (copy / "SIMULATED.json").unlink()
-    assert preprocess("alimama", copy, tmp_path / "data", None).label == "alimama (real data)"
+    assert preprocess("alimama", copy, tmp_path / "data", None).display_name == "alimama (real data)"
 
 
 def test_the_record_keeps_its_order(tiny: Dataset) -> None:

@@ -161,5 +161,5 @@ def test_a_tracker_that_is_not_installed_is_refused(name: str, monkeypatch: pyte
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     done = mail("train", f"--{name}")
     assert done.exit_code == 2
-    assert error_line(done) == f"--{name}: {name} is not installed. Install it with: pip install {name}."
+    assert error_line(done) == f"--{name}: {name} is not installed. Install it with `pip install {name}`."
     assert trackers.VARIABLES[name] not in os.environ

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
-from mailcli.utils.parsing import or_none, read_json, read_toml
+from mailcli.utils.parsing import none_if_nan, read_json, read_toml
 
 
 def test_what_files_hold(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_json_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> No
 
 
 def test_an_undefined_number_is_null() -> None:
-    assert or_none(math.nan) is None
-    assert or_none(0.5) == 0.5
+    assert none_if_nan(math.nan) is None
+    assert none_if_nan(0.5) == 0.5
 
 
 def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_time_that_is_left_is_that_of_the_whole_task(monkeypatch: pytest.Mon
     monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     # 300 of 1,000 are done, 200 of them in the 50 s of this process: 700 are left.
     pace = Pace(1000, WorkDone(done=300, measured=200, seconds=50))
-    assert (pace.seconds_each, pace.seconds_left, pace.speed("rows")) == (0.25, 175, "4 rows/s")
+    assert (pace.seconds_per_unit, pace.seconds_left, pace.speed("rows")) == (0.25, 175, "4 rows/s")
     pace.advance(50)
     # 50 s for 250, which is .2 s each.
     assert pace.seconds_left == 650 * 0.2

@@ -44,11 +44,15 @@ class Setup:
         """Refuse impossible numbers (MailError)."""
         users, items = dataset.counts["users"], len(np.unique(dataset.column("test", "item")))
         rules = [
-            (2 <= self.users <= users // 2, f"--users is {self.users}", f"2 to {users // 2}, half of the dataset's"),
+            (
+                2 <= self.users <= users // 2,
+                f"--users is {self.users}",
+                f"2 to {users // 2}, half of the dataset's users",
+            ),
             (
                 2 <= self.candidates <= items,
                 f"--candidates is {self.candidates}",
-                f"2 to {items}, the test day's items",
+                f"2 to {items}, the number of items of the test day",
             ),
             (
                 1 <= self.slate < self.candidates,

@@ -65,7 +65,7 @@ def _lift(observed: Lift) -> list[str]:
 def _notes(
     setup: Setup, dataset: Dataset, arms: tuple[Contender, Contender], outcomes: Sequence[Outcome]
 ) -> tuple[str, ...]:
-    notes = [f"data {dataset.label} | {setup.users:,} users in each arm | seed {setup.seed}"]
+    notes = [f"data {dataset.display_name} | {setup.users:,} users in each arm | seed {setup.seed}"]
     notes += [f"{letter}: {_describe(arm)}" for letter, arm in zip(ARMS, arms, strict=True)]
     notes.append(
         f"each user sees the top {setup.slate} of {setup.candidates} candidates, which are the same for all users"

@@ -58,7 +58,7 @@ def parse_cluster(workers: str | None, index: int | None, timeout: float, enviro
     """
     # Also rejects NaN, which `timeout < 1` would let through.
     if not 1 <= timeout <= LONGEST_TIMEOUT:
-        raise MailError(f"--worker-timeout {timeout:g}: expected seconds from 1 to {LONGEST_TIMEOUT:.0f}.")
+        raise MailError(f"--worker-timeout {timeout:g}: expected 1 to {LONGEST_TIMEOUT:.0f} seconds.")
     addresses = tuple(part.strip() for part in workers.split(",")) if workers is not None else None
     tf_config = _parse_tf_config(environ["TF_CONFIG"]) if environ.get("TF_CONFIG") else None
     if tf_config:

@@ -151,7 +151,7 @@ def _explained(error: BaseException) -> MailError:
 
 
 def _combined(failures: Sequence[_Failure], tasks: Sequence[PoolTask]) -> MailError:
-    """Which of the tasks have failed, and why; a world is named if there are several. A single task's own error."""
+    """One error for all tasks that failed, with their datasets if there are several; of a single task, its own."""
     if len(tasks) == 1:
         return failures[0][1]
     has_worlds = len({task.dataset for task in tasks}) > 1

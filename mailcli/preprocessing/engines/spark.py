@@ -50,7 +50,7 @@ class Engine(DataEngine):
             from pyspark.sql import SparkSession
         except ImportError as error:
             raise MailError(
-                "--engine spark needs PySpark. Install it with: pip install -c constraints.txt -e '.[spark]'."
+                "--engine spark needs PySpark. Install it with `pip install -c constraints.txt -e '.[spark]'`."
             ) from error
         self.functions = pyspark.sql.functions
         temp_dir.mkdir(parents=True, exist_ok=True)

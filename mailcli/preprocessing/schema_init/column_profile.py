@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"-?\d+(?:\.\d{3})*,(\d+)")
 #: Names of columns that are likely to be times.
 TIME_NAME = re.compile("time|date|day|stamp")
-#: Distinct numbers that are all dates, such as 20240229, from which on they are no accident (ours; one of 25 numbers
+#: This many distinct numbers that are all dates, such as 20240229, are no accident (ours; one of 25 numbers
 #: from 20000101 to 20401231 is a date).
 _MANY_DATES = 5
 

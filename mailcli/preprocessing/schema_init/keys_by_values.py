@@ -61,7 +61,7 @@ def is_link(column: ColumnProfile, key: ColumnProfile) -> bool:
     return is_covered and len(common) >= _LINKED * len(values)
 
 
-def find_keys(log: RecognizedTable, others: Sequence[RecognizedTable]) -> RecognizedTable:
+def find_keys(log: RecognizedTable, other_tables: Sequence[RecognizedTable]) -> RecognizedTable:
     """A log with its user and its item, as far as the names or the values tell.
 
     Raises:
@@ -69,7 +69,7 @@ def find_keys(log: RecognizedTable, others: Sequence[RecognizedTable]) -> Recogn
     """
     if log.user and log.item:
         return log
-    entities = _entities(log, others)
+    entities = _entities(log, other_tables)
     for role, other in (("user", "item"), ("item", "user")):
         if getattr(log, role):
             continue
@@ -88,10 +88,10 @@ def find_keys(log: RecognizedTable, others: Sequence[RecognizedTable]) -> Recogn
     return log
 
 
-def _entities(log: RecognizedTable, others: Sequence[RecognizedTable]) -> list[_Entity]:
+def _entities(log: RecognizedTable, other_tables: Sequence[RecognizedTable]) -> list[_Entity]:
     """Columns whose values are keys of another file, or that determine other columns of the log."""
     columns = [column for column in log.usable_columns if _may_be_id(column) and not column.is_unique]
-    linked = _linked(columns, others)
+    linked = _linked(columns, other_tables)
     known = [entity.column for entity in linked]
     dependent = [
         (column, determined_by(column, columns))
@@ -110,10 +110,10 @@ def _determines(columns: Sequence[ColumnProfile]) -> str:
     return f"'{columns[0].name}' has one value for each of its values"
 
 
-def _linked(columns: Sequence[ColumnProfile], others: Sequence[RecognizedTable]) -> list[_Entity]:
+def _linked(columns: Sequence[ColumnProfile], other_tables: Sequence[RecognizedTable]) -> list[_Entity]:
     """For the key of each other file, the column that is most likely to hold it; all that fit equally well."""
     entity_by_column: dict[str, _Entity] = {}
-    for table in others:
+    for table in other_tables:
         key = key_of(table)
         if key is None or (table.user and table.item):
             continue

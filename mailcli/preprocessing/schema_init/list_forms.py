@@ -14,8 +14,8 @@ from mailcli.preprocessing.schema_init.recognized import RecognizedTable
 _PAGE = re.compile(r"[^\s|;,]+[-:][01]([ |;,][^\s|;,]+[-:][01])*")
 #: Names of columns that hold what a user did before.
 _HISTORY = re.compile("hist|past|prev|sequence")
-#: Shares of the values in lists that are items, from which on they are lists of items; the second if they are separated
-#: by blanks, as words are. Share of the items that whole numbers must cover (ours).
+#: A column holds lists of items if at least this share of the values in its lists are items; the second share is for
+#: lists separated by blanks, as words are. Whole numbers must also cover the third share of the items (ours).
 _ITEMS, _WORDS, _COVERED = 0.5, 0.9, 0.2
 #: Share of a column's values that must have a blank for it to hold lists (ours).
 _WITH_BLANKS = 0.5

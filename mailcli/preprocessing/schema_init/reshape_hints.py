@@ -19,9 +19,10 @@ from mailcli.preprocessing.schema_init.time_values import is_time_of_day
 #: Characters of a value that a hint quotes, keys of JSON objects that a command reads (ours: it stays one line).
 _SHOWN, _JSON_KEYS = 40, 8
 _DOCS = "(docs/your-own-data.md, Other forms of files)"
-#: Columns of 0 and 1 for which a list is recommended, and those from which on they are left out (ours).
+#: With at least so many columns of 0 and 1 a list is recommended; with more than the second number they are left out
+#: (ours).
 MANY_FLAGS, TOO_MANY_FLAGS = 8, 30
-#: Columns of numbers from which on a table without items is taken for a matrix of users and items (ours).
+#: A table without items and with at least so many columns of numbers is taken for a matrix of users and items (ours).
 _MATRIX = 20
 
 
@@ -197,7 +198,7 @@ def _json_objects(table: RecognizedTable) -> Iterator[ReshapeHint]:
 
 
 def _json_keys(column: ColumnProfile) -> list[str]:
-    """The first keys of JSON objects that all have single values; none if the column holds anything else."""
+    """The first keys of JSON objects; none if the column holds anything else."""
     if not column.is_single or not column.values or not all(value.startswith("{") for value in column.values):
         return []
     keys: dict[str, None] = {}

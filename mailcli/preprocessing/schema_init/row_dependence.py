@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 
-#: Rows that would contradict by chance if the columns were independent, from which on it says something that none does
-#: (ours: without a dependence, that has a probability of e^-10).
+#: Contradicting rows that independent columns are expected to have; if none of so many occurs, the columns depend on
+#: each other (ours: by chance, that has a probability of e^-10).
 _EXPECTED_CONTRADICTIONS = 10
 
 

@@ -62,7 +62,7 @@ def _generating_rows(runs: Sequence[RunFolder]) -> list[Row]:
 
 
 def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[RunFolder]]) -> None:
-    """Refuse worlds that cannot stand in one map (MailError)."""
+    """Refuse worlds that cannot be shown in one map (MailError)."""
     names = [group[0].config.data for group in groups]
     cells = [[(row.label, row.seeds) for row in world.rows] for world in worlds]
     for name, own in zip(names, cells, strict=True):
@@ -126,7 +126,7 @@ def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
 
 
 def _facet_of(settings: Options, names: Sequence[str]) -> str:
-    """The title of the heat map that a world stands in: its other settings."""
+    """The title of the heat map that shows a world: its settings that are not on an axis."""
     return "\n".join(f"{name.replace('_', ' ')} {value_text(settings[name])}" for name in names)
 
 

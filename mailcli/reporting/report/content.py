@@ -29,7 +29,7 @@ class ReportFigure(NamedTuple):
 
 @dataclass(frozen=True)
 class ReportPart:
-    """What stands under one heading of a section."""
+    """The contents under one heading of a section."""
 
     name: str
     """The end of its anchor."""

@@ -81,8 +81,8 @@ def test_no_significant_difference_is_said(with_data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--users", "1"], "--users is 1. Expected 2 to 150, half of the dataset's."),
-        (["--users", "151"], "--users is 151. Expected 2 to 150, half of the dataset's."),
+        (["--users", "1"], "--users is 1. Expected 2 to 150, half of the dataset's users."),
+        (["--users", "151"], "--users is 151. Expected 2 to 150, half of the dataset's users."),
         (["--users", "9", "--slate", "0"], "--slate is 0. Expected 1 to 99, fewer than the candidates."),
         (
             ["--users", "9", "--slate", "7", "--candidates", "7", "--seed", "-1"],
@@ -100,7 +100,7 @@ def test_refuses_numbers_that_cannot_be(with_data: Path, arguments: list[str], e
 def test_refuses_more_candidates_than_the_test_day_has(with_data: Path, tiny: Dataset) -> None:
     items = len(set(tiny.column("test", "item").tolist()))
     error = error_line(mail("abtest", "random", "oracle", "--users", "9", "--candidates", "5000"))
-    assert error == f"--candidates is 5000. Expected 2 to {items}, the test day's items."
+    assert error == f"--candidates is 5000. Expected 2 to {items}, the number of items of the test day."
 
 
 def test_refuses_what_is_no_run(with_data: Path) -> None:

@@ -95,7 +95,7 @@ class TestOptions:
                 (
                     ["--workers", TWO, "--index", "0", "--worker-timeout", seconds],
                     None,
-                    f"--worker-timeout {seconds}: expected seconds from 1 to 86400.",
+                    f"--worker-timeout {seconds}: expected 1 to 86400 seconds.",
                 )
                 for seconds in ("nan", "inf", "0", "1e+300")
             ),

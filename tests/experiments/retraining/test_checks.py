@@ -175,5 +175,5 @@ def test_a_method_that_cannot_be_continued_is_refused(home: Path, method: str, e
 @pytest.mark.slow
 def test_the_settings_of_a_continued_run_are_not_for_another(home: Path) -> None:
     assert error_line(mail("train", "--config", f"{CHILD}/config.toml")) == (
-        "continues: names the run whose weights to start from. Use `mail train --continue RUN` instead."
+        "continues: is set only by `mail train --continue RUN`. Leave it out."
     )

@@ -18,7 +18,7 @@ def test_counts(ml_100k: Dataset) -> None:
     assert sum(ml_100k.counts[name] for name in SPLITS) == 100_000
     # 55,375 of the 100,000 ratings are 4 or 5 (GroupLens' own counts: 34,174 and 21,201).
     assert sum(ml_100k.counts[f"{name}_clicks"] for name in SPLITS) == 34_174 + 21_201
-    assert ml_100k.label == "ml-100k (real data)"
+    assert ml_100k.display_name == "ml-100k (real data)"
 
 
 def test_splits_follow_time_within_each_user(ml_100k: Dataset) -> None:
