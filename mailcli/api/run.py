@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mailcli.api.arguments import as_path, check_flags
 from mailcli.api.messages import messages_shown
 from mailcli.config import RunConfig
-from mailcli.runs import registry
+from mailcli.runs import opening
 from mailcli.runs.folder import RunFolder
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
@@ -137,4 +137,4 @@ def open_run(path: str | Path, data_dir: str | Path = "data") -> Run:
     Raises:
         MailError: it is not the folder of a finished run, or was changed since.
     """
-    return Run(registry.open_run(as_path("path", path)), as_path("data_dir", data_dir))
+    return Run(opening.open_run(as_path("path", path)), as_path("data_dir", data_dir))

@@ -104,7 +104,7 @@ def _on_dataset(data_dir: Path, layers: list[Options], variant: str | None) -> t
 
 def _read_file(file: Path | None) -> Options:
     """The settings of a file; none without a file (MailError: names the file)."""
-    from mailcli.runs.registry import read_settings
+    from mailcli.runs.opening import read_settings
 
     if not file:
         return {}

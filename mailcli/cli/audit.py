@@ -82,7 +82,7 @@ def _table(audited: list[_Audited], configs: list[RunConfig], title: str) -> Tex
     """The table of one cell's runs and their configs."""
     from mailcli.reporting.audit_table import audit_table
     from mailcli.reporting.audits import mean_audit
-    from mailcli.runs.registry import check_same_origin
+    from mailcli.runs.origin import check_same_origin
 
     check_same_origin([pair.run for pair in audited])
     dataset = (audited[0].run.result or {})["dataset"]

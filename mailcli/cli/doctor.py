@@ -26,16 +26,16 @@ def doctor(ctx: click.Context, thorough: bool, form: str, data_dir: Path, runs: 
     The exit code is 0 if all is well, and 1 if something is broken.
     """
     check_form(form)
-    from mailcli.reporting import data_health, health
-    from mailcli.reporting.health_table import health_table
+    from mailcli.reporting.health import datasets, machine, software, table
+    from mailcli.reporting.health import runs as run_health
 
     findings = [
-        *health.software(thorough),
-        *health.machine(),
-        *(health.disk(folder) for folder in (data_dir, runs)),
-        *data_health.datasets(data_dir, thorough),
-        *data_health.runs(runs, data_dir, thorough),
+        *software.software(thorough),
+        *machine.machine(),
+        *(machine.disk(folder) for folder in (data_dir, runs)),
+        *datasets.datasets(data_dir, thorough),
+        *run_health.runs(runs, data_dir, thorough),
     ]
-    print_text_tables(health_table(findings), form)
+    print_text_tables(table.health_table(findings), form)
     if any(finding.fault for finding in findings):
         ctx.exit(1)

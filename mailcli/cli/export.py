@@ -25,7 +25,7 @@ def export(run: Path, folder: Path, with_users: bool, data_dir: Path) -> None:
     The model takes raw values, including unknown ones, and histories of any length. It needs only TensorFlow;
     DIR/README.md and DIR/signature.json describe its inputs, with an example request.
     """
-    from mailcli.runs.registry import open_run
+    from mailcli.runs.opening import open_run
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
     finished_run = open_run(run)

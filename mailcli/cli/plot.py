@@ -26,7 +26,7 @@ def plot(name: str, folders: tuple[Path, ...], out: Path, data_dir: Path, runs: 
 
     from mailcli.reporting.plots._style import STYLE, save_figure
     from mailcli.reporting.rescore import distinct
-    from mailcli.runs.registry import check_same_origin
+    from mailcli.runs.origin import check_same_origin
     from mailcli.runs.selection import ranker_runs, runs_in
 
     named = [run for folder in folders for run in runs_in(folder, ranker_runs)]

@@ -72,7 +72,7 @@ def compare(a: Path, b: Path, bootstrap: int, form: str, data_dir: Path) -> None
     check_form(form)
     from mailcli.metrics.bootstrap import check_draws
     from mailcli.reporting.run_comparison import comparison_tables
-    from mailcli.runs.registry import open_run
+    from mailcli.runs.opening import open_run
 
     check_draws(bootstrap)
     first, second = open_run(a), open_run(b)

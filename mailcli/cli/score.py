@@ -38,7 +38,7 @@ def score(run: Path, file: Path, out: Path, batch: int, all_histories: bool, dat
     hours and weekdays are computed from the time. The history of an impression holds its user's behaviors in the
     dataset that are earlier than its time. The last line says how many values of which column are unknown.
     """
-    from mailcli.runs.registry import open_run
+    from mailcli.runs.opening import open_run
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
     finished_run = open_run(run)

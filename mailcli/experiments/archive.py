@@ -15,7 +15,8 @@ from mailcli.experiments.matrix import make_row, with_baselines
 from mailcli.reporting.rows import Row
 from mailcli.runs.checksums import SUMS, copy_sums
 from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, RunFolder, check_finished_files
-from mailcli.runs.registry import check_same_origin, open_run
+from mailcli.runs.opening import open_run
+from mailcli.runs.origin import check_same_origin
 from mailcli.utils.files import FolderLock, make_folder_atomically
 from mailcli.utils.paths import real_path
 

@@ -111,7 +111,7 @@ class Experiment:
         return (real, *([self.simulate["name"]] if self.simulate else []))
 
     def title_on(self, dataset: str) -> str:
-        """The title of the table on a dataset, given by its `Dataset.display_name`; says so if the data is simulated."""
+        """The title of the table on a dataset, given by its `display_name`; says so if the data is simulated."""
         return f"{self.title}, simulated" if dataset.endswith("(simulated)") else self.title
 
     def configs(self, data: str, history: int) -> tuple[list[RunConfig], RunConfig]:

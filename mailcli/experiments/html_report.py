@@ -22,7 +22,7 @@ from mailcli.reporting.tables import make_table
 from mailcli.reporting.warm_up import check_known
 from mailcli.reporting.warm_up_table import WarmUpLine, measure_lines
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import check_same_origin
+from mailcli.runs.origin import check_same_origin
 from mailcli.runs.selection import finished_runs, runs_in
 
 

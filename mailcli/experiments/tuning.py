@@ -39,7 +39,8 @@ from mailcli.experiments.study import (
 )
 from mailcli.runs.checkpoints import checkpoint_files, delete_checkpoints
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import find_run, run_identity
+from mailcli.runs.identity import run_identity
+from mailcli.runs.registry import find_run
 from mailcli.settings.option_defaults import option_defaults
 from mailcli.training.evaluate import check_selectable
 from mailcli.utils.files import FolderLock, delete_folder, replace_file

@@ -15,7 +15,8 @@ from mailcli.errors import MailError
 from mailcli.metrics.bootstrap import percentile_interval
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import dataset_sha256, trained_dataset_sha256
+from mailcli.runs.identity import dataset_sha256
+from mailcli.runs.origin import trained_dataset_sha256
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.training.evaluate import measure_draws
 from mailcli.utils.parsing import none_if_nan

@@ -12,7 +12,7 @@ from mailcli.data.dataset import open_dataset
 from mailcli.errors import MailError
 from mailcli.reporting.rows import Result, Row, result_of, row_of
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import check_unchanged
+from mailcli.runs.origin import check_unchanged
 from mailcli.training.evaluate import measure, measure_draws
 from mailcli.training.trivial_run import score_trivial_row
 from mailcli.utils.paths import real_path

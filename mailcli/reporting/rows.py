@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mailcli.config import RunConfig
 from mailcli.reporting.paper import row_label
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import baseline_result
+from mailcli.runs.opening import baseline_result
 
 METRICS = ("AUC", "GAUC")
 #: Further metrics of rankers that score conversions, too.

@@ -15,7 +15,7 @@ from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
 from mailcli.metrics.auc import auc, gauc
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import check_unchanged
+from mailcli.runs.origin import check_unchanged
 from mailcli.training.hidden_behavior import have_hidden_behavior
 from mailcli.training.trivial_run import score_trivial_row
 from mailcli.utils.tensorflow_startup import load_tensorflow

@@ -17,7 +17,8 @@ from mailcli.runs.checkpoints import checkpoint_files, newest_state
 from mailcli.runs.environment import TIME_FORMAT
 from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, RunFolder, lock_of
 from mailcli.runs.history import VALIDATED_STEP
-from mailcli.runs.registry import check_run_folder, open_run, read_config, suggest_folder
+from mailcli.runs.opening import open_run, read_config, suggest_folder
+from mailcli.runs.registry import check_run_folder
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.files import delete_folder, size_and_time
 

@@ -11,7 +11,8 @@ from mailcli.data.dataset import dataset_names, open_dataset
 from mailcli.errors import MailError
 from mailcli.plugins import is_trivial
 from mailcli.runs.folder import CONFIG, RESULT, RunFolder
-from mailcli.runs.registry import check_unchanged, open_run
+from mailcli.runs.opening import open_run
+from mailcli.runs.origin import check_unchanged
 
 logger = logging.getLogger(__name__)
 

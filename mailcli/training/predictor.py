@@ -14,7 +14,8 @@ from mailcli.data.protocol import View, views
 from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import check_has_weights, read_with_run_ids
+from mailcli.runs.opening import check_has_weights
+from mailcli.runs.origin import read_with_run_ids
 from mailcli.training.scorer import Scorer
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mailcli.reporting import health
+from mailcli.reporting.health import software
 from mailcli.utils import hardware
 from tests.helpers.command_line import error_line, mail, without_importing
 from tests.helpers.run_folders import begin_run, finish_trivial
@@ -72,7 +72,7 @@ def test_what_is_broken_is_named_and_the_exit_code_is_1(with_data: Path) -> None
 
 
 def test_a_changed_value_is_noticed_by_a_thorough_look(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_tensorflow_fault", lambda: "")
+    monkeypatch.setattr(software, "_tensorflow_fault", lambda: "")
     path = Path("data/tiny/behaviors/time.npy")
     content = bytearray(path.read_bytes())
     content[-8] ^= 1
@@ -167,7 +167,7 @@ def test_a_broken_tensorflow(
     (home / "tensorflow.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(home))
     monkeypatch.setattr(hardware, "has_graphics_card", lambda: has_card)
-    assert health._tensorflow_fault() == fault
+    assert software._tensorflow_fault() == fault
 
 
 def test_nothing_slow_is_imported(home: Path) -> None:

@@ -19,7 +19,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.auc import auc
-from mailcli.runs.registry import open_run
+from mailcli.runs.opening import open_run
 from mailcli.trivial._base import TrivialModel
 
 NAMES = plugins.names(plugins.TRIVIAL_ROWS)

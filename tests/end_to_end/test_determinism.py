@@ -16,7 +16,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.hashing import share_of_users
 from mailcli.experiments.cells import train_if_missing
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import open_run
+from mailcli.runs.opening import open_run
 from mailcli.utils import hardware
 from tests.helpers.runs import outcome
 

@@ -371,11 +371,11 @@ def test_trials_on_other_data_or_by_other_code_are_not_mixed(
     folder = tmp_path / "tune" / "search"
     sha256 = hashlib.sha256((data_dir / "tiny" / "dataset.json").read_bytes()).hexdigest()
     with monkeypatch.context() as patch:
-        patch.setattr("mailcli.runs.registry.dataset_sha256", lambda _: "0" * 64)
+        patch.setattr("mailcli.runs.identity.dataset_sha256", lambda _: "0" * 64)
         error = error_line(tune(data_dir, tmp_path, 2))
     assert error == f"{folder}: holds a search with other dataset_sha256 ({sha256} -> {'0' * 64}). {remedy}"
     with monkeypatch.context() as patch:
-        patch.setattr("mailcli.runs.registry.TRAINING_VERSION", 99)
+        patch.setattr("mailcli.runs.identity.TRAINING_VERSION", 99)
         error = error_line(tune(data_dir, tmp_path, 2))
     assert error == f"{folder}: holds a search with other training_version (2 -> 99). {remedy}"
     # A search of an earlier version of mail does not say what its trials were made on.

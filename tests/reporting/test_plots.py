@@ -22,7 +22,7 @@ from mailcli.reporting.plots.nearness import measure_nearness
 from mailcli.reporting.plots.tsne import embed_2d
 from mailcli.reporting.plots.validation import mean_curve
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import open_run
+from mailcli.runs.opening import open_run
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.figures import assert_readable
 from tests.helpers.models import mail_config

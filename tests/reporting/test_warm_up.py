@@ -21,7 +21,7 @@ from mailcli.reporting.formats import render
 from mailcli.reporting.terminal_table import terminal_table
 from mailcli.reporting.warm_up import WarmUp, measure_warm_up
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import open_run
+from mailcli.runs.opening import open_run
 from mailcli.training.scorer import Scorer
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.models import QUICK, SHAPE, mail_config

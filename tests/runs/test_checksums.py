@@ -18,7 +18,8 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.models.factory import make_model
 from mailcli.models.two_tower import TwoTower
-from mailcli.runs.registry import find_run, open_run
+from mailcli.runs.opening import open_run
+from mailcli.runs.registry import find_run
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.runs import SETTINGS, Trained
 

@@ -10,7 +10,8 @@ import pytest
 from mailcli.config import make_config
 from mailcli.errors import MailError
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import baseline_result, check_same_origin
+from mailcli.runs.opening import baseline_result
+from mailcli.runs.origin import check_same_origin
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.run_folders import finish_trivial
 from tests.helpers.runs import SETTINGS, Trained, copy_run, make_older

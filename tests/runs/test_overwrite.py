@@ -17,7 +17,8 @@ from mailcli.experiments import estimate as estimates
 from mailcli.experiments.cells import RunLayout, train_if_missing
 from mailcli.experiments.run_time import Speed
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import find_run, open_run
+from mailcli.runs.opening import open_run
+from mailcli.runs.registry import find_run
 from mailcli.utils.files import FolderLock
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.files import files_of

@@ -11,7 +11,8 @@ from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
-from mailcli.runs.registry import find_run, open_run
+from mailcli.runs.opening import open_run
+from mailcli.runs.registry import find_run
 from mailcli.training.predictor import Predictor
 from tests.helpers.runs import SETTINGS, Trained, copy_run, make_older
 

@@ -15,7 +15,8 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.models.contracts import options_of
-from mailcli.runs.registry import find_run, open_run
+from mailcli.runs.opening import open_run
+from mailcli.runs.registry import find_run
 from mailcli.settings.option_defaults import default_tables, option_defaults, set_changed_defaults
 from tests.helpers.runs import SETTINGS, make_older
 

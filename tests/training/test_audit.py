@@ -26,7 +26,7 @@ from mailcli.metrics.bootstrap import draw_users
 from mailcli.models.coldstart.mail import ColdStart as Mail
 from mailcli.runs.audit import RunAudit, measure_audit, read_audit, write_audit
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import open_run
+from mailcli.runs.opening import open_run
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.hidden_behavior import another_user
 from mailcli.training.predictor import Predictor

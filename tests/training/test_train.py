@@ -18,7 +18,8 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.metrics.auc import auc
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
 from mailcli.reporting.rescore import rescore
-from mailcli.runs.registry import find_run, open_run
+from mailcli.runs.opening import open_run
+from mailcli.runs.registry import find_run
 from mailcli.simulation.alimama import simulate_alimama
 from mailcli.simulation.world import Settings
 from mailcli.training import train

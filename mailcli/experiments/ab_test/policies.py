@@ -17,7 +17,8 @@ from mailcli.data.last_used import open_chosen
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError, did_you_mean
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import check_unchanged, open_run
+from mailcli.runs.opening import open_run
+from mailcli.runs.origin import check_unchanged
 from mailcli.simulation.ground_truth import Truth
 from mailcli.utils.prefetch import prefetch
 

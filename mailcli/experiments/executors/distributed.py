@@ -27,7 +27,7 @@ from mailcli.experiments.executors.replicas import (
     set_visible_gpus,
     tensorflow_errors_explained,
 )
-from mailcli.runs.registry import run_identity
+from mailcli.runs.identity import run_identity
 from mailcli.runs.remote import RemoteRun
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

@@ -19,6 +19,7 @@ from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.executors.cluster import SECRET, Cluster
 from mailcli.experiments.executors.connections import Connection, Connections
 from mailcli.experiments.executors.greetings import Greeting, Greetings
+from mailcli.runs.identity import SHA256
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,6 @@ logger = logging.getLogger(__name__)
 VERSIONS = ("mail", "tensorflow", "keras", "numpy")
 #: Seconds between two attempts to connect to a chief that does not answer yet (ours).
 _PAUSE = 0.2
-#: How the keys of a job end that are checksums of files.
-_CHECKSUM = "_sha256"
 _SAME_COMMAND = "Run the same command on all workers, except for --index."
 
 
@@ -146,7 +145,7 @@ def _admit(connections: Connections, greeting: Greeting, job: dict[str, Any]) ->
 def _difference(job: dict[str, Any], worker_job: dict[str, Any]) -> str:
     """How a worker's job differs from the chief's, and what to do; only the first kind, which causes the others."""
     keys = {key for key in {*job, *worker_job} if job.get(key) != worker_job.get(key)}
-    checksums = {key for key in keys if key.endswith(_CHECKSUM)}
+    checksums = {key for key in keys if key.endswith(SHA256)}
     for kind, fault, advice in (
         (keys & set(VERSIONS), "has other package versions", "Install the same on all workers."),
         (keys - checksums, "was started with other settings", _SAME_COMMAND),
@@ -160,7 +159,7 @@ def _difference(job: dict[str, Any], worker_job: dict[str, Any]) -> str:
 
 def _shorten(key: str, value: Any) -> Any:
     """The start of a checksum, which is enough to show that two differ."""
-    return value[:12] if key.endswith(_CHECKSUM) and isinstance(value, str) else value
+    return value[:12] if key.endswith(SHA256) and isinstance(value, str) else value
 
 
 def _connect_to_chief(cluster: Cluster, job: dict[str, Any]) -> Connections:

@@ -9,7 +9,8 @@ from mailcli.data.field_definitions import field_definitions
 from mailcli.data.schema import Schema
 from mailcli.errors import MailError, quoted
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import dataset_sha256, read_with_run_ids, trained_dataset_sha256
+from mailcli.runs.identity import dataset_sha256
+from mailcli.runs.origin import read_with_run_ids, trained_dataset_sha256
 
 
 def open_parent_dataset(parent: RunFolder, data_dir: Path) -> Dataset:

@@ -14,7 +14,9 @@ from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.retraining.checks import check_continuable, check_next_dataset, open_parent_dataset
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import NUMBERING, PARENT_OPTIMIZERS, check_has_weights, find_run, open_run
+from mailcli.runs.identity import NUMBERING, PARENT_OPTIMIZERS
+from mailcli.runs.opening import check_has_weights, open_run
+from mailcli.runs.registry import find_run
 from mailcli.utils.files import file_sha256
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

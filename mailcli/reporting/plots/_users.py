@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mailcli.data.dataset import Dataset, open_dataset
 from mailcli.errors import MailError
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import check_has_weights
+from mailcli.runs.opening import check_has_weights
 from mailcli.settings.class_code import generates_behavior
 from mailcli.utils.tensorflow_startup import load_tensorflow
 

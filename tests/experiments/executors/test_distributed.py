@@ -15,7 +15,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import views
 from mailcli.runs.audit import measure_audit
-from mailcli.runs.registry import open_run
+from mailcli.runs.opening import open_run
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.predictor import Predictor
 from tests.helpers.models import QUICK

@@ -21,7 +21,8 @@ from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.retraining.run import continue_run
 from mailcli.models.factory import make_model
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import open_run, read_with_run_ids
+from mailcli.runs.opening import open_run
+from mailcli.runs.origin import read_with_run_ids
 from mailcli.training.evaluate import measure
 from mailcli.training.scorer import Scorer
 from tests.helpers.command_line import error_line, mail

@@ -18,7 +18,7 @@ from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.factory import make_model
 from mailcli.models.step import make_step
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.registry import open_run
+from mailcli.runs.opening import open_run
 from mailcli.training.warm_start import WarmStart, _VariableExpander
 from tests.helpers.retraining import PARENT, SETTINGS
 

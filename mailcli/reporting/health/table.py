@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from mailcli.errors import counted
-from mailcli.reporting.health import Finding
+from mailcli.reporting.health.finding import Finding
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable
 
 _BEST = 1
@@ -20,10 +20,10 @@ def health_table(findings: Sequence[Finding]) -> TextTable:
         {"topic": finding.topic, "name": finding.name, "state": finding.state, "broken": finding.fault or None}
         for finding in findings
     ]
-    return TextTable("mail doctor", ("", "state"), tuple(blocks), (verdict(findings),), records, wraps=True)
+    return TextTable("mail doctor", ("", "state"), tuple(blocks), (_verdict(findings),), records, wraps=True)
 
 
-def verdict(findings: Sequence[Finding]) -> str:
+def _verdict(findings: Sequence[Finding]) -> str:
     """In words, whether all is well."""
     broken = sum(bool(finding.fault) for finding in findings)
     return f"{counted(broken, 'problem')} found" if broken else "all is well"

@@ -1,0 +1,88 @@
+"""Opens finished runs and reads the configs in their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mailcli import plugins
+from mailcli.config import Options, RunConfig, make_config
+from mailcli.errors import MailError, did_you_mean
+from mailcli.runs.folder import CONFIG, RESULT, RunFolder, check_finished_files
+from mailcli.runs.identity import SHA256, SHA256_KEYS, VERSION
+from mailcli.runs.origin import origin_fault
+from mailcli.runs.remedy import TRAIN_AGAIN
+from mailcli.settings.option_defaults import set_changed_defaults
+from mailcli.utils.parsing import read_toml
+
+
+def open_run(folder: Path) -> RunFolder:
+    """A finished run.
+
+    Raises:
+        MailError: the folder is not a run folder, or the run is not finished.
+    """
+    if not folder.exists():
+        raise MailError(
+            f"{folder}: there is no such folder.{suggest_folder(folder)} Expected one made by `mail train`."
+        )
+    if not (folder / CONFIG).is_file():
+        raise MailError(f"{folder}: holds no {CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
+    if not (folder / RESULT).exists():
+        raise MailError(f"{folder}: the run is not finished. Repeat the command that began it.")
+    check_finished_files(folder)
+    run = RunFolder(folder, read_config(folder / CONFIG))
+    # Raises an error if it is damaged.
+    _ = run.result
+    return run
+
+
+def read_config(path: Path) -> RunConfig:
+    """The config in a run's config.toml (MailError if it has an unknown key or a wrong value)."""
+    settings = read_toml(path)
+    unknown = [key for key in settings if key.endswith(SHA256) and key not in SHA256_KEYS]
+    if unknown:
+        raise MailError(f"{path}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], SHA256_KEYS)}")
+    try:
+        return make_config([read_settings(path)])
+    except MailError as error:
+        raise MailError(f"{path}: {error.message} {TRAIN_AGAIN}") from error
+
+
+def read_settings(path: Path) -> Options:
+    """The settings in a TOML file: a run's config.toml, or one of the user's (MailError if it cannot be read)."""
+    settings = set_changed_defaults(read_toml(path))
+    return {key: value for key, value in settings.items() if not key.endswith(SHA256) and key != VERSION}
+
+
+def suggest_folder(folder: Path) -> str:
+    """`" Did you mean 'base+mail'?"` for the folder most like the first one on the path that does not exist."""
+    missing = next(path for path in (*reversed(folder.parents), folder) if not path.exists())
+    siblings = missing.parent.iterdir() if missing.parent.is_dir() else ()
+    return did_you_mean(missing.name, [path.name for path in siblings if path.is_dir()])
+
+
+def check_has_weights(run: RunFolder) -> None:
+    """Refuse the run of a trivial row where a network is needed (MailError)."""
+    if plugins.is_trivial(run.config.ranker):
+        raise MailError(
+            f"{run.folder}: '{run.config.ranker}' is a trivial row, whose run keeps no weights to continue, export, "
+            "score or draw. Expected the run of a ranker."
+        )
+
+
+def baseline_result(run: RunFolder) -> dict[str, Any] | None:
+    """result.json of a run's baseline: None if there is no such finished run next to it, or for a baseline itself.
+
+    A baseline that was trained on another version of the dataset, or by another version of mail, does not count.
+    """
+    if run.config.cold_start == "none":
+        return None
+    config = run.config.baseline()
+    folder = run.folder.parent.parent / config.cell / run.folder.name
+    if not (folder / RESULT).is_file():
+        return None
+    baseline = open_run(folder)
+    if baseline.config != config or origin_fault([run, baseline]):
+        return None
+    return baseline.result
