@@ -57,7 +57,7 @@ def measure(folder: Path, settings: Mapping[str, Any], warm_up: int, steps: int,
     from mailcli.data.protocol import views
     from mailcli.models.factory import make_model
     from mailcli.models.step import make_step
-    from mailcli.utils.hardware import limit_table_memory
+    from mailcli.utils.table_memory import limit_table_memory
 
     if table_memory:
         limit_table_memory(table_memory)

@@ -24,7 +24,7 @@ from measure import machine, private_megabytes, record, table
 from preprocess import MAIL
 from train import BATCH, DIM
 
-from mailcli.utils.hardware import table_bytes
+from mailcli.utils.table_memory import table_bytes
 
 #: A quarter of Alimama's vocabularies, so that memory is full after few steps, and users enough for that (ours).
 SCALE, USERS, IMPRESSIONS = 0.25, 200_000, 600_000

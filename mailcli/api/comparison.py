@@ -18,8 +18,9 @@ from mailcli.config import MOST_SEEDS, OPTION_TABLES
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, shorten
 from mailcli.experiments.cells import RunLayout, config_on
-from mailcli.experiments.estimate import PlannedTable, announce
+from mailcli.experiments.estimate import announce
 from mailcli.experiments.matrix import make_rows
+from mailcli.experiments.plan import PlannedTable
 from mailcli.experiments.shared_settings import share
 from mailcli.reporting.paper import TABLE_2, TRIVIAL, row_settings
 from mailcli.reporting.tables import make_table

@@ -15,8 +15,9 @@ from mailcli.api.scripts import script_hidden
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, shorten
 from mailcli.experiments.cells import RunLayout, config_on
-from mailcli.experiments.estimate import PlannedTable, announce
+from mailcli.experiments.estimate import announce
 from mailcli.experiments.matrix import make_rows
+from mailcli.experiments.plan import PlannedTable
 
 
 def train(

@@ -10,7 +10,7 @@ import click
 from mailcli.cli._output import print_line
 
 if TYPE_CHECKING:
-    from mailcli.experiments.estimate import PlannedTable
+    from mailcli.experiments.plan import PlannedTable
 
 DRY_RUN = click.option(
     "--dry-run",

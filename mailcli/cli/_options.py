@@ -20,10 +20,11 @@ from mailcli import __version__, plugins
 from mailcli.cli._completion import dataset_names, offer, plugin_names, setting_assignments
 from mailcli.config import PRECISIONS, PROTOCOLS, VARIANTS
 from mailcli.errors import MailError, quoted
-from mailcli.utils.hardware import limit_table_memory, limit_threads
+from mailcli.utils.hardware import limit_threads
 from mailcli.utils.log import log_to_file, log_to_stderr, note_in_file
 from mailcli.utils.path_names import path_fault
 from mailcli.utils.sizes import parse_size
+from mailcli.utils.table_memory import limit_table_memory
 
 logger = logging.getLogger(__name__)
 

@@ -61,8 +61,8 @@ def ablate(
         raise MailError(f"--ranker {ranker}: is a trivial row, which MAIL cannot help. Expected a ranker: {rankers}.")
     cells = [{"ranker": ranker, "cold_start": "mail", "variant": name} for name in names]
     configs, dataset = resolve_rows(cells, seeds, data_dir, options, has_ranker=True)
-    from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.matrix import make_rows
+    from mailcli.experiments.plan import PlannedTable
     from mailcli.reporting.tables import make_table
 
     configs = [configs[0].baseline(), *configs]

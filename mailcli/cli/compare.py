@@ -60,8 +60,8 @@ def compare(
             cells.append(cell)
     configs, dataset = resolve_rows(cells, seeds, data_dir, options)
     from mailcli.experiments.cells import RunLayout
-    from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.matrix import make_rows
+    from mailcli.experiments.plan import PlannedTable
     from mailcli.reporting.tables import make_table
 
     title, folders = "Comparison (MAIL Table 2)", RunLayout(runs, overwrite=overwrite)

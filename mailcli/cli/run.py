@@ -46,9 +46,9 @@ def run(
     """
     check_form(form, dry_run)
     metric_columns = check_columns(columns, dry_run)
-    from mailcli.experiments.estimate import check_folders
     from mailcli.experiments.experiment_file import read_experiment
     from mailcli.experiments.experiment_run import make_tables, plan_worlds
+    from mailcli.experiments.plan import check_folders
 
     experiments = [read_experiment(path).with_options(data, seeds) for path in files]
     if columns and any(experiment.grid for experiment in experiments):

@@ -97,10 +97,10 @@ def train(
         return
     from mailcli.data.last_used import remember
     from mailcli.experiments.cells import RunLayout
-    from mailcli.experiments.estimate import PlannedTable
     from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
     from mailcli.experiments.executors.replicas import parse_devices
     from mailcli.experiments.matrix import make_rows
+    from mailcli.experiments.plan import PlannedTable
     from mailcli.reporting.tables import make_table
 
     # Checked before the dataset is looked up, like all other options.

@@ -79,8 +79,9 @@ def tune(
         if value is not None:
             raise MailError(f"{option} is for a FILE of experiments/. Name one, or leave {option} out.")
     from mailcli.data.last_used import remember
+    from mailcli.experiments.search import DEFAULT_TRIALS, Search
     from mailcli.experiments.search_space import check_comparable, parse_ranges, with_types
-    from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
+    from mailcli.experiments.tuning import run_search
 
     parsed = parse_ranges(ranges)
     check_comparable(parsed)

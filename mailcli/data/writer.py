@@ -23,7 +23,8 @@ from mailcli.data.manifest import CHECKSUMS, FORMAT, UNSEEN, seal
 from mailcli.data.schema import SPLITS
 from mailcli.data.texts import ENDS, TEXTS, encode_texts
 from mailcli.errors import MailError
-from mailcli.utils.files import FolderLock, replace_folder, restore_folder
+from mailcli.utils.files import replace_folder, restore_folder
+from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.parsing import read_json
 from mailcli.utils.paths import real_path
 from mailcli.utils.resumable import ResumableStages

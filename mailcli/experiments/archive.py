@@ -17,7 +17,8 @@ from mailcli.runs.checksums import SUMS, copy_sums
 from mailcli.runs.folder import AUDIT, CONFIG, ENVIRONMENT, RESULT, RunFolder, check_finished_files
 from mailcli.runs.opening import open_run
 from mailcli.runs.origin import check_same_origin
-from mailcli.utils.files import FolderLock, make_folder_atomically
+from mailcli.utils.files import make_folder_atomically
+from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.paths import real_path
 
 #: Enough for tables, captions, and the summary of versions and times; not every run has an audit.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mailcli.experiments.estimate import PlannedRun, PlannedTable, TimeEstimate, estimate_time, largest_run_memory
+from mailcli.experiments.estimate import TimeEstimate, estimate_time
+from mailcli.experiments.plan import PlannedRun, PlannedTable, largest_run_memory
 from mailcli.runs.checkpoints import PEAK_COPIES
 from mailcli.utils.sizes import size_text
 

@@ -5,23 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from mailcli import plugins
-from mailcli.config import RunConfig, differences, to_toml
 from mailcli.data.dataset import Dataset
 from mailcli.data.schema import SPLITS
-from mailcli.errors import MailError, counted
-from mailcli.experiments.cells import RunLayout
+from mailcli.errors import counted
 from mailcli.experiments.executors.measuring import MeasuredModel, measure_cells
 from mailcli.experiments.executors.processes import jobs_and_threads
-from mailcli.experiments.matrix import BaselineOf, run_memory, with_baselines
+from mailcli.experiments.plan import PlannedRun, PlannedTable, largest_run_memory, missing_runs
 from mailcli.experiments.run_time import Speed, duration, run_seconds, seconds_in_parallel
-from mailcli.reporting.paper import row_label
-from mailcli.runs.checkpoints import checkpoint_files
-from mailcli.runs.folder import CHECKPOINTS, RESULT
 from mailcli.utils.log import is_quiet
 
 logger = logging.getLogger(__name__)
@@ -32,93 +26,6 @@ SMALL_STEPS, SMALL_IMPRESSIONS = 2_000, 500_000
 SMALL_SECONDS = 60.0
 #: Cells whose measured step is named, the slowest first (ours).
 NAMED_CELLS = 6
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run of a network that a table needs, finished or not."""
-
-    config: RunConfig
-    dataset: Dataset
-    folder: Path
-    name: str
-    """The name of its row."""
-    grid: str = ""
-    """The grid of its table; empty if it has none."""
-    replaces_another: bool = False
-    """Whether its folder holds a run with other settings, data or code, which it will replace."""
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether it need not be trained."""
-        return (self.folder / RESULT).is_file() and not self.replaces_another
-
-    @property
-    def steps_done(self) -> int:
-        """Steps up to the newest checkpoint of an interrupted run."""
-        if self.replaces_another:
-            return 0
-        return max(checkpoint_files(self.folder / CHECKPOINTS), default=0)
-
-    @property
-    def cell_key(self) -> str:
-        """What all seeds have in common, and is measured once."""
-        return f"{self.dataset.folder} {self.config.without_seed().key}"
-
-    @property
-    def measured_as(self) -> str:
-        """What has the same speed: in a grid the cells of all datasets, apart from the numbers of their impressions."""
-        return f"{self.grid} {replace(self.config.without_seed(), data='').key}" if self.grid else self.cell_key
-
-
-@dataclass(frozen=True)
-class PlannedTable:
-    """A table before its runs are trained: the arguments of `make_rows`."""
-
-    configs: Sequence[RunConfig]
-    seeds: Sequence[int]
-    dataset: Dataset
-    folders: RunLayout
-    baseline_of: BaselineOf = RunConfig.baseline
-    names: Sequence[str] = ()
-    """The rows' names, in the order of `configs`; empty: rows are named by cell and options."""
-    grid: str = ""
-    """What it has in common with other tables that differ only in their dataset: a cell is measured in one of them;
-    empty if there are none."""
-
-    def runs(self) -> list[PlannedRun]:
-        """The runs of networks, with baselines, in the order of their training; trivial rows take seconds."""
-        names = {config.without_seed().key: name for config, name in zip(self.configs, self.names, strict=False)}
-        return [
-            PlannedRun(
-                config,
-                self.dataset,
-                self.folders.folder_for(config) / config.run_path,
-                names.get(config.without_seed().key) or row_label(config),
-                self.grid,
-                self.folders.replaces_another(config, self.dataset),
-            )
-            for config in with_baselines(self.configs, self.seeds, self.baseline_of)
-            if not plugins.is_trivial(config.ranker)
-        ]
-
-    def check(self) -> None:
-        """Refuse folders that hold runs with other settings, before anything is measured (MailError)."""
-        for config in with_baselines(self.configs, self.seeds, self.baseline_of):
-            self.folders.find(config, self.dataset)
-
-
-def check_folders(tables: Iterable[PlannedTable]) -> None:
-    """Refuse tables that need one folder for different runs (MailError)."""
-    needed: dict[Path, PlannedRun] = {}
-    for run in (run for table in tables for run in table.runs()):
-        other = needed.setdefault(run.folder, run)
-        changes = differences(to_toml(other.config), to_toml(run.config))
-        if changes:
-            raise MailError(
-                f"{run.folder}: two of the experiments need it, with different settings ({'; '.join(changes)}). Run "
-                "each with a --runs folder of its own."
-            )
 
 
 @dataclass(frozen=True)
@@ -174,7 +81,7 @@ def announce(tables: Sequence[PlannedTable], jobs: int | None) -> None:
         MailError: a run cannot be made.
         Interrupted: by Ctrl-C.
     """
-    if is_quiet() or is_small(_missing(tables)):
+    if is_quiet() or is_small(missing_runs(tables)):
         return
     for table in tables:
         table.check()
@@ -227,7 +134,7 @@ def estimate_time(tables: Sequence[PlannedTable], jobs: int | None) -> TimeEstim
         seconds = [run_seconds(speeds[run.cell_key], run.config, run.steps_done) for run in missing]
         total += seconds_in_parallel(seconds, parallel)
         most_jobs = max(most_jobs, parallel)
-    missing = _missing(tables)
+    missing = missing_runs(tables)
     scaled = {run.dataset.folder for run in missing} - {dataset.folder for _, dataset in measured.values()}
     return TimeEstimate(missing, speeds, most_jobs, total, len(scaled))
 
@@ -240,14 +147,3 @@ def _on(dataset: Dataset, speed: Speed, measured_on: Dataset) -> Speed:
     return speed._replace(
         steps=math.ceil(speed.steps * train), validation=speed.validation * validation, test=speed.test * test
     )
-
-
-def largest_run_memory(tables: Iterable[PlannedTable]) -> int:
-    """Bytes that the largest run of some tables takes; 0 if all rows are trivial."""
-    return max((run_memory(run.config, run.dataset) for table in tables for run in table.runs()), default=0)
-
-
-def _missing(tables: Sequence[PlannedTable]) -> list[PlannedRun]:
-    """The runs to train, each once, even if several tables need it."""
-    runs = {run.folder: run for table in tables for run in table.runs()}
-    return [run for run in runs.values() if not run.is_finished]

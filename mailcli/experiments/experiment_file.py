@@ -12,8 +12,8 @@ from mailcli.config import MOST_SEEDS, OPTION_TABLES, Options
 from mailcli.errors import MailError, did_you_mean, option_as_key, quoted, shorten
 from mailcli.experiments.experiment import SCHEMA, SEEDS, Experiment
 from mailcli.experiments.grid_file import grid_faults
+from mailcli.experiments.search import USERS
 from mailcli.experiments.simulate_file import simulation_faults, simulator_settings
-from mailcli.experiments.tuning import USERS
 from mailcli.preprocessing.source_options import dataset_name
 from mailcli.reporting.paper import row_settings
 from mailcli.reporting.rows import METRICS, TITLES

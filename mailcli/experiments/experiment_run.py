@@ -9,10 +9,10 @@ from typing import NamedTuple
 from mailcli.data.dataset import open_dataset
 from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.datasets import prepare_dataset
-from mailcli.experiments.estimate import PlannedTable
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.grid import world_rows, worlds
 from mailcli.experiments.matrix import TableRuns, finished_rows, table_runs, train_missing
+from mailcli.experiments.plan import PlannedTable
 from mailcli.experiments.row_options import check_row_options
 from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.result_layout import lay_out_with_audit

@@ -20,9 +20,10 @@ from mailcli.errors import MailError
 from mailcli.experiments.executors.processes import jobs_and_threads, work_on_all
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.matrix import run_memory
+from mailcli.experiments.search import DEFAULT_TRIALS, Search
 from mailcli.experiments.search_space import Range, check_comparable, option_owner, parse_ranges, with_types
 from mailcli.experiments.study import settings_of
-from mailcli.experiments.tuning import DEFAULT_TRIALS, Search, run_search
+from mailcli.experiments.tuning import run_search
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What is searched where neither the file nor the command line says it (ours): a few values around the defaults, so

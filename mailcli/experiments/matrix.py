@@ -14,7 +14,7 @@ from mailcli.experiments.cells import RunLayout, train_if_missing
 from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
 from mailcli.reporting.rows import Result, Row, result_of
 from mailcli.runs.folder import RunFolder
-from mailcli.utils.hardware import table_bytes, table_memory
+from mailcli.utils.table_memory import table_bytes, table_memory
 
 logger = logging.getLogger(__name__)
 

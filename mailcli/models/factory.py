@@ -30,7 +30,7 @@ from mailcli.models.table.mapped import MappedTable
 from mailcli.models.table.memory import TableMemory, needed_memory
 from mailcli.models.two_tower import TwoTower
 from mailcli.utils.files import existing_parent
-from mailcli.utils.hardware import table_bytes, table_memory
+from mailcli.utils.table_memory import table_bytes, table_memory
 from mailcli.utils.validation import sentence
 
 #: Bytes of a table with its moments from which on the memory of an earlier one is freed before (ours).

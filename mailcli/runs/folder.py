@@ -43,7 +43,6 @@ from mailcli.runs.result import read_result
 from mailcli.runs.variable_files import DAMAGE_ERRORS
 from mailcli.runs.weights_file import check_weights_file
 from mailcli.utils.files import (
-    FolderLock,
     file_sha256,
     make_folder_atomically,
     remove,
@@ -51,6 +50,7 @@ from mailcli.utils.files import (
     remove_partials_of,
     write_atomically,
 )
+from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.paths import real_path
 from mailcli.utils.system_errors import name_in_write_errors
 

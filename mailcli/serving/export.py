@@ -23,7 +23,8 @@ from mailcli.serving.older_datasets import bucket_note, bucketed_fields
 from mailcli.serving.output_path import refuse_existing
 from mailcli.serving.served_model import ServedModel
 from mailcli.training.predictor import Predictor
-from mailcli.utils.files import FolderLock, make_folder_atomically
+from mailcli.utils.files import make_folder_atomically
+from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.system_errors import advice_on
 
 logger = logging.getLogger(__name__)

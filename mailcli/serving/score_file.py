@@ -14,7 +14,8 @@ from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.serving.output_path import refuse_existing
 from mailcli.serving.score_counts import NO_COUNTS, Counts
 from mailcli.training.predictor import Predictor
-from mailcli.utils.files import FolderLock, remove_partials_of, write_atomically
+from mailcli.utils.files import remove_partials_of, write_atomically
+from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.progress import progress
 
 #: The columns that are added; the second only for a ranker with two heads.

@@ -27,7 +27,8 @@ from mailcli.preprocessing.simulated_marker import MARKER, write_marker
 from mailcli.simulation.alimama_tables import TableChunk, draw_ads, draw_chunks
 from mailcli.simulation.ceilings import Ceilings, CeilingScores
 from mailcli.simulation.world import IMPRESSIONS_PER_USER, Settings, World
-from mailcli.utils.files import FolderLock, existing_parent, make_folder_atomically
+from mailcli.utils.files import existing_parent, make_folder_atomically
+from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.parsing import read_json
 from mailcli.utils.progress import progress
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all, a lock on a folder, and a file's hash."""
+"""Files and folders that appear complete or not at all, and a file's hash."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from mailcli.errors import MailError
-from mailcli.utils.paths import real_path
+from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.system_errors import name_in_write_errors
 
 #: Starts the name of an unfinished file or folder. Random digits follow, so that no existing file is overwritten.
@@ -204,85 +200,6 @@ def size_and_time(folder: Path) -> tuple[int, float]:
             if path.is_file():
                 size, newest = size + status.st_size, max(newest, status.st_mtime)
     return size, newest
-
-
-class FolderLock:
-    """Keeps other processes out of a folder by a lock file next to it; a context manager.
-
-    Args:
-        folder: need not exist. Missing parents are created, and removed again if they stay empty. Links that lead to
-            one folder share its lock.
-        busy: the error message when another process holds the lock.
-
-    Raises:
-        MailError: another process holds the lock, or the lock file's name is taken by another file.
-    """
-
-    def __init__(self, folder: Path, busy: str) -> None:
-        self._busy = busy
-        if folder.is_symlink():
-            folder = real_path(folder)
-        self._folder = folder
-        self._lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
-        self._new_folders: list[Path] = []
-
-    @property
-    def path(self) -> Path:
-        """The lock file."""
-        return Path(self._lock.lock_file)
-
-    def is_held(self) -> bool:
-        """Whether another process holds the lock, also if it is another user's and so cannot be tried."""
-        if not self.path.is_file() or self._is_foreign():
-            return False
-        try:
-            self._lock.acquire()
-        except (Timeout, PermissionError):
-            return True
-        # A killed process left it behind.
-        self.path.unlink(missing_ok=True)
-        self._lock.release()
-        return False
-
-    def __enter__(self) -> None:
-        path = self.path
-        if self._is_foreign():
-            # It would be deleted at the end.
-            raise MailError(
-                f"{path}: is not one of mail's lock files (those are empty). Move it away, or choose another name."
-            )
-        self._new_folders = [folder for folder in path.parents if not folder.exists()]
-        try:
-            with name_in_write_errors(self._folder, path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # FileLock mistakes a file that cannot be created for one that is locked.
-                path.touch()
-            self._lock.acquire()
-        except Timeout:
-            raise MailError(self._busy) from None
-        except OSError:
-            self._remove_new_folders()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        # Before the release: afterwards another process might hold the file that is unlinked.
-        self.path.unlink(missing_ok=True)
-        self._lock.release()
-        self._remove_new_folders()
-
-    def _is_foreign(self) -> bool:
-        """Whether something else has the lock file's name: a lock file is an empty regular file."""
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            return False
-        return not stat.S_ISREG(status.st_mode) or status.st_size > 0
-
-    def _remove_new_folders(self) -> None:
-        # The innermost first; the first one that is not empty stops the loop.
-        with suppress(OSError):
-            for folder in filter(Path.exists, self._new_folders):
-                folder.rmdir()
 
 
 def file_sha256(path: Path) -> str:

@@ -8,14 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mailcli.errors import MailError
-
 #: Linux's names of the bfloat16 instructions: Intel and AMD, Intel's matrix unit, ARM.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 #: The instructions by which oneDNN chooses its kernels.
 KERNEL_FLAGS = {"sse4_1", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "asimd", "sve", *BFLOAT16_FLAGS}
-#: The environment variable that hands the limit of a table's memory to processes of a pool.
-_TABLE_MEMORY = "MAIL_TABLE_MEMORY"
 
 
 @cache
@@ -55,37 +51,6 @@ def memory_bytes() -> int | None:
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def table_bytes(rows: int, dim: int, training: bool = True) -> int:
-    """Memory of a float32 embedding table, in training with Adam's two moments.
-
-    The table is saved and loaded in parts, so no second copy is needed.
-    """
-    return (3 if training else 1) * 4 * rows * dim
-
-
-def table_memory() -> int | None:
-    """Memory for an embedding table with its moments: what was set, or three quarters of the machine's (ours).
-
-    The rest is for the model, for batches and for the system's cache of the dataset's files. None where neither is
-    known.
-
-    Raises:
-        MailError: what was set in the environment is not a number.
-    """
-    limit = os.environ.get(_TABLE_MEMORY)
-    if limit is not None:
-        if not limit.isdecimal():
-            raise MailError(f"{_TABLE_MEMORY} is {limit!r}. Expected a number of bytes; or use --table-memory 4GB.")
-        return int(limit)
-    memory = memory_bytes()
-    return memory and memory * 3 // 4
-
-
-def limit_table_memory(size: int) -> None:
-    """Set what `table_memory` returns, in this process and in those that it starts."""
-    os.environ[_TABLE_MEMORY] = str(size)
 
 
 def limit_threads(count: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mailcli.utils.files import FolderLock
+from mailcli.utils.folder_lock import FolderLock
 from tests.helpers.command_line import error_line, mail
 
 FILES = ["simulate", "alimama", "--users", "50", "--out", "raw", "--behaviors-per-user", "5"]

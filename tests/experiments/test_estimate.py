@@ -17,8 +17,9 @@ from mailcli.errors import MailError
 from mailcli.experiments import estimate as estimates
 from mailcli.experiments.cells import RunLayout, resolve_config
 from mailcli.experiments.dry_run import describe, disk_bytes
-from mailcli.experiments.estimate import PlannedTable, announce, check_folders, estimate_time, is_small
+from mailcli.experiments.estimate import announce, estimate_time, is_small
 from mailcli.experiments.executors.measuring import MeasuredModel
+from mailcli.experiments.plan import PlannedTable, check_folders
 from mailcli.experiments.run_time import Speed
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.models import QUICK

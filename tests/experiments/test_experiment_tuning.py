@@ -14,9 +14,9 @@ from mailcli.config import RunConfig, make_config
 from mailcli.errors import DivergedError
 from mailcli.experiments.experiment_file import read_experiment
 from mailcli.experiments.experiment_tuning import Budget, TunedRow
+from mailcli.experiments.search import Search, own_values
 from mailcli.experiments.search_space import parse_ranges
 from mailcli.experiments.tuned_file import write_tuned_file
-from mailcli.experiments.tuning import Search, own_values
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.datasets import forbid_test_split
 from tests.helpers.experiments import assert_refused, make_data, write_experiment

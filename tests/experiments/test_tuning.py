@@ -18,7 +18,7 @@ from mailcli.data.protocol import views
 from mailcli.errors import DivergedError, MailError
 from mailcli.experiments.search_space import Range, parse_ranges, with_types
 from mailcli.training.loop import TrainingLoop
-from mailcli.utils.files import FolderLock
+from mailcli.utils.folder_lock import FolderLock
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.datasets import forbid_test_split
 from tests.helpers.trials import trained_trial

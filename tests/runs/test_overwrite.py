@@ -19,7 +19,7 @@ from mailcli.experiments.run_time import Speed
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.opening import open_run
 from mailcli.runs.registry import find_run
-from mailcli.utils.files import FolderLock
+from mailcli.utils.folder_lock import FolderLock
 from tests.helpers.command_line import SMALL, error_line, mail
 from tests.helpers.files import files_of
 

@@ -13,7 +13,7 @@ import pytest
 
 from mailcli.runs.folder import RunFolder
 from mailcli.serving.impression_writer import ImpressionWriter
-from mailcli.utils.files import FolderLock
+from mailcli.utils.folder_lock import FolderLock
 from tests.helpers.command_line import error_line, mail
 from tests.helpers.serving import CELL, CELLS, RawRequests, assert_close, drawn_as_new, score
 from tests.helpers.serving_requests import around_last_behavior, unknown_impressions

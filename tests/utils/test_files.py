@@ -10,7 +10,6 @@ import pytest
 
 from mailcli.errors import MailError
 from mailcli.utils.files import (
-    FolderLock,
     delete_folder,
     final_name,
     make_folder_atomically,
@@ -20,6 +19,7 @@ from mailcli.utils.files import (
     size_and_time,
     write_atomically,
 )
+from mailcli.utils.folder_lock import FolderLock
 
 #: What a kill leaves behind of `a.csv`.
 PARTIAL = ".partial-0123456789abcdef-a.csv"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mailcli.models.table.mapped import MappedTable
-from mailcli.utils.hardware import table_bytes
+from mailcli.utils.table_memory import table_bytes
 
 #: Of a row in memory, besides its embedding and moments: the step of its last gradient, and what MappedTable keeps of a
 #: slot; and of every row, its slot.
