@@ -6,6 +6,7 @@ import ast
 import configparser
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tests.helpers.documents import (
     parse,
     small_defaults,
     smaller,
+    smaller_experiment,
 )
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -445,6 +447,21 @@ def test_less_data_and_fewer_runs() -> None:
     ]
     assert smaller(["compare", "--seeds", "3"]) == ["compare", "--seeds", "1"]
     assert parse(["compare", "--seeds", "3"])["seeds"] == 3
+
+
+def test_experiments_keep_the_rows_that_a_page_needs() -> None:
+    experiment = (
+        'rows = ["item-rate", "BaseDNN", "MAIL-Base", "DMR"]\nagainst = [["MAIL-Base", "DMR"], ["MAIL-Base", "BaseDNN"]]\n'
+        "seeds = 3\n[settings]\nepochs = 20\n[reported.DMR.new]\nAUC = 0.6\n"
+    )
+    assert tomllib.loads(smaller_experiment(experiment)) == {
+        "rows": ["BaseDNN", "MAIL-Base"],
+        "against": [["MAIL-Base", "BaseDNN"]],
+        "seeds": 1,
+        "settings": {"epochs": 1},
+    }
+    # Of other rows, all are trained.
+    assert smaller_experiment('rows = ["BaseDNN", {row = "MAIL-Base"}]') == 'rows = ["BaseDNN", {row = "MAIL-Base"}]'
 
 
 def bare_code(code: str) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import tomli_w
 from click.testing import CliRunner
 
 from mailcli.cli import main
@@ -44,8 +45,10 @@ FILES = ("toml", "csv")
 TOOLS = ("cat", "cp", "head", "ls", "mkdir")
 #: The largest values of options in a sandbox: enough data and runs to show that a command works.
 LIMITS = {"--users": 150, "--seeds": 1, "--trials": 2, "--bootstrap": 80}
-#: The same in the files of experiments/: their tables have many rows.
-PLAN_LIMITS = {"users": 150, "seeds": 1, "epochs": 1}
+#: The same in the files of experiments/.
+EXPERIMENT_LIMITS = {"users": 150, "seeds": 1, "epochs": 1}
+#: The rows of these files that are trained: a statistic, a ranker and two variants of MAIL. Every other row has its tests.
+ROWS = ("item-bias", "BaseDNN", "MAIL-None", "MAIL-Base")
 #: The same for `mail abtest`, which splits the users into two arms.
 ABTEST_LIMITS = {"--users": 60}
 #: Fewer than the items of such a small dataset.
@@ -205,13 +208,9 @@ class Sandbox:
     ) -> None:
         for name in ("examples", "experiments"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for experiment in (
-            path for pattern in ("*.toml", "tuned/*.toml") for path in (folder / "experiments").glob(pattern)
-        ):
-            text = experiment.read_text(encoding="utf-8")
-            for key, value in PLAN_LIMITS.items():
-                text = re.sub(rf"^{key} = \d+$", f"{key} = {value}", text, flags=re.MULTILINE)
-            experiment.write_text(text, encoding="utf-8")
+        for pattern in ("*.toml", "tuned/*.toml"):
+            for experiment in (folder / "experiments").glob(pattern):
+                experiment.write_text(smaller_experiment(experiment.read_text(encoding="utf-8")), encoding="utf-8")
         grouplens.write(folder / "data" / "raw" / "ml-100k", users=40, ratings=20)
         self.folder, self._is_followed = folder, is_followed
         self.names: dict[str, Any] = {"__name__": "page"}
@@ -242,6 +241,21 @@ class Sandbox:
         if result.exception and not isinstance(result.exception, SystemExit):
             raise AssertionError(f"{block}: `{shlex.join(words)}` raised") from result.exception
         assert result.exit_code == 0, f"{block}: `{shlex.join(words)}`: {result.stderr}"
+
+
+def smaller_experiment(text: str) -> str:
+    """The same experiment with less data, shorter runs (EXPERIMENT_LIMITS) and, if it names them, only ROWS."""
+    for key, value in EXPERIMENT_LIMITS.items():
+        text = re.sub(rf"^{key} = \d+$", f"{key} = {value}", text, flags=re.MULTILINE)
+    content = tomllib.loads(text)
+    rows = [row for row in content["rows"] if row in ROWS]
+    if not {"BaseDNN", "MAIL-Base"} <= set(map(str, rows)):
+        return text
+    against = [pair for pair in content.get("against", []) if set(pair) <= set(rows)]
+    reported = {name: numbers for name, numbers in content.get("reported", {}).items() if name in rows}
+    kept = {key: value for key, value in content.items() if key not in {"rows", "against", "reported"}}
+    parts = {"rows": rows, "against": against, "reported": reported}
+    return tomli_w.dumps(kept | {key: value for key, value in parts.items() if value})
 
 
 def smaller(words: list[str]) -> list[str]:
