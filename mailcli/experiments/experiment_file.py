@@ -79,17 +79,9 @@ def read_experiment(path: Path) -> Experiment:
     faults = table_faults(content, RULES, required=_REQUIRED)
     if faults:
         raise MailError(f"{path}: {sentence(faults)}")
-    simulate = content.get("simulate", {})
     labels = [_read_label(row, faults) for row in content["rows"]]
     rows = [_read_row(row, faults) for row in content["rows"]]
-    faults += _repeated_labels(content["rows"], labels)
-    faults += _misplaced(content.get("settings", {}), _SET_BY, "settings.")
-    faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
-    if "tuned" in content:
-        faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=_TUNED_REQUIRED)
-    faults += _source_faults(content["source"], content.get("schema"), _source_options(content))
-    faults += _simulation_faults(simulate, content, rows)
-    faults += _reported_faults(content.get("reported", {}))
+    faults += _content_faults(content, labels, rows)
     if faults:
         raise MailError(f"{path}: {sentence(faults)}")
     return Experiment(
@@ -101,7 +93,7 @@ def read_experiment(path: Path) -> Experiment:
         seeds=content.get("seeds", SEEDS),
         first_seed=content.get("first_seed", 0),
         settings=content.get("settings", {}),
-        simulate=simulate,
+        simulate=content.get("simulate", {}),
         reported=content.get("reported"),
         reading=content.get("reading", "").strip(),
         against=tuple((row, other) for row, other in content.get("against", [])),
@@ -118,6 +110,18 @@ def _are_pairs(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair) for pair in value
     )
+
+
+def _content_faults(content: Options, labels: Sequence[str], rows: Sequence[Options]) -> list[str]:
+    """What is wrong with the tables of a file, and with what belongs together."""
+    faults = _repeated_labels(content["rows"], labels)
+    faults += _misplaced(content.get("settings", {}), _SET_BY, "settings.")
+    faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
+    if "tuned" in content:
+        faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=_TUNED_REQUIRED)
+    faults += _source_faults(content["source"], content.get("schema"), _source_options(content))
+    faults += _simulation_faults(content.get("simulate", {}), content, rows)
+    return faults + _reported_faults(content.get("reported", {}))
 
 
 def _source_options(content: Options) -> dict[str, str]:

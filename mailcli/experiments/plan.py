@@ -95,8 +95,8 @@ def check_folders(tables: Iterable[PlannedTable]) -> None:
     """Refuse tables that need one folder for different runs (MailError)."""
     needed: dict[Path, PlannedRun] = {}
     for run in (run for table in tables for run in table.runs()):
-        other = needed.setdefault(run.folder, run)
-        changes = differences(to_toml(other.config), to_toml(run.config))
+        first_run = needed.setdefault(run.folder, run)
+        changes = differences(to_toml(first_run.config), to_toml(run.config))
         if changes:
             raise MailError(
                 f"{run.folder}: two of the experiments need it, with different settings ({'; '.join(changes)}). Run "

@@ -100,7 +100,10 @@ def _anchored(anchor: str, title: str, level: int = 2) -> str:
 def _section(section: ExperimentSection, tables: SectionTables, number: int) -> list[str]:
     """The heading, what the tables show, the table of new users, a figure, and how all of it is made."""
     experiment = section.experiment
-    links = [f"[{markdown(other.name)}](#{_anchor(number, at)})" for at, other in enumerate(tables.others, start=1)]
+    links = [
+        f"[{markdown(table.name)}](#{_anchor(number, position)})"
+        for position, table in enumerate(tables.others, start=1)
+    ]
     return [
         _anchored(_anchor(number), section.title),
         experiment.reading,
@@ -117,8 +120,11 @@ def _appendix(tables: Sequence[SectionTables]) -> list[str]:
     parts = [
         part
         for number, own in enumerate(tables, start=1)
-        for at, other in enumerate(own.others, start=1)
-        for part in (_anchored(_anchor(number, at), other.table.title, level=3), _without_title(other.table))
+        for position, appendix_table in enumerate(own.others, start=1)
+        for part in (
+            _anchored(_anchor(number, position), appendix_table.table.title, level=3),
+            _without_title(appendix_table.table),
+        )
     ]
     return [_anchored("further-tables", _APPENDIX), *parts] if parts else []
 

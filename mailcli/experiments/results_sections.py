@@ -47,15 +47,15 @@ def make_sections(
 
 def _check_names(experiments: Sequence[Experiment], figures: Path) -> None:
     """Refuse two files of one name, whose figures would be in one folder (MailError)."""
-    known: dict[str, Path] = {}
+    path_by_name: dict[str, Path] = {}
     for experiment in experiments:
-        path, other = experiment.path, known.setdefault(experiment.name, experiment.path)
-        if other is not path and real_path(other) == real_path(path):
+        path, earlier_path = experiment.path, path_by_name.setdefault(experiment.name, experiment.path)
+        if earlier_path is not path and real_path(earlier_path) == real_path(path):
             raise MailError(f"{path}: is named twice. Name it once.")
-        if other is not path:
+        if earlier_path is not path:
             raise MailError(
-                f"{other} and {path}: have one name, so both would have their figures in {figures / experiment.name}. "
-                "Rename one of them, or leave it out."
+                f"{earlier_path} and {path}: have one name, so both would have their figures in "
+                f"{figures / experiment.name}. Rename one of them, or leave it out."
             )
 
 

@@ -94,11 +94,11 @@ def is_number(text: str) -> bool:
     return True
 
 
-def same_value(text: str, other: str) -> bool:
+def same_value(first: str, second: str) -> bool:
     """Whether two texts are the same option, or the same number: `true` and `True`, `1e-3` and `0.001`."""
-    if is_number(text) and is_number(other):
-        return float(text) == float(other)
-    return option_text(text) == option_text(other)
+    if is_number(first) and is_number(second):
+        return float(first) == float(second)
+    return option_text(first) == option_text(second)
 
 
 def parse_ranges(texts: Sequence[str], option: str = "--range") -> list[Range]:

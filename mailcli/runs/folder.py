@@ -230,14 +230,14 @@ class RunFolder:
         """
         path = self.folder / HISTORY
         if not path.is_file() or path.stat().st_size != history_bytes:
-            what = path
+            changed_path = path
         elif best_epoch and not self.weights.is_file():
-            what = self.weights
+            changed_path = self.weights
         else:
             return
         raise MailError(
-            f"{what}: was changed or deleted by another program while the run was training. Training stopped; run the "
-            "same command again."
+            f"{changed_path}: was changed or deleted by another program while the run was training. Training stopped; "
+            "run the same command again."
         )
 
     def history_bytes(self) -> int:

@@ -187,7 +187,7 @@ class TrainingLoop:
     def _train_until_validation(self, interrupt: PostponedInterrupt) -> None:
         """The steps up to the next validation, then a checkpoint: a validation that is interrupted is repeated."""
         state, config = self._state, self._run.config
-        left = len(self._batches.view.rows) - state.step * config.batch_size
+        impressions_left = len(self._batches.view.rows) - state.step * config.batch_size
         if self._stream is None:
             self._stream = self._batches.shuffled(config.seed, state.epoch, state.step)
         title = f"{config.cell}, seed {config.seed}, epoch {state.epoch} of {config.epochs}"
@@ -196,8 +196,8 @@ class TrainingLoop:
                 self._pending.append(self._step(to_tensors(batch)))
                 state.step += 1
                 state.steps += 1
-                advance(min(config.batch_size, left))
-                left -= config.batch_size
+                advance(min(config.batch_size, impressions_left))
+                impressions_left -= config.batch_size
                 # The first step also builds the graph, so the pace is taken from its end.
                 self._pace_from = self._pace_from or (time.monotonic(), self._impressions_done)
                 stop = collectives.any_worker(interrupt.requested)

@@ -49,9 +49,9 @@ def log_begin(config: RunConfig, steps: int) -> None:
         config: of the run.
         steps: of an epoch.
     """
-    whose = "" if config.select == "all" else f" of {config.select} users"
+    of_users = "" if config.select == "all" else f" of {config.select} users"
     most, patience = f"{counted(config.epochs, 'epoch')} of {counted(steps, 'step')}", config.patience
-    ends = f"stops early after {counted(patience, 'validation')} without a better AUC{whose}"
+    ends = f"stops early after {counted(patience, 'validation')} without a better AUC{of_users}"
     logger.info(f"{_name(config)}: at most {most}; {ends}.")
 
 
@@ -84,8 +84,8 @@ def log_validation(
         f"best {_best_auc(config, state.best)} (epoch {state.best['best_epoch']})",
         clock(seconds) + (f", at most {left(seconds_left)}" if seconds_left is not None else ""),
     ]
-    whose = f"{_name(config)}: " if is_worker() else ""
-    logger.info(whose + " · ".join(parts))
+    prefix = f"{_name(config)}: " if is_worker() else ""
+    logger.info(prefix + " · ".join(parts))
 
 
 def log_end(run: RunFolder, result: Mapping[str, Any], seconds: float) -> None:

@@ -112,8 +112,8 @@ def run_ab_test(setup: Setup, dataset: Dataset, contenders: tuple[Contender, Con
         config = contender.run.config if contender.run else default
         # Both policies rank for both arms: their expected rates are then those of the same users.
         slates = [
-            rank(policy, page, setup.slate, np.random.default_rng([setup.seed, _RANKING, number, which]))
-            for which, policy in enumerate(policies)
+            rank(policy, page, setup.slate, np.random.default_rng([setup.seed, _RANKING, number, policy_number]))
+            for policy_number, policy in enumerate(policies)
         ]
         rng = np.random.default_rng([setup.seed, _ANSWERS, number])
         expected = [expected_rates(truth, page.users, slate) for slate in slates]
@@ -183,7 +183,8 @@ def compare(a: Arm, b: Arm) -> Iterator[Outcome]:
         for metric in a.rates:
             # The expected rates of A and of B, of the same users of both arms.
             by_a, by_b = (
-                np.concatenate([a.expected[which][metric][in_a], b.expected[which][metric][in_b]]) for which in (0, 1)
+                np.concatenate([a.expected[policy_number][metric][in_a], b.expected[policy_number][metric][in_b]])
+                for policy_number in (0, 1)
             )
             yield Outcome(
                 users,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailcli.data.dataset import Dataset, open_dataset
+from mailcli.data.protocol import View
 from mailcli.errors import MailError
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.opening import check_has_weights
@@ -47,16 +48,7 @@ def encode_users(run: RunFolder, dataset: Dataset) -> UserVectors:
     Raises:
         MailError: the run's method generates no behavior, or too few users have behavior.
     """
-    check_has_weights(run)
-    method = run.config.cold_start
-    if method == "none":
-        raise MailError(f"{run.folder}: has no cold-start method, so there is no generated behavior to draw.")
-    nothing_to_draw = MailError(
-        f"{run.folder}: '{method}' generates no behavior, so there is nothing to draw. Expected a run of a method such "
-        "as mail, cvae, llae, eszsl or conse."
-    )
-    if not generates_behavior(method):
-        raise nothing_to_draw
+    _check_generates(run)
     load_tensorflow()
     import tensorflow as tf
 
@@ -65,14 +57,11 @@ def encode_users(run: RunFolder, dataset: Dataset) -> UserVectors:
     from mailcli.training.predictor import Predictor
 
     predictor = Predictor.open(run, dataset)
-    dataset, config = predictor.dataset, run.config
     model, view = predictor.model, predictor.test
-    user = dataset.column("test", "user")[view.rows]
-    with_behavior = np.flatnonzero(dataset.earlier_behaviors("test")[view.rows] > 0)
-    # `unique` gives each user's first impression in the reversed order.
-    last = with_behavior[len(with_behavior) - 1 - np.unique(user[with_behavior][::-1], return_index=True)[1]]
+    user = predictor.dataset.column("test", "user")[view.rows]
+    last = _last_impressions(predictor.dataset, view, user)
     is_new = view.new[user[last]]
-    chosen = np.concatenate([_sample(last[is_new == flag], config.seed) for flag in (False, True)])
+    chosen = np.concatenate([_sample(last[is_new == flag], run.config.seed) for flag in (False, True)])
     new = view.new[user[chosen]]
     if min(new.sum(), (~new).sum()) < 2:
         raise MailError(f"{run.folder}: fewer than two old or two new test users have behavior.")
@@ -81,11 +70,40 @@ def encode_users(run: RunFolder, dataset: Dataset) -> UserVectors:
     completed = model.cold_start.complete(without_behaviors(features, tf.ones(len(chosen), tf.bool)))
     if not completed.behavior_mask.numpy().any():
         # Such as `match`, which generates what users would think of the target.
-        raise nothing_to_draw
+        raise _nothing_to_draw(run)
     pool = getattr(model.cold_start, "pool_a", None)
     h_a = pool(features.attributes) if pool else tf.reduce_mean(features.attributes, axis=1)
     v, v_hat = (tf.reshape(x.behaviors, [len(chosen), -1]).numpy() for x in (features, completed))
     return UserVectors(v, v_hat, np.asarray(h_a), new)
+
+
+def _check_generates(run: RunFolder) -> None:
+    """Refuse a run whose method generates no behavior (MailError)."""
+    check_has_weights(run)
+    if run.config.cold_start == "none":
+        raise MailError(f"{run.folder}: has no cold-start method, so there is no generated behavior to draw.")
+    if not generates_behavior(run.config.cold_start):
+        raise _nothing_to_draw(run)
+
+
+def _nothing_to_draw(run: RunFolder) -> MailError:
+    return MailError(
+        f"{run.folder}: '{run.config.cold_start}' generates no behavior, so there is nothing to draw. Expected a run "
+        "of a method such as mail, cvae, llae, eszsl or conse."
+    )
+
+
+def _last_impressions(dataset: Dataset, view: View, user: NDArray) -> NDArray:
+    """Positions in the test view of the last impression of each user with behavior.
+
+    Args:
+        dataset: the dataset.
+        view: its test split as the run sees it.
+        user: [impressions of the view], their users.
+    """
+    with_behavior = np.flatnonzero(dataset.earlier_behaviors("test")[view.rows] > 0)
+    # `unique` gives each user's first impression in the reversed order.
+    return with_behavior[len(with_behavior) - 1 - np.unique(user[with_behavior][::-1], return_index=True)[1]]
 
 
 def _sample(rows: NDArray, seed: int) -> NDArray:

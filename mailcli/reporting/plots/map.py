@@ -76,11 +76,11 @@ def _check(worlds: Sequence[WorldRows], groups: Sequence[Sequence[RunFolder]]) -
                 f"'{name}' and '{names[0]}' do not have the same rows and seeds. Run `mail run` to its end, or "
                 "name the folders of runs to compare."
             )
-    known: dict[str, str] = {}
+    name_by_settings: dict[str, str] = {}
     for name, world in zip(names, worlds, strict=True):
-        other = known.setdefault(repr(world.settings), name)
-        if other != name:
-            raise MailError(f"'{name}' and '{other}' are the same world. Name the runs of one of them.")
+        earlier_name = name_by_settings.setdefault(repr(world.settings), name)
+        if earlier_name != name:
+            raise MailError(f"'{name}' and '{earlier_name}' are the same world. Name the runs of one of them.")
 
 
 def map_caption(runs: Sequence[RunFolder]) -> str:

@@ -58,14 +58,14 @@ def _changes(name: str, lines: list[ResultLine], better: bool) -> Iterator[Fact]
         yield Fact(name, "unknown", "one seed: significance cannot be assessed")
         return
     ups, downs = (sum(gain.significant and sign * gain.mean > 0 for gain in gains) for sign in (1, -1))
-    wanted, other = (ups, downs) if better else (downs, ups)
+    expected_changes, opposite_changes = (ups, downs) if better else (downs, ups)
     words = ("better", "worse") if better else ("worse", "better")
     same = sum(gain.equivalent for gain in gains)
     text = (
-        f"methods significantly {words[0]} in AUC than the same ranker without one; {other} {words[1]}, {same} "
-        "practically equal (≈)"
+        f"methods significantly {words[0]} in AUC than the same ranker without one; {opposite_changes} {words[1]}, "
+        f"{same} practically equal (≈)"
     )
-    yield Fact(name, f"{wanted} of {len(gains)}", text)
+    yield Fact(name, f"{expected_changes} of {len(gains)}", text)
 
 
 def _personal(table: ResultTable) -> Iterator[Fact]:

@@ -60,7 +60,7 @@ def render_page(sections: Sequence[ReportSection]) -> str:
         script=Markup(script),
         policy=_policy(script),
         svg=Markup,
-        data_address=_data_address,
+        data_url=_data_url,
     )
     return text
 
@@ -98,8 +98,8 @@ def _row_name(name: str) -> tuple[str, str]:
     )
 
 
-def _data_address(csv: str) -> str:
-    """An address that holds a file."""
+def _data_url(csv: str) -> str:
+    """A `data:` URL that holds a CSV file."""
     return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(csv.encode()).decode()}"
 
 
