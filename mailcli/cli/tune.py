@@ -16,6 +16,9 @@ from mailcli.errors import MailError
 #: Options that say what is searched, and so contradict an experiment's file.
 _OF_ONE_CELL = ("ranker", "cold_start", "variant", "protocol", "precision", "settings", "file", "eval_every", "name")
 
+#: Trials that are printed, the best first (ours: a screen).
+_PRINTED = 10
+
 
 @click.command(short_help="Search for the best settings on the validation split.")
 @click.argument("experiment", required=False, type=PATH, metavar="[FILE]")
@@ -92,7 +95,7 @@ def tune(
     records = run_search(search, trials or DEFAULT_TRIALS, dataset, runs, checkpoint_minutes)
     heading = f"validation AUC ({_measured(users, search.seeds)})"
     print_line(f"{'trial':>5}  {heading}  settings")
-    for record in records[:10]:
+    for record in records[:_PRINTED]:
         print_line(f"{record['trial']:>5}  {record['value']:<{len(heading)}.4f}  {' '.join(_pairs(record))}")
     best = " ".join(f"--set {pair}" for pair in _pairs(records[0]))
     print_line(f"Best of {len(records)} on the validation split: {best}")

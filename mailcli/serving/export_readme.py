@@ -87,9 +87,7 @@ def _table(signature: str, contents: dict[str, Any]) -> str:
     names: dict[str, list[str]] = {}
     for name, output in outputs.items():
         names.setdefault(output["meaning"], []).append(markdown_code(name))
-    listed = " and ".join(
-        f"{', '.join(outputs_of_meaning)} ({meaning})" for meaning, outputs_of_meaning in names.items()
-    )
+    listed = " and ".join(f"{', '.join(output_names)} ({meaning})" for meaning, output_names in names.items())
     first = next(iter(outputs.values()))
     return f"""### {signature}: {contents["meaning"]}
 

@@ -70,6 +70,8 @@ BUY_INTERCEPT = -2.44
 LEAST_USERS = 10
 #: Users that are simulated at once (ours: tens of MB).
 USERS_PER_CHUNK = 10_000
+#: Users and impressions from which a world's means and its intercept are computed (ours: seconds, whatever the size).
+SAMPLED_USERS, SAMPLED_IMPRESSIONS = 20_000, 200_000
 
 
 @dataclass(frozen=True)
@@ -168,9 +170,9 @@ class World:
         self.quality = rng.normal(0, QUALITY_SPREAD, self.ads)
         self.means = _mean_interests(settings.interactions, rng)
         self.user_ids = rng.permutation(settings.users) + 1
-        sample = self.interests(self.combinations(self.attributes(20_000, rng)), rng)
+        sample = self.interests(self.combinations(self.attributes(SAMPLED_USERS, rng)), rng)
         self.mean, self.std = np.log(sample).mean(), np.log(sample).std()
-        user = rng.integers(len(sample), size=200_000)
+        user = rng.integers(len(sample), size=SAMPLED_IMPRESSIONS)
         ad = self.draw_ads(sample[user], rng)
         self.intercept = _intercept(self.affinity(self.log_interest(sample[user], ad), ad), settings.click_probability)
 

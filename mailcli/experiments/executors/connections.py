@@ -25,6 +25,8 @@ GRACE = 20.0
 RESTART = "Start all workers again with the same commands to resume from the last checkpoint."
 #: The longest message, in bytes (ours); settings take some hundred.
 _LONGEST = 1 << 20
+#: Options of TCP (ours: a machine without power is noticed within a minute).
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 class Connection:
@@ -40,9 +42,9 @@ class Connection:
         self._unread, self._is_closed = b"", False
         # A machine that loses power closes no connection: keep-alive notices it.
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        for name, value in _KEEP_ALIVE.items():
             if hasattr(socket, name):
-                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     def send(self, **message: Any) -> None:
         """Send a message (OSError if the other side has closed the connection)."""

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 VERSIONS = ("mail", "tensorflow", "keras", "numpy")
 #: Seconds between two attempts to connect to a chief that does not answer yet (ours).
 _PAUSE = 0.2
+#: The most seconds for one attempt, and how much longer than the chief a worker waits (ours).
+_CONNECT_SECONDS = 10
 _SAME_COMMAND = "Run the same command on all workers, except for --index."
 
 
@@ -169,10 +171,12 @@ def _connect_to_chief(cluster: Cluster, job: dict[str, Any]) -> Connections:
     deadline = time.monotonic() + cluster.timeout
     while True:
         try:
-            connection = Connection(socket.create_connection(cluster.host_and_port(0), timeout=10), cluster.key)
+            connection = Connection(
+                socket.create_connection(cluster.host_and_port(0), timeout=_CONNECT_SECONDS), cluster.key
+            )
             connection.send(index=cluster.index, job=job)
             # The chief waits as long for the other workers, and may have started later.
-            answer = connection.receive(cluster.timeout + 10)
+            answer = connection.receive(cluster.timeout + _CONNECT_SECONDS)
             if answer is not None:
                 break
         except socket.gaierror as error:

@@ -50,7 +50,7 @@ def source(table: RecognizedTable) -> str:
     return f"read_csv({files}, {', '.join(options)})"
 
 
-def written(table: RecognizedTable, ending: str) -> Path:
+def output_path(table: RecognizedTable, ending: str) -> Path:
     """A new file next to a table's first one."""
     path = table.first.path
     return path.with_name(f"{path.name.partition('.')[0]}-{ending}")

@@ -24,6 +24,10 @@ _YEAR = r"\((\d{4})\)\s*$"
 _SHORT_YEAR = r"^\d+/\d+/(\d\d)"
 #: Most lines for columns that are left out for the same reason (ours).
 MANY_LINES = 30
+#: Characters of a proposed name (ours: a name may have 100, and the rest is for `_`).
+_NAME_LENGTH = 90
+#: Share of a column's values that makes a form its own (ours: a few titles lack their year).
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def toml_array(texts: Sequence[str]) -> str:
 
 def field_name(column: str, used: set[str]) -> str:
     """An unused field name for a column, which is added to `used`: lower-case letters, digits and `_`."""
-    name = re.sub(r"[^a-z0-9]+", "_", without_type(column.lower())).strip("_")[:90] or "field"
+    name = re.sub(r"[^a-z0-9]+", "_", without_type(column.lower())).strip("_")[:_NAME_LENGTH] or "field"
     name = name if name[0].isalpha() else f"f_{name}"
     name = f"{name}_" if name in RESERVED else name
     while name in used:
@@ -170,7 +174,7 @@ def _guess_list(column: ColumnProfile, most: int, keys: str, note: str) -> Field
 def _has_years(column: ColumnProfile) -> bool:
     """Whether nearly all values end in a year in parentheses, as film titles do."""
     years = [value for value in column.values if re.search(_YEAR, value)]
-    return bool(years) and len(years) > 0.9 * len(column.values)
+    return bool(years) and len(years) > _NEARLY_ALL * len(column.values)
 
 
 def _is_code(column: ColumnProfile) -> bool:

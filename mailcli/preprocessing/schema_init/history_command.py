@@ -8,7 +8,7 @@ from mailcli.preprocessing.engines.duckdb import literal, pattern_of
 from mailcli.preprocessing.schema_file.definition import UNITS
 from mailcli.preprocessing.schema_file.parquet import is_parquet
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
-from mailcli.preprocessing.schema_init.duckdb_command import copy_command, source, sql_name, written
+from mailcli.preprocessing.schema_init.duckdb_command import copy_command, output_path, source, sql_name
 from mailcli.preprocessing.schema_init.labels_by_values import positive_word
 from mailcli.preprocessing.schema_init.list_forms import separator_of
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
@@ -43,12 +43,12 @@ def history_command(table: RecognizedTable, history: ColumnProfile, log: Recogni
     )
     clicked = "click::VARCHAR = '1'" if pages else _clicked(log)
     if clicked:
-        clicks = _written(pages) if pages else "log"
+        clicks = _pages_sql(pages) if pages else "log"
         query += f" UNION ALL SELECT {user}, {item}, {time} FROM {clicks} WHERE {clicked}"
-    return copy_command(query, written(table, "history.csv"))
+    return copy_command(query, output_path(table, "history.csv"))
 
 
-def _written(pages: Path) -> str:
+def _pages_sql(pages: Path) -> str:
     path = literal(pattern_of(pages))
     return f"read_parquet({path})" if is_parquet(pages) else f"read_csv({path}, all_varchar = true)"
 

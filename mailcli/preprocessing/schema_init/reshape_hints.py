@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mailcli.preprocessing.engines.duckdb import literal
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
-from mailcli.preprocessing.schema_init.duckdb_command import copy_command, source, sql_name, written
+from mailcli.preprocessing.schema_init.duckdb_command import copy_command, output_path, source, sql_name
 from mailcli.preprocessing.schema_init.history_command import history_command
 from mailcli.preprocessing.schema_init.list_forms import histories, is_page, item_ids, page_separator, shown_and_clicked
 from mailcli.preprocessing.schema_init.recognized import RecognizedTable
@@ -70,7 +70,7 @@ def reshape_hints(table: RecognizedTable, tables: Sequence[RecognizedTable]) -> 
 
 def instead(table: RecognizedTable, ending: str) -> str:
     """What to do with the file that a command writes."""
-    return f"then give {written(table, ending).name} to `mail schema init` instead of {table.name}"
+    return f"then give {output_path(table, ending).name} to `mail schema init` instead of {table.name}"
 
 
 def _pages_query(table: RecognizedTable, page: ColumnProfile, left_out: Sequence[ColumnProfile]) -> str:
@@ -90,7 +90,7 @@ def _pages(table: RecognizedTable, ids: set[str]) -> Iterator[ReshapeHint]:
             (page,),
             f"what a page showed, with clicks, such as {min(page.values, key=len)[:_SHOWN]!r}",
             f"Write one row for each impression; {instead(table, ending)}",
-            copy_command(_pages_query(table, page, histories(table, ids)), written(table, ending)),
+            copy_command(_pages_query(table, page, histories(table, ids)), output_path(table, ending)),
         )
 
 
@@ -108,7 +108,7 @@ def _shown_lists(table: RecognizedTable, ids: set[str]) -> Iterator[ReshapeHint]
             pair,
             "lists of what was shown and clicked",
             f"Write one row for each impression; {instead(table, ending)}",
-            copy_command(query, written(table, ending)),
+            copy_command(query, output_path(table, ending)),
         )
         return
     lists = [column for column in table.columns if column.lengths is not None and column not in histories(table, ids)]
@@ -125,7 +125,7 @@ def _histories(table: RecognizedTable, tables: Sequence[RecognizedTable], ids: s
         if log and table.user:
             advice = (
                 "Histories are made from the log's earlier clicks; for these as well, write both as rows with times, "
-                f"and give {written(table, 'history.csv').name} to `mail schema init` too"
+                f"and give {output_path(table, 'history.csv').name} to `mail schema init` too"
             )
             command = history_command(table, column, log, pages)
         yield ReshapeHint((column,), "lists of earlier behaviors without times", advice, command)
@@ -134,8 +134,8 @@ def _histories(table: RecognizedTable, tables: Sequence[RecognizedTable], ids: s
 def _written_impressions(log: RecognizedTable) -> Path | None:
     """The file that the command for its pages writes; None if a log has none."""
     if any(map(is_page, log.columns)):
-        return written(log, "impressions.csv")
-    return written(log, "impressions.parquet") if shown_and_clicked(log) else None
+        return output_path(log, "impressions.csv")
+    return output_path(log, "impressions.parquet") if shown_and_clicked(log) else None
 
 
 def _flags(table: RecognizedTable) -> Iterator[ReshapeHint]:
@@ -153,7 +153,7 @@ def _flags(table: RecognizedTable) -> Iterator[ReshapeHint]:
         flags,
         "columns of 0 and 1",
         f"If they are the values of one field, write them as a list; {instead(table, 'lists.csv')}",
-        copy_command(query, written(table, "lists.csv")),
+        copy_command(query, output_path(table, "lists.csv")),
         is_left_out=len(flags) > TOO_MANY_FLAGS,
     )
 
@@ -178,7 +178,7 @@ def _matrices(table: RecognizedTable) -> Iterator[ReshapeHint]:
         cells,
         "columns of numbers, perhaps one for each item",
         f"If so, write one row for each rating, with a time if there is one {_DOCS}; {instead(table, 'ratings.csv')}",
-        copy_command(query, written(table, "ratings.csv")),
+        copy_command(query, output_path(table, "ratings.csv")),
     )
 
 
@@ -193,7 +193,9 @@ def _json_objects(table: RecognizedTable) -> Iterator[ReshapeHint]:
             (column,),
             "JSON objects",
             f"Write their values as columns; {instead(table, 'columns.csv')}",
-            copy_command(f"SELECT * EXCLUDE ({name}), {values} FROM {source(table)}", written(table, "columns.csv")),
+            copy_command(
+                f"SELECT * EXCLUDE ({name}), {values} FROM {source(table)}", output_path(table, "columns.csv")
+            ),
         )
 
 
@@ -219,7 +221,7 @@ def _structs(table: RecognizedTable) -> Iterator[ReshapeHint]:
                 "Parquet structs",
                 f"Write their fields as columns; {instead(table, 'columns.parquet')}",
                 copy_command(
-                    f"SELECT * EXCLUDE ({name}), {name}.* FROM {source(table)}", written(table, "columns.parquet")
+                    f"SELECT * EXCLUDE ({name}), {name}.* FROM {source(table)}", output_path(table, "columns.parquet")
                 ),
                 # A note of its own says so.
                 is_left_out=False,
@@ -239,5 +241,5 @@ def _days_and_clocks(table: RecognizedTable) -> Iterator[ReshapeHint]:
         (clock,),
         f"times of the days in '{table.time.name}'",
         f"Write both as one column, or behaviors of the same day are in no order; {instead(table, 'times.csv')}",
-        copy_command(query, written(table, "times.csv")),
+        copy_command(query, output_path(table, "times.csv")),
     )

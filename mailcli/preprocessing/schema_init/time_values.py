@@ -34,11 +34,11 @@ _SHORTEST, _LONGEST = len("1/1/00"), len("September 30, 2000 10:00:00 PM +00:00"
 _DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14, "%y%m%d%H": 8}
 #: How many times shorter the span of times is in the right one of two formats, at least (ours).
 _MUCH = 2
-#: Years of times that are written in digits only, or with two digits of the year.
+#: Years of times that are written in digits only, or with two digits of the year (ours).
 _YEARS = (1900, 2100)
 #: Units of numeric times, and the smallest number in each (ours: 1973).
 SMALLEST_TIMES = (("ns", 1e17), ("us", 1e14), ("ms", 1e11), ("s", 1e8))
-#: A number from here on is not a time.
+#: A number from here on is not a time (ours: more nanoseconds than 64 bits hold).
 LARGEST_TIME_NUMBER = 1e19
 #: Seconds in which times of logs are (ours: 1995, two years before MovieLens begins, to 2040).
 LIKELY_SECONDS = (788_918_400, 2_208_988_800)

@@ -43,9 +43,9 @@ STYLE: Any = {
 
 #: Characters of the title's type that fit an inch (ours, measured).
 _TITLE_CHARACTERS = 20
-#: Inches of a line of a legend.
+#: Inches of a line of a legend (ours, measured).
 _LEGEND_LINE = 0.17
-#: Entries of a legend side by side, if there is room.
+#: Entries of a legend side by side, if there is room (ours).
 _LEGEND_COLUMNS = 4
 
 

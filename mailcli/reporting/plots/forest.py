@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NAME_WIDTH = 34
 #: Inches of a row, and of a line of its name (ours).
 ROW, NAME_LINE = 0.35, 0.13
+#: Distance between the groups of users of a row, in rows (ours).
+_SHIFT = 0.18
 
 
 class Plot:
@@ -48,7 +50,7 @@ def forest(rows: Sequence[Row], title: str) -> Figure:
     figure = Figure(figsize=(PAGE, 1.2 + height * len(labels)), layout=ConstrainedLayoutEngine(wspace=0.06))
     axes = figure.subplots(1, len(METRICS), sharey=True)
     for number, block in enumerate(table.blocks):
-        shift = (number - (len(table.blocks) - 1) / 2) * 0.18
+        shift = (number - (len(table.blocks) - 1) / 2) * _SHIFT
         for axis, metric in zip(axes, METRICS, strict=True):
             for place, line in _placed(block, with_baseline):
                 gain = line.improvements[metric]

@@ -34,6 +34,8 @@ COLORS_OF_RI = "RdBu"
 LEAST_LIMIT = 1.0
 #: Characters of the name of a row of heat maps that fit next to it (ours, measured).
 NAME_WIDTH = 30
+#: Share of the largest RI from which a color is so dark that numbers on it are white (ours).
+_DARK = 0.6
 
 
 class Plot:
@@ -143,7 +145,7 @@ def _heat_map(axis: Axes, lines: Sequence[MapLine], worlds: Sequence[WorldRows],
         else:
             _hatch(axis, x, y)
         shade = (
-            "white" if abs(np.nan_to_num(colors[y, x])) > 0.6 * limit else "black" if line.behavior_matters else "0.4"
+            "white" if abs(np.nan_to_num(colors[y, x])) > _DARK * limit else "black" if line.behavior_matters else "0.4"
         )
         axis.text(x, y, text, ha="center", va="center", fontsize="x-small", color=shade)
     image = axis.imshow(colors, cmap=COLORS_OF_RI, vmin=-limit, vmax=limit, origin="lower", aspect="auto")
