@@ -30,8 +30,8 @@ from mailcli.preprocessing.sources._ml_100k_files import (
 
 #: Lower ends of the age groups of MovieLens-1M's README: under 18, 18-24, 25-34, 35-44, 45-49, 50-55, 56 and over.
 AGE_GROUPS = (0, 18, 25, 35, 45, 50, 56)
-#: Ratings from 4 stars on are clicks; the last fifth of each user's ratings is for test, the tenth before for validation
-#: (ours, as is usual).
+#: Ratings from 4 stars on are clicks; the last fifth of each user's ratings is for test, the tenth before it for
+#: validation (ours, as is usual).
 CLICK_FROM = 4
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
