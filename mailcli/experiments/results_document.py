@@ -80,11 +80,16 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
 
 def _contents(sections: Sequence[ExperimentSection], tables: Sequence[SectionTables]) -> str:
     """Links to the sections and to what follows them."""
-    titles = {_anchor(number): section.title for number, section in enumerate(sections, start=1)}
-    titles |= {"reading-the-tables": "How to read the tables", "environment": "What it was made with"}
+    lines = [_link(section.title, _anchor(number)) for number, section in enumerate(sections, start=1)]
+    notes = {"reading-the-tables": "How to read the tables", "environment": "What it was made with"}
     if any(own.others for own in tables):
-        titles["further-tables"] = _APPENDIX
-    return "\n".join(f"- [{markdown(title)}](#{anchor})" for anchor, title in titles.items())
+        notes["further-tables"] = _APPENDIX
+    lines.append(", ".join(_link(title, anchor) for anchor, title in notes.items()))
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _link(title: str, anchor: str) -> str:
+    return f"[{markdown(title)}](#{anchor})"
 
 
 def _anchor(number: int, appendix: int = 0) -> str:
@@ -100,10 +105,7 @@ def _anchored(anchor: str, title: str, level: int = 2) -> str:
 def _section(section: ExperimentSection, tables: SectionTables, number: int) -> list[str]:
     """The heading, what the tables show, the table of new users, a figure, and how all of it is made."""
     experiment = section.experiment
-    links = [
-        f"[{markdown(table.name)}](#{_anchor(number, position)})"
-        for position, table in enumerate(tables.others, start=1)
-    ]
+    links = [_link(table.name, _anchor(number, position)) for position, table in enumerate(tables.others, start=1)]
     return [
         _anchored(_anchor(number), section.title),
         experiment.reading,

@@ -81,7 +81,7 @@ class FolderLock:
         """Whether something else has the lock file's name: a lock file is an empty regular file."""
         try:
             status = self.path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return not stat.S_ISREG(status.st_mode) or status.st_size > 0
 

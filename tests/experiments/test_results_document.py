@@ -77,8 +77,8 @@ def test_the_document_by_hand(home: Path) -> None:
     text = (home / "R.md").read_text(encoding="utf-8")
     assert text.startswith(
         "# Results\n\nAll in all, a toy.\n\n## Tables\n\n- [Toy table, simulated](#experiment-1)\n"
-        "- [How to read the tables](#reading-the-tables)\n- [What it was made with](#environment)\n"
-        "- [Further tables](#further-tables)\n\n"
+        "- [How to read the tables](#reading-the-tables), [What it was made with](#environment), "
+        "[Further tables](#further-tables)\n\n"
         '<a id="experiment-1"></a>\n\n## Toy table, simulated\n\nNothing is learned here.\n\n|  | AUC |'
     )
     for part in (
