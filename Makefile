@@ -17,13 +17,13 @@ $(READY): setup.cfg constraints.txt
 demo: $(READY)  ## a real table: BaseDNN and MAIL-Base on MovieLens-100K, three seeds
 	$(BIN)/mail run experiments/demo.toml
 
-test: $(READY)  ## the default suite: 6 to 10 minutes on 2 cores
+test: $(READY)  ## the default suite: 6 to 9 minutes on 2 cores
 	$(BIN)/python -m pytest
 
 test-slow: $(READY)  ## the tests that take long, or show further cases
 	$(BIN)/python -m pytest -m slow
 
-test-docs: $(READY)  ## runs the commands of the README and docs/ with little data: about 5 minutes on 2 cores
+test-docs: $(READY)  ## runs the commands of the README and docs/ with little data: about 4 minutes on 2 cores
 	$(BIN)/python -m pytest -m "slow and not alone" -n 2 tests/end_to_end/test_docs.py
 
 check: $(READY)  ## lint, format, types and import contracts
