@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any
 
 import click
@@ -43,6 +44,15 @@ class MailError(_OneLine):
     def __init__(self, message: str) -> None:
         # A library's message may have several lines.
         super().__init__(terminal(re.sub(r"\s*\n\s*", " ", message.strip())))
+
+
+@contextmanager
+def errors_at(place: str) -> Iterator[None]:
+    """Within the block, the message of a MailError begins with a place: the file, row or option that it is about."""
+    try:
+        yield
+    except MailError as error:
+        raise MailError(f"{place}: {error.message}") from error
 
 
 class DivergedError(MailError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailcli.config import OPTION_TABLES, Options, RunConfig, check_number_of_seeds, make_config, parse_settings
-from mailcli.errors import MailError
+from mailcli.errors import MailError, errors_at
 
 if TYPE_CHECKING:
     from mailcli.data.dataset import Dataset
@@ -109,8 +109,6 @@ def _read_file(file: Path | None) -> Options:
     if not file:
         return {}
     settings = read_settings(file)
-    try:
+    with errors_at(str(file)):
         make_config([{"data": ""}, settings])
-    except MailError as error:
-        raise MailError(f"{file}: {error.message}") from error
     return settings

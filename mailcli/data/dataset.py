@@ -15,6 +15,7 @@ Histories are not copied: each is the last n_v behaviors before `history_end` in
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,9 @@ class Dataset:
             if f"{key}.{ENDS}" in self.manifest[CHECKSUMS]:
                 self._expected |= text_columns(key, self._expected.pop(key))
         self._watch.add(folder / f"{key}.npy" for key in self._expected)
-        try:
+        # A file that looks damaged may be whole, and of another dataset that was made here since.
+        with self.changes_reported():
             self._headers = {key: read_header(folder / f"{key}.npy", column) for key, column in self._expected.items()}
-        except MailError:
-            # It may be whole, and of another dataset that was made here since.
-            self.check_files()
-            raise
         self._columns: dict[str, NDArray] = {}
         self._lookups: dict[str, NDArray[np.int32]] = {}
 
@@ -88,6 +86,10 @@ class Dataset:
         """Raise if a file of the dataset was changed since it was opened (MailError)."""
         self._watch.check()
 
+    def changes_reported(self) -> AbstractContextManager[None]:
+        """Within the block, an error is one of the dataset if its files were changed in the meantime (MailError)."""
+        return self._watch.changes_reported()
+
     def check_all_values(self) -> None:
         """Read every column, and refuse values that are not those that were written (MailError)."""
         for key in self._headers:
@@ -95,12 +97,8 @@ class Dataset:
 
     def _check_values(self, key: str) -> None:
         """Read a column once, and refuse values that are not those that were written (MailError)."""
-        try:
+        with self.changes_reported():
             check_values(self._headers[key], self._expected[key], self.manifest[CHECKSUMS].get(key, -1))
-        except (MailError, OSError):
-            # It may be whole, and of another dataset that was made here since.
-            self.check_files()
-            raise
 
     def check_history(self, history: int) -> None:
         """Refuse a history that is longer than the dataset's (MailError)."""

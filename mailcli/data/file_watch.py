@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from mailcli.errors import MailError
+from mailcli.errors import Interrupted, MailError
 
 #: Inode, bytes, and the time of the last change in nanoseconds.
 _State = tuple[int, int, int]
@@ -31,6 +32,17 @@ class FileWatch:
                     f"{path}: was {change} while the dataset was in use. Restore the dataset and run the same command "
                     "again. Expected a dataset that does not change while it is in use: give the new one another name."
                 )
+
+    @contextmanager
+    def changes_reported(self) -> Iterator[None]:
+        """Report an error within the block as a change of the files, if they were changed meanwhile (MailError)."""
+        try:
+            yield
+        except Interrupted:
+            raise
+        except Exception:
+            self.check()
+            raise
 
 
 def _state(path: Path) -> _State | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +19,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.data.schema import FIRST_ID, PADDING, UNKNOWN
 from mailcli.data.texts import ENDS, TEXTS, decode_texts, encode_texts, is_text, join_texts
 from mailcli.errors import MailError
+from mailcli.utils.damage import NPZ_ERRORS
 from mailcli.utils.files import write_atomically
 
 if TYPE_CHECKING:
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 
 #: The array in a numbering's file that holds the scale of dense features, as JSON in UTF-8.
 _DENSE = "dense features"
-#: The errors that reading a damaged file may raise.
-_READ_ERRORS = (
-    *(OSError, ValueError, KeyError, TypeError, EOFError, MemoryError),
-    # Of damaged headers, of entries and of arrays; RuntimeError is also of an entry that seems to be encrypted.
-    *(zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError),
-)
 
 
 class Numbering(NamedTuple):
@@ -174,7 +168,7 @@ def load_numbering(path: Path, checksum: Any) -> Numbering:
         with np.load(path, allow_pickle=False) as file:
             dense = json.loads(file[_DENSE].tobytes().decode())
             numbering = Numbering(_whole({name: file[name] for name in file.files if name != _DENSE}), dense)
-    except _READ_ERRORS:
+    except NPZ_ERRORS:
         numbering = None
     if numbering is None or numbering_sha256(numbering) != checksum:
         raise MailError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mailcli.data.dataset import Dataset, dataset_names, open_dataset
 from mailcli.data.writer import check_target
-from mailcli.errors import MailError
+from mailcli.errors import MailError, errors_at
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.simulate_file import simulator_settings
 from mailcli.preprocessing.pipeline import PreprocessOptions, preprocess
@@ -59,10 +59,8 @@ def _simulated(experiment: Experiment, data_dir: Path) -> Dataset:
 
 def _check_name(experiment: Experiment, name: str, data_dir: Path) -> None:
     """Refuse a name that cannot be a dataset's before files are written to a folder of that name (MailError)."""
-    try:
+    with errors_at(f"{experiment.path}: simulate.name"):
         check_target(data_dir, name)
-    except MailError as error:
-        raise MailError(f"{experiment.path}: simulate.name: {error.message}") from error
 
 
 def _delete_simulated_files(raw: Path) -> None:

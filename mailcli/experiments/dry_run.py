@@ -31,7 +31,7 @@ def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | 
     if all(run.is_finished for run in runs):
         return [*lines, "Nothing to train: all runs are finished."]
     estimate = estimate_time(tables, jobs)
-    memory = largest_run_memory(tables) * min(estimate.jobs, len(estimate.missing))
+    memory = largest_run_memory(tables) * estimate.jobs
     needs = f"Memory: up to {size_text(memory)}. Disk: up to {size_text(disk_bytes(estimate))}."
     return [*lines, estimate.text(), needs]
 

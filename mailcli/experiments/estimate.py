@@ -47,7 +47,7 @@ class TimeEstimate:
     def text(self) -> str:
         """One line."""
         count = len(self.missing)
-        runs = f"{counted(count, 'run')} to train" + (f", {min(self.jobs, count)} at once" if count > 1 else "")
+        runs = f"{counted(count, 'run')} to train" + (f", {self.jobs} at once" if count > 1 else "")
         caps = {run.config.epochs for run in self.missing}
         last = f"epoch {caps.pop()}" if len(caps) == 1 else "its last epoch"
         subject = "every run" if count > 1 else "it"
@@ -136,7 +136,7 @@ def estimate_time(tables: Sequence[PlannedTable], jobs: int | None) -> TimeEstim
         most_jobs = max(most_jobs, parallel)
     missing = missing_runs(tables)
     scaled = {run.dataset.folder for run in missing} - {dataset.folder for _, dataset in measured.values()}
-    return TimeEstimate(missing, speeds, most_jobs, total, len(scaled))
+    return TimeEstimate(missing, speeds, min(most_jobs, len(missing)), total, len(scaled))
 
 
 def _on(dataset: Dataset, speed: Speed, measured_on: Dataset) -> Speed:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mailcli.config import MAX_SEED, Options, RunConfig, check_number_of_seeds, make_config
-from mailcli.errors import MailError, counted, did_you_mean, quoted
+from mailcli.errors import MailError, counted, did_you_mean, errors_at, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
 from mailcli.experiments.shared_settings import share
@@ -120,11 +120,9 @@ class Experiment:
         Raises:
             MailError: a name or value is unknown; the message names the file.
         """
-        try:
+        with errors_at(str(self.path)):
             shared = make_config([{"history": min(RunConfig.history, history)}, self.settings, {"data": data}])
             shares = share(self.settings, self.rows, "settings: ")
-        except MailError as error:
-            raise MailError(f"{self.path}: {error.message}") from error
         rows = zip(shares, self.rows, self.labels, strict=True)
         configs = [self._config(own, row, label, data, history) for own, row, label in rows]
         labels = self._labels(configs)

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 from mailcli import plugins
 from mailcli.config import Options, RunConfig, make_config
 from mailcli.data.dataset import Dataset
-from mailcli.errors import MailError
+from mailcli.errors import MailError, errors_at
 from mailcli.experiments.executors.processes import jobs_and_threads, work_on_all
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.matrix import run_memory
 from mailcli.experiments.search import DEFAULT_TRIALS, Search
 from mailcli.experiments.search_space import Range, check_comparable, option_owner, parse_ranges, with_types
 from mailcli.experiments.study import settings_of
-from mailcli.experiments.tuning import run_search
+from mailcli.experiments.tuning import check_end_trials, run_search
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What is searched where neither the file nor the command line says it (ours): a few values around the defaults, so
@@ -223,21 +223,10 @@ def _checked_ranges(experiment: Experiment, budget: Budget, configs: Sequence[Ru
     for name, config in zip(experiment.row_names(), configs, strict=True):
         seeded = replace(config, seed=budget.seed)
         search = _search_of(config.cell, seeded, _ranges_of(config, ranges), budget, experiment)
-        _check_trials(search, f"{budget.option}: row '{name}'")
+        with errors_at(f"{budget.option}: row '{name}'"):
+            check_end_trials(search)
         search.check()
     return ranges
-
-
-def _check_trials(search: Search, place: str) -> None:
-    """Refuse a range with an end that is wrong, or that the row's ranker or method refuses (MailError)."""
-    # It imports TensorFlow.
-    from mailcli.models.factory import check_option_values
-
-    try:
-        for trial in search.end_trials():
-            check_option_values(trial)
-    except MailError as error:
-        raise MailError(f"{place}: {error.message}") from error
 
 
 def _search_of(name: str, config: RunConfig, ranges: Sequence[Range], budget: Budget, experiment: Experiment) -> Search:

@@ -151,7 +151,9 @@ def _log_progress(runs: Sequence[RunFolder], jobs: int) -> None:
     counts = [f"{finished} finished"]
     counts += [f"{begun} to resume"] if begun else []
     counts.append(f"{len(runs) - finished - begun} to train")
-    logger.info(f"{len(runs)} runs: {', '.join(counts)}; {min(jobs, len(runs) - finished)} at once.")
+    unfinished = len(runs) - finished
+    at_once = f"; {min(jobs, unfinished)} at once" if unfinished else ""
+    logger.info(f"{len(runs)} runs: {', '.join(counts)}{at_once}.")
 
 
 def make_row(

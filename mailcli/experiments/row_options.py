@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mailcli.config import RunConfig
-from mailcli.errors import MailError
+from mailcli.errors import errors_at
 from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.experiment import Experiment
 from mailcli.runs.folder import RESULT
@@ -25,13 +25,19 @@ def check_row_options(experiment: Experiment, runs: Path) -> None:
     Raises:
         MailError: the message names the file and the row.
     """
-    unfinished = set(range(len(experiment.rows)))
+    unfinished = list(range(len(experiment.rows)))
     for data in experiment.datasets:
         configs, shared = experiment.configs(data, RunConfig.history)
-        unfinished &= {row for row in unfinished if not _is_finished(experiment, configs[row], RunLayout(runs, shared))}
-    for row in sorted(unfinished):
+        layout = RunLayout(runs, shared)
+        unfinished = [row for row in unfinished if not _is_finished(experiment, configs[row], layout)]
+    for row in unfinished:
         if any(configs[row].shown_options.values()):
-            _check(experiment, experiment.row_names()[row], configs[row])
+            load_tensorflow()
+            # It imports TensorFlow.
+            from mailcli.models.factory import check_option_values
+
+            with errors_at(f"{experiment.path}: row '{experiment.row_names()[row]}'"):
+                check_option_values(configs[row])
 
 
 def _is_finished(experiment: Experiment, config: RunConfig, layout: RunLayout) -> bool:
@@ -39,14 +45,3 @@ def _is_finished(experiment: Experiment, config: RunConfig, layout: RunLayout) -
     folder = layout.folder_for(config)
     paths = (replace(config, seed=seed).run_path for seed in experiment.seed_numbers())
     return all((folder / path / RESULT).is_file() for path in paths)
-
-
-def _check(experiment: Experiment, row: str, config: RunConfig) -> None:
-    load_tensorflow()
-    # It imports TensorFlow.
-    from mailcli.models.factory import check_option_values
-
-    try:
-        check_option_values(config)
-    except MailError as error:
-        raise MailError(f"{experiment.path}: row '{row}': {error.message}") from error

@@ -86,7 +86,7 @@ def _search_on(
     requeue_interrupted(study)
     if done < trials:
         _check_users(search, dataset)
-        _check_option_values(search)
+        check_end_trials(search)
     if search.experiment and not study.trials:
         _enqueue_own_settings(search, study)
     for number in range(done, trials):
@@ -144,7 +144,7 @@ def _run_trial(
     return ""
 
 
-def _check_option_values(search: Search) -> None:
+def check_end_trials(search: Search) -> None:
     """Refuse a range with an end that the ranker or the method refuses, before any trial is trained (MailError)."""
     load_tensorflow()
     from mailcli.models.factory import check_option_values

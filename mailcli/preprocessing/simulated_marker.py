@@ -42,9 +42,8 @@ def read_marker(folder: Path, files: Sequence[Path]) -> dict[str, Any] | None:
 
 
 def simulated_files(folder: Path) -> list[Path]:
-    """The files that the simulator wrote into a folder; none if it wrote none (MailError: the note cannot be read)."""
-    path = folder / MARKER
-    return [folder / Path(name).name for name in _read_note(path)[1]] if path.is_file() else []
+    """The files that the simulator wrote into a folder, by its note (MailError: it cannot be read)."""
+    return [folder / Path(name).name for name in _read_note(folder / MARKER)[1]]
 
 
 def _read_note(path: Path) -> tuple[dict[str, Any], dict[str, int]]:

@@ -6,7 +6,6 @@ without weights, dataset or TensorFlow.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.metrics.bootstrap import DRAWS_SEED, MIN_AUDIT_DRAWS, WeightedMetrics, resample
 from mailcli.runs.remedy import TRAIN_AGAIN
-from mailcli.runs.variable_files import DAMAGE_ERRORS
+from mailcli.utils.damage import NPZ_ERRORS
 from mailcli.utils.files import write_atomically
 from mailcli.utils.progress import progress
 
@@ -32,8 +31,6 @@ SOURCES = {
 }
 #: Draws of users in a run folder (ours: 24 kB; the ends of intervals are then good to a tenth of a standard error).
 DRAWS = 500
-#: The last one comes from compressed data.
-_READ_ERRORS = (*DAMAGE_ERRORS, zlib.error)
 
 
 class AuditScores(NamedTuple):
@@ -102,7 +99,7 @@ def read_audit(path: Path) -> RunAudit | None:
         with np.load(path, allow_pickle=False) as file:
             sources, users, values, draws = (file[name] for name in ("sources", *RunAudit._fields))
         _check(sources, users, values, draws)
-    except _READ_ERRORS as error:
+    except NPZ_ERRORS as error:
         raise MailError(f"{path}: is damaged ({error}). {TRAIN_AGAIN}") from error
     return RunAudit(int(users), values, draws)
 

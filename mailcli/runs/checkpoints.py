@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from mailcli.errors import MailError
 from mailcli.runs.folder import entries
 from mailcli.runs.variable_files import (
-    DAMAGE_ERRORS,
     check_stored,
     save_variables,
     shape_and_dtype,
     stored_variable,
 )
+from mailcli.utils.damage import DAMAGE_ERRORS
 from mailcli.utils.files import existing_parent, remove
 from mailcli.utils.sizes import size_text
 from mailcli.utils.system_errors import advice

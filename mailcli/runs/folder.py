@@ -40,8 +40,8 @@ from mailcli.runs.environment import read_environment
 from mailcli.runs.history import check_history, read_history, read_validation_curve
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.runs.result import read_result
-from mailcli.runs.variable_files import DAMAGE_ERRORS
 from mailcli.runs.weights_file import check_weights_file
+from mailcli.utils.damage import DAMAGE_ERRORS
 from mailcli.utils.files import (
     file_sha256,
     make_folder_atomically,

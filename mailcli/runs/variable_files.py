@@ -17,14 +17,8 @@ from numpy.typing import NDArray
 
 from mailcli.errors import MailError
 from mailcli.runs.remedy import TRAIN_AGAIN
+from mailcli.utils.damage import DAMAGE_ERRORS
 from mailcli.utils.files import write_atomically
-
-#: What reading a damaged file may raise. RecursionError, MemoryError and SyntaxError come from an array's header;
-#: RuntimeError, or its NotImplementedError, from an entry that asks for a password or a newer version of zip.
-DAMAGE_ERRORS = (
-    *(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile),
-    *(RecursionError, MemoryError, SyntaxError, RuntimeError),
-)
 
 
 def save_variables(path: Path, variables: Sequence[Any], named: Mapping[str, NDArray] | None = None) -> None:

@@ -1,26 +1,11 @@
-"""Checks of the dataset that a run is made from: before it begins, and when it fails."""
+"""Checks of the splits that a run is made from, before it begins."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
-from mailcli.errors import Interrupted, MailError
-
-
-@contextmanager
-def dataset_changes_reported(dataset: Dataset) -> Iterator[None]:
-    """Report an error as a change of the dataset if its files were overwritten in the meantime (MailError)."""
-    try:
-        yield
-    except Interrupted:
-        raise
-    except Exception:
-        dataset.check_files()
-        raise
+from mailcli.errors import MailError
 
 
 def checked_views(dataset: Dataset, config: RunConfig) -> dict[str, View]:

@@ -26,7 +26,7 @@ from mailcli.runs.folder import RunFolder
 from mailcli.training import collectives, trackers
 from mailcli.training.audit_scores import audit_run
 from mailcli.training.behavior_vectors import start_from_behaviors
-from mailcli.training.dataset_checks import checked_views, dataset_changes_reported
+from mailcli.training.dataset_checks import checked_views
 from mailcli.training.evaluate import check_selectable, measure
 from mailcli.training.hidden_behavior import NotMeasurableError
 from mailcli.training.loop import TrainingLoop
@@ -71,7 +71,7 @@ def train(
         Interrupted: by Ctrl-C; run again to resume from the checkpoint that was then written.
     """
     try:
-        with run.lock(), dataset_changes_reported(dataset), own_code_errors(run.config, dataset):
+        with run.lock(), dataset.changes_reported(), own_code_errors(run.config, dataset):
             return _train(run, dataset, baseline, checkpoint_minutes, warm_start)
     finally:
         clear_custom_gradients()
@@ -89,7 +89,7 @@ def train_for_validation(
         MailError, DivergedError, Interrupted: as `train`.
     """
     try:
-        with run.lock(), dataset_changes_reported(dataset), own_code_errors(run.config, dataset):
+        with run.lock(), dataset.changes_reported(), own_code_errors(run.config, dataset):
             return _train_to_the_end(run, dataset, baseline, checkpoint_minutes).best
     finally:
         clear_custom_gradients()

@@ -16,7 +16,7 @@ from mailcli.errors import Interrupted
 from mailcli.runs.environment import environment
 from mailcli.runs.folder import RunFolder
 from mailcli.training import trackers
-from mailcli.training.dataset_checks import checked_views, dataset_changes_reported
+from mailcli.training.dataset_checks import checked_views
 from mailcli.training.evaluate import measure
 from mailcli.trivial._base import TrivialModel
 
@@ -39,7 +39,7 @@ def train_trivial_row(run: RunFolder, dataset: Dataset) -> dict[str, Any]:
         Interrupted: by Ctrl-C.
     """
     try:
-        with run.lock(), dataset_changes_reported(dataset):
+        with run.lock(), dataset.changes_reported():
             # Another process may have finished it first.
             return run.result or _train(run, dataset)
     except KeyboardInterrupt:

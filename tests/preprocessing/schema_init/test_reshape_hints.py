@@ -87,17 +87,31 @@ def test_pages_and_histories_as_mind_has_them(tmp_path: Path, caplog: pytest.Log
     assert 'click = "click"' in lines
 
 
-def test_histories_of_a_log_with_items_and_milliseconds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    log = "user_id,item_id,at,seen,click\nU0,5,1600000060000,7|5,1\nU0,7,1600000000000,5|9,0\nU1,9,1600000120000,,1\n"
+@pytest.mark.parametrize(
+    ("times", "before"),
+    [
+        (("1600000060000", "1600000000000", "1600000120000"), ("1599999998000", "1599999999000")),
+        # As Python's isoformat writes them: only some have a fraction of a second.
+        (
+            ("2024-03-01T10:00:01.250000", "2024-03-01T10:00:00", "2024-03-01T10:02:00"),
+            ("2024-03-01T09:59:58", "2024-03-01T09:59:59"),
+        ),
+    ],
+)
+def test_histories_of_a_log_with_items(
+    times: tuple[str, ...], before: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows_of_log = zip(("U0,5", "U0,7", "U1,9"), times, ("7|5,1", "5|9,0", ",1"), strict=True)
+    log = "user_id,item_id,at,seen,click\n" + "".join(f"{','.join(row)}\n" for row in rows_of_log)
     note, command, *_ = hints(caplog, tmp_path, {"users.csv": USERS, "log.csv": log})
     assert note.startswith("Note: log.csv: left out: 'seen' (lists of earlier behaviors without times).")
     run(command)
     # The list of the earliest row, whose last value is a second before the log begins, and the two clicks.
     assert sorted(tuple(row.values()) for row in rows(tmp_path / "log-history.csv")) == [
-        ("U0", "5", "1599999998000"),
-        ("U0", "5", "1600000060000"),
-        ("U0", "9", "1599999999000"),
-        ("U1", "9", "1600000120000"),
+        ("U0", "5", before[0]),
+        ("U0", "5", times[0]),
+        ("U0", "9", before[1]),
+        ("U1", "9", times[2]),
     ]
 
 
@@ -226,21 +240,3 @@ def test_a_day_and_a_time_in_two_columns(tmp_path: Path, caplog: pytest.LogCaptu
     assert [row["time"] for row in rows(tmp_path / "log-times.csv")] == ["2022-05-07 9:05", "2022-05-08 10:00"]
     lines = propose([tmp_path / "users.csv", tmp_path / "log-times.csv"], "my.toml").splitlines()
     assert 'time = {column = "time", format = "%Y-%m-%d %H:%M"}' in lines
-
-
-def test_histories_where_only_some_times_have_a_fraction_of_a_second(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As Python's isoformat writes them."""
-    log = (
-        "user_id,item_id,at,seen,click\nU0,5,2024-03-01T10:00:01.250000,7|5,1\nU0,7,2024-03-01T10:00:00,5|9,0\n"
-        "U1,9,2024-03-01T10:02:00,,1\n"
-    )
-    _, command, *_ = hints(caplog, tmp_path, {"users.csv": USERS, "log.csv": log})
-    run(command)
-    assert sorted(tuple(row.values()) for row in rows(tmp_path / "log-history.csv")) == [
-        ("U0", "5", "2024-03-01T09:59:58"),
-        ("U0", "5", "2024-03-01T10:00:01.250000"),
-        ("U0", "9", "2024-03-01T09:59:59"),
-        ("U1", "9", "2024-03-01T10:02:00"),
-    ]
