@@ -17,7 +17,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from mailcli import __version__
-from mailcli.cli._options import VERBOSITY, shows_tracebacks
+from mailcli.cli._verbosity import VERBOSITY, shows_tracebacks
 from mailcli.errors import Interrupted, MailError
 from mailcli.escape import terminal
 from mailcli.utils.log import log_to_stderr, note_in_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailcli.cli._options import split_names
+from mailcli.cli._tables import split_names
 from mailcli.errors import MailError, quoted
 
 

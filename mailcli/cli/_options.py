@@ -5,97 +5,19 @@ Nothing slow is imported here: `mail --help` reads this module.
 
 from __future__ import annotations
 
-import logging
-import math
-import os
-import platform
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from mailcli import __version__, plugins
+from mailcli import plugins
 from mailcli.cli._completion import dataset_names, offer, plugin_names, setting_assignments
+from mailcli.cli._types import F, Minutes, path_option, with_options
+from mailcli.cli._verbosity import LOG
 from mailcli.config import PRECISIONS, PROTOCOLS, VARIANTS
 from mailcli.errors import MailError, quoted
 from mailcli.utils.hardware import limit_threads
-from mailcli.utils.log import log_to_file, log_to_stderr, note_in_file
-from mailcli.utils.path_names import path_fault
 from mailcli.utils.sizes import parse_size
 from mailcli.utils.table_memory import limit_table_memory
-
-logger = logging.getLogger(__name__)
-
-F = TypeVar("F", bound=Callable[..., Any])
-#: The key of Click's `meta` for --debug.
-_DEBUG = "mailcli.debug"
-
-
-class _PathType(click.Path):
-    """A path whose name every library can take."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        fault = path_fault(path)
-        if fault:
-            raise MailError(f"{path}: {fault}.")
-        return path
-
-
-#: The type of an option or argument that is a path.
-PATH = _PathType()
-
-
-def path_option(*names: str, text: str, default: str | None = None, **attributes: Any) -> Callable[[F], F]:
-    """An option that takes a path; a default is shown in the help."""
-    if default is not None:
-        # Left out otherwise: to click, None is a value, which a required option would then have.
-        attributes |= {"default": Path(default), "show_default": True}
-    return click.option(*names, type=PATH, help=text, **attributes)
-
-
-def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """A decorator that adds several options, which `--help` lists in the given order."""
-
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-class _Share(click.ParamType):
-    """A share: `0.001` or `0.1%`."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            share = float(value.removesuffix("%")) / (100 if value.endswith("%") else 1)
-        except ValueError:
-            self.fail(f"{value!r} is not a share such as 0.001 or 0.1%.", param, ctx)
-        return share
-
-
-class _Minutes(click.FloatRange):
-    """0 or more minutes, which are no NaN: with that, no time would ever be up."""
-
-    def __init__(self) -> None:
-        super().__init__(min=0)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        minutes: float = super().convert(value, param, ctx)
-        if not math.isfinite(minutes):
-            self.fail(f"{value} is not a number of minutes.", param, ctx)
-        return minutes
 
 
 def _refuse_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -128,8 +50,6 @@ def _limit_table_memory(ctx: click.Context, param: click.Parameter, value: str |
         limit_table_memory(parse_size(value, "--table-memory"))
 
 
-#: The type of an option that is a share.
-SHARE = _Share()
 DATA_DIR = path_option("--data-dir", default="data", text="Folder of the datasets.")
 RUNS = path_option("--runs", default="runs", text="Folder of the runs.")
 #: The beginning of the help of --ranker.
@@ -172,7 +92,7 @@ SEEDS = click.option("--seeds", type=int, default=3, show_default=True, help="Nu
 CHECKPOINTS = click.option(
     "--checkpoint-every",
     "checkpoint_minutes",
-    type=_Minutes(),
+    type=Minutes(),
     metavar="MINUTES",
     help="Time between checkpoints; an interrupted run resumes from the last one. [default: 10]",
 )
@@ -182,66 +102,6 @@ OVERWRITE = click.option(
     is_flag=True,
     help="Replace a run that was made with other settings, another dataset or another version of your own code; "
     "otherwise such a run is refused. The old run is kept until the new one begins. Matching runs are reused.",
-)
-
-
-def _set_log_level(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    if not value:
-        return
-    log_to_stderr(logging.DEBUG if param.name == "verbose" else logging.WARNING)
-    logger.debug(f"{ctx.command_path}: mail {__version__}, Python {platform.python_version()} ({sys.executable})")
-
-
-def _log_to_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    del param
-    if value is not None:
-        # Until the whole command has ended, so that its error is logged as well.
-        ctx.find_root().call_on_close(log_to_file(value))
-        note_in_file(logging.INFO, f"{ctx.command_path}: mail {__version__}, Python {platform.python_version()}")
-
-
-#: Where messages go besides stderr.
-LOG = path_option(
-    "--log",
-    metavar="FILE",
-    is_eager=True,
-    expose_value=False,
-    callback=_log_to_file,
-    text="Also append all messages to FILE, with the time of each and with those that only -v shows.",
-)
-
-
-def _show_tracebacks(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    del param
-    if value:
-        # `meta` is the same for a command and its groups.
-        ctx.meta[_DEBUG] = True
-
-
-def shows_tracebacks(ctx: click.Context) -> bool:
-    """Whether --debug was given, before or after the command's name."""
-    return _DEBUG in ctx.meta
-
-
-#: Set how much a command reports on stderr; every command has all of them.
-VERBOSITY: list[click.Parameter] = [
-    click.Option(
-        [flag, f"--{name}"], is_flag=True, is_eager=True, expose_value=False, callback=_set_log_level, help=text
-    )
-    for flag, name, text in (
-        ("-v", "verbose", "Show debug messages."),
-        ("-q", "quiet", "Show only warnings and errors, no notes or progress."),
-    )
-]
-VERBOSITY.append(
-    click.Option(
-        ["--debug"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_show_tracebacks,
-        help="Show the traceback of an error, too.",
-    )
 )
 
 
@@ -321,8 +181,3 @@ RUN_OPTIONS = with_options(
     DATA_DIR,
     RUNS,
 )
-
-
-def split_names(names: str) -> list[str]:
-    """`"a, b"` -> `["a", "b"]`."""
-    return [name.strip() for name in names.split(",")]

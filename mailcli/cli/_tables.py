@@ -1,4 +1,4 @@
-"""The options that choose a table's format and columns, and its printing.
+"""The options that choose a table's rows, format and columns, and its printing.
 
 Nothing slow is imported here: `mail --help` reads this module.
 """
@@ -76,3 +76,8 @@ def print_text_tables(tables: TextTable | Sequence[TextTable], form: str) -> Non
     from mailcli.reporting.formats import render
 
     click.echo(render(tables, form), nl=False)
+
+
+def split_names(names: str) -> list[str]:
+    """`"a, b"` -> `["a", "b"]`."""
+    return [name.strip() for name in names.split(",")]

@@ -10,9 +10,9 @@ import click
 from mailcli import plugins
 from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
 from mailcli.cli._completion import offer_list
-from mailcli.cli._options import JOBS, OVERWRITE, RANKER, RUN_OPTIONS, SEEDS, split_names
+from mailcli.cli._options import JOBS, OVERWRITE, RANKER, RUN_OPTIONS, SEEDS
 from mailcli.cli._resolve import resolve_rows
-from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables
+from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, split_names
 from mailcli.config import VARIANTS
 from mailcli.errors import MailError, quoted
 from mailcli.reporting.paper import REPORTED, is_papers_data

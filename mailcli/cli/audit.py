@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from mailcli.cli._completion import run_folders
-from mailcli.cli._options import DATA_DIR, PATH, TABLE_MEMORY, THREADS
+from mailcli.cli._options import DATA_DIR, TABLE_MEMORY, THREADS
 from mailcli.cli._tables import FORMAT, check_form, print_text_tables
+from mailcli.cli._types import PATH
 from mailcli.utils.paths import real_path
 
 if TYPE_CHECKING:

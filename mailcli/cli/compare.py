@@ -9,9 +9,9 @@ import click
 
 from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
 from mailcli.cli._completion import offer_list, row_names
-from mailcli.cli._options import JOBS, OVERWRITE, RUN_OPTIONS, SEEDS, split_names
+from mailcli.cli._options import JOBS, OVERWRITE, RUN_OPTIONS, SEEDS
 from mailcli.cli._resolve import resolve_rows
-from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables
+from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, split_names
 from mailcli.reporting.paper import REPORTED, TABLE_2, TRIVIAL, is_papers_data, row_settings
 
 

@@ -8,8 +8,9 @@ import click
 
 from mailcli.cli._completion import run_folders
 from mailcli.cli._known import parse_known
-from mailcli.cli._options import DATA_DIR, PATH, RUNS, TABLE_MEMORY, THREADS
+from mailcli.cli._options import DATA_DIR, RUNS, TABLE_MEMORY, THREADS
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
+from mailcli.cli._types import PATH
 from mailcli.errors import MailError
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from mailcli.cli._completion import run_folders
-from mailcli.cli._options import DATA_DIR, PATH, THREADS
+from mailcli.cli._options import DATA_DIR, THREADS
 from mailcli.cli._output import print_line
+from mailcli.cli._types import PATH
 
 
 @click.command(short_help="Export a finished run as a SavedModel.")

@@ -8,8 +8,9 @@ import click
 
 from mailcli import plugins
 from mailcli.cli._completion import plugin_names, run_folders
-from mailcli.cli._options import DATA_DIR, PATH, RUNS, path_option
+from mailcli.cli._options import DATA_DIR, RUNS
 from mailcli.cli._output import print_line
+from mailcli.cli._types import PATH, path_option
 from mailcli.errors import quoted
 
 

@@ -9,7 +9,8 @@ import click
 
 from mailcli import plugins
 from mailcli.cli._completion import plugin_names
-from mailcli.cli._options import DATA_DIR, SHARE, path_option
+from mailcli.cli._options import DATA_DIR
+from mailcli.cli._types import SHARE, path_option
 from mailcli.config import RunConfig
 from mailcli.errors import quoted
 

@@ -8,9 +8,10 @@ import click
 
 from mailcli.cli._completion import run_folders
 from mailcli.cli._known import parse_known
-from mailcli.cli._options import DATA_DIR, OF_EXPERIMENT, PATH, RUNS, TABLE_MEMORY, THREADS, path_option
+from mailcli.cli._options import DATA_DIR, OF_EXPERIMENT, RUNS, TABLE_MEMORY, THREADS
 from mailcli.cli._output import check_output, print_line
 from mailcli.cli._tables import COLUMNS, check_columns
+from mailcli.cli._types import PATH, path_option
 
 #: Bytes at the beginning of a page that hold the name of its generator (ours).
 _HEAD_BYTES = 2048

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import OF_EXPERIMENT, PATH, RUNS, path_option
+from mailcli.cli._options import OF_EXPERIMENT, RUNS
 from mailcli.cli._output import check_output, print_line
+from mailcli.cli._types import PATH, path_option
 from mailcli.errors import MailError
 
 

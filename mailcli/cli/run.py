@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
-from mailcli.cli._options import CHECKPOINTS, DATA_DIR, JOBS, LOG, OF_EXPERIMENT, OVERWRITE, PATH, RUNS, TRACKERS
+from mailcli.cli._options import CHECKPOINTS, DATA_DIR, JOBS, OF_EXPERIMENT, OVERWRITE, RUNS, TRACKERS
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_text_tables
+from mailcli.cli._types import PATH
+from mailcli.cli._verbosity import LOG
 from mailcli.errors import MailError
 
 

@@ -9,9 +9,10 @@ import click
 
 from mailcli.cli._completion import run_folders
 from mailcli.cli._groups import GroupWithDefault
-from mailcli.cli._options import DATA_DIR, PATH, RUNS
+from mailcli.cli._options import DATA_DIR, RUNS
 from mailcli.cli._output import print_line
 from mailcli.cli._tables import FORMAT, check_form, print_text_tables
+from mailcli.cli._types import PATH
 from mailcli.errors import Interrupted, MailError, counted
 from mailcli.escape import terminal
 from mailcli.utils.paths import real_path

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from mailcli.cli._options import PATH, path_option
 from mailcli.cli._output import print_line
+from mailcli.cli._types import PATH, path_option
 from mailcli.errors import MailError, counted
 from mailcli.utils.paths import real_path
 

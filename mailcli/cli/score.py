@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from mailcli.cli._completion import run_folders
-from mailcli.cli._options import DATA_DIR, PATH, TABLE_MEMORY, THREADS, path_option
+from mailcli.cli._options import DATA_DIR, TABLE_MEMORY, THREADS
 from mailcli.cli._output import print_line
+from mailcli.cli._types import PATH, path_option
 
 
 @click.command(short_help="Score a file of impressions with a finished run.")

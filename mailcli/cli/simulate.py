@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import DATA_DIR, path_option
+from mailcli.cli._options import DATA_DIR
 from mailcli.cli._output import print_line
+from mailcli.cli._types import path_option
 
 
 @click.command()

@@ -13,9 +13,10 @@ import click
 from mailcli import plugins
 from mailcli.cli._begin import DRY_RUN, announce_work, print_plan
 from mailcli.cli._completion import plugin_names, run_folders
-from mailcli.cli._options import COLD_START, OVERWRITE, RANKER_HELP, RUN_OPTIONS, VARIANT, path_option
+from mailcli.cli._options import COLD_START, OVERWRITE, RANKER_HELP, RUN_OPTIONS, VARIANT
 from mailcli.cli._resolve import given_settings, resolve
 from mailcli.cli._tables import COLUMNS, FORMAT, check_columns, check_form, print_tables, print_text_tables
+from mailcli.cli._types import path_option
 from mailcli.config import RunConfig, parse_settings
 from mailcli.errors import MailError, counted, quoted
 from mailcli.experiments.executors.cluster import TIMEOUT, parse_cluster

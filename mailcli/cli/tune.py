@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from mailcli.cli._options import COLD_START, PATH, RANKER, RUN_OPTIONS, VARIANT, jobs_option, path_option
+from mailcli.cli._options import COLD_START, RANKER, RUN_OPTIONS, VARIANT, jobs_option
 from mailcli.cli._output import check_output, print_line
 from mailcli.cli._resolve import resolve
+from mailcli.cli._types import PATH, path_option
 from mailcli.config import MOST_SEEDS
 from mailcli.errors import MailError
 
