@@ -33,6 +33,7 @@ from mailcli.data.columns import (
     text_columns,
 )
 from mailcli.data.derivations import RAW, Derivation, derivations_from_json
+from mailcli.data.display_name import display_name
 from mailcli.data.file_watch import FileWatch
 from mailcli.data.manifest import CHECKSUMS, DERIVATIONS, UNSEEN, read_manifest
 from mailcli.data.schema import SPLITS, UNKNOWN, Field, Group
@@ -174,7 +175,7 @@ class Dataset:
     @property
     def display_name(self) -> str:
         """The name, and whether the data is simulated, for tables."""
-        return f"{self.name} (simulated)" if self.simulation else f"{self.name} (real data)"
+        return display_name(self.name, bool(self.simulation))
 
 
 #: The tables that hold each group's fields.

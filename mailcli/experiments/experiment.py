@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mailcli.config import MAX_SEED, Options, RunConfig, check_number_of_seeds, make_config
+from mailcli.data.display_name import is_simulated
 from mailcli.errors import MailError, counted, did_you_mean, errors_at, quoted
 from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
@@ -112,7 +113,7 @@ class Experiment:
 
     def title_on(self, dataset: str) -> str:
         """The title of the table on a dataset, given by its `display_name`; says so if the data is simulated."""
-        return f"{self.title}, simulated" if dataset.endswith("(simulated)") else self.title
+        return f"{self.title}, simulated" if is_simulated(dataset) else self.title
 
     def configs(self, data: str, history: int) -> tuple[list[RunConfig], RunConfig]:
         """The configs of the rows, seed 0, on a dataset with n_v = history; and the settings that they share.

@@ -14,12 +14,10 @@ from mailcli.reporting.paired_differences import (
 )
 from mailcli.reporting.rows import TITLES
 from mailcli.reporting.text_table import TextTable, signed, text_block, unsigned
-from mailcli.runs.environment import LIBRARIES
+from mailcli.runs.environment import versions_and_machine
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.settings import recorded_settings
 
-#: What environment.json says about the code and the machine.
-_VERSIONS = ("mail", "commit", "python", *LIBRARIES, "machine", "threads", "instructions")
 #: Letters of a SHA-256 or another long text that a table shows (ours: enough to tell two apart).
 _SHOWN = 24
 
@@ -48,22 +46,13 @@ def _settings_table(first: RunFolder, second: RunFolder) -> TextTable:
     blocks, records = [], []
     for title, texts in (
         ("settings", [recorded_settings(run) for run in (first, second)]),
-        ("versions and machine", [_versions(run) for run in (first, second)]),
+        ("versions and machine", [versions_and_machine(run.environment) for run in (first, second)]),
     ):
         keys = [key for key in dict.fromkeys([*texts[0], *texts[1]]) if texts[0].get(key) != texts[1].get(key)]
         lines = [[key, *(_cut(side.get(key)) for side in texts)] for key in keys]
         blocks.append(text_block(title, lines or [["none", "", ""]]))
         records += [{"of": title, "key": key, "a": texts[0].get(key), "b": texts[1].get(key)} for key in keys]
     return TextTable("What differs", ("", "A", "B"), tuple(blocks), _names(first, second), records)
-
-
-def _versions(run: RunFolder) -> dict[str, str]:
-    environment = run.environment
-    return {
-        key: " ".join(value) if isinstance(value, list) else str(value)
-        for key in _VERSIONS
-        if (value := environment.get(key)) is not None
-    }
 
 
 def _cut(text: str | None) -> str:

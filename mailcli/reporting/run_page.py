@@ -10,15 +10,13 @@ from mailcli.reporting.columns import number_text
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES
 from mailcli.reporting.run_list import record, state_text, time_text
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, text_block, unsigned
-from mailcli.runs.environment import LIBRARIES
+from mailcli.runs.environment import versions_and_machine
 from mailcli.runs.folder import HISTORY, RunFolder
 from mailcli.runs.inventory import ListedRun
 from mailcli.runs.settings import other_than_default
 from mailcli.utils.sizes import size_text
 
 _CURVE_USERS = ("new", "old", "all")
-#: What environment.json says about versions and machine.
-_ENVIRONMENT = ("mail", "commit", "python", *LIBRARIES, "machine", "cores", "threads", "instructions")
 
 
 def run_tables(listed: ListedRun) -> list[TextTable]:
@@ -31,16 +29,12 @@ def run_tables(listed: ListedRun) -> list[TextTable]:
     own = _pairs("settings, where not the default", settings)
     if listed.result is None:
         return [_summary(listed, [own], settings), *_curve(curve, None)]
-    environment = {key: _text(run.environment[key]) for key in _ENVIRONMENT if key in run.environment}
+    environment = versions_and_machine(run.environment)
     blocks = [own, _pairs("versions and machine", environment)]
     if run.cost:
         blocks.append(_pairs("cost", {name: number_text(name, value) for name, value in run.cost.items()}))
     summary = _summary(listed, blocks, {**settings, **environment, **run.cost})
     return [summary, _metrics(listed.result), *_curve(curve, listed.result.get("best_step"))]
-
-
-def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _pairs(title: str, texts: Mapping[str, str]) -> TextBlock:

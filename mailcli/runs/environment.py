@@ -19,7 +19,9 @@ from mailcli.utils.parsing import is_number, read_json
 #: The form of times, in UTC.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 #: Libraries on whose version the numbers of a run depend.
-LIBRARIES = ("keras", "numpy", "pandas", "scipy", "scikit-learn", "tensorflow")
+_LIBRARIES = ("keras", "numpy", "pandas", "scipy", "scikit-learn", "tensorflow")
+#: What the numbers of a run depend on besides its settings.
+_VERSIONS = ("mail", "commit", "python", *_LIBRARIES, "machine", "cores", "threads", "instructions")
 
 
 def environment(seconds: float, devices: Mapping[str, int], cost: Mapping[str, float] | None = None) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def environment(seconds: float, devices: Mapping[str, int], cost: Mapping[str, f
         "mail": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in LIBRARIES},
+        **{name: metadata.version(name) for name in _LIBRARIES},
         **hardware.describe(),
         **devices,
         "seconds": round(seconds, 1),
@@ -56,6 +58,15 @@ def read_environment(path: Path) -> dict[str, Any]:
     if not isinstance(contents, dict) or not contents or not all(map(_is_valid, contents, contents.values())):
         raise MailError(f"{path}: is damaged. {TRAIN_AGAIN}")
     return contents
+
+
+def versions_and_machine(environment: Mapping[str, Any]) -> dict[str, str]:
+    """What a run's numbers depend on besides its settings, as text; without what its environment does not know."""
+    return {
+        key: " ".join(value) if isinstance(value, list) else str(value)
+        for key in _VERSIONS
+        if (value := environment.get(key)) is not None
+    }
 
 
 def _commit() -> str | None:
@@ -86,7 +97,7 @@ def _are_numbers(value: Any) -> bool:
 
 
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("mail", "python", *LIBRARIES, "machine", "finished"), _is_text),
+    **dict.fromkeys(("mail", "python", *_LIBRARIES, "machine", "finished"), _is_text),
     "commit": lambda value: value is None or _is_text(value),
     **dict.fromkeys(("cores", "threads", "workers", "replicas", "gpus", "seconds"), is_number),
     "instructions": _are_texts,

@@ -198,15 +198,5 @@ class _Bars(_Lines):
 
 @contextmanager
 def _bars(tasks: int, time_left: TimeLeft) -> Iterator[Display]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        # As wide as there is room.
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
+    with progress.new_bars("left") as bars:
         yield _Bars(tasks, time_left, bars)

@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailcli.escape import terminal
 from mailcli.utils.log import is_quiet
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -137,8 +140,8 @@ def progress(title: str, total: float, unit: str, work_done: WorkDone = NOTHING_
         yield advance
 
 
-@contextmanager
-def _bar(title: str, total: float, unit: str, work_done: WorkDone) -> Iterator[Advance]:
+def new_bars(*fields: str) -> Progress:
+    """Bars on a terminal: the name of each task, its bar and percentage, and the given fields of the task as text."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -148,11 +151,15 @@ def _bar(title: str, total: float, unit: str, work_done: WorkDone) -> Iterator[A
         # As wide as there is room.
         BarColumn(bar_width=None),
         TaskProgressColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TextColumn("{task.fields[left]}"),
+        *(TextColumn(f"{{task.fields[{field}]}}") for field in fields),
     )
+    return Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
+
+
+@contextmanager
+def _bar(title: str, total: float, unit: str, work_done: WorkDone) -> Iterator[Advance]:
     pace = Pace(total, work_done)
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
+    with new_bars("speed", "left") as bars:
         task = bars.add_task(terminal(title), total=total, speed="", left="")
         bars.update(task, completed=work_done.done)
 

@@ -11,7 +11,7 @@ import pytest
 
 from mailcli.errors import MailError
 from mailcli.runs import environment
-from mailcli.runs.environment import read_environment
+from mailcli.runs.environment import read_environment, versions_and_machine
 
 GOOD: dict[str, Any] = {
     "mail": "0.1.0",
@@ -46,6 +46,17 @@ def test_the_commit_is_that_of_the_files_own_checkout(tmp_path: Path, monkeypatc
         monkeypatch.setattr(environment, "__file__", str(file))
         commits.append(environment.environment(1.0, {})["commit"])
     assert commits == [git(tmp_path, "rev-parse", "HEAD"), None, None]
+
+
+def test_versions_and_machine_leave_out_what_is_not_known() -> None:
+    assert versions_and_machine({**GOOD, "cores": 2}) == {
+        "mail": "0.1.0",
+        "numpy": "2.4.6",
+        "machine": "x86_64",
+        "cores": "2",
+        "threads": "1",
+        "instructions": "avx fma",
+    }
 
 
 def test_what_a_version_did_not_write_may_be_missing(tmp_path: Path) -> None:

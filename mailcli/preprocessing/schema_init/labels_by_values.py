@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from mailcli.escape import toml_string
@@ -63,7 +64,8 @@ def click_rule(column: ColumnProfile, is_rating: bool = False) -> tuple[str, str
         return f"{{column = {name}, equals = {toml_string(word)}}}", "what counts as a click?"
     if column.is_number:
         return f"{{column = {name}, at_least = {_threshold(column, is_rating):.15g}}}", "what counts as a click?"
-    commonest = max(sorted(set(column.values)), key=column.values.count)
+    # Of equally common values, the first in order.
+    commonest, _ = Counter(sorted(column.values)).most_common(1)[0]
     return f"{{column = {name}, equals = {toml_string(commonest)}}}", "which value counts as a click?"
 
 

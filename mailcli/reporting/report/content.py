@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mailcli.data.display_name import is_simulated
 from mailcli.reporting.text_table import TextTable
 
 
@@ -65,4 +66,4 @@ class ReportSection:
     @property
     def is_simulated(self) -> bool:
         """Whether the data is simulated."""
-        return self.dataset.endswith("(simulated)")
+        return is_simulated(self.dataset)

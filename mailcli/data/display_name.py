@@ -1,0 +1,15 @@
+"""A dataset's name as tables and results have it, so that simulated data never pass for real."""
+
+from __future__ import annotations
+
+_SIMULATED = " (simulated)"
+
+
+def display_name(name: str, is_simulated: bool) -> str:
+    """`tiny (simulated)`, or `ml-100k (real data)`."""
+    return f"{name}{_SIMULATED if is_simulated else ' (real data)'}"
+
+
+def is_simulated(displayed: str) -> bool:
+    """Whether a name that `display_name` made is that of simulated data."""
+    return displayed.endswith(_SIMULATED)
