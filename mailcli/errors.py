@@ -69,6 +69,11 @@ class Interrupted(_OneLine):
         return terminal(self.message)
 
 
+def reason_of(error: Exception) -> str:
+    """What an error says; that of the operating system without its number and path, which the message has."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'dmr'?"`, with the known name closest to `name`; empty if none is close."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}
@@ -78,7 +83,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def option_as_key(message: str, prefix: str = "") -> str:
-    """An error about `--behaviors-per-user`, of what is no option but a key: `behaviors_per_user`, after a prefix."""
+    """The message of an error about an option, with its name as a key: `--a-b` becomes `a_b`, after a prefix."""
     return re.sub(r"^--([a-z-]+)", lambda option: prefix + option[1].replace("-", "_"), message)
 
 

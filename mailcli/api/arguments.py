@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
+from contextlib import suppress
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, get_args
@@ -34,13 +35,14 @@ def check_flags(**flags: object) -> None:
 def check_count(name: str, value: object, most: int | None = None) -> None:
     """Refuse what is no whole number from 1, or above `most` (MailError)."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= int(value) <= (most or int(value)):
-        expected = f"from 1 to {most:,}" if most else "from 1"
-        raise MailError(f"{name} is {shorten(value)}. Expected a whole number {expected}.")
+        expected = f"from 1 to {most:,}" if most else "1 or more"
+        raise MailError(f"{name} is {shorten(value)}. Expected a whole number{' ' if most else ', '}{expected}.")
 
 
-def check_minutes(name: str, value: object) -> None:
+def check_minutes(name: str, value: Any) -> None:
     """Refuse what is no number from 0 (MailError)."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < math.inf:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= sys.float_info.max:
         raise MailError(f"{name} is {shorten(value)}. Expected a number of minutes, 0 or more.")
 
 
@@ -53,7 +55,9 @@ def as_type(name: str, value: Any, expected: Any) -> Any:
     if isinstance(value, str) and Path in get_args(expected):
         value = Path(value)
     if isinstance(value, Integral) and not isinstance(value, bool):
-        value = float(value) if expected is float else int(value)
+        # A whole number beyond all floats is of the wrong type.
+        with suppress(OverflowError):
+            value = float(value) if expected is float else int(value)
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         kinds = [kind.__name__ for kind in get_args(expected) or (expected,) if kind is not type(None)]
         raise MailError(f"{name} is {shorten(value)}. Expected a value of type {' or '.join(kinds)}.")

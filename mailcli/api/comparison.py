@@ -122,7 +122,7 @@ def _names(row: Row) -> _NamedRow:
     if isinstance(row, str):
         cell = row_settings(row)
         return _NamedRow({key: cell[key] for key in OPTION_TABLES}, cell.get("cold_start.variant"), "")
-    if isinstance(row, tuple) and len(row) != 2:
+    if (isinstance(row, tuple) and len(row) != 2) or row is None or isinstance(row, list):
         raise MailError(f"{shorten(row)}: expected a ranker and a cold-start method, e.g. ('din', 'masked').")
     ranker, method = row if isinstance(row, tuple) else (row, "none")
     names = {

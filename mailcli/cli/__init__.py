@@ -82,6 +82,9 @@ def _errors_in_log_file() -> Iterator[None]:
     except click.ClickException as error:
         note_in_file(logging.ERROR, error.message)
         raise
+    except (click.exceptions.Exit, click.Abort):
+        # `--help`, or a question that was not answered.
+        raise
     except Exception as error:
         note_in_file(logging.CRITICAL, f"{type(error).__name__}: {error}", error)
         raise

@@ -1,6 +1,6 @@
 """What the shell offers after TAB: names of rankers, methods, datasets, settings and runs.
 
-Every function has the signature of Click's `shell_complete`. The user waits for them: TensorFlow is never imported.
+The user waits for them: TensorFlow is never imported.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def dataset_names(ctx: click.Context, param: click.Parameter, typed: str) -> lis
 
 def run_folders(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Offers the runs below --runs, or folders where what was typed begins none of them."""
-    from mailcli.runs.inventory import run_folders
+    from mailcli.runs.run_folders import run_folders
 
     folders = run_folders(_folder(ctx, "runs", "runs"))
     return offer(lambda: map(str, folders))(ctx, param, typed) or [CompletionItem(typed, type="dir")]

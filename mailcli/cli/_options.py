@@ -78,7 +78,7 @@ THREADS = click.option(
     type=click.IntRange(min=1),
     expose_value=False,
     callback=_limit_threads,
-    help="Threads of TensorFlow. [default: all cores]",
+    help="Threads of TensorFlow; in a table, of all runs together. [default: all cores]",
 )
 TABLE_MEMORY = click.option(
     "--table-memory",
@@ -119,7 +119,7 @@ TRACKERS = with_options(
         click.option(f"--{name}", is_flag=True, is_eager=True, expose_value=False, callback=_enable_tracker, help=text)
         for name, text in (
             ("tensorboard", "Also write TensorBoard event files to `tensorboard` in the run's folder."),
-            ("mlflow", "Also log finished runs to MLflow, if it is installed."),
+            ("mlflow", "Also log finished runs to MLflow (needs the package mlflow)."),
         )
     )
 )

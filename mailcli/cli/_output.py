@@ -32,7 +32,7 @@ def check_output(
         is_own: whether an existing file is of that kind, and may be replaced.
 
     Raises:
-        MailError: `path` is a folder, one of the sources, a file of another kind, or below a file.
+        MailError: `path` is a folder, a device, one of the sources, a file of another kind, or below a file.
     """
     if path.is_dir():
         raise MailError(f"{option} {path}: is a folder. Name a file, e.g. {path / example}.")
@@ -41,5 +41,7 @@ def check_output(
     parent = existing_parent(path.parent)
     if not parent.is_dir():
         raise MailError(f"{option} {path}: {parent} is not a folder. Name another file.")
+    if path.exists() and not path.is_file():
+        raise MailError(f"{option} {path}: is not a regular file. Name another file.")
     if path.is_file() and not is_own(path):
         raise MailError(f"{option} {path}: already exists and is not {kind}. Name another file.")

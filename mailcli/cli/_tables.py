@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailcli.reporting.tables import ResultTable
     from mailcli.reporting.text_table import TextTable
 
-#: The table formats; each has a function in reporting/formats.py.
+#: The table formats, which reporting/formats.py writes.
 FORMS = ("table", "markdown", "csv", "latex", "json")
 FORMAT = click.option(
     "--format",

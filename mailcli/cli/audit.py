@@ -95,8 +95,10 @@ def _audit(run: RunFolder, data_dir: Path, draws: int) -> RunAudit:
     stored_audit = run.audit
     if stored_audit and len(stored_audit.draws) >= draws:
         return stored_audit.first_draws(draws)
+    from mailcli.training.hidden_behavior import check_generates
     from mailcli.utils.tensorflow_startup import load_tensorflow
 
+    check_generates(run)
     load_tensorflow()
     from mailcli.data.protocol import views
     from mailcli.runs.audit import measure_audit

@@ -22,7 +22,7 @@ from mailcli.errors import quoted
     metavar="FILE",
     text="TOML file that describes your own files; SOURCE is then the dataset's name. `mail schema init` proposes one.",
 )
-@path_option("--raw", text="Folder of the raw files. [default: data/raw/SOURCE]")
+@path_option("--raw", text="Folder of the raw files. [default: DATA_DIR/raw/SOURCE]")
 @click.option("--name", help="Name of the dataset. [default: SOURCE, and --label and --test if they are given]")
 @click.option(
     "--label",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def _tune_experiment(
     for name, row in zip(experiment.row_names(), tuned, strict=True):
         value = "-" if row.validation is None else f"{row.validation:.4f}"
         print_line(f"{value:>6}  {name}  {' '.join(f'{key}={setting}' for key, setting in row.settings.items())}")
-    print_line(f"{target}: written. Next: mail run {target}")
+    print_line(f"{target}: written. Next: mail run {shlex.quote(str(target))}")
 
 
 def _is_tuned(path: Path) -> bool:

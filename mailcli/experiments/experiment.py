@@ -87,7 +87,7 @@ class Experiment:
     @property
     def command(self) -> str:
         """`mail run` with its file and options."""
-        return " ".join(["mail run", self.path.as_posix(), *self.options])
+        return " ".join(["mail run", shlex.quote(self.path.as_posix()), *self.options])
 
     def seed_numbers(self) -> range:
         """Its seeds, from the first on (MailError: they are not seeds)."""

@@ -94,6 +94,13 @@ def improvement(baseline: Sequence[float], improved: Sequence[float]) -> Improve
     return Improvement(mean, half_width, _p_value(differences), None, _equivalence_p(differences))
 
 
+def improvement_if_defined(baseline: Sequence[float] | None, improved: Sequence[float] | None) -> Improvement | None:
+    """The `improvement`; None where a value is missing, or a baseline is 0, as the GAUC of a few users can be."""
+    if not baseline or not improved or 0 in baseline:
+        return None
+    return improvement(baseline, improved)
+
+
 def _p_value(differences: Sequence[float]) -> float:
     """The one-sample t-test's p-value of a mean of 0."""
     if len(set(differences)) == 1:

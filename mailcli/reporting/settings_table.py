@@ -12,7 +12,7 @@ _HEAD = ("setting", "default", "meaning")
 _NOTES = (
     "for --set KEY=VALUE, a --config file, and the table [settings] of an experiment",
     "(ours): a default that we chose; the others are the paper's",
-    "neither: the defaults of optimizer, embedding_init and cold_start.bandwidth",
+    "neither ours nor the paper's: the default of embedding_init, which is that of the published code",
 )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mailcli import plugins
 from mailcli.metrics.calibration import CALIBRATION_METRICS
-from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement
+from mailcli.metrics.statistics import Estimate, Improvement, estimate, holm, improvement_if_defined
 from mailcli.reporting.audit_block import NamedAudit, missing_note, row_audits
 from mailcli.reporting.best_epochs import BestEpochs, best_epochs
 from mailcli.reporting.captions import caption_notes, data_note
@@ -213,8 +213,7 @@ def _improvement(row: Row, users: str, metric: str) -> Improvement | None:
     if row.baseline is None:
         return None
     own, base = metric_by_seed(row.results, users, metric), metric_by_seed(row.baseline, users, metric)
-    # There is no percentage of zero, which the GAUC of a handful of users can be.
-    return None if own is None or base is None or 0 in base else improvement(base, own)
+    return improvement_if_defined(base, own)
 
 
 def _interval(draws: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mailcli import plugins
-from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
+from mailcli.metrics.statistics import Improvement, estimate, holm, improvement_if_defined
 from mailcli.reporting.best_epochs import epoch_notes
 from mailcli.reporting.captions import (
     NOT_SIGNIFICANT,
@@ -173,7 +173,7 @@ def _gains(
 
     def gain(line: WarmUpLine, baseline: WarmUpLine | None) -> Improvement | None:
         own, base = line.values(metric, known), baseline.values(metric, known) if baseline else None
-        return None if own is None or base is None or 0 in base else improvement(base, own)
+        return improvement_if_defined(base, own)
 
     return holm([gain(*pair) for pair in zip(lines, baselines, strict=True)])
 

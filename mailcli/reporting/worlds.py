@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mailcli import plugins
 from mailcli.config import Options
 from mailcli.metrics.auc import relative_improvement
-from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
+from mailcli.metrics.statistics import Improvement, estimate, holm, improvement_if_defined
 from mailcli.reporting.audits import mean_audit
 from mailcli.reporting.paper import row_label
 from mailcli.reporting.rows import Row, metric_by_seed
@@ -117,6 +117,7 @@ def _line(world: WorldRows, row: Row) -> MapLine:
     baseline = metric_by_seed(row.baseline or (), "new", "AUC")
     own = metric_by_seed(row.results, "new", "AUC")
     audits = [result["audit"] for result in row.results if "audit" in result]
+    ri = improvement_if_defined(baseline, own)
     values = mean_audit(audits).values if len(audits) == len(row.results) else None
     ranker = (row.config.ranker, row.config.ranker_options)
     same_ranker = [other for other in world.rows if (other.config.ranker, other.config.ranker_options) == ranker]
@@ -128,8 +129,8 @@ def _line(world: WorldRows, row: Row) -> MapLine:
         estimate(own).mean if own else None,
         float(values["none"][0]) if values else None,
         float(values["real"][0]) if values else None,
-        improvement(baseline, own) if baseline and own else None,
-        tuple(map(relative_improvement, baseline, own)) if baseline and own else (),
+        ri,
+        tuple(map(relative_improvement, baseline or (), own or ())) if ri else (),
     )
 
 

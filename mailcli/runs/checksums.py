@@ -14,6 +14,7 @@ from pathlib import Path
 from mailcli.errors import MailError, shorten
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.files import file_sha256, write_atomically
+from mailcli.utils.system_errors import advice
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_./-]{1,200})\n")
@@ -69,8 +70,18 @@ def check_files(folder: Path, names: Collection[str], required: Collection[str])
             _check_file(folder / name, sums[name])
 
 
+def named_files(folder: Path) -> Collection[str] | None:
+    """The files that SHA256SUMS names; None for a run without it (MailError if it is damaged)."""
+    return _read(folder)
+
+
 def _check_file(path: Path, digest: str) -> None:
-    if file_sha256(path) != digest:
+    """Refuse a file that was changed, or cannot be read (MailError)."""
+    try:
+        is_changed = file_sha256(path) != digest
+    except OSError as error:
+        raise MailError(f"{path}: cannot be read ({error.strerror}). {advice(error)}") from error
+    if is_changed:
         raise MailError(
             f"{path}: was changed after the run had finished: its SHA-256 is not that in {SUMS}. {TRAIN_AGAIN}"
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli import __version__
-from mailcli.errors import MailError
+from mailcli.errors import MailError, reason_of
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils import hardware
 from mailcli.utils.parsing import is_number, read_json
@@ -54,7 +54,7 @@ def read_environment(path: Path) -> dict[str, Any]:
     try:
         contents = read_json(path)
     except (OSError, ValueError) as error:
-        raise MailError(f"{path}: cannot be read ({error}). {TRAIN_AGAIN}") from error
+        raise MailError(f"{path}: cannot be read ({reason_of(error)}). {TRAIN_AGAIN}") from error
     if not isinstance(contents, dict) or not contents or not all(map(_is_valid, contents, contents.values())):
         raise MailError(f"{path}: is damaged. {TRAIN_AGAIN}")
     return contents

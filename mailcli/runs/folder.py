@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError
 from mailcli.runs.audit import RunAudit, read_audit, write_audit
-from mailcli.runs.checksums import SUMS, check_files, write_sums
+from mailcli.runs.checksums import SUMS, check_files, named_files, write_sums
 from mailcli.runs.environment import read_environment
 from mailcli.runs.history import check_history, read_history, read_validation_curve
 from mailcli.runs.remedy import TRAIN_AGAIN
@@ -137,8 +137,19 @@ class RunFolder:
         path = self.folder / RESULT
         return read_result(path, self.config) if path.exists() and not self.is_replaceable else None
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is a copy of a finished run's small files, which `mail results` keeps."""
+        names = named_files(self.folder)
+        return names is not None and _WEIGHTS not in names and not self.weights.exists()
+
     def check_weights(self) -> None:
         """Refuse a finished run whose weights were changed since (MailError)."""
+        if self.is_copy:
+            raise MailError(
+                f"{self.folder}: holds no weights: it is a copy of a run's small files, as `mail results` keeps them. "
+                "Expected the folder of the run itself."
+            )
         check_files(self.folder, (_WEIGHTS,), required=(_WEIGHTS,))
 
     def check_optimizers(self) -> None:
@@ -204,7 +215,7 @@ class RunFolder:
             if is_finished:
                 check_weights_file(self.weights, model.variables)
             model.load_weights(self.weights)
-        except (OSError, ValueError, KeyError) as error:
+        except DAMAGE_ERRORS as error:
             raise MailError(
                 f"{self.weights}: is damaged, or does not fit this run's model and dataset ({error}). {TRAIN_AGAIN}"
             ) from error
@@ -274,6 +285,8 @@ class RunFolder:
             scores: NDArray[np.float32] = np.load(path, allow_pickle=False)
         except DAMAGE_ERRORS as error:
             raise MailError(f"{path}: is damaged ({error}). {TRAIN_AGAIN}") from error
+        if scores.dtype.kind != "f" or scores.ndim not in {1, 2}:
+            raise MailError(f"{path}: is damaged (it holds no scores). {TRAIN_AGAIN}")
         return scores
 
     def finish(

@@ -37,8 +37,8 @@ def check_history(path: Path) -> None:
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                json.loads(line.decode("utf-8"))
-            except (ValueError, RecursionError) as error:
+                dict(json.loads(line.decode("utf-8")))
+            except (ValueError, TypeError, RecursionError) as error:
                 raise _damaged(path, number, str(error)) from error
             if not line.endswith(b"\n"):
                 raise _damaged(path, number, "it is cut off")
@@ -49,6 +49,11 @@ def _read(
     is_wanted: Callable[[bytes], bool] = bool,
     convert: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> list[dict[str, Any]]:
+    if not path.exists():
+        raise MailError(
+            f"{path.parent}: holds no {path.name}, so the losses and validations of its training are not known. "
+            "Expected the folder of the run itself, not a copy of its small files."
+        )
     lines = []
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):

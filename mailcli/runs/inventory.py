@@ -17,9 +17,10 @@ from mailcli.runs.checkpoints import checkpoint_files, newest_state
 from mailcli.runs.environment import TIME_FORMAT
 from mailcli.runs.folder import CONFIG, ENVIRONMENT, HISTORY, RESULT, RunFolder, lock_of
 from mailcli.runs.history import VALIDATED_STEP
-from mailcli.runs.opening import open_run, read_config, suggest_folder
+from mailcli.runs.opening import open_run, read_config
 from mailcli.runs.registry import check_run_folder
 from mailcli.runs.remedy import TRAIN_AGAIN
+from mailcli.runs.run_folders import check_is_run, run_folders
 from mailcli.utils.files import delete_folder, size_and_time
 
 #: What a run can be. `stopped`: by Ctrl-C, a kill or a full disk. `untested`: a trial of `mail tune`, which does not
@@ -64,18 +65,6 @@ def list_runs(runs: Path) -> list[ListedRun]:
     return [inspect_run(folder) for folder in folders]
 
 
-def run_folders(runs: Path) -> list[Path]:
-    """The folders of all runs below a folder, by path and seed; it need not exist."""
-    folders = {path.parent for name in (CONFIG, RESULT) for path in runs.rglob(f"seed-*/{name}")}
-    return sorted(folders, key=lambda folder: (folder.parent, _seed(folder)))
-
-
-def _seed(folder: Path) -> tuple[int, str]:
-    """The folder's place among those of its cell: seed 10 comes after seed 9."""
-    number = folder.name.removeprefix("seed-")
-    return (int(number) if number.isascii() and number.isdigit() else -1), number
-
-
 def inspect_run(folder: Path) -> ListedRun:
     """What has become of the run in a folder, whose small files are checked if it is finished.
 
@@ -106,17 +95,6 @@ def _unfinished(run: RunFolder) -> tuple[str, int | None, int | None]:
     # The best epoch's weights outlive the checkpoints, also unreadable ones, only where training has come to its end.
     is_trained = run.weights.is_file() and not checkpoint_files(run.checkpoints)
     return UNTESTED if is_trained else STOPPED, None, None
-
-
-def check_is_run(folder: Path) -> None:
-    """Refuse a folder that is not that of a run, finished or not (MailError)."""
-    if not folder.exists():
-        raise MailError(f"{folder}: there is no such folder.{suggest_folder(folder)} Expected the folder of a run.")
-    if (folder / CONFIG).is_file() or (folder / RESULT).is_file():
-        return
-    below = sorted(folder.rglob(f"seed-*/{CONFIG}")) if folder.is_dir() else []
-    hint = f" Name the runs in it one by one, e.g. {below[0].parent}." if below else " `mail runs` lists all runs."
-    raise MailError(f"{folder}: holds no {CONFIG}, so it is not the folder of a run.{hint}")
 
 
 def check_deletable(folder: Path) -> None:

@@ -12,6 +12,7 @@ from mailcli.runs.folder import CONFIG, RESULT, RunFolder, check_finished_files
 from mailcli.runs.identity import SHA256, SHA256_KEYS, VERSION
 from mailcli.runs.origin import origin_fault
 from mailcli.runs.remedy import TRAIN_AGAIN
+from mailcli.runs.run_folders import check_is_run
 from mailcli.settings.option_defaults import set_changed_defaults
 from mailcli.utils.parsing import read_toml
 
@@ -22,12 +23,7 @@ def open_run(folder: Path) -> RunFolder:
     Raises:
         MailError: the folder is not a run folder, or the run is not finished.
     """
-    if not folder.exists():
-        raise MailError(
-            f"{folder}: there is no such folder.{suggest_folder(folder)} Expected one made by `mail train`."
-        )
-    if not (folder / CONFIG).is_file():
-        raise MailError(f"{folder}: holds no {CONFIG}, so it is not a run folder. Expected one made by `mail train`.")
+    check_is_run(folder, (CONFIG,))
     if not (folder / RESULT).exists():
         raise MailError(f"{folder}: the run is not finished. Repeat the command that began it.")
     check_finished_files(folder)
@@ -39,27 +35,28 @@ def open_run(folder: Path) -> RunFolder:
 
 def read_config(path: Path) -> RunConfig:
     """The config in a run's config.toml (MailError if it has an unknown key or a wrong value)."""
-    settings = read_toml(path)
-    unknown = [key for key in settings if key.endswith(SHA256) and key not in SHA256_KEYS]
+    try:
+        table = read_toml(path)
+    except MailError as error:
+        raise MailError(f"{error.message} {TRAIN_AGAIN}") from error
+    unknown = [key for key in table if key.endswith(SHA256) and key not in SHA256_KEYS]
     if unknown:
         raise MailError(f"{path}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], SHA256_KEYS)}")
     try:
-        return make_config([read_settings(path)])
+        return make_config([_settings(table)])
     except MailError as error:
         raise MailError(f"{path}: {error.message} {TRAIN_AGAIN}") from error
 
 
 def read_settings(path: Path) -> Options:
     """The settings in a TOML file: a run's config.toml, or one of the user's (MailError if it cannot be read)."""
-    settings = set_changed_defaults(read_toml(path))
+    return _settings(read_toml(path))
+
+
+def _settings(table: Options) -> Options:
+    """The settings in the content of config.toml, which also says what a run was made with."""
+    settings = set_changed_defaults(table)
     return {key: value for key, value in settings.items() if not key.endswith(SHA256) and key != VERSION}
-
-
-def suggest_folder(folder: Path) -> str:
-    """`" Did you mean 'base+mail'?"` for the folder most like the first one on the path that does not exist."""
-    missing = next(path for path in (*reversed(folder.parents), folder) if not path.exists())
-    siblings = missing.parent.iterdir() if missing.parent.is_dir() else ()
-    return did_you_mean(missing.name, [path.name for path in siblings if path.is_dir()])
 
 
 def check_has_weights(run: RunFolder) -> None:
@@ -79,7 +76,9 @@ def baseline_result(run: RunFolder) -> dict[str, Any] | None:
     if run.config.cold_start == "none":
         return None
     config = run.config.baseline()
-    folder = run.folder.parent.parent / config.cell / run.folder.name
+    # Absolute: `.` has no parent.
+    own = run.folder.absolute()
+    folder = own.parent.parent / config.cell / own.name
     if not (folder / RESULT).is_file():
         return None
     baseline = open_run(folder)

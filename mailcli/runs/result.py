@@ -9,6 +9,7 @@ from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.parsing import is_number, read_json
+from mailcli.utils.system_errors import advice
 
 _METRICS = ("AUC", "GAUC")
 _COUNTS = ("impressions", "clicks", "users")
@@ -30,6 +31,8 @@ def read_result(path: Path, config: RunConfig) -> dict[str, Any]:
         is_valid = _belongs_to(result, config) and _has_valid_metrics(result["test"]) and _has_valid_epochs(result)
     except (ValueError, KeyError, TypeError, AttributeError):
         is_valid = False
+    except OSError as error:
+        raise MailError(f"{path}: cannot be read ({error.strerror}). {advice(error)}") from error
     if not is_valid:
         raise MailError(f"{path}: is damaged. {TRAIN_AGAIN}")
     return result
@@ -63,10 +66,15 @@ def _has_valid_metrics(groups: dict[str, dict[str, Any]]) -> bool:
 
 def _has_valid_epochs(result: dict[str, Any]) -> bool:
     """Results of older versions lack the curve, and those of two-stage methods have none."""
-    epochs = [point["epoch"] for point in result.get("curve", [])]
-    epochs += [point["step"] for point in result.get("curve", [])]
-    epochs += [result[key] for key in ("best_epoch", "best_step") if result.get(key) is not None]
-    return all(_is_count(epoch) for epoch in epochs)
+    curve = result.get("curve", [])
+    numbers = [point[key] for point in curve for key in ("epoch", "step")]
+    numbers += [result[key] for key in ("best_epoch", "best_step") if curve or result.get(key) is not None]
+    aucs = [point[users] for point in curve for users in ("new", "old", "all")]
+    return (
+        all(map(_is_count, numbers))
+        and all(is_number(auc, 1) for auc in aucs if auc is not None)
+        and (not curve or result["best_step"] in [point["step"] for point in curve])
+    )
 
 
 def _is_count(value: Any) -> bool:

@@ -13,6 +13,7 @@ from mailcli.plugins import is_trivial
 from mailcli.runs.folder import CONFIG, RESULT, RunFolder
 from mailcli.runs.opening import open_run
 from mailcli.runs.origin import check_unchanged
+from mailcli.runs.run_folders import run_folders
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def finished_runs(folder: Path) -> list[RunFolder]:
     Raises:
         MailError: there are none, or all are damaged; the reason is that of the first run.
     """
-    folders = sorted(path.parent for path in folder.rglob(f"seed-*/{RESULT}"))
+    folders = run_folders(folder, [RESULT])
     if not folders:
         raise MailError(f"{folder}: holds no finished run. Make one with `mail train`.")
     return keep_usable(folders, open_run)
@@ -62,15 +63,19 @@ def keep_usable(candidates: Iterable[_Candidate], check: Callable[[_Candidate], 
     """
     usable: list[_Usable] = []
     reasons: list[MailError] = []
+    warnings: list[str] = []
     for candidate in candidates:
         try:
             usable.append(check(candidate))
         except MailError as error:
             reasons.append(error)
+            folder = str(getattr(candidate, "folder", candidate))
+            # It may be about something else, such as the run's dataset.
+            warnings.append(error.message if folder in error.message else f"{folder}: {error.message}")
     if reasons and not usable:
         raise reasons[0]
-    for reason in reasons:
-        logger.warning(f"Skipped: {reason.message}")
+    for warning in warnings:
+        logger.warning(f"Skipped: {warning}")
     return usable
 
 

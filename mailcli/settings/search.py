@@ -24,7 +24,8 @@ def settings_named(name: str) -> list[Setting]:
     by_name = [setting for setting in settings if name in _names(setting)]
     if by_name:
         return by_name
-    plugin_names = [*plugins.names(plugins.RANKERS), *plugins.names(plugins.COLD_STARTS)]
+    kinds = (plugins.RANKERS, plugins.COLD_STARTS, plugins.TRIVIAL_ROWS)
+    plugin_names = [name for kind in kinds for name in plugins.names(kind)]
     if name in plugin_names:
         raise MailError(f"'{name}' has no options. `mail settings` lists all settings.")
     known = dict.fromkeys([*(name for setting in settings for name in _names(setting)), *plugin_names])

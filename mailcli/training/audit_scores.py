@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from mailcli.data.batches import Batch, Batches
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View
-from mailcli.errors import quoted
 from mailcli.models.batch_spec import example_batch, to_tensors
 from mailcli.models.features import Features, Tensor, mean_behavior, replace_behaviors, without_behaviors
 from mailcli.models.history_length import last_steps_mask
 from mailcli.models.two_tower import TwoTower, click_logit
 from mailcli.runs.audit import SOURCES, AuditScores
 from mailcli.runs.folder import RunFolder
-from mailcli.settings.class_code import generating_methods
-from mailcli.training.hidden_behavior import NotMeasurableError, another_user, have_hidden_behavior
+from mailcli.training.hidden_behavior import NotMeasurableError, another_user, generates_nothing, have_hidden_behavior
 from mailcli.training.two_stage import training_data
 from mailcli.utils.progress import progress
 
@@ -39,7 +37,7 @@ def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping
             are the same.
     """
     if not _may_generate(model):
-        raise _generates_nothing(run)
+        raise generates_nothing(run)
     config, test = run.config, splits["test"]
     # Without hidden behavior there is nothing to compare with.
     rows = test.rows[have_hidden_behavior(run, dataset, test)]
@@ -61,16 +59,9 @@ def audit_run(run: RunFolder, model: TwoTower, dataset: Dataset, splits: Mapping
             parts.append(scores)
             advance(len(rows[part]))
     if not generated:
-        raise _generates_nothing(run)
+        raise generates_nothing(run)
     columns = dict(zip(SOURCES, np.concatenate(parts, axis=1), strict=True))
     return AuditScores(users, dataset.column("test", "click")[rows].astype(np.float32), columns)
-
-
-def _generates_nothing(run: RunFolder) -> NotMeasurableError:
-    return NotMeasurableError(
-        f"{run.folder}: '{run.config.cold_start}' generates no behavior, so there is nothing to audit. Expected a run "
-        f"of one of {quoted(generating_methods())}."
-    )
 
 
 def _may_generate(model: TwoTower) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mailcli import plugins
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import Mask, View
-from mailcli.errors import MailError
+from mailcli.errors import MailError, quoted
 from mailcli.runs.folder import RunFolder
+from mailcli.settings.class_code import generates_behavior, generating_methods
 
 #: The second number of the generator's seed for the draw of other users (ours).
 _OTHERS = 7
@@ -16,6 +18,21 @@ _OTHERS = 7
 
 class NotMeasurableError(MailError):
     """A run's new users have no AUC, or there is nothing to compare."""
+
+
+def check_generates(run: RunFolder) -> None:
+    """Refuse the run of a method of ours that generates no behavior (NotMeasurableError); nothing is loaded for it."""
+    method = run.config.cold_start
+    if not plugins.is_external(plugins.COLD_STARTS, method) and not generates_behavior(method):
+        raise generates_nothing(run)
+
+
+def generates_nothing(run: RunFolder) -> NotMeasurableError:
+    """The error that there is nothing to audit."""
+    return NotMeasurableError(
+        f"{run.folder}: '{run.config.cold_start}' generates no behavior, so there is nothing to audit. Expected a run "
+        f"of one of {quoted(generating_methods())}."
+    )
 
 
 def have_hidden_behavior(run: RunFolder, dataset: Dataset, view: View) -> Mask:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mailcli.utils.folder_lock import FolderLock
+from mailcli.utils.paths import real_path
 from mailcli.utils.system_errors import name_in_write_errors
 
 #: Starts the name of an unfinished file or folder. Random digits follow, so that no existing file is overwritten.
@@ -71,7 +72,8 @@ def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
             # Whoever creates the name owns it. It is empty for a moment; not every file system can do better.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             is_ours = True
-        os.replace(partial, path)
+        with name_in_write_errors(path, partial):
+            os.replace(partial, path)
     except BaseException:
         # An error after the file was replaced has no partial one left, and the file is whole.
         if is_ours and partial.exists():
@@ -83,7 +85,11 @@ def write_atomically(path: Path, new: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Like `write_atomically`; also deletes what a kill left of writing `path` (MailError: it is being written)."""
+    """Like `write_atomically`, but where `path` is a link, the file that it leads to is replaced.
+
+    It also deletes what a kill left of writing the file (MailError: it is being written).
+    """
+    path = real_path(path)
     lock = FolderLock(path, f"{path}: another `mail` process is writing it. Wait for it, or choose another name.")
     with name_in_write_errors(path, lock.path), lock:
         remove_partials_of(path)
@@ -116,7 +122,8 @@ def make_folder_atomically(path: Path, replace: bool = False, sync: bool = True)
                 for file in sorted(partial.rglob("*")):
                     if file.is_file():
                         _sync(file, os.O_RDWR)
-        (replace_folder if replace else os.rename)(partial, path)
+        with name_in_write_errors(path, partial):
+            (replace_folder if replace else os.rename)(partial, path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -194,10 +201,11 @@ def _sync(path: Path, flags: int) -> None:
 def size_and_time(folder: Path) -> tuple[int, float]:
     """The bytes of a folder's files, and when one was last written; a file may vanish meanwhile."""
     size, newest = 0, folder.stat().st_mtime
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            status = path.lstat()
-            if path.is_file():
+    # os.walk passes over folders that vanish; Path.rglob raises an error.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(parent, name))
                 size, newest = size + status.st_size, max(newest, status.st_mtime)
     return size, newest
 

@@ -46,8 +46,9 @@ class FolderLock:
             self._lock.acquire()
         except (Timeout, PermissionError):
             return True
-        # A killed process left it behind.
-        self.path.unlink(missing_ok=True)
+        # A killed process left it behind; in another user's folder it stays.
+        with suppress(PermissionError):
+            self.path.unlink(missing_ok=True)
         self._lock.release()
         return False
 

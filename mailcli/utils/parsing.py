@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mailcli.errors import MailError
+from mailcli.errors import MailError, reason_of
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise MailError(f"{path}: cannot be read as TOML (it is nested too deeply).") from None
     except (OSError, ValueError) as error:
         # Not only TOMLDecodeError: a number of 5,000 digits raises another ValueError.
-        raise MailError(f"{path}: cannot be read as TOML ({error}).") from error
+        raise MailError(f"{path}: cannot be read as TOML ({reason_of(error)}).") from error
 
 
 def read_json(path: Path) -> Any:

@@ -60,7 +60,13 @@ def test_mistakes_end_in_one_line(with_data: Path) -> None:
     assert message(["item-rate"], seeds=0) == "seeds is 0. Expected a whole number from 1 to 1,000."
     assert message(["item-rate"], seeds=True) == "seeds is True. Expected a whole number from 1 to 1,000."
     assert message(["item-rate"], seeds=1001) == "seeds is 1001. Expected a whole number from 1 to 1,000."
-    assert message(["item-rate"], jobs=1.5) == "jobs is 1.5. Expected a whole number from 1."
+    assert message([["din", "masked"]]) == (
+        "['din', 'masked']: expected a ranker and a cold-start method, e.g. ('din', 'masked')."
+    )
+    minutes = message(["item-rate"], checkpoint_minutes=10**400)
+    assert minutes.startswith("checkpoint_minutes is 1000")
+    assert minutes.endswith("Expected a number of minutes, 0 or more.")
+    assert message(["item-rate"], jobs=1.5) == "jobs is 1.5. Expected a whole number, 1 or more."
     assert message(["item-rate"], runs=None) == "runs is None. Expected a path."
     assert message(["item-rate"], overwrite=1) == "overwrite is 1. Expected True or False."
     assert message(["item-rate"], seed=3) == "seed: the seeds of a table start at 0. Set their number with seeds."

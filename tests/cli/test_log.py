@@ -50,6 +50,11 @@ def test_a_file_that_cannot_be_written_is_one_line(home: Path) -> None:
         )
 
 
+def test_help_is_no_bug(home: Path) -> None:
+    assert mail("train", "--log", "x.log", "--help").exit_code == 0
+    assert [level for level, _ in logged(Path("x.log"))] == ["INFO"]
+
+
 def test_a_bug_leaves_its_traceback_in_the_file(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("planted")

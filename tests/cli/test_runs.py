@@ -196,16 +196,16 @@ class TestShow:
     def test_what_is_no_run(self, home: Path) -> None:
         folder = begin_run()
         assert error_line(mail("runs", "show", "runs/tiny/paper/base+nnoe/seed-0")) == (
-            "runs/tiny/paper/base+nnoe/seed-0: there is no such folder. Did you mean 'base+none'? Expected the folder "
-            "of a run."
+            "runs/tiny/paper/base+nnoe/seed-0: there is no such folder. Did you mean 'base+none'? Expected one "
+            "made by `mail train`."
         )
         assert error_line(mail("runs", "show", folder.parent)) == (
-            f"{folder.parent}: holds no config.toml, so it is not the folder of a run. Name the runs in it one by one, "
+            f"{folder.parent}: holds no config.toml, so it is not a run folder. Name one of the runs in it, "
             f"e.g. {folder}."
         )
         Path("notes").mkdir()
         assert error_line(mail("runs", "show", "notes")) == (
-            "notes: holds no config.toml, so it is not the folder of a run. `mail runs` lists all runs."
+            "notes: holds no config.toml, so it is not a run folder. Expected one made by `mail train`."
         )
 
 
@@ -271,13 +271,13 @@ class TestRemove:
             text = f"{other}: another `mail` process is training this run. Stop it first, or wait for it."
         elif case == "no run":
             (other / "config.toml").unlink()
-            text = f"{other}: holds no config.toml, so it is not the folder of a run. `mail runs` lists all runs."
+            text = f"{other}: holds no config.toml, so it is not a run folder. Expected one made by `mail train`."
         elif case == "somebody's file":
             (other / "thesis.tex").touch()
             text = f"{other}: is not a run folder; it holds thesis.tex. Move what is not mail's away first."
         else:
             refused = Path("runs/tiny/paper/base+none/seed-3")
-            text = f"{refused}: there is no such folder. Did you mean 'seed-1'? Expected the folder of a run."
+            text = f"{refused}: there is no such folder. Did you mean 'seed-1'? Expected one made by `mail train`."
         error = error_line(mail("runs", "rm", folder, refused, "--yes"))
         lock.release()
         assert error == text

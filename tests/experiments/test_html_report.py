@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import tomllib
@@ -441,5 +442,8 @@ def test_only_a_page_is_replaced(home: Path) -> None:
         kept = ("--kept", "kept", "--figures", "f") if command == "results" else ()
         done = mail(command, "toy.toml", "--out", out, *kept)
         assert error_line(done) == f"--out {out}: already exists and is not {kind}. Name another file."
+    os.mkfifo("pipe")
+    done = mail("report", "toy.toml", "--out", "pipe")
+    assert error_line(done) == "--out pipe: is not a regular file. Name another file."
     done = mail("report", "toy.toml", "--out", "notes.md/page.html")
     assert error_line(done) == "--out notes.md/page.html: notes.md is not a folder. Name another file."

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mailcli.metrics.statistics import Improvement, estimate, holm, improvement
+from mailcli.metrics.statistics import Improvement, estimate, holm, improvement, improvement_if_defined
 
 #: The number of simulated experiments.
 DRAWS = 2000
@@ -33,6 +33,12 @@ def test_an_improvement_by_hand() -> None:
     assert result.half_width == pytest.approx(4.968276, abs=1e-5)
     assert result.p == pytest.approx(1 - t / math.sqrt(2 + t * t), abs=1e-9)
     assert list(improvement([0.5], [0.55])) == [pytest.approx(10), None, None, None, None]
+
+
+def test_there_is_no_improvement_on_nothing() -> None:
+    assert improvement_if_defined([0.5, 0.5], [0.6, 0.7]) == improvement([0.5, 0.5], [0.6, 0.7])
+    assert improvement_if_defined([0.0, 0.5], [0.5, 0.5]) is None
+    assert improvement_if_defined(None, [0.5]) is improvement_if_defined([0.5], None) is None
 
 
 def test_equivalence_by_hand() -> None:

@@ -61,6 +61,28 @@ def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
     assert (names(tmp_path), path.read_text()) == (["a.csv"], "outer")
 
 
+def test_behind_a_link_the_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "a.html").symlink_to(tmp_path / "disk/page.html")
+    for text in ("first", "second"):
+        with replace_file(tmp_path / "a.html") as partial:
+            partial.write_text(text)
+        assert (tmp_path / "a.html").is_symlink()
+        assert (tmp_path / "disk/page.html").read_text() == text
+    assert names(tmp_path / "disk") == ["page.html"]
+
+
+def test_errors_name_the_file_and_not_its_temporary_one(tmp_path: Path) -> None:
+    (tmp_path / "a.png/b").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory") as error, write_atomically(tmp_path / "a.png"):
+        pass
+    assert error.value.filename == str(tmp_path / "a.png")
+    with pytest.raises(OSError, match="not empty") as error, make_folder_atomically(tmp_path / "a.png"):
+        pass
+    assert error.value.filename == str(tmp_path / "a.png")
+    assert names(tmp_path) == ["a.png"]
+
+
 def test_a_new_file_takes_the_place_of_none(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     with write_atomically(path, new=True) as partial:
@@ -232,6 +254,21 @@ def test_whether_a_lock_is_held(tmp_path: Path) -> None:
     (tmp_path / ".run.lock").write_text("pinned")
     assert not lock.is_held()
     assert (tmp_path / ".run.lock").read_text() == "pinned"
+
+
+def test_a_lock_left_in_the_folder_of_another_user_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = FolderLock(tmp_path / "run", "busy")
+    lock.path.touch()
+
+    def refused(path: Path, missing_ok: bool) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        assert not lock.is_held()
+    with lock:
+        pass
+    assert names(tmp_path) == []
 
 
 def test_a_folder_is_deleted_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ from mailcli.data.dataset import Dataset, dataset_names
 from mailcli.errors import MailError
 from mailcli.reporting.health.finding import Finding
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.inventory import DAMAGED, FINISHED, ListedRun, inspect_run, run_folders
+from mailcli.runs.inventory import DAMAGED, FINISHED, ListedRun, inspect_run
 from mailcli.runs.origin import check_unchanged
+from mailcli.runs.run_folders import run_folders
 from mailcli.utils.sizes import size_text
 
 _STALE = "stale: `mail evaluate` and `mail export` refuse it"
@@ -41,7 +42,9 @@ def _checked(run: ListedRun, thorough: bool) -> ListedRun:
     if not thorough or run.status != FINISHED or run.config is None or plugins.is_trivial(run.config.ranker):
         return run
     try:
-        RunFolder(run.folder, run.config).check_optimizers()
+        folder = RunFolder(run.folder, run.config)
+        if not folder.is_copy:
+            folder.check_optimizers()
     except MailError as error:
         return ListedRun(run.folder, DAMAGED, run.config, run.bytes, run.changed, damage=error.message)
     return run
