@@ -126,6 +126,39 @@ def test_an_error_is_that_of_the_ranker_or_the_method(folder: Path, tiny: Datase
         with pytest.raises(MailError) as error:
             make_model(tiny, make_config([settings(ranker="broken:R", cold_start="broken:M")]))
         assert expected in error.value.message
+        assert "KeyError: nope. Expected" in error.value.message.replace("'nope'", "nope")
+    sys.modules.pop("broken", None)
+
+
+def test_of_classes_without_source_the_error_is_told_all_the_same(folder: Path, tiny: Dataset) -> None:
+    """Both are made by `type`, in one file, and the method fails."""
+    sys.modules.pop("broken", None)
+    (folder / "broken.py").write_text(
+        "import keras\nfrom mailcli.models import ColdStartMethod\n"
+        "def call(self, features, training=False):\n    return features.query[:, 0]\n"
+        "def complete(self, features, training=False):\n    raise KeyError('nope')\n"
+        "R = type('R', (keras.layers.Layer,), {'call': call, '__module__': __name__})\n"
+        "M = type('M', (ColdStartMethod,), {'complete': complete, '__module__': __name__})\n"
+    )
+    with pytest.raises(MailError) as error:
+        make_model(tiny, make_config([settings(ranker="broken:R", cold_start="broken:M")]))
+    assert "broken.py, line 6: KeyError: 'nope'. Expected a method" in error.value.message
+    sys.modules.pop("broken", None)
+
+
+@pytest.mark.parametrize("name", ["L_rt", "gradient_zst"])
+def test_a_loss_of_a_method_has_a_name_of_its_own(folder: Path, tiny: Dataset, name: str) -> None:
+    sys.modules.pop("broken", None)
+    (folder / "broken.py").write_text(
+        "import tensorflow as tf\nfrom mailcli.models import ColdStartMethod\nclass M(ColdStartMethod):\n"
+        "    def complete(self, features, training=False):\n        return features\n"
+        f"    def ranking_losses(self, features, click, logit):\n        return {{'{name}': tf.constant(7.0)}}\n"
+    )
+    config = make_config([settings(cold_start="broken:M")])
+    with pytest.raises(
+        MailError, match=f"ValueError: a method's loss should have a name of its own. Received: '{name}'"
+    ):
+        make_model(tiny, config)
     sys.modules.pop("broken", None)
 
 

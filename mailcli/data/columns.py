@@ -148,7 +148,8 @@ def read_header(path: Path, expected: ColumnSpec) -> ColumnHeader:
     if dtype.kind not in expected.kinds:
         raise damaged_column(path, f"it holds {dtype.name}, expected {_KINDS[expected.kinds]}")
     if len(shape) != 1 if expected.shape is None else shape != expected.shape:
-        raise damaged_column(path, f"it has {_times(shape)} values, dataset.json says {_times(expected.shape or ())}")
+        wanted = "expected one axis" if expected.shape is None else f"dataset.json says {_times(expected.shape)}"
+        raise damaged_column(path, f"it has {_times(shape)} values, {wanted}")
     if size != offset + dtype.itemsize * int(np.prod(shape, dtype=object)):
         raise damaged_column(path, f"its {_times(shape)} values of {dtype.name} do not fill its {size:,} bytes")
     return ColumnHeader(path, dtype, shape, offset)

@@ -60,11 +60,13 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], Schema]:
         MailError: it has another format version, was changed, or a key is missing or has a wrong value.
     """
     try:
-        manifest = dict(read_json(path))
-        version = manifest["format"]
-        missing = [key for key in (*_RULES, OWN_CHECKSUM) if key not in manifest]
-    except (ValueError, KeyError, TypeError) as error:
+        manifest = read_json(path)
+    except ValueError as error:
         raise MailError(f"{path}: is not a valid dataset.json ({error}). {_REMEDY}") from error
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise MailError(f"{path}: is not a valid dataset.json: it has no 'format'. {_REMEDY}")
+    version = manifest["format"]
+    missing = [key for key in (*_RULES, OWN_CHECKSUM) if key not in manifest]
     if type(version) is not int or version != FORMAT:
         raise MailError(
             f"{path}: the dataset has format version {shorten(version)}, this `mail` reads version {FORMAT}. {_REMEDY}"

@@ -109,6 +109,8 @@ class RenumberedDataset(Dataset):
             ids = _index(numbering.values[name]).get_indexer(_index(all_values)) + FIRST_ID
             self._lookups[name] = np.r_[PADDING, UNKNOWN, ids].astype(np.int32)
         self._own_dense = own.dense
+        # Each batch reads the whole column.
+        self._rescaled: dict[str, NDArray[np.float32]] = {}
         self.vocabulary_sizes = numbering.sizes
 
     def _lookup(self, vocabulary: str) -> NDArray[np.int32]:
@@ -124,8 +126,10 @@ class RenumberedDataset(Dataset):
             scale, own_scale = self.numbering.dense[name], self._own_dense[name]
             if scale == own_scale:
                 return column
-            unscaled = column.astype(np.float64) * own_scale["log1p_std"] + own_scale["log1p_mean"]
-            return ((unscaled - scale["log1p_mean"]) / scale["log1p_std"]).astype(np.float32)
+            if name not in self._rescaled:
+                unscaled = column.astype(np.float64) * own_scale["log1p_std"] + own_scale["log1p_mean"]
+                self._rescaled[name] = ((unscaled - scale["log1p_mean"]) / scale["log1p_std"]).astype(np.float32)
+            return self._rescaled[name]
         return column
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -119,8 +120,11 @@ def _twice_below(others: NDArray, clicks: NDArray) -> NDArray[np.int64]:
 
 def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
     y, s = _plain(labels, "labels"), _plain(scores, "scores")
-    if s.dtype.kind not in "buifO":
+    if s.dtype.kind not in "buifO" or (s.dtype.kind == "O" and not all(isinstance(score, Real) for score in s.flat)):
         raise ValueError(f"scores should be numbers. Received: {s.dtype}")
+    if s.dtype.kind == "O" and all(isinstance(score, Integral) for score in s.flat):
+        # Beyond 64 bits; only the order matters.
+        s = np.unique(s, return_inverse=True)[1].reshape(s.shape)
     if s.dtype.kind in "ui" and len(s) and max(abs(int(s.min())), abs(int(s.max()))) > _LARGEST_EXACT:
         # Neighbors would become equal numbers; only the order matters.
         s = np.unique(s, return_inverse=True)[1].reshape(s.shape)

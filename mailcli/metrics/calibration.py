@@ -60,7 +60,7 @@ def _log_loss(y: NDArray[np.float64], p: NDArray[np.float64]) -> float:
 
 
 def _calibration_error(y: NDArray[np.float64], p: NDArray[np.float64]) -> float:
-    """The bins end at quantiles of p, so equal probabilities share a bin, and the order of impressions is of no matter.
+    """The bins end at quantiles of p, so equal probabilities share a bin, and the order of impressions does not matter.
 
     (The bins are those of scikit-learn's `calibration_curve(strategy="quantile")`, which does not return their sizes.)
     """

@@ -149,7 +149,7 @@ class ColdStartMethod(keras.layers.Layer):
         return ranker(features, training=training)
 
     def ranking_losses(self, features: Features, click: Tensor, logit: Tensor) -> dict[str, Tensor]:
-        """Terms by name that G_B adds to the click loss, scalars; by default, none.
+        """Terms that G_B adds to the click loss, scalars by names of their own (not `L_rt`); by default, none.
 
         Args:
             features: of a training batch, as `mask_batch` left it, before `complete`.
@@ -160,7 +160,7 @@ class ColdStartMethod(keras.layers.Layer):
         return {}
 
     def zero_shot_losses(self, features: Features, training: bool = False) -> dict[str, Tensor]:
-        """The terms of L_zst by name, scalars, over impressions of old users (only for co-trained methods).
+        """The terms of L_zst, scalars by names of their own, over impressions of old users (for co-trained methods).
 
         Keras uses the name `losses` itself.
         """

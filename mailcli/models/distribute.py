@@ -2,7 +2,8 @@
 
 A step runs once on every replica of a tf.distribute.Strategy. Of a sum or mean over the whole batch, each replica
 computes its share: the shares of all replicas add up to what a single replica computes on the whole batch, and so do
-the gradients of the shares. With one replica, every function here returns its argument and adds no node to the graph.
+the gradients of the shares. With one replica, nothing is exchanged: sums and gathers return their argument, and the
+others compute what TensorFlow or Keras would.
 """
 
 from __future__ import annotations

@@ -116,7 +116,6 @@ def replace_behaviors(
     Steps in the mask get the mean action (the last row of `action_table`), the others action 0, like padding. `is_new`
     and `step_ids` stay as they are.
 
-
     Args:
         index: [M], indices in the batch.
         behaviors: [M, n_v, d].
@@ -134,6 +133,20 @@ def replace_behaviors(
     )
 
 
+def first_of_each_user(user: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Of some impressions of a batch, the first one of each of their users, and the place of each one's user in these.
+
+    Args:
+        user: [B], the users of the batch.
+        index: [M], indices in the batch.
+
+    Returns:
+        [users], indices in the batch; [M], numbers below the number of users.
+    """
+    users, user_index = tf.unique(tf.gather(user, index))
+    return tf.math.unsorted_segment_min(index, user_index, tf.size(users)), user_index
+
+
 def with_generated_behavior(
     features: Features, generate: Callable[[Tensor], tuple[Tensor, ...]], step_mask: Tensor | None = None
 ) -> Features:
@@ -146,8 +159,7 @@ def with_generated_behavior(
             zero.
     """
     new = tf.where(features.is_new)[:, 0]
-    users, user_index = tf.unique(tf.gather(features.user, new))
-    first_impressions = tf.math.unsorted_segment_min(new, user_index, tf.size(users))
+    first_impressions, user_index = first_of_each_user(features.user, new)
     v_hat, total, *masks = generate(tf.gather(features.attributes, first_impressions))
     v_hat, total = (tf.cast(x, features.behaviors.dtype) for x in (v_hat, total))
     mask = masks[0] if masks else tf.ones_like(v_hat[:, :, 0], tf.bool)

@@ -20,13 +20,13 @@ def option_types(cls: Any) -> dict[str, Any]:
     """The annotations of a class's constructor, by keyword; empty if one of them cannot be resolved."""
     try:
         return typing.get_type_hints(inspect.unwrap(cls.__init__))
-    except (NameError, TypeError):
-        # Names that only a type checker imports.
+    except Exception:
+        # Such as names that only a type checker imports.
         return {}
 
 
 def cast_option(default: Any, annotation: Any, key: str, value: Any) -> Any:
-    """An option in the type of its default; where that is None or (), in the type of its annotation.
+    """An option in the type of its default; where that is None, () or [], in the type of its annotation.
 
     Args:
         default: the constructor's.
@@ -37,7 +37,7 @@ def cast_option(default: Any, annotation: Any, key: str, value: Any) -> Any:
     Raises:
         ValueError: the value does not have the type, or there is none.
     """
-    if default is None or default == ():
+    if default is None or (isinstance(default, list | tuple) and not default):
         return _cast_annotated(default, annotation, key, value)
     try:
         if isinstance(default, Sequence) and not isinstance(default, str):

@@ -34,9 +34,18 @@ def kind_at_fault(error: BaseException, config: RunConfig) -> plugins.PluginKind
     if len(own) == 1:
         return next(iter(own))
     places = _places(error, list(own.values()))
-    method, (lines, first) = own[plugins.COLD_STARTS], inspect.getsourcelines(own[plugins.COLD_STARTS])
-    in_method = bool(places) and places[-1][0] == _file(method) and first <= places[-1][1] < first + len(lines)
-    return plugins.COLD_STARTS if in_method else plugins.RANKERS
+    method = own[plugins.COLD_STARTS]
+    if not places or places[-1][0] != _file(method):
+        return plugins.RANKERS
+    try:
+        lines, first = inspect.getsourcelines(method)
+    except OSError:
+        # Of a class that `type` has made, the code of its functions is known.
+        codes = [code for name in vars(method) if (code := _code(method, name))]
+        spans = [range(code.co_firstlineno, max(line or 0 for _, _, line in code.co_lines()) + 1) for code in codes]
+    else:
+        spans = [range(first, first + len(lines))]
+    return plugins.COLD_STARTS if any(places[-1][1] in span for span in spans) else plugins.RANKERS
 
 
 def place_of_error(error: BaseException, own: Sequence[Any]) -> str:
@@ -59,7 +68,7 @@ def _file(plugin: Any) -> str | None:
 
 
 def place_of_definition(own: Sequence[Any]) -> str:
-    """The same for the first line of what is called in a batch: the function, `call`, or `complete`."""
+    """`my_ranker.py, line 12: `, where the user's function, `call` or `complete` begins; empty if all are inherited."""
     for plugin in own:
         code = _code(plugin, "complete" if "complete" in vars(plugin) else "call")
         if code:
@@ -75,10 +84,12 @@ def _code(plugin: Any, method: str) -> CodeType | None:
 
 def short_message(error: BaseException) -> str:
     """The type and the text of an error, without what Keras and TensorFlow add before and after it."""
+    raw = str(error)
+    if isinstance(error, KeyError) and error.args and "\n" in str(error.args[0]):
+        # Keras has made its key a text of several lines, of which `str` would be Python code.
+        raw = str(error.args[0])
     # Keras prints a part in bold.
-    text = re.sub(
-        r"^Exception encountered when calling \S+\s*|\{\{function_node [^}]*\}\}\s*", "", click.unstyle(str(error))
-    )
+    text = re.sub(r"^Exception encountered when calling \S+\s*|\{\{function_node [^}]*\}\}\s*", "", click.unstyle(raw))
     text = re.split(r"Arguments received by|Detected at node|\n\s*\[\[\{\{node|\[Op:", text)[0]
     # AutoGraph gives a whole traceback, of which the last line without a deeper indent is the error.
     if "in user code:" in text:

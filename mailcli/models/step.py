@@ -40,6 +40,8 @@ class Step:
         # The state of both optimizers, for checkpoints.
         self.variables = model.whole([*optimizers.zero_shot.variables, *optimizers.ranking.variables])
         self.update_every = model.cold_start.update_every if model.cold_start.co_trained else 1
+        if self.update_every < 1:
+            raise ValueError(f"`update_every` should be 1 or more. Received: {self.update_every}")
         self._graph, self._graph_without_tower = (
             model.as_graph(
                 distribute.run_on_replicas(partial(model.train_step, optimizers=optimizers, update_tower=update))

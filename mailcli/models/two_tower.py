@@ -19,6 +19,9 @@ from mailcli.models.features import Features, Tensor
 from mailcli.models.losses import click_loss, ctcvr_loss, squared_lengths
 from mailcli.models.optimizers import Optimizers, apply_gradients, global_norm
 
+#: The names in history.jsonl that are not a method's.
+OWN_LOSSES = {"L_rt", "L_extra", "L_l2", "L_ctcvr", "L_zst", "gradient", "gradient_zst"}
+
 
 class TwoTower(keras.Model):
     """f and g of MAIL Sec. 3 around one embedding table.
@@ -166,8 +169,10 @@ class TwoTower(keras.Model):
             if extra:
                 losses["L_extra"] = tf.add_n(extra)
                 total += losses["L_extra"]
-            for name, loss in self.cold_start.ranking_losses(features, batch["click"], heads["click"]).items():
-                losses[name] = loss
+            terms = self.cold_start.ranking_losses(features, batch["click"], heads["click"])
+            _check_names(terms)
+            losses |= terms
+            for loss in terms.values():
                 total += loss
             if self.embedding.l2:
                 losses["L_l2"] = self.embedding.l2 * squared_lengths(features)
@@ -212,6 +217,7 @@ class TwoTower(keras.Model):
         old = features.rows(tf.where(~features.is_new)[:, 0])
         with tf.GradientTape() as tape:
             losses = self.cold_start.zero_shot_losses(old, training=True)
+            _check_names(losses)
             total = tf.add_n(list(losses.values()))
         gradients = tape.gradient(total, self.zero_shot_variables)
         applied = apply_gradients(optimizer, gradients, self.zero_shot_variables)
@@ -229,6 +235,13 @@ def _heads(output: Tensor) -> dict[str, Tensor]:
 
 def _by_name(output: Any) -> dict[str, Any]:
     return output if isinstance(output, dict) else {"click": output}
+
+
+def _check_names(terms: Iterable[str]) -> None:
+    """Refuse terms of a method that the log would mistake for its own (ValueError)."""
+    taken = sorted({*terms} & OWN_LOSSES)
+    if taken:
+        raise ValueError(f"a method's loss should have a name of its own. Received: {taken[0]!r}")
 
 
 def _check_output(output: Any, schema: Schema) -> None:

@@ -197,9 +197,12 @@ class ImpressionBatches:
             batch["attributes"][is_unknown_user] = attributes[is_unknown_user]
         batch["target"][is_unknown_item] = unknown_ids(schema.group("target"))
         batch["dense"][is_unknown_item] = 0
-        # Each unknown user has a number of their own, so that their behavior is generated once.
-        unknown_number = dataset.counts["users"] + rows.raw_user.dictionary_encode().indices.to_numpy()
-        batch["user"] = np.where(is_unknown_user, unknown_number, user).astype(np.int32)
+        # Each unknown user has a number of their own, so that their behavior is generated once; not for rows with other
+        # attributes under the same id, such as that of all guests.
+        codes = rows.raw_user.dictionary_encode().indices.to_numpy()
+        unknown = np.column_stack([codes, batch["attributes"]])[is_unknown_user]
+        batch["user"] = user.astype(np.int32)
+        batch["user"][is_unknown_user] = dataset.counts["users"] + np.unique(unknown, axis=0, return_inverse=True)[1]
         new = int(np.count_nonzero(batch["actions"][:, -1] == PADDING))
         return batch, Counts(
             len(user),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mailcli.errors import MailError
+from mailcli.errors import MailError, counted
 from mailcli.preprocessing.row_count import RowCounter, RowFormat
 from mailcli.serving.faults import Faults, printable
 from mailcli.serving.impression_source import ImpressionSource
@@ -99,8 +99,8 @@ class ImpressionFile(ImpressionSource):
             nonlocal skipped
             skipped += 1
             # Arrow counts the header as row 1.
-            problem, expected = f"has {row.actual_columns} values", f"{row.expected_columns}, {_ONE_VALUE_EACH}"
-            faults.skip(row.number - 1, problem, expected)
+            problem = f"has {counted(row.actual_columns, 'value')}"
+            faults.skip(row.number - 1, problem, f"{row.expected_columns}, {_ONE_VALUE_EACH}")
             return "skip"
 
         # An empty field is a null, and is written as an empty field again.

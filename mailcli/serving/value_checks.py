@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -102,19 +103,17 @@ def cast_column(column: pa.Array, required: RequiredColumn, report: Report) -> p
         report(is_missing, f"{required.expected}.")
     if required.is_text:
         return _empty_as_null(column.cast(pa.string()))
-    if pa.types.is_float16(column.type):
-        # Arrow computes little with them.
-        column = column.cast(pa.float32())
-    cast = _cast_to_numbers if required.may_be_fractions else _cast_to_integers
-    return cast(column, f"{required.expected}.", report)
+    if required.may_be_fractions:
+        return _cast_to_numbers(column, f"{required.expected}.", report)
+    return _cast_to_integers(column, f"{required.expected}.", report)
 
 
 def _cast_to_numbers(column: pa.Array, expected: str, report: Report) -> pa.Array:
     """As float64; none of them is infinite."""
     if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
+        column = _nan_as_null(column)
         # Preprocessing reads the shortest text of a float: 0.7 of 32 bits is 0.7, not 0.69999999.
-        column = column if pa.types.is_float64(column.type) else column.cast(pa.string())
+        column = column if pa.types.is_float64(column.type) else _shortest_texts(column)
     if is_text(column.type):
         text = pc.utf8_trim_whitespace(_empty_as_null(column))
         is_number = pc.match_substring_regex(text, _NUMBER)
@@ -141,9 +140,10 @@ def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Arr
         )
     elif pa.types.is_floating(column.type):
         # pandas stores whole numbers as floats if one is missing.
-        column = pc.if_else(pc.is_nan(column), None, column)
-        is_whole, largest = pc.equal(pc.floor(column), column), _LARGEST_FLOAT[column.type.bit_width]
-        in_range = pc.less_equal(pc.abs(column.cast(pa.float64())), float(largest))
+        largest = _LARGEST_FLOAT[column.type.bit_width]
+        column = _nan_as_null(column).cast(pa.float64())
+        is_whole = pc.equal(pc.floor(column), column)
+        in_range = pc.less_equal(pc.abs(column), float(largest))
     else:
         # Decimals, because no integer type of Arrow holds the values of all others.
         numbers = column.cast(pa.decimal128(20))
@@ -152,6 +152,19 @@ def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Arr
     report(pc.invert(is_whole), expected)
     report(pc.and_(is_whole, pc.invert(in_range)), f"a whole number between -{largest} and {largest}.")
     return pc.if_else(pc.and_(is_whole, in_range), column, None).cast(pa.int64())
+
+
+def _nan_as_null(column: pa.Array) -> pa.Array:
+    # Arrow computes little with 16 bits.
+    wide = column.cast(pa.float64())
+    return pc.if_else(pc.is_nan(wide), pa.scalar(None, column.type), column)
+
+
+def _shortest_texts(column: pa.Array) -> pa.Array:
+    """The shortest text of each float of 32 or 16 bits, for which Arrow has no cast."""
+    if not pa.types.is_float16(column.type):
+        return column.cast(pa.string())
+    return pa.array([None if value is None else str(np.float16(value)) for value in column.to_pylist()], pa.string())
 
 
 def _empty_as_null(column: pa.Array) -> pa.Array:

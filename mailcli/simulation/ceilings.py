@@ -1,4 +1,6 @@
-"""Upper bounds for models with the same inputs on the simulated test day: the AUCs of the Bayes-optimal scores.
+"""What the best scores reach on the simulated test day: the AUCs of Bayes-optimal ones.
+
+A model may know a little more: the behaviors of the test day itself, and the training clicks of old users.
 
 A score is P(click | what is known, the ad is shown) = Σ_r w_r P(show | θ_r) P(click | θ_r, ad) / Σ_r w_r P(show | θ_r),
 over draws θ_r, with weights w_r, of the interests that are possible given what is known. The ad's category and quality

@@ -11,7 +11,7 @@ from mailcli.config import RunConfig
 from mailcli.data.batches import Batches, target_ids
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, old_impressions
-from mailcli.errors import MailError
+from mailcli.errors import MailError, shorten
 from mailcli.models.contracts import ColdStartMethod, SeenBehaviors, TrainingRows, check_folds
 from mailcli.models.two_tower import TwoTower
 from mailcli.runs.folder import RunFolder
@@ -69,12 +69,19 @@ def prepare_method(
     prepared = method.prepare(rows)
     # Other processors may round differently.
     collectives.broadcast(method.variables)
-    if prepared is not None and np.shape(prepared) != rows.users.shape:
-        raise MailError(
-            f"cold-start method '{run.config.cold_start}': `prepare` should return a number per training impression, "
-            f"[{len(rows.users)}], or None. Received: {np.shape(prepared)}"
-        )
-    return prepared
+    if prepared is None:
+        return None
+    expected = (
+        f"cold-start method '{run.config.cold_start}': `prepare` should return a number per training impression, "
+        f"[{len(rows.users)}], or None."
+    )
+    try:
+        numbers = np.asarray(prepared, np.float32)
+    except (TypeError, ValueError):
+        raise MailError(f"{expected} Received: {shorten(prepared)}") from None
+    if numbers.shape != rows.users.shape:
+        raise MailError(f"{expected} Received: {numbers.shape}")
+    return numbers
 
 
 def prepares(method: ColdStartMethod) -> bool:

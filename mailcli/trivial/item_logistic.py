@@ -8,7 +8,7 @@ from mailcli.trivial._logistic import LogisticModel
 
 
 class TrivialRow(LogisticModel):
-    """Logistic regression on the item's id alone: its field with most values (Richardson et al., WWW 2007)."""
+    """Logistic regression on the item's id alone: the field with the most values (Richardson et al., WWW 2007)."""
 
     def fields(self, dataset: Dataset) -> list[Field]:
         """The field of the items with the largest vocabulary."""

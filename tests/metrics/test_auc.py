@@ -33,6 +33,13 @@ def test_ties_count_half(labels: list[int], scores: list[float], expected: float
     assert auc(labels, scores) == expected
 
 
+def test_python_numbers_are_exact_and_texts_are_refused() -> None:
+    assert auc([0, 1], [10**30, 10**30 + 1]) == 1.0
+    assert auc([0, 1], np.array([0.5, 1], object)) == 1.0
+    with pytest.raises(ValueError, match=r"^scores should be numbers. Received: object$"):
+        auc([0, 1], np.array(["1", "2"], object))
+
+
 @pytest.mark.parametrize("labels", [[0, 0], [1, 1], []])
 def test_one_class_has_no_auc(labels: list[int]) -> None:
     assert math.isnan(auc(labels, [0.5] * len(labels)))

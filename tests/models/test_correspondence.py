@@ -40,3 +40,9 @@ def test_components_that_do_not_exist_are_zero() -> None:
     user, ids = np.array([0, 1, 2, 2]), np.array([2, 3, 2, 4])
     assert value_vectors(user, ids, 5, 8, seed=0).any(axis=0).tolist() == [True] * 2 + [False] * 6
     assert not value_vectors(user, np.ones(4, int), 5, 8, seed=0).any(), "no known value"
+
+
+def test_users_who_all_did_the_same_place_nothing() -> None:
+    user, ids = np.repeat(np.arange(5), 4), np.tile([2, 3, 4, 4], 5)
+    assert not value_vectors(user, ids, 7, 2, seed=0).any(), "rounding errors are no vectors"
+    assert not value_vectors(user, np.full(20, 3), 7, 2, seed=0).any(), "one value of five"

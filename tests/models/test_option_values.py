@@ -36,6 +36,7 @@ class Layer:
         ("units", (), "8", (8,)),
         ("units", (), "", ()),
         ("units", (), [8, 4], (8, 4)),
+        ("units", [], "8,4", (8, 4)),
         ("shares", (), "0.5,1", (0.5, 1.0)),
         ("flag", None, "False", False),
         ("flag", None, "true", True),
@@ -75,4 +76,9 @@ def test_a_class_whose_annotations_cannot_be_resolved_has_none() -> None:
         def __init__(self, rate: Missing = None) -> None:  # type: ignore[name-defined]  # noqa: F821
             pass
 
-    assert option_types(Unresolved) == {}
+    class OfModules:
+        def __init__(self, rate: "pytest.Nowhere | None" = None, units: "a list of widths" = ()) -> None:  # type: ignore # noqa: F722, UP037
+            pass
+
+    for cls in (Unresolved, OfModules):
+        assert option_types(cls) == {}

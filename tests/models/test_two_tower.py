@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -72,6 +73,8 @@ def test_the_tower_is_trained_in_every_third_step_if_asked_to(tiny: Dataset) -> 
         named.append("L_zst" in step(batch))
         moved.append(any(changes(before, values(model.zero_shot_variables))))
     assert moved == named == [True, False, False, True, False, False, True]
+    with patch.object(type(model.cold_start), "update_every", 0), pytest.raises(ValueError, match="1 or more"):
+        make_step(model, config)
 
 
 def test_g_a_applies_the_click_gradient_if_asked_to(tiny: Dataset) -> None:

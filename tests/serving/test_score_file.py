@@ -15,7 +15,7 @@ from mailcli.runs.folder import RunFolder
 from mailcli.serving.impression_writer import ImpressionWriter
 from mailcli.utils.folder_lock import FolderLock
 from tests.helpers.command_line import error_line, mail
-from tests.helpers.serving import CELL, CELLS, RawRequests, assert_close, drawn_as_new, score
+from tests.helpers.serving import CELL, CELLS, PROFILE, RawRequests, assert_close, drawn_as_new, score
 from tests.helpers.serving_requests import around_last_behavior, unknown_impressions
 
 
@@ -64,6 +64,24 @@ def test_users_and_items_that_the_dataset_lacks(
     )
     scores = pd.read_parquet(tmp_path / "out.parquet")["score"].to_numpy()
     assert_close(scores, answers["strangers"]["click"][:, 0])
+
+
+def test_an_unknown_id_with_several_attributes_is_several_users(
+    runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
+) -> None:
+    """Such as the id of all guests: behavior is generated from each row's own attributes, in batches of any size."""
+    impressions = unknown_impressions(raw)[0].iloc[[0, 0, 0]]
+    for name in PROFILE:
+        impressions[name] = [*raw.dataset.column("vocabularies", name)[[0, -1, 0]]]
+    impressions.to_csv(tmp_path / "in.csv", index=False)
+    scores = []
+    for batch in (1, 2, 4096):
+        out = tmp_path / f"{batch}.parquet"
+        assert score(runs["base+mail"], tmp_path / "in.csv", out, data_dir, "--batch", str(batch)).exit_code == 0
+        scores.append(pd.read_parquet(out)["score"].to_numpy())
+    assert abs(scores[0][0] - scores[0][1]) > 1e-5
+    for others in scores[1:]:
+        assert_close(others, scores[0])
 
 
 def test_a_history_is_what_is_strictly_earlier(

@@ -56,6 +56,9 @@ def test_values_are_typed_as_the_dataset_has_them() -> None:
     }
     assert read(pa.array([1.0, 2.0**24, 2.0**24 - 1], pa.float32())) == [1, None, 16777215]
     assert wrong == {"a whole number between -16777215 and 16777215.": [False, True, False]}
+    halves = np.array([5, 2047, 2048, 4097, np.nan], np.float16)
+    assert read(pa.array(halves)) == [5, 2047, None, None, None]
+    assert wrong == {"a whole number between -2047 and 2047.": [False, False, True, True, False]}
     texts = ["7.0", "-7.00", "123456789012345.0", "1234567890123456.0", "07.0", "-0.0", ".0"]
     assert read(pa.array(texts)) == [7, -7, 123456789012345, None, None, None, None]
     assert wrong == {number: [*[False] * 3, *[True] * 4]}

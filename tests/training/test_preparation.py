@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,7 +15,10 @@ from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.data.protocol import View, views
 from mailcli.errors import MailError
-from mailcli.training.preparation import check_method
+from mailcli.models.factory import make_model
+from mailcli.models.two_tower import TwoTower
+from mailcli.runs.folder import RunFolder
+from mailcli.training.preparation import check_method, prepare_method
 from tests.helpers.command_line import SMALL, error_line, mail
 
 #: Those that learn from new users, too, or from impressions alone.
@@ -67,3 +73,23 @@ def test_everybody_with_behavior_is_drawn_as_new(
     monkeypatch.setattr(View, "is_new", lambda self, user, rows: self.plays_new[rows] | True)
     seen = np.count_nonzero(tiny.earlier_behaviors("train"))
     assert f", {seen} have earlier behavior, and none of these " in refusal(data_dir, tmp_path / "runs", "metaemb")
+
+
+def test_numbers_of_any_type_are_prepared_and_others_refused(tiny: Dataset, home: Path) -> None:
+    config = make_config([{"data": "tiny", "cold_start": "prior", "cold_start.folds": 2}])
+    model, splits = make_model(tiny, config), views(tiny, config)
+    count = len(splits["train"].rows)
+    run = RunFolder(home, config)
+    for numbers in (np.zeros(count), [0.0] * count):
+        with patch_prepare(model, numbers):
+            prepared = prepare_method(model, run, tiny, splits, 10)
+            assert prepared is not None
+            assert prepared.dtype == np.float32
+    for wrong in (np.zeros(count - 1), ["many"] * count, object()):
+        with patch_prepare(model, wrong), pytest.raises(MailError, match=rf"^cold-start method 'prior': .*\[{count}\]"):
+            prepare_method(model, run, tiny, splits, 10)
+
+
+def patch_prepare(model: TwoTower, numbers: Any) -> AbstractContextManager[Any]:
+    """`prepare` returns these numbers."""
+    return patch.object(type(model.cold_start), "prepare", lambda *_: numbers)

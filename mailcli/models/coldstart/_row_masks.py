@@ -8,7 +8,7 @@ import tensorflow as tf
 from mailcli.models import distribute
 from mailcli.models.batch_masks import hide_users, history_lengths, keep_oldest_behaviors
 from mailcli.models.contracts import ColdStartMethod
-from mailcli.models.features import Spec, Tensor
+from mailcli.models.features import Features, Spec, Tensor
 
 
 class RowMaskingMethod(ColdStartMethod):
@@ -42,3 +42,8 @@ class RowMaskingMethod(ColdStartMethod):
     def _uniform(self, batch: dict[str, Tensor]) -> Tensor:
         """U[0, 1) for each impression, [B]."""
         return distribute.uniform(tf.zeros_like(batch["click"]), self.random)
+
+    def complete(self, features: Features, training: bool = False) -> Features:
+        """The features unchanged: the batch has been masked before it was embedded."""
+        del training
+        return features

@@ -202,13 +202,12 @@ class ColdStart(ColdStartMethod):
             v_decoded = self.d2.hidden(both, training=training) if masked else self.d2(both, training=training)
         a_hats, by_code = (tf.split(x, len(codes), axis=0) for x in (a_decoded, v_decoded))
         a, v = _flat(features.attributes), _flat(features.behaviors)
-        if not masked:
-            return {
-                name: squared_error(a_hat, a, self.reduction) + squared_error(v_hat, v, self.reduction)
-                for name, a_hat, v_hat in zip(codes, a_hats, by_code, strict=True)
-            }
-        v_errors = real_step_errors(
-            tf.stack(by_code), self.d2.last, features.behaviors, features.behavior_mask, self.reduction
+        v_errors = (
+            real_step_errors(
+                tf.stack(by_code), self.d2.last, features.behaviors, features.behavior_mask, self.reduction
+            )
+            if masked
+            else [squared_error(v_hat, v, self.reduction) for v_hat in by_code]
         )
         return {
             name: squared_error(a_hat, a, self.reduction) + v_error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from mailcli.models.coldstart._row_masks import RowMaskingMethod
-from mailcli.models.features import Features
 
 
 class ColdStart(RowMaskingMethod):
@@ -28,8 +27,3 @@ class ColdStart(RowMaskingMethod):
         if not (rate or prefix):
             raise ValueError(f"`rate` should be above 0 unless `prefix` is true. Received: rate={rate}")
         self.rate, self.prefix = rate, prefix
-
-    def complete(self, features: Features, training: bool = False) -> Features:
-        """The features unchanged: the batch has been masked before it was embedded."""
-        del training
-        return features

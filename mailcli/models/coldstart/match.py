@@ -18,7 +18,7 @@ from mailcli.models.coldstart._residual import base_and_residual, check_clicks
 from mailcli.models.coldstart._signatures import check_attributes
 from mailcli.models.contracts import ColdStartMethod, TrainingRows
 from mailcli.models.correspondence import value_vectors
-from mailcli.models.features import Features, Spec, Tensor
+from mailcli.models.features import Features, Spec, Tensor, first_of_each_user
 
 Numbers = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -209,8 +209,7 @@ class ColdStart(ColdStartMethod):
         del training
         unknown = tf.where(tf.math.is_nan(features.prepared))[:, 0]
         # ŷ is made once per user of the batch.
-        users, user_index = tf.unique(tf.gather(features.user, unknown))
-        first = tf.math.unsorted_segment_min(unknown, user_index, tf.size(users))
+        first, user_index = first_of_each_user(features.user, unknown)
         rows = tf.gather(features.table_rows, first)
         keys = tf.concat([column.from_table_rows(rows) for column in self.attributes], axis=1)
         predicted = tf.gather(self.predict_tastes(keys), user_index)

@@ -73,11 +73,6 @@ class ColdStart(RowMaskingMethod):
         taught = history_lengths(masked) == 0
         return masked | {"prepared": tf.where(taught, batch["prepared"], np.float32(np.nan))}
 
-    def complete(self, features: Features, training: bool = False) -> Features:
-        """The features unchanged: the batch has been masked before it was embedded."""
-        del training
-        return features
-
     def ranking_losses(self, features: Features, click: Tensor, logit: Tensor) -> dict[str, Tensor]:
         """L_pfd = λ (L_d - L_s) n / B, with n of B impressions taught: what the teacher changes in the click loss."""
         taught = tf.math.is_finite(features.prepared)

@@ -187,7 +187,8 @@ def _columns(spec: Spec, groups: bool) -> Columns:
     ]
     if groups and not pairs:
         raise ValueError(
-            "`groups` needs user attributes and a category of the items, which the dataset lacks. Set groups to false"
+            "`groups` needs an attribute and a category of the items with at most "
+            f"{MAX_CELLS:,} combinations, which the dataset lacks. Set groups to false"
         )
     return Columns(item, pairs)
 

@@ -49,6 +49,8 @@ class Tower(keras.layers.Layer):
 
     def __init__(self, units: Sequence[int], dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` should be at least 0 and below 1. Received: dropout={dropout}")
         self.hidden = [keras.layers.Dense(width) for width in units]
         self.norm = [BatchNormalization() for _ in units]
         self.dropout = [Dropout(dropout) for _ in units]
