@@ -60,6 +60,7 @@ class SparseAdam(keras.optimizers.Adam):
             )
             for index in range(len(variables))
         ]
+        self._shared: dict[str, Tensor] | None = None
         self._mapped: dict[int, list[MappedVariable]] = {}
         self._settle_values: dict[int, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {}
 
@@ -130,9 +131,10 @@ class SparseAdam(keras.optimizers.Adam):
         shift = -tf.cast(self.learning_rate, m.dtype) * m / (tf.sqrt(v) + self.epsilon) * total
         return shift, m * tf.pow(tf.cast(self.beta_1, m.dtype), k), v * tf.pow(tf.cast(self.beta_2, v.dtype), k)
 
-    def _alpha(self, step: Tensor, dtype: Any) -> Tensor:
+    def _alpha(self, dtype: Any) -> Tensor:
         """lr √(1 - β₂ᵗ) / (1 - β₁ᵗ)."""
-        power_1, power_2 = (tf.pow(tf.cast(beta, dtype), step) for beta in (self.beta_1, self.beta_2))
+        constants = self._constants(dtype)
+        power_1, power_2 = constants["beta1_power"], constants["beta2_power"]
         return tf.cast(self.learning_rate, dtype) * tf.sqrt(1 - power_2) / (1 - power_1)
 
     def _write(self, index: int, rows: Tensor, w: Tensor, m: Tensor, v: Tensor, step: Tensor) -> None:
@@ -143,12 +145,26 @@ class SparseAdam(keras.optimizers.Adam):
         steps = tf.fill([tf.size(rows)], tf.cast(step, tf.int32))
         self._updated[index].value.scatter_update(tf.IndexedSlices(steps, rows))
 
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """Update all variables; what their updates share is computed once, which builds a graph sooner."""
+        self._shared = self._constants(tf.float32)
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            self._shared = None
+
+    def _constants(self, dtype: Any) -> dict[str, Tensor]:
+        """β₁, β₂ and ε, and β₁ᵗ and β₂ᵗ of the step t that is being made, by the names of ResourceApplyAdam."""
+        step = tf.cast(self.iterations + 1, dtype)
+        beta_1, beta_2, epsilon = (tf.cast(x, dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
+        powers = {"beta1_power": tf.pow(beta_1, step), "beta2_power": tf.pow(beta_2, step)}
+        return powers | {"beta1": beta_1, "beta2": beta_2, "epsilon": epsilon}
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Tensor) -> None:
         """Update one variable; `gradient` is a tensor of its shape, or tf.IndexedSlices of its rows."""
         index = self._get_variable_index(variable)
         m, v = self._momentums[index].value, self._velocities[index].value
         dtype = variable.dtype
-        step = tf.cast(self.iterations + 1, dtype)
         if isinstance(gradient, tf.IndexedSlices):
             rows, g = sum_duplicates(gradient)
             m_rows, v_rows, w_rows = (tf.gather(x, rows) for x in (m, v, variable))
@@ -156,21 +172,17 @@ class SparseAdam(keras.optimizers.Adam):
             shift, m_rows, v_rows = self._missed(updated, m_rows, v_rows)
             m_rows += (1 - self.beta_1) * (g - m_rows)
             v_rows += (1 - self.beta_2) * (tf.square(g) - v_rows)
-            w_rows += shift - self._alpha(step, dtype) * m_rows / (tf.sqrt(v_rows) + self.epsilon)
+            w_rows += shift - self._alpha(dtype) * m_rows / (tf.sqrt(v_rows) + self.epsilon)
             self._write(index, rows, w_rows, m_rows, v_rows, self.iterations + 1)
             return
-        power_1, power_2 = (tf.pow(tf.cast(beta, dtype), step) for beta in (self.beta_1, self.beta_2))
+        shared = self._shared if dtype == tf.float32 else None
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=m.handle,
             v=v.handle,
-            beta1_power=power_1,
-            beta2_power=power_2,
             lr=tf.cast(learning_rate, dtype),
-            beta1=tf.cast(self.beta_1, dtype),
-            beta2=tf.cast(self.beta_2, dtype),
-            epsilon=tf.cast(self.epsilon, dtype),
             grad=gradient,
+            **(shared or self._constants(dtype)),
         )
 
 
