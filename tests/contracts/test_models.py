@@ -35,18 +35,20 @@ MATRIX = [(ranker, method) for ranker in RANKERS for method in COLD_STARTS]
 LIKE_BASE = {"dcnv2", "deepfm", "emblr", "widedeep"}
 #: Methods that are fitted to a trained ranker, as `llae` and `metaemb` are.
 LIKE_LLAE = {"conse", "cvar", "eszsl", "neighbors"}
+#: Methods that are not there when a model scores.
+LIKE_NONE = {"dropout", "masked", "pfd"}
 
 
 def is_trained_by_default(ranker: str, method: str) -> bool:
-    """Methods with BaseDNN, rankers without a method, and MAIL with attention and with two heads; new ones, too."""
+    """Methods with BaseDNN, rankers without a method, and MAIL with attention; new ones, too."""
     if ranker in LIKE_BASE or method in LIKE_LLAE:
         return False
-    return ranker == "base" or method == "none" or (method == "mail" and ranker in {"dmr", "esmm"})
+    return ranker == "base" or method == "none" or (method == "mail" and ranker == "dmr")
 
 
 def is_scored_by_default(ranker: str, method: str) -> bool:
-    """Any method with a ranker unlike the base ranker, and everything else by itself."""
-    return ranker not in LIKE_BASE or method == "none"
+    """Any method that scores with a ranker unlike the base ranker, and everything else by itself."""
+    return method == "none" or not (ranker in LIKE_BASE or method in LIKE_NONE)
 
 
 CELLS = [
@@ -201,7 +203,7 @@ class TestCell:
 @pytest.mark.parametrize(
     ("ranker", "cold_start"),
     [
-        pytest.param(*cell, marks=pytest.mark.slow if cell[0] in LIKE_BASE or cell[1] in LIKE_LLAE else [])
+        pytest.param(*cell, marks=pytest.mark.slow if cell[0] in LIKE_BASE or cell[1] in LIKE_LLAE | LIKE_NONE else [])
         for cell in AXES
     ],
 )

@@ -49,6 +49,10 @@ def test_options_of_a_ranker_or_method_that_is_named_belong_to_it() -> None:
     ]
 
 
+#: The options of a run's tower besides its variant.
+TOWER = {"steps": "typical", "encoder_units": "8,8,8", "decoder_units": "8,8"}
+
+
 def options_of(file: Path | None = None, *settings: str, **given: Any) -> dict[str, Any]:
     return {"settings": settings, "file": file, **given}
 
@@ -56,7 +60,8 @@ def options_of(file: Path | None = None, *settings: str, **given: Any) -> dict[s
 def of_run(data: Path) -> Path:
     """The config.toml of a MAIL run whose options are not the defaults."""
     sizes = ("--set", "epochs=1", "--set", "embedding_dim=4", "--set", "ranker.units=8", "--set", "history=5")
-    done = mail("train", "--cold-start", "mail", "--variant", "dual", "--set", "cold_start.steps=typical", *sizes)
+    tower = [text for key, value in TOWER.items() for text in ("--set", f"cold_start.{key}={value}")]
+    done = mail("train", "--cold-start", "mail", "--variant", "dual", *tower, *sizes)
     assert done.exit_code == 0, done.output
     return data / "runs/tiny/paper/base+mail-dual/seed-0/config.toml"
 
@@ -66,7 +71,7 @@ def test_the_config_of_a_run_is_taken_for_other_rows(with_data: Path) -> None:
     data = with_data / "data"
     assert resolve(data, None, **options_of(file))[0].cell == "base+mail-dual"
     other, _ = resolve(data, "single", **options_of(file))
-    assert other.cold_start_options == {"steps": "typical", "variant": "single"}
+    assert other.cold_start_options == {**TOWER, "variant": "single"}
     plain, _ = resolve(data, None, **options_of(file, cold_start="none"))
     assert (plain.cold_start_options, plain.ranker_options) == ({}, {"units": "8"})
     din, _ = resolve(data, None, **options_of(file, "cold_start=none", ranker="din"))
@@ -75,7 +80,7 @@ def test_the_config_of_a_run_is_taken_for_other_rows(with_data: Path) -> None:
     configs, _ = resolve_rows(rows, 1, data, options_of(file))
     assert [config.cell for config in configs] == ["item-rate+none", "base+none", "dmr+none", "base+mail-base"]
     assert [config.ranker_options for config in configs] == [{}, {"units": "8"}, {}, {"units": "8"}]
-    assert configs[3].cold_start_options == {"steps": "typical", "variant": "base"}
+    assert configs[3].cold_start_options == {**TOWER, "variant": "base"}
 
 
 def test_set_reaches_the_rows_that_have_the_option(with_data: Path) -> None:

@@ -38,8 +38,9 @@ def cell(ranker: str = "base", method: str = "none", **changes: object) -> RunCo
     return make_config([SMALL, {"ranker": ranker, "cold_start": method}, options, changes])
 
 
-#: The slow suite has all rankers and methods, also one that is trained with the ranker by a second optimizer.
-QUICK_AXES = [("base", "none")]
+#: Logistic regression, the quickest one. The slow suite has all rankers and methods, also those that are trained with the
+#: ranker by a second optimizer.
+QUICK_AXES = [("emblr", "none")]
 
 
 class TestRows:
@@ -144,7 +145,7 @@ class TestRuns:
         ("ranker", "method"),
         [
             *QUICK_AXES,
-            *(pytest.param(*axis, marks=pytest.mark.slow) for axis in AXES if axis not in QUICK_AXES),
+            *(pytest.param(*axis, marks=pytest.mark.slow) for axis in AXES),
         ],
     )
     def test_a_run_is_that_of_a_table_in_memory(
