@@ -16,7 +16,7 @@ from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError, shorten
 from mailcli.experiments.cells import RunLayout, config_on
 from mailcli.experiments.estimate import announce
-from mailcli.experiments.matrix import make_rows
+from mailcli.experiments.matrix import make_rows, with_baselines
 from mailcli.experiments.plan import PlannedTable
 
 
@@ -69,7 +69,7 @@ def train(
         }
         config = config_on(data, [cell, settings], variant)
         folders = RunLayout(as_path("runs", runs), overwrite=overwrite)
-        configs = [config] if config.cold_start == "none" else [config.baseline(), config]
+        configs = with_baselines([config], [config.seed])
         with script_hidden():
             # Large work is measured first, in a process of its own.
             announce([PlannedTable(configs, [config.seed], data, folders)], jobs=1)

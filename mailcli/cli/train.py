@@ -100,7 +100,7 @@ def train(
     from mailcli.experiments.cells import RunLayout
     from mailcli.experiments.executors.distributed import ClusterTrainer, MultiGpuTrainer
     from mailcli.experiments.executors.replicas import parse_devices
-    from mailcli.experiments.matrix import make_rows
+    from mailcli.experiments.matrix import make_rows, with_baselines
     from mailcli.experiments.plan import PlannedTable
     from mailcli.reporting.tables import make_table
 
@@ -111,7 +111,7 @@ def train(
         _check_not_trivial(config)
 
     folders = RunLayout(runs, overwrite=overwrite)
-    configs = [config] if config.cold_start == "none" else [config.baseline(), config]
+    configs = with_baselines([config], [config.seed])
     trainer: ClusterTrainer | MultiGpuTrainer | None = None
     if cluster:
         trainer = ClusterTrainer(cluster, gpus, config, dataset)

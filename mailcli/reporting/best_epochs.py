@@ -47,6 +47,11 @@ def epoch_notes(rows: Sequence[Row]) -> list[str]:
     return [f"best epoch by validation AUC: {texts}", *_warnings(labeled)]
 
 
+def still_improving(what: str) -> str:
+    """The warning that some runs were stopped by the setting `epochs`."""
+    return f"still improving: {what}; not trained to the end, so raise the setting epochs before comparing"
+
+
 def _text(epochs: BestEpochs) -> str:
     """`2, 1, 2 of 2` by seed, or `2 of 2` for all."""
     numbers = epochs.by_seed[:1] if len(set(epochs.by_seed)) == 1 else epochs.by_seed
@@ -62,8 +67,5 @@ def _warnings(labeled: Sequence[tuple[str, BestEpochs]]) -> list[str]:
             for label, epochs in labeled
             if epochs.improving and epochs.cap == cap
         ]
-        warnings.append(
-            f"still improving: best epoch {cap} of {cap} in {', '.join(reached)}; not trained to the end, so raise "
-            "the setting epochs before comparing"
-        )
+        warnings.append(still_improving(f"best epoch {cap} of {cap} in {', '.join(reached)}"))
     return warnings

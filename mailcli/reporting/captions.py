@@ -25,7 +25,9 @@ TRIVIAL_NOTE = (
 )
 NOT_SIGNIFICANT = "n.s. = no significant difference at 5 %"
 STARS = "* p < .05, ** p < .01, no mark = no significant difference at 5 %"
-SEEDS_NOTE = f"±: 95 % interval over seeds; {NOT_SIGNIFICANT}"
+INTERVAL_NOTE = "±: 95 % interval over seeds"
+SEEDS_NOTE = f"{INTERVAL_NOTE}; {NOT_SIGNIFICANT}"
+RI_NOTE = "RI: relative improvement over the same ranker without a cold-start method, same seed"
 P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics"
 EQUIVALENCE_NOTE = (
     f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
@@ -34,7 +36,7 @@ NEXT_TO = "to its left"
 #: For tables with stacked metrics and stars for p: what replaces each of these texts.
 STACKED_TEXTS = {
     NEXT_TO: "above it",
-    SEEDS_NOTE: f"±: 95 % interval over seeds; {STARS}",
+    SEEDS_NOTE: f"{INTERVAL_NOTE}; {STARS}",
     EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05): only this shows that "
     "there is no harm",
 }
@@ -76,7 +78,7 @@ def caption_notes(
     if any(row.against for row in rows):
         notes.append("RI: relative improvement over the named row, same seed")
     elif any(row.baseline for row in rows):
-        notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
+        notes.append(RI_NOTE)
     if any(row.baseline and len(row.seeds) > 1 for row in rows):
         notes += [P_NOTE, EQUIVALENCE_NOTE]
     if with_conversions:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mailcli.data.display_name import display_name
 from mailcli.errors import counted
-from mailcli.reporting.best_epochs import best_epochs
+from mailcli.reporting.best_epochs import best_epochs, still_improving
 from mailcli.reporting.captions import EQUIVALENCE_NOTE, ONE_SEED, SEEDS_NOTE, protocol_text, settings_note
 from mailcli.reporting.cell_texts import improvement_cell, improvement_text
 from mailcli.reporting.map_means import MEANS_NOTE, means_table
@@ -131,10 +131,7 @@ def _epoch_notes(worlds: Sequence[WorldRows]) -> list[str]:
     improving, runs = sum(epochs.improving for epochs in rows), sum(len(epochs.by_seed) for epochs in rows)
     if not improving:
         return []
-    return [
-        f"still improving: {improving} of {runs} runs were best at the last epoch that they may have; not trained to "
-        "the end, so raise the setting epochs before comparing"
-    ]
+    return [still_improving(f"{improving} of {runs} runs were best at the last epoch that they may have")]
 
 
 def _record(block: MapBlock, line: MapLine, shown: Sequence[str]) -> dict[str, Any]:

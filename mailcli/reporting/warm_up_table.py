@@ -13,8 +13,10 @@ from mailcli import plugins
 from mailcli.metrics.statistics import Improvement, estimate, holm, improvement_if_defined
 from mailcli.reporting.best_epochs import epoch_notes
 from mailcli.reporting.captions import (
+    INTERVAL_NOTE,
     NOT_SIGNIFICANT,
     ONE_SEED,
+    RI_NOTE,
     STARS,
     TRIVIAL_MARK,
     TRIVIAL_NOTE,
@@ -193,7 +195,7 @@ def _notes(lines: Sequence[WarmUpLine], known: Sequence[int], baselines: Sequenc
     notes = [
         data_note(rows),
         f"settings: {settings_note([row.config for row in rows])}",
-        "±: 95 % interval over seeds" if several_seeds else ONE_SEED,
+        INTERVAL_NOTE if several_seeds else ONE_SEED,
         "known: how many of their last behaviors the drawn new users have back; an id that the protocol hides stays "
         "hidden; the same impressions in every column, without users who have no behavior in the raw data",
         "share of these impressions whose user has as many behaviors (the others show all they have): "
@@ -203,7 +205,7 @@ def _notes(lines: Sequence[WarmUpLine], known: Sequence[int], baselines: Sequenc
     if any(line.trivial for line in lines):
         notes.append(TRIVIAL_NOTE + "; they read no behavior of new users, so their columns are equal")
     if any(baselines):
-        notes.append("RI: relative improvement over the same ranker without a cold-start method, same seed")
+        notes.append(RI_NOTE)
     if any(baselines) and several_seeds:
         notes.append(
             "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over columns; "

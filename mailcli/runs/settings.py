@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mailcli.config import OPTION_TABLES, RunConfig, option_text, to_toml
+from mailcli.config import DEFAULTS, OPTION_TABLES, RunConfig, option_text, to_toml
 from mailcli.runs.folder import CONFIG, RunFolder
 from mailcli.settings.option_defaults import default_tables
 from mailcli.utils.parsing import read_toml
 
 #: The keys of config.toml for the options of a ranker and a method that are set, and for the defaults of the others.
-_TABLES = {table: key for key, own in OPTION_TABLES.items() for table in (own, f"{key}_defaults")}
+_TABLES = {table: key for key, own in OPTION_TABLES.items() for table in (own, f"{key}{DEFAULTS}")}
 
 
 def recorded_settings(run: RunFolder) -> dict[str, str]:

@@ -11,13 +11,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from mailcli import plugins
-from mailcli.config import Options, RunConfig, option_text
+from mailcli.config import DEFAULTS, OPTION_TABLES, Options, RunConfig, option_text
 from mailcli.settings.class_code import assigned, class_of, lineage, read_module
 
 #: Tables of config.toml: the options that are set, and the defaults of the others.
-_TABLES = (
-    ("ranker", plugins.RANKERS, "ranker_options", "ranker_defaults"),
-    ("cold_start", plugins.COLD_STARTS, "cold_start_options", "cold_start_defaults"),
+_TABLES = tuple(
+    (key, plugins.OPTION_OWNERS[key], options, f"{key}{DEFAULTS}") for key, options in OPTION_TABLES.items()
 )
 
 

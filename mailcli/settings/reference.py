@@ -62,7 +62,7 @@ def _run_settings() -> Iterator[Setting]:
 
 def _options() -> Iterator[Setting]:
     """The keywords of the constructors of rankers and methods."""
-    for kind, table in ((plugins.RANKERS, "ranker"), (plugins.COLD_STARTS, "cold_start")):
+    for table, kind in plugins.OPTION_OWNERS.items():
         for name in plugins.names(kind):
             module, class_name = class_of(kind, name)
             constructor = read_constructor(module, class_name)

@@ -106,8 +106,10 @@ def test_several_datasets_need_a_choice(with_data: Path) -> None:
 
 
 def test_a_mistyped_option_does_not_block_the_fixed_command(with_data: Path) -> None:
-    message = error_line(mail("train", *SMALL, "--set", "ranker.dropout=1.5"))
-    assert message.startswith("ranker 'base': Invalid value received for argument `rate`.")
+    for rate in ("1.5", "1.0", "-0.1"):
+        assert error_line(mail("train", *SMALL, "--set", f"ranker.dropout={rate}")) == (
+            f"ranker 'base': `dropout` should be at least 0 and below 1. Received: dropout={rate}"
+        )
     assert not (with_data / "runs").exists()
     assert mail("train", *SMALL, "--set", "ranker.dropout=0.4").exit_code == 0
 
