@@ -182,8 +182,8 @@ def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
         ),
         (
             ["--range", "ranker.dropout=0.1|2.0"],
-            "--range: row 'BaseDNN (units=8,4)': ranker 'base': Invalid value received for argument `rate`. Expected a "
-            "float value between 0 and 1. Received: rate=2.0",
+            "--range: row 'BaseDNN (units=8,4)': ranker 'base': `dropout` should be at least 0 and below 1. "
+            "Received: dropout=2.0",
         ),
         (
             ["--range", "learning_rate=0.001|0.001"],

@@ -350,16 +350,16 @@ def test_a_range_of_an_option_that_is_a_fraction_is_searched_between_its_ends(
     data_dir: Path, tmp_path: Path, trained: list[RunConfig]
 ) -> None:
     where: list[str | Path] = ["--data-dir", data_dir, "--runs", tmp_path]
-    done = mail("tune", *where, "--trials", "3", "--range", "ranker.dropout=0..1")
+    done = mail("tune", *where, "--trials", "3", "--ranker", "dmr", "--range", "ranker.match_weight=0..1")
     assert done.exit_code == 0, done.output
-    assert all(0 < float(config.ranker_options["dropout"]) < 1 for config in trained)
+    assert all(0 < float(config.ranker_options["match_weight"]) < 1 for config in trained)
 
 
 def test_a_range_whose_end_the_ranker_refuses_is_refused_before_any_trial(
     data_dir: Path, tmp_path: Path, trained: list[RunConfig]
 ) -> None:
     done = mail("tune", "--data-dir", data_dir, "--runs", tmp_path, "--range", "ranker.dropout=0..2")
-    assert error_line(done).startswith("ranker 'base': Invalid value received for argument `rate`")
+    assert error_line(done) == "ranker 'base': `dropout` should be at least 0 and below 1. Received: dropout=2.0"
     assert trained == []
 
 

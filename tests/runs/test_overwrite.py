@@ -74,7 +74,7 @@ def test_a_run_that_fits_is_never_replaced(old: RunFolder, tiny: Dataset, tmp_pa
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"ranker.dropout": "1.5"}, "Invalid value received for argument `rate`"),
+        ({"ranker.dropout": "1.5"}, "`dropout` should be at least 0 and below 1"),
         ({"history": 500}, "history = 500: the dataset 'tiny' keeps"),
         ({"ranker.unit": "8"}, "has no option 'unit'"),
     ],
