@@ -51,7 +51,7 @@ class _Collected:
         self._begun: set[str] = set()
 
     def add(self, definition: Definition) -> None:
-        """Add a definition of `__main__` after what it uses."""
+        """Add a definition of `__main__` after what it uses (MailError: its source is not known)."""
         self._begun.add(definition.__name__)
         # An attribute may be a function of another file.
         sources = ((function, _source_in(function, definition.__name__)) for function in _functions(definition))

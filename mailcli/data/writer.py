@@ -198,7 +198,7 @@ class ColumnWriter:
         )
 
     def append(self, values: NDArray) -> None:
-        """Append a 1-D array of the column's dtype."""
+        """Append a 1-D array of the column's dtype (TypeError: it has another)."""
         if values.dtype != self._dtype:
             raise TypeError(f"a column of {self._dtype} cannot take {values.dtype}")
         values.tofile(self._file)

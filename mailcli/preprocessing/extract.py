@@ -39,7 +39,7 @@ class Extraction:
         self.expect_official = expect_official
 
     def run(self) -> ExtractedTables:
-        """Do all steps that are not done yet, from the small tables to the long log."""
+        """Do all steps that are not done yet, from the small tables to the long log (MailError: one cannot be done)."""
         self._check_log()
         self.reader.joined()
         impressions = self.reader.impressions() if self.source.impressions_first else None

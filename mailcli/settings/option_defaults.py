@@ -118,7 +118,7 @@ def _defaults(arguments: ast.arguments, module: str) -> dict[str, Any]:
 
 
 def read_value(expression: ast.expr, module: str) -> Any:
-    """A literal, or a constant that is one, of the module or of another one of mailcli."""
+    """A literal, or a constant that is one, of the module or of another one of mailcli (ValueError: it is neither)."""
     if isinstance(expression, ast.Dict):
         keys = [key for key in expression.keys if key is not None]
         return {

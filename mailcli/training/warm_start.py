@@ -150,7 +150,7 @@ class _VariableExpander:
         self._positions = np.concatenate(list(_new_positions(old, new)))
 
     def expand(self, old_shape: tuple[int, ...], old: Iterator[NDArray], variable: Any) -> None:
-        """Set a variable, given the shape and the parts of its value in the old run."""
+        """Set a variable, given the shape and the parts of its value in the old run (MailError: they do not fit)."""
         shape = tuple(variable.shape)
         sizes = list(zip(old_shape, shape, strict=False)) if len(old_shape) == len(shape) else []
         if old_shape == shape:

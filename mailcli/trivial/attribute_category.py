@@ -15,7 +15,11 @@ class TrivialRow(InteractionModel):
     """item-bias, plus what users with the same attribute think of its category, shrunk (Bell and Koren, ICDM 2007)."""
 
     def item_values(self, dataset: Dataset) -> list[NDArray[np.int64]]:
-        """The fields of the items that group them: with at most half as many values as there are items (ours)."""
+        """The fields of the items that group them: with at most half as many values as there are items (ours).
+
+        Raises:
+            MailError: there is none.
+        """
         items = dataset.counts["items"]
         fields = [
             field

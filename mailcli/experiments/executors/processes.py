@@ -213,7 +213,7 @@ class _Pool:
         self._failures: list[_Failure] = []
 
     def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
-        """Work on all tasks, and report those that have failed."""
+        """Work on all tasks (MailError: some have failed, and how)."""
         with process_progress.show_workers(self._events, _works(tasks), self._jobs), stop_signals_as_interrupt():
             try:
                 with interrupts_blocked():

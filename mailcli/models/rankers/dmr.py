@@ -43,7 +43,11 @@ class Ranker(TowerRanker):
         self.match_weight = match_weight
 
     def build_for(self, spec: Spec) -> None:
-        """Make the position embeddings and the two networks; the classes are the ids of a step's first field."""
+        """Make the position embeddings and the two networks; the classes are the ids of a step's first field.
+
+        Raises:
+            ValueError: a history has one step.
+        """
         if spec.history < 2:
             raise ValueError("history = 1: the match loss predicts a behavior from those before it. Expected 2 or more")
         self.position = self.add_weight(shape=(spec.history, spec.dim), initializer="glorot_uniform", name="position")

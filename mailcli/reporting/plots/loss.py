@@ -26,7 +26,11 @@ class Plot:
     """L_rt, L_a, L_v and L_d over batches (MAIL Fig. 4)."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
-        """A panel per loss; thin: the batches of each seed, thick: the moving mean over all seeds."""
+        """A panel per loss; thin: the batches of each seed, thick: the moving mean over all seeds.
+
+        Raises:
+            MailError: the runs have none of the losses, or a history is missing or damaged.
+        """
         del data_dir
         from matplotlib.figure import Figure
 
