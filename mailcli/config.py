@@ -80,7 +80,7 @@ class RunConfig:
     """Weight in the ranking loss of ||e||², summed over an impression's attributes, context and target (ours; MAIL has
     none)."""
     optimizer: str = "sparse_adam"
-    """sparse_adam: a step touches only the embeddings in its batch, and catches up what their momentum has missed.
+    """sparse_adam (ours): a step touches only the embeddings in its batch, and catches up what their momentum missed.
     adam: every step updates all embeddings, as in the paper."""
     precision: str = "float32"
     """Precision of matrix products: float32 or bfloat16. Where the processor supports bfloat16, a step of MAIL is about

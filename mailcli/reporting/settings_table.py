@@ -12,7 +12,7 @@ _HEAD = ("setting", "default", "meaning")
 _NOTES = (
     "for --set KEY=VALUE, a --config file, and the table [settings] of an experiment",
     "(ours): a default that we chose; the others are the paper's",
-    "neither ours nor the paper's: the default of embedding_init, which is that of the published code",
+    "neither: the default of embedding_init, that of the published code",
 )
 
 
