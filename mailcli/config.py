@@ -40,7 +40,7 @@ EMBEDDING_INITS = ("normal", "xavier", "small", "behaviors", "glorot")
 SELECTIONS = ("all", "new")
 #: Tables of a ranker's or cold-start method's own options, `--set ranker.units=256,128`.
 OPTION_TABLES = {"ranker": "ranker_options", "cold_start": "cold_start_options"}
-#: How the tables of config.toml end that hold the defaults of the options that are not set.
+#: Suffix of the tables in config.toml that hold the defaults of options that are not set.
 DEFAULTS = "_defaults"
 
 Options = dict[str, Any]

@@ -69,11 +69,6 @@ class Interrupted(_OneLine):
         return terminal(self.message)
 
 
-def reason_of(error: Exception) -> str:
-    """What an error says; that of the operating system without its number and path, which the message has."""
-    return getattr(error, "strerror", None) or str(error)
-
-
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'dmr'?"`, with the known name closest to `name`; empty if none is close."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}

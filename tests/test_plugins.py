@@ -130,7 +130,7 @@ def test_an_error_is_that_of_the_ranker_or_the_method(folder: Path, tiny: Datase
     sys.modules.pop("broken", None)
 
 
-def test_of_classes_without_source_the_error_is_told_all_the_same(folder: Path, tiny: Dataset) -> None:
+def test_of_classes_without_source_the_error_is_reported_all_the_same(folder: Path, tiny: Dataset) -> None:
     """Both are made by `type`, in one file, and the method fails."""
     sys.modules.pop("broken", None)
     (folder / "broken.py").write_text(
@@ -146,7 +146,7 @@ def test_of_classes_without_source_the_error_is_told_all_the_same(folder: Path, 
     sys.modules.pop("broken", None)
 
 
-@pytest.mark.parametrize("name", ["L_rt", "gradient_zst"])
+@pytest.mark.parametrize("name", ["L_rt", "gradient_zst", "step"])
 def test_a_loss_of_a_method_has_a_name_of_its_own(folder: Path, tiny: Dataset, name: str) -> None:
     sys.modules.pop("broken", None)
     (folder / "broken.py").write_text(

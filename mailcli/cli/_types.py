@@ -28,7 +28,7 @@ class _PathType(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
             # Otherwise the current folder, if a variable of the shell is not set.
-            self.fail("is empty. Expected a path.", param, ctx)
+            self.fail("the path is empty.", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         fault = path_fault(path)
         if fault:

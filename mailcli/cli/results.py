@@ -9,7 +9,8 @@ import click
 from mailcli.cli._options import OF_EXPERIMENT, RUNS
 from mailcli.cli._output import check_output, print_line
 from mailcli.cli._types import PATH, path_option
-from mailcli.errors import MailError, reason_of
+from mailcli.errors import MailError
+from mailcli.utils.system_errors import unreadable
 
 
 @click.command(short_help="Write one document of finished experiments.")
@@ -67,5 +68,7 @@ def _is_document(path: Path) -> bool:
 def _read_markdown(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MailError(f"{path}: cannot be read ({reason_of(error)}). Expected a Markdown file.") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise MailError(f"{path}: cannot be read ({error}). Expected a Markdown file.") from error

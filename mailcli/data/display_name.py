@@ -5,9 +5,9 @@ from __future__ import annotations
 _SIMULATED = " (simulated)"
 
 
-def display_name(name: str, is_simulated: bool) -> str:
+def display_name(name: str, simulated: bool) -> str:
     """`tiny (simulated)`, or `ml-100k (real data)`."""
-    return f"{name}{_SIMULATED if is_simulated else ' (real data)'}"
+    return f"{name}{_SIMULATED if simulated else ' (real data)'}"
 
 
 def is_simulated(displayed: str) -> bool:

@@ -109,7 +109,7 @@ class RenumberedDataset(Dataset):
             ids = _index(numbering.values[name]).get_indexer(_index(all_values)) + FIRST_ID
             self._lookups[name] = np.r_[PADDING, UNKNOWN, ids].astype(np.int32)
         self._own_dense = own.dense
-        # Each batch reads the whole column.
+        # Computed once: every batch asks for the whole column.
         self._rescaled: dict[str, NDArray[np.float32]] = {}
         self.vocabulary_sizes = numbering.sizes
 
@@ -129,6 +129,7 @@ class RenumberedDataset(Dataset):
             if name not in self._rescaled:
                 unscaled = column.astype(np.float64) * own_scale["log1p_std"] + own_scale["log1p_mean"]
                 self._rescaled[name] = ((unscaled - scale["log1p_mean"]) / scale["log1p_std"]).astype(np.float32)
+                self._rescaled[name].setflags(write=False)
             return self._rescaled[name]
         return column
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -120,8 +121,12 @@ def _twice_below(others: NDArray, clicks: NDArray) -> NDArray[np.int64]:
 
 def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
     y, s = _plain(labels, "labels"), _plain(scores, "scores")
-    if s.dtype.kind not in "buifO" or (s.dtype.kind == "O" and not all(isinstance(score, Real) for score in s.flat)):
+    if s.dtype.kind not in "buifO":
         raise ValueError(f"scores should be numbers. Received: {s.dtype}")
+    if s.dtype.kind == "O":
+        others = {type(score).__name__ for score in s.flat if not isinstance(score, Real | Decimal | np.bool_)}
+        if others:
+            raise ValueError(f"scores should be numbers. Received: {', '.join(sorted(others))}")
     if s.dtype.kind == "O" and all(isinstance(score, Integral) for score in s.flat):
         # Beyond 64 bits; only the order matters.
         s = np.unique(s, return_inverse=True)[1].reshape(s.shape)
@@ -129,7 +134,10 @@ def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDA
         # Neighbors would become equal numbers; only the order matters.
         s = np.unique(s, return_inverse=True)[1].reshape(s.shape)
     if s.dtype != np.float32:
-        s = s.astype(np.float64, copy=False)
+        try:
+            s = s.astype(np.float64, copy=False)
+        except OverflowError:
+            raise ValueError("scores should be finite") from None
     if y.shape != s.shape or y.ndim != 1:
         raise ValueError(f"labels and scores should be 1-D of one length. Received: {y.shape} and {s.shape}")
     if not ((y == 0) | (y == 1)).all():

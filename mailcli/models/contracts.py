@@ -149,7 +149,9 @@ class ColdStartMethod(keras.layers.Layer):
         return ranker(features, training=training)
 
     def ranking_losses(self, features: Features, click: Tensor, logit: Tensor) -> dict[str, Tensor]:
-        """Terms that G_B adds to the click loss, scalars by names of their own (not `L_rt`); by default, none.
+        """Terms that G_B adds to the click loss, scalars by name; by default, none.
+
+        A name is not one of the log's own, such as `L_rt`.
 
         Args:
             features: of a training batch, as `mask_batch` left it, before `complete`.

@@ -18,6 +18,8 @@ from mailcli.data.schema import FIRST_ID
 SCALE = 1.0
 #: Singular values below this are rounding errors (ours: the largest of such scaled counts is below 1).
 SMALLEST = 1e-7
+#: What ARPACK says of a matrix of zeros.
+_ZERO = "Starting vector is zero"
 
 
 def value_vectors(
@@ -50,8 +52,10 @@ def value_vectors(
     centered = scaled - aslinearoperator(expected[0]) @ aslinearoperator(expected[1])
     try:
         _, singular_values, right = svds(centered, k=components, rng=np.random.default_rng(seed))
-    except ArpackError:
-        # Nothing is left of a single value that all users have.
+    except ArpackError as error:
+        if _ZERO not in str(error):
+            raise
+        # Nothing is left where all users did the same.
         return vectors
     # Users who all did the same leave nothing but rounding errors.
     right[singular_values < SMALLEST] = 0

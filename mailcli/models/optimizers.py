@@ -41,6 +41,9 @@ class SparseAdam(keras.optimizers.Adam):
     A variable whose gradient is a plain tensor is updated whole, in one pass over it.
     """
 
+    _shared: dict[str, Tensor] | None = None
+    """The constants of the update that is being made."""
+
     def build(self, variables: Sequence[Any]) -> None:
         """Make the moments, and for each row the step of its last gradient; 0 before the first."""
         if self.built:
@@ -60,7 +63,6 @@ class SparseAdam(keras.optimizers.Adam):
             )
             for index in range(len(variables))
         ]
-        self._shared: dict[str, Tensor] | None = None
         self._mapped: dict[int, list[MappedVariable]] = {}
         self._settle_values: dict[int, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {}
 
@@ -147,13 +149,17 @@ class SparseAdam(keras.optimizers.Adam):
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
         """Update all variables; what their updates share is computed once, which builds a graph sooner."""
-        self._shared = self._constants(tf.float32)
+        # Keras would keep them, and with them the graph, as a part of checkpoints.
+        object.__setattr__(self, "_shared", self._new_constants(tf.float32))
         try:
             super().apply(grads, trainable_variables)
         finally:
-            self._shared = None
+            object.__setattr__(self, "_shared", None)
 
     def _constants(self, dtype: Any) -> dict[str, Tensor]:
+        return self._shared if self._shared and dtype == tf.float32 else self._new_constants(dtype)
+
+    def _new_constants(self, dtype: Any) -> dict[str, Tensor]:
         """β₁, β₂ and ε, and β₁ᵗ and β₂ᵗ of the step t that is being made, by the names of ResourceApplyAdam."""
         step = tf.cast(self.iterations + 1, dtype)
         beta_1, beta_2, epsilon = (tf.cast(x, dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
@@ -175,14 +181,13 @@ class SparseAdam(keras.optimizers.Adam):
             w_rows += shift - self._alpha(dtype) * m_rows / (tf.sqrt(v_rows) + self.epsilon)
             self._write(index, rows, w_rows, m_rows, v_rows, self.iterations + 1)
             return
-        shared = self._shared if dtype == tf.float32 else None
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=m.handle,
             v=v.handle,
             lr=tf.cast(learning_rate, dtype),
             grad=gradient,
-            **(shared or self._constants(dtype)),
+            **self._constants(dtype),
         )
 
 

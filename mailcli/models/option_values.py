@@ -48,7 +48,7 @@ def cast_option(default: Any, annotation: Any, key: str, value: Any) -> Any:
 
 
 def _cast_annotated(default: Any, annotation: Any, key: str, value: Any) -> Any:
-    """An option whose default has no type; `none` and an empty text stand for None and ()."""
+    """An option whose default has no type; `none` stands for None, an empty text for () or []."""
     kinds = _alternatives(annotation)
     is_list, scalar = _element(kinds[0]) if len(kinds) == 1 else (False, None)
     if scalar not in _SCALARS:

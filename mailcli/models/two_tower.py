@@ -19,8 +19,13 @@ from mailcli.models.features import Features, Tensor
 from mailcli.models.losses import click_loss, ctcvr_loss, squared_lengths
 from mailcli.models.optimizers import Optimizers, apply_gradients, global_norm
 
-#: The names in history.jsonl that are not a method's.
-OWN_LOSSES = {"L_rt", "L_extra", "L_l2", "L_ctcvr", "L_zst", "gradient", "gradient_zst"}
+#: Keys of history.jsonl that a method's losses may not have.
+_OWN_NAMES = frozenset(
+    (
+        *("step", "epoch", "after_step", "validation", "gradient", "gradient_zst"),
+        *("L_rt", "L_extra", "L_l2", "L_ctcvr", "L_zst"),
+    )
+)
 
 
 class TwoTower(keras.Model):
@@ -170,7 +175,7 @@ class TwoTower(keras.Model):
                 losses["L_extra"] = tf.add_n(extra)
                 total += losses["L_extra"]
             terms = self.cold_start.ranking_losses(features, batch["click"], heads["click"])
-            _check_names(terms)
+            _check_names(terms, losses)
             losses |= terms
             for loss in terms.values():
                 total += loss
@@ -217,7 +222,7 @@ class TwoTower(keras.Model):
         old = features.rows(tf.where(~features.is_new)[:, 0])
         with tf.GradientTape() as tape:
             losses = self.cold_start.zero_shot_losses(old, training=True)
-            _check_names(losses)
+            _check_names(losses, {})
             total = tf.add_n(list(losses.values()))
         gradients = tape.gradient(total, self.zero_shot_variables)
         applied = apply_gradients(optimizer, gradients, self.zero_shot_variables)
@@ -237,9 +242,9 @@ def _by_name(output: Any) -> dict[str, Any]:
     return output if isinstance(output, dict) else {"click": output}
 
 
-def _check_names(terms: Iterable[str]) -> None:
-    """Refuse terms of a method that the log would mistake for its own (ValueError)."""
-    taken = sorted({*terms} & OWN_LOSSES)
+def _check_names(terms: Iterable[str], others: Iterable[str]) -> None:
+    """Refuse terms of a method that would hide others, or that the log would mistake for its own (ValueError)."""
+    taken = sorted({*terms} & {*_OWN_NAMES, *others})
     if taken:
         raise ValueError(f"a method's loss should have a name of its own. Received: {taken[0]!r}")
 

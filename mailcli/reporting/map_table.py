@@ -103,7 +103,7 @@ def _matters(line: MapLine) -> str:
 def _data_note(worlds: Sequence[WorldRows]) -> str:
     first = worlds[0].rows[0]
     seeds = ", ".join(map(str, first.seeds))
-    data = display_name(counted(len(worlds), "world"), is_simulated=True)
+    data = display_name(counted(len(worlds), "world"), simulated=True)
     return f"data {data} | {protocol_text(first.config)} | seeds {seeds}"
 
 

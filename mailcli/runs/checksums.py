@@ -14,7 +14,7 @@ from pathlib import Path
 from mailcli.errors import MailError, shorten
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.files import file_sha256, write_atomically
-from mailcli.utils.system_errors import advice
+from mailcli.utils.system_errors import unreadable
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_./-]{1,200})\n")
@@ -35,7 +35,7 @@ def write_sums(folder: Path, names: Iterable[str], contents: Mapping[str, bytes]
 
 def copy_sums(source: Path, target: Path, names: Collection[str]) -> None:
     """Write SHA256SUMS of a folder that holds copies of some of a run's files; none if the run has none."""
-    sums = _read(source)
+    sums = read_sums(source)
     if sums is None:
         (target / SUMS).unlink(missing_ok=True)
     else:
@@ -55,7 +55,7 @@ def check_files(folder: Path, names: Collection[str], required: Collection[str])
         names: the files to check, as far as SHA256SUMS names them.
         required: those that it must name.
     """
-    sums = _read(folder)
+    sums = read_sums(folder)
     if sums is None:
         return
     unnamed = [name for name in required if name not in sums]
@@ -70,32 +70,31 @@ def check_files(folder: Path, names: Collection[str], required: Collection[str])
             _check_file(folder / name, sums[name])
 
 
-def named_files(folder: Path) -> Collection[str] | None:
-    """The files that SHA256SUMS names; None for a run without it (MailError if it is damaged)."""
-    return _read(folder)
-
-
 def _check_file(path: Path, digest: str) -> None:
     """Refuse a file that was changed, or cannot be read (MailError)."""
     try:
         is_changed = file_sha256(path) != digest
     except OSError as error:
-        raise MailError(f"{path}: cannot be read ({error.strerror}). {advice(error)}") from error
+        raise unreadable(path, error) from error
     if is_changed:
         raise MailError(
             f"{path}: was changed after the run had finished: its SHA-256 is not that in {SUMS}. {TRAIN_AGAIN}"
         )
 
 
-def _read(folder: Path) -> dict[str, str] | None:
+def read_sums(folder: Path) -> dict[str, str] | None:
     """The SHA-256 of each file, by name; None for a run without SHA256SUMS (MailError if it is damaged)."""
     path = folder / SUMS
     if not path.exists():
         return None
     if not path.is_file():
         raise MailError(f"{path}: is not a file. {TRAIN_AGAIN}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
     sums: dict[str, str] = {}
-    for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(keepends=True), start=1):
+    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(keepends=True), start=1):
         match = _LINE.fullmatch(line)
         if not match:
             raise MailError(

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mailcli import __version__
-from mailcli.errors import MailError, reason_of
+from mailcli.errors import MailError
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils import hardware
 from mailcli.utils.parsing import is_number, read_json
+from mailcli.utils.system_errors import unreadable
 
 #: The form of times, in UTC.
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -53,19 +54,23 @@ def read_environment(path: Path) -> dict[str, Any]:
     """
     try:
         contents = read_json(path)
-    except (OSError, ValueError) as error:
-        raise MailError(f"{path}: cannot be read ({reason_of(error)}). {TRAIN_AGAIN}") from error
+    except FileNotFoundError as error:
+        raise MailError(f"{path}: is missing. {TRAIN_AGAIN}") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise MailError(f"{path}: cannot be read ({error}). {TRAIN_AGAIN}") from error
     if not isinstance(contents, dict) or not contents or not all(map(_is_valid, contents, contents.values())):
         raise MailError(f"{path}: is damaged. {TRAIN_AGAIN}")
     return contents
 
 
-def versions_and_machine(environment: Mapping[str, Any]) -> dict[str, str]:
-    """What a run's numbers depend on besides its settings, as text; without what its environment does not know."""
+def versions_and_machine(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """What a run's numbers depend on besides its settings, as text; without what environment.json does not say."""
     return {
         key: " ".join(value) if isinstance(value, list) else str(value)
         for key in _VERSIONS
-        if (value := environment.get(key)) is not None
+        if (value := recorded.get(key)) is not None
     }
 
 

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from mailcli.config import Options, RunConfig
 from mailcli.errors import MailError
 from mailcli.runs.audit import RunAudit, read_audit, write_audit
-from mailcli.runs.checksums import SUMS, check_files, named_files, write_sums
+from mailcli.runs.checksums import SUMS, check_files, read_sums, write_sums
 from mailcli.runs.environment import read_environment
 from mailcli.runs.history import check_history, read_history, read_validation_curve
 from mailcli.runs.remedy import TRAIN_AGAIN
@@ -140,7 +140,7 @@ class RunFolder:
     @property
     def is_copy(self) -> bool:
         """Whether this is a copy of a finished run's small files, which `mail results` keeps."""
-        names = named_files(self.folder)
+        names = read_sums(self.folder)
         return names is not None and _WEIGHTS not in names and not self.weights.exists()
 
     def check_weights(self) -> None:

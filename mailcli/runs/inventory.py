@@ -6,6 +6,7 @@ import json
 import os
 import time
 from calendar import timegm
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,19 @@ def list_runs(runs: Path) -> list[ListedRun]:
     folders = run_folders(runs)
     if not folders:
         raise MailError(f"{runs}: holds no run. Make one with `mail train`, or name another folder with --runs.")
-    return [inspect_run(folder) for folder in folders]
+    return inspect_all(folders)
+
+
+def inspect_all(folders: Sequence[Path]) -> list[ListedRun]:
+    """What has become of several runs; one that is deleted meanwhile is left out."""
+    runs = []
+    for folder in folders:
+        try:
+            runs.append(inspect_run(folder))
+        except (MailError, FileNotFoundError):
+            if folder.exists():
+                raise
+    return runs
 
 
 def inspect_run(folder: Path) -> ListedRun:

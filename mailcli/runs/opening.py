@@ -35,10 +35,7 @@ def open_run(folder: Path) -> RunFolder:
 
 def read_config(path: Path) -> RunConfig:
     """The config in a run's config.toml (MailError if it has an unknown key or a wrong value)."""
-    try:
-        table = read_toml(path)
-    except MailError as error:
-        raise MailError(f"{error.message} {TRAIN_AGAIN}") from error
+    table = read_toml(path, TRAIN_AGAIN)
     unknown = [key for key in table if key.endswith(SHA256) and key not in SHA256_KEYS]
     if unknown:
         raise MailError(f"{path}: unknown key '{unknown[0]}'.{did_you_mean(unknown[0], SHA256_KEYS)}")

@@ -9,7 +9,7 @@ from mailcli.config import RunConfig
 from mailcli.errors import MailError
 from mailcli.runs.remedy import TRAIN_AGAIN
 from mailcli.utils.parsing import is_number, read_json
-from mailcli.utils.system_errors import advice
+from mailcli.utils.system_errors import unreadable
 
 _METRICS = ("AUC", "GAUC")
 _COUNTS = ("impressions", "clicks", "users")
@@ -32,7 +32,7 @@ def read_result(path: Path, config: RunConfig) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         is_valid = False
     except OSError as error:
-        raise MailError(f"{path}: cannot be read ({error.strerror}). {advice(error)}") from error
+        raise unreadable(path, error) from error
     if not is_valid:
         raise MailError(f"{path}: is damaged. {TRAIN_AGAIN}")
     return result

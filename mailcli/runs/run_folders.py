@@ -19,20 +19,20 @@ def run_folders(top: Path, names: Collection[str] = (CONFIG, RESULT)) -> list[Pa
         top: the folder of the runs.
         names: files of which a run holds at least one.
     """
-    runs: list[Path] = []
-    seen: set[str] = set()
-    for folder, subfolders, files in os.walk(top, followlinks=True):
-        path, real = Path(folder), os.path.realpath(folder)
-        is_run = path.name.startswith("seed-") and not set(names).isdisjoint(files)
-        if real in seen or is_run:
-            subfolders.clear()
-        if real not in seen and is_run:
-            runs.append(path)
-        seen.add(real)
-        # Links last: a run keeps its own path where a link leads to it, too.
-        links = {name for name in subfolders if (path / name).is_symlink()}
-        subfolders[:] = [*sorted({*subfolders} - links), *sorted(links)]
-    return sorted(runs, key=lambda path: (path.parent, _seed(path)))
+    runs: dict[str, Path] = {}
+    tops, seen = [top], set[str]()
+    while tops:
+        for folder, subfolders, files in os.walk(tops.pop()):
+            path, real = Path(folder), os.path.realpath(folder)
+            is_run = path.name.startswith("seed-") and not set(names).isdisjoint(files)
+            if is_run:
+                runs.setdefault(real, path)
+            if is_run or real in seen:
+                subfolders.clear()
+            seen.add(real)
+            # Links come last: a run has its own path where a link leads to it, too.
+            tops[:0] = [path / name for name in subfolders if (path / name).is_symlink()]
+    return sorted(runs.values(), key=lambda run: (run.parent, _seed(run)))
 
 
 def _seed(folder: Path) -> tuple[int, str]:

@@ -202,7 +202,8 @@ class ImpressionBatches:
         codes = rows.raw_user.dictionary_encode().indices.to_numpy()
         unknown = np.column_stack([codes, batch["attributes"]])[is_unknown_user]
         batch["user"] = user.astype(np.int32)
-        batch["user"][is_unknown_user] = dataset.counts["users"] + np.unique(unknown, axis=0, return_inverse=True)[1]
+        number = np.unique(unknown, axis=0, return_inverse=True)[1].reshape(-1)
+        batch["user"][is_unknown_user] = dataset.counts["users"] + number
         new = int(np.count_nonzero(batch["actions"][:, -1] == PADDING))
         return batch, Counts(
             len(user),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -113,7 +112,7 @@ def _cast_to_numbers(column: pa.Array, expected: str, report: Report) -> pa.Arra
     if pa.types.is_floating(column.type):
         column = _nan_as_null(column)
         # Preprocessing reads the shortest text of a float: 0.7 of 32 bits is 0.7, not 0.69999999.
-        column = column if pa.types.is_float64(column.type) else _shortest_texts(column)
+        column = column if pa.types.is_float64(column.type) else column.cast(pa.string())
     if is_text(column.type):
         text = pc.utf8_trim_whitespace(_empty_as_null(column))
         is_number = pc.match_substring_regex(text, _NUMBER)
@@ -155,16 +154,10 @@ def _cast_to_integers(column: pa.Array, expected: str, report: Report) -> pa.Arr
 
 
 def _nan_as_null(column: pa.Array) -> pa.Array:
-    # Arrow computes little with 16 bits.
-    wide = column.cast(pa.float64())
-    return pc.if_else(pc.is_nan(wide), pa.scalar(None, column.type), column)
-
-
-def _shortest_texts(column: pa.Array) -> pa.Array:
-    """The shortest text of each float of 32 or 16 bits, for which Arrow has no cast."""
-    if not pa.types.is_float16(column.type):
-        return column.cast(pa.string())
-    return pa.array([None if value is None else str(np.float16(value)) for value in column.to_pylist()], pa.string())
+    """Floats without NaN; those of 16 bits, with which Arrow and DuckDB compute little, as 32 bits."""
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float32())
+    return pc.if_else(pc.is_nan(column), None, column)
 
 
 def _empty_as_null(column: pa.Array) -> pa.Array:

@@ -25,7 +25,7 @@ def settings_named(name: str) -> list[Setting]:
     if by_name:
         return by_name
     kinds = (plugins.RANKERS, plugins.COLD_STARTS, plugins.TRIVIAL_ROWS)
-    plugin_names = [name for kind in kinds for name in plugins.names(kind)]
+    plugin_names = [plugin for kind in kinds for plugin in plugins.names(kind)]
     if name in plugin_names:
         raise MailError(f"'{name}' has no options. `mail settings` lists all settings.")
     known = dict.fromkeys([*(name for setting in settings for name in _names(setting)), *plugin_names])

@@ -1,4 +1,4 @@
-"""What the best scores reach on the simulated test day: the AUCs of Bayes-optimal ones.
+"""The AUCs of Bayes-optimal scores on the simulated test day.
 
 A model may know a little more: the behaviors of the test day itself, and the training clicks of old users.
 

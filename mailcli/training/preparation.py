@@ -75,10 +75,9 @@ def prepare_method(
         f"cold-start method '{run.config.cold_start}': `prepare` should return a number per training impression, "
         f"[{len(rows.users)}], or None."
     )
-    try:
-        numbers = np.asarray(prepared, np.float32)
-    except (TypeError, ValueError):
-        raise MailError(f"{expected} Received: {shorten(prepared)}") from None
+    if np.asarray(prepared).dtype.kind not in "buif":
+        raise MailError(f"{expected} Received: {shorten(prepared)}")
+    numbers = np.asarray(prepared, np.float32)
     if numbers.shape != rows.users.shape:
         raise MailError(f"{expected} Received: {numbers.shape}")
     return numbers

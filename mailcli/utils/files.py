@@ -89,7 +89,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     It also deletes what a kill left of writing the file (MailError: it is being written).
     """
-    path = real_path(path)
+    path = real_path(path) if path.is_symlink() else path
     lock = FolderLock(path, f"{path}: another `mail` process is writing it. Wait for it, or choose another name.")
     with name_in_write_errors(path, lock.path), lock:
         remove_partials_of(path)

@@ -9,11 +9,17 @@ import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mailcli.errors import MailError, reason_of
+from mailcli.errors import MailError
+from mailcli.utils.system_errors import unreadable
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file (MailError if it cannot be read)."""
+def read_toml(path: Path, remedy: str = "") -> dict[str, Any]:
+    """The content of a TOML file (MailError if it cannot be read).
+
+    Args:
+        path: of the file.
+        remedy: what to do if it is not TOML.
+    """
     if _is_no_file(path):
         raise MailError(f"{path}: is not a file. Expected a TOML file of settings.")
     if not path.exists():
@@ -22,10 +28,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         # With or without the byte order mark that Windows editors write.
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except RecursionError:
-        raise MailError(f"{path}: cannot be read as TOML (it is nested too deeply).") from None
-    except (OSError, ValueError) as error:
+        raise MailError(f"{path}: cannot be read as TOML (it is nested too deeply). {remedy}".rstrip()) from None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
         # Not only TOMLDecodeError: a number of 5,000 digits raises another ValueError.
-        raise MailError(f"{path}: cannot be read as TOML ({reason_of(error)}).") from error
+        raise MailError(f"{path}: cannot be read as TOML ({error}). {remedy}".rstrip()) from error
 
 
 def read_json(path: Path) -> Any:

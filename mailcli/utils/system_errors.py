@@ -32,6 +32,11 @@ def advice(error: OSError) -> str:
     return _ADVICE.get(error.errno or 0, _OTHER_ADVICE)
 
 
+def unreadable(path: Path, error: OSError) -> MailError:
+    """The error that a file cannot be read."""
+    return MailError(f"{path}: cannot be read ({error.strerror or error}). {advice(error)}")
+
+
 def advice_on(text: str) -> tuple[str, str] | None:
     """The operating system's error that a library's text quotes, and what to do about it; None if it quotes none."""
     quoted = {os.strerror(number): advice for number, advice in _ADVICE.items() if os.strerror(number) in text}

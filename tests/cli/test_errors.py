@@ -20,7 +20,7 @@ from tests.helpers.command_line import error_line, mail
         (["preprocess", "alimama", "--history", "0"], "--history is 0. Expected 1 to 100000."),
         (["preprocess", "alimama", "--threads", "100000"], "--threads is 100000. Expected 1 to 1024."),
         (["train", "--data", ""], "--data is empty. Expected the name of a dataset."),
-        (["train", "--runs", ""], "Invalid value for '--runs': is empty. Expected a path. Try 'mail train --help'."),
+        (["train", "--runs", ""], "Invalid value for '--runs': the path is empty. Try 'mail train --help'."),
         (["run", "any.toml", "--data", ""], "--data is empty. Expected the name of a dataset."),
         (["tune", "any.toml", "--data", ""], "--data is empty. Expected the name of a dataset."),
         (["report", "any.toml", "--data", ""], "--data is empty. Expected the name of a dataset."),

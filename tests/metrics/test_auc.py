@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,12 @@ def test_ties_count_half(labels: list[int], scores: list[float], expected: float
 
 def test_python_numbers_are_exact_and_texts_are_refused() -> None:
     assert auc([0, 1], [10**30, 10**30 + 1]) == 1.0
-    assert auc([0, 1], np.array([0.5, 1], object)) == 1.0
-    with pytest.raises(ValueError, match=r"^scores should be numbers. Received: object$"):
-        auc([0, 1], np.array(["1", "2"], object))
+    for scores in ([0.5, 1], [Decimal("0.5"), Decimal(1)], [np.False_, np.True_]):
+        assert auc([0, 1], np.array(scores, object)) == 1.0
+    with pytest.raises(ValueError, match=r"^scores should be numbers. Received: NoneType, str$"):
+        auc([0, 1], np.array(["1", None], object))
+    with pytest.raises(ValueError, match=r"^scores should be finite$"):
+        auc([0, 1], np.array([10**400, 0.5], object))
 
 
 @pytest.mark.parametrize("labels", [[0, 0], [1, 1], []])

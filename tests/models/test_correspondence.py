@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import ArpackNoConvergence
 
 from mailcli.models.correspondence import value_vectors
 
@@ -43,6 +44,15 @@ def test_components_that_do_not_exist_are_zero() -> None:
 
 
 def test_users_who_all_did_the_same_place_nothing() -> None:
-    user, ids = np.repeat(np.arange(5), 4), np.tile([2, 3, 4, 4], 5)
-    assert not value_vectors(user, ids, 7, 2, seed=0).any(), "rounding errors are no vectors"
-    assert not value_vectors(user, np.full(20, 3), 7, 2, seed=0).any(), "one value of five"
+    for users, values in ((5, [2, 3, 4, 4]), (7, [2, 3, 4]), (5, list(range(2, 12))), (20, [3])):
+        user, ids = np.repeat(np.arange(users), len(values)), np.tile(values, users)
+        assert not value_vectors(user, ids, 14, 2, seed=0).any(), "rounding errors are no vectors"
+
+
+def test_a_decomposition_that_fails_is_no_matter_of_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ArpackNoConvergence("No convergence", np.empty((0, 0)), np.empty((0, 0)))
+
+    monkeypatch.setattr("mailcli.models.correspondence.svds", fail)
+    with pytest.raises(ArpackNoConvergence):
+        value_vectors(np.array([0, 1, 2, 2]), np.array([2, 3, 2, 4]), 5, 8, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -18,7 +19,6 @@ from mailcli.runs.folder import RunFolder
 from mailcli.runs.inventory import DAMAGED, inspect_run
 from mailcli.runs.opening import baseline_result, open_run
 from mailcli.runs.selection import finished_runs
-from mailcli.utils.files import file_sha256
 from tests.helpers.models import mail_config
 from tests.helpers.runs import Trained, copy_run
 
@@ -85,23 +85,28 @@ def test_a_history_with_a_line_that_is_no_step_is_damage(run: RunFolder) -> None
         run.truncate_history(size + 2)
 
 
-def test_a_file_that_cannot_be_read_is_a_damaged_run(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["config.toml", "SHA256SUMS", "environment.json", "result.json"])
+def test_a_file_that_cannot_be_read_is_a_damaged_run(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """The other runs of the folder are listed and compared all the same."""
     other = run.folder.with_name("seed-1")
     shutil.copytree(run.folder, other)
+    read = io.open
 
-    def refused(path: Path) -> str:
-        if path.parent == other:
-            raise PermissionError(13, "Permission denied", str(path))
-        return file_sha256(path)
+    def refused(file: Any, *arguments: Any, **options: Any) -> Any:
+        if str(file) == str(other / name):
+            raise PermissionError(13, "Permission denied", str(file))
+        return read(file, *arguments, **options)
 
-    monkeypatch.setattr("mailcli.runs.checksums.file_sha256", refused)
+    for module in ("builtins", "io"):
+        monkeypatch.setattr(f"{module}.open", refused)
     listed = inspect_run(other)
     assert listed.status == DAMAGED
-    assert listed.damage.endswith(
-        "cannot be read (Permission denied). Check the path and its permissions, or choose another."
+    assert listed.damage == (
+        f"{other / name}: cannot be read (Permission denied). Check the path and its permissions, or choose another."
     )
-    assert [other_run.folder for other_run in finished_runs(run.folder.parent)] == [run.folder]
+    assert [usable.folder for usable in finished_runs(run.folder.parent)] == [run.folder]
 
 
 def test_a_config_that_is_no_toml_says_how_to_fix_it(run: RunFolder) -> None:

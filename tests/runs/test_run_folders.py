@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from mailcli.errors import MailError
+from mailcli.runs import inventory
+from mailcli.runs.inventory import ListedRun
 from mailcli.runs.run_folders import check_is_run, run_folders
 
 
@@ -37,6 +39,10 @@ def test_behind_links_and_each_once(tmp_path: Path) -> None:
     # A circle, and a second way to the same run.
     (elsewhere.parent / "back").symlink_to(tmp_path / "runs")
     assert run_folders(tmp_path / "runs") == [tmp_path / "runs/ml/seed-0"]
+    # In a folder that comes before the run's own.
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/shared").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/0").symlink_to("ml")
     assert run_folders(tmp_path) == [elsewhere], "its own path, not that of a link"
 
 
@@ -52,6 +58,18 @@ def test_folders_that_vanish_are_left_out(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "is_symlink", vanish)
     assert run_folders(tmp_path) == [run]
+
+
+def test_a_run_that_is_deleted_meanwhile_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (make_run(tmp_path / f"seed-{seed}") for seed in (0, 1))
+    inspect = inventory.inspect_run
+
+    def delete_next(folder: Path) -> ListedRun:
+        shutil.rmtree(second, ignore_errors=True)
+        return inspect(folder)
+
+    monkeypatch.setattr(inventory, "inspect_run", delete_next)
+    assert [run.folder for run in inventory.list_runs(tmp_path)] == [first]
 
 
 def test_what_is_no_run_folder(tmp_path: Path) -> None:

@@ -97,6 +97,9 @@ def test_numbers_are_read_as_preprocessing_reads_them() -> None:
     # The float of 32 bits that is written 0.7 reaches an edge 0.7, though it is smaller.
     assert read(pa.array(np.array([0.7, np.nan, np.inf], np.float32))) == [0.7, None, None]
     assert wrong == [float("inf")]
+    # DuckDB, and so preprocessing, reads 16 bits as 32.
+    assert read(pa.array(np.array([0.1, 0.7, np.nan, 65504], np.float16))) == [0.099975586, 0.7001953, None, 65504]
+    assert wrong == []
     assert read(pa.array([1, None, 2**63 - 1])) == [1, None, 2.0**63]
     assert read(pa.array([Decimal("1.5")])) == [1.5]
     assert wrong == []

@@ -85,7 +85,7 @@ def test_numbers_of_any_type_are_prepared_and_others_refused(tiny: Dataset, home
             prepared = prepare_method(model, run, tiny, splits, 10)
             assert prepared is not None
             assert prepared.dtype == np.float32
-    for wrong in (np.zeros(count - 1), ["many"] * count, object()):
+    for wrong in (np.zeros(count - 1), ["many"] * count, ["1"] * count, np.zeros(count, complex), object()):
         with patch_prepare(model, wrong), pytest.raises(MailError, match=rf"^cold-start method 'prior': .*\[{count}\]"):
             prepare_method(model, run, tiny, splits, 10)
 

@@ -54,6 +54,8 @@ def parse_contender(name: str) -> Contender:
     """The contender of a run's folder, `oracle` or `random` (MailError for anything else)."""
     if name in BUILT_IN:
         return Contender(name)
+    if not name:
+        raise MailError(f"a contender is empty. Expected a run's folder, '{ORACLE}' or '{RANDOM}'.")
     if "/" not in name and not Path(name).exists():
         raise MailError(
             f"{name}: is neither a run's folder nor '{ORACLE}' or '{RANDOM}'.{did_you_mean(name, BUILT_IN)} "

@@ -10,7 +10,7 @@ from mailcli.data.dataset import Dataset, dataset_names
 from mailcli.errors import MailError
 from mailcli.reporting.health.finding import Finding
 from mailcli.runs.folder import RunFolder
-from mailcli.runs.inventory import DAMAGED, FINISHED, ListedRun, inspect_run
+from mailcli.runs.inventory import DAMAGED, FINISHED, ListedRun, inspect_all
 from mailcli.runs.origin import check_unchanged
 from mailcli.runs.run_folders import run_folders
 from mailcli.utils.sizes import size_text
@@ -26,7 +26,7 @@ def runs(folder: Path, data_dir: Path, thorough: bool) -> list[Finding]:
         data_dir: folder of the datasets, for which a run may be stale.
         thorough: whether to compare the checksums of weights as well.
     """
-    listed = [_checked(inspect_run(path), thorough) for path in run_folders(folder)]
+    listed = [_checked(run, thorough) for run in inspect_all(run_folders(folder))]
     if not listed:
         return [Finding("runs", str(folder), "none yet; `mail train` makes one")]
     counts = Counter(run.status for run in listed)

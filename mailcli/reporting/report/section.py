@@ -120,7 +120,7 @@ def section_of_worlds(
     rows = worlds[0].rows
     return ReportSection(
         title=tables[0].title,
-        dataset=display_name(counted(len(worlds), "world"), is_simulated=True),
+        dataset=display_name(counted(len(worlds), "world"), simulated=True),
         badges=_badges(rows, runs),
         reading=reading,
         facts=[],
