@@ -39,6 +39,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/table2-kuairand-rebuilt-long-view-strict.toml \
 	experiments/table3-kuairand-rebuilt-long-view.toml experiments/table3-kuairand-rebuilt-long-view-strict.toml \
 	experiments/rivals-kuairand-rebuilt-long-view.toml \
+	experiments/rivals-kuairand-rebuilt-long-view-strict.toml \
 	experiments/table3-kuairand-rebuilt.toml experiments/table3-kuairand-rebuilt-strict.toml \
 	experiments/rankers-kuairand-rebuilt.toml experiments/dcnv2-kuairand-rebuilt.toml \
 	experiments/mail-dcnv2-kuairand-rebuilt.toml experiments/tuned/several-seeds-dcnv2-kuairand-rebuilt.toml \
