@@ -64,7 +64,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], Schema]:
     except ValueError as error:
         raise MailError(f"{path}: is not a valid dataset.json ({error}). {_REMEDY}") from error
     if not isinstance(manifest, dict) or "format" not in manifest:
-        raise MailError(f"{path}: is not a valid dataset.json: it has no 'format'. {_REMEDY}")
+        raise MailError(f"{path}: is not a valid dataset.json (it has no 'format'). {_REMEDY}")
     version = manifest["format"]
     missing = [key for key in (*_RULES, OWN_CHECKSUM) if key not in manifest]
     if type(version) is not int or version != FORMAT:

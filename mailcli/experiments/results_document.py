@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
+from mailcli.data.display_name import display_name
+from mailcli.errors import counted
 from mailcli.escape import markdown, markdown_code
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.results_tables import SectionTables, legends, section_tables
@@ -79,13 +82,26 @@ def render_document(sections: Sequence[ExperimentSection], reading: str) -> str:
 
 
 def _contents(sections: Sequence[ExperimentSection], tables: Sequence[SectionTables]) -> str:
-    """Links to the sections and to what follows them."""
-    lines = [_link(section.title, _anchor(number)) for number, section in enumerate(sections, start=1)]
+    """Links to what follows the sections, and to these, by dataset where there are several."""
     notes = {"reading-the-tables": "How to read the tables", "environment": "What it was made with"}
     if any(own.others for own in tables):
         notes["further-tables"] = _APPENDIX
-    lines.append(", ".join(_link(title, anchor) for anchor, title in notes.items()))
-    return "\n".join(f"- {line}" for line in lines)
+    parts = [", ".join(_link(title, anchor) for anchor, title in notes.items()) + "."]
+    numbered = list(enumerate(sections, start=1))
+    groups = [list(group) for _, group in groupby(numbered, key=lambda pair: _data(pair[1]))]
+    for group in groups:
+        if len(groups) > 1:
+            parts.append(f"### {markdown(_data(group[0][1]))}")
+        parts.append("\n".join(f"- {_link(section.title, _anchor(number))}" for number, section in group))
+    return "\n\n".join(parts)
+
+
+def _data(section: ExperimentSection) -> str:
+    """The dataset of a section, or the number of its worlds."""
+    names = list(dict.fromkeys(run.config.data for run in section.runs))
+    if len(names) > 1:
+        return display_name(counted(len(names), "world"), simulated=True)
+    return str((section.runs[0].result or {})["dataset"])
 
 
 def _link(title: str, anchor: str) -> str:

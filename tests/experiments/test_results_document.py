@@ -76,9 +76,9 @@ def test_the_document_by_hand(home: Path) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (0, "R.md\n", "")
     text = (home / "R.md").read_text(encoding="utf-8")
     assert text.startswith(
-        "# Results\n\nAll in all, a toy.\n\n## Tables\n\n- [Toy table, simulated](#experiment-1)\n"
-        "- [How to read the tables](#reading-the-tables), [What it was made with](#environment), "
-        "[Further tables](#further-tables)\n\n"
+        "# Results\n\nAll in all, a toy.\n\n## Tables\n\n"
+        "[How to read the tables](#reading-the-tables), [What it was made with](#environment), "
+        "[Further tables](#further-tables).\n\n- [Toy table, simulated](#experiment-1)\n\n"
         '<a id="experiment-1"></a>\n\n## Toy table, simulated\n\nNothing is learned here.\n\n|  | AUC |'
     )
     for part in (
@@ -148,13 +148,17 @@ def test_experiments_on_the_same_dataset_follow_each_other(home: Path) -> None:
     shutil.copytree(home / "runs/toy", home / "runs/other")
     for config in (home / "runs/other").rglob("config.toml"):
         config.write_text(config.read_text().replace('data = "toy"', 'data = "other"'), encoding="utf-8")
+    for result in (home / "runs/other").rglob("result.json"):
+        result.write_text(result.read_text().replace("toy (simulated)", "other (simulated)"), encoding="utf-8")
     done = mail("results", "a.toml", "b.toml", "c.toml", "--kept", "kept", "--figures", "figures", "--out", "R.md")
     assert (done.exit_code, done.stderr) == (0, "")
     text = (home / "R.md").read_text(encoding="utf-8")
     headings = [line for line in text.splitlines() if line.startswith("## Table ")]
     assert headings == [f"## Table {name}, simulated" for name in "acb"]
-    links = [line for line in text.splitlines() if line.startswith("- [Table")]
-    assert links == [f"- [Table {name}, simulated](#experiment-{number})" for number, name in enumerate("acb", start=1)]
+    assert (
+        "### toy (simulated)\n\n- [Table a, simulated](#experiment-1)\n- [Table c, simulated](#experiment-2)\n\n"
+        "### other (simulated)\n\n- [Table b, simulated](#experiment-3)\n\n"
+    ) in text
 
 
 @pytest.mark.slow

@@ -221,6 +221,8 @@ def test_what_cannot_be_is_refused() -> None:
     without = small_spec()
     fields = tuple(field for field in without.schema.fields if field.name != "genre")
     without = without._replace(schema=Schema(fields, ("pv",)))
-    with pytest.raises(ValueError, match="`groups` needs user attributes and a category of the items"):
+    with pytest.raises(
+        ValueError, match="`groups` needs an attribute and a category of the items with at most 1,000,000 combinations"
+    ):
         prior.ColdStart().build_for(without)
     prior.ColdStart(groups=False).build_for(without)
