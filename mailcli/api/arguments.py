@@ -35,8 +35,8 @@ def check_flags(**flags: object) -> None:
 def check_count(name: str, value: object, most: int | None = None) -> None:
     """Refuse what is no whole number from 1, or above `most` (MailError)."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= int(value) <= (most or int(value)):
-        expected = f"from 1 to {most:,}" if most else "1 or more"
-        raise MailError(f"{name} is {shorten(value)}. Expected a whole number{' ' if most else ', '}{expected}.")
+        expected = f"a whole number from 1 to {most:,}" if most else "a whole number, 1 or more"
+        raise MailError(f"{name} is {shorten(value)}. Expected {expected}.")
 
 
 def check_minutes(name: str, value: Any) -> None:

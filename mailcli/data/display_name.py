@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from mailcli.errors import counted
+
 _SIMULATED = " (simulated)"
 
 
 def display_name(name: str, simulated: bool) -> str:
     """`tiny (simulated)`, or `ml-100k (real data)`."""
     return f"{name}{_SIMULATED if simulated else ' (real data)'}"
+
+
+def worlds_name(number: int) -> str:
+    """`24 worlds (simulated)`, for a grid of simulated datasets."""
+    return display_name(counted(number, "world"), simulated=True)
 
 
 def is_simulated(displayed: str) -> bool:

@@ -12,8 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from mailcli.data.display_name import display_name
-from mailcli.errors import counted
+from mailcli.data.display_name import worlds_name
 from mailcli.escape import markdown, markdown_code
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.results_tables import SectionTables, legends, section_tables
@@ -88,10 +87,10 @@ def _contents(sections: Sequence[ExperimentSection], tables: Sequence[SectionTab
         notes["further-tables"] = _APPENDIX
     parts = [", ".join(_link(title, anchor) for anchor, title in notes.items()) + "."]
     numbered = list(enumerate(sections, start=1))
-    groups = [list(group) for _, group in groupby(numbered, key=lambda pair: _data(pair[1]))]
-    for group in groups:
+    groups = [(data, list(group)) for data, group in groupby(numbered, key=lambda pair: _data(pair[1]))]
+    for data, group in groups:
         if len(groups) > 1:
-            parts.append(f"### {markdown(_data(group[0][1]))}")
+            parts.append(f"### {markdown(data)}")
         parts.append("\n".join(f"- {_link(section.title, _anchor(number))}" for number, section in group))
     return "\n\n".join(parts)
 
@@ -100,7 +99,7 @@ def _data(section: ExperimentSection) -> str:
     """The dataset of a section, or the number of its worlds."""
     names = list(dict.fromkeys(run.config.data for run in section.runs))
     if len(names) > 1:
-        return display_name(counted(len(names), "world"), simulated=True)
+        return worlds_name(len(names))
     return str((section.runs[0].result or {})["dataset"])
 
 

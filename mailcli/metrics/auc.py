@@ -123,14 +123,13 @@ def _check(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDA
     y, s = _plain(labels, "labels"), _plain(scores, "scores")
     if s.dtype.kind not in "buifO":
         raise ValueError(f"scores should be numbers. Received: {s.dtype}")
-    if s.dtype.kind == "O":
+    is_object = s.dtype.kind == "O"
+    if is_object:
         others = {type(score).__name__ for score in s.flat if not isinstance(score, Real | Decimal | np.bool_)}
         if others:
             raise ValueError(f"scores should be numbers. Received: {', '.join(sorted(others))}")
-    if s.dtype.kind == "O" and all(isinstance(score, Integral) for score in s.flat):
-        # Beyond 64 bits; only the order matters.
-        s = np.unique(s, return_inverse=True)[1].reshape(s.shape)
-    if s.dtype.kind in "ui" and len(s) and max(abs(int(s.min())), abs(int(s.max()))) > _LARGEST_EXACT:
+    are_whole = s.dtype.kind in "ui" or (is_object and all(isinstance(score, Integral) for score in s.flat))
+    if are_whole and len(s) and max(abs(int(s.min())), abs(int(s.max()))) > _LARGEST_EXACT:
         # Neighbors would become equal numbers; only the order matters.
         s = np.unique(s, return_inverse=True)[1].reshape(s.shape)
     if s.dtype != np.float32:

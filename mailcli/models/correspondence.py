@@ -9,17 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import ArpackError, aslinearoperator, svds
+from scipy.sparse.linalg import aslinearoperator
 
 from mailcli.data.schema import FIRST_ID
+from mailcli.utils.truncated_svd import truncated_svd
 
 #: Root mean square of the vectors' entries (ours: with .1, BaseDNN learned less of them, .634 instead of .655 for old
 #: users on the validation day of experiments/simulated-30k.toml).
 SCALE = 1.0
 #: Singular values below this are rounding errors (ours: the largest of such scaled counts is below 1).
 SMALLEST = 1e-7
-#: What ARPACK says of a matrix of zeros.
-_ZERO = "Starting vector is zero"
 
 
 def value_vectors(
@@ -50,13 +49,7 @@ def value_vectors(
     # A product of two vectors, subtracted without making the dense matrix.
     expected = np.sqrt(per_user)[:, None] / len(user), (per_value * by_value)[None]
     centered = scaled - aslinearoperator(expected[0]) @ aslinearoperator(expected[1])
-    try:
-        _, singular_values, right = svds(centered, k=components, rng=np.random.default_rng(seed))
-    except ArpackError as error:
-        if _ZERO not in str(error):
-            raise
-        # Nothing is left where all users did the same.
-        return vectors
+    _, singular_values, right = truncated_svd(centered, components, rng=np.random.default_rng(seed))
     # Users who all did the same leave nothing but rounding errors.
     right[singular_values < SMALLEST] = 0
     places = by_value[:, None] * (right * singular_values[:, None])[::-1].T

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mailcli.data.display_name import display_name
+from mailcli.data.display_name import worlds_name
 from mailcli.errors import counted
 from mailcli.reporting.best_epochs import best_epochs, still_improving
 from mailcli.reporting.captions import EQUIVALENCE_NOTE, ONE_SEED, SEEDS_NOTE, protocol_text, settings_note
@@ -103,8 +103,7 @@ def _matters(line: MapLine) -> str:
 def _data_note(worlds: Sequence[WorldRows]) -> str:
     first = worlds[0].rows[0]
     seeds = ", ".join(map(str, first.seeds))
-    data = display_name(counted(len(worlds), "world"), simulated=True)
-    return f"data {data} | {protocol_text(first.config)} | seeds {seeds}"
+    return f"data {worlds_name(len(worlds))} | {protocol_text(first.config)} | seeds {seeds}"
 
 
 def _notes(worlds: Sequence[WorldRows], shown: Sequence[str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.linalg import svds
 from sklearn.linear_model import Ridge
 
 from mailcli.data.dataset import Dataset
@@ -14,6 +13,7 @@ from mailcli.errors import MailError
 from mailcli.trivial._base import users_and_items
 from mailcli.trivial._biases import BiasModel
 from mailcli.trivial._one_hot import attribute_fields, one_hot
+from mailcli.utils.truncated_svd import truncated_svd
 
 #: Latent factors, and the ridge penalty of their regression on attributes (ours, of 5 to 20 and 1 to 100 on
 #: MovieLens-100K, where none differs from another by .001 AUC).
@@ -60,7 +60,5 @@ def _factorize(matrix: csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.floa
     rank = min(FACTORS, min(matrix.shape) - 1)
     if rank < 1:
         raise MailError(f"factors need two users and two items or more. Found {matrix.shape[0]} and {matrix.shape[1]}.")
-    left: NDArray[np.float64]
-    right: NDArray[np.float64]
-    left, scale, right = svds(matrix, k=rank, random_state=0)
+    left, scale, right = truncated_svd(matrix, rank, random_state=0)
     return left * scale, right.T

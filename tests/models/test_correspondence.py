@@ -53,6 +53,6 @@ def test_a_decomposition_that_fails_is_no_matter_of_zeros(monkeypatch: pytest.Mo
     def fail(*_: object, **__: object) -> None:
         raise ArpackNoConvergence("No convergence", np.empty((0, 0)), np.empty((0, 0)))
 
-    monkeypatch.setattr("mailcli.models.correspondence.svds", fail)
+    monkeypatch.setattr("mailcli.utils.truncated_svd.svds", fail)
     with pytest.raises(ArpackNoConvergence):
         value_vectors(np.array([0, 1, 2, 2]), np.array([2, 3, 2, 4]), 5, 8, seed=0)

@@ -33,8 +33,7 @@ class ColdStart(GeneratedIdMethod):
     is a mean over dimensions; behavior is hidden; new users get the two means, not a sample and their own frequency.
 
     Like MetaEmb, it was made for untrained ids, which new users have only under protocol `strict`. There, it is also
-    fitted to the training impressions of users who are treated as new ones, whose e is that of unknown ids (a tenth of
-    those on MovieLens-100K).
+    fitted to the impressions whose id alone is hidden in training (UNKNOWN_SHARE), whose e is that of unknown ids.
 
     Args:
         latent: width of z (published code).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mailcli.data.display_name import display_name
+from mailcli.data.display_name import worlds_name
 from mailcli.errors import counted
 from mailcli.reporting.captions import new_share_text, table_titles
 from mailcli.reporting.formats import render
@@ -120,7 +120,7 @@ def section_of_worlds(
     rows = worlds[0].rows
     return ReportSection(
         title=tables[0].title,
-        dataset=display_name(counted(len(worlds), "world"), simulated=True),
+        dataset=worlds_name(len(worlds)),
         badges=_badges(rows, runs),
         reading=reading,
         facts=[],
