@@ -65,11 +65,11 @@ def main() -> None:
                 gains.append(improvement(default[group], changed[group]))
     verdicts = ["significant" if gain and gain.significant else "no significant difference" for gain in holm(gains)]
     rows = [(*row, verdict) for row, verdict in zip(rows, verdicts, strict=True)]
-    head = ("cell", "users", "default AUC", "alternative", "change of AUC", "RI of AUC at 5 %")
+    head = ("cell", "users", "default AUC", "alternative", "change of AUC", "RI of AUC at 5%")
     text = (
         f"{machine('tensorflow', 'keras')}\n\n"
         f"MovieLens-100K (real data), protocol paper, otherwise as experiments/demo.toml, seeds {SEEDS[0]} to "
-        f"{SEEDS[-1]}, paired by seed; ±: 95 % interval over seeds; Holm-corrected over all lines.\n\n"
+        f"{SEEDS[-1]}, paired by seed; ±: 95% interval over seeds; Holm-corrected over all lines.\n\n"
         f"{table(head, rows)}"
     )
     record("Effect of faster training on AUC", text)

@@ -37,13 +37,13 @@ class Task(NamedTuple):
 
 
 def make(rows: int, users: int) -> Columns:
-    """Users, labels and scores: log-normal numbers of impressions per user, CTR 5 %, a third of the scores tied."""
+    """Users, labels and scores: log-normal numbers of impressions per user, CTR 5%, a third of the scores tied."""
     rng = np.random.default_rng(0)
     share = rng.lognormal(size=users)
     further = rng.choice(users, rows - users, p=share / share.sum())
     user = rng.permutation(np.r_[np.arange(users), further]).astype(np.int32)
     interest = rng.normal(0, 0.5, users)[user] + rng.normal(size=rows)
-    # With 3.45 and this variance of interests, 5 % of the impressions are clicked.
+    # With 3.45 and this variance of interests, 5% of the impressions are clicked.
     label = rng.random(rows) < 1 / (1 + np.exp(3.45 - interest))
     score = (1 / (1 + np.exp(3.5 - 0.7 * interest - rng.normal(0, 0.5, rows)))).astype(np.float32)
     score[::3] = score[::3].round(3)
@@ -157,7 +157,7 @@ def report(columns: Columns, folder: Path, draws: int, megabytes: dict[str, floa
         f"AUC + GAUC is {sklearn['seconds'] / seconds:.0f} x as fast as scikit-learn's loop ({basis}). The largest "
         f"difference over {compared.sum():,} users is {difference:.1e}; for the AUC of all rows it is "
         f"{abs(mail['AUC'] - sklearn['AUC']):.1e}. The bootstrap sorts in {boot['sort seconds']:.1f} s, then takes "
-        f"{(boot['seconds'] - boot['sort seconds']) / draws * 1e3:.1f} ms per draw; AUC {mail['AUC']:.4f}, 95 % "
+        f"{(boot['seconds'] - boot['sort seconds']) / draws * 1e3:.1f} ms per draw; AUC {mail['AUC']:.4f}, 95% "
         f"interval over users {low:.4f} to {high:.4f}.",
     ]
     return "\n\n".join(parts)

@@ -282,7 +282,7 @@ def _report(measured: dict[str, Any], bfloat16: dict[str, Any]) -> str:
     base = measured["BaseDNN"]
     text = [
         machine("tensorflow", "keras", "numpy"),
-        f"Batch size {BATCH:,}, d = {DIM}, 40 % new users, full histories (100 behaviors, with DMR 50, where a row "
+        f"Batch size {BATCH:,}, d = {DIM}, 40% new users, full histories (100 behaviors, with DMR 50, where a row "
         f"names no other), {base['rows']:,} rows of embeddings; random ids by Zipf's law. `products` is the time of "
         "only the matrix products of a step, with the same shapes; `ceiling` is the speed of one 2,048 x 2,048 product "
         "in the same process. `fed`: with batches prepared during training; `step`: with batches prepared in advance.",

@@ -14,7 +14,7 @@ from mailcli.reporting.tables import ResultLine, ResultTable
 def result_frame(table: ResultTable) -> pd.DataFrame:
     """A line for each group of users and row, with the numbers of the table that `mail` prints.
 
-    The columns of a metric are its mean over seeds and `±`, half of the 95 % interval; `RI ... %` is the improvement
+    The columns of a metric are its mean over seeds and `±`, half of the 95% interval; `RI ... %` is the improvement
     over the same ranker without a method, with `±` and `p` (Holm-corrected). Columns without any number are left out.
     The title and the notes of the table are in `attrs`.
     """

@@ -43,7 +43,7 @@ def abtest(a: str, b: str, data: str | None, form: str, data_dir: Path, **number
 
     Each run ranks the same candidates for its own arm of users; clicks and conversions on the shown items are drawn
     from the true probabilities. RUN_A and RUN_B are folders of finished runs, or `oracle` (ranks by the true
-    probability) or `random`. The table shows CTR, CTCVR, and B's lift over A with 95 % intervals over users.
+    probability) or `random`. The table shows CTR, CTCVR, and B's lift over A with 95% intervals over users.
     """
     check_form(form)
     from mailcli.experiments.ab_test.policies import common_dataset, parse_contender

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     default=500,
     show_default=True,
     metavar="N",
-    help="Number of bootstrap draws of the users, for 95 % intervals; a run folder holds 500.",
+    help="Number of bootstrap draws of the users, for 95% intervals; a run folder holds 500.",
 )
 @THREADS
 @TABLE_MEMORY

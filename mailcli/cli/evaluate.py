@@ -22,7 +22,7 @@ from mailcli.errors import MailError
     default=0,
     show_default=True,
     metavar="N",
-    help="Bootstrap the test users N times, e.g. 1000, and show 95 % intervals next to AUC and GAUC.",
+    help="Bootstrap the test users N times, e.g. 1000, and show 95% intervals next to AUC and GAUC.",
 )
 @click.option(
     "--known",

@@ -23,7 +23,7 @@ from mailcli.errors import quoted
     text="TOML file that describes your own files; SOURCE is then the dataset's name. `mail schema init` proposes one.",
 )
 @path_option("--raw", text="Folder of the raw files. [default: DATA_DIR/raw/SOURCE]")
-@click.option("--name", help="Name of the dataset. [default: SOURCE, and --label and --test if they are given]")
+@click.option("--name", help="Name of the dataset. [default: SOURCE, and a --label or --test that is not the default]")
 @click.option(
     "--label",
     metavar="LABEL",

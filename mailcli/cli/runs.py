@@ -61,7 +61,7 @@ def show(run: Path, form: str) -> None:
     default=1000,
     show_default=True,
     metavar="N",
-    help="Number of bootstrap draws of the test users, for the 95 % intervals of the differences; 0 for none.",
+    help="Number of bootstrap draws of the test users, for the 95% intervals of the differences; 0 for none.",
 )
 @FORMAT
 @DATA_DIR

@@ -172,7 +172,7 @@ def _from_zero(users: ArrayLike, rows: int) -> NDArray[np.int64]:
 
 
 def relative_improvement(baseline: float, improved: float) -> float:
-    """RI = (b - a) / a · 100 %, a = the baseline's metric, b = the improved model's (MAIL Sec. 4.1.3).
+    """RI = (b - a) / a · 100%, a = the baseline's metric, b = the improved model's (MAIL Sec. 4.1.3).
 
     NaN for a baseline of 0.
     """

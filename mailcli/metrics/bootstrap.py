@@ -18,11 +18,11 @@ from mailcli.errors import MailError
 from mailcli.metrics.auc import auc_by_user
 from mailcli.utils.hardware import threads
 
-#: The fewest draws for an interval (ours): with fewer, less than one draw (2.5 %) would lie beyond either end.
+#: The fewest draws for an interval (ours): with fewer, less than one draw (2.5%) would lie beyond either end.
 MIN_DRAWS = 40
-#: The same of an audit, whose verdict is read off intervals with 1.25 % beyond either end.
+#: The same of an audit, whose verdict is read off intervals with 1.25% beyond either end.
 MIN_AUDIT_DRAWS = 80
-#: The most (ours): the ends are then accurate to 1 % of the metric's standard error.
+#: The most (ours): the ends are then accurate to 1% of the metric's standard error.
 MAX_DRAWS = 100_000
 #: Seed of the draws of users (ours): a constant, so that all runs on a dataset are measured on the same draws.
 DRAWS_SEED = 0

@@ -19,7 +19,7 @@ from mailcli.metrics.auc import relative_improvement
 #: The coverage of every interval; a difference is significant if p < 1 - LEVEL.
 LEVEL = 0.95
 #: Bound of "no harm", in percent of the baseline's metric (ours: less than half of MAIL's own gains in new
-#: users' AUC, 1.05 to 1.34 %, and four to ten times the .05 to .12 % that the paper's text calls a loss).
+#: users' AUC, 1.05 to 1.34%, and four to ten times the .05 to .12% that the paper's text calls a loss).
 EQUIVALENCE_BOUND = 0.5
 
 
@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
     deviation: float | None
     """The sample standard deviation (n - 1); None for one seed."""
     half_width: float | None
-    """Half the width of the 95 % interval, t(.975, n - 1) · s / √n; None for one seed."""
+    """Half the width of the 95% interval, t(.975, n - 1) · s / √n; None for one seed."""
 
 
 class Improvement(NamedTuple):
@@ -38,7 +38,7 @@ class Improvement(NamedTuple):
 
     mean: float
     half_width: float | None
-    """Half the width of the paired difference's 95 % interval; None for one seed."""
+    """Half the width of the paired difference's 95% interval; None for one seed."""
     p: float | None
     """Two-sided p-value of the paired t-test; None for one seed."""
     adjusted_p: float | None
@@ -48,7 +48,7 @@ class Improvement(NamedTuple):
 
     @property
     def equivalent(self) -> bool:
-        """Whether RI is within ±EQUIVALENCE_BOUND at 5 %: no harm and no gain; never for one seed.
+        """Whether RI is within ±EQUIVALENCE_BOUND at 5%: no harm and no gain; never for one seed.
 
         Not the same as not significant, which also holds where an interval is too wide to tell.
         """
@@ -61,7 +61,7 @@ class Improvement(NamedTuple):
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is significant at 5 %, corrected for the rows of the table; never for one seed."""
+        """Whether the difference is significant at 5%, corrected for the rows of the table; never for one seed."""
         return _is_significant(self.adjusted_p)
 
 
@@ -70,7 +70,7 @@ def _is_significant(p: float | None) -> bool:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean, standard deviation and Student's 95 % interval of one value per seed."""
+    """Mean, standard deviation and Student's 95% interval of one value per seed."""
     data = np.asarray(values, dtype=float)
     if len(data) < 2:
         return Estimate(float(data.mean()), None, None)
@@ -82,7 +82,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def improvement(baseline: Sequence[float], improved: Sequence[float]) -> Improvement:
-    """Mean RI = (b - a) / a · 100 % over seeds (MAIL Sec. 4.1.3), with its interval and uncorrected p-value.
+    """Mean RI = (b - a) / a · 100% over seeds (MAIL Sec. 4.1.3), with its interval and uncorrected p-value.
 
     Args:
         baseline, improved: a and b, one value of a metric per seed, in the same order.
@@ -163,16 +163,16 @@ class Lift(NamedTuple):
     b: float | None
     """The same of arm B."""
     lift: float | None
-    """(b / a - 1) · 100 %; None if an arm has fewer than two users or a mean of 0."""
+    """(b / a - 1) · 100%; None if an arm has fewer than two users or a mean of 0."""
     low: float | None
     high: float | None
-    """The ends of the lift's 95 % interval."""
+    """The ends of the lift's 95% interval."""
     p: float | None
-    """Two-sided p-value of no lift; below 5 % exactly when the interval excludes 0."""
+    """Two-sided p-value of no lift; below 5% exactly when the interval excludes 0."""
 
     @property
     def significant(self) -> bool:
-        """Whether the lift is significant at 5 %, without a correction for several comparisons."""
+        """Whether the lift is significant at 5%, without a correction for several comparisons."""
         return _is_significant(self.p)
 
 
@@ -180,7 +180,7 @@ def lift(a: NDArray[np.float64], b: NDArray[np.float64]) -> Lift:
     """The lift, by the delta method for the logarithm of the ratio of two independent means.
 
     log(b̄ / ā) is approximately normal with variance s_a² / (n_a ā²) + s_b² / (n_b b̄²) (Deng, Knoblich and Lu, KDD
-    2018, for rates per user). The interval exp(log(b̄ / ā) ± z · s) - 1 cannot go below -100 %.
+    2018, for rates per user). The interval exp(log(b̄ / ā) ± z · s) - 1 cannot go below -100%.
 
     Args:
         a, b: [users of the arm], each user's rate, e.g. clicks / shown items.

@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 from mailcli.data.hashing import hash_users, share_of_users
 from mailcli.data.schema import SPLITS, Schema
 from mailcli.preprocessing.engines._base import DataEngine
+from mailcli.preprocessing.schema_file.parquet import is_parquet
 
-#: Raw bytes per bucket (ours): about eight million behaviors, some 600 MB while a bucket is worked on.
+#: Bytes of raw text per bucket (ours): about eight million behaviors, some 600 MB while a bucket is worked on.
 BUCKET_BYTES = 256 << 20
-#: How much larger a log is than its .gz (ours, from the simulated log; only the size of buckets depends on it).
-GZIP_RATIO = 4
+#: How much larger a log is than its .gz, and than the same in Parquet (ours, from the simulated log, and from three
+#: million rows of whole numbers; only the size of buckets depends on them).
+GZIP_RATIO, PARQUET_RATIO = 4, 5
 #: Most users of a bucket (ours): a history's key has 22 bits for them.
 USERS_PER_BUCKET = 1 << 20
 #: Salts of the hashes that order and sample users; draws of new users have others.
@@ -55,7 +57,7 @@ def assign_buckets(
     place = np.empty(len(raw), np.int64)
     place[pc.sort_indices(users["user"]).to_numpy()] = np.arange(len(raw))
     order = np.lexsort((place, key))
-    size = sum(path.stat().st_size * (GZIP_RATIO if path.suffix == ".gz" else 1) for path in raw_files)
+    size = sum(map(_text_bytes, raw_files))
     buckets = max(1, ceil(size * sample / BUCKET_BYTES), ceil(len(raw) / USERS_PER_BUCKET))
     users = users.take(pa.array(order))
     users = users.append_column("row", pa.array(np.arange(len(order), dtype=np.int32)))
@@ -67,6 +69,12 @@ def assign_buckets(
         frame.join(kept_users, on="user").groupBy("item").agg(F.count(F.lit(1)).alias("impressions"))
     )
     pq.write_table(_all_items(known_items, shown_items), folder / "items.parquet")
+
+
+def _text_bytes(path: Path) -> int:
+    """About how many bytes a file would have as plain text."""
+    ratio = GZIP_RATIO if path.suffix == ".gz" else PARQUET_RATIO if is_parquet(path) else 1
+    return path.stat().st_size * ratio
 
 
 def split_impressions(engine: DataEngine, schema: Schema, impressions: Path, keys: Path, folder: Path) -> None:

@@ -29,7 +29,7 @@ class Column:
     values: tuple[str, ...] = ()
     """The only texts allowed; empty: any."""
     at_least: int | None = None
-    """Smallest whole number allowed."""
+    """Smallest number allowed."""
     below: int | None = None
     """Upper bound of whole numbers, exclusive."""
 
@@ -39,8 +39,14 @@ class Column:
         if self.values:
             return f"one of {quoted(self.values)}"
         kind = {"bigint": "a whole number", "double": "a number", "string": "UTF-8 text"}[self.type]
-        if self.at_least is not None and self.below is not None:
-            kind += f" from {self.at_least} to {self.below - 1}"
+        if self.type == "string" and not self.optional:
+            kind += ", not empty"
+        if self.at_least is not None:
+            kind += (
+                f" from {self.at_least} to {self.below - 1}"
+                if self.below is not None
+                else f" of {self.at_least} or more"
+            )
         return f"{kind} or nothing" if self.optional else kind
 
     def typed(self, F: Any, position: str) -> tuple[Any, Any]:
@@ -73,7 +79,9 @@ class Column:
             return ~text.isin(*self.values)
         if self.type == "double":
             # Engines differ in what else they accept as a number: "1d", "infinity", "0x1p3".
-            return ~text.rlike(_NUMBER) | F.coalesce(~(F.abs(value) < F.lit(LARGEST_NUMBER)), F.lit(True))
+            least = -LARGEST_NUMBER if self.at_least is None else self.at_least
+            in_range = (value >= F.lit(least)) & (value < F.lit(LARGEST_NUMBER))
+            return ~text.rlike(_NUMBER) | F.coalesce(~in_range, F.lit(True))
         if self.type == "string":
             return (text == F.lit("")) | (F.instr(text, _REPLACEMENT) > 0) | text.rlike(r"\x00")
         # Writing the number out again refuses "1.5", "1e3", " 1" and "01" on every engine.

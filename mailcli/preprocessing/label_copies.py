@@ -76,8 +76,10 @@ def _counts_by_value(
     """Clicks and non-clicks by the values of fields of one group, in training and in the other splits."""
     if group == "context":
         return [(field, *_of_context(field, clicked, read)) for field in fields]
+    if not fields:
+        return []
     key, table = _KEYS[group]
-    rows = len(read(table, fields[0].name)) if fields else 0
+    rows = len(read(table, fields[0].name))
     by_key = [_Counts.of(np.asarray(read(split, key)), clicked[split], rows) for split in SPLITS]
     result = []
     for field in fields:

@@ -14,6 +14,8 @@ from mailcli.preprocessing.extracted_tables import NO_IMPRESSION, TOO_LATE, Extr
 from mailcli.preprocessing.rejects import EXAMPLES, Rejects
 from mailcli.preprocessing.sources._base import JOIN, TABLES, RawData
 
+#: Files of a table that are named (ours).
+SHOWN_FILES = 3
 Cell = object
 """A number, a text, or several values of the files as a list."""
 Cells = Sequence[Cell]
@@ -67,8 +69,11 @@ def _text(cell: Cell) -> str:
 
 def _files(source: RawData, rejects: Rejects) -> Iterator[Cells]:
     for table in _tables(rejects):
-        paths = [source.raw_files[table].path] if table in source.raw_files else source.files
-        yield table, ", ".join(path.name for path in paths), rejects.rows[table], rejects.count(table)
+        paths = list(source.raw_files[table].row_formats) if table in source.raw_files else source.files
+        names = [path.name for path in paths]
+        if len(names) > SHOWN_FILES:
+            names[SHOWN_FILES - 1 :] = [f"{len(names) - SHOWN_FILES + 1} more"]
+        yield table, ", ".join(names), rejects.rows[table], rejects.count(table)
 
 
 def _tables(rejects: Rejects) -> list[str]:
@@ -121,5 +126,5 @@ def _values(source: RawData, extracted: ExtractedTables) -> Iterator[Cells]:
         details: Cells = ("", "", "")
         if rows is not None:
             low, high = pc.min_max(rows[column]).values()
-            details = (rows[column].null_count, [low], [high])
+            details = (rows[column].null_count, *("" if end is None else [end] for end in (low, high)))
         yield name, count, *details, source.official.get(name, "")

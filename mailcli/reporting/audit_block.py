@@ -19,7 +19,7 @@ _NOT_SHOWN = " †"
 AUDIT_LEGEND = (
     "audit: new users ranked by the same weights with another new user's v̂ (permuted: attributes as well), the mean v "
     "of old users, none, and their real v (the ceiling); differences from the metric with their own v̂; ±: half of the "
-    f"95 % interval over users; {_NOT_SHOWN.strip()} = not shown to be personal, another user's v̂ costs nothing "
+    f"95% interval over users; {_NOT_SHOWN.strip()} = not shown to be personal, another user's v̂ costs nothing "
     "significant"
 )
 

@@ -31,7 +31,7 @@ def audit_table(audit: MeanAudit, configs: Sequence[RunConfig], dataset: str, ti
     notes = (
         f"data {dataset} | {protocol_text(config)} | seeds {', '.join(map(str, seeds))}",
         f"{audit.users:,.0f} new users who have behavior, on average; the same weights in every line",
-        f"over users, against own v̂: 95 % intervals from {draws:,} bootstrap draws of the users",
+        f"over users, against own v̂: 95% intervals from {draws:,} bootstrap draws of the users",
         verdict(audit),
     )
     return TextTable(title, head, (text_block(TITLES["new"], lines),), notes, _records(audit, config, seeds))

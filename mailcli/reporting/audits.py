@@ -23,7 +23,7 @@ class AuditDifference(NamedTuple):
     mean: float
     low: float
     high: float
-    """The 95 % interval over users."""
+    """The 95% interval over users."""
 
     @property
     def is_defined(self) -> bool:
@@ -60,9 +60,9 @@ class MeanAudit(NamedTuple):
 
     @property
     def is_personal(self) -> bool | None:
-        """Whether another user's v̂ is worse than the user's own: AUC's or GAUC's 97.5 % interval lies below 0.
+        """Whether another user's v̂ is worse than the user's own: AUC's or GAUC's 97.5% interval lies below 0.
 
-        97.5 instead of 95 %, because there are two of them (Bonferroni). False is no proof of the contrary; None if AUC
+        97.5 instead of 95%, because there are two of them (Bonferroni). False is no proof of the contrary; None if AUC
         and GAUC are undefined.
         """
         if not any(difference.is_defined for difference in self.differences("other")):

@@ -23,21 +23,21 @@ TRIVIAL_NOTE = (
     "trivial: statistics of the training split, fitted in seconds without a network; "
     f"{BELOW_TRIVIAL_MARK} = below the best trivial row of the block"
 )
-NOT_SIGNIFICANT = "n.s. = no significant difference at 5 %"
-STARS = "* p < .05, ** p < .01, no mark = no significant difference at 5 %"
-INTERVAL_NOTE = "±: 95 % interval over seeds"
+NOT_SIGNIFICANT = "n.s. = no significant difference at 5%"
+STARS = "* p < .05, ** p < .01, no mark = no significant difference at 5%"
+INTERVAL_NOTE = "±: 95% interval over seeds"
 SEEDS_NOTE = f"{INTERVAL_NOTE}; {NOT_SIGNIFICANT}"
 RI_NOTE = "RI: relative improvement over the same ranker without a cold-start method, same seed"
 P_NOTE = "p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics"
 EQUIVALENCE_NOTE = (
-    f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
+    f"≈: RI within ±{EQUIVALENCE_BOUND}% (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm"
 )
 NEXT_TO = "to its left"
 #: For tables with stacked metrics and stars for p: what replaces each of these texts.
 STACKED_TEXTS = {
     NEXT_TO: "above it",
     SEEDS_NOTE: f"{INTERVAL_NOTE}; {STARS}",
-    EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND} % (two one-sided t-tests, p < .05): only this shows that "
+    EQUIVALENCE_NOTE: f"≈: RI within ±{EQUIVALENCE_BOUND}% (two one-sided t-tests, p < .05): only this shows that "
     "there is no harm",
 }
 #: About the MAIL paper's numbers, and about those of another paper.
@@ -162,7 +162,7 @@ def _bootstrap_notes(rows: Sequence[Row]) -> list[str]:
     # Where every draw lacks a class, there is no interval either.
     undefined = max(share for share in [0.0, *shares] if share < 1)
     return [
-        f"over users: 95 % interval of the mean {NEXT_TO}, from {len(all_draws[0]):,} bootstrap draws of the test "
+        f"over users: 95% interval of the mean {NEXT_TO}, from {len(all_draws[0]):,} bootstrap draws of the test "
         "users with all their impressions; the trained models stay fixed",
         "over users: not an interval of the difference between rows, which share users and draws",
         *([f"over users: draws without both labels are excluded (at most {undefined:.1%})"] if undefined else []),

@@ -18,7 +18,7 @@ MEANS_NOTE = (
     "RI of AUC for new users in %: the mean over the worlds of a line, and in brackets the lowest and highest of a "
     "single world"
 )
-_SEEDS_NOTE = "±: 95 % interval of the mean over seeds"
+_SEEDS_NOTE = "±: 95% interval of the mean over seeds"
 
 
 class _MeanGain(NamedTuple):

@@ -32,7 +32,7 @@ class Difference(NamedTuple):
     mean: float | None
     low: float | None
     high: float | None
-    """The 95 % interval over users; None where they were not drawn."""
+    """The 95% interval over users; None where they were not drawn."""
 
 
 class _Scored(NamedTuple):

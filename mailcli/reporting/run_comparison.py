@@ -35,7 +35,7 @@ def comparison_tables(first: RunFolder, second: RunFolder, data_dir: Path, draws
     """
     try:
         differences = paired_differences(first, second, data_dir, draws)
-        note = f"over users: 95 % intervals of B - A from {draws:,} bootstrap draws of the test users" if draws else ""
+        note = f"over users: 95% intervals of B - A from {draws:,} bootstrap draws of the test users" if draws else ""
     except NotComparableError as reason:
         differences, note = {}, f"no differences: {reason}"
     return [_settings_table(first, second), _metric_table(first, second, differences, note)]

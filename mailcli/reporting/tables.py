@@ -35,7 +35,7 @@ class MetricCell:
     estimate: Estimate | None
     """None if a seed lacks the metric."""
     over_users: tuple[float, float] | None = None
-    """95 % interval of the mean over users, the trained models fixed; None if users were not drawn."""
+    """95% interval of the mean over users, the trained models fixed; None if users were not drawn."""
     rank: int = 0
     """1 for the best mean of the block, 2 for the second best, 0 for all others."""
     below_trivial: bool = False

@@ -24,7 +24,7 @@ from scipy.special import expit, softmax
 
 from mailcli.errors import MailError
 
-# Proportions of the published files: 1,141,729 users, 26,557,961 impressions with 5.14 % clicks, 846,811 ads in 6,769
+# Proportions of the published files: 1,141,729 users, 26,557,961 impressions with 5.14% clicks, 846,811 ads in 6,769
 # categories and of 99,815 brands; 12,968 categories and 460,561 brands in the behavior log.
 ADS_PER_USER = 846_811 / 1_141_729
 IMPRESSIONS_PER_USER = 26_557_961 / 1_141_729
@@ -64,7 +64,7 @@ CLICK_GAIN = 1.0
 QUALITY_SPREAD = 0.3
 #: Share of impressions that are targeted by the user's interests; the others are random.
 TARGETED = 0.5
-#: logit of 8 %: with the affinity added as for clicks, about a tenth of the clicks lead to a purchase (ours).
+#: logit of 8%: with the affinity added as for clicks, about a tenth of the clicks lead to a purchase (ours).
 BUY_INTERCEPT = -2.44
 #: With fewer there may be no old or no new users in a split (ours).
 LEAST_USERS = 10
@@ -97,15 +97,14 @@ class Settings:
         for name in ("attribute_strength", "interactions"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a number from 0 to 1.")
-        for name in ("behaviors_per_user", "clicks_per_category"):
-            if not 0 < (value := getattr(self, name)) < math.inf:
-                raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a positive number.")
+        if not 0 < self.behaviors_per_user < math.inf:
+            raise MailError(f"--behaviors-per-user is {self.behaviors_per_user}. Expected a positive number.")
         if not LEAST_CTR <= self.click_probability <= 1 - LEAST_CTR:
             raise MailError(
                 f"--click-probability is {self.click_probability}. Expected a number from {LEAST_CTR:f} to "
                 f"{1 - LEAST_CTR:f}."
             )
-        if self.clicks_per_category < LEAST_CLICKS:
+        if not LEAST_CLICKS <= self.clicks_per_category < math.inf:
             raise MailError(f"--clicks-per-category is {self.clicks_per_category}. Expected {LEAST_CLICKS} or more.")
         if self.seed < 0:
             raise MailError(f"--seed is {self.seed}. Expected 0 or more.")

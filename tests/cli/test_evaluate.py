@@ -37,7 +37,7 @@ def test_evaluate_shows_intervals_over_users_where_asked_for(with_data: Path, sm
             widths.append(high - low)
     assert sum(width > 0 for width in widths) > len(widths) / 2
     assert "200 bootstrap draws of the test" in bootstrapped.stdout
-    assert "±: 95 % interval over seeds" in bootstrapped.stdout
+    assert "±: 95% interval over seeds" in bootstrapped.stdout
 
 
 class TestTamperedRuns:

@@ -300,7 +300,7 @@ class TestCompare:
         assert (new["a"], new["b"]) == (tests[0]["new"]["GAUC"], tests[1]["new"]["GAUC"])
         assert new["difference"] == new["b"] - new["a"]
         text = mail("runs", "compare", first, second).stdout
-        assert "over users: 95 % intervals of B - A from 1,000 bootstrap draws of the test users" in text
+        assert "over users: 95% intervals of B - A from 1,000 bootstrap draws of the test users" in text
         assert mail("runs", "compare", first, second).stdout == text
         without = json.loads(mail("runs", "compare", first, second, "--bootstrap", "0", "--format", "json").stdout)
         assert without[1]["results"][0]["difference_low"] is None

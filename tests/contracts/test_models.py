@@ -33,6 +33,8 @@ MATRIX = [(ranker, method) for ranker in RANKERS for method in COLD_STARTS]
 
 #: Rankers that read behavior as its sum, as the base ranker does, and have one head.
 LIKE_BASE = {"dcnv2", "deepfm", "emblr", "widedeep"}
+#: Rankers that read behavior by attention, as DMR does.
+LIKE_DMR = {"din"}
 #: Methods that are fitted to a trained ranker, as `llae` and `metaemb` are.
 LIKE_LLAE = {"conse", "cvar", "eszsl", "neighbors"}
 #: Methods that are not there when a model scores.
@@ -47,8 +49,8 @@ def is_trained_by_default(ranker: str, method: str) -> bool:
 
 
 def is_scored_by_default(ranker: str, method: str) -> bool:
-    """Any method that scores with a ranker unlike the base ranker, and everything else by itself."""
-    return method == "none" or not (ranker in LIKE_BASE or method in LIKE_NONE)
+    """Any method that scores with a ranker unlike BaseDNN and DMR, and everything else by itself."""
+    return method == "none" or not (ranker in LIKE_BASE | LIKE_DMR or method in LIKE_NONE)
 
 
 CELLS = [

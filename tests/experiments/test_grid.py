@@ -173,7 +173,7 @@ def test_a_world_is_simulated_and_its_raw_files_are_deleted_once_they_are_read(
     assert published.read_text(encoding="utf-8") == "real"
 
 
-#: RI 10, 12 and 14 %: half a width of 4.97, p .009, and .018 as the smaller one of two.
+#: RI 10, 12 and 14%: half a width of 4.97, p .009, and .018 as the smaller one of two.
 HELPS = mail_row([0.5, 0.5, 0.5], [0.55, 0.56, 0.57], [(0.5, 0.6)] * 3)
 USELESS = mail_row([0.5, 0.5, 0.5], [0.49, 0.5, 0.51], [(0.56, 0.6)] * 3)
 

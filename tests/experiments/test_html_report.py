@@ -31,7 +31,7 @@ from tests.helpers.html_pages import HtmlPage
 from tests.helpers.kept_runs import write_run
 
 EXPERIMENT = kept_runs.EXPERIMENT.replace("rows = [", 'rows = ["item-rate", ')
-#: AUC by row and seed: RI is 2 % and 4 % for MAIL-Base against BaseDNN.
+#: AUC by row and seed: RI is 2% and 4% for MAIL-Base against BaseDNN.
 AUC = {
     "item-rate+none": (0.505, 0.505),
     "base+none": (0.50, 0.50),
@@ -107,7 +107,7 @@ def test_the_page_says_what_its_numbers_are(page: HtmlPage) -> None:
         "8 runs",
         "Nothing is learned here.",
         "data toy (simulated) | protocol paper, 40% of users new | seeds 0, 1",
-        "±: 95 % interval over seeds; n.s. = no significant difference at 5 %",
+        "±: 95% interval over seeds; n.s. = no significant difference at 5%",
         "(in brackets: standard deviation over seeds); best bold, second best underlined",
         "machine: m68k, 3 cores, 0 GPUs, fma",
         "versions: python 9.9, tensorflow 9.9, keras 9.9, numpy 9.9, pandas 9.9, scipy 9.9",
@@ -121,7 +121,7 @@ def test_the_page_says_what_its_numbers_are(page: HtmlPage) -> None:
 def test_the_tables_by_hand(page: HtmlPage) -> None:
     main, against, audit, cost, settings, runs = page.tables
     assert main[0] == ["row", "AUC", "GAUC", "RI AUC %", "RI GAUC %"]
-    # t(.975, 1) = 12.706, s / √2 = .005: half a width of .0635; and of RI 2 % and 4 %, 12.706.
+    # t(.975, 1) = 12.706, s / √2 = .005: half a width of .0635; and of RI 2% and 4%, 12.706.
     assert main[1:6] == [
         ["new users"],
         ["trivial: item-rate", ".5050 ±.0000 (.0000)", ".5000 ±.0000 (.0000)", "", ""],

@@ -26,7 +26,7 @@ from tests.helpers.kept_runs import EXPERIMENT, write_run
 
 ROOT = Path(__file__).parent.parent.parent
 
-#: AUC of new users by row and seed, such that RI is 2 % and 4 % for MAIL-Base against BaseDNN.
+#: AUC of new users by row and seed, such that RI is 2% and 4% for MAIL-Base against BaseDNN.
 AUC = {"base+none": (0.50, 0.50), "base+mail-none": (0.40, 0.40), "base+mail-base": (0.51, 0.52)}
 
 ENVIRONMENT = """
@@ -82,10 +82,10 @@ def test_the_document_by_hand(home: Path) -> None:
         '<a id="experiment-1"></a>\n\n## Toy table, simulated\n\nNothing is learned here.\n\n|  | AUC |'
     )
     for part in (
-        # t(.975, 1) = 12.706, s / √2 = .005: half a width of .0635; and of RI 2 % and 4 %, 12.706.
+        # t(.975, 1) = 12.706, s / √2 = .005: half a width of .0635; and of RI 2% and 4%, 12.706.
         "| MAIL-Base | **.5150 ±.0635 (.0071)** |",
         "| +3.00 ±12.71, p .205 n.s. |",
-        # RI 27.5 % and 30 % against MAIL-None.
+        # RI 27.5% and 30% against MAIL-None.
         "### Toy table, simulated: row against row\n\n|",
         "| MAIL-Base against MAIL-None |",
         "| +28.75 ±15.88, p .028 |",
@@ -111,9 +111,9 @@ def test_what_marks_mean_is_said_once_at_the_end(home: Path) -> None:
     end, _, appendix = rest.partition("## Further tables")
     tables = sections + appendix
     for line in (
-        "- ±: 95 % interval over seeds; n.s. = no significant difference at 5 %\n",
+        "- ±: 95% interval over seeds; n.s. = no significant difference at 5%\n",
         "- p: two-sided t-test, paired by seed, Holm-corrected over the rows of a block, not over blocks and metrics\n",
-        "- ≈: RI within ±0.5 % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm\n",
+        "- ≈: RI within ±0.5% (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm\n",
         "- (in brackets: standard deviation over seeds); best bold, second best underlined\n",
     ):
         assert line not in tables, line

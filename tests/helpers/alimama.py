@@ -85,7 +85,7 @@ BAD_ROWS = {
         "Expected a whole number from 1494000000 to 1494691199",
     },
     "ad_feature": {
-        "1000000001,1,1,1,1,1d": "column 'price' holds '1d'. Expected a number",
+        "1000000001,1,1,1,1,1d": "column 'price' holds '1d'. Expected a number of 0 or more",
         "1000000002,x,1,1,1,1.0": "column 'cate_id' holds 'x'. Expected a whole number or nothing",
     },
     "user_profile": {

@@ -33,7 +33,7 @@ def with_draws(scored: dict[str, Any], **groups: list[float]) -> dict[str, Any]:
 
 
 def three_rows() -> list[Row]:
-    """Three seeds of BaseDNN, MAIL-Base (new users 12 % better) and MAIL-None (a little worse)."""
+    """Three seeds of BaseDNN, MAIL-Base (new users 12% better) and MAIL-None (a little worse)."""
     none = make_config([{"data": "toy", "cold_start": "mail", "cold_start.variant": "none"}])
     baseline = (result(0.5, 0.7), result(0.5, 0.7), result(0.5, 0.7))
     better = (result(0.55, 0.7), result(0.56, 0.71), result(0.57, 0.69))

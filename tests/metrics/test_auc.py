@@ -69,7 +69,7 @@ def test_agrees_with_scikit_learn_on_many_rows() -> None:
 
 
 def test_every_user_agrees_with_scikit_learn() -> None:
-    # Users of very different sizes, 5 % clicks, a third of the scores tied; float32, as models return them.
+    # Users of very different sizes, 5% clicks, a third of the scores tied; float32, as models return them.
     rng = np.random.default_rng(1)
     users = (300 * rng.random(30_000) ** 3).astype(np.int32)
     labels = rng.random(30_000) < 0.05

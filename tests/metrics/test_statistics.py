@@ -13,7 +13,7 @@ from mailcli.metrics.statistics import Improvement, estimate, holm, improvement,
 
 #: The number of simulated experiments.
 DRAWS = 2000
-#: Nearly certain limits for 2,000 draws with a true coverage of 95 %: .95 ± 4 standard errors.
+#: Nearly certain limits for 2,000 draws with a true coverage of 95%: .95 ± 4 standard errors.
 COVERED = (0.93, 0.97)
 
 
@@ -26,7 +26,7 @@ def test_an_estimate_by_hand() -> None:
 
 
 def test_an_improvement_by_hand() -> None:
-    # RI 10, 12, 14 %: mean 12, s = 2, t = 12 / (2 / √3) = 10.3923; with 2 degrees of freedom p = 1 - t / √(2 + t²).
+    # RI 10, 12, 14%: mean 12, s = 2, t = 12 / (2 / √3) = 10.3923; with 2 degrees of freedom p = 1 - t / √(2 + t²).
     result = improvement([0.5, 0.5, 0.5], [0.55, 0.56, 0.57])
     t = 12 / (2 / math.sqrt(3))
     assert result.mean == pytest.approx(12)
@@ -42,7 +42,7 @@ def test_there_is_no_improvement_on_nothing() -> None:
 
 
 def test_equivalence_by_hand() -> None:
-    # RI .1, 0, -.1 %: t = .5 / (.1 / √3) = 8.66 against either bound of .5 %; with 2 degrees of freedom, one-sided,
+    # RI .1, 0, -.1%: t = .5 / (.1 / √3) = 8.66 against either bound of .5%; with 2 degrees of freedom, one-sided,
     # p = (1 - t / √(2 + t²)) / 2.
     close = improvement([0.5, 0.5, 0.5], [0.5005, 0.5, 0.4995])
     t = 0.5 / (0.1 / math.sqrt(3))
@@ -52,7 +52,7 @@ def test_equivalence_by_hand() -> None:
     wide = improvement([0.5, 0.5, 0.5], [0.505, 0.5, 0.495])
     assert holm([wide])[0] == wide._replace(adjusted_p=wide.p)
     assert not wide.equivalent
-    # A loss of .3 ±.02 % is significant and yet within the bounds; of 12 %, of course not.
+    # A loss of .3 ±.02% is significant and yet within the bounds; of 12%, of course not.
     assert improvement([0.5] * 3, [0.4985, 0.49855, 0.49845]).equivalent
     assert not improvement([0.5] * 3, [0.44] * 3).equivalent
     assert improvement([0.5] * 3, [0.5] * 3).equivalent
@@ -140,11 +140,11 @@ def test_p_values_find_a_known_effect() -> None:
 
 @pytest.mark.slow
 def test_a_table_without_effects_rarely_shows_one() -> None:
-    """With seven rows without effect, one table in three would show one by chance; Holm keeps it at 5 %."""
+    """With seven rows without effect, one table in three would show one by chance; Holm keeps it at 5%."""
     rng = np.random.default_rng(17)
     tables = [holm([simulated(rng, 0.0, 5) for _ in range(7)]) for _ in range(DRAWS // 10)]
     corrected = np.mean([any(row.significant for row in table if row) for table in tables])
     raw = np.mean([any(row.p < 0.05 for row in table if row and row.p is not None) for table in tables])
-    # 5 % and 3 standard errors of 200 tables.
+    # 5% and 3 standard errors of 200 tables.
     assert corrected <= 0.1
     assert raw > 0.2

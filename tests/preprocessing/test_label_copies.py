@@ -47,6 +47,13 @@ def test_a_context_field_that_is_the_label_is_found_whatever_its_values_mean() -
     assert copies(columns([2, 5] * 10, [2, 5] * 10)) == {CONTEXT: 1.0}
 
 
+def test_tables_without_single_values_have_no_copies() -> None:
+    """Fewer rows than the splits name: there is nothing to count by."""
+    schema = Schema((Field("user", "attributes", "user"), CONTEXT, Field("item", "target", "item")), ("click",))
+    table = columns([2] * 20, [2] * 20) | {("train", "item"): np.zeros(20, int)}
+    assert label_copies(schema, lambda name, column: table[name, column]) == {}
+
+
 def test_a_feature_of_items_that_is_the_label_is_found() -> None:
     table = columns([2] * 20, [2] * 20)
     for split in ("train", "validation", "test"):

@@ -64,17 +64,17 @@ def test_the_terminal_marks_are_not_in_a_pipe() -> None:
 
 
 def test_a_single_table_is_an_object_in_json_and_several_are_a_list() -> None:
-    block = text_block("new users", [["CTR", "5 %"]])
+    block = text_block("new users", [["CTR", "5%"]])
     table = TextTable("A/B", ("", "A"), (block,), ("data toy | seed 0",), [{"A": 0.05}])
     expected = {"title": "A/B", "notes": ["data toy | seed 0"], "results": [{"A": 0.05}]}
     assert json.loads(render(table, "json")) == expected
     assert json.loads(render([table, table], "json")) == [expected, expected]
     assert render([table, table], "csv") == "table,A,caption\n" + 2 * "A/B,0.05,data toy | seed 0\n"
-    markdown = "**A/B**\n\n|  | A |\n| --- | ---: |\n| *new users* |  |\n| CTR | 5 % |\n\n- data toy | seed 0\n"
+    markdown = "**A/B**\n\n|  | A |\n| --- | ---: |\n| *new users* |  |\n| CTR | 5% |\n\n- data toy | seed 0\n"
     assert render(table, "markdown") == markdown
     assert render([table, table], "markdown") == f"{markdown}\n{markdown}"
     assert r"\caption{A/B. data toy \textbar{} seed 0.}" in render(table, "latex")
-    assert r"CTR & 5 \% \\" in render(table, "latex")
+    assert r"CTR & 5\% \\" in render(table, "latex")
 
 
 def test_no_column_of_a_csv_is_a_formula() -> None:
@@ -83,10 +83,10 @@ def test_no_column_of_a_csv_is_a_formula() -> None:
 
 
 def test_a_block_without_a_title_has_no_line_of_its_own() -> None:
-    table = TextTable("Runs", ("", "A"), (text_block("", [["CTR", "5 %"]]),), ("data toy",), [])
-    assert render(table, "markdown") == "**Runs**\n\n|  | A |\n| --- | ---: |\n| CTR | 5 % |\n\n- data toy\n"
+    table = TextTable("Runs", ("", "A"), (text_block("", [["CTR", "5%"]]),), ("data toy",), [])
+    assert render(table, "markdown") == "**Runs**\n\n|  | A |\n| --- | ---: |\n| CTR | 5% |\n\n- data toy\n"
     assert "multicolumn" not in render(table, "latex")
-    assert [line.strip() for line in render(table, "table").splitlines()][3:] == ["CTR │ 5 %", "data toy"]
+    assert [line.strip() for line in render(table, "table").splitlines()][3:] == ["CTR │ 5%", "data toy"]
 
 
 def test_prose_wraps_and_numbers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from mailcli.runs.folder import RunFolder
 from tests.helpers.results import BASE, MAIL
 from tests.helpers.worlds import SETTINGS, mail_row, world
 
-#: RI 10, 12 and 14 %, significant; and -2, 0 and 2 % where real behavior is worth .04.
+#: RI 10, 12 and 14%, significant; and -2, 0 and 2% where real behavior is worth .04.
 HELPS = mail_row([0.5, 0.5, 0.5], [0.55, 0.56, 0.57], [(0.5, 0.6)] * 3)
 USELESS = mail_row([0.5, 0.5, 0.5], [0.49, 0.5, 0.51], [(0.56, 0.6)] * 3)
 
@@ -53,7 +53,7 @@ def test_every_world_stands_at_its_place() -> None:
 
 def test_the_star_is_explained_where_there_can_be_one() -> None:
     hatched = "hatched: real v is less than 0.05 above v = 0"
-    assert title(worlds()) == f"Title *: significant at 5 %, Holm-corrected; {hatched}"
+    assert title(worlds()) == f"Title *: significant at 5%, Holm-corrected; {hatched}"
     one_seed = mail_row([0.5], [0.55], [(0.5, 0.6)])
     assert title([world(one_seed, interactions=0.0)]) == f"Title {hatched}"
 
@@ -64,7 +64,7 @@ def title(of_worlds: list[WorldRows]) -> str:
 
 
 def test_noise_has_no_full_color() -> None:
-    # RI .2 %: the scale ends at 1 %, not at .2 %.
+    # RI .2%: the scale ends at 1%, not at .2%.
     small = mail_row([0.5], [0.501], [(0.5, 0.6)])
     figure = map_figure([world(small, interactions=0.0)], "Title")
     assert figure.axes[0].images[0].get_clim() == (-1.0, 1.0)

@@ -8,7 +8,7 @@ from mailcli.reporting.map_table import map_tables
 from mailcli.reporting.worlds import WorldRows
 from tests.helpers.worlds import mail_row, world
 
-#: RI 10, 12 and 14 % by seed; and -2, 0 and 5 %.
+#: RI 10, 12 and 14% by seed; and -2, 0 and 5%.
 HELPS = mail_row([0.5, 0.5, 0.5], [0.55, 0.56, 0.57], [(0.5, 0.6)] * 3)
 USELESS = mail_row([0.5, 0.5, 0.5], [0.49, 0.5, 0.525], [(0.56, 0.6)] * 3)
 

@@ -12,10 +12,10 @@ from mailcli.reporting.rows import Row
 from mailcli.reporting.worlds import WorldRows, map_blocks, varying, world_name
 from tests.helpers.worlds import config, mail_row, plain, world
 
-#: RI 10, 12 and 14 %: mean 12, deviation 2, half a width of t(.975, 2) · 2 / √3 = 4.3027 · 1.1547 = 4.968, and
+#: RI 10, 12 and 14%: mean 12, deviation 2, half a width of t(.975, 2) · 2 / √3 = 4.3027 · 1.1547 = 4.968, and
 #: t = 12 / 1.1547 = 10.392 with p = 1 - t / √(t² + 2) = .00913.
 HELPS = mail_row([0.5, 0.5, 0.5], [0.55, 0.56, 0.57], [(0.5, 0.6), (0.52, 0.6), (0.54, 0.6)])
-#: RI -2, 0 and 2 %: t = 0, p = 1. Real behavior is worth .04 on average.
+#: RI -2, 0 and 2%: t = 0, p = 1. Real behavior is worth .04 on average.
 USELESS = mail_row([0.5, 0.5, 0.5], [0.49, 0.5, 0.51], [(0.56, 0.6), (0.56, 0.58), (0.56, 0.62)])
 
 
@@ -157,7 +157,7 @@ def test_one_seed_has_no_interval() -> None:
 
 
 def test_worse_worlds_are_counted_apart() -> None:
-    # RI -10, -12 and -14 %.
+    # RI -10, -12 and -14%.
     worse = mail_row([0.5, 0.5, 0.5], [0.45, 0.44, 0.43], [(0.5, 0.6)] * 3)
     (block,) = map_blocks([world(worse), world(HELPS), world(USELESS)])
     assert verdict(block) == (

@@ -65,21 +65,19 @@ def test_table_by_hand() -> None:
     cells = cells_of(text)
     assert cells[2][0] == "new users"
     assert cells[3] == ["BaseDNN", ".5000 ±.0000", ".4000 ±.0000", "", ""]
-    # s = .01: half = .0248; RI 10, 12, 14 %: half 4.97.
+    # s = .01: half = .0248; RI 10, 12, 14%: half 4.97.
     assert cells[4] == ["MAIL-Base", ".5600 ±.0248", ".4600 ±.0248", "+12.00 ±4.97, p .009", "+15.00 ±6.21, p .009"]
-    # Old users: RI 0, 1.43, -1.43 %: not significant, which does not make them unharmed.
+    # Old users: RI 0, 1.43, -1.43%: not significant, which does not make them unharmed.
     assert cells[8][3] == "+0.00 ±3.55, p 1.000 n.s."
 
 
 def test_a_row_is_called_unharmed_only_if_its_interval_says_so() -> None:
     baseline = (result(0.5, 0.7), result(0.5, 0.7), result(0.5, 0.7))
-    # Old users' RI: .1, 0, -.1 %.
+    # Old users' RI: .1, 0, -.1%.
     method = (result(0.55, 0.7007), result(0.56, 0.7), result(0.57, 0.6993))
     rows = [Row(BASE, (0, 1, 2), baseline, None), Row(MAIL, (0, 1, 2), method, baseline)]
     assert cells_of(text_of(rows))[8][3] == "+0.00 ±0.25, p 1.000 n.s. ≈"
-    assert "≈: RI within ±0.5 % (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm" in notes_of(
-        rows
-    )
+    assert "≈: RI within ±0.5% (two one-sided t-tests, p < .05); n.s. without ≈ does not mean no harm" in notes_of(rows)
 
 
 def test_one_seed_has_no_interval_and_the_table_says_so() -> None:
@@ -93,7 +91,7 @@ def test_one_seed_has_no_interval_and_the_table_says_so() -> None:
 
 
 def test_intervals_over_users_are_of_the_mean_over_seeds() -> None:
-    # Draws .50, .51 ... .90 of one seed and .70, .71 ... 1.10 of the other: means .60 ... 1.00, of which 2.5 % on
+    # Draws .50, .51 ... .90 of one seed and .70, .71 ... 1.10 of the other: means .60 ... 1.00, of which 2.5% on
     # either side are .61 and .99.
     grid = [0.5 + 0.01 * i for i in range(41)]
     seeds = [
@@ -111,8 +109,8 @@ def test_intervals_over_users_are_of_the_mean_over_seeds() -> None:
     assert cells[6][2] == ".6000 to .6000"
     assert cells[9][2] == "-"
     assert notes_of(rows)[2:6] == [
-        "±: 95 % interval over seeds; n.s. = no significant difference at 5 %",
-        "over users: 95 % interval of the mean to its left, from 41 bootstrap draws of the test users with all their "
+        "±: 95% interval over seeds; n.s. = no significant difference at 5%",
+        "over users: 95% interval of the mean to its left, from 41 bootstrap draws of the test users with all their "
         "impressions; the trained models stay fixed",
         "over users: not an interval of the difference between rows, which share users and draws",
         "over users: draws without both labels are excluded (at most 24.4%)",

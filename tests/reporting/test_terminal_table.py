@@ -99,7 +99,7 @@ def test_auc_stands_over_gauc_where_there_is_no_room_beside_it() -> None:
     table = lay_out(make_table(three_rows(), "Comparison"))
     head, _, *lines = cells(plain(table, 60))
     assert head == ["", "", "", "RI %"]
-    # BaseDNN, MAIL-Base, MAIL-None: 12 % better and 2.67 % worse; p .018 and .057.
+    # BaseDNN, MAIL-Base, MAIL-None: 12% better and 2.67% worse; p .018 and .057.
     assert lines[:6] == [
         ["BaseDNN", "AUC", ".5000 ±.0000", ""],
         ["", "GAUC", ".4000 ±.0000", ""],
@@ -108,7 +108,7 @@ def test_auc_stands_over_gauc_where_there_is_no_room_beside_it() -> None:
         ["MAIL-None", "AUC", ".4867 ±.0143", "-2.67 ±2.87"],
         ["", "GAUC", ".3867 ±.0143", "-3.33 ±3.59"],
     ]
-    note = "±: 95 % interval over seeds; * p < .05, ** p < .01, no mark = no significant difference at 5 %"
+    note = "±: 95% interval over seeds; * p < .05, ** p < .01, no mark = no significant difference at 5%"
     assert note in " ".join(line.strip() for line in plain(table, 60))
     assert cells(plain(table, 200))[0] == ["", "AUC", "GAUC", "RI AUC %", "RI GAUC %"]
 

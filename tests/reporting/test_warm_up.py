@@ -173,7 +173,7 @@ def test_without_its_baseline_a_row_has_no_improvement(runs: Path) -> None:
 
 @pytest.mark.usefixtures("planted")
 def test_a_continued_row_is_compared_with_a_continued_ranker_only(runs: Path) -> None:
-    """Its AUC is .66: RI is 10 % over the ranker's .60, and 20 % over .55 of the continued ranker."""
+    """Its AUC is .66: RI is 10% over the ranker's .60, and 20% over .55 of the continued ranker."""
 
     def continued(run: RunFolder, weights: str) -> RunFolder:
         return RunFolder(run.folder / "continued", replace(run.config, continues=weights * 64), run.settings)

@@ -48,7 +48,7 @@ def test_proportions_of_the_published_files(simulated: tuple[Path, Summary]) -> 
 
 
 def test_a_share_of_clicks_as_asked(tmp_path: Path) -> None:
-    """30 % of 2000 · 23.26 impressions, and so 69 categories with ads: 2000 · 23.26 · .3 / 202 = 69.1."""
+    """30% of 2000 · 23.26 impressions, and so 69 categories with ads: 2000 · 23.26 · .3 / 202 = 69.1."""
     settings = Settings(users=2000, behaviors_per_user=5, click_probability=0.3)
     assert simulate_alimama(settings, tmp_path / "set").ctr == pytest.approx(0.3, abs=0.01)
     assert category_counts(settings)[0] == 69
@@ -58,7 +58,7 @@ def test_a_share_of_clicks_as_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("users", "clicks_per_category", "with_ads", "all_of_them"),
     [
-        # 1,141,729 users have 26,557,961 impressions with 5.14 % clicks, 202 for each of 6,758 categories.
+        # 1,141,729 users have 26,557,961 impressions with 5.14% clicks, 202 for each of 6,758 categories.
         (1_141_729, 202, 6758, 12947),
         (30_000, 202, 178, 341),
         (30_000, 101, 355, 680),
@@ -170,7 +170,7 @@ def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
         ),
         ({"users": 10, "interactions": -0.1}, "--interactions is -0.1. Expected a number from 0 to 1."),
         ({"users": 10, "behaviors_per_user": 0}, "--behaviors-per-user is 0. Expected a positive number."),
-        ({"users": 10, "clicks_per_category": math.inf}, "--clicks-per-category is inf. Expected a positive number."),
+        ({"users": 10, "clicks_per_category": math.inf}, "--clicks-per-category is inf. Expected 0.1 or more."),
         (
             {"users": 10, "click_probability": 1e-20},
             "--click-probability is 1e-20. Expected a number from 0.000001 to 0.999999.",

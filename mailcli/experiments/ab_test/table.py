@@ -24,7 +24,7 @@ def ab_test_table(
     """The table of a test's outcomes."""
     return TextTable(
         "Simulated A/B test, B over A",
-        ("", "A", "B", "lift %", "95 % interval", "p", "true lift %", "paper %"),
+        ("", "A", "B", "lift %", "95% interval", "p", "true lift %", "paper %"),
         tuple(_block(users, [outcome for outcome in outcomes if outcome.users == users]) for users in GROUPS),
         _notes(setup, dataset, arms, outcomes),
         [_record(outcome) for outcome in outcomes],
@@ -73,7 +73,7 @@ def _notes(
     if not any(outcome.observed.significant for outcome in outcomes):
         notes.append("no significant difference")
     notes += [
-        "n.s. = no significant difference at 5 %; p: two-sided, over users, not corrected for the number of lines",
+        "n.s. = no significant difference at 5%; p: two-sided, over users, not corrected for the number of lines",
         "true lift: from the true probabilities of what A and B would show to the same users, those of both arms",
     ]
     if any(outcome.observed.lift is None for outcome in outcomes):

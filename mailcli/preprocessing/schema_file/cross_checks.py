@@ -81,7 +81,7 @@ def _vocabulary_faults(schema: SchemaFile, valid: _ValidKeys) -> Iterator[str]:
         kind = "numbers" if field.kind in {"bucket", "clock"} else "ids"
         if kinds.setdefault(field.vocabulary, kind) != kind:
             yield f"{field.key}: its vocabulary '{field.vocabulary}' holds {kinds[field.vocabulary]} elsewhere"
-    for field in (*schema.attributes, *schema.context):
+    for field in schema.fields:
         if field.vocabulary == "user" and valid(field.key):
             yield f"{field.key}: the vocabulary 'user' is reserved for the user's id. Expected another"
     groups = ("users.attributes", "items.features", "behaviors.fields", "impressions.context")

@@ -25,6 +25,7 @@ from mailcli.preprocessing.schema_file.part_differences import part_difference
 from mailcli.preprocessing.schema_file.text_file import (
     SEPARATORS,
     is_blank,
+    is_gzip,
     looks_like,
     open_text,
     read_rows,
@@ -175,7 +176,7 @@ def _matching_paths(key: str, patterns: Iterable[str], raw: Path, faults: list[s
             faults.append(f"{key} = '{pattern}': is a folder. Expected files, or a pattern such as '{example}'")
         elif not matches and os.path.lexists(raw / pattern):
             is_link = (raw / pattern).is_symlink()
-            no_file = "is not a file, or has a [, which begins a pattern: write [[] instead"
+            no_file = "is not a file, or has a [, which begins a pattern: write [[] instead" if pattern else "is empty"
             kind = "is a broken link" if is_link else no_file
             faults.append(f"{key} = '{pattern}': {kind}. Expected a file in the folder {raw}")
         elif not matches:
@@ -202,6 +203,8 @@ def _parquet_file(files: TableFiles, path: Path) -> LocatedFiles:
 def _text_file(files: TableFiles, path: Path) -> LocatedFiles:
     if path.suffix.lower() in UNSUPPORTED:
         raise _UnusableFileError(f"{path.name} is compressed. Expected an uncompressed file, or .gz")
+    if path.suffix.lower() == ".gz" and not is_gzip(path):
+        raise _UnusableFileError(f"{path.name} ends in {path.suffix}. Expected the extension .gz: rename the file")
     try:
         _check_encoding(path, files.format.encoding)
         with open_text(path, files.format.encoding) as file:

@@ -33,6 +33,10 @@ from mailcli.preprocessing.schema_file.text_file import (
 REASONS = ("fields", "encoding", "quotes", "length")
 
 
+Hint = Callable[[str], str]
+"""From the value of a check's first column to what may have to change in the schema file."""
+
+
 @dataclass(frozen=True)
 class RowCheck:
     """What a row must contain."""
@@ -41,8 +45,7 @@ class RowCheck:
     expected: str
     is_wrong: str
     """SQL that is true for a row that cannot be used."""
-    hint: Callable[[str], str] | None = None
-    """From the value of the first column to what may have to change in the schema file."""
+    hint: Hint | None = None
 
 
 #: Labels other than 1, in lower case, for which a rule holds in every log (ours).
@@ -85,11 +88,13 @@ class SchemaRawFile:
         checks: the checks of each row. Fault number k is a violation of checks[k]; from len(checks) on, it is a line
             that cannot be split, for one of REASONS.
         has_hints: whether faults are explained with keys of the schema file, which a user may change.
+        joined: the name of the file that is joined to the rows.
     """
 
     files: LocatedFiles
     checks: Sequence[RowCheck]
     has_hints: bool = True
+    joined: str = ""
 
     @property
     def path(self) -> Path:
@@ -124,8 +129,9 @@ class SchemaRawFile:
             return f"column '{column}' holds {row[column][:MAX_QUOTED]!r}"
         if column in self.files.read_header:
             return f"column '{column}' holds something else, in a row of more than {KEPT_CHARACTERS:,} characters"
-        kind = "folder" if column in self.files.folder_columns else "joined"
-        return f"the {kind} column '{column}' holds something else"
+        if column in self.files.folder_columns:
+            return f"the folder column '{column}' holds something else"
+        return f"the column '{column}' of {self.joined} holds something else"
 
     def _expected_of_lines(self) -> dict[str, str]:
         """What a line should be, by the reason why it could not be split."""

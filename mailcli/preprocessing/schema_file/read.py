@@ -31,6 +31,8 @@ from mailcli.preprocessing.schema_file.read_split import read_split
 from mailcli.preprocessing.schema_file.toml_table import TomlTable, check_texts
 from mailcli.utils.parsing import read_toml
 
+#: How text files are written, in `[format]` or in a table with files of its own.
+_FORMAT_KEYS = ("separator", "quote", "encoding", "missing", "decimal")
 _NOT_WITHOUT_FILES = "no such key without 'files': the table is read from the impressions' files"
 
 
@@ -155,8 +157,10 @@ def _table_files(
     if not patterns:
         if impression_files is None:
             table.fault("files", "one or more files")
-        elif columns:
-            table.fault("columns", _NOT_WITHOUT_FILES)
+        else:
+            for key in ("columns", *_FORMAT_KEYS):
+                if table.get(key) is not None:
+                    table.fault(key, _NOT_WITHOUT_FILES)
         return TableFiles(role, (), (), impression_files.format if impression_files else text_format)
     if len(set(columns)) != len(columns):
         table.fault("columns", "distinct names")

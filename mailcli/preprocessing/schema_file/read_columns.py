@@ -85,8 +85,15 @@ def _comparison(table: TomlTable) -> RuleDefinition:
 
 def read_rules(table: TomlTable, key: str) -> tuple[RuleDefinition, ...]:
     """`where`: a rule, or a list of rules that must all hold."""
-    if isinstance(table.get(key), list):
-        return tuple(_comparison(inner) for inner in table.tables(key))
+    rules = table.get(key)
+    if isinstance(rules, list):
+        paths = [table.path(f"{key}[{number}]") for number in range(len(rules))]
+        return tuple(
+            RuleDefinition(path, rule)
+            if isinstance(rule, str) and rule
+            else _comparison(TomlTable(rule, path, table.faults))
+            for path, rule in zip(paths, rules, strict=True)
+        )
     rule = read_rule(table, key)
     return (rule,) if rule else ()
 

@@ -18,11 +18,12 @@ from mailcli.preprocessing.schema_file.definition import (
 from mailcli.preprocessing.schema_file.toml_table import TomlTable
 
 #: Field names are also column names in the dataset, in SQL and in the pipeline's own tables.
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_LONGEST_NAME = 100
+_NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{_LONGEST_NAME - 1}}}")
 #: Column names that the pipeline uses itself.
 RESERVED = {
     "user", "item", "time", "action", "click", "conversion", "split", "fault", "line", "bucket", "row", "item_row",
-    "raw", "offsets", "history_end", "broken", "last", "known", "impressions", "file",
+    "raw", "offsets", "history_end", "broken", "last", "known", "impressions", "file", "rows",
 }  # fmt: skip
 #: Keys that make a field one of a certain kind; without any it is a category.
 _KIND_KEYS: dict[str, FieldKind] = {
@@ -40,8 +41,11 @@ def read_fields(table: TomlTable, key: str, kinds: set[FieldKind]) -> tuple[Fiel
 def _read_field(table: TomlTable, name: str, kinds: set[FieldKind]) -> FieldDefinition:
     key = table.path(name)
     is_behavior_item = table.name == "behaviors.fields" and name == "item"
-    if not _NAME.fullmatch(name) or (name in RESERVED and not is_behavior_item):
-        table.fault(name, "a name of lower-case letters, digits and '_' that is not reserved", with_value=False)
+    if not _NAME.fullmatch(name):
+        expected = f"a name of up to {_LONGEST_NAME} lower-case letters, digits and '_' that begins with a letter"
+        table.fault(name, expected, with_value=False)
+    elif name in RESERVED and not is_behavior_item:
+        table.fault(name, "another name: mail has a column of this name itself", with_value=False)
     if not isinstance(table.get(name), dict):
         return FieldDefinition(name, key, ColumnRef(table.string(name, required=True)), "category", name)
     inner = table.table(name)

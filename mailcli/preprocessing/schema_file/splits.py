@@ -11,6 +11,8 @@ from mailcli.preprocessing.schema_file.tables import DRAW, SPLIT, SchemaTables
 
 #: Guards against the rounding of count x share, e.g. 100 x 0.29 (ours).
 _ROUNDING = 1e-9
+#: Columns with the place of an impression among its user's, and their number; no field has a point in its name.
+_PLACE, _COUNT = "split.place", "split.count"
 
 
 def split_sql(tables: SchemaTables, impressions: SqlTable, keep_rejects: bool) -> str:
@@ -54,10 +56,13 @@ def _by_share(tables: SchemaTables, impressions: SqlTable, split: SplitDefinitio
     order = ", ".join(map(identifier, dict.fromkeys(("time", "item", "click", *context, *impressions.values))))
     # A row that cannot be used belongs to no user.
     window = "PARTITION BY fault IS NULL, user"
-    test, validation = (f"floor(n * {share!r} + {_ROUNDING})" for share in (split.test_size, split.validation_size))
+    place, count = identifier(_PLACE), identifier(_COUNT)
+    test, validation = (
+        f"floor({count} * {share!r} + {_ROUNDING})" for share in (split.test_size, split.validation_size)
+    )
     return (
-        f"SELECT *, {_code('place', f'n - {test} - {validation}', f'n - {test}')} AS split FROM "
-        f"(SELECT *, row_number() OVER ({window} ORDER BY {order}) - 1 AS place, count(*) OVER ({window}) AS n "
+        f"SELECT *, {_code(place, f'{count} - {test} - {validation}', f'{count} - {test}')} AS split FROM "
+        f"(SELECT *, row_number() OVER ({window} ORDER BY {order}) - 1 AS {place}, count(*) OVER ({window}) AS {count} "
         f"FROM ({rows}))"
     )
 

@@ -34,7 +34,7 @@ class SqlTable(TypedColumns):
     @property
     def raw_file(self) -> SchemaRawFile:
         """The table's files, which explain its faults."""
-        return SchemaRawFile(self.files, self.checks)
+        return SchemaRawFile(self.files, self.checks, joined=self.joined.paths[0].name if self.joined else "")
 
     def sql(self, keep_lines: bool = False, keep_rejects: bool = True) -> str:
         """A query for the typed columns, `fault` and `line`.
@@ -62,12 +62,17 @@ class SqlTable(TypedColumns):
             f"CASE WHEN fault IS DISTINCT FROM {FILTERED} THEN {column} END AS {column}" if self.conditions else column
         )
 
-    def text_range(self, column: ColumnRef) -> str:
-        """A query for the `least` and the `greatest` text of a column in the rows that can be used."""
+    def text_range(self, column: ColumnRef, value: str) -> str:
+        """A query for the `least` and the `greatest` text of a column in the rows that can be used.
+
+        And for whether a value, in SQL, is the same in all of them.
+        """
         with_text = replace(self, values={**self.values, _TEXT: self.text(column)})
         text = identifier(_TEXT)
         rows = f"({with_text.sql(keep_rejects=False)}) WHERE fault IS NULL"
-        return f"SELECT min({text}::VARCHAR) AS least, max({text}::VARCHAR) AS greatest FROM {rows}"
+        is_constant = f"min({value}) IS NOT DISTINCT FROM max({value})"
+        ends = f"min({text}::VARCHAR) AS least, max({text}::VARCHAR) AS greatest"
+        return f"SELECT {ends}, {is_constant} AS constant FROM {rows}"
 
     def _source(self, keep_rejects: bool) -> str:
         """The columns of the files, and of the joined ones, as text."""
@@ -86,17 +91,15 @@ class SqlTable(TypedColumns):
         return f"SELECT a.*, {names} FROM ({rows}) a LEFT JOIN ({joined}) b ON {own_key} = b.key"
 
     def _keys(self) -> tuple[str, str]:
-        """SQL for the shared column in the files and in the joined ones."""
+        """SQL for the shared column in the files and in the joined ones, null where it is missing."""
         assert self.joined is not None
-        first = len(self.files.header)
-        keys = [
-            (f'"#{number + files.header.index(self.on)}"', files.types.get(self.on))
-            for number, files in ((0, self.files), (first, self.joined))
-        ]
-        own, other = (
-            without_zeros(key, exact_digits(data_type)) if self.has_whole_keys else key for key, data_type in keys
-        )
-        return own, other
+        return self._key(self.files, 0), self._key(self.joined, len(self.files.header))
+
+    def _key(self, files: LocatedFiles, first: int) -> str:
+        """The shared column of files whose columns are numbered from `first`; null equals nothing."""
+        key = f'"#{first + files.header.index(self.on)}"'
+        key = f"(CASE WHEN {key} NOT IN {sql_tuple(files.format.missing)} THEN {key} END)"
+        return without_zeros(key, exact_digits(files.types.get(self.on))) if self.has_whole_keys else key
 
     def key_counts(self) -> str:
         """A query for the shared column's link: `count`, `missing`, `example` and `target_example`, as in Link."""
@@ -104,17 +107,13 @@ class SqlTable(TypedColumns):
         own_key, key = self._keys()
         own_rows = select_text(self.files, 0, False)
         joined_rows = select_text(self.joined, len(self.files.header), False)
-        own = f"SELECT DISTINCT {own_key} AS key FROM ({own_rows}) WHERE {self._is_value(own_key, self.files)}"
-        other = f"SELECT DISTINCT {key} AS key FROM ({joined_rows}) WHERE {self._is_value(key, self.joined)}"
+        own = f"SELECT DISTINCT {own_key} AS key FROM ({own_rows}) WHERE {own_key} IS NOT NULL"
+        other = f"SELECT DISTINCT {key} AS key FROM ({joined_rows}) WHERE {key} IS NOT NULL"
         return (
             "SELECT count(*) AS count, count(*) FILTER (b.key IS NULL) AS missing, "
             "min(a.key) FILTER (b.key IS NULL) AS example, "
             f"(SELECT min(key) FROM ({other})) AS target_example FROM ({own}) a LEFT JOIN ({other}) b ON a.key = b.key"
         )
-
-    @staticmethod
-    def _is_value(key: str, files: LocatedFiles) -> str:
-        return f"{key} NOT IN {sql_tuple(files.format.missing)}"
 
     def line(self) -> str:
         """SQL for the text of the columns read: as in the file, except for needless quotes; for Parquet, JSON."""

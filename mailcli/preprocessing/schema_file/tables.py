@@ -19,6 +19,8 @@ from mailcli.preprocessing.schema_file.table import SqlTable
 
 #: The column of the impressions with the split's code, and the prefixes of their columns for users and items.
 SPLIT, USER, ITEM = "split.code", "users.", "items."
+#: The column of lists of behaviors with the time of their impression.
+TIME = "impressions.time"
 #: The column of the impressions with a number from 0 to 1, a hash of the row.
 DRAW = "split.draw"
 
@@ -164,10 +166,19 @@ class SchemaTables:
             table.add_field(field, field.edges, ordered=True)
         if schema.behavior_time is None:
             self._check_lengths(table)
-            if schema.split.by == "column" and self.files_of("behaviors") is self.files["impressions"]:
-                self._add_split(table)
+            if self.files_of("behaviors") is self.files["impressions"]:
+                self._add_order(table)
         table.conditions += [table.rule(rule) for rule in schema.behaviors_where]
         return table
+
+    def _add_order(self, table: SqlTable) -> None:
+        """What says which of several lists of a user is taken: its impression's time, or its split."""
+        schema = self.schema
+        if schema.takes_first_list and schema.time:
+            table.add_time(schema.time)
+            table.values[TIME] = table.values.pop("time")
+        elif schema.split.by == "column":
+            self._add_split(table)
 
     def _add_action(self, table: SqlTable) -> None:
         """The action's index into the schema's actions."""

@@ -167,12 +167,6 @@ class TomlTable:
         value = self._read(key, required)
         return TomlTable(value if value is not None or required else {}, self.path(key), self.faults)
 
-    def tables(self, key: str) -> list[TomlTable]:
-        """A list of tables."""
-        return [
-            TomlTable(value, self.path(f"{key}[{number}]"), self.faults) for number, value in enumerate(self.get(key))
-        ]
-
     def check_unknown_keys(self) -> None:
         """Record the keys that nobody has read."""
         missing = self._known - set(self.values)

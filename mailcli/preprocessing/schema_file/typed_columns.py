@@ -22,7 +22,7 @@ from mailcli.preprocessing.schema_file.definition import (
 from mailcli.preprocessing.schema_file.folders import folder_value
 from mailcli.preprocessing.schema_file.locate import LocatedFiles, missing_values
 from mailcli.preprocessing.schema_file.parquet import is_list, is_time
-from mailcli.preprocessing.schema_file.raw_file import RowCheck, rule_hint, time_hint
+from mailcli.preprocessing.schema_file.raw_file import Hint, RowCheck, rule_hint, time_hint
 from mailcli.preprocessing.whole_numbers import exact_digits, without_zeros
 
 #: How Boolean values, which sql.py reads as digits, may be written.
@@ -99,7 +99,7 @@ class TypedColumns:
         """The user or item, which is never missing."""
         text = self._add_id(name, name, column)
         expected = "a whole number" if name in self.integers else "a value"
-        self._check(column.name, expected, f"{self._is_not_id(text, name)} OR {text} IS NULL")
+        self._check(column, expected, f"{self._is_not_id(text, name)} OR {text} IS NULL")
 
     def _add_id(self, name: str, vocabulary: str, column: ColumnRef) -> str:
         """A column of ids; returns SQL for their texts."""
@@ -109,11 +109,13 @@ class TypedColumns:
             self.values[name] = f"try_cast({text} AS BIGINT)"
         else:
             self.values[name] = text
-            self._check(column.name, _NO_NUL, f"coalesce(contains({text}, chr(0)), false)")
+            self._check(column, _NO_NUL, f"coalesce(contains({text}, chr(0)), false)")
         return text
 
-    def _check(self, column: str, expected: str, is_wrong: str) -> None:
-        self.checks.append(RowCheck((column,), expected, is_wrong))
+    def _check(self, column: ColumnRef, expected: str, is_wrong: str, hint: Hint | None = None) -> None:
+        if column.extract:
+            expected += f" in what extract = {literal(column.extract)} takes from it"
+        self.checks.append(RowCheck((column.name,), expected, is_wrong, hint))
 
     def _is_not_id(self, text: str, vocabulary: str) -> str:
         """Whether a text should be a whole number and is not: casting it back and forth refuses '1.5' and '01'."""
@@ -145,11 +147,12 @@ class TypedColumns:
         is_wrong = f"coalesce({value} NOT BETWEEN 0 AND {TIME_LIMIT - 1}, true)"
         # Arithmetic with a huge number would overflow.
         self.values["time"] = f"(CASE WHEN NOT {is_wrong} THEN {value} END)"
-        self.checks.append(RowCheck((time.column.name,), expected, is_wrong, partial(time_hint, time)))
+        self._check(time.column, expected, is_wrong, partial(time_hint, time))
 
     def rule(self, rule: RuleDefinition) -> str:
         """A rule in SQL: true, false, or null and a fault where the column does not hold what it compares."""
-        text = self.text(ColumnRef(rule.column))
+        column = ColumnRef(rule.column)
+        text = self.text(column)
         if rule.comparison == "one_of":
             # A missing value is none of them.
             return f"coalesce({self._is_one_of(rule, text)}, false)"
@@ -158,15 +161,13 @@ class TypedColumns:
             # DuckDB orders NaN above all numbers.
             number = f"(CASE WHEN isfinite({number}) THEN {number} END)"
             holds = f"({number} {COMPARISONS[rule.comparison]} {rule.number!r})"
-            self._check(rule.column, "a number", f"{holds} IS NULL")
+            self._check(column, "a number", f"{holds} IS NULL")
             return holds
         words = " ".join(f"WHEN '{word}' THEN {digit}" for word, digit in _BOOLEANS.items())
         value = f"coalesce(CASE lower({text}) {words} END, {number})"
         if_one, if_zero = ("true", "false") if rule.holds_if else ("false", "true")
         holds = f"(CASE {value} WHEN 1 THEN {if_one} WHEN 0 THEN {if_zero} END)"
-        self.checks.append(
-            RowCheck((rule.column,), "0 or 1, true or false", f"{holds} IS NULL", partial(rule_hint, rule))
-        )
+        self._check(column, "0 or 1, true or false", f"{holds} IS NULL", partial(rule_hint, rule))
         return holds
 
     def _is_one_of(self, rule: RuleDefinition, text: str) -> str:
@@ -186,14 +187,14 @@ class TypedColumns:
         if field.kind == "list":
             self._add_list(field, ordered)
             return
-        column = field.column.name
+        column = field.column
         if field.kind == "category":
-            text = self._add_id(field.name, field.vocabulary, field.column)
+            text = self._add_id(field.name, field.vocabulary, column)
             if field.vocabulary in self.integers:
                 self._check(column, "a whole number or nothing", self._is_not_id(text, field.vocabulary))
             return
-        text = self.text(field.column)
-        number = self._number(column, text)
+        text = self.text(column)
+        number = self._number(column.name, text)
         is_good, expected = f"isfinite({number})", "a number or nothing"
         if field.kind == "dense":
             is_good, expected = f"{is_good} AND {number} >= 0", "a number of 0 or more, or nothing"
@@ -201,22 +202,24 @@ class TypedColumns:
         self.values[field.name] = bucket_sql(number, edges) if edges else number
 
     def _add_list(self, field: FieldDefinition, ordered: bool) -> None:
-        """Several values, without missing ones; without repeated ones, too, where their order means nothing."""
-        column, text = field.column.name, self._raw(field.column.name)
+        """Several values; where their order means nothing, without missing and repeated ones."""
+        column, text = field.column, self._raw(field.column.name)
         if field.separator:
-            parts = f"string_split({self.text(field.column)}, {literal(field.separator)})"
+            parts = f"string_split({self.text(column)}, {literal(field.separator)})"
         elif field.extract_all:
             parts = f"regexp_extract_all({text}, {literal(field.extract_all)}, 1)"
         else:
             parts = text
-        missing = self._missing(column)
-        values = f"list_filter(list_transform({parts}, lambda x: trim(x)), lambda x: x NOT IN {missing})"
+        missing = self._missing(column.name)
+        values = f"list_transform({parts}, lambda x: CASE WHEN trim(x) NOT IN {missing} THEN trim(x) END)"
         if field.vocabulary in self.integers:
-            values = f"list_transform({values}, lambda x: {self.whole(column, 'x')})"
+            values = f"list_transform({values}, lambda x: {self.whole(column.name, 'x')})"
+        # It drops nulls, too.
         values = values if ordered else f"list_distinct({values})"
         if field.vocabulary in self.integers:
             self.values[field.name] = f"list_transform({values}, lambda x: try_cast(x AS BIGINT))"
-            not_whole = f"list_filter({values}, lambda x: coalesce(try_cast(x AS BIGINT)::VARCHAR <> x, true))"
+            is_not_whole = "x IS NOT NULL AND coalesce(try_cast(x AS BIGINT)::VARCHAR <> x, true)"
+            not_whole = f"list_filter({values}, lambda x: {is_not_whole})"
             self._check(column, "whole numbers", f"coalesce(len({not_whole}) > 0, false)")
         else:
             self.values[field.name] = values

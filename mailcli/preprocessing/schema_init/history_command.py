@@ -45,7 +45,9 @@ def history_command(table: RecognizedTable, history: ColumnProfile, log: Recogni
     if clicked:
         clicks = _pages_sql(pages) if pages else "log"
         query += f" UNION ALL SELECT {user}, {item}, {time} FROM {clicks} WHERE {clicked}"
-    return copy_command(query, output_path(table, "history.csv"))
+    # As text, times of Parquet would have another form than those of the log.
+    suffix = "parquet" if log.time.is_time else "csv"
+    return copy_command(query, output_path(table, f"history.{suffix}"))
 
 
 def _pages_sql(pages: Path) -> str:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MailError
 from mailcli.preprocessing.schema_file.definition import TextFormat
-from mailcli.preprocessing.schema_file.parquet import is_list, is_time
+from mailcli.preprocessing.schema_file.parquet import is_bytes, is_list, is_time
 from mailcli.preprocessing.schema_init.column_profile import ColumnProfile
 from mailcli.preprocessing.schema_init.file_sample import FileSample, sampled_rows
 
@@ -64,5 +64,4 @@ def _unusable(data_type: pa.DataType) -> str:
         return "maps"
     if pa.types.is_nested(data_type):
         return "structs"
-    is_bytes = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
-    return "bytes" if any(check(data_type) for check in is_bytes) else ""
+    return "bytes" if is_bytes(data_type) else ""

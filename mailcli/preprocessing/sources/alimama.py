@@ -51,7 +51,7 @@ COLUMNS = {
         Column("campaign_id", optional=True, missing="NULL"),
         Column("customer", optional=True, missing="NULL"),
         Column("brand", optional=True, missing="NULL"),
-        Column("price", "double"),
+        Column("price", "double", at_least=0),
     ),
     "user_profile": (Column("userid"), *(Column(name, optional=True) for name in PROFILE_FIELDS)),
     "behavior_log": (

@@ -1,7 +1,7 @@
 """MovieLens-100K (GroupLens, 1998): 943 users, 1,682 films, 100,000 timed ratings.
 
 Each rating is an impression, clicked if it is 4 or 5; a user's earlier ratings are behaviors, the rating being the
-action. The last 20 % of each user's ratings are for test, the 10 % before them for validation.
+action. The last 20% of each user's ratings are for test, the 10% before them for validation.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _with_groups(users: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_split(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Each user's last 20 % of ratings by time are test (2), the 10 % before them validation (1); ties by item."""
+    """Each user's last 20% of ratings by time are test (2), the 10% before them validation (1); ties by item."""
     ratings = ratings.sort_values(["user", "time", "item"], ignore_index=True)
     by_user = ratings.groupby("user")
     later = by_user.cumcount(ascending=False)

@@ -19,9 +19,12 @@ from mailcli.preprocessing.schema_file.raw_file import SchemaRawFile
 from mailcli.preprocessing.schema_file.read import parse_schema_file
 from mailcli.preprocessing.schema_file.splits import split_of_file, split_sql
 from mailcli.preprocessing.schema_file.sql import select_text
-from mailcli.preprocessing.schema_file.tables import ITEM, SPLIT, USER, SchemaTables
+from mailcli.preprocessing.schema_file.tables import ITEM, SPLIT, TIME, USER, SchemaTables
 from mailcli.preprocessing.schema_file.typed_columns import bucket_sql
 from mailcli.preprocessing.sources._base import JOIN, RawData
+
+#: Ends the name of a column with the second least of a field's numbers; no field has a point in its name.
+_SECOND = ".second"
 
 
 class Source(RawData):
@@ -110,22 +113,30 @@ class Source(RawData):
     def _quantiles(
         self, engine: DataEngine, table: str, key: str, fields: Sequence[FieldDefinition]
     ) -> dict[str, tuple[float, ...]]:
-        """Lower ends of buckets with about equally many training users (or items), by the field's name."""
+        """Lower ends of buckets with about equally many training users (or items), by the field's name.
+
+        Where the least number has more than its share, the bucket above it begins at the next number.
+        """
         quantiles = []
         for field in fields:
+            name = identifier(field.name)
             shares = ", ".join(repr(part / field.quantiles) for part in range(1, field.quantiles))
-            quantiles.append(f"quantile_disc({identifier(field.name)}, [{shares}]) AS {identifier(field.name)}")
+            second = f"(SELECT min({name}) FROM numbers WHERE {name} > (SELECT min({name}) FROM numbers))"
+            quantiles += [
+                f"quantile_disc({name}, [{shares}]) AS {name}",
+                f"{second} AS {identifier(field.name + _SECOND)}",
+            ]
         trained = f"SELECT {key} FROM ({self._split(keep_rejects=False)}) WHERE fault IS NULL AND split = 0"
         columns = ", ".join([key, *(identifier(field.name) for field in fields)])
         # One row per key, the one that the pipeline keeps.
         rows = f"({table}) WHERE fault IS NULL AND {key} IN ({trained})"
         unique = f"SELECT DISTINCT ON ({key}) {columns} FROM {rows} ORDER BY {key}, line"
-        sql = f"SELECT count(*) AS n, {', '.join(quantiles)} FROM ({unique})"
+        sql = f'WITH numbers AS ({unique}) SELECT count(*) AS "count.rows", {", ".join(quantiles)} FROM numbers'
         result = engine.collect(engine.sql(sql, self.impression_table.path))
         edges = {}
         for field in fields:
             ends = result[field.name][0].as_py()
-            if ends is None and key == "user" and not result["n"][0].as_py():
+            if ends is None and key == "user" and not result["count.rows"][0].as_py():
                 # No training user is in the users' files; consistency.py explains that better, once they are read.
                 ends = []
             if ends is None:
@@ -133,7 +144,8 @@ class Source(RawData):
                     f"{self._bad_row(engine, table, key)}{self.schema_file.path}: {field.key}: no {key} of the train "
                     "split has a number there, so quantiles cannot be computed."
                 )
-            edges[field.name] = tuple(sorted(set(ends)))
+            second = result[field.name + _SECOND][0].as_py()
+            edges[field.name] = tuple(sorted({end if second is None else max(end, second) for end in ends}))
         self.mapping = {**self.mapping, "edges": {**self.mapping.get("edges", {}), **edges}}
         return edges
 
@@ -162,7 +174,10 @@ class Source(RawData):
         return engine.sql(sql, self.impression_table.path)
 
     def texts_of(self, engine: DataEngine, table: str, field: str, whole: bool) -> tuple[str, ...]:
-        """The least and the greatest text of the usable rows, for a field whose values are made from texts."""
+        """The least and the greatest text of the usable rows, for a field that makes one value, or none, of all texts.
+
+        With --sample, the dataset may hold one value, and the files more: then there are no texts.
+        """
         sql_table, definitions = {
             "users": (self.user_table, self.schema_file.attributes),
             "items": (self.item_table, self.schema_file.features),
@@ -173,8 +188,15 @@ class Source(RawData):
         column = definition.column
         if not column.name or (definition.kind == "category" and not column.extract):
             return ()
-        sql = sql_table.text_range(ColumnRef(column.name) if whole else column)
+        prefix = {"users": USER, "items": ITEM}.get(table, "") if sql_table is self.impression_table else ""
+        value = identifier(prefix + field)
+        edges = self.mapping.get("edges", {}).get(field, definition.edges)
+        if edges and table in {"users", "items"}:
+            value = bucket_sql(value, edges)
+        sql = sql_table.text_range(ColumnRef(column.name) if whole else column, value)
         (texts,) = engine.collect(engine.sql(sql, sql_table.path)).to_pylist()
+        if not texts["constant"]:
+            return ()
         return tuple(dict.fromkeys(text for text in (texts["least"], texts["greatest"]) if text is not None))
 
     def _check_join(self, engine: DataEngine) -> None:
@@ -246,26 +268,32 @@ class Source(RawData):
     def _unnested(self, names: Sequence[str]) -> str:
         """Behaviors from lists of n, at the times -n, ..., -1, hence before every impression.
 
-        With `several_lists = "first"`, those of training rows (or files) are preferred, then the first in the order of
-        the values: which are older is not known.
+        With `several_lists = "first"`, that of the user's earliest impression is taken; where impressions have no time,
+        one of training rows (or files); then the first in the order of the values.
         """
         files, by, rank = self.tables.files_of("behaviors"), self.schema_file.split.by, "0"
-        if by == "column" and files is self.tables.files["impressions"]:
+        if TIME in self.behavior_table.values:
+            rank = identifier(TIME)
+        elif SPLIT in self.behavior_table.values:
             rank = identifier(SPLIT)
         elif by == "file" and files:
             rank = split_of_file(self.tables, files)
         values = ", ".join(f"{literal(name)}: {identifier(name)}" for name in names)
+        # A step without any value is none.
+        has_value = " OR ".join(f"held[{literal(name)}][place] IS NOT NULL" for name in names)
         count = f"len(held[{literal(names[0])}])"
         chosen = (
             f"SELECT user, min({{'rank': {rank}, 'held': {{{values}}}}})['held'] AS held "
             f"FROM ({self.behavior_table.sql()}) "
             f"WHERE fault IS NULL AND {identifier(names[0])} IS NOT NULL GROUP BY user"
         )
-        unnested = f"SELECT user, held, {count} AS n, unnest(range(1, {count} + 1)) AS place FROM ({chosen})"
-        steps = ", ".join(f"held[{literal(name)}][place] AS {identifier(name)}" for name in names)
+        places = f"list_filter(range(1, {count} + 1), lambda place: {has_value})"
+        with_places = f"SELECT user, held, {places} AS places FROM ({chosen})"
+        unnested = f"SELECT *, unnest(range(1, len(places) + 1)) AS step FROM ({with_places})"
+        steps = ", ".join(f"held[{literal(name)}][places[step]] AS {identifier(name)}" for name in names)
         nulls = ", ".join(f"NULL AS {identifier(name)}" for name in names)
         return (
-            f"SELECT user, place - n - 1 AS time, 0 AS action, {steps}, NULL::INTEGER AS fault, NULL AS line "
+            f"SELECT user, step - len(places) - 1 AS time, 0 AS action, {steps}, NULL::INTEGER AS fault, NULL AS line "
             f"FROM ({unnested}) UNION ALL BY NAME SELECT user, NULL AS time, 0 AS action, {nulls}, "
             f"coalesce(fault, {UNNESTED}) AS fault, line FROM ({self.behavior_table.sql(keep_rejects=False)})"
         )

@@ -24,7 +24,7 @@ class Plot:
     """AUC of new users, and RI over the ranker without a method, against the seconds of training of each row."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
-        """A panel for AUC and one for RI, a point per row with its 95 % interval over seeds.
+        """A panel for AUC and one for RI, a point per row with its 95% interval over seeds.
 
         Raises:
             MailError: the runs do not say how long they trained.

@@ -27,7 +27,7 @@ _SHIFT = 0.18
 
 
 class Plot:
-    """RI of AUC and GAUC over the ranker without a method, with 95 % intervals over seeds, for each row."""
+    """RI of AUC and GAUC over the ranker without a method, with 95% intervals over seeds, for each row."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
         """A panel per metric, a line per row, a marker per group of users; filled if the difference is significant."""
@@ -64,7 +64,7 @@ def forest(rows: Sequence[Row], title: str) -> Figure:
     axes[0].set(ylim=(len(labels) - 0.5, -0.5))
     axes[0].set_yticks(range(len(labels)), labels)
     add_legend(figure, {TITLES[block[0].users]: _legend_mark(number) for number, block in enumerate(table.blocks)})
-    add_title(figure, f"{title}; filled: significant at 5 %, Holm-corrected")
+    add_title(figure, f"{title}; filled: significant at 5%, Holm-corrected")
     return figure
 
 

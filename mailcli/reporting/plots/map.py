@@ -122,7 +122,7 @@ def map_figure(worlds: Sequence[WorldRows], title: str) -> Figure:
     for axis in axes[-1]:
         axis.set_xlabel(X)
     figure.colorbar(image, ax=axes, label="RI of AUC, new users, %", shrink=0.8)
-    star = "*: significant at 5 %, Holm-corrected; " if len(worlds[0].rows[0].seeds) > 1 else ""
+    star = "*: significant at 5%, Holm-corrected; " if len(worlds[0].rows[0].seeds) > 1 else ""
     add_title(figure, f"{title}\n{star}hatched: real v is less than {MATTERS_FROM:g} above v = 0")
     return figure
 

@@ -24,7 +24,7 @@ class Plot:
     """AUC of new users when their most recent 0, 1, 2, 5, 10, ... behaviors are given back."""
 
     def draw(self, runs: Sequence[RunFolder], data_dir: Path) -> dict[str, Figure]:
-        """A line per cell: the mean over seeds with its 95 % interval, on the same impressions at every number."""
+        """A line per cell: the mean over seeds with its 95% interval, on the same impressions at every number."""
         from matplotlib.figure import Figure
 
         title = caption(runs)

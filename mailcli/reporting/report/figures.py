@@ -39,7 +39,7 @@ def forest_figure(rows: Sequence[Row], caption: str, name: str) -> list[ReportFi
         if line.improvements[_AUC]
     ]
     alt = (
-        "Forest plot of the relative improvement of AUC and GAUC in percent, with 95 % intervals over seeds, by row "
+        "Forest plot of the relative improvement of AUC and GAUC in percent, with 95% intervals over seeds, by row "
         f"and group of users. AUC of new users: {_listed(gains)}"
     )
     return [ReportFigure(to_svg(figure, name, alt), alt)]

@@ -54,7 +54,7 @@ def test_chance_against_chance_shows_nothing(with_buys: Dataset, buyable: Truth)
         assert lift.b is not None
         differences.append(lift.b - lift.a)
         significant += lift.significant
-    # The difference of means of 300 tests has mean 0 within 4 of its standard errors; 5 % ± 4 standard errors.
+    # The difference of means of 300 tests has mean 0 within 4 of its standard errors; 5% ± 4 standard errors.
     assert abs(np.mean(differences)) < 4 * np.std(differences) / math.sqrt(300)
     assert significant / 300 == pytest.approx(0.05, abs=0.05)
 
@@ -105,7 +105,7 @@ def test_the_true_lift_compares_the_policies_on_the_same_users(with_buys: Datase
 
 
 def test_the_true_lift_by_hand() -> None:
-    """New users: one in A, two in B. By A's slates they have rates of .1, .2 and .3, by B's .2, .2 and .5: +50 %."""
+    """New users: one in A, two in B. By A's slates they have rates of .1, .2 and .3, by B's .2, .2 and .5: +50%."""
 
     def arm(new: list[bool], by_a: list[float], by_b: list[float]) -> Arm:
         return Arm(np.array(new), {"CTR": np.array(by_a)}, ({"CTR": np.array(by_a)}, {"CTR": np.array(by_b)}))

@@ -135,7 +135,7 @@ def test_several_replicas_do_what_one_does(cell: str, count: int, data_dir: Path
     atol = 2e-2 if "bfloat16" in cell else 1e-5
     for number, (expected, losses) in enumerate(zip(one["losses"], several["losses"], strict=True)):
         if "bfloat16" in cell and number in FEW_ROWS:
-            # One replica's own norms are 8 to 400 % off those of float32 there: nothing to compare with.
+            # One replica's own norms are 8 to 400% off those of float32 there: nothing to compare with.
             losses, expected = without_norms(losses), without_norms(expected)
         assert losses == pytest.approx(expected, abs=atol, rel=atol), f"step {number}"
     if "bfloat16" in cell:

@@ -17,7 +17,7 @@ from tests.helpers.retraining import PARENT, SETTINGS
 
 @pytest.fixture(scope="session")
 def two_days(simulated_raw: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder with `day1` (30 % of the users) and `tiny` (all of them, the day after)."""
+    """A working folder with `day1` (30% of the users) and `tiny` (all of them, the day after)."""
     home = tmp_path_factory.mktemp("daily")
     shutil.copytree(data_dir, home / "data")
     preprocess("alimama", simulated_raw, home / "data", "day1", PreprocessOptions(history=20, sample=0.3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,21 @@ def test_several_numbers_in_one_bucket_are_refused(tmp_path: Path, field: str) -
         "HERE/raw/users.csv: every value of the field 'born' of the users becomes 2, although the file has '1980' and "
         "'1991'. Expected several values; check its edges or quantiles, or leave the field out of the schema file."
     )
+
+
+@pytest.mark.parametrize(
+    "field", ['born = {column = "born", edges = [1986]}', 'zip = {column = "zip", extract = "([0-9]+)"}']
+)
+def test_a_column_that_says_nothing_of_a_sample_alone_is_noted(
+    tmp_path: Path, field: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Users who have no impressions stand for those that are not sampled: they have another bucket, or a value."""
+    text = files()["users.csv"].replace("nothing", "zip")
+    text = re.sub(r",19(8|9)\d,", ",1980,", text) + "".join(f"\nv{n},Rome,1990,{n}" for n in range(9))
+    make_dataset(
+        tmp_path, edited(('city = "city"', f'city = "city"\n{field}'), schema=SCHEMA), files() | {"users.csv": text}
+    )
+    assert re.search(rf"the field '{field[:4].strip()}' of the users (is 0 in all|has no value in any)", caplog.text)
 
 
 def test_one_text_that_is_extracted_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

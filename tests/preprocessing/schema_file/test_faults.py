@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailcli.errors import MailError
+from mailcli.preprocessing.schema_file.read_fields import RESERVED
 from mailcli.preprocessing.sources.tabular import Source
 from tests.helpers.schema_files import (
     FILES,
@@ -61,8 +63,9 @@ FAULTS = [
      "expression (unterminated character set at position 0)"),
     ('city = "city"', 'city = {column = "city", extract = "abc"}', "users.attributes.city.extract = 'abc': expected a regular "
      "expression with one group ( ), whose text is the value"),
-    ('city = "city"', 'City = "city"', "users.attributes.City: expected a name of lower-case letters, digits and '_' that is not reserved"),
-    ('city = "city"', 'user = "city"', "users.attributes.user: expected a name of lower-case letters, digits and '_' that is not reserved"),
+    ('city = "city"', 'City = "city"', "users.attributes.City: expected a name of up to 100 lower-case letters, digits and '_' that begins "
+     "with a letter"),
+    ('city = "city"', 'user = "city"', "users.attributes.user: expected another name: mail has a column of this name itself"),
     ("quantiles = 2", "quantiles = 0", "users.attributes.income.quantiles = 0: expected a whole number from 2 to 1000"),
     ("quantiles = 2", "quantiles = true", "users.attributes.income.quantiles = True: expected a whole number"),
     ("edges = [18, 30]", "edges = 30", "users.attributes.age.edges = 30: expected a list of numbers"),
@@ -166,8 +169,16 @@ FAULTS = [
      "'id,city,hobbies,age,income' has 1 field, separated by ';'. Expected several; the separator may be ','"),
     ('files = "users.csv"', 'files = "users.csv"\ncolumns = ["id", "id"]', "users.columns = ['id', 'id']: expected distinct names; "
      "users.files: users.csv has more than one column 'id'. Expected distinct names"),
-    ('files = "users.csv"\n', "", "users.user = 'id': expected no such key without 'files': the table is read from the "
+    ('files = "users.csv"\n', "", "users.missing = ['?']: expected no such key without 'files': the table is read from the "
+     "impressions' files; users.user = 'id': expected no such key without 'files': the table is read from the "
      "impressions' files; users.attributes.city = 'city': shown.csv has no such column. ..."),
+    ('page = "page"', 'reader = {column = "page", vocabulary = "user"}', "impressions.context.reader: the vocabulary 'user' is "
+     "reserved for the user's id. Expected another"),
+    ('kind = "kind"\nprice', 'kind = "kind"\nseller = {column = "kind", vocabulary = "user"}\nprice', "items.features.seller: the vocabulary "
+     "'user' is reserved for the user's id. Expected another"),
+    ("[behaviors.fields]", 'where = ["what", {column = "at", at_lest = 1}]\n[behaviors.fields]', "behaviors.where[1].at_lest: "
+     "unknown key. Did you mean 'at_least'?"),
+    ("[behaviors.fields]", 'where = ["what", ""]\n[behaviors.fields]', "behaviors.where[1] = '': expected a table"),
 ]  # fmt: skip
 
 
@@ -293,3 +304,9 @@ def test_lists_of_behaviors_have_one_action(tmp_path: Path, key: str) -> None:
     assert old in SCHEMA
     faults = faults_of(tmp_path, SCHEMA.replace(old, f"action = {action}"))
     assert f"behaviors.action.{key}: expected a constant action for lists of behaviors" in faults.split("; ")
+
+
+def test_the_documentation_lists_the_names_that_no_field_may_have() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "your-own-data.md").read_text()
+    listed = page.split("a column that `mail` has itself", 1)[1].split(")", 1)[0]
+    assert set(re.findall("`([a-z_]+)`", listed)) == RESERVED

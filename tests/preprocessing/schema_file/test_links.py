@@ -39,6 +39,13 @@ def with_pages(numbers: dict[str, str], joined: str) -> dict[str, str]:
     return {**FILES, "shown.csv": shown, "pages.csv": joined}
 
 
+def test_a_missing_key_of_a_join_is_that_of_no_row(tmp_path: Path) -> None:
+    pages = {"p": "p", "q": "", "r": "r"}
+    files = with_pages(pages, "page,device\np,phone\n,ghost\nr,tablet\n")
+    rows = raw_rows(tmp_path, JOINED, files)
+    assert {row["device"] for row in rows} == {"phone", "tablet", None}
+
+
 def test_ids_of_users_that_are_written_otherwise_are_refused(tmp_path: Path) -> None:
     files = {name: numbered(text, "" if name == "users.csv" else ".0") for name, text in FILES.items()}
     assert refusal(tmp_path, SCHEMA, files) == (

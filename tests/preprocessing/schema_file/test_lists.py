@@ -82,3 +82,34 @@ def test_behaviors_with_times_are_no_lists(tmp_path: Path) -> None:
         behaviors(tmp_path, schema, MOMENTS)
     with pytest.raises(MailError, match=r"behaviors.several_lists = 'last': expected one of 'first'"):
         behaviors(tmp_path, FIRST.replace('"first"', '"last"'), MOMENTS)
+
+
+TIMES = SCHEMA[: SCHEMA.index('by = "column"')].replace('click = "click"', 'time = "at"\nclick = "click"')
+
+
+@pytest.mark.parametrize(
+    "split",
+    ['by = "time"\nvalidation_from = 20\ntest_from = 30', 'by = "user_share"\nvalidation = 0.25\ntest = 0.25'],
+)
+def test_of_several_lists_that_of_the_earliest_impression_is_taken(tmp_path: Path, split: str) -> None:
+    """The first in the order of the values is that of a test row, which knows the future."""
+    schema = TIMES.replace(
+        'user = "user"\n[behaviors.fields]', 'user = "user"\nseveral_lists = "first"\n[behaviors.fields]'
+    )
+    text = "user,item,click,city,hist,at\nu1,x,0,r,a,31\nu1,y,1,r,m,12\nu1,x,0,r,k|l,11\nu1,y,1,r,b,21\n"
+    assert behaviors(tmp_path, schema + split, text) == [("u1", -2, "k"), ("u1", -1, "l")]
+
+
+PAIRS = SCHEMA.replace(
+    "[impressions]",
+    'kind = {column = "kinds", separator = "|"}\n[items.features]\nkind = "kind"\n[impressions]',
+    1,
+)
+
+
+def test_steps_of_two_lists_stay_together_where_one_lacks_a_value(tmp_path: Path) -> None:
+    """The third step has neither value, and is none."""
+    text = "user,item,click,city,part,kind,hist,kinds\nu1,x,1,r,a,x,1|||4,x|z||\n"
+    rows = raw_rows(tmp_path, PAIRS, {"log.csv": text}, "behaviors")
+    steps = sorted((row["time"], row["item"], row["kind"]) for row in rows)
+    assert steps == [(-3, "1", "x"), (-2, None, "z"), (-1, "4", None)]

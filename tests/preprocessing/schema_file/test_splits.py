@@ -37,6 +37,17 @@ def test_cuts_may_be_dates(tmp_path: Path, cuts: str, offset: str, expected: str
     assert splits == {key: int(code) for key, code in zip([*order, (400_000, "x3")], expected, strict=True)}
 
 
+@pytest.mark.parametrize("name", ["place", "n"])
+def test_a_field_may_have_any_name_beside_a_split_by_share(tmp_path: Path, name: str) -> None:
+    """Both were names of columns that the split is made of."""
+    schema = edited(('page = "page"', f'{name} = "page"'))
+    schema = schema[: schema.index('by = "time"')] + 'by = "user_share"\nvalidation = 0.25\ntest = 0.25'
+    splits = [(row["time"], row["item"], row["split"]) for row in raw_rows(tmp_path, schema) if row["user"] == "ann"]
+    assert sorted(splits) == [
+        (200, "x1", 0), (300, "x2", 0), (2000, "x1", 0), (2100, "x2", 1), (400_000, "x3", 2),
+    ]  # fmt: skip
+
+
 DAYS = {
     **FILES,
     # Days 0, 1, 2 in UTC; with an offset of two hours, 165,600 (22:00 of day 1) is in day 2.

@@ -53,6 +53,20 @@ def test_quantiles_are_those_of_training_users(dataset: Dataset) -> None:
     assert values_by_user(dataset, "income") == {"ann": 0, "bob": 1, "cid": 1, "dan": 1}
 
 
+@pytest.mark.parametrize(
+    ("ages", "buckets"), [([0, 0, 0, 1], [0, 0, 0, 1]), ([0, 1, 1, 1], [0, 1, 1, 1]), ([3, 3, 5, 7], [0, 0, 1, 1])]
+)
+def test_a_number_that_most_users_have_is_a_bucket(tmp_path: Path, ages: list[int], buckets: list[int]) -> None:
+    """The lower median of the first is 0, and nobody is below it."""
+    users = "id,city,hobbies,age,income\n" + "".join(
+        f"{user},Rome,go,20,{age}\n" for user, age in zip(("ann", "bob", "cid", "dan"), ages, strict=True)
+    )
+    # All four are users of the training split.
+    shown = FILES["shown.csv"] + "dan,x1,150,0,p\n"
+    rows = raw_rows(tmp_path, SCHEMA, {**FILES, "users.csv": users, "shown.csv": shown}, "users")
+    assert [row["income"] for row in sorted(rows, key=lambda row: row["user"])] == buckets
+
+
 def test_users_of_other_splits_do_not_move_quantiles(tmp_path: Path) -> None:
     text = "id,city,hobbies,age,income\nann,R,,1,10\nbob,R,,1,20\ncid,R,,1,30\ndan,R,,1,1\neva,R,,1,2\nfay,R,,1,3\n"
     rows = raw_rows(tmp_path, SCHEMA, {**FILES, "users.csv": text}, "users")
@@ -223,9 +237,10 @@ def test_a_conversion_is_a_second_label(tmp_path: Path) -> None:
 
 def test_one_file_may_have_it_all(tmp_path: Path) -> None:
     tables = {table: raw_rows(tmp_path, WIDE, {"wide.csv": WIDE_FILE}, table) for table in TABLES}
-    # A user's attributes are those of the earliest impression: 21 and 40 years, of which the lower median is 21.
+    # A user's attributes are those of the earliest impression: 21 and 40 years, of which the lower median is 21. Nobody
+    # is below it, so the upper bucket begins at 40.
     assert {row["user"]: (row["city"], row["age"]) for row in tables["users"]} == {
-        "ann": ("Oslo", 1),
+        "ann": ("Oslo", 0),
         "bob": ("Kiev", 1),
     }
     assert {row["item"]: row["kind"] for row in tables["items"]} == {"x1": "hat", "x2": "shoe"}
