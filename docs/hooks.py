@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import html
 import inspect
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import click
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from mailcli.cli import main
 from mailcli.settings.reference import Setting, all_settings
@@ -31,6 +33,12 @@ OPTIONS = "<!-- options -->"
 SOURCE = re.compile(r"^<!-- source: (\S+) (\S+) -->$", re.MULTILINE)
 #: The folder of kept figures as pages name it, which GitHub follows, and where the site has it.
 FIGURES, SITE_FIGURES = "../experiments/figures/", "figures/"
+#: Pages that are not in docs/, by their paths in the project, and their names in the site.
+OTHER_PAGES = {
+    "experiments/RESULTS.md": "results.md",
+    "experiments/HYPOTHESES.md": "hypotheses.md",
+    "benchmarks/RESULTS.md": "benchmarks.md",
+}
 #: The HTML that arithmatex makes of `$...$` and `$$...$$`.
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
@@ -40,17 +48,24 @@ TABLE, TAG = re.compile(r"<table>.*?</table>", re.DOTALL), re.compile(r"<[^>]+>"
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
-    """Add the kept figures, which are not in docs/, to the site."""
+    """Add the kept figures and OTHER_PAGES, which are not in docs/, to the site."""
     folder = ROOT / "docs" / FIGURES
-    for path in sorted(folder.resolve().rglob("*.svg")):
+    for path in sorted(path for path in folder.resolve().rglob("*") if path.suffix in {".png", ".svg"}):
         uri = SITE_FIGURES + path.relative_to(folder.resolve()).as_posix()
         files.append(File.generated(config, uri, abs_src_path=str(path)))
+    for source_path, uri in OTHER_PAGES.items():
+        files.append(File.generated(config, uri, abs_src_path=str(ROOT / source_path)))
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Insert the commands, settings, options and code, and name figures as the site does."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Insert the commands, settings, options and code, and name figures and pages as the site does."""
     markdown = markdown.replace(f"]({FIGURES}", f"]({SITE_FIGURES}")
+    folder = {uri: Path(path).parent for path, uri in OTHER_PAGES.items()}.get(page.file.src_uri, Path("docs"))
+    for path, uri in OTHER_PAGES.items():
+        markdown = markdown.replace(f"]({os.path.relpath(path, folder)}", f"]({uri}")
+    if folder != Path("docs"):
+        markdown = markdown.replace("](../docs/", "](")
     sections = {COMMANDS: lambda: reference(main, "mail"), SETTINGS: settings, OPTIONS: options}
     for mark, write in sections.items():
         markdown = markdown.replace(mark, write()) if mark in markdown else markdown

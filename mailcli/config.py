@@ -154,7 +154,7 @@ RULES = {
     "cold_start": STRING,
     "seed": whole_number(0, MAX_SEED),
     "protocol": one_of(PROTOCOLS),
-    "new_share": number_between(0, 1, "a number between 0 and 1"),
+    "new_share": number_between(0, 1, "a number above 0 and below 1"),
     "train_as_new": number_from(0, 1, "a number from 0 to 1"),
     # Upper limits of whole numbers (ours): more than any run needs, and within what arrays and counters hold.
     "history": whole_number(1, 10**6),
@@ -201,7 +201,7 @@ def make_config(layers: Iterable[Mapping[str, Any]]) -> RunConfig:
             elif key in types:
                 values[key] = _convert(value, types[key])
             else:
-                faults.append(f"unknown setting '{key}'.{did_you_mean(key, types)}")
+                faults.append(f"unknown setting '{key}'.{did_you_mean(key, types)}".removesuffix("."))
     faults += table_faults(values, RULES)
     if "data" not in values:
         faults.append("data: no dataset is named")

@@ -57,7 +57,7 @@ def test_every_fault_is_reported_at_once() -> None:
     assert error.value.message == (
         "unknown setting 'epoch'. Did you mean 'epochs'?; ranker = 7: expected a string; "
         "seed = 1.5: expected a whole number from 0 to 4294967295; "
-        "new_share = 2.0: expected a number between 0 and 1; "
+        "new_share = 2.0: expected a number above 0 and below 1; "
         "batch_size = 'many': expected a whole number from 1 to 100000000; "
         "learning_rate = True: expected a positive number."
     )
@@ -82,7 +82,7 @@ def test_every_value_out_of_range_is_reported_at_once() -> None:
     assert error.value.message == (
         "seed = -1: expected a whole number from 0 to 4294967295; "
         "protocol = 'papr': expected one of 'paper', 'strict'. Did you mean 'paper'?; "
-        "new_share = 1.0: expected a number between 0 and 1; train_as_new = 1.5: expected a number from 0 to 1; "
+        "new_share = 1.0: expected a number above 0 and below 1; train_as_new = 1.5: expected a number from 0 to 1; "
         "embedding_l2 = -0.5: expected 0 or a positive number; learning_rate = nan: expected a positive number; "
         "epochs = 0: expected a whole number from 1 to 1000000."
     )

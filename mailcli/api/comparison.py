@@ -106,7 +106,8 @@ def _check_rows(rows: object, settings: Mapping[str, Any]) -> None:
     if not isinstance(rows, Iterable):
         raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. ['BaseDNN', 'MAIL-Base'].")
     if isinstance(rows, str):
-        raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. [{shorten(rows)}].")
+        names = [name.strip() for name in rows.split(",")]
+        raise MailError(f"rows is {shorten(rows)}. Expected a list of rows, e.g. {shorten(names)}.")
 
 
 class _NamedRow(NamedTuple):

@@ -48,7 +48,7 @@ def ablate(
     columns: str | None,
     **options: Any,
 ) -> None:
-    """The paper's Table 3: a ranker without and with each variant of MAIL, next to the paper's numbers."""
+    """The paper's Table 3: a ranker without and with each variant of MAIL; on Alimama, next to the paper's numbers."""
     check_form(form, dry_run)
     metric_columns = check_columns(columns, dry_run)
     from mailcli.experiments.cells import RunLayout, check_variant

@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 @DATA_DIR
 def audit(folders: tuple[Path, ...], bootstrap: int, form: str, data_dir: Path) -> None:
     """Rank new users with what RUN generates for them, and by the same weights with other behavior: that generated for
-    another user, the mean of old users, none, and the user's own real behavior, which is the ceiling.
+    another user, the mean of old users, none, and the user's own real behavior.
 
     RUN is the folder of a finished run of a method that generates behavior, or a folder of runs, where those that
     cannot be audited are skipped with a warning. Runs of one cell share a table, which is the mean over their seeds. If
-    another user's generated behavior costs nothing significant, the table says that it is not shown to be personal.
+    another user's generated behavior costs nothing significant, the table says that there is no evidence that it is
+    personal.
     """
     from mailcli.metrics.bootstrap import check_audit_draws
     from mailcli.reporting.captions import table_titles

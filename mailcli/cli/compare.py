@@ -44,7 +44,7 @@ def compare(
     columns: str | None,
     **options: Any,
 ) -> None:
-    """The paper's Table 2: rankers with and without cold-start methods, next to the paper's numbers.
+    """The paper's Table 2: rankers with and without cold-start methods; on Alimama, next to the paper's numbers.
 
     Trivial rows are shown above them. Missing runs are trained; every number comes from a run folder of its own. RI is
     relative to the same ranker without a method.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mailcli.reporting.audits import AuditDifference, MeanAudit, mean_audit
-from mailcli.reporting.rows import METRICS, Row
+from mailcli.reporting.rows import METRICS, Row, listed
 from mailcli.reporting.text_table import TextBlock, TextCell, TextTable, signed, unsigned
 from mailcli.runs.audit import SOURCES
 from mailcli.settings.class_code import generates_behavior
@@ -18,8 +18,8 @@ _NOT_SHOWN = " †"
 #: Explains the columns and the mark; a document of several tables has it once.
 AUDIT_LEGEND = (
     "audit: new users ranked by the same weights with another new user's v̂ (permuted: attributes as well), the mean v "
-    "of old users, none, and their real v (the ceiling); differences from the metric with their own v̂; ±: half of the "
-    f"95% interval over users; {_NOT_SHOWN.strip()} = not shown to be personal, another user's v̂ costs nothing "
+    "of old users, none, and their real v; differences from the metric with their own v̂; ±: half of the "
+    f"95% interval over users; {_NOT_SHOWN.strip()} = no evidence that v̂ is personal: another user's costs nothing "
     "significant"
 )
 
@@ -52,7 +52,7 @@ def missing_note(rows: Sequence[Row]) -> list[str]:
     if not missing:
         return []
     return [
-        f"no audit of {', '.join(missing)}: trained by a version without audits (`mail audit RUN` shows it), or a "
+        f"no audit of {listed(missing)}: trained by a version without audits (`mail audit RUN` shows it), or a "
         "seed whose new users have no AUC"
     ]
 
@@ -108,11 +108,11 @@ def verdicts(audits: Sequence[NamedAudit]) -> str:
     """Which rows are shown to generate behavior that is personal, and which are not, in one sentence."""
     verdicts = {
         True: "v̂ is personal",
-        False: "v̂ is not shown to be personal, another user's costs nothing significant",
+        False: "no evidence that v̂ is personal (another user's costs nothing significant)",
         None: "whether v̂ is personal is unknown, AUC and GAUC being undefined",
     }
     names = {verdict: [row.name for row in audits if row.audit.is_personal is verdict] for verdict in verdicts}
-    return "; ".join(f"{verdicts[verdict]}: {', '.join(own)}" for verdict, own in names.items() if own)
+    return "; ".join(f"{verdicts[verdict]}: {listed(own)}" for verdict, own in names.items() if own)
 
 
 def _records(audits: Sequence[NamedAudit]) -> list[dict[str, Any]]:

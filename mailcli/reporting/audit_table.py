@@ -48,7 +48,7 @@ def verdict(audit: MeanAudit) -> str:
     numbers = f"{', '.join(texts)} with another user's"
     if audit.is_personal:
         return f"v̂ is personal: {numbers}"
-    return f"v̂ is not shown to be personal: another user's costs nothing significant ({numbers})"
+    return f"no evidence that v̂ is personal: another user's costs nothing significant ({numbers})"
 
 
 def difference_text(difference: AuditDifference) -> str:

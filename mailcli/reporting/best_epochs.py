@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mailcli.reporting.rows import Result, Row
+from mailcli.reporting.rows import Result, Row, listed
 
 
 @dataclass(frozen=True)
@@ -67,5 +67,5 @@ def _warnings(labeled: Sequence[tuple[str, BestEpochs]]) -> list[str]:
             for label, epochs in labeled
             if epochs.improving and epochs.cap == cap
         ]
-        warnings.append(still_improving(f"best epoch {cap} of {cap} in {', '.join(reached)}"))
+        warnings.append(still_improving(f"best epoch {cap} of {cap} in {listed(reached)}"))
     return warnings

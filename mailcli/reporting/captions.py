@@ -17,11 +17,11 @@ from mailcli.reporting.paper import REPORTED, Reported
 from mailcli.reporting.rows import CONVERSION_METRICS, METRICS, TITLES, Row, bootstrap_means
 
 ONE_SEED = "one seed: no interval over seeds, so significance cannot be assessed"
-#: Before the name of a trivial row, and after a mean that is below that of the best one of its block.
+#: Before the name of a trivial row, and after a mean that is worse than that of the best one of its block.
 TRIVIAL_MARK, BELOW_TRIVIAL_MARK = "trivial: ", "↓"
 TRIVIAL_NOTE = (
     "trivial: statistics of the training split, fitted in seconds without a network; "
-    f"{BELOW_TRIVIAL_MARK} = below the best trivial row of the block"
+    f"{BELOW_TRIVIAL_MARK} = worse than the best trivial row of the block"
 )
 NOT_SIGNIFICANT = "n.s. = no significant difference at 5%"
 STARS = "* p < .05, ** p < .01, no mark = no significant difference at 5%"
@@ -76,7 +76,7 @@ def caption_notes(
     share = f"{np.mean(shares):.1%} of the test impressions"
     notes.append(f"GAUC excludes users whose impressions all have one label ({share})")
     if any(row.against for row in rows):
-        notes.append("RI: relative improvement over the named row, same seed")
+        notes.append("AUC, GAUC: of the first row; RI: its relative improvement over the second, same seed")
     elif any(row.baseline for row in rows):
         notes.append(RI_NOTE)
     if any(row.baseline and len(row.seeds) > 1 for row in rows):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,11 @@ class Row:
     def label(self) -> str:
         """The row's name in tables."""
         return self.name or row_label(self.config)
+
+
+def listed(labels: Iterable[str]) -> str:
+    """`MAIL-Base, 'DMR, all steps'`: the labels of rows in a sentence, in quotes if they have a comma."""
+    return ", ".join(f"'{label}'" if "," in label else label for label in labels)
 
 
 def result_of(run: RunFolder) -> Result:

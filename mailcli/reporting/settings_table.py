@@ -12,7 +12,7 @@ _HEAD = ("setting", "default", "meaning")
 _NOTES = (
     "for --set KEY=VALUE, a --config file, and the table [settings] of an experiment",
     "(ours): a default that we chose; the others are the paper's",
-    "neither: the default of embedding_init, that of the published code",
+    "the default of embedding_init is neither: it is the published code's",
 )
 
 

@@ -32,6 +32,16 @@ def enable(option: str) -> None:
     os.environ[VARIABLES[option]] = "1"
 
 
+def note_finished(run: RunFolder) -> None:
+    """Say that a run that is reused is not tracked."""
+    options = [option for option, variable in VARIABLES.items() if variable in os.environ]
+    if options:
+        logger.warning(
+            f"Note: {run.folder}: is finished and reused, so --{options[0]} has nothing to write; --overwrite trains "
+            "it again."
+        )
+
+
 def start(run: RunFolder) -> None:
     """Write event files from now on, first those of the history so far; call once it is truncated to the checkpoint."""
     if VARIABLES["tensorboard"] not in os.environ:

@@ -74,6 +74,8 @@ def test_mistakes_end_in_one_line(with_data: Path) -> None:
     for key in ("ranker", "cold_start"):
         assert message(["item-rate"], **{key: "dmr"}) == f"{key} = 'dmr': the rows of a table name it. Leave it out."
     assert message("item-rate") == "rows is 'item-rate'. Expected a list of rows, e.g. ['item-rate']."
+    expected = "rows is 'BaseDNN, DMR'. Expected a list of rows, e.g. ['BaseDNN', 'DMR']."
+    assert message("BaseDNN, DMR") == expected
     assert message([("din", "cve")]).startswith("unknown cold-start method 'cve'. Did you mean 'cvae'?")
     assert message([5]).startswith("ranker 5: is neither a name nor a class.")
     assert not (with_data / "runs").exists()

@@ -40,7 +40,7 @@ def test_all_is_well_in_an_empty_folder(home: Path) -> None:
     assert records["disk", "data"]["state"].endswith(" free")
     assert records["datasets", "data"]["state"] == "none yet; `mail preprocess ml-100k` makes one"
     assert records["runs", "runs"]["state"] == "none yet; `mail train` makes one"
-    assert mail("doctor").stdout.splitlines()[-1] == "all is well"
+    assert mail("doctor").stdout.splitlines()[-1] == "nothing is broken"
 
 
 def test_datasets_and_runs_that_are_whole(with_data: Path) -> None:

@@ -145,6 +145,7 @@ def test_settings_of_the_wrong_type(with_data: Path) -> None:
         ),
         ("cold_start.attention_units=0", "`attention_units`, `encoder_units` and `decoder_units` should be 1 or more"),
         ("cold_start.sigma=0", "`sigma` should be positive. Received: sigma=0.0"),
+        ("cold_start.sigma=5", "`sigma` is that of bandwidth=fixed. Received: sigma=5.0, bandwidth=adaptive"),
     ],
 )
 def test_options_of_mail(with_data: Path, option: str, message: str) -> None:

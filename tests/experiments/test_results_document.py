@@ -89,7 +89,7 @@ def test_the_document_by_hand(home: Path) -> None:
         "### Toy table, simulated: row against row\n\n|",
         "| MAIL-Base against MAIL-None |",
         "| +28.75 ±15.88, p .028 |",
-        "RI: relative improvement over the named row, same seed",
+        "AUC, GAUC: of the first row; RI: its relative improvement over the second, same seed",
         "Further tables: [old users](#experiment-1-1), [row against row](#experiment-1-2).\n\n![forest](figures/toy/fo",
         "![forest](figures/toy/forest.png)\n\nMade by",
         "Made by `mail run toy.toml`: 6 runs, 9 minutes of training and evaluation in total, threads per run: 1.",
@@ -125,7 +125,8 @@ def test_what_marks_mean_is_said_once_at_the_end(home: Path) -> None:
         "- settings: history 10\n",
     ):
         assert tables.count(note) == 1, note
-    assert tables.count("- RI: relative improvement over the ") == 2
+    assert tables.count("- RI: relative improvement over the same ranker without a cold-start method, same seed\n") == 1
+    assert tables.count("RI: its relative improvement over the second, same seed\n") == 1
 
 
 def test_one_figure_is_shown_and_others_are_linked(home: Path) -> None:

@@ -68,7 +68,7 @@ def test_numbers_by_hand() -> None:
     assert table.blocks[0].lines[0][1].detail == " [-.0500, -.0500]"
     assert table.notes[:3] == (
         "data toy (simulated) | protocol paper, 40% of users new | seeds 0, 1",
-        "v̂ is personal: MAIL-Base; v̂ is not shown to be personal, another user's costs nothing significant: LLAE",
+        "v̂ is personal: MAIL-Base; no evidence that v̂ is personal (another user's costs nothing significant): LLAE",
         "9 new users who have behavior; 40 draws of users",
     )
 
@@ -101,8 +101,10 @@ def test_every_form_has_it(capsys: pytest.CaptureFixture[str]) -> None:
         printed[form] = capsys.readouterr().out
     assert r"-.0500 ±.0000 \[-.0500, -.0500\]" in printed["markdown"]
     for form in ("table", "markdown"):
-        assert "v̂ is not shown to be personal, another user's costs nothing significant: LLAE" in printed[form]
-    assert r"$\hat{v}$ is not shown to be personal, another user's costs nothing significant: LLAE" in printed["latex"]
+        assert "no evidence that v̂ is personal (another user's costs nothing significant): LLAE" in printed[form]
+    assert (
+        r"no evidence that $\hat{v}$ is personal (another user's costs nothing significant): LLAE" in printed["latex"]
+    )
     assert r"LLAE $\dagger$ & " in printed["latex"]
     results, audit = json.loads(printed["json"])
     assert (results["title"], audit["title"]) == ("Title", "Audit of v̂: Title")

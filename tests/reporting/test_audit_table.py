@@ -37,7 +37,7 @@ def test_the_verdict() -> None:
     assert verdict(personal).startswith("v̂ is personal: AUC -.")
     alike = mean_audit([measure_audit(many_users(0.0), users=100, draws=100)])
     assert not alike.is_personal
-    assert verdict(alike).startswith("v̂ is not shown to be personal: another user's costs nothing significant (AUC ")
+    assert verdict(alike).startswith("no evidence that v̂ is personal: another user's costs nothing significant (AUC ")
 
 
 def test_without_auc_and_gauc_nothing_is_known() -> None:

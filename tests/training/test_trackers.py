@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from mailcli.config import make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
@@ -163,3 +164,17 @@ def test_a_tracker_that_is_not_installed_is_refused(name: str, monkeypatch: pyte
     assert done.exit_code == 2
     assert error_line(done) == f"--{name}: {name} is not installed. Install it with `pip install {name}`."
     assert trackers.VARIABLES[name] not in os.environ
+
+
+def test_a_run_that_is_reused_says_that_nothing_is_tracked(
+    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_config([{"data": "tiny", "ranker": "item-rate", "history": 20}])
+    run = train_if_missing(config, tiny, tmp_path)
+    train_if_missing(config, tiny, tmp_path)
+    assert caplog.messages == []
+    monkeypatch.setenv(trackers.VARIABLES["tensorboard"], "1")
+    train_if_missing(config, tiny, tmp_path)
+    assert caplog.messages == [
+        f"Note: {run.folder}: is finished and reused, so --tensorboard has nothing to write; --overwrite trains it again."
+    ]

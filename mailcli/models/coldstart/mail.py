@@ -31,6 +31,8 @@ CHOICES = {
 }
 #: Momentum of the moving share of histories that fill a step (ours; that of Keras' batch normalization).
 FILLED_MOMENTUM = 0.99
+#: σ of a fixed bandwidth of the MMD (MAIL Sec. 4.1.4).
+SIGMA = 1.0
 
 
 class ColdStart(ColdStartMethod):
@@ -76,7 +78,7 @@ class ColdStart(ColdStartMethod):
         decoder_units: Sequence[int] = (512, 1024),
         dropout: float = 0.5,
         bandwidth: str = "adaptive",
-        sigma: float = 1.0,
+        sigma: float = SIGMA,
         steps: str = "predicted",
         padding: str = "reconstructed",
         click_gradient: bool = False,
@@ -254,8 +256,11 @@ def _check_options(options: dict[str, Any]) -> None:
         raise ValueError(f"`dropout` should be at least 0 and below 1. Received: dropout={options['dropout']}")
     if options["update_every"] < 1:
         raise ValueError(f"`update_every` should be 1 or more. Received: update_every={options['update_every']}")
-    if not options["sigma"] > 0:
-        raise ValueError(f"`sigma` should be positive. Received: sigma={options['sigma']}")
+    sigma, bandwidth = options["sigma"], options["bandwidth"]
+    if not sigma > 0:
+        raise ValueError(f"`sigma` should be positive. Received: sigma={sigma}")
+    if sigma != SIGMA and bandwidth != "fixed":
+        raise ValueError(f"`sigma` is that of bandwidth=fixed. Received: sigma={sigma}, bandwidth={bandwidth}")
 
 
 def _flat(x: Tensor) -> Tensor:

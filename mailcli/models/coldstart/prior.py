@@ -188,7 +188,7 @@ def _columns(spec: Spec, groups: bool) -> Columns:
     if groups and not pairs:
         raise ValueError(
             "`groups` needs an attribute and a category of the items with at most "
-            f"{MAX_CELLS:,} combinations, which the dataset lacks. Set groups to false"
+            f"{MAX_CELLS:,} combinations, which the dataset lacks. Without them: --set cold_start.groups=false"
         )
     return Columns(item, pairs)
 

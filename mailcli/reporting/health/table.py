@@ -24,9 +24,9 @@ def health_table(findings: Sequence[Finding]) -> TextTable:
 
 
 def _verdict(findings: Sequence[Finding]) -> str:
-    """In words, whether all is well."""
+    """In words, whether something is broken; stale runs are not."""
     broken = sum(bool(finding.fault) for finding in findings)
-    return f"{counted(broken, 'problem')} found" if broken else "all is well"
+    return f"{counted(broken, 'problem')} found" if broken else "nothing is broken"
 
 
 def _line(finding: Finding) -> list[TextCell]:
