@@ -17,7 +17,7 @@ from mailcli.cli._tables import print_tables
 from mailcli.config import make_config
 from mailcli.reporting.audit_block import missing_note
 from mailcli.reporting.result_layout import lay_out_with_audit
-from mailcli.reporting.rows import Row
+from mailcli.reporting.rows import Row, listed
 from mailcli.reporting.tables import make_table
 from mailcli.reporting.terminal_table import terminal_table
 from mailcli.reporting.text_table import TextTable
@@ -186,3 +186,7 @@ def test_a_method_of_your_own_says_itself_whether_an_audit_is_missing(home: Path
     assert names["own_audited:Silent"] == names["gone:Method"] == []
     (note,) = names["own_audited:Generating"]
     assert note.startswith("no audit of base+own_audited-Generating: ")
+
+
+def test_labels_with_commas_are_told_apart() -> None:
+    assert listed(["MAIL-Base", "DMR, all steps", "DMR"]) == "MAIL-Base, 'DMR, all steps', DMR"
