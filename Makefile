@@ -56,7 +56,8 @@ EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-m
 	experiments/form-ml-100k-strict.toml \
 	experiments/same-weights-ml-100k.toml experiments/table2-ml-100k.toml experiments/table3-ml-100k.toml \
 	experiments/rivals-ml-100k.toml experiments/paper-settings-ml-100k.toml \
-	experiments/combinations.toml experiments/combinations-mail.toml experiments/combinations-rivals.toml experiments/map.toml
+	experiments/combinations.toml experiments/combinations-mail.toml experiments/combinations-rivals.toml \
+	experiments/combinations-dmr.toml experiments/combinations-strength-1.toml experiments/map.toml
 
 results: $(READY)  ## writes experiments/RESULTS.md from the kept results, without training
 	$(BIN)/mail results $(REBUILT) $(EXPERIMENTS) --reading experiments/READING.md --runs runs-tables

@@ -112,6 +112,6 @@ def spoil(raw: Path) -> None:
             file.write("\n".join(lines) + "\n")
     with open(raw / "behavior_log.csv", "a") as file:
         file.write(
-            f"1,{START},pv,1,\n1,{START},pv,NULL,1\n1,{START},pv,1,1\n1,{START},pv,1,1\n\n \t\n" + "9," * 30_000 + "9\n"
+            f"1,{START},pv,1,\n1,{START},pv,NULL,1\n1,{START},pv,1,1\n1,{START},pv,1,1\n\n \t\n" + "9," * 6_000 + "9\n"
         )
     (raw / "SIMULATED.json").unlink(missing_ok=True)
