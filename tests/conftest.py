@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import pytest
+from filelock import FileLock
 
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
@@ -63,6 +65,13 @@ def one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the workers of pytest-xdist share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
 def simulated_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulated Alimama files with 300 users."""
     folder = tmp_path_factory.mktemp("raw") / "alimama"
@@ -85,26 +94,25 @@ def tiny(data_dir: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunConfig], RunFolder]:
+def trained(tiny: Dataset, shared: Path) -> Callable[[RunConfig], RunFolder]:
     """The finished run of a config on `tiny`, trained once: tests change copies (tests/helpers/runs.py, `copy_run`)."""
-    folder = tmp_path_factory.mktemp("trained")
-    finished: dict[str, RunFolder] = {}
+    (shared / "trained").mkdir(exist_ok=True)
 
     def run_of(config: RunConfig) -> RunFolder:
-        key = repr(config)
-        if key not in finished:
-            finished[key] = train_if_missing(config, tiny, folder / str(len(finished)))
-        return finished[key]
+        folder = shared / "trained" / hashlib.sha256(repr(config).encode()).hexdigest()[:16]
+        with FileLock(f"{folder}.lock"):
+            return train_if_missing(config, tiny, folder)
 
     return run_of
 
 
 @pytest.fixture(scope="session")
-def small_runs(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_runs(data_dir: Path, shared: Path) -> Path:
     """A runs folder with the seeds 0 and 1 of `mail train` with SMALL on `tiny`; tests change copies."""
-    runs = tmp_path_factory.mktemp("small") / "runs"
-    for seed in (0, 1):
-        assert mail("train", *SMALL, "--seed", seed, "--data-dir", data_dir, "--runs", runs).exit_code == 0
+    runs = shared / "small" / "runs"
+    with FileLock(shared / "small.lock"):
+        for seed in (0, 1):
+            assert mail("train", *SMALL, "--seed", seed, "--data-dir", data_dir, "--runs", runs).exit_code == 0
     return runs
 
 

@@ -97,7 +97,7 @@ def test_g_a_applies_the_click_gradient_if_asked_to(tiny: Dataset) -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("ranker", ["widedeep", "dmr"])
+@pytest.mark.parametrize("ranker", ["widedeep", pytest.param("dmr", marks=pytest.mark.slow)])
 def test_the_first_step_has_the_size_of_the_rate_also_in_rows_that_a_batch_has_twice(
     ranker: str, optimizer: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,10 @@ FIGURES = {
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name == "warmup" else []) for name in plugins.names(plugins.PLOTS)],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in {"warmup", "tsne"} else [])
+        for name in plugins.names(plugins.PLOTS)
+    ],
 )
 def test_each_figure_is_written_twice_over(
     name: str, runs: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

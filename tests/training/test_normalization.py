@@ -84,7 +84,7 @@ def trained(config: RunConfig, dataset: Dataset, steps: int = 12) -> tuple[TwoTo
 @pytest.mark.parametrize(
     "ranker",
     [
-        *(pytest.param(name, marks=[] if name in {"base", "dmr"} else pytest.mark.slow) for name in NORMALIZED),
+        *(pytest.param(name, marks=[] if name == "base" else pytest.mark.slow) for name in NORMALIZED),
         "tests.training.test_normalization:UserRanker",
     ],
 )
