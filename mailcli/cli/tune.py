@@ -148,7 +148,8 @@ def _tune_experiment(
     for name, row in zip(experiment.row_names(), tuned, strict=True):
         value = "-" if row.validation is None else f"{row.validation:.4f}"
         print_line(f"{value:>6}  {name}  {' '.join(f'{key}={setting}' for key, setting in row.settings.items())}")
-    print_line(f"{target}: written. Next: mail run {shlex.quote(str(target))}")
+    on = f" --data {shlex.quote(data)}" if data else ""
+    print_line(f"{target}: written. Next: mail run {shlex.quote(str(target))}{on}")
 
 
 def _is_tuned(path: Path) -> bool:

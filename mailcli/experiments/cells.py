@@ -145,11 +145,12 @@ class RunLayout:
 
 
 def _folder_name(text: str) -> str:
-    """A text as the name of a folder: one that no file system holds is cut, and ends with a hash of all of it."""
-    if len(text.encode()) <= MAX_NAME_BYTES:
+    """A text as the name of a folder: one that no file system holds is changed or cut, and ends with a hash of it."""
+    name = text.replace("/", "_").replace("\\", "_")
+    if name == text and len(text.encode()) <= MAX_NAME_BYTES:
         return text
     end = f"-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    return text.encode()[: MAX_NAME_BYTES - len(end)].decode(errors="ignore") + end
+    return name.encode()[: MAX_NAME_BYTES - len(end)].decode(errors="ignore") + end
 
 
 def _own_settings(config: RunConfig, shared: RunConfig) -> list[str]:

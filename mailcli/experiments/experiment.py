@@ -127,6 +127,7 @@ class Experiment:
         rows = zip(shares, self.rows, self.labels, strict=True)
         configs = [self._config(own, row, label, data, history) for own, row, label in rows]
         labels = self._labels(configs)
+        self._check_different(configs, labels)
         for name in (name for pair in self.against for name in pair):
             if labels.count(name) != 1:
                 raise MailError(
@@ -157,6 +158,14 @@ class Experiment:
 
     def _labels(self, configs: Sequence[RunConfig]) -> list[str]:
         return [label or row_label(config) for config, label in zip(configs, self.labels, strict=True)]
+
+    def _check_different(self, configs: Sequence[RunConfig], labels: Sequence[str]) -> None:
+        """Refuse a row that is the same run as another one (MailError): p-values would be corrected for it, too."""
+        first: dict[str, str] = {}
+        for config, label in zip(configs, labels, strict=True):
+            if config.key in first:
+                raise MailError(f"{self.path}: rows: '{label}' is the same as '{first[config.key]}'. Leave one out.")
+            first[config.key] = label
 
     def baseline_of(self, configs: Sequence[RunConfig]) -> BaselineOf:
         """The cell that each is compared with: the same ranker without a method, with its own settings if it is tuned.

@@ -38,7 +38,7 @@ RULES = {
     "reading": STRING,
     "tune": TABLE,
     "tuned": TABLE,
-    "against": Rule("a list of pairs of rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
+    "against": Rule("a list of pairs of different rows, [ROW, OTHER]", lambda value: _are_pairs(value)),
 }
 _REQUIRED = ("title", "source", "rows")
 #: Settings that neither a row nor the table `settings` has: what sets them instead.
@@ -47,7 +47,10 @@ _SET_BY = {
     "data": "set by source or --data",
     "ranker": "set by the names of rows",
     "cold_start": "set by the names of rows",
+    "continues": "set by `mail train --continue`",
 }
+#: Settings that a row has, but the table `settings` has not.
+_SET_BY_ROWS = {**_SET_BY, "cold_start.variant": "set by the names of rows"}
 #: Settings that no single row may have: the table's caption shows them once for all rows.
 _SHARED = dict.fromkeys(("protocol", "new_share"), "the rows of a table share it, so put it in [settings]")
 _TEXTS = Rule("a list of strings", lambda value: isinstance(value, list) and all(isinstance(x, str) for x in value))
@@ -108,14 +111,15 @@ def read_experiment(path: Path) -> Experiment:
 
 def _are_pairs(value: Any) -> bool:
     return isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair) for pair in value
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair) and pair[0] != pair[1]
+        for pair in value
     )
 
 
 def _content_faults(content: Options, labels: Sequence[str], rows: Sequence[Options]) -> list[str]:
     """What is wrong with the tables of a file, and with what belongs together."""
     faults = _repeated_labels(content["rows"], labels)
-    faults += _misplaced(content.get("settings", {}), _SET_BY, "settings.")
+    faults += _misplaced(content.get("settings", {}), _SET_BY_ROWS, "settings.")
     faults += table_faults(content.get("tune", {}), TUNE_RULES, "tune.")
     if "tuned" in content:
         faults += table_faults(content["tuned"], TUNED_RULES, "tuned.", required=_TUNED_REQUIRED)

@@ -23,7 +23,7 @@ from mailcli.experiments.matrix import run_memory
 from mailcli.experiments.search import DEFAULT_TRIALS, Search
 from mailcli.experiments.search_space import Range, check_comparable, option_owner, parse_ranges, with_types
 from mailcli.experiments.study import settings_of
-from mailcli.experiments.tuning import check_end_trials, run_search
+from mailcli.experiments.tuning import check_end_trials, check_histories, run_search
 from mailcli.utils.tensorflow_startup import load_tensorflow
 
 #: What is searched where neither the file nor the command line says it (ours): a few values around the defaults, so
@@ -129,7 +129,7 @@ class ExperimentTuning:
         self._experiment, self._budget, self._dataset, self._runs = experiment, budget, dataset, runs
         self._jobs, self._checkpoint_minutes = jobs, checkpoint_minutes
         self._configs, _ = experiment.configs(dataset.name, dataset.history)
-        self._ranges = _checked_ranges(experiment, budget, self._configs)
+        self._ranges = _checked_ranges(experiment, budget, self._configs, dataset)
 
     def tune(self) -> list[TunedRow]:
         """Search the settings of every row, in its order; the test split is not read.
@@ -213,18 +213,31 @@ def check_budget(experiment: Experiment, budget: Budget) -> None:
     _checked_ranges(experiment, budget, configs)
 
 
-def _checked_ranges(experiment: Experiment, budget: Budget, configs: Sequence[RunConfig]) -> list[Range]:
-    """The ranges of a budget, of which every value suits the rows that have it (MailError otherwise)."""
+def _checked_ranges(
+    experiment: Experiment, budget: Budget, configs: Sequence[RunConfig], dataset: Dataset | None = None
+) -> list[Range]:
+    """The ranges of a budget, of which every value suits the rows that have it, and the dataset (MailError otherwise).
+
+    Args:
+        experiment: the experiment.
+        budget: of each row.
+        configs: of the rows.
+        dataset: None if it is not known yet.
+    """
     load_tensorflow()
     experiment.check_baselines(configs)
     ranges = parse_ranges(budget.ranges, budget.option)
     check_comparable(ranges, budget.option)
+    if any(setting.key == "cold_start.variant" for setting in ranges):
+        raise MailError(f"{budget.option} cold_start.variant: the rows of a table name it. Leave it out.")
     _check_ranges(ranges, configs, budget.option)
     for name, config in zip(experiment.row_names(), configs, strict=True):
         seeded = replace(config, seed=budget.seed)
         search = _search_of(config.cell, seeded, _ranges_of(config, ranges), budget, experiment)
-        with errors_at(f"{budget.option}: row '{name}'"):
+        with errors_at(f"{budget.option.removesuffix(':')}: row '{name}'"):
             check_end_trials(search)
+            if dataset:
+                check_histories(search, dataset)
         search.check()
     return ranges
 

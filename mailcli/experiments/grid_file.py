@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -13,6 +12,7 @@ from mailcli.experiments.simulate_file import simulation_faults, simulator_setti
 from mailcli.reporting.worlds import value_text
 from mailcli.settings.class_code import trains_on_generated_behavior
 from mailcli.simulation.world import Settings
+from mailcli.utils.validation import is_finite
 
 #: Keys of an experiment's file that are about one dataset.
 _OF_ONE_DATASET = ("against", "reported", "tune", "tuned")
@@ -56,7 +56,7 @@ def _is_list_of(values: Any, types: tuple[type, ...]) -> bool:
     """Whether a value is a list of different values of some types, one or more; never infinite or NaN."""
     if not isinstance(values, list) or not values or not all(type(value) in types for value in values):
         return False
-    return all(map(math.isfinite, values)) and len(set(map(value_text, values))) == len(values)
+    return all(map(is_finite, values)) and len(set(map(value_text, values))) == len(values)
 
 
 def _value_faults(grid: Options, simulate: Options) -> list[str]:

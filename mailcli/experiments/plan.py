@@ -71,6 +71,10 @@ class PlannedTable:
 
     def runs(self) -> list[PlannedRun]:
         """The runs of networks, with baselines, in the order of their training; trivial rows take seconds."""
+        return [run for run in self.all_runs() if not plugins.is_trivial(run.config.ranker)]
+
+    def all_runs(self) -> list[PlannedRun]:
+        """As `runs`, with those of trivial rows."""
         names = {config.without_seed().key: name for config, name in zip(self.configs, self.names, strict=False)}
         return [
             PlannedRun(
@@ -82,7 +86,6 @@ class PlannedTable:
                 self.folders.replaces_another(config, self.dataset),
             )
             for config in with_baselines(self.configs, self.seeds, self.baseline_of)
-            if not plugins.is_trivial(config.ranker)
         ]
 
     def check(self) -> None:
@@ -94,7 +97,7 @@ class PlannedTable:
 def check_folders(tables: Iterable[PlannedTable]) -> None:
     """Refuse tables that need one folder for different runs (MailError)."""
     needed: dict[Path, PlannedRun] = {}
-    for run in (run for table in tables for run in table.runs()):
+    for run in (run for table in tables for run in table.all_runs()):
         first_run = needed.setdefault(run.folder, run)
         changes = differences(to_toml(first_run.config), to_toml(run.config))
         if changes:

@@ -112,7 +112,8 @@ def parse_ranges(texts: Sequence[str], option: str = "--range") -> list[Range]:
         MailError: a text is none of these, or two have the same key.
     """
     if not texts:
-        raise MailError("nothing to search: name one setting or more with --range, e.g. learning_rate=log:1e-4..1e-2.")
+        hint = "Name one setting or more, e.g. learning_rate=log:1e-4..1e-2."
+        raise MailError(f"{option.removesuffix(':')}: nothing to search. {hint}")
     ranges = [_parse(text, option) for text in texts]
     keys = [setting.key for setting in ranges]
     for key in keys:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import MISSING, fields
 
 from mailcli.config import Options
-from mailcli.simulation.world import LEAST_USERS, Settings
+from mailcli.simulation.world import LEAST_USERS, MOST_USERS, Settings
 from mailcli.utils.validation import NUMBER, Rule, table_faults, whole_number
 
 #: What the value of a setting must be, by its type in `Settings`, which knows the limits of numbers.
@@ -16,7 +16,7 @@ _RULES_BY_TYPE = {
     "bool": Rule("true or false", lambda value: isinstance(value, bool)),
 }
 _RULES = {field.name: _RULES_BY_TYPE[str(field.type)] for field in fields(Settings)}
-_RULES["users"] = whole_number(LEAST_USERS)
+_RULES["users"] = whole_number(LEAST_USERS, MOST_USERS)
 
 
 def simulator_settings(simulate: Options) -> Options:

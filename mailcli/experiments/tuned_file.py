@@ -23,13 +23,13 @@ def write_tuned_file(experiment: Experiment, budget: Budget, tuned: Sequence[Tun
         data: name of the dataset on which it was tuned.
         path: of the file.
     """
-    names = experiment.row_names()
+    names = _each_once(experiment.row_names())
     rows = [_row(*row) for row in zip(experiment.content["rows"], names, tuned, strict=True)]
     # `reading` describes the numbers of the untuned experiment.
     kept = {key: value for key, value in experiment.content.items() if key not in {"rows", "tune", "reading"}}
     validation = {
         name: tuned_row.validation
-        for name, tuned_row in zip(_each_once(names), tuned, strict=True)
+        for name, tuned_row in zip(names, tuned, strict=True)
         if tuned_row.validation is not None
     }
     budget_table = {

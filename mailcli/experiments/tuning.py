@@ -38,6 +38,7 @@ from mailcli.runs.checkpoints import checkpoint_files, delete_checkpoints
 from mailcli.runs.folder import RunFolder
 from mailcli.runs.registry import find_run
 from mailcli.training.evaluate import check_selectable
+from mailcli.training.teachers import forget_teachers
 from mailcli.utils.files import delete_folder, replace_file
 from mailcli.utils.folder_lock import FolderLock
 from mailcli.utils.system_errors import name_in_write_errors
@@ -61,6 +62,7 @@ def run_search(
         Interrupted: by Ctrl-C; run the same command to resume.
     """
     search.check()
+    check_histories(search, dataset)
     optuna = load_optuna()
     folder = runs / search.folder
     busy = (
@@ -144,6 +146,12 @@ def _run_trial(
     return ""
 
 
+def check_histories(search: Search, dataset: Dataset) -> None:
+    """Refuse a range with histories that are longer than the dataset's (MailError)."""
+    for config in search.end_trials():
+        dataset.check_history(config.history)
+
+
 def check_end_trials(search: Search) -> None:
     """Refuse a range with an end that the ranker or the method refuses, before any trial is trained (MailError)."""
     load_tensorflow()
@@ -219,6 +227,7 @@ def _discard_checkpoints(runs: Sequence[RunFolder]) -> None:
     for run in runs:
         delete_checkpoints(run.checkpoints)
         run.optimizers.unlink(missing_ok=True)
+        forget_teachers(run)
 
 
 def _summary(search: Search, record: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, softmax
 
-from mailcli.errors import MailError
+from mailcli.errors import MailError, shorten
 
 # Proportions of the published files: 1,141,729 users, 26,557,961 impressions with 5.14% clicks, 846,811 ads in 6,769
 # categories and of 99,815 brands; 12,968 categories and 460,561 brands in the behavior log.
@@ -68,6 +68,8 @@ TARGETED = 0.5
 BUY_INTERCEPT = -2.44
 #: With fewer there may be no old or no new users in a split (ours).
 LEAST_USERS = 10
+#: Most simulated users (ours: more than there are people).
+MOST_USERS = 10**10
 #: Users that are simulated at once (ours: tens of MB).
 USERS_PER_CHUNK = 10_000
 #: Users and impressions from which a world's means and its intercept are computed (ours: seconds, whatever the size).
@@ -92,8 +94,8 @@ class Settings:
     """Mean over impressions."""
 
     def __post_init__(self) -> None:
-        if self.users < LEAST_USERS:
-            raise MailError(f"--users is {self.users}. Expected {LEAST_USERS} or more.")
+        if not LEAST_USERS <= self.users <= MOST_USERS:
+            raise MailError(f"--users is {shorten(self.users)}. Expected {LEAST_USERS} to {MOST_USERS:,}.")
         for name in ("attribute_strength", "interactions"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise MailError(f"--{name.replace('_', '-')} is {value}. Expected a number from 0 to 1.")

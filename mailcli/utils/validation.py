@@ -32,15 +32,16 @@ def whole_number(least: int, most: int | None = None) -> Rule:
 
 def number_between(low: float, high: float, expected: str) -> Rule:
     """A number strictly between two limits, never NaN or infinite, that fits into a double."""
-    return Rule(expected, lambda value: type(value) in {int, float} and _is_finite(value) and low < value < high)
+    return Rule(expected, lambda value: type(value) in {int, float} and is_finite(value) and low < value < high)
 
 
 def number_from(low: float, high: float, expected: str) -> Rule:
     """A number between two limits or at one of them, never NaN or infinite, that fits into a double."""
-    return Rule(expected, lambda value: type(value) in {int, float} and _is_finite(value) and low <= value <= high)
+    return Rule(expected, lambda value: type(value) in {int, float} and is_finite(value) and low <= value <= high)
 
 
-def _is_finite(value: float) -> bool:
+def is_finite(value: float) -> bool:
+    """Whether a number fits into a double, and is neither NaN nor infinite."""
     try:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond the doubles

@@ -71,6 +71,15 @@ def test_rows_with_own_settings_have_their_own_folder() -> None:
     assert folders.folder_for(another) == Path("runs/ranker.variant=a,cold_start.variant=b")
 
 
+@pytest.mark.parametrize("value", ["../../elsewhere/b.npy", "vectors/a.npy", "..\\\\a.npy"])
+def test_an_option_that_is_a_path_leads_nowhere(value: str) -> None:
+    folders = RunLayout(Path("runs"), make_config([{"data": "d"}]))
+    folder = folders.folder_for(make_config([{"data": "d", "ranker.x": value}]))
+    digest = hashlib.sha256(f"ranker.x={value}".encode()).hexdigest()[:16]
+    assert folder.parent == Path("runs")
+    assert folder.name == f"ranker.x={value.replace('/', '_').replace(chr(92), '_')}-{digest}"
+
+
 def test_a_folder_with_too_long_a_name_is_named_by_a_hash(tmp_path: Path) -> None:
     """`cold_start.x=` has 13 bytes: with 242 letters its name is the longest that a file system holds."""
     folders = RunLayout(tmp_path, make_config([{"data": "d"}]))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mailcli.config import RunConfig
+from mailcli.config import RunConfig, make_config
 from mailcli.data.batches import Batches
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
@@ -113,6 +113,10 @@ def test_a_run_of_several_tables_is_trained_and_counted_once(
 
 def test_tables_that_need_one_folder_for_different_runs_are_refused(tiny: Dataset, tmp_path: Path) -> None:
     check_folders([planned(tiny, tmp_path, rows=["dropout"]), planned(tiny, tmp_path, rows=["masked"])])
+    trivial = make_config([{"data": "tiny", "ranker": "item-rate", "history": 20}])
+    tables = [PlannedTable([replace(trivial, epochs=epochs)], [0], tiny, RunLayout(tmp_path)) for epochs in (10, 20)]
+    with pytest.raises(MailError, match=r"item-rate\+none/seed-0: two of the experiments need it"):
+        check_folders(tables)
     with pytest.raises(MailError) as error:
         check_folders([planned(tiny, tmp_path), planned(tiny, tmp_path, epochs=10)])
     assert error.value.message == (

@@ -156,7 +156,7 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         (
             "rows = [",
             "against = [['BaseDNN']]\nrows = [",
-            "against = [['BaseDNN']]: expected a list of pairs of rows, [ROW, ",
+            "against = [['BaseDNN']]: expected a list of pairs of different rows, [ROW, ",
         ),
         ('"alimama"', '"alimma"', "unknown data source 'alimma'. Did you mean 'alimama'?"),
         (
@@ -179,11 +179,11 @@ def test_the_rows_with_ten_seeds_are_tuned_ones() -> None:
         ("epochs = 2", "epoch = 2", "unknown setting 'epoch'. Did you mean 'epochs'?"),
         ('"cold_start.encoder_units"', '"cold_strt.x"', "unknown setting 'cold_strt.x'."),
         ('name = "toy"', "", "'simulate' needs a 'name' for the dataset, and the source 'alimama'."),
-        ("users = 150", "users = 1", "simulate.users = 1: expected a whole number, 10 or more."),
+        ("users = 150", "users = 1", "simulate.users = 1: expected a whole number from 10 to 10000000000."),
         (
             "users = 150",
             "users = '150'\nseed = -5\nconversions = 1\ninteractions = 'x'",
-            "simulate.users = '150': expected a whole number, 10 or more; simulate.seed = -5: expected a whole number, "
+            "simulate.users = '150': expected a whole number from 10 to 10000000000; simulate.seed = -5: expected a whole number, "
             "0 or more; simulate.conversions = 1: expected true or false; simulate.interactions = 'x': expected a number.",
         ),
         (

@@ -168,6 +168,14 @@ def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
     }
 
 
+def test_a_tuned_file_of_rows_of_one_name_is_read_again(tmp_path: Path) -> None:
+    rows = 'rows = ["BaseDNN", "base+masked", {row = "base+masked", learning_rate = 0.1}]'
+    path = write_experiment(tmp_path, 'title = "Toy"\nsource = "alimama"\n' + rows)
+    tuned = [TunedRow({"batch_size": size}, 0.5) for size in (64, 128, 256)]
+    write_tuned_file(read_experiment(path), Budget(1, (), "all", 0, 1), tuned, "toy", tmp_path / "tuned.toml")
+    assert read_experiment(tmp_path / "tuned.toml").labels == ("BaseDNN", "base+masked", "base+masked (2)")
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -176,6 +184,10 @@ def test_rows_of_one_name_keep_each_their_validation(tmp_path: Path) -> None:
             "--range learning_rate: expected KEY=LOW..HIGH, KEY=log:LOW..HIGH or KEY=A|B|C.",
         ),
         (["--range", "cold_start.alpa=0|1"], "--range cold_start.alpa: no row has such an option."),
+        (
+            ["--range", "cold_start.variant=none|single"],
+            "--range cold_start.variant: the rows of a table name it. Leave it out.",
+        ),
         (
             ["--range", "optimizer=adam|sgd|sparse_adam"],
             "--range: row 'BaseDNN (units=8,4)': optimizer = 'sgd': expected one of 'sparse_adam', 'adam'.",
@@ -302,6 +314,10 @@ def test_the_first_trial_has_the_settings_of_the_file() -> None:
         (["--name", "x"], "--name contradicts FILE, which names rows and settings. Leave --name out."),
         (["--range", "cold_start.alpa=0|1"], "--range cold_start.alpa: no row has such an option."),
         (
+            ["--range", "cold_start.variant=none|single"],
+            "--range cold_start.variant: the rows of a table name it. Leave it out.",
+        ),
+        (
             ["--range", "protocol=paper|strict"],
             "--range protocol: results with different values of it are not comparable. Leave it out.",
         ),
@@ -335,7 +351,11 @@ def test_a_budget_that_is_impossible_is_refused(
             '"seed=1..9"',
             "tune.ranges: seed: results with different values of it are not comparabl",
         ),
-        ('"BaseDNN"', '"BaseDNN", "BaseDNN"', "has 2 rows of 'base' without a method. Expected one, which the others "),
+        (
+            '"BaseDNN"',
+            '"BaseDNN", {row = "BaseDNN", epochs = 3}',
+            "has 2 rows of 'base' without a method. Expected one, which the others ",
+        ),
         ("trials = 3", "trails = 3", "unknown key 'tune.trails'. Did you mean 'trials'?"),
         ("ranges = [", "ranges = [1, ", "tune.ranges = [1, "),
         ('label = "hidden"', "label = 5", "row {'row': 'base+masked'}: label = 5: expected a string."),

@@ -91,6 +91,11 @@ def test_an_experiment_without_a_grid_is_its_only_world(experiment: Path) -> Non
         ("[0.0, 1]", "[]", "grid.attribute_strength = []: expected a list of numbers, each once."),
         ("[0.0, 1]", "[1, 1.0]", "grid.attribute_strength = [1, 1.0]: expected a list of numbers, each once."),
         ("[0.0, 1]", "[nan, inf]", "grid.attribute_strength = [nan, inf]: expected a list of numbers, each once."),
+        (
+            "[0.0, 1]",
+            f"[1{400 * '0'}]",
+            f"grid.attribute_strength = [1{58 * '0'}...: expected a list of numbers, each once.",
+        ),
         ("[0.0, 1]", "['a', true]", "grid.attribute_strength = ['a', True]: expected a list of numbers, each once."),
         ("[0.0, 1]", "[0.5, 2]", "'simulate' and 'grid': attribute_strength is 2. Expected a number from 0 to 1."),
         ("[5]", "[5]\nseed = [1.5]", "'grid.seed' and 'simulate.seed' set the same. Leave one out."),

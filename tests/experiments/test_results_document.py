@@ -353,7 +353,7 @@ def _no_pair(home: Path) -> None:
             "toy.toml: 'against': no rows are called 'MAIL-Nonne'. Did you mean 'MAIL-None'? Rows: 'BaseDNN', "
             "'MAIL-None', 'MAIL-Base'.",
         ),
-        (_no_pair, "toy.toml: against = ['MAIL-Base']: expected a list of pairs of rows, [ROW, OTHER]."),
+        (_no_pair, "toy.toml: against = ['MAIL-Base']: expected a list of pairs of different rows, [ROW, OTHER]."),
     ],
 )
 def test_incomplete_or_mixed_results_are_refused_in_one_line(

@@ -87,8 +87,13 @@ def test_a_wrong_range_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ([], "nothing to search: name one setting or more with --range, e.g. learning_rate=log:1e-4..1e-2."),
+        ([], "--range: nothing to search. Name one setting or more, e.g. learning_rate=log:1e-4..1e-2."),
         (["--range", "epochs=1..2", "--range", "epochs=1..3"], "--range epochs: is named twice."),
+        (
+            ["--range", "history=10..500"],
+            "history = 500: the dataset 'tiny' keeps the last 20 behaviors. Expected 20 or less; more needs `mail "
+            "preprocess --history 500`.",
+        ),
         (["--range", "epoch=1..2"], "unknown setting 'epoch'. Did you mean 'epochs'?"),
         (["--range", "optimizer=adam|sgd|sparse_adam"], "optimizer = 'sgd': expected one of 'sparse_adam', 'adam'."),
         (["--range", "epochs=0..2"], "epochs = 0: expected a whole number from 1 to 1000000."),

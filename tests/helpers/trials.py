@@ -14,5 +14,6 @@ def trained_trial(end: float | BaseException, folder: Path) -> tuple[Any, dict[s
     """
     if isinstance(end, BaseException):
         raise end
-    run = SimpleNamespace(checkpoints=folder, optimizers=folder / "optimizers.npz")
+    paths = {"checkpoints": folder, "optimizers": folder / "optimizers.npz", "teachers": folder / "teachers"}
+    run = SimpleNamespace(**paths, is_local=True)
     return run, {"validation": {"all": {"AUC": end}}}

@@ -163,7 +163,8 @@ def test_real_files_next_to_a_stale_note_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"users": 9}, "--users is 9. Expected 10 or more."),
+        ({"users": 9}, "--users is 9. Expected 10 to 10,000,000,000."),
+        ({"users": 10**400}, f"--users is 1{59 * '0'}.... Expected 10 to 10,000,000,000."),
         (
             {"users": 10, "attribute_strength": 1.5},
             "--attribute-strength is 1.5. Expected a number from 0 to 1.",
