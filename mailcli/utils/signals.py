@@ -76,6 +76,20 @@ def ignore_interrupts() -> None:
 
 
 @contextmanager
+def stop_signals_ignored() -> Iterator[None]:
+    """Ignore STOP_SIGNALS within the block, which must be short; only the main thread can have signal handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def stop_signals_as_interrupt() -> Iterator[None]:
     """Treat the other STOP_SIGNALS as Ctrl-C within the block; only the main thread can have signal handlers."""
     if threading.current_thread() is not threading.main_thread():

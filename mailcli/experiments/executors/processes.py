@@ -24,7 +24,7 @@ from mailcli.experiments.executors.parent import end_with_parent
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.log import LOGGER
-from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, stop_signals_as_interrupt
+from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, stop_signals_as_interrupt, stop_signals_ignored
 from mailcli.utils.system_errors import explain
 from mailcli.utils.tensorflow_startup import load_tensorflow
 from mailcli.utils.time_left import TimeLeft, Work
@@ -209,6 +209,7 @@ class _Pool:
         arguments = (threads_each, self._events, self._stopping, LOGGER.level)
         self._executor = ProcessPoolExecutor(jobs, context, _initialize_worker, arguments)
         self._jobs = jobs
+        self._building: list[Future[list[bool]]] = []
         self._running: dict[Future[None], PoolTask] = {}
         self._failures: list[_Failure] = []
 
@@ -218,8 +219,8 @@ class _Pool:
             try:
                 with interrupts_blocked():
                     # The first worker starts here, the others in `_start`.
-                    built = self._executor.submit(_interruptible, _build_models, tasks)
-                two_stage = built.result()
+                    self._building = [self._executor.submit(_interruptible, _build_models, tasks)]
+                two_stage = self._building[0].result()
                 waiting = list(zip(range(len(tasks)), tasks, two_stage, strict=True))
                 while waiting or self._running:
                     waiting = self._start(waiting, work)
@@ -234,7 +235,9 @@ class _Pool:
                     "command to resume, with --jobs 1 to use less memory."
                 ) from error
             finally:
-                self._executor.shutdown(cancel_futures=True)
+                # Another Ctrl-C would break the wait for the workers, which then wait for this process forever.
+                with stop_signals_ignored():
+                    self._executor.shutdown(cancel_futures=True)
         if self._failures:
             raise _combined(self._failures, tasks)
 
@@ -272,7 +275,8 @@ class _Pool:
                 assert worker.pid
                 os.kill(worker.pid, signal.SIGINT)
             try:
-                wait(self._running)
+                unfinished: list[Future[Any]] = [*self._running, *self._building]
+                wait(unfinished)
                 break
             except KeyboardInterrupt:
                 continue
