@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mailcli.models.contracts import ColdStartMethod, options_of
 from mailcli.models.embedding import FeatureEmbedding
 from mailcli.models.features import Features, Tensor
 from mailcli.models.option_values import cast_option, option_types
+from mailcli.models.out_of_memory import out_of_memory_in_one_line
 from mailcli.models.own_code import kind_at_fault, own_plugins, place_of_definition, place_of_error, short_message
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import make_step
@@ -101,13 +101,12 @@ def _build_model(dataset: Dataset, config: RunConfig, memory: TableMemory | None
     own = own_plugins(config)
     if not own:
         try:
-            return TwoTower(embedding, ranker, cold_start, config.history, autograph=False)
+            with out_of_memory_in_one_line(cell, "Set smaller options of the ranker or the method"):
+                return TwoTower(embedding, ranker, cold_start, config.history, autograph=False)
         except ValueError as error:
             if str(error).startswith("Exception encountered"):
                 raise
             raise MailError(f"{cell}: {error}") from error
-        except tf.errors.ResourceExhaustedError as error:
-            raise _too_large(cell, error) from error
     try:
         model = TwoTower(embedding, ranker, cold_start, config.history)
         _trace(model, config)
@@ -149,15 +148,6 @@ def check_option_values(config: RunConfig) -> None:
     """Refuse options that the constructor of the ranker or of the method refuses (MailError); builds no model."""
     _instantiate(plugins.RANKERS, config.ranker, config.ranker_options)
     make_cold_start(config)
-
-
-def _too_large(cell: str, error: Exception) -> MailError:
-    """A message for an array that TensorFlow cannot allocate, with the shape that it names."""
-    named = re.search(r"shape(\[[\d,]+\])", str(error))
-    shape = f" of the shape {named[1]}" if named else ""
-    return MailError(
-        f"{cell}: an array{shape} does not fit into memory. Set smaller options of the ranker or the method."
-    )
 
 
 def _trace(model: TwoTower, config: RunConfig) -> None:

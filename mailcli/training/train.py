@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mailcli.data.protocol import View
 from mailcli.errors import Interrupted
 from mailcli.models import distribute
 from mailcli.models.factory import make_model
+from mailcli.models.out_of_memory import out_of_memory_in_one_line
 from mailcli.models.sparse_ops import clear_custom_gradients
 from mailcli.models.step import Step
 from mailcli.models.two_tower import TwoTower
@@ -71,7 +73,7 @@ def train(
         Interrupted: by Ctrl-C; run again to resume from the checkpoint that was then written.
     """
     try:
-        with run.lock(), dataset.changes_reported(), own_code_errors(run.config, dataset):
+        with run.lock(), dataset.changes_reported(), own_code_errors(run.config, dataset), _memory(run.config):
             return _train(run, dataset, baseline, checkpoint_minutes, warm_start)
     finally:
         clear_custom_gradients()
@@ -89,10 +91,18 @@ def train_for_validation(
         MailError, DivergedError, Interrupted: as `train`.
     """
     try:
-        with run.lock(), dataset.changes_reported(), own_code_errors(run.config, dataset):
+        with run.lock(), dataset.changes_reported(), own_code_errors(run.config, dataset), _memory(run.config):
             return _train_to_the_end(run, dataset, baseline, checkpoint_minutes).best
     finally:
         clear_custom_gradients()
+
+
+def _memory(config: RunConfig) -> AbstractContextManager[None]:
+    """Says what makes the arrays of a step smaller."""
+    return out_of_memory_in_one_line(
+        config.cell,
+        "Set a smaller batch_size, history or embedding_dim, or smaller options of the ranker or the method",
+    )
 
 
 def _train(
