@@ -62,7 +62,7 @@ def test_mistakes_end_in_one_line(simulated: Path) -> None:
     assert message(mail.simulate, "alibaba", users=20) == (
         "unknown source 'alibaba'. Did you mean 'alimama'? Known: 'alimama'."
     )
-    assert message(mail.simulate, users=2) == "users is 2. Expected 10 or more."
+    assert message(mail.simulate, users=2) == "users is 2. Expected 10 to 10,000,000,000."
     assert message(mail.simulate, users="20") == "users is '20'. Expected a value of type int."
     assert message(mail.simulate, users=True) == "users is True. Expected a value of type int."
     assert message(mail.simulate, users=20, sead=3).startswith("unknown option 'sead'. Did you mean 'seed'? Known: ")

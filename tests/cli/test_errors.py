@@ -71,7 +71,7 @@ from tests.helpers.command_line import error_line, mail
             ["simulate", "alibaba", "--users", "20", "--out", "x"],
             "unknown source 'alibaba'. Did you mean 'alimama'? Known: 'alimama'.",
         ),
-        (["simulate", "alimama", "--users", "2", "--out", "x"], "--users is 2. Expected 10 or more."),
+        (["simulate", "alimama", "--users", "2", "--out", "x"], "--users is 2. Expected 10 to 10,000,000,000."),
         (["describe", "tny"], "unknown dataset 'tny'. Did you mean 'tiny'? data holds: 'tiny'."),
         (
             ["compare", "--rows", "MAIL-Bas"],

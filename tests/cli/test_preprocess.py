@@ -119,7 +119,7 @@ def drop(stem: str, keep: slice) -> Change:
         ),
         (
             edit("ad_feature", 0, "10,500,1,1,600,cheap"),
-            "raw/ad_feature.csv, line 2: column 'price' holds 'cheap'. Expected a number. "
+            "raw/ad_feature.csv, line 2: column 'price' holds 'cheap'. Expected a number of 0 or more. "
             + unusable("1 of 1", "100.00%"),
         ),
         pytest.param(
