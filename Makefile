@@ -49,6 +49,7 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/rivals-kuairand-rebuilt-strict.toml \
 	experiments/tuned/rivals-kuairand-rebuilt-strict.toml \
 	experiments/rivals-dmr-kuairand-rebuilt.toml experiments/rivals-dmr-kuairand-rebuilt-strict.toml \
+	experiments/rivals-dmr-kuairand-rebuilt-long-view-strict.toml \
 	experiments/form-kuairand-rebuilt.toml
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
 	experiments/rankers-ml-100k-strict.toml \
