@@ -301,6 +301,7 @@ def test_users_without_an_auc_are_refused_for_every_seed_before_training(
     assert line.startswith("select = 'old': ")
 
 
+@pytest.mark.slow
 def test_what_diverged_is_not_tried_again_and_leaves_no_run(data_dir: Path, tmp_path: Path) -> None:
     where: list[str | Path] = ["--data-dir", data_dir, "--runs", tmp_path, "--seeds", "2"]
     done = mail("tune", *where, "--trials", "6", "--range", "learning_rate=0.001|1e9", *SMALL)

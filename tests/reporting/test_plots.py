@@ -184,7 +184,7 @@ def test_what_is_generated_is_drawn_beside_what_is_hidden(runs: Path, tiny: Data
     assert 2 <= vectors.new.sum() < users
 
 
-@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("installed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_new_users_are_placed_in_the_map_of_the_old(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two groups far apart stay apart, with openTSNE and with scikit-learn in its place."""
     if not installed:
