@@ -42,11 +42,10 @@ class Column:
         if self.type == "string" and not self.optional:
             kind += ", not empty"
         if self.at_least is not None:
-            kind += (
-                f" from {self.at_least} to {self.below - 1}"
-                if self.below is not None
-                else f" of {self.at_least} or more"
-            )
+            bounds = f"of {self.at_least} or more"
+            if self.below is not None:
+                bounds = f"from {self.at_least} to {self.below - 1}"
+            kind += f" {bounds}"
         return f"{kind} or nothing" if self.optional else kind
 
     def typed(self, F: Any, position: str) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from mailcli.errors import MAX_QUOTED, MailError, counted, did_you_mean
 from mailcli.preprocessing.csv_columns import Column, Rule
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine, DataFrame
+from mailcli.preprocessing.gzip_file import is_gzip
 from mailcli.preprocessing.raw_file import damaged
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.utils.system_errors import name_in_write_errors
@@ -53,7 +54,7 @@ class CsvFile:
             raise MailError(f"{path}: cannot be read ({error}). Expected a readable CSV file, plain or .gz.") from error
 
     def _open(self) -> BinaryIO:
-        return gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb")  # type: ignore[return-value]
+        return gzip.open(self.path, "rb") if is_gzip(self.path) else open(self.path, "rb")  # type: ignore[return-value]
 
     def _read_header(self, file: BinaryIO) -> list[str]:
         line = file.readline(HEAD_LINE_BYTES).decode("utf-8-sig")
@@ -181,7 +182,7 @@ class CsvFile:
             engine: reads the sample.
             folder: for the sample.
         """
-        if self.path.suffix == ".gz":  # it has no random access
+        if is_gzip(self.path):  # it has no random access
             return
         sample = CsvFile(self._write_sample(folder), self.columns, self.rules)
         rows = engine.collect(sample.frame(engine).select("fault", "line"))
@@ -210,7 +211,7 @@ class CsvFile:
 
     def check_whole(self) -> None:
         """Read a .gz to its end (MailError): rows of a damaged file may look faulty without being so."""
-        if self.path.suffix == ".gz":
+        if is_gzip(self.path):
             self.first_of(())
 
     def first_of(self, lines: Collection[str]) -> tuple[str, str] | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from mailcli.preprocessing.gzip_file import is_gzip
 from mailcli.preprocessing.raw_file import damaged, relative_name
 
 #: Bytes read at a time (ours).
@@ -53,9 +54,9 @@ def _fingerprint(path: Path, raw: Path, stop: Event, feed: Callable[[Path, bytes
     digest = hashlib.sha256()
     for chunk in _chunks(path, open, stop):
         digest.update(chunk)
-        if path.suffix != ".gz":
+        if not is_gzip(path):
             feed(path, chunk)
-    if path.suffix == ".gz":
+    if is_gzip(path):
         try:
             for chunk in _chunks(path, gzip.open, stop):
                 feed(path, chunk)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mailcli.errors import MailError
+from mailcli.preprocessing.gzip_file import is_gzip
 from mailcli.utils.parsing import read_json
 
 #: Name of the note.
@@ -33,7 +34,7 @@ def read_marker(folder: Path, files: Sequence[Path]) -> dict[str, Any] | None:
     for file in files:
         noted = sizes.get(file.name.removesuffix(".gz"))
         size = _unpacked_size(file)
-        if noted is None or size != (noted % 2**32 if file.suffix == ".gz" else noted):
+        if noted is None or size != (noted % 2**32 if is_gzip(file) else noted):
             raise MailError(
                 f"{path}: was not written for {file.name} ({size} bytes, the note says {noted}), so it is not known "
                 "whether the data is simulated. Keep real and simulated files in different folders."
@@ -60,7 +61,7 @@ def _read_note(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 
 def _unpacked_size(file: Path) -> int:
     """Bytes of the unpacked file; of a .gz modulo 2³², from its last four bytes (RFC 1952)."""
-    if file.suffix != ".gz" or file.stat().st_size < 4:
+    if not is_gzip(file) or file.stat().st_size < 4:
         return file.stat().st_size
     with open(file, "rb") as packed:
         packed.seek(-4, 2)

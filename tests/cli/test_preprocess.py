@@ -122,6 +122,11 @@ def drop(stem: str, keep: slice) -> Change:
             "raw/ad_feature.csv, line 2: column 'price' holds 'cheap'. Expected a number of 0 or more. "
             + unusable("1 of 1", "100.00%"),
         ),
+        (
+            edit("ad_feature", 0, "10,500,1,1,600,-1.5"),
+            "raw/ad_feature.csv, line 2: column 'price' holds '-1.5'. Expected a number of 0 or more. "
+            + unusable("1 of 1", "100.00%"),
+        ),
         pytest.param(
             edit("user_profile", 0, "1,0,1,1,old,,1,0,"),
             "raw/user_profile.csv, line 2: column 'age_level' holds 'old'. Expected a whole number or nothing. "

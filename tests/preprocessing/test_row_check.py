@@ -73,7 +73,7 @@ def with_faults(text: str, good: str, faults: list[str]) -> tuple[bytes, int | N
 def files_of(dataset: Dataset) -> dict[str, tuple[int, int]]:
     """Rows and rows set aside of each table, as the summary gives them; as many are in rejected/."""
     text = (dataset.folder / "summary.md").read_text()
-    rows = re.findall(r"^\| (\w+) \| [^|]+ \| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| (\w+) \| \S+(?:, \S+)* \| ([\d,]+) \| ([\d,]+) \|$", text, re.MULTILINE)
     return {table: (int(count.replace(",", "")), int(aside.replace(",", ""))) for table, count, aside in rows}
 
 

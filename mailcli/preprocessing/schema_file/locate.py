@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from mailcli.errors import MAX_QUOTED, counted, did_you_mean, quoted_first
 from mailcli.preprocessing.csv_file import HEAD_LINES
+from mailcli.preprocessing.gzip_file import is_gzip
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import SchemaFile, TableFiles, TextFormat
 from mailcli.preprocessing.schema_file.folders import example_pattern, folder_columns
@@ -25,7 +26,6 @@ from mailcli.preprocessing.schema_file.part_differences import part_difference
 from mailcli.preprocessing.schema_file.text_file import (
     SEPARATORS,
     is_blank,
-    is_gzip,
     looks_like,
     open_text,
     read_rows,

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mailcli.errors import MAX_QUOTED, counted
 from mailcli.preprocessing.engines._base import BrokenLine, DataEngine
+from mailcli.preprocessing.gzip_file import is_gzip
 from mailcli.preprocessing.raw_file import KEPT_CHARACTERS, damaged
 from mailcli.preprocessing.row_count import RowFormat
 from mailcli.preprocessing.schema_file.definition import TIME_LIMIT, UNITS, RuleDefinition, TimeDefinition
@@ -22,7 +23,6 @@ from mailcli.preprocessing.schema_file.locate import LocatedFiles, first_names
 from mailcli.preprocessing.schema_file.sql import first_parquet_row
 from mailcli.preprocessing.schema_file.text_file import (
     MAX_LINE_BYTES,
-    is_gzip,
     join_row,
     looks_like,
     open_text,

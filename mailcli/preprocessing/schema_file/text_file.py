@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
+from mailcli.preprocessing.gzip_file import is_gzip
 from mailcli.preprocessing.schema_file.definition import TextFormat
 
 #: Common separators, the longest first; ^A is that of Hive's text files.
@@ -38,11 +39,6 @@ def open_text(path: Path, encoding: str, errors: str = "replace") -> Iterator[IO
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     with opener(path, "rt", encoding=codec, errors=errors, newline="") as file:
         yield file  # type: ignore[misc]
-
-
-def is_gzip(path: Path) -> bool:
-    """Whether a file is compressed, by its name."""
-    return path.suffix == ".gz"
 
 
 def utf_16_order(path: Path) -> Literal["", "little", "big"]:

@@ -71,6 +71,7 @@ def test_categories_of_pandas_are_texts(tmp_path: Path) -> None:
         (pa.array([{"x": 1}]), False, "struct<x: int64>"),
         (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), False, "map<string, int64 ('a')>"),
         (pa.array([b"ab"]), False, "binary"),
+        (pa.array([b"ab"], pa.binary(2)), False, "fixed_size_binary[2]"),
         (pa.array([[[1]]]), True, "list<element: list<element: int64>>"),
     ],
 )
