@@ -41,15 +41,21 @@ LIKE_LLAE = {"conse", "cvar", "eszsl", "neighbors"}
 LIKE_NONE = {"dropout", "masked", "pfd"}
 
 
+#: Cells that train as a quick one does: DIN as DMR, `masked` as `dropout`, `metaemb` as `llae`.
+LIKE_A_QUICK_CELL = {("din", "none"), ("base", "masked"), ("base", "metaemb")}
+
+
 def is_trained_by_default(ranker: str, method: str) -> bool:
     """Methods with BaseDNN, rankers without a method, and MAIL with attention; new ones, too."""
-    if ranker in LIKE_BASE or method in LIKE_LLAE:
+    if ranker in LIKE_BASE or method in LIKE_LLAE or (ranker, method) in LIKE_A_QUICK_CELL:
         return False
     return ranker == "base" or method == "none" or (method == "mail" and ranker == "dmr")
 
 
 def is_scored_by_default(ranker: str, method: str) -> bool:
     """Any method that scores with a ranker unlike BaseDNN and DMR, and everything else by itself."""
+    if (ranker, method) in LIKE_A_QUICK_CELL:
+        return True
     return method == "none" or not (ranker in LIKE_BASE | LIKE_DMR or method in LIKE_NONE)
 
 

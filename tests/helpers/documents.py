@@ -206,8 +206,10 @@ class Sandbox:
     def __init__(
         self, folder: Path, is_followed: Callable[[Block, list[str]], bool] = lambda block, words: True
     ) -> None:
+        # No page reads the kept results, which are ten thousand files.
+        ignored = shutil.ignore_patterns("__pycache__", "results")
         for name in ("examples", "experiments"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         for pattern in ("*.toml", "tuned/*.toml"):
             for experiment in (folder / "experiments").glob(pattern):
                 experiment.write_text(smaller_experiment(experiment.read_text(encoding="utf-8")), encoding="utf-8")
