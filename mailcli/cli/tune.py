@@ -145,7 +145,7 @@ def _tune_experiment(
     write_tuned_file(experiment, chosen, tuned, dataset.name, target)
     measured = _measured(chosen.users, chosen.seeds)
     print_line(f"validation AUC ({measured}) of the best of {chosen.trials} trials, and its settings")
-    for name, row in zip(experiment.row_names(), tuned, strict=True):
+    for name, row in zip(experiment.row_names(with_settings=False), tuned, strict=True):
         value = "-" if row.validation is None else f"{row.validation:.4f}"
         print_line(f"{value:>6}  {name}  {' '.join(f'{key}={setting}' for key, setting in row.settings.items())}")
     on = f" --data {shlex.quote(data)}" if data else ""

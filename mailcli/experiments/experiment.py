@@ -15,7 +15,7 @@ from mailcli.experiments.cells import resolve_config
 from mailcli.experiments.matrix import BaselineOf
 from mailcli.experiments.shared_settings import share
 from mailcli.preprocessing.source_options import dataset_name
-from mailcli.reporting.paper import Reported, row_label, row_name
+from mailcli.reporting.paper import Reported, row_label, row_labels, row_name
 from mailcli.reporting.rows import METRICS, Row
 from mailcli.reporting.tables import ResultTable, make_table
 
@@ -151,20 +151,29 @@ class Experiment:
             cell = make_config([{"data": data}, names]).cell
             raise MailError(f"{self.path}: row '{label or cell}': {error.message}") from error
 
-    def row_names(self) -> list[str]:
-        """The names of the rows in the table."""
-        shares = zip(share(self.settings, self.rows), self.rows, strict=True)
-        return self._labels([make_config([{"data": ""}, *layers]) for layers in shares])
+    def row_names(self, with_settings: bool = True) -> list[str]:
+        """The names of the rows in the table.
 
-    def _labels(self, configs: Sequence[RunConfig]) -> list[str]:
-        return [label or row_label(config) for config, label in zip(configs, self.labels, strict=True)]
+        Args:
+            with_settings: whether rows of one name have the settings in which they differ after it; those that tuning
+                is to replace would be wrong.
+        """
+        shares = zip(share(self.settings, self.rows), self.rows, strict=True)
+        return self._labels([make_config([{"data": ""}, *layers]) for layers in shares], with_settings)
+
+    def _labels(self, configs: Sequence[RunConfig], with_settings: bool = True) -> list[str]:
+        unlabeled = [config for config, label in zip(configs, self.labels, strict=True) if not label]
+        names = iter(row_labels(unlabeled) if with_settings else [row_label(config) for config in unlabeled])
+        return [label or next(names) for label in self.labels]
 
     def _check_different(self, configs: Sequence[RunConfig], labels: Sequence[str]) -> None:
-        """Refuse a row that is the same run as another one (MailError): p-values would be corrected for it, too."""
+        """Refuse two rows that are one run, whose p-values would be corrected for both, or of one name (MailError)."""
         first: dict[str, str] = {}
         for config, label in zip(configs, labels, strict=True):
             if config.key in first:
                 raise MailError(f"{self.path}: rows: '{label}' is the same as '{first[config.key]}'. Leave one out.")
+            if label in first.values():
+                raise MailError(f"{self.path}: rows: two are called '{label}'. Expected another label of one of them.")
             first[config.key] = label
 
     def baseline_of(self, configs: Sequence[RunConfig]) -> BaselineOf:
@@ -197,7 +206,8 @@ class Experiment:
 
     def name_rows(self, rows: Sequence[Row]) -> list[Row]:
         """The rows of `configs`, in the same order, with their names in the table."""
-        return [replace(row, name=label) for row, label in zip(rows, self.labels, strict=True)]
+        labels = self._labels([row.config for row in rows])
+        return [replace(row, name=label) for row, label in zip(rows, labels, strict=True)]
 
     def tables(self, rows: Sequence[Row], dataset: str, columns: Sequence[str] = METRICS) -> list[ResultTable]:
         """The table of all rows, and one of the rows in `against`, if there are any.

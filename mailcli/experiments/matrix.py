@@ -11,7 +11,8 @@ from mailcli import plugins
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.experiments.cells import RunLayout, train_if_missing
-from mailcli.experiments.executors.processes import Task, jobs_and_threads, train_all
+from mailcli.experiments.executors.processes import jobs_and_threads, train_all
+from mailcli.experiments.executors.tasks import Task
 from mailcli.reporting.rows import Result, Row, result_of
 from mailcli.runs.folder import RunFolder
 from mailcli.utils.table_memory import table_bytes, table_memory

@@ -23,7 +23,7 @@ def write_tuned_file(experiment: Experiment, budget: Budget, tuned: Sequence[Tun
         data: name of the dataset on which it was tuned.
         path: of the file.
     """
-    names = _each_once(experiment.row_names())
+    names = _each_once(experiment.row_names(with_settings=False))
     rows = [_row(*row) for row in zip(experiment.content["rows"], names, tuned, strict=True)]
     # `reading` describes the numbers of the untuned experiment.
     kept = {key: value for key, value in experiment.content.items() if key not in {"rows", "tune", "reading"}}

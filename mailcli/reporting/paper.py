@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from mailcli import plugins
-from mailcli.config import VARIANTS, RunConfig
+from mailcli.config import OPTION_TABLES, VARIANTS, RunConfig
 from mailcli.errors import MailError, did_you_mean, quoted
 from mailcli.settings.option_defaults import may_have_option
 
@@ -66,6 +67,10 @@ def is_papers_data(dataset: Dataset, config: RunConfig) -> bool:
     return is_whole and (config.protocol, config.new_share) == ("paper", RunConfig.new_share)
 
 
+#: The settings that a row's label does not show.
+_SETTINGS = [field.name for field in fields(RunConfig) if field.name not in OPTION_TABLES.values()]
+
+
 def row_name(config: RunConfig) -> str:
     """The paper's name of a cell, or `ranker+method` if the paper has none; a trivial row has only its own name."""
     if plugins.is_trivial(config.ranker):
@@ -87,6 +92,20 @@ def row_label(config: RunConfig) -> str:
         for key, value in options.items()
     ]
     return f"{row_name(config)} ({', '.join(texts)})" if texts else row_name(config)
+
+
+def row_labels(configs: Sequence[RunConfig]) -> list[str]:
+    """The label of each row; those that share one have the settings in which they differ after it.
+
+    For example 'BaseDNN, learning_rate 0.001' and 'BaseDNN, learning_rate 0.002'.
+    """
+    names = [row_label(config) for config in configs]
+    labels = []
+    for name, config in zip(names, configs, strict=True):
+        namesakes = [other for other_name, other in zip(names, configs, strict=True) if other_name == name]
+        differ = [key for key in _SETTINGS if len({getattr(other, key) for other in namesakes}) > 1]
+        labels.append(", ".join([name, *(f"{key} {getattr(config, key)}" for key in differ)]))
+    return labels
 
 
 def _option_name(config: RunConfig, owner: str, key: str) -> str:

@@ -42,9 +42,10 @@ class Started(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A worker has ended a task."""
+    """A task has ended."""
 
     task: int
+    failed: bool = False
 
 
 class Display(Protocol):
@@ -56,7 +57,7 @@ class Display(Protocol):
     def started(self, task: int) -> None:
         """A task begins."""
 
-    def ended(self, task: int) -> None:
+    def ended(self, task: int, failed: bool) -> None:
         """A task has ended."""
 
 
@@ -80,9 +81,14 @@ def begin_task(task: int) -> None:
     _events.put(Started(task))
 
 
-def end_task() -> None:
-    """In a worker: its task has ended, whether well or not."""
-    _events.put(Ended(_task))
+def end_task(failed: bool) -> None:
+    """In a worker: its task has ended."""
+    _events.put(Ended(_task, failed))
+
+
+def skip_task(events: Any, task: int) -> None:
+    """Outside a worker: a task has failed before it began."""
+    events.put(Ended(task, failed=True))
 
 
 @contextmanager
@@ -114,7 +120,7 @@ def show_workers(events: Any, tasks: Sequence[Work], jobs: int) -> Iterator[None
     """
     time_left = TimeLeft(tasks, jobs)
     on_terminal = sys.stderr.isatty() and not is_quiet()
-    with _bars(len(tasks), time_left) if on_terminal else nullcontext(_Lines(len(tasks), time_left)) as display:
+    with _bars(time_left) if on_terminal else nullcontext(_Lines(time_left)) as display:
         # In one thread, and in the order in which they come.
         listener = threading.Thread(target=_listen, args=(events, display), daemon=True)
         listener.start()
@@ -134,20 +140,26 @@ def _listen(events: Any, display: Display) -> None:
         elif isinstance(event, Started):
             display.started(event.task)
         else:
-            display.ended(event.task)
+            display.ended(event.task, event.failed)
 
 
-def tasks_done(ended: int, tasks: int, seconds: float | None) -> str:
-    """`2 of 6 runs done, about 12:30 left`."""
-    rest = f", about {progress.left(seconds)}" if ended < tasks and seconds is not None else ""
-    return f"{ended} of {tasks} runs done{rest}"
+def tasks_done(time_left: TimeLeft) -> str:
+    """`2 of 6 runs done, 1 failed, about 12:30 left`."""
+    ended, failed, tasks = time_left.ended, time_left.failed, time_left.tasks
+    seconds = time_left.seconds() if ended < tasks else None
+    parts = [f"{ended - failed} of {tasks} runs done"]
+    if failed:
+        parts.append(f"{failed} failed")
+    if seconds is not None:
+        parts.append(f"about {progress.left(seconds)}")
+    return ", ".join(parts)
 
 
 class _Lines:
     """A line for each task that has ended."""
 
-    def __init__(self, tasks: int, time_left: TimeLeft) -> None:
-        self._tasks, self._time_left = tasks, time_left
+    def __init__(self, time_left: TimeLeft) -> None:
+        self._time_left = time_left
 
     def show(self, report: Report) -> None:
         """Only note it."""
@@ -158,19 +170,19 @@ class _Lines:
         """Only note it."""
         self._time_left.start(task)
 
-    def ended(self, task: int) -> None:
+    def ended(self, task: int, failed: bool) -> None:
         """Log it."""
-        self._time_left.end(task)
-        logger.info(tasks_done(self._time_left.ended, self._tasks, self._time_left.seconds()))
+        self._time_left.end(task, failed)
+        logger.info(tasks_done(self._time_left))
 
 
 class _Bars(_Lines):
     """A bar for all tasks, and one for each that is being worked on."""
 
-    def __init__(self, tasks: int, time_left: TimeLeft, bars: Any) -> None:
-        super().__init__(tasks, time_left)
+    def __init__(self, time_left: TimeLeft, bars: Any) -> None:
+        super().__init__(time_left)
         self._bars = bars
-        self._all = bars.add_task(f"{tasks} runs", total=tasks, left="")
+        self._all = bars.add_task(f"{time_left.tasks} runs", total=time_left.tasks, left="")
         self._by_task: dict[int, Any] = {}
 
     def show(self, report: Report) -> None:
@@ -183,9 +195,9 @@ class _Bars(_Lines):
         self._bars.update(bar, description=title, completed=report.done, total=report.total, left=left)
         self._show_all()
 
-    def ended(self, task: int) -> None:
+    def ended(self, task: int, failed: bool) -> None:
         """Remove its bar."""
-        self._time_left.end(task)
+        self._time_left.end(task, failed)
         if task in self._by_task:
             self._bars.remove_task(self._by_task.pop(task))
         self._show_all()
@@ -197,6 +209,6 @@ class _Bars(_Lines):
 
 
 @contextmanager
-def _bars(tasks: int, time_left: TimeLeft) -> Iterator[Display]:
+def _bars(time_left: TimeLeft) -> Iterator[Display]:
     with progress.new_bars("left") as bars:
-        yield _Bars(tasks, time_left, bars)
+        yield _Bars(time_left, bars)

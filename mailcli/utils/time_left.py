@@ -46,11 +46,18 @@ class TimeLeft:
         self._waiting = dict(enumerate(tasks))
         self._started: dict[int, _Started] = {}
         self._seconds_per_run: dict[str, list[float]] = defaultdict(list)
-        """By kind, of the tasks that have ended."""
+        """By kind, of the tasks that have ended well."""
+        self.failed = 0
+        """The number of tasks that have failed."""
+
+    @property
+    def tasks(self) -> int:
+        """The number of tasks."""
+        return len(self._tasks)
 
     @property
     def ended(self) -> int:
-        """The number of tasks that have ended."""
+        """The number of tasks that have ended, whether well or not."""
         return len(self._tasks) - len(self._waiting) - len(self._started)
 
     def start(self, task: int) -> None:
@@ -71,10 +78,14 @@ class TimeLeft:
         started.runs_ended += share < started.share
         started.share, started.spent, started.left = share, spent, left
 
-    def end(self, task: int) -> None:
-        """A task has ended."""
-        started, work = self._started.pop(task), self._tasks[task]
-        self._seconds_per_run[work.kind].append((time.monotonic() - started.since) / work.runs)
+    def end(self, task: int, failed: bool = False) -> None:
+        """A task has ended; one that has failed, perhaps before it began, does not show how long others take."""
+        self._waiting.pop(task, None)
+        started, work = self._started.pop(task, None), self._tasks[task]
+        if failed:
+            self.failed += 1
+        elif started is not None:
+            self._seconds_per_run[work.kind].append((time.monotonic() - started.since) / work.runs)
 
     def seconds(self) -> float | None:
         """Seconds until the last task has ended; None before the first run's first step."""

@@ -15,7 +15,7 @@ import pytest
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
 from mailcli.experiments.datasets import prepare_dataset
-from mailcli.experiments.executors.processes import Task
+from mailcli.experiments.executors.tasks import Task
 from mailcli.experiments.experiment import Experiment
 from mailcli.experiments.experiment_file import read_experiment
 from mailcli.experiments.grid import worlds

@@ -8,6 +8,7 @@ import pytest
 
 from mailcli.errors import MailError
 from mailcli.experiments.experiment_file import read_experiment
+from mailcli.reporting.rows import Row
 from tests.helpers.experiments import write_experiment
 
 EXPERIMENT = """
@@ -26,6 +27,8 @@ epochs = 2
          "of different rows, [ROW, OTHER]."),
         ('"single"', '"dual"', "rows: 'MAIL-Dual' is the same as 'MAIL-Dual'. Leave one out."),
         ('"BaseDNN"', '"BaseDNN", {row = "base+none", label = "again"}', "rows: 'again' is the same as 'BaseDNN'. Leave one out."),
+        ('"BaseDNN"', '{row = "BaseDNN", "ranker.units" = "8", label = "A"}, {row = "DMR", label = "BaseDNN (units=8)"}, '
+         '{row = "BaseDNN", "ranker.units" = "8", patience = 9}', "rows: two are called 'BaseDNN (units=8)'. Expected another label of one of them."),
         ("epochs = 2", '"cold_start.variant" = "none"', "settings.cold_start.variant: set by the names of rows."),
         ("epochs = 2", 'continues = "x"', "settings.continues: set by `mail train --continue`."),
     ],
@@ -36,6 +39,23 @@ def test_it_is_refused(tmp_path: Path, old: str, new: str, error: str) -> None:
     with pytest.raises(MailError) as refused:
         read_experiment(path).configs("toy", 100)
     assert refused.value.message == f"{path}: {error}"
+
+
+def test_rows_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> None:
+    others = '"BaseDNN", {row = "BaseDNN", learning_rate = 0.002}, {row = "BaseDNN", "ranker.dropout" = "0.2"}, '
+    others += '{row = "BaseDNN", batch_size = 64, label = "small"}'
+    experiment = read_experiment(write_experiment(tmp_path, EXPERIMENT.replace('"BaseDNN"', others)))
+    names = [
+        "BaseDNN, learning_rate 0.001",
+        "BaseDNN, learning_rate 0.002",
+        "BaseDNN (dropout=0.2)",
+        "small",
+        "MAIL-Dual",
+        "MAIL-Single",
+    ]
+    assert experiment.row_names() == names
+    rows = [Row(config, (0,), ({},), None) for config in experiment.configs("toy", 100)[0]]
+    assert [row.label for row in experiment.name_rows(rows)] == names
 
 
 def test_a_row_may_have_another_variant(tmp_path: Path) -> None:

@@ -77,3 +77,17 @@ def test_a_search_has_many_runs(clock: Clock) -> None:
     clock.now = 60
     time_left.end(0)
     assert time_left.seconds() == 0
+
+
+def test_what_has_failed_does_not_show_how_long_others_take(clock: Clock) -> None:
+    time_left = TimeLeft([Work("a")] * 4, jobs=1)
+    time_left.start(0)
+    time_left.report(0, 0.02, spent=10, left=490)
+    time_left.end(0, failed=True)
+    assert time_left.seconds() is None
+    # This one could not begin.
+    time_left.end(1, failed=True)
+    time_left.start(2)
+    clock.now = 50
+    time_left.end(2)
+    assert (time_left.ended, time_left.failed, time_left.seconds()) == (3, 2, 50)

@@ -18,7 +18,6 @@ from mailcli.errors import MailError
 from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.executors.cluster import Cluster
 from mailcli.experiments.executors.connections import Connections
-from mailcli.experiments.executors.processes import Task
 from mailcli.experiments.executors.rendezvous import VERSIONS, connect, reject_workers
 from mailcli.experiments.executors.replicas import (
     Devices,
@@ -27,6 +26,7 @@ from mailcli.experiments.executors.replicas import (
     set_visible_gpus,
     tensorflow_errors_explained,
 )
+from mailcli.experiments.executors.tasks import Task
 from mailcli.runs.identity import run_identity
 from mailcli.runs.remote import RemoteRun
 from mailcli.utils.tensorflow_startup import load_tensorflow

@@ -13,19 +13,19 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from mailcli.config import RunConfig
 from mailcli.data.dataset import Dataset
 from mailcli.errors import Interrupted, MailError
-from mailcli.experiments.cells import RunLayout, train_if_missing
+from mailcli.experiments.cells import train_if_missing
+from mailcli.experiments.executors.failures import Failures
 from mailcli.experiments.executors.parent import end_with_parent
+from mailcli.experiments.executors.tasks import PoolTask, Task
 from mailcli.utils import process_progress
 from mailcli.utils.hardware import limit_threads, memory_bytes, threads
 from mailcli.utils.log import LOGGER
 from mailcli.utils.signals import ignore_interrupts, interrupts_blocked, stop_signals_as_interrupt, stop_signals_ignored
-from mailcli.utils.system_errors import explain
 from mailcli.utils.tensorflow_startup import load_tensorflow
 from mailcli.utils.time_left import TimeLeft, Work
 
@@ -33,38 +33,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that a worker whose parent has ended may take to write its checkpoint (ours); then the worker ends at once.
 CHECKPOINT_SECONDS = 8.0
-
-
-class PoolTask(Protocol):
-    """What a pool works on: a run to train, or a search of many."""
-
-    @property
-    def config(self) -> RunConfig:
-        """Of the run, or of the search before it has found a better one."""
-
-    @property
-    def dataset(self) -> Path:
-        """The dataset's folder."""
-
-    @property
-    def run_count(self) -> int:
-        """The number of runs that it takes."""
-
-
-class Task(NamedTuple):
-    """A run to train."""
-
-    config: RunConfig
-    dataset: Path
-    """The dataset's folder."""
-    folders: RunLayout
-    checkpoint_minutes: float | None
-    """Time between checkpoints; None for the default."""
-
-    @property
-    def run_count(self) -> int:
-        """A task trains a single run."""
-        return 1
 
 
 def jobs_and_threads(runs: int, memory: int, jobs: int | None) -> tuple[int, int]:
@@ -103,65 +71,26 @@ def work_on_all(work: Callable[[Any], None], tasks: Sequence[PoolTask], jobs: in
         _Pool(jobs, threads_each).run(tasks, work)
 
 
-#: A task that has failed, and why.
-_Failure = tuple[PoolTask, MailError]
-
-
 def _work_one_by_one(work: Callable[[Any], None], tasks: Sequence[PoolTask], two_stage: Sequence[bool]) -> None:
     """Work on all tasks in this process, and say after each but the last how long the others take.
 
-    Those that have failed are reported in the end; `two_stage` says which need the baseline's run.
+    Those that have failed are reported at once and in the end; `two_stage` says which need the baseline's run.
     """
-    time_left = TimeLeft(_works(tasks), 1)
-    failures: list[_Failure] = []
+    time_left, failures = TimeLeft(_works(tasks), 1), Failures(tasks)
     for number, task in enumerate(tasks):
-        error: Exception | None = _baseline_failure(task, failures) if two_stage[number] else None
+        error: Exception | None = failures.of_baseline(task) if two_stage[number] else None
         if error is None:
             time_left.start(number)
             try:
                 work(task)
             except (MailError, OSError) as raised:
                 error = raised
-            time_left.end(number)
+        time_left.end(number, failed=error is not None)
         if error is not None:
-            failures.append((task, _explained(error)))
+            failures.add(task, error)
         if number < len(tasks) - 1:
-            logger.info(process_progress.tasks_done(number + 1, len(tasks), time_left.seconds()))
-    if failures:
-        raise _combined(failures, tasks)
-
-
-def _baseline_failure(task: PoolTask, failures: Sequence[_Failure]) -> MailError | None:
-    """Why a two-stage method cannot be fitted: the run of its baseline has failed; None if it has not."""
-    baseline = task.config.baseline()
-    if not any(failed.config == baseline for failed, _ in failures):
-        return None
-    return MailError(f"its baseline {baseline.cell}, seed {baseline.seed}, failed.")
-
-
-def _explained(error: BaseException) -> MailError:
-    """The fault in the input or of the system, such as a full disk; any other error is a bug, and is raised."""
-    if isinstance(error, MailError):
-        return error
-    explained = explain(error) if isinstance(error, OSError) else None
-    if explained is None:
-        raise error
-    explained.__cause__ = error
-    return explained
-
-
-def _combined(failures: Sequence[_Failure], tasks: Sequence[PoolTask]) -> MailError:
-    """One error for all tasks that failed, with their datasets if there are several; of a single task, its own."""
-    if len(tasks) == 1:
-        return failures[0][1]
-    has_worlds = len({task.dataset for task in tasks}) > 1
-    texts = [f"{len(failures)} of {len(tasks)} runs failed."]
-    for task, error in failures:
-        dataset = f"{task.config.data}, " if has_worlds else ""
-        texts.append(f"{dataset}{task.config.cell}, seed {task.config.seed}: {error.message}")
-    combined = MailError(" ".join(texts))
-    combined.__cause__ = ExceptionGroup(texts[0], [error for _, error in failures])
-    return combined
+            logger.info(process_progress.tasks_done(time_left))
+    failures.raise_any()
 
 
 def _works(tasks: Sequence[PoolTask]) -> list[Work]:
@@ -211,10 +140,10 @@ class _Pool:
         self._jobs = jobs
         self._building: list[Future[list[bool]]] = []
         self._running: dict[Future[None], PoolTask] = {}
-        self._failures: list[_Failure] = []
 
     def run(self, tasks: Sequence[PoolTask], work: Callable[[Any], None]) -> None:
         """Work on all tasks (MailError: some have failed, and how)."""
+        failures = Failures(tasks)
         with process_progress.show_workers(self._events, _works(tasks), self._jobs), stop_signals_as_interrupt():
             try:
                 with interrupts_blocked():
@@ -223,10 +152,10 @@ class _Pool:
                 two_stage = self._building[0].result()
                 waiting = list(zip(range(len(tasks)), tasks, two_stage, strict=True))
                 while waiting or self._running:
-                    waiting = self._start(waiting, work)
+                    waiting = self._start(waiting, work, failures)
                     done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in done:
-                        self._finish(future)
+                        self._finish(future, failures)
             except KeyboardInterrupt:
                 self._stop()
             except BrokenExecutor as error:
@@ -238,10 +167,9 @@ class _Pool:
                 # Another Ctrl-C would break the wait for the workers, which then wait for this process forever.
                 with stop_signals_ignored():
                     self._executor.shutdown(cancel_futures=True)
-        if self._failures:
-            raise _combined(self._failures, tasks)
+        failures.raise_any()
 
-    def _start(self, waiting: list[_Waiting], work: Callable[[Any], None]) -> list[_Waiting]:
+    def _start(self, waiting: list[_Waiting], work: Callable[[Any], None], failures: Failures) -> list[_Waiting]:
         """Give idle workers the tasks that can start; returns the others, without those whose baseline has failed."""
         still_waiting: list[_Waiting] = []
         for number, task, two_stage in waiting:
@@ -249,9 +177,10 @@ class _Pool:
             baseline = task.config.baseline().key
             unfinished = [*self._running.values(), *(earlier for _, earlier, _ in still_waiting)]
             blocked = two_stage and any(earlier.config.key == baseline for earlier in unfinished)
-            failure = _baseline_failure(task, self._failures) if two_stage else None
+            failure = failures.of_baseline(task) if two_stage else None
             if failure:
-                self._failures.append((task, failure))
+                failures.add(task, failure)
+                process_progress.skip_task(self._events, number)
             elif blocked or len(self._running) >= self._jobs:
                 still_waiting.append((number, task, two_stage))
             else:
@@ -261,11 +190,11 @@ class _Pool:
                 self._running[future] = task
         return still_waiting
 
-    def _finish(self, future: Future[None]) -> None:
+    def _finish(self, future: Future[None], failures: Failures) -> None:
         task = self._running.pop(future)
         error = future.exception()
         if error is not None:
-            self._failures.append((task, _explained(error)))
+            failures.add(task, error)
 
     def _stop(self) -> None:
         """Let the workers write their checkpoints; a second Ctrl-C stops them at once."""
@@ -320,9 +249,9 @@ def _work_on(work: Callable[[Any], None], number: int, task: PoolTask) -> None:
     except Interrupted:
         raise
     except Exception:
-        process_progress.end_task()
+        process_progress.end_task(failed=True)
         raise
-    process_progress.end_task()
+    process_progress.end_task(failed=False)
 
 
 def _interruptible(work: Any, argument: Any) -> Any:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailcli.config import OPTION_TABLES, RunConfig
 from mailcli.errors import MailError
 from mailcli.escape import figure_label
-from mailcli.reporting.paper import row_label
+from mailcli.reporting.paper import row_label, row_labels
 from mailcli.reporting.rescore import cell_of
 from mailcli.reporting.rows import Row, result_of, row_of
 from mailcli.runs.folder import RunFolder
@@ -106,26 +105,8 @@ def _cells(runs: Sequence[RunFolder]) -> list[tuple[str, list[RunFolder]]]:
     for run in sorted(runs, key=lambda run: (row_label(run.config), run.config.seed)):
         cells.setdefault(cell_of(run.config).key, []).append(run)
     groups = list(cells.values())
-    labels = _labels([group[0].config for group in groups])
+    labels = row_labels([cell_of(group[0].config) for group in groups])
     return list(zip(labels, groups, strict=True))
-
-
-def _labels(configs: Sequence[RunConfig]) -> list[str]:
-    """The names of rows in tables; those that share a name have the settings in which they differ after it."""
-    names = [row_label(config) for config in configs]
-    labels = []
-    for name, config in zip(names, configs, strict=True):
-        namesakes = [_settings(other) for other_name, other in zip(names, configs, strict=True) if other_name == name]
-        own = _settings(config)
-        differ = [key for key in own if len({settings[key] for settings in namesakes}) > 1]
-        labels.append(", ".join([name, *(f"{key} {own[key]}" for key in differ)]))
-    return labels
-
-
-def _settings(config: RunConfig) -> dict[str, str]:
-    """The settings of a cell as texts; its options are in its name."""
-    cell = cell_of(config)
-    return {key: str(value) for key, value in vars(cell).items() if key not in OPTION_TABLES.values()}
 
 
 def caption(runs: Sequence[RunFolder]) -> str:

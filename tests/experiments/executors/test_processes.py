@@ -18,6 +18,9 @@ from mailcli.config import make_config
 from mailcli.errors import Interrupted, MailError
 from mailcli.experiments.cells import RunLayout
 from mailcli.experiments.executors import processes
+from mailcli.experiments.executors.failures import Failures
+from mailcli.experiments.executors.tasks import Task
+from mailcli.utils.process_progress import Ended
 from tests.helpers.files import outcomes_of
 
 EXPERIMENT = """
@@ -86,43 +89,61 @@ def ended(error: BaseException) -> Future[None]:
     return future
 
 
-def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(tmp_path: Path) -> None:
-    pool = processes._Pool(2, 1)
-    task = processes.Task(make_config([{"data": "tiny", "seed": 3}]), tmp_path, RunLayout(tmp_path), None)
+def task_of(folder: Path, **settings: object) -> Task:
+    return Task(make_config([{"data": "tiny", **settings}]), folder, RunLayout(folder), None)
+
+
+@pytest.fixture
+def pool() -> processes._Pool:
+    return processes._Pool(2, 1)
+
+
+def test_a_run_that_meets_an_error_of_the_system_is_listed_and_the_others_go_on(
+    pool: processes._Pool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = task_of(tmp_path, seed=3)
+    failures = Failures([task] * 5)
     for error in (
         OSError(errno.ENOSPC, "No space left on device", "runs/a/history.jsonl"),
         MailError("a loss is not finite."),
     ):
         future = ended(error)
         pool._running[future] = task
-        pool._finish(future)
-    assert processes._combined(pool._failures, [task] * 5).message == (
+        pool._finish(future, failures)
+    assert capsys.readouterr().err == (
+        "base+none, seed 3 failed: runs/a/history.jsonl: No space left on device. Free some space and run the same "
+        "command again.\nbase+none, seed 3 failed: a loss is not finite.\n"
+    )
+    with pytest.raises(MailError) as failed:
+        failures.raise_any()
+    assert failed.value.message == (
         "2 of 5 runs failed. base+none, seed 3: runs/a/history.jsonl: No space left on device. Free some space and run "
         "the same command again. base+none, seed 3: a loss is not finite."
-    )
-    # Runs on several datasets are told apart.
-    other = task._replace(dataset=tmp_path / "other")
-    assert processes._combined(pool._failures, [task, other]).message.endswith(
-        "tiny, base+none, seed 3: a loss is not finite."
     )
     # Without a file or a known cause it is a bug, which keeps its traceback.
     future = ended(OSError("odd"))
     pool._running[future] = task
     with pytest.raises(OSError, match="odd"):
-        pool._finish(future)
+        pool._finish(future, failures)
 
 
-def task_of(folder: Path, **settings: object) -> processes.Task:
-    return processes.Task(make_config([{"data": "tiny", **settings}]), folder, RunLayout(folder), None)
+def test_runs_on_several_datasets_are_told_apart(tmp_path: Path) -> None:
+    task = task_of(tmp_path, seed=3)
+    failures = Failures([task, task._replace(dataset=tmp_path / "other")])
+    failures.add(task, MailError("a loss is not finite."))
+    with pytest.raises(MailError, match=r"^1 of 2 runs failed. tiny, base\+none, seed 3: a loss is not finite.$"):
+        failures.raise_any()
 
 
-def test_one_by_one_the_others_go_on_and_a_failed_baseline_is_not_trained_again(tmp_path: Path) -> None:
+def test_one_by_one_the_others_go_on_and_a_failed_baseline_is_not_trained_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cells: list[tuple[str, str]] = [("base", "none"), ("base", "metaemb"), ("din", "none"), ("din", "metaemb")]
     tasks = [task_of(tmp_path, ranker=ranker, cold_start=method) for ranker, method in cells]
     two_stage = [False, True, False, True]
     worked_on: list[str] = []
 
-    def work(task: processes.Task) -> None:
+    def work(task: Task) -> None:
         worked_on.append(task.config.cell)
         if task.config.cell == "base+none":
             raise MailError("a loss is not finite.")
@@ -132,6 +153,15 @@ def test_one_by_one_the_others_go_on_and_a_failed_baseline_is_not_trained_again(
     with pytest.raises(MailError) as failed:
         processes._work_one_by_one(work, tasks, two_stage)
     assert worked_on == ["base+none", "din+none", "din+metaemb"]
+    # Each failure is reported when it happens: the others may take hours.
+    assert capsys.readouterr().err.splitlines() == [
+        "base+none, seed 0 failed: a loss is not finite.",
+        "0 of 4 runs done, 1 failed",
+        "base+metaemb, seed 0 failed: its baseline base+none, seed 0, failed.",
+        "0 of 4 runs done, 2 failed",
+        "1 of 4 runs done, 2 failed, about 0:00 left",
+        "din+metaemb, seed 0 failed: runs/a: No space left on device. Free some space and run the same command again.",
+    ]
     assert failed.value.message == (
         "3 of 4 runs failed. base+none, seed 0: a loss is not finite. "
         "base+metaemb, seed 0: its baseline base+none, seed 0, failed. "
@@ -141,13 +171,14 @@ def test_one_by_one_the_others_go_on_and_a_failed_baseline_is_not_trained_again(
     with pytest.raises(MailError) as failed:
         processes._work_one_by_one(work, tasks[:1], two_stage[:1])
     assert failed.value.message == "a loss is not finite."
+    assert capsys.readouterr().err == "", "the command reports it"
 
 
 @pytest.mark.parametrize("error", [Interrupted("Interrupted."), ValueError("a bug"), OSError("odd")])
 def test_one_by_one_an_interruption_or_a_bug_ends_at_once(error: Exception, tmp_path: Path) -> None:
     worked_on: list[int] = []
 
-    def work(task: processes.Task) -> None:
+    def work(task: Task) -> None:
         worked_on.append(task.config.seed)
         raise error
 
@@ -157,17 +188,19 @@ def test_one_by_one_an_interruption_or_a_bug_ends_at_once(error: Exception, tmp_
     assert worked_on == [0]
 
 
-def test_in_parallel_a_failed_baseline_is_not_trained_again(tmp_path: Path) -> None:
-    pool = processes._Pool(2, 1)
+def test_in_parallel_a_failed_baseline_is_not_trained_again(pool: processes._Pool, tmp_path: Path) -> None:
     baseline, method = task_of(tmp_path), task_of(tmp_path, cold_start="metaemb")
     other_seed = task_of(tmp_path, cold_start="metaemb", seed=1)
-    pool._failures.append((baseline, MailError("a loss is not finite.")))
+    failures = Failures([baseline, method, other_seed])
+    failures.add(baseline, MailError("a loss is not finite."))
     # With every worker busy, the method is not left waiting for one.
-    busy: list[Future[None]] = [Future(), Future()]
-    pool._running = dict.fromkeys(busy, task_of(tmp_path, ranker="din"))
-    waiting = pool._start([(1, method, True), (2, other_seed, True)], processes._train)
+    pool._running = {Future(): task_of(tmp_path, ranker="din"), Future(): task_of(tmp_path, ranker="din")}
+    waiting = pool._start([(1, method, True), (2, other_seed, True)], processes._train, failures)
     assert waiting == [(2, other_seed, True)]
-    assert processes._combined(pool._failures, [baseline, method, other_seed]).message == (
+    assert pool._events.get() == Ended(1, failed=True)
+    with pytest.raises(MailError) as failed:
+        failures.raise_any()
+    assert failed.value.message == (
         "2 of 3 runs failed. base+none, seed 0: a loss is not finite. "
         "base+metaemb, seed 0: its baseline base+none, seed 0, failed."
     )
