@@ -135,15 +135,20 @@ def test_seeds_of_trials_are_those_of_the_file_or_of_the_command_line(
 
     monkeypatch.setattr("mailcli.experiments.tuning._train", train)
     target = experiment.parent / "tuned" / "toy.toml"
+    one_seed = ["--seeds", "1", "--runs", str(experiment.parent / "one")]
     for options, seeds, mean, measured, note in (
-        (list[str](), [3, 4], 0.625, "all users, mean of 2 seeds", "mean of seeds 3 to 4; ranges "),
-        (["--seeds", "1", "--runs", str(experiment.parent / "one")], [3], 0.5, "all users", "seed 3; ranges "),
+        (["--data", "toy"], [3, 4], 0.625, "all users, mean of 2 seeds", "mean of seeds 3 to 4; ranges "),
+        (one_seed, [3], 0.5, "all users", "seed 3; ranges "),
     ):
         trained.clear()
         done = tune(experiment, toy_data, "--jobs", "1", "--seed", "3", *options)
         assert done.exit_code == 0, done.output
         assert trained == seeds
         assert done.stdout.startswith(f"validation AUC ({measured}) of the best of 1 trials, and its settings\n")
+        # What it was tuned on is not in the file's [settings].
+        assert done.stdout.endswith(
+            f"{target}: written. Next: mail run {target}{' --data toy' * ('--data' in options)}\n"
+        )
         tuned = tomllib.loads(target.read_text(encoding="utf-8"))["tuned"]
         assert (tuned["seed"], tuned["seeds"], tuned["validation"]) == (3, len(seeds), {BASE: mean})
         assert (

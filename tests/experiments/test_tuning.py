@@ -314,6 +314,15 @@ def test_what_diverged_is_not_tried_again_and_leaves_no_run(data_dir: Path, tmp_
     assert not list(tmp_path.rglob("learning_rate=1000000000.0/**/config.toml"))
 
 
+@pytest.mark.slow
+def test_a_trial_keeps_no_teachers(data_dir: Path, tmp_path: Path) -> None:
+    options = ["--cold-start", "pfd", "--set", "cold_start.folds=2"]
+    done = tune(data_dir, tmp_path / "runs", 1, *options)
+    assert done.exit_code == 0, done.output
+    assert "training teacher 2 of 2" in done.stderr
+    assert not list(tmp_path.rglob("teachers"))
+
+
 def test_settings_that_were_tried_before_are_not_trained_again(
     data_dir: Path, tmp_path: Path, trained: list[RunConfig]
 ) -> None:
