@@ -276,10 +276,10 @@ class TestOddFiles:
         [
             "\ufeffuser,time_stamp,adgroup_id,pid,nonclk,clk",
             '"user","time_stamp","adgroup_id","pid","nonclk","clk"',
-            "user,time_stamp,adgroup_id,pid,nonclk,clk,",
-            "user,time_stamp,adgroup_id,pid,nonclk,clk,USER",
+            pytest.param("user,time_stamp,adgroup_id,pid,nonclk,clk,", marks=pytest.mark.slow),
+            pytest.param("user,time_stamp,adgroup_id,pid,nonclk,clk,USER", marks=pytest.mark.slow),
             "user,time_stamp,adgroup_id,pid,nonclk,clk,a'b`c\"d",
-            "user,time_stamp,adgroup_id,pid,nonclk,clk,x,x",
+            pytest.param("user,time_stamp,adgroup_id,pid,nonclk,clk,x,x", marks=pytest.mark.slow),
         ],
     )
     def test_headers_that_are_odd_but_clear(self, home: Path, header: str) -> None:

@@ -56,6 +56,8 @@ def is_scored_by_default(ranker: str, method: str) -> bool:
     """Any method that scores with a ranker unlike BaseDNN and DMR, and everything else by itself."""
     if (ranker, method) in LIKE_A_QUICK_CELL:
         return True
+    if ranker == "esmm" and method in LIKE_LLAE:
+        return False
     return method == "none" or not (ranker in LIKE_BASE | LIKE_DMR or method in LIKE_NONE)
 
 

@@ -56,6 +56,7 @@ class TestKilled:
         assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.optimizers.npz", "best.weights.h5"]
         assert [json.loads(line).get("step") for line in expected["history.jsonl"].splitlines()][:3] == [1, 2, 3]
 
+    @pytest.mark.slow
     def test_in_validation_and_on_test_nothing_is_trained_again(
         self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
     ) -> None:

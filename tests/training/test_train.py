@@ -225,7 +225,8 @@ def test_a_share_that_leaves_nobody_is_refused(tiny: Dataset, tmp_path: Path) ->
         train_if_missing(quick(None, new_share=0.0001), tiny, tmp_path)
 
 
-@pytest.mark.parametrize("protocol", ["paper", pytest.param("strict", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["paper", "strict"])
 def test_a_run_may_have_no_new_users_in_training(protocol: str, tiny: Dataset, tmp_path: Path) -> None:
     """The published code's scheme: generated behavior is filled in at test only."""
     run = train_if_missing(

@@ -70,8 +70,8 @@ class TestWhatIsShown:
         ("method", "protocol"),
         [
             *(
-                # The default suite has the one that steps, and one in closed form.
-                pytest.param(name, "paper", marks=[] if name in {"metaemb", "eszsl"} else pytest.mark.slow)
+                # The default suite has the one that steps; others are fitted in closed form, to the same impressions.
+                pytest.param(name, "paper", marks=[] if name == "metaemb" else pytest.mark.slow)
                 for name in TWO_STAGE
             ),
             pytest.param("metaemb", "strict", marks=pytest.mark.slow),
