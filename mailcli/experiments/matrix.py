@@ -15,6 +15,7 @@ from mailcli.experiments.executors.processes import jobs_and_threads, train_all
 from mailcli.experiments.executors.tasks import Task
 from mailcli.reporting.rows import Result, Row, result_of
 from mailcli.runs.folder import RunFolder
+from mailcli.utils.progress import progress
 from mailcli.utils.table_memory import table_bytes, table_memory
 
 logger = logging.getLogger(__name__)
@@ -87,13 +88,17 @@ def table_runs(
 
     `baseline_of` gives the cell that a cell is compared with, of the same seed.
 
-    A trivial row is fitted in seconds, so that a dataset that does not suit it is refused before hours of training.
+    A trivial row is fitted in seconds, or in minutes to millions of impressions: a dataset that does not suit it is
+    refused before hours of training.
     """
     needed = with_baselines(configs, seeds, baseline_of)
     runs = {config.key: folders.find(config, dataset) for config in needed}
-    for run in runs.values():
-        if plugins.is_trivial(run.config.ranker):
-            train_if_missing(run.config, dataset, folders)
+    trivial = [run.config for run in runs.values() if plugins.is_trivial(run.config.ranker)]
+    if trivial:
+        with progress("fitting trivial rows", len(trivial), "rows") as advance:
+            for config in trivial:
+                train_if_missing(config, dataset, folders)
+                advance(1)
     return TableRuns(dataset, folders, runs)
 
 

@@ -63,7 +63,7 @@ def _amount(value: float) -> str:
     for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:.1f}{suffix}"
-    return f"{value:.0f}"
+    return f"{value:.2g}" if value < 1 else f"{value:.0f}"
 
 
 class Pace:
@@ -112,9 +112,9 @@ class Pace:
         return None if seconds is None else max(self.total - self.done, 0) * seconds
 
     def speed(self, unit: str) -> str:
-        """`12.3k impressions/s`."""
+        """`12.3k impressions/s`; empty if it is not known, or if one takes more than ten seconds."""
         seconds = self.seconds_per_unit
-        return f"{_amount(1 / seconds)} {unit}/s" if seconds else ""
+        return f"{_amount(1 / seconds)} {unit}/s" if seconds and seconds <= 10 else ""
 
 
 def left(seconds: float | None) -> str:

@@ -26,9 +26,12 @@ def test_products_in_bfloat16_change_little(ranker: str, cold_start: str, with_b
     half = replace(full, precision="bfloat16")
     view = views(with_buys, full)["train"]
     batches = [to_tensors(batch) for batch in Batches(with_buys, view, full.history, BATCH).shuffled(0, 1)]
-    expected = np.asarray(make_model(with_buys, full).probabilities(batches[0]))
-    model = make_model(with_buys, half)
-    scores = np.asarray(model.probabilities(batches[0]))
+    reference, model = make_model(with_buys, full), make_model(with_buys, half)
+    for made in (reference, model):
+        if hasattr(made.cold_start, "gain"):
+            # Where a method's logit starts from, the ranker's is weighted by zero.
+            made.cold_start.gain.assign(1.0)
+    expected, scores = (np.asarray(made.probabilities(batches[0])) for made in (reference, model))
     assert scores.dtype == np.float32
     # bfloat16 has 8 bits: three digits of a logit near 0.
     np.testing.assert_allclose(scores, expected, atol=0.02)
