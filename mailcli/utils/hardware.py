@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+#: The variable of the environment that sets how many threads a TensorFlow operation may use.
+INTRAOP_THREADS = "TF_NUM_INTRAOP_THREADS"
 #: Linux's names of the bfloat16 instructions: Intel and AMD, Intel's matrix unit, ARM.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 #: The instructions by which oneDNN chooses its kernels.
@@ -42,7 +44,7 @@ def usable_cores() -> int:
 
 def threads() -> int:
     """TensorFlow's number of threads: the requested one; as in TensorFlow, all usable cores if it is 0 or no number."""
-    requested = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    requested = os.environ.get(INTRAOP_THREADS, "")
     return (int(requested) if requested.isdecimal() else 0) or usable_cores()
 
 
@@ -55,7 +57,7 @@ def memory_bytes() -> int | None:
 
 def limit_threads(count: int) -> None:
     """Set TensorFlow's number of threads; call it before TensorFlow is imported."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    for name in (INTRAOP_THREADS, "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = str(count)
 
 

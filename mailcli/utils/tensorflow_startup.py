@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from mailcli.errors import MailError
-from mailcli.utils.hardware import has_graphics_card
+from mailcli.utils.hardware import INTRAOP_THREADS, has_graphics_card
 from mailcli.utils.keras_startup import import_keras
 
 #: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL is.
@@ -29,7 +29,15 @@ def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
 
     Args:
         begin: called after the import and before the first operation, with stderr as it is.
+
+    Raises:
+        MailError: the environment asks for a negative number of threads, at which TensorFlow aborts.
     """
+    requested = os.environ.get(INTRAOP_THREADS, "")
+    if requested.startswith("-"):
+        raise MailError(
+            f"{INTRAOP_THREADS} is {requested}. Expected a number of threads, or 0 for one per core; set it, or unset it."
+        )
     # Its start-up messages are noise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # By default a process takes a graphics card's whole memory; the runs that `mail` trains in parallel share it.

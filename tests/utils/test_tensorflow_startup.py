@@ -25,6 +25,15 @@ def test_runs_share_a_graphics_cards_memory(monkeypatch: pytest.MonkeyPatch, val
     assert os.environ[ALLOW_GROWTH] == expected
 
 
+def test_a_negative_number_of_threads_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "-1")
+    with pytest.raises(MailError) as raised:
+        load_tensorflow()
+    assert raised.value.message == (
+        "TF_NUM_INTRAOP_THREADS is -1. Expected a number of threads, or 0 for one per core; set it, or unset it."
+    )
+
+
 def test_no_folder_for_temporary_files_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
