@@ -48,6 +48,14 @@ def threads() -> int:
     return (int(requested) if requested.isdecimal() else 0) or usable_cores()
 
 
+def threads_fault() -> str:
+    """Why TensorFlow would abort at its start: the environment asks for a negative number of threads; empty if not."""
+    requested = os.environ.get(INTRAOP_THREADS, "")
+    if not requested.startswith("-"):
+        return ""
+    return f"{INTRAOP_THREADS} is {requested}. Expected a number of threads, or 0 for one per core."
+
+
 def memory_bytes() -> int | None:
     """The machine's memory; None where the system does not report it."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from mailcli.errors import MailError
-from mailcli.utils.hardware import INTRAOP_THREADS, has_graphics_card
+from mailcli.utils.hardware import has_graphics_card, threads_fault
 from mailcli.utils.keras_startup import import_keras
 
 #: What TensorFlow 2.21 writes at every start, whatever TF_CPP_MIN_LOG_LEVEL is.
@@ -33,11 +33,8 @@ def load_tensorflow(begin: Callable[[], None] | None = None) -> None:
     Raises:
         MailError: the environment asks for a negative number of threads, at which TensorFlow aborts.
     """
-    requested = os.environ.get(INTRAOP_THREADS, "")
-    if requested.startswith("-"):
-        raise MailError(
-            f"{INTRAOP_THREADS} is {requested}. Expected a number of threads, or 0 for one per core; set it, or unset it."
-        )
+    if fault := threads_fault():
+        raise MailError(fault)
     # Its start-up messages are noise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # By default a process takes a graphics card's whole memory; the runs that `mail` trains in parallel share it.

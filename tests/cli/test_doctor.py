@@ -117,6 +117,14 @@ def test_the_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults == {"data": text, "runs": text}
 
 
+def test_threads_that_tensorflow_aborts_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "-1")
+    done = mail("doctor")
+    assert done.exit_code == 1
+    fault = "TF_NUM_INTRAOP_THREADS is -1. Expected a number of threads, or 0 for one per core."
+    assert f"BROKEN: {fault}" in " ".join(done.stdout.replace("│", " ").split())
+
+
 def test_packages_that_are_missing_or_too_old(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {"tensorflow": "2.20.0", "keras": "3.15.1", "click": "8.2"}
     needed = ["click>=8.2", "tensorflow>=2.21", "scipy<3,>=1.14", 'optuna>=4.5; extra == "tune"']

@@ -30,7 +30,7 @@ def test_a_negative_number_of_threads_is_one_line(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MailError) as raised:
         load_tensorflow()
     assert raised.value.message == (
-        "TF_NUM_INTRAOP_THREADS is -1. Expected a number of threads, or 0 for one per core; set it, or unset it."
+        "TF_NUM_INTRAOP_THREADS is -1. Expected a number of threads, or 0 for one per core."
     )
 
 

@@ -23,7 +23,7 @@ def machine() -> list[Finding]:
     bfloat16 = "fast" if hardware.has_bfloat16() else "slow: this processor has no instructions for it"
     return [
         Finding(topic, "processor", platform.machine()),
-        Finding(topic, "cores", cores),
+        Finding(topic, "cores", cores, hardware.threads_fault()),
         Finding(topic, "memory", size_text(memory) if memory else "not reported by this system"),
         Finding(topic, "bfloat16", bfloat16),
         Finding(topic, "graphics card", "NVIDIA's driver is loaded" if hardware.has_graphics_card() else "none"),
