@@ -105,7 +105,8 @@ def test_no_history_contains_the_present_or_the_future(
             impressions=[(u, START + t, 10, (t + u) % 2) for u, t in impressions]
             + alimama.validation_and_test(1, 10)
             + alimama.both_classes(1, 10, day=0),
-            ads=[(10, 500, 600)],
+            # Of every category and brand: where no value of a field is on both sides, the files are refused.
+            ads=[(10, 1, 1), (11, 2, 2), (12, 3, 3), (13, 4, 3)],
             behaviors=[(u, START + t, c, b) for u, t, c, b in log] + [(1, START - DAY, 1, 1)],
         )
         dataset = preprocess("alimama", raw, Path(folder) / "data", None, PreprocessOptions(history=n_v))

@@ -183,8 +183,8 @@ def test_a_run_that_another_process_finishes_in_the_meantime(two_workers: Path, 
 import shutil
 from mailcli.experiments.executors import distributed
 connect = distributed.connect
-def connect_and_copy(cluster, job, experiment=None):
-    connections = connect(cluster, job, experiment)
+def connect_and_copy(cluster, job, cells=None):
+    connections = connect(cluster, job, cells)
     if cluster.index == 0:
         shutil.copytree({str(two_workers)!r}, {str(tmp_path)!r}, dirs_exist_ok=True)
     return connections
@@ -220,9 +220,9 @@ def test_a_port_that_another_process_takes_before_tensorflow_does(data_dir: Path
 import socket
 from mailcli.experiments.executors import distributed
 connect = distributed.connect
-def connect_and_listen(cluster, job, experiment=None):
+def connect_and_listen(cluster, job, cells=None):
     global server
-    connections = connect(cluster, job, experiment)
+    connections = connect(cluster, job, cells)
     if cluster.index == 1:
         server = socket.create_server(("", cluster.host_and_port(1)[1]))
     return connections

@@ -224,7 +224,8 @@ def test_workers_end_with_their_parent_and_the_same_command_resumes(
     parent.send_signal(number)
     assert ends_within(10, parent.pid)
     parent.communicate()
-    assert parent.returncode == -number
+    # A closed terminal is as Ctrl-C; nobody can answer a SIGKILL.
+    assert parent.returncode == (-number if number == signal.SIGKILL else 130)
     assert list(histories.rglob("step-*.npz"))
     assert not list(histories.rglob(".partial-*"))
     assert len(list(histories.rglob("result.json"))) < 2

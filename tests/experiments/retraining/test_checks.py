@@ -94,7 +94,7 @@ FIRST_DAY_NEEDED = (
         (no_change, [PARENT, "--data", "tinny"],
          "unknown dataset 'tinny'. Did you mean 'tiny'? data holds: 'day1', 'tiny'."),
         (no_change, ["runs", "--data", "tiny"],
-         "runs: holds no config.toml, so it is not a run folder. Expected one made by `mail train`."),
+         f"runs: holds no config.toml, so it is not a run folder. Name one of the runs in it, e.g. {PARENT}."),
         (no_change, [PARENT, "--data", "day1"],
          f"--data day1: is the dataset that {PARENT} was trained on. Expected that of the next day, made by "
          "`mail preprocess ... --name NAME`."),
