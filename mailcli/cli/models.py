@@ -9,7 +9,7 @@ import click
 def models() -> None:
     """List the rankers, cold-start methods and trivial rows.
 
-    Every ranker works with every method. A trivial row is fitted in seconds, and has no method.
+    Every ranker works with every method. A trivial row is fitted without a network, and has no method.
     """
     from mailcli.reporting.model_list import print_models
 

@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
     "--ranker",
     metavar="NAME",
     shell_complete=plugin_names(plugins.RANKERS, plugins.TRIVIAL_ROWS),
-    help=f"{RANKER_HELP}; or a trivial row, fitted in seconds: {quoted(plugins.names(plugins.TRIVIAL_ROWS))}. "
+    help=f"{RANKER_HELP}; or a trivial row, fitted without a network: {quoted(plugins.names(plugins.TRIVIAL_ROWS))}. "
     "[default: base]",
 )
 @FORMAT
@@ -139,7 +139,7 @@ def _check_not_trivial(config: RunConfig) -> None:
     """Refuse a trivial row on several machines or devices (MailError)."""
     if plugins.is_trivial(config.ranker):
         raise MailError(
-            f"'{config.ranker}' is a trivial row, fitted in seconds by one process. Leave out --workers and --devices, "
+            f"'{config.ranker}' is a trivial row, fitted by one process. Leave out --workers and --devices, "
             "and unset TF_CONFIG."
         )
 

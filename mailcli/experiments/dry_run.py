@@ -27,7 +27,7 @@ def describe(titles: Sequence[str], tables: Sequence[PlannedTable], jobs: int | 
     lines = [line for title, table in zip(titles, tables, strict=True) for line in _table_lines(title, table)]
     runs = [run for table in tables for run in table.runs()]
     if not runs:
-        return [*lines, "Only trivial rows, which are fitted in seconds."]
+        return [*lines, "Only trivial rows, which take seconds, or minutes on millions of impressions."]
     if all(run.is_finished for run in runs):
         return [*lines, "Nothing to train: all runs are finished."]
     estimate = estimate_time(tables, jobs)

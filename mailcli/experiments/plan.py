@@ -70,7 +70,7 @@ class PlannedTable:
     empty if there are none."""
 
     def runs(self) -> list[PlannedRun]:
-        """The runs of networks, with baselines, in the order of their training; trivial rows take seconds."""
+        """The runs of networks, with baselines, in the order of their training; trivial rows are fitted before."""
         return [run for run in self.all_runs() if not plugins.is_trivial(run.config.ranker)]
 
     def all_runs(self) -> list[PlannedRun]:

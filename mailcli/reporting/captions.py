@@ -20,7 +20,7 @@ ONE_SEED = "one seed: no interval over seeds, so significance cannot be assessed
 #: Before the name of a trivial row, and after a mean that is worse than that of the best one of its block.
 TRIVIAL_MARK, BELOW_TRIVIAL_MARK = "trivial: ", "↓"
 TRIVIAL_NOTE = (
-    "trivial: statistics of the training split, fitted in seconds without a network; "
+    "trivial: statistics of the training split, fitted without a network; "
     f"{BELOW_TRIVIAL_MARK} = worse than the best trivial row of the block"
 )
 NOT_SIGNIFICANT = "n.s. = no significant difference at 5%"

@@ -54,7 +54,7 @@ class ResultLine:
     """By metric; None without a baseline."""
     reported: Mapping[str, float]
     trivial: bool = False
-    """Whether it is fitted in seconds, without a network."""
+    """Whether it is fitted without a network."""
     epochs: BestEpochs | None = None
     """None for a row that is not trained by epochs."""
 

@@ -47,7 +47,7 @@ class WarmUpLine:
 
     @property
     def trivial(self) -> bool:
-        """Whether it is fitted in seconds, without a network."""
+        """Whether it is fitted without a network."""
         return plugins.is_trivial(self.row.config.ranker)
 
     @property

@@ -88,7 +88,7 @@ def test_trivial_rows_are_not_estimated(with_data: Path) -> None:
     done = mail("train", "--ranker", "item-bias", "--dry-run")
     assert done.stdout.splitlines() == [
         "item-bias+none on tiny (simulated)",
-        "Only trivial rows, which are fitted in seconds.",
+        "Only trivial rows, which take seconds, or minutes on millions of impressions.",
     ]
     assert not (with_data / "runs").exists()
 

@@ -47,7 +47,7 @@ def test_a_trivial_row_is_trained_like_a_ranker(run: Path) -> None:
         ),
         (
             ["train", "--ranker", "item-rate", "--devices", "1"],
-            "'item-rate' is a trivial row, fitted in seconds by one process. Leave out --workers and --devices, and "
+            "'item-rate' is a trivial row, fitted by one process. Leave out --workers and --devices, and "
             "unset TF_CONFIG.",
         ),
         (

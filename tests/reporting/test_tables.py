@@ -199,7 +199,7 @@ class TestTrivialRows:
             ["MAIL-Base", ".6400↓", ".5400↓"],
         ]
         note = (
-            "trivial: statistics of the training split, fitted in seconds without a network; ↓ = worse than the best "
+            "trivial: statistics of the training split, fitted without a network; ↓ = worse than the best "
             "trivial row of the block"
         )
         assert note in notes_of(self.rows())
