@@ -45,10 +45,12 @@ REBUILT := experiments/table2-kuairand-rebuilt.toml experiments/table2-kuairand-
 	experiments/mail-dcnv2-kuairand-rebuilt.toml experiments/tuned/several-seeds-dcnv2-kuairand-rebuilt.toml \
 	experiments/tuned/against-tuned-dcnv2-kuairand-rebuilt.toml \
 	experiments/rivals-kuairand-rebuilt.toml \
-	experiments/confirm-kuairand-rebuilt.toml experiments/tuned/against-tuned-kuairand-rebuilt.toml \
+	experiments/confirm-kuairand-rebuilt.toml experiments/confirm-kuairand-rebuilt-long-view.toml \
+	experiments/tuned/against-tuned-kuairand-rebuilt.toml \
 	experiments/rivals-kuairand-rebuilt-strict.toml \
 	experiments/tuned/rivals-kuairand-rebuilt-strict.toml \
 	experiments/rivals-dmr-kuairand-rebuilt.toml experiments/rivals-dmr-kuairand-rebuilt-strict.toml \
+	experiments/rivals-dmr-kuairand-rebuilt-long-view.toml \
 	experiments/rivals-dmr-kuairand-rebuilt-long-view-strict.toml \
 	experiments/form-kuairand-rebuilt.toml
 EXPERIMENTS := experiments/tuned/table2-ml-100k-strict.toml experiments/table2-ml-100k-strict-10-seeds.toml \
