@@ -126,7 +126,7 @@ class Experiment:
             shares = share(self.settings, self.rows, "settings: ")
         rows = zip(shares, self.rows, self.labels, strict=True)
         configs = [self._config(own, row, label, data, history) for own, row, label in rows]
-        labels = self._labels(configs)
+        labels = self.labels_of(configs)
         self._check_different(configs, labels)
         for name in (name for pair in self.against for name in pair):
             if labels.count(name) != 1:
@@ -152,16 +152,17 @@ class Experiment:
             raise MailError(f"{self.path}: row '{label or cell}': {error.message}") from error
 
     def row_names(self, with_settings: bool = True) -> list[str]:
-        """The names of the rows in the table.
+        """The names of the rows while the dataset, on which defaults depend, is not known.
 
         Args:
             with_settings: whether rows of one name have the settings in which they differ after it; those that tuning
                 is to replace would be wrong.
         """
         shares = zip(share(self.settings, self.rows), self.rows, strict=True)
-        return self._labels([make_config([{"data": ""}, *layers]) for layers in shares], with_settings)
+        return self.labels_of([make_config([{"data": ""}, *layers]) for layers in shares], with_settings)
 
-    def _labels(self, configs: Sequence[RunConfig], with_settings: bool = True) -> list[str]:
+    def labels_of(self, configs: Sequence[RunConfig], with_settings: bool = True) -> list[str]:
+        """The names in the table of the rows of `configs`; `with_settings` as in `row_names`."""
         unlabeled = [config for config, label in zip(configs, self.labels, strict=True) if not label]
         names = iter(row_labels(unlabeled) if with_settings else [row_label(config) for config in unlabeled])
         return [label or next(names) for label in self.labels]
@@ -206,7 +207,7 @@ class Experiment:
 
     def name_rows(self, rows: Sequence[Row]) -> list[Row]:
         """The rows of `configs`, in the same order, with their names in the table."""
-        labels = self._labels([row.config for row in rows])
+        labels = self.labels_of([row.config for row in rows])
         return [replace(row, name=label) for row, label in zip(rows, labels, strict=True)]
 
     def tables(self, rows: Sequence[Row], dataset: str, columns: Sequence[str] = METRICS) -> list[ResultTable]:

@@ -51,7 +51,7 @@ def plan_worlds(experiment: Experiment, data_dir: Path, runs: Path, overwrite: b
             dataset,
             RunLayout(runs, shared, overwrite),
             world.baseline_of(configs),
-            world.row_names(),
+            world.labels_of(configs),
             grid=experiment.path.as_posix() if experiment.grid else "",
         )
         planned.append(PlannedWorld(world, table))

@@ -231,7 +231,7 @@ def _checked_ranges(
     if any(setting.key == "cold_start.variant" for setting in ranges):
         raise MailError(f"{budget.option} cold_start.variant: the rows of a table name it. Leave it out.")
     _check_ranges(ranges, configs, budget.option)
-    for name, config in zip(experiment.row_names(), configs, strict=True):
+    for name, config in zip(experiment.labels_of(configs), configs, strict=True):
         seeded = replace(config, seed=budget.seed)
         search = _search_of(config.cell, seeded, _ranges_of(config, ranges), budget, experiment)
         with errors_at(f"{budget.option.removesuffix(':')}: row '{name}'"):

@@ -88,8 +88,8 @@ def table_runs(
 
     `baseline_of` gives the cell that a cell is compared with, of the same seed.
 
-    A trivial row is fitted in seconds, or in minutes to millions of impressions: a dataset that does not suit it is
-    refused before hours of training.
+    Trivial rows come first: they take seconds, or minutes on millions of impressions, and a dataset that does not suit
+    one is refused before hours of training.
     """
     needed = with_baselines(configs, seeds, baseline_of)
     runs = {config.key: folders.find(config, dataset) for config in needed}

@@ -80,12 +80,13 @@ class TimeLeft:
 
     def end(self, task: int, failed: bool = False) -> None:
         """A task has ended; one that has failed, perhaps before it began, does not show how long others take."""
-        self._waiting.pop(task, None)
-        started, work = self._started.pop(task, None), self._tasks[task]
         if failed:
+            self._waiting.pop(task, None)
+            self._started.pop(task, None)
             self.failed += 1
-        elif started is not None:
-            self._seconds_per_run[work.kind].append((time.monotonic() - started.since) / work.runs)
+            return
+        started, work = self._started.pop(task), self._tasks[task]
+        self._seconds_per_run[work.kind].append((time.monotonic() - started.since) / work.runs)
 
     def seconds(self) -> float | None:
         """Seconds until the last task has ended; None before the first run's first step."""

@@ -29,7 +29,7 @@ def test_products_in_bfloat16_change_little(ranker: str, cold_start: str, with_b
     reference, model = make_model(with_buys, full), make_model(with_buys, half)
     for made in (reference, model):
         if hasattr(made.cold_start, "gain"):
-            # Where a method's logit starts from, the ranker's is weighted by zero.
+            # Methods that start from a logit of their own weight the ranker's with zero at first.
             made.cold_start.gain.assign(1.0)
     expected, scores = (np.asarray(made.probabilities(batches[0])) for made in (reference, model))
     assert scores.dtype == np.float32

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mailcli.errors import MailError
 from mailcli.experiments.experiment_file import read_experiment
+from mailcli.experiments.experiment_run import plan_worlds
 from mailcli.reporting.rows import Row
 from tests.helpers.experiments import write_experiment
 
@@ -56,6 +58,18 @@ def test_rows_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> No
     assert experiment.row_names() == names
     rows = [Row(config, (0,), ({},), None) for config in experiment.configs("toy", 100)[0]]
     assert [row.label for row in experiment.name_rows(rows)] == names
+
+
+def test_a_default_that_depends_on_the_dataset_has_one_name_everywhere(data_dir: Path, tmp_path: Path) -> None:
+    text = EXPERIMENT.replace(
+        '"MAIL-Dual", {row = "MAIL-Base", "cold_start.variant" = "single"}', '{row = "BaseDNN", history = 5}'
+    )
+    experiment = replace(read_experiment(write_experiment(tmp_path, text)), data="tiny")
+    (world,) = plan_worlds(experiment, data_dir, tmp_path / "runs", overwrite=False)
+    rows = [Row(config, (0,), ({},), None) for config in world.table.configs]
+    # The default is 100 behaviors, or as many as the dataset keeps: 20.
+    names = ["BaseDNN, history 20", "BaseDNN, history 5"]
+    assert list(world.table.names) == [row.label for row in experiment.name_rows(rows)] == names
 
 
 def test_a_row_may_have_another_variant(tmp_path: Path) -> None:

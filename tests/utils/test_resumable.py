@@ -23,7 +23,7 @@ from mailcli.utils.resumable import ResumableStages
 from tests.helpers.files import files_of
 
 STAGES = ("users", "items", "impressions", "keys", "behaviors", "shown")
-#: The default suite stops after the first, a middle and the last one.
+#: The default suite stops after the first and the last one.
 QUICK_STAGES = ("users", "shown")
 
 

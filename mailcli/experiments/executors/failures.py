@@ -34,7 +34,7 @@ class Failures:
         failure = _explained(error)
         self._failed.append((task, failure))
         if self._count > 1:
-            logger.warning("%s", self._text(task, failure, " failed"))
+            logger.warning(self._text(task, failure, " failed"))
 
     def of_baseline(self, task: PoolTask) -> MailError | None:
         """Why a two-stage method cannot be fitted: the run of its baseline has failed; None if it has not."""

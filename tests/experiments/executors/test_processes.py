@@ -131,8 +131,9 @@ def test_runs_on_several_datasets_are_told_apart(tmp_path: Path) -> None:
     task = task_of(tmp_path, seed=3)
     failures = Failures([task, task._replace(dataset=tmp_path / "other")])
     failures.add(task, MailError("a loss is not finite."))
-    with pytest.raises(MailError, match=r"^1 of 2 runs failed. tiny, base\+none, seed 3: a loss is not finite.$"):
+    with pytest.raises(MailError) as failed:
         failures.raise_any()
+    assert failed.value.message == "1 of 2 runs failed. tiny, base+none, seed 3: a loss is not finite."
 
 
 def test_one_by_one_the_others_go_on_and_a_failed_baseline_is_not_trained_again(
