@@ -146,7 +146,9 @@ def test_of_classes_without_source_the_error_is_reported_all_the_same(folder: Pa
     sys.modules.pop("broken", None)
 
 
-@pytest.mark.parametrize("name", ["L_rt", "gradient_zst", "step"])
+@pytest.mark.parametrize(
+    "name", ["L_rt", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gradient_zst", "step"))]
+)
 def test_a_loss_of_a_method_has_a_name_of_its_own(folder: Path, tiny: Dataset, name: str) -> None:
     sys.modules.pop("broken", None)
     (folder / "broken.py").write_text(

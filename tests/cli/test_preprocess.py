@@ -260,7 +260,7 @@ class TestOddFiles:
     def write(self, folder: Path) -> None:
         alimama.write_rows(folder, alimama.good_rows())
 
-    @pytest.mark.parametrize("name", ["br[1]x o'brien", 'st*r quo"te ünï'])
+    @pytest.mark.parametrize("name", [pytest.param("br[1]x o'brien", marks=pytest.mark.slow), 'st*r quo"te ünï'])
     def test_any_folder_name(self, home: Path, name: str) -> None:
         self.write(home / name)
         # What a wildcard would match instead.
@@ -275,7 +275,7 @@ class TestOddFiles:
         "header",
         [
             "\ufeffuser,time_stamp,adgroup_id,pid,nonclk,clk",
-            '"user","time_stamp","adgroup_id","pid","nonclk","clk"',
+            pytest.param('"user","time_stamp","adgroup_id","pid","nonclk","clk"', marks=pytest.mark.slow),
             pytest.param("user,time_stamp,adgroup_id,pid,nonclk,clk,", marks=pytest.mark.slow),
             pytest.param("user,time_stamp,adgroup_id,pid,nonclk,clk,USER", marks=pytest.mark.slow),
             "user,time_stamp,adgroup_id,pid,nonclk,clk,a'b`c\"d",
@@ -291,7 +291,9 @@ class TestOddFiles:
         done = mail("preprocess", "alimama", "--raw", "raw")
         assert done.exit_code == 0, done.output
 
-    @pytest.mark.parametrize("stem", ["behavior_log", "raw_sample", "ad_feature"])
+    @pytest.mark.parametrize(
+        "stem", ["behavior_log", *(pytest.param(stem, marks=pytest.mark.slow) for stem in ("raw_sample", "ad_feature"))]
+    )
     def test_a_gzip_file_that_is_cut_off_is_refused(self, home: Path, simulated_raw: Path, stem: str) -> None:
         raw = home / "raw"
         shutil.copytree(simulated_raw, raw)

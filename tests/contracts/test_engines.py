@@ -64,6 +64,7 @@ class TestSpark:
         )
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     def test_a_master_that_is_none_is_one_line(self, tmp_path: Path, simulated_raw: Path) -> None:
         code = (
             "import sys; from mailcli.cli import main; main(['preprocess', 'alimama', '--engine', 'spark', "

@@ -41,6 +41,8 @@ LIKE_LLAE = {"conse", "cvar", "eszsl", "neighbors"}
 LIKE_NONE = {"dropout", "masked", "pfd"}
 
 
+#: Methods whose graph has what another's has: MAIL's, or that of no method.
+LIKE_ANOTHER = LIKE_LLAE | LIKE_NONE | {"cvae", "llae", "mail-pooled", "metaemb"}
 #: Cells that train as a quick one does: DIN as DMR, `masked` as `dropout`, `metaemb` as `llae`.
 LIKE_A_QUICK_CELL = {("din", "none"), ("base", "masked"), ("base", "metaemb")}
 
@@ -56,7 +58,7 @@ def is_scored_by_default(ranker: str, method: str) -> bool:
     """Any method that scores with a ranker unlike BaseDNN and DMR, and everything else by itself."""
     if (ranker, method) in LIKE_A_QUICK_CELL:
         return True
-    if ranker == "esmm" and method in LIKE_LLAE:
+    if ranker in {"dmr", "esmm"} and method in LIKE_LLAE:
         return False
     return method == "none" or not (ranker in LIKE_BASE | LIKE_DMR or method in LIKE_NONE)
 
@@ -213,7 +215,9 @@ class TestCell:
 @pytest.mark.parametrize(
     ("ranker", "cold_start"),
     [
-        pytest.param(*cell, marks=pytest.mark.slow if cell[0] in LIKE_BASE or cell[1] in LIKE_LLAE | LIKE_NONE else [])
+        pytest.param(
+            *cell, marks=pytest.mark.slow if cell[0] in LIKE_BASE | LIKE_DMR or cell[1] in LIKE_ANOTHER else []
+        )
         for cell in AXES
     ],
 )

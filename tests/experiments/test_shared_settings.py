@@ -11,10 +11,9 @@ from mailcli.cli._resolve import resolve, resolve_rows
 from mailcli.config import RunConfig, make_config
 from mailcli.data.dataset import Dataset
 from mailcli.errors import MailError
-from mailcli.experiments.cells import train_if_missing
 from mailcli.experiments.shared_settings import share
+from mailcli.runs.registry import find_run
 from tests.helpers.command_line import error_line, mail
-from tests.helpers.runs import Killed, kill_in_step
 
 BASE, DMR = {"ranker": "base", "cold_start": "none"}, {"ranker": "dmr", "cold_start": "none"}
 MAIL = {"ranker": "base", "cold_start": "mail", "variant": "base"}
@@ -60,20 +59,19 @@ def options_of(file: Path | None = None, *settings: str, **given: Any) -> dict[s
     return {"settings": settings, "file": file, **given}
 
 
-def of_run(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The config.toml of a MAIL run whose options are not the defaults; it was killed in its first step."""
+def of_run(data: Path) -> Path:
+    """The config.toml of a MAIL run that has begun, whose options are not the defaults."""
     sizes = {"data": "tiny", "embedding_dim": 4, "ranker.units": "8", "history": 5}
     tower = {f"cold_start.{key}": value for key, value in TOWER.items()}
     config = make_config([sizes, {"cold_start": "mail", "cold_start.variant": "dual", **tower}])
-    with monkeypatch.context() as patch:
-        kill_in_step(patch, 1)
-        with pytest.raises(Killed):
-            train_if_missing(config, Dataset(data / "data/tiny"), data / "runs")
+    run = find_run(data / "runs", config, Dataset(data / "data/tiny"))
+    with run.lock():
+        run.begin()
     return data / "runs/tiny/paper/base+mail-dual/seed-0/config.toml"
 
 
-def test_the_config_of_a_run_is_taken_for_other_rows(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = of_run(with_data, monkeypatch)
+def test_the_config_of_a_run_is_taken_for_other_rows(with_data: Path) -> None:
+    file = of_run(with_data)
     data = with_data / "data"
     assert resolve(data, None, **options_of(file))[0].cell == "base+mail-dual"
     other, _ = resolve(data, "single", **options_of(file))

@@ -117,7 +117,8 @@ def simulated(rng: np.random.Generator, effect: float, seeds: int) -> Improvemen
     return improvement(baseline.tolist(), (baseline * (1 + rng.normal(effect, 0.2, seeds) / 100)).tolist())
 
 
-@pytest.mark.parametrize("effect", [pytest.param(0.0, marks=pytest.mark.slow), 1.22])
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", [0.0, 1.22])
 def test_paired_intervals_cover_a_known_improvement(effect: float) -> None:
     rng = np.random.default_rng(7)
     improvements = [simulated(rng, effect, 5) for _ in range(DRAWS)]

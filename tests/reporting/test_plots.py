@@ -129,6 +129,7 @@ def test_what_a_method_does_not_generate_is_not_drawn(method: str, tiny: Dataset
     )
 
 
+@pytest.mark.slow
 def test_a_generated_match_is_no_behavior_to_draw(trained: Trained, tiny: Dataset) -> None:
     """`match` is audited as what it generates, but leaves the behavior of new users empty."""
     settings = {"cold_start": "match", "embedding_dim": 4, "ranker.units": "8,4", "cold_start.dim": 4, "epochs": 1}

@@ -175,6 +175,7 @@ def test_what_a_killed_score_left_is_deleted(
     assert {path.name for path in tmp_path.iterdir()} == left
 
 
+@pytest.mark.slow
 def test_files_of_others_are_left_alone(
     runs: dict[str, RunFolder], raw: RawRequests, data_dir: Path, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ class TestDamaged:
             capsys.readouterr().err
         )
 
+    @pytest.mark.slow
     def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
         self, tiny: Dataset, tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:

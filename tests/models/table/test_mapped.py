@@ -185,6 +185,7 @@ class TestRuns:
                     train_if_missing(config, tiny, tmp_path / "changing", checkpoint_minutes=0)
         assert outcome(train_if_missing(config, tiny, tmp_path / "changing")) == undisturbed
 
+    @pytest.mark.slow
     def test_a_saved_model_needs_all_rows(
         self, tiny: Dataset, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -32,7 +32,7 @@ def test_the_character_zero_in_a_schema_file_is_refused(tmp_path: Path, old: str
     )
 
 
-@pytest.mark.parametrize("name", ["a\\b", "a\\b[1]", "ü*? quo'te"])
+@pytest.mark.parametrize("name", [pytest.param("a\\b", marks=pytest.mark.slow), "a\\b[1]", "ü*? quo'te"])
 def test_names_of_folders_and_files_are_no_patterns(tmp_path: Path, name: str) -> None:
     """DuckDB takes a backslash in a pattern for the end of a folder's name."""
     expected = impressions_of(make_dataset(tmp_path, SCHEMA))
